@@ -1,0 +1,79 @@
+# What a person does with Vitrine. Each target makes what it needs first. Works with GNU make 3.81 and later.
+
+PORT ?= 8000
+EMULATOR_PORT ?= 4566
+STAGE ?=
+
+# The first interpreter that will do; name another with PYTHON=/path/to/python3.
+WANTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$name" -c '$(WANTED)' 2>/dev/null && { echo "$$name"; break; }; done)
+
+VENV = .venv/.ready
+EMULATOR = .venv-emulator/.ready
+BIN = .venv/bin
+SOURCES = app.py chalicelib tools
+
+.PHONY: help run test test-unit test-integration test-e2e lint format package named clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
+
+run: $(VENV) $(EMULATOR) ## Run all of it here, on http://127.0.0.1:8000 (PORT=, EMULATOR_PORT= for others)
+	@exec $(BIN)/python -m tools.run --port $(PORT) --emulator-port $(EMULATOR_PORT)
+
+test: $(VENV) $(EMULATOR) ## Run every test, with the coverage gate
+	@$(BIN)/python -m pytest tests/unit tests/integration tests/e2e --cov --cov-report=term-missing:skip-covered
+
+test-unit: $(VENV) ## Run the tests that do no I/O: seconds
+	@$(BIN)/python -m pytest tests/unit
+
+test-integration: $(VENV) ## Run the tests on AWS in memory (moto)
+	@$(BIN)/python -m pytest tests/integration
+
+test-e2e: $(VENV) $(EMULATOR) ## Run the tests on the packaged app in the emulator
+	@$(BIN)/python -m pytest tests/e2e
+
+lint: $(VENV) ## Check style, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict $(SOURCES)
+
+format: $(VENV) ## Format the code and put imports in order
+	@$(BIN)/ruff check --fix --select I .
+	@$(BIN)/ruff format .
+
+# Chalice asks for a region when it packages, and writes none: the artifact fits any.
+package: named $(VENV) ## Write out/ (template and zip) for a CloudFormation pipeline: make package STAGE=prod
+	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage "$(STAGE)" \
+		--merge-template infra/package.json out
+
+named:
+	@test -n "$(STAGE)" || { echo "Say which stage: make package STAGE=prod" >&2; exit 1; }
+
+clean: ## Remove everything that was made here, the local stage's data included
+	@rm -rf .venv .venv-emulator .local out .chalice/deployments
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# A venv is made anew when its requirements change: nothing of an older set stays behind in it.
+define make_venv
+	@test -n "$(PYTHON)" || { echo "Vitrine needs Python 3.11 to 3.14: install one, or name it with make PYTHON=/path/to/python3." >&2; exit 1; }
+	@"$(PYTHON)" -c '$(WANTED)' 2>/dev/null || { echo "$(PYTHON) is no Python 3.11 to 3.14: name one with make PYTHON=/path/to/python3." >&2; exit 1; }
+	@echo "Setting up $(@D) ($$("$(PYTHON)" --version)): a minute or two, once"
+	@rm -rf $(@D)
+	@"$(PYTHON)" -m venv $(@D) >/dev/null 2>&1 || { rm -rf $(@D); \
+		echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
+	@{ $(@D)/bin/python -m pip install --disable-pip-version-check --progress-bar off -r $(1) 2>&1; echo $$? >$(@D)/.status; } \
+		| while IFS= read -r line; do echo "$$line" >>$(@D)/.log; printf .; done; echo
+	@test "$$(cat $(@D)/.status)" = 0 || { grep -i error $(@D)/.log; \
+		echo "$(1) could not be installed: $(@D)/.log has all that pip said." >&2; exit 1; }
+	@touch $@
+endef
+
+$(VENV): requirements.txt requirements-dev.txt
+	$(call make_venv,requirements-dev.txt)
+
+$(EMULATOR): requirements-emulator.txt
+	$(call make_venv,requirements-emulator.txt)
