@@ -1,0 +1,141 @@
+"""The end of a stage's table and bucket. Their beginning needs more CloudFormation than moto's has."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from tools import provision, storage
+from tools.stages import StageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+
+PROJECT = Path(__file__).resolve().parents[2]
+TABLE = "vitrine-dev"
+BUCKET = "vitrine-dev-123456789012-eu-west-1"
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield boto3.Session("test", "test", region_name="eu-west-1")
+
+
+@pytest.fixture
+def dynamodb(session: boto3.Session) -> DynamoDBClient:
+    client = session.client("dynamodb")
+    client.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        DeletionProtectionEnabled=True,
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    return client
+
+
+@pytest.fixture
+def s3(session: boto3.Session) -> S3Client:
+    client = session.client("s3")
+    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    return client
+
+
+def test_names_follow_from_the_stage_the_account_and_the_region(session: boto3.Session) -> None:
+    assert storage.names("dev", session.client) == (TABLE, BUCKET)
+
+
+@pytest.mark.usefixtures("dynamodb", "s3")
+def test_empty_ones_hold_no_data(session: boto3.Session) -> None:
+    assert storage.holding_data(TABLE, BUCKET, session.client) == []
+
+
+def test_missing_ones_hold_no_data(session: boto3.Session) -> None:
+    assert storage.holding_data(TABLE, BUCKET, session.client) == []
+
+
+def test_one_item_or_object_is_data(session: boto3.Session, dynamodb: DynamoDBClient, s3: S3Client) -> None:
+    dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
+    s3.put_object(Bucket=BUCKET, Key="uploads/a", Body=b"")
+    assert storage.holding_data(TABLE, BUCKET, session.client) == [
+        f"the table {TABLE}",
+        f"the bucket {BUCKET}",
+    ]
+
+
+def test_removing_takes_protection_and_content_along(
+    session: boto3.Session, dynamodb: DynamoDBClient, s3: S3Client
+) -> None:
+    dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
+    s3.put_object(Bucket=BUCKET, Key="uploads/a", Body=b"")
+    storage.remove(TABLE, BUCKET, session.client, print)
+    assert TABLE not in dynamodb.list_tables()["TableNames"]
+    assert BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+
+
+def test_removing_again_is_no_error(session: boto3.Session) -> None:
+    lines: list[str] = []
+    storage.remove(TABLE, BUCKET, session.client, lines.append)
+    assert lines == []
+
+
+class TestDeletingAStageWhoseStackIsGone:
+    @pytest.fixture
+    def client(self, session: boto3.Session) -> provision.Client:
+        def client(service: str) -> Any:
+            return _no_stack() if service == "cloudformation" else session.client(service)  # type: ignore[call-overload]
+
+        return client
+
+    @pytest.fixture
+    def project(self, tmp_path: Path) -> Path:
+        (tmp_path / ".chalice").mkdir()
+        shutil.copy(PROJECT / ".chalice" / "config.json", tmp_path / ".chalice")
+        return tmp_path
+
+    def test_data_is_not_deleted_by_the_way(
+        self, client: provision.Client, project: Path, dynamodb: DynamoDBClient
+    ) -> None:
+        dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
+        with pytest.raises(StageError, match="There is data in the table vitrine-dev, so nothing was deleted"):
+            provision.delete("dev", client, project)
+        assert dynamodb.scan(TableName=TABLE)["Count"] == 1
+
+    def test_data_goes_when_asked_for_and_agreed_to(
+        self, client: provision.Client, project: Path, dynamodb: DynamoDBClient
+    ) -> None:
+        dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
+        with pytest.raises(StageError, match="Nothing was deleted"):
+            provision.delete("dev", client, project, agree=lambda question: False, delete_data=True)
+        provision.delete("dev", client, project, delete_data=True)
+        assert TABLE not in dynamodb.list_tables()["TableNames"]
+
+    def test_empty_leftovers_are_swept_so_that_the_names_are_free(
+        self, client: provision.Client, project: Path, dynamodb: DynamoDBClient, s3: S3Client
+    ) -> None:
+        provision.delete("dev", client, project)
+        assert TABLE not in dynamodb.list_tables()["TableNames"]
+        assert BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+
+
+def _no_stack() -> Any:
+    """A CloudFormation without the stage's stack."""
+
+    def missing(**parameters: str) -> None:
+        error = {"Code": "ValidationError", "Message": "Stack vitrine-dev-resources does not exist"}
+        raise ClientError({"Error": error}, "DescribeStacks")
+
+    meta = SimpleNamespace(endpoint_url="https://cloudformation.eu-west-1.amazonaws.com")
+    return SimpleNamespace(meta=meta, describe_stacks=missing, list_imports=missing)

@@ -1,0 +1,293 @@
+"""What the templates promise. The emulator drops some of it (recovery, lifecycle, TTL): it is read here."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cfnlint.api import lint_file
+
+from tools import stages
+
+PROJECT = Path(__file__).resolve().parents[2]
+STAGES = ["local", "dev", "prod"]
+
+
+def read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((PROJECT / name).read_text(encoding="utf-8"))
+    return content
+
+
+TEMPLATE = read("infra/resources.json")
+RESOURCES = TEMPLATE["Resources"]
+MERGED = read("infra/package.json")["Resources"]
+CONFIG = read(".chalice/config.json")
+FUNCTIONS = sorted(CONFIG["lambda_functions"])
+
+
+def properties(logical_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = RESOURCES[logical_id]["Properties"]
+    return found
+
+
+def logical_id(function: str) -> str:
+    """The name that `chalice package` gives a function."""
+    return "APIHandler" if function == "api_handler" else function.title().replace("_", "")
+
+
+def timeout(function: str) -> int:
+    seconds: int = CONFIG["lambda_functions"][function]["lambda_timeout"]
+    return seconds
+
+
+def statements(function: str) -> list[dict[str, Any]]:
+    return [*stages.policies(PROJECT, "dev")[function]["Statement"]]
+
+
+def as_list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+class TestTable:
+    def test_is_paid_for_by_use_and_encrypted_and_can_be_wound_back(self) -> None:
+        table = properties("Table")
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["SSESpecification"] == {"SSEEnabled": True}
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+    def test_cannot_be_deleted_by_a_slip_unless_it_is_local(self) -> None:
+        assert properties("Table")["DeletionProtectionEnabled"] == {"Fn::If": ["Deployed", True, False]}
+        assert TEMPLATE["Conditions"]["Deployed"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Stage"}, "local"]}]}
+
+    def test_index_of_work_due_copies_keys_alone(self) -> None:
+        [index] = properties("Table")["GlobalSecondaryIndexes"]
+        assert index["IndexName"] == "due"
+        assert [key["AttributeName"] for key in index["KeySchema"]] == ["dueShard", "dueAt"]
+        assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+
+    def test_forgets_records_whose_time_is_over(self) -> None:
+        assert properties("Table")["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+
+
+class TestBucket:
+    def test_nothing_in_it_can_be_made_public(self) -> None:
+        assert set(properties("Bucket")["PublicAccessBlockConfiguration"].values()) == {True}
+        assert properties("Bucket")["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+
+    def test_is_encrypted(self) -> None:
+        [rule] = properties("Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+
+    def test_tells_eventbridge_of_uploads(self) -> None:
+        events = properties("Bucket")["NotificationConfiguration"]
+        assert events == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+
+    def test_takes_uploads_from_a_browser(self) -> None:
+        [rule] = properties("Bucket")["CorsConfiguration"]["CorsRules"]
+        assert {"GET", "POST"} <= set(rule["AllowedMethods"])
+
+    def test_originals_of_items_never_expire_by_age(self) -> None:
+        rules = properties("Bucket")["LifecycleConfiguration"]["Rules"]
+        expiring = [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule]
+        assert expiring == ["imports/"]
+
+    def test_abandoned_parts_of_uploads_are_swept(self) -> None:
+        rules = properties("Bucket")["LifecycleConfiguration"]["Rules"]
+        aborting = [rule for rule in rules if "AbortIncompleteMultipartUpload" in rule]
+        assert [rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] for rule in aborting] == [1]
+
+    def test_import_chunks_outlive_the_messages_that_name_them(self) -> None:
+        rules = properties("Bucket")["LifecycleConfiguration"]["Rules"]
+        [days] = [rule["ExpirationInDays"] for rule in rules if rule.get("Prefix") == "imports/"]
+        assert days * 86_400 >= properties("DeadLetterQueue")["MessageRetentionPeriod"]
+
+
+class TestQueues:
+    def test_visibility_is_six_times_the_consumers_timeout(self) -> None:
+        # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        assert properties("Queue")["VisibilityTimeout"] >= 6 * timeout("on_messages")
+
+    def test_message_that_fails_three_times_goes_to_the_dead_letter_queue(self) -> None:
+        redrive = properties("Queue")["RedrivePolicy"]
+        assert redrive == {
+            "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
+            "maxReceiveCount": 3,
+        }
+
+    def test_dead_letters_are_kept_as_long_as_sqs_can(self) -> None:
+        assert properties("DeadLetterQueue")["MessageRetentionPeriod"] == 14 * 86_400
+        assert properties("Queue")["MessageRetentionPeriod"] < 14 * 86_400
+
+    def test_dead_letter_queue_takes_from_this_queue_alone(self) -> None:
+        allowed = properties("DeadLetterQueue")["RedriveAllowPolicy"]
+        assert allowed["redrivePermission"] == "byQueue"
+        assert [source["Fn::Sub"].split(":")[-1] for source in allowed["sourceQueueArns"]] == [
+            properties("Queue")["QueueName"]["Fn::Sub"]
+        ]
+
+    @pytest.mark.parametrize("queue", ["Queue", "DeadLetterQueue"])
+    def test_are_encrypted(self, queue: str) -> None:
+        assert properties(queue)["SqsManagedSseEnabled"] is True
+
+    def test_one_dead_letter_raises_the_alarm(self) -> None:
+        alarm = properties("DeadLetterAlarm")
+        assert (alarm["MetricName"], alarm["ComparisonOperator"], alarm["Threshold"]) == (
+            "ApproximateNumberOfMessagesVisible",
+            "GreaterThanThreshold",
+            0,
+        )
+        assert alarm["Dimensions"][0]["Value"] == {"Fn::GetAtt": ["DeadLetterQueue", "QueueName"]}
+
+
+class TestStack:
+    def test_is_valid_cloudformation(self) -> None:
+        assert lint_file(PROJECT / "infra" / "resources.json") == []
+
+    @pytest.mark.parametrize("resource", ["Table", "Bucket"])
+    def test_data_outlives_the_stack_unless_making_it_failed(self, resource: str) -> None:
+        assert RESOURCES[resource]["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert RESOURCES[resource]["UpdateReplacePolicy"] == "Retain"
+
+    @pytest.mark.parametrize("policy", ["BucketPolicy", "QueuePolicy", "DeadLetterQueuePolicy"])
+    def test_is_reached_by_tls_alone_once_deployed(self, policy: str) -> None:
+        [statement] = properties(policy)["PolicyDocument"]["Statement"]
+        assert statement["Effect"] == "Deny"
+        assert statement["Principal"] == "*"
+        assert statement["Action"] in ("s3:*", "sqs:*")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert RESOURCES[policy]["Condition"] == "Deployed"
+
+    def test_takes_the_stage_and_nothing_else(self) -> None:
+        assert list(TEMPLATE["Parameters"]) == ["Stage"]
+
+    @pytest.mark.parametrize("name", ["dev", "a", "feature12", "a" * 20, "", "Dev", "1st", "a" * 21, "dev-x", "ü"])
+    def test_agrees_with_the_tool_on_what_a_stage_may_be_called(self, name: str) -> None:
+        try:
+            stages.check_name(name)
+        except stages.StageError:
+            accepted = False
+        else:
+            accepted = True
+        assert accepted == bool(re.search(TEMPLATE["Parameters"]["Stage"]["AllowedPattern"], name))
+
+    def test_gives_the_code_what_it_is_told(self) -> None:
+        assert set(stages.RECORDED.values()) <= set(TEMPLATE["Outputs"])
+
+
+class TestMergedTemplate:
+    def test_names_only_what_every_stage_has(self) -> None:
+        # The authorizer is missing where AUTH_MODE is not oidc, and an id that is missing would become a
+        # resource without a type.
+        everywhere = {logical_id(function) for function in FUNCTIONS if function != "authorize"} | {"RestAPI"}
+        assert set(MERGED) <= everywhere
+
+    def test_failed_messages_are_reported_where_the_mapping_heeds_it(self) -> None:
+        consumer = MERGED["OnMessages"]["Properties"]
+        assert consumer["Environment"]["Variables"]["REPORT_BATCH_ITEM_FAILURES"] == "true"
+        mapping = consumer["Events"]["OnMessagesSqsEventSource"]["Properties"]
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+    def test_nobody_else_is_told_that_failures_may_be_reported(self) -> None:
+        told = [name for name, resource in MERGED.items() if "REPORT_BATCH_ITEM_FAILURES" in json.dumps(resource)]
+        assert told == ["OnMessages"]
+        assert "REPORT_BATCH_ITEM_FAILURES" not in json.dumps(CONFIG)
+
+    @pytest.mark.parametrize("function", ["APIHandler", "OnUpload", "OnMessages", "CleanUp"])
+    def test_bucket_comes_from_the_resource_stack_of_the_same_stage(self, function: str) -> None:
+        bucket = MERGED[function]["Properties"]["Environment"]["Variables"]["BUCKET_NAME"]
+        export = TEMPLATE["Outputs"]["BucketName"]["Export"]["Name"]["Fn::Sub"]
+        assert bucket == {
+            "Fn::ImportValue": {
+                "Fn::Sub": export.replace("${AWS::StackName}", "${AWS::StackName}-resources"),
+            }
+        }
+
+    @pytest.mark.parametrize("kind", sorted(MERGED["RestAPI"]["Properties"]["GatewayResponses"]))
+    def test_api_gateways_own_errors_have_the_one_shape(self, kind: str) -> None:
+        response = MERGED["RestAPI"]["Properties"]["GatewayResponses"][kind]
+        body = response["ResponseTemplates"]["application/json"]
+        filled = body.replace("$context.error.messageString", '"…"')
+        assert set(json.loads(filled)) == {"error", "message", "requestId"}
+        assert response["ResponseParameters"]["Headers"]["Access-Control-Allow-Origin"] == "'*'"
+        assert response["ResponseParameters"]["Headers"]["X-Request-Id"] == "context.requestId"
+
+    def test_unknown_path_is_not_found(self) -> None:
+        response = MERGED["RestAPI"]["Properties"]["GatewayResponses"]["MISSING_AUTHENTICATION_TOKEN"]
+        assert response["StatusCode"] == 404
+
+
+class TestPolicies:
+    @pytest.mark.parametrize("stage", STAGES)
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_committed_files_are_what_the_source_says(self, stage: str, function: str) -> None:
+        assert read(f".chalice/policy-{function}-{stage}.json") == stages.policies(PROJECT, stage)[function]
+
+    def test_every_function_has_one(self) -> None:
+        assert sorted(stages.policies(PROJECT, "dev")) == FUNCTIONS
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_names_actions_one_by_one(self, function: str) -> None:
+        actions = [action for one in statements(function) for action in as_list(one["Action"])]
+        assert actions
+        assert not [action for action in actions if "*" in action]
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_reaches_only_into_its_own_stage(self, function: str) -> None:
+        resources = [
+            resource
+            for one in statements(function)
+            if one["Sid"] != "Traces"  # X-Ray knows no resources
+            for resource in as_list(one["Resource"])
+        ]
+        # No stage's name has a hyphen, so none begins with another stage's name and a hyphen.
+        assert not [resource for resource in resources if not re.search(r"[:/]vitrine-dev($|[-/:])", resource)]
+
+    @pytest.mark.parametrize("stage", ["dev", "prod"])
+    def test_actions_that_only_the_emulator_knows_stay_local(self, stage: str) -> None:
+        assert "Batch" in json.dumps(stages.policies(PROJECT, "local"))
+        assert "Batch" not in json.dumps(stages.policies(PROJECT, stage))
+
+    def test_nobody_reads_the_whole_table(self) -> None:
+        rendered = json.dumps(stages.policies(PROJECT, "dev"))
+        assert "dynamodb:Scan" not in rendered
+
+    def test_only_the_cleanup_asks_for_work_due(self) -> None:
+        asking = [name for name in FUNCTIONS if "/index/due" in json.dumps(statements(name))]
+        assert asking == ["clean_up"]
+
+    def test_only_the_consumer_writes_thumbnails(self) -> None:
+        writing = [
+            function
+            for function in FUNCTIONS
+            for one in statements(function)
+            if "s3:PutObject" in as_list(one["Action"]) and "thumbnails/" in json.dumps(one["Resource"])
+        ]
+        assert writing == ["on_messages"]
+
+
+class TestConfig:
+    @pytest.mark.parametrize("stage", STAGES)
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_every_function_has_its_own_role(self, stage: str, function: str) -> None:
+        functions = CONFIG["stages"][stage]["lambda_functions"]
+        assert functions[function]["iam_policy_file"] == f"policy-{function}-{stage}.json"
+        assert CONFIG["autogen_policy"] is False
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_every_function_knows_its_stage(self, stage: str) -> None:
+        assert CONFIG["stages"][stage]["environment_variables"]["STAGE"] == stage
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_only_the_local_stage_signs_everybody_in(self, stage: str) -> None:
+        mode = CONFIG["stages"][stage]["environment_variables"].get("AUTH_MODE", "oidc")
+        assert (mode == "local") == (stage == "local")
+
+    def test_api_answers_before_api_gateway_gives_up(self) -> None:
+        assert timeout("api_handler") <= 29
+
+    def test_local_stage_builds_for_the_host(self) -> None:
+        assert "lambda_architecture" not in CONFIG["stages"]["local"]
+        assert "lambda_architecture" not in CONFIG

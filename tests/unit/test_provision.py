@@ -1,0 +1,379 @@
+"""A stage's files, and provisioning against a CloudFormation that follows a script."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import pytest
+from botocore import exceptions
+
+from tools import provision, stack, stages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT = Path(__file__).resolve().parents[2]
+STACK_ID = "arn:aws:cloudformation:eu-west-1:123456789012:stack/vitrine-dev-resources/1"
+OUTPUTS = {"BucketName": "vitrine-dev-123456789012-eu-west-1", "TableName": "vitrine-dev"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of what provisioning reads and writes, with the stages as they are committed."""
+    shutil.copytree(PROJECT / "infra", tmp_path / "infra")
+    (tmp_path / ".chalice").mkdir()
+    shutil.copy(PROJECT / ".chalice" / "config.json", tmp_path / ".chalice")
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """The environment as it was, after the command line has pointed it somewhere."""
+    with mock.patch.dict(os.environ):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack.time, "sleep", lambda seconds: None)
+
+
+def config(project: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((project / ".chalice" / "config.json").read_text(encoding="utf-8"))
+    return content
+
+
+def client_error(code: str, message: str) -> exceptions.ClientError:
+    return exceptions.ClientError({"Error": {"Code": code, "Message": message}}, "DescribeStacks")
+
+
+def event(logical_id: str, status: str, reason: str = "") -> dict[str, str]:
+    return {
+        "EventId": f"{logical_id}-{status}-{reason}",
+        "StackName": "vitrine-dev-resources",
+        "LogicalResourceId": logical_id,
+        "PhysicalResourceId": STACK_ID if logical_id == "vitrine-dev-resources" else logical_id,
+        "ResourceStatus": status,
+        "ResourceStatusReason": reason,
+    }
+
+
+def ends(status: str, reason: str = "") -> dict[str, str]:
+    return event("vitrine-dev-resources", status, reason)
+
+
+class ScriptedCloudFormation:
+    """As much of CloudFormation as provisioning uses: one stack, whose next change goes as ``script`` says."""
+
+    def __init__(
+        self,
+        status: str | None = None,
+        *,
+        script: list[dict[str, str]] | None = None,
+        refusal: str = "",
+        found: str = "",
+        imported_by: list[str] | None = None,
+        endpoint: str = "https://cloudformation.eu-west-1.amazonaws.com",
+    ) -> None:
+        self.meta = SimpleNamespace(endpoint_url=endpoint)
+        self.status = status
+        self.calls: list[str] = []
+        self._script = script or []
+        self._refusal = refusal
+        self._found = found
+        self._imported_by = imported_by
+        self._events = [{**ends("UPDATE_ROLLBACK_COMPLETE", "an older story"), "EventId": "older"}]
+
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 (as boto3 names it)
+        if self.status is None:
+            raise client_error("ValidationError", f"Stack with id {StackName} does not exist")
+        outputs = [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]
+        named = {"StackName": StackName, "StackId": STACK_ID, "StackStatus": self.status}
+        return {"Stacks": [{**named, "Outputs": outputs}]}
+
+    def create_change_set(self, **parameters: Any) -> dict[str, str]:
+        self.calls.append(f"plan {parameters['ChangeSetType'].lower()}")
+        return {"Id": "change-set"}
+
+    def describe_change_set(self, ChangeSetName: str) -> dict[str, Any]:  # noqa: N803
+        if self._refusal:
+            return {"StackId": STACK_ID, "Status": "FAILED", "StatusReason": self._refusal}
+        change = {"Action": "Modify", "LogicalResourceId": "Table", "ResourceType": "AWS::DynamoDB::Table"}
+        changes = [{"ResourceChange": {**change, "Replacement": "True"}}]
+        return {"StackId": STACK_ID, "Status": "CREATE_COMPLETE", "Changes": changes}
+
+    def execute_change_set(self, ChangeSetName: str) -> None:  # noqa: N803
+        self.calls.append("execute")
+        self._events[:0] = reversed(self._script)
+        self.status = self._script[-1]["ResourceStatus"]
+
+    def delete_change_set(self, ChangeSetName: str) -> None:  # noqa: N803
+        self.calls.append("discard")
+
+    def delete_stack(self, StackName: str) -> None:  # noqa: N803
+        self.calls.append("delete")
+        self._events[:0] = reversed(self._script)
+
+    def describe_events(self, **where: Any) -> dict[str, Any]:
+        failure = {"ValidationFailureMode": "FAIL", "ValidationStatusReason": self._found}
+        return {"OperationEvents": [failure] if self._found else []}
+
+    def list_imports(self, ExportName: str) -> dict[str, Any]:  # noqa: N803
+        if self._imported_by is None:
+            raise client_error("ValidationError", f"Export '{ExportName}' is not imported by any stack.")
+        return {"Imports": self._imported_by}
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "describe_stack_events"
+        return SimpleNamespace(paginate=lambda StackName: [{"StackEvents": list(self._events)}])  # noqa: N803
+
+    def __call__(self, service: str) -> ScriptedCloudFormation:
+        """A client factory that knows this one service."""
+        assert service == "cloudformation"
+        return self
+
+
+UNCHANGED = "The submitted information didn't contain changes."
+
+
+class TestStageNames:
+    @pytest.mark.parametrize("name", ["dev", "a", "pr1234"])
+    def test_short_words_name_a_stage(self, name: str) -> None:
+        assert stages.check_name(name) == name
+
+    @pytest.mark.parametrize("name", ["", "Dev", "dev-resources", "../dev", "1st", "a" * 21])
+    def test_anything_that_could_collide_or_escape_does_not(self, name: str) -> None:
+        with pytest.raises(stages.StageError, match="names no stage"):
+            stages.check_name(name)
+
+
+class TestRecording:
+    def test_bucket_is_written_into_the_stages_entry_and_no_other(self, project: Path) -> None:
+        before = config(project)
+        stages.record(project, "prod", OUTPUTS)
+        after = config(project)
+        assert after["stages"]["prod"].pop("environment_variables")["BUCKET_NAME"] == OUTPUTS["BucketName"]
+        before["stages"]["prod"].pop("environment_variables")
+        assert after == before
+
+    def test_second_time_writes_nothing(self, project: Path) -> None:
+        assert stages.record(project, "dev", OUTPUTS)
+        assert stages.record(project, "dev", OUTPUTS) == []
+
+    def test_settings_added_by_hand_stay(self, project: Path) -> None:
+        edited = config(project)
+        edited["stages"]["dev"]["environment_variables"]["OIDC_ISSUER"] = "https://issuer.example"
+        (project / ".chalice" / "config.json").write_text(json.dumps(edited), encoding="utf-8")
+        stages.record(project, "dev", OUTPUTS)
+        assert stages.environment(project, "dev")["OIDC_ISSUER"] == "https://issuer.example"
+
+    def test_new_stage_has_the_shape_of_prod(self, project: Path) -> None:
+        stages.record(project, "pr12", {})
+        text = json.dumps(config(project)["stages"]["prod"])
+        assert config(project)["stages"]["pr12"] == json.loads(text.replace("prod", "pr12"))
+
+    def test_every_function_gets_a_policy_file_for_the_stage(self, project: Path) -> None:
+        stages.record(project, "pr12", {})
+        functions = config(project)["stages"]["pr12"]["lambda_functions"]
+        texts = [
+            (project / ".chalice" / function["iam_policy_file"]).read_text(encoding="utf-8")
+            for function in functions.values()
+        ]
+        assert all("vitrine-pr12" in text and "{stage}" not in text for text in texts)
+
+    def test_forgetting_takes_the_bucket_out_again(self, project: Path) -> None:
+        before = config(project)
+        stages.record(project, "prod", OUTPUTS)
+        stages.forget(project, "prod")
+        before["stages"]["prod"]["environment_variables"].pop("BUCKET_NAME", None)
+        assert config(project) == before
+
+    def test_local_stage_keeps_what_is_committed(self, project: Path) -> None:
+        assert stages.forget(project, "local") == []
+
+    def test_unreadable_config_is_one_sentence(self, project: Path) -> None:
+        (project / ".chalice" / "config.json").write_text("{", encoding="utf-8")
+        with pytest.raises(stages.StageError, match="cannot be read"):
+            stages.record(project, "dev", OUTPUTS)
+
+
+@pytest.mark.parametrize(
+    ("variables", "closed"),
+    [
+        ({}, True),
+        ({"AUTH_MODE": "oidc"}, True),
+        ({"OIDC_ISSUER": "https://issuer.example"}, False),
+        ({"AUTH_MODE": "none"}, False),
+        ({"AUTH_MODE": "local"}, False),
+    ],
+)
+def test_api_without_an_issuer_is_closed(variables: dict[str, str], closed: bool) -> None:
+    assert stages.is_closed(variables) == closed
+
+
+class TestProvisioning:
+    def test_new_stage_is_created_and_recorded(self, project: Path) -> None:
+        aws = ScriptedCloudFormation(
+            script=[ends("CREATE_IN_PROGRESS"), event("Table", "CREATE_COMPLETE"), ends("CREATE_COMPLETE")]
+        )
+        lines: list[str] = []
+        assert provision.provision("dev", aws, project, lines.append) == OUTPUTS
+        assert aws.calls == ["plan create", "execute"]
+        assert "Table: create complete" in lines
+        assert stages.environment(project, "dev")["BUCKET_NAME"] == OUTPUTS["BucketName"]
+
+    def test_unchanged_stage_is_left_alone(self, project: Path) -> None:
+        aws = ScriptedCloudFormation("UPDATE_COMPLETE", refusal=UNCHANGED)
+        provision.provision("dev", aws, project)
+        assert aws.calls == ["plan update", "discard"]
+
+    def test_changes_are_shown_before_anybody_is_asked(self, project: Path) -> None:
+        aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
+        heard: list[str] = []
+
+        def agree(question: str) -> bool:
+            heard.append(question)
+            return True
+
+        provision.provision("dev", aws, project, heard.append, agree)
+        assert heard[:2] == [
+            "Modify  Table (AWS::DynamoDB::Table): REPLACED",
+            "Make these changes to vitrine-dev-resources?",
+        ]
+
+    def test_no_means_no_and_leaves_nothing_behind(self, project: Path) -> None:
+        aws = ScriptedCloudFormation()
+        with pytest.raises(stages.StageError, match=r"Nothing was changed\."):
+            provision.provision("dev", aws, project, agree=lambda question: False)
+        assert aws.calls == ["plan create", "discard", "delete"]
+
+    def test_failure_names_its_first_cause_and_clears_up(self, project: Path) -> None:
+        aws = ScriptedCloudFormation(
+            script=[
+                event("Bucket", "CREATE_FAILED", "it is taken"),
+                event("Table", "CREATE_FAILED", "Resource creation cancelled"),
+                ends("ROLLBACK_IN_PROGRESS", "The following resource(s) failed to create"),
+                ends("ROLLBACK_COMPLETE"),
+            ]
+        )
+        with pytest.raises(stages.StageError, match=r"ROLLBACK_COMPLETE\. Bucket: it is taken$"):
+            provision.provision("dev", aws, project)
+        assert aws.calls == ["plan create", "execute", "delete"]
+
+    def test_failed_update_deletes_nothing(self, project: Path) -> None:
+        aws = ScriptedCloudFormation(
+            "CREATE_COMPLETE",
+            script=[event("Queue", "UPDATE_FAILED", "no such value"), ends("UPDATE_ROLLBACK_COMPLETE")],
+        )
+        with pytest.raises(stages.StageError, match="Queue: no such value"):
+            provision.provision("dev", aws, project)
+        assert "delete" not in aws.calls
+
+    def test_taken_name_is_told_as_cloudformation_found_it(self, project: Path) -> None:
+        aws = ScriptedCloudFormation(refusal="1 problem. Call DescribeEvents", found="The bucket exists.")
+        with pytest.raises(stages.StageError, match=r"refuses .*: The bucket exists\.$"):
+            provision.provision("dev", aws, project)
+
+    def test_stuck_stack_is_not_touched(self, project: Path) -> None:
+        aws = ScriptedCloudFormation("UPDATE_ROLLBACK_FAILED")
+        with pytest.raises(stages.StageError, match="stuck in UPDATE_ROLLBACK_FAILED"):
+            provision.provision("dev", aws, project)
+        assert aws.calls == []
+
+    def test_busy_stack_is_waited_for_by_the_person(self, project: Path) -> None:
+        with pytest.raises(stages.StageError, match="try again"):
+            provision.provision("dev", ScriptedCloudFormation("UPDATE_IN_PROGRESS"), project)
+
+    def test_local_stage_never_comes_to_stand_in_aws(self, project: Path) -> None:
+        aws = ScriptedCloudFormation()
+        with pytest.raises(stages.StageError, match="not in AWS"):
+            provision.provision("local", aws, project)
+        assert aws.calls == []
+
+    def test_local_stage_is_at_home_in_an_emulator(self, project: Path) -> None:
+        aws = ScriptedCloudFormation("CREATE_COMPLETE", refusal=UNCHANGED, endpoint="http://127.0.0.1:4566")
+        assert provision.provision("local", aws, project)
+
+
+class TestDeleting:
+    def test_stack_is_followed_to_its_end(self) -> None:
+        lines: list[str] = []
+        script = [event("Table", "DELETE_SKIPPED"), event("Queue", "DELETE_COMPLETE"), ends("DELETE_COMPLETE")]
+        aws = ScriptedCloudFormation("CREATE_COMPLETE", script=script)
+        stack.remove(aws, "vitrine-dev-resources", lines.append)
+        assert aws.calls == ["delete"]
+        assert lines == ["Table: delete skipped", "Queue: delete complete"]
+
+    def test_failure_names_its_cause(self) -> None:
+        script = [event("Queue", "DELETE_FAILED", "held"), ends("DELETE_FAILED", "could not delete")]
+        aws = ScriptedCloudFormation("CREATE_COMPLETE", script=script)
+        with pytest.raises(stages.StageError, match="Queue: held"):
+            stack.remove(aws, "vitrine-dev-resources", print)
+
+    def test_stack_that_is_gone_is_no_error(self) -> None:
+        aws = ScriptedCloudFormation()
+        stack.remove(aws, "vitrine-dev-resources", print)
+        assert aws.calls == []
+
+    def test_resources_that_code_runs_on_stay(self, project: Path) -> None:
+        aws = ScriptedCloudFormation("CREATE_COMPLETE", imported_by=["vitrine-dev"])
+        with pytest.raises(stages.StageError, match="vitrine-dev runs on these resources"):
+            provision.delete("dev", aws, project)
+        assert aws.calls == []
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (exceptions.NoCredentialsError(), "no AWS credentials"),
+        (exceptions.NoRegionError(), "AWS_DEFAULT_REGION"),
+        (
+            exceptions.EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),
+            "Nothing answers at http://127.0.0.1:1",
+        ),
+        (client_error("AccessDenied", "You may not"), "AWS refused DescribeStacks: You may not"),
+        (exceptions.ProfileNotFound(profile="x"), "(x) could not be found"),
+        (stages.StageError("As it is."), "As it is."),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence(error: Exception, words: str) -> None:
+    told = provision.sentence(error, "dev")
+    assert words in told
+    assert "\n" not in told
+
+
+def test_dead_emulator_is_to_be_started() -> None:
+    error = exceptions.EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
+    assert "make run" in provision.sentence(error, "local")
+
+
+class TestCommandLine:
+    def test_bad_stage_name_ends_in_a_sentence(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert provision.main(["--stage", "No-Good"]) == 1
+        assert "names no stage" in capsys.readouterr().err
+
+    def test_missing_emulator_ends_in_a_sentence(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(provision, "PROJECT_DIR", project)
+        assert provision.main(["--stage", "local"]) == 1
+        assert "make run" in capsys.readouterr().err
+
+    def test_closed_api_is_announced_beforehand_and_the_next_step_at_the_end(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        aws = ScriptedCloudFormation("CREATE_COMPLETE", refusal=UNCHANGED)
+        monkeypatch.setattr(provision, "PROJECT_DIR", project)
+        monkeypatch.setattr(
+            provision.boto3, "Session", lambda: SimpleNamespace(client=lambda service, config: aws(service))
+        )
+        assert provision.main(["--stage", "dev", "--yes"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].startswith("The API of stage dev will let nobody in")
+        assert lines[-1] == "Next: chalice deploy --stage dev"

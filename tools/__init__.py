@@ -1,0 +1,1 @@
+"""What a person runs on this project; none of it is deployed."""

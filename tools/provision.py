@@ -1,0 +1,201 @@
+"""Create, update or delete the resources of a stage, and record what its code has to know about them.
+
+python -m tools.provision --stage dev
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore import exceptions
+from botocore.config import Config
+
+if not __package__:
+    # Started as `python tools/provision.py`, which puts tools/ on the path instead of the project.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tools import stack, stages, storage
+from tools.stages import LOCAL, StageError
+
+if TYPE_CHECKING:
+    from tools.stack import Report
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+Client = Callable[[str], Any]
+"""Makes the client of an AWS service from its name, as ``boto3.Session.client`` does."""
+Agree = Callable[[str], bool]
+"""Asks a person a question; whether they say yes."""
+
+
+def always(question: str) -> bool:  # noqa: ARG001 (it is not even read)
+    """Yes."""
+    return True
+
+
+def provision(
+    stage: str,
+    client: Client,
+    project_dir: Path = PROJECT_DIR,
+    report: Report = print,
+    agree: Agree = always,
+) -> dict[str, str]:
+    """Make the resources of ``stage`` what ``infra/resources.json`` says, and record what its code must know.
+
+    Changes are shown by ``report`` and made if ``agree`` says so; without a change nothing is asked.
+    Returns the resource stack's outputs. Raises StageError with a sentence for a person, and botocore's
+    errors, of which ``sentence`` makes one.
+    """
+    cloudformation = client("cloudformation")
+    _check_place(stages.check_name(stage), cloudformation.meta.endpoint_url)
+    name = _stack_name(stage)
+    template = (project_dir / "infra" / "resources.json").read_text(encoding="utf-8")
+    plan = stack.prepare(cloudformation, name, template, stage)
+    if plan is None:
+        report(f"{name} is up to date.")
+    else:
+        for change in plan.changes:
+            report(change)
+        if not agree(f"Make these changes to {name}?"):
+            stack.discard(cloudformation, plan)
+            raise StageError("Nothing was changed.")
+        stack.execute(cloudformation, plan, report)
+    outputs = stack.outputs(cloudformation, name)
+    _report_written(stages.record(project_dir, stage, outputs), project_dir, report)
+    return outputs
+
+
+def delete(
+    stage: str,
+    client: Client,
+    project_dir: Path = PROJECT_DIR,
+    report: Report = print,
+    agree: Agree = always,
+    *,
+    delete_data: bool = False,
+) -> None:
+    """Delete the resources of ``stage``: the stack, and the table and bucket that CloudFormation would keep.
+
+    Raises StageError where code still uses them, or where they hold data and ``delete_data`` is not set.
+    Can be run again after it was interrupted.
+    """
+    cloudformation = client("cloudformation")
+    _check_place(stages.check_name(stage), cloudformation.meta.endpoint_url)
+    name = _stack_name(stage)
+    if users := stack.importers(cloudformation, f"{name}-BucketName"):
+        raise StageError(f"{', '.join(users)} runs on these resources: delete that stack first.")
+    table, bucket = storage.names(stage, client)
+    full = storage.holding_data(table, bucket, client)
+    if full and not delete_data:
+        raise StageError(f"There is data in {' and '.join(full)}, so nothing was deleted: add --delete-data.")
+    if not agree(f"Delete {name}{', and all data in ' + ' and '.join(full) if full else ''}?"):
+        raise StageError("Nothing was deleted.")
+    stack.remove(cloudformation, name, report)
+    storage.remove(table, bucket, client, report)
+    _report_written(stages.forget(project_dir, stage), project_dir, report)
+
+
+def sentence(error: Exception, stage: str) -> str:
+    """What went wrong while provisioning ``stage``, and what to do about it, in one line for a person."""
+    match error:
+        case exceptions.NoCredentialsError() | exceptions.PartialCredentialsError():
+            return "There are no AWS credentials: sign in (aws sso login), or set AWS_PROFILE."
+        case exceptions.NoRegionError():
+            return "There is no AWS region: set AWS_DEFAULT_REGION, or a region in your AWS profile."
+        case exceptions.EndpointConnectionError() | exceptions.ConnectTimeoutError():
+            remedy = "start the emulator by `make run`" if stage == LOCAL else "check AWS_ENDPOINT_URL"
+            return f"Nothing answers at {error.kwargs.get('endpoint_url')}: {remedy}."
+        case exceptions.ClientError():
+            return f"AWS refused {error.operation_name}: {error.response['Error'].get('Message') or error}"
+        case _:
+            return str(error)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    stage = options.stage
+    agree: Agree = always if options.yes else _ask
+    try:
+        variables = stages.environment(PROJECT_DIR, stages.check_name(stage))
+        _point_to(stage, variables)
+        client = functools.partial(boto3.Session().client, config=_CONFIG)
+        if options.delete:
+            delete(stage, client, PROJECT_DIR, print, agree, delete_data=options.delete_data)
+            print(f"The stage {stage} has no resources any more.")
+        else:
+            if stages.is_closed(variables):
+                print(_CLOSED.format(stage=stage))
+            provision(stage, client, PROJECT_DIR, print, agree)
+            print(f"Next: {'make run' if stage == LOCAL else f'chalice deploy --stage {stage}'}")
+    except (StageError, exceptions.BotoCoreError, exceptions.ClientError) as error:
+        print(sentence(error, stage), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped. CloudFormation finishes what it has begun; run this again to see.", file=sys.stderr)
+        return 1
+    return 0
+
+
+_CONFIG = Config(connect_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})
+
+_CLOSED = (
+    "The API of stage {stage} will let nobody in, as no token issuer is named. In the stage's"
+    " environment_variables in .chalice/config.json, set OIDC_ISSUER and OIDC_AUDIENCE, or open it to"
+    " everybody by AUTH_MODE=none."
+)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="provision", description="Create or update a stage's resources.")
+    parser.add_argument("--stage", required=True, help="lower-case letters and digits; a new one is added")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--delete", action="store_true", help="delete the resources, if they hold no data")
+    parser.add_argument("--delete-data", action="store_true", help="with --delete: the data too, for good")
+    return parser
+
+
+def _point_to(stage: str, variables: Mapping[str, str]) -> None:
+    """Let boto3 see what the stage says about where AWS is, as Chalice does for its own commands."""
+    for name, value in variables.items():
+        if name.startswith("AWS_"):
+            # A path is relative to the project, wherever this was started.
+            os.environ[name] = str(PROJECT_DIR / value) if name.endswith("_FILE") else value
+    config_file = Path(os.environ.get("AWS_CONFIG_FILE", ""))
+    if stage == LOCAL and "AWS_CONFIG_FILE" in variables and not config_file.exists():
+        raise StageError(f"There is no emulator yet ({config_file} is missing): start it by `make run`.")
+
+
+def _check_place(stage: str, endpoint: str) -> None:
+    """The local stage is open to everybody, so it may not come to stand in AWS."""
+    host = urlsplit(endpoint).hostname or ""
+    if stage == LOCAL and ".amazonaws." in f"{host}.":
+        raise StageError("The stage local lives in the emulator, not in AWS: start it by `make run`.")
+
+
+def _stack_name(stage: str) -> str:
+    return f"vitrine-{stage}-resources"
+
+
+def _ask(question: str) -> bool:
+    if not sys.stdin.isatty():
+        print(f"{question} Nobody is there to answer: say --yes.", file=sys.stderr)
+        return False
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _report_written(paths: list[Path], project_dir: Path, report: Report) -> None:
+    for path in paths:
+        report(f"Wrote {path.relative_to(project_dir)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,219 @@
+"""One CloudFormation stack: what would change, the change made, the stack removed, each to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from tools.stages import StageError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import (
+        ChangeTypeDef,
+        DescribeChangeSetOutputTypeDef,
+        StackEventTypeDef,
+        StackTypeDef,
+    )
+
+Report = Callable[[str], None]
+"""Takes one line for a person to read."""
+
+_SETTLED = {"CREATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
+_DONE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"}
+_REPLACEMENT = {"True": ": REPLACED", "Conditional": ": perhaps REPLACED"}
+_ROLLS_BACK = {"CREATE_FAILED", "UPDATE_FAILED"}
+_PATIENCE = 30 * 60.0  # seconds; a table, a bucket and two queues take about one minute
+
+
+class Plan(NamedTuple):
+    """A change set that waits to be executed or discarded."""
+
+    stack_id: str
+    change_set_id: str
+    creates: bool
+    changes: list[str]
+    """One line for each resource that would change."""
+
+
+def prepare(cloudformation: CloudFormationClient, name: str, template: str, stage: str) -> Plan | None:
+    """What it takes to make stack ``name`` what ``template`` says of ``stage``, or None where it is that.
+
+    Raises StageError where the stack is in no state to be changed, or CloudFormation refuses the template.
+    """
+    creates = _may_create(describe(cloudformation, name))
+    change_set = cloudformation.create_change_set(
+        StackName=name,
+        ChangeSetName=f"provision-{time.time_ns()}",
+        ChangeSetType="CREATE" if creates else "UPDATE",
+        TemplateBody=template,
+        Parameters=[{"ParameterKey": "Stage", "ParameterValue": stage}],
+    )
+    described = _await_change_set(cloudformation, change_set["Id"])
+    changes = [_describe_change(change) for change in described.get("Changes", [])]
+    plan = Plan(described["StackId"], change_set["Id"], creates, changes)
+    if described["Status"] == "CREATE_COMPLETE":
+        return plan
+    reason = described.get("StatusReason", "")
+    unchanged = "didn't contain changes" in reason or "No updates are to be performed" in reason
+    problem = "" if unchanged else _problem_found(cloudformation, change_set=plan.change_set_id)
+    discard(cloudformation, plan)
+    if unchanged:
+        return None
+    raise StageError(f"CloudFormation refuses the change to {name}: {problem or reason}")
+
+
+def discard(cloudformation: CloudFormationClient, plan: Plan) -> None:
+    """Drop a plan, and the empty stack that planning a new one leaves behind."""
+    cloudformation.delete_change_set(ChangeSetName=plan.change_set_id)
+    if plan.creates:
+        cloudformation.delete_stack(StackName=plan.stack_id)
+
+
+def execute(cloudformation: CloudFormationClient, plan: Plan, report: Report) -> None:
+    """Carry a plan out, reporting each resource as it gets there.
+
+    A stack that could not be created is deleted again, so that the next try starts clean.
+    Raises StageError with the first cause of a failure.
+    """
+    seen = {event["EventId"] for event in _events(cloudformation, plan.stack_id)}
+    cloudformation.execute_change_set(ChangeSetName=plan.change_set_id)
+    try:
+        _follow(cloudformation, plan.stack_id, seen, report)
+    except StageError:
+        if plan.creates:
+            cloudformation.delete_stack(StackName=plan.stack_id)
+        raise
+
+
+def remove(cloudformation: CloudFormationClient, name: str, report: Report) -> None:
+    """Delete the stack ``name`` where there is one, but not the resources it retains.
+
+    Raises StageError with the first cause of a failure.
+    """
+    stack = describe(cloudformation, name)
+    if stack is None:
+        return
+    stack_id = stack["StackId"]
+    seen = {event["EventId"] for event in _events(cloudformation, stack_id)}
+    cloudformation.delete_stack(StackName=stack_id)
+    _follow(cloudformation, stack_id, seen, report)
+
+
+def describe(cloudformation: CloudFormationClient, name: str) -> StackTypeDef | None:
+    """The stack ``name`` (or id) as CloudFormation describes it, or None where there is none."""
+    try:
+        stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ValidationError" and "does not exist" in str(error):
+            return None
+        raise
+    return None if stack["StackStatus"] == "DELETE_COMPLETE" else stack
+
+
+def outputs(cloudformation: CloudFormationClient, name: str) -> dict[str, str]:
+    """The outputs of the stack ``name``, by their keys; none where there is no stack."""
+    stack = describe(cloudformation, name)
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])} if stack else {}
+
+
+def importers(cloudformation: CloudFormationClient, export: str) -> list[str]:
+    """The names of the stacks that import ``export``."""
+    try:
+        return cloudformation.list_imports(ExportName=export)["Imports"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ValidationError":
+            return []  # nobody imports it, or there is no such export
+        raise
+
+
+def _may_create(stack: StackTypeDef | None) -> bool:
+    if stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS":
+        return True
+    name, status = stack["StackName"], stack["StackStatus"]
+    if status in _SETTLED:
+        return False
+    if status.endswith("_IN_PROGRESS"):
+        raise StageError(f"The stack {name} is being changed ({status}): try again when that is over.")
+    raise StageError(f"The stack {name} is stuck in {status}: repair or delete it in the AWS console.")
+
+
+def _await_change_set(cloudformation: CloudFormationClient, id_: str) -> DescribeChangeSetOutputTypeDef:
+    for _ in _polls():
+        change_set = cloudformation.describe_change_set(ChangeSetName=id_)
+        if change_set["Status"] in ("CREATE_COMPLETE", "FAILED"):
+            return change_set
+    raise StageError("CloudFormation took over half an hour to work out the changes: try again.")
+
+
+def _describe_change(change: ChangeTypeDef) -> str:
+    resource = change["ResourceChange"]
+    line = f"{resource['Action']:8}{resource['LogicalResourceId']} ({resource['ResourceType']})"
+    return line + _REPLACEMENT.get(resource.get("Replacement", "False"), "")
+
+
+def _follow(cloudformation: CloudFormationClient, stack_id: str, seen: set[str], report: Report) -> None:
+    cause = ""
+    for _ in _polls():
+        for event in reversed(list(_unseen(_events(cloudformation, stack_id), seen))):
+            seen.add(event["EventId"])
+            status = event["ResourceStatus"]
+            cause = cause or _cause(event)
+            if event.get("PhysicalResourceId") != stack_id:
+                report(f"{event['LogicalResourceId']}: {status.replace('_', ' ').lower()}")
+            elif status in _DONE:
+                return
+            elif not status.endswith("_IN_PROGRESS") and status not in _ROLLS_BACK:
+                cause = _problem_found(cloudformation, stack=stack_id) or cause
+                raise StageError(f"{event['StackName']} ended in {status}. {cause}".strip())
+    raise StageError("CloudFormation has been at it for half an hour: look at the stack in the console.")
+
+
+def _cause(event: StackEventTypeDef) -> str:
+    """Why the event is a failure of its own; empty where it is none, or the consequence of another."""
+    reason = event.get("ResourceStatusReason", "")
+    if not event["ResourceStatus"].endswith("_FAILED") or "cancelled" in reason:
+        return ""
+    return f"{event['LogicalResourceId']}: {reason}"
+
+
+def _problem_found(cloudformation: CloudFormationClient, *, change_set: str = "", stack: str = "") -> str:
+    """What CloudFormation's checks ahead of a deployment found, such as a name already taken; often nothing.
+
+    A change set's or a stack event's own reason only says how many problems there are.
+    """
+    try:
+        if change_set:
+            found = cloudformation.describe_events(ChangeSetName=change_set, Filters={"FailedEvents": True})
+        else:
+            found = cloudformation.describe_events(StackName=stack, Filters={"FailedEvents": True})
+    except ClientError:
+        return ""  # who may not ask gets the short reason
+    failures = (event for event in found["OperationEvents"] if event.get("ValidationFailureMode") == "FAIL")
+    return next((event["ValidationStatusReason"] for event in failures), "")
+
+
+def _events(cloudformation: CloudFormationClient, stack_id: str) -> Iterator[StackEventTypeDef]:
+    """The stack's events, latest first."""
+    for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id):
+        yield from page["StackEvents"]
+
+
+def _unseen(events: Iterable[StackEventTypeDef], seen: set[str]) -> Iterator[StackEventTypeDef]:
+    for event in events:
+        if event["EventId"] in seen:
+            return
+        yield event
+
+
+def _polls() -> Iterator[None]:
+    """Yield at growing intervals, until patience is at its end."""
+    end = time.monotonic() + _PATIENCE
+    pause = 0.1
+    while time.monotonic() < end:
+        yield
+        time.sleep(pause)
+        pause = min(pause * 1.5, 3.0)

@@ -1,0 +1,127 @@
+"""A stage's own files: its entry in ``.chalice/config.json`` and its IAM policies, with no AWS in sight."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+LOCAL = "local"
+
+RECORDED = {"BUCKET_NAME": "BucketName"}
+"""What the code has to be told: the variable, and the output of the resource stack that it comes from."""
+
+_STAGE_NAME = re.compile(r"[a-z][a-z0-9]{0,19}")  # as the parameter Stage in infra/resources.json has it
+
+
+class StageError(Exception):
+    """Something about a stage that a person has to put right; the message is the sentence to show them."""
+
+
+def check_name(stage: str) -> str:
+    """``stage`` itself. Raises StageError where it cannot name a stage."""
+    if not _STAGE_NAME.fullmatch(stage):
+        raise StageError(f"{stage!r} names no stage: use up to 20 lower-case letters and digits, a letter first.")
+    return stage
+
+
+def policies(project_dir: Path, stage: str) -> dict[str, dict[str, Any]]:
+    """The IAM policy of each function, by the function's name, from ``infra/policies.json``."""
+    text = (project_dir / "infra" / "policies.json").read_text(encoding="utf-8")
+    source = json.loads(text.replace("{stage}", stage))
+    besides = source["local"]["actions"] if stage == LOCAL else {}
+    return {
+        function: {
+            "Version": "2012-10-17",
+            "Statement": [_widened(statement, besides) for statement in [*statements, *source["common"]]],
+        }
+        for function, statements in source["functions"].items()
+    }
+
+
+def environment(project_dir: Path, stage: str) -> dict[str, str]:
+    """The environment variables of ``stage`` in ``.chalice/config.json``; none where it has no entry yet."""
+    variables: dict[str, str] = _config(project_dir)["stages"].get(stage, {}).get("environment_variables", {})
+    return variables
+
+
+def is_closed(variables: Mapping[str, str]) -> bool:
+    """Whether an API with this environment lets nobody in: it checks tokens, and knows no issuer of them."""
+    return variables.get("AUTH_MODE", "oidc") == "oidc" and not variables.get("OIDC_ISSUER")
+
+
+def record(project_dir: Path, stage: str, outputs: Mapping[str, str]) -> list[Path]:
+    """Write the stage's policies, and into its entry what the code must know of the stack's ``outputs``.
+
+    A stage without an entry gets one. Files that hold the same already stay untouched.
+    Returns the files written.
+    """
+    config = _config(project_dir)
+    rendered = policies(project_dir, stage)
+    entry = config["stages"].setdefault(stage, _new_entry(stage, rendered))
+    entry.setdefault("environment_variables", {}).update(
+        {variable: outputs[output] for variable, output in RECORDED.items() if output in outputs}
+    )
+    contents = {_config_path(project_dir): config}
+    for name, policy in rendered.items():
+        contents[project_dir / ".chalice" / _policy_name(name, stage)] = policy
+    return [path for path, content in contents.items() if _write(path, content)]
+
+
+def forget(project_dir: Path, stage: str) -> list[Path]:
+    """Take what the resource stack told out of the stage's entry, now that the stack is gone.
+
+    The local stage keeps it: its names are the same on every machine, and committed.
+    Returns the files written.
+    """
+    config = _config(project_dir)
+    if stage == LOCAL or stage not in config["stages"]:
+        return []
+    for variable in RECORDED:
+        config["stages"][stage].get("environment_variables", {}).pop(variable, None)
+    path = _config_path(project_dir)
+    return [path] if _write(path, config) else []
+
+
+def _new_entry(stage: str, functions: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "environment_variables": {"STAGE": stage},
+        "lambda_architecture": "arm64",
+        "lambda_functions": {name: {"iam_policy_file": _policy_name(name, stage)} for name in functions},
+    }
+
+
+def _widened(statement: dict[str, Any], besides: Mapping[str, str]) -> dict[str, Any]:
+    actions = statement["Action"]
+    added = [besides[action] for action in besides if action in actions]
+    return {**statement, "Action": [*actions, *added]} if added else statement
+
+
+def _policy_name(function: str, stage: str) -> str:
+    return f"policy-{function}-{stage}.json"
+
+
+def _config_path(project_dir: Path) -> Path:
+    return project_dir / ".chalice" / "config.json"
+
+
+def _config(project_dir: Path) -> dict[str, Any]:
+    path = _config_path(project_dir)
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StageError(f"{path} cannot be read: {error}") from error
+    config.setdefault("stages", {})
+    return config
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> bool:
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.write_text(text, encoding="utf-8")
+    return True
