@@ -1,0 +1,173 @@
+"""Every way into Vitrine: its HTTP routes, its upload listener, its queue consumer, its hourly cleanup."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Request, Response, SQSEvent
+
+from chalicelib import auth, bucket, cleanup, config, http, images, imports, items, models, openapi, wire
+
+settings = config.settings()
+app = http.Api()
+
+
+@app.authorizer(ttl_seconds=300)
+def authorize(_: AuthRequest) -> AuthResponse:
+    auth.refuse()
+    return AuthResponse(routes=[], principal_id="nobody")
+
+
+# Every route below stands behind it, unless it says that it is public.
+app.guard = authorize if auth.demanded() else None
+
+
+# -------------------------------------------------------------------------------------------------------- public routes
+
+
+@app.route("/", public=True)
+def show_console(_: Request) -> Response:
+    return http.page("index.html")
+
+
+@app.route("/docs", public=True)
+def show_docs(_: Request) -> Response:
+    return http.page("docs.html")
+
+
+@app.route("/web/{name}", public=True)
+def get_web_file(_: Request, name: str) -> Response:
+    return http.web_file(name)
+
+
+@app.route("/openapi.json", public=True)
+def get_openapi(_: Request) -> Response:
+    return http.json_answer(openapi.document(app.routes))
+
+
+@app.route("/hello", public=True)
+def say_hello(request: Request) -> Response:
+    asked = http.query(request, wire.HelloQuery)
+    at = models.timestamp(models.now())
+    return http.json_answer(wire.Hello(f"Hello, {asked.name}!", at, http.request_id(request)))
+
+
+@app.route("/health", public=True)
+def get_health(_: Request) -> Response:
+    return http.json_answer(wire.Health("ok", settings.stage, config.VERSION))
+
+
+# --------------------------------------------------------------------------------------------------------------- items
+
+
+@app.route("/items", methods=["POST"])
+def create_item(request: Request) -> Response:
+    at = models.now()
+    draft = models.draft(http.json_object(request), at)
+    item, replayed = items.create(http.owner(request), draft, at, http.idempotency_key(request))
+    return http.created(request, item, replayed)
+
+
+@app.route("/items", methods=["GET"])
+def list_items(request: Request) -> Response:
+    owner, asked = http.owner(request), http.query(request, wire.ListQuery)
+    which = items.Range(asked.order == "desc", asked.created_after, asked.created_before)
+    page = items.page(owner, which, asked.limit, http.start_after(asked, owner), models.now())
+    return http.items_answer(asked, owner, page)
+
+
+@app.route("/items/{item_id}", methods=["GET"])
+def get_item(request: Request, item_id: str) -> Response:
+    return http.item_answer(request, items.get(http.owner(request), item_id, models.now()))
+
+
+@app.route("/items/{item_id}", methods=["PUT"])
+def replace_item(request: Request, item_id: str) -> Response:
+    at = models.now()
+    draft = models.draft(http.json_object(request), at)
+    item = items.replace(http.owner(request), item_id, draft, at, http.if_match(request))
+    return http.item_answer(request, item)
+
+
+@app.route("/items/{item_id}", methods=["PATCH"])
+def patch_item(request: Request, item_id: str) -> Response:
+    changes = http.json_object(request, http.MERGE_PATCH)
+    item = items.patch(http.owner(request), item_id, changes, models.now(), http.if_match(request))
+    return http.item_answer(request, item)
+
+
+@app.route("/items/{item_id}", methods=["DELETE"])
+def delete_item(request: Request, item_id: str) -> Response:
+    images.remove_item(http.owner(request), item_id, models.now(), http.if_match(request))
+    return http.json_answer(wire.Deleted("Item deleted", item_id))
+
+
+# ------------------------------------------------------------------------------------------------------------ pictures
+
+
+@app.route("/items/{item_id}/image", methods=["POST"])
+def create_image_ticket(request: Request, item_id: str) -> Response:
+    asked = http.json_model(request, wire.TicketRequest)
+    ticket = images.ticket(http.owner(request), item_id, asked.content_type, models.now())
+    return http.json_answer(
+        wire.Ticket(wire.PresignedPost(*ticket.post), config.MAX_IMAGE_BYTES, ticket.expires_at), 201
+    )
+
+
+@app.route("/items/{item_id}/image", methods=["GET"])
+def get_image(request: Request, item_id: str) -> Response:
+    item = items.get(http.owner(request), item_id, models.now())
+    return http.redirect(images.url(item, http.query(request, wire.ImageQuery).size))
+
+
+@app.route("/items/{item_id}/image", methods=["DELETE"])
+def delete_image(request: Request, item_id: str) -> Response:
+    images.remove(http.owner(request), item_id, models.now(), http.if_match(request))
+    return http.json_answer(wire.Deleted("Image deleted", item_id))
+
+
+# ------------------------------------------------------------------------------------------------------- bulk imports
+
+
+@app.route("/imports", methods=["POST"])
+def create_import(request: Request) -> Response:
+    return http.accepted(request, imports.start(http.owner(request), http.entries(request), models.now()))
+
+
+@app.route("/imports/{import_id}", methods=["GET"])
+def get_import(request: Request, import_id: str) -> Response:
+    return http.import_answer(import_id, imports.progress(http.owner(request), import_id))
+
+
+# ------------------------------------------------------------------------------------------------------ event functions
+
+_UPLOADED = {
+    "source": ["aws.s3"],
+    "detail-type": ["Object Created"],
+    "detail": {
+        "bucket": {"name": [{"prefix": settings.bucket_prefix}]},
+        "object": {"key": [{"prefix": bucket.UPLOADS}]},
+    },
+}
+
+
+@app.on_cw_event(_UPLOADED)
+def on_upload(event: CloudWatchEvent) -> None:
+    if event.detail["bucket"]["name"] == settings.bucket:
+        images.note(event.detail["object"]["key"], models.now())
+
+
+@app.on_sqs_message(queue=settings.queue, batch_size=10)
+def on_messages(event: SQSEvent) -> dict[str, Any] | None:
+    from chalicelib import jobs  # noqa: PLC0415 - it brings Pillow, which the other functions need not pay for
+
+    return jobs.settle([jobs.Record.of(record.to_dict()) for record in event])
+
+
+@app.schedule(Rate(1, unit=Rate.HOURS), description="Does what is due: expired items, lost uploads, stuck renders.")
+def clean_up(event: CloudWatchEvent) -> dict[str, int]:
+    return cleanup.sweep(models.now(), event.context)
+
+
+if config.serving_locally():
+    http.warn_without_backend()

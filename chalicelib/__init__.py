@@ -1,0 +1,1 @@
+"""Vitrine's business logic: everything that ``app.py`` declares is done here."""

@@ -1,0 +1,118 @@
+"""The AWS clients: made once per process, on first use, with limits on how long they wait.
+
+Where they point (region, credentials, ``AWS_ENDPOINT_URL``) is the environment's matter alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import boto3
+from botocore import exceptions
+from botocore.config import Config
+
+from chalicelib.config import settings
+from chalicelib.errors import ApiError, BackendUnavailableError, BusyError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+# One second is ages for a connection inside a region; a waiting function is paid for, so it gives up early and the
+# SDK's standard retries (with backoff and jitter) take over.
+_CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=5,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    signature_version="v4",
+)
+_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", read_timeout=15))
+
+_NO_BACKEND = (
+    exceptions.EndpointConnectionError,
+    exceptions.ConnectTimeoutError,
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.NoRegionError,
+    exceptions.ProfileNotFound,
+)
+_NO_BACKEND_CODES = frozenset({"ResourceNotFoundException", "NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue"})
+_BUSY_CODES = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+    }
+)
+
+
+def dynamodb() -> DynamoDBClient:
+    return _client("dynamodb", _CONFIG)
+
+
+def s3() -> S3Client:
+    return _client("s3", _S3_CONFIG)
+
+
+def sqs() -> SQSClient:
+    return _client("sqs", _CONFIG)
+
+
+def bucket() -> str:
+    """The stage's bucket. Raises BackendUnavailableError while the stage is not provisioned."""
+    name = settings().bucket
+    if name is None:
+        raise BackendUnavailableError(problem=f"The stage {settings().stage} is not provisioned")
+    return name
+
+
+@functools.cache
+def queue_url() -> str:
+    """The jobs queue's URL, asked for once per process: its name follows from the stage, its URL from the account."""
+    return sqs().get_queue_url(QueueName=settings().queue)["QueueUrl"]
+
+
+def code_of(error: exceptions.ClientError) -> str:
+    """The service's own code for what went wrong, such as ``NoSuchKey``."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+def as_api_error(error: BaseException) -> ApiError | None:
+    """What an error means to a caller of the API, or None where it means nothing but a bug."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, _NO_BACKEND):
+        return BackendUnavailableError(problem=f"The stage {settings().stage} has no backend to talk to ({error})")
+    if not isinstance(error, exceptions.ClientError):
+        return None
+    if code_of(error) in _BUSY_CODES:
+        return BusyError()
+    if code_of(error) in _NO_BACKEND_CODES:
+        return BackendUnavailableError(problem=f"The resources of the stage {settings().stage} are missing")
+    return None
+
+
+def check() -> None:
+    """Looks whether the stage's backend answers. Raises BackendUnavailableError, with what to do, where it does not."""
+    try:
+        dynamodb().describe_table(TableName=settings().table)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is said
+        raise as_api_error(error) or error from None
+
+
+@overload
+def _client(service: Literal["dynamodb"], config: Config) -> DynamoDBClient: ...
+@overload
+def _client(service: Literal["s3"], config: Config) -> S3Client: ...
+@overload
+def _client(service: Literal["sqs"], config: Config) -> SQSClient: ...
+@functools.cache
+def _client(service: Any, config: Config) -> Any:
+    # A stage that nobody provisioned must not be looked for in whatever account the caller's shell is signed in to.
+    bucket()
+    return boto3.client(service, config=config)

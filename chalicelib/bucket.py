@@ -1,0 +1,155 @@
+"""The S3 bucket. Nothing else knows what lies where in it, or speaks to it.
+
+::
+
+    uploads/items/{owner}/{item}/{upload}                   the original of an upload to an item
+    uploads/…                                               any other upload: a loose file
+    thumbnails/items/{owner}/{item}/{upload}/{size}.jpg     a thumbnail of an item's picture
+    thumbnails/{the rest of a loose file's key}.jpg         the thumbnail of a loose file
+    imports/{owner}/{import}/{chunk}.ndjson                 the entries of one chunk of an import; expire by lifecycle
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+from botocore.exceptions import ClientError
+
+from chalicelib import aws, models
+
+UPLOADS = "uploads/"
+THUMBNAILS = "thumbnails/"
+IMPORTS = "imports/"
+_OF_ITEMS = "items/"
+
+URL_PERIOD = timedelta(hours=2)
+"""How long a presigned URL to download from is good for."""
+
+
+class ObjectGoneError(Exception):
+    """There is no object at this key any more."""
+
+
+class ObjectTooLargeError(Exception):
+    """The object at this key has more bytes, ``size``, than were to be read."""
+
+    def __init__(self, key: str, size: int) -> None:
+        super().__init__(key)
+        self.size = size
+
+
+class Upload(NamedTuple):
+    """One upload to an item; ids sort by time, so a newer upload has a greater one."""
+
+    owner: str
+    item_id: str
+    id: str
+
+    @property
+    def key(self) -> str:
+        return f"{UPLOADS}{_folder(self.owner, self.item_id)}{self.id}"
+
+    def thumbnail_key(self, size: int) -> str:
+        return f"{THUMBNAILS}{_folder(self.owner, self.item_id)}{self.id}/{size}.jpg"
+
+    @staticmethod
+    def at(key: str) -> Upload | None:
+        """The upload whose original is at ``key``, or None for a loose file."""
+        parts = key.removeprefix(UPLOADS + _OF_ITEMS).split("/")
+        if not key.startswith(UPLOADS + _OF_ITEMS) or len(parts) != 3 or not all(map(models.is_id, parts[1:])):
+            return None
+        return Upload(unquote(parts[0]), parts[1], parts[2])
+
+
+class Post(NamedTuple):
+    """A presigned POST: where the form goes, and the fields that come before the file."""
+
+    url: str
+    fields: dict[str, str]
+
+
+def loose_thumbnail_key(key: str) -> str:
+    """Where the thumbnail of a loose file belongs; the whole name is kept, so that b.png and b.jpg cannot collide."""
+    return f"{THUMBNAILS}{key.removeprefix(UPLOADS)}.jpg"
+
+
+def chunk_key(owner: str, import_id: str, number: int) -> str:
+    """Where the entries of one chunk of an import are kept."""
+    return f"{IMPORTS}{_segment(owner)}/{import_id}/{number:05d}.ndjson"
+
+
+def read(key: str, limit: int | None = None) -> bytes:
+    """An object's bytes. Raises ObjectGoneError; ObjectTooLargeError, before reading, over ``limit`` bytes."""
+    try:
+        answer = aws.s3().get_object(Bucket=aws.bucket(), Key=key)
+    except ClientError as error:
+        if aws.code_of(error) != "NoSuchKey":
+            raise
+        raise ObjectGoneError(key) from error
+    with answer["Body"] as body:
+        if limit is not None and answer["ContentLength"] > limit:
+            raise ObjectTooLargeError(key, answer["ContentLength"])
+        return body.read()
+
+
+def write(key: str, data: bytes, content_type: str) -> None:
+    """Puts an object; doing it again leaves the same."""
+    aws.s3().put_object(Bucket=aws.bucket(), Key=key, Body=data, ContentType=content_type)
+
+
+def delete(keys: Iterable[str]) -> None:
+    """Deletes objects; one that is gone already is no error."""
+    for key in keys:
+        aws.s3().delete_object(Bucket=aws.bucket(), Key=key)
+
+
+def objects_of(owner: str, item_id: str) -> list[str]:
+    """The keys of an item's objects, originals and thumbnails, of all its uploads."""
+    return [key for top in (UPLOADS, THUMBNAILS) for key in _keys(f"{top}{_folder(owner, item_id)}")]
+
+
+def upload_id(key: str) -> str:
+    """Which upload an object of an item belongs to, be it the original or a thumbnail."""
+    return key.split("/")[4]
+
+
+def presigned_post(key: str, content_type: str, max_bytes: int, period: timedelta) -> Post:
+    """Leave to POST one object to ``key``, which S3 itself holds to that type, and to 1 to ``max_bytes`` bytes.
+
+    AWS, "Creating a POST policy": a field without a condition is refused, so each has one.
+    """
+    post = aws.s3().generate_presigned_post(
+        aws.bucket(),
+        key,
+        Fields={"Content-Type": content_type},
+        Conditions=[{"Content-Type": content_type}, ["content-length-range", 1, max_bytes]],
+        ExpiresIn=int(period.total_seconds()),
+    )
+    return Post(post["url"], post["fields"])
+
+
+def presigned_get(key: str) -> str:
+    """Where an object can be downloaded for two hours."""
+    return aws.s3().generate_presigned_url(
+        "get_object",
+        Params={"Bucket": aws.bucket(), "Key": key},
+        ExpiresIn=int(URL_PERIOD.total_seconds()),
+    )
+
+
+def _folder(owner: str, item_id: str) -> str:
+    return f"{_OF_ITEMS}{_segment(owner)}/{item_id}/"
+
+
+def _segment(owner: str) -> str:
+    # An OIDC subject may hold anything, a slash too.
+    return quote(owner, safe="")
+
+
+def _keys(prefix: str) -> Iterator[str]:
+    for one in aws.s3().get_paginator("list_objects_v2").paginate(Bucket=aws.bucket(), Prefix=prefix):
+        for found in one.get("Contents", []):
+            yield found["Key"]

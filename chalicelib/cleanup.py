@@ -1,0 +1,51 @@
+"""The hourly sweep: does what is due, and nothing else is read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from chalicelib import images, imports, items, table, telemetry
+from chalicelib.table import Key
+
+MARGIN_MS = 15_000
+"""What is left of the function's time when the sweep stops: more than one entry takes."""
+
+
+def sweep(at: datetime, context: Any) -> Counter[str]:
+    """Does everything that is due at ``at`` while the Lambda ``context`` has time, and counts what it did by kind.
+
+    An entry that fails is logged, left for the next sweep, and stops nothing.
+    """
+    counts: Counter[str] = Counter()
+    for key in table.due(at):
+        if context.get_remaining_time_in_millis() < MARGIN_MS:
+            telemetry.logger.warning("The time is up: the next sweep goes on", done=counts)
+            break
+        try:
+            counts[_settle(key, at)] += 1
+        except Exception:  # noqa: BLE001 - an entry stops nothing but itself
+            telemetry.logger.exception("What was due could not be done", kind=key.kind, id=key.id)
+            counts["failed"] += 1
+    for name, number in counts.items():
+        telemetry.count(f"Cleanup.{name}", number)
+    telemetry.logger.info("Swept", done=counts)
+    return counts
+
+
+def _settle(key: Key, at: datetime) -> str:
+    if key.kind == "PURGE":
+        images.purge(key.owner, key.id)
+        return "purged"
+    if key.kind == "IMPORT":
+        imports.resume(key.owner, key.id, at)
+        return "imports"
+    item = items.find(key.owner, key.id)
+    if item is None:
+        return "gone"
+    if item.over(at):
+        images.remove_item(key.owner, key.id, at, over=True)
+        return "expired"
+    images.settle(item, at)
+    return "pictures"

@@ -1,0 +1,109 @@
+"""Settings: read from the environment once, checked once, immutable from then on."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import sys
+from collections.abc import Mapping
+from typing import Literal, cast, get_args
+
+import msgspec
+
+APP = "vitrine"
+VERSION = "0.1.0"
+
+MAX_IMAGE_BYTES = 20 * 1024 * 1024
+MAX_IMAGE_PIXELS = 50_000_000
+
+AuthMode = Literal["oidc", "local", "none"]
+Fit = Literal["cover", "fit"]
+
+
+class ConfigError(ValueError):
+    """A setting has a value that cannot be meant; the message names it and what it may be."""
+
+
+class Size(msgspec.Struct, frozen=True):
+    """A thumbnail to make: ``cover`` fills a square of ``pixels`` a side, ``fit`` stays inside one, never enlarged."""
+
+    pixels: int
+    fit: Fit
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a function of this stage has to know. Names follow from the stage; only the bucket's has to be told."""
+
+    stage: str
+    bucket: str | None
+    auth_mode: AuthMode
+    cors_origin: str
+    log_level: str
+    thumbnail_sizes: tuple[Size, ...]
+    report_batch_item_failures: bool
+
+    @property
+    def table(self) -> str:
+        return f"{APP}-{self.stage}"
+
+    @property
+    def queue(self) -> str:
+        return f"{APP}-{self.stage}-jobs"
+
+    @property
+    def bucket_prefix(self) -> str:
+        """How the bucket's name begins: the account and region that follow are not known when the app is packaged."""
+        return f"{APP}-{self.stage}-"
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """The settings that ``environ`` holds. Raises ConfigError where one of them cannot be meant."""
+    return Settings(
+        stage=_stage(environ.get("STAGE", "dev")),
+        bucket=environ.get("BUCKET_NAME") or None,
+        auth_mode=_auth_mode(environ.get("AUTH_MODE") or "oidc"),
+        cors_origin=environ.get("CORS_ORIGIN") or "*",
+        log_level=_log_level(environ.get("LOG_LEVEL") or "INFO"),
+        thumbnail_sizes=_sizes(environ.get("THUMBNAIL_SIZES") or "cover:200,fit:800"),
+        report_batch_item_failures=environ.get("REPORT_BATCH_ITEM_FAILURES") == "true",
+    )
+
+
+@functools.cache
+def settings() -> Settings:
+    """This process's settings."""
+    return load(os.environ)
+
+
+def serving_locally() -> bool:
+    """Whether this is ``chalice local``, and neither a deployed function nor another Chalice command."""
+    return "AWS_CHALICE_CLI_MODE" in os.environ and "local" in sys.argv[1:]
+
+
+def _stage(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", text):
+        raise ConfigError(f"STAGE is {text!r}: up to 20 lower-case letters and digits, a letter first.")
+    return text
+
+
+def _auth_mode(text: str) -> AuthMode:
+    if text not in get_args(AuthMode):
+        raise ConfigError(f"AUTH_MODE is {text!r}: it may be oidc, local or none.")
+    return cast("AuthMode", text)
+
+
+def _log_level(text: str) -> str:
+    if text not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ConfigError(f"LOG_LEVEL is {text!r}: it may be DEBUG, INFO, WARNING or ERROR.")
+    return text
+
+
+def _sizes(text: str) -> tuple[Size, ...]:
+    if not re.fullmatch(r"(cover|fit):\d{2,4}(,(cover|fit):\d{2,4})*", text):
+        raise ConfigError(f"THUMBNAIL_SIZES is {text!r}: it looks like cover:200,fit:800, in pixels.")
+    pairs = (part.split(":") for part in text.split(","))
+    sizes = tuple(Size(int(pixels), "cover" if fit == "cover" else "fit") for fit, pixels in pairs)
+    if len({size.pixels for size in sizes}) < len(sizes):
+        raise ConfigError(f"THUMBNAIL_SIZES is {text!r}: each number of pixels may stand in it once.")
+    return sizes

@@ -1,0 +1,197 @@
+"""Every error the API can answer: its code, its status and its sentence, each in one place.
+
+ApiError
+├── InvalidRequestError        400 INVALID_REQUEST
+│   ├── InvalidJsonError       400 INVALID_JSON
+│   ├── ReservedFieldError     400 RESERVED_FIELD
+│   ├── InvalidCursorError     400 INVALID_CURSOR
+│   └── InvalidExpiryError     400 INVALID_EXPIRY
+├── UnauthorizedError          401 UNAUTHORIZED
+├── NotFoundError              404 NOT_FOUND
+│   ├── ItemNotFoundError      404 ITEM_NOT_FOUND
+│   ├── ImageNotFoundError     404 IMAGE_NOT_FOUND
+│   └── ImportNotFoundError    404 IMPORT_NOT_FOUND
+├── MethodNotAllowedError      405 METHOD_NOT_ALLOWED
+├── VersionMismatchError       412 VERSION_MISMATCH
+├── ItemTooLargeError          413 ITEM_TOO_LARGE
+├── ImportTooLargeError        413 IMPORT_TOO_LARGE
+├── UnsupportedMediaTypeError  415 UNSUPPORTED_MEDIA_TYPE
+├── IdempotencyKeyReusedError  422 IDEMPOTENCY_KEY_REUSED
+├── InternalError              500 INTERNAL_ERROR
+├── BusyError                  503 BUSY
+└── BackendUnavailableError    503 BACKEND_UNAVAILABLE
+
+ImageError (a picture's own failure, kept in the item: never an HTTP answer)
+├── ImageUnreadableError       IMAGE_UNREADABLE
+├── ImageTypeUnsupportedError  IMAGE_TYPE_UNSUPPORTED
+├── ImageTooLargeError         IMAGE_TOO_LARGE
+├── ImageTooManyPixelsError    IMAGE_TOO_MANY_PIXELS
+└── ImageLostError             IMAGE_LOST
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class ApiError(Exception):
+    """An error with an answer of its own.
+
+    ``sentence`` is a format string over the keywords given; ``details`` (a list of JSON values) goes out beside it.
+    """
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    sentence: ClassVar[str]
+    retry_after: ClassVar[int | None] = None
+    """Seconds after which trying again makes sense (RFC 9110, section 10.2.3), or None."""
+
+    def __init__(self, *, details: list[Any] | None = None, **words: object) -> None:
+        self.message = self.sentence.format(**words)
+        self.details = details
+        super().__init__(self.message)
+
+
+class InvalidRequestError(ApiError):
+    code = "INVALID_REQUEST"
+    status = 400
+    sentence = "{problem}"
+
+
+class InvalidJsonError(InvalidRequestError):
+    code = "INVALID_JSON"
+    sentence = "The body is not valid JSON in UTF-8: {problem}"
+
+
+class ReservedFieldError(InvalidRequestError):
+    code = "RESERVED_FIELD"
+    sentence = "{field} is managed by Vitrine and cannot be set: leave it out of the body."
+
+
+class InvalidCursorError(InvalidRequestError):
+    code = "INVALID_CURSOR"
+    sentence = "This cursor was not given out for this list: start again without one."
+
+
+class InvalidExpiryError(InvalidRequestError):
+    code = "INVALID_EXPIRY"
+    sentence = "expiresAt must be a future time in ISO 8601 with its offset, such as 2030-01-31T12:00:00Z."
+
+
+class UnauthorizedError(ApiError):
+    code = "UNAUTHORIZED"
+    status = 401
+    sentence = "Sign in first: send a valid token as Authorization: Bearer."
+
+
+class NotFoundError(ApiError):
+    code = "NOT_FOUND"
+    status = 404
+    sentence = "There is nothing at this path."
+
+
+class ItemNotFoundError(NotFoundError):
+    code = "ITEM_NOT_FOUND"
+    sentence = "There is no item {id}."
+
+
+class ImageNotFoundError(NotFoundError):
+    code = "IMAGE_NOT_FOUND"
+    sentence = "Item {id} has no such picture to show."
+
+
+class ImportNotFoundError(NotFoundError):
+    code = "IMPORT_NOT_FOUND"
+    sentence = "There is no import {id}."
+
+
+class MethodNotAllowedError(ApiError):
+    code = "METHOD_NOT_ALLOWED"
+    status = 405
+    sentence = "This path answers {allowed} only."
+
+
+class VersionMismatchError(ApiError):
+    code = "VERSION_MISMATCH"
+    status = 412
+    sentence = "Item {id} has changed since you read it: it is at version {version} now. Read it again."
+
+
+class ItemTooLargeError(ApiError):
+    code = "ITEM_TOO_LARGE"
+    status = 413
+    sentence = "An item holds at most {limit} bytes of JSON; this one would have {size}."
+
+
+class ImportTooLargeError(ApiError):
+    code = "IMPORT_TOO_LARGE"
+    status = 413
+    sentence = "An import takes at most {limit}: split it."
+
+
+class UnsupportedMediaTypeError(ApiError):
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    status = 415
+    sentence = "Send this body as {accepted}."
+
+
+class IdempotencyKeyReusedError(ApiError):
+    code = "IDEMPOTENCY_KEY_REUSED"
+    status = 422
+    sentence = "This Idempotency-Key came with another body before: use a new key for a new item."
+
+
+class InternalError(ApiError):
+    code = "INTERNAL_ERROR"
+    status = 500
+    sentence = "Something went wrong on our side. The request id finds it in the logs."
+
+
+class BusyError(ApiError):
+    code = "BUSY"
+    status = 503
+    sentence = "Too much is being written here at once: try again in a moment."
+    retry_after = 1
+
+
+class BackendUnavailableError(ApiError):
+    code = "BACKEND_UNAVAILABLE"
+    status = 503
+    sentence = "{problem}: start it all with `make run`, or provision the stage with tools/provision.py."
+    retry_after = 10
+
+
+class ImageError(Exception):
+    """A picture that cannot become thumbnails, however often it is tried."""
+
+    code: ClassVar[str]
+    sentence: ClassVar[str]
+
+    def __init__(self, **words: object) -> None:
+        self.message = self.sentence.format(**words)
+        super().__init__(self.message)
+
+
+class ImageUnreadableError(ImageError):
+    code = "IMAGE_UNREADABLE"
+    sentence = "This file is not a picture that can be read: it may be damaged, or something else under this name."
+
+
+class ImageTypeUnsupportedError(ImageError):
+    code = "IMAGE_TYPE_UNSUPPORTED"
+    sentence = "{kind} pictures cannot be shown: save it as JPEG or PNG and upload that."
+
+
+class ImageTooLargeError(ImageError):
+    code = "IMAGE_TOO_LARGE"
+    sentence = "A picture may have at most {limit} bytes; this one has {size}."
+
+
+class ImageTooManyPixelsError(ImageError):
+    code = "IMAGE_TOO_MANY_PIXELS"
+    sentence = "A picture may have at most {limit} pixels; this one has {width} × {height}."
+
+
+class ImageLostError(ImageError):
+    code = "IMAGE_LOST"
+    sentence = "This picture could not be made ready: upload it once more."

@@ -1,0 +1,342 @@
+"""The edge: requests to models, models to answers, exceptions to answers. Nothing behind it sees a Chalice object."""
+
+from __future__ import annotations
+
+import binascii
+import functools
+import pathlib
+import re
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, CORSConfig, Request, Response
+
+from chalicelib import aws, cursor, errors, images, imports, models, telemetry, wire
+from chalicelib.config import APP, settings
+from chalicelib.imports import Progress
+from chalicelib.items import IfMatch, Page
+from chalicelib.models import Import, Item
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+NDJSON = "application/x-ndjson"
+
+_Model = TypeVar("_Model")
+_View = Callable[..., Response]
+
+
+class Api(Chalice):
+    """A Chalice app whose every route has the same edge: sign-in, :func:`boundary` around it, CORS.
+
+    A view takes the request, and the parameters of its path by name. Chalice turns what a view raises into an answer of
+    its own before any middleware sees it, unless it is a ChaliceUnhandledError
+    (``RestAPIEventHandler._get_view_function_response``): so each is wrapped to raise that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(APP, configure_logs=False)
+        cors = CORSConfig(
+            allow_origin=settings().cors_origin,
+            allow_headers=["Idempotency-Key", "If-Match", "If-None-Match"],
+            expose_headers=["ETag", "Location", "Idempotency-Replayed", "X-Request-Id", "Retry-After"],
+            max_age=3600,
+        )
+        self.api.cors = cors
+        self.register_middleware(boundary(cors), "http")
+        for events in ("sqs", "cloudwatch", "scheduled"):
+            self.register_middleware(telemetry.observed, events)
+
+        self.guard: ChaliceAuthorizer | None = None
+        """The authorizer that every route stands behind which does not say ``public=True``."""
+
+    def route(self, path: str, *, public: bool = False, **options: Any) -> Callable[[_View], _View]:
+        register = super().route(path, content_types=[], authorizer=None if public else self.guard, **options)
+
+        def decorate(view: _View) -> _View:
+            def raising(**path: str) -> Response:
+                try:
+                    return view(self.current_request, **path)
+                except Exception as error:
+                    raise ChaliceUnhandledError from error
+
+            register(functools.update_wrapper(raising, view))
+            return view
+
+        return decorate
+
+
+def boundary(cors: CORSConfig) -> Callable[[Request, Callable[[Request], Response]], Response]:
+    """The one place where exceptions become answers, and where every answer is logged, counted and marked."""
+
+    def answer(request: Request, get_response: Callable[[Request], Response]) -> Response:
+        started = time.perf_counter()
+        with telemetry.invocation(request.lambda_context):
+            try:
+                response = _in_our_shape(request, get_response(request))
+            except ChaliceUnhandledError as raised:
+                response = error_answer(request, _meaning(raised.__cause__ or raised))
+            response.headers |= cors.get_access_control_headers()
+            response.headers["X-Request-Id"] = request_id(request)
+            telemetry.count("Requests")
+            telemetry.logger.info(
+                "Answered",
+                method=request.method,
+                path=request.path,
+                status=response.status_code,
+                duration_ms=telemetry.milliseconds_since(started),
+            )
+            return response
+
+    return answer
+
+
+def warn_without_backend() -> None:
+    """Under ``chalice local``: says at once what every request would have to say, and what to do about it."""
+    try:
+        aws.check()
+    except errors.BackendUnavailableError as problem:
+        telemetry.logger.warning(problem.message)
+
+
+def _meaning(error: BaseException) -> errors.ApiError:
+    """What an exception means to the caller; what means nothing but a bug is logged with its stack, and only there."""
+    known = aws.as_api_error(error)
+    if known is None:
+        telemetry.logger.error("An unexpected error", exc_info=error)
+        return errors.InternalError()
+    if known.status >= 500:
+        telemetry.logger.error(known.message, error=known.code)
+    return known
+
+
+def _in_our_shape(request: Request, response: Response) -> Response:
+    """Chalice answers a wrong method itself: the same answer, said as all others are."""
+    if response.status_code != 405:
+        return response
+    refused = error_answer(request, errors.MethodNotAllowedError(allowed=response.headers["Allow"]))
+    refused.headers["Allow"] = response.headers["Allow"]
+    return refused
+
+
+# ------------------------------------------------------------------------------------------------------------ requests
+
+
+def owner(request: Request) -> str:
+    """Whose things a request is about. Raises UnauthorizedError where nobody is signed in."""
+    if settings().auth_mode != "oidc":
+        return settings().auth_mode
+    aws.bucket()
+    subject = (request.context.get("authorizer") or {}).get("principalId")
+    if not subject:
+        raise errors.UnauthorizedError
+    return str(subject)
+
+
+def request_id(request: Request) -> str:
+    """API Gateway's id for a request, which its own logs and the function's share."""
+    context: Any = request.lambda_context
+    return str(request.context.get("requestId") or context.aws_request_id)
+
+
+def body(request: Request) -> bytes:
+    """The body's bytes. Raises InvalidRequestError where they claim to be base64 and are not."""
+    try:
+        raw = request.raw_body
+    except (binascii.Error, ValueError):
+        raise errors.InvalidRequestError(problem="The body is not valid base64.") from None
+    return raw if isinstance(raw, bytes) else raw.encode()
+
+
+def content_type(request: Request, *accepted: str) -> str:
+    """Which of the ``accepted`` types the body is, the first where none is said. Raises UnsupportedMediaTypeError."""
+    header: str = request.headers.get("content-type", accepted[0])
+    said = header.partition(";")[0].strip().lower()
+    if said not in accepted:
+        raise errors.UnsupportedMediaTypeError(accepted=" or ".join(accepted))
+    return said
+
+
+def json_object(request: Request, *also: str) -> dict[str, Any]:
+    """The body as a JSON object with exact numbers; ``also`` names types to take beside application/json."""
+    content_type(request, JSON, *also)
+    return models.json_object(body(request))
+
+
+def json_model(request: Request, model: type[_Model]) -> _Model:
+    """The body as a ``model``. Raises InvalidRequestError, naming the path of what does not fit."""
+    try:
+        return msgspec.convert(json_object(request), model)
+    except msgspec.ValidationError as problem:
+        raise models.invalid(problem) from None
+
+
+def query(request: Request, model: type[_Model]) -> _Model:
+    """The query parameters as a ``model``; of a repeated one the last counts, one that is not known is passed over."""
+    try:
+        return msgspec.convert(dict(request.query_params or {}), model, strict=False)
+    except msgspec.ValidationError as problem:
+        raise models.invalid(problem) from None
+
+
+def if_match(request: Request) -> IfMatch:
+    """The versions that ``If-Match`` names (RFC 9110, section 13.1.1), or None where any will do.
+
+    Comparison is strong, so a weak tag matches nothing; and neither does a tag that was never given out.
+    """
+    header = request.headers.get("if-match")
+    if header is None or header.strip() == "*":
+        return None
+    return frozenset(int(version) for weak, version in _TAG.findall(header) if not weak)
+
+
+def none_match(request: Request) -> frozenset[str]:
+    """The entity tags that ``If-None-Match`` names; comparison is weak (RFC 9110, section 13.1.2)."""
+    header = request.headers.get("if-none-match") or ""
+    return frozenset(re.findall(r'"[^"]*"|\*', header))
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The ``Idempotency-Key``, 1 to 255 characters. Raises InvalidRequestError for another."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 1 <= len(key) <= 255:
+        raise errors.InvalidRequestError(problem="An Idempotency-Key has 1 to 255 characters.")
+    return key
+
+
+# An item's tag is its version; while it shows URLs that run out, the hour stands behind it, so that a 304 never
+# confirms a copy whose URLs are over. Only the version counts in If-Match.
+_TAG = re.compile(r'(W/)?"(\d+)(?:-\d+)?"')
+
+
+def etag(item: Item) -> str:
+    """The entity tag of an item as shown."""
+    if item.image is None or item.image.status != "ready":
+        return f'"{item.version}"'
+    return f'"{item.version}-{int(time.time() // 3600)}"'
+
+
+# ------------------------------------------------------------------------------------------------------------- answers
+
+
+def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """``value`` as JSON, with its numbers exact."""
+    return Response(models.to_json(value).decode(), {"Content-Type": JSON, **(headers or {})}, status)
+
+
+def item_answer(request: Request, item: Item) -> Response:
+    """An item with its entity tag, or 304 where a GET says that the caller has that very one."""
+    tag = etag(item)
+    known = none_match(request)
+    if request.method == "GET" and (tag in known or "*" in known):
+        return Response("", {"ETag": tag}, 304)
+    return json_answer(images.shown(item), headers={"ETag": tag})
+
+
+def created(request: Request, item: Item, replayed: bool) -> Response:
+    """201 with the item and where it is from now on."""
+    headers = {"ETag": etag(item), "Location": location(request, item.id)}
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return json_answer(images.shown(item), 201, headers)
+
+
+def start_after(asked: wire.ListQuery, owner: str) -> str | None:
+    """The id that the list goes on after. Raises InvalidCursorError where the cursor is not of this very list."""
+    return asked.cursor and cursor.take(asked.cursor, *_list_of(asked, owner))
+
+
+def items_answer(asked: wire.ListQuery, owner: str, page: Page) -> Response:
+    """A page of a list, and the cursor for the next."""
+    shown = [images.shown(item) for item in page.items]
+    following = page.last and cursor.give(page.last, *_list_of(asked, owner))
+    return json_answer({"items": shown, "count": len(shown), "nextCursor": following})
+
+
+def _list_of(asked: wire.ListQuery, owner: str) -> tuple[object, ...]:
+    return owner, asked.order, asked.created_after, asked.created_before
+
+
+def entries(request: Request) -> list[bytes]:
+    """The entries of an import, unread: of ``{"items": […]}``, or the lines of NDJSON."""
+    if content_type(request, JSON, NDJSON) == NDJSON:
+        return imports.entries_of_ndjson(body(request))
+    return imports.entries_of_json(body(request))
+
+
+def import_answer(id_: str, progress: Progress, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """How far an import is."""
+    shown = wire.ImportShown(id_, progress.status, progress.total, progress.created, progress.failed, progress.failures)
+    return json_answer(shown, status, headers)
+
+
+def accepted(request: Request, new: Import) -> Response:
+    """202 with an import as it begins, and where to watch it."""
+    begun = Progress("queued", new.total, 0, 0, [])
+    return import_answer(new.id, begun, 202, {"Location": location(request, new.id)})
+
+
+def location(request: Request, id_: str) -> str:
+    """The path of ``id_`` under the collection that was asked, API Gateway's stage included."""
+    return f"{request.context['path'].rstrip('/')}/{id_}"
+
+
+def redirect(url: str) -> Response:
+    """302 to a URL that runs out, and so must not be kept."""
+    return Response("", {"Location": url, "Cache-Control": "no-store"}, 302)
+
+
+def page(name: str) -> Response:
+    """A page of the console: only what lies in ``chalicelib/web`` may run in it."""
+    return _web(name, {"Content-Security-Policy": _page_policy(), "Referrer-Policy": "no-referrer"})
+
+
+def web_file(name: str) -> Response:
+    """A file that the pages use. Raises NotFoundError."""
+    if name not in _web_names():
+        raise errors.NotFoundError
+    return _web(name, {})
+
+
+def error_answer(request: Request, error: errors.ApiError) -> Response:
+    """An error in the one shape that all have."""
+    telemetry.count(f"Error.{error.code}")
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    shape = {"error": error.code, "message": error.message, "requestId": request_id(request)}
+    return json_answer(shape | ({"details": error.details} if error.details else {}), error.status, headers)
+
+
+_WEB = pathlib.Path(__file__).parent / "web"
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+@functools.cache
+def _web_names() -> frozenset[str]:
+    return frozenset(path.name for path in _WEB.iterdir() if path.suffix in _TYPES)
+
+
+def _web(name: str, headers: dict[str, str]) -> Response:
+    path = _WEB / name
+    return Response(
+        path.read_text(encoding="utf-8"),
+        {
+            "Content-Type": _TYPES[path.suffix],
+            "Cache-Control": "no-cache",
+            "X-Content-Type-Options": "nosniff",
+            **headers,
+        },
+    )
+
+
+def _page_policy() -> str:
+    # Pictures come from the bucket and uploads go there, and where it answers differs by region and endpoint.
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data: https: http:; "
+        "connect-src 'self' https: http:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    )

@@ -1,0 +1,224 @@
+"""The pictures of items: tickets to upload, uploads noted, what is shown. :mod:`chalicelib.renders` makes thumbnails.
+
+The states of an item's picture, and what moves it from one to the next::
+
+    (none)      ticket ─────────────────► pending
+    pending     ticket lapsed unused ───► (none)
+    any         newer upload ───────────► processing
+    processing  rendered ───────────────► ready
+    processing  refused, or given up ───► failed
+    processing  object gone ────────────► (none)
+    any         removed ────────────────► (none)
+
+An upload is newer than another when its ticket is. Events may come late, twice or out of order; only an upload newer
+than the last one noted moves anything.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from chalicelib import bucket, errors, items, models, queue, telemetry
+from chalicelib.bucket import Post, Upload
+from chalicelib.config import MAX_IMAGE_BYTES
+from chalicelib.items import IfMatch
+from chalicelib.models import Image, Item, Problem, RenderImage
+
+TICKET_PERIOD = timedelta(minutes=15)
+
+NOTICE_PERIOD = timedelta(minutes=15)
+"""How long after a ticket's end an upload's event may take before the cleanup goes and looks for the upload itself."""
+
+RENDER_PERIOD = timedelta(minutes=30)
+"""How long a render may take, redeliveries included, before the cleanup queues it again."""
+
+MAX_ATTEMPTS = 3
+
+
+class Ticket(NamedTuple):
+    """Leave to upload one picture, until ``expires_at``."""
+
+    post: Post
+    expires_at: str
+
+
+# ------------------------------------------------------------------------------------------------------- what users do
+
+
+def ticket(owner: str, id_: str, content_type: str, at: datetime) -> Ticket:
+    """Leave to upload a picture of ``content_type`` to an item within 15 minutes. Raises ItemNotFoundError."""
+    until = at + TICKET_PERIOD
+
+    def with_ticket(item: Item) -> Item:
+        return msgspec.structs.replace(
+            item,
+            image=item.image or Image(status="pending", content_type=content_type),
+            ticket_until=max(models.timestamp(until + NOTICE_PERIOD), item.ticket_until or ""),
+        )
+
+    items.change(owner, id_, with_ticket, at)
+    upload = Upload(owner, id_, models.new_id())
+    post = bucket.presigned_post(upload.key, content_type, MAX_IMAGE_BYTES, TICKET_PERIOD)
+    return Ticket(post, models.timestamp(until))
+
+
+def url(item: Item, size: int | None) -> str:
+    """Where the thumbnail of ``size``, or the original, can be downloaded for two hours. Raises ImageNotFoundError."""
+    image = item.image
+    if image is None or image.status != "ready" or image.upload_id is None:
+        raise errors.ImageNotFoundError(id=item.id)
+    if size is None:
+        return bucket.presigned_get(Upload(item.owner, item.id, image.upload_id).key)
+    for thumbnail in image.thumbnails:
+        if thumbnail.size == size:
+            return bucket.presigned_get(thumbnail.key)
+    raise errors.ImageNotFoundError(id=item.id)
+
+
+def remove(owner: str, id_: str, at: datetime, if_match: IfMatch = None) -> None:
+    """Removes an item's picture, with its objects. Raises ImageNotFoundError, and as items.change does."""
+
+    def without(item: Item) -> Item:
+        if item.image is None:
+            raise errors.ImageNotFoundError(id=id_)
+        # Due at once: should the objects not go now, the cleanup finds that they have to.
+        due = max(models.timestamp(at), item.ticket_until or "")
+        return msgspec.structs.replace(item, image=None, ticket_until=due)
+
+    item = items.change(owner, id_, without, at, if_match)
+    # An upload newer than the last one noted is on its way to being the item's picture, so it stays.
+    bucket.delete(key for key in bucket.objects_of(owner, id_) if bucket.upload_id(key) <= (item.last_upload or ""))
+
+
+def remove_item(owner: str, id_: str, at: datetime, if_match: IfMatch = None, *, over: bool = False) -> None:
+    """Removes an item, ``over`` also one whose time is up, with its objects. Raises as items.remove does."""
+    item = items.remove(owner, id_, at, if_match, over=over)
+    if not item.may_have_objects:
+        return
+    bucket.delete(bucket.objects_of(owner, id_))
+    if (item.ticket_until or "") <= models.timestamp(at):
+        items.purged(owner, id_)
+
+
+def purge(owner: str, id_: str) -> None:
+    """Deletes every object of an item that is gone and that no upload can come to any more."""
+    bucket.delete(bucket.objects_of(owner, id_))
+    items.purged(owner, id_)
+
+
+def shown(item: Item) -> dict[str, Any]:
+    """An item as callers see it: its managed fields, its picture with URLs good for two hours, and its own fields."""
+    managed = {
+        "id": item.id,
+        "version": item.version,
+        "createdAt": item.created_at,
+        "updatedAt": item.updated_at,
+        "expiresAt": item.expires_at,
+        "image": item.image and _shown(item, item.image),
+    }
+    return {name: value for name, value in managed.items() if value is not None} | item.fields
+
+
+# ------------------------------------------------------------------------------------------------ what uploads set off
+
+
+def note(key: str, at: datetime) -> None:
+    """An object was put at ``key``: notes it on its item and queues its render. Doing it again changes nothing."""
+    upload = Upload.at(key)
+    if upload is None:
+        queue.send(RenderImage(key))
+        return
+
+    def noted(item: Item) -> Item:
+        if item.last_upload is not None and upload.id <= item.last_upload:
+            return item
+        image = Image(status="processing", upload_id=upload.id, due_at=models.timestamp(at + RENDER_PERIOD))
+        return msgspec.structs.replace(item, image=image, last_upload=upload.id)
+
+    try:
+        item = items.change(upload.owner, upload.item_id, noted, at)
+    except errors.ItemNotFoundError:
+        telemetry.logger.info("An upload came for an item that is gone", key=key)
+        bucket.delete([key])
+        return
+    # Queued on every delivery of the event, for the first may have failed between the note and the queue.
+    if awaits(item, upload):
+        queue.send(RenderImage(key))
+
+
+def awaits(item: Item, upload: Upload) -> bool:
+    """Whether it is this upload's thumbnails that an item waits for."""
+    return item.image is not None and item.image.status == "processing" and item.image.upload_id == upload.id
+
+
+def failed(upload: Upload, error: errors.ImageError) -> Image:
+    """The picture of an upload that no thumbnails can be made of."""
+    return Image(status="failed", upload_id=upload.id, error=Problem(error.code, error.message))
+
+
+# ------------------------------------------------------------------------------------------------------ what falls due
+
+
+def settle(item: Item, at: datetime) -> None:
+    """Does what is due on an item's picture: a stuck render, an upload that went unnoticed, a ticket that lapsed."""
+    time = models.timestamp(at)
+    if item.image and item.image.due_at and item.image.due_at <= time:
+        _retry(item, item.image, at)
+    if item.ticket_until and item.ticket_until <= time:
+        _close_ticket(item, at)
+
+
+def _retry(item: Item, stuck: Image, at: datetime) -> None:
+    upload = Upload(item.owner, item.id, stuck.upload_id or "")
+    attempts = stuck.attempts + 1
+    again = msgspec.structs.replace(stuck, attempts=attempts, due_at=models.timestamp(at + RENDER_PERIOD))
+    image = failed(upload, errors.ImageLostError()) if attempts >= MAX_ATTEMPTS else again
+
+    def retried(now: Item) -> Item:
+        return msgspec.structs.replace(now, image=image) if awaits(now, upload) else now
+
+    now = items.change(item.owner, item.id, retried, at)
+    telemetry.logger.warning("A render was stuck", key=upload.key, attempts=attempts)
+    if awaits(now, upload):
+        queue.send(RenderImage(upload.key))
+
+
+def _close_ticket(item: Item, at: datetime) -> None:
+    objects = bucket.objects_of(item.owner, item.id)
+    originals = [key for key in objects if key.startswith(bucket.UPLOADS)]
+    unnoticed = [key for key in originals if bucket.upload_id(key) > (item.last_upload or "")]
+    if unnoticed:
+        telemetry.logger.warning("An upload had gone unnoticed", key=max(unnoticed))
+        note(max(unnoticed), at)
+
+    def closed(now: Item) -> Item:
+        if now.ticket_until != item.ticket_until:
+            return now
+        image = None if now.image and now.image.status == "pending" else now.image
+        return msgspec.structs.replace(now, image=image, ticket_until=None)
+
+    now = items.change(item.owner, item.id, closed, at)
+    if now.ticket_until is None and now.image is None:
+        bucket.delete(objects)
+
+
+def _shown(item: Item, image: Image) -> dict[str, Any]:
+    kept = {
+        "status": image.status,
+        "contentType": image.content_type,
+        "width": image.width,
+        "height": image.height,
+        "bytes": image.bytes,
+        "error": image.error,
+    }
+    body = {name: value for name, value in kept.items() if value is not None}
+    if image.status != "ready":
+        return body
+    thumbnails = [
+        {"size": one.size, "width": one.width, "height": one.height, "url": bucket.presigned_get(one.key)}
+        for one in image.thumbnails
+    ]
+    return body | {"url": url(item, None), "thumbnails": thumbnails}

@@ -1,0 +1,188 @@
+"""Bulk creation: a request is cut into chunks, kept in the bucket, worked off by the queue, and counted exactly.
+
+Whatever comes twice is done once: an entry's item has an id that follows from the import and the entry's place in it,
+and what became of a chunk is one record, written over by the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from chalicelib import bucket, errors, items, models, queue, table, telemetry
+from chalicelib.models import ChunkResult, Failure, Import, ImportChunk
+
+MAX_BYTES = 5 * 1024 * 1024
+MAX_ENTRIES = 10_000
+MAX_FAILURES_SHOWN = 1_000
+CHUNK = 100
+"""Entries that one message creates: some seconds of work, well inside the consumer's time."""
+
+KEPT = timedelta(days=30)
+RESUME_PERIOD = timedelta(hours=1)
+"""How long an import may take before the cleanup looks whether a chunk of it got lost."""
+
+GIVE_UP_PERIOD = timedelta(hours=24)
+
+
+class _Body(msgspec.Struct):
+    items: list[msgspec.Raw]
+
+
+class Progress(NamedTuple):
+    """How far an import is: ``failures`` are the first thousand, ``failed`` counts all."""
+
+    status: Literal["queued", "running", "done"]
+    total: int
+    created: int
+    failed: int
+    failures: list[Failure]
+
+
+def entries_of_json(body: bytes) -> list[bytes]:
+    """The entries of ``{"items": […]}``, unread. Raises InvalidJsonError, InvalidRequestError, ImportTooLargeError."""
+    _limit(len(body), MAX_BYTES, "5 MB")
+    try:
+        entries = msgspec.json.decode(body, type=_Body).items
+    except msgspec.ValidationError as problem:
+        raise models.invalid(problem) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise errors.InvalidJsonError(problem=f"{problem}.") from None
+    # Chunks are kept as NDJSON. In JSON a line break stands between tokens only: in a string it is escaped.
+    return [bytes(entry).replace(b"\n", b" ") for entry in entries]
+
+
+def entries_of_ndjson(body: bytes) -> list[bytes]:
+    """The lines of an NDJSON body that are not blank, unread. Raises ImportTooLargeError."""
+    _limit(len(body), MAX_BYTES, "5 MB")
+    return [line for line in body.splitlines() if line.strip()]
+
+
+def start(owner: str, entries: list[bytes], at: datetime) -> Import:
+    """Keeps an import and queues its chunks. Raises ImportTooLargeError, InvalidRequestError where there is nothing."""
+    if not entries:
+        raise errors.InvalidRequestError(problem="There is nothing to import.")
+    _limit(len(entries), MAX_ENTRIES, f"{MAX_ENTRIES} items")
+    chunks = [entries[first : first + CHUNK] for first in range(0, len(entries), CHUNK)]
+    new = Import(
+        owner=owner, id=models.new_id(), created_at=models.timestamp(at), total=len(entries), chunks=len(chunks)
+    )
+    for number, chunk in enumerate(chunks):
+        bucket.write(bucket.chunk_key(owner, new.id, number), b"\n".join(chunk), "application/x-ndjson")
+    table.write(_put(new, at + RESUME_PERIOD))
+    try:
+        _queue(new, range(new.chunks))
+    except Exception:
+        # Whoever asked hears of a failure and asks again: what was queued must not create the same items once more.
+        table.write(table.Delete(_key(owner, new.id)))
+        raise
+    return new
+
+
+def progress(owner: str, id_: str) -> Progress:
+    """How far an import is. Raises ImportNotFoundError."""
+    known, results = _known(owner, id_), _results(owner, id_)
+    failures = [failure for number in sorted(results) for failure in results[number].failures]
+    created = sum(result.created for result in results.values())
+    return Progress(
+        _status(len(results), known.chunks), known.total, created, len(failures), failures[:MAX_FAILURES_SHOWN]
+    )
+
+
+def work_off(owner: str, id_: str, number: int) -> None:
+    """Creates the items of one chunk. Doing it again changes nothing; a bad entry never stops the others."""
+    result_key = table.Key(owner, "CHUNK", _chunk_id(id_, number))
+    if table.get(result_key) is not None:
+        return
+    try:
+        known = _known(owner, id_)
+    except errors.ImportNotFoundError:
+        telemetry.logger.info("A chunk came for an import that was taken back", import_id=id_, chunk=number)
+        return
+    entries = bucket.read(bucket.chunk_key(owner, id_, number)).split(b"\n")
+    first = number * CHUNK
+    failures = [
+        failure for index, entry in enumerate(entries, first) if (failure := _create(known, index, entry)) is not None
+    ]
+    result = ChunkResult(created=len(entries) - len(failures), failures=tuple(failures))
+    until = models.parse_time(known.created_at) + KEPT
+    table.write(table.Put(result_key, msgspec.to_builtins(result), until=until))
+    telemetry.count("ImportEntriesFailed", len(failures))
+
+
+def resume(owner: str, id_: str, at: datetime) -> None:
+    """Queues the chunks of an import that are not done after an hour, every hour for a day."""
+    known = _known(owner, id_)
+    missing = sorted(set(range(known.chunks)) - _results(owner, id_).keys())
+    if not missing or at > models.parse_time(known.created_at) + GIVE_UP_PERIOD:
+        table.write(_put(known, None))
+        return
+    telemetry.logger.warning("Chunks of an import were not done", import_id=id_, chunks=len(missing))
+    _queue(known, missing)
+    table.write(_put(known, at + RESUME_PERIOD))
+
+
+def _create(known: Import, index: int, entry: bytes) -> Failure | None:
+    created = models.parse_time(known.created_at)
+    try:
+        draft = models.draft(models.json_object(entry), created)
+        items.create_as(known.owner, _entry_id(known, index), draft, created)
+    except errors.ApiError as error:
+        if error.status >= 500:
+            raise
+        return Failure(index, error.code, error.message)
+    return None
+
+
+def _entry_id(known: Import, index: int) -> str:
+    """An id of the import's own time, in the order of the entries, the same whenever the entry is worked off."""
+    chance = int.from_bytes(hashlib.sha256(f"{known.id}/{index}".encode()).digest()[:7])
+    return models.new_id(models.id_time_ms(known.id), index << 58 | chance)
+
+
+def _queue(known: Import, numbers: Iterable[int]) -> None:
+    queue.send(*(ImportChunk(known.owner, known.id, number) for number in numbers))
+
+
+def _status(done: int, chunks: int) -> Literal["queued", "running", "done"]:
+    if done == chunks:
+        return "done"
+    return "running" if done else "queued"
+
+
+def _limit(size: int, limit: int, words: str) -> None:
+    if size > limit:
+        raise errors.ImportTooLargeError(limit=words)
+
+
+def _known(owner: str, id_: str) -> Import:
+    record = table.get(_key(owner, id_)) if models.is_id(id_) else None
+    if record is None:
+        raise errors.ImportNotFoundError(id=id_)
+    return models.typed(record | {"owner": owner, "id": id_}, Import)
+
+
+def _results(owner: str, id_: str) -> dict[int, ChunkResult]:
+    return {
+        int(chunk_id.rpartition("#")[2]): models.typed(record, ChunkResult)
+        for chunk_id, record in table.every(owner, "CHUNK", f"{id_}#")
+    }
+
+
+def _put(known: Import, due_at: datetime | None) -> table.Put:
+    values = {"created_at": known.created_at, "total": known.total, "chunks": known.chunks}
+    until = models.parse_time(known.created_at) + KEPT
+    due = None if due_at is None else models.timestamp(due_at)
+    return table.Put(_key(known.owner, known.id), values, due_at=due, until=until)
+
+
+def _key(owner: str, id_: str) -> table.Key:
+    return table.Key(owner, "IMPORT", id_)
+
+
+def _chunk_id(id_: str, number: int) -> str:
+    return f"{id_}#{number:05d}"

@@ -1,0 +1,253 @@
+"""The items: create, read, list, change, remove. A write is only ever taken on top of the version it was made from."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from chalicelib import errors, models, table, telemetry
+from chalicelib.models import Draft, Image, Item
+
+IDEMPOTENCY_PERIOD = timedelta(hours=24)
+
+_TRIES = 8
+
+IfMatch = frozenset[int] | None
+"""The versions that a caller lets a write build on (RFC 9110, section 13.1.1), or None for any."""
+
+
+class Range(NamedTuple):
+    """Which of an owner's items, and in which order: ``after`` and ``before`` bound their creation, both exclusive."""
+
+    newest_first: bool = True
+    after: datetime | None = None
+    before: datetime | None = None
+
+
+class Page(NamedTuple):
+    """Some of an owner's items; ``last`` is the id to go on after, or None at the end."""
+
+    items: list[Item]
+    last: str | None
+
+
+def create(owner: str, draft: Draft, at: datetime, key: str | None = None) -> tuple[Item, bool]:
+    """A new item and False; or, where a create with the same ``key`` came in the last 24 hours, what it made and True.
+
+    Raises IdempotencyKeyReusedError where the key came with something else then, BusyError after eight tries.
+    """
+    if key is None:
+        item = _new(owner, draft, at, models.new_id(_ms(at)))
+        table.write(_put(item, table.ABSENT))
+        telemetry.count("ItemsCreated")
+        return item, False
+    said = models.digest(msgspec.to_builtins(draft, builtin_types=(Decimal,)))
+    for _ in _tries():
+        if earlier := _made_with(owner, key, said, at):
+            return earlier, True
+        if made := _make_with(owner, key, said, draft, at):
+            return made, False
+    raise errors.BusyError
+
+
+def create_as(owner: str, id_: str, draft: Draft, at: datetime) -> None:
+    """A new item under an id of the caller's choice; where that is taken, nothing."""
+    try:
+        table.write(_put(_new(owner, draft, at, id_), table.ABSENT))
+    except table.RefusedError:
+        return
+    telemetry.count("ItemsCreated")
+
+
+def get(owner: str, id_: str, at: datetime) -> Item:
+    """Raises ItemNotFoundError where there is none, or where its time is up at ``at``."""
+    item = find(owner, id_)
+    if item is None or item.over(at):
+        raise errors.ItemNotFoundError(id=id_)
+    return item
+
+
+def find(owner: str, id_: str) -> Item | None:
+    """The item, even where its time is up and only the cleanup has not come round yet."""
+    record = table.get(table.Key(owner, "ITEM", id_)) if models.is_id(id_) else None
+    return _item(owner, id_, record) if record else None
+
+
+def page(owner: str, which: Range, limit: int, start_after: str | None, at: datetime) -> Page:
+    """Up to ``limit`` items in the order of their creation; a page may hold fewer although more follow."""
+    # The time stands first in an id: a millisecond's lowest id ends in zeros, its highest in ones.
+    low = models.new_id(_ms(which.after) + 1, 0) if which.after else ""
+    high = models.new_id(_ms(which.before) - 1, -1) if which.before else "~"
+    if low > high:
+        return Page([], None)
+    records, more = table.page(
+        owner, "ITEM", low, high, backwards=which.newest_first, limit=limit, start_after=start_after
+    )
+    found = [_item(owner, id_, record) for id_, record in records]
+    return Page([item for item in found if not item.over(at)], found[-1].id if more else None)
+
+
+def change(owner: str, id_: str, step: Callable[[Item], Item], at: datetime, if_match: IfMatch = None) -> Item:
+    """Reads an item, puts what ``step`` makes of it in its place, and returns that.
+
+    ``step`` may run several times; where it returns its own argument, nothing is written.
+
+    Raises ItemNotFoundError; VersionMismatchError where ``if_match`` does not name the current version; BusyError
+    after eight tries.
+    """
+    for _ in _tries():
+        old = get(owner, id_, at)
+        _check(old, if_match)
+        new = step(old)
+        if new is old:
+            return old
+        new = msgspec.structs.replace(new, version=old.version + 1, updated_at=models.timestamp(at))
+        try:
+            table.write(_put(new, table.unchanged(old.version)))
+        except table.RefusedError:
+            continue
+        return new
+    raise errors.BusyError
+
+
+def replace(owner: str, id_: str, draft: Draft, at: datetime, if_match: IfMatch = None) -> Item:
+    """Puts a caller's fields in place of those that are there. Raises as :func:`change` does."""
+    return change(owner, id_, lambda item: _with(item, draft), at, if_match)
+
+
+def patch(owner: str, id_: str, changes: models.Fields, at: datetime, if_match: IfMatch = None) -> Item:
+    """Applies a JSON Merge Patch (RFC 7396) to a caller's fields. Raises as :func:`change` and models.draft do."""
+    models.refuse_managed(changes)
+
+    def merged(item: Item) -> Item:
+        body = item.fields if item.expires_at is None else {**item.fields, "expiresAt": item.expires_at}
+        return _with(item, models.draft(models.merge_patch(body, changes), at))
+
+    return change(owner, id_, merged, at, if_match)
+
+
+def remove(owner: str, id_: str, at: datetime, if_match: IfMatch = None, *, over: bool = False) -> Item:
+    """Deletes an item, ``over`` also one whose time is up, and returns what it was.
+
+    Where objects of it may be in the bucket, a PURGE record stays, due once no upload can follow any more, until
+    :func:`purged` says that they are gone. Raises as :func:`change` does.
+    """
+    for _ in _tries():
+        item = find(owner, id_)
+        if item is None or (item.over(at) and not over):
+            raise errors.ItemNotFoundError(id=id_)
+        _check(item, if_match)
+        writes: list[table.Put | table.Delete] = [_delete(item)]
+        if item.may_have_objects:
+            due_at = max(models.timestamp(at), item.ticket_until or "")
+            writes.append(table.Put(table.Key(owner, "PURGE", id_), {}, due_at=due_at))
+        try:
+            table.write(*writes)
+        except table.RefusedError:
+            continue
+        return item
+    raise errors.BusyError
+
+
+def purged(owner: str, id_: str) -> None:
+    """No object of that item is left, and none can follow: forgets it for good."""
+    table.write(table.Delete(table.Key(owner, "PURGE", id_)))
+
+
+def _made_with(owner: str, key: str, said: str, at: datetime) -> Item | None:
+    record = table.get(table.Key(owner, "KEY", key))
+    if record is None or record["ttl"] <= at.timestamp():
+        return None
+    if record["said"] != said:
+        raise errors.IdempotencyKeyReusedError
+    return _item(owner, record["id"], record["made"])
+
+
+def _make_with(owner: str, key: str, said: str, draft: Draft, at: datetime) -> Item | None:
+    item = _new(owner, draft, at, models.new_id(_ms(at)))
+    made = {"said": said, "id": item.id, "made": _values(item)}
+    claim = table.Put(table.Key(owner, "KEY", key), made, table.absent_or_over(at), until=at + IDEMPOTENCY_PERIOD)
+    try:
+        table.write(_put(item, table.ABSENT), claim)
+    except table.RefusedError:
+        return None
+    telemetry.count("ItemsCreated")
+    return item
+
+
+def _new(owner: str, draft: Draft, at: datetime, id_: str) -> Item:
+    created = models.timestamp(at)
+    return Item(
+        owner=owner,
+        id=id_,
+        version=1,
+        created_at=created,
+        updated_at=created,
+        fields=draft.fields,
+        expires_at=draft.expires_at,
+    )
+
+
+def _with(item: Item, draft: Draft) -> Item:
+    return msgspec.structs.replace(item, fields=draft.fields, expires_at=draft.expires_at)
+
+
+def _check(item: Item, if_match: IfMatch) -> None:
+    if if_match is not None and item.version not in if_match:
+        raise errors.VersionMismatchError(id=item.id, version=item.version)
+
+
+def _tries() -> Iterator[int]:
+    """Counts the tries of a conditional write; waits a random while between them, longer each time, at most 1.3 s."""
+    for attempt in range(_TRIES):
+        if attempt:
+            telemetry.count("WriteRetries")
+            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - no secret hangs on it
+        yield attempt
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def _put(item: Item, condition: table.Condition) -> table.Put:
+    return table.Put(table.Key(item.owner, "ITEM", item.id), _values(item), condition, due_at=item.due_at)
+
+
+def _delete(item: Item) -> table.Delete:
+    return table.Delete(table.Key(item.owner, "ITEM", item.id), table.unchanged(item.version))
+
+
+def _values(item: Item) -> table.Values:
+    values = {
+        "version": item.version,
+        "createdAt": item.created_at,
+        "updatedAt": item.updated_at,
+        "fields": item.fields,
+        "expiresAt": item.expires_at,
+        "image": item.image and msgspec.to_builtins(item.image),
+        "ticketUntil": item.ticket_until,
+        "lastUpload": item.last_upload,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _item(owner: str, id_: str, record: table.Values) -> Item:
+    return Item(
+        owner=owner,
+        id=id_,
+        version=int(record["version"]),
+        created_at=record["createdAt"],
+        updated_at=record["updatedAt"],
+        fields=record["fields"],
+        expires_at=record.get("expiresAt"),
+        image=models.typed(record["image"], Image) if "image" in record else None,
+        ticket_until=record.get("ticketUntil"),
+        last_upload=record.get("lastUpload"),
+    )

@@ -1,0 +1,117 @@
+"""The jobs queue, coming out: batches in, each message settled on its own.
+
+What a producer may put there, and what is done for it, stands in the table ``_DO``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from chalicelib import aws, errors, images, imports, items, models, renders, telemetry
+from chalicelib.config import settings
+from chalicelib.models import CreateItem, DeleteItem, ImportChunk, Message, RenderImage
+
+FIRST_WAIT = 5
+LONGEST_WAIT = 300
+"""Seconds until a message that failed is delivered again: the first wait, doubled each time, up to the longest."""
+
+
+class Record(NamedTuple):
+    """One delivery of a message."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    receives: int
+
+    @staticmethod
+    def of(record: Mapping[str, Any]) -> Record:
+        """From a record as Lambda hands it over."""
+        receives = int(record["attributes"]["ApproximateReceiveCount"])
+        return Record(record["messageId"], record["receiptHandle"], record["body"], receives)
+
+
+class PartialBatchError(Exception):
+    """Some messages of a batch failed. The others are deleted already, so that only the failed ones come again."""
+
+
+def settle(records: Sequence[Record]) -> dict[str, Any] | None:
+    """Does what each message asks for and sees to it that those that failed, and only those, are delivered again.
+
+    Where the event source mapping has ``ReportBatchItemFailures`` (``infra/package.json`` sets it, and says so in the
+    environment), the answer names them (AWS, "Implementing partial batch responses"). Lambda takes that very answer
+    for full success where the mapping does not have it. So, without it, the messages that are done are deleted here,
+    and PartialBatchError leaves the rest on the queue.
+    """
+    failed = [record for record in records if not _done(record)]
+    telemetry.count("MessagesFailed", len(failed))
+    for record in failed:
+        _try_again_soon(record)
+    if settings().report_batch_item_failures:
+        return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in failed]}
+    if failed:
+        _delete([record for record in records if record not in failed])
+        raise PartialBatchError(f"{len(failed)} of {len(records)} messages failed.")
+    return None
+
+
+def do(body: str, message_id: str) -> None:
+    """Does what one message asks for. Raises msgspec.DecodeError for one that cannot be understood."""
+    message = _messages.decode(body)
+    _DO[type(message)](message, message_id)
+
+
+def _done(record: Record) -> bool:
+    try:
+        do(record.body, record.message_id)
+    except Exception:  # noqa: BLE001 - see the comment
+        # Nothing that one message does may take its batch along: it comes again, and then to the dead-letter queue.
+        telemetry.logger.exception("A message failed", message_id=record.message_id)
+        return False
+    return True
+
+
+def _try_again_soon(record: Record) -> None:
+    """Brings a failed message back in seconds: 5, 10, 20 …
+
+    The queue's visibility timeout, six times the function's own, is for a function that died, and far too long to wait
+    for one that said it failed.
+    """
+    wait = min(FIRST_WAIT * 2 ** (record.receives - 1), LONGEST_WAIT)
+    try:
+        aws.sqs().change_message_visibility(
+            QueueUrl=aws.queue_url(), ReceiptHandle=record.receipt_handle, VisibilityTimeout=wait
+        )
+    except ClientError as error:
+        telemetry.logger.warning("A failed message keeps its visibility timeout", error=aws.code_of(error))
+
+
+def _delete(records: Sequence[Record]) -> None:
+    for record in records:
+        aws.sqs().delete_message(QueueUrl=aws.queue_url(), ReceiptHandle=record.receipt_handle)
+
+
+def _create_item(message: CreateItem, message_id: str) -> None:
+    at = models.now()
+    draft = models.draft(models.json_object(message.item), at)
+    items.create(message.owner, draft, at, message.key or message_id)
+
+
+def _delete_item(message: DeleteItem, _: str) -> None:
+    try:
+        images.remove_item(message.owner, message.id, models.now())
+    except errors.ItemNotFoundError:
+        telemetry.logger.info("This item was gone already", item_id=message.id)
+
+
+_DO: dict[type[Any], Callable[[Any, str], None]] = {
+    RenderImage: lambda message, _: renders.render(message.key),
+    ImportChunk: lambda message, _: imports.work_off(message.owner, message.import_id, message.chunk),
+    CreateItem: _create_item,
+    DeleteItem: _delete_item,
+}
+_messages = msgspec.json.Decoder(Message)

@@ -1,0 +1,374 @@
+"""What comes in, what is kept, what goes out: items and their pictures, and the queue's messages.
+
+An item is the caller's own JSON object plus a few managed fields. :class:`ItemFields` is the one place where an
+adopter requires and types fields of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Context, Decimal, Inexact, Overflow, Rounded, Underflow
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from chalicelib import errors
+
+MAX_ITEM_BYTES = 350 * 1024
+"""Of the caller's fields as JSON. DynamoDB holds 400 KB a record, and the managed fields need some of it."""
+
+MAX_DEPTH = 32
+"""Levels of nesting that DynamoDB holds (AWS, "Service quotas: Attributes: Nested attribute depth")."""
+
+MANAGED_FIELDS = ("id", "version", "createdAt", "updatedAt", "image")
+
+Fields = dict[str, Any]
+"""The caller's own fields: JSON values, with numbers as int or Decimal so that each keeps its exact value."""
+
+
+class ItemFields(msgspec.Struct, rename="camel"):
+    """The fields that your items must or may have: declare them here, and requests are held to them.
+
+    ``title: str`` requires a field, ``price: Decimal | None = None`` types one that may be left out. Fields that are
+    not declared are kept as they come. What msgspec can check, this can: see
+    https://jcristharif.com/msgspec/constraints.html.
+    """
+
+
+# ---------------------------------------------------------------------------------------------------------- JSON, exact
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_fields_decoder = msgspec.json.Decoder(ItemFields)
+
+
+def to_json(value: Any) -> bytes:
+    """JSON with every number as exact as it is in ``value``."""
+    return _encoder.encode(value)
+
+
+def from_json(data: bytes | str | msgspec.Raw) -> Any:
+    """The JSON value in ``data``, numbers as int or Decimal. Raises InvalidJsonError."""
+    try:
+        return _decoder.decode(data)
+    except RecursionError:
+        raise errors.InvalidJsonError(problem=f"it nests deeper than {MAX_DEPTH} levels.") from None
+    except ArithmeticError:
+        raise errors.InvalidJsonError(problem="it has a number of an impossible size.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise errors.InvalidJsonError(problem=f"{problem}.") from None
+
+
+_Type = TypeVar("_Type")
+
+
+def typed(value: Any, type_: type[_Type]) -> _Type:
+    """A value that came from the table, as the model it was made from: its Decimals become what the model says."""
+    return msgspec.json.decode(to_json(value), type=type_)
+
+
+def json_object(data: bytes | str | msgspec.Raw) -> dict[str, Any]:
+    """Like :func:`from_json`, for a body that has to be an object. Raises InvalidRequestError where it is not."""
+    value = from_json(data)
+    if not isinstance(value, dict):
+        raise errors.InvalidRequestError(
+            problem="Send a JSON object.", details=[{"path": "$", "message": "Expected `object`"}]
+        )
+    return value
+
+
+def digest(value: Any) -> str:
+    """The same for two JSON values that say the same, in whatever order and spelling."""
+    return hashlib.sha256(_sorted_encoder.encode(_plain_numbers(value))).hexdigest()
+
+
+def _plain_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain_numbers(inner) for inner in value]
+    if isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
+        return f"number {Decimal(value).normalize(_EXACT):f}" if value else "number 0"
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------ ids and times
+
+
+def new_id(at_ms: int | None = None, tail: int | None = None) -> str:
+    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then 74 of chance, so that ids sort by time.
+
+    ``tail`` replaces the chance, for ids that have to come out the same when the work is done twice.
+    """
+    at_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
+    tail = int.from_bytes(os.urandom(10)) if tail is None else tail
+    tail &= (1 << 74) - 1
+    bits = at_ms << 80 | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & ((1 << 62) - 1)
+    text = f"{bits:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` is written as :func:`new_id` writes ids."""
+    return len(text) == 36 and [len(part) for part in text.split("-")] == [8, 4, 4, 4, 12] and set(text) <= _ID_LETTERS
+
+
+_ID_LETTERS = frozenset("0123456789abcdef-")
+
+
+def id_time_ms(id_: str) -> int:
+    """The Unix milliseconds that an id carries."""
+    return int(id_.replace("-", "")[:12], 16)
+
+
+def timestamp(at: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds, always 24 characters, so that text order is time order."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def parse_time(text: str) -> datetime:
+    """A point in time from ISO 8601 with its offset (RFC 3339). Raises ValueError for anything else."""
+    try:
+        at = msgspec.convert(text, datetime)
+    except msgspec.ValidationError as problem:
+        raise ValueError(str(problem)) from None
+    if at.tzinfo is None:
+        raise ValueError("a time without its offset")
+    return at.astimezone(UTC)
+
+
+# -------------------------------------------------------------------------------------------------------------- items
+
+
+class Thumbnail(msgspec.Struct, frozen=True, rename="camel"):
+    """One thumbnail of a picture: ``size`` names it (its box, in pixels), ``key`` is where it lies in the bucket."""
+
+    size: int
+    width: int
+    height: int
+    key: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a picture or an imported item failed: a code for programs and a sentence for people."""
+
+    error: str
+    message: str
+
+
+ImageStatus = Literal["pending", "processing", "ready", "failed"]
+
+
+class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """The picture of an item, as kept. The head of ``images.py`` says which status follows which."""
+
+    status: ImageStatus
+    upload_id: str | None = None
+    content_type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    bytes: int | None = None
+    thumbnails: tuple[Thumbnail, ...] = ()
+    error: Problem | None = None
+    attempts: int = 0
+    due_at: str | None = None
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """An item as kept. Every write makes the next ``version``."""
+
+    owner: str
+    id: str
+    version: int
+    created_at: str
+    updated_at: str
+    fields: Fields
+    expires_at: str | None = None
+    image: Image | None = None
+    ticket_until: str | None = None
+    """When the last upload ticket is surely over: then the cleanup looks whether its upload went unnoticed."""
+    last_upload: str | None = None
+    """The newest upload that was noted, kept when the picture is removed, so that a late event cannot bring it back."""
+
+    @property
+    def may_have_objects(self) -> bool:
+        """Whether objects of it may be in the bucket, now or by an upload still to come."""
+        return self.image is not None or self.ticket_until is not None
+
+    def over(self, at: datetime) -> bool:
+        """Whether its time is up."""
+        return self.expires_at is not None and self.expires_at <= timestamp(at)
+
+    @property
+    def due_at(self) -> str | None:
+        """When the cleanup has to look at this item next, or None."""
+        times = (self.expires_at, self.ticket_until, self.image and self.image.due_at)
+        return min((at for at in times if at), default=None)
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """What a caller may say of an item: its own fields, and when it ends."""
+
+    fields: Fields
+    expires_at: str | None = None
+
+
+def draft(body: dict[str, Any], at: datetime) -> Draft:
+    """A caller's JSON object, checked.
+
+    Raises ReservedFieldError for a managed field, InvalidExpiryError for an ``expiresAt`` that is no time after
+    ``at``, ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError, naming the path, for what DynamoDB cannot
+    hold or ItemFields does not allow.
+    """
+    refuse_managed(body)
+    fields = {name: value for name, value in body.items() if name != "expiresAt"}
+    problems = list(_unholdable(fields, "$", 1))
+    if problems:
+        raise errors.InvalidRequestError(problem=f"{problems[0]['message']} ({problems[0]['path']}).", details=problems)
+    size = len(encoded := to_json(fields))
+    if size > MAX_ITEM_BYTES:
+        raise errors.ItemTooLargeError(limit=MAX_ITEM_BYTES, size=size)
+    try:
+        _fields_decoder.decode(encoded)
+    except msgspec.ValidationError as problem:
+        raise invalid(problem) from None
+    return Draft(fields, _expiry(body.get("expiresAt"), at))
+
+
+def refuse_managed(body: dict[str, Any]) -> None:
+    """Raises ReservedFieldError where a body names a field that is Vitrine's to manage."""
+    named = [name for name in MANAGED_FIELDS if name in body]
+    if named:
+        raise errors.ReservedFieldError(field=" and ".join(named), details=[{"path": f"$.{name}"} for name in named])
+
+
+def invalid(problem: msgspec.ValidationError) -> errors.InvalidRequestError:
+    """msgspec's own sentence about what did not fit, with the path taken out of it for programs."""
+    message, _, path = str(problem).partition(" - at `")
+    path = path.rstrip("`") or "$"
+    return errors.InvalidRequestError(problem=f"{message} ({path}).", details=[{"path": path, "message": message}])
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7396, section 2: ``patch`` applied to ``target``; null removes."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
+# What DynamoDB's number type holds: 38 digits, 1E-130 to 9.99…E+125 (AWS, "Naming rules and data types: Number").
+_EXACT = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Rounded, Overflow, Underflow])
+
+
+def _unholdable(value: Any, path: str, depth: int) -> Iterator[dict[str, str]]:
+    """Yields what DynamoDB cannot hold in ``value``, each with its path."""
+    if isinstance(value, dict | list) and depth > MAX_DEPTH:
+        yield {"path": path, "message": f"Nesting goes deeper than {MAX_DEPTH} levels"}
+    elif isinstance(value, dict):
+        if "" in value:
+            yield {"path": path, "message": "A field has an empty name"}
+        for name, inner in value.items():
+            yield from _unholdable(inner, f"{path}.{name}", depth + 1)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _unholdable(inner, f"{path}[{index}]", depth + 1)
+    elif isinstance(value, int | Decimal) and not _is_exact(value):
+        yield {"path": path, "message": "A number has more than 38 digits or is beyond 1E-130 to 1E+126"}
+
+
+def _is_exact(number: int | Decimal) -> bool:
+    try:
+        _EXACT.create_decimal(number)
+    except ArithmeticError:
+        return False
+    return True
+
+
+def _expiry(value: Any, at: datetime) -> str | None:
+    if value is None:
+        return None
+    try:
+        until = parse_time(value)
+    except ValueError:
+        raise errors.InvalidExpiryError from None
+    if until <= at:
+        raise errors.InvalidExpiryError
+    return timestamp(until)
+
+
+# ------------------------------------------------------------------------------------------------------- bulk imports
+
+
+class Import(msgspec.Struct, frozen=True, kw_only=True):
+    """An import as kept: what came, cut into chunks that the queue works off."""
+
+    owner: str
+    id: str
+    created_at: str
+    total: int
+    chunks: int
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An entry of an import that made no item."""
+
+    index: int
+    error: str
+    message: str
+
+
+class ChunkResult(msgspec.Struct, frozen=True):
+    """What became of one chunk of an import."""
+
+    created: int
+    failures: tuple[Failure, ...] = ()
+
+
+# ------------------------------------------------------------------------------------------------------ queue messages
+
+
+class RenderImage(msgspec.Struct, frozen=True, tag_field="type", tag="image.render"):
+    """Make the thumbnails of the object at ``key``."""
+
+    key: str
+
+
+class ImportChunk(msgspec.Struct, frozen=True, tag_field="type", tag="import.chunk", rename="camel"):
+    """Create the items of one chunk of an import."""
+
+    owner: str
+    import_id: str
+    chunk: int
+
+
+class CreateItem(msgspec.Struct, frozen=True, tag_field="type", tag="item.create"):
+    """Create an item from the JSON object ``item``; open to other producers. In 24 hours one ``key`` makes one item."""
+
+    owner: str
+    item: msgspec.Raw
+    key: str | None = None
+
+
+class DeleteItem(msgspec.Struct, frozen=True, tag_field="type", tag="item.delete"):
+    """Delete an item with its pictures; open to other producers."""
+
+    owner: str
+    id: str
+
+
+Message = RenderImage | ImportChunk | CreateItem | DeleteItem

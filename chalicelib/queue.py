@@ -1,0 +1,31 @@
+"""The jobs queue, going in: what is sent here, :mod:`chalicelib.jobs` works off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chalicelib import aws, models
+from chalicelib.models import Message
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+_BATCH = 10
+"""Entries that SQS takes in one call (AWS, "SendMessageBatch")."""
+
+
+class NotSentError(Exception):
+    """The queue took some messages, and not all."""
+
+
+def send(*messages: Message) -> None:
+    """Queues messages. Raises NotSentError where the queue refuses one; others of the call may have been taken."""
+    bodies = [models.to_json(message).decode() for message in messages]
+    for start in range(0, len(bodies), _BATCH):
+        batch = bodies[start : start + _BATCH]
+        entries: list[SendMessageBatchRequestEntryTypeDef] = [
+            {"Id": str(position), "MessageBody": body} for position, body in enumerate(batch)
+        ]
+        answer = aws.sqs().send_message_batch(QueueUrl=aws.queue_url(), Entries=entries)
+        if refused := answer.get("Failed"):
+            raise NotSentError(f"{len(refused)} of {len(entries)} messages were not taken: {refused[0].get('Code')}")

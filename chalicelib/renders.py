@@ -1,0 +1,105 @@
+"""Uploads to thumbnails: reads an original, has :mod:`chalicelib.thumbnails` render it, keeps what came of it.
+
+Only the queue's consumer imports this, and with it Pillow.
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from chalicelib import bucket, errors, images, items, models, telemetry, thumbnails
+from chalicelib.bucket import Upload
+from chalicelib.config import MAX_IMAGE_BYTES, Size, settings
+from chalicelib.models import Image, Item, Thumbnail
+from chalicelib.thumbnails import Rendered
+
+
+def render(key: str) -> None:
+    """Makes the thumbnails of the object at ``key``. Doing it again changes nothing, and costs little."""
+    upload = Upload.at(key)
+    if upload is None:
+        _render_loose(key)
+    else:
+        _render_for_item(upload)
+
+
+def _render_loose(key: str) -> None:
+    try:
+        rendered, _ = _rendered(key, settings().thumbnail_sizes[:1])
+    except (errors.ImageError, bucket.ObjectGoneError):
+        return
+    bucket.write(bucket.loose_thumbnail_key(key), rendered.thumbnails[0].data, thumbnails.CONTENT_TYPE)
+
+
+def _render_for_item(upload: Upload) -> None:
+    item = items.find(upload.owner, upload.item_id)
+    if item is None:
+        bucket.delete(bucket.objects_of(upload.owner, upload.item_id))
+        return
+    if not images.awaits(item, upload):
+        telemetry.logger.info("Nothing to render: this upload is done, or a newer one came", key=upload.key)
+        return
+    image = _outcome(upload)
+
+    def settled(now: Item) -> Item:
+        return msgspec.structs.replace(now, image=image) if images.awaits(now, upload) else now
+
+    objects = bucket.objects_of(upload.owner, upload.item_id)
+    try:
+        items.change(upload.owner, upload.item_id, settled, models.now())
+    except errors.ItemNotFoundError:
+        bucket.delete(objects)
+        return
+    bucket.delete(key for key in objects if bucket.upload_id(key) < upload.id)
+
+
+def _outcome(upload: Upload) -> Image | None:
+    """What has become of an upload: a picture that is ready or failed, or None where its object is gone."""
+    try:
+        rendered, size = _rendered(upload.key, settings().thumbnail_sizes)
+    except bucket.ObjectGoneError:
+        return None
+    except errors.ImageError as error:
+        return images.failed(upload, error)
+    return Image(
+        status="ready",
+        upload_id=upload.id,
+        content_type=rendered.content_type,
+        width=rendered.width,
+        height=rendered.height,
+        bytes=size,
+        thumbnails=tuple(_kept(upload, made) for made in rendered.thumbnails),
+    )
+
+
+def _kept(upload: Upload, made: thumbnails.Thumbnail) -> Thumbnail:
+    key = upload.thumbnail_key(made.size.pixels)
+    bucket.write(key, made.data, thumbnails.CONTENT_TYPE)
+    return Thumbnail(made.size.pixels, made.width, made.height, key)
+
+
+def _rendered(key: str, sizes: tuple[Size, ...]) -> tuple[Rendered, int]:
+    """The thumbnails of an object and its bytes' number; says in log and metrics how it went, raises as it went."""
+    started = time.perf_counter()
+    try:
+        data = _read(key)
+        rendered = thumbnails.render(data, sizes)
+    except bucket.ObjectGoneError:
+        telemetry.logger.info("The object is gone", key=key)
+        raise
+    except errors.ImageError as error:
+        telemetry.count(f"RenderFailed.{error.code}")
+        telemetry.logger.warning("A picture was refused", key=key, error=error.code)
+        raise
+    telemetry.count("Renders")
+    telemetry.took("RenderTime", telemetry.milliseconds_since(started))
+    return rendered, len(data)
+
+
+def _read(key: str) -> bytes:
+    try:
+        return bucket.read(key, MAX_IMAGE_BYTES)
+    except bucket.ObjectTooLargeError as error:
+        raise errors.ImageTooLargeError(limit=MAX_IMAGE_BYTES, size=error.size) from None

@@ -1,0 +1,224 @@
+"""The DynamoDB table. Nothing else knows how it is keyed, or speaks to it.
+
+The partition is the owner, so nothing that one owner can say reaches another's records. The sort key says what a
+record is::
+
+    OWNER#{owner}   ITEM#{item id}            an item; ids sort by time: the partition read backwards is newest first
+                    KEY#{idempotency key}     what a create with that key made, for a day
+                    PURGE#{item id}           an item is gone, and objects of it may still be in the bucket
+                    IMPORT#{import id}        an import
+                    CHUNK#{import id}#{n}     what became of one chunk of it
+
+A record that has work due carries ``dueShard`` and ``dueAt``, and so stands in the sparse index ``due``.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from chalicelib import aws, models
+from chalicelib.config import settings
+
+DUE_SHARDS = 4
+"""Partitions of the index: each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity")."""
+
+Kind = Literal["ITEM", "KEY", "PURGE", "IMPORT", "CHUNK"]
+Values = dict[str, Any]
+
+
+class RefusedError(Exception):
+    """A conditional write did not find what it was to build on: read again, then try again."""
+
+
+class Key(NamedTuple):
+    """Where a record stands."""
+
+    owner: str
+    kind: Kind
+    id: str
+
+    @property
+    def attributes(self) -> Values:
+        return {"pk": {"S": f"OWNER#{self.owner}"}, "sk": {"S": f"{self.kind}#{self.id}"}}
+
+    @staticmethod
+    def of(record: Values) -> Key:
+        kind, _, id_ = record["sk"]["S"].partition("#")
+        return Key(record["pk"]["S"].removeprefix("OWNER#"), kind, id_)
+
+
+class Condition(NamedTuple):
+    """What has to hold of the record that is there now."""
+
+    expression: str
+    values: Values = {}  # noqa: RUF012 - never changed
+    names: dict[str, str] = {}  # noqa: RUF012 - never changed
+
+    @property
+    def parameters(self) -> Values:
+        return (
+            {"ConditionExpression": self.expression}
+            | ({"ExpressionAttributeValues": self.values} if self.values else {})
+            | ({"ExpressionAttributeNames": self.names} if self.names else {})
+        )
+
+
+ABSENT = Condition("attribute_not_exists(pk)")
+
+
+def unchanged(version: int) -> Condition:
+    """The record is the one that was read."""
+    return Condition("version = :version", {":version": {"N": str(version)}})
+
+
+def absent_or_over(at: datetime) -> Condition:
+    """There is no record, or its time is up: TTL deletes late, within days (AWS, "Using time to live")."""
+    return Condition("attribute_not_exists(pk) OR #ttl <= :now", {":now": {"N": _seconds(at)}}, {"#ttl": "ttl"})
+
+
+class Put(NamedTuple):
+    """A record to write: ``due_at`` brings it before the cleanup, ``until`` has DynamoDB delete it after that time."""
+
+    key: Key
+    values: Values
+    condition: Condition | None = None
+    due_at: str | None = None
+    until: datetime | None = None
+
+    @property
+    def parameters(self) -> Values:
+        return {"Item": self._record(), **_named(self.condition)}
+
+    def _record(self) -> Values:
+        record = self.key.attributes | {name: _serialize(value) for name, value in self.values.items()}
+        if self.due_at:
+            shard = zlib.crc32(self.key.id.encode()) % DUE_SHARDS
+            record |= {"dueShard": {"S": str(shard)}, "dueAt": {"S": self.due_at}}
+        if self.until:
+            record |= {"ttl": {"N": _seconds(self.until)}}
+        return record
+
+
+class Delete(NamedTuple):
+    """A record to delete."""
+
+    key: Key
+    condition: Condition | None = None
+
+    @property
+    def parameters(self) -> Values:
+        return {"Key": self.key.attributes, **_named(self.condition)}
+
+
+def write(*writes: Put | Delete) -> None:
+    """Writes all of it or nothing: several in one transaction. Raises RefusedError where a condition does not hold."""
+    try:
+        if len(writes) > 1:
+            aws.dynamodb().transact_write_items(TransactItems=[{type(one).__name__: one.parameters} for one in writes])  # type: ignore[misc]
+        elif isinstance(writes[0], Put):
+            aws.dynamodb().put_item(**writes[0].parameters)
+        else:
+            aws.dynamodb().delete_item(**writes[0].parameters)
+    except ClientError as error:
+        if not _refused(error):
+            raise
+        raise RefusedError from error
+
+
+def get(key: Key) -> Values | None:
+    """The record, as it is at this moment, or None."""
+    answer = aws.dynamodb().get_item(TableName=settings().table, Key=key.attributes, ConsistentRead=True)
+    return _plain(answer["Item"]) if "Item" in answer else None
+
+
+def page(
+    owner: str, kind: Kind, low: str, high: str, *, backwards: bool, limit: int, start_after: str | None
+) -> tuple[list[tuple[str, Values]], bool]:
+    """Up to ``limit`` records with ids from ``low`` to ``high``, each with its id, and whether more follow."""
+    start: Any = {"ExclusiveStartKey": Key(owner, kind, start_after).attributes} if start_after else {}
+    answer = aws.dynamodb().query(
+        TableName=settings().table,
+        KeyConditionExpression="pk = :owner AND sk BETWEEN :low AND :high",
+        ExpressionAttributeValues={
+            ":owner": Key(owner, kind, "").attributes["pk"],
+            ":low": Key(owner, kind, low).attributes["sk"],
+            ":high": Key(owner, kind, high).attributes["sk"],
+        },
+        ScanIndexForward=not backwards,
+        Limit=limit,
+        **start,
+    )
+    return [(Key.of(record).id, _plain(record)) for record in answer["Items"]], "LastEvaluatedKey" in answer
+
+
+def every(owner: str, kind: Kind, prefix: str) -> Iterator[tuple[str, Values]]:
+    """All records whose ids begin with ``prefix``, as they are at this moment, each with its id."""
+    prefix_key = Key(owner, kind, prefix).attributes
+    pages = (
+        aws.dynamodb()
+        .get_paginator("query")
+        .paginate(
+            TableName=settings().table,
+            KeyConditionExpression="pk = :owner AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues={":owner": prefix_key["pk"], ":prefix": prefix_key["sk"]},
+            ConsistentRead=True,
+        )
+    )
+    for one in pages:
+        for record in one["Items"]:
+            yield Key.of(record).id, _plain(record)
+
+
+def due(at: datetime) -> Iterator[Key]:
+    """The records that have work due at ``at``, read page by page as they are taken, the longest overdue first."""
+    for shard in range(DUE_SHARDS):
+        pages = (
+            aws.dynamodb()
+            .get_paginator("query")
+            .paginate(
+                TableName=settings().table,
+                IndexName="due",
+                KeyConditionExpression="dueShard = :shard AND dueAt <= :at",
+                ExpressionAttributeValues={":shard": {"S": str(shard)}, ":at": {"S": models.timestamp(at)}},
+            )
+        )
+        for one in pages:
+            yield from (Key.of(record) for record in one["Items"])
+
+
+def _named(condition: Condition | None) -> Values:
+    return {"TableName": settings().table} | (condition.parameters if condition else {})
+
+
+def _refused(error: ClientError) -> bool:
+    if aws.code_of(error) != "TransactionCanceledException":
+        return aws.code_of(error) in _REFUSALS
+    reasons = {reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])}
+    return reasons <= _REFUSALS | {"None"}
+
+
+# A transaction in progress on the same record is one more way of having come second.
+_REFUSALS = {
+    "ConditionalCheckFailed",
+    "ConditionalCheckFailedException",
+    "TransactionConflict",
+    "TransactionConflictException",
+}
+
+
+def _seconds(at: datetime) -> str:
+    return str(int(at.timestamp()))
+
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+def _plain(record: Values) -> Values:
+    return {name: _deserialize(value) for name, value in record.items()}

@@ -1,0 +1,73 @@
+"""Logs and metrics: one JSON line per event, metrics as EMF lines among them, no call to any service.
+
+Never handed to the logger: bodies, tokens, pictures, whole events.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from chalicelib.config import APP, settings
+
+logger = Logger(
+    service=APP,
+    level=settings().log_level,
+    use_rfc3339=True,
+    utc=True,
+    location=None,
+    stage=settings().stage,
+)
+
+_metrics = EphemeralMetrics(namespace="Vitrine", service=APP)
+_metrics.set_default_dimensions(stage=settings().stage)
+_cold = True
+
+
+@contextmanager
+def invocation(context: Any) -> Iterator[None]:
+    """Marks every line logged inside with this invocation's request id, function and cold start; writes its metrics.
+
+    ``context`` is the Lambda context, or anything else that has its ``aws_request_id`` and ``function_name``.
+    """
+    global _cold
+    logger.append_keys(request_id=context.aws_request_id, function=context.function_name, cold_start=_cold)
+    _cold = False
+    try:
+        yield
+    finally:
+        if _metrics.metric_set:
+            _metrics.flush_metrics()
+
+
+def observed(event: Any, get_response: Callable[[Any], Any]) -> Any:
+    """Chalice middleware for the event functions: says how each run ended and lets what went wrong go on."""
+    started = time.perf_counter()
+    with invocation(event.context):
+        try:
+            response = get_response(event)
+        except Exception:
+            logger.exception("The run failed", duration_ms=milliseconds_since(started))
+            raise
+        logger.info("The run ended", duration_ms=milliseconds_since(started))
+        return response
+
+
+def count(name: str, number: float = 1) -> None:
+    """Adds to this invocation's metric ``name``."""
+    _metrics.add_metric(name, MetricUnit.Count, number)
+
+
+def took(name: str, milliseconds: float) -> None:
+    """Adds a duration to this invocation's metric ``name``."""
+    _metrics.add_metric(name, MetricUnit.Milliseconds, milliseconds)
+
+
+def milliseconds_since(started: float) -> float:
+    """From a reading of ``time.perf_counter()`` until now."""
+    return round((time.perf_counter() - started) * 1000, 1)

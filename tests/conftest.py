@@ -1,0 +1,17 @@
+"""What every test may rely on: the stage ``local``, no credentials of yours, and settings read anew for each test."""
+
+from __future__ import annotations
+
+import os
+
+# Before anything of the app is imported: its logger and its routes read the stage once.
+os.environ |= {
+    "STAGE": "local",
+    "AUTH_MODE": "local",
+    "BUCKET_NAME": "vitrine-local-000000000000-us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+}
+for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "REPORT_BATCH_ITEM_FAILURES"):
+    os.environ.pop(name, None)
