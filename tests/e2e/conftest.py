@@ -1,0 +1,39 @@
+"""One emulator for all end-to-end tests, with the resources and the packaged app in it, as `make run` does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.system import EMULATOR_PYTHON, KEPT, System, copy_project, free_port
+from tools import local_stage, provision
+from tools.emulator import Emulator
+from tools.run import aws_client
+from tools.stages import LOCAL
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The packaged app in an emulator whose data are this session's own."""
+    folder = tmp_path_factory.mktemp("system")
+    project = copy_project(folder / "project")
+    emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
+    try:
+        client = aws_client(emulator.url)
+        resources = provision.provision(LOCAL, client, project, print)
+        built = local_stage.package(project, folder / "build", KEPT, print)
+        deployment = local_stage.deploy(built, client)
+        yield System(
+            emulator=emulator,
+            project=project,
+            client=client,
+            api=f"{emulator.url}/_aws/execute-api/{deployment.api_id}/api",
+            functions=deployment.functions,
+            table=resources["TableName"],
+            bucket=resources["BucketName"],
+            queue_url=resources["QueueUrl"],
+            dead_letter_queue_url=resources["DeadLetterQueueUrl"],
+        )
+    finally:
+        emulator.stop()

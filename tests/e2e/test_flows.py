@@ -1,0 +1,237 @@
+"""The four paths, on real input, in the packaged app: each function under its own role."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+import requests
+from PIL import Image
+
+from tests.e2e.pictures import drawing, photograph
+from tests.e2e.system import System
+from tests.e2e.waiting import eventually
+
+
+def create(system: System, **fields: Any) -> str:
+    answer = system.request("POST", "/items", fields)
+    assert answer.status == 201, answer.body
+    return str(answer.json()["id"])
+
+
+def ticket(system: System, item: str, content_type: str = "image/jpeg") -> dict[str, Any]:
+    answer = system.request("POST", f"/items/{item}/image", {"contentType": content_type})
+    assert answer.status == 201, answer.body
+    return dict(answer.json()["upload"])
+
+
+def post(upload: dict[str, Any], data: bytes, **changed: str) -> requests.Response:
+    return requests.post(upload["url"], upload["fields"] | changed, files={"file": data}, timeout=30)
+
+
+def settled_image(system: System, item: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        image = system.request("GET", f"/items/{item}").json().get("image", {})
+        return image if image.get("status") in ("ready", "failed") else None
+
+    return eventually(look)
+
+
+def keys(system: System, prefix: str) -> list[str]:
+    found = system.client("s3").list_objects_v2(Bucket=system.bucket, Prefix=prefix)
+    return [one["Key"] for one in found.get("Contents", [])]
+
+
+def download(url: str) -> bytes:
+    with urlopen(url) as answer:
+        return bytes(answer.read())
+
+
+def test_an_item_is_created_read_listed_changed_and_deleted(system: System) -> None:
+    created = system.request("POST", "/items", b'{"title": "Vase", "price": 19.90, "tiny": 1e-30}')
+    item = created.json()["id"]
+    assert created.headers["Location"].endswith(f"/items/{item}")
+
+    read = system.request("GET", f"/items/{item}")
+    assert b'"price":19.9' in read.body
+    assert b'"tiny":1E-30' in read.body
+
+    patched = system.request("PATCH", f"/items/{item}", {"price": None}, if_match=read.headers["ETag"])
+    assert "price" not in patched.json()
+    stale = system.request("PUT", f"/items/{item}", {"title": "Bowl"}, if_match=read.headers["ETag"])
+    assert (stale.status, stale.json()["error"]) == (412, "VERSION_MISMATCH")
+
+    assert item in [one["id"] for one in system.request("GET", "/items?limit=100").json()["items"]]
+    assert system.request("DELETE", f"/items/{item}").json() == {"message": "Item deleted", "id": item}
+    assert system.request("GET", f"/items/{item}").status == 404
+
+
+def test_a_photograph_uploaded_by_ticket_is_ready_and_downloads(system: System) -> None:
+    item, data = create(system, title="Harbour"), photograph(1600, 1200)
+
+    assert post(ticket(system, item), data).ok
+
+    image = settled_image(system, item)
+    assert (image["status"], image["width"], image["height"], image["bytes"]) == ("ready", 1600, 1200, len(data))
+    sizes = {one["size"]: Image.open(io.BytesIO(download(one["url"]))).size for one in image["thumbnails"]}
+    assert sizes == {200: (200, 200), 800: (800, 600)}
+    assert download(image["url"]) == data
+    redirect = system.request("GET", f"/items/{item}/image?size=200")
+    assert redirect.status == 302
+    assert Image.open(io.BytesIO(download(redirect.headers["Location"]))).size == (200, 200)
+
+
+def test_deleting_an_item_deletes_its_pictures(system: System) -> None:
+    item = create(system, title="Harbour")
+    post(ticket(system, item), photograph(400, 300))
+    settled_image(system, item)
+
+    system.request("DELETE", f"/items/{item}")
+
+    assert keys(system, f"uploads/items/local/{item}/") == keys(system, f"thumbnails/items/local/{item}/") == []
+
+
+def test_only_the_newest_upload_stays(system: System) -> None:
+    item = create(system, title="Harbour")
+    for width in (400, 500):
+        post(ticket(system, item), photograph(width, 300))
+        assert settled_image(system, item)["status"] == "ready"
+
+    assert settled_image(system, item)["width"] == 500
+    assert len(eventually(lambda: keys(system, f"uploads/items/local/{item}/"))) == 1
+    assert len(keys(system, f"thumbnails/items/local/{item}/")) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "changed"),
+    [
+        (b"x" * 100, {"Content-Type": "text/html"}),
+        (b"x" * (20 * 1024 * 1024 + 1), {}),
+        (b"x" * 100, {"key": "uploads/items/local/of/somebody-else"}),
+        (b"", {}),
+    ],
+    ids=["another type", "too many bytes", "another key", "no bytes"],
+)
+def test_s3_itself_refuses_what_a_ticket_is_not_for(system: System, data: bytes, changed: dict[str, str]) -> None:
+    upload = ticket(system, create(system, title="Harbour"))
+
+    assert post(upload, data, **changed).status_code in (400, 403)
+    assert keys(system, upload["fields"]["key"]) == []
+
+
+def test_a_text_file_named_jpg_fails_with_a_sentence_and_does_not_come_round_again(system: System) -> None:
+    item = create(system, title="Not a picture")
+
+    assert post(ticket(system, item), b"Dear diary,\nthis is no picture.\n").ok
+
+    image = settled_image(system, item)
+    assert image["error"]["error"] == "IMAGE_UNREADABLE"
+    assert "not a picture" in image["error"]["message"]
+    eventually(lambda: waiting(system, system.queue_url) == 0)
+    assert waiting(system, system.dead_letter_queue_url) == 0
+
+
+def test_a_loose_picture_gets_a_thumbnail_under_its_whole_name(system: System) -> None:
+    key = "uploads/holiday/photo one+two.png"
+    system.client("s3").put_object(Bucket=system.bucket, Key=key, Body=drawing(640, 480))
+
+    eventually(lambda: keys(system, "thumbnails/holiday/"))
+
+    assert keys(system, "thumbnails/holiday/") == ["thumbnails/holiday/photo one+two.png.jpg"]
+    answer = system.client("s3").get_object(Bucket=system.bucket, Key="thumbnails/holiday/photo one+two.png.jpg")
+    thumbnail = Image.open(answer["Body"])
+    assert thumbnail.size == (200, 200)
+    assert thumbnail.getpixel((5, 100)) == (255, 255, 255)
+
+
+def test_an_import_of_500_runs_to_done_and_names_its_bad_lines(system: System) -> None:
+    lines = [json.dumps({"batch": "of 500", "n": n}) for n in range(500)]
+    lines[7] = '{"n": '
+    lines[499] = '{"id": "mine"}'
+
+    started = system.request("POST", "/imports", "\n".join(lines).encode(), content_type="application/x-ndjson")
+    assert (started.status, started.json()["status"]) == (202, "queued")
+
+    def look() -> dict[str, Any] | None:
+        shown = system.request("GET", f"/imports/{started.json()['id']}").json()
+        return shown if shown["status"] == "done" else None
+
+    done = eventually(look)
+    assert (done["total"], done["created"], done["failed"]) == (500, 498, 2)
+    assert [(one["index"], one["error"]) for one in done["errors"]] == [(7, "INVALID_JSON"), (499, "RESERVED_FIELD")]
+
+
+def test_one_bad_message_of_ten_comes_back_alone_and_ends_in_the_dead_letter_queue(system: System) -> None:
+    shelf = f"shelf {time.time_ns()}"
+    assert send_nine_good_and_one_bad(system, shelf)
+
+    eventually(lambda: len(on_shelf(system, shelf)) == 9)
+    eventually(lambda: waiting(system, system.queue_url) == 1)
+    dead = eventually(lambda: received(system, system.dead_letter_queue_url), 60)
+    assert [one["Body"] for one in dead] == ['{"type": "item.destroy"}']
+    assert waiting(system, system.queue_url) == 0
+    assert len(on_shelf(system, shelf)) == 9
+
+
+def test_the_hourly_cleanup_removes_what_is_past_its_time(system: System) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    item = create(system, title="Milk", expiresAt=soon.isoformat())
+    kept = create(system, title="Honey", expiresAt=(soon + timedelta(days=1)).isoformat())
+    rules = system.client("events").list_rules()["Rules"]
+    assert "rate(1 hour)" in [rule.get("ScheduleExpression") for rule in rules]
+    time.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()) + 0.1)
+
+    answer = system.client("lambda").invoke(FunctionName=system.functions["clean_up"], Payload=SCHEDULED)
+
+    assert "FunctionError" not in answer
+    assert json.load(answer["Payload"])["expired"] >= 1
+    rows = system.client("dynamodb").scan(TableName=system.table)["Items"]
+    assert f"ITEM#{item}" not in [row["sk"]["S"] for row in rows]
+    assert system.request("GET", f"/items/{kept}").status == 200
+
+
+SCHEDULED = json.dumps(
+    {
+        "version": "0",
+        "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "000000000000",
+        "time": "2026-01-01T00:00:00Z",
+        "region": "us-east-1",
+        "resources": ["arn:aws:events:us-east-1:000000000000:rule/hourly"],
+        "detail": {},
+    }
+)
+
+
+def send_nine_good_and_one_bad(system: System, shelf: str) -> bool:
+    bodies = [json.dumps({"type": "item.create", "owner": "local", "item": {"shelf": shelf, "n": n}}) for n in range(9)]
+    bodies.insert(4, '{"type": "item.destroy"}')
+    entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies)]
+    answer = system.client("sqs").send_message_batch(QueueUrl=system.queue_url, Entries=entries)
+    return len(answer["Successful"]) == 10
+
+
+def on_shelf(system: System, shelf: str) -> list[dict[str, Any]]:
+    return [item for item in system.request("GET", "/items?limit=100").json()["items"] if item.get("shelf") == shelf]
+
+
+def received(system: System, queue_url: str) -> list[dict[str, Any]]:
+    sqs = system.client("sqs")
+    messages = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages", [])
+    for message in messages:
+        sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+    return list(messages)
+
+
+def waiting(system: System, queue_url: str) -> int:
+    """Messages of a queue, those included that are being worked on or wait for their next delivery."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    attributes = system.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
+    return sum(int(attributes[name]) for name in names)

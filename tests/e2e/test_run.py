@@ -1,0 +1,282 @@
+"""`make run`, as somebody at a terminal sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.system import copy_project, free_port, request
+from tools import processes, run
+
+
+class Terminal:
+    """A terminal in which `make run` was typed, in a copy of the project."""
+
+    def __init__(self, project: Path, port: int | None = None, emulator_port: int | None = None) -> None:
+        self.project = project
+        self.port = port or free_port()
+        self.emulator_port = emulator_port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = run.aws_client(f"http://127.0.0.1:{self.emulator_port}")
+        self._log = project / ".local" / "terminal.log"
+        ports = ["--port", str(self.port), "--emulator-port", str(self.emulator_port)]
+        with self._log.open("wb") as log:
+            self.process = processes.start(
+                [sys.executable, "-m", "tools.run", *ports], env=os.environ, cwd=project, output=log
+            )
+
+    @property
+    def text(self) -> str:
+        return self._log.read_text()
+
+    def await_text(self, text: str, seconds: float = 60) -> None:
+        until(lambda: text in self.text or self.process.poll() is not None, seconds)
+        assert text in self.text, self.text
+
+    def await_end(self, seconds: float = 30) -> int:
+        return self.process.wait(seconds)
+
+    def descendants(self) -> set[int]:
+        """The processes that it started, and theirs."""
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listed.splitlines())}
+        found = {self.process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return found - {self.process.pid}
+
+    def close(self) -> None:
+        processes.stop(self.process, 30)
+
+
+def until(happened: Callable[[], Any], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, f"still not after {seconds} s"
+        time.sleep(0.1)
+
+
+def alive(pids: set[int]) -> set[int]:
+    left = set()
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, 0)
+            left.add(pid)
+    return left
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    """A system that runs, to look at."""
+    opened = Terminal(copy_project(tmp_path_factory.mktemp("run") / "project"))
+    try:
+        opened.await_text("Ctrl-C stops it")
+        yield opened
+    finally:
+        opened.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return copy_project(tmp_path / "project")
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Terminal]]:
+    """Terminals to close."""
+    terminals: list[Terminal] = []
+    yield terminals
+    for one in terminals:
+        one.close()
+
+
+def test_it_says_where_everything_is_once_it_answers(terminal: Terminal) -> None:
+    block = terminal.text.partition("Vitrine runs")[2]
+
+    assert request("GET", f"{terminal.url}/health").json()["stage"] == "local"
+    for place in (f"{terminal.url}/", f"{terminal.url}/items", f"{terminal.url}/docs", str(terminal.project)):
+        assert place in block
+    assert "curl" in block
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+def test_the_commands_that_it_shows_upload_a_picture(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff not quite a picture")
+    commands = re.search(r"^api=.*?\$id$", terminal.text, re.DOTALL | re.MULTILINE)
+    assert commands is not None
+
+    subprocess.run(["sh", "-c", commands[0]], cwd=tmp_path, check=True)
+
+    bucket = terminal.client("s3").list_buckets(Prefix="vitrine-local-")["Buckets"][0]["Name"]
+    until(lambda: terminal.client("s3").list_objects_v2(Bucket=bucket, Prefix="uploads/items/")["KeyCount"])
+
+
+def test_what_event_functions_log_appears_under_their_names(terminal: Terminal) -> None:
+    bucket = terminal.client("s3").list_buckets(Prefix="vitrine-local-")["Buckets"][0]["Name"]
+
+    terminal.client("s3").put_object(Bucket=bucket, Key="uploads/note.txt", Body=b"text")
+
+    terminal.await_text("\non_upload   │ ", 30)
+
+
+def test_a_saved_source_takes_effect_for_http_and_for_functions(terminal: Terminal) -> None:
+    source = terminal.project / "chalicelib" / "config.py"
+    saved = re.sub(r"^VERSION = .*$", 'VERSION = "saved"', source.read_text(), flags=re.MULTILINE)
+    stack = terminal.client("cloudformation").describe_stacks(StackName="vitrine-local")["Stacks"][0]
+    api_id = next(output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == "RestAPIId")
+    packaged = f"http://127.0.0.1:{terminal.emulator_port}/_aws/execute-api/{api_id}/api"
+    effects = terminal.text.count("In effect after")
+
+    source.write_text(saved)
+
+    until(lambda: terminal.text.count("In effect after") > effects)
+    assert request("GET", f"{terminal.url}/health").json()["version"] == "saved"
+    assert request("GET", f"{packaged}/health").json()["version"] == "saved"
+
+
+@pytest.mark.parametrize("mistake", ["def (", "import nothing_of_this_name"])
+def test_a_source_that_does_not_load_leaves_the_old_code_running(terminal: Terminal, mistake: str) -> None:
+    source = terminal.project / "chalicelib" / "errors.py"
+    good = source.read_text()
+    refusals, effects = (terminal.text.count(said) for said in ("goes on running", "In effect after"))
+
+    source.write_text(f"{good}\n{mistake}\n")
+
+    until(lambda: terminal.text.count("goes on running") > refusals)
+    assert "chalicelib/errors.py" in terminal.text
+    assert request("GET", f"{terminal.url}/health").status == 200
+    source.write_text(good)
+    until(lambda: terminal.text.count("In effect after") > effects)
+
+
+def test_a_server_in_a_second_terminal_finds_the_emulator_whatever_that_shell_is_signed_in_to(
+    terminal: Terminal,
+) -> None:
+    signed_in = {"AWS_PROFILE": "work", "AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": "x"}
+    with second_terminal(terminal.project, signed_in | {"AWS_DEFAULT_REGION": "eu-west-1"}) as url:
+        item = request("POST", f"{url}/items", {"title": "From the second"}).json()
+
+    assert request("GET", f"{terminal.url}/items/{item['id']}").json()["title"] == "From the second"
+
+
+def test_a_server_without_an_emulator_says_what_to_start(project: Path) -> None:
+    with second_terminal(project, {}) as url:
+        answer = request("GET", f"{url}/items")
+
+    assert answer.status == 503
+    assert answer.json()["error"] == "BACKEND_UNAVAILABLE"
+    assert "make run" in answer.json()["message"]
+
+
+def test_a_second_run_of_the_same_project_is_refused_in_one_sentence(terminal: Terminal) -> None:
+    second = start_in_vain(terminal.project, free_port(), free_port())
+
+    assert re.fullmatch(r"Another emulator \(process \d+\) uses .*: stop .*\.", second)
+
+
+def test_a_port_in_use_is_one_sentence(project: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        assert re.fullmatch(rf"Port {port} .*\bPORT=.*\.", start_in_vain(project, port, free_port()))
+        assert re.fullmatch(rf"Port {port} .*\bEMULATOR_PORT=.*\.", start_in_vain(project, free_port(), port))
+
+
+def test_a_missing_emulator_is_one_sentence(project: Path) -> None:
+    (project / ".venv-emulator").unlink()
+
+    assert re.fullmatch(
+        r"The emulator is not installed .*`make run`\.", start_in_vain(project, free_port(), free_port())
+    )
+
+
+def test_ctrl_c_leaves_no_process_and_keeps_all_that_was_stored(project: Path, opened: list[Terminal]) -> None:
+    first = Terminal(project)
+    opened.append(first)
+    first.await_text("Ctrl-C stops it")
+    item = request("POST", f"{first.url}/items", {"title": "Kept"}).json()
+    bucket = first.client("s3").list_buckets(Prefix="vitrine-local-")["Buckets"][0]["Name"]
+    first.client("s3").put_object(Bucket=bucket, Key="imports/kept", Body=b"kept")
+    family = first.descendants()
+
+    first.process.send_signal(signal.SIGINT)
+    first.process.send_signal(signal.SIGINT)
+
+    assert first.await_end() == 0
+    assert len(family) >= 2
+    assert not alive(family)
+    assert not list((project / ".local" / "emulator" / "tmp").iterdir())
+
+    began = time.monotonic()
+    second = Terminal(project)
+    opened.append(second)
+    second.await_text("Ctrl-C stops it")
+    assert time.monotonic() - began < 10
+    assert "Deploying" not in second.text
+    assert request("GET", f"{second.url}/items/{item['id']}").json()["title"] == "Kept"
+    assert second.client("s3").get_object(Bucket=bucket, Key="imports/kept")["Body"].read() == b"kept"
+
+    family = second.descendants()
+    second.process.send_signal(signal.SIGHUP)
+    assert second.await_end() == 0
+    assert not alive(family)
+
+
+def test_an_emulator_that_dies_ends_it_with_a_sentence(project: Path, opened: list[Terminal]) -> None:
+    terminal = Terminal(project)
+    opened.append(terminal)
+    terminal.await_text("Ctrl-C stops it")
+    family = terminal.descendants()
+
+    os.kill(int((project / ".local" / "emulator" / "lock").read_text()), signal.SIGKILL)
+
+    assert terminal.await_end() == 1
+    assert "The emulator has ended by itself" in terminal.text
+    assert "Traceback" not in terminal.text
+    assert not alive(family)
+
+
+@contextlib.contextmanager
+def second_terminal(project: Path, variables: dict[str, str]) -> Iterator[str]:
+    """`chalice local --stage local` typed in another terminal, whose shell has these variables; yields its address."""
+    port = free_port()
+    command = [Path(sys.executable).with_name("chalice"), "local", "--stage", "local", "--port", str(port)]
+    env = processes.without_aws(os.environ) | variables
+    process = processes.start(command, env=env, cwd=project, output=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        with contextlib.suppress(OSError):
+            return request("GET", f"{url}/health").status == 200
+        return False
+
+    try:
+        until(answers)
+        yield url
+    finally:
+        processes.stop(process)
+
+
+def start_in_vain(project: Path, port: int, emulator_port: int) -> str:
+    """The one line that is left when it cannot start."""
+    command = [sys.executable, "-m", "tools.run", "--port", str(port), "--emulator-port", str(emulator_port)]
+    ended = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == ""
+    lines = ended.stdout.splitlines()
+    assert len(lines) == 1
+    return lines[0]

@@ -1,0 +1,89 @@
+"""`make run` in the tests' own process, where its lines are counted as covered: its life from start to stop."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.system import copy_project, free_port, request
+from tests.e2e.test_run import until
+from tools import run
+from tools.terminal import Terminal
+
+
+class Inside:
+    """What somebody sees of a run in this process, and does to it from a thread of their own."""
+
+    def __init__(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.port, self.emulator_port = free_port(), free_port()
+        self._stream = io.StringIO()
+        self._failure: BaseException | None = None
+        monkeypatch.setattr(run, "PROJECT_DIR", project)
+        monkeypatch.setattr(run, "Terminal", lambda: Terminal(self._stream))
+
+    @property
+    def text(self) -> str:
+        return self._stream.getvalue()
+
+    def run(self, deeds: Callable[[], None]) -> int:
+        """Run until ``deeds``, which begin once it is ready, are done and Ctrl-C is pressed, or it ends by itself."""
+
+        def do() -> None:
+            try:
+                until(lambda: "Ctrl-C stops it" in self.text, 60)
+                deeds()
+            except BaseException as error:  # noqa: BLE001 (raised again below, in the main thread)
+                self._failure = error
+            os.kill(os.getpid(), signal.SIGINT)
+
+        before = signal.signal(signal.SIGINT, lambda number, frame: None)  # for a Ctrl-C that comes too late
+        thread = threading.Thread(target=do)
+        thread.start()
+        try:
+            return run.main(["--port", str(self.port), "--emulator-port", str(self.emulator_port)])
+        finally:
+            thread.join()
+            signal.signal(signal.SIGINT, before)
+            if self._failure is not None:
+                raise self._failure
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
+    return Inside(copy_project(tmp_path / "project"), monkeypatch)
+
+
+def test_it_starts_follows_the_sources_shows_logs_and_stops(inside: Inside, tmp_path: Path) -> None:
+    source = tmp_path / "project" / "chalicelib" / "errors.py"
+
+    def deeds() -> None:
+        client = run.aws_client(f"http://127.0.0.1:{inside.emulator_port}")
+        good = source.read_text()
+        source.write_text("def (")
+        until(lambda: "The code from before goes on running." in inside.text)
+        source.write_text(f"{good}\nSAVED = True\n")
+        (tmp_path / "project" / "requirements.txt").touch()
+        until(lambda: "In effect after" in inside.text)
+        assert request("GET", f"http://127.0.0.1:{inside.port}/health").status == 200
+        client("s3").put_object(Bucket="vitrine-local-000000000000-us-east-1", Key="uploads/note.txt", Body=b"x")
+        until(lambda: "on_upload   │ " in inside.text)
+
+    assert inside.run(deeds) == 0
+    assert inside.text.rstrip().endswith("Stopped. The data is kept for the next start.")
+
+
+def test_a_server_that_ends_by_itself_ends_it_with_a_sentence(inside: Inside) -> None:
+    def deeds() -> None:
+        said = os.popen("ps -A -ww -o pid=,args=").read()
+        server = next(line for line in said.splitlines() if f"--port {inside.port} " in line)
+        os.kill(int(server.split()[0]), signal.SIGKILL)
+        until(lambda: "Stopping" in inside.text)
+
+    assert inside.run(deeds) == 1
+    assert "The server (chalice local) has ended" in inside.text

@@ -1,0 +1,151 @@
+"""The parts of deploying into the emulator that need no emulator."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import local_stage, processes
+from tools.stages import StageError
+
+MAC = ("Darwin", "arm64")
+LAMBDA = ("Linux", "x86_64")
+
+
+class Programs:
+    """Stands for chalice and pip: notes what was called, and writes what they would."""
+
+    def __init__(self) -> None:
+        self.called: list[list[str]] = []
+        self.says = ""
+        self.status = 0
+
+    def run(self, command: list[Any], *, env: dict[str, str], cwd: Path) -> tuple[int, str]:
+        self.called.append([str(part) for part in command])
+        assert not [name for name in env if name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID")] or "pip" in self.called[-1]
+        if "pip" in self.called[-1]:
+            target = Path(self.called[-1][self.called[-1].index("--target") + 1])
+            (target / "bin").mkdir(parents=True)
+            (target / "bin" / "tool").write_text("")
+            (target / "boto3.py").write_text("of this machine")
+        else:
+            self._package(cwd)
+        return self.status, self.says
+
+    def _package(self, project: Path) -> None:
+        (project / "out").mkdir()
+        (project / "out" / "sam.json").write_text(json.dumps({"Resources": {}, "seen": _environment(project)}))
+        with zipfile.ZipFile(project / "out" / "deployment.zip", "w") as whole:
+            whole.writestr("app.py", (project / "app.py").read_text())
+            whole.writestr("chalice/app.py", "chalice")
+            if (project / "requirements.txt").read_text():
+                whole.writestr("boto3.py", "of Lambda")
+
+
+def _environment(project: Path) -> Any:
+    return json.loads((project / ".chalice" / "config.json").read_text())["stages"]["local"].get(
+        "environment_variables"
+    )
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> Programs:
+    stand_in = Programs()
+    monkeypatch.setattr(processes, "run", stand_in.run)
+    return stand_in
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / ".chalice").mkdir(parents=True)
+    (folder / "app.py").write_text("app = 1")
+    (folder / "requirements.txt").write_text("boto3==1.44.5")
+    variables = {"STAGE": "local", "AWS_CONFIG_FILE": ".local/aws-config", "AWS_ACCESS_KEY_ID": "test"}
+    (folder / ".chalice" / "config.json").write_text(
+        json.dumps({"stages": {"local": {"environment_variables": variables}}})
+    )
+    return folder
+
+
+def build(project: Path, system: tuple[str, str]) -> tuple[local_stage.Package, dict[str, str]]:
+    folder = project.parent
+    built = local_stage.package(project, folder / "build", folder / "kept", lambda line: None, system)
+    with zipfile.ZipFile(built.archive) as whole:
+        assert len(whole.namelist()) == len(set(whole.namelist()))
+        return built, {name: whole.read(name).decode() for name in whole.namelist()}
+
+
+def test_on_linux_the_package_holds_the_wheels_that_chalice_picks_for_lambda(project: Path, programs: Programs) -> None:
+    _, content = build(project, LAMBDA)
+
+    assert content == {"app.py": "app = 1", "chalice/app.py": "chalice", "boto3.py": "of Lambda"}
+
+
+@pytest.mark.parametrize("system", [MAC, ("Linux", "aarch64")])
+def test_elsewhere_it_holds_the_wheels_of_the_machine_itself(
+    project: Path, programs: Programs, system: tuple[str, str]
+) -> None:
+    _, content = build(project, system)
+
+    assert content == {"app.py": "app = 1", "chalice/app.py": "chalice", "boto3.py": "of this machine"}
+
+
+def test_dependencies_are_built_once_for_the_same_requirements(project: Path, programs: Programs) -> None:
+    build(project, MAC)
+    (project / "app.py").write_text("app = 2")
+    _, content = build(project, MAC)
+    assert sum("pip" in command for command in programs.called) == 1
+    assert content["app.py"] == "app = 2"
+
+    (project / "requirements.txt").write_text("boto3==1.44.6")
+    build(project, MAC)
+    assert sum("pip" in command for command in programs.called) == 2
+
+
+def test_where_aws_is_stays_out_of_the_functions(project: Path, programs: Programs) -> None:
+    built, _ = build(project, MAC)
+
+    assert built.template["seen"] == {"STAGE": "local"}
+    assert "AWS_CONFIG_FILE" in (project / ".chalice" / "config.json").read_text()
+
+
+def test_a_dependency_without_a_wheel_for_lambda_is_said(project: Path, programs: Programs) -> None:
+    programs.says = "Could not install dependencies:\nPillow==13.0.0\n"
+
+    with pytest.raises(StageError, match=r"no wheel for Lambda.*Pillow==13.0.0"):
+        build(project, LAMBDA)
+
+
+def test_an_app_that_does_not_load_is_said_with_its_place_and_its_error(project: Path, programs: Programs) -> None:
+    build(project, MAC)
+    app = project.parent / "build" / "app" / "app.py"
+    programs.status = 1
+    programs.says = f'Traceback:\n  File "/else.py", line 1\n  File "{app}", line 7, in f\n    x\nNameError: no x\n'
+
+    with pytest.raises(StageError) as refused:
+        build(project, MAC)
+
+    assert str(refused.value) == 'The app cannot be packaged. File "app.py", line 7, in f NameError: no x'
+
+
+def test_the_template_gets_its_code_and_its_name() -> None:
+    template = {"Resources": {"CleanUp": {"Type": "AWS::Serverless::Function", "Properties": {"CodeUri": "./x.zip"}}}}
+
+    placed = local_stage.at(template, {"Bucket": "b", "Key": "k"}, "abc")
+
+    assert placed["Resources"]["CleanUp"]["Properties"]["CodeUri"] == {"Bucket": "b", "Key": "k"}
+    assert placed["Outputs"] == {"SourceDigest": {"Value": "abc"}}
+    assert template["Resources"]["CleanUp"]["Properties"]["CodeUri"] == "./x.zip"
+
+
+@pytest.mark.parametrize(
+    ("logical_id", "name"),
+    [("APIHandler", "api_handler"), ("OnUpload", "on_upload"), ("CleanUp", "clean_up"), ("Authorize", "authorize")],
+)
+def test_functions_are_named_as_in_app_py(logical_id: str, name: str) -> None:
+    assert local_stage.handler_name(logical_id) == name

@@ -1,0 +1,219 @@
+"""`make run`: the whole system on this machine, in one terminal, until Ctrl-C.
+
+The emulator stands for AWS, with its state under .local/; the resources and the event functions are deployed into
+it from the same definitions as everywhere; HTTP is served by `chalice local`. Saved sources take effect at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tools import local_stage, logs, provision, sources
+from tools.emulator import ACCESS_KEY, REGION, SECRET_KEY, Emulator, EmulatorError, check_port
+from tools.interruption import Interrupted, Interruption
+from tools.server import Server, ServerError
+from tools.stages import LOCAL, StageError
+from tools.terminal import Terminal
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+AWS_CONFIG = ".local/aws-config"
+"""Where `chalice local --stage local` finds the emulator: the stage's AWS_CONFIG_FILE."""
+
+_PROFILE = "vitrine-local"
+_LOOK_EVERY = 0.3  # seconds
+_SETTLE = 0.15  # seconds without another change, as an editor saves several files
+
+_CONFIG = """\
+# Written by `make run`: where the emulator is.
+[profile {profile}]
+region = {region}
+endpoint_url = {aws}
+aws_access_key_id = {access_key}
+aws_secret_access_key = {secret_key}
+"""
+
+_READY = """
+  Vitrine runs. Ctrl-C stops it.
+
+    Console       {http}/
+    API           {http}/items
+    API document  {http}/docs
+    AWS           {aws} (for other tools: AWS_CONFIG_FILE={config} AWS_PROFILE={profile})
+    Data          {data} (kept; `make clean` removes it)
+
+  Upload a picture, from a folder with a photo.jpg (README.md explains each step):
+
+api={http} json='Content-Type: application/json'
+id=$(curl -s $api/items -H "$json" -d '{{"title": "Holiday"}}' \\
+  | python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])')
+curl -s $api/items/$id/image -H "$json" -d '{{"contentType": "image/jpeg"}}' | python3 -c '
+import json, sys; ticket = json.load(sys.stdin)["upload"]; print("url =", json.dumps(ticket["url"]))
+for field in ticket["fields"].items(): print("form-string =", json.dumps("=".join(field)))' \\
+  | curl -s -K - -F file=@photo.jpg
+curl -s $api/items/$id
+"""
+
+
+class Vitrine:
+    """The whole system on this machine."""
+
+    def __init__(self, project_dir: Path, ports: Ports, terminal: Terminal, interruption: Interruption) -> None:
+        self._project_dir = project_dir
+        self._ports = ports
+        self._terminal = terminal
+        self._interruption = interruption
+        self._server = Server(project_dir, ports.http, terminal)
+
+    def run(self) -> None:
+        """Start everything and keep it running.
+
+        Never returns: raises Interrupted, or an error that says what ended or could not start.
+        """
+        check_port(self._ports.http, "PORT")
+        with contextlib.ExitStack() as running:
+            try:
+                emulator = self._start(running)
+                self._show(emulator)
+                self._watch(emulator)
+            finally:
+                self._interruption.close()
+
+    def _start(self, running: contextlib.ExitStack) -> Emulator:
+        """Start every part, each to be stopped when ``running`` is left, the emulator last."""
+        began = time.monotonic()
+        stamps = sources.stamps(self._project_dir)
+        with self._interruption.held():
+            emulator = Emulator.start(
+                self._project_dir / ".venv-emulator" / "bin" / "python",
+                self._project_dir / ".local" / "emulator",
+                self._ports.emulator,
+            )
+            running.callback(emulator.stop)
+            running.callback(self._terminal.say, "Stopping, and saving the data ...")
+        self._write_aws_config(emulator)
+        client = aws_client(emulator.url)
+        provision.provision(LOCAL, client, self._project_dir, self._terminal.say)
+        deployment = local_stage.find(client, local_stage.source_digest(self._project_dir)) or self._deploy(client)
+        running.callback(logs.Tail(client("logs"), deployment.functions, self._terminal.line).stop)
+        running.callback(self._server.stop)
+        with self._interruption.held():
+            self._server.start()
+        self._server.await_ready()
+        self._client, self._stamps = client, stamps
+        self._terminal.say(f"Ready after {time.monotonic() - began:.1f} s.")
+        return emulator
+
+    def _watch(self, emulator: Emulator) -> NoReturn:
+        while True:
+            time.sleep(_LOOK_EVERY)
+            try:
+                self._server.check()
+                self._follow_sources()
+            except (BotoCoreError, ClientError):
+                if emulator.is_alive():
+                    raise
+            if not emulator.is_alive():
+                raise EmulatorError(f"The emulator has ended by itself: {emulator.last_words()}")
+
+    def _follow_sources(self) -> None:
+        """Make saved sources take effect, or say why they cannot and let the code before them run on."""
+        changed = self._saved()
+        if not changed:
+            return
+        began = time.monotonic()
+        self._terminal.say(f"Saved: {', '.join(map(str, changed))}")
+        try:
+            if problem := sources.problem(self._project_dir, changed):
+                raise StageError(problem)
+            package = self._package()
+        except StageError as error:
+            self._terminal.say(f"{error}\nThe code from before goes on running.")
+            return
+        with self._interruption.held():
+            self._server.stop()
+            self._server.start()
+        local_stage.deploy(package, self._client)
+        self._server.await_ready()
+        self._terminal.say(f"In effect after {time.monotonic() - began:.1f} s, for HTTP and for events.")
+        if Path("requirements.txt") in changed:
+            self._terminal.say("HTTP goes on with the packages it has: stop and `make run` again for the new ones.")
+
+    def _saved(self) -> list[Path]:
+        """The sources saved since the last call, once nothing more is being saved."""
+        before, after = self._stamps, sources.stamps(self._project_dir)
+        while self._stamps != after:
+            self._stamps = after
+            time.sleep(_SETTLE)
+            after = sources.stamps(self._project_dir)
+        return sources.changes(before, after)
+
+    def _deploy(self, client: local_stage.Client) -> local_stage.Deployment:
+        self._terminal.say("Deploying the event functions into the emulator")
+        return local_stage.deploy(self._package(), client)
+
+    def _package(self) -> local_stage.Package:
+        local = self._project_dir / ".local"
+        return local_stage.package(self._project_dir, local / "build", local / "kept", self._terminal.say)
+
+    def _write_aws_config(self, emulator: Emulator) -> None:
+        text = _CONFIG.format(
+            profile=_PROFILE, region=REGION, aws=emulator.url, access_key=ACCESS_KEY, secret_key=SECRET_KEY
+        )
+        (self._project_dir / AWS_CONFIG).write_text(text, encoding="utf-8")
+
+    def _show(self, emulator: Emulator) -> None:
+        self._terminal.say(
+            _READY.format(
+                http=self._server.url,
+                aws=emulator.url,
+                config=self._project_dir / AWS_CONFIG,
+                profile=_PROFILE,
+                data=emulator.home,
+            )
+        )
+
+
+class Ports(NamedTuple):
+    """Where the system is reached on 127.0.0.1."""
+
+    http: int
+    emulator: int
+
+
+def aws_client(url: str) -> local_stage.Client:
+    """Makes clients of the emulator at ``url``, as its account's root."""
+    session = boto3.Session(aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=REGION)
+    config = Config(retries={"mode": "standard", "total_max_attempts": 2})
+    return functools.partial(session.client, endpoint_url=url, config=config)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until asked to stop. Returns 0 then, 1 where something ended by itself or could not start."""
+    parser = argparse.ArgumentParser(prog="make run", description="Run all of Vitrine on this machine.")
+    parser.add_argument("--port", type=int, default=8000, help="of the API and the console")
+    parser.add_argument("--emulator-port", type=int, default=4566, help="of what stands for AWS")
+    options = parser.parse_args(arguments)
+    terminal = Terminal()
+    try:
+        with Interruption() as interruption:
+            Vitrine(PROJECT_DIR, Ports(options.port, options.emulator_port), terminal, interruption).run()
+    except Interrupted:
+        terminal.say("Stopped. The data is kept for the next start.")
+        return 0
+    except (EmulatorError, ServerError, StageError, BotoCoreError, ClientError) as error:
+        terminal.say(provision.sentence(error, LOCAL))
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

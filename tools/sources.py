@@ -1,0 +1,93 @@
+"""The files that the app consists of: what is packaged, and watched, and what names its state by a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+_ROOTS = ("app.py", "chalicelib", "vendor", "requirements.txt", ".chalice", "infra/package.json")
+_NOT_IN_CHALICE = ("deployments", "deployed")
+
+
+class Stamp(NamedTuple):
+    """What tells a saved file from the one before, without reading it."""
+
+    modified: int
+    size: int
+
+
+def files(project_dir: Path) -> Iterator[Path]:
+    """Every source file of the app, relative to ``project_dir``, in a fixed order.
+
+    What editors, Python and Chalice leave among them does not count: hidden files, backups, bytecode, packages.
+    """
+    for root in _ROOTS:
+        start = project_dir / root
+        found = [start] if start.is_file() else sorted(start.rglob("*"))
+        for path in found:
+            if path.is_file() and _is_source(path.relative_to(start), root):
+                yield path.relative_to(project_dir)
+
+
+def stamps(project_dir: Path) -> dict[Path, Stamp]:
+    """The stamp of every source file."""
+    found = {}
+    for path in files(project_dir):
+        try:
+            status = (project_dir / path).stat()
+        except FileNotFoundError:  # removed since it was listed
+            continue
+        found[path] = Stamp(status.st_mtime_ns, status.st_size)
+    return found
+
+
+def changes(before: Mapping[Path, Stamp], after: Mapping[Path, Stamp]) -> list[Path]:
+    """The files that were added, saved or removed between two sets of stamps."""
+    return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+
+
+def digest(project_dir: Path, *more: str) -> str:
+    """A name for exactly these sources (and ``more``, whatever else decides what is built of them)."""
+    total = hashlib.sha256("\0".join(more).encode())
+    for path in files(project_dir):
+        content = hashlib.sha256((project_dir / path).read_bytes()).hexdigest()
+        total.update(f"{path.as_posix()}\0{content}\n".encode())
+    return total.hexdigest()[:32]
+
+
+def copy(project_dir: Path, target: Path) -> None:
+    """Make ``target`` a folder of the source files alone, whatever it was before."""
+    shutil.rmtree(target, ignore_errors=True)
+    for path in files(project_dir):
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(project_dir / path, target / path)
+
+
+def problem(project_dir: Path, paths: Iterable[Path]) -> str | None:
+    """What keeps one of ``paths`` from being read as Python or JSON, as one line for a person, or None."""
+    for path in paths:
+        try:
+            text = (project_dir / path).read_text(encoding="utf-8")
+            if path.suffix == ".py":
+                compile(text, str(path), "exec", dont_inherit=True)
+            elif path.suffix == ".json":
+                json.loads(text)
+        except FileNotFoundError:
+            continue
+        except SyntaxError as error:
+            return f"{path}, line {error.lineno}: {error.msg}"
+        except ValueError as error:
+            return f"{path}: {error}"
+    return None
+
+
+def _is_source(path: Path, root: str) -> bool:
+    if root == ".chalice" and path.parts[0] in _NOT_IN_CHALICE:
+        return False
+    return not any(
+        part == "__pycache__" or part.startswith(".") or part.endswith(("~", ".pyc", ".swp")) for part in path.parts
+    )
