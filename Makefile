@@ -14,7 +14,7 @@ EMULATOR = .venv-emulator/.ready
 BIN = .venv/bin
 SOURCES = app.py chalicelib tools
 
-.PHONY: help run test test-unit test-integration test-e2e lint format package named clean
+.PHONY: help run test test-unit test-integration test-e2e lint format deploy package named clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -44,13 +44,18 @@ format: $(VENV) ## Format the code and put imports in order
 	@$(BIN)/ruff check --fix --select I .
 	@$(BIN)/ruff format .
 
+deploy: named $(VENV) ## Put a stage into your AWS account, its resources first: make deploy STAGE=dev
+	@$(BIN)/python -m tools.provision --stage "$(STAGE)"
+	@$(BIN)/chalice deploy --stage "$(STAGE)"
+
 # Chalice asks for a region when it packages, and writes none: the artifact fits any.
 package: named $(VENV) ## Write out/ (template and zip) for a CloudFormation pipeline: make package STAGE=prod
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage "$(STAGE)" \
 		--merge-template infra/package.json out
+	@echo "Wrote out/sam.json and out/deployment.zip: deploy them as the stack vitrine-$(STAGE) (docs/deploying.md)."
 
 named:
-	@test -n "$(STAGE)" || { echo "Say which stage: make package STAGE=prod" >&2; exit 1; }
+	@test -n "$(STAGE)" || { echo "Say which stage: make $(MAKECMDGOALS) STAGE=dev" >&2; exit 1; }
 
 clean: ## Remove everything that was made here, the local stage's data included
 	@rm -rf .venv .venv-emulator .local out .chalice/deployments

@@ -148,9 +148,8 @@ def main(arguments: list[str] | None = None) -> int:
 _CONFIG = Config(connect_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})
 
 _CLOSED = (
-    "The API of stage {stage} will let nobody in, as no token issuer is named. In the stage's"
-    " environment_variables in .chalice/config.json, set OIDC_ISSUER and OIDC_AUDIENCE, or open it to"
-    " everybody by AUTH_MODE=none."
+    "The API of stage {stage} will let nobody in, as it has no sign-in yet. AUTH_MODE=none in the stage's"
+    " environment_variables in .chalice/config.json opens it to everybody."
 )
 
 

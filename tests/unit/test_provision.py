@@ -168,10 +168,10 @@ class TestRecording:
 
     def test_settings_added_by_hand_stay(self, project: Path) -> None:
         edited = config(project)
-        edited["stages"]["dev"]["environment_variables"]["OIDC_ISSUER"] = "https://issuer.example"
+        edited["stages"]["dev"]["environment_variables"]["LOG_LEVEL"] = "DEBUG"
         (project / ".chalice" / "config.json").write_text(json.dumps(edited), encoding="utf-8")
         stages.record(project, "dev", OUTPUTS)
-        assert stages.environment(project, "dev")["OIDC_ISSUER"] == "https://issuer.example"
+        assert stages.environment(project, "dev")["LOG_LEVEL"] == "DEBUG"
 
     def test_new_stage_has_the_shape_of_prod(self, project: Path) -> None:
         stages.record(project, "pr12", {})
@@ -208,12 +208,11 @@ class TestRecording:
     [
         ({}, True),
         ({"AUTH_MODE": "oidc"}, True),
-        ({"OIDC_ISSUER": "https://issuer.example"}, False),
         ({"AUTH_MODE": "none"}, False),
         ({"AUTH_MODE": "local"}, False),
     ],
 )
-def test_api_without_an_issuer_is_closed(variables: dict[str, str], closed: bool) -> None:
+def test_api_is_closed_unless_its_stage_says_otherwise(variables: dict[str, str], closed: bool) -> None:
     assert stages.is_closed(variables) == closed
 
 
