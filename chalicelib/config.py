@@ -59,10 +59,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings that ``environ`` holds. Raises ConfigError where one of them cannot be meant."""
+    stage = _stage(environ.get("STAGE", "dev"))
     return Settings(
-        stage=_stage(environ.get("STAGE", "dev")),
+        stage=stage,
         bucket=environ.get("BUCKET_NAME") or None,
-        auth_mode=_auth_mode(environ.get("AUTH_MODE") or "oidc"),
+        auth_mode=_auth_mode(environ.get("AUTH_MODE") or "oidc", stage),
         cors_origin=environ.get("CORS_ORIGIN") or "*",
         log_level=_log_level(environ.get("LOG_LEVEL") or "INFO"),
         thumbnail_sizes=_sizes(environ.get("THUMBNAIL_SIZES") or "cover:200,fit:800"),
@@ -87,9 +88,11 @@ def _stage(text: str) -> str:
     return text
 
 
-def _auth_mode(text: str) -> AuthMode:
+def _auth_mode(text: str, stage: str) -> AuthMode:
     if text not in get_args(AuthMode):
         raise ConfigError(f"AUTH_MODE is {text!r}: it may be oidc, local or none.")
+    if text == "local" and stage != "local":
+        raise ConfigError(f"AUTH_MODE is 'local' in the stage {stage}: to open a stage to everybody, it says none.")
     return cast("AuthMode", text)
 
 

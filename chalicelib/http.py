@@ -72,7 +72,7 @@ def boundary(cors: CORSConfig) -> Callable[[Request, Callable[[Request], Respons
 
     def answer(request: Request, get_response: Callable[[Request], Response]) -> Response:
         started = time.perf_counter()
-        with telemetry.invocation(request.lambda_context):
+        with telemetry.invocation(request.lambda_context, request_id(request)):
             try:
                 response = _in_our_shape(request, get_response(request))
             except ChaliceUnhandledError as raised:
@@ -135,7 +135,7 @@ def owner(request: Request) -> str:
 
 
 def request_id(request: Request) -> str:
-    """API Gateway's id for a request, which its own logs and the function's share."""
+    """The id of a request that its answer carries and its log lines have: API Gateway's, where there is one."""
     context: Any = request.lambda_context
     return str(request.context.get("requestId") or context.aws_request_id)
 

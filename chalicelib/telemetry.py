@@ -30,13 +30,19 @@ _cold = True
 
 
 @contextmanager
-def invocation(context: Any) -> Iterator[None]:
-    """Marks every line logged inside with this invocation's request id, function and cold start; writes its metrics.
+def invocation(context: Any, request_id: str | None = None) -> Iterator[None]:
+    """Marks every line logged inside with what it belongs to, and writes the metrics at the end.
 
-    ``context`` is the Lambda context, or anything else that has its ``aws_request_id`` and ``function_name``.
+    ``context`` is the Lambda context. ``request_id`` is the id that the caller is told, where that is another than
+    Lambda's own, as it is behind API Gateway: both stand in the log.
     """
     global _cold
-    logger.append_keys(request_id=context.aws_request_id, function=context.function_name, cold_start=_cold)
+    logger.append_keys(
+        request_id=request_id or context.aws_request_id,
+        invocation_id=context.aws_request_id,
+        function=context.function_name,
+        cold_start=_cold,
+    )
     _cold = False
     try:
         yield

@@ -235,3 +235,21 @@ def waiting(system: System, queue_url: str) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     attributes = system.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
     return sum(int(attributes[name]) for name in names)
+
+
+def test_the_request_id_of_an_answer_finds_its_line_in_the_logs(system: System) -> None:
+    answer = system.request("GET", "/items/no-such-item", authorization="Bearer of-a-secret")
+    assert answer.json()["requestId"] == answer.headers["X-Request-Id"]
+
+    line = eventually(lambda: logged(system, "api_handler", answer.headers["X-Request-Id"]))
+
+    assert (line["level"], line["method"], line["path"], line["status"]) == ("INFO", "GET", "/items/{item_id}", 404)
+    assert (line["service"], line["stage"]) == ("vitrine", "local")
+    assert "of-a-secret" not in json.dumps(line)
+
+
+def logged(system: System, function: str, request_id: str) -> dict[str, Any] | None:
+    group = f"/aws/lambda/{system.functions[function]}"
+    events = system.client("logs").filter_log_events(logGroupName=group)["events"]
+    lines = [json.loads(event["message"]) for event in events if event["message"].startswith('{"level"')]
+    return next((line for line in lines if line["request_id"] == request_id), None)

@@ -1,0 +1,213 @@
+"""The docs say what the code does: what they name is there, and what is there they name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+import app
+from chalicelib import config, errors, models
+
+PROJECT = Path(__file__).resolve().parents[2]
+DECISIONS = sorted((PROJECT / "docs" / "decisions").glob("0*.md"))
+PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+
+
+def read(name: str) -> str:
+    return (PROJECT / name).read_text(encoding="utf-8")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PROJECT).as_posix()
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+
+
+def code(text: str) -> str:
+    return "\n".join(re.findall(r"```.*?```|`[^`\n]*`", text, flags=re.DOTALL))
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of a page's headings."""
+    prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def table_rows(page: str, section: str = "") -> list[list[str]]:
+    """The cells of each row of the tables under a heading, or before the first one below the title."""
+    parts = re.split(r"^## ", read(page), flags=re.MULTILINE)
+    text = next(part for part in parts[1:] if part.startswith(section)) if section else parts[0]
+    rows = [line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in row] for row in rows if not set(row[0]) <= {"-", " "}][1:]
+
+
+def all_below(kind: type[Any]) -> Iterator[type[Any]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from all_below(below)
+
+
+class TestEveryPage:
+    @pytest.mark.parametrize("page", PAGES, ids=name_of)
+    def test_links_lead_somewhere(self, page: Path) -> None:
+        for link in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text(encoding="utf-8"))):
+            if link.startswith(("https://", "http://", "mailto:")):
+                continue
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+    @pytest.mark.parametrize("page", PAGES, ids=name_of)
+    def test_make_has_the_targets_that_are_named(self, page: Path) -> None:
+        targets = set(re.findall(r"^([a-z][a-z0-9-]*):", read("Makefile"), flags=re.MULTILINE))
+        named = re.findall(r"(?:^|`)make ([a-z][a-z0-9-]*)", code(page.read_text(encoding="utf-8")), flags=re.MULTILINE)
+        assert set(named) <= targets
+
+    @pytest.mark.parametrize("page", PAGES, ids=name_of)
+    def test_is_reached_from_the_readme(self, page: Path) -> None:
+        seen, ahead = set(), [PROJECT / "README.md"]
+        while ahead:
+            at = ahead.pop()
+            seen.add(at)
+            links = re.findall(r"\]\(([^)\s#]+\.md)", without_code(at.read_text(encoding="utf-8")))
+            found = {(at.parent / link).resolve() for link in links if not link.startswith("http")}
+            ahead += found - seen
+        assert page in seen
+
+
+class TestReadme:
+    def test_names_the_two_commands(self) -> None:
+        assert "\nmake run " in read("README.md")
+        assert "\nmake test " in read("README.md")
+
+    def test_has_one_session_to_run(self) -> None:
+        assert (
+            len(re.findall(r"^<!-- session -->\n```bash\n.+?^```$", read("README.md"), re.DOTALL | re.MULTILINE)) == 1
+        )
+
+    def test_knows_every_folder_of_the_project(self) -> None:
+        folders = {"chalicelib", "infra", "tools", "tests", "docs", ".chalice"}
+        assert {folder for folder in folders if f"`{folder}/`" not in read("README.md")} == set()
+
+
+class TestArchitecture:
+    def test_has_exactly_the_routes_that_the_app_has(self) -> None:
+        routes = {f"`{method} {path}`" for path, methods in app.app.routes.items() for method in methods}
+        assert {row[0] for row in table_rows("docs/architecture.md", "HTTP")} == routes
+
+    def test_names_every_module(self) -> None:
+        modules = {f"`{path.name}`" for path in (PROJECT / "chalicelib").glob("*.py") if path.name != "__init__.py"}
+        named = {row[0] for row in table_rows("docs/architecture.md", "The files")}
+        assert modules <= named
+        assert {name for name in named if name.endswith(".py`")} == modules | {"`app.py`"}
+
+    def test_has_exactly_the_messages_that_the_queue_takes(self) -> None:
+        said = {row[0]: set(re.findall(r"`(\w+)`", row[1])) for row in table_rows("docs/architecture.md", "The queue")}
+        taken = {
+            f"`{message.__struct_config__.tag}`": set(message.__struct_encode_fields__)
+            for message in get_args(models.Message)
+        }
+        assert said == taken
+
+    def test_moves_a_picture_through_the_states_that_there_are(self) -> None:
+        rows = table_rows("docs/architecture.md", "A picture")
+        states = {f"`{state}`" for state in get_args(models.ImageStatus)}
+        assert {row[2].partition(",")[0] for row in rows} == states | {"(none)"}
+        assert {row[0] for row in rows} <= states | {"(none)", "any"}
+
+    @pytest.mark.parametrize("handler", ["on_upload", "on_messages", "clean_up"])
+    def test_tells_of_every_event_function(self, handler: str) -> None:
+        assert handler in app.app.handler_map
+        assert f"`{handler}`" in read("docs/architecture.md")
+
+
+class TestErrors:
+    def test_are_listed_with_their_status(self) -> None:
+        listed = {(row[0], row[1]) for row in table_rows("docs/errors.md")}
+        assert listed == {(f"`{error.code}`", str(error.status)) for error in all_below(errors.ApiError)}
+
+    def test_of_pictures_are_listed(self) -> None:
+        listed = {row[0] for row in table_rows("docs/errors.md", "Of a picture")}
+        assert listed == {f"`{error.code}`" for error in all_below(errors.ImageError)}
+
+    def test_of_api_gateway_are_listed(self) -> None:
+        responses = json.loads(read("infra/package.json"))["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
+        templates = [response["ResponseTemplates"]["application/json"] for response in responses.values()]
+        codes = {found[1] for template in templates if (found := re.match(r'{"error": "([A-Z_]+)"', template))}
+        assert {row[0] for row in table_rows("docs/errors.md", "Of API Gateway")} == {f"`{code}`" for code in codes}
+
+
+class TestSettings:
+    def test_are_exactly_those_that_are_read(self) -> None:
+        environ = Asked()
+        config.load(environ)
+        assert {row[0] for row in table_rows("docs/settings.md")} == {f"`{name}`" for name in environ.names}
+
+    def test_may_be_set_to_their_defaults(self) -> None:
+        defaults = {row[0].strip("`"): row[1].strip("`") for row in table_rows("docs/settings.md") if row[1] != "none"}
+        assert config.load(defaults) == config.load({})
+
+    def test_of_make_are_there(self) -> None:
+        rows = table_rows("docs/settings.md", "Of make")
+        variables = dict(re.findall(r"^([A-Z_]+) \?= ?(.*)$", read("Makefile"), flags=re.MULTILINE))
+        assert {row[0].strip("`") for row in rows} == set(variables)
+        plain = {row[0].strip("`"): row[1].strip("`") for row in rows if row[1].startswith("`")}
+        assert plain == {name: variables[name] for name in plain}
+
+
+class Asked(dict[str, str]):
+    """An empty environment that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return default
+
+
+class TestOperating:
+    def test_explains_every_alarm(self) -> None:
+        resources = json.loads(read("infra/resources.json"))["Resources"]
+        names = {
+            one["Properties"]["AlarmName"]["Fn::Sub"].replace("${Stage}", "<stage>")
+            for one in resources.values()
+            if one["Type"] == "AWS::CloudWatch::Alarm"
+        }
+        assert {row[0] for row in table_rows("docs/operating.md", "Alarms")} == {f"`{name}`" for name in names}
+
+    def test_explains_every_metric(self) -> None:
+        sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "chalicelib").glob("*.py")]
+        counted = {name for text in sources for name in re.findall(r'(?:count|took)\(f?"(\w+)', text)}
+        rows = table_rows("docs/operating.md", "Metrics")
+        assert {name for row in rows for name in re.findall(r"`(\w+)", row[0])} == counted
+
+
+class TestDecisions:
+    def test_are_all_in_the_index_by_number_and_title(self) -> None:
+        lines = [line for line in read("docs/decisions/README.md").splitlines() if re.match(r"\d+\. ", line)]
+        expected = []
+        for number, page in enumerate(DECISIONS, 1):
+            assert page.name.startswith(f"{number:04d}-")
+            title = page.read_text(encoding="utf-8").splitlines()[0].removeprefix(f"# {number}. ")
+            expected.append(f"{number}. [{title}]({page.name})")
+        assert lines == expected
+
+    @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+    def test_say_what_and_why_and_what_they_cost(self, page: Path) -> None:
+        headings = re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert headings == ["What", "Why", "What it costs", "What would change our mind"]
+
+    @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+    def test_fit_a_screen(self, page: Path) -> None:
+        assert len(page.read_text(encoding="utf-8").splitlines()) <= 40
