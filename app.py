@@ -6,7 +6,7 @@ from typing import Any
 
 from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Request, Response, SQSEvent
 
-from chalicelib import auth, bucket, cleanup, config, http, images, imports, items, models, openapi, wire
+from chalicelib import auth, bucket, cleanup, config, http, images, imports, items, models, openapi, pages, wire
 
 settings = config.settings()
 app = http.Api()
@@ -26,18 +26,18 @@ app.guard = authorize if auth.demanded() else None
 
 
 @app.route("/", public=True)
-def show_console(_: Request) -> Response:
-    return http.page("index.html")
+def show_console(request: Request) -> Response:
+    return pages.console(request)
 
 
 @app.route("/docs", public=True)
-def show_docs(_: Request) -> Response:
-    return http.page("docs.html")
+def show_docs(request: Request) -> Response:
+    return pages.docs(request)
 
 
 @app.route("/web/{name}", public=True)
-def get_web_file(_: Request, name: str) -> Response:
-    return http.web_file(name)
+def get_web_file(request: Request, name: str) -> Response:
+    return pages.file(request, name)
 
 
 @app.route("/openapi.json", public=True)

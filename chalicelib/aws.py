@@ -41,11 +41,13 @@ _NO_BACKEND = (
 _NO_BACKEND_CODES = frozenset({"ResourceNotFoundException", "NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue"})
 _BUSY_CODES = frozenset(
     {
+        "ProvisionedThroughputExceeded",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "SlowDown",
         "ThrottledException",
         "Throttling",
+        "ThrottlingError",
         "ThrottlingException",
     }
 )
@@ -82,6 +84,12 @@ def code_of(error: exceptions.ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "")
 
 
+def reasons_of(error: exceptions.ClientError) -> set[str]:
+    """Why a transaction was cancelled: one code for each of its writes, ``None`` for one that was not the cause."""
+    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+    return {reason.get("Code", "None") for reason in reasons}
+
+
 def as_api_error(error: BaseException) -> ApiError | None:
     """What an error means to a caller of the API, or None where it means nothing but a bug."""
     if isinstance(error, ApiError):
@@ -90,7 +98,7 @@ def as_api_error(error: BaseException) -> ApiError | None:
         return BackendUnavailableError(problem=f"The stage {settings().stage} has no backend to talk to ({error})")
     if not isinstance(error, exceptions.ClientError):
         return None
-    if code_of(error) in _BUSY_CODES:
+    if _BUSY_CODES & {code_of(error), *reasons_of(error)}:
         return BusyError()
     if code_of(error) in _NO_BACKEND_CODES:
         return BackendUnavailableError(problem=f"The resources of the stage {settings().stage} are missing")

@@ -103,7 +103,7 @@ def _log_level(text: str) -> str:
 
 
 def _sizes(text: str) -> tuple[Size, ...]:
-    if not re.fullmatch(r"(cover|fit):\d{2,4}(,(cover|fit):\d{2,4})*", text):
+    if not re.fullmatch(r"(cover|fit):[1-9]\d{1,3}(,(cover|fit):[1-9]\d{1,3})*", text):
         raise ConfigError(f"THUMBNAIL_SIZES is {text!r}: it looks like cover:200,fit:800, in pixels.")
     pairs = (part.split(":") for part in text.split(","))
     sizes = tuple(Size(int(pixels), "cover" if fit == "cover" else "fit") for fit, pixels in pairs)

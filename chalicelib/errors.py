@@ -120,7 +120,7 @@ class VersionMismatchError(ApiError):
 class ItemTooLargeError(ApiError):
     code = "ITEM_TOO_LARGE"
     status = 413
-    sentence = "An item holds at most {limit} bytes of JSON; this one would have {size}."
+    sentence = "An item holds at most {limit} bytes of JSON; this one would have {size}, as JSON or in the table."
 
 
 class ImportTooLargeError(ApiError):

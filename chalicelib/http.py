@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import functools
-import pathlib
 import re
 import time
 from collections.abc import Callable
@@ -207,7 +206,7 @@ def idempotency_key(request: Request) -> str | None:
 
 # An item's tag is its version; while it shows URLs that run out, the hour stands behind it, so that a 304 never
 # confirms a copy whose URLs are over. Only the version counts in If-Match.
-_TAG = re.compile(r'(W/)?"(\d+)(?:-\d+)?"')
+_TAG = re.compile(r'(W/)?"(\d{1,18})(?:-\d+)?"')
 
 
 def etag(item: Item) -> str:
@@ -228,10 +227,15 @@ def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = 
 def item_answer(request: Request, item: Item) -> Response:
     """An item with its entity tag, or 304 where a GET says that the caller has that very one."""
     tag = etag(item)
+    return not_modified(request, tag) or json_answer(images.shown(item), headers={"ETag": tag})
+
+
+def not_modified(request: Request, tag: str) -> Response | None:
+    """304 where a GET says that the caller has what is at ``tag``, and None where it has to be sent."""
     known = none_match(request)
     if request.method == "GET" and (tag in known or "*" in known):
         return Response("", {"ETag": tag}, 304)
-    return json_answer(images.shown(item), headers={"ETag": tag})
+    return None
 
 
 def created(request: Request, item: Item, replayed: bool) -> Response:
@@ -287,56 +291,9 @@ def redirect(url: str) -> Response:
     return Response("", {"Location": url, "Cache-Control": "no-store"}, 302)
 
 
-def page(name: str) -> Response:
-    """A page of the console: only what lies in ``chalicelib/web`` may run in it."""
-    return _web(name, {"Content-Security-Policy": _page_policy(), "Referrer-Policy": "no-referrer"})
-
-
-def web_file(name: str) -> Response:
-    """A file that the pages use. Raises NotFoundError."""
-    if name not in _web_names():
-        raise errors.NotFoundError
-    return _web(name, {})
-
-
 def error_answer(request: Request, error: errors.ApiError) -> Response:
     """An error in the one shape that all have."""
     telemetry.count(f"Error.{error.code}")
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     shape = {"error": error.code, "message": error.message, "requestId": request_id(request)}
     return json_answer(shape | ({"details": error.details} if error.details else {}), error.status, headers)
-
-
-_WEB = pathlib.Path(__file__).parent / "web"
-_TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
-
-
-@functools.cache
-def _web_names() -> frozenset[str]:
-    return frozenset(path.name for path in _WEB.iterdir() if path.suffix in _TYPES)
-
-
-def _web(name: str, headers: dict[str, str]) -> Response:
-    path = _WEB / name
-    return Response(
-        path.read_text(encoding="utf-8"),
-        {
-            "Content-Type": _TYPES[path.suffix],
-            "Cache-Control": "no-cache",
-            "X-Content-Type-Options": "nosniff",
-            **headers,
-        },
-    )
-
-
-def _page_policy() -> str:
-    # Pictures come from the bucket and uploads go there, and where it answers differs by region and endpoint.
-    return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data: https: http:; "
-        "connect-src 'self' https: http:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-    )

@@ -166,12 +166,13 @@ def _made_with(owner: str, key: str, said: str, at: datetime) -> Item | None:
         return None
     if record["said"] != said:
         raise errors.IdempotencyKeyReusedError
-    return _item(owner, record["id"], record["made"])
+    return _item(owner, record["id"], record)
 
 
 def _make_with(owner: str, key: str, said: str, draft: Draft, at: datetime) -> Item | None:
     item = _new(owner, draft, at, models.new_id(_ms(at)))
-    made = {"said": said, "id": item.id, "made": _values(item)}
+    # What was made lies as deep here as in the item: one level deeper may be more than the table takes.
+    made = {"said": said, "id": item.id, **_values(item)}
     claim = table.Put(table.Key(owner, "KEY", key), made, table.absent_or_over(at), until=at + IDEMPOTENCY_PERIOD)
     try:
         table.write(_put(item, table.ABSENT), claim)

@@ -7,11 +7,12 @@ adopter requires and types fields of its own.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from decimal import Context, Decimal, Inexact, Overflow, Rounded, Underflow
+from decimal import Context, Decimal, Inexact, Overflow, Rounded, Subnormal
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -19,10 +20,16 @@ import msgspec
 from chalicelib import errors
 
 MAX_ITEM_BYTES = 350 * 1024
-"""Of the caller's fields as JSON. DynamoDB holds 400 KB a record, and the managed fields need some of it."""
+"""Of the caller's fields, as JSON and as DynamoDB counts. It takes 400 KB a record; the managed fields need some."""
 
 MAX_DEPTH = 32
 """Levels of nesting that DynamoDB holds (AWS, "Service quotas: Attributes: Nested attribute depth")."""
+
+MAX_NAME_BYTES = 65_535
+"""Of a field's name (AWS, "DynamoDB naming rules": Attribute names)."""
+
+MAX_PROBLEMS = 20
+"""That one answer names: whoever mends these asks again."""
 
 MANAGED_FIELDS = ("id", "version", "createdAt", "updatedAt", "image")
 
@@ -43,7 +50,7 @@ class ItemFields(msgspec.Struct, rename="camel"):
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
-_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_decoder = msgspec.json.Decoder(float_hook=lambda text: Decimal(text) or 0)
 _fields_decoder = msgspec.json.Decoder(ItemFields)
 
 
@@ -84,16 +91,18 @@ def json_object(data: bytes | str | msgspec.Raw) -> dict[str, Any]:
 
 def digest(value: Any) -> str:
     """The same for two JSON values that say the same, in whatever order and spelling."""
-    return hashlib.sha256(_sorted_encoder.encode(_plain_numbers(value))).hexdigest()
+    return hashlib.sha256(_sorted_encoder.encode(_spelled_alike(value))).hexdigest()
 
 
-def _plain_numbers(value: Any) -> Any:
+def _spelled_alike(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _plain_numbers(inner) for name, inner in value.items()}
+        return {name: _spelled_alike(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_plain_numbers(inner) for inner in value]
-    if isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
-        return f"number {Decimal(value).normalize(_EXACT):f}" if value else "number 0"
+        return [_spelled_alike(inner) for inner in value]
+    if isinstance(value, str):
+        return f"text {value}"
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return f"number {Decimal(value).normalize(_EXACT)}"
     return value
 
 
@@ -143,7 +152,10 @@ def parse_time(text: str) -> datetime:
         raise ValueError(str(problem)) from None
     if at.tzinfo is None:
         raise ValueError("a time without its offset")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time that is beyond the calendar in UTC") from None
 
 
 # -------------------------------------------------------------------------------------------------------------- items
@@ -231,10 +243,11 @@ def draft(body: dict[str, Any], at: datetime) -> Draft:
     """
     refuse_managed(body)
     fields = {name: value for name, value in body.items() if name != "expiresAt"}
-    problems = list(_unholdable(fields, "$", 1))
+    problems = list(itertools.islice(_unholdable(fields, "$", 1), MAX_PROBLEMS))
     if problems:
         raise errors.InvalidRequestError(problem=f"{problems[0]['message']} ({problems[0]['path']}).", details=problems)
-    size = len(encoded := to_json(fields))
+    encoded = to_json(fields)
+    size = max(len(encoded), _size_in_table(fields))
     if size > MAX_ITEM_BYTES:
         raise errors.ItemTooLargeError(limit=MAX_ITEM_BYTES, size=size)
     try:
@@ -272,23 +285,50 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 # What DynamoDB's number type holds: 38 digits, 1E-130 to 9.99…E+125 (AWS, "Naming rules and data types: Number").
-_EXACT = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Rounded, Overflow, Underflow])
+_EXACT = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Rounded, Overflow, Subnormal])
 
 
 def _unholdable(value: Any, path: str, depth: int) -> Iterator[dict[str, str]]:
     """Yields what DynamoDB cannot hold in ``value``, each with its path."""
     if isinstance(value, dict | list) and depth > MAX_DEPTH:
-        yield {"path": path, "message": f"Nesting goes deeper than {MAX_DEPTH} levels"}
+        yield _problem(path, f"Nesting goes deeper than {MAX_DEPTH} levels")
     elif isinstance(value, dict):
-        if "" in value:
-            yield {"path": path, "message": "A field has an empty name"}
+        for name in value:
+            yield from _unholdable_name(name, path)
         for name, inner in value.items():
             yield from _unholdable(inner, f"{path}.{name}", depth + 1)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _unholdable(inner, f"{path}[{index}]", depth + 1)
     elif isinstance(value, int | Decimal) and not _is_exact(value):
-        yield {"path": path, "message": "A number has more than 38 digits or is beyond 1E-130 to 1E+126"}
+        yield _problem(path, "A number has more than 38 digits or is beyond 1E-130 to 1E+126")
+
+
+def _unholdable_name(name: str, path: str) -> Iterator[dict[str, str]]:
+    if name == "":
+        yield _problem(path, "A field has an empty name")
+    if len(name.encode()) > MAX_NAME_BYTES:
+        yield _problem(path, f"A field has a name of more than {MAX_NAME_BYTES} bytes")
+
+
+def _problem(path: str, message: str) -> dict[str, str]:
+    return {"path": path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…", "message": message}
+
+
+_LONGEST_PATH = 400
+
+
+def _size_in_table(value: Any) -> int:
+    """The bytes that DynamoDB counts (AWS, "DynamoDB item sizes and formats"): of many short values, more than JSON."""
+    if isinstance(value, dict):
+        return 3 + sum(1 + len(name.encode()) + _size_in_table(inner) for name, inner in value.items())
+    if isinstance(value, list):
+        return 3 + sum(1 + _size_in_table(inner) for inner in value)
+    if isinstance(value, str):
+        return len(value.encode())
+    if value is None or isinstance(value, bool):
+        return 1
+    return 2 + (len(Decimal(value).as_tuple().digits) + 1) // 2
 
 
 def _is_exact(number: int | Decimal) -> bool:

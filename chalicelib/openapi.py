@@ -32,7 +32,8 @@ class Operation(NamedTuple):
 _ITEM = "Item"
 _PAGE = "ItemPage"
 _FIELDS = "ItemFields"
-_HTML = "text/html"
+_HTML = ("text/html",)
+_FILES = ("text/css", "text/javascript", "text/html")
 
 _WRITE = (errors.InvalidRequestError, errors.ReservedFieldError, errors.InvalidExpiryError, errors.ItemTooLargeError)
 _CHANGE = (*_WRITE, errors.ItemNotFoundError, errors.VersionMismatchError)
@@ -41,7 +42,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/"): Operation("The web console", "About", {200: _HTML}, public=True),
     ("GET", "/docs"): Operation("This document, to read and to try", "About", {200: _HTML}, public=True),
     ("GET", "/web/{name}"): Operation(
-        "A file of the console", "About", {200: _HTML}, refusals=(errors.NotFoundError,), public=True
+        "A file of those pages", "About", {200: _FILES, 304: None}, refusals=(errors.NotFoundError,), public=True
     ),
     ("GET", "/openapi.json"): Operation("This document", "About", {200: dict[str, Any]}, public=True),
     ("GET", "/hello"): Operation("A greeting", "About", {200: wire.Hello}, query=wire.HelloQuery, public=True),
@@ -188,8 +189,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
 def _content(model: Any) -> dict[str, Any]:
     if model is None:
         return {}
-    if model == _HTML:
-        return {"content": {_HTML: {"schema": {"type": "string"}}}}
+    if isinstance(model, tuple):
+        return {"content": {type_: {"schema": {"type": "string"}} for type_ in model}}
     return {"content": {"application/json": {"schema": _schema(model)}}}
 
 

@@ -199,8 +199,7 @@ def _named(condition: Condition | None) -> Values:
 def _refused(error: ClientError) -> bool:
     if aws.code_of(error) != "TransactionCanceledException":
         return aws.code_of(error) in _REFUSALS
-    reasons = {reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])}
-    return reasons <= _REFUSALS | {"None"}
+    return aws.reasons_of(error) <= _REFUSALS | {"None"}
 
 
 # A transaction in progress on the same record is one more way of having come second.

@@ -103,9 +103,11 @@ def _render(data: bytes, sizes: Sequence[Size]) -> Rendered:
             raise errors.ImageTooManyPixelsError(limit=MAX_IMAGE_PIXELS, width=width, height=height)
         # Many a phone's .jpg is an MPO: a JPEG that more pictures follow.
         content_type = Image.MIME["JPEG" if image.format == "MPO" else image.format or ""]
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         profile = image.info.get("icc_profile")
         image.draft(None, _least_needed(image, sizes))
+        image.load()
+        # Asked only now, as Pillow turns a TIFF upright itself while it loads, and says so by taking this away.
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         opaque = _over_white(image)
     if orientation in _SIDEWAYS:
         width, height = height, width
@@ -131,7 +133,6 @@ def _over_white(image: Image.Image) -> Image.Image:
         white.paste(rgba, mask=rgba.getchannel("A"))
         return white
     if image.mode in ("L", "RGB", "CMYK"):
-        image.load()
         return image.copy() if image.readonly else image
     return image.convert("RGB")
 

@@ -1,0 +1,76 @@
+"""The console and the API page: the files of ``chalicelib/web``, as they lie there."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+from chalice.app import Request, Response
+
+from chalicelib import errors, http
+
+_WEB = Path(__file__).parent / "web"
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
+
+# Only what lies in chalicelib/web runs in a page. Pictures come from the bucket and uploads go there, and where that
+# answers differs by account, region and endpoint.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data: https: http:; "
+    "connect-src 'self' https: http:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def console(request: Request) -> Response:
+    """The web console."""
+    path: str = request.context["path"]
+    prefix = "" if path.endswith("/") else f"{path.rpartition('/')[2]}/"
+    return _page(request, "index.html", prefix)
+
+
+def docs(request: Request) -> Response:
+    """The page that shows the OpenAPI document."""
+    prefix = "../" if request.context["path"].endswith("/") else ""
+    return _page(request, "docs.html", prefix)
+
+
+def file(request: Request, name: str) -> Response:
+    """A file that the pages use. Raises NotFoundError."""
+    if name not in _names():
+        raise errors.NotFoundError
+    return _answer(request, name, _text(name), {})
+
+
+def _page(request: Request, name: str, prefix: str) -> Response:
+    # API Gateway serves the console at /api as at /api/. Links are relative, as nobody here knows what the address
+    # begins with: so from the one they have to lead elsewhere than from the other.
+    html = _text(name).replace('="web/', f'="{prefix}web/')
+    return _answer(request, name, html, {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"})
+
+
+def _answer(request: Request, name: str, text: str, headers: dict[str, str]) -> Response:
+    tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:16]}"'
+    return http.not_modified(request, tag) or Response(
+        text,
+        {
+            "Content-Type": _TYPES[Path(name).suffix],
+            "Cache-Control": "no-cache",
+            "ETag": tag,
+            "X-Content-Type-Options": "nosniff",
+            **headers,
+        },
+    )
+
+
+@functools.cache
+def _names() -> frozenset[str]:
+    return frozenset(path.name for path in _WEB.iterdir() if path.suffix in _TYPES)
+
+
+@functools.cache
+def _text(name: str) -> str:
+    return (_WEB / name).read_text(encoding="utf-8")

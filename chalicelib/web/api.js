@@ -1,0 +1,127 @@
+// The API as the pages use it: calls, problems in words, JSON whose numbers stay exact, the token of a stage with sign-in.
+
+/** Where the API lies: this file is served as `web/api.js` below it, whatever stage path comes before. */
+export const root = new URL("..", import.meta.url);
+
+// ------------------------------------------------------------------------------------------------------- exact JSON
+// The API keeps every number to its last digit, and a JavaScript number cannot. A number that would change on its way
+// through one travels as a string behind MARK, two characters of Unicode's private use area that no text has.
+
+const MARK = "\uE0A1\uE0A2";
+const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const MARKED = new RegExp(`"${MARK}(-?\\d+(?:\\.\\d+)?(?:[eE][+-]?\\d+)?)"`, "g");
+
+/** The value of a JSON text. Throws SyntaxError. */
+export function parse(text) {
+  JSON.parse(text); // For its message: positions in it are those of the text as it was written.
+  const inexact = (token) => token[0] !== '"' && String(Number(token)) !== token;
+  return JSON.parse(text.replace(TOKENS, (token) => (inexact(token) ? `"${MARK}${token}"` : token)));
+}
+
+/** The JSON text of a value that `parse` or `number` gave. */
+export function write(value, indent) {
+  return JSON.stringify(value, null, indent).replace(MARKED, "$1");
+}
+
+/** A number from its text, or undefined where it is none. */
+export const number = (text) => (NUMBER.test(text.trim()) ? parse(text.trim()) : undefined);
+
+export const isNumber = (value) => typeof value === "number" || (typeof value === "string" && value.startsWith(MARK));
+
+/** Whether two JSON values say the same, in whatever order; undefined is only the same as itself. */
+export function same(one, other) {
+  return one === undefined || other === undefined ? one === other : write(sorted(one)) === write(sorted(other));
+}
+
+function sorted(value) {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.keys(value).sort().map((name) => [name, sorted(value[name])]));
+}
+
+// ------------------------------------------------------------------------------------------------------------ calls
+
+/** Why a call failed: `status` 0 when no answer came; `error` for programs, `message` for people. */
+export class Problem extends Error {
+  constructor({ status = 0, error = "", message, requestId = "", details = [] }) {
+    super(message);
+    Object.assign(this, { status, error, requestId, details });
+  }
+
+  /** Whether the stage asks for a sign-in. */
+  get signIn() {
+    return this.status === 401;
+  }
+}
+
+const WORDS = {
+  401: "This stage needs sign-in.",
+  403: "This is not allowed here.",
+  404: "There is nothing at this address.",
+  413: "This is more than the API takes at once.",
+  429: "Too many requests at once: try again in a moment.",
+  502: "The API could not answer: try again in a moment.",
+  503: "The API is not available: try again in a moment.",
+  504: "The API took too long to answer: try again.",
+};
+
+/**
+ * Calls the API: `path` below its root, `body` a value (sent as JSON) or a text of the given `type`.
+ * Gives `{data, etag, status}`. Throws Problem.
+ */
+export async function call(method, path, { body, type = "application/json", headers = {}, keepalive = false } = {}) {
+  const sent = { ...authorization(), ...headers };
+  if (body !== undefined) sent["Content-Type"] = type;
+  const payload = body === undefined || typeof body === "string" ? body : write(body);
+  let response;
+  let text;
+  try {
+    response = await fetch(new URL(path, root), { method, headers: sent, body: payload, keepalive, cache: "no-store" });
+    text = await response.text();
+  } catch {
+    throw new Problem({ message: navigator.onLine ? "The API does not answer." : "You are offline." });
+  }
+  const data = lenient(text);
+  if (response.ok) return { data, etag: response.headers.get("ETag"), status: response.status };
+  throw problemOf(response, data);
+}
+
+function problemOf(response, data) {
+  const { status } = response;
+  const said = data && typeof data === "object" ? data : {};
+  return new Problem({
+    status,
+    error: said.error ?? "",
+    message: said.message || said.Message || WORDS[status] || `The API answered ${status}.`,
+    requestId: said.requestId ?? response.headers.get("X-Request-Id") ?? "",
+    details: said.details ?? [],
+  });
+}
+
+function lenient(text) {
+  try {
+    return parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** A key that makes a create safe to send again (also where a page is not served securely). */
+export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
+
+export const itemPath = (id) => `items/${encodeURIComponent(id)}`;
+
+// ------------------------------------------------------------------------------------------------------------ token
+// Kept for this tab alone, and gone with it.
+
+const TOKEN = "vitrine.token";
+
+export const token = () => sessionStorage.getItem(TOKEN) ?? "";
+
+export function setToken(value) {
+  if (value) sessionStorage.setItem(TOKEN, value.replace(/^bearer\s+/i, "").trim());
+  else sessionStorage.removeItem(TOKEN);
+}
+
+export const authorization = () => (token() ? { Authorization: `Bearer ${token()}` } : {});

@@ -1,0 +1,510 @@
+// The console: a gallery of items, and what can be done with them.
+
+import { Problem, call, isNumber, itemPath, newKey, root, same, setToken, token, write } from "./api.js";
+import { $, button, bytes, h, plural, problemBox, task, time } from "./dom.js";
+import { comparison, editor, ownFields } from "./editor.js";
+import { PICTURES, busy, follow, importFile, isImport, pictureType, upload } from "./work.js";
+
+const UNDO_MS = 8000;
+
+/** What is shown, by id: `{item, etag, card}`; the tag is null until the item was read by itself. */
+const known = new Map();
+/** Ids of items on their way out, which a list may still hold. */
+const leaving = new Map();
+
+const gallery = $("#gallery");
+const state = $("#state");
+let cursor = null;
+let loading = false;
+
+// ---------------------------------------------------------------------------------------------------------- gallery
+
+async function load({ afresh = false } = {}) {
+  if (loading) return;
+  loading = true;
+  if (afresh) cursor = null;
+  if (known.size === 0) skeletons();
+  gallery.setAttribute("aria-busy", "true");
+  $("#more").hidden = true;
+  try {
+    const { data } = await call("GET", `items?limit=24${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+    if (!cursor) clear();
+    cursor = data.nextCursor;
+    for (const item of data.items) put(item, null);
+    showState();
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    showProblem(problem);
+  } finally {
+    loading = false;
+    gallery.removeAttribute("aria-busy");
+    $("#more").hidden = !cursor;
+  }
+}
+
+function clear() {
+  known.clear();
+  gallery.replaceChildren();
+}
+
+function skeletons() {
+  state.replaceChildren();
+  gallery.replaceChildren(...Array.from({ length: 8 }, () => h("li", { class: "card skeleton", "aria-hidden": "true" }, h("div", { class: "frame" }))));
+}
+
+function showState() {
+  state.replaceChildren();
+  if (known.size > 0) return;
+  gallery.replaceChildren();
+  state.append(h("div", { class: "empty" },
+    h("h2", {}, "Nothing on show yet"),
+    h("p", {}, "Drop pictures anywhere on this page and each becomes an item, or begin with one item’s fields."),
+    h("div", { class: "row" }, button("New item", newItem, { class: "primary" }), button("Add pictures", pickPictures), button("Import a file", pickImport))));
+}
+
+function showProblem(problem) {
+  if (known.size === 0) gallery.replaceChildren();
+  if (problem.signIn) return showSignIn(problem);
+  state.replaceChildren(problemBox(problem, button("Try again", () => load())));
+  return undefined;
+}
+
+function showSignIn(problem) {
+  const input = h("input", { type: "password", autocomplete: "off", required: true, spellcheck: false, id: "token" });
+  const submit = (event) => {
+    event.preventDefault();
+    setToken(input.value);
+    showSession();
+    load({ afresh: true });
+  };
+  state.replaceChildren(h("form", { class: "sign-in", onsubmit: submit },
+    h("h2", {}, "This stage needs sign-in"),
+    h("p", {}, token() ? "The token was not accepted: it may be over, or of another issuer. " : "", "Paste a bearer token of its issuer. It stays in this tab and goes when the tab does."),
+    h("label", { htmlFor: "token" }, "Token"), input,
+    h("div", { class: "row" }, h("button", { class: "primary" }, "Sign in")),
+    problem.requestId && h("p", { class: "request" }, `${problem.error} · request `, h("code", {}, problem.requestId))));
+  input.focus();
+}
+
+/** Shows an item where it belongs: in place of what was shown of it, or as the newest, or after all others. */
+function put(item, etag, { first = false } = {}) {
+  if (leaving.has(item.id)) return;
+  const before = known.get(item.id);
+  const card = cardOf(item);
+  known.set(item.id, { item, etag: etag ?? (before?.item.version === item.version ? before.etag : null), card });
+  if (before) before.card.replaceWith(card);
+  else if (first) gallery.prepend(card);
+  else gallery.append(card);
+  if (before && before.card.contains(document.activeElement)) $("button", card).focus();
+  if (item.image?.status === "processing" && !busy.has(item.id)) followOnce(item.id);
+}
+
+/** Pictures that something else renders: followed until they are there. */
+const followed = new Set();
+
+function followOnce(id) {
+  if (followed.has(id)) return;
+  followed.add(id);
+  follow(id, changed).finally(() => followed.delete(id));
+}
+
+/** An item has a new state: shows it in the gallery, and in the dialog if that is about it. */
+function changed(id, item, etag) {
+  if (leaving.has(id)) return;
+  if (known.has(id)) put(item, etag);
+  if (open?.id === id) open.pictured(item);
+}
+
+// ------------------------------------------------------------------------------------------------------------- card
+
+const isText = (value) => typeof value === "string" && value.trim() !== "" && !isNumber(value);
+
+/** What an item is called: the first of these fields that is a text, else its id. */
+function titleOf(item) {
+  return ["title", "name", "label"].map((name) => item[name]).find(isText) ?? item.id;
+}
+
+function cardOf(item) {
+  const title = titleOf(item);
+  const rest = Object.entries(ownFields(item)).filter(([name, value]) => value !== title && isPlain(value) && name !== "expiresAt");
+  return h("li", { class: "card", "data-id": item.id },
+    h("div", { class: "frame" }, frame(item, title)),
+    h("h2", {}, button(title, () => openItem(item.id))),
+    rest.length > 0 && h("p", { class: "facts" }, rest.slice(0, 3).map(([name, value]) => h("span", {}, h("b", {}, name), ` ${said(value)}`))),
+    h("p", { class: "when" }, time(item.createdAt), item.expiresAt && h("span", {}, " · until ", time(item.expiresAt))));
+}
+
+const isPlain = (value) => value !== null && typeof value !== "object" && value !== "";
+const said = (value) => (typeof value === "boolean" ? (value ? "yes" : "no") : isNumber(value) ? write(value) : String(value));
+
+const STATUS = { pending: "No picture yet", processing: "Making thumbnails", failed: "Picture failed" };
+
+function frame(item, title) {
+  const image = item.image;
+  if (image?.status === "ready") return picture(item, "(min-width: 40rem) 15rem, 45vw");
+  const letter = h("span", { class: "letter", "aria-hidden": "true" }, [...title][0].toUpperCase());
+  letter.style.setProperty("--hue", [...item.id].reduce((sum, one) => (sum * 31 + one.codePointAt(0)) % 360, 7));
+  return [letter, image && h("span", { class: `chip ${image.status}`, title: image.error?.message }, STATUS[image.status])];
+}
+
+/** An item's picture, in the size that fits; when its URLs have run out, it is read again, once. */
+function picture(item, sizes) {
+  const thumbnails = item.image.thumbnails ?? [];
+  const renew = async () => {
+    const { data, etag } = await call("GET", itemPath(item.id));
+    if (data.image?.status === "ready" && data.updatedAt === item.updatedAt) shown.src = data.image.thumbnails[0]?.url;
+    else changed(item.id, data, etag);
+  };
+  const shown = h("img", {
+    alt: "", loading: "lazy", decoding: "async", sizes,
+    srcset: thumbnails.map(({ url, width }) => `${url} ${width}w`).join(", "),
+    src: thumbnails[0]?.url ?? item.image.url,
+  });
+  shown.addEventListener("error", () => {
+    shown.removeAttribute("srcset");
+    renew().catch(() => {});
+  }, { once: true });
+  return shown;
+}
+
+// ----------------------------------------------------------------------------------------------------------- dialog
+
+/** What the dialog is about: `{id, pictured(item), take(files)}`, or null. */
+let open = null;
+const dialog = $("#item");
+
+async function openItem(id) {
+  const shown = known.get(id)?.item;
+  showDialog(titleOf(shown ?? { id }), h("p", { class: "loading" }, "Loading…"));
+  try {
+    const { data, etag } = await call("GET", itemPath(id));
+    if (known.has(id)) put(data, etag);
+    if (dialog.open) editItem(data, etag);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (problem.status === 404) known.get(id)?.card.remove();
+    showDialog("This item cannot be shown", problemBox(problem));
+  }
+}
+
+function newItem() {
+  editItem(null, null);
+}
+
+function showDialog(title, ...content) {
+  $("h2", dialog).textContent = title;
+  $(".content", dialog).replaceChildren(...content);
+  if (dialog.open) return;
+  dialog.showModal();
+  dialog.append($("#tray")); // Beside a modal dialog nothing can be reached.
+}
+
+/** Fills the dialog with an item to change, or with a new one; `draft` are fields of it that are not saved yet. */
+function editItem(item, etag, draft = null) {
+  let base = item ? ownFields(item) : {};
+  let tag = etag;
+  let key = null;
+  let chosen = null;
+  const fields = editor(draft ?? (item ? base : { title: "" }));
+  const problems = h("div", { class: "problems" });
+  const side = h("div", { class: "side" });
+  const save = h("button", { class: "primary" }, item ? "Save" : "Create");
+  const middle = h("div", { class: "middle" }, fields.element);
+  const form = h("form", { class: "item-form", noValidate: true, onsubmit: submit }, side, middle,
+    h("div", { class: "actions" }, problems,
+      item && button("Delete", () => remove(item.id), { class: "danger" }),
+      h("span", { class: "space" }), button("Cancel", () => dialog.close()), save));
+
+  function pictured(now) {
+    item = now;
+    side.replaceChildren(...sideOf(item));
+  }
+
+  function take([file]) {
+    if (item) return uploadTo(item.id, file);
+    chosen = file;
+    side.replaceChildren(...sideOfNew(file));
+    return undefined;
+  }
+
+  async function submit(event) {
+    event.preventDefault();
+    let own;
+    try {
+      own = fields.read();
+    } catch {
+      return;
+    }
+    await attempt(() => (item ? replace(own) : create(own)));
+  }
+
+  async function attempt(action) {
+    save.disabled = true;
+    problems.replaceChildren();
+    try {
+      await action();
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      problems.replaceChildren(problemBox(problem));
+      if (problem.signIn) showSignIn(problem);
+    } finally {
+      save.disabled = false;
+    }
+  }
+
+  async function create(own) {
+    // The same body under the same key makes one item, however often a broken line has it sent.
+    if (!key || !same(key.own, own)) key = { own, value: newKey() };
+    const made = await call("POST", "items", { body: own, headers: { "Idempotency-Key": key.value } });
+    saved(made, true);
+    if (chosen) uploadTo(made.data.id, chosen);
+  }
+
+  async function replace(own) {
+    try {
+      saved(await call("PUT", itemPath(item.id), { body: own, headers: tag ? { "If-Match": tag } : {} }));
+    } catch (problem) {
+      if (problem.status !== 412) throw problem;
+      await conflict(own);
+    }
+  }
+
+  async function conflict(own) {
+    const now = await call("GET", itemPath(item.id));
+    const theirs = ownFields(now.data);
+    changed(item.id, now.data, now.etag);
+    tag = now.etag;
+    const compared = comparison(base, theirs, own);
+    // Where only the picture has changed meanwhile, there is nothing to ask.
+    if (same(base, theirs) || !compared.differs) return replace(own);
+    base = theirs;
+    const settle = () => attempt(() => replace(compared.read()));
+    const back = () => editItem(now.data, now.etag, compared.read());
+    showDialog("Somebody else has changed this item",
+      h("div", { class: "conflict-view" },
+        h("p", {}, `It is at version ${now.data.version} now, saved `, time(now.data.updatedAt), ". Nothing of yours is lost."),
+        compared.element, problems,
+        h("div", { class: "actions" }, button("Edit further", back), h("span", { class: "space" }),
+          button("Take all of theirs", () => editItem(now.data, now.etag)), button("Save this", settle, { class: "primary" }))));
+    return undefined;
+  }
+
+  function saved({ data, etag: next }, first = false) {
+    put(data, next, { first });
+    state.replaceChildren();
+    dialog.close();
+    known.get(data.id)?.card.querySelector("button").focus();
+  }
+
+  open = { id: item?.id, pictured, take };
+  side.replaceChildren(...(item ? sideOf(item) : sideOfNew(null)));
+  showDialog(item ? titleOf(item) : "New item", form);
+  // Of an item that is there, somebody may only want to look: no keyboard springs up on a phone.
+  if (!item) $(".field textarea", form).focus();
+}
+
+function sideOf(item) {
+  const image = item.image;
+  const ready = image?.status === "ready";
+  return [
+    h("div", { class: "frame large" }, ready ? picture(item, "(min-width: 50rem) 22rem, 90vw") : frame(item, titleOf(item))),
+    image?.error && h("p", { class: "why" }, image.error.message),
+    h("div", { class: "row" },
+      button(image ? "Replace" : "Add picture", () => pick(PICTURES, false, ([file]) => uploadTo(item.id, file)), { "aria-label": image && "Replace the picture" }),
+      ready && h("a", { class: "button", href: image.url, target: "_blank", rel: "noopener" }, "Original"),
+      image && image.status !== "pending" && button("Remove", () => removePicture(item.id), { "aria-label": "Remove the picture" })),
+    h("dl", {},
+      fact("Id", h("code", {}, item.id)), fact("Version", String(item.version)),
+      fact("Created", time(item.createdAt)), fact("Changed", time(item.updatedAt)),
+      ready && fact("Picture", `${image.width} × ${image.height}, ${bytes(image.bytes)}`)),
+  ].filter(Boolean);
+}
+
+function sideOfNew(file) {
+  const frame = h("div", { class: "frame large" });
+  if (file) {
+    const url = URL.createObjectURL(file);
+    frame.append(h("img", { alt: "", src: url, onload: () => URL.revokeObjectURL(url) }));
+  } else {
+    frame.append(h("p", { class: "hint" }, "Drop or paste a picture"));
+  }
+  return [frame, h("div", { class: "row" }, button(file ? "Another picture" : "Choose a picture", () => pick(PICTURES, false, (files) => open.take(files))))];
+}
+
+const fact = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
+
+dialog.addEventListener("close", () => {
+  open = null;
+  document.body.append($("#tray"));
+  $(".content", dialog).replaceChildren();
+});
+$(".close", dialog).addEventListener("click", () => dialog.close());
+
+// ------------------------------------------------------------------------------------------------------------ doing
+
+function uploadTo(id, file) {
+  upload(file, async () => id, changed);
+}
+
+/** Each picture becomes an item of its own, called as its file is. */
+function addPictures(files) {
+  for (const file of files) {
+    const create = async () => {
+      const title = (file.name || "Pasted picture").replace(/\.[^.]+$/, "");
+      const made = await call("POST", "items", { body: { title }, headers: { "Idempotency-Key": newKey() } });
+      state.replaceChildren();
+      put(made.data, made.etag, { first: true });
+      return made.data.id;
+    };
+    upload(file, create, changed);
+  }
+}
+
+async function removePicture(id) {
+  try {
+    await call("DELETE", `${itemPath(id)}/image`);
+    const { data, etag } = await call("GET", itemPath(id));
+    changed(id, data, etag);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    task("The picture was not removed").fail(problem);
+  }
+}
+
+/** Takes an item away at once, and deletes it when the time to undo is over, or the page is left. */
+function remove(id) {
+  const { item, etag, card } = known.get(id) ?? {};
+  dialog.close();
+  if (!item) return;
+  const place = card.nextSibling;
+  const undo = () => {
+    clearTimeout(timer);
+    leaving.delete(id);
+    shown.close();
+    gallery.insertBefore(card, place?.parentNode === gallery ? place : null);
+    known.set(id, { item, etag, card });
+    showState();
+    $("button", card).focus();
+  };
+  const shown = task(`Deleted ${titleOf(item)}`, button("Undo", undo));
+  const finish = async (options) => {
+    clearTimeout(timer);
+    shown.close();
+    try {
+      await call("DELETE", itemPath(id), { headers: etag ? { "If-Match": etag } : {}, ...options });
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      if (problem.status === 404) return;
+      undo();
+      task(`${titleOf(item)} was not deleted`).fail(problem);
+    } finally {
+      leaving.delete(id);
+    }
+  };
+  const timer = setTimeout(finish, UNDO_MS);
+  leaving.set(id, finish);
+  known.delete(id);
+  card.remove();
+  showState();
+}
+
+addEventListener("pagehide", () => {
+  for (const finish of leaving.values()) finish({ keepalive: true });
+});
+
+// ------------------------------------------------------------------------------------------------------------ ways in
+
+function pick(accept, multiple, then) {
+  const input = h("input", { type: "file", accept, multiple });
+  input.addEventListener("change", () => input.files.length > 0 && then([...input.files]));
+  input.click();
+}
+
+const pickPictures = () => pick(PICTURES, true, addPictures);
+const pickImport = () => pick(".json,.ndjson,.jsonl", false, ([file]) => startImport(file));
+const startImport = (file) => importFile(file, () => load({ afresh: true }));
+
+/** Files that were dropped or pasted: to the open item, or to the card they fell on, or each to an item of its own. */
+function take(files, target) {
+  const [imports, pictures] = [files.filter(isImport), files.filter((file) => !isImport(file))];
+  const id = target?.closest?.(".card[data-id]")?.dataset.id;
+  if (dialog.open && open && pictures.length > 0) open.take(pictures);
+  else if (id && pictures.length === 1) uploadTo(id, pictures[0]);
+  else addPictures(pictures);
+  imports.forEach(startImport);
+}
+
+const holdsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+let under = null;
+
+function mark(target) {
+  under?.classList.remove("target");
+  under = target?.closest?.(".card[data-id], dialog") ?? null;
+  under?.classList.add("target");
+  document.body.classList.toggle("dropping", target !== null);
+}
+
+addEventListener("dragover", (event) => {
+  if (!holdsFiles(event)) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "copy";
+  mark(event.target);
+});
+addEventListener("dragleave", (event) => event.relatedTarget === null && mark(null));
+addEventListener("drop", (event) => {
+  if (!holdsFiles(event)) return;
+  event.preventDefault();
+  mark(null);
+  take([...event.dataTransfer.files], event.target);
+});
+addEventListener("paste", (event) => {
+  const files = [...(event.clipboardData?.files ?? [])];
+  if (files.length === 0) return;
+  event.preventDefault();
+  take(files.filter((file) => pictureType(file) || isImport(file)).map(named), null);
+});
+
+/** A picture copied from another page comes as "image.png", whatever it shows. */
+const named = (file) => (file.name === "image.png" ? new File([file], "Pasted picture", { type: file.type }) : file);
+
+$("#new").addEventListener("click", newItem);
+$("#add-pictures").addEventListener("click", pickPictures);
+$("#import").addEventListener("click", pickImport);
+$("#more").addEventListener("click", () => load());
+new IntersectionObserver(([entry]) => entry.isIntersecting && cursor && load(), { rootMargin: "600px" }).observe($("#more"));
+
+// ---------------------------------------------------------------------------------------------------------- session
+
+function showSession() {
+  $("#sign-out").hidden = !token();
+}
+
+$("#sign-out").addEventListener("click", () => {
+  setToken("");
+  showSession();
+  clear();
+  load({ afresh: true });
+});
+
+function showLine() {
+  $("#offline").hidden = navigator.onLine;
+}
+
+addEventListener("offline", showLine);
+addEventListener("online", () => {
+  showLine();
+  if (known.size === 0) load();
+});
+
+async function showStage() {
+  const { data } = await call("GET", "health");
+  $("#stage").textContent = `${data.stage} · ${data.version}`;
+}
+
+// The page may have been opened without the slash at its end: then links of its own would miss the stage.
+for (const link of document.querySelectorAll("a[data-to]")) link.href = new URL(link.dataset.to, root);
+
+showLine();
+showSession();
+showStage().catch(() => {});
+load();

@@ -1,0 +1,196 @@
+// The fields of an item: as a form, as raw JSON, and side by side with what somebody else saved meanwhile.
+
+import { isNumber, number, parse, same, write } from "./api.js";
+import { button, h } from "./dom.js";
+
+const MANAGED = ["id", "version", "createdAt", "updatedAt", "image"];
+
+/** The fields of an item that are the caller's to change. */
+export function ownFields(item) {
+  return Object.fromEntries(Object.entries(item).filter(([name]) => !MANAGED.includes(name)));
+}
+
+// ------------------------------------------------------------------------------------------------------------- rows
+
+const KINDS = {
+  text: {
+    label: "Text",
+    holds: (value) => typeof value === "string" && !isNumber(value),
+    show: (value) => h("textarea", { rows: 1, value: value ?? "" }),
+    read: (control) => control.value,
+  },
+  number: {
+    label: "Number",
+    holds: isNumber,
+    show: (value) => h("input", { inputMode: "decimal", value: isNumber(value) ? write(value) : "" }),
+    read: (control) => number(control.value) ?? refuse(control, "This is not a number. Write it like 12.5."),
+  },
+  truth: {
+    label: "Yes or no",
+    holds: (value) => typeof value === "boolean",
+    show: (value) => h("select", {}, h("option", { value: "true" }, "Yes"),
+      h("option", { value: "false", selected: value === false }, "No")),
+    read: (control) => control.value === "true",
+  },
+  json: {
+    label: "JSON",
+    holds: () => true,
+    show: (value) => h("textarea", { rows: 2, class: "code", spellcheck: false, value: value === undefined ? "" : write(value, 2) }),
+    read: (control) => readJson(control),
+  },
+};
+
+function refuse(control, message) {
+  control.setCustomValidity(message);
+  control.addEventListener("input", () => control.setCustomValidity(""), { once: true });
+  control.reportValidity();
+  throw new SyntaxError(message);
+}
+
+function readJson(control) {
+  try {
+    return parse(control.value);
+  } catch (problem) {
+    return refuse(control, `This is not JSON: ${problem.message}`);
+  }
+}
+
+function row(name, value) {
+  let kind = Object.keys(KINDS).find((one) => KINDS[one].holds(value));
+  const named = h("input", { class: "name", value: name, required: true, "aria-label": "Name of the field", spellcheck: false });
+  const select = h("select", { "aria-label": "Type of the field", onchange: () => change(select.value) },
+    Object.entries(KINDS).map(([one, { label }]) => h("option", { value: one, selected: one === kind }, label)));
+  let control = KINDS[kind].show(value);
+  const element = h("li", { class: "field" }, named, select, button("×", () => element.remove(), { class: "quiet remove" }), control);
+
+  function change(to) {
+    const text = control.tagName === "SELECT" ? undefined : control.value;
+    const from = kind;
+    kind = to;
+    control.replaceWith((control = KINDS[kind].show(converted(text, from, to))));
+    label();
+  }
+
+  function label() {
+    control.setAttribute("aria-label", `Value of ${named.value || "the field"}`);
+    element.querySelector(".remove").setAttribute("aria-label", `Remove the field ${named.value}`);
+  }
+
+  named.addEventListener("input", label);
+  label();
+  return { element, named, read: () => KINDS[kind].read(control) };
+}
+
+/** What of a value can stay when its row gets another type. */
+function converted(text, from, to) {
+  if (text === undefined) return undefined;
+  if (to === "number") return number(text);
+  if (to === "json" && from === "text") return text === "" ? undefined : text;
+  return to === "text" && from === "json" ? text.replace(/^"(.*)"$/s, "$1") : text;
+}
+
+// ----------------------------------------------------------------------------------------------------------- editor
+
+/** An editor of `fields`: `element` to show, `read()` for what stands in it (throws SyntaxError, having said why). */
+export function editor(fields) {
+  let read;
+  const body = h("div");
+  const tabs = Object.entries({ Fields: form, JSON: raw }).map(([label, show]) =>
+    button(label, () => swap(show), { role: "tab", id: `tab-${label}`, "aria-controls": "editor-body" }));
+  body.id = "editor-body";
+  body.setAttribute("role", "tabpanel");
+
+  function swap(show) {
+    let value;
+    try {
+      value = read();
+    } catch {
+      return; // What is wrong has been said, where it is wrong.
+    }
+    show(value);
+  }
+
+  function select(index) {
+    tabs.forEach((tab, place) => {
+      tab.setAttribute("aria-selected", String(place === index));
+      tab.tabIndex = place === index ? 0 : -1;
+    });
+    body.setAttribute("aria-labelledby", tabs[index].id);
+  }
+
+  function form(value) {
+    const rows = new Map();
+    const list = h("ul", { class: "fields" });
+    const add = (name, one) => {
+      const made = row(name, one);
+      rows.set(made.element, made);
+      list.append(made.element);
+      return made;
+    };
+    Object.entries(value).forEach(([name, one]) => add(name, one));
+    body.replaceChildren(list, button("Add a field", () => add("", "").named.focus()));
+    select(0);
+    read = () => readRows([...list.children].map((element) => rows.get(element)));
+  }
+
+  function raw(value) {
+    const area = h("textarea", { class: "code raw", spellcheck: false, value: write(value, 2), "aria-label": "The item's fields as JSON" });
+    body.replaceChildren(area);
+    select(1);
+    read = () => {
+      const said = readJson(area);
+      if (said === null || typeof said !== "object" || Array.isArray(said)) refuse(area, "An item is a JSON object: { … }.");
+      return said;
+    };
+  }
+
+  const strip = h("div", { role: "tablist", class: "tabs", "aria-label": "How to edit", onkeydown: arrows }, tabs);
+  function arrows(event) {
+    if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    const other = tabs.find((tab) => tab.tabIndex < 0);
+    other.click();
+    other.focus();
+  }
+
+  form(fields);
+  return { element: h("div", { class: "editor" }, strip, body), read: () => read() };
+}
+
+function readRows(rows) {
+  const fields = {};
+  for (const { named, read } of rows) {
+    if (named.value === "") refuse(named, "A field needs a name.");
+    if (Object.hasOwn(fields, named.value)) refuse(named, "There is another field of this name.");
+    Object.defineProperty(fields, named.value, { value: read(), enumerable: true, configurable: true, writable: true });
+  }
+  return fields;
+}
+
+// --------------------------------------------------------------------------------------------------------- conflict
+
+/** The three versions of a conflict, and what to take of each: `read()` gives the fields that were chosen. */
+export function comparison(base, theirs, mine) {
+  const names = [...new Set([...Object.keys(theirs), ...Object.keys(mine)])];
+  const choices = names.filter((name) => !same(theirs[name], mine[name])).map((name) => choice(name, base, theirs, mine));
+  const element = h("table", { class: "conflict" },
+    h("caption", {}, "Choose what to keep of each field that differs."),
+    h("thead", {}, h("tr", {}, ["Field", "Theirs", "Yours"].map((label) => h("th", { scope: "col" }, label)))),
+    h("tbody", {}, choices.map((one) => one.element)));
+  return { element, differs: choices.length > 0, read: () => choices.reduce((fields, one) => one.apply(fields), { ...theirs }) };
+}
+
+function choice(name, base, theirs, mine) {
+  // Who alone has changed a field is not in anybody's way.
+  const keepMine = !same(base[name], mine[name]);
+  const pick = (value, whose, checked) => h("td", {}, h("label", {},
+    h("input", { type: "radio", name: `keep-${name}`, value: whose, checked, "aria-label": `${name}: keep ${whose}` }),
+    value === undefined ? h("em", {}, "not there") : h("span", { class: "code" }, isNumber(value) || typeof value !== "string" ? write(value) : value)));
+  const element = h("tr", {}, h("th", { scope: "row" }, name),
+    pick(theirs[name], "theirs", !keepMine), pick(mine[name], "yours", keepMine));
+  const apply = (fields) => {
+    const { [name]: dropped, ...rest } = fields;
+    const kept = element.querySelector(":checked").value === "yours" ? mine : theirs;
+    return Object.hasOwn(kept, name) ? { ...rest, [name]: kept[name] } : rest;
+  };
+  return { element, apply };
+}

@@ -1,0 +1,59 @@
+"""The console and the API page, as a browser gets them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+WEB = Path(__file__).parents[2] / "chalicelib" / "web"
+PAGES = {"/": "index.html", "/docs": "docs.html"}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_may_run_and_load_only_its_own_files(api, path: str) -> None:
+    answer = api("GET", path)
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+    assert "unsafe" not in policy
+    html = answer.body.decode()
+    assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", html)
+    assert not re.search(r"""(src|href)=["'](https?:)?//""", html)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_file_that_a_page_names_is_there(api, path: str) -> None:
+    named = re.findall(r'="(web/[^"]+)"', api("GET", path).body.decode())
+
+    assert named
+    for name in named:
+        assert api("GET", f"/{name}").status_code == 200, name
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in WEB.iterdir()))
+def test_a_file_comes_with_its_type_and_is_not_sent_twice(api, name: str) -> None:
+    first = api("GET", f"/web/{name}")
+    again = api("GET", f"/web/{name}", if_none_match=first.headers["ETag"])
+
+    assert first.body == (WEB / name).read_bytes()
+    assert first.headers["X-Content-Type-Options"] == "nosniff"
+    assert first.headers["Content-Type"].endswith("; charset=utf-8")
+    assert (again.status_code, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "..%2Fhttp.py", "__init__.py", "%2Fetc%2Fpasswd"])
+def test_nothing_else_is_served(api, name: str) -> None:
+    answer = api("GET", f"/web/{name}")
+
+    assert answer.status_code in (403, 404)
+    assert b"import" not in answer.body
+
+
+def test_no_page_asks_anything_of_third_parties() -> None:
+    for path in WEB.iterdir():
+        text = path.read_text(encoding="utf-8")
+        foreign = re.findall(r"https?://[a-z0-9][^\s\"'`)<]+", text)
+        assert [url for url in foreign if not url.startswith("http://www.w3.org/")] == [], path.name

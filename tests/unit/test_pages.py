@@ -1,0 +1,45 @@
+"""Links of the console lead to its files, wherever the API stands and with or without a slash at the end."""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin
+
+import pytest
+from chalice.app import Request
+
+from chalicelib import pages
+
+
+def asked(path: str) -> Request:
+    return Request(
+        {
+            "multiValueQueryStringParameters": None,
+            "headers": {},
+            "pathParameters": None,
+            "requestContext": {"httpMethod": "GET", "resourcePath": "/", "path": path},
+            "body": None,
+            "stageVariables": None,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("page", "path", "base"),
+    [
+        (pages.console, "/", "/"),
+        (pages.console, "/api/", "/api/"),
+        (pages.console, "/api", "/api/"),
+        (pages.docs, "/docs", "/"),
+        (pages.docs, "/docs/", "/"),
+        (pages.docs, "/api/docs", "/api/"),
+        (pages.docs, "/api/docs/", "/api/"),
+    ],
+)
+def test_links_lead_to_the_files(page, path: str, base: str) -> None:
+    html = page(asked(path)).body
+
+    links = [part.partition('"')[0] for part in html.split('="')[1:] if "web/" in part.partition('"')[0]]
+
+    assert links
+    for link in links:
+        assert urljoin(f"https://host{path}", link).startswith(f"https://host{base}web/")
