@@ -110,7 +110,7 @@ def check() -> None:
     try:
         dynamodb().describe_table(TableName=settings().table)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is said
-        raise as_api_error(error) or error from None
+        raise as_api_error(error) or BackendUnavailableError(problem=str(error)) from None
 
 
 @overload

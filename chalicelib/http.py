@@ -95,7 +95,7 @@ def warn_without_backend() -> None:
     """Under ``chalice local``: says at once what every request would have to say, and what to do about it."""
     try:
         aws.check()
-    except errors.BackendUnavailableError as problem:
+    except errors.ApiError as problem:
         telemetry.logger.warning(problem.message)
 
 

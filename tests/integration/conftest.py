@@ -2,64 +2,108 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
+import logging
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from chalice.test import Client
 from moto import mock_aws
 
 from chalicelib import aws, config
+from tests.integration.stage import Stage, forget_what_was_provoked
 
 _TEMPLATE = Path(__file__).parents[2] / "infra" / "resources.json"
 
 
 @pytest.fixture(autouse=True)
 def backend() -> Iterator[None]:
-    """Table, bucket and queues of the stage ``local``."""
+    """Table, bucket and queue of the stage ``local``."""
     with mock_aws():
-        aws._client.cache_clear()
         aws.queue_url.cache_clear()
-        _make_table()
-        boto3.client("s3").create_bucket(Bucket=str(config.settings().bucket))
-        boto3.client("sqs").create_queue(QueueName=config.settings().queue)
+        _client("dynamodb").create_table(**_table())
+        _client("s3").create_bucket(Bucket=config.settings().bucket)
+        _client("sqs").create_queue(QueueName=config.settings().queue)
         yield
+    forget_what_was_provoked()
+
+
+# Making a client takes longer than a test, so these, like the app's own, are kept: moto answers all that there are.
+@functools.cache
+def _client(service: str) -> Any:
+    return boto3.client(service)  # type: ignore[call-overload]
+
+
+@functools.cache
+def _table() -> dict[str, Any]:
+    resources = json.loads(_TEMPLATE.read_text())["Resources"]
+    table = next(one["Properties"] for one in resources.values() if one["Type"] == "AWS::DynamoDB::Table")
+    kept = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes")
+    return {name: table[name] for name in kept} | {
+        "TableName": config.settings().table,
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+
+
+@pytest.fixture
+def api(stage: Stage) -> Stage:
+    """The app as its callers see it."""
+    return stage
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    """The app with what stands around it in AWS: uploads reach their listener, messages their consumer."""
+    return Stage(tmp_path)
+
+
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Sets settings by the environment, as a stage's configuration does; None takes one away."""
+
+    def configure(**settings: str | None) -> None:
+        for name, value in settings.items():
+            if value is None:
+                monkeypatch.delenv(name, raising=False)
+            else:
+                monkeypatch.setenv(name, value)
+        _read_anew()
+
+    yield configure
+    monkeypatch.undo()
+    _read_anew()
+
+
+def _read_anew() -> None:
+    config.settings.cache_clear()
     aws._client.cache_clear()
     aws.queue_url.cache_clear()
 
 
-def _make_table() -> None:
-    resources = json.loads(_TEMPLATE.read_text())["Resources"]
-    table = next(one["Properties"] for one in resources.values() if one["Type"] == "AWS::DynamoDB::Table")
-    boto3.client("dynamodb").create_table(
-        TableName=config.settings().table,
-        KeySchema=table["KeySchema"],
-        AttributeDefinitions=table["AttributeDefinitions"],
-        GlobalSecondaryIndexes=table["GlobalSecondaryIndexes"],
-        BillingMode="PAY_PER_REQUEST",
-    )
-
-
-class Api:
-    """The app as API Gateway calls it."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-
-    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        said = {name.replace("_", "-"): value for name, value in headers.items()}
-        if body is not None and "content-type" not in said:
-            said["content-type"] = "application/json"
-        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        return self.client.http.request(method, path, headers=said, body=data)
-
-
 @pytest.fixture
-def api() -> Iterator[Api]:
-    import app
+def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
+    """All that a function has written since the test began, or since this was last asked."""
+    (handler,) = logging.getLogger(config.APP).handlers
+    assert isinstance(handler, logging.StreamHandler)
+    before, handler.stream = handler.stream, _Stdout()
 
-    with Client(app.app) as client:
-        yield Api(client)
+    def read() -> str:
+        captured = capsys.readouterr()
+        return captured.out + captured.err
+
+    yield read
+    handler.stream = before
+
+
+class _Stdout:
+    """Whatever standard output is by then: pytest puts another in its place for each phase of a test."""
+
+    def write(self, text: str) -> None:
+        sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()

@@ -1,0 +1,199 @@
+"""When AWS does not answer as hoped: what the caller is told, and what only the log is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import boto3
+import pytest
+from botocore import exceptions
+
+from chalicelib import aws, bucket, config, errors, http
+from tests.integration.stage import Stage, fails, raises, said
+
+BEHIND = [("GET", "/items"), ("POST", "/items"), ("GET", "/imports/019ca7b4-e400-7abc-8def-0123456789ab")]
+ENDPOINT = "https://dynamodb.aws.invalid"
+
+
+class TestUnprovisioned:
+    @pytest.fixture(autouse=True)
+    def unprovisioned(self, configured: Callable[..., None]) -> None:
+        configured(BUCKET_NAME=None)
+
+    @pytest.mark.parametrize(("method", "path"), BEHIND)
+    @pytest.mark.parametrize("mode", ["local", "oidc"])
+    def test_a_stage_that_nobody_provisioned_says_so_and_what_to_do(
+        self, api: Stage, configured: Callable[..., None], method: str, path: str, mode: str
+    ) -> None:
+        configured(AUTH_MODE=mode)
+
+        answer = api(method, path, {} if method == "POST" else None)
+
+        assert (answer.status_code, said(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
+        assert "The stage local is not provisioned" in said(answer)["message"]
+        assert "make run" in said(answer)["message"]
+        assert answer.headers["Retry-After"] == "10"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+    @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/hello", "/health"])
+    def test_what_needs_no_backend_is_answered_all_the_same(self, api: Stage, path: str) -> None:
+        assert api("GET", path).status_code == 200
+
+    def test_nobody_is_asked(self, api: Stage) -> None:
+        # The caller's shell may be signed in to an account that this has nothing to do with.
+        api("GET", "/items")
+
+        assert aws._client.cache_info().currsize == 0
+
+    def test_chalice_local_says_it_at_once(self, logged: Callable[[], str]) -> None:
+        http.warn_without_backend()
+
+        assert "The stage local is not provisioned: start it all with `make run`" in logged()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.EndpointConnectionError(endpoint_url=ENDPOINT),
+        exceptions.ConnectTimeoutError(endpoint_url=ENDPOINT),
+        exceptions.NoCredentialsError(),
+        exceptions.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+        exceptions.NoRegionError(),
+        exceptions.ProfileNotFound(profile="work"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_backend_that_cannot_be_reached_is_said_to_be_unavailable(api: Stage, error: Exception) -> None:
+    raises(aws.dynamodb(), "Query", error)
+
+    answer = api("GET", "/items")
+
+    assert (answer.status_code, said(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
+    assert "make run" in said(answer)["message"]
+
+
+def test_a_table_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
+    boto3.client("dynamodb").delete_table(TableName=config.settings().table)
+
+    answer = api("GET", "/items")
+
+    assert (answer.status_code, said(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
+    assert "resources of the stage local are missing" in said(answer)["message"]
+
+
+def test_a_bucket_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
+    aws.s3().delete_bucket(Bucket=aws.bucket())
+
+    answer = api("POST", "/imports", {"items": [{}]})
+
+    assert (answer.status_code, said(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
+
+
+def test_a_queue_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
+    aws.sqs().delete_queue(QueueUrl=aws.queue_url())
+    aws.queue_url.cache_clear()
+
+    answer = api("POST", "/imports", {"items": [{}]})
+
+    assert (answer.status_code, said(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+    ],
+)
+def test_a_backend_that_is_busy_asks_to_come_again(api: Stage, code: str) -> None:
+    fails(aws.dynamodb(), "PutItem", code)
+
+    answer = api("POST", "/items", {"title": "Vase"})
+
+    assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("MARKER of what happened"), KeyError("MARKER"), RecursionError("MARKER")]
+)
+def test_what_nobody_foresaw_is_told_to_the_log_and_not_to_the_caller(
+    api: Stage, logged: Callable[[], str], error: Exception
+) -> None:
+    raises(aws.dynamodb(), "Query", error)
+
+    answer = api("GET", "/items")
+
+    assert (answer.status_code, said(answer)["error"]) == (500, "INTERNAL_ERROR")
+    assert b"MARKER" not in answer.body
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    lines = logged()
+    assert "MARKER" in lines
+    assert "Traceback" in lines
+    assert said(answer)["requestId"] in lines
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException", "InternalServerError", ""])
+def test_any_other_answer_of_aws_is_an_error_of_ours(api: Stage, logged: Callable[[], str], code: str) -> None:
+    fails(aws.dynamodb(), "Query", code)
+
+    answer = api("GET", "/items")
+
+    assert (answer.status_code, said(answer)["error"]) == (500, "INTERNAL_ERROR")
+    assert b"provoked" not in answer.body
+    assert "provoked" in logged()
+
+
+@pytest.mark.parametrize(
+    ("operation", "method", "body"),
+    [("GetItem", "GET", None), ("PutItem", "PATCH", {"a": 1}), ("DeleteItem", "DELETE", None)],
+)
+def test_an_error_of_the_store_that_is_no_conflict_is_not_tried_again(
+    api: Stage, operation: str, method: str, body: object
+) -> None:
+    item = api.item()
+    fails(aws.dynamodb(), operation, "InternalServerError", times=1)
+
+    assert api(method, f"/items/{item['id']}", body).status_code == 500
+
+
+def test_objects_that_may_not_be_read_are_no_missing_ones(api: Stage) -> None:
+    fails(aws.s3(), "GetObject", "AccessDenied")
+
+    with pytest.raises(exceptions.ClientError):
+        bucket.read("uploads/vase.png")
+
+
+class TestCheck:
+    def test_a_backend_that_answers_needs_no_word(self, logged: Callable[[], str]) -> None:
+        http.warn_without_backend()
+
+        assert logged() == ""
+
+    def test_one_that_does_not_is_named_with_what_to_do(self, logged: Callable[[], str]) -> None:
+        raises(aws.dynamodb(), "DescribeTable", exceptions.EndpointConnectionError(endpoint_url=ENDPOINT))
+
+        http.warn_without_backend()
+
+        assert "no backend to talk to" in logged()
+
+    def test_missing_resources_are_named_with_what_to_do(self) -> None:
+        boto3.client("dynamodb").delete_table(TableName=config.settings().table)
+
+        with pytest.raises(errors.BackendUnavailableError, match="make run"):
+            aws.check()
+
+    @pytest.mark.parametrize("code", ["UnrecognizedClientException", "ExpiredTokenException", "AccessDeniedException"])
+    def test_chalice_local_starts_whatever_the_shells_credentials_are_good_for(
+        self, logged: Callable[[], str], code: str
+    ) -> None:
+        fails(aws.dynamodb(), "DescribeTable", code)
+
+        http.warn_without_backend()
+
+        assert logged() != ""

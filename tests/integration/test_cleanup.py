@@ -1,0 +1,324 @@
+"""The hourly cleanup does what is due, leaves what is not, and is stopped by nothing but its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from chalicelib import aws, cleanup, images, items, models
+from chalicelib.bucket import Upload
+from tests.builders import jpeg
+from tests.integration.stage import OWNER, Stage, context, draft, fails, meanwhile, run, said
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def now() -> datetime:
+    return models.now()
+
+
+def sweep(at: datetime, milliseconds: int = 60_000) -> dict[str, int]:
+    return dict(cleanup.sweep(at, context("clean_up", milliseconds)))
+
+
+def expiring(at: datetime, after: timedelta = HOUR, **fields: Any) -> models.Item:
+    item, _ = items.create(OWNER, draft(at, expiresAt=models.timestamp(at + after), **fields), at)
+    return item
+
+
+def shown(id_: str, at: datetime) -> dict[str, Any] | None:
+    image = items.get(OWNER, id_, at).image
+    return None if image is None else {"status": image.status, "error": image.error and image.error.error}
+
+
+def test_an_hour_in_which_nothing_is_due_does_nothing(api: Stage, now: datetime) -> None:
+    api.item()
+    expiring(now)
+
+    assert sweep(now) == {}
+    assert len(api.records("ITEM")) == 2
+
+
+def test_the_schedule_runs_it(api: Stage, now: datetime) -> None:
+    expiring(now - 2 * HOUR)
+    event = api._client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [], region="us-east-1")
+
+    assert run("clean_up", event) == {"expired": 1}
+    assert api.records() == []
+
+
+class TestExpiry:
+    def test_items_whose_time_is_up_are_deleted_and_no_others(self, api: Stage, now: datetime) -> None:
+        over = [expiring(now, timedelta(minutes=minute)) for minute in range(1, 6)]
+        stays = [expiring(now, 3 * HOUR), items.create(OWNER, draft(now), now)[0]]
+
+        assert sweep(now + HOUR) == {"expired": len(over)}
+
+        assert {record["sk"]["S"] for record in api.records()} == {f"ITEM#{item.id}" for item in stays}
+
+    def test_their_pictures_go_with_them(self, api: Stage, now: datetime) -> None:
+        item = expiring(now)
+        api.picture(item.id, jpeg())
+
+        sweep(now + 2 * HOUR)
+
+        assert (api.objects(), api.records()) == ([], [])
+
+    def test_an_upload_that_may_still_come_is_waited_for(self, api: Stage, now: datetime) -> None:
+        item = expiring(now, timedelta(minutes=1))
+        key = api.ticket(item.id)
+
+        assert sweep(now + timedelta(minutes=2)) == {"expired": 1}
+        api.put(key, jpeg())  # whose event gets lost
+        assert sweep(now + timedelta(minutes=3)) == {}
+        assert sweep(now + HOUR) == {"purged": 1}
+
+        assert (api.objects(), api.records()) == ([], [])
+
+    def test_an_item_whose_expiry_was_put_off_stays(self, api: Stage, now: datetime) -> None:
+        item = expiring(now)
+        items.patch(OWNER, item.id, {"expiresAt": models.timestamp(now + 5 * HOUR)}, now)
+
+        assert sweep(now + 2 * HOUR) == {}
+        assert items.find(OWNER, item.id) is not None
+
+    def test_everybodys_items_are_swept(self, api: Stage, now: datetime) -> None:
+        for owner in ("ann", "bob#1", OWNER):
+            items.create(owner, draft(now, expiresAt=models.timestamp(now + HOUR)), now)
+
+        assert sweep(now + HOUR) == {"expired": 3}
+        assert api.records() == []
+
+    def test_more_than_a_page_of_them_is_no_matter(self, api: Stage, now: datetime) -> None:
+        for _ in range(40):
+            expiring(now)
+
+        assert sweep(now + HOUR) == {"expired": 40}
+
+
+class TestTickets:
+    def test_a_ticket_that_was_never_used_is_closed(self, api: Stage, now: datetime) -> None:
+        id_ = api.item()["id"]
+        api.ticket(id_)
+        assert sweep(now + timedelta(minutes=20)) == {}
+
+        assert sweep(now + HOUR) == {"pictures": 1}
+
+        assert shown(id_, now) is None
+        assert sweep(now + HOUR) == {}
+
+    def test_a_lapsed_ticket_leaves_the_picture_that_is_there(self, api: Stage, now: datetime) -> None:
+        id_ = api.item()["id"]
+        api.picture(id_, jpeg())
+        api.ticket(id_)
+
+        sweep(now + HOUR)
+
+        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert len(api.objects()) == 3
+        assert sweep(now + 2 * HOUR) == {}
+
+    def test_an_upload_whose_event_was_lost_is_found(self, api: Stage, now: datetime) -> None:
+        id_ = api.item()["id"]
+        api.put(api.ticket(id_), jpeg())
+
+        sweep(now + HOUR)
+        assert shown(id_, now) == {"status": "processing", "error": None}
+        api.work()
+
+        assert shown(id_, now) == {"status": "ready", "error": None}
+
+    def test_of_several_the_newest_becomes_the_picture(self, api: Stage, now: datetime) -> None:
+        id_ = api.item()["id"]
+        api.picture(id_, jpeg())
+        api.put(api.ticket(id_), jpeg(300, 300))
+        newest = api.put(api.ticket(id_), jpeg(600, 200))
+
+        sweep(now + HOUR)
+        api.work()
+
+        image = items.get(OWNER, id_, now).image
+        assert image is not None
+        assert (image.status, image.width) == ("ready", 600)
+        assert api.objects("uploads/") == [newest]
+
+    def test_a_newer_ticket_keeps_its_own_time(self, api: Stage, now: datetime) -> None:
+        id_ = api.item()["id"]
+        api.ticket(id_)
+        images.ticket(OWNER, id_, "image/png", now + timedelta(minutes=50))
+
+        assert sweep(now + HOUR) == {}
+        assert shown(id_, now) == {"status": "pending", "error": None}
+
+    def test_a_ticket_that_is_given_out_while_the_old_one_is_closed_stays(self, api: Stage, now: datetime) -> None:
+        id_ = api.item()["id"]
+        api.ticket(id_)
+        later = now + HOUR
+        meanwhile(aws.dynamodb(), "PutItem", lambda: images.ticket(OWNER, id_, "image/png", later))
+
+        sweep(later)
+
+        assert shown(id_, now) == {"status": "pending", "error": None}
+        item = items.get(OWNER, id_, now)
+        assert item.ticket_until is not None
+        assert item.ticket_until > models.timestamp(later)
+
+    def test_what_a_removal_could_not_delete_is_deleted(self, api: Stage, now: datetime) -> None:
+        id_ = api.item()["id"]
+        api.picture(id_, jpeg())
+        fails(aws.s3(), "DeleteObject", "InternalError", times=1)
+        with pytest.raises(aws.s3().exceptions.ClientError):
+            images.remove(OWNER, id_, now)
+
+        sweep(now + HOUR)
+
+        assert api.objects() == []
+        assert api.read(id_)["id"] == id_
+
+
+class TestStuckRenders:
+    def stuck(self, api: Stage) -> str:
+        """An item whose render got lost."""
+        id_: str = api.item()["id"]
+        api.upload(id_, jpeg())
+        api.drop()
+        return id_
+
+    def test_a_render_that_got_lost_is_queued_again(self, api: Stage, now: datetime) -> None:
+        id_ = self.stuck(api)
+        assert sweep(now + timedelta(minutes=25)) == {}
+
+        assert sweep(now + HOUR) == {"pictures": 1}
+        api.work()
+
+        assert shown(id_, now) == {"status": "ready", "error": None}
+
+    def test_it_is_given_up_after_three_tries_with_a_sentence(self, api: Stage, now: datetime) -> None:
+        id_ = self.stuck(api)
+
+        queued = []
+        for hour in (1, 2, 3, 4):
+            sweep(now + hour * HOUR)
+            queued.append(len(api.drop()))
+
+        assert queued == [1, 1, 0, 0]
+        assert shown(id_, now) == {"status": "failed", "error": "IMAGE_LOST"}
+        assert "upload it once more" in api.read(id_)["image"]["error"]["message"]
+
+    def test_a_new_upload_starts_anew(self, api: Stage, now: datetime) -> None:
+        id_ = self.stuck(api)
+        for hour in (1, 2, 3):
+            sweep(now + hour * HOUR)
+
+        api.picture(id_, jpeg())
+
+        assert shown(id_, now) == {"status": "ready", "error": None}
+
+    def test_a_render_that_ends_while_it_is_looked_at_is_left_alone(self, api: Stage, now: datetime) -> None:
+        id_ = self.stuck(api)
+        item = items.get(OWNER, id_, now)
+        assert item.image is not None
+        upload = Upload(OWNER, id_, item.image.upload_id or "")
+        ready = models.Image(status="ready", upload_id=upload.id)
+
+        def it_ends() -> None:
+            items.change(OWNER, id_, lambda item: msgspec.structs.replace(item, image=ready), now)
+
+        meanwhile(aws.dynamodb(), "PutItem", it_ends)
+        sweep(now + HOUR)
+
+        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert api.on_queue() == 0
+
+
+class TestImports:
+    def test_an_import_whose_chunks_got_lost_goes_on(self, api: Stage, now: datetime) -> None:
+        id_ = said(api("POST", "/imports", {"items": [{"title": "a"}]}))["id"]
+        api.drop()
+
+        assert sweep(now + 2 * HOUR) == {"imports": 1}
+        api.work()
+
+        assert said(api("GET", f"/imports/{id_}"))["status"] == "done"
+
+    def test_an_import_that_is_done_is_looked_at_once(self, api: Stage, now: datetime) -> None:
+        api("POST", "/imports", {"items": [{"title": "a"}]})
+        api.work()
+
+        assert sweep(now + 2 * HOUR) == {"imports": 1}
+        assert sweep(now + 3 * HOUR) == {}
+
+
+class TestStopping:
+    def test_it_stops_before_its_time_is_up_and_goes_on_next_time(self, api: Stage, now: datetime) -> None:
+        for _ in range(5):
+            expiring(now)
+
+        assert sweep(now + HOUR, milliseconds=14_000) == {}
+        assert len(api.records("ITEM")) == 5
+        assert sweep(now + HOUR) == {"expired": 5}
+
+    def test_it_says_that_it_stopped(self, api: Stage, now: datetime, logged: Callable[[], str]) -> None:
+        expiring(now)
+
+        sweep(now + HOUR, milliseconds=0)
+
+        assert "The time is up" in logged()
+
+    def test_an_entry_that_fails_stops_no_other_and_is_tried_again(self, api: Stage, now: datetime) -> None:
+        for _ in range(5):
+            expiring(now)
+        fails(aws.dynamodb(), "DeleteItem", "InternalServerError", times=1)
+
+        assert sweep(now + HOUR) == {"failed": 1, "expired": 4}
+        assert sweep(now + HOUR) == {"expired": 1}
+
+    def test_a_failure_is_logged_with_what_it_was_about(
+        self, api: Stage, now: datetime, logged: Callable[[], str]
+    ) -> None:
+        item = expiring(now)
+        fails(aws.dynamodb(), "DeleteItem", "InternalServerError")
+
+        sweep(now + HOUR)
+
+        lines = logged()
+        assert item.id in lines
+        assert "Traceback" in lines
+
+    def test_what_somebody_else_has_done_meanwhile_is_no_failure(self, api: Stage, now: datetime) -> None:
+        item = expiring(now)
+        meanwhile(aws.dynamodb(), "GetItem", lambda: items.remove(OWNER, item.id, now))
+
+        assert sweep(now + HOUR) == {"gone": 1}
+
+
+def test_an_item_that_was_deleted_by_half_is_finished(api: Stage, now: datetime) -> None:
+    id_ = api.item()["id"]
+    api.picture(id_, jpeg())
+    fails(aws.s3(), "DeleteObject", "InternalError", times=1)
+    assert api("DELETE", f"/items/{id_}").status_code == 500
+    assert len(api.objects()) == 3
+
+    assert sweep(now + HOUR) == {"purged": 1}
+
+    assert (api.objects(), api.records()) == ([], [])
+
+
+def test_a_table_full_of_items_is_not_read_to_find_what_is_due(api: Stage, now: datetime) -> None:
+    for _ in range(10):
+        api.item()
+    asked: list[str] = []
+    events = aws.dynamodb().meta.events
+    events.register("before-call.dynamodb.*", lambda model, **_: asked.append(model.name), unique_id="asked")
+    try:
+        sweep(now + HOUR)
+    finally:
+        events.unregister("before-call.dynamodb.*", unique_id="asked")
+
+    assert set(asked) == {"Query"}
+    assert len(asked) == 4

@@ -1,0 +1,407 @@
+"""What holds of every route: how it is asked, how it answers, and how it says no."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+import app
+from chalicelib import wire
+from tests.integration.stage import Stage, context, said
+
+NOWHERE = "019ca7b4-e400-7abc-8def-0123456789ab"
+
+# A request to each route, which need not succeed.
+ROUTES = {
+    ("GET", "/"): None,
+    ("GET", "/docs"): None,
+    ("GET", "/web/{name}"): None,
+    ("GET", "/openapi.json"): None,
+    ("GET", "/hello"): None,
+    ("GET", "/health"): None,
+    ("POST", "/items"): {"title": "Vase"},
+    ("GET", "/items"): None,
+    ("GET", "/items/{item_id}"): None,
+    ("PUT", "/items/{item_id}"): {},
+    ("PATCH", "/items/{item_id}"): {},
+    ("DELETE", "/items/{item_id}"): None,
+    ("POST", "/items/{item_id}/image"): {"contentType": "image/png"},
+    ("GET", "/items/{item_id}/image"): None,
+    ("DELETE", "/items/{item_id}/image"): None,
+    ("POST", "/imports"): {"items": [{}]},
+    ("GET", "/imports/{import_id}"): None,
+}
+OF_ONE_ITEM = [route for route in ROUTES if "{item_id}" in route[1]]
+WITH_BODY = [route for route, body in ROUTES.items() if body is not None]
+
+
+def at(path: str, id_: str = NOWHERE) -> str:
+    return re.sub(r"{\w+}", lambda _: id_, path)
+
+
+def test_every_route_of_the_app_is_tried_here() -> None:
+    assert set(ROUTES) == {(method, path) for path, methods in app.app.routes.items() for method in methods}
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_every_answer_may_be_read_by_a_web_page_and_carries_its_id(api: Stage, method: str, path: str) -> None:
+    answer = api(method, at(path), ROUTES[method, path])
+
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    exposed = answer.headers["Access-Control-Expose-Headers"].split(",")
+    assert set(exposed) == {"ETag", "Location", "Idempotency-Replayed", "X-Request-Id", "Retry-After"}
+    assert answer.headers["X-Request-Id"]
+    assert all(isinstance(value, str) for value in answer.headers.values())
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_every_refusal_has_the_one_shape(api: Stage, method: str, path: str) -> None:
+    answer = api(method, at(path), ROUTES[method, path])
+
+    if answer.status_code >= 400:
+        refusal = msgspec.json.decode(answer.body, type=wire.Error)
+        assert refusal.request_id == answer.headers["X-Request-Id"]
+        assert set(said(answer)) <= {"error", "message", "requestId", "details"}
+        assert answer.headers["Content-Type"] == "application/json"
+
+
+def test_a_request_is_known_by_api_gateways_id(api: Stage) -> None:
+    event = api.event("GET", "/health")
+
+    answer = api.handle(event)
+
+    assert answer.headers["X-Request-Id"] == event["requestContext"]["requestId"]
+
+
+def test_a_web_page_is_told_which_headers_it_may_send() -> None:
+    cors = app.app.routes["/items"]["POST"].cors
+
+    assert cors.allow_headers == (
+        "Authorization,Content-Type,Idempotency-Key,If-Match,If-None-Match,X-Amz-Date,X-Amz-Security-Token,X-Api-Key"
+    )
+
+
+class TestAbout:
+    def test_hello_greets_the_world(self, api: Stage) -> None:
+        answer = api("GET", "/hello")
+
+        assert answer.status_code == 200
+        hello = said(answer)
+        assert hello["message"] == "Hello, World!"
+        assert hello["requestId"] == answer.headers["X-Request-Id"]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", hello["timestamp"])
+
+    @pytest.mark.parametrize(
+        ("query", "name"),
+        [("name=Ann", "Ann"), ("name=J%C3%BCrgen+K", "Jürgen K"), ("name=a&name=b", "b"), ("x=1", "World")],
+    )
+    def test_hello_greets_who_is_named(self, api: Stage, query: str, name: str) -> None:
+        assert said(api("GET", f"/hello?{query}"))["message"] == f"Hello, {name}!"
+
+    def test_hello_greets_nobody_of_more_than_100_letters(self, api: Stage) -> None:
+        assert api("GET", f"/hello?name={'x' * 100}").status_code == 200
+        answer = api("GET", f"/hello?name={'x' * 101}")
+
+        assert answer.status_code == 400
+        assert said(answer)["details"] == [{"path": "$.name", "message": "Expected `str` of length <= 100"}]
+
+    def test_health_says_which_stage_and_version_answers(self, api: Stage) -> None:
+        assert said(api("GET", "/health")) == {"status": "ok", "stage": "local", "version": "0.1.0"}
+
+    @pytest.mark.parametrize("path", ["/", "/docs"])
+    def test_pages_run_nothing_from_elsewhere(self, api: Stage, path: str) -> None:
+        answer = api("GET", path)
+
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+        assert not re.search(rb"<script(?![^>]*\bsrc=)|\bon\w+=|<style|\bstyle=|(src|href)=[\"']https?:", answer.body)
+
+    @pytest.mark.parametrize("path", ["/", "/docs"])
+    def test_every_file_that_a_page_names_is_there(self, api: Stage, path: str) -> None:
+        page = api("GET", path).body.decode()
+
+        for name in re.findall(r"(?:src|href)=[\"']\.?/?(web/[^\"']+)", page):
+            assert api("GET", f"/{name}").status_code == 200
+
+    @pytest.mark.parametrize("name", ["nope.js", "..", "app.py", "%2e%2e%2fapp.py", "index", ""])
+    def test_no_other_file_is_handed_out(self, api: Stage, name: str) -> None:
+        assert api("GET", f"/web/{name}").status_code in (403, 404)
+
+    def test_files_say_what_they_are(self, api: Stage) -> None:
+        answer = api("GET", "/web/api.js")
+
+        assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+    def test_the_document_is_served(self, api: Stage) -> None:
+        document = said(api("GET", "/openapi.json"))
+
+        assert document["openapi"] == "3.1.0"
+        assert document["paths"].keys() == app.app.routes.keys()
+
+
+class TestMethods:
+    @pytest.mark.parametrize("path", sorted({path for _, path in ROUTES}))
+    def test_another_method_is_refused_with_those_that_there_are(self, api: Stage, path: str) -> None:
+        answer = api("TRACE", at(path))
+
+        assert answer.status_code == 405
+        assert said(answer)["error"] == "METHOD_NOT_ALLOWED"
+        allowed = {method for method, other in ROUTES if other == path}
+        assert set(answer.headers["Allow"].split(", ")) == allowed
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert said(answer)["requestId"] == answer.headers["X-Request-Id"]
+
+
+class TestIds:
+    @pytest.mark.parametrize(("method", "path"), OF_ONE_ITEM)
+    @pytest.mark.parametrize("id_", [NOWHERE, "1", "%2e%2e", "%00", NOWHERE.upper(), "a" * 5_000, "ITEM%23", "ü", "*"])
+    def test_an_id_that_nothing_has_is_not_found(self, api: Stage, method: str, path: str, id_: str) -> None:
+        answer = api(method, at(path, id_), ROUTES[method, path])
+
+        assert answer.status_code == 404
+        assert said(answer)["error"] == "ITEM_NOT_FOUND"
+
+    @pytest.mark.parametrize("id_", [NOWHERE, "x", "a" * 5_000])
+    def test_nor_is_an_import(self, api: Stage, id_: str) -> None:
+        answer = api("GET", f"/imports/{id_}")
+
+        assert answer.status_code == 404
+        assert said(answer)["error"] == "IMPORT_NOT_FOUND"
+
+    def test_an_id_is_taken_letter_by_letter(self, api: Stage) -> None:
+        item = api.item(title="Vase")
+
+        escaped = item["id"].replace("0", "%30")
+
+        assert api("GET", f"/items/{escaped}").status_code == 404
+
+
+class TestBodies:
+    @pytest.mark.parametrize(("method", "path"), WITH_BODY)
+    @pytest.mark.parametrize(
+        "content_type", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx"]
+    )
+    def test_another_content_type_is_refused_with_those_that_are_read(
+        self, api: Stage, method: str, path: str, content_type: str
+    ) -> None:
+        path = at(path, api.item()["id"])
+
+        answer = api(method, path, b"{}", content_type=content_type)
+
+        assert answer.status_code == 415
+        assert said(answer)["error"] == "UNSUPPORTED_MEDIA_TYPE"
+        assert "application/json" in said(answer)["message"]
+
+    @pytest.mark.parametrize(("method", "path"), WITH_BODY)
+    @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON"])
+    def test_json_is_json_however_it_is_called(self, api: Stage, method: str, path: str, content_type: str) -> None:
+        path, body = at(path, api.item()["id"]), ROUTES[method, path]
+
+        assert api(method, path, body, content_type=content_type).status_code < 300
+
+    @pytest.mark.parametrize(("method", "path"), WITH_BODY)
+    def test_a_body_without_a_content_type_is_read_as_json(self, api: Stage, method: str, path: str) -> None:
+        event = api.event(method, at(path, api.item()["id"]), ROUTES[method, path])
+        del event["headers"]["content-type"]
+
+        assert api.handle(event).status_code < 300
+
+    @pytest.mark.parametrize(("method", "path"), WITH_BODY)
+    @pytest.mark.parametrize("body", [b"", b"{", b'{"a": NaN}', b'{"a": "\xff"}', b"title=Vase", b"[" * 100_000])
+    def test_a_body_that_is_no_json_is_refused(self, api: Stage, method: str, path: str, body: bytes) -> None:
+        answer = api(method, at(path, api.item()["id"]), body)
+
+        assert answer.status_code == 400
+        assert said(answer)["error"] in ("INVALID_JSON", "INVALID_REQUEST")
+        if path != "/imports":
+            assert said(answer)["error"] == "INVALID_JSON"
+
+    @pytest.mark.parametrize(("method", "path"), WITH_BODY)
+    @pytest.mark.parametrize("body", [b"[]", b"7", b'"a"', b"null"])
+    def test_a_body_that_is_no_object_is_refused(self, api: Stage, method: str, path: str, body: bytes) -> None:
+        answer = api(method, at(path, api.item()["id"]), body)
+
+        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
+        assert said(answer)["details"][0]["path"] == "$"
+
+    def test_a_body_may_come_in_base64(self, api: Stage) -> None:
+        event = api.event("POST", "/items", b"eyJ0aXRsZSI6ICJWYXNlIn0=") | {"isBase64Encoded": True}
+
+        answer = api.handle(event)
+
+        assert (answer.status_code, said(answer)["title"]) == (201, "Vase")
+
+    @pytest.mark.parametrize("body", [b"eyJ0", b"\xc3\xbc"])
+    def test_a_body_that_claims_to_be_base64_and_is_not_is_refused(self, api: Stage, body: bytes) -> None:
+        event = api.event("POST", "/items", body) | {"isBase64Encoded": True}
+        event["body"] = event["body"][:-1] if body == b"eyJ0" else event["body"]
+
+        answer = api.handle(event)
+
+        assert answer.status_code == 400
+        assert "base64" in said(answer)["message"]
+
+    def test_a_body_is_refused_with_what_is_wrong_where(self, api: Stage) -> None:
+        answer = api("POST", "/items", b'{"a": {"b": [1, 1e999]}, "": 0}')
+
+        assert answer.status_code == 400
+        assert said(answer)["details"] == [
+            {"path": "$", "message": "A field has an empty name"},
+            {"path": "$.a.b[1]", "message": "A number has more than 38 digits or is beyond 1E-130 to 1E+126"},
+        ]
+
+    def test_a_refusal_fits_through_lambda_however_much_is_wrong(self, api: Stage) -> None:
+        answer = api("POST", "/items", b'{"a": [' + b",".join([b"1e999"] * 200_000) + b"]}")
+
+        assert answer.status_code == 400
+        assert len(answer.body) < 6 * 1024 * 1024
+
+    def test_an_item_that_is_too_large_is_refused_with_both_sizes(self, api: Stage) -> None:
+        answer = api("POST", "/items", {"a": "x" * 358_400})
+
+        assert (answer.status_code, said(answer)["error"]) == (413, "ITEM_TOO_LARGE")
+        assert "358400" in said(answer)["message"]
+        assert "358408" in said(answer)["message"]
+
+
+class TestQueries:
+    @pytest.mark.parametrize(
+        ("query", "path"),
+        [
+            ("limit=0", "$.limit"),
+            ("limit=101", "$.limit"),
+            ("limit=-1", "$.limit"),
+            ("limit=ten", "$.limit"),
+            ("limit=1.5", "$.limit"),
+            ("limit=", "$.limit"),
+            ("order=random", "$.order"),
+            ("order=DESC", "$.order"),
+            ("createdAfter=yesterday", "$.createdAfter"),
+            ("createdAfter=2026-01-01", "$.createdAfter"),
+            ("createdBefore=2026-01-01T00:00:00", "$.createdBefore"),
+            ("createdBefore=2026-13-01T00:00:00Z", "$.createdBefore"),
+        ],
+    )
+    def test_a_parameter_that_cannot_be_meant_is_refused_by_name(self, api: Stage, query: str, path: str) -> None:
+        answer = api("GET", f"/items?{query}")
+
+        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
+        assert [detail["path"] for detail in said(answer)["details"]] == [path]
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "createdAfter=0001-01-01T00:00:00%2B23:00",
+            "createdAfter=1960-01-01T00:00:00Z&createdBefore=1950-01-01T00:00:00Z",
+            "createdBefore=1970-01-01T00:00:00Z",
+            "createdAfter=9999-12-31T23:59:59.999-23:00",
+            "createdBefore=9999-12-31T23:59:59.999-23:00",
+            "unknown=1",
+            "limit=1&limit=2",
+        ],
+    )
+    def test_a_list_may_be_asked_for_any_time_there_is(self, api: Stage, query: str) -> None:
+        assert api("GET", f"/items?{query}").status_code == 200
+
+    @pytest.mark.parametrize("cursor", ["x", "a" * 40, "%ff", "%C3%BC", "null0", "a" * 5_000])
+    def test_a_cursor_that_was_not_given_out_is_refused(self, api: Stage, cursor: str) -> None:
+        answer = api("GET", f"/items?cursor={cursor}")
+
+        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_CURSOR")
+
+
+class TestOwners:
+    @pytest.fixture
+    def two(self, api: Stage, configured: Callable[..., None]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        configured(AUTH_MODE="oidc")
+        return api.signed_in("ann"), api.signed_in("bob|1/2#3")
+
+    def test_nobody_comes_in_without_signing_in(self, api: Stage, configured: Callable[..., None]) -> None:
+        configured(AUTH_MODE="oidc")
+
+        for (method, path), body in ROUTES.items():
+            answer = api(method, at(path), body)
+            if path.startswith(("/items", "/imports")):
+                assert (answer.status_code, said(answer)["error"]) == (401, "UNAUTHORIZED")
+            else:
+                assert answer.status_code in (200, 404)
+
+    def test_anothers_item_is_not_there(self, two: tuple[Callable[..., Any], Callable[..., Any]]) -> None:
+        ann, bob = two
+        item = said(ann("POST", "/items", {"title": "Vase"}))
+
+        for method, path in OF_ONE_ITEM:
+            answer = bob(method, at(path, item["id"]), ROUTES[method, path])
+            assert (answer.status_code, said(answer)["error"]) == (404, "ITEM_NOT_FOUND")
+
+        assert said(ann("GET", f"/items/{item['id']}")) == item
+        assert said(bob("GET", "/items"))["items"] == []
+
+    def test_anothers_cursor_is_not_taken(self, two: tuple[Callable[..., Any], Callable[..., Any]]) -> None:
+        ann, bob = two
+        for asks in two:
+            for number in range(3):
+                asks("POST", "/items", {"number": number})
+        cursor = said(ann("GET", "/items?limit=1"))["nextCursor"]
+
+        assert ann("GET", f"/items?limit=1&cursor={cursor}").status_code == 200
+        assert said(bob("GET", f"/items?limit=1&cursor={cursor}"))["error"] == "INVALID_CURSOR"
+
+    def test_anothers_idempotency_key_is_another_key(self, two: tuple[Callable[..., Any], Callable[..., Any]]) -> None:
+        ann, bob = two
+        first = ann("POST", "/items", {"title": "Vase"}, idempotency_key="1")
+
+        second = bob("POST", "/items", {"title": "Lamp"}, idempotency_key="1")
+
+        assert (first.status_code, second.status_code) == (201, 201)
+
+    def test_anothers_import_is_not_there(self, two: tuple[Callable[..., Any], Callable[..., Any]]) -> None:
+        ann, bob = two
+        id_ = said(ann("POST", "/imports", {"items": [{}]}))["id"]
+
+        assert ann("GET", f"/imports/{id_}").status_code == 200
+        assert said(bob("GET", f"/imports/{id_}"))["error"] == "IMPORT_NOT_FOUND"
+
+    def test_a_picture_follows_its_owner_whatever_letters_the_name_has(
+        self, api: Stage, two: tuple[Callable[..., Any], Callable[..., Any]]
+    ) -> None:
+        _, bob = two
+        item = said(bob("POST", "/items", {}))
+        ticket = said(bob("POST", f"/items/{item['id']}/image", {"contentType": "image/png"}))
+        key = ticket["upload"]["fields"]["key"]
+
+        api.put(key, b"no picture")
+        api.notice(key)
+        api.work()
+
+        assert said(bob("GET", f"/items/{item['id']}"))["image"]["status"] == "failed"
+
+    def test_a_stage_that_is_open_has_one_owner(self, api: Stage, configured: Callable[..., None]) -> None:
+        configured(AUTH_MODE="none")
+
+        item = said(api.signed_in("ann")("POST", "/items", {}))
+
+        assert api("GET", f"/items/{item['id']}").status_code == 200
+
+    def test_where_a_new_item_is_stands_with_api_gateways_stage(self, api: Stage) -> None:
+        answer = api.handle(api.event("POST", "/items", {}))
+
+        assert answer.headers["Location"] == f"/api/items/{said(answer)['id']}"
+
+    def test_the_authorizer_lets_nobody_in_and_says_why(self, logged: Callable[[], str]) -> None:
+        arn = "arn:aws:execute-api:us-east-1:123456789012:abc/api/GET/items"
+        event = {"type": "TOKEN", "authorizationToken": "Bearer MARKER", "methodArn": arn}
+
+        policy = app.authorize(event, context("authorize"))
+
+        assert policy["policyDocument"]["Statement"][0]["Resource"] == []
+        lines = logged()
+        assert "AUTH_MODE=none" in lines
+        assert "MARKER" not in lines
+        assert json.loads(lines.splitlines()[0])["level"] == "ERROR"

@@ -1,0 +1,449 @@
+"""Items over HTTP: created, read, replaced, patched, deleted, and never lost between two writers."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from chalicelib import aws, errors, items, models, wire
+from tests.integration.stage import OWNER, Stage, draft, fails, meanwhile, said
+
+VASE = {"title": "Vase", "price": 12, "tags": ["blue", None, True], "size": {"height": 30}}
+
+
+class TestLife:
+    def test_an_item_is_created_with_its_address_and_tag(self, api: Stage) -> None:
+        answer = api("POST", "/items", VASE)
+
+        item = said(answer)
+        assert answer.status_code == 201
+        assert answer.headers["Location"] == f"/items/{item['id']}"
+        assert answer.headers["ETag"] == '"1"'
+        assert item == VASE | {name: item[name] for name in ("id", "version", "createdAt", "updatedAt")}
+        assert (item["version"], item["createdAt"]) == (1, item["updatedAt"])
+
+    def test_an_item_is_read_as_it_was_created(self, api: Stage) -> None:
+        item = api.item(**VASE)
+
+        answer = api("GET", f"/items/{item['id']}")
+
+        assert said(answer) == item
+        assert answer.headers["ETag"] == '"1"'
+
+    def test_an_answer_has_the_managed_fields_that_the_document_promises(self, api: Stage) -> None:
+        item = api.item(expiresAt="2100-01-01T00:00:00Z")
+
+        managed = msgspec.json.decode(models.to_json(item), type=wire.ManagedFields)
+
+        assert models.timestamp(managed.created_at) == item["createdAt"]
+        assert item["expiresAt"] == "2100-01-01T00:00:00.000Z"
+
+    @pytest.mark.parametrize("number", ["0.1", "1e-130", "9.99E+125", "1" * 38, "12345678901234567890", "-0.30"])
+    def test_a_number_keeps_its_exact_value(self, api: Stage, number: str) -> None:
+        created = api("POST", "/items", f'{{"n": {number}}}'.encode())
+
+        kept = said(api("GET", f"/items/{said(created)['id']}"))
+
+        assert kept["n"] == models.from_json(number)
+
+    @pytest.mark.parametrize("number", ["0E-200", "0e400", "-0.0"])
+    def test_zero_is_kept_however_it_is_spelled(self, api: Stage, number: str) -> None:
+        created = api("POST", "/items", f'{{"n": {number}}}'.encode())
+
+        assert said(api("GET", f"/items/{said(created)['id']}"))["n"] == 0
+
+    def test_words_that_the_store_reserves_are_names_like_any_other(self, api: Stage) -> None:
+        body = {
+            "pk": 1,
+            "sk": 2,
+            "ttl": 3,
+            "dueAt": "x",
+            "fields": {},
+            "owner": "me",
+            "name": "n",
+            "#a": ":b",
+            "a.b": 0,
+        }
+
+        item = api.item(**body)
+
+        assert api.read(item["id"]) == item
+
+    def test_replacing_puts_new_fields_in_place_of_all_old_ones(self, api: Stage) -> None:
+        item = api.item(**VASE, expiresAt="2100-01-01T00:00:00Z")
+
+        answer = api("PUT", f"/items/{item['id']}", {"title": "Lamp"})
+
+        assert answer.status_code == 200
+        assert answer.headers["ETag"] == '"2"'
+        assert said(answer) == {
+            "id": item["id"],
+            "version": 2,
+            "createdAt": item["createdAt"],
+            "updatedAt": said(answer)["updatedAt"],
+            "title": "Lamp",
+        }
+        assert api.read(item["id"]) == said(answer)
+
+    def test_patching_changes_what_is_named_and_nothing_else(self, api: Stage) -> None:
+        item = api.item(**VASE)
+        patch = {"price": None, "size": {"width": 7}, "tags": [1], "new": {"a": {"gone": None}}}
+
+        answer = api("PATCH", f"/items/{item['id']}", patch, content_type="application/merge-patch+json")
+
+        assert answer.status_code == 200
+        fields = {"title": "Vase", "tags": [1], "size": {"height": 30, "width": 7}, "new": {"a": {}}}
+        assert said(answer).items() >= fields.items()
+        assert "price" not in said(answer)
+        assert api.read(item["id"]) == said(answer)
+
+    def test_a_patch_keeps_the_exact_numbers_that_it_does_not_name(self, api: Stage) -> None:
+        item = said(api("POST", "/items", b'{"n": 0.30000000000000000000000000000000000001}'))
+
+        api("PATCH", f"/items/{item['id']}", {"title": "Vase"})
+
+        assert b'"n":0.30000000000000000000000000000000000001' in api("GET", f"/items/{item['id']}").body
+
+    def test_an_expiry_is_set_kept_and_taken_away_by_patches(self, api: Stage) -> None:
+        path = f"/items/{api.item()['id']}"
+
+        assert (
+            said(api("PATCH", path, {"expiresAt": "2100-01-01T00:00:00Z"}))["expiresAt"] == "2100-01-01T00:00:00.000Z"
+        )
+        assert said(api("PATCH", path, {"title": "Vase"}))["expiresAt"] == "2100-01-01T00:00:00.000Z"
+        assert "expiresAt" not in said(api("PATCH", path, {"expiresAt": None}))
+
+    @pytest.mark.parametrize("method", ["PUT", "PATCH"])
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            ({"id": "x"}, "RESERVED_FIELD"),
+            ({"image": None}, "RESERVED_FIELD"),
+            ({"expiresAt": "2001-01-01T00:00:00Z"}, "INVALID_EXPIRY"),
+            ({"expiresAt": "9999-12-31T23:59:59-23:00"}, "INVALID_EXPIRY"),
+            ({"a": {"": 1}}, "INVALID_REQUEST"),
+            ({"a": "x" * 358_400}, "ITEM_TOO_LARGE"),
+        ],
+    )
+    def test_a_change_that_is_not_allowed_changes_nothing(
+        self, api: Stage, method: str, body: dict[str, Any], code: str
+    ) -> None:
+        item = api.item(**VASE)
+
+        answer = api(method, f"/items/{item['id']}", body)
+
+        assert said(answer)["error"] == code
+        assert 400 <= answer.status_code < 500
+        assert api.read(item["id"]) == item
+
+    def test_patches_cannot_grow_an_item_over_its_limit(self, api: Stage) -> None:
+        item = api.item(a="x" * 200_000)
+
+        answer = api("PATCH", f"/items/{item['id']}", {"b": "x" * 200_000})
+
+        assert (answer.status_code, said(answer)["error"]) == (413, "ITEM_TOO_LARGE")
+
+    def test_a_deleted_item_is_gone(self, api: Stage) -> None:
+        item = api.item()
+
+        answer = api("DELETE", f"/items/{item['id']}")
+
+        assert (answer.status_code, said(answer)) == (200, {"message": "Item deleted", "id": item["id"]})
+        for method in ("GET", "DELETE"):
+            assert api(method, f"/items/{item['id']}").status_code == 404
+        assert api.records() == []
+
+    def test_an_item_whose_time_is_up_is_hidden_before_it_is_cleaned_up(self, api: Stage) -> None:
+        past = models.now() - timedelta(days=1)
+        item, _ = items.create(OWNER, draft(past, expiresAt=models.timestamp(past + timedelta(hours=1))), past)
+
+        for method, body in {"GET": None, "PUT": {}, "PATCH": {}, "DELETE": None}.items():
+            assert api(method, f"/items/{item.id}", body).status_code == 404
+        assert said(api("GET", "/items"))["items"] == []
+        assert len(api.records("ITEM")) == 1
+
+    def test_an_item_is_there_until_its_time_is_up(self, api: Stage) -> None:
+        at = models.now()
+        until = at + timedelta(hours=1)
+        item, _ = items.create(OWNER, draft(at, expiresAt=models.timestamp(until)), at)
+
+        assert items.get(OWNER, item.id, until - timedelta(seconds=1)) == item
+        with pytest.raises(errors.ItemNotFoundError):
+            items.get(OWNER, item.id, until)
+
+
+class TestPreconditions:
+    @pytest.fixture
+    def item(self, api: Stage) -> dict[str, Any]:
+        """An item at version 3."""
+        id_ = api.item()["id"]
+        api("PATCH", f"/items/{id_}", {"a": 1})
+        api("PATCH", f"/items/{id_}", {"a": 2})
+        return api.read(id_)
+
+    @pytest.mark.parametrize("tags", ['"3"', '"1", "3"', '"1","2","3"', "*", " * ", '"3-494000"', 'W/"2", "3"'])
+    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+    def test_a_write_on_top_of_the_version_that_is_there_is_taken(
+        self, api: Stage, item: dict[str, Any], method: str, tags: str
+    ) -> None:
+        body = None if method == "DELETE" else {"b": 1}
+
+        assert api(method, f"/items/{item['id']}", body, if_match=tags).status_code == 200
+
+    @pytest.mark.parametrize(
+        "tags", ['"2"', '"1", "2"', 'W/"3"', '"33"', "3", '""', '"abc"', "", '"-3"', f'"{"3" * 5_000}"', '"3 "']
+    )
+    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+    def test_a_write_on_top_of_any_other_is_not(self, api: Stage, item: dict[str, Any], method: str, tags: str) -> None:
+        body = None if method == "DELETE" else {"b": 1}
+
+        answer = api(method, f"/items/{item['id']}", body, if_match=tags)
+
+        assert (answer.status_code, said(answer)["error"]) == (412, "VERSION_MISMATCH")
+        assert "at version 3 now" in said(answer)["message"]
+        assert api.read(item["id"]) == item
+
+    @pytest.mark.parametrize("tags", ['"3"', 'W/"3"', '"1", W/"3"', "*", '"a,b", "3"'])
+    def test_who_has_the_item_already_is_not_sent_it_again(self, api: Stage, item: dict[str, Any], tags: str) -> None:
+        answer = api("GET", f"/items/{item['id']}", if_none_match=tags)
+
+        assert (answer.status_code, answer.body) == (304, b"")
+        assert answer.headers["ETag"] == '"3"'
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+    @pytest.mark.parametrize("tags", ['"2"', '"1", "2"', "3", '"33"', '""', '"*"', 'W/"2"'])
+    def test_who_has_another_is_sent_it(self, api: Stage, item: dict[str, Any], tags: str) -> None:
+        answer = api("GET", f"/items/{item['id']}", if_none_match=tags)
+
+        assert (answer.status_code, said(answer)) == (200, item)
+
+    def test_writes_do_not_ask_whether_one_has_the_item(self, api: Stage, item: dict[str, Any]) -> None:
+        assert api("PUT", f"/items/{item['id']}", {}, if_none_match='"4"').status_code == 200
+
+    def test_of_two_who_read_the_same_version_one_is_told(self, api: Stage, item: dict[str, Any]) -> None:
+        first = api("PUT", f"/items/{item['id']}", {"by": "ann"}, if_match='"3"')
+        second = api("PUT", f"/items/{item['id']}", {"by": "bob"}, if_match='"3"')
+
+        assert (first.status_code, second.status_code) == (200, 412)
+        assert api.read(item["id"])["by"] == "ann"
+
+
+class TestTwoWriters:
+    """What somebody else does between one's read and one's write."""
+
+    def patch(self, id_: str, **changes: Any) -> models.Item:
+        return items.patch(OWNER, id_, changes, models.now())
+
+    def test_two_patches_of_different_fields_both_survive(self, api: Stage) -> None:
+        id_ = api.item(title="Vase")["id"]
+        meanwhile(aws.dynamodb(), "PutItem", lambda: self.patch(id_, theirs=1))
+
+        answer = api("PATCH", f"/items/{id_}", {"ours": 2})
+
+        assert answer.status_code == 200
+        assert api.read(id_).items() >= {"title": "Vase", "theirs": 1, "ours": 2, "version": 3}.items()
+
+    def test_a_write_that_names_its_version_does_not_overwrite_the_other(self, api: Stage) -> None:
+        id_ = api.item(title="Vase")["id"]
+        meanwhile(aws.dynamodb(), "PutItem", lambda: self.patch(id_, title="theirs"))
+
+        answer = api("PUT", f"/items/{id_}", {"title": "ours"}, if_match='"1"')
+
+        assert answer.status_code == 412
+        assert api.read(id_)["title"] == "theirs"
+
+    def test_an_item_that_is_deleted_meanwhile_does_not_come_back(self, api: Stage) -> None:
+        id_ = api.item(title="Vase")["id"]
+        meanwhile(aws.dynamodb(), "PutItem", lambda: items.remove(OWNER, id_, models.now()))
+
+        answer = api("PATCH", f"/items/{id_}", {"title": "ours"})
+
+        assert answer.status_code == 404
+        assert api.records() == []
+
+    def test_a_delete_that_names_its_version_does_not_delete_a_newer_one(self, api: Stage) -> None:
+        id_ = api.item(title="Vase")["id"]
+        meanwhile(aws.dynamodb(), "DeleteItem", lambda: self.patch(id_, title="theirs"))
+
+        answer = api("DELETE", f"/items/{id_}", if_match='"1"')
+
+        assert answer.status_code == 412
+        assert api.read(id_)["title"] == "theirs"
+
+    def test_a_delete_of_whatever_is_there_deletes_the_newer_one_too(self, api: Stage) -> None:
+        id_ = api.item()["id"]
+        meanwhile(aws.dynamodb(), "DeleteItem", lambda: self.patch(id_, title="theirs"))
+
+        assert api("DELETE", f"/items/{id_}").status_code == 200
+        assert api.records() == []
+
+    @pytest.mark.parametrize(("method", "operation"), [("PATCH", "PutItem"), ("DELETE", "DeleteItem")])
+    def test_who_never_gets_a_turn_is_told_to_come_again(self, api: Stage, method: str, operation: str) -> None:
+        id_ = api.item()["id"]
+        fails(aws.dynamodb(), operation, "ConditionalCheckFailedException")
+
+        answer = api(method, f"/items/{id_}", {"a": 1} if method == "PATCH" else None)
+
+        assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
+        assert answer.headers["Retry-After"] == "1"
+
+
+class TestIdempotency:
+    def post(self, api: Stage, key: str, body: Any) -> Any:
+        return api("POST", "/items", body, idempotency_key=key)
+
+    def test_the_same_key_and_body_answer_the_first_answer_again(self, api: Stage) -> None:
+        first = self.post(api, "k", VASE)
+
+        second = self.post(api, "k", VASE)
+
+        assert (second.status_code, second.headers["Idempotency-Replayed"]) == (201, "true")
+        assert said(second) == said(first)
+        for header in ("ETag", "Location"):
+            assert second.headers[header] == first.headers[header]
+        assert "Idempotency-Replayed" not in first.headers
+        assert len(api.records("ITEM")) == 1
+
+    def test_the_first_answer_stays_the_same_whatever_happens_to_the_item(self, api: Stage) -> None:
+        first = self.post(api, "k", VASE)
+        api("PATCH", f"/items/{said(first)['id']}", {"title": "Lamp"})
+        api("DELETE", f"/items/{said(first)['id']}")
+
+        assert said(self.post(api, "k", VASE)) == said(first)
+
+    @pytest.mark.parametrize("body", [b'{"b": [1.0], "a": 100}', b'{ "a": 1E2, "b": [1] }'])
+    def test_the_same_body_in_another_spelling_is_the_same(self, api: Stage, body: bytes) -> None:
+        first = self.post(api, "k", b'{"a": 100, "b": [1]}')
+
+        assert said(self.post(api, "k", body))["id"] == said(first)["id"]
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"a": 2},
+            {"a": 1, "b": None},
+            {"a": "1"},
+            {"a": True},
+            {"a": "number 1"},
+            {"a": 1, "expiresAt": "2100-01-01T00:00:00Z"},
+        ],
+    )
+    def test_the_same_key_with_another_body_is_refused(self, api: Stage, body: dict[str, Any]) -> None:
+        self.post(api, "k", {"a": 1})
+
+        answer = self.post(api, "k", body)
+
+        assert (answer.status_code, said(answer)["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+        assert len(api.records("ITEM")) == 1
+
+    def test_other_keys_make_other_items(self, api: Stage) -> None:
+        ids = {said(self.post(api, key, VASE))["id"] for key in ("1", "2", "1#2", "x" * 255, " ", "ü")}
+
+        assert len(ids) == 6
+
+    @pytest.mark.parametrize("key", ["", "x" * 256])
+    def test_a_key_has_1_to_255_characters(self, api: Stage, key: str) -> None:
+        answer = self.post(api, key, VASE)
+
+        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
+        assert api.records() == []
+
+    def test_a_key_is_good_for_a_day_even_where_nobody_tidied_up(self, api: Stage) -> None:
+        at = models.now()
+        first, _ = items.create(OWNER, draft(at, a=1), at, "k")
+
+        soon, replayed = items.create(OWNER, draft(at, a=1), at + timedelta(hours=23, minutes=59), "k")
+        late, made_again = items.create(OWNER, draft(at, a=2), at + timedelta(hours=24, minutes=1), "k")
+
+        assert (soon, replayed) == (first, True)
+        assert (late.id == first.id, made_again) == (False, False)
+
+    def test_the_store_is_told_to_forget_a_key_after_a_day(self, api: Stage) -> None:
+        at = models.now()
+        items.create(OWNER, draft(at), at, "k")
+
+        (record,) = api.records("KEY")
+
+        assert int(record["ttl"]["N"]) == int((at + timedelta(hours=24)).timestamp())
+
+    def test_of_two_at_once_with_the_same_key_one_creates_and_both_get_it(self, api: Stage) -> None:
+        theirs: list[models.Item] = []
+
+        def they_come_first() -> None:
+            at = models.now()
+            theirs.append(items.create(OWNER, draft(at, title="Vase"), at, "k")[0])
+
+        meanwhile(aws.dynamodb(), "TransactWriteItems", they_come_first)
+
+        ours = self.post(api, "k", {"title": "Vase"})
+
+        assert ours.headers["Idempotency-Replayed"] == "true"
+        assert said(ours)["id"] == theirs[0].id
+        assert len(api.records("ITEM")) == 1
+
+    def test_of_two_at_once_with_the_same_key_and_other_bodies_one_is_refused(self, api: Stage) -> None:
+        def they_come_first() -> None:
+            at = models.now()
+            items.create(OWNER, draft(at, title="Lamp"), at, "k")
+
+        meanwhile(aws.dynamodb(), "TransactWriteItems", they_come_first)
+
+        assert self.post(api, "k", {"title": "Vase"}).status_code == 422
+        assert len(api.records("ITEM")) == 1
+
+    def test_a_create_that_failed_has_used_up_no_key(self, api: Stage) -> None:
+        fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException", times=1)
+
+        assert self.post(api, "k", VASE).status_code == 503
+        again = self.post(api, "k", VASE)
+
+        assert again.status_code == 201
+        assert "Idempotency-Replayed" not in again.headers
+
+    def test_who_never_gets_a_turn_is_told_to_come_again(self, api: Stage) -> None:
+        reasons = [{"Code": "None"}, {"Code": "TransactionConflict"}]
+        fails(aws.dynamodb(), "TransactWriteItems", "TransactionCanceledException", CancellationReasons=reasons)
+
+        answer = self.post(api, "k", VASE)
+
+        assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
+
+    def test_a_transaction_that_was_cancelled_for_too_much_work_may_be_tried_again(self, api: Stage) -> None:
+        # AWS, "TransactionCanceledException": ThrottlingError and ProvisionedThroughputExceeded are among its reasons.
+        reasons = [{"Code": "None"}, {"Code": "ThrottlingError"}]
+        fails(aws.dynamodb(), "TransactWriteItems", "TransactionCanceledException", CancellationReasons=reasons)
+
+        answer = self.post(api, "k", VASE)
+
+        assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
+
+    def test_an_item_as_deep_as_they_go_can_be_created_with_a_key(self, api: Stage) -> None:
+        # What a key made is kept so that it can be answered again: it must not lie deeper there than in the item.
+        deep: dict[str, Any] = {}
+        for _ in range(31):
+            deep = {"a": deep}
+
+        self.post(api, "k", deep)
+
+        assert max(_levels(record) for record in api.records()) <= 32
+
+
+def _levels(attribute: Any) -> int:
+    """How deep a record's maps and lists nest, as DynamoDB counts them (AWS, "Nested attribute depth")."""
+    if isinstance(attribute, dict) and attribute.keys() in ({"M"}, {"L"}):
+        inner = attribute.get("M") or attribute.get("L") or {}
+        values = inner.values() if isinstance(inner, dict) else inner
+        return 1 + max(map(_levels, values), default=0)
+    return max(map(_levels, attribute.values()), default=0) if isinstance(attribute, dict) else 0
+
+
+def test_ids_of_items_begin_with_their_time(api: Stage) -> None:
+    item = api.item()
+
+    assert re.fullmatch(r"[0-9a-f-]{36}", item["id"])
+    assert models.timestamp(models.parse_time(item["createdAt"])) == item["createdAt"]
+    assert abs(models.id_time_ms(item["id"]) - models.parse_time(item["createdAt"]).timestamp() * 1000) < 2

@@ -1,0 +1,280 @@
+"""The queue's consumer: each message is settled on its own, with and without ReportBatchItemFailures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chalicelib import aws, images, jobs, models
+from tests.builders import jpeg
+from tests.integration.stage import OWNER, Stage, batch, fails, run, said
+
+BAD = [
+    "",
+    "nonsense",
+    "{",
+    "null",
+    "[]",
+    "{}",
+    '{"type": "item.explode", "owner": "local"}',
+    '{"type": "item.create"}',
+    '{"type": "item.create", "owner": "local"}',
+    '{"type": "item.create", "owner": 7, "item": {}}',
+    '{"type": "item.create", "owner": "local", "item": []}',
+    '{"type": "item.create", "owner": "local", "item": {"id": "x"}}',
+    '{"type": "item.create", "owner": "local", "item": {"n": 1e999}}',
+    '{"type": "item.delete", "owner": "local"}',
+    '{"type": "image.render"}',
+    '{"type": "image.render", "key": null}',
+    '{"type": "import.chunk", "owner": "local", "importId": "x", "chunk": "0"}',
+]
+
+
+def create(title: str, **also: Any) -> dict[str, Any]:
+    return {"type": "item.create", "owner": OWNER, "item": {"title": title}, **also}
+
+
+def titles(api: Stage) -> set[str]:
+    return {item["title"] for item in said(api("GET", "/items?limit=100"))["items"]}
+
+
+@pytest.fixture
+def reporting(configured: Callable[..., None]) -> None:
+    """As infra/package.json sets the mapping up."""
+    configured(REPORT_BATCH_ITEM_FAILURES="true")
+
+
+class TestWithReports:
+    @pytest.mark.usefixtures("reporting")
+    def test_nothing_failed_is_reported_where_all_is_done(self, api: Stage) -> None:
+        api.send(create("a"), create("b"))
+
+        assert run("on_messages", batch(api.receive())) == {"batchItemFailures": []}
+        assert titles(api) == {"a", "b"}
+
+    @pytest.mark.usefixtures("reporting")
+    @pytest.mark.parametrize("bad", BAD)
+    def test_a_bad_message_is_reported_alone_and_the_others_are_done(self, api: Stage, bad: str) -> None:
+        api.send(create("a"), bad or " ", create("b"))
+        messages = api.receive()
+
+        answer = run("on_messages", batch(messages))
+
+        failed = [message["MessageId"] for message in messages if message["Body"] == (bad or " ")]
+        assert answer == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
+        assert len(failed) == 1
+        assert titles(api) == {"a", "b"}
+        assert api.on_queue() == 3  # for the mapping deletes those that are not reported
+
+    @pytest.mark.usefixtures("reporting")
+    def test_every_failure_is_reported(self, api: Stage) -> None:
+        api.send("one", create("a"), "two")
+        messages = api.receive()
+
+        answer = run("on_messages", batch(messages))
+
+        reported = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        assert reported == {message["MessageId"] for message in messages if message["Body"] in ("one", "two")}
+
+
+class TestWithoutReports:
+    def test_nothing_is_said_where_all_is_done(self, api: Stage) -> None:
+        api.send(create("a"))
+
+        assert run("on_messages", batch(api.receive())) is None
+        assert titles(api) == {"a"}
+
+    @pytest.mark.parametrize("bad", BAD[1:])
+    def test_a_bad_message_stays_and_the_others_are_done_and_deleted(self, api: Stage, bad: str) -> None:
+        api.send(create("a"), bad, create("b"))
+
+        with pytest.raises(jobs.PartialBatchError, match="1 of 3 messages failed"):
+            run("on_messages", batch(api.receive()))
+
+        assert titles(api) == {"a", "b"}
+        assert api.on_queue() == 1
+
+    def test_one_bad_message_among_ten_leaves_nine_done(self, api: Stage) -> None:
+        api.send(*(create(str(number)) for number in range(4)), "bad", *(create(str(number)) for number in range(4, 9)))
+
+        with pytest.raises(jobs.PartialBatchError):
+            run("on_messages", batch(api.receive()))
+
+        assert titles(api) == {str(number) for number in range(9)}
+        assert api.on_queue() == 1
+
+    def test_a_batch_of_bad_messages_only_stays_whole(self, api: Stage) -> None:
+        api.send("one", "two")
+
+        with pytest.raises(jobs.PartialBatchError, match="2 of 2"):
+            run("on_messages", batch(api.receive()))
+
+        assert api.on_queue() == 2
+
+    def test_two_messages_of_the_same_text_are_told_apart(self, api: Stage) -> None:
+        api.send(create("a", key="1"), create("a", key="1"), "bad")
+
+        with pytest.raises(jobs.PartialBatchError, match="1 of 3"):
+            run("on_messages", batch(api.receive()))
+
+        assert api.on_queue() == 1
+
+
+class TestComingAgain:
+    def waits(self, api: Stage, receives: int) -> list[int]:
+        """The seconds asked for, for a message that fails for the so-manieth time."""
+        asked: list[int] = []
+        events = aws.sqs().meta.events
+        name = "provide-client-params.sqs.ChangeMessageVisibility"
+        events.register(name, lambda params, **_: asked.append(params["VisibilityTimeout"]), unique_id="asked")
+        try:
+            api.send("bad")
+            (message,) = api.receive()
+            message["Attributes"]["ApproximateReceiveCount"] = str(receives)
+            with pytest.raises(jobs.PartialBatchError):
+                run("on_messages", batch([message]))
+        finally:
+            events.unregister(name, unique_id="asked")
+        return asked
+
+    @pytest.mark.parametrize(("receives", "seconds"), [(1, 5), (2, 10), (3, 20), (4, 40), (7, 300), (50, 300)])
+    def test_what_failed_comes_again_soon_then_later_and_later(self, api: Stage, receives: int, seconds: int) -> None:
+        assert self.waits(api, receives) == [seconds]
+
+    def test_a_message_whose_wait_cannot_be_set_comes_again_all_the_same(self, api: Stage) -> None:
+        api.send("bad", create("a"))
+        fails(aws.sqs(), "ChangeMessageVisibility", "AccessDenied")
+
+        with pytest.raises(jobs.PartialBatchError, match="1 of 2"):
+            run("on_messages", batch(api.receive()))
+
+        assert api.on_queue() == 1
+        assert titles(api) == {"a"}
+
+    def test_a_message_that_failed_for_a_passing_reason_succeeds_next_time(self, api: Stage) -> None:
+        api.send(create("a"))
+        messages = api.receive()
+        fails(aws.dynamodb(), "TransactWriteItems", "InternalServerError", times=1)
+        with pytest.raises(jobs.PartialBatchError):
+            run("on_messages", batch(messages))
+
+        run("on_messages", batch(messages))
+
+        assert titles(api) == {"a"}
+
+
+class TestCreate:
+    def test_a_message_that_is_delivered_twice_makes_one_item(self, api: Stage) -> None:
+        api.send(create("a"))
+        messages = api.receive()
+
+        run("on_messages", batch(messages))
+        run("on_messages", batch(messages))
+
+        assert len(api.records("ITEM")) == 1
+
+    def test_two_messages_with_one_key_make_one_item(self, api: Stage) -> None:
+        api.send(create("a", key="k"), create("a", key="k"))
+
+        api.work()
+
+        assert len(api.records("ITEM")) == 1
+
+    def test_two_messages_without_a_key_make_two(self, api: Stage) -> None:
+        api.send(create("a"), create("a"))
+
+        api.work()
+
+        assert len(api.records("ITEM")) == 2
+
+    def test_a_key_that_came_with_something_else_before_is_a_failure(self, api: Stage) -> None:
+        api.send(create("a", key="k"), create("b", key="k"))
+
+        with pytest.raises(jobs.PartialBatchError, match="1 of 2"):
+            run("on_messages", batch(api.receive()))
+
+        assert len(api.records("ITEM")) == 1
+
+    def test_a_key_is_good_over_http_and_over_the_queue_alike(self, api: Stage) -> None:
+        first = api("POST", "/items", {"title": "a"}, idempotency_key="k")
+        api.send(create("a", key="k"))
+
+        api.work()
+
+        assert [item["id"] for item in said(api("GET", "/items"))["items"]] == [said(first)["id"]]
+
+    def test_numbers_keep_their_exact_value(self, api: Stage) -> None:
+        api.send('{"type": "item.create", "owner": "local", "item": {"n": 0.30000000000000000000000000000000000001}}')
+
+        api.work()
+
+        assert b'"n":0.30000000000000000000000000000000000001' in api("GET", "/items").body
+
+
+class TestDelete:
+    def test_an_item_is_deleted_with_its_picture(self, api: Stage) -> None:
+        item = api.item()
+        api.picture(item["id"], jpeg())
+        api.send({"type": "item.delete", "owner": OWNER, "id": item["id"]})
+
+        api.work()
+
+        assert api("GET", f"/items/{item['id']}").status_code == 404
+        assert api.objects() == []
+
+    def test_an_item_that_is_gone_already_is_no_failure(self, api: Stage) -> None:
+        item = api.item()
+        message = {"type": "item.delete", "owner": OWNER, "id": item["id"]}
+        api.send(message, message, {**message, "id": "no id at all"})
+
+        api.work()
+
+        assert api.on_queue() == 0
+
+    def test_anothers_item_is_not_touched(self, api: Stage) -> None:
+        item = api.item(title="a")
+        api.send({"type": "item.delete", "owner": "ann", "id": item["id"]})
+
+        api.work()
+
+        assert titles(api) == {"a"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        models.RenderImage("uploads/a b.png"),
+        models.ImportChunk(OWNER, models.new_id(0, 0), 3),
+        models.DeleteItem("ann", models.new_id(0, 0)),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_what_we_send_is_understood(message: models.Message) -> None:
+    body = models.to_json(message).decode()
+
+    assert "." in json.loads(body)["type"]
+    jobs.do(body, "message-1")
+
+
+def test_what_a_message_says_beyond_its_fields_is_passed_over(api: Stage) -> None:
+    api.send(create("a", trace="abc", version=2))
+
+    api.work()
+
+    assert titles(api) == {"a"}
+
+
+def test_a_render_that_fails_for_a_passing_reason_takes_nothing_along(api: Stage) -> None:
+    item = api.item(title="a")
+    key = api.put(api.ticket(item["id"]), b"no picture")
+    images.note(key, models.now())
+    api.send(create("b"))
+    fails(aws.s3(), "GetObject", "InternalError", times=1)
+
+    with pytest.raises(jobs.PartialBatchError, match="1 of 2"):
+        run("on_messages", batch(api.receive()))
+
+    assert titles(api) == {"a", "b"}

@@ -1,0 +1,576 @@
+"""Pictures, from the ticket to the thumbnail, whatever comes late, twice or in the wrong order."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from PIL import Image
+
+from chalicelib import aws, bucket, config, images, items, models, renders, wire
+from chalicelib.bucket import Upload
+from tests.builders import jpeg, png_head, quarters, saved
+from tests.integration.stage import OWNER, Stage, draft, fails, meanwhile, said
+
+PHOTO = jpeg(1600, 1200)
+OTHER = jpeg(300, 900)
+
+
+def image(api: Stage, item: dict[str, Any]) -> dict[str, Any] | None:
+    shown: dict[str, Any] | None = api.read(item["id"]).get("image")
+    return shown
+
+
+@pytest.fixture
+def item(api: Stage) -> dict[str, Any]:
+    return api.item(title="Vase")
+
+
+class TestTickets:
+    def ask(self, api: Stage, item: dict[str, Any], content_type: str = "image/png") -> Any:
+        return api("POST", f"/items/{item['id']}/image", {"contentType": content_type})
+
+    def test_a_ticket_says_where_to_post_how_much_and_until_when(self, api: Stage, item: dict[str, Any]) -> None:
+        before = models.now()
+
+        answer = self.ask(api, item)
+
+        ticket = msgspec.json.decode(answer.body, type=wire.Ticket)
+        until = models.parse_time(ticket.expires_at)
+        assert answer.status_code == 201
+        assert ticket.max_bytes == config.MAX_IMAGE_BYTES
+        assert before + timedelta(minutes=14) < until < models.now() + timedelta(minutes=16)
+        assert ticket.upload.url.startswith("https://")
+
+    def test_s3_itself_is_told_to_hold_the_upload_to_key_type_and_size(self, api: Stage, item: dict[str, Any]) -> None:
+        fields = said(self.ask(api, item, "image/webp"))["upload"]["fields"]
+
+        policy = json.loads(base64.b64decode(fields["policy"]))
+
+        conditions = policy["conditions"]
+        assert {"Content-Type": "image/webp"} in conditions
+        assert ["content-length-range", 1, 20_971_520] in conditions
+        assert {"key": fields["key"]} in conditions
+        assert {"bucket": config.settings().bucket} in conditions
+        named = {name for condition in conditions if isinstance(condition, dict) for name in condition}
+        assert fields.keys() - {"policy", "x-amz-signature"} <= named
+        assert fields["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
+
+    def test_every_ticket_is_for_a_key_of_its_own_under_its_item(self, api: Stage, item: dict[str, Any]) -> None:
+        keys = [said(self.ask(api, item))["upload"]["fields"]["key"] for _ in range(3)]
+
+        assert len(set(keys)) == 3
+        for key in keys:
+            upload = Upload.at(key)
+            assert upload is not None
+            assert (upload.owner, upload.item_id) == (OWNER, item["id"])
+
+    def test_an_item_with_a_ticket_waits_for_its_picture(self, api: Stage, item: dict[str, Any]) -> None:
+        self.ask(api, item, "image/png")
+
+        assert image(api, item) == {"status": "pending", "contentType": "image/png"}
+
+    def test_a_ticket_for_another_picture_leaves_the_one_that_is_there(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], PHOTO)
+        before = image(api, item)
+
+        self.ask(api, item)
+
+        after = image(api, item)
+        assert before is not None
+        assert after is not None
+        assert (after["status"], after["width"]) == ("ready", before["width"])
+
+    @pytest.mark.parametrize(
+        "kind", ["image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff", "image/avif", "image/bmp"]
+    )
+    def test_every_kind_that_can_be_shown_may_be_uploaded(self, api: Stage, item: dict[str, Any], kind: str) -> None:
+        assert self.ask(api, item, kind).status_code == 201
+
+    @pytest.mark.parametrize(
+        ("body", "path"),
+        [
+            ({"contentType": "text/html"}, "$.contentType"),
+            ({"contentType": "image/svg+xml"}, "$.contentType"),
+            ({}, "$"),
+            ({"contentType": 1}, "$.contentType"),
+        ],
+    )
+    def test_no_other_may(self, api: Stage, item: dict[str, Any], body: dict[str, Any], path: str) -> None:
+        answer = api("POST", f"/items/{item['id']}/image", body)
+
+        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
+        assert said(answer)["details"][0]["path"] == path
+        assert image(api, item) is None
+
+
+class TestReady:
+    def test_an_upload_becomes_a_picture_with_thumbnails(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.upload(item["id"], PHOTO)
+        assert image(api, item) == {"status": "processing"}
+
+        api.work()
+
+        shown = msgspec.json.decode(models.to_json(image(api, item)), type=wire.ImageShown)
+        assert (shown.status, shown.content_type) == ("ready", "image/jpeg")
+        assert (shown.width, shown.height, shown.bytes) == (1600, 1200, len(PHOTO))
+        assert shown.thumbnails is not None
+        assert [(one.size, one.width, one.height) for one in shown.thumbnails] == [(200, 200, 200), (800, 800, 600)]
+        assert api.objects("thumbnails/") == [
+            f"{key.replace('uploads', 'thumbnails', 1)}/{size}.jpg" for size in (200, 800)
+        ]
+
+    def test_thumbnails_are_jpegs_of_the_sizes_that_are_promised(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], PHOTO)
+
+        for key, size in zip(api.objects("thumbnails/"), ((200, 200), (800, 600)), strict=True):
+            kept = aws.s3().get_object(Bucket=aws.bucket(), Key=key)
+            assert kept["ContentType"] == "image/jpeg"
+            assert Image.open(io.BytesIO(kept["Body"].read())).size == size
+
+    def test_addresses_are_signed_and_good_for_two_hours(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.picture(item["id"], PHOTO)
+
+        shown = image(api, item)
+
+        assert shown is not None
+        for url in (shown["url"], *(one["url"] for one in shown["thumbnails"])):
+            assert "X-Amz-Expires=7200" in url
+            assert "X-Amz-Signature=" in url
+        assert key in shown["url"]
+
+    @pytest.mark.parametrize(("query", "ending"), [("", ""), ("?size=200", "/200.jpg"), ("?size=800", "/800.jpg")])
+    def test_the_picture_and_its_thumbnails_have_addresses_that_stay(
+        self, api: Stage, item: dict[str, Any], query: str, ending: str
+    ) -> None:
+        key = api.picture(item["id"], PHOTO)
+
+        answer = api("GET", f"/items/{item['id']}/image{query}")
+
+        assert (answer.status_code, answer.body) == (302, b"")
+        assert answer.headers["Cache-Control"] == "no-store"
+        place = key if not ending else key.replace("uploads", "thumbnails", 1) + ending
+        assert f"/{place}?" in answer.headers["Location"]
+
+    def test_a_size_that_there_is_not_is_not_found(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], PHOTO)
+
+        answer = api("GET", f"/items/{item['id']}/image?size=300")
+
+        assert (answer.status_code, said(answer)["error"]) == (404, "IMAGE_NOT_FOUND")
+        assert api("GET", f"/items/{item['id']}/image?size=big").status_code == 400
+
+    @pytest.mark.parametrize("status", [None, "pending", "processing", "failed"])
+    def test_a_picture_that_is_not_ready_is_not_found(
+        self, api: Stage, item: dict[str, Any], status: str | None
+    ) -> None:
+        if status == "pending":
+            api.ticket(item["id"])
+        if status in ("processing", "failed"):
+            api.upload(item["id"], b"no picture")
+        if status == "failed":
+            api.work()
+
+        answer = api("GET", f"/items/{item['id']}/image")
+
+        assert (answer.status_code, said(answer)["error"]) == (404, "IMAGE_NOT_FOUND")
+        assert (image(api, item) or {}).get("status") == status
+
+    def test_a_tag_of_an_item_with_addresses_still_names_its_version(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], PHOTO)
+        tag = api("GET", f"/items/{item['id']}").headers["ETag"]
+
+        assert tag.startswith(f'"{api.read(item["id"])["version"]}-')
+        assert api("PATCH", f"/items/{item['id']}", {"title": "Lamp"}, if_match=tag).status_code == 200
+        assert api("PATCH", f"/items/{item['id']}", {"title": "Lamp"}, if_match=tag).status_code == 412
+
+    def test_changing_an_item_leaves_its_picture(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], PHOTO)
+
+        api("PUT", f"/items/{item['id']}", {"title": "Lamp"})
+
+        shown = image(api, item)
+        assert shown is not None
+        assert shown["status"] == "ready"
+
+    def test_a_list_shows_pictures_too(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], PHOTO)
+
+        (listed,) = said(api("GET", "/items"))["items"]
+
+        assert listed["image"]["thumbnails"][0]["size"] == 200
+
+
+class TestFailed:
+    @pytest.mark.parametrize(
+        ("data", "code"),
+        [
+            (b"This is a text, whatever its name says.", "IMAGE_UNREADABLE"),
+            (PHOTO[: len(PHOTO) // 2], "IMAGE_UNREADABLE"),
+            (b"\0\0\0\x18ftypheic" + bytes(40), "IMAGE_TYPE_UNSUPPORTED"),
+            (png_head(10_000, 10_000), "IMAGE_TOO_MANY_PIXELS"),
+            (bytes(config.MAX_IMAGE_BYTES + 1), "IMAGE_TOO_LARGE"),
+        ],
+        ids=["text", "half", "heic", "pixels", "bytes"],
+    )
+    def test_what_cannot_be_shown_is_said_once_and_does_not_come_round_again(
+        self, api: Stage, item: dict[str, Any], data: bytes, code: str
+    ) -> None:
+        api.picture(item["id"], data)
+
+        shown = image(api, item)
+        assert shown is not None
+        assert shown.keys() == {"status", "error"}
+        assert (shown["status"], shown["error"]["error"]) == ("failed", code)
+        assert shown["error"]["message"].endswith(".")
+        assert api.on_queue() == 0
+        assert api.objects("thumbnails/") == []
+
+    def test_the_next_upload_may_do_better(self, api: Stage, item: dict[str, Any]) -> None:
+        failed = api.picture(item["id"], b"no picture")
+
+        api.picture(item["id"], PHOTO)
+
+        shown = image(api, item)
+        assert shown is not None
+        assert shown["status"] == "ready"
+        assert failed not in api.objects()
+
+    def test_an_upload_that_fails_takes_the_place_of_the_picture_before(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], PHOTO)
+
+        failed = api.picture(item["id"], b"no picture")
+
+        shown = image(api, item)
+        assert shown is not None
+        assert shown["status"] == "failed"
+        assert api.objects() == [failed]
+
+
+class TestEvents:
+    """An upload is newer than another when its ticket is."""
+
+    def test_an_event_that_comes_twice_changes_nothing(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.upload(item["id"], PHOTO)
+        before = api.read(item["id"])
+
+        api.notice(key)
+
+        assert api.read(item["id"]) == before
+        assert [message["key"] for message in api.drop()] == [key, key]
+
+    def test_an_event_that_comes_again_when_all_is_done_starts_nothing(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.picture(item["id"], PHOTO)
+        version = api.read(item["id"])["version"]
+
+        api.notice(key)
+
+        assert api.on_queue() == 0
+        assert api.read(item["id"])["version"] == version
+
+    def test_a_render_that_is_queued_twice_is_made_once(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.upload(item["id"], PHOTO)
+        api.notice(key)
+        renders.render(key)
+        version = api.read(item["id"])["version"]
+
+        api.work()
+
+        assert api.read(item["id"])["version"] == version
+
+    def test_the_older_of_two_uploads_never_wins_however_late_its_event_comes(
+        self, api: Stage, item: dict[str, Any]
+    ) -> None:
+        older = api.put(api.ticket(item["id"]), OTHER)
+        newer = api.put(api.ticket(item["id"]), PHOTO)
+        assert older < newer
+
+        api.notice(newer)
+        api.notice(older)
+        api.work()
+        api.notice(older)
+        api.work()
+
+        shown = image(api, item)
+        assert shown is not None
+        assert shown["width"] == 1600
+
+    def test_a_newer_upload_takes_the_place_of_an_older_one_with_all_its_objects(
+        self, api: Stage, item: dict[str, Any]
+    ) -> None:
+        api.picture(item["id"], OTHER)
+
+        newer = api.picture(item["id"], PHOTO)
+
+        shown = image(api, item)
+        assert shown is not None
+        assert shown["width"] == 1600
+        upload = Upload.at(newer)
+        assert upload is not None
+        assert set(api.objects()) == {newer, upload.thumbnail_key(200), upload.thumbnail_key(800)}
+
+    def test_a_newer_upload_that_comes_while_an_older_is_rendered_wins(self, api: Stage, item: dict[str, Any]) -> None:
+        older = api.upload(item["id"], OTHER)
+        newer = api.put(api.ticket(item["id"]), PHOTO)
+        meanwhile(aws.s3(), "GetObject", lambda: images.note(newer, models.now()))
+
+        renders.render(older)
+        assert image(api, item) == {"status": "processing"}
+        api.work()
+
+        shown = image(api, item)
+        assert shown is not None
+        assert shown["width"] == 1600
+
+    def test_a_render_for_an_upload_that_is_not_the_newest_does_nothing(self, api: Stage, item: dict[str, Any]) -> None:
+        older = api.upload(item["id"], OTHER)
+        api.upload(item["id"], PHOTO)
+
+        renders.render(older)
+
+        assert image(api, item) == {"status": "processing"}
+        assert api.objects("thumbnails/") == []
+
+    def test_an_event_of_another_bucket_is_passed_over(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.put(api.ticket(item["id"]), PHOTO)
+
+        api.notice(key, bucket="vitrine-local-another")
+
+        assert api.on_queue() == 0
+
+    def test_an_upload_is_rendered_even_where_the_first_event_got_no_further_than_the_note(
+        self, api: Stage, item: dict[str, Any]
+    ) -> None:
+        key = api.put(api.ticket(item["id"]), PHOTO)
+        fails(aws.sqs(), "SendMessageBatch", "ServiceUnavailable", times=1)
+        with pytest.raises(aws.sqs().exceptions.ClientError):
+            api.notice(key)
+
+        api.notice(key)
+        api.work()
+
+        shown = image(api, item)
+        assert shown is not None
+        assert shown["status"] == "ready"
+
+
+class TestGone:
+    def test_an_upload_that_is_gone_before_it_is_rendered_leaves_no_picture(
+        self, api: Stage, item: dict[str, Any]
+    ) -> None:
+        key = api.upload(item["id"], PHOTO)
+        bucket.delete([key])
+
+        api.work()
+
+        assert image(api, item) is None
+
+    def test_an_upload_for_an_item_that_is_gone_is_deleted(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.ticket(item["id"])
+        api("DELETE", f"/items/{item['id']}")
+
+        api.notice(api.put(key, PHOTO))
+
+        assert api.objects() == []
+        assert api.on_queue() == 0
+
+    def test_an_item_that_is_deleted_before_its_render_leaves_nothing(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.upload(item["id"], PHOTO)
+        api("DELETE", f"/items/{item['id']}")
+        api.put(key, PHOTO)
+
+        api.work()
+
+        assert api.objects() == []
+
+    def test_an_item_that_is_deleted_while_it_is_rendered_leaves_nothing(
+        self, api: Stage, item: dict[str, Any]
+    ) -> None:
+        key = api.upload(item["id"], PHOTO)
+        meanwhile(aws.dynamodb(), "PutItem", lambda: images.remove_item(OWNER, item["id"], models.now()))
+
+        renders.render(key)
+
+        assert api.objects() == []
+        assert api("GET", f"/items/{item['id']}").status_code == 404
+
+    def test_a_deleted_items_picture_goes_with_it(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], PHOTO)
+
+        api("DELETE", f"/items/{item['id']}")
+
+        assert api.objects() == []
+
+    def test_one_items_end_leaves_the_others_pictures(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], PHOTO)
+        other = api.item()
+        api.picture(other["id"], OTHER)
+
+        api("DELETE", f"/items/{item['id']}")
+
+        assert len(api.objects()) == 3
+        assert all(other["id"] in key for key in api.objects())
+
+    def test_an_item_keeps_a_reminder_until_no_upload_can_follow(self, api: Stage, item: dict[str, Any]) -> None:
+        api.ticket(item["id"])
+
+        api("DELETE", f"/items/{item['id']}")
+
+        (reminder,) = api.records()
+        assert reminder["sk"]["S"] == f"PURGE#{item['id']}"
+        assert reminder["dueAt"]["S"] > models.timestamp(models.now() + timedelta(minutes=25))
+
+    def test_an_item_without_a_picture_leaves_no_reminder(self, api: Stage, item: dict[str, Any]) -> None:
+        api("DELETE", f"/items/{item['id']}")
+
+        assert api.records() == []
+
+
+class TestRemoval:
+    def remove(self, api: Stage, item: dict[str, Any], **headers: str) -> Any:
+        return api("DELETE", f"/items/{item['id']}/image", **headers)
+
+    def test_a_removed_picture_is_gone_with_its_objects_and_the_item_stays(
+        self, api: Stage, item: dict[str, Any]
+    ) -> None:
+        api.picture(item["id"], PHOTO)
+
+        answer = self.remove(api, item)
+
+        assert (answer.status_code, said(answer)) == (200, {"message": "Image deleted", "id": item["id"]})
+        assert image(api, item) is None
+        assert api.objects() == []
+        assert api.read(item["id"])["title"] == "Vase"
+
+    def test_there_is_nothing_to_remove_twice(self, api: Stage, item: dict[str, Any]) -> None:
+        assert said(self.remove(api, item))["error"] == "IMAGE_NOT_FOUND"
+        api.picture(item["id"], PHOTO)
+
+        assert self.remove(api, item).status_code == 200
+        assert self.remove(api, item).status_code == 404
+
+    def test_a_picture_is_removed_only_from_the_version_that_was_named(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], PHOTO)
+
+        assert self.remove(api, item, if_match='"1"').status_code == 412
+        assert len(api.objects()) == 3
+        assert self.remove(api, item, if_match=f'"{api.read(item["id"])["version"]}"').status_code == 200
+
+    def test_a_late_event_does_not_bring_it_back(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.picture(item["id"], PHOTO)
+        self.remove(api, item)
+
+        api.notice(key)
+        api.work()
+
+        assert image(api, item) is None
+
+    def test_a_render_on_its_way_does_not_bring_it_back(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.upload(item["id"], PHOTO)
+        meanwhile(aws.dynamodb(), "PutItem", lambda: images.remove(OWNER, item["id"], models.now()))
+
+        renders.render(key)
+
+        assert image(api, item) is None
+
+    def test_an_upload_that_came_after_it_becomes_the_picture(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], OTHER)
+        newer = api.put(api.ticket(item["id"]), PHOTO)
+
+        self.remove(api, item)
+        api.notice(newer)
+        api.work()
+
+        shown = image(api, item)
+        assert shown is not None
+        assert shown["width"] == 1600
+
+
+class TestLooseFiles:
+    @pytest.mark.parametrize(
+        ("key", "thumbnail"),
+        [
+            ("uploads/holiday/photo one+two.png", "thumbnails/holiday/photo one+two.png.jpg"),
+            ("uploads/ü%20&.jpeg", "thumbnails/ü%20&.jpeg.jpg"),
+            ("uploads/items/vase.png", "thumbnails/items/vase.png.jpg"),
+        ],
+    )
+    def test_a_loose_file_gets_the_first_thumbnail_under_its_whole_name(
+        self, api: Stage, key: str, thumbnail: str
+    ) -> None:
+        api.notice(api.put(key, saved(quarters(), "PNG")))
+        api.work()
+
+        assert api.objects("thumbnails/") == [thumbnail]
+        data = aws.s3().get_object(Bucket=aws.bucket(), Key=thumbnail)["Body"].read()
+        assert Image.open(io.BytesIO(data)).size == (200, 200)
+
+    def test_a_loose_file_that_is_no_picture_is_left_alone(self, api: Stage) -> None:
+        api.notice(api.put("uploads/notes.txt", b"some text"))
+        api.work()
+
+        assert api.objects() == ["uploads/notes.txt"]
+        assert api.on_queue() == 0
+
+    def test_a_loose_file_that_is_gone_is_no_failure(self, api: Stage) -> None:
+        api.notice("uploads/gone.png")
+        api.work()
+
+        assert api.objects() == []
+
+
+class TestSizes:
+    def test_other_thumbnails_are_made_where_the_stage_says_so(
+        self, api: Stage, item: dict[str, Any], configured: Any
+    ) -> None:
+        configured(THUMBNAIL_SIZES="fit:64,cover:32")
+
+        api.picture(item["id"], PHOTO)
+
+        shown = image(api, item)
+        assert shown is not None
+        assert [(one["size"], one["width"], one["height"]) for one in shown["thumbnails"]] == [
+            (64, 64, 48),
+            (32, 32, 32),
+        ]
+
+    def test_pictures_keep_the_thumbnails_they_were_made_with(
+        self, api: Stage, item: dict[str, Any], configured: Any
+    ) -> None:
+        api.picture(item["id"], PHOTO)
+
+        configured(THUMBNAIL_SIZES="fit:64")
+
+        assert api("GET", f"/items/{item['id']}/image?size=800").status_code == 302
+
+
+def test_a_render_that_storage_refuses_is_tried_again_later(api: Stage, item: dict[str, Any]) -> None:
+    key = api.upload(item["id"], PHOTO)
+    fails(aws.s3(), "GetObject", "SlowDown", times=1)
+    with pytest.raises(aws.s3().exceptions.ClientError):
+        renders.render(key)
+    assert image(api, item) == {"status": "processing"}
+
+    renders.render(key)
+
+    shown = image(api, item)
+    assert shown is not None
+    assert shown["status"] == "ready"
+
+
+def test_an_item_that_expires_while_its_picture_is_rendered_leaves_nothing_behind(api: Stage) -> None:
+    at = models.now() - timedelta(hours=1)
+    item, _ = items.create(OWNER, draft(at, expiresAt=models.timestamp(at + timedelta(minutes=30))), at)
+    upload = Upload(OWNER, item.id, models.new_id())
+    images.ticket(OWNER, item.id, "image/jpeg", at)
+    api.put(upload.key, PHOTO)
+    images.note(upload.key, at)
+
+    api.work()
+
+    assert api.objects() == []

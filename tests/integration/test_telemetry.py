@@ -1,0 +1,241 @@
+"""What functions write: one JSON object a line, with what finds things again, and nothing that is nobody's business."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib import aws, items, models, telemetry
+from tests.builders import jpeg
+from tests.integration.stage import OWNER, Stage, batch, context, draft, fails, raises, run, said
+
+Read = Callable[[], str]
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    """The log's lines, each of which has to be a JSON object."""
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+def logs(text: str) -> list[dict[str, Any]]:
+    return [line for line in lines(text) if "_aws" not in line]
+
+
+def metrics(text: str) -> dict[str, float]:
+    """The sum of each metric, from its lines in Embedded Metric Format."""
+    sums: dict[str, float] = {}
+    for line in lines(text):
+        for directive in line.get("_aws", {}).get("CloudWatchMetrics", []):
+            for metric in directive["Metrics"]:
+                value = line[metric["Name"]]
+                sums[metric["Name"]] = sums.get(metric["Name"], 0) + sum(value if isinstance(value, list) else [value])
+    return sums
+
+
+class TestLines:
+    def test_a_request_leaves_one_line_that_says_how_it_went(self, api: Stage, logged: Read) -> None:
+        id_ = api.item()["id"]
+        logged()
+
+        answer = api("GET", f"/items/{id_}")
+
+        (line,) = logs(logged())
+        assert line.keys() >= {"level", "message", "timestamp", "cold_start", "duration_ms"}
+        assert {name: line[name] for name in ("service", "stage", "method", "path", "status", "request_id")} == {
+            "service": "vitrine",
+            "stage": "local",
+            "method": "GET",
+            "path": "/items/{item_id}",
+            "status": 200,
+            "request_id": answer.headers["X-Request-Id"],
+        }
+        assert line["function"] == "api_handler"
+        assert line["duration_ms"] >= 0
+
+    @pytest.mark.parametrize(("path", "status"), [("/items/x", 404), ("/items?limit=0", 400), ("/health", 200)])
+    def test_so_does_one_that_was_refused(self, api: Stage, logged: Read, path: str, status: int) -> None:
+        api("GET", path)
+
+        (line,) = logs(logged())
+        assert (line["level"], line["status"]) == ("INFO", status)
+
+    def test_the_ids_in_a_path_are_in_no_line(self, api: Stage, logged: Read) -> None:
+        api("GET", "/items/MARKER?limit=MARKER")
+
+        assert "MARKER" not in logged()
+
+    def test_only_a_process_s_first_run_is_a_cold_start(self, api: Stage, logged: Read) -> None:
+        api("GET", "/health")
+        api("GET", "/health")
+
+        assert logs(logged())[-1]["cold_start"] is False
+
+    @pytest.mark.parametrize("function", ["on_upload", "on_messages", "clean_up"])
+    def test_an_event_function_says_how_each_run_ended(self, api: Stage, logged: Read, function: str) -> None:
+        detail = {"bucket": {"name": "another"}, "object": {"key": "uploads/a"}}
+        event = api._client.events.generate_cw_event("aws.s3", "Object Created", detail, [], region="us-east-1")
+
+        run(function, batch([]) if function == "on_messages" else event)
+
+        line = logs(logged())[-1]
+        assert (line["message"], line["level"], line["function"]) == ("The run ended", "INFO", function)
+        assert line["request_id"]
+        assert line["duration_ms"] >= 0
+
+    def test_a_run_that_failed_is_logged_with_its_stack_and_fails(self, api: Stage, logged: Read) -> None:
+        item = api.item()
+        key = api.put(api.ticket(item["id"]), jpeg())
+        raises(aws.dynamodb(), "GetItem", RuntimeError("on fire"))
+
+        with pytest.raises(RuntimeError, match="on fire"):
+            api.notice(key)
+
+        line = logs(logged())[-1]
+        assert (line["message"], line["level"], line["function"]) == ("The run failed", "ERROR", "on_upload")
+        assert "RuntimeError: on fire" in line["exception"]
+
+    def test_a_message_that_failed_is_logged_by_its_id_with_its_stack(self, api: Stage, logged: Read) -> None:
+        api.send("nonsense")
+        messages = api.receive()
+
+        with pytest.raises(Exception, match="1 of 1 messages failed"):
+            run("on_messages", batch(messages))
+
+        (line,) = [line for line in logs(logged()) if line["message"] == "A message failed"]
+        assert line["message_id"] == messages[0]["MessageId"]
+        assert "Traceback" in line["exception"]
+
+    def test_a_backend_that_is_missing_is_an_error_in_the_log(self, api: Stage, logged: Read) -> None:
+        fails(aws.dynamodb(), "Query", "ThrottlingException")
+
+        api("GET", "/items")
+
+        assert [(line["level"], line.get("error")) for line in logs(logged())] == [("ERROR", "BUSY"), ("INFO", None)]
+
+
+class TestSecrets:
+    def test_no_body_and_no_token_is_ever_logged(self, api: Stage, logged: Read) -> None:
+        secret = {"title": "MARKER", "nested": {"deep": ["MARKER"]}}
+        token = "Bearer MARKER"
+
+        item = said(api("POST", "/items", secret, authorization=token, idempotency_key="MARKER"))
+        api("PUT", f"/items/{item['id']}", secret, authorization=token)
+        api("PATCH", f"/items/{item['id']}", secret, authorization=token)
+        api("GET", f"/items/{item['id']}", authorization=token, cookie="MARKER")
+        api("GET", "/hello?name=MARKER")
+        api("POST", "/items", {**secret, "id": "MARKER"})
+        api("POST", "/items", b'{"MARKER": ')
+        api("POST", "/items", {"expiresAt": "MARKER"})
+        api("POST", "/imports", {"items": [secret, {**secret, "id": "x"}]})
+        api.work()
+        api.notice(api.put(api.ticket(item["id"]), b"MARKER, and no picture"))
+        api.work()
+
+        text = logged()
+        assert lines(text)
+        assert "MARKER" not in text
+
+    def test_nor_where_something_unforeseen_happens(self, api: Stage, logged: Read) -> None:
+        raises(aws.dynamodb(), "PutItem", RuntimeError("on fire"))
+
+        api("POST", "/items", {"title": "MARKER"}, authorization="Bearer MARKER")
+
+        text = logged()
+        assert "on fire" in text
+        assert "MARKER" not in text
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            '{"type": "item.create", "owner": "local", "item": {"title": "MARKER", "id": 1}}',
+            '{"type": "item.create", "owner": "local", "item": {"title": "MARKER"',
+            '{"type": "item.create", "owner": {"a": "MARKER"}, "item": {}}',
+            '{"type": "image.render", "key": ["MARKER"]}',
+            "MARKER",
+        ],
+    )
+    def test_nor_what_a_message_said_that_failed(self, api: Stage, logged: Read, body: str) -> None:
+        api.send(body)
+
+        with pytest.raises(Exception, match="1 of 1"):
+            run("on_messages", batch(api.receive()))
+
+        assert "MARKER" not in logged()
+
+
+class TestMetrics:
+    def test_metrics_are_lines_in_embedded_metric_format(self, api: Stage, logged: Read) -> None:
+        api("GET", "/health")
+
+        (line,) = [line for line in lines(logged()) if "_aws" in line]
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        assert isinstance(line["_aws"]["Timestamp"], int)
+        assert directive["Namespace"] == "Vitrine"
+        assert [sorted(dimensions) for dimensions in directive["Dimensions"]] == [["service", "stage"]]
+        assert (line["service"], line["stage"]) == ("vitrine", "local")
+        assert all(line[metric["Name"]] for metric in directive["Metrics"])
+
+    def test_requests_errors_and_items_are_counted(self, api: Stage, logged: Read) -> None:
+        api.item()
+        api("POST", "/items", {}, idempotency_key="k")
+        api("POST", "/items", {}, idempotency_key="k")
+        api("GET", "/items/x")
+        api("GET", "/items/y")
+        api("GET", "/items?limit=0")
+
+        assert (
+            metrics(logged()).items()
+            >= {
+                "Requests": 6,
+                "ItemsCreated": 2,
+                "Error.ITEM_NOT_FOUND": 2,
+                "Error.INVALID_REQUEST": 1,
+            }.items()
+        )
+
+    def test_renders_are_counted_and_timed(self, api: Stage, logged: Read) -> None:
+        item = api.item()
+
+        api.picture(item["id"], jpeg())
+        api.picture(item["id"], b"no picture")
+
+        counted = metrics(logged())
+        assert counted.items() >= {"Renders": 1, "RenderFailed.IMAGE_UNREADABLE": 1}.items()
+        assert counted["RenderTime"] > 0
+
+    def test_failed_messages_and_entries_are_counted(self, api: Stage, logged: Read) -> None:
+        api("POST", "/imports", {"items": [{}, {"id": "x"}]})
+        api.send("nonsense")
+
+        with pytest.raises(Exception, match="1 of 2"):
+            run("on_messages", batch(api.receive()))
+
+        assert metrics(logged()).items() >= {"MessagesFailed": 1, "ImportEntriesFailed": 1, "ItemsCreated": 1}.items()
+
+    def test_what_the_cleanup_did_is_counted(self, api: Stage, logged: Read) -> None:
+        at = models.now() - timedelta(days=1)
+        items.create(OWNER, draft(at, expiresAt=models.timestamp(at + timedelta(hours=1))), at)
+        event = api._client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [], region="us-east-1")
+
+        run("clean_up", event)
+
+        assert metrics(logged())["Cleanup.expired"] == 1
+
+    def test_nothing_is_counted_twice(self, api: Stage, logged: Read) -> None:
+        api("GET", "/health")
+        logged()
+
+        api("GET", "/health")
+
+        assert metrics(logged()) == {"Requests": 1}
+
+
+def test_a_run_without_metrics_writes_no_line(logged: Read) -> None:
+    with telemetry.invocation(context("clean_up")):
+        pass
+
+    assert logged() == ""

@@ -1,0 +1,75 @@
+"""Which key belongs to what."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib import bucket, models
+from chalicelib.bucket import Upload
+
+ITEM, UPLOAD = "019ca7b4-e400-7abc-8def-0123456789ab", "019ca7b4-e401-7abc-8def-0123456789ab"
+owners = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+ids = st.builds(models.new_id, st.integers(0, 2**48 - 1), st.integers(0, 2**74 - 1))
+
+
+@given(owners, ids, ids)
+def test_an_upload_is_known_by_its_key_whoever_the_owner_is(owner: str, item_id: str, upload_id: str) -> None:
+    upload = Upload(owner, item_id, upload_id)
+
+    assert Upload.at(upload.key) == upload
+    assert bucket.upload_id(upload.key) == upload_id
+    assert bucket.upload_id(upload.thumbnail_key(200)) == upload_id
+
+
+@given(owners, owners, ids, ids)
+def test_one_owners_folder_never_holds_anothers_uploads(one: str, other: str, item_id: str, upload_id: str) -> None:
+    key = Upload(one, item_id, upload_id).key
+
+    assert key.startswith(Upload(other, item_id, "").key) is (one == other)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "uploads/vase.jpg",
+        "uploads/holiday/photo one+two.png",
+        "uploads/items",
+        "uploads/items/",
+        "uploads/items/vase.jpg",
+        f"uploads/items/ann/{ITEM}",
+        f"uploads/items/ann/{ITEM}/vase.jpg",
+        f"uploads/items/ann/{ITEM}/{UPLOAD}/200.jpg",
+        f"uploads/items/ann/x/{UPLOAD}",
+        f"thumbnails/items/ann/{ITEM}/{UPLOAD}",
+    ],
+)
+def test_any_other_upload_is_a_loose_file(key: str) -> None:
+    assert Upload.at(key) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "thumbnail"),
+    [
+        ("uploads/holiday/photo one+two.png", "thumbnails/holiday/photo one+two.png.jpg"),
+        ("uploads/a/b.png", "thumbnails/a/b.png.jpg"),
+        ("uploads/a/b.jpg", "thumbnails/a/b.jpg.jpg"),
+        ("uploads/noext", "thumbnails/noext.jpg"),
+        ("uploads/uploads/ü.png", "thumbnails/uploads/ü.png.jpg"),
+    ],
+)
+def test_a_loose_files_thumbnail_keeps_the_whole_name(key: str, thumbnail: str) -> None:
+    assert bucket.loose_thumbnail_key(key) == thumbnail
+
+
+@given(st.sets(st.text(min_size=1, max_size=8), min_size=2, max_size=2))
+def test_no_two_loose_files_share_a_thumbnail(names: set[str]) -> None:
+    assert len({bucket.loose_thumbnail_key(f"uploads/{name}") for name in names}) == 2
+
+
+def test_chunks_sort_by_their_number() -> None:
+    keys = [bucket.chunk_key("a/b", ITEM, number) for number in (2, 10, 99_999)]
+
+    assert keys == sorted(keys)
+    assert keys[0] == f"imports/a%2Fb/{ITEM}/00002.ndjson"

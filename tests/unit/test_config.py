@@ -1,0 +1,149 @@
+"""Settings: what stands without any, and what each refuses."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from chalicelib import auth, config
+from chalicelib.config import ConfigError, Size
+
+
+def test_without_any_setting_a_stage_is_closed_and_has_no_backend() -> None:
+    settings = config.load({})
+
+    assert settings == config.Settings(
+        stage="dev",
+        bucket=None,
+        auth_mode="oidc",
+        cors_origin="*",
+        log_level="INFO",
+        thumbnail_sizes=(Size(200, "cover"), Size(800, "fit")),
+        report_batch_item_failures=False,
+    )
+
+
+def test_names_follow_from_the_stage() -> None:
+    settings = config.load({"STAGE": "prod"})
+
+    assert (settings.table, settings.queue, settings.bucket_prefix) == (
+        "vitrine-prod",
+        "vitrine-prod-jobs",
+        "vitrine-prod-",
+    )
+
+
+def test_each_setting_is_read() -> None:
+    settings = config.load(
+        {
+            "STAGE": "p1",
+            "BUCKET_NAME": "pictures",
+            "AUTH_MODE": "none",
+            "CORS_ORIGIN": "https://shop.example",
+            "LOG_LEVEL": "DEBUG",
+            "THUMBNAIL_SIZES": "fit:1024,cover:64,cover:96",
+            "REPORT_BATCH_ITEM_FAILURES": "true",
+        }
+    )
+
+    assert settings == config.Settings(
+        stage="p1",
+        bucket="pictures",
+        auth_mode="none",
+        cors_origin="https://shop.example",
+        log_level="DEBUG",
+        thumbnail_sizes=(Size(1024, "fit"), Size(64, "cover"), Size(96, "cover")),
+        report_batch_item_failures=True,
+    )
+
+
+@pytest.mark.parametrize("name", ["BUCKET_NAME", "AUTH_MODE", "CORS_ORIGIN", "LOG_LEVEL", "THUMBNAIL_SIZES"])
+def test_an_empty_setting_is_as_good_as_none(name: str) -> None:
+    assert config.load({name: ""}) == config.load({})
+
+
+@pytest.mark.parametrize("said", ["false", "True", "1", ""])
+def test_failures_are_reported_only_where_the_setting_says_exactly_true(said: str) -> None:
+    assert config.load({"REPORT_BATCH_ITEM_FAILURES": said}).report_batch_item_failures is False
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        *(("STAGE", said) for said in ("", "Prod", "1st", "my-stage", "prod\n", "a" * 21, "ä")),
+        *(("AUTH_MODE", said) for said in ("OIDC", "off", "no ne", "false")),
+        *(("LOG_LEVEL", said) for said in ("info", "TRACE", "10")),
+        *(
+            ("THUMBNAIL_SIZES", said)
+            for said in (
+                "200",
+                "square:200",
+                "cover:200;fit:800",
+                "cover:200,",
+                "cover:5",
+                "cover:00",
+                "fit:000",
+                "cover:12345",
+                "cover:200,fit:200",
+                "cover:-200",
+            )
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_a_sentence_that_names_it(name: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        config.load({name: said})
+
+    assert str(refused.value).startswith(f"{name} is {said!r}: ")
+    assert str(refused.value).endswith(".")
+
+
+def test_a_stage_is_served_locally_only_under_chalice_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_CHALICE_CLI_MODE", raising=False)
+    monkeypatch.setattr(sys, "argv", ["chalice", "local"])
+    assert not config.serving_locally()
+
+    monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
+    assert config.serving_locally()
+
+    monkeypatch.setattr(sys, "argv", ["chalice", "deploy"])
+    assert not config.serving_locally()
+
+
+class TestWhoIsAsked:
+    """Whether routes stand behind the authorizer, by the environment."""
+
+    @pytest.fixture(autouse=True)
+    def fresh_settings(self, monkeypatch: pytest.MonkeyPatch) -> object:
+        monkeypatch.delenv("BUCKET_NAME")
+        monkeypatch.delenv("AWS_CHALICE_CLI_MODE", raising=False)
+        config.settings.cache_clear()
+        yield
+        config.settings.cache_clear()
+
+    @pytest.mark.parametrize("mode", ["local", "none"])
+    def test_nobody_is_where_the_stage_says_that_it_is_open(self, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+        monkeypatch.setenv("AUTH_MODE", mode)
+
+        assert not auth.demanded()
+
+    def test_everybody_is_elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("AUTH_MODE")
+
+        assert auth.demanded()
+
+    def test_nobody_is_under_chalice_local_where_nothing_is_provisioned(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("AUTH_MODE")
+        monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
+        monkeypatch.setattr(sys, "argv", ["chalice", "local"])
+
+        assert not auth.demanded()
+
+    def test_everybody_is_under_chalice_local_where_something_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("AUTH_MODE")
+        monkeypatch.setenv("BUCKET_NAME", "vitrine-dev-1-x")
+        monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
+        monkeypatch.setattr(sys, "argv", ["chalice", "local"])
+
+        assert auth.demanded()
