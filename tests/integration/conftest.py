@@ -20,15 +20,22 @@ from tests.integration.stage import Stage, forget_what_was_provoked
 _TEMPLATE = Path(__file__).parents[2] / "infra" / "resources.json"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def moto() -> Iterator[Any]:
+    """Keeps moto in place from one test to the next: putting it there takes longer than many a test."""
+    with mock_aws() as moto:
+        yield moto
+
+
 @pytest.fixture(autouse=True)
-def backend() -> Iterator[None]:
-    """Table, bucket and queue of the stage ``local``."""
-    with mock_aws():
-        aws.queue_url.cache_clear()
-        _client("dynamodb").create_table(**_table())
-        _client("s3").create_bucket(Bucket=config.settings().bucket)
-        _client("sqs").create_queue(QueueName=config.settings().queue)
-        yield
+def backend(moto: Any) -> Iterator[None]:
+    """Table, bucket and queue of the stage ``local``, in an AWS that holds nothing else."""
+    moto.reset()
+    aws.queue_url.cache_clear()
+    _client("dynamodb").create_table(**_table())
+    _client("s3").create_bucket(Bucket=config.settings().bucket)
+    _client("sqs").create_queue(QueueName=config.settings().queue)
+    yield
     forget_what_was_provoked()
 
 

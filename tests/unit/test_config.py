@@ -99,6 +99,14 @@ def test_what_cannot_be_meant_is_refused_with_a_sentence_that_names_it(name: str
     assert str(refused.value).endswith(".")
 
 
+@pytest.mark.parametrize("stage", ["dev", "prod", "local2"])
+def test_only_the_stage_local_signs_everyone_in_as_local(stage: str) -> None:
+    assert config.load({"STAGE": "local", "AUTH_MODE": "local"}).auth_mode == "local"
+
+    with pytest.raises(ConfigError, match=f"AUTH_MODE is 'local' in the stage {stage}: .* says none"):
+        config.load({"STAGE": stage, "AUTH_MODE": "local"})
+
+
 def test_a_stage_is_served_locally_only_under_chalice_local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CHALICE_CLI_MODE", raising=False)
     monkeypatch.setattr(sys, "argv", ["chalice", "local"])
@@ -147,3 +155,8 @@ class TestWhoIsAsked:
         monkeypatch.setattr(sys, "argv", ["chalice", "local"])
 
         assert auth.demanded()
+
+
+def test_what_opens_the_laptop_to_everybody_does_not_open_a_deployed_stage() -> None:
+    with pytest.raises(config.ConfigError, match="AUTH_MODE is 'local' in the stage prod"):
+        config.load({"STAGE": "prod", "AUTH_MODE": "local"})
