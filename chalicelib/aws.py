@@ -43,12 +43,16 @@ _BUSY_CODES = frozenset(
     {
         "ProvisionedThroughputExceeded",
         "ProvisionedThroughputExceededException",
+        "OverLimit",
         "RequestLimitExceeded",
+        "RequestThrottled",
+        "ServiceUnavailable",
         "SlowDown",
         "ThrottledException",
         "Throttling",
         "ThrottlingError",
         "ThrottlingException",
+        "TransactionInProgressException",
     }
 )
 

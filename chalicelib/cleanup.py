@@ -6,7 +6,8 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from chalicelib import images, imports, items, table, telemetry
+from chalicelib import errors, images, imports, items, table, telemetry
+from chalicelib.models import Item
 from chalicelib.table import Key
 
 MARGIN_MS = 15_000
@@ -45,7 +46,14 @@ def _settle(key: Key, at: datetime) -> str:
     if item is None:
         return "gone"
     if item.over(at):
-        images.remove_item(key.owner, key.id, at, over=True)
-        return "expired"
+        return _expire(item, at)
     images.settle(item, at)
     return "pictures"
+
+
+def _expire(item: Item, at: datetime) -> str:
+    try:
+        images.remove_item(item.owner, item.id, at, over=True)
+    except errors.ItemNotFoundError:
+        return "gone"  # or its end was put off since it was read
+    return "expired"

@@ -79,7 +79,17 @@ def settings() -> Settings:
 
 def serving_locally() -> bool:
     """Whether this is ``chalice local``, and neither a deployed function nor another Chalice command."""
-    return "AWS_CHALICE_CLI_MODE" in os.environ and "local" in sys.argv[1:]
+    return "AWS_CHALICE_CLI_MODE" in os.environ and _command(sys.argv[1:]) == "local"
+
+
+def _command(arguments: list[str]) -> str | None:
+    """Which of Chalice's commands ``arguments`` call: before it come options only, one of which takes a value."""
+    before = ""
+    for argument in arguments:
+        if not argument.startswith("-") and before != "--project-dir":
+            return argument
+        before = argument
+    return None
 
 
 def _stage(text: str) -> str:

@@ -88,19 +88,31 @@ def remove(owner: str, id_: str, at: datetime, if_match: IfMatch = None) -> None
         due = max(models.timestamp(at), item.ticket_until or "")
         return msgspec.structs.replace(item, image=None, ticket_until=due)
 
-    item = items.change(owner, id_, without, at, if_match)
-    # An upload newer than the last one noted is on its way to being the item's picture, so it stays.
-    bucket.delete(key for key in bucket.objects_of(owner, id_) if bucket.upload_id(key) <= (item.last_upload or ""))
+    prune(items.change(owner, id_, without, at, if_match))
 
 
 def remove_item(owner: str, id_: str, at: datetime, if_match: IfMatch = None, *, over: bool = False) -> None:
-    """Removes an item, ``over`` also one whose time is up, with its objects. Raises as items.remove does."""
+    """Removes an item with its objects; ``over``: one whose time is up. Raises as items.remove does."""
     item = items.remove(owner, id_, at, if_match, over=over)
     if not item.may_have_objects:
         return
     bucket.delete(bucket.objects_of(owner, id_))
     if (item.ticket_until or "") <= models.timestamp(at):
         items.purged(owner, id_)
+
+
+def prune(item: Item) -> None:
+    """Deletes the objects of uploads that are over: older than the last one noted, and it too where it was removed.
+
+    One that is newer is on its way to being the item's picture, and stays.
+    """
+    last = item.last_upload or ""
+
+    def over(key: str) -> bool:
+        upload_id = bucket.upload_id(key)
+        return upload_id < last or (upload_id == last and item.image is None)
+
+    bucket.delete(key for key in bucket.objects_of(item.owner, item.id) if over(key))
 
 
 def purge(owner: str, id_: str) -> None:
@@ -147,6 +159,8 @@ def note(key: str, at: datetime) -> None:
     # Queued on every delivery of the event, for the first may have failed between the note and the queue.
     if awaits(item, upload):
         queue.send(RenderImage(key))
+    elif upload.id < (item.last_upload or ""):
+        bucket.delete([key])
 
 
 def awaits(item: Item, upload: Upload) -> bool:
@@ -187,12 +201,13 @@ def _retry(item: Item, stuck: Image, at: datetime) -> None:
 
 
 def _close_ticket(item: Item, at: datetime) -> None:
-    objects = bucket.objects_of(item.owner, item.id)
-    originals = [key for key in objects if key.startswith(bucket.UPLOADS)]
-    unnoticed = [key for key in originals if bucket.upload_id(key) > (item.last_upload or "")]
-    if unnoticed:
-        telemetry.logger.warning("An upload had gone unnoticed", key=max(unnoticed))
-        note(max(unnoticed), at)
+    originals = [key for key in bucket.objects_of(item.owner, item.id) if key.startswith(bucket.UPLOADS)]
+    newest = max(originals, default="")
+    if newest and bucket.upload_id(newest) > (item.last_upload or ""):
+        telemetry.logger.warning("An upload had gone unnoticed", key=newest)
+        note(newest, at)
+    # Before the ticket is closed: if this fails, it is due again.
+    prune(items.get(item.owner, item.id, at))
 
     def closed(now: Item) -> Item:
         if now.ticket_until != item.ticket_until:
@@ -200,9 +215,7 @@ def _close_ticket(item: Item, at: datetime) -> None:
         image = None if now.image and now.image.status == "pending" else now.image
         return msgspec.structs.replace(now, image=image, ticket_until=None)
 
-    now = items.change(item.owner, item.id, closed, at)
-    if now.ticket_until is None and now.image is None:
-        bucket.delete(objects)
+    items.change(item.owner, item.id, closed, at)
 
 
 def _shown(item: Item, image: Image) -> dict[str, Any]:

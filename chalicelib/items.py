@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -43,10 +44,8 @@ def create(owner: str, draft: Draft, at: datetime, key: str | None = None) -> tu
     Raises IdempotencyKeyReusedError where the key came with something else then, BusyError after eight tries.
     """
     if key is None:
-        item = _new(owner, draft, at, models.new_id(_ms(at)))
-        table.write(_put(item, table.ABSENT))
-        telemetry.count("ItemsCreated")
-        return item, False
+        # Nobody else has this id: where it is taken, the SDK wrote it twice, as the first answer got lost.
+        return create_as(owner, models.new_id(_ms(at)), draft, at), False
     said = models.digest(msgspec.to_builtins(draft, builtin_types=(Decimal,)))
     for _ in _tries():
         if earlier := _made_with(owner, key, said, at):
@@ -56,13 +55,13 @@ def create(owner: str, draft: Draft, at: datetime, key: str | None = None) -> tu
     raise errors.BusyError
 
 
-def create_as(owner: str, id_: str, draft: Draft, at: datetime) -> None:
-    """A new item under an id of the caller's choice; where that is taken, nothing."""
-    try:
-        table.write(_put(_new(owner, draft, at, id_), table.ABSENT))
-    except table.RefusedError:
-        return
-    telemetry.count("ItemsCreated")
+def create_as(owner: str, id_: str, draft: Draft, at: datetime) -> Item:
+    """A new item under an id of the caller's choice; where that is taken, nothing is written."""
+    item = _new(owner, draft, at, id_)
+    with contextlib.suppress(table.RefusedError):
+        table.write(_put(item, table.ABSENT))
+        telemetry.count("ItemsCreated")
+    return item
 
 
 def get(owner: str, id_: str, at: datetime) -> Item:
@@ -101,13 +100,17 @@ def change(owner: str, id_: str, step: Callable[[Item], Item], at: datetime, if_
     Raises ItemNotFoundError; VersionMismatchError where ``if_match`` does not name the current version; BusyError
     after eight tries.
     """
+    new: Item | None = None
     for _ in _tries():
         old = get(owner, id_, at)
-        _check(old, if_match)
-        new = step(old)
-        if new is old:
+        if old == new:
+            # Refused, and yet there: the SDK wrote it twice, as the first answer got lost.
             return old
-        new = msgspec.structs.replace(new, version=old.version + 1, updated_at=models.timestamp(at))
+        _check(old, if_match)
+        stepped = step(old)
+        if stepped is old:
+            return old
+        new = msgspec.structs.replace(stepped, version=old.version + 1, updated_at=models.timestamp(at))
         try:
             table.write(_put(new, table.unchanged(old.version)))
         except table.RefusedError:
@@ -123,7 +126,7 @@ def replace(owner: str, id_: str, draft: Draft, at: datetime, if_match: IfMatch 
 
 def patch(owner: str, id_: str, changes: models.Fields, at: datetime, if_match: IfMatch = None) -> Item:
     """Applies a JSON Merge Patch (RFC 7396) to a caller's fields. Raises as :func:`change` and models.draft do."""
-    models.refuse_managed(changes)
+    models.check_patch(changes)
 
     def merged(item: Item) -> Item:
         body = item.fields if item.expires_at is None else {**item.fields, "expiresAt": item.expires_at}
@@ -133,14 +136,18 @@ def patch(owner: str, id_: str, changes: models.Fields, at: datetime, if_match: 
 
 
 def remove(owner: str, id_: str, at: datetime, if_match: IfMatch = None, *, over: bool = False) -> Item:
-    """Deletes an item, ``over`` also one whose time is up, and returns what it was.
+    """Deletes an item and returns what it was; ``over``: one whose time is up, and only such a one.
 
     Where objects of it may be in the bucket, a PURGE record stays, due once no upload can follow any more, until
     :func:`purged` says that they are gone. Raises as :func:`change` does.
     """
+    item: Item | None = None
     for _ in _tries():
-        item = find(owner, id_)
-        if item is None or (item.over(at) and not over):
+        tried, item = item, find(owner, id_)
+        if item is None and tried:
+            # Refused, and yet gone: by somebody else, or by the SDK, which deletes twice where an answer gets lost.
+            return tried
+        if item is None or item.over(at) != over:
             raise errors.ItemNotFoundError(id=id_)
         _check(item, if_match)
         writes: list[table.Put | table.Delete] = [_delete(item)]

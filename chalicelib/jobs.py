@@ -6,10 +6,11 @@ What a producer may put there, and what is done for it, stands in the table ``_D
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import aws, errors, images, imports, items, models, renders, telemetry
 from chalicelib.config import settings
@@ -27,12 +28,19 @@ class Record(NamedTuple):
     receipt_handle: str
     body: str
     receives: int
+    sent_at: datetime
 
     @staticmethod
     def of(record: Mapping[str, Any]) -> Record:
         """From a record as Lambda hands it over."""
-        receives = int(record["attributes"]["ApproximateReceiveCount"])
-        return Record(record["messageId"], record["receiptHandle"], record["body"], receives)
+        attributes = record["attributes"]
+        return Record(
+            record["messageId"],
+            record["receiptHandle"],
+            record["body"],
+            int(attributes["ApproximateReceiveCount"]),
+            datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC),
+        )
 
 
 class PartialBatchError(Exception):
@@ -49,25 +57,27 @@ def settle(records: Sequence[Record]) -> dict[str, Any] | None:
     """
     failed = [record for record in records if not _done(record)]
     telemetry.count("MessagesFailed", len(failed))
+    reported = settings().report_batch_item_failures
+    if failed and not reported:
+        _delete([record for record in records if record not in failed])
     for record in failed:
         _try_again_soon(record)
-    if settings().report_batch_item_failures:
+    if reported:
         return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in failed]}
     if failed:
-        _delete([record for record in records if record not in failed])
         raise PartialBatchError(f"{len(failed)} of {len(records)} messages failed.")
     return None
 
 
-def do(body: str, message_id: str) -> None:
+def do(record: Record) -> None:
     """Does what one message asks for. Raises msgspec.DecodeError for one that cannot be understood."""
-    message = _messages.decode(body)
-    _DO[type(message)](message, message_id)
+    message = _messages.decode(record.body)
+    _DO[type(message)](message, record)
 
 
 def _done(record: Record) -> bool:
     try:
-        do(record.body, record.message_id)
+        do(record)
     except Exception:  # noqa: BLE001 - see the comment
         # Nothing that one message does may take its batch along: it comes again, and then to the dead-letter queue.
         telemetry.logger.exception("A message failed", message_id=record.message_id)
@@ -86,8 +96,8 @@ def _try_again_soon(record: Record) -> None:
         aws.sqs().change_message_visibility(
             QueueUrl=aws.queue_url(), ReceiptHandle=record.receipt_handle, VisibilityTimeout=wait
         )
-    except ClientError as error:
-        telemetry.logger.warning("A failed message keeps its visibility timeout", error=aws.code_of(error))
+    except (BotoCoreError, ClientError) as error:
+        telemetry.logger.warning("A failed message keeps its visibility timeout", error=str(error))
 
 
 def _delete(records: Sequence[Record]) -> None:
@@ -95,20 +105,20 @@ def _delete(records: Sequence[Record]) -> None:
         aws.sqs().delete_message(QueueUrl=aws.queue_url(), ReceiptHandle=record.receipt_handle)
 
 
-def _create_item(message: CreateItem, message_id: str) -> None:
-    at = models.now()
-    draft = models.draft(models.json_object(message.item), at)
-    items.create(message.owner, draft, at, message.key or message_id)
+def _create_item(message: CreateItem, record: Record) -> None:
+    # An end that was to come when the message was sent may be over when it is delivered again.
+    draft = models.draft(models.json_object(message.item), record.sent_at)
+    items.create(message.owner, draft, models.now(), message.key or record.message_id)
 
 
-def _delete_item(message: DeleteItem, _: str) -> None:
+def _delete_item(message: DeleteItem, _: Record) -> None:
     try:
         images.remove_item(message.owner, message.id, models.now())
     except errors.ItemNotFoundError:
         telemetry.logger.info("This item was gone already", item_id=message.id)
 
 
-_DO: dict[type[Any], Callable[[Any, str], None]] = {
+_DO: dict[type[Any], Callable[[Any, Record], None]] = {
     RenderImage: lambda message, _: renders.render(message.key),
     ImportChunk: lambda message, _: imports.work_off(message.owner, message.import_id, message.chunk),
     CreateItem: _create_item,

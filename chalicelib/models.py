@@ -214,7 +214,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def may_have_objects(self) -> bool:
         """Whether objects of it may be in the bucket, now or by an upload still to come."""
-        return self.image is not None or self.ticket_until is not None
+        return bool(self.image or self.ticket_until or self.last_upload)
 
     def over(self, at: datetime) -> bool:
         """Whether its time is up."""
@@ -241,11 +241,9 @@ def draft(body: dict[str, Any], at: datetime) -> Draft:
     ``at``, ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError, naming the path, for what DynamoDB cannot
     hold or ItemFields does not allow.
     """
-    refuse_managed(body)
     fields = {name: value for name, value in body.items() if name != "expiresAt"}
-    problems = list(itertools.islice(_unholdable(fields, "$", 1), MAX_PROBLEMS))
-    if problems:
-        raise errors.InvalidRequestError(problem=f"{problems[0]['message']} ({problems[0]['path']}).", details=problems)
+    _refuse_managed(body)
+    _refuse_unholdable(fields)
     encoded = to_json(fields)
     size = max(len(encoded), _size_in_table(fields))
     if size > MAX_ITEM_BYTES:
@@ -257,11 +255,22 @@ def draft(body: dict[str, Any], at: datetime) -> Draft:
     return Draft(fields, _expiry(body.get("expiresAt"), at))
 
 
-def refuse_managed(body: dict[str, Any]) -> None:
-    """Raises ReservedFieldError where a body names a field that is Vitrine's to manage."""
+def check_patch(changes: dict[str, Any]) -> None:
+    """Raises for a merge patch as :func:`draft` does, where that can be said before it is applied."""
+    _refuse_managed(changes)
+    _refuse_unholdable(changes)
+
+
+def _refuse_managed(body: dict[str, Any]) -> None:
     named = [name for name in MANAGED_FIELDS if name in body]
     if named:
         raise errors.ReservedFieldError(field=" and ".join(named), details=[{"path": f"$.{name}"} for name in named])
+
+
+def _refuse_unholdable(fields: Fields) -> None:
+    problems = list(itertools.islice(_unholdable(fields, "$", 1), MAX_PROBLEMS))
+    if problems:
+        raise errors.InvalidRequestError(problem=f"{problems[0]['message']} ({problems[0]['path']}).", details=problems)
 
 
 def invalid(problem: msgspec.ValidationError) -> errors.InvalidRequestError:

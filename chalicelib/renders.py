@@ -35,24 +35,27 @@ def _render_loose(key: str) -> None:
 
 def _render_for_item(upload: Upload) -> None:
     item = items.find(upload.owner, upload.item_id)
-    if item is None:
+    if item and images.awaits(item, upload):
+        item = _settled(upload, _outcome(upload))
+    else:
+        telemetry.logger.info("Nothing to render: done already, or overtaken, or the item is gone", key=upload.key)
+    # Also where there was nothing to render: the delivery before may have failed right here.
+    if item:
+        images.prune(item)
+    else:
         bucket.delete(bucket.objects_of(upload.owner, upload.item_id))
-        return
-    if not images.awaits(item, upload):
-        telemetry.logger.info("Nothing to render: this upload is done, or a newer one came", key=upload.key)
-        return
-    image = _outcome(upload)
+
+
+def _settled(upload: Upload, image: Image | None) -> Item | None:
+    """The item with its picture settled, unless a newer upload came meanwhile; None where it is gone."""
 
     def settled(now: Item) -> Item:
         return msgspec.structs.replace(now, image=image) if images.awaits(now, upload) else now
 
-    objects = bucket.objects_of(upload.owner, upload.item_id)
     try:
-        items.change(upload.owner, upload.item_id, settled, models.now())
+        return items.change(upload.owner, upload.item_id, settled, models.now())
     except errors.ItemNotFoundError:
-        bucket.delete(objects)
-        return
-    bucket.delete(key for key in objects if bucket.upload_id(key) < upload.id)
+        return None
 
 
 def _outcome(upload: Upload) -> Image | None:

@@ -122,9 +122,10 @@ def check_port(port: int, name: str) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((_HOST, port))
-        except OSError as error:
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or "there is no such port"
             raise EmulatorError(
-                f"Port {port} cannot be used ({error.strerror}): free it, or choose another with {name}=."
+                f"Port {port} cannot be used ({reason}): free it, or choose another with {name}=."
             ) from error
 
 

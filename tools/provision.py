@@ -119,6 +119,12 @@ def sentence(error: Exception, stage: str) -> str:
             return str(error)
 
 
+def warn_if_closed(stage: str, variables: Mapping[str, str] | None = None) -> None:
+    """Say it, before anything is done, where the API of ``stage`` will let nobody in."""
+    if stages.is_closed(stages.environment(PROJECT_DIR, stage) if variables is None else variables):
+        print(_CLOSED.format(stage=stage))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
@@ -132,8 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
             delete(stage, client, PROJECT_DIR, print, agree, delete_data=options.delete_data)
             print(f"The stage {stage} has no resources any more.")
         else:
-            if stages.is_closed(variables):
-                print(_CLOSED.format(stage=stage))
+            warn_if_closed(stage, variables)
             provision(stage, client, PROJECT_DIR, print, agree)
             print(f"Next: {'make run' if stage == LOCAL else f'chalice deploy --stage {stage}'}")
     except (StageError, exceptions.BotoCoreError, exceptions.ClientError) as error:

@@ -115,9 +115,7 @@ class Stage:
 
     def receive(self) -> list[dict[str, Any]]:
         """Takes up to ten messages, as Lambda takes them, and leaves them in flight."""
-        answer = aws.sqs().receive_message(
-            QueueUrl=aws.queue_url(), MaxNumberOfMessages=10, AttributeNames=["ApproximateReceiveCount"]
-        )
+        answer = aws.sqs().receive_message(QueueUrl=aws.queue_url(), MaxNumberOfMessages=10, AttributeNames=["All"])
         return [dict(message) for message in answer.get("Messages", [])]
 
     def work(self) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from chalicelib import aws, images, jobs, models
 from tests.builders import jpeg
-from tests.integration.stage import OWNER, Stage, batch, fails, run, said
+from tests.integration.stage import OWNER, Stage, batch, fails, raises, run, said
 
 BAD = [
     "",
@@ -154,6 +155,17 @@ class TestComingAgain:
         assert api.on_queue() == 1
         assert titles(api) == {"a"}
 
+    @pytest.mark.usefixtures("reporting")
+    def test_a_queue_that_cannot_be_reached_for_it_takes_no_other_message_along(self, api: Stage) -> None:
+        api.send("bad", create("a"))
+        messages = api.receive()
+        raises(aws.sqs(), "ChangeMessageVisibility", EndpointConnectionError(endpoint_url="https://sqs.aws.invalid"))
+
+        answer = run("on_messages", batch(messages))
+
+        failed = [message["MessageId"] for message in messages if message["Body"] == "bad"]
+        assert answer == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
+
     def test_a_message_that_failed_for_a_passing_reason_succeeds_next_time(self, api: Stage) -> None:
         api.send(create("a"))
         messages = api.receive()
@@ -256,7 +268,7 @@ def test_what_we_send_is_understood(message: models.Message) -> None:
     body = models.to_json(message).decode()
 
     assert "." in json.loads(body)["type"]
-    jobs.do(body, "message-1")
+    jobs.do(jobs.Record("message-1", "receipt", body, 1, models.now()))
 
 
 def test_what_a_message_says_beyond_its_fields_is_passed_over(api: Stage) -> None:

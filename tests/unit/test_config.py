@@ -115,8 +115,17 @@ def test_a_stage_is_served_locally_only_under_chalice_local(monkeypatch: pytest.
     monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
     assert config.serving_locally()
 
-    monkeypatch.setattr(sys, "argv", ["chalice", "deploy"])
-    assert not config.serving_locally()
+    for words in (["--debug", "local"], ["--project-dir", "local", "local"], ["--project-dir=.", "local"]):
+        monkeypatch.setattr(sys, "argv", ["chalice", *words])
+        assert config.serving_locally()
+    for words in (
+        ["deploy"],
+        ["package", "--stage", "local", "out"],
+        ["--project-dir", "local", "package", "local"],
+        [],
+    ):
+        monkeypatch.setattr(sys, "argv", ["chalice", *words])
+        assert not config.serving_locally()
 
 
 class TestWhoIsAsked:

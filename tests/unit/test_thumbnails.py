@@ -219,6 +219,7 @@ class TestOrientation:
     @pytest.mark.parametrize(
         "exif", [b"Exif\0\0", b"Exif\0\0II*\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0nonsense"]
     )
+    @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
     def test_a_picture_with_broken_exif_is_shown_as_it_lies(self, exif: bytes) -> None:
         assert alike(corners(shown(jpeg(exif=exif)))[0], RED)
 

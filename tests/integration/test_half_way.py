@@ -1,0 +1,197 @@
+"""What is left when something stops half way, comes late or comes twice: all that is wanted, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from chalicelib import aws, cleanup, errors, images, items, jobs, models, renders
+from tests.builders import jpeg
+from tests.integration.stage import OWNER, Stage, context, fails, meanwhile, raises, said
+
+PHOTO, OTHER = jpeg(1600, 1200), jpeg(400, 300)
+
+
+def sweep(hours: float) -> dict[str, int]:
+    return cleanup.sweep(models.now() + timedelta(hours=hours), context("clean_up", 60_000))
+
+
+@pytest.fixture
+def item(api: Stage) -> str:
+    return str(api.item(title="Vase")["id"])
+
+
+class TestObjects:
+    def test_a_removal_that_fails_twice_is_made_good_by_a_later_sweep(self, api: Stage, item: str) -> None:
+        api.picture(item, PHOTO)
+        fails(aws.s3(), "DeleteObject", "InternalError", times=2)
+        with pytest.raises(aws.s3().exceptions.ClientError):
+            images.remove(OWNER, item, models.now())
+
+        sweep(1)
+        sweep(2)
+
+        assert api.objects() == []
+
+    def test_an_item_whose_picture_was_removed_takes_what_is_left_of_it_along(self, api: Stage, item: str) -> None:
+        key = api.picture(item, PHOTO)
+        images.remove(OWNER, item, models.now())
+        sweep(1)
+        api.put(key, PHOTO)
+
+        api("DELETE", f"/items/{item}")
+
+        assert api.objects() == []
+
+    def test_an_older_upload_that_comes_after_the_newer_is_not_kept(self, api: Stage, item: str) -> None:
+        older = api.ticket(item)
+        newer = api.picture(item, PHOTO)
+        api.put(older, OTHER)
+
+        api.notice(older)
+
+        assert api.objects("uploads/") == [newer]
+
+    def test_an_older_upload_whose_event_is_lost_is_not_kept(self, api: Stage, item: str) -> None:
+        older = api.ticket(item)
+        newer = api.picture(item, PHOTO)
+        api.put(older, OTHER)
+
+        sweep(1)
+
+        assert api.objects("uploads/") == [newer]
+        assert api.read(item)["image"]["status"] == "ready"
+
+    def test_a_render_that_fails_after_it_is_noted_leaves_nothing_of_the_older_once_it_comes_again(
+        self, api: Stage, item: str
+    ) -> None:
+        api.picture(item, OTHER)
+        newer = api.upload(item, PHOTO)
+        api.drop()
+        fails(aws.s3(), "DeleteObject", "InternalError", times=1)
+        with pytest.raises(aws.s3().exceptions.ClientError):
+            renders.render(newer)
+
+        renders.render(newer)
+
+        assert api.objects("uploads/") == [newer]
+        assert len(api.objects("thumbnails/")) == 2
+
+    def test_a_slow_render_that_ends_after_a_newer_one_leaves_no_thumbnails(self, api: Stage, item: str) -> None:
+        older = api.upload(item, OTHER)
+        api.drop()
+        newer = api.ticket(item)
+
+        def overtake() -> None:
+            api.put(newer, PHOTO)
+            images.note(newer, models.now())
+            renders.render(newer)
+
+        meanwhile(aws.s3(), "PutObject", overtake)
+        renders.render(older)
+
+        assert api.objects("uploads/") == [newer]
+        assert len(api.objects("thumbnails/")) == 2
+        assert api.read(item)["image"]["width"] == 1600
+
+
+class TestExpiry:
+    def test_an_item_whose_end_is_put_off_while_it_is_swept_stays(self, api: Stage) -> None:
+        at = models.now()
+        draft = models.draft({"expiresAt": models.timestamp(at + timedelta(minutes=1))}, at)
+        expiring, _ = items.create(OWNER, draft, at)
+
+        def put_off() -> None:
+            items.patch(OWNER, expiring.id, {"expiresAt": None}, at)
+
+        meanwhile(aws.dynamodb(), "DeleteItem", put_off)
+        sweep(1)
+
+        assert api.read(expiring.id)["version"] == 2
+
+    def test_a_message_that_comes_again_after_its_items_end_is_done_already(self, api: Stage) -> None:
+        sent = models.now()
+        body = {
+            "type": "item.create",
+            "owner": OWNER,
+            "item": {"expiresAt": models.timestamp(sent + timedelta(hours=1))},
+        }
+        record = jobs.Record("message-1", "receipt", models.to_json(body).decode(), 1, sent)
+        jobs.do(record)
+
+        jobs.do(record._replace(receives=2, sent_at=sent))
+
+        assert len(api.records("ITEM#")) == 1
+
+
+class TestLostAnswers:
+    """AWS took a write and its answer got lost: the SDK writes again, and finds its own write there."""
+
+    def twice(self, operation: str) -> None:
+        client: Any = aws.dynamodb()
+        doing = False
+
+        def once_more(params: dict[str, Any], **_: Any) -> None:
+            nonlocal doing
+            if not doing:
+                doing = True
+                getattr(client, operation)(**params)
+
+        client.meta.events.register(f"provide-client-params.dynamodb.{OPERATIONS[operation]}", once_more)
+
+    @pytest.fixture(autouse=True)
+    def own_client(self) -> Any:
+        yield
+        aws._client.cache_clear()
+
+    def test_an_item_is_created(self, api: Stage) -> None:
+        self.twice("put_item")
+
+        assert api("POST", "/items", {"title": "Vase"}).status_code == 201
+        assert len(api.records("ITEM#")) == 1
+
+    def test_an_item_is_changed(self, api: Stage, item: str) -> None:
+        self.twice("put_item")
+
+        answer = api("PUT", f"/items/{item}", {"title": "Bowl"}, if_match='"1"')
+
+        assert (answer.status_code, said(answer)["version"]) == (200, 2)
+
+    def test_an_item_is_deleted(self, api: Stage, item: str) -> None:
+        self.twice("delete_item")
+
+        assert api("DELETE", f"/items/{item}").status_code == 200
+
+
+OPERATIONS = {"put_item": "PutItem", "delete_item": "DeleteItem"}
+
+
+def test_a_queue_that_does_not_answer_keeps_no_message_that_is_done(api: Stage) -> None:
+    for n in range(3):
+        api.send({"type": "item.create", "owner": OWNER, "item": {"n": n}})
+    api.send("nonsense")
+    records = [jobs.Record.of(one) for one in as_records(api.receive())]
+    raises(aws.sqs(), "ChangeMessageVisibility", ReadTimeoutError(endpoint_url="https://aws.invalid"))
+
+    with pytest.raises(jobs.PartialBatchError):
+        jobs.settle(records)
+
+    assert api.on_queue() == 1
+
+
+def as_records(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    from tests.integration.stage import batch
+
+    return list(batch(messages)["Records"])
+
+
+def test_a_patch_that_nests_without_end_is_refused(api: Stage, item: str) -> None:
+    patch: Any = {}
+    for _ in range(900):
+        patch = {"a": patch}
+
+    with pytest.raises(errors.InvalidRequestError, match="32 levels"):
+        items.patch(OWNER, item, patch, models.now())
