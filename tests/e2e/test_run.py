@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -111,7 +110,6 @@ def test_it_says_where_everything_is_once_it_answers(terminal: Terminal) -> None
     assert "curl" in block
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 def test_the_commands_that_it_shows_upload_a_picture(terminal: Terminal, tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff not quite a picture")
     commands = re.search(r"^api=.*?\$id$", terminal.text, re.DOTALL | re.MULTILINE)
