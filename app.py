@@ -6,7 +6,21 @@ from typing import Any
 
 from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Request, Response, SQSEvent
 
-from chalicelib import auth, bucket, cleanup, config, http, images, imports, items, models, openapi, pages, wire
+from chalicelib import (
+    auth,
+    bucket,
+    cleanup,
+    config,
+    http,
+    images,
+    imports,
+    items,
+    models,
+    openapi,
+    pages,
+    primitives,
+    wire,
+)
 
 settings = config.settings()
 app = http.Api()
@@ -48,7 +62,7 @@ def get_openapi(_: Request) -> Response:
 @app.route("/hello", public=True)
 def say_hello(request: Request) -> Response:
     asked = http.query(request, wire.HelloQuery)
-    at = models.timestamp(models.now())
+    at = primitives.timestamp(primitives.now())
     return http.json_answer(wire.Hello(f"Hello, {asked.name}!", at, http.request_id(request)))
 
 
@@ -62,7 +76,7 @@ def get_health(_: Request) -> Response:
 
 @app.route("/items", methods=["POST"])
 def create_item(request: Request) -> Response:
-    at = models.now()
+    at = primitives.now()
     draft = models.draft(http.json_object(request), at)
     item, replayed = items.create(http.owner(request), draft, at, http.idempotency_key(request))
     return http.created(request, item, replayed)
@@ -72,18 +86,18 @@ def create_item(request: Request) -> Response:
 def list_items(request: Request) -> Response:
     owner, asked = http.owner(request), http.query(request, wire.ListQuery)
     which = items.Range(asked.order == "desc", asked.created_after, asked.created_before)
-    page = items.page(owner, which, asked.limit, http.start_after(asked, owner), models.now())
+    page = items.page(owner, which, asked.limit, http.start_after(asked, owner), primitives.now())
     return http.items_answer(asked, owner, page)
 
 
 @app.route("/items/{item_id}", methods=["GET"])
 def get_item(request: Request, item_id: str) -> Response:
-    return http.item_answer(request, items.get(http.owner(request), item_id, models.now()))
+    return http.item_answer(request, items.get(http.owner(request), item_id, primitives.now()))
 
 
 @app.route("/items/{item_id}", methods=["PUT"])
 def replace_item(request: Request, item_id: str) -> Response:
-    at = models.now()
+    at = primitives.now()
     draft = models.draft(http.json_object(request), at)
     item = items.replace(http.owner(request), item_id, draft, at, http.if_match(request))
     return http.item_answer(request, item)
@@ -92,13 +106,13 @@ def replace_item(request: Request, item_id: str) -> Response:
 @app.route("/items/{item_id}", methods=["PATCH"])
 def patch_item(request: Request, item_id: str) -> Response:
     changes = http.json_object(request, http.MERGE_PATCH)
-    item = items.patch(http.owner(request), item_id, changes, models.now(), http.if_match(request))
+    item = items.patch(http.owner(request), item_id, changes, primitives.now(), http.if_match(request))
     return http.item_answer(request, item)
 
 
 @app.route("/items/{item_id}", methods=["DELETE"])
 def delete_item(request: Request, item_id: str) -> Response:
-    images.remove_item(http.owner(request), item_id, models.now(), http.if_match(request))
+    images.remove_item(http.owner(request), item_id, primitives.now(), http.if_match(request))
     return http.json_answer(wire.Deleted("Item deleted", item_id))
 
 
@@ -108,7 +122,7 @@ def delete_item(request: Request, item_id: str) -> Response:
 @app.route("/items/{item_id}/image", methods=["POST"])
 def create_image_ticket(request: Request, item_id: str) -> Response:
     asked = http.json_model(request, wire.TicketRequest)
-    ticket = images.ticket(http.owner(request), item_id, asked.content_type, models.now())
+    ticket = images.ticket(http.owner(request), item_id, asked.content_type, primitives.now())
     return http.json_answer(
         wire.Ticket(wire.PresignedPost(*ticket.post), config.MAX_IMAGE_BYTES, ticket.expires_at), 201
     )
@@ -116,13 +130,13 @@ def create_image_ticket(request: Request, item_id: str) -> Response:
 
 @app.route("/items/{item_id}/image", methods=["GET"])
 def get_image(request: Request, item_id: str) -> Response:
-    item = items.get(http.owner(request), item_id, models.now())
+    item = items.get(http.owner(request), item_id, primitives.now())
     return http.redirect(images.url(item, http.query(request, wire.ImageQuery).size))
 
 
 @app.route("/items/{item_id}/image", methods=["DELETE"])
 def delete_image(request: Request, item_id: str) -> Response:
-    images.remove(http.owner(request), item_id, models.now(), http.if_match(request))
+    images.remove(http.owner(request), item_id, primitives.now(), http.if_match(request))
     return http.json_answer(wire.Deleted("Image deleted", item_id))
 
 
@@ -131,7 +145,7 @@ def delete_image(request: Request, item_id: str) -> Response:
 
 @app.route("/imports", methods=["POST"])
 def create_import(request: Request) -> Response:
-    return http.accepted(request, imports.start(http.owner(request), http.entries(request), models.now()))
+    return http.accepted(request, imports.start(http.owner(request), http.entries(request), primitives.now()))
 
 
 @app.route("/imports/{import_id}", methods=["GET"])
@@ -154,7 +168,7 @@ _UPLOADED = {
 @app.on_cw_event(_UPLOADED)
 def on_upload(event: CloudWatchEvent) -> None:
     if event.detail["bucket"]["name"] == settings.bucket:
-        images.note(event.detail["object"]["key"], models.now())
+        images.note(event.detail["object"]["key"], primitives.now())
 
 
 @app.on_sqs_message(queue=settings.queue, batch_size=10)
@@ -166,7 +180,7 @@ def on_messages(event: SQSEvent) -> dict[str, Any] | None:
 
 @app.schedule(Rate(1, unit=Rate.HOURS), description="Does what is due: expired items, lost uploads, stuck renders.")
 def clean_up(event: CloudWatchEvent) -> dict[str, int]:
-    return cleanup.sweep(models.now(), event.context)
+    return cleanup.sweep(primitives.now(), event.context)
 
 
 if config.serving_locally():

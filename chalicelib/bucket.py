@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 
 from botocore.exceptions import ClientError
 
-from chalicelib import aws, models
+from chalicelib import aws, primitives
 
 UPLOADS = "uploads/"
 THUMBNAILS = "thumbnails/"
@@ -59,7 +59,7 @@ class Upload(NamedTuple):
     def at(key: str) -> Upload | None:
         """The upload whose original is at ``key``, or None for a loose file."""
         parts = key.removeprefix(UPLOADS + _OF_ITEMS).split("/")
-        if not key.startswith(UPLOADS + _OF_ITEMS) or len(parts) != 3 or not all(map(models.is_id, parts[1:])):
+        if not key.startswith(UPLOADS + _OF_ITEMS) or len(parts) != 3 or not all(map(primitives.is_id, parts[1:])):
             return None
         return Upload(unquote(parts[0]), parts[1], parts[2])
 

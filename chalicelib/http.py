@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, CORSConfig, Request, Response
 
-from chalicelib import aws, cursor, errors, images, imports, models, telemetry, wire
+from chalicelib import aws, cursor, errors, images, imports, models, primitives, telemetry, wire
 from chalicelib.config import APP, settings
 from chalicelib.imports import Progress
 from chalicelib.items import IfMatch, Page
@@ -160,7 +160,7 @@ def content_type(request: Request, *accepted: str) -> str:
 def json_object(request: Request, *also: str) -> dict[str, Any]:
     """The body as a JSON object with exact numbers; ``also`` names types to take beside application/json."""
     content_type(request, JSON, *also)
-    return models.json_object(body(request))
+    return primitives.json_object(body(request))
 
 
 def json_model(request: Request, model: type[_Model]) -> _Model:
@@ -221,7 +221,7 @@ def etag(item: Item) -> str:
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """``value`` as JSON, with its numbers exact."""
-    return Response(models.to_json(value).decode(), {"Content-Type": JSON, **(headers or {})}, status)
+    return Response(primitives.to_json(value).decode(), {"Content-Type": JSON, **(headers or {})}, status)
 
 
 def item_answer(request: Request, item: Item) -> Response:

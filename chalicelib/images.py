@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from chalicelib import bucket, errors, items, models, queue, telemetry
+from chalicelib import bucket, errors, items, primitives, queue, telemetry
 from chalicelib.bucket import Post, Upload
 from chalicelib.config import MAX_IMAGE_BYTES
 from chalicelib.items import IfMatch
@@ -56,13 +56,13 @@ def ticket(owner: str, id_: str, content_type: str, at: datetime) -> Ticket:
         return msgspec.structs.replace(
             item,
             image=item.image or Image(status="pending", content_type=content_type),
-            ticket_until=max(models.timestamp(until + NOTICE_PERIOD), item.ticket_until or ""),
+            ticket_until=max(primitives.timestamp(until + NOTICE_PERIOD), item.ticket_until or ""),
         )
 
     items.change(owner, id_, with_ticket, at)
-    upload = Upload(owner, id_, models.new_id())
+    upload = Upload(owner, id_, primitives.new_id())
     post = bucket.presigned_post(upload.key, content_type, MAX_IMAGE_BYTES, TICKET_PERIOD)
-    return Ticket(post, models.timestamp(until))
+    return Ticket(post, primitives.timestamp(until))
 
 
 def url(item: Item, size: int | None) -> str:
@@ -85,7 +85,7 @@ def remove(owner: str, id_: str, at: datetime, if_match: IfMatch = None) -> None
         if item.image is None:
             raise errors.ImageNotFoundError(id=id_)
         # Due at once: should the objects not go now, the cleanup finds that they have to.
-        due = max(models.timestamp(at), item.ticket_until or "")
+        due = max(primitives.timestamp(at), item.ticket_until or "")
         return msgspec.structs.replace(item, image=None, ticket_until=due)
 
     prune(items.change(owner, id_, without, at, if_match))
@@ -97,7 +97,7 @@ def remove_item(owner: str, id_: str, at: datetime, if_match: IfMatch = None, *,
     if not item.may_have_objects:
         return
     bucket.delete(bucket.objects_of(owner, id_))
-    if (item.ticket_until or "") <= models.timestamp(at):
+    if (item.ticket_until or "") <= primitives.timestamp(at):
         items.purged(owner, id_)
 
 
@@ -147,7 +147,7 @@ def note(key: str, at: datetime) -> None:
     def noted(item: Item) -> Item:
         if item.last_upload is not None and upload.id <= item.last_upload:
             return item
-        image = Image(status="processing", upload_id=upload.id, due_at=models.timestamp(at + RENDER_PERIOD))
+        image = Image(status="processing", upload_id=upload.id, due_at=primitives.timestamp(at + RENDER_PERIOD))
         return msgspec.structs.replace(item, image=image, last_upload=upload.id)
 
     try:
@@ -178,7 +178,7 @@ def failed(upload: Upload, error: errors.ImageError) -> Image:
 
 def settle(item: Item, at: datetime) -> None:
     """Does what is due on an item's picture: a stuck render, an upload that went unnoticed, a ticket that lapsed."""
-    time = models.timestamp(at)
+    time = primitives.timestamp(at)
     if item.image and item.image.due_at and item.image.due_at <= time:
         _retry(item, item.image, at)
     if item.ticket_until and item.ticket_until <= time:
@@ -188,7 +188,7 @@ def settle(item: Item, at: datetime) -> None:
 def _retry(item: Item, stuck: Image, at: datetime) -> None:
     upload = Upload(item.owner, item.id, stuck.upload_id or "")
     attempts = stuck.attempts + 1
-    again = msgspec.structs.replace(stuck, attempts=attempts, due_at=models.timestamp(at + RENDER_PERIOD))
+    again = msgspec.structs.replace(stuck, attempts=attempts, due_at=primitives.timestamp(at + RENDER_PERIOD))
     image = failed(upload, errors.ImageLostError()) if attempts >= MAX_ATTEMPTS else again
 
     def retried(now: Item) -> Item:

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from chalicelib import bucket, errors, items, models, queue, table, telemetry
+from chalicelib import bucket, errors, items, models, primitives, queue, table, telemetry
 from chalicelib.models import ChunkResult, Failure, Import, ImportChunk
 
 MAX_BYTES = 5 * 1024 * 1024
@@ -69,7 +69,7 @@ def start(owner: str, entries: list[bytes], at: datetime) -> Import:
     _limit(len(entries), MAX_ENTRIES, f"{MAX_ENTRIES} items")
     chunks = [entries[first : first + CHUNK] for first in range(0, len(entries), CHUNK)]
     new = Import(
-        owner=owner, id=models.new_id(), created_at=models.timestamp(at), total=len(entries), chunks=len(chunks)
+        owner=owner, id=primitives.new_id(), created_at=primitives.timestamp(at), total=len(entries), chunks=len(chunks)
     )
     for number, chunk in enumerate(chunks):
         bucket.write(bucket.chunk_key(owner, new.id, number), b"\n".join(chunk), "application/x-ndjson")
@@ -109,7 +109,7 @@ def work_off(owner: str, id_: str, number: int) -> None:
         failure for index, entry in enumerate(entries, first) if (failure := _create(known, index, entry)) is not None
     ]
     result = ChunkResult(created=len(entries) - len(failures), failures=tuple(failures))
-    until = models.parse_time(known.created_at) + KEPT
+    until = primitives.parse_time(known.created_at) + KEPT
     table.write(table.Put(result_key, msgspec.to_builtins(result), until=until))
     telemetry.count("ImportEntriesFailed", len(failures))
 
@@ -118,7 +118,7 @@ def resume(owner: str, id_: str, at: datetime) -> None:
     """Queues the chunks of an import that are not done after an hour, every hour for a day."""
     known = _known(owner, id_)
     missing = sorted(set(range(known.chunks)) - _results(owner, id_).keys())
-    if not missing or at > models.parse_time(known.created_at) + GIVE_UP_PERIOD:
+    if not missing or at > primitives.parse_time(known.created_at) + GIVE_UP_PERIOD:
         table.write(_put(known, None))
         return
     telemetry.logger.warning("Chunks of an import were not done", import_id=id_, chunks=len(missing))
@@ -127,9 +127,9 @@ def resume(owner: str, id_: str, at: datetime) -> None:
 
 
 def _create(known: Import, index: int, entry: bytes) -> Failure | None:
-    created = models.parse_time(known.created_at)
+    created = primitives.parse_time(known.created_at)
     try:
-        draft = models.draft(models.json_object(entry), created)
+        draft = models.draft(primitives.json_object(entry), created)
         items.create_as(known.owner, _entry_id(known, index), draft, created)
     except errors.ApiError as error:
         if error.status >= 500:
@@ -141,7 +141,7 @@ def _create(known: Import, index: int, entry: bytes) -> Failure | None:
 def _entry_id(known: Import, index: int) -> str:
     """An id of the import's own time, in the order of the entries, the same whenever the entry is worked off."""
     chance = int.from_bytes(hashlib.sha256(f"{known.id}/{index}".encode()).digest()[:7])
-    return models.new_id(models.id_time_ms(known.id), index << 58 | chance)
+    return primitives.new_id(primitives.id_time_ms(known.id), index << 58 | chance)
 
 
 def _queue(known: Import, numbers: Iterable[int]) -> None:
@@ -160,23 +160,23 @@ def _limit(size: int, limit: int, words: str) -> None:
 
 
 def _known(owner: str, id_: str) -> Import:
-    record = table.get(_key(owner, id_)) if models.is_id(id_) else None
+    record = table.get(_key(owner, id_)) if primitives.is_id(id_) else None
     if record is None:
         raise errors.ImportNotFoundError(id=id_)
-    return models.typed(record | {"owner": owner, "id": id_}, Import)
+    return primitives.typed(record | {"owner": owner, "id": id_}, Import)
 
 
 def _results(owner: str, id_: str) -> dict[int, ChunkResult]:
     return {
-        int(chunk_id.rpartition("#")[2]): models.typed(record, ChunkResult)
+        int(chunk_id.rpartition("#")[2]): primitives.typed(record, ChunkResult)
         for chunk_id, record in table.every(owner, "CHUNK", f"{id_}#")
     }
 
 
 def _put(known: Import, due_at: datetime | None) -> table.Put:
     values = {"created_at": known.created_at, "total": known.total, "chunks": known.chunks}
-    until = models.parse_time(known.created_at) + KEPT
-    due = None if due_at is None else models.timestamp(due_at)
+    until = primitives.parse_time(known.created_at) + KEPT
+    due = None if due_at is None else primitives.timestamp(due_at)
     return table.Put(_key(known.owner, known.id), values, due_at=due, until=until)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from chalicelib import errors, models, table, telemetry
+from chalicelib import errors, models, primitives, table, telemetry
 from chalicelib.models import Draft, Image, Item
 
 IDEMPOTENCY_PERIOD = timedelta(hours=24)
@@ -45,8 +45,8 @@ def create(owner: str, draft: Draft, at: datetime, key: str | None = None) -> tu
     """
     if key is None:
         # Nobody else has this id: where it is taken, the SDK wrote it twice, as the first answer got lost.
-        return create_as(owner, models.new_id(_ms(at)), draft, at), False
-    said = models.digest(msgspec.to_builtins(draft, builtin_types=(Decimal,)))
+        return create_as(owner, primitives.new_id(_ms(at)), draft, at), False
+    said = primitives.digest(msgspec.to_builtins(draft, builtin_types=(Decimal,)))
     for _ in _tries():
         if earlier := _made_with(owner, key, said, at):
             return earlier, True
@@ -74,15 +74,15 @@ def get(owner: str, id_: str, at: datetime) -> Item:
 
 def find(owner: str, id_: str) -> Item | None:
     """The item, even where its time is up and only the cleanup has not come round yet."""
-    record = table.get(table.Key(owner, "ITEM", id_)) if models.is_id(id_) else None
+    record = table.get(table.Key(owner, "ITEM", id_)) if primitives.is_id(id_) else None
     return _item(owner, id_, record) if record else None
 
 
 def page(owner: str, which: Range, limit: int, start_after: str | None, at: datetime) -> Page:
     """Up to ``limit`` items in the order of their creation; a page may hold fewer although more follow."""
     # The time stands first in an id: a millisecond's lowest id ends in zeros, its highest in ones.
-    low = models.new_id(_ms(which.after) + 1, 0) if which.after else ""
-    high = models.new_id(_ms(which.before) - 1, -1) if which.before else "~"
+    low = primitives.new_id(_ms(which.after) + 1, 0) if which.after else ""
+    high = primitives.new_id(_ms(which.before) - 1, -1) if which.before else "~"
     if low > high:
         return Page([], None)
     records, more = table.page(
@@ -110,7 +110,7 @@ def change(owner: str, id_: str, step: Callable[[Item], Item], at: datetime, if_
         stepped = step(old)
         if stepped is old:
             return old
-        new = msgspec.structs.replace(stepped, version=old.version + 1, updated_at=models.timestamp(at))
+        new = msgspec.structs.replace(stepped, version=old.version + 1, updated_at=primitives.timestamp(at))
         try:
             table.write(_put(new, table.unchanged(old.version)))
         except table.RefusedError:
@@ -130,7 +130,7 @@ def patch(owner: str, id_: str, changes: models.Fields, at: datetime, if_match: 
 
     def merged(item: Item) -> Item:
         body = item.fields if item.expires_at is None else {**item.fields, "expiresAt": item.expires_at}
-        return _with(item, models.draft(models.merge_patch(body, changes), at))
+        return _with(item, models.draft(primitives.merge_patch(body, changes), at))
 
     return change(owner, id_, merged, at, if_match)
 
@@ -152,7 +152,7 @@ def remove(owner: str, id_: str, at: datetime, if_match: IfMatch = None, *, over
         _check(item, if_match)
         writes: list[table.Put | table.Delete] = [_delete(item)]
         if item.may_have_objects:
-            due_at = max(models.timestamp(at), item.ticket_until or "")
+            due_at = max(primitives.timestamp(at), item.ticket_until or "")
             writes.append(table.Put(table.Key(owner, "PURGE", id_), {}, due_at=due_at))
         try:
             table.write(*writes)
@@ -177,7 +177,7 @@ def _made_with(owner: str, key: str, said: str, at: datetime) -> Item | None:
 
 
 def _make_with(owner: str, key: str, said: str, draft: Draft, at: datetime) -> Item | None:
-    item = _new(owner, draft, at, models.new_id(_ms(at)))
+    item = _new(owner, draft, at, primitives.new_id(_ms(at)))
     # What was made lies as deep here as in the item: one level deeper may be more than the table takes.
     made = {"said": said, "id": item.id, **_values(item)}
     claim = table.Put(table.Key(owner, "KEY", key), made, table.absent_or_over(at), until=at + IDEMPOTENCY_PERIOD)
@@ -190,7 +190,7 @@ def _make_with(owner: str, key: str, said: str, draft: Draft, at: datetime) -> I
 
 
 def _new(owner: str, draft: Draft, at: datetime, id_: str) -> Item:
-    created = models.timestamp(at)
+    created = primitives.timestamp(at)
     return Item(
         owner=owner,
         id=id_,
@@ -255,7 +255,7 @@ def _item(owner: str, id_: str, record: table.Values) -> Item:
         updated_at=record["updatedAt"],
         fields=record["fields"],
         expires_at=record.get("expiresAt"),
-        image=models.typed(record["image"], Image) if "image" in record else None,
+        image=primitives.typed(record["image"], Image) if "image" in record else None,
         ticket_until=record.get("ticketUntil"),
         last_upload=record.get("lastUpload"),
     )

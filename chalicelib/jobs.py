@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib import aws, errors, images, imports, items, models, renders, telemetry
+from chalicelib import aws, errors, images, imports, items, models, primitives, renders, telemetry
 from chalicelib.config import settings
 from chalicelib.models import CreateItem, DeleteItem, ImportChunk, Message, RenderImage
 
@@ -107,13 +107,13 @@ def _delete(records: Sequence[Record]) -> None:
 
 def _create_item(message: CreateItem, record: Record) -> None:
     # An end that was to come when the message was sent may be over when it is delivered again.
-    draft = models.draft(models.json_object(message.item), record.sent_at)
-    items.create(message.owner, draft, models.now(), message.key or record.message_id)
+    draft = models.draft(primitives.json_object(message.item), record.sent_at)
+    items.create(message.owner, draft, primitives.now(), message.key or record.message_id)
 
 
 def _delete_item(message: DeleteItem, _: Record) -> None:
     try:
-        images.remove_item(message.owner, message.id, models.now())
+        images.remove_item(message.owner, message.id, primitives.now())
     except errors.ItemNotFoundError:
         telemetry.logger.info("This item was gone already", item_id=message.id)
 

@@ -6,24 +6,18 @@ adopter requires and types fields of its own.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import os
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from decimal import Context, Decimal, Inexact, Overflow, Rounded, Subnormal
-from typing import Any, Literal, TypeVar
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
 
 import msgspec
 
-from chalicelib import errors
+from chalicelib import errors, primitives
 
 MAX_ITEM_BYTES = 350 * 1024
 """Of the caller's fields, as JSON and as DynamoDB counts. It takes 400 KB a record; the managed fields need some."""
-
-MAX_DEPTH = 32
-"""Levels of nesting that DynamoDB holds (AWS, "Service quotas: Attributes: Nested attribute depth")."""
 
 MAX_NAME_BYTES = 65_535
 """Of a field's name (AWS, "DynamoDB naming rules": Attribute names)."""
@@ -46,116 +40,7 @@ class ItemFields(msgspec.Struct, rename="camel"):
     """
 
 
-# ---------------------------------------------------------------------------------------------------------- JSON, exact
-
-_encoder = msgspec.json.Encoder(decimal_format="number")
-_sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
-_decoder = msgspec.json.Decoder(float_hook=lambda text: Decimal(text) or 0)
 _fields_decoder = msgspec.json.Decoder(ItemFields)
-
-
-def to_json(value: Any) -> bytes:
-    """JSON with every number as exact as it is in ``value``."""
-    return _encoder.encode(value)
-
-
-def from_json(data: bytes | str | msgspec.Raw) -> Any:
-    """The JSON value in ``data``, numbers as int or Decimal. Raises InvalidJsonError."""
-    try:
-        return _decoder.decode(data)
-    except RecursionError:
-        raise errors.InvalidJsonError(problem=f"it nests deeper than {MAX_DEPTH} levels.") from None
-    except ArithmeticError:
-        raise errors.InvalidJsonError(problem="it has a number of an impossible size.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise errors.InvalidJsonError(problem=f"{problem}.") from None
-
-
-_Type = TypeVar("_Type")
-
-
-def typed(value: Any, type_: type[_Type]) -> _Type:
-    """A value that came from the table, as the model it was made from: its Decimals become what the model says."""
-    return msgspec.json.decode(to_json(value), type=type_)
-
-
-def json_object(data: bytes | str | msgspec.Raw) -> dict[str, Any]:
-    """Like :func:`from_json`, for a body that has to be an object. Raises InvalidRequestError where it is not."""
-    value = from_json(data)
-    if not isinstance(value, dict):
-        raise errors.InvalidRequestError(
-            problem="Send a JSON object.", details=[{"path": "$", "message": "Expected `object`"}]
-        )
-    return value
-
-
-def digest(value: Any) -> str:
-    """The same for two JSON values that say the same, in whatever order and spelling."""
-    return hashlib.sha256(_sorted_encoder.encode(_spelled_alike(value))).hexdigest()
-
-
-def _spelled_alike(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _spelled_alike(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_spelled_alike(inner) for inner in value]
-    if isinstance(value, str):
-        return f"text {value}"
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return f"number {Decimal(value).normalize(_EXACT)}"
-    return value
-
-
-# ------------------------------------------------------------------------------------------------------ ids and times
-
-
-def new_id(at_ms: int | None = None, tail: int | None = None) -> str:
-    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then 74 of chance, so that ids sort by time.
-
-    ``tail`` replaces the chance, for ids that have to come out the same when the work is done twice.
-    """
-    at_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
-    tail = int.from_bytes(os.urandom(10)) if tail is None else tail
-    tail &= (1 << 74) - 1
-    bits = at_ms << 80 | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & ((1 << 62) - 1)
-    text = f"{bits:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def is_id(text: str) -> bool:
-    """Whether ``text`` is written as :func:`new_id` writes ids."""
-    return len(text) == 36 and [len(part) for part in text.split("-")] == [8, 4, 4, 4, 12] and set(text) <= _ID_LETTERS
-
-
-_ID_LETTERS = frozenset("0123456789abcdef-")
-
-
-def id_time_ms(id_: str) -> int:
-    """The Unix milliseconds that an id carries."""
-    return int(id_.replace("-", "")[:12], 16)
-
-
-def timestamp(at: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds, always 24 characters, so that text order is time order."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-def parse_time(text: str) -> datetime:
-    """A point in time from ISO 8601 with its offset (RFC 3339). Raises ValueError for anything else."""
-    try:
-        at = msgspec.convert(text, datetime)
-    except msgspec.ValidationError as problem:
-        raise ValueError(str(problem)) from None
-    if at.tzinfo is None:
-        raise ValueError("a time without its offset")
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("a time that is beyond the calendar in UTC") from None
 
 
 # -------------------------------------------------------------------------------------------------------------- items
@@ -218,7 +103,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
     def over(self, at: datetime) -> bool:
         """Whether its time is up."""
-        return self.expires_at is not None and self.expires_at <= timestamp(at)
+        return self.expires_at is not None and self.expires_at <= primitives.timestamp(at)
 
     @property
     def due_at(self) -> str | None:
@@ -244,7 +129,7 @@ def draft(body: dict[str, Any], at: datetime) -> Draft:
     fields = {name: value for name, value in body.items() if name != "expiresAt"}
     _refuse_managed(body)
     _refuse_unholdable(fields)
-    encoded = to_json(fields)
+    encoded = primitives.to_json(fields)
     size = max(len(encoded), _size_in_table(fields))
     if size > MAX_ITEM_BYTES:
         raise errors.ItemTooLargeError(limit=MAX_ITEM_BYTES, size=size)
@@ -280,27 +165,10 @@ def invalid(problem: msgspec.ValidationError) -> errors.InvalidRequestError:
     return errors.InvalidRequestError(problem=f"{message} ({path}).", details=[{"path": path, "message": message}])
 
 
-def merge_patch(target: Any, patch: Any) -> Any:
-    """RFC 7396, section 2: ``patch`` applied to ``target``; null removes."""
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge_patch(merged.get(name), value)
-    return merged
-
-
-# What DynamoDB's number type holds: 38 digits, 1E-130 to 9.99…E+125 (AWS, "Naming rules and data types: Number").
-_EXACT = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Rounded, Overflow, Subnormal])
-
-
 def _unholdable(value: Any, path: str, depth: int) -> Iterator[dict[str, str]]:
     """Yields what DynamoDB cannot hold in ``value``, each with its path."""
-    if isinstance(value, dict | list) and depth > MAX_DEPTH:
-        yield _problem(path, f"Nesting goes deeper than {MAX_DEPTH} levels")
+    if isinstance(value, dict | list) and depth > primitives.MAX_DEPTH:
+        yield _problem(path, f"Nesting goes deeper than {primitives.MAX_DEPTH} levels")
     elif isinstance(value, dict):
         for name in value:
             yield from _unholdable_name(name, path)
@@ -342,7 +210,7 @@ def _size_in_table(value: Any) -> int:
 
 def _is_exact(number: int | Decimal) -> bool:
     try:
-        _EXACT.create_decimal(number)
+        primitives.EXACT.create_decimal(number)
     except ArithmeticError:
         return False
     return True
@@ -352,12 +220,12 @@ def _expiry(value: Any, at: datetime) -> str | None:
     if value is None:
         return None
     try:
-        until = parse_time(value)
+        until = primitives.parse_time(value)
     except ValueError:
         raise errors.InvalidExpiryError from None
     if until <= at:
         raise errors.InvalidExpiryError
-    return timestamp(until)
+    return primitives.timestamp(until)
 
 
 # ------------------------------------------------------------------------------------------------------- bulk imports

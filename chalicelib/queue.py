@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib import aws, models
+from chalicelib import aws, primitives
 from chalicelib.models import Message
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class NotSentError(Exception):
 
 def send(*messages: Message) -> None:
     """Queues messages. Raises NotSentError where the queue refuses one; others of the call may have been taken."""
-    bodies = [models.to_json(message).decode() for message in messages]
+    bodies = [primitives.to_json(message).decode() for message in messages]
     for start in range(0, len(bodies), _BATCH):
         batch = bodies[start : start + _BATCH]
         entries: list[SendMessageBatchRequestEntryTypeDef] = [

@@ -9,7 +9,7 @@ import time
 
 import msgspec
 
-from chalicelib import bucket, errors, images, items, models, telemetry, thumbnails
+from chalicelib import bucket, errors, images, items, primitives, telemetry, thumbnails
 from chalicelib.bucket import Upload
 from chalicelib.config import MAX_IMAGE_BYTES, Size, settings
 from chalicelib.models import Image, Item, Thumbnail
@@ -53,7 +53,7 @@ def _settled(upload: Upload, image: Image | None) -> Item | None:
         return msgspec.structs.replace(now, image=image) if images.awaits(now, upload) else now
 
     try:
-        return items.change(upload.owner, upload.item_id, settled, models.now())
+        return items.change(upload.owner, upload.item_id, settled, primitives.now())
     except errors.ItemNotFoundError:
         return None
 

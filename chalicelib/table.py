@@ -17,12 +17,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from chalicelib import aws, models
+from chalicelib import aws, primitives
 from chalicelib.config import settings
 
 DUE_SHARDS = 4
@@ -185,7 +186,7 @@ def due(at: datetime) -> Iterator[Key]:
                 TableName=settings().table,
                 IndexName="due",
                 KeyConditionExpression="dueShard = :shard AND dueAt <= :at",
-                ExpressionAttributeValues={":shard": {"S": str(shard)}, ":at": {"S": models.timestamp(at)}},
+                ExpressionAttributeValues={":shard": {"S": str(shard)}, ":at": {"S": primitives.timestamp(at)}},
             )
         )
         for one in pages:
@@ -215,8 +216,20 @@ def _seconds(at: datetime) -> str:
     return str(int(at.timestamp()))
 
 
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
+class _Serializer(TypeSerializer):
+    """boto3's own refuses a number near 1E-130 that has many digits, and DynamoDB takes it."""
+
+    def _serialize_n(self, value: int | Decimal) -> str:
+        return str(primitives.EXACT.create_decimal(value))
+
+
+class _Deserializer(TypeDeserializer):
+    def _deserialize_n(self, value: str) -> Decimal:
+        return Decimal(value)
+
+
+_serialize = _Serializer().serialize
+_deserialize = _Deserializer().deserialize
 
 
 def _plain(record: Values) -> Values:

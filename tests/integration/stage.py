@@ -15,7 +15,7 @@ from chalice.local import LambdaContext, LocalGateway
 from chalice.test import Client, HTTPResponse
 
 import app
-from chalicelib import aws, config, models
+from chalicelib import aws, config, models, primitives
 
 OWNER = "local"
 
@@ -150,7 +150,7 @@ class Stage:
 
 def said(answer: HTTPResponse) -> Any:
     """What a JSON answer says, with its numbers exact."""
-    return models.from_json(answer.body)
+    return primitives.from_json(answer.body)
 
 
 def run(function: str, event: dict[str, Any], milliseconds: int = 60_000) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib import aws, cleanup, images, items, models
+from chalicelib import aws, cleanup, images, items, models, primitives
 from chalicelib.bucket import Upload
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, context, draft, fails, meanwhile, run, said
@@ -19,7 +19,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def now() -> datetime:
-    return models.now()
+    return primitives.now()
 
 
 def sweep(at: datetime, milliseconds: int = 60_000) -> dict[str, int]:
@@ -27,7 +27,7 @@ def sweep(at: datetime, milliseconds: int = 60_000) -> dict[str, int]:
 
 
 def expiring(at: datetime, after: timedelta = HOUR, **fields: Any) -> models.Item:
-    item, _ = items.create(OWNER, draft(at, expiresAt=models.timestamp(at + after), **fields), at)
+    item, _ = items.create(OWNER, draft(at, expiresAt=primitives.timestamp(at + after), **fields), at)
     return item
 
 
@@ -82,14 +82,14 @@ class TestExpiry:
 
     def test_an_item_whose_expiry_was_put_off_stays(self, api: Stage, now: datetime) -> None:
         item = expiring(now)
-        items.patch(OWNER, item.id, {"expiresAt": models.timestamp(now + 5 * HOUR)}, now)
+        items.patch(OWNER, item.id, {"expiresAt": primitives.timestamp(now + 5 * HOUR)}, now)
 
         assert sweep(now + 2 * HOUR) == {}
         assert items.find(OWNER, item.id) is not None
 
     def test_everybodys_items_are_swept(self, api: Stage, now: datetime) -> None:
         for owner in ("ann", "bob#1", OWNER):
-            items.create(owner, draft(now, expiresAt=models.timestamp(now + HOUR)), now)
+            items.create(owner, draft(now, expiresAt=primitives.timestamp(now + HOUR)), now)
 
         assert sweep(now + HOUR) == {"expired": 3}
         assert api.records() == []
@@ -166,7 +166,7 @@ class TestTickets:
         assert shown(id_, now) == {"status": "pending", "error": None}
         item = items.get(OWNER, id_, now)
         assert item.ticket_until is not None
-        assert item.ticket_until > models.timestamp(later)
+        assert item.ticket_until > primitives.timestamp(later)
 
     def test_what_a_removal_could_not_delete_is_deleted(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from chalicelib import aws, cleanup, errors, images, items, jobs, models, renders
+from chalicelib import aws, cleanup, errors, images, items, jobs, models, primitives, renders
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, context, fails, meanwhile, raises, said
 
@@ -16,7 +16,7 @@ PHOTO, OTHER = jpeg(1600, 1200), jpeg(400, 300)
 
 
 def sweep(hours: float) -> dict[str, int]:
-    return cleanup.sweep(models.now() + timedelta(hours=hours), context("clean_up", 60_000))
+    return cleanup.sweep(primitives.now() + timedelta(hours=hours), context("clean_up", 60_000))
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ class TestObjects:
         api.picture(item, PHOTO)
         fails(aws.s3(), "DeleteObject", "InternalError", times=2)
         with pytest.raises(aws.s3().exceptions.ClientError):
-            images.remove(OWNER, item, models.now())
+            images.remove(OWNER, item, primitives.now())
 
         sweep(1)
         sweep(2)
@@ -38,7 +38,7 @@ class TestObjects:
 
     def test_an_item_whose_picture_was_removed_takes_what_is_left_of_it_along(self, api: Stage, item: str) -> None:
         key = api.picture(item, PHOTO)
-        images.remove(OWNER, item, models.now())
+        images.remove(OWNER, item, primitives.now())
         sweep(1)
         api.put(key, PHOTO)
 
@@ -87,7 +87,7 @@ class TestObjects:
 
         def overtake() -> None:
             api.put(newer, PHOTO)
-            images.note(newer, models.now())
+            images.note(newer, primitives.now())
             renders.render(newer)
 
         meanwhile(aws.s3(), "PutObject", overtake)
@@ -100,8 +100,8 @@ class TestObjects:
 
 class TestExpiry:
     def test_an_item_whose_end_is_put_off_while_it_is_swept_stays(self, api: Stage) -> None:
-        at = models.now()
-        draft = models.draft({"expiresAt": models.timestamp(at + timedelta(minutes=1))}, at)
+        at = primitives.now()
+        draft = models.draft({"expiresAt": primitives.timestamp(at + timedelta(minutes=1))}, at)
         expiring, _ = items.create(OWNER, draft, at)
 
         def put_off() -> None:
@@ -113,13 +113,13 @@ class TestExpiry:
         assert api.read(expiring.id)["version"] == 2
 
     def test_a_message_that_comes_again_after_its_items_end_is_done_already(self, api: Stage) -> None:
-        sent = models.now()
+        sent = primitives.now()
         body = {
             "type": "item.create",
             "owner": OWNER,
-            "item": {"expiresAt": models.timestamp(sent + timedelta(hours=1))},
+            "item": {"expiresAt": primitives.timestamp(sent + timedelta(hours=1))},
         }
-        record = jobs.Record("message-1", "receipt", models.to_json(body).decode(), 1, sent)
+        record = jobs.Record("message-1", "receipt", primitives.to_json(body).decode(), 1, sent)
         jobs.do(record)
 
         jobs.do(record._replace(receives=2, sent_at=sent))
@@ -194,4 +194,4 @@ def test_a_patch_that_nests_without_end_is_refused(api: Stage, item: str) -> Non
         patch = {"a": patch}
 
     with pytest.raises(errors.InvalidRequestError, match="32 levels"):
-        items.patch(OWNER, item, patch, models.now())
+        items.patch(OWNER, item, patch, primitives.now())

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib import aws, bucket, config, imports, items, models, queue, wire
+from chalicelib import aws, bucket, config, imports, items, models, primitives, queue, wire
 from tests.integration.stage import OWNER, Stage, answers, fails, said
 
 
@@ -316,7 +316,7 @@ class TestTakenBack:
         assert api.records() == []
 
     def test_a_chunk_of_an_import_that_was_taken_back_is_passed_over(self, api: Stage) -> None:
-        api.send({"type": "import.chunk", "owner": OWNER, "importId": models.new_id(), "chunk": 0})
+        api.send({"type": "import.chunk", "owner": OWNER, "importId": primitives.new_id(), "chunk": 0})
 
         api.work()
 
@@ -336,7 +336,7 @@ class TestLost:
         imports.work_off(OWNER, id_, 1)
         api.drop()
 
-        imports.resume(OWNER, id_, models.now() + timedelta(hours=1))
+        imports.resume(OWNER, id_, primitives.now() + timedelta(hours=1))
 
         assert sorted(message["chunk"] for message in api.drop()) == [0, 2]
 
@@ -344,18 +344,18 @@ class TestLost:
         id_ = start(api, {"title": "a"})
         api.work()
 
-        imports.resume(OWNER, id_, models.now() + timedelta(hours=1))
+        imports.resume(OWNER, id_, primitives.now() + timedelta(hours=1))
 
         assert api.on_queue() == 0
         assert "dueAt" not in api.records("IMPORT")[0]
         assert counts(api, id_) == ("done", 1, 1, 0)
 
     def test_one_that_is_not_is_looked_at_every_hour_for_a_day(self, api: Stage) -> None:
-        id_, at = start(api, {"title": "a"}), models.now()
+        id_, at = start(api, {"title": "a"}), primitives.now()
 
         imports.resume(OWNER, id_, at + timedelta(hours=1))
         (record,) = api.records("IMPORT")
-        assert record["dueAt"]["S"] == models.timestamp(at + timedelta(hours=2))
+        assert record["dueAt"]["S"] == primitives.timestamp(at + timedelta(hours=2))
         api.drop()
         imports.resume(OWNER, id_, at + timedelta(hours=25))
 
@@ -382,7 +382,7 @@ def test_a_store_that_is_busy_is_no_failure_of_an_entry(api: Stage) -> None:
 
 
 def test_what_is_kept_of_an_import_is_forgotten_after_thirty_days(api: Stage) -> None:
-    at = models.now()
+    at = primitives.now()
     start(api, {"title": "a"})
     api.work()
 
@@ -405,6 +405,6 @@ def test_items_of_an_import_stand_at_its_time(api: Stage) -> None:
     id_ = start(api, {"title": "a"})
     api.work()
 
-    (item,) = items.page(OWNER, items.Range(), 10, None, models.now()).items
+    (item,) = items.page(OWNER, items.Range(), 10, None, primitives.now()).items
 
-    assert models.id_time_ms(item.id) == models.id_time_ms(id_)
+    assert primitives.id_time_ms(item.id) == primitives.id_time_ms(id_)

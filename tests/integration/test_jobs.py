@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from chalicelib import aws, images, jobs, models
+from chalicelib import aws, images, jobs, models, primitives
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, batch, fails, raises, run, said
 
@@ -259,16 +259,16 @@ class TestDelete:
     "message",
     [
         models.RenderImage("uploads/a b.png"),
-        models.ImportChunk(OWNER, models.new_id(0, 0), 3),
-        models.DeleteItem("ann", models.new_id(0, 0)),
+        models.ImportChunk(OWNER, primitives.new_id(0, 0), 3),
+        models.DeleteItem("ann", primitives.new_id(0, 0)),
     ],
     ids=lambda message: type(message).__name__,
 )
 def test_what_we_send_is_understood(message: models.Message) -> None:
-    body = models.to_json(message).decode()
+    body = primitives.to_json(message).decode()
 
     assert "." in json.loads(body)["type"]
-    jobs.do(jobs.Record("message-1", "receipt", body, 1, models.now()))
+    jobs.do(jobs.Record("message-1", "receipt", body, 1, primitives.now()))
 
 
 def test_what_a_message_says_beyond_its_fields_is_passed_over(api: Stage) -> None:
@@ -282,7 +282,7 @@ def test_what_a_message_says_beyond_its_fields_is_passed_over(api: Stage) -> Non
 def test_a_render_that_fails_for_a_passing_reason_takes_nothing_along(api: Stage) -> None:
     item = api.item(title="a")
     key = api.put(api.ticket(item["id"]), b"no picture")
-    images.note(key, models.now())
+    images.note(key, primitives.now())
     api.send(create("b"))
     fails(aws.s3(), "GetObject", "InternalError", times=1)
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from chalicelib import items, models
+from chalicelib import items, primitives
 from tests.integration.stage import OWNER, Stage, draft, said
 
 DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -38,7 +38,7 @@ def walk(api: Stage, query: str) -> Iterator[dict[str, list[dict[str, int]]]]:
 
 
 def when(minute: float) -> str:
-    return quote(models.timestamp(DAY + timedelta(minutes=minute)))
+    return quote(primitives.timestamp(DAY + timedelta(minutes=minute)))
 
 
 def test_an_empty_list_ends_at_once(api: Stage) -> None:
@@ -180,7 +180,7 @@ def test_imports_keys_and_other_records_are_no_items(api: Stage) -> None:
 def test_what_has_expired_is_passed_over_and_the_walk_goes_on(api: Stage) -> None:
     for minute in range(6):
         at = DAY + timedelta(minutes=minute)
-        over = {"expiresAt": models.timestamp(at + timedelta(minutes=1))} if minute < 4 else {}
+        over = {"expiresAt": primitives.timestamp(at + timedelta(minutes=1))} if minute < 4 else {}
         items.create(OWNER, draft(at, minute=minute, **over), at)
 
     seen = [minute for page in walk(api, "order=asc&limit=2") for minute in minutes(page)]

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from PIL import Image
 
-from chalicelib import aws, bucket, config, images, items, models, renders, wire
+from chalicelib import aws, bucket, config, images, items, primitives, renders, wire
 from chalicelib.bucket import Upload
 from tests.builders import jpeg, png_head, quarters, saved
 from tests.integration.stage import OWNER, Stage, draft, fails, meanwhile, said
@@ -36,15 +36,15 @@ class TestTickets:
         return api("POST", f"/items/{item['id']}/image", {"contentType": content_type})
 
     def test_a_ticket_says_where_to_post_how_much_and_until_when(self, api: Stage, item: dict[str, Any]) -> None:
-        before = models.now()
+        before = primitives.now()
 
         answer = self.ask(api, item)
 
         ticket = msgspec.json.decode(answer.body, type=wire.Ticket)
-        until = models.parse_time(ticket.expires_at)
+        until = primitives.parse_time(ticket.expires_at)
         assert answer.status_code == 201
         assert ticket.max_bytes == config.MAX_IMAGE_BYTES
-        assert before + timedelta(minutes=14) < until < models.now() + timedelta(minutes=16)
+        assert before + timedelta(minutes=14) < until < primitives.now() + timedelta(minutes=16)
         assert ticket.upload.url.startswith("https://")
 
     def test_s3_itself_is_told_to_hold_the_upload_to_key_type_and_size(self, api: Stage, item: dict[str, Any]) -> None:
@@ -116,7 +116,7 @@ class TestReady:
 
         api.work()
 
-        shown = msgspec.json.decode(models.to_json(image(api, item)), type=wire.ImageShown)
+        shown = msgspec.json.decode(primitives.to_json(image(api, item)), type=wire.ImageShown)
         assert (shown.status, shown.content_type) == ("ready", "image/jpeg")
         assert (shown.width, shown.height, shown.bytes) == (1600, 1200, len(PHOTO))
         assert shown.thumbnails is not None
@@ -317,7 +317,7 @@ class TestEvents:
     def test_a_newer_upload_that_comes_while_an_older_is_rendered_wins(self, api: Stage, item: dict[str, Any]) -> None:
         older = api.upload(item["id"], OTHER)
         newer = api.put(api.ticket(item["id"]), PHOTO)
-        meanwhile(aws.s3(), "GetObject", lambda: images.note(newer, models.now()))
+        meanwhile(aws.s3(), "GetObject", lambda: images.note(newer, primitives.now()))
 
         renders.render(older)
         assert image(api, item) == {"status": "processing"}
@@ -392,7 +392,7 @@ class TestGone:
         self, api: Stage, item: dict[str, Any]
     ) -> None:
         key = api.upload(item["id"], PHOTO)
-        meanwhile(aws.dynamodb(), "PutItem", lambda: images.remove_item(OWNER, item["id"], models.now()))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: images.remove_item(OWNER, item["id"], primitives.now()))
 
         renders.render(key)
 
@@ -423,7 +423,7 @@ class TestGone:
 
         (reminder,) = api.records()
         assert reminder["sk"]["S"] == f"PURGE#{item['id']}"
-        assert reminder["dueAt"]["S"] > models.timestamp(models.now() + timedelta(minutes=25))
+        assert reminder["dueAt"]["S"] > primitives.timestamp(primitives.now() + timedelta(minutes=25))
 
     def test_an_item_without_a_picture_leaves_no_reminder(self, api: Stage, item: dict[str, Any]) -> None:
         api("DELETE", f"/items/{item['id']}")
@@ -472,7 +472,7 @@ class TestRemoval:
 
     def test_a_render_on_its_way_does_not_bring_it_back(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
-        meanwhile(aws.dynamodb(), "PutItem", lambda: images.remove(OWNER, item["id"], models.now()))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: images.remove(OWNER, item["id"], primitives.now()))
 
         renders.render(key)
 
@@ -564,9 +564,9 @@ def test_a_render_that_storage_refuses_is_tried_again_later(api: Stage, item: di
 
 
 def test_an_item_that_expires_while_its_picture_is_rendered_leaves_nothing_behind(api: Stage) -> None:
-    at = models.now() - timedelta(hours=1)
-    item, _ = items.create(OWNER, draft(at, expiresAt=models.timestamp(at + timedelta(minutes=30))), at)
-    upload = Upload(OWNER, item.id, models.new_id())
+    at = primitives.now() - timedelta(hours=1)
+    item, _ = items.create(OWNER, draft(at, expiresAt=primitives.timestamp(at + timedelta(minutes=30))), at)
+    upload = Upload(OWNER, item.id, primitives.new_id())
     images.ticket(OWNER, item.id, "image/jpeg", at)
     api.put(upload.key, PHOTO)
     images.note(upload.key, at)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, items, models, telemetry
+from chalicelib import aws, items, primitives, telemetry
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, draft, fails, raises, run, said
 
@@ -217,8 +217,8 @@ class TestMetrics:
         assert metrics(logged()).items() >= {"MessagesFailed": 1, "ImportEntriesFailed": 1, "ItemsCreated": 1}.items()
 
     def test_what_the_cleanup_did_is_counted(self, api: Stage, logged: Read) -> None:
-        at = models.now() - timedelta(days=1)
-        items.create(OWNER, draft(at, expiresAt=models.timestamp(at + timedelta(hours=1))), at)
+        at = primitives.now() - timedelta(days=1)
+        items.create(OWNER, draft(at, expiresAt=primitives.timestamp(at + timedelta(hours=1))), at)
         event = api._client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [], region="us-east-1")
 
         run("clean_up", event)

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib import bucket, models
+from chalicelib import bucket, primitives
 from chalicelib.bucket import Upload
 
 ITEM, UPLOAD = "019ca7b4-e400-7abc-8def-0123456789ab", "019ca7b4-e401-7abc-8def-0123456789ab"
 owners = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-ids = st.builds(models.new_id, st.integers(0, 2**48 - 1), st.integers(0, 2**74 - 1))
+ids = st.builds(primitives.new_id, st.integers(0, 2**48 - 1), st.integers(0, 2**74 - 1))
 
 
 @given(owners, ids, ids)

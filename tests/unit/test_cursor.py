@@ -6,10 +6,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from chalicelib import cursor, errors, models
+from chalicelib import cursor, errors, primitives
 
 LIST = ("ann", "desc", None, None)
-ids = st.builds(models.new_id, st.integers(0, 2**48 - 1), st.integers(0, 2**74 - 1))
+ids = st.builds(primitives.new_id, st.integers(0, 2**48 - 1), st.integers(0, 2**74 - 1))
 lists = st.tuples(st.text(max_size=6), st.sampled_from(("asc", "desc")), st.none() | st.dates(), st.none() | st.dates())
 
 
@@ -49,11 +49,11 @@ def test_any_other_text_is_refused(text: str) -> None:
 def test_a_cursor_is_taken_only_letter_by_letter(change: object) -> None:
     assert callable(change)
     with pytest.raises(errors.InvalidCursorError):
-        cursor.take(change(cursor.give(models.new_id(), *LIST)), *LIST)
+        cursor.take(change(cursor.give(primitives.new_id(), *LIST)), *LIST)
 
 
 def test_a_cursor_goes_into_a_url_as_it_is() -> None:
-    given_out = cursor.give(models.new_id(), *LIST)
+    given_out = cursor.give(primitives.new_id(), *LIST)
 
     assert len(given_out) == 40
     assert set(given_out) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")

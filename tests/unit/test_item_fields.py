@@ -30,11 +30,11 @@ class ItemFields(msgspec.Struct, rename="camel"):
 CODE = """
 import json, sys
 import app
-from chalicelib import errors, models, openapi
+from chalicelib import errors, models, openapi, primitives
 
 def outcome(body):
     try:
-        return models.to_json(models.draft(models.json_object(body), models.now()).fields).decode()
+        return primitives.to_json(models.draft(primitives.json_object(body), primitives.now()).fields).decode()
     except errors.ApiError as error:
         return [error.code, error.message, error.details]
 

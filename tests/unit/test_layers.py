@@ -18,7 +18,8 @@ FILES = {"app": PROJECT / "app.py"} | {path.stem: path for path in (PROJECT / "c
 # Who may import whom: a module imports from lines above its own, and from none below.
 LAYERS = (
     {"errors", "config"},
-    {"telemetry", "models", "cursor", "thumbnails"},
+    {"telemetry", "primitives", "cursor", "thumbnails"},
+    {"models"},
     {"aws", "auth", "wire"},
     {"table", "bucket", "queue", "openapi"},
     {"items"},

@@ -9,11 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib import errors, models
+from chalicelib import errors, models, primitives, table
 
 # hypothesis asks for bounds without a zone, and puts it in itself.
 EARLIEST, LATEST = datetime.min + timedelta(days=1), datetime.max - timedelta(days=2)  # noqa: DTZ901
@@ -26,10 +25,10 @@ digits = st.integers(1, 10**38 - 1)
 numbers = st.one_of(
     st.integers(-(10**38) + 1, 10**38 - 1),
     st.builds(
-        lambda digits, place, sign: Decimal(sign * digits).scaleb(place - len(str(digits)) + 1),
+        lambda digits, place, sign: Decimal(f"{sign}{digits}E{place - len(str(digits)) + 1}"),
         digits,
         st.integers(-130, 125),
-        st.sampled_from((1, -1)),
+        st.sampled_from(("", "-")),
     ),
 )
 letters = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -43,7 +42,14 @@ objects = st.dictionaries(names, values, max_size=5)
 
 
 def draft(text: str | bytes) -> models.Draft:
-    return models.draft(models.json_object(text), AT)
+    return models.draft(primitives.json_object(text), AT)
+
+
+def kept(fields: models.Fields) -> models.Fields:
+    """What the table makes of fields on their way in and out."""
+    record = table.Put(table.Key("ann", "ITEM", "1"), {"fields": fields}).parameters["Item"]
+    out: models.Fields = table._plain(record)["fields"]
+    return out
 
 
 def nested(levels: int) -> dict[str, Any]:
@@ -56,17 +62,15 @@ def nested(levels: int) -> dict[str, Any]:
 class TestNumbers:
     @given(numbers)
     def test_a_number_comes_back_with_its_exact_value(self, number: int | Decimal) -> None:
-        back = models.from_json(models.to_json(number))
+        back = primitives.from_json(primitives.to_json(number))
 
         assert Decimal(back) == Decimal(number)
 
     @given(objects)
     def test_an_object_comes_back_from_the_table_as_it_went_in(self, body: dict[str, Any]) -> None:
-        fields = draft(models.to_json(body)).fields
+        fields = draft(primitives.to_json(body)).fields
 
-        kept = TypeDeserializer().deserialize(TypeSerializer().serialize(fields))
-
-        assert models.from_json(models.to_json(kept)) == body
+        assert primitives.from_json(primitives.to_json(kept(fields))) == body
 
     @pytest.mark.parametrize("text", ["0.1", "0.30000000000000004", "1e-130", "9.9E+125", "1" * 38, "-0.10", "1E2"])
     def test_a_number_is_taken_without_a_detour_over_floats(self, text: str) -> None:
@@ -76,7 +80,7 @@ class TestNumbers:
     def test_zero_is_taken_however_it_is_spelled(self, text: str) -> None:
         fields = draft(f'{{"n": {text}}}').fields
 
-        assert TypeDeserializer().deserialize(TypeSerializer().serialize(fields)) == {"n": 0}
+        assert kept(fields) == {"n": 0}
 
     @pytest.mark.parametrize("text", ["1" * 39, "0." + "1" * 39, "1E+126", "-1E+126", "1E-131", "1E-150", "1e999"])
     def test_a_number_that_the_table_cannot_hold_is_refused_with_its_path(self, text: str) -> None:
@@ -98,18 +102,18 @@ class TestJson:
     )
     def test_what_is_no_json_is_refused_with_the_reason(self, body: bytes) -> None:
         with pytest.raises(errors.InvalidJsonError, match=r"^The body is not valid JSON in UTF-8: .+\.$"):
-            models.json_object(body)
+            primitives.json_object(body)
 
     @pytest.mark.parametrize("body", [b"[]", b"1", b"null", b'"a"'])
     def test_a_body_is_an_object(self, body: bytes) -> None:
         with pytest.raises(errors.InvalidRequestError, match="Send a JSON object") as refused:
-            models.json_object(body)
+            primitives.json_object(body)
 
         assert refused.value.details == [{"path": "$", "message": "Expected `object`"}]
 
     def test_a_body_of_brackets_is_refused_like_any_other(self) -> None:
         with pytest.raises(errors.InvalidJsonError, match="nests deeper than 32 levels"):
-            models.from_json(b"[" * 100_000)
+            primitives.from_json(b"[" * 100_000)
 
 
 class TestDraft:
@@ -168,7 +172,7 @@ class TestDraft:
             models.draft(body, AT)
 
         assert len(refused.value.message) < 1_000
-        assert len(models.to_json(refused.value.details)) < 100_000
+        assert len(primitives.to_json(refused.value.details)) < 100_000
 
     def test_an_item_holds_350_kilobytes(self) -> None:
         body = {"a": "x" * (models.MAX_ITEM_BYTES - len('{"a":""}'))}
@@ -250,36 +254,36 @@ class TestExpiry:
     ],
 )
 def test_a_merge_patch_does_what_its_rfc_says(target: object, patch: object, result: object) -> None:
-    assert models.merge_patch(target, patch) == result
+    assert primitives.merge_patch(target, patch) == result
 
 
 @given(objects, objects)
 def test_a_merge_patch_leaves_what_it_was_given_as_it_was(target: dict[str, Any], patch: dict[str, Any]) -> None:
-    before = models.to_json([target, patch])
+    before = primitives.to_json([target, patch])
 
-    once = models.merge_patch(target, patch)
+    once = primitives.merge_patch(target, patch)
 
-    assert models.to_json([target, patch]) == before
-    assert models.merge_patch(once, patch) == once
+    assert primitives.to_json([target, patch]) == before
+    assert primitives.merge_patch(once, patch) == once
 
 
 class TestDigest:
     @given(objects)
     def test_it_does_not_depend_on_the_order_of_names(self, body: dict[str, Any]) -> None:
-        assert models.digest(dict(reversed(body.items()))) == models.digest(body)
+        assert primitives.digest(dict(reversed(body.items()))) == primitives.digest(body)
 
     @pytest.mark.parametrize(
         ("one", "other"),
         [("1", "1.0"), ("100", "1e2"), ("0.10", "1E-1"), ("0", "-0.0"), ("0e5", "0.00"), ("1e37", "1" + "0" * 37)],
     )
     def test_it_does_not_depend_on_how_a_number_is_spelled(self, one: str, other: str) -> None:
-        assert models.digest(models.from_json(one)) == models.digest(models.from_json(other))
+        assert primitives.digest(primitives.from_json(one)) == primitives.digest(primitives.from_json(other))
 
     @given(values, values)
     def test_it_differs_where_the_content_does(self, one: Any, other: Any) -> None:
         same = _comparable(one) == _comparable(other)
 
-        assert (models.digest(one) == models.digest(other)) is same
+        assert (primitives.digest(one) == primitives.digest(other)) is same
 
     @pytest.mark.parametrize(
         ("one", "other"),
@@ -295,7 +299,7 @@ class TestDigest:
         ],
     )
     def test_values_that_only_look_the_same_differ(self, one: object, other: object) -> None:
-        assert models.digest(one) != models.digest(other)
+        assert primitives.digest(one) != primitives.digest(other)
 
 
 def _comparable(value: Any) -> Any:
@@ -309,26 +313,26 @@ def _comparable(value: Any) -> Any:
 
 class TestIds:
     def test_an_id_is_a_uuid_of_version_7(self) -> None:
-        assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", models.new_id())
+        assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", primitives.new_id())
 
     def test_two_ids_of_one_moment_differ(self) -> None:
-        assert len({models.new_id(1_772_366_400_000) for _ in range(100)}) == 100
+        assert len({primitives.new_id(1_772_366_400_000) for _ in range(100)}) == 100
 
     @given(st.integers(0, 2**48 - 1), st.integers(0, 2**48 - 1), st.integers(0, 2**74 - 1), st.integers(0, 2**74 - 1))
     def test_ids_sort_by_time_then_by_their_tail(self, ms: int, other_ms: int, tail: int, other_tail: int) -> None:
-        one, other = models.new_id(ms, tail), models.new_id(other_ms, other_tail)
+        one, other = primitives.new_id(ms, tail), primitives.new_id(other_ms, other_tail)
 
         assert (one < other) is ((ms, tail) < (other_ms, other_tail))
-        assert models.id_time_ms(one) == ms
-        assert models.is_id(one)
+        assert primitives.id_time_ms(one) == ms
+        assert primitives.is_id(one)
 
     @given(st.text(max_size=40))
     def test_text_is_no_id_unless_it_is_written_as_ids_are(self, text: str) -> None:
-        assert models.is_id(text) is bool(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text))
+        assert primitives.is_id(text) is bool(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text))
 
     @pytest.mark.parametrize("text", ["", "%30", "0" * 36, "-" * 36, ID.upper(), f"{ID}\n"])
     def test_these_are_no_ids(self, text: str) -> None:
-        assert not models.is_id(text)
+        assert not primitives.is_id(text)
 
 
 class TestTimes:
@@ -336,9 +340,9 @@ class TestTimes:
     def test_text_order_is_time_order(self, at: datetime, later_us: int) -> None:
         later = min(at + timedelta(microseconds=later_us), AFTER_LATEST)
 
-        assert models.timestamp(at) <= models.timestamp(later)
-        assert len(models.timestamp(at)) == 24
+        assert primitives.timestamp(at) <= primitives.timestamp(later)
+        assert len(primitives.timestamp(at)) == 24
 
     @given(st.datetimes(EARLIEST, LATEST, timezones=st.just(UTC)))
     def test_a_time_is_read_as_it_was_written(self, at: datetime) -> None:
-        assert models.timestamp(models.parse_time(models.timestamp(at))) == models.timestamp(at)
+        assert primitives.timestamp(primitives.parse_time(primitives.timestamp(at))) == primitives.timestamp(at)

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 import app
-from chalicelib import errors, models, openapi, wire
+from chalicelib import errors, models, openapi, primitives, wire
 
-DOCUMENT = msgspec.json.decode(models.to_json(openapi.document(app.app.routes)))
+DOCUMENT = msgspec.json.decode(primitives.to_json(openapi.document(app.app.routes)))
 OPERATIONS = [
     pytest.param(path, method, operation, id=f"{method.upper()} {path}")
     for path, methods in DOCUMENT["paths"].items()

@@ -1,0 +1,146 @@
+"""What everything is made of: JSON with exact numbers, ids that sort by time, times as text."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from datetime import UTC, datetime
+from decimal import Context, Decimal, Inexact, Overflow, Rounded, Subnormal
+from typing import Any, TypeVar
+
+import msgspec
+
+from chalicelib import errors
+
+MAX_DEPTH = 32
+"""Levels of nesting that DynamoDB holds (AWS, "Service quotas: Attributes: Nested attribute depth")."""
+
+# What DynamoDB's number type holds: 38 digits, 1E-130 to 9.99…E+125 (AWS, "Naming rules and data types: Number").
+EXACT = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Rounded, Overflow, Subnormal])
+
+# ---------------------------------------------------------------------------------------------------------- JSON, exact
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
+_decoder = msgspec.json.Decoder(float_hook=lambda text: Decimal(text) or 0)
+
+
+def to_json(value: Any) -> bytes:
+    """JSON with every number as exact as it is in ``value``."""
+    return _encoder.encode(value)
+
+
+def from_json(data: bytes | str | msgspec.Raw) -> Any:
+    """The JSON value in ``data``, numbers as int or Decimal. Raises InvalidJsonError."""
+    try:
+        return _decoder.decode(data)
+    except RecursionError:
+        raise errors.InvalidJsonError(problem=f"it nests deeper than {MAX_DEPTH} levels.") from None
+    except ArithmeticError:
+        raise errors.InvalidJsonError(problem="it has a number of an impossible size.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise errors.InvalidJsonError(problem=f"{problem}.") from None
+
+
+_Type = TypeVar("_Type")
+
+
+def typed(value: Any, type_: type[_Type]) -> _Type:
+    """A value that came from the table, as the model it was made from: its Decimals become what the model says."""
+    return msgspec.json.decode(to_json(value), type=type_)
+
+
+def json_object(data: bytes | str | msgspec.Raw) -> dict[str, Any]:
+    """Like :func:`from_json`, for a body that has to be an object. Raises InvalidRequestError where it is not."""
+    value = from_json(data)
+    if not isinstance(value, dict):
+        raise errors.InvalidRequestError(
+            problem="Send a JSON object.", details=[{"path": "$", "message": "Expected `object`"}]
+        )
+    return value
+
+
+def digest(value: Any) -> str:
+    """The same for two JSON values that say the same, in whatever order and spelling."""
+    return hashlib.sha256(_sorted_encoder.encode(_spelled_alike(value))).hexdigest()
+
+
+def _spelled_alike(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _spelled_alike(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_spelled_alike(inner) for inner in value]
+    if isinstance(value, str):
+        return f"text {value}"
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return f"number {Decimal(value).normalize(EXACT)}"
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------ ids and times
+
+
+def new_id(at_ms: int | None = None, tail: int | None = None) -> str:
+    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then 74 of chance, so that ids sort by time.
+
+    ``tail`` replaces the chance, for ids that have to come out the same when the work is done twice.
+    """
+    at_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
+    tail = int.from_bytes(os.urandom(10)) if tail is None else tail
+    tail &= (1 << 74) - 1
+    bits = at_ms << 80 | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & ((1 << 62) - 1)
+    text = f"{bits:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` is written as :func:`new_id` writes ids."""
+    return len(text) == 36 and [len(part) for part in text.split("-")] == [8, 4, 4, 4, 12] and set(text) <= _ID_LETTERS
+
+
+_ID_LETTERS = frozenset("0123456789abcdef-")
+
+
+def id_time_ms(id_: str) -> int:
+    """The Unix milliseconds that an id carries."""
+    return int(id_.replace("-", "")[:12], 16)
+
+
+def timestamp(at: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds, always 24 characters, so that text order is time order."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def parse_time(text: str) -> datetime:
+    """A point in time from ISO 8601 with its offset (RFC 3339). Raises ValueError for anything else."""
+    try:
+        at = msgspec.convert(text, datetime)
+    except msgspec.ValidationError as problem:
+        raise ValueError(str(problem)) from None
+    if at.tzinfo is None:
+        raise ValueError("a time without its offset")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time that is beyond the calendar in UTC") from None
+
+
+# ---------------------------------------------------------------------------------------------------- JSON Merge Patch
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7396, section 2: ``patch`` applied to ``target``; null removes."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
