@@ -39,8 +39,12 @@ _NO_BACKEND = (
     exceptions.ProfileNotFound,
 )
 _NO_BACKEND_CODES = frozenset({"ResourceNotFoundException", "NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue"})
+# What the SDK's own retries did not get over.
+_BUSY = (exceptions.ReadTimeoutError, exceptions.ConnectionClosedError)
 _BUSY_CODES = frozenset(
     {
+        "InternalError",
+        "InternalServerError",
         "ProvisionedThroughputExceeded",
         "ProvisionedThroughputExceededException",
         "OverLimit",
@@ -52,6 +56,7 @@ _BUSY_CODES = frozenset(
         "Throttling",
         "ThrottlingError",
         "ThrottlingException",
+        "TooManyRequestsException",
         "TransactionInProgressException",
     }
 )
@@ -100,11 +105,10 @@ def as_api_error(error: BaseException) -> ApiError | None:
         return error
     if isinstance(error, _NO_BACKEND):
         return BackendUnavailableError(problem=f"The stage {settings().stage} has no backend to talk to ({error})")
-    if not isinstance(error, exceptions.ClientError):
-        return None
-    if _BUSY_CODES & {code_of(error), *reasons_of(error)}:
+    codes = {code_of(error), *reasons_of(error)} if isinstance(error, exceptions.ClientError) else set()
+    if isinstance(error, _BUSY) or codes & _BUSY_CODES:
         return BusyError()
-    if code_of(error) in _NO_BACKEND_CODES:
+    if codes & _NO_BACKEND_CODES:
         return BackendUnavailableError(problem=f"The resources of the stage {settings().stage} are missing")
     return None
 

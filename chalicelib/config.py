@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Mapping
 from typing import Literal, cast, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -32,13 +33,31 @@ class Size(msgspec.Struct, frozen=True):
     fit: Fit
 
 
+class Issuer(msgspec.Struct, frozen=True):
+    """Whose tokens are good (OpenID Connect Core 1.0, section 2): ``iss``, and whom they have to be for."""
+
+    url: str
+    audiences: tuple[str, ...]
+    jwks_url: str | None
+    """Where its keys lie, or None where its discovery document says so."""
+
+
+class Cors(msgspec.Struct, frozen=True):
+    """Whose pages may call the API: ``("*",)`` for anybody's; and which headers besides the API's own."""
+
+    origins: tuple[str, ...]
+    allow_headers: tuple[str, ...]
+    expose_headers: tuple[str, ...]
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a function of this stage has to know. Names follow from the stage; only the bucket's has to be told."""
 
     stage: str
     bucket: str | None
     auth_mode: AuthMode
-    cors_origin: str
+    issuer: Issuer | None
+    cors: Cors
     log_level: str
     thumbnail_sizes: tuple[Size, ...]
     report_batch_item_failures: bool
@@ -64,7 +83,12 @@ def load(environ: Mapping[str, str]) -> Settings:
         stage=stage,
         bucket=environ.get("BUCKET_NAME") or None,
         auth_mode=_auth_mode(environ.get("AUTH_MODE") or "oidc", stage),
-        cors_origin=environ.get("CORS_ORIGIN") or "*",
+        issuer=_issuer(environ),
+        cors=Cors(
+            _origins(environ.get("CORS_ORIGINS") or "*"),
+            _headers("CORS_ALLOW_HEADERS", environ),
+            _headers("CORS_EXPOSE_HEADERS", environ),
+        ),
         log_level=_log_level(environ.get("LOG_LEVEL") or "INFO"),
         thumbnail_sizes=_sizes(environ.get("THUMBNAIL_SIZES") or "cover:200,fit:800"),
         report_batch_item_failures=environ.get("REPORT_BATCH_ITEM_FAILURES") == "true",
@@ -75,6 +99,17 @@ def load(environ: Mapping[str, str]) -> Settings:
 def settings() -> Settings:
     """This process's settings."""
     return load(os.environ)
+
+
+def sign_in_demanded() -> bool:
+    """Whether the routes stand behind the authorizer.
+
+    They do in every stage but those that say ``AUTH_MODE=local`` or ``AUTH_MODE=none``. Under ``chalice local`` a stage
+    that nobody provisioned has nothing to guard: there, each route answers what is missing, to anybody.
+    """
+    if settings().auth_mode != "oidc":
+        return False
+    return settings().bucket is not None or not serving_locally()
 
 
 def serving_locally() -> bool:
@@ -104,6 +139,49 @@ def _auth_mode(text: str, stage: str) -> AuthMode:
     if text == "local" and stage != "local":
         raise ConfigError(f"AUTH_MODE is 'local' in the stage {stage}: to open a stage to everybody, it says none.")
     return cast("AuthMode", text)
+
+
+def _issuer(environ: Mapping[str, str]) -> Issuer | None:
+    """The issuer that is named, or else the stage's own user pool, or None: then nobody gets in."""
+    pool, client = environ.get("USER_POOL_ISSUER"), environ.get("USER_POOL_CLIENT_ID")
+    url, audience, jwks_url = (environ.get(f"OIDC_{name}") for name in ("ISSUER", "AUDIENCE", "JWKS_URL"))
+    if not url and pool:
+        # AWS, "Verifying JSON web tokens": where a user pool has its keys.
+        url, audience, jwks_url = pool, audience or client, jwks_url or f"{pool}/.well-known/jwks.json"
+    if not url:
+        return None
+    audiences = _listed(audience or "")
+    if not audiences:
+        raise ConfigError("OIDC_AUDIENCE is missing: it names whom the tokens of OIDC_ISSUER have to be for.")
+    return Issuer(https("OIDC_ISSUER", url), audiences, https("OIDC_JWKS_URL", jwks_url) if jwks_url else None)
+
+
+def https(name: str, url: str) -> str:
+    """``url`` itself. Raises ConfigError where somebody on the way could put keys of their own in its place."""
+    parts = urlsplit(url)
+    if not (parts.scheme == "https" and parts.hostname) and not (
+        parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+    ):
+        raise ConfigError(f"{name} is {url!r}: it begins with https://, or stands on this very machine.")
+    return url
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = _listed(text)
+    if origins != ("*",) and not all(re.fullmatch(r"https?://[^/\s*]+", origin) for origin in origins):
+        raise ConfigError(f"CORS_ORIGINS is {text!r}: it is *, or looks like https://a.example,https://b.example.")
+    return origins
+
+
+def _headers(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    headers = _listed(environ.get(name) or "")
+    if not all(re.fullmatch(r"[A-Za-z0-9-]+", header) for header in headers):
+        raise ConfigError(f"{name} is {environ[name]!r}: it looks like X-One,X-Two.")
+    return headers
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _log_level(text: str) -> str:

@@ -1,5 +1,7 @@
 """Every error the API can answer: its code, its status and its sentence, each in one place.
 
+FORBIDDEN, REQUEST_TOO_LARGE and THROTTLED are said by API Gateway alone: ``infra/package.json`` has them from here.
+
 ApiError
 ├── InvalidRequestError        400 INVALID_REQUEST
 │   ├── InvalidJsonError       400 INVALID_JSON
@@ -7,6 +9,7 @@ ApiError
 │   ├── InvalidCursorError     400 INVALID_CURSOR
 │   └── InvalidExpiryError     400 INVALID_EXPIRY
 ├── UnauthorizedError          401 UNAUTHORIZED
+├── ForbiddenError             403 FORBIDDEN
 ├── NotFoundError              404 NOT_FOUND
 │   ├── ItemNotFoundError      404 ITEM_NOT_FOUND
 │   ├── ImageNotFoundError     404 IMAGE_NOT_FOUND
@@ -15,8 +18,10 @@ ApiError
 ├── VersionMismatchError       412 VERSION_MISMATCH
 ├── ItemTooLargeError          413 ITEM_TOO_LARGE
 ├── ImportTooLargeError        413 IMPORT_TOO_LARGE
+├── RequestTooLargeError       413 REQUEST_TOO_LARGE
 ├── UnsupportedMediaTypeError  415 UNSUPPORTED_MEDIA_TYPE
 ├── IdempotencyKeyReusedError  422 IDEMPOTENCY_KEY_REUSED
+├── ThrottledError             429 THROTTLED
 ├── InternalError              500 INTERNAL_ERROR
 ├── BusyError                  503 BUSY
 └── BackendUnavailableError    503 BACKEND_UNAVAILABLE
@@ -84,6 +89,12 @@ class UnauthorizedError(ApiError):
     sentence = "Sign in first: send a valid token as Authorization: Bearer."
 
 
+class ForbiddenError(ApiError):
+    code = "FORBIDDEN"
+    status = 403
+    sentence = "This request is not let through."
+
+
 class NotFoundError(ApiError):
     code = "NOT_FOUND"
     status = 404
@@ -129,6 +140,12 @@ class ImportTooLargeError(ApiError):
     sentence = "An import takes at most {limit}: split it."
 
 
+class RequestTooLargeError(ApiError):
+    code = "REQUEST_TOO_LARGE"
+    status = 413
+    sentence = "This request is too large: send less at once."
+
+
 class UnsupportedMediaTypeError(ApiError):
     code = "UNSUPPORTED_MEDIA_TYPE"
     status = 415
@@ -141,6 +158,13 @@ class IdempotencyKeyReusedError(ApiError):
     sentence = "This Idempotency-Key came with another body before: use a new key for a new item."
 
 
+class ThrottledError(ApiError):
+    code = "THROTTLED"
+    status = 429
+    sentence = "Too many requests at once: try again in a moment."
+    retry_after = 1
+
+
 class InternalError(ApiError):
     code = "INTERNAL_ERROR"
     status = 500
@@ -150,7 +174,7 @@ class InternalError(ApiError):
 class BusyError(ApiError):
     code = "BUSY"
     status = 503
-    sentence = "Too much is being written here at once: try again in a moment."
+    sentence = "Too much is going on here at once: try again in a moment."
     retry_after = 1
 
 

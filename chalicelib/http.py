@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
-from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, CORSConfig, Request, Response
+from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, Request, Response
 
-from chalicelib import aws, cursor, errors, images, imports, models, primitives, telemetry, wire
+from chalicelib import aws, cors, cursor, errors, images, imports, models, primitives, telemetry, wire
 from chalicelib.config import APP, settings
 from chalicelib.imports import Progress
 from chalicelib.items import IfMatch, Page
@@ -36,14 +36,8 @@ class Api(Chalice):
 
     def __init__(self) -> None:
         super().__init__(APP, configure_logs=False)
-        cors = CORSConfig(
-            allow_origin=settings().cors_origin,
-            allow_headers=["Idempotency-Key", "If-Match", "If-None-Match"],
-            expose_headers=["ETag", "Location", "Idempotency-Replayed", "X-Request-Id", "Retry-After"],
-            max_age=3600,
-        )
-        self.api.cors = cors
-        self.register_middleware(boundary(cors), "http")
+        self.api.cors = cors.of_chalice() or False
+        self.register_middleware(boundary, "http")
         for events in ("sqs", "cloudwatch", "scheduled"):
             self.register_middleware(telemetry.observed, events)
 
@@ -51,7 +45,12 @@ class Api(Chalice):
         """The authorizer that every route stands behind which does not say ``public=True``."""
 
     def route(self, path: str, *, public: bool = False, **options: Any) -> Callable[[_View], _View]:
-        register = super().route(path, content_types=[], authorizer=None if public else self.guard, **options)
+        if not self.api.cors and path not in self.routes:
+            self._route(path, None, methods=["OPTIONS"])(self._preflight(path))
+        return self._route(path, None if public else self.guard, **options)
+
+    def _route(self, path: str, guard: ChaliceAuthorizer | None, **options: Any) -> Callable[[_View], _View]:
+        register = super().route(path, content_types=[], authorizer=guard, **options)
 
         def decorate(view: _View) -> _View:
             def raising(**path: str) -> Response:
@@ -65,38 +64,32 @@ class Api(Chalice):
 
         return decorate
 
+    def _preflight(self, path: str) -> _View:
+        def answer_preflight(_: Request, **__: str) -> Response:
+            return cors.preflight(self.routes[path])
 
-def boundary(cors: CORSConfig) -> Callable[[Request, Callable[[Request], Response]], Response]:
+        return answer_preflight
+
+
+def boundary(request: Request, get_response: Callable[[Request], Response]) -> Response:
     """The one place where exceptions become answers, and where every answer is logged, counted and marked."""
-
-    def answer(request: Request, get_response: Callable[[Request], Response]) -> Response:
-        started = time.perf_counter()
-        with telemetry.invocation(request.lambda_context, request_id(request)):
-            try:
-                response = _in_our_shape(request, get_response(request))
-            except ChaliceUnhandledError as raised:
-                response = error_answer(request, _meaning(raised.__cause__ or raised))
-            response.headers |= cors.get_access_control_headers()
-            response.headers["X-Request-Id"] = request_id(request)
-            telemetry.count("Requests")
-            telemetry.logger.info(
-                "Answered",
-                method=request.method,
-                path=request.path,
-                status=response.status_code,
-                duration_ms=telemetry.milliseconds_since(started),
-            )
-            return response
-
-    return answer
-
-
-def warn_without_backend() -> None:
-    """Under ``chalice local``: says at once what every request would have to say, and what to do about it."""
-    try:
-        aws.check()
-    except errors.ApiError as problem:
-        telemetry.logger.warning(problem.message)
+    started = time.perf_counter()
+    with telemetry.invocation(request.lambda_context, request_id(request)):
+        try:
+            response = _in_our_shape(request, get_response(request))
+        except ChaliceUnhandledError as raised:
+            response = error_answer(request, _meaning(raised.__cause__ or raised))
+        response.headers |= cors.headers(request.headers.get("origin"))
+        response.headers["X-Request-Id"] = request_id(request)
+        telemetry.count("Requests")
+        telemetry.logger.info(
+            "Answered",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            duration_ms=telemetry.milliseconds_since(started),
+        )
+        return response
 
 
 def _meaning(error: BaseException) -> errors.ApiError:
@@ -127,10 +120,10 @@ def owner(request: Request) -> str:
     if settings().auth_mode != "oidc":
         return settings().auth_mode
     aws.bucket()
-    subject = (request.context.get("authorizer") or {}).get("principalId")
-    if not subject:
+    let_in = request.context.get("authorizer") or {}
+    if not let_in.get("principalId") or float(let_in["until"]) <= time.time():
         raise errors.UnauthorizedError
-    return str(subject)
+    return str(let_in["principalId"])
 
 
 def request_id(request: Request) -> str:
@@ -292,8 +285,16 @@ def redirect(url: str) -> Response:
 
 
 def error_answer(request: Request, error: errors.ApiError) -> Response:
-    """An error in the one shape that all have."""
+    """An error in the one shape that all have, counted."""
     telemetry.count(f"Error.{error.code}")
+    return refusal(error, request_id(request))
+
+
+def refusal(error: errors.ApiError, request_id: str) -> Response:
+    """An error in the one shape that all have."""
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    shape = {"error": error.code, "message": error.message, "requestId": request_id(request)}
+    if error.status == 401:
+        # RFC 9110, section 11.6.1: a 401 says how to sign in.
+        headers["WWW-Authenticate"] = "Bearer"
+    shape = {"error": error.code, "message": error.message, "requestId": request_id}
     return json_answer(shape | ({"details": error.details} if error.details else {}), error.status, headers)

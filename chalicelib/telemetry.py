@@ -5,6 +5,7 @@ Never handed to the logger: bodies, tokens, pictures, whole events.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,17 +31,18 @@ _cold = True
 
 
 @contextmanager
-def invocation(context: Any, request_id: str | None = None) -> Iterator[None]:
+def invocation(context: Any | None, request_id: str | None = None) -> Iterator[None]:
     """Marks every line logged inside with what it belongs to, and writes the metrics at the end.
 
-    ``context`` is the Lambda context. ``request_id`` is the id that the caller is told, where that is another than
-    Lambda's own, as it is behind API Gateway: both stand in the log.
+    ``context`` is the Lambda context, or None in an authorizer, which Chalice hands none. ``request_id`` is the id that
+    the caller is told, where that is another than Lambda's own, as it is behind API Gateway: both stand in the log.
     """
     global _cold
+    invocation_id = getattr(context, "aws_request_id", None)
     logger.append_keys(
-        request_id=request_id or context.aws_request_id,
-        invocation_id=context.aws_request_id,
-        function=context.function_name,
+        request_id=request_id or invocation_id,
+        invocation_id=invocation_id,
+        function=getattr(context, "function_name", os.environ.get("AWS_LAMBDA_FUNCTION_NAME")),
         cold_start=_cold,
     )
     _cold = False

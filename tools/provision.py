@@ -82,7 +82,7 @@ def delete(
     *,
     delete_data: bool = False,
 ) -> None:
-    """Delete the resources of ``stage``: the stack, and the table and bucket that CloudFormation would keep.
+    """Delete the resources of ``stage``: the stack, and what holds data, which CloudFormation would keep.
 
     Raises StageError where code still uses them, or where they hold data and ``delete_data`` is not set.
     Can be run again after it was interrupted.
@@ -92,14 +92,14 @@ def delete(
     name = _stack_name(stage)
     if users := stack.importers(cloudformation, f"{name}-BucketName"):
         raise StageError(f"{', '.join(users)} runs on these resources: delete that stack first.")
-    table, bucket = storage.names(stage, client)
-    full = storage.holding_data(table, bucket, client)
+    kept = storage.names(stage, client)
+    full = storage.holding_data(kept, client)
     if full and not delete_data:
         raise StageError(f"There is data in {' and '.join(full)}, so nothing was deleted: add --delete-data.")
     if not agree(f"Delete {name}{', and all data in ' + ' and '.join(full) if full else ''}?"):
         raise StageError("Nothing was deleted.")
     stack.remove(cloudformation, name, report)
-    storage.remove(table, bucket, client, report)
+    storage.remove(kept, client, report)
     _report_written(stages.forget(project_dir, stage), project_dir, report)
 
 
@@ -119,10 +119,9 @@ def sentence(error: Exception, stage: str) -> str:
             return str(error)
 
 
-def warn_if_closed(stage: str, variables: Mapping[str, str] | None = None) -> None:
-    """Say it, before anything is done, where the API of ``stage`` will let nobody in."""
-    if stages.is_closed(stages.environment(PROJECT_DIR, stage) if variables is None else variables):
-        print(_CLOSED.format(stage=stage))
+def say_who_gets_in(stage: str, variables: Mapping[str, str] | None = None) -> None:
+    """Say it before anything is done."""
+    print(stages.sign_in(stage, stages.environment(PROJECT_DIR, stage) if variables is None else variables))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -138,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
             delete(stage, client, PROJECT_DIR, print, agree, delete_data=options.delete_data)
             print(f"The stage {stage} has no resources any more.")
         else:
-            warn_if_closed(stage, variables)
+            say_who_gets_in(stage, variables)
             provision(stage, client, PROJECT_DIR, print, agree)
             print(f"Next: {'make run' if stage == LOCAL else f'chalice deploy --stage {stage}'}")
     except (StageError, exceptions.BotoCoreError, exceptions.ClientError) as error:
@@ -151,11 +150,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 _CONFIG = Config(connect_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})
-
-_CLOSED = (
-    "The API of stage {stage} will let nobody in, as it has no sign-in yet. AUTH_MODE=none in the stage's"
-    " environment_variables in .chalice/config.json opens it to everybody."
-)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,8 +12,15 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 
-RECORDED = {"BUCKET_NAME": "BucketName"}
+RECORDED = {
+    "BUCKET_NAME": "BucketName",
+    "USER_POOL_ISSUER": "UserPoolIssuer",
+    "USER_POOL_CLIENT_ID": "UserPoolClientId",
+}
 """What the code has to be told: the variable, and the output of the resource stack that it comes from."""
+
+_SAME_EVERYWHERE = {"BUCKET_NAME"}
+"""Of these, what the stage local has the same on every machine: it stands in the committed configuration."""
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9]{0,19}")  # as the parameter Stage in infra/resources.json has it
 
@@ -49,9 +56,16 @@ def environment(project_dir: Path, stage: str) -> dict[str, str]:
     return variables
 
 
-def is_closed(variables: Mapping[str, str]) -> bool:
-    """Whether an API with this environment lets nobody in: it wants a token, and no token is good enough yet."""
-    return variables.get("AUTH_MODE", "oidc") == "oidc"
+def sign_in(stage: str, variables: Mapping[str, str]) -> str:
+    """Who gets in with this environment, as a sentence for a person."""
+    if variables.get("AUTH_MODE", "oidc") != "oidc":
+        return f"The API of stage {stage} is open: whoever reaches it may read, change and delete."
+    if issuer := variables.get("OIDC_ISSUER"):
+        return f"The API of stage {stage} takes tokens of {issuer} for {variables.get('OIDC_AUDIENCE')}."
+    return (
+        f"The API of stage {stage} takes tokens of its own user pool, vitrine-{stage}: only users that you add to it"
+        " get in (docs/deploying.md)."
+    )
 
 
 def record(project_dir: Path, stage: str, outputs: Mapping[str, str]) -> list[Path]:
@@ -63,8 +77,9 @@ def record(project_dir: Path, stage: str, outputs: Mapping[str, str]) -> list[Pa
     config = _config(project_dir)
     rendered = policies(project_dir, stage)
     entry = config["stages"].setdefault(stage, _new_entry(stage, rendered))
+    told = {variable: outputs[output] for variable, output in RECORDED.items() if output in outputs}
     entry.setdefault("environment_variables", {}).update(
-        {variable: outputs[output] for variable, output in RECORDED.items() if output in outputs}
+        {variable: value for variable, value in told.items() if stage != LOCAL or variable in _SAME_EVERYWHERE}
     )
     contents = {_config_path(project_dir): config}
     for name, policy in rendered.items():

@@ -1,42 +1,55 @@
-"""The table and the bucket of a stage, which outlive their stack: whether they hold data, and their end."""
+"""What of a stage outlives its stack, as it holds data: table, bucket, user pool. Whether there is any, and its end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
 Client = Callable[[str], Any]
 
 
-def names(stage: str, client: Client) -> tuple[str, str]:
-    """The names of the stage's table and bucket, formed as in ``infra/resources.json``, stack or no stack."""
+class Names(NamedTuple):
+    """What they are called."""
+
+    table: str
+    bucket: str
+    user_pool: str
+
+
+def names(stage: str, client: Client) -> Names:
+    """The names of a stage, formed as in ``infra/resources.json``, stack or no stack."""
     account = client("sts").get_caller_identity()["Account"]
     region = client("s3").meta.region_name
-    return f"vitrine-{stage}", f"vitrine-{stage}-{account}-{region}"
+    return Names(f"vitrine-{stage}", f"vitrine-{stage}-{account}-{region}", f"vitrine-{stage}")
 
 
-def holding_data(table: str, bucket: str, client: Client) -> list[str]:
-    """Which of the two exist and hold anything, each as words for a person."""
+def holding_data(kept: Names, client: Client) -> list[str]:
+    """Which of them exist and hold anything, each as words for a person."""
     full = []
-    if _has_items(client("dynamodb"), table):
-        full.append(f"the table {table}")
-    if _has_objects(client("s3"), bucket):
-        full.append(f"the bucket {bucket}")
+    if _has_items(client("dynamodb"), kept.table):
+        full.append(f"the table {kept.table}")
+    if _has_objects(client("s3"), kept.bucket):
+        full.append(f"the bucket {kept.bucket}")
+    if _has_users(client("cognito-idp"), kept.user_pool):
+        full.append(f"the user pool {kept.user_pool}")
     return full
 
 
-def remove(table: str, bucket: str, client: Client, report: Callable[[str], None]) -> None:
-    """Delete both with all that is in them, where they exist. There is no way back but a table's recovery."""
-    if _remove_bucket(client("s3"), bucket):
-        report(f"Deleted the bucket {bucket}")
-    if _remove_table(client("dynamodb"), table):
-        report(f"Deleted the table {table}")
+def remove(kept: Names, client: Client, report: Callable[[str], None]) -> None:
+    """Delete them with all that is in them, where they exist. There is no way back but a table's recovery."""
+    if _remove_bucket(client("s3"), kept.bucket):
+        report(f"Deleted the bucket {kept.bucket}")
+    if _remove_table(client("dynamodb"), kept.table):
+        report(f"Deleted the table {kept.table}")
+    if _remove_user_pools(client("cognito-idp"), kept.user_pool):
+        report(f"Deleted the user pool {kept.user_pool}")
 
 
 def _has_items(dynamodb: DynamoDBClient, table: str) -> bool:
@@ -74,6 +87,24 @@ def _remove_table(dynamodb: DynamoDBClient, table: str) -> bool:
     except ClientError as error:
         return _absent(error)
     return True
+
+
+def _user_pools(cognito: CognitoIdentityProviderClient, name: str) -> Iterator[str]:
+    """The ids of the pools of that name: to Cognito it is no more than a label."""
+    for page in cognito.get_paginator("list_user_pools").paginate(PaginationConfig={"PageSize": 60}):
+        yield from (pool["Id"] for pool in page["UserPools"] if pool["Name"] == name)
+
+
+def _has_users(cognito: CognitoIdentityProviderClient, name: str) -> bool:
+    return any(cognito.list_users(UserPoolId=pool, Limit=1)["Users"] for pool in _user_pools(cognito, name))
+
+
+def _remove_user_pools(cognito: CognitoIdentityProviderClient, name: str) -> bool:
+    pools = list(_user_pools(cognito, name))
+    for pool in pools:
+        cognito.update_user_pool(UserPoolId=pool, DeletionProtection="INACTIVE")
+        cognito.delete_user_pool(UserPoolId=pool)
+    return bool(pools)
 
 
 def _absent(error: ClientError) -> bool:

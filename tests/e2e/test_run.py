@@ -121,6 +121,19 @@ def test_the_commands_that_it_shows_upload_a_picture(terminal: Terminal, tmp_pat
     until(lambda: terminal.client("s3").list_objects_v2(Bucket=bucket, Prefix="uploads/items/")["KeyCount"])
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [("GET", "/nowhere", 404, "NOT_FOUND"), ("TRACE", "/items", 405, "METHOD_NOT_ALLOWED")],
+)
+def test_what_is_not_there_is_refused_as_the_packaged_api_does(
+    terminal: Terminal, method: str, path: str, status: int, code: str
+) -> None:
+    answer = request(method, terminal.url + path, Origin="https://shop.example")
+
+    assert (answer.status, answer.json()["error"]) == (status, code)
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
 def test_what_event_functions_log_appears_under_their_names(terminal: Terminal) -> None:
     bucket = terminal.client("s3").list_buckets(Prefix="vitrine-local-")["Buckets"][0]["Name"]
 

@@ -46,12 +46,12 @@ class Stage:
         """Answers an event of API Gateway."""
         return HTTPResponse.create_from_dict(app.app(event, context("api_handler")))
 
-    def signed_in(self, owner: str) -> Callable[..., HTTPResponse]:
-        """Asks as somebody whom the authorizer let in."""
+    def signed_in(self, owner: str, until: str = "4102444800") -> Callable[..., HTTPResponse]:
+        """Asks as somebody whom the authorizer let in until then, in Unix seconds; left out: the year 2100."""
 
         def ask(method: str, path: str, body: Any = None, **headers: str) -> HTTPResponse:
             event = self.event(method, path, body, **headers)
-            event["requestContext"]["authorizer"] = {"principalId": owner}
+            event["requestContext"]["authorizer"] = {"principalId": owner, "until": until}
             return self.handle(event)
 
         return ask

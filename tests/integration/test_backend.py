@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore import exceptions
 
-from chalicelib import aws, bucket, config, errors, http
+from chalicelib import aws, bucket, config, errors, local
 from tests.integration.stage import Stage, fails, raises, said
 
 BEHIND = [("GET", "/items"), ("POST", "/items"), ("GET", "/imports/019ca7b4-e400-7abc-8def-0123456789ab")]
@@ -46,7 +46,7 @@ class TestUnprovisioned:
         assert aws._client.cache_info().currsize == 0
 
     def test_chalice_local_says_it_at_once(self, logged: Callable[[], str]) -> None:
-        http.warn_without_backend()
+        local.warn_without_backend()
 
         assert "The stage local is not provisioned: start it all with `make run`" in logged()
 
@@ -102,6 +102,7 @@ def test_a_queue_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
     "code",
     [
         "ProvisionedThroughputExceededException",
+        "InternalServerError",
         "RequestLimitExceeded",
         "SlowDown",
         "Throttling",
@@ -117,6 +118,19 @@ def test_a_backend_that_is_busy_asks_to_come_again(api: Stage, code: str) -> Non
     assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
     assert answer.headers["Retry-After"] == "1"
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [exceptions.ReadTimeoutError(endpoint_url=ENDPOINT), exceptions.ConnectionClosedError(endpoint_url=ENDPOINT)],
+)
+def test_a_backend_that_does_not_answer_in_time_asks_to_come_again(api: Stage, error: Exception) -> None:
+    raises(aws.dynamodb(), "Query", error)
+
+    answer = api("GET", "/items")
+
+    assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
+    assert answer.headers["Retry-After"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +152,7 @@ def test_what_nobody_foresaw_is_told_to_the_log_and_not_to_the_caller(
     assert said(answer)["requestId"] in lines
 
 
-@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException", "InternalServerError", ""])
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException", "ResourceInUseException", ""])
 def test_any_other_answer_of_aws_is_an_error_of_ours(api: Stage, logged: Callable[[], str], code: str) -> None:
     fails(aws.dynamodb(), "Query", code)
 
@@ -157,7 +171,7 @@ def test_an_error_of_the_store_that_is_no_conflict_is_not_tried_again(
     api: Stage, operation: str, method: str, body: object
 ) -> None:
     item = api.item()
-    fails(aws.dynamodb(), operation, "InternalServerError", times=1)
+    fails(aws.dynamodb(), operation, "ValidationException", times=1)
 
     assert api(method, f"/items/{item['id']}", body).status_code == 500
 
@@ -171,14 +185,14 @@ def test_objects_that_may_not_be_read_are_no_missing_ones(api: Stage) -> None:
 
 class TestCheck:
     def test_a_backend_that_answers_needs_no_word(self, logged: Callable[[], str]) -> None:
-        http.warn_without_backend()
+        local.warn_without_backend()
 
         assert logged() == ""
 
     def test_one_that_does_not_is_named_with_what_to_do(self, logged: Callable[[], str]) -> None:
         raises(aws.dynamodb(), "DescribeTable", exceptions.EndpointConnectionError(endpoint_url=ENDPOINT))
 
-        http.warn_without_backend()
+        local.warn_without_backend()
 
         assert "no backend to talk to" in logged()
 
@@ -194,6 +208,6 @@ class TestCheck:
     ) -> None:
         fails(aws.dynamodb(), "DescribeTable", code)
 
-        http.warn_without_backend()
+        local.warn_without_backend()
 
         assert logged() != ""

@@ -301,7 +301,7 @@ def test_an_item_that_was_deleted_by_half_is_finished(api: Stage, now: datetime)
     id_ = api.item()["id"]
     api.picture(id_, jpeg())
     fails(aws.s3(), "DeleteObject", "InternalError", times=1)
-    assert api("DELETE", f"/items/{id_}").status_code == 500
+    assert api("DELETE", f"/items/{id_}").status_code == 503
     assert len(api.objects()) == 3
 
     assert sweep(now + HOUR) == {"purged": 1}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 import app
 from chalicelib import wire
-from tests.integration.stage import Stage, context, said
+from tests.integration.stage import Stage, said
 
 NOWHERE = "019ca7b4-e400-7abc-8def-0123456789ab"
 
@@ -331,6 +331,16 @@ class TestOwners:
             else:
                 assert answer.status_code in (200, 404)
 
+    def test_nobody_stays_in_longer_than_their_token_says(self, api: Stage, configured: Callable[..., None]) -> None:
+        # API Gateway remembers for five minutes whom the authorizer let in.
+        configured(AUTH_MODE="oidc")
+        now = int(time.time())
+
+        assert api.signed_in("ann", until=str(now + 60))("GET", "/items").status_code == 200
+        late = api.signed_in("ann", until=str(now))("GET", "/items")
+        assert (late.status_code, said(late)["error"]) == (401, "UNAUTHORIZED")
+        assert late.headers["WWW-Authenticate"] == "Bearer"
+
     def test_anothers_item_is_not_there(self, two: tuple[Callable[..., Any], Callable[..., Any]]) -> None:
         ann, bob = two
         item = said(ann("POST", "/items", {"title": "Vase"}))
@@ -392,15 +402,3 @@ class TestOwners:
         answer = api.handle(api.event("POST", "/items", {}))
 
         assert answer.headers["Location"] == f"/api/items/{said(answer)['id']}"
-
-    def test_the_authorizer_lets_nobody_in_and_says_why(self, logged: Callable[[], str]) -> None:
-        arn = "arn:aws:execute-api:us-east-1:123456789012:abc/api/GET/items"
-        event = {"type": "TOKEN", "authorizationToken": "Bearer MARKER", "methodArn": arn}
-
-        policy = app.authorize(event, context("authorize"))
-
-        assert policy["policyDocument"]["Statement"][0]["Resource"] == []
-        lines = logged()
-        assert "AUTH_MODE=none" in lines
-        assert "MARKER" not in lines
-        assert json.loads(lines.splitlines()[0])["level"] == "ERROR"

@@ -1,4 +1,4 @@
-"""The end of a stage's table and bucket. Their beginning needs more CloudFormation than moto's has."""
+"""The end of what holds a stage's data. Its beginning needs more CloudFormation than moto's has."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from tools.stages import StageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
 PROJECT = Path(__file__).resolve().parents[2]
 TABLE = "vitrine-dev"
 BUCKET = "vitrine-dev-123456789012-eu-west-1"
+KEPT = storage.Names(TABLE, BUCKET, "vitrine-dev")
 
 
 @pytest.fixture
@@ -53,41 +55,59 @@ def s3(session: boto3.Session) -> S3Client:
     return client
 
 
+@pytest.fixture
+def cognito(session: boto3.Session) -> CognitoIdentityProviderClient:
+    client = session.client("cognito-idp")
+    for name in ("vitrine-dev", "vitrine-prod"):
+        client.create_user_pool(PoolName=name, DeletionProtection="ACTIVE")
+    return client
+
+
 def test_names_follow_from_the_stage_the_account_and_the_region(session: boto3.Session) -> None:
-    assert storage.names("dev", session.client) == (TABLE, BUCKET)
+    assert storage.names("dev", session.client) == KEPT
 
 
-@pytest.mark.usefixtures("dynamodb", "s3")
+@pytest.mark.usefixtures("dynamodb", "s3", "cognito")
 def test_empty_ones_hold_no_data(session: boto3.Session) -> None:
-    assert storage.holding_data(TABLE, BUCKET, session.client) == []
+    assert storage.holding_data(KEPT, session.client) == []
 
 
 def test_missing_ones_hold_no_data(session: boto3.Session) -> None:
-    assert storage.holding_data(TABLE, BUCKET, session.client) == []
+    assert storage.holding_data(KEPT, session.client) == []
 
 
-def test_one_item_or_object_is_data(session: boto3.Session, dynamodb: DynamoDBClient, s3: S3Client) -> None:
+def test_one_item_object_or_user_is_data(
+    session: boto3.Session, dynamodb: DynamoDBClient, s3: S3Client, cognito: CognitoIdentityProviderClient
+) -> None:
+    cognito.admin_create_user(UserPoolId=pools(cognito)["vitrine-dev"], Username="ann@example.com")
     dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
     s3.put_object(Bucket=BUCKET, Key="uploads/a", Body=b"")
-    assert storage.holding_data(TABLE, BUCKET, session.client) == [
+    assert storage.holding_data(KEPT, session.client) == [
         f"the table {TABLE}",
         f"the bucket {BUCKET}",
+        "the user pool vitrine-dev",
     ]
 
 
+def pools(cognito: CognitoIdentityProviderClient) -> dict[str, str]:
+    return {pool["Name"]: pool["Id"] for pool in cognito.list_user_pools(MaxResults=60)["UserPools"]}
+
+
 def test_removing_takes_protection_and_content_along(
-    session: boto3.Session, dynamodb: DynamoDBClient, s3: S3Client
+    session: boto3.Session, dynamodb: DynamoDBClient, s3: S3Client, cognito: CognitoIdentityProviderClient
 ) -> None:
+    cognito.admin_create_user(UserPoolId=pools(cognito)["vitrine-dev"], Username="ann@example.com")
     dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
     s3.put_object(Bucket=BUCKET, Key="uploads/a", Body=b"")
-    storage.remove(TABLE, BUCKET, session.client, print)
+    storage.remove(KEPT, session.client, print)
     assert TABLE not in dynamodb.list_tables()["TableNames"]
     assert BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+    assert list(pools(cognito)) == ["vitrine-prod"]
 
 
 def test_removing_again_is_no_error(session: boto3.Session) -> None:
     lines: list[str] = []
-    storage.remove(TABLE, BUCKET, session.client, lines.append)
+    storage.remove(KEPT, session.client, lines.append)
     assert lines == []
 
 

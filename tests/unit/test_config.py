@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import ClassVar
 
 import pytest
 
-from chalicelib import auth, config
-from chalicelib.config import ConfigError, Size
+from chalicelib import config
+from chalicelib.config import ConfigError, Cors, Issuer, Size
 
 
 def test_without_any_setting_a_stage_is_closed_and_has_no_backend() -> None:
@@ -17,7 +18,8 @@ def test_without_any_setting_a_stage_is_closed_and_has_no_backend() -> None:
         stage="dev",
         bucket=None,
         auth_mode="oidc",
-        cors_origin="*",
+        issuer=None,
+        cors=Cors(("*",), (), ()),
         log_level="INFO",
         thumbnail_sizes=(Size(200, "cover"), Size(800, "fit")),
         report_batch_item_failures=False,
@@ -40,7 +42,12 @@ def test_each_setting_is_read() -> None:
             "STAGE": "p1",
             "BUCKET_NAME": "pictures",
             "AUTH_MODE": "none",
-            "CORS_ORIGIN": "https://shop.example",
+            "OIDC_ISSUER": "https://sign.in",
+            "OIDC_AUDIENCE": "one, two",
+            "OIDC_JWKS_URL": "https://sign.in/keys",
+            "CORS_ORIGINS": "https://shop.example,http://localhost:3000",
+            "CORS_ALLOW_HEADERS": "X-Trace",
+            "CORS_EXPOSE_HEADERS": "X-Took",
             "LOG_LEVEL": "DEBUG",
             "THUMBNAIL_SIZES": "fit:1024,cover:64,cover:96",
             "REPORT_BATCH_ITEM_FAILURES": "true",
@@ -51,14 +58,18 @@ def test_each_setting_is_read() -> None:
         stage="p1",
         bucket="pictures",
         auth_mode="none",
-        cors_origin="https://shop.example",
+        issuer=Issuer("https://sign.in", ("one", "two"), "https://sign.in/keys"),
+        cors=Cors(("https://shop.example", "http://localhost:3000"), ("X-Trace",), ("X-Took",)),
         log_level="DEBUG",
         thumbnail_sizes=(Size(1024, "fit"), Size(64, "cover"), Size(96, "cover")),
         report_batch_item_failures=True,
     )
 
 
-@pytest.mark.parametrize("name", ["BUCKET_NAME", "AUTH_MODE", "CORS_ORIGIN", "LOG_LEVEL", "THUMBNAIL_SIZES"])
+@pytest.mark.parametrize(
+    "name",
+    ["BUCKET_NAME", "AUTH_MODE", "OIDC_ISSUER", "USER_POOL_ISSUER", "CORS_ORIGINS", "LOG_LEVEL", "THUMBNAIL_SIZES"],
+)
 def test_an_empty_setting_is_as_good_as_none(name: str) -> None:
     assert config.load({name: ""}) == config.load({})
 
@@ -73,6 +84,12 @@ def test_failures_are_reported_only_where_the_setting_says_exactly_true(said: st
     [
         *(("STAGE", said) for said in ("", "Prod", "1st", "my-stage", "prod\n", "a" * 21, "ä")),
         *(("AUTH_MODE", said) for said in ("OIDC", "off", "no ne", "false")),
+        *(
+            ("CORS_ORIGINS", said)
+            for said in ("shop.example", "https://shop.example/", "*,https://a.example", "https://*.a")
+        ),
+        *(("CORS_ALLOW_HEADERS", said) for said in ("X One", "X-One;X-Two", "ä")),
+        *(("CORS_EXPOSE_HEADERS", said) for said in ("*", "X-One: 1")),
         *(("LOG_LEVEL", said) for said in ("info", "TRACE", "10")),
         *(
             ("THUMBNAIL_SIZES", said)
@@ -128,6 +145,46 @@ def test_a_stage_is_served_locally_only_under_chalice_local(monkeypatch: pytest.
         assert not config.serving_locally()
 
 
+class TestIssuer:
+    """Whose tokens are good, by the environment."""
+
+    NAMED: ClassVar = {"OIDC_ISSUER": "https://sign.in/", "OIDC_AUDIENCE": "shop"}
+    POOL: ClassVar = {"USER_POOL_ISSUER": "https://pool", "USER_POOL_CLIENT_ID": "client"}
+
+    def test_is_the_one_that_is_named(self) -> None:
+        for environment in (self.NAMED, self.POOL | self.NAMED):
+            assert config.load(environment).issuer == Issuer("https://sign.in/", ("shop",), None)
+
+    def test_is_the_stages_own_pool_where_none_is(self) -> None:
+        assert config.load(self.POOL).issuer == Issuer(
+            "https://pool", ("client",), "https://pool/.well-known/jwks.json"
+        )
+
+    def test_pool_may_have_other_clients(self) -> None:
+        found = config.load(self.POOL | {"OIDC_AUDIENCE": "client,app"}).issuer
+        assert found is not None
+        assert found.audiences == ("client", "app")
+
+    @pytest.mark.parametrize("audience", ["", " , "])
+    def test_takes_no_tokens_that_are_for_just_anybody(self, audience: str) -> None:
+        with pytest.raises(ConfigError, match="OIDC_AUDIENCE is missing"):
+            config.load(self.POOL | self.NAMED | {"OIDC_AUDIENCE": audience})
+
+    @pytest.mark.parametrize(
+        "address", ["http://sign.in", "sign.in", "https://", "file:///keys", "http://localhost.evil.example"]
+    )
+    @pytest.mark.parametrize("name", ["OIDC_ISSUER", "OIDC_JWKS_URL"])
+    def test_keys_never_come_where_somebody_could_put_their_own(self, name: str, address: str) -> None:
+        with pytest.raises(ConfigError, match=f"{name} is '{address}': it begins with https"):
+            config.load(self.NAMED | {name: address})
+
+    @pytest.mark.parametrize("address", ["http://127.0.0.1:9000/keys", "http://localhost/keys", "http://[::1]/keys"])
+    def test_keys_may_lie_on_this_very_machine(self, address: str) -> None:
+        assert config.load(self.NAMED | {"OIDC_JWKS_URL": address}).issuer == Issuer(
+            "https://sign.in/", ("shop",), address
+        )
+
+
 class TestWhoIsAsked:
     """Whether routes stand behind the authorizer, by the environment."""
 
@@ -143,19 +200,19 @@ class TestWhoIsAsked:
     def test_nobody_is_where_the_stage_says_that_it_is_open(self, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
         monkeypatch.setenv("AUTH_MODE", mode)
 
-        assert not auth.demanded()
+        assert not config.sign_in_demanded()
 
     def test_everybody_is_elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AUTH_MODE")
 
-        assert auth.demanded()
+        assert config.sign_in_demanded()
 
     def test_nobody_is_under_chalice_local_where_nothing_is_provisioned(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AUTH_MODE")
         monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
         monkeypatch.setattr(sys, "argv", ["chalice", "local"])
 
-        assert not auth.demanded()
+        assert not config.sign_in_demanded()
 
     def test_everybody_is_under_chalice_local_where_something_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AUTH_MODE")
@@ -163,7 +220,7 @@ class TestWhoIsAsked:
         monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
         monkeypatch.setattr(sys, "argv", ["chalice", "local"])
 
-        assert auth.demanded()
+        assert config.sign_in_demanded()
 
 
 def test_what_opens_the_laptop_to_everybody_does_not_open_a_deployed_stage() -> None:

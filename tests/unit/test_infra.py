@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cfnlint.api import lint_file
 
+from chalicelib import errors
 from tools import stages
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -142,11 +143,34 @@ class TestQueues:
         assert alarm["Dimensions"][0]["Value"] == {"Fn::GetAtt": ["DeadLetterQueue", "QueueName"]}
 
 
+class TestUserPool:
+    def test_nobody_signs_up_by_themselves(self) -> None:
+        assert properties("UserPool")["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+
+    def test_cannot_be_deleted_by_a_slip_unless_it_is_local(self) -> None:
+        assert properties("UserPool")["DeletionProtection"] == {"Fn::If": ["Deployed", "ACTIVE", "INACTIVE"]}
+
+    def test_passwords_never_reach_cognito_but_from_somebody_with_rights_in_the_account(self) -> None:
+        # https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-authentication-flow-methods.html
+        flows = properties("UserPoolClient")["ExplicitAuthFlows"]
+        assert "ALLOW_USER_PASSWORD_AUTH" not in flows
+        assert "ALLOW_USER_SRP_AUTH" in flows
+
+    def test_whoever_guesses_at_users_learns_nothing(self) -> None:
+        assert properties("UserPoolClient")["PreventUserExistenceErrors"] == "ENABLED"
+
+    def test_tokens_are_short_lived(self) -> None:
+        client = properties("UserPoolClient")
+        assert client["TokenValidityUnits"]["AccessToken"] == "minutes"
+        assert client["AccessTokenValidity"] <= 60
+        assert client["EnableTokenRevocation"] is True
+
+
 class TestStack:
     def test_is_valid_cloudformation(self) -> None:
         assert lint_file(PROJECT / "infra" / "resources.json") == []
 
-    @pytest.mark.parametrize("resource", ["Table", "Bucket"])
+    @pytest.mark.parametrize("resource", ["Table", "Bucket", "UserPool"])
     def test_data_outlives_the_stack_unless_making_it_failed(self, resource: str) -> None:
         assert RESOURCES[resource]["DeletionPolicy"] == "RetainExceptOnCreate"
         assert RESOURCES[resource]["UpdateReplacePolicy"] == "Retain"
@@ -179,10 +203,8 @@ class TestStack:
 
 class TestMergedTemplate:
     def test_names_only_what_every_stage_has(self) -> None:
-        # The authorizer is missing where AUTH_MODE is not oidc, and an id that is missing would become a
-        # resource without a type.
-        everywhere = {logical_id(function) for function in FUNCTIONS if function != "authorize"} | {"RestAPI"}
-        assert set(MERGED) <= everywhere
+        # An id that is missing would become a resource without a type.
+        assert set(MERGED) <= {logical_id(function) for function in FUNCTIONS} | {"RestAPI"}
 
     def test_failed_messages_are_reported_where_the_mapping_heeds_it(self) -> None:
         consumer = MERGED["OnMessages"]["Properties"]
@@ -205,18 +227,63 @@ class TestMergedTemplate:
             }
         }
 
-    @pytest.mark.parametrize("kind", sorted(MERGED["RestAPI"]["Properties"]["GatewayResponses"]))
-    def test_api_gateways_own_errors_have_the_one_shape(self, kind: str) -> None:
-        response = MERGED["RestAPI"]["Properties"]["GatewayResponses"][kind]
-        body = response["ResponseTemplates"]["application/json"]
-        filled = body.replace("$context.error.messageString", '"…"')
-        assert set(json.loads(filled)) == {"error", "message", "requestId"}
-        assert response["ResponseParameters"]["Headers"]["Access-Control-Allow-Origin"] == "'*'"
-        assert response["ResponseParameters"]["Headers"]["X-Request-Id"] == "context.requestId"
+    @pytest.mark.parametrize("variable", ["USER_POOL_ISSUER", "USER_POOL_CLIENT_ID"])
+    def test_user_pool_comes_from_there_too_and_only_to_the_authorizer(self, variable: str) -> None:
+        told = {name: one["Properties"].get("Environment", {}).get("Variables", {}) for name, one in MERGED.items()}
+        assert [name for name, variables in told.items() if variable in variables] == ["Authorize"]
+        export = TEMPLATE["Outputs"][stages.RECORDED[variable]]["Export"]["Name"]["Fn::Sub"]
+        imported = told["Authorize"][variable]["Fn::ImportValue"]["Fn::Sub"]
+        assert imported == export.replace("${AWS::StackName}", "${AWS::StackName}-resources")
 
-    def test_unknown_path_is_not_found(self) -> None:
-        response = MERGED["RestAPI"]["Properties"]["GatewayResponses"]["MISSING_AUTHENTICATION_TOKEN"]
-        assert response["StatusCode"] == 404
+    def test_requests_are_throttled(self) -> None:
+        [settings] = MERGED["RestAPI"]["Properties"]["MethodSettings"]
+        assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
+        assert 0 < settings["ThrottlingRateLimit"] <= settings["ThrottlingBurstLimit"]
+
+
+GATEWAY_RESPONSES = MERGED["RestAPI"]["Properties"]["GatewayResponses"]
+SAID_BY_API_GATEWAY = {
+    errors.NotFoundError: {
+        "DEFAULT_4XX",
+        "EXPIRED_TOKEN",
+        "INVALID_SIGNATURE",
+        "MISSING_AUTHENTICATION_TOKEN",
+        "RESOURCE_NOT_FOUND",
+    },
+    errors.UnauthorizedError: {"ACCESS_DENIED", "UNAUTHORIZED"},
+    errors.ForbiddenError: {"INVALID_API_KEY", "WAF_FILTERED"},
+    errors.RequestTooLargeError: {"REQUEST_TOO_LARGE"},
+    errors.ThrottledError: {"QUOTA_EXCEEDED", "THROTTLED"},
+    errors.InternalError: {"DEFAULT_5XX"},
+}
+
+
+class TestApiGatewaysOwnAnswers:
+    def test_are_all_said_by_us(self) -> None:
+        assert {kind for kinds in SAID_BY_API_GATEWAY.values() for kind in kinds} == set(GATEWAY_RESPONSES)
+
+    @pytest.mark.parametrize(
+        ("error", "kind"), [(error, kind) for error, kinds in SAID_BY_API_GATEWAY.items() for kind in sorted(kinds)]
+    )
+    def test_are_what_errors_says(self, error: type[errors.ApiError], kind: str) -> None:
+        response = GATEWAY_RESPONSES[kind]
+        body = json.loads(response["ResponseTemplates"]["application/json"])
+        assert body == {"error": error.code, "message": error.sentence, "requestId": "$context.requestId"}
+        # Each of the 5xx keeps its own status.
+        assert response.get("StatusCode") == (None if kind == "DEFAULT_5XX" else error.status)
+        headers = response["ResponseParameters"]["Headers"]
+        assert headers.get("Retry-After") == (f"'{error.retry_after}'" if error.retry_after else None)
+
+    @pytest.mark.parametrize("kind", sorted(GATEWAY_RESPONSES))
+    def test_may_be_read_by_any_web_page(self, kind: str) -> None:
+        headers = GATEWAY_RESPONSES[kind]["ResponseParameters"]["Headers"]
+        assert headers["Access-Control-Allow-Origin"] == "'*'"
+        assert headers["X-Request-Id"] == "context.requestId"
+        assert {"X-Request-Id", "Retry-After"} <= set(headers["Access-Control-Expose-Headers"].strip("'").split(","))
+
+    @pytest.mark.parametrize("kind", ["ACCESS_DENIED", "UNAUTHORIZED"])
+    def test_say_how_to_sign_in(self, kind: str) -> None:
+        assert GATEWAY_RESPONSES[kind]["ResponseParameters"]["Headers"]["WWW-Authenticate"].startswith("'Bearer")
 
 
 class TestPolicies:

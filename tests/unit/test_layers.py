@@ -20,19 +20,19 @@ LAYERS = (
     {"errors", "config"},
     {"telemetry", "primitives", "cursor", "thumbnails"},
     {"models"},
-    {"aws", "auth", "wire"},
+    {"aws", "auth", "cors", "wire"},
     {"table", "bucket", "queue", "openapi"},
     {"items"},
     {"images", "imports"},
     {"renders"},
     {"jobs", "cleanup", "http"},
-    {"pages"},
+    {"pages", "local"},
     {"app"},
 )
 
 # Who may import what comes from elsewhere.
 KNOWN_BY = {
-    "chalice": {"app", "http", "pages"},
+    "chalice": {"app", "cors", "http", "local", "pages"},
     "boto3": {"aws", "table"},
     "botocore": {"aws", "table", "bucket", "jobs"},
     "PIL": {"thumbnails"},
@@ -86,7 +86,7 @@ def test_pictures_are_made_without_aws() -> None:
 
 
 def test_only_the_edge_and_the_app_know_http() -> None:
-    assert {module for module in FILES if "chalicelib.http" in imported(module)} == {"app", "pages"}
+    assert {module for module in FILES if "chalicelib.http" in imported(module)} == {"app", "local", "pages"}
     assert {module for module in FILES if "chalicelib.wire" in imported(module)} == {"app", "http", "openapi"}
 
 

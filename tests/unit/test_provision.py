@@ -204,16 +204,16 @@ class TestRecording:
 
 
 @pytest.mark.parametrize(
-    ("variables", "closed"),
+    ("variables", "words"),
     [
-        ({}, True),
-        ({"AUTH_MODE": "oidc"}, True),
-        ({"AUTH_MODE": "none"}, False),
-        ({"AUTH_MODE": "local"}, False),
+        ({}, "only users that you add"),
+        ({"AUTH_MODE": "oidc"}, "its own user pool, vitrine-dev"),
+        ({"OIDC_ISSUER": "https://sign.in", "OIDC_AUDIENCE": "shop"}, "tokens of https://sign.in for shop"),
+        ({"AUTH_MODE": "none", "OIDC_ISSUER": "https://sign.in"}, "open: whoever reaches it"),
     ],
 )
-def test_api_is_closed_unless_its_stage_says_otherwise(variables: dict[str, str], closed: bool) -> None:
-    assert stages.is_closed(variables) == closed
+def test_who_gets_in_is_said(variables: dict[str, str], words: str) -> None:
+    assert words in stages.sign_in("dev", variables)
 
 
 class TestProvisioning:
@@ -364,7 +364,7 @@ class TestCommandLine:
         assert provision.main(["--stage", "local"]) == 1
         assert "make run" in capsys.readouterr().err
 
-    def test_closed_api_is_announced_beforehand_and_the_next_step_at_the_end(
+    def test_who_gets_in_is_said_beforehand_and_the_next_step_at_the_end(
         self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", refusal=UNCHANGED)
@@ -374,5 +374,5 @@ class TestCommandLine:
         )
         assert provision.main(["--stage", "dev", "--yes"]) == 0
         lines = capsys.readouterr().out.splitlines()
-        assert lines[0].startswith("The API of stage dev will let nobody in")
+        assert lines[0].startswith("The API of stage dev takes tokens of its own user pool")
         assert lines[-1] == "Next: chalice deploy --stage dev"

@@ -1,0 +1,47 @@
+"""Whose web pages may call the API, and what they may send and read (Fetch Standard, "CORS protocol").
+
+With one origin, or any, API Gateway answers preflights by itself. With several the answer depends on who asks, so
+preflights come to the app.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chalice.app import CORSConfig, Response
+
+from chalicelib.config import settings
+
+_ALLOWED = ("Idempotency-Key", "If-Match", "If-None-Match")
+_EXPOSED = ("ETag", "Location", "Idempotency-Replayed", "X-Request-Id", "Retry-After")
+_MAX_AGE = 3600  # seconds that a browser may remember a preflight
+
+
+def of_chalice() -> CORSConfig | None:
+    """What Chalice has to tell API Gateway, or None where preflights come to the app."""
+    return _config(settings().cors.origins[0]) if len(settings().cors.origins) == 1 else None
+
+
+def headers(origin: str | None) -> dict[str, str]:
+    """What every answer says to the page that asked, by its ``Origin``."""
+    allowed = of_chalice()
+    if allowed is not None:
+        return allowed.get_access_control_headers()
+    if origin is None or origin not in settings().cors.origins:
+        return {"Vary": "Origin"}
+    return _config(origin).get_access_control_headers() | {"Vary": "Origin"}
+
+
+def preflight(methods: Iterable[str]) -> Response:
+    """The answer to a preflight; :func:`headers` adds for whom it holds."""
+    return Response("", {"Access-Control-Allow-Methods": ",".join(methods)}, 204)
+
+
+def _config(origin: str) -> CORSConfig:
+    more = settings().cors
+    return CORSConfig(
+        allow_origin=origin,
+        allow_headers=[*_ALLOWED, *more.allow_headers],
+        expose_headers=[*_EXPOSED, *more.expose_headers],
+        max_age=_MAX_AGE,
+    )

@@ -1,0 +1,65 @@
+"""Has ``chalice local`` answer as the packaged API does, where Chalice's stand-in for API Gateway does not.
+
+Imported under ``chalice local`` alone: what it changes is not in the functions' zip.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+from urllib.parse import unquote
+
+from chalice import local
+
+from chalicelib import aws, cors, errors, http, telemetry
+
+
+def prepare() -> None:
+    """Puts :class:`Gateway` in its place, and looks whether there is a backend."""
+    local.LocalGateway = Gateway  # type: ignore[misc]
+    # A method that the server's class has no name for is answered 501, in HTML, before any of this is asked.
+    local.ChaliceRequestHandler.do_TRACE = local.ChaliceRequestHandler.do_GET
+    warn_without_backend()
+
+
+def warn_without_backend() -> None:
+    """Says at once what every request would have to say, and what to do about it."""
+    try:
+        aws.check()
+    except errors.ApiError as problem:
+        telemetry.logger.warning(problem.message)
+
+
+class Gateway(local.LocalGateway):
+    """API Gateway with the gateway responses of ``infra/package.json``."""
+
+    def handle_request(self, method: str, path: str, headers: dict[str, Any], body: bytes | None) -> dict[str, Any]:
+        try:
+            answer = super().handle_request(method, path, headers, body)
+        except local.LocalGatewayException as refused:
+            answer = _answer(_meaning(refused), headers)
+        except Exception:  # noqa: BLE001 - as API Gateway does: whatever the authorizer raised
+            telemetry.logger.exception("The authorizer failed")
+            answer = _answer(errors.InternalError(), headers)
+        # RFC 9110, section 9.3.2: a HEAD has no content, and on a connection that is kept any would be read as the
+        # next answer.
+        return answer | {"body": None} if method == "HEAD" else answer
+
+    def _generate_lambda_event(self, *args: Any, **options: Any) -> dict[str, Any]:
+        event: dict[str, Any] = super()._generate_lambda_event(*args, **options)
+        event["pathParameters"] = {name: unquote(value) for name, value in (event["pathParameters"] or {}).items()}
+        return event
+
+
+def _meaning(refused: local.LocalGatewayException) -> errors.ApiError:
+    if refused.headers.get("x-amzn-ErrorType") == "AccessDeniedException" or refused.CODE == 401:
+        return errors.UnauthorizedError()
+    return errors.NotFoundError() if refused.CODE == 403 else errors.InternalError()
+
+
+def _answer(error: errors.ApiError, sent: dict[str, Any]) -> dict[str, Any]:
+    origin = next((value for name, value in sent.items() if name.lower() == "origin"), None)
+    request_id = str(uuid.uuid4())
+    answer = http.refusal(error, request_id)
+    answer.headers |= cors.headers(origin) | {"X-Request-Id": request_id}
+    return answer.to_dict()

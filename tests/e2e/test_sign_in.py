@@ -1,0 +1,254 @@
+"""A stage with sign-in, as it is deployed: real tokens of a real user pool, and what API Gateway says by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.e2e.pictures import photograph
+from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, copy_project, free_port, request
+from tests.e2e.test_flows import post
+from tests.e2e.waiting import eventually
+from tools import local_stage, provision
+from tools.emulator import Emulator
+from tools.run import aws_client
+from tools.stages import LOCAL
+
+PASSWORD = "Correct horse 1 battery!"
+
+
+class Pool(NamedTuple):
+    """A user pool, and the means to sign users of it in."""
+
+    cognito: Any
+    id: str
+    client: str
+
+    def tokens(self, email: str) -> dict[str, str]:
+        """What a new user gets who signs in: ``AccessToken`` and ``IdToken`` among it."""
+        self.cognito.admin_create_user(UserPoolId=self.id, Username=email, MessageAction="SUPPRESS")
+        self.cognito.admin_set_user_password(UserPoolId=self.id, Username=email, Password=PASSWORD, Permanent=True)
+        answer = self.cognito.admin_initiate_auth(
+            UserPoolId=self.id,
+            ClientId=self.client,
+            AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+            AuthParameters={"USERNAME": email, "PASSWORD": PASSWORD},
+        )
+        tokens: dict[str, str] = answer["AuthenticationResult"]
+        return tokens
+
+
+class Closed(NamedTuple):
+    """The API of a stage that wants a token."""
+
+    url: str
+    pool: Pool
+    client: Callable[[str], Any]
+    functions: dict[str, str]
+
+    def __call__(self, method: str, path: str, body: Any = None, token: str | None = None, **headers: str) -> Answer:
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        return request(method, self.url + path, body, **headers)
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
+    folder = tmp_path_factory.mktemp("sign-in")
+    project = copy_project(folder / "project")
+    # One of its own: a packaged API can be called in the emulator's first account alone, and only one fits in there.
+    emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
+    try:
+        client = aws_client(emulator.url)
+        resources = provision.provision(LOCAL, client, project, print)
+        pool = Pool(client("cognito-idp"), resources["UserPoolId"], resources["UserPoolClientId"])
+        # The issuer has the name that it has in AWS, where in the emulator its keys do not lie.
+        keys = f"{emulator.url}/{pool.id}/.well-known/jwks.json"
+        configure(project / ".chalice" / "config.json", AUTH_MODE="oidc", OIDC_JWKS_URL=keys)
+        built = local_stage.package(project, folder / "build", KEPT, print)
+        deployment = local_stage.deploy(built, client)
+        say_errors_as_the_template_does(client("apigateway"), deployment.api_id, built.template)
+        url = f"{emulator.url}/_aws/execute-api/{deployment.api_id}/api"
+        yield Closed(url, pool, client, deployment.functions)
+    finally:
+        emulator.stop()
+
+
+def configure(path: Any, **variables: str) -> None:
+    config = json.loads(path.read_text())
+    config["stages"][LOCAL]["environment_variables"] |= variables
+    path.write_text(json.dumps(config))
+
+
+def say_errors_as_the_template_does(gateway: Any, api_id: str, template: dict[str, Any]) -> None:
+    """In AWS these come with the API's definition. The emulator leaves them out of it, and takes them by itself."""
+    for kind, response in template["Resources"]["RestAPI"]["Properties"]["GatewayResponses"].items():
+        headers = response["ResponseParameters"]["Headers"]
+        status = {"statusCode": str(response["StatusCode"])} if "StatusCode" in response else {}
+        gateway.put_gateway_response(
+            restApiId=api_id,
+            responseType=kind,
+            responseParameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
+            responseTemplates=response["ResponseTemplates"],
+            **status,
+        )
+    gateway.create_deployment(restApiId=api_id, stageName="api")
+
+
+@pytest.fixture(scope="module")
+def ann(api: Closed) -> dict[str, str]:
+    return api.pool.tokens("ann@example.com")
+
+
+@pytest.fixture(scope="module")
+def bob(api: Closed) -> str:
+    return api.pool.tokens("bob@example.com")["AccessToken"]
+
+
+@pytest.mark.parametrize("kind", ["AccessToken", "IdToken"])
+def test_a_token_of_the_stages_user_pool_opens_every_route(api: Closed, ann: dict[str, str], kind: str) -> None:
+    created = api("POST", "/items", {"title": "Vase"}, ann[kind])
+    assert created.status == 201, created.body
+    item = f"/items/{created.json()['id']}"
+
+    assert api("GET", item, token=ann[kind]).json()["title"] == "Vase"
+    assert api("PATCH", item, {"title": "Bowl"}, ann[kind]).status == 200
+    assert created.json()["id"] in [one["id"] for one in api("GET", "/items", token=ann[kind]).json()["items"]]
+    assert api("DELETE", item, token=ann[kind]).status == 200
+
+
+def test_both_tokens_of_one_user_are_one_owner(api: Closed, ann: dict[str, str]) -> None:
+    item = api("POST", "/items", {}, ann["AccessToken"]).json()["id"]
+
+    assert api("GET", f"/items/{item}", token=ann["IdToken"]).status == 200
+
+
+def refused(answer: Answer) -> None:
+    assert answer.status == 401
+    assert answer.json() == {
+        "error": "UNAUTHORIZED",
+        "message": "Sign in first: send a valid token as Authorization: Bearer.",
+        "requestId": answer.headers["X-Request-Id"],
+    }
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_nobody_gets_in_without_a_token(api: Closed) -> None:
+    for method, path in (("GET", "/items"), ("POST", "/items"), ("DELETE", "/items/1"), ("POST", "/imports")):
+        refused(api(method, path))
+
+
+def test_a_token_that_was_altered_opens_nothing(api: Closed, ann: dict[str, str]) -> None:
+    header, payload, signature = ann["AccessToken"].split(".")
+
+    for altered in (f"{header}.{payload}.{signature[::-1]}", f"{header}.{payload}.", "abc"):
+        refused(api("GET", "/items", token=altered))
+
+
+def test_a_token_of_another_pool_or_for_another_client_opens_nothing(api: Closed) -> None:
+    cognito = api.pool.cognito
+    flows = ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
+    other = cognito.create_user_pool(PoolName="another")["UserPool"]["Id"]
+    for pool in (other, api.pool.id):
+        client = cognito.create_user_pool_client(UserPoolId=pool, ClientName="another", ExplicitAuthFlows=flows)
+        tokens = Pool(cognito, pool, client["UserPoolClient"]["ClientId"]).tokens("eve@example.com")
+        refused(api("GET", "/items", token=tokens["AccessToken"]))
+        refused(api("GET", "/items", token=tokens["IdToken"]))
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/hello", "/health", "/web/api.js"])
+def test_what_is_public_needs_none(api: Closed, path: str) -> None:
+    assert api("GET", path).status == 200
+
+
+def test_a_picture_goes_its_way_for_its_owner_and_nobody_else(api: Closed, ann: dict[str, str], bob: str) -> None:
+    token = ann["AccessToken"]
+    item = f"/items/{api('POST', '/items', {}, token).json()['id']}"
+    ticket = api("POST", f"{item}/image", {"contentType": "image/jpeg"}, token).json()
+
+    assert post(ticket["upload"], photograph(640, 480)).status_code == 204
+
+    eventually(lambda: api("GET", item, token=token).json()["image"]["status"] == "ready")
+    assert api("GET", f"{item}/image?size=200", token=token).status == 302
+    assert api("GET", f"{item}/image?size=200", token=bob).status == 404
+
+
+def test_another_owners_answers_are_those_about_what_never_was(api: Closed, ann: dict[str, str], bob: str) -> None:
+    token = ann["AccessToken"]
+    never = "019ca7b4-e400-7abc-8def-0123456789ab"
+    item = api("POST", "/items", {"title": "Vase"}, token, Idempotency_Key="1").json()["id"]
+    import_ = api("POST", "/imports", {"items": [{}]}, token).json()["id"]
+    asked: list[tuple[str, str, str, Any]] = [
+        ("GET", "/items/{}", item, None),
+        ("PUT", "/items/{}", item, {}),
+        ("PATCH", "/items/{}", item, {}),
+        ("DELETE", "/items/{}", item, None),
+        ("POST", "/items/{}/image", item, {"contentType": "image/png"}),
+        ("GET", "/items/{}/image", item, None),
+        ("DELETE", "/items/{}/image", item, None),
+        ("GET", "/imports/{}", import_, None),
+    ]
+    for method, path, id_, body in asked:
+        of_anns, of_nobodys = (api(method, path.format(one), body, bob) for one in (id_, never))
+        assert of_anns.status == of_nobodys.status == 404
+        said = {**of_anns.json(), "requestId": ""}
+        assert json.dumps(said).replace(id_, never) == json.dumps({**of_nobodys.json(), "requestId": ""})
+
+    assert api("GET", "/items", token=bob).json()["items"] == []
+    of_bobs = api("POST", "/items", {"title": "Lamp"}, bob, Idempotency_Key="1")
+    assert (of_bobs.status, of_bobs.json()["title"]) == (201, "Lamp")
+    assert api("GET", f"/items/{item}", token=token).json()["title"] == "Vase"
+    assert api("DELETE", f"/items/{of_bobs.json()['id']}", token=bob).status == 200
+
+
+def test_no_part_of_a_token_is_logged(api: Closed, ann: dict[str, str]) -> None:
+    api("GET", "/items", token=ann["AccessToken"])
+    api("GET", "/items", token=ann["AccessToken"] + "x")
+
+    def lines() -> str:
+        groups = [f"/aws/lambda/{api.functions[name]}" for name in ("authorize", "api_handler")]
+        found = [api.client("logs").filter_log_events(logGroupName=group)["events"] for group in groups]
+        return "\n".join(event["message"] for events in found for event in events)
+
+    eventually(lambda: "A token was refused" in lines())
+    assert not any(part in lines() for part in ann["AccessToken"].split("."))
+
+
+class TestApiGatewaysOwnAnswers:
+    @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer abc"}, {"Origin": "https://shop.example"}])
+    @pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("POST", "/health"), ("GET", "/items/1/2/3")])
+    def test_an_unknown_path_or_method_is_not_found(
+        self, api: Closed, method: str, path: str, headers: dict[str, str]
+    ) -> None:
+        answer = api(method, path, **headers)
+
+        assert (answer.status, answer.json()["error"]) == (404, "NOT_FOUND")
+        assert answer.json()["requestId"] == answer.headers["X-Request-Id"]
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+    def test_too_many_requests_are_told_to_come_again(self, api: Closed) -> None:
+        gateway, api_id = api.client("apigateway"), api.url.split("/")[-2]
+
+        def limit(rate: str, burst: str) -> None:
+            for name, value in (("rateLimit", rate), ("burstLimit", burst)):
+                operation = {"op": "replace", "path": f"/*/*/throttling/{name}", "value": value}
+                gateway.update_stage(restApiId=api_id, stageName="api", patchOperations=[operation])
+
+        limit("1", "1")
+        try:
+            with ThreadPoolExecutor(8) as pool:
+                answers = list(pool.map(lambda _: api("GET", "/health"), range(16)))
+        finally:
+            limit("100", "200")
+
+        throttled = [answer for answer in answers if answer.status == 429]
+        assert throttled
+        assert {answer.status for answer in answers} <= {200, 429}
+        assert throttled[0].json()["error"] == "THROTTLED"
+        assert throttled[0].headers["Retry-After"] == "1"
+        assert throttled[0].headers["Access-Control-Allow-Origin"] == "*"
