@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 STACK_ID = "arn:aws:cloudformation:eu-west-1:123456789012:stack/vitrine-dev-resources/1"
-OUTPUTS = {"BucketName": "vitrine-dev-123456789012-eu-west-1", "TableName": "vitrine-dev"}
+OUTPUTS = {
+    "BucketName": "vitrine-dev-123456789012-eu-west-1",
+    "TableName": "vitrine-dev",
+    "UserPoolIssuer": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Abc",
+    "UserPoolClientId": "client-1",
+}
 
 
 @pytest.fixture
@@ -161,6 +166,19 @@ class TestRecording:
         assert after["stages"]["prod"].pop("environment_variables")["BUCKET_NAME"] == OUTPUTS["BucketName"]
         before["stages"]["prod"].pop("environment_variables")
         assert after == before
+
+    def test_user_pool_is_written_too(self, project: Path) -> None:
+        stages.record(project, "prod", OUTPUTS)
+        variables = stages.environment(project, "prod")
+        assert variables["USER_POOL_ISSUER"] == OUTPUTS["UserPoolIssuer"]
+        assert variables["USER_POOL_CLIENT_ID"] == "client-1"
+
+    def test_laptop_leaves_the_committed_configuration_as_it_is(self, project: Path) -> None:
+        # The emulator's user pool has another name each time.
+        committed = {"BucketName": stages.environment(project, "local")["BUCKET_NAME"]}
+        before = config(project)
+        stages.record(project, "local", OUTPUTS | committed)
+        assert config(project) == before
 
     def test_second_time_writes_nothing(self, project: Path) -> None:
         assert stages.record(project, "dev", OUTPUTS)
