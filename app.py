@@ -81,7 +81,7 @@ def get_health(_: Request) -> Response:
 @app.route("/items", methods=["POST"])
 def create_item(request: Request) -> Response:
     at = primitives.now()
-    draft = models.draft(http.json_object(request), at)
+    draft = models.draft(http.json_object(request))
     item, replayed = items.create(http.owner(request), draft, at, http.idempotency_key(request))
     return http.created(request, item, replayed)
 
@@ -102,7 +102,7 @@ def get_item(request: Request, item_id: str) -> Response:
 @app.route("/items/{item_id}", methods=["PUT"])
 def replace_item(request: Request, item_id: str) -> Response:
     at = primitives.now()
-    draft = models.draft(http.json_object(request), at)
+    draft = models.draft(http.json_object(request))
     item = items.replace(http.owner(request), item_id, draft, at, http.if_match(request))
     return http.item_answer(request, item)
 

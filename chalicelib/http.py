@@ -22,7 +22,7 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 NDJSON = "application/x-ndjson"
 
-_Model = TypeVar("_Model")
+_Model = TypeVar("_Model", bound=msgspec.Struct)
 _View = Callable[..., Response]
 
 
@@ -157,19 +157,13 @@ def json_object(request: Request, *also: str) -> dict[str, Any]:
 
 
 def json_model(request: Request, model: type[_Model]) -> _Model:
-    """The body as a ``model``. Raises InvalidRequestError, naming the path of what does not fit."""
-    try:
-        return msgspec.convert(json_object(request), model)
-    except msgspec.ValidationError as problem:
-        raise models.invalid(problem) from None
+    """The body as a ``model``. Raises InvalidRequestError, naming the path of each thing that does not fit."""
+    return models.checked(model, json_object(request))
 
 
 def query(request: Request, model: type[_Model]) -> _Model:
     """The query parameters as a ``model``; of a repeated one the last counts, one that is not known is passed over."""
-    try:
-        return msgspec.convert(dict(request.query_params or {}), model, strict=False)
-    except msgspec.ValidationError as problem:
-        raise models.invalid(problem) from None
+    return models.checked(model, dict(request.query_params or {}), strict=False)
 
 
 def if_match(request: Request) -> IfMatch:

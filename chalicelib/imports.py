@@ -129,7 +129,7 @@ def resume(owner: str, id_: str, at: datetime) -> None:
 def _create(known: Import, index: int, entry: bytes) -> Failure | None:
     created = primitives.parse_time(known.created_at)
     try:
-        draft = models.draft(primitives.json_object(entry), created)
+        draft = models.draft(primitives.json_object(entry))
         items.create_as(known.owner, _entry_id(known, index), draft, created)
     except errors.ApiError as error:
         if error.status >= 500:

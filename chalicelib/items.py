@@ -41,7 +41,8 @@ class Page(NamedTuple):
 def create(owner: str, draft: Draft, at: datetime, key: str | None = None) -> tuple[Item, bool]:
     """A new item and False; or, where a create with the same ``key`` came in the last 24 hours, what it made and True.
 
-    Raises IdempotencyKeyReusedError where the key came with something else then, BusyError after eight tries.
+    Raises IdempotencyKeyReusedError where the key came with something else then, InvalidExpiryError where a new item
+    would be over at ``at``, BusyError after eight tries.
     """
     if key is None:
         # Nobody else has this id: where it is taken, the SDK wrote it twice, as the first answer got lost.
@@ -56,7 +57,10 @@ def create(owner: str, draft: Draft, at: datetime, key: str | None = None) -> tu
 
 
 def create_as(owner: str, id_: str, draft: Draft, at: datetime) -> Item:
-    """A new item under an id of the caller's choice; where that is taken, nothing is written."""
+    """A new item under an id of the caller's choice; where that is taken, nothing is written.
+
+    Raises InvalidExpiryError where it would be over at ``at``.
+    """
     item = _new(owner, draft, at, id_)
     with contextlib.suppress(table.RefusedError):
         table.write(_put(item, table.ABSENT))
@@ -120,17 +124,20 @@ def change(owner: str, id_: str, step: Callable[[Item], Item], at: datetime, if_
 
 
 def replace(owner: str, id_: str, draft: Draft, at: datetime, if_match: IfMatch = None) -> Item:
-    """Puts a caller's fields in place of those that are there. Raises as :func:`change` does."""
-    return change(owner, id_, lambda item: _with(item, draft), at, if_match)
+    """Puts a caller's fields in place of those that are there.
+
+    Raises as :func:`change` does, and InvalidExpiryError where the item would be over at ``at``.
+    """
+    return change(owner, id_, lambda item: _with(item, draft, at), at, if_match)
 
 
 def patch(owner: str, id_: str, changes: models.Fields, at: datetime, if_match: IfMatch = None) -> Item:
-    """Applies a JSON Merge Patch (RFC 7396) to a caller's fields. Raises as :func:`change` and models.draft do."""
+    """Applies a JSON Merge Patch (RFC 7396) to a caller's fields. Raises as :func:`replace` and models.draft do."""
     models.check_patch(changes)
 
     def merged(item: Item) -> Item:
         body = item.fields if item.expires_at is None else {**item.fields, "expiresAt": item.expires_at}
-        return _with(item, models.draft(primitives.merge_patch(body, changes), at))
+        return _with(item, models.draft(primitives.merge_patch(body, changes)), at)
 
     return change(owner, id_, merged, at, if_match)
 
@@ -198,12 +205,22 @@ def _new(owner: str, draft: Draft, at: datetime, id_: str) -> Item:
         created_at=created,
         updated_at=created,
         fields=draft.fields,
-        expires_at=draft.expires_at,
+        expires_at=_end(draft, at),
     )
 
 
-def _with(item: Item, draft: Draft) -> Item:
-    return msgspec.structs.replace(item, fields=draft.fields, expires_at=draft.expires_at)
+def _with(item: Item, draft: Draft, at: datetime) -> Item:
+    return msgspec.structs.replace(item, fields=draft.fields, expires_at=_end(draft, at))
+
+
+def _end(draft: Draft, at: datetime) -> str | None:
+    """When an item of ``draft`` ends. Raises InvalidExpiryError where that is over at ``at``.
+
+    Only here does it matter: who asks again with the same Idempotency-Key is answered even after that time.
+    """
+    if draft.over(at):
+        raise errors.InvalidExpiryError
+    return draft.expires_at
 
 
 def _check(item: Item, if_match: IfMatch) -> None:

@@ -106,9 +106,14 @@ def _delete(records: Sequence[Record]) -> None:
 
 
 def _create_item(message: CreateItem, record: Record) -> None:
-    # An end that was to come when the message was sent may be over when it is delivered again.
-    draft = models.draft(primitives.json_object(message.item), record.sent_at)
-    items.create(message.owner, draft, primitives.now(), message.key or record.message_id)
+    draft = models.draft(primitives.json_object(message.item))
+    try:
+        items.create(message.owner, draft, primitives.now(), message.key or record.message_id)
+    except errors.InvalidExpiryError:
+        if draft.over(record.sent_at):
+            raise
+        # It was right when it was sent. What it asks for would be gone again by now.
+        telemetry.logger.info("An item's time was up before its turn came", message_id=record.message_id)
 
 
 def _delete_item(message: DeleteItem, _: Record) -> None:

@@ -6,11 +6,12 @@ adopter requires and types fields of its own.
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -19,13 +20,12 @@ from chalicelib import errors, primitives
 MAX_ITEM_BYTES = 350 * 1024
 """Of the caller's fields, as JSON and as DynamoDB counts. It takes 400 KB a record; the managed fields need some."""
 
-MAX_NAME_BYTES = 65_535
-"""Of a field's name (AWS, "DynamoDB naming rules": Attribute names)."""
-
 MAX_PROBLEMS = 20
 """That one answer names: whoever mends these asks again."""
 
 MANAGED_FIELDS = ("id", "version", "createdAt", "updatedAt", "image")
+
+_Model = TypeVar("_Model", bound=msgspec.Struct)
 
 Fields = dict[str, Any]
 """The caller's own fields: JSON values, with numbers as int or Decimal so that each keeps its exact value."""
@@ -36,10 +36,12 @@ class ItemFields(msgspec.Struct, rename="camel"):
 
     ``title: str`` requires a field, ``price: Decimal | None = None`` types one that may be left out. Fields that are
     not declared are kept as they come. What msgspec can check, this can: see
-    https://jcristharif.com/msgspec/constraints.html.
+    https://jcristharif.com/msgspec/constraints.html. What it cannot, a ``__post_init__`` can: the sentence of a
+    ValueError that it raises goes out as it is.
     """
 
 
+# Made as the app starts, so that a field which cannot be declared stops that, and not a request.
 _fields_decoder = msgspec.json.Decoder(ItemFields)
 
 
@@ -103,7 +105,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
     def over(self, at: datetime) -> bool:
         """Whether its time is up."""
-        return self.expires_at is not None and self.expires_at <= primitives.timestamp(at)
+        return _over(self.expires_at, at)
 
     @property
     def due_at(self) -> str | None:
@@ -118,32 +120,38 @@ class Draft(msgspec.Struct, frozen=True):
     fields: Fields
     expires_at: str | None = None
 
+    def over(self, at: datetime) -> bool:
+        """Whether its time is up, so that nothing can be made of it any more."""
+        return _over(self.expires_at, at)
 
-def draft(body: dict[str, Any], at: datetime) -> Draft:
-    """A caller's JSON object, checked.
 
-    Raises ReservedFieldError for a managed field, InvalidExpiryError for an ``expiresAt`` that is no time after
-    ``at``, ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError, naming the path, for what DynamoDB cannot
-    hold or ItemFields does not allow.
+def draft(body: dict[str, Any]) -> Draft:
+    """A caller's JSON object, checked for all that does not depend on the time: what is right today is right for ever.
+
+    Raises ReservedFieldError for a managed field, InvalidExpiryError for an ``expiresAt`` that is no time,
+    ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError, naming each path, for what DynamoDB cannot hold
+    or ItemFields does not allow.
     """
     fields = {name: value for name, value in body.items() if name != "expiresAt"}
     _refuse_managed(body)
-    _refuse_unholdable(fields)
+    if any(primitives.unholdable(fields)):
+        raise _refusal(primitives.unholdable(fields), _problems(ItemFields, fields))
     encoded = primitives.to_json(fields)
-    size = max(len(encoded), _size_in_table(fields))
+    size = max(len(encoded), primitives.size_in_table(fields))
     if size > MAX_ITEM_BYTES:
         raise errors.ItemTooLargeError(limit=MAX_ITEM_BYTES, size=size)
     try:
         _fields_decoder.decode(encoded)
     except msgspec.ValidationError as problem:
-        raise invalid(problem) from None
-    return Draft(fields, _expiry(body.get("expiresAt"), at))
+        raise _misfit(ItemFields, fields, problem) from None
+    return Draft(fields, _expiry(body.get("expiresAt")))
 
 
 def check_patch(changes: dict[str, Any]) -> None:
     """Raises for a merge patch as :func:`draft` does, where that can be said before it is applied."""
     _refuse_managed(changes)
-    _refuse_unholdable(changes)
+    if any(primitives.unholdable(changes)):
+        raise _refusal(primitives.unholdable(changes))
 
 
 def _refuse_managed(body: dict[str, Any]) -> None:
@@ -152,80 +160,108 @@ def _refuse_managed(body: dict[str, Any]) -> None:
         raise errors.ReservedFieldError(field=" and ".join(named), details=[{"path": f"$.{name}"} for name in named])
 
 
-def _refuse_unholdable(fields: Fields) -> None:
-    problems = list(itertools.islice(_unholdable(fields, "$", 1), MAX_PROBLEMS))
-    if problems:
-        raise errors.InvalidRequestError(problem=f"{problems[0]['message']} ({problems[0]['path']}).", details=problems)
-
-
-def invalid(problem: msgspec.ValidationError) -> errors.InvalidRequestError:
-    """msgspec's own sentence about what did not fit, with the path taken out of it for programs."""
-    message, _, path = str(problem).partition(" - at `")
-    path = path.rstrip("`") or "$"
-    return errors.InvalidRequestError(problem=f"{message} ({path}).", details=[{"path": path, "message": message}])
-
-
-def _unholdable(value: Any, path: str, depth: int) -> Iterator[dict[str, str]]:
-    """Yields what DynamoDB cannot hold in ``value``, each with its path."""
-    if isinstance(value, dict | list) and depth > primitives.MAX_DEPTH:
-        yield _problem(path, f"Nesting goes deeper than {primitives.MAX_DEPTH} levels")
-    elif isinstance(value, dict):
-        for name in value:
-            yield from _unholdable_name(name, path)
-        for name, inner in value.items():
-            yield from _unholdable(inner, f"{path}.{name}", depth + 1)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _unholdable(inner, f"{path}[{index}]", depth + 1)
-    elif isinstance(value, int | Decimal) and not _is_exact(value):
-        yield _problem(path, "A number has more than 38 digits or is beyond 1E-130 to 1E+126")
-
-
-def _unholdable_name(name: str, path: str) -> Iterator[dict[str, str]]:
-    if name == "":
-        yield _problem(path, "A field has an empty name")
-    if len(name.encode()) > MAX_NAME_BYTES:
-        yield _problem(path, f"A field has a name of more than {MAX_NAME_BYTES} bytes")
-
-
-def _problem(path: str, message: str) -> dict[str, str]:
-    return {"path": path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…", "message": message}
-
-
-_LONGEST_PATH = 400
-
-
-def _size_in_table(value: Any) -> int:
-    """The bytes that DynamoDB counts (AWS, "DynamoDB item sizes and formats"): of many short values, more than JSON."""
-    if isinstance(value, dict):
-        return 3 + sum(1 + len(name.encode()) + _size_in_table(inner) for name, inner in value.items())
-    if isinstance(value, list):
-        return 3 + sum(1 + _size_in_table(inner) for inner in value)
-    if isinstance(value, str):
-        return len(value.encode())
-    if value is None or isinstance(value, bool):
-        return 1
-    return 2 + (len(Decimal(value).as_tuple().digits) + 1) // 2
-
-
-def _is_exact(number: int | Decimal) -> bool:
-    try:
-        primitives.EXACT.create_decimal(number)
-    except ArithmeticError:
-        return False
-    return True
-
-
-def _expiry(value: Any, at: datetime) -> str | None:
+def _expiry(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        until = primitives.parse_time(value)
+        return primitives.timestamp(primitives.parse_time(value))
     except ValueError:
         raise errors.InvalidExpiryError from None
-    if until <= at:
-        raise errors.InvalidExpiryError
-    return primitives.timestamp(until)
+
+
+def _over(expires_at: str | None, at: datetime) -> bool:
+    return expires_at is not None and expires_at <= primitives.timestamp(at)
+
+
+# --------------------------------------------------------------------------------------- callers' words, held to models
+
+
+def checked(model: type[_Model], said: dict[str, Any], *, strict: bool = True) -> _Model:
+    """A caller's JSON object as a ``model``; not ``strict``: text is taken for what it spells, as it is in a query.
+
+    Raises InvalidRequestError with the path of each field that does not fit, and what is expected there.
+    """
+    try:
+        return _decoded(model, said, strict=strict)
+    except msgspec.ValidationError as problem:
+        raise _misfit(model, said, problem, strict=strict) from None
+
+
+def invalid(problem: msgspec.ValidationError) -> errors.InvalidRequestError:
+    """The one problem that msgspec names, with its path for programs."""
+    return _refusal([_told(problem)])
+
+
+def _misfit(
+    model: type[msgspec.Struct], said: dict[str, Any], first: msgspec.ValidationError, *, strict: bool = True
+) -> errors.InvalidRequestError:
+    # What is no single field's problem, such as what a model's __post_init__ says, the first alone tells.
+    return _refusal(_problems(model, said, strict=strict), [_told(first)])
+
+
+def _refusal(*problems: Iterable[tuple[str, str]]) -> errors.InvalidRequestError:
+    named = dict.fromkeys(itertools.islice(itertools.chain(*problems), MAX_PROBLEMS))
+    details = [{"path": _short(path), "message": _short(message)} for path, message in named]
+    first, others = details[0], ", among others" if details[1:] else ""
+    return errors.InvalidRequestError(problem=f"{first['message']} ({first['path']}){others}.", details=details)
+
+
+def _problems(model: type[msgspec.Struct], said: dict[str, Any], *, strict: bool = True) -> Iterator[tuple[str, str]]:
+    """Yields the path and the message of each field's first problem: msgspec stops at the first of them all."""
+    alone = _each_alone(model)
+    for name, (required, part) in alone.items():
+        if required or name in said:
+            yield from _problem(part, {name: said[name]} if name in said else {}, strict=strict)
+    if model.__struct_config__.forbid_unknown_fields:
+        for name in said:
+            if name not in alone:
+                yield from _problem(_Closed, {name: None}, strict=strict)
+
+
+def _problem(model: type[msgspec.Struct], said: dict[str, Any], *, strict: bool) -> Iterator[tuple[str, str]]:
+    try:
+        _decoded(model, said, strict=strict)
+    except msgspec.ValidationError as problem:
+        yield _told(problem)
+
+
+def _decoded(model: type[_Model], said: dict[str, Any], *, strict: bool) -> _Model:
+    try:
+        return msgspec.json.decode(primitives.to_json(said), type=model, strict=strict)
+    except RecursionError:
+        # What could just be read, fewer calls deep, need not be writable here.
+        raise msgspec.ValidationError("Nesting goes too deep") from None
+
+
+@functools.cache
+def _each_alone(model: type[msgspec.Struct]) -> dict[str, tuple[bool, type[msgspec.Struct]]]:
+    """By its name in JSON, whether a field of ``model`` is required, and a model that has this field only."""
+    return {
+        field.encode_name: (
+            field.required,
+            msgspec.defstruct(model.__name__, [(field.name, field.type, msgspec.field(name=field.encode_name))]),
+        )
+        for field in msgspec.structs.fields(model)
+    }
+
+
+class _Closed(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+def _told(problem: msgspec.ValidationError) -> tuple[str, str]:
+    """The path and the message that a sentence of msgspec's is made of."""
+    message, path = _SENTENCE.fullmatch(str(problem)).groups(default="$")  # type: ignore[union-attr]
+    return path, message
+
+
+# The path stands last, and there is none where it would be the root.
+_SENTENCE = re.compile(r"(.*?)(?: - at `(?:key` in `)?(\$[^`]*)`)?", re.DOTALL)
+
+
+def _short(text: str) -> str:
+    """A path or a message may repeat what the caller sent, however long."""
+    return text if len(text) <= 400 else f"{text[:400]}…"
 
 
 # ------------------------------------------------------------------------------------------------------- bulk imports

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -243,9 +242,9 @@ def _before(client: Any, operation: str, do: Callable[..., Any]) -> None:
     _provoked.append((client.meta.events, name, do))
 
 
-def draft(at: datetime, **body: Any) -> models.Draft:
-    """A caller's fields, checked at a time of the test's choice."""
-    return models.draft(body, at)
+def draft(**body: Any) -> models.Draft:
+    """A caller's fields, checked."""
+    return models.draft(body)
 
 
 def _sent(body: Any, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:

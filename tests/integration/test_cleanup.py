@@ -27,7 +27,7 @@ def sweep(at: datetime, milliseconds: int = 60_000) -> dict[str, int]:
 
 
 def expiring(at: datetime, after: timedelta = HOUR, **fields: Any) -> models.Item:
-    item, _ = items.create(OWNER, draft(at, expiresAt=primitives.timestamp(at + after), **fields), at)
+    item, _ = items.create(OWNER, draft(expiresAt=primitives.timestamp(at + after), **fields), at)
     return item
 
 
@@ -55,7 +55,7 @@ def test_the_schedule_runs_it(api: Stage, now: datetime) -> None:
 class TestExpiry:
     def test_items_whose_time_is_up_are_deleted_and_no_others(self, api: Stage, now: datetime) -> None:
         over = [expiring(now, timedelta(minutes=minute)) for minute in range(1, 6)]
-        stays = [expiring(now, 3 * HOUR), items.create(OWNER, draft(now), now)[0]]
+        stays = [expiring(now, 3 * HOUR), items.create(OWNER, draft(), now)[0]]
 
         assert sweep(now + HOUR) == {"expired": len(over)}
 
@@ -89,7 +89,7 @@ class TestExpiry:
 
     def test_everybodys_items_are_swept(self, api: Stage, now: datetime) -> None:
         for owner in ("ann", "bob#1", OWNER):
-            items.create(owner, draft(now, expiresAt=primitives.timestamp(now + HOUR)), now)
+            items.create(owner, draft(expiresAt=primitives.timestamp(now + HOUR)), now)
 
         assert sweep(now + HOUR) == {"expired": 3}
         assert api.records() == []

@@ -101,7 +101,7 @@ class TestObjects:
 class TestExpiry:
     def test_an_item_whose_end_is_put_off_while_it_is_swept_stays(self, api: Stage) -> None:
         at = primitives.now()
-        draft = models.draft({"expiresAt": primitives.timestamp(at + timedelta(minutes=1))}, at)
+        draft = models.draft({"expiresAt": primitives.timestamp(at + timedelta(minutes=1))})
         expiring, _ = items.create(OWNER, draft, at)
 
         def put_off() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -13,6 +13,10 @@ from chalicelib import aws, errors, items, models, primitives, wire
 from tests.integration.stage import OWNER, Stage, draft, fails, meanwhile, said
 
 VASE = {"title": "Vase", "price": 12, "tags": ["blue", None, True], "size": {"height": 30}}
+
+
+def after(at: datetime, seconds: float) -> str:
+    return primitives.timestamp(at + timedelta(seconds=seconds))
 
 
 class TestLife:
@@ -162,17 +166,35 @@ class TestLife:
 
     def test_an_item_whose_time_is_up_is_hidden_before_it_is_cleaned_up(self, api: Stage) -> None:
         past = primitives.now() - timedelta(days=1)
-        item, _ = items.create(OWNER, draft(past, expiresAt=primitives.timestamp(past + timedelta(hours=1))), past)
+        item, _ = items.create(OWNER, draft(expiresAt=primitives.timestamp(past + timedelta(hours=1))), past)
 
         for method, body in {"GET": None, "PUT": {}, "PATCH": {}, "DELETE": None}.items():
             assert api(method, f"/items/{item.id}", body).status_code == 404
         assert said(api("GET", "/items"))["items"] == []
         assert len(api.records("ITEM")) == 1
 
+    def test_an_item_ends_after_it_began_and_changes_before_it_ends(self, api: Stage) -> None:
+        at = primitives.now()
+        over, to_come = draft(expiresAt=primitives.timestamp(at)), draft(expiresAt=after(at, 0.001))
+
+        item, _ = items.create(OWNER, to_come, at)
+
+        for refused in (
+            lambda: items.create(OWNER, over, at),
+            lambda: items.create(OWNER, over, at, "k"),
+            lambda: items.create_as(OWNER, primitives.new_id(), over, at),
+            lambda: items.replace(OWNER, item.id, over, at),
+            lambda: items.patch(OWNER, item.id, {"expiresAt": over.expires_at}, at),
+        ):
+            with pytest.raises(errors.InvalidExpiryError):
+                refused()
+        assert len(api.records()) == 1
+        assert items.get(OWNER, item.id, at) == item
+
     def test_an_item_is_there_until_its_time_is_up(self, api: Stage) -> None:
         at = primitives.now()
         until = at + timedelta(hours=1)
-        item, _ = items.create(OWNER, draft(at, expiresAt=primitives.timestamp(until)), at)
+        item, _ = items.create(OWNER, draft(expiresAt=primitives.timestamp(until)), at)
 
         assert items.get(OWNER, item.id, until - timedelta(seconds=1)) == item
         with pytest.raises(errors.ItemNotFoundError):
@@ -357,17 +379,33 @@ class TestIdempotency:
 
     def test_a_key_is_good_for_a_day_even_where_nobody_tidied_up(self, api: Stage) -> None:
         at = primitives.now()
-        first, _ = items.create(OWNER, draft(at, a=1), at, "k")
+        first, _ = items.create(OWNER, draft(a=1), at, "k")
 
-        soon, replayed = items.create(OWNER, draft(at, a=1), at + timedelta(hours=23, minutes=59), "k")
-        late, made_again = items.create(OWNER, draft(at, a=2), at + timedelta(hours=24, minutes=1), "k")
+        soon, replayed = items.create(OWNER, draft(a=1), at + timedelta(hours=23, minutes=59), "k")
+        late, made_again = items.create(OWNER, draft(a=2), at + timedelta(hours=24, minutes=1), "k")
 
         assert (soon, replayed) == (first, True)
         assert (late.id == first.id, made_again) == (False, False)
 
+    def test_the_first_answer_comes_again_after_the_items_time_is_up(self, api: Stage) -> None:
+        earlier = primitives.now() - timedelta(hours=2)
+        until = primitives.timestamp(earlier + timedelta(hours=1))
+        first, _ = items.create(OWNER, draft(title="Milk", expiresAt=until), earlier, "k")
+
+        again = self.post(api, "k", {"title": "Milk", "expiresAt": until})
+
+        assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
+        assert (said(again)["id"], said(again)["expiresAt"]) == (first.id, until)
+
+    def test_a_key_that_made_nothing_yet_makes_nothing_whose_time_is_up(self, api: Stage) -> None:
+        answer = self.post(api, "k", {"title": "Milk", "expiresAt": "2001-01-01T00:00:00Z"})
+
+        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_EXPIRY")
+        assert api.records() == []
+
     def test_the_store_is_told_to_forget_a_key_after_a_day(self, api: Stage) -> None:
         at = primitives.now()
-        items.create(OWNER, draft(at), at, "k")
+        items.create(OWNER, draft(), at, "k")
 
         (record,) = api.records("KEY")
 
@@ -378,7 +416,7 @@ class TestIdempotency:
 
         def they_come_first() -> None:
             at = primitives.now()
-            theirs.append(items.create(OWNER, draft(at, title="Vase"), at, "k")[0])
+            theirs.append(items.create(OWNER, draft(title="Vase"), at, "k")[0])
 
         meanwhile(aws.dynamodb(), "TransactWriteItems", they_come_first)
 
@@ -391,7 +429,7 @@ class TestIdempotency:
     def test_of_two_at_once_with_the_same_key_and_other_bodies_one_is_refused(self, api: Stage) -> None:
         def they_come_first() -> None:
             at = primitives.now()
-            items.create(OWNER, draft(at, title="Lamp"), at, "k")
+            items.create(OWNER, draft(title="Lamp"), at, "k")
 
         meanwhile(aws.dynamodb(), "TransactWriteItems", they_come_first)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from chalicelib import aws, images, jobs, models, primitives
+from chalicelib import aws, errors, images, items, jobs, models, primitives
 from tests.builders import jpeg
-from tests.integration.stage import OWNER, Stage, batch, fails, raises, run, said
+from tests.integration.stage import OWNER, Stage, batch, draft, fails, raises, run, said
 
 BAD = [
     "",
@@ -36,6 +37,16 @@ BAD = [
 
 def create(title: str, **also: Any) -> dict[str, Any]:
     return {"type": "item.create", "owner": OWNER, "item": {"title": title}, **also}
+
+
+def ending(hours_ago: int) -> dict[str, Any]:
+    """A message that creates an item whose time was up so many hours ago."""
+    item = {"title": "milk", "expiresAt": primitives.timestamp(primitives.now() - timedelta(hours=hours_ago))}
+    return {"type": "item.create", "owner": OWNER, "item": item}
+
+
+def sent_two_hours_ago(message: dict[str, Any]) -> jobs.Record:
+    return jobs.Record("1", "receipt", json.dumps(message), 1, primitives.now() - timedelta(hours=2))
 
 
 def titles(api: Stage) -> set[str]:
@@ -192,6 +203,26 @@ class TestCreate:
         api.send(create("a", key="k"), create("a", key="k"))
 
         api.work()
+
+        assert len(api.records("ITEM")) == 1
+
+    def test_what_is_over_before_its_turn_comes_is_done_with(self, api: Stage) -> None:
+        jobs.do(sent_two_hours_ago(ending(hours_ago=1)))
+
+        assert api.records() == []
+
+    def test_what_was_over_when_it_was_sent_is_a_failure(self, api: Stage) -> None:
+        with pytest.raises(errors.InvalidExpiryError):
+            jobs.do(sent_two_hours_ago(ending(hours_ago=3)))
+
+        assert api.records() == []
+
+    def test_a_message_that_comes_again_after_its_items_end_is_done_already(self, api: Stage) -> None:
+        record = sent_two_hours_ago(ending(hours_ago=1))
+        body = json.loads(record.body)["item"]
+        items.create(OWNER, draft(**body), record.sent_at, record.message_id)
+
+        jobs.do(record)
 
         assert len(api.records("ITEM")) == 1
 

@@ -17,7 +17,7 @@ DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def created(minute: float, owner: str = OWNER) -> str:
     """An item made so many minutes into the day; returns its id."""
     at = DAY + timedelta(minutes=minute)
-    item, _ = items.create(owner, draft(at, minute=int(minute)), at)
+    item, _ = items.create(owner, draft(minute=int(minute)), at)
     return item.id
 
 
@@ -181,7 +181,7 @@ def test_what_has_expired_is_passed_over_and_the_walk_goes_on(api: Stage) -> Non
     for minute in range(6):
         at = DAY + timedelta(minutes=minute)
         over = {"expiresAt": primitives.timestamp(at + timedelta(minutes=1))} if minute < 4 else {}
-        items.create(OWNER, draft(at, minute=minute, **over), at)
+        items.create(OWNER, draft(minute=minute, **over), at)
 
     seen = [minute for page in walk(api, "order=asc&limit=2") for minute in minutes(page)]
 

@@ -218,7 +218,7 @@ class TestMetrics:
 
     def test_what_the_cleanup_did_is_counted(self, api: Stage, logged: Read) -> None:
         at = primitives.now() - timedelta(days=1)
-        items.create(OWNER, draft(at, expiresAt=primitives.timestamp(at + timedelta(hours=1))), at)
+        items.create(OWNER, draft(expiresAt=primitives.timestamp(at + timedelta(hours=1))), at)
         event = api._client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [], region="us-east-1")
 
         run("clean_up", event)

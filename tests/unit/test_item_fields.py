@@ -12,20 +12,44 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 PROJECT = Path(__file__).parents[2]
 
-EDIT = '''
+IMPORTS = "from decimal import Decimal\nfrom typing import Annotated\n"
+
+ON_SALE = '''
+class Size(msgspec.Struct):
+    height: Annotated[int, msgspec.Meta(gt=0)]
+
+
 class ItemFields(msgspec.Struct, rename="camel"):
     """A vase on sale."""
 
     title: Annotated[str, msgspec.Meta(min_length=1)]
     price: Decimal | None = None
     in_stock: int = 0
+    tags: list[Annotated[str, msgspec.Meta(max_length=5)]] = msgspec.field(default_factory=list)
+    size: Size | None = None
+
+    def __post_init__(self) -> None:
+        if self.price is not None and self.price < 0:
+            raise ValueError("Nobody is paid for taking a vase")
 '''
+
+CLOSED = '''
+class ItemFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A vase in store."""
+
+    shelf: Annotated[str, msgspec.Meta(pattern="^[A-Z]$")] = "A"
+    label: str = msgspec.field(name="label-text")
+    maker: str
+'''
+
+MANY = """
+ItemFields = msgspec.defstruct("ItemFields", [(f"field_{number}", int) for number in range(30)])
+"""
 
 CODE = """
 import json, sys
@@ -34,7 +58,7 @@ from chalicelib import errors, models, openapi, primitives
 
 def outcome(body):
     try:
-        return primitives.to_json(models.draft(primitives.json_object(body), primitives.now()).fields).decode()
+        return primitives.to_json(models.draft(primitives.json_object(body)).fields).decode()
     except errors.ApiError as error:
         return [error.code, error.message, error.details]
 
@@ -44,66 +68,159 @@ print(json.dumps({
 }))
 """
 
-BODIES = [
-    '{"title": "Vase", "price": 12.10, "inStock": 3, "colour": {"name": "blue"}}',
-    '{"title": "Vase", "price": null}',
-    '{"price": 1}',
-    '{"title": ""}',
-    '{"title": 7}',
-    '{"title": "Vase", "price": "cheap"}',
-    '{"title": "Vase", "inStock": 1.5}',
+TAKEN = [
+    '{"title":"Vase","price":12.10,"inStock":3,"colour":{"name":"blue"}}',
+    '{"title":"Vase","price":null}',
+    '{"title":"Vase","price":0.30000000000000000000000000000000000001}',
+    '{"title":"Vase","price":12345678901234567890,"in_stock":"kept as it comes"}',
 ]
 
+MISSING = ("$", "Object missing required field `title`")
+NUMBER = "A number has more than 38 digits or is beyond 1E-130 to 1E+126"
 
-@pytest.fixture(scope="module")
-def adopted(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("adopted")
+REFUSED = {
+    # One problem.
+    '{"price": 1}': [MISSING],
+    '{"title": ""}': [("$.title", "Expected `str` of length >= 1")],
+    '{"title": 7}': [("$.title", "Expected `str`, got `int`")],
+    '{"title": "Vase", "price": "cheap"}': [("$.price", "Invalid decimal string")],
+    '{"title": "Vase", "inStock": 1.5}': [("$.inStock", "Expected `int`, got `float`")],
+    '{"title": "Vase", "tags": ["blue", "old", "too long"]}': [("$.tags[2]", "Expected `str` of length <= 5")],
+    '{"title": "Vase", "size": {"height": 0}}': [("$.size.height", "Expected `int` >= 1")],
+    '{"title": "Vase", "price": -1}': [("$", "Nobody is paid for taking a vase")],
+    # Several, in the order in which the fields are declared.
+    '{"tags": [true], "inStock": null, "price": {}, "title": 7}': [
+        ("$.title", "Expected `str`, got `int`"),
+        ("$.price", "Expected `decimal | null`, got `object`"),
+        ("$.inStock", "Expected `int`, got `null`"),
+        ("$.tags[0]", "Expected `str`, got `bool`"),
+    ],
+    '{"inStock": "3", "size": {}}': [
+        MISSING,
+        ("$.inStock", "Expected `int`, got `str`"),
+        ("$.size", "Object missing required field `height`"),
+    ],
+    # Of one field the first alone.
+    '{"title": "Vase", "tags": [1, 2, 3], "inStock": []}': [
+        ("$.inStock", "Expected `int`, got `array`"),
+        ("$.tags[0]", "Expected `str`, got `int`"),
+    ],
+    # What no item can hold comes with it.
+    '{"colour": {"": 1}, "weight": 1e999, "inStock": "3"}': [
+        ("$.colour", "A field has an empty name"),
+        ("$.weight", NUMBER),
+        MISSING,
+        ("$.inStock", "Expected `int`, got `str`"),
+    ],
+    '{"title": "Vase", "inStock": 1e999}': [("$.inStock", NUMBER), ("$.inStock", "Number out of range")],
+    f'{{"title": "Vase", "tags": {"[" * 40}{"]" * 40}}}': [
+        ("$.tags" + "[0]" * 31, "Nesting goes deeper than 32 levels"),
+        ("$.tags[0]", "Expected `str`, got `array`"),
+    ],
+}
+
+CLOSED_REFUSED = {
+    '{"label-text": "x", "maker": "y", "colour": "blue"}': [("$", "Object contains unknown field `colour`")],
+    '{"colour": "blue", "label": "x", "shelf": "7"}': [
+        ("$.shelf", "Expected `str` matching regex '^[A-Z]$'"),
+        ("$", "Object missing required field `label-text`"),
+        ("$", "Object missing required field `maker`"),
+        ("$", "Object contains unknown field `colour`"),
+        ("$", "Object contains unknown field `label`"),
+    ],
+}
+
+
+def run_edited(folder: Path, edit: str, bodies: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs the app with an edit of ``ItemFields`` on some bodies."""
     shutil.copy(PROJECT / "app.py", folder)
     shutil.copytree(PROJECT / "chalicelib", folder / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
     models = folder / "chalicelib" / "models.py"
     source = models.read_text(encoding="utf-8")
-    edited = re.sub(r'\nclass ItemFields\(.*?\n    """\n', lambda _: EDIT, source, count=1, flags=re.DOTALL)
+    edited = re.sub(r'\nclass ItemFields\(.*?\n    """\n', lambda _: edit, source, count=1, flags=re.DOTALL)
     assert edited != source
-    models.write_text(edited.replace("from typing import", "from typing import Annotated,", 1), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, json.dumps(BODIES)],
+    models.write_text(edited.replace("import msgspec\n", f"{IMPORTS}import msgspec\n", 1), encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, "-c", CODE, json.dumps(bodies)],
         cwd=folder,
         env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
-@pytest.fixture
-def outcome(adopted: Any) -> Any:
-    return dict(zip(BODIES, adopted["outcomes"], strict=True)).__getitem__
+class Adopted:
+    """The app with an edit of ``ItemFields``: what became of some bodies, and the document."""
+
+    def __init__(self, folder: Path, edit: str, bodies: list[str]) -> None:
+        done = run_edited(folder, edit, bodies)
+        assert done.returncode == 0, done.stderr
+        seen = json.loads(done.stdout)
+        self.outcome = dict(zip(bodies, seen["outcomes"], strict=True)).__getitem__
+        self.schema = seen["document"]["components"]["schemas"]["ItemFields"]
 
 
-def test_declared_fields_are_taken_and_others_kept_as_they_come(outcome: Any) -> None:
-    assert outcome(BODIES[0]) == '{"title":"Vase","price":12.10,"inStock":3,"colour":{"name":"blue"}}'
-    assert outcome(BODIES[1]) == '{"title":"Vase","price":null}'
+@pytest.fixture(scope="module")
+def on_sale(tmp_path_factory: pytest.TempPathFactory) -> Adopted:
+    return Adopted(tmp_path_factory.mktemp("on-sale"), ON_SALE, [*TAKEN, *REFUSED])
 
 
-@pytest.mark.parametrize(
-    ("body", "path", "message"),
-    [
-        (BODIES[2], "$", "Object missing required field `title`"),
-        (BODIES[3], "$.title", "Expected `str` of length >= 1"),
-        (BODIES[4], "$.title", "Expected `str`, got `int`"),
-        (BODIES[5], "$.price", "Invalid decimal string"),
-        (BODIES[6], "$.inStock", "Expected `int`, got `float`"),
-    ],
-)
-def test_what_does_not_fit_is_refused_with_its_path(outcome: Any, body: str, path: str, message: str) -> None:
-    assert outcome(body) == ["INVALID_REQUEST", f"{message} ({path}).", [{"path": path, "message": message}]]
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Adopted:
+    return Adopted(tmp_path_factory.mktemp("closed"), CLOSED, [*CLOSED_REFUSED])
 
 
-def test_the_document_shows_them(adopted: Any) -> None:
-    schema = adopted["document"]["components"]["schemas"]["ItemFields"]
+@pytest.mark.parametrize("body", TAKEN)
+def test_declared_fields_are_taken_and_others_kept_as_they_come(on_sale: Adopted, body: str) -> None:
+    assert on_sale.outcome(body) == body
 
-    assert schema["required"] == ["title"]
-    assert schema["properties"].keys() == {"title", "price", "inStock"}
-    assert schema["description"] == "A vase on sale."
+
+@pytest.mark.parametrize(("body", "problems"), REFUSED.items())
+def test_what_does_not_fit_is_refused_with_every_path(
+    on_sale: Adopted, body: str, problems: list[tuple[str, str]]
+) -> None:
+    code, _, details = on_sale.outcome(body)
+
+    assert code == "INVALID_REQUEST"
+    assert details == [{"path": path, "message": message} for path, message in problems]
+
+
+@pytest.mark.parametrize(("body", "problems"), CLOSED_REFUSED.items())
+def test_where_no_other_fields_are_allowed_each_is_named(
+    closed: Adopted, body: str, problems: list[tuple[str, str]]
+) -> None:
+    _, _, details = closed.outcome(body)
+
+    assert details == [{"path": path, "message": message} for path, message in problems]
+
+
+def test_the_sentence_says_the_first_problem_and_whether_there_are_others(on_sale: Adopted) -> None:
+    assert on_sale.outcome('{"title": 7}')[1] == "Expected `str`, got `int` ($.title)."
+    several = on_sale.outcome('{"inStock": "3", "size": {}}')[1]
+    assert several == "Object missing required field `title` ($), among others."
+
+
+def test_one_answer_names_no_more_than_twenty_problems(tmp_path: Path) -> None:
+    _, _, details = Adopted(tmp_path, MANY, ["{}"]).outcome("{}")
+
+    assert [detail["message"] for detail in details] == [
+        f"Object missing required field `field_{number}`" for number in range(20)
+    ]
+
+
+def test_the_document_shows_them(on_sale: Adopted, closed: Adopted) -> None:
+    assert on_sale.schema["required"] == ["title"]
+    assert on_sale.schema["properties"].keys() == {"title", "price", "inStock", "tags", "size"}
+    assert on_sale.schema["properties"]["title"] == {"type": "string", "minLength": 1}
+    assert on_sale.schema["description"] == "A vase on sale."
+    assert set(closed.schema["required"]) == {"label-text", "maker"}
+    assert closed.schema["additionalProperties"] is False
+    assert closed.schema["properties"]["shelf"] == {"type": "string", "pattern": "^[A-Z]$", "default": "A"}
+
+
+def test_a_field_that_cannot_be_declared_stops_the_app_as_it_starts(tmp_path: Path) -> None:
+    done = run_edited(tmp_path, ON_SALE.replace("price: Decimal | None", "price: Price | None"), [])
+
+    assert done.returncode != 0
+    assert "name 'Price' is not defined" in done.stderr
