@@ -6,6 +6,7 @@ Where they point (region, credentials, ``AWS_ENDPOINT_URL``) is the environment'
 from __future__ import annotations
 
 import functools
+import threading
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import boto3
@@ -63,15 +64,15 @@ _BUSY_CODES = frozenset(
 
 
 def dynamodb() -> DynamoDBClient:
-    return _client("dynamodb", _CONFIG)
+    return _shared("dynamodb", _CONFIG)
 
 
 def s3() -> S3Client:
-    return _client("s3", _S3_CONFIG)
+    return _shared("s3", _S3_CONFIG)
 
 
 def sqs() -> SQSClient:
-    return _client("sqs", _CONFIG)
+    return _shared("sqs", _CONFIG)
 
 
 def bucket() -> str:
@@ -122,13 +123,22 @@ def check() -> None:
 
 
 @overload
-def _client(service: Literal["dynamodb"], config: Config) -> DynamoDBClient: ...
+def _shared(service: Literal["dynamodb"], config: Config) -> DynamoDBClient: ...
 @overload
-def _client(service: Literal["s3"], config: Config) -> S3Client: ...
+def _shared(service: Literal["s3"], config: Config) -> S3Client: ...
 @overload
-def _client(service: Literal["sqs"], config: Config) -> SQSClient: ...
+def _shared(service: Literal["sqs"], config: Config) -> SQSClient: ...
+def _shared(service: Any, config: Config) -> Any:
+    # A client may be used by several threads, and be made by one (boto3, "Multithreading or multiprocessing").
+    with _making:
+        return _client(service, config)
+
+
 @functools.cache
 def _client(service: Any, config: Config) -> Any:
     # A stage that nobody provisioned must not be looked for in whatever account the caller's shell is signed in to.
     bucket()
     return boto3.client(service, config=config)
+
+
+_making = threading.Lock()

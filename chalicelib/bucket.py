@@ -131,11 +131,12 @@ def presigned_post(key: str, content_type: str, max_bytes: int, period: timedelt
     return Post(post["url"], post["fields"])
 
 
-def presigned_get(key: str) -> str:
-    """Where an object can be downloaded for two hours."""
+def presigned_get(key: str, content_type: str | None = None) -> str:
+    """Where an object can be downloaded for two hours; as ``content_type``, whatever it was uploaded as."""
+    served_as = {"ResponseContentType": content_type} if content_type else {}
     return aws.s3().generate_presigned_url(
         "get_object",
-        Params={"Bucket": aws.bucket(), "Key": key},
+        Params={"Bucket": aws.bucket(), "Key": key, **served_as},
         ExpiresIn=int(URL_PERIOD.total_seconds()),
     )
 

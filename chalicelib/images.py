@@ -71,7 +71,7 @@ def url(item: Item, size: int | None) -> str:
     if image is None or image.status != "ready" or image.upload_id is None:
         raise errors.ImageNotFoundError(id=item.id)
     if size is None:
-        return bucket.presigned_get(Upload(item.owner, item.id, image.upload_id).key)
+        return bucket.presigned_get(Upload(item.owner, item.id, image.upload_id).key, image.content_type)
     for thumbnail in image.thumbnails:
         if thumbnail.size == size:
             return bucket.presigned_get(thumbnail.key)

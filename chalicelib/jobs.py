@@ -6,6 +6,7 @@ What a producer may put there, and what is done for it, stands in the table ``_D
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib import aws, errors, images, imports, items, models, primitives, renders, telemetry
 from chalicelib.config import settings
 from chalicelib.models import CreateItem, DeleteItem, ImportChunk, Message, RenderImage
+
+WORKERS = 4
+"""Messages that are done at once: while one picture keeps the processor busy, others come from S3 and go there."""
 
 FIRST_WAIT = 5
 LONGEST_WAIT = 300
@@ -55,7 +59,7 @@ def settle(records: Sequence[Record]) -> dict[str, Any] | None:
     for full success where the mapping does not have it. So, without it, the messages that are done are deleted here,
     and PartialBatchError leaves the rest on the queue.
     """
-    failed = [record for record in records if not _done(record)]
+    failed = [record for record, done in zip(records, _all_done(records), strict=True) if not done]
     telemetry.count("MessagesFailed", len(failed))
     reported = settings().report_batch_item_failures
     if failed and not reported:
@@ -73,6 +77,13 @@ def do(record: Record) -> None:
     """Does what one message asks for. Raises msgspec.DecodeError for one that cannot be understood."""
     message = _messages.decode(record.body)
     _DO[type(message)](message, record)
+
+
+def _all_done(records: Sequence[Record]) -> list[bool]:
+    if len(records) < 2:
+        return [_done(record) for record in records]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(_done, records))
 
 
 def _done(record: Record) -> bool:

@@ -5,15 +5,43 @@ Only the queue's consumer imports this, and with it Pillow.
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
 from chalicelib import bucket, errors, images, items, primitives, telemetry, thumbnails
 from chalicelib.bucket import Upload
-from chalicelib.config import MAX_IMAGE_BYTES, Size, settings
+from chalicelib.config import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Size, settings
 from chalicelib.models import Image, Item, Thumbnail
 from chalicelib.thumbnails import Rendered
+
+
+class Room:
+    """Room for so many pixels: how many pictures are decoded at once depends on how large they are."""
+
+    def __init__(self, pixels: int) -> None:
+        self._pixels = self._free = pixels
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        """Waits until there is room for ``pixels``, and keeps it; one picture that fills all of it is let in alone."""
+        needed = min(pixels, self._pixels)
+        with self._changed:
+            self._changed.wait_for(lambda: needed <= self._free)
+            self._free -= needed
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += needed
+                self._changed.notify_all()
+
+
+_ROOM = Room(MAX_IMAGE_PIXELS)
 
 
 def render(key: str) -> None:
@@ -85,10 +113,11 @@ def _kept(upload: Upload, made: thumbnails.Thumbnail) -> Thumbnail:
 
 def _rendered(key: str, sizes: tuple[Size, ...]) -> tuple[Rendered, int]:
     """The thumbnails of an object and its bytes' number; says in log and metrics how it went, raises as it went."""
-    started = time.perf_counter()
     try:
         data = _read(key)
-        rendered = thumbnails.render(data, sizes)
+        with _ROOM.taken(thumbnails.pixels(data, sizes)):
+            started = time.perf_counter()
+            rendered = thumbnails.render(data, sizes)
     except bucket.ObjectGoneError:
         telemetry.logger.info("The object is gone", key=key)
         raise
@@ -98,6 +127,7 @@ def _rendered(key: str, sizes: tuple[Size, ...]) -> tuple[Rendered, int]:
         raise
     telemetry.count("Renders")
     telemetry.took("RenderTime", telemetry.milliseconds_since(started))
+    telemetry.read("RenderBytes", len(data))
     return rendered, len(data)
 
 

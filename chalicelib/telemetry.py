@@ -6,6 +6,7 @@ Never handed to the logger: bodies, tokens, pictures, whole events.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ logger = Logger(
 
 _metrics = EphemeralMetrics(namespace="Vitrine", service=APP)
 _metrics.set_default_dimensions(stage=settings().stage)
+_adding = threading.Lock()  # the consumer does several messages at once, and the metrics are one dictionary
 _cold = True
 
 
@@ -68,12 +70,22 @@ def observed(event: Any, get_response: Callable[[Any], Any]) -> Any:
 
 def count(name: str, number: float = 1) -> None:
     """Adds to this invocation's metric ``name``."""
-    _metrics.add_metric(name, MetricUnit.Count, number)
+    _add(name, MetricUnit.Count, number)
 
 
 def took(name: str, milliseconds: float) -> None:
     """Adds a duration to this invocation's metric ``name``."""
-    _metrics.add_metric(name, MetricUnit.Milliseconds, milliseconds)
+    _add(name, MetricUnit.Milliseconds, milliseconds)
+
+
+def read(name: str, size: int) -> None:
+    """Adds a number of bytes to this invocation's metric ``name``."""
+    _add(name, MetricUnit.Bytes, size)
+
+
+def _add(name: str, unit: MetricUnit, value: float) -> None:
+    with _adding:
+        _metrics.add_metric(name, unit, value)
 
 
 def milliseconds_since(started: float) -> float:

@@ -6,9 +6,10 @@ All sizes come from one decode. A JPEG is decoded at the reduced scale that its 
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, NoReturn
 
 from PIL import (
@@ -29,6 +30,9 @@ from chalicelib.config import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Size
 
 QUALITY = 80
 CONTENT_TYPE = "image/jpeg"
+
+BYTES_PER_PIXEL = 24
+"""The most memory that one pixel of ``pixels`` takes while ``render`` works, whatever the format."""
 
 # Named one by one, because Pillow otherwise imports all its forty-odd plugins to find out what a file is.
 _PLUGINS = (
@@ -86,21 +90,8 @@ def render(data: bytes, sizes: Sequence[Size]) -> Rendered:
     Raises ImageTooLargeError over 20 MiB, ImageTooManyPixelsError over 50 megapixels, ImageTypeUnsupportedError for a
     kind that is known and not taken, ImageUnreadableError for everything else that is no whole picture.
     """
-    if len(data) > MAX_IMAGE_BYTES:
-        raise errors.ImageTooLargeError(limit=MAX_IMAGE_BYTES, size=len(data))
-    try:
-        return _render(data, sizes)
-    except (errors.ImageError, MemoryError):
-        raise
-    except Exception:  # noqa: BLE001 - Pillow's decoders raise nearly every built-in one on damaged files
-        _refuse(data)
-
-
-def _render(data: bytes, sizes: Sequence[Size]) -> Rendered:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    with _opened(data) as image:
         width, height = image.size
-        if width * height > MAX_IMAGE_PIXELS:
-            raise errors.ImageTooManyPixelsError(limit=MAX_IMAGE_PIXELS, width=width, height=height)
         # Many a phone's .jpg is an MPO: a JPEG that more pictures follow.
         content_type = Image.MIME["JPEG" if image.format == "MPO" else image.format or ""]
         profile = image.info.get("icc_profile")
@@ -109,10 +100,39 @@ def _render(data: bytes, sizes: Sequence[Size]) -> Rendered:
         # Asked only now, as Pillow turns a TIFF upright itself while it loads, and says so by taking this away.
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         opaque = _over_white(image)
-    if orientation in _SIDEWAYS:
-        width, height = height, width
-    thumbnails = [_thumbnail(opaque, size, orientation, profile) for size in sizes]
-    return Rendered(content_type, width, height, thumbnails)
+        if orientation in _SIDEWAYS:
+            width, height = height, width
+        thumbnails = [_thumbnail(opaque, size, orientation, profile) for size in sizes]
+        return Rendered(content_type, width, height, thumbnails)
+
+
+def pixels(data: bytes, sizes: Sequence[Size]) -> int:
+    """How many pixels ``render`` holds in memory for these sizes, told from the header alone, without decoding.
+
+    Each takes up to BYTES_PER_PIXEL. Raises as ``render`` does, as far as the header tells.
+    """
+    with _opened(data) as image:
+        whole = image.width * image.height
+        image.draft(None, _least_needed(image, sizes))
+        # Every scan of a progressive JPEG adds to every pixel: all coefficients stay in memory, whatever the scale.
+        return whole if "progressive" in image.info else image.width * image.height
+
+
+@contextlib.contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """The picture in ``data``, its header read and found allowed. What goes wrong in it becomes an ImageError."""
+    if len(data) > MAX_IMAGE_BYTES:
+        raise errors.ImageTooLargeError(limit=MAX_IMAGE_BYTES, size=len(data))
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_IMAGE_PIXELS:
+                raise errors.ImageTooManyPixelsError(limit=MAX_IMAGE_PIXELS, width=width, height=height)
+            yield image
+    except (errors.ImageError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001 - Pillow's decoders raise nearly every built-in one on damaged files
+        _refuse(data)
 
 
 def _least_needed(image: Image.Image, sizes: Sequence[Size]) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import functools
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
 
 from chalicelib import aws, config
 from tests.integration.stage import Stage, forget_what_was_provoked
@@ -22,8 +24,19 @@ _TEMPLATE = Path(__file__).parents[2] / "infra" / "resources.json"
 
 @pytest.fixture(scope="module", autouse=True)
 def moto() -> Iterator[Any]:
-    """Keeps moto in place from one test to the next: putting it there takes longer than many a test."""
-    with mock_aws() as moto:
+    """Keeps moto in place from one test to the next: putting it there takes longer than many a test.
+
+    The consumer's threads take turns with it: its transactions copy the table, and put the copy back where they fail.
+    """
+    turns = threading.RLock()
+    answer = BotocoreStubber.__call__
+
+    def answer_in_turn(self: BotocoreStubber, *args: Any, **options: Any) -> Any:
+        with turns:
+            return answer(self, *args, **options)
+
+    with mock_aws() as moto, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BotocoreStubber, "__call__", answer_in_turn)
         yield moto
 
 

@@ -7,6 +7,7 @@ import io
 import json
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
@@ -143,6 +144,19 @@ class TestReady:
             assert "X-Amz-Expires=7200" in url
             assert "X-Amz-Signature=" in url
         assert key in shown["url"]
+
+    def test_the_original_is_served_as_what_it_is_whatever_it_was_uploaded_as(
+        self, api: Stage, item: dict[str, Any]
+    ) -> None:
+        key = api.put(api.ticket(item["id"], "image/png"), PHOTO)
+        api.notice(key)
+        api.work()
+
+        shown = image(api, item)
+
+        assert shown is not None
+        assert shown["contentType"] == "image/jpeg"
+        assert parse_qs(urlsplit(shown["url"]).query)["response-content-type"] == ["image/jpeg"]
 
     @pytest.mark.parametrize(("query", "ending"), [("", ""), ("?size=200", "/200.jpg"), ("?size=800", "/800.jpg")])
     def test_the_picture_and_its_thumbnails_have_addresses_that_stay(
@@ -565,7 +579,7 @@ def test_a_render_that_storage_refuses_is_tried_again_later(api: Stage, item: di
 
 def test_an_item_that_expires_while_its_picture_is_rendered_leaves_nothing_behind(api: Stage) -> None:
     at = primitives.now() - timedelta(hours=1)
-    item, _ = items.create(OWNER, draft(at, expiresAt=primitives.timestamp(at + timedelta(minutes=30))), at)
+    item, _ = items.create(OWNER, draft(expiresAt=primitives.timestamp(at + timedelta(minutes=30))), at)
     upload = Upload(OWNER, item.id, primitives.new_id())
     images.ticket(OWNER, item.id, "image/jpeg", at)
     api.put(upload.key, PHOTO)

@@ -289,6 +289,45 @@ def test_nothing_that_a_program_wrote_into_a_png_is_kept() -> None:
     assert b"MARKER" not in render(saved(quarters(), "PNG", pnginfo=text)).thumbnails[0].data
 
 
+class TestPixels:
+    @pytest.mark.parametrize("kind", FORMATS[1:])
+    def test_a_picture_is_held_whole(self, kind: str) -> None:
+        assert thumbnails.pixels(saved(quarters(), kind), [COVER]) == 400 * 300
+
+    @pytest.mark.parametrize(
+        ("sizes", "held"),
+        [
+            ([COVER], 300 * 200),
+            ([COVER, Size(800, "fit")], 1200 * 800),
+            ([Size(2400, "fit")], 2400 * 1600),
+            ([Size(9000, "fit")], 2400 * 1600),
+        ],
+    )
+    def test_a_jpeg_is_held_at_the_scale_that_its_thumbnails_need(self, sizes: list[Size], held: int) -> None:
+        assert thumbnails.pixels(jpeg(2400, 1600), sizes) == held
+
+    def test_a_progressive_jpeg_is_held_whole_whatever_the_scale(self) -> None:
+        assert thumbnails.pixels(jpeg(2400, 1600, progressive=True), [COVER]) == 2400 * 1600
+
+    def test_not_one_pixel_is_decoded_to_tell(self) -> None:
+        assert thumbnails.pixels(png_head(10_000, 5_000), [COVER]) == MAX_IMAGE_PIXELS
+
+    @pytest.mark.parametrize(
+        ("data", "error"),
+        [
+            (bytes(MAX_IMAGE_BYTES + 1), errors.ImageTooLargeError),
+            (png_head(10_000, 5_001), errors.ImageTooManyPixelsError),
+            (b"%PDF-1.7\n", errors.ImageTypeUnsupportedError),
+            (b"", errors.ImageUnreadableError),
+        ],
+    )
+    def test_what_is_refused_for_its_header_is_refused_here_already(
+        self, data: bytes, error: type[errors.ImageError]
+    ) -> None:
+        with pytest.raises(error):
+            thumbnails.pixels(data, [COVER])
+
+
 class TestRefusals:
     @pytest.mark.parametrize(("width", "height"), [(10_000, 5_001), (60_000, 60_000), (1, 50_000_001)])
     def test_too_many_pixels_are_refused_before_one_is_decoded(self, width: int, height: int) -> None:

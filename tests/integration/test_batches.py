@@ -1,0 +1,132 @@
+"""A batch of pictures: transfers overlap with decoding, and memory is bounded by pixels, not by threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from chalicelib import bucket, jobs, renders, thumbnails
+from chalicelib.config import MAX_IMAGE_PIXELS
+from tests.builders import jpeg, png_head
+from tests.integration.stage import Stage, batch, run
+
+TOGETHER = 10.0  # seconds that one waits for another before the test fails
+
+
+def loose(api: Stage, number: int, data: bytes) -> None:
+    for index in range(number):
+        api.notice(api.put(f"uploads/{index}.jpg", data))
+
+
+def together(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, parties: int) -> None:
+    """From now on a function returns only once so many threads are in it."""
+    barrier, original = threading.Barrier(parties), getattr(module, name)
+
+    def wait(*args: Any, **options: Any) -> Any:
+        barrier.wait(TOGETHER)
+        return original(*args, **options)
+
+    monkeypatch.setattr(module, name, wait)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(bucket, "read"), (thumbnails, "render"), (bucket, "write")],
+    ids=["fetched", "decoded", "kept"],
+)
+def test_pictures_of_one_batch_are_under_way_at_once(
+    api: Stage, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
+) -> None:
+    loose(api, jobs.WORKERS, jpeg())
+    together(monkeypatch, module, name, jobs.WORKERS)
+
+    api.work()
+
+    assert len(api.objects("thumbnails/")) == jobs.WORKERS
+
+
+def test_one_message_by_itself_needs_no_other_thread(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    loose(api, 1, jpeg())
+    seen: list[threading.Thread] = []
+    original = renders.render
+    monkeypatch.setattr(renders, "render", lambda key: (seen.append(threading.current_thread()), original(key)))
+
+    api.work()
+
+    assert seen == [threading.current_thread()]
+
+
+def test_pictures_that_do_not_fit_together_wait_for_each_other(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = png_head(7_000, 5_000)  # two of them are over the limit of one
+    loose(api, 4, large)
+    inside, most = 0, 0
+    lock = threading.Lock()
+    original = thumbnails.render
+
+    def counting(*args: Any) -> Any:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        try:
+            threading.Event().wait(0.05)
+            return original(*args)
+        finally:
+            with lock:
+                inside -= 1
+
+    monkeypatch.setattr(thumbnails, "render", counting)
+
+    run("on_messages", batch(api.receive()))
+
+    assert most == 1
+
+
+class TestRoom:
+    @pytest.fixture
+    def use(self) -> Callable[[int, list[int]], int]:
+        """How many pixels were in a room at most, when pictures of these sizes came to it all at once."""
+
+        def measure(pixels: int, pictures: list[int]) -> int:
+            room, lock = renders.Room(pixels), threading.Lock()
+            taken, most = 0, 0
+
+            def picture(size: int) -> None:
+                nonlocal taken, most
+                with room.taken(size):
+                    with lock:
+                        taken += size
+                        most = max(most, taken)
+                    threading.Event().wait(0.001)
+                    with lock:
+                        taken -= size
+
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(picture, pictures))
+            assert taken == 0
+            return most
+
+        return measure
+
+    @pytest.mark.parametrize("pictures", [[10] * 40, [40, 30, 20, 10] * 10, [1, 49, 50] * 12])
+    def test_never_holds_more_than_it_has(self, use: Callable[[int, list[int]], int], pictures: list[int]) -> None:
+        assert use(50, pictures) <= 50
+
+    def test_lets_in_alone_what_is_larger_than_all_of_it(self, use: Callable[[int, list[int]], int]) -> None:
+        assert use(50, [60, 10, 60, 10, 60]) == 60
+
+    def test_is_left_by_a_picture_that_fails(self) -> None:
+        room = renders.Room(50)
+        with pytest.raises(ValueError, match="broken"), room.taken(50):
+            raise ValueError("broken")
+
+        with room.taken(50):
+            pass
+
+    def test_holds_the_largest_picture_that_is_taken(self) -> None:
+        with renders._ROOM.taken(MAX_IMAGE_PIXELS):
+            pass
