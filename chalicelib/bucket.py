@@ -61,7 +61,9 @@ class Upload(NamedTuple):
         parts = key.removeprefix(UPLOADS + _OF_ITEMS).split("/")
         if not key.startswith(UPLOADS + _OF_ITEMS) or len(parts) != 3 or not all(map(primitives.is_id, parts[1:])):
             return None
-        return Upload(unquote(parts[0]), parts[1], parts[2])
+        upload = Upload(unquote(parts[0]), parts[1], parts[2])
+        # One owner may be escaped in many ways, and only the one that we use is ours.
+        return upload if upload.key == key else None
 
 
 class Post(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import pytest
@@ -316,11 +315,6 @@ class TestQueries:
 
 
 class TestOwners:
-    @pytest.fixture
-    def two(self, api: Stage, configured: Callable[..., None]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        configured(AUTH_MODE="oidc")
-        return api.signed_in("ann"), api.signed_in("bob|1/2#3")
-
     def test_nobody_comes_in_without_signing_in(self, api: Stage, configured: Callable[..., None]) -> None:
         configured(AUTH_MODE="oidc")
 
@@ -340,56 +334,6 @@ class TestOwners:
         late = api.signed_in("ann", until=str(now))("GET", "/items")
         assert (late.status_code, said(late)["error"]) == (401, "UNAUTHORIZED")
         assert late.headers["WWW-Authenticate"] == "Bearer"
-
-    def test_anothers_item_is_not_there(self, two: tuple[Callable[..., Any], Callable[..., Any]]) -> None:
-        ann, bob = two
-        item = said(ann("POST", "/items", {"title": "Vase"}))
-
-        for method, path in OF_ONE_ITEM:
-            answer = bob(method, at(path, item["id"]), ROUTES[method, path])
-            assert (answer.status_code, said(answer)["error"]) == (404, "ITEM_NOT_FOUND")
-
-        assert said(ann("GET", f"/items/{item['id']}")) == item
-        assert said(bob("GET", "/items"))["items"] == []
-
-    def test_anothers_cursor_is_not_taken(self, two: tuple[Callable[..., Any], Callable[..., Any]]) -> None:
-        ann, bob = two
-        for asks in two:
-            for number in range(3):
-                asks("POST", "/items", {"number": number})
-        cursor = said(ann("GET", "/items?limit=1"))["nextCursor"]
-
-        assert ann("GET", f"/items?limit=1&cursor={cursor}").status_code == 200
-        assert said(bob("GET", f"/items?limit=1&cursor={cursor}"))["error"] == "INVALID_CURSOR"
-
-    def test_anothers_idempotency_key_is_another_key(self, two: tuple[Callable[..., Any], Callable[..., Any]]) -> None:
-        ann, bob = two
-        first = ann("POST", "/items", {"title": "Vase"}, idempotency_key="1")
-
-        second = bob("POST", "/items", {"title": "Lamp"}, idempotency_key="1")
-
-        assert (first.status_code, second.status_code) == (201, 201)
-
-    def test_anothers_import_is_not_there(self, two: tuple[Callable[..., Any], Callable[..., Any]]) -> None:
-        ann, bob = two
-        id_ = said(ann("POST", "/imports", {"items": [{}]}))["id"]
-
-        assert ann("GET", f"/imports/{id_}").status_code == 200
-        assert said(bob("GET", f"/imports/{id_}"))["error"] == "IMPORT_NOT_FOUND"
-
-    def test_a_picture_follows_its_owner_whatever_letters_the_name_has(
-        self, api: Stage, two: tuple[Callable[..., Any], Callable[..., Any]]
-    ) -> None:
-        _, bob = two
-        item = said(bob("POST", "/items", {}))
-        ticket = said(bob("POST", f"/items/{item['id']}/image", {"contentType": "image/png"}))
-        key = ticket["upload"]["fields"]["key"]
-
-        api.put(key, b"no picture")
-        api.notice(key)
-        api.work()
-
-        assert said(bob("GET", f"/items/{item['id']}"))["image"]["status"] == "failed"
 
     def test_a_stage_that_is_open_has_one_owner(self, api: Stage, configured: Callable[..., None]) -> None:
         configured(AUTH_MODE="none")

@@ -41,6 +41,13 @@ def when(minute: float) -> str:
     return quote(primitives.timestamp(DAY + timedelta(minutes=minute)))
 
 
+def test_all_that_is_wrong_with_a_query_is_said_at_once(api: Stage) -> None:
+    answer = api("GET", "/items?limit=0&order=random&createdAfter=yesterday&createdBefore=2026-01-01T00:00:00Z")
+
+    assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
+    assert [detail["path"] for detail in said(answer)["details"]] == ["$.limit", "$.order", "$.createdAfter"]
+
+
 def test_an_empty_list_ends_at_once(api: Stage) -> None:
     assert said(api("GET", "/items")) == {"items": [], "count": 0, "nextCursor": None}
 

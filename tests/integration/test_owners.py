@@ -1,0 +1,275 @@
+"""Two owners: neither can see, change, list, upload to, import into or learn of what is the other's, by any route."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from chalice.test import HTTPResponse
+
+import app
+from chalicelib import aws, bucket, cursor, primitives
+from tests.builders import jpeg
+from tests.integration.stage import Stage, said
+
+Ask = Callable[..., HTTPResponse]
+
+NEVER = "019ca7b4-e400-7abc-8def-0123456789ab"
+"""An id that nothing ever had."""
+
+# Every route, with a body that it takes. A route that is new belongs here, and the tests below try it.
+ROUTES: dict[tuple[str, str], Any] = {
+    ("GET", "/"): None,
+    ("GET", "/docs"): None,
+    ("GET", "/web/{name}"): None,
+    ("GET", "/openapi.json"): None,
+    ("GET", "/hello"): None,
+    ("GET", "/health"): None,
+    ("POST", "/items"): {"title": "Vase"},
+    ("GET", "/items"): None,
+    ("GET", "/items/{item_id}"): None,
+    ("PUT", "/items/{item_id}"): {"title": "mine"},
+    ("PATCH", "/items/{item_id}"): {"title": "mine"},
+    ("DELETE", "/items/{item_id}"): None,
+    ("POST", "/items/{item_id}/image"): {"contentType": "image/png"},
+    ("GET", "/items/{item_id}/image"): None,
+    ("DELETE", "/items/{item_id}/image"): None,
+    ("POST", "/imports"): {"items": [{"title": "Vase"}]},
+    ("GET", "/imports/{import_id}"): None,
+}
+PARAMETERS = {"item_id", "import_id", "name"}
+ABOUT_ONE = [route for route in ROUTES if re.search(r"{(item|import)_id}", route[1])]
+ABOUT_NONE = [route for route in ROUTES if route not in ABOUT_ONE]
+
+HEADERS: list[dict[str, str]] = [
+    {},
+    {"if_match": "*"},
+    {"if_match": '"1"'},
+    {"if_match": '"4"'},
+    {"if_none_match": "*"},
+    {"if_none_match": '"4"'},
+    {"idempotency_key": "anns"},
+]
+QUERIES = ["", "?size=200", "?size=1", "?limit=1"]
+BAD_BODIES = [b"{", {"id": 1}, [], {"expiresAt": "2001-01-01T00:00:00Z"}, {"contentType": "text/html"}]
+
+
+class Holdings(NamedTuple):
+    """All that is an owner's."""
+
+    owner: str
+    item: str
+    """An item with a picture, made with the Idempotency-Key ``anns``."""
+    import_: str
+    cursor: str
+    upload: str
+    """The key of the picture's original."""
+
+
+@pytest.fixture
+def anns(api: Stage, configured: Callable[..., None]) -> Holdings:
+    """What Ann has, in a stage where one signs in."""
+    configured(AUTH_MODE="oidc")
+    ann = api.signed_in("ann")
+    item = said(ann("POST", "/items", {"title": "Vase"}, idempotency_key="anns"))["id"]
+    for number in range(3):
+        ann("POST", "/items", {"secret": f"of Ann {number}"})
+    import_ = said(ann("POST", "/imports", {"items": [{"secret": "of Ann"}]}))["id"]
+    key = said(ann("POST", f"/items/{item}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
+    api.put(key, jpeg())
+    api.notice(key)
+    api.work()
+    assert said(ann("GET", f"/items/{item}"))["image"]["status"] == "ready"
+    return Holdings("ann", item, import_, said(ann("GET", "/items?limit=1"))["nextCursor"], key)
+
+
+@pytest.fixture(autouse=True)
+def unchanged(api: Stage, anns: Holdings) -> Iterator[None]:
+    """Whatever a test does: what Ann has stays as it is, to the last byte of the last record and object."""
+    before = everything_of(api, anns)
+    yield
+    assert everything_of(api, anns) == before
+
+
+def everything_of(api: Stage, holdings: Holdings) -> tuple[list[Any], dict[str, bytes]]:
+    records = [record for record in api.records() if record["pk"]["S"] == f"OWNER#{holdings.owner}"]
+    keys = [key for key in api.objects() if f"/{holdings.owner}/" in key]
+    assert {record["sk"]["S"].partition("#")[0] for record in records} == {"ITEM", "KEY", "IMPORT", "CHUNK"}
+    assert {key.partition("/")[0] for key in keys} == {"uploads", "thumbnails", "imports"}
+    return records, {key: bucket.read(key) for key in keys}
+
+
+def at(path: str, id_: str) -> str:
+    return re.sub(r"{\w+}", lambda _: id_, path)
+
+
+def asks(route: tuple[str, str]) -> Iterator[tuple[str, str, Any, dict[str, str]]]:
+    """Ways to ask a route, right and wrong ones."""
+    (method, path), body = route, ROUTES[route]
+    bodies = [body] if body is None else [body, *BAD_BODIES]
+    for query, sent, headers in itertools.product(QUERIES, bodies, HEADERS):
+        yield method, path + query, sent, headers
+
+
+def but_for_its_id(answer: HTTPResponse, id_: str) -> tuple[int, str, dict[str, str]]:
+    """All that an answer says, with one word for the id that was asked about."""
+    body = json.loads(answer.body)
+    body.pop("requestId")
+    headers = {name: value.replace(id_, "ID") for name, value in answer.headers.items() if name != "X-Request-Id"}
+    return answer.status_code, json.dumps(body).replace(id_, "ID"), headers
+
+
+def says_nothing_of(holdings: Holdings, answer: HTTPResponse) -> bool:
+    words = json.dumps(answer.headers) + answer.body.decode()
+    return not any(word in words for word in (holdings.item, holdings.import_, holdings.upload, "of Ann", "/ann/"))
+
+
+def test_every_route_of_the_app_is_tried_here() -> None:
+    routes = {(method, path) for path, methods in app.app.routes.items() for method in methods}
+
+    assert set(ROUTES) == routes
+    assert {name for _, path in routes for name in re.findall(r"{(\w+)}", path)} == PARAMETERS
+
+
+@pytest.mark.parametrize("route", ABOUT_ONE, ids=" ".join)
+def test_about_anothers_things_a_route_says_what_it_says_about_what_never_was(
+    api: Stage, anns: Holdings, route: tuple[str, str]
+) -> None:
+    bob, hers = api.signed_in("bob"), anns.import_ if "{import_id}" in route[1] else anns.item
+
+    for method, path, body, headers in asks(route):
+        about_hers = bob(method, at(path, hers), body, **headers)
+        about_nothing = bob(method, at(path, NEVER), body, **headers)
+
+        assert but_for_its_id(about_hers, hers) == but_for_its_id(about_nothing, NEVER), (path, body, headers)
+        assert about_hers.status_code == 404 or (body in BAD_BODIES and about_hers.status_code == 400)
+
+
+@pytest.mark.parametrize("route", ABOUT_NONE, ids=" ".join)
+def test_where_nothing_is_named_one_gets_what_is_ones_own(api: Stage, anns: Holdings, route: tuple[str, str]) -> None:
+    bob = api.signed_in("bob")
+
+    for method, path, body, headers in asks(route):
+        answer = bob(method, at(path, "api.js"), body, **headers)
+
+        assert answer.status_code < 500
+        assert says_nothing_of(anns, answer), (path, body, headers)
+
+
+LOOK_ALIKES = [
+    "an",
+    "Ann",
+    "ann ",
+    "ann/",
+    "ann#",
+    "ann#ITEM",
+    "a%6En",
+    "../ann",
+    "ann\0",
+    "ånn",
+    "OWNER#ann",
+    "*",
+    "a|1/2#3",
+]
+
+
+@pytest.mark.parametrize("name", LOOK_ALIKES)
+def test_owners_whose_names_look_alike_are_strangers(api: Stage, anns: Holdings, name: str) -> None:
+    other = api.signed_in(name)
+
+    for method, path in ABOUT_ONE:
+        hers = anns.import_ if "{import_id}" in path else anns.item
+        assert other(method, at(path, hers), ROUTES[method, path]).status_code == 404
+
+    assert said(other("GET", "/items"))["items"] == []
+    mine = said(other("POST", "/items", {"title": "Lamp"}, idempotency_key="anns"))
+    ticket = said(other("POST", f"/items/{mine['id']}/image", {"contentType": "image/jpeg"}))
+    key = ticket["upload"]["fields"]["key"]
+    api.put(key, jpeg(200, 200))
+    api.notice(key)
+    api.work()
+    assert said(other("GET", f"/items/{mine['id']}"))["image"]["width"] == 200
+    other("DELETE", f"/items/{mine['id']}")
+    assert key not in api.objects()
+
+
+class TestWhatOneHasOfTheOther:
+    """Whoever came by something of Ann's."""
+
+    def test_her_cursor_is_no_cursor(self, api: Stage, anns: Holdings) -> None:
+        bob = api.signed_in("bob")
+
+        hers = bob("GET", f"/items?limit=1&cursor={anns.cursor}")
+        nobodys = bob("GET", f"/items?limit=1&cursor={'A' * 40}")
+
+        assert but_for_its_id(hers, anns.cursor) == but_for_its_id(nobodys, "A" * 40)
+        assert said(hers)["error"] == "INVALID_CURSOR"
+
+    def test_a_cursor_forged_to_go_on_after_her_item_goes_on_in_ones_own_list(self, api: Stage, anns: Holdings) -> None:
+        bob = api.signed_in("bob")
+        forged = cursor.give(primitives.new_id(primitives.id_time_ms(anns.item) + 60_000), "bob", "desc", None, None)
+        mine = said(bob("POST", "/items", {"title": "Lamp"}))
+
+        assert [item["id"] for item in said(bob("GET", f"/items?cursor={forged}"))["items"]] == [mine["id"]]
+
+    def test_her_idempotency_key_is_as_good_as_new(self, api: Stage, anns: Holdings) -> None:
+        bob = api.signed_in("bob")
+
+        made = bob("POST", "/items", {"title": "Vase"}, idempotency_key="anns")
+
+        assert (made.status_code, made.headers.get("Idempotency-Replayed")) == (201, None)
+        assert said(made)["id"] != anns.item
+        assert (
+            bob("POST", "/items", {"title": "Vase"}, idempotency_key="anns").headers["Idempotency-Replayed"] == "true"
+        )
+
+    def test_a_ticket_is_good_for_one_key_of_its_owners(self, api: Stage, anns: Holdings) -> None:
+        bob = api.signed_in("bob")
+        mine = said(bob("POST", "/items", {}))["id"]
+
+        upload = said(bob("POST", f"/items/{mine}/image", {"contentType": "image/jpeg"}))["upload"]
+
+        policy = json.loads(base64.b64decode(upload["fields"]["policy"]))
+        assert upload["fields"]["key"].startswith(f"uploads/items/bob/{mine}/")
+        assert {"key": upload["fields"]["key"]} in policy["conditions"]
+        assert {"bucket": aws.bucket()} in policy["conditions"]
+
+    @pytest.mark.parametrize("owner", ["bob", "%61nn", "%61nn/..", "ann%2F", "Ann"])
+    def test_an_object_beside_hers_is_not_taken_for_hers(self, api: Stage, anns: Holdings, owner: str) -> None:
+        key = f"uploads/items/{owner}/{anns.item}/{primitives.new_id()}"
+
+        api.put(key, jpeg(200, 200))
+        api.notice(key)
+        api.work()
+
+        assert said(api.signed_in("ann")("GET", f"/items/{anns.item}"))["image"]["width"] == 400
+
+    def test_addresses_that_one_is_shown_lead_to_ones_own_pictures(self, api: Stage, anns: Holdings) -> None:
+        bob = api.signed_in("bob")
+        mine = said(bob("POST", "/items", {}))["id"]
+        key = said(bob("POST", f"/items/{mine}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
+        api.put(key, jpeg())
+        api.notice(key)
+        api.work()
+
+        image = said(bob("GET", f"/items/{mine}"))["image"]
+        urls = [image["url"], *(one["url"] for one in image["thumbnails"])]
+        urls += [bob("GET", f"/items/{mine}/image{query}").headers["Location"] for query in ("", "?size=200")]
+
+        assert all(re.search(rf"/(uploads|thumbnails)/items/bob/{mine}/[^/?]+(/\d+\.jpg)?\?", url) for url in urls)
+
+    def test_messages_for_one_owner_do_nothing_to_the_others(self, api: Stage, anns: Holdings) -> None:
+        api.send(
+            {"type": "item.delete", "owner": "bob", "id": anns.item},
+            {"type": "item.create", "owner": "bob", "item": {}, "key": "anns"},
+            {"type": "import.chunk", "owner": "bob", "importId": anns.import_, "chunk": 0},
+        )
+
+        api.work()
+
+        assert len(said(api.signed_in("bob")("GET", "/items"))["items"]) == 1
