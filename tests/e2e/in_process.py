@@ -1,0 +1,60 @@
+"""The app in this process, on a table of its own in the emulator: every call to DynamoDB is at hand."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from chalicelib import aws, config
+from tests.e2e.system import ROOT
+from tests.integration.stage import Stage
+from tools.emulator import ACCESS_KEY, SECRET_KEY, Emulator
+
+STAGE = "inprocess"
+
+
+@contextlib.contextmanager
+def app_on_a_table_of_its_own(emulator: Emulator, folder: Path, auth_mode: str = "none") -> Iterator[Stage]:
+    """The app as the stage ``inprocess``, whose table is made and deleted again; open to everybody, as one owner."""
+    with _pointed_at(emulator, AUTH_MODE=auth_mode):
+        aws.dynamodb().create_table(**_table())
+        try:
+            yield Stage(folder)
+        finally:
+            aws.dynamodb().delete_table(TableName=config.settings().table)
+
+
+@contextlib.contextmanager
+def _pointed_at(emulator: Emulator, **variables: str) -> Iterator[None]:
+    """The app's own clients speak to ``emulator``, as its root, and to nobody else's afterwards."""
+    variables |= {"STAGE": STAGE, "AWS_ENDPOINT_URL": emulator.url}
+    variables |= {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+    try:
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in variables.items():
+                environment.setenv(name, value)
+            # boto3's own session has read its credentials by now.
+            environment.setattr(boto3, "DEFAULT_SESSION", None)
+            _read_anew()
+            yield
+    finally:
+        _read_anew()
+
+
+def _read_anew() -> None:
+    config.settings.cache_clear()
+    aws._client.cache_clear()
+    aws.queue_url.cache_clear()
+
+
+def _table() -> dict[str, Any]:
+    resources = json.loads((ROOT / "infra" / "resources.json").read_text(encoding="utf-8"))["Resources"]
+    table = next(one["Properties"] for one in resources.values() if one["Type"] == "AWS::DynamoDB::Table")
+    kept = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")
+    return {"TableName": config.settings().table, **{name: table[name] for name in kept}}

@@ -1,0 +1,185 @@
+"""What a page of a list and one item cost: the same, however many items there are.
+
+Asked for it, the emulator says one and the same capacity for whatever is read. So it is reckoned here, from the records
+that DynamoDB says it looked at, as AWS does ("DynamoDB read and write operations"): the sizes of all that a Query looks
+at, added up, in steps of 4 KB; half of that where the answer may be a moment behind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import pytest
+from chalice.test import HTTPResponse
+
+from chalicelib import aws, config, cursor, http, items, models, primitives, table, wire
+from tests.e2e.in_process import app_on_a_table_of_its_own
+from tests.e2e.system import System
+from tests.integration.stage import Stage, said
+
+Ask = Callable[..., HTTPResponse]
+
+FEW, MANY = 100, 10_000
+START = datetime(2026, 3, 1, tzinfo=UTC)
+FIELDS = {"title": "Vase", "text": "x" * 500}
+
+
+class Read(NamedTuple):
+    """One call to DynamoDB: how many records it looked at, how many of them it gave, and the capacity that it cost."""
+
+    operation: str
+    looked_at: int
+    given: int
+    units: float
+
+
+class Meter:
+    """Writes down every call that the app's own client makes."""
+
+    def __init__(self) -> None:
+        self.reads: list[Read] = []
+
+    def remember(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["consistent"] = params.get("ConsistentRead", False)
+
+    def read(self, parsed: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+        records = parsed.get("Items", [parsed["Item"]] if "Item" in parsed else [])
+        steps = max(1, math.ceil(sum(map(size, records)) / 4096))
+        looked_at = parsed.get("ScannedCount", len(records))
+        self.reads.append(Read(model.name, looked_at, len(records), steps * (1 if context["consistent"] else 0.5)))
+
+    def of(self, act: Callable[[], object]) -> list[Read]:
+        """The calls that ``act`` makes."""
+        self.reads.clear()
+        act()
+        return list(self.reads)
+
+
+def size(record: table.Values) -> int:
+    return primitives.size_in_table(table._plain(record))
+
+
+class Shelves(NamedTuple):
+    """Two owners, one with few items and one with many, and the meter that runs while one asks."""
+
+    api: Stage
+    meter: Meter
+    middle: dict[str, str]
+    """By owner, the id of the item in the middle."""
+
+    def asking(self, owner: str) -> Ask:
+        return self.api.signed_in(owner)
+
+
+@pytest.fixture(scope="module")
+def shelves(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelves]:
+    folder = tmp_path_factory.mktemp("scale")
+    with app_on_a_table_of_its_own(system.emulator, folder, auth_mode="oidc") as api:
+        counts = {"few": FEW, "many": MANY, "other": FEW, "man": FEW, "many#": FEW}
+        middle = {owner: fill(owner, count) for owner, count in counts.items()}
+        meter, events = Meter(), aws.dynamodb().meta.events
+        events.register("before-parameter-build.dynamodb", meter.remember)
+        events.register("after-call.dynamodb", meter.read)
+        yield Shelves(api, meter, middle)
+
+
+def fill(owner: str, count: int) -> str:
+    """Gives an owner items, a minute apart, as the app's own code makes their records; returns the middle one's id."""
+    new = [item(owner, START + timedelta(minutes=number)) for number in range(count)]
+    for first in range(0, count, 25):
+        puts = [{"PutRequest": {"Item": record(one)}} for one in new[first : first + 25]]
+        answer = aws.dynamodb().batch_write_item(RequestItems={config.settings().table: puts})
+        assert answer["UnprocessedItems"] == {}
+    return new[count // 2].id
+
+
+def item(owner: str, at: datetime) -> models.Item:
+    return items._new(owner, models.draft(FIELDS), at, primitives.new_id(items._ms(at)))
+
+
+def record(item: models.Item) -> Any:
+    return items._put(item, table.ABSENT).parameters["Item"]
+
+
+def after(owner: str, id_: str) -> str:
+    """The page that follows an item in an owner's list."""
+    # As nextCursor would say it. To walk there takes the emulator minutes: it alone looks at all that an owner has.
+    return f"/items?cursor={cursor.give(id_, *http._list_of(wire.ListQuery(), owner))}"
+
+
+def around(id_: str, order: str) -> str:
+    """The first page of an hour's items, an item's half an hour before and after."""
+    middle = datetime.fromtimestamp(primitives.id_time_ms(id_) / 1000, UTC)
+    start, end = (quote(primitives.timestamp(middle + timedelta(minutes=by))) for by in (-30, 30))
+    return f"/items?createdAfter={start}&createdBefore={end}&order={order}"
+
+
+PAGES: dict[str, Callable[[str, str], str]] = {
+    "the first page": lambda owner, middle: "/items",
+    "the first page, oldest first": lambda owner, middle: "/items?order=asc",
+    "a page in the middle": after,
+    "a page of an hour in the middle": lambda owner, middle: around(middle, "desc"),
+    "a page of that hour, oldest first": lambda owner, middle: around(middle, "asc"),
+}
+
+
+@pytest.mark.parametrize("which", PAGES)
+def test_a_page_costs_the_same_among_100_items_and_among_10_000(shelves: Shelves, which: str) -> None:
+    costs = []
+    for owner in ("few", "many"):
+        path = PAGES[which](owner, shelves.middle[owner])
+        costs.append(shelves.meter.of(lambda owner=owner, path=path: twenty_five(shelves.asking(owner)("GET", path))))
+
+    assert costs[0] == costs[1]
+    # 25 records of 700 bytes and a bit are five steps of 4 KB, read as they were a moment ago.
+    assert costs[0] == [Read("Query", looked_at=25, given=25, units=2.5)]
+
+
+def test_one_item_costs_the_same_among_100_items_and_among_10_000(shelves: Shelves) -> None:
+    costs = []
+    for owner in ("few", "many"):
+        path = f"/items/{shelves.middle[owner]}"
+        costs.append(shelves.meter.of(lambda owner=owner, path=path: shelves.asking(owner)("GET", path)))
+
+    assert costs[0] == costs[1]
+    # As it is this very moment.
+    assert costs[0] == [Read("GetItem", looked_at=1, given=1, units=1)]
+
+
+def test_an_item_that_is_not_there_costs_one_read(shelves: Shelves) -> None:
+    cost = shelves.meter.of(lambda: shelves.asking("many")("GET", f"/items/{primitives.new_id()}"))
+
+    assert cost == [Read("GetItem", looked_at=0, given=0, units=1)]
+
+
+def test_the_meter_would_see_what_is_read_and_not_shown(shelves: Shelves) -> None:
+    def look(**also: Any) -> Read:
+        owner = {":owner": {"S": "OWNER#many"}}
+        (read,) = shelves.meter.of(
+            lambda: aws.dynamodb().query(
+                TableName=config.settings().table,
+                KeyConditionExpression="pk = :owner",
+                ExpressionAttributeValues=owner | also.pop("values", {}),
+                **also,
+            )
+        )
+        return read
+
+    one, hundred, filtered = (
+        look(Limit=1),
+        look(Limit=100, ConsistentRead=True),
+        look(Limit=100, FilterExpression="createdAt = :never", values={":never": {"S": "never"}}),
+    )
+
+    assert (one.looked_at, one.units) == (1, 0.5)
+    assert hundred.looked_at == 100
+    assert hundred.units > 100 * 500 / 4096
+    assert (filtered.looked_at, filtered.given) == (100, 0)
+
+
+def twenty_five(answer: HTTPResponse) -> None:
+    assert said(answer)["count"] == 25
