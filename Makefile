@@ -12,9 +12,10 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 VENV = .venv/.ready
 EMULATOR = .venv-emulator/.ready
 BIN = .venv/bin
-SOURCES = app.py chalicelib tools
+SOURCES = app.py chalicelib tools bench
 
 .PHONY: help run test test-unit test-integration test-e2e lint format deploy package named clean
+.PHONY: bench-images
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -24,7 +25,8 @@ run: $(VENV) $(EMULATOR) ## Run all of it here, on http://127.0.0.1:8000 (PORT=,
 	@exec $(BIN)/python -m tools.run --port $(PORT) --emulator-port $(EMULATOR_PORT)
 
 test: $(VENV) $(EMULATOR) ## Run every test, with the coverage gate
-	@$(BIN)/python -m pytest tests/unit tests/integration tests/e2e --cov --cov-report=term-missing:skip-covered
+	@$(BIN)/python -m pytest tests/unit tests/integration -n auto --dist loadfile --cov --cov-report= --cov-fail-under=0
+	@$(BIN)/python -m pytest tests/e2e --cov --cov-append --cov-report=term-missing:skip-covered
 
 test-unit: $(VENV) ## Run the tests that do no I/O: seconds
 	@$(BIN)/python -m pytest tests/unit
@@ -34,6 +36,9 @@ test-integration: $(VENV) ## Run the tests on AWS in memory (moto)
 
 test-e2e: $(VENV) $(EMULATOR) ## Run the tests on the packaged app in the emulator
 	@$(BIN)/python -m pytest tests/e2e
+
+bench-images: $(VENV) ## Measure thumbnails beside sharp's, and the consumer (RUNS=31, ONLY=jpeg,consumer)
+	@$(BIN)/python -m bench.images $(if $(RUNS),--runs "$(RUNS)") $(if $(ONLY),--only "$(ONLY)")
 
 lint: $(VENV) ## Check style, format and types
 	@$(BIN)/ruff check .
@@ -59,7 +64,7 @@ named:
 	@test -n "$(STAGE)" || { echo "Say which stage: make $(MAKECMDGOALS) STAGE=dev" >&2; exit 1; }
 
 clean: ## Remove everything that was made here, the local stage's data included
-	@rm -rf .venv .venv-emulator .local out .chalice/deployments
+	@rm -rf .venv .venv-emulator .local out .chalice/deployments bench/node_modules
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 

@@ -1,0 +1,104 @@
+"""The queue's consumer with ten pictures to render, handed over one at a time or all at once. Told in elapsed time.
+
+S3 and DynamoDB are stood in for by waiting: what is measured is how much of that waiting is made use of. One core, as
+a Lambda function of 1,769 MB has (AWS, "Configure Lambda function memory").
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from unittest import mock
+
+from bench.worker import serve
+from chalicelib import bucket, items, jobs, primitives
+from chalicelib.bucket import Upload
+from chalicelib.models import Image, Item, RenderImage
+
+S3_CALL, TABLE_CALL = 0.020, 0.005
+"""Seconds that each call takes, as a rule of thumb from within a region."""
+
+BATCH = 10
+"""As many as the event source mapping hands over at most (app.py)."""
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class StandIn:
+    """S3 with one original, and DynamoDB with the items that wait for its thumbnails."""
+
+    def __init__(self, original: bytes) -> None:
+        self._original = original
+        self._items: dict[str, Item] = {}
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Stands in for both. Raises RuntimeError where not all pictures are ready in the end."""
+        with (
+            mock.patch.multiple(bucket, read=self._read, write=self._write, objects_of=self._objects_of),
+            mock.patch.multiple(items, find=self._find, change=self._change),
+        ):
+            yield
+        if any(item.image is None or item.image.status != "ready" for item in self._items.values()):
+            raise RuntimeError("Not all pictures were rendered.")
+
+    def message(self) -> jobs.Record:
+        """The message about a new upload to a new item."""
+        upload = Upload("local", primitives.new_id(), primitives.new_id())
+        self._items[upload.item_id] = Item(
+            owner=upload.owner,
+            id=upload.item_id,
+            version=1,
+            created_at=primitives.timestamp(_NOW),
+            updated_at=primitives.timestamp(_NOW),
+            fields={},
+            image=Image(status="processing", upload_id=upload.id),
+            last_upload=upload.id,
+        )
+        return jobs.Record(upload.id, "", primitives.to_json(RenderImage(upload.key)).decode(), 1, _NOW)
+
+    def _read(self, *_: Any) -> bytes:
+        time.sleep(S3_CALL)
+        return self._original
+
+    def _write(self, *_: Any) -> None:
+        time.sleep(S3_CALL)
+
+    def _objects_of(self, *_: Any) -> list[str]:
+        time.sleep(2 * S3_CALL)  # originals and thumbnails are listed by a call each
+        return []
+
+    def _find(self, _: str, item_id: str) -> Item:
+        time.sleep(TABLE_CALL)
+        return self._items[item_id]
+
+    def _change(self, owner: str, item_id: str, step: Any, *_: Any) -> Item:
+        self._items[item_id] = step(self._find(owner, item_id))
+        time.sleep(TABLE_CALL)
+        return self._items[item_id]
+
+
+def one_at_a_time(original: bytes) -> None:
+    _settle(original, 1)
+
+
+def at_once(original: bytes) -> None:
+    _settle(original, BATCH)
+
+
+def _settle(original: bytes, size: int) -> None:
+    stand_in = StandIn(original)
+    messages = [stand_in.message() for _ in range(BATCH)]
+    with stand_in.in_place():
+        for start in range(0, BATCH, size):
+            jobs.settle(messages[start : start + size])
+
+
+if __name__ == "__main__":
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    serve({"one at a time": one_at_a_time, "at once": at_once}, time.perf_counter)
