@@ -14,7 +14,7 @@ EMULATOR = .venv-emulator/.ready
 BIN = .venv/bin
 SOURCES = app.py chalicelib tools bench
 
-.PHONY: help run test test-unit test-integration test-e2e lint format deploy package named clean
+.PHONY: help run test test-unit test-integration test-e2e fuzz lint format deploy package named clean
 .PHONY: bench-images
 .DEFAULT_GOAL := help
 
@@ -39,6 +39,9 @@ test-e2e: $(VENV) $(EMULATOR) ## Run the tests on the packaged app in the emulat
 
 bench-images: $(VENV) ## Measure thumbnails beside sharp's, and the consumer (RUNS=31, ONLY=jpeg,consumer)
 	@$(BIN)/python -m bench.images $(if $(RUNS),--runs "$(RUNS)") $(if $(ONLY),--only "$(ONLY)")
+
+fuzz: $(VENV) $(EMULATOR) ## Look for requests that the API answers otherwise than its document says (EXAMPLES=200 SEED=random)
+	@FUZZ_EXAMPLES="$(or $(EXAMPLES),200)" FUZZ_SEED="$(or $(SEED),random)" $(BIN)/python -m pytest -s tests/e2e/test_contract.py
 
 lint: $(VENV) ## Check style, format and types
 	@$(BIN)/ruff check .

@@ -7,7 +7,7 @@ import functools
 import re
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, Request, Response
@@ -163,7 +163,19 @@ def json_model(request: Request, model: type[_Model]) -> _Model:
 
 def query(request: Request, model: type[_Model]) -> _Model:
     """The query parameters as a ``model``; of a repeated one the last counts, one that is not known is passed over."""
-    return models.checked(model, dict(request.query_params or {}), strict=False)
+    said: dict[str, Any] = dict(request.query_params or {})
+    for name in said.keys() & _whole_numbers(model):
+        if re.fullmatch("-?[0-9]{1,4000}", said[name]):
+            said[name] = int(said[name])
+    return models.checked(model, said)
+
+
+@functools.cache
+def _whole_numbers(model: type[Any]) -> frozenset[str]:
+    """The parameters whose text stands for a whole number. All other text stands for itself."""
+    hints = get_type_hints(model)
+    names = {field.name: field.encode_name for field in msgspec.structs.fields(model)}
+    return frozenset(names[name] for name, hint in hints.items() if int in (hint, *get_args(hint)))
 
 
 def if_match(request: Request) -> IfMatch:

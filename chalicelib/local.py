@@ -17,9 +17,15 @@ from chalicelib import aws, cors, errors, http, telemetry
 def prepare() -> None:
     """Puts :class:`Gateway` in its place, and looks whether there is a backend."""
     local.LocalGateway = Gateway  # type: ignore[misc]
-    # A method that the server's class has no name for is answered 501, in HTML, before any of this is asked.
-    local.ChaliceRequestHandler.do_TRACE = local.ChaliceRequestHandler.do_GET
+    local.ChaliceRequestHandler.__getattr__ = _do_any_method
     warn_without_backend()
+
+
+def _do_any_method(handler: Any, name: str) -> Any:
+    """For ``http.server``, which answers a method that its class has no ``do_…`` for with 501, in HTML."""
+    if not name.startswith("do_"):
+        raise AttributeError(name)
+    return handler.do_GET
 
 
 def warn_without_backend() -> None:

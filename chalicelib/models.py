@@ -152,6 +152,7 @@ def check_patch(changes: dict[str, Any]) -> None:
     _refuse_managed(changes)
     if any(primitives.unholdable(changes)):
         raise _refusal(primitives.unholdable(changes))
+    _expiry(changes.get("expiresAt"))
 
 
 def _refuse_managed(body: dict[str, Any]) -> None:

@@ -1,254 +1,348 @@
-"""The OpenAPI 3.1 document: of exactly the routes that the app has, with the models that they are held to.
+"""The OpenAPI 3.1 document: of exactly the routes that the app has, with the models and errors that they are held to.
 
-``OPERATIONS`` says of each route what only a person can say. A test fails where it and the routes differ.
+What only a person can say stands in :mod:`chalicelib.operations`, and in ``openapi.md`` what holds of every route.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from string import Template
+from typing import Any, Protocol
 
-import msgspec
+from chalicelib import bucket, config, errors, images, imports, items, models, operations, primitives, schemas
+from chalicelib.operations import OPERATIONS, Answer, Content, Operation
+from chalicelib.schemas import Schema
 
-from chalicelib import errors, wire
-from chalicelib.config import VERSION
-from chalicelib.models import ItemFields
-
-
-class Operation(NamedTuple):
-    """What a route is for: ``answers`` are its models by status, ``refusals`` its errors beside those that all have."""
-
-    summary: str
-    tag: str
-    answers: dict[int, Any]
-    query: type[msgspec.Struct] | None = None
-    body: dict[str, Any] | None = None
-    headers: tuple[str, ...] = ()
-    refusals: tuple[type[errors.ApiError], ...] = ()
-    public: bool = False
+MAX_KEY_LENGTH = 255
+"""Characters of an Idempotency-Key."""
 
 
-_ITEM = "Item"
-_PAGE = "ItemPage"
-_FIELDS = "ItemFields"
-_HTML = ("text/html",)
-_FILES = ("text/css", "text/javascript", "text/html")
+class Route(Protocol):
+    """What the document takes from a route of Chalice's."""
 
-_WRITE = (errors.InvalidRequestError, errors.ReservedFieldError, errors.InvalidExpiryError, errors.ItemTooLargeError)
-_CHANGE = (*_WRITE, errors.ItemNotFoundError, errors.VersionMismatchError)
-
-OPERATIONS: dict[tuple[str, str], Operation] = {
-    ("GET", "/"): Operation("The web console", "About", {200: _HTML}, public=True),
-    ("GET", "/docs"): Operation("This document, to read and to try", "About", {200: _HTML}, public=True),
-    ("GET", "/web/{name}"): Operation(
-        "A file of those pages", "About", {200: _FILES, 304: None}, refusals=(errors.NotFoundError,), public=True
-    ),
-    ("GET", "/openapi.json"): Operation("This document", "About", {200: dict[str, Any]}, public=True),
-    ("GET", "/hello"): Operation("A greeting", "About", {200: wire.Hello}, query=wire.HelloQuery, public=True),
-    ("GET", "/health"): Operation("Whether the API answers", "About", {200: wire.Health}, public=True),
-    ("POST", "/items"): Operation(
-        "Create an item",
-        "Items",
-        {201: _ITEM},
-        body={"application/json": _FIELDS},
-        headers=("Idempotency-Key",),
-        refusals=(*_WRITE, errors.IdempotencyKeyReusedError),
-    ),
-    ("GET", "/items"): Operation(
-        "List items, page by page", "Items", {200: _PAGE}, query=wire.ListQuery, refusals=(errors.InvalidCursorError,)
-    ),
-    ("GET", "/items/{item_id}"): Operation(
-        "Read an item",
-        "Items",
-        {200: _ITEM, 304: None},
-        headers=("If-None-Match",),
-        refusals=(errors.ItemNotFoundError,),
-    ),
-    ("PUT", "/items/{item_id}"): Operation(
-        "Replace an item's fields",
-        "Items",
-        {200: _ITEM},
-        body={"application/json": _FIELDS},
-        headers=("If-Match",),
-        refusals=_CHANGE,
-    ),
-    ("PATCH", "/items/{item_id}"): Operation(
-        "Change some of an item's fields (JSON Merge Patch, RFC 7396)",
-        "Items",
-        {200: _ITEM},
-        body={"application/merge-patch+json": dict[str, Any], "application/json": dict[str, Any]},
-        headers=("If-Match",),
-        refusals=_CHANGE,
-    ),
-    ("DELETE", "/items/{item_id}"): Operation(
-        "Delete an item and its picture",
-        "Items",
-        {200: wire.Deleted},
-        headers=("If-Match",),
-        refusals=(errors.ItemNotFoundError, errors.VersionMismatchError),
-    ),
-    ("POST", "/items/{item_id}/image"): Operation(
-        "Leave to upload a picture: a presigned POST for 15 minutes",
-        "Pictures",
-        {201: wire.Ticket},
-        body={"application/json": wire.TicketRequest},
-        refusals=(errors.InvalidRequestError, errors.ItemNotFoundError),
-    ),
-    ("GET", "/items/{item_id}/image"): Operation(
-        "Go to the picture, or to a thumbnail of it",
-        "Pictures",
-        {302: None},
-        query=wire.ImageQuery,
-        refusals=(errors.InvalidRequestError, errors.ItemNotFoundError, errors.ImageNotFoundError),
-    ),
-    ("DELETE", "/items/{item_id}/image"): Operation(
-        "Remove the picture",
-        "Pictures",
-        {200: wire.Deleted},
-        headers=("If-Match",),
-        refusals=(errors.ItemNotFoundError, errors.ImageNotFoundError, errors.VersionMismatchError),
-    ),
-    ("POST", "/imports"): Operation(
-        "Create many items: up to 10,000, or 5 MB",
-        "Imports",
-        {202: wire.ImportShown},
-        body={"application/json": wire.ImportRequest, "application/x-ndjson": str},
-        refusals=(errors.InvalidRequestError, errors.ImportTooLargeError),
-    ),
-    ("GET", "/imports/{import_id}"): Operation(
-        "How far an import is", "Imports", {200: wire.ImportShown}, refusals=(errors.ImportNotFoundError,)
-    ),
-}
-
-_HEADERS = {
-    "Idempotency-Key": "The same key and body within 24 hours answer the first 201 again.",
-    "If-Match": "Entity tags: the write is taken only on top of one of these versions.",
-    "If-None-Match": "Entity tags: 304 where the item is still one of them.",
-}
+    view_name: str
+    authorizer: Any
 
 
-def document(routes: Mapping[str, Iterable[str]]) -> dict[str, Any]:
-    """The document of ``routes`` (path to methods). Raises KeyError for one that ``OPERATIONS`` says nothing of."""
-    paths: dict[str, dict[str, Any]] = {}
-    for path, methods in routes.items():
-        for method in methods:
-            paths.setdefault(path, {})[method.lower()] = _operation(path, OPERATIONS[method, path])
+def document(routes: Mapping[str, Mapping[str, Route]]) -> dict[str, Any]:
+    """The document of ``routes``, by path and method. Raises KeyError for one that ``OPERATIONS`` says nothing of."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Vitrine",
-            "version": VERSION,
-            "description": "A catalogue of items with pictures.",
+            "version": config.VERSION,
+            "summary": "A catalogue of items with pictures.",
+            "description": _description(),
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "."}],
-        "paths": paths,
+        "servers": [{"url": ".", "description": "Where this document lies."}],
+        "tags": [{"name": name, "description": said} for name, said in operations.TAGS.items()],
+        "paths": {
+            path: {
+                method.lower(): _operation(path, route, OPERATIONS[method, path])
+                for method, route in methods.items()
+                if method != "OPTIONS"  # a browser's own question before another
+            }
+            for path, methods in routes.items()
+        },
         "components": {
-            "schemas": _schemas()[1],
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "schemas": schemas.components(),
+            "headers": _HEADERS,
+            "links": _LINKS,
+            "responses": {name: _refusal([_error(kind)]) for name, kind in _OF_NO_ROUTE.items()},
+            "securitySchemes": {"bearer": _bearer()},
         },
     }
 
 
-def _operation(path: str, operation: Operation) -> dict[str, Any]:
-    said: dict[str, Any] = {
+def _description() -> str:
+    text = Template((Path(__file__).parent / "openapi.md").read_text(encoding="utf-8"))
+    return text.substitute(
+        digits=primitives.EXACT.prec,
+        lowest=primitives.EXACT.Emin,
+        highest=primitives.EXACT.Emax + 1,
+        item_bytes=f"{models.MAX_ITEM_BYTES:,}",
+        item_kb=models.MAX_ITEM_BYTES // 1024,
+        levels=primitives.MAX_DEPTH,
+        key_length=MAX_KEY_LENGTH,
+        idempotency_hours=_hours(items.IDEMPOTENCY_PERIOD),
+        ticket_minutes=images.TICKET_PERIOD // timedelta(minutes=1),
+        url_hours=_hours(bucket.URL_PERIOD),
+        image_mb=config.MAX_IMAGE_BYTES // 1024**2,
+        megapixels=config.MAX_IMAGE_PIXELS // 10**6,
+        import_entries=f"{imports.MAX_ENTRIES:,}",
+        import_mb=imports.MAX_BYTES // 1024**2,
+        failures_shown=f"{imports.MAX_FAILURES_SHOWN:,}",
+        import_days=imports.KEPT.days,
+    )
+
+
+def _hours(period: timedelta) -> int:
+    return period // timedelta(hours=1)
+
+
+def _bearer() -> Schema:
+    said = "An OpenID Connect access token or id token."
+    issuer = config.settings().issuer
+    if issuer is not None:
+        said += f" This stage takes those of `{issuer.url}` for `{'` or `'.join(issuer.audiences)}`."
+    return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": said}
+
+
+# ----------------------------------------------------------------------------------------------------------- operations
+
+
+def _operation(path: str, route: Route, operation: Operation) -> Schema:
+    said: Schema = {
+        "operationId": _camel(route.view_name),
         "summary": operation.summary,
+        "description": operation.description,
         "tags": [operation.tag],
-        "security": [] if operation.public else [{"bearer": []}],
-        "responses": _responses(operation),
+        "parameters": [*_path_parameters(path), *_query_parameters(operation), *_header_parameters(operation)],
+        "requestBody": {"required": True, "content": _contents(*operation.body)} if operation.body else None,
+        "responses": {
+            **{str(status): _answer(answer) for status, answer in operation.answers.items()},
+            **{str(status): _refusal(refusals) for status, refusals in _refusals(operation).items()},
+        },
+        "security": _security(route, operation),
     }
-    parameters = [*_path_parameters(path), *_query_parameters(operation), *_header_parameters(operation)]
-    if parameters:
-        said["parameters"] = parameters
-    if operation.body:
-        content = {type_: {"schema": _schema(model)} for type_, model in operation.body.items()}
-        said["requestBody"] = {"required": True, "content": content}
+    return {name: value for name, value in said.items() if value or name == "security"}
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_(\w)", lambda found: found[1].upper(), name)
+
+
+def _security(route: Route, operation: Operation) -> list[Schema]:
+    if operation.public:
+        return []
+    # Where nobody is asked for a token, as in the stage local, one may be sent all the same.
+    return [{"bearer": []}] if route.authorizer else [{"bearer": []}, {}]
+
+
+_PATH: dict[str, Schema] = {
+    "item_id": {"description": "The item's `id`.", "schema": {"type": "string", "format": "uuid"}},
+    "import_id": {"description": "The import's `id`.", "schema": {"type": "string", "format": "uuid"}},
+    "name": {"description": "The file's name.", "schema": {"type": "string"}, "example": "docs.js"},
+}
+
+
+def _path_parameters(path: str) -> Iterator[Schema]:
+    for name in re.findall(r"{(\w+)}", path):
+        yield {"name": name, "in": "path", "required": True, "example": operations.ID, **_PATH[name]}
+
+
+def _query_parameters(operation: Operation) -> Iterator[Schema]:
+    if operation.query is None:
+        return
+    for name, schema in schemas.fields(operation.query).items():
+        description, examples = schema.pop("description"), schema.pop("examples", None)
+        parameter = {"name": name, "in": "query", "description": description, "schema": schema}
+        yield parameter | ({"example": examples[0]} if examples else {})
+
+
+def _header_parameters(operation: Operation) -> Iterator[Schema]:
+    for name in operation.headers:
+        yield {"name": name, "in": "header", **_REQUEST_HEADERS[name]}
+
+
+_REQUEST_HEADERS: dict[str, Schema] = {
+    "Idempotency-Key": {
+        "description": "Of the caller's choice: the same key with the same body creates nothing more for "
+        f"{_hours(items.IDEMPOTENCY_PERIOD)} hours.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
+        "example": "6f1c1a3e-2b3f-4c62-9d5b-8f0a3c5e7d11",
+    },
+    "If-Match": {
+        "description": "Entity tags, or `*`: the write is taken only on top of one of these versions.",
+        "schema": {"type": "string"},
+        "example": '"1"',
+    },
+    "If-None-Match": {
+        "description": "Entity tags, or `*`: 304 where it is still one of these.",
+        "schema": {"type": "string"},
+        "example": '"1"',
+    },
+}
+
+
+# -------------------------------------------------------------------------------------------------------------- answers
+
+
+def _answer(answer: Answer) -> Schema:
+    said: Schema = {"description": answer.description, "headers": _headers(*answer.headers)}
+    if answer.content:
+        said["content"] = _contents(answer.content)
+    if answer.links:
+        said["links"] = {name: {"$ref": f"#/components/links/{name}"} for name in answer.links}
     return said
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
-    responses: dict[str, Any] = {}
-    for status, model in operation.answers.items():
-        responses[str(status)] = {"description": _PHRASES[status], **_content(model)}
-    by_status: dict[int, list[str]] = {}
-    always: list[type[errors.ApiError]] = [errors.InternalError]
+def _contents(*contents: Content) -> Schema:
+    said: Schema = {}
+    for content in contents:
+        examples = {"examples": {name: {"value": value} for name, value in _examples(content).items()}}
+        said |= {type_: {"schema": schemas.of(content.model), **examples} for type_ in content.types}
+    return said
+
+
+def _examples(content: Content) -> dict[str, Any]:
+    if isinstance(content.examples, dict):
+        return content.examples
+    own = schemas.own_example()
+    return {} if own is None else content.examples(own)
+
+
+def _refusals(operation: Operation) -> dict[int, list[errors.ApiError]]:
+    """What an operation can be refused with, by status."""
+    kinds: list[type[errors.ApiError]] = [*operation.refusals, errors.ThrottledError, errors.InternalError]
     if not operation.public:
-        always += [errors.UnauthorizedError, errors.BackendUnavailableError, errors.BusyError]
+        kinds += [errors.UnauthorizedError, errors.BusyError, errors.BackendUnavailableError]
     if operation.query or operation.body:
-        always.append(errors.InvalidRequestError)
+        kinds.append(errors.InvalidRequestError)
     if operation.body:
-        always += [errors.InvalidJsonError, errors.UnsupportedMediaTypeError]
-    for error in dict.fromkeys([*operation.refusals, *always]):
-        by_status.setdefault(error.status, []).append(error.code)
-    for status, codes in sorted(by_status.items()):
-        responses[str(status)] = {"description": ", ".join(codes), **_content(wire.Error)}
-    return responses
+        kinds += [errors.InvalidJsonError, errors.UnsupportedMediaTypeError, errors.RequestTooLargeError]
+    by_status: dict[int, list[errors.ApiError]] = {}
+    for kind in sorted(dict.fromkeys(kinds), key=lambda kind: kind.status):
+        by_status.setdefault(kind.status, []).append(_error(kind, operation))
+    return by_status
 
 
-def _content(model: Any) -> dict[str, Any]:
-    if model is None:
-        return {}
-    if isinstance(model, tuple):
-        return {"content": {type_: {"schema": {"type": "string"}} for type_ in model}}
-    return {"content": {"application/json": {"schema": _schema(model)}}}
+def _error(kind: type[errors.ApiError], operation: Operation | None = None) -> errors.ApiError:
+    """Such an error as an operation may answer, raised by the code that raises it where that is easily had."""
+    if operation and operation.query and kind is errors.InvalidRequestError:
+        return _raised(models.checked, operation.query, dict([operation.misfit]))
+    if operation and kind is errors.UnsupportedMediaTypeError:
+        return kind(accepted=" or ".join(type_ for content in operation.body for type_ in content.types))
+    return _ERRORS[kind]() if kind in _ERRORS else kind(id=operations.ID)
 
 
-_PHRASES = {200: "OK", 201: "Created", 202: "Accepted", 302: "Found", 304: "Not Modified"}
+_ERRORS: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
+    errors.InvalidRequestError: lambda: _raised(primitives.json_object, b"[]"),
+    errors.InvalidJsonError: lambda: _raised(primitives.json_object, b'{"title": }'),
+    errors.ReservedFieldError: lambda: _raised(models.draft, {"id": operations.ID}),
+    errors.MethodNotAllowedError: lambda: errors.MethodNotAllowedError(allowed="GET, POST"),
+    errors.VersionMismatchError: lambda: errors.VersionMismatchError(id=operations.ID, version=2),
+    errors.ItemTooLargeError: lambda: errors.ItemTooLargeError(limit=models.MAX_ITEM_BYTES, size=400_000),
+    errors.ImportTooLargeError: lambda: errors.ImportTooLargeError(limit=f"{imports.MAX_ENTRIES} items"),
+    errors.BackendUnavailableError: lambda: errors.BackendUnavailableError(problem="The stage dev is not provisioned"),
+}
 
 
-def _path_parameters(path: str) -> Iterable[dict[str, Any]]:
-    for segment in path.split("/"):
-        if segment.startswith("{"):
-            yield {"name": segment[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
+def _raised(check: Callable[..., object], *args: object) -> errors.ApiError:
+    try:
+        check(*args)
+    except errors.ApiError as error:
+        return error
+    raise AssertionError
 
 
-def _query_parameters(operation: Operation) -> Iterable[dict[str, Any]]:
-    if operation.query is None:
-        return
-    for name, schema in _schemas()[1][operation.query.__name__]["properties"].items():
-        yield {"name": name, "in": "query", "required": False, "schema": schema}
-
-
-def _header_parameters(operation: Operation) -> Iterable[dict[str, Any]]:
-    for name in operation.headers:
-        yield {"name": name, "in": "header", "description": _HEADERS[name], "schema": {"type": "string"}}
-
-
-def _schema(model: Any) -> dict[str, Any]:
-    if isinstance(model, str):
-        return {"$ref": f"#/components/schemas/{model}"}
-    by_model = _schemas()[0]
-    return by_model[model] if model in by_model else msgspec.json.schema(model)
-
-
-@functools.cache
-def _schemas() -> tuple[dict[Any, Any], dict[str, Any]]:
-    """References to the models by model, and their schemas by name."""
-    models = [
-        *{model for operation in OPERATIONS.values() for model in _models(operation)},
-        ItemFields,
-        wire.ManagedFields,
-        wire.Error,
-    ]
-    references, schemas = msgspec.json.schema_components(models, ref_template="#/components/schemas/{name}")
-    schemas[_ITEM] = {"allOf": [_ref("ManagedFields"), _ref(_FIELDS)]}
-    schemas[_PAGE] = {
-        "type": "object",
-        "required": ["items", "count", "nextCursor"],
-        "properties": {
-            "items": {"type": "array", "items": _ref(_ITEM)},
-            "count": {"type": "integer"},
-            "nextCursor": {"type": ["string", "null"]},
-        },
+def _refusal(refusals: list[errors.ApiError]) -> Schema:
+    """The answer that errors of one status are told with; its description lists their codes."""
+    headers = ["Retry-After"] if refusals[0].retry_after else []
+    headers += [name for kind, name in _TOLD_WITH.items() if isinstance(refusals[0], kind)]
+    codes = [error.code for error in refusals]
+    schema = {"allOf": [schemas.ref("Error"), {"properties": {"error": {"enum": codes}}}]}
+    examples = {error.code: {"value": _shown(error)} for error in refusals}
+    return {
+        "description": ", ".join(codes),
+        "headers": _headers(*headers),
+        "content": {"application/json": {"schema": schema, "examples": examples}},
     }
-    return dict(zip(models, references, strict=True)), schemas
 
 
-def _models(operation: Operation) -> Iterable[type[msgspec.Struct]]:
-    named = [operation.query, *operation.answers.values(), *(operation.body or {}).values()]
-    return (model for model in named if isinstance(model, type) and issubclass(model, msgspec.Struct))
+def _shown(error: errors.ApiError) -> Schema:
+    shown = {"error": error.code, "message": error.message, "requestId": operations.ID}
+    return shown | ({"details": error.details} if error.details else {})
 
 
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
+# Errors that no route answers: API Gateway does, or what stands in front of it, or the app for a method it has not.
+_OF_NO_ROUTE: dict[str, type[errors.ApiError]] = {
+    "UnknownPath": errors.NotFoundError,
+    "UnknownMethod": errors.MethodNotAllowedError,
+    "Forbidden": errors.ForbiddenError,
+}
+
+_TOLD_WITH: dict[type[errors.ApiError], str] = {
+    errors.UnauthorizedError: "WWW-Authenticate",
+    errors.MethodNotAllowedError: "Allow",
+}
+
+
+# -------------------------------------------------------------------------------------------------------------- headers
+
+
+def _headers(*names: str) -> Schema:
+    # What follows a point tells two of one name apart.
+    return {name.partition(".")[0]: {"$ref": f"#/components/headers/{name}"} for name in (*names, "X-Request-Id")}
+
+
+def _always(description: str, example: str | int, **schema: Any) -> Schema:
+    kind = "integer" if isinstance(example, int) else "string"
+    return {"description": description, "required": True, "schema": {"type": kind, **schema}, "example": example}
+
+
+_HEADERS: dict[str, Schema] = {
+    "X-Request-Id": _always("Finds the request in the logs.", operations.ID, minLength=1),
+    "ETag": _always("The entity tag of what is answered.", '"1"', pattern='^"[^"]+"$'),
+    "Location": _always("The path of what was created.", f"/api/items/{operations.ID}", format="uri-reference"),
+    "Location.download": _always(
+        "A URL of S3 that needs no sign-in.", f"https://vitrine-prod.s3.amazonaws.com/{operations.ID}", format="uri"
+    ),
+    "Cache-Control.download": _always("The URL ends: do not keep it.", "no-store", const="no-store"),
+    "Cache-Control.page": _always("Ask again whether it is still the same.", "no-cache", const="no-cache"),
+    "Idempotency-Replayed": {
+        "description": "This is the answer of before: nothing was created now.",
+        "schema": {"type": "string", "const": "true"},
+        "example": "true",
+    },
+    "Retry-After": _always("Seconds to wait before trying again.", 1, minimum=1),
+    "WWW-Authenticate": _always("How to sign in.", "Bearer", pattern="^Bearer"),
+    "Allow": _always("The methods that this path has.", "GET, POST"),
+    "X-Content-Type-Options": _always("The type is what it says.", "nosniff", const="nosniff"),
+    "Content-Security-Policy": _always("What the page may load and run.", "default-src 'none'; script-src 'self'"),
+    "Referrer-Policy": _always("Nobody is told where a reader comes from.", "no-referrer", const="no-referrer"),
+}
+
+# ---------------------------------------------------------------------------------------------------------------- links
+
+_BY_BODY = {"path.item_id": "$response.body#/id"}
+_BY_TAG = _BY_BODY | {"header.If-Match": "$response.header.ETag"}
+_BY_PATH = {"path.item_id": "$request.path.item_id"}
+
+
+def _link(operation_id: str, description: str, parameters: dict[str, str]) -> Schema:
+    return {"operationId": operation_id, "description": description, "parameters": parameters}
+
+
+_LINKS: dict[str, Schema] = {
+    "readItem": _link("getItem", "Read it.", _BY_BODY),
+    "readItemIfChanged": _link(
+        "getItem", "Read it if it has changed.", _BY_BODY | {"header.If-None-Match": "$response.header.ETag"}
+    ),
+    "replaceItem": _link("replaceItem", "Replace its fields, unless somebody else wrote since.", _BY_TAG),
+    "patchItem": _link("patchItem", "Change it, unless somebody else wrote since.", _BY_TAG),
+    "deleteItem": _link("deleteItem", "Delete it, unless somebody else wrote since.", _BY_TAG),
+    "createImageTicket": _link("createImageTicket", "Give it a picture.", _BY_BODY),
+    "readThumbnail": _link(
+        "getImage",
+        "Go to its first thumbnail.",
+        _BY_BODY | {"query.size": "$response.body#/image/thumbnails/0/size"},
+    ),
+    "watchItem": _link("getItem", "See whether the picture has come.", _BY_PATH),
+    "deleteImage": _link("deleteImage", "Have no picture after all.", _BY_PATH),
+    "getImage": _link("getImage", "There is none any more.", _BY_PATH),
+    "nextPage": _link(
+        "listItems",
+        "Go on, with the same order and bounds.",
+        {
+            "query.cursor": "$response.body#/nextCursor",
+            **{f"query.{name}": f"$request.query.{name}" for name in ("order", "createdAfter", "createdBefore")},
+        },
+    ),
+    "readFirst": _link("getItem", "Read the first of them.", {"path.item_id": "$response.body#/items/0/id"}),
+    "watchImport": _link("getImport", "See how far it is.", {"path.import_id": "$response.body#/id"}),
+}

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from decimal import Context, Decimal, Inexact, Overflow, Rounded, Subnormal
+from decimal import Context, Decimal, Inexact, Overflow, Subnormal
 from typing import Any, TypeVar
 
 import msgspec
@@ -85,7 +85,7 @@ MAX_NAME_BYTES = 65_535
 """Of a field's name (AWS, "DynamoDB naming rules": Attribute names)."""
 
 # Its number type: 38 digits, 1E-130 to 9.99…E+125 (AWS, "Naming rules and data types: Number").
-EXACT = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Rounded, Overflow, Subnormal])
+EXACT = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Overflow, Subnormal])
 
 
 def unholdable(value: Any, path: str = "$", depth: int = 1) -> Iterator[tuple[str, str]]:

@@ -123,7 +123,11 @@ def test_the_commands_that_it_shows_upload_a_picture(terminal: Terminal, tmp_pat
 
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
-    [("GET", "/nowhere", 404, "NOT_FOUND"), ("TRACE", "/items", 405, "METHOD_NOT_ALLOWED")],
+    [
+        ("GET", "/nowhere", 404, "NOT_FOUND"),
+        ("TRACE", "/items", 405, "METHOD_NOT_ALLOWED"),
+        ("QUERY", "/items", 405, "METHOD_NOT_ALLOWED"),
+    ],
 )
 def test_what_is_not_there_is_refused_as_the_packaged_api_does(
     terminal: Terminal, method: str, path: str, status: int, code: str

@@ -211,7 +211,7 @@ def test_one_answer_names_no_more_than_twenty_problems(tmp_path: Path) -> None:
 
 def test_the_document_shows_them(on_sale: Adopted, closed: Adopted) -> None:
     assert on_sale.schema["required"] == ["title"]
-    assert on_sale.schema["properties"].keys() == {"title", "price", "inStock", "tags", "size"}
+    assert on_sale.schema["properties"].keys() == {"title", "price", "inStock", "tags", "size", "expiresAt"}
     assert on_sale.schema["properties"]["title"] == {"type": "string", "minLength": 1}
     assert on_sale.schema["description"] == "A vase on sale."
     assert set(closed.schema["required"]) == {"label-text", "maker"}

@@ -21,12 +21,12 @@ LAYERS = (
     {"telemetry", "primitives", "cursor", "thumbnails"},
     {"models"},
     {"aws", "auth", "cors", "wire"},
-    {"table", "bucket", "queue", "openapi"},
+    {"table", "bucket", "queue"},
     {"items"},
     {"images", "imports"},
-    {"renders"},
-    {"jobs", "cleanup", "http"},
-    {"pages", "local"},
+    {"renders", "operations"},
+    {"jobs", "cleanup", "http", "schemas"},
+    {"pages", "local", "openapi"},
     {"app"},
 )
 
@@ -87,7 +87,12 @@ def test_pictures_are_made_without_aws() -> None:
 
 def test_only_the_edge_and_the_app_know_http() -> None:
     assert {module for module in FILES if "chalicelib.http" in imported(module)} == {"app", "local", "pages"}
-    assert {module for module in FILES if "chalicelib.wire" in imported(module)} == {"app", "http", "openapi"}
+    assert {module for module in FILES if "chalicelib.wire" in imported(module)} == {
+        "app",
+        "http",
+        "operations",
+        "schemas",
+    }
 
 
 def test_only_one_module_knows_the_table_and_only_one_the_bucket() -> None:

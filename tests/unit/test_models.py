@@ -162,12 +162,12 @@ class TestDraft:
 
     def test_every_problem_is_named(self) -> None:
         with pytest.raises(errors.InvalidRequestError) as refused:
-            models.draft({"a": Decimal("1E+200"), "b": {"": 1}, "c": [10**40]})
+            models.draft({"a": Decimal("1E+200"), "b": {"": 1}, "c": [10**40 + 1]})
 
         assert refused.value.details is not None
         assert [detail["path"] for detail in refused.value.details] == ["$.a", "$.b", "$.c[0]"]
 
-    @pytest.mark.parametrize("body", [{"n": [10**40] * 100_000}, {"x" * 100_000: 10**40}])
+    @pytest.mark.parametrize("body", [{"n": [10**40 + 1] * 100_000}, {"x" * 100_000: 10**40 + 1}])
     def test_a_refusal_stays_small_however_much_is_wrong(self, body: dict[str, Any]) -> None:
         with pytest.raises(errors.InvalidRequestError) as refused:
             models.draft(body)

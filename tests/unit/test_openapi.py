@@ -1,26 +1,44 @@
-"""The OpenAPI document says what the app does, all of it and nothing else."""
+"""The OpenAPI document says what the app does, all of it and nothing else, so that a client needs nothing but it."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args
 
-import msgspec
 import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import app
-from chalicelib import errors, models, openapi, primitives, wire
+from chalicelib import bucket, config, errors, images, imports, items, models, openapi, primitives, wire
+from chalicelib.openapi import OPERATIONS
+from tests.unit.test_item_fields import CLOSED, ON_SALE, run_edited
 
-DOCUMENT = msgspec.json.decode(primitives.to_json(openapi.document(app.app.routes)))
-OPERATIONS = [
+PROJECT = Path(__file__).parents[2]
+GUARDED = {
+    path: {
+        method: SimpleNamespace(view_name=route.view_name, authorizer=app.authorize)
+        for method, route in methods.items()
+    }
+    for path, methods in app.app.routes.items()
+}
+DOCUMENT = json.loads(primitives.to_json(openapi.document(GUARDED)))
+SCHEMAS = DOCUMENT["components"]["schemas"]
+OPERATIONS_SAID = [
     pytest.param(path, method, operation, id=f"{method.upper()} {path}")
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 ]
+of_every_operation = pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS_SAID)
 
 
 def nodes(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a JSON value."""
     if isinstance(value, dict):
         yield value
         value = list(value.values())
@@ -29,135 +47,509 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:
             yield from nodes(inner)
 
 
-def test_it_has_exactly_the_apps_routes() -> None:
-    documented = {(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods}
-
-    assert documented == {(method, path) for path, methods in app.app.routes.items() for method in methods}
-    assert documented == set(openapi.OPERATIONS)
-
-
-def test_a_route_that_nobody_described_is_found_out() -> None:
-    with pytest.raises(KeyError):
-        openapi.document({"/secret": ["GET"]})
+def found(document: dict[str, Any], reference: str) -> Any:
+    at: Any = document
+    for name in reference.removeprefix("#/").split("/"):
+        at = at[name]
+    return at
 
 
-def test_it_says_what_it_is() -> None:
-    assert DOCUMENT["openapi"] == "3.1.0"
-    assert DOCUMENT["info"]["title"] == "Vitrine"
-    assert DOCUMENT.keys() == {"openapi", "info", "servers", "paths", "components"}
+def resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    whole: dict[str, Any] = found(document, node["$ref"]) if "$ref" in node else node
+    return whole
 
 
-def test_every_reference_leads_somewhere() -> None:
-    references = {node["$ref"] for node in nodes(DOCUMENT) if "$ref" in node}
-
-    assert references
-    for reference in references:
-        folder, _, name = reference.rpartition("/")
-        assert folder == "#/components/schemas"
-        assert name in DOCUMENT["components"]["schemas"]
+def misfits(document: dict[str, Any], schema: dict[str, Any], example: Any) -> list[str]:
+    """What of ``example`` does not fit ``schema``."""
+    validator = Draft202012Validator(
+        {**schema, "components": document["components"]}, format_checker=Draft202012Validator.FORMAT_CHECKER
+    )
+    return [error.message for error in validator.iter_errors(example)]
 
 
-def test_every_schema_is_of_use() -> None:
-    references = {node["$ref"].rpartition("/")[2] for node in nodes(DOCUMENT) if "$ref" in node}
-
-    query_models = {operation.query.__name__ for operation in openapi.OPERATIONS.values() if operation.query}
-    assert DOCUMENT["components"]["schemas"].keys() - references <= query_models
-
-
-@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
-def test_an_operation_is_described(path: str, method: str, operation: dict[str, Any]) -> None:
-    assert operation["summary"]
-    assert operation["tags"]
-    assert all(response["description"] for response in operation["responses"].values())
-    assert any(status < "400" for status in operation["responses"])
-    assert ("requestBody" in operation) is (method in ("post", "put", "patch"))
+def examples(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], Any]]:
+    """Every example with where it stands and the schema that is beside it."""
+    for node in nodes(document):
+        schema = node.get("schema", {})
+        if "example" in node:
+            yield str(node), schema, node["example"]
+        for name, example in node.get("examples", {}).items() if schema else ():
+            yield f"{name} {schema}", schema, example["value"]
 
 
-@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
-def test_its_parameters_are_those_of_its_path_and_no_name_stands_twice(
-    path: str, method: str, operation: dict[str, Any]
-) -> None:
-    parameters = [(parameter["in"], parameter["name"]) for parameter in operation.get("parameters", [])]
-
-    assert len(set(parameters)) == len(parameters)
-    assert [name for where, name in parameters if where == "path"] == re.findall(r"{(\w+)}", path)
-    assert all("schema" in parameter for parameter in operation.get("parameters", []))
+def family(top: type[Any]) -> list[Any]:
+    return [cls for child in top.__subclasses__() for cls in (child, *family(child))]
 
 
-@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
-def test_every_error_that_it_names_exists_and_has_this_status(
-    path: str, method: str, operation: dict[str, Any]
-) -> None:
-    statuses = {cls.code: str(cls.status) for cls in _family(errors.ApiError)}
-    refusals = {status: said for status, said in operation["responses"].items() if status >= "400"}
-
-    assert "500" in refusals
-    for status, said in refusals.items():
-        assert {statuses[code] for code in said["description"].split(", ")} == {status}
-        assert said["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
+BY_CODE = {cls.code: cls for cls in family(errors.ApiError)}
 
 
-@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
-def test_it_says_whether_one_has_to_sign_in(path: str, method: str, operation: dict[str, Any]) -> None:
-    asks = operation["security"] != []
+class TestDocument:
+    def test_is_valid_openapi(self) -> None:
+        assert [str(error) for error in OpenAPIV31SpecValidator(DOCUMENT).iter_errors()] == []
 
-    assert asks is (path.startswith(("/items", "/imports")))
-    assert ("401" in operation["responses"]) is asks
+    def test_says_what_it_is(self) -> None:
+        assert DOCUMENT["openapi"] == "3.1.0"
+        assert (DOCUMENT["info"]["title"], DOCUMENT["info"]["version"]) == ("Vitrine", config.VERSION)
+        assert DOCUMENT.keys() == {"openapi", "info", "servers", "tags", "paths", "components"}
 
+    def test_stands_beside_the_api_wherever_that_is(self) -> None:
+        assert [server["url"] for server in DOCUMENT["servers"]] == ["."]
 
-def test_an_item_has_every_managed_field_and_no_other() -> None:
-    schemas = DOCUMENT["components"]["schemas"]
+    def test_every_schema_is_one_of_json_schema_2020_12(self) -> None:
+        for schema in SCHEMAS.values():
+            Draft202012Validator.check_schema(schema)
 
-    assert schemas["Item"] == {
-        "allOf": [{"$ref": "#/components/schemas/ManagedFields"}, {"$ref": "#/components/schemas/ItemFields"}]
-    }
-    assert schemas["ManagedFields"]["properties"].keys() == {*models.MANAGED_FIELDS, "expiresAt"}
-    assert set(schemas["ManagedFields"]["required"]) == set(models.MANAGED_FIELDS) - {"image"}
+    def test_every_reference_leads_somewhere(self) -> None:
+        references = {node["$ref"] for node in nodes(DOCUMENT) if isinstance(node.get("$ref"), str)}
+        mappings = {
+            place for node in nodes(SCHEMAS) for place in node.get("discriminator", {}).get("mapping", {}).values()
+        }
 
+        assert references
+        for reference in references | mappings:
+            assert found(DOCUMENT, reference)
 
-def test_the_limits_of_a_list_stand_in_it() -> None:
-    parameters = {one["name"]: one["schema"] for one in DOCUMENT["paths"]["/items"]["get"]["parameters"]}
+    @pytest.mark.parametrize("kind", ["schemas", "headers", "links"])
+    def test_every_part_is_of_use(self, kind: str) -> None:
+        used = {node["$ref"] for node in nodes(DOCUMENT) if "$ref" in node}
 
-    assert parameters.keys() == {"limit", "cursor", "order", "createdAfter", "createdBefore"}
-    assert {name: parameters["limit"][name] for name in ("minimum", "maximum", "default")} == {
-        "minimum": 1,
-        "maximum": 100,
-        "default": 25,
-    }
+        assert {f"#/components/{kind}/{name}" for name in DOCUMENT["components"][kind]} <= used
 
+    def test_every_example_fits_its_schema(self) -> None:
+        wrong = {place: misfits(DOCUMENT, schema, example) for place, schema, example in examples(DOCUMENT)}
 
-def test_bodies_come_as_what_the_routes_read() -> None:
-    paths = DOCUMENT["paths"]
+        assert {place: said for place, said in wrong.items() if said} == {}
 
-    assert list(paths["/items/{item_id}"]["patch"]["requestBody"]["content"]) == [
-        "application/merge-patch+json",
-        "application/json",
-    ]
-    assert list(paths["/imports"]["post"]["requestBody"]["content"]) == ["application/json", "application/x-ndjson"]
-
-
-def test_headers_that_a_route_reads_are_named() -> None:
-    named = {
-        (method.upper(), path): [one["name"] for one in operation.get("parameters", []) if one["in"] == "header"]
-        for path, methods in DOCUMENT["paths"].items()
-        for method, operation in methods.items()
-    }
-
-    assert {route: names for route, names in named.items() if names} == {
-        ("POST", "/items"): ["Idempotency-Key"],
-        ("GET", "/items/{item_id}"): ["If-None-Match"],
-        ("PUT", "/items/{item_id}"): ["If-Match"],
-        ("PATCH", "/items/{item_id}"): ["If-Match"],
-        ("DELETE", "/items/{item_id}"): ["If-Match"],
-        ("DELETE", "/items/{item_id}/image"): ["If-Match"],
-    }
+    def test_an_example_that_does_not_fit_would_be_found(self) -> None:
+        assert misfits(DOCUMENT, {"$ref": "#/components/schemas/Item"}, {"id": 1, "": 2})
+        assert misfits(DOCUMENT, {"$ref": "#/components/schemas/Hello"}, {"timestamp": "now"})
 
 
-def test_the_kinds_of_pictures_that_may_be_uploaded_are_listed() -> None:
-    schema = DOCUMENT["components"]["schemas"][wire.TicketRequest.__name__]
+class TestDescription:
+    TEXT = DOCUMENT["info"]["description"]
 
-    assert "image/jpeg" in schema["properties"]["contentType"]["enum"]
+    def test_has_no_gap_left(self) -> None:
+        assert "$" not in self.TEXT
+
+    @pytest.mark.parametrize(
+        "limit",
+        [
+            f"{primitives.EXACT.prec} significant digits",
+            f"{models.MAX_ITEM_BYTES:,} bytes",
+            f"{primitives.MAX_DEPTH} levels",
+            f"1 to {openapi.MAX_KEY_LENGTH} characters",
+            f"{items.IDEMPOTENCY_PERIOD // timedelta(hours=1)} hours",
+            f"{images.TICKET_PERIOD // timedelta(minutes=1)} minutes",
+            f"{bucket.URL_PERIOD // timedelta(hours=1)} hours",
+            f"{config.MAX_IMAGE_BYTES // 1024**2} MB",
+            f"{config.MAX_IMAGE_PIXELS // 10**6} million pixels",
+            f"{imports.MAX_ENTRIES:,} items",
+            f"{imports.MAX_BYTES // 1024**2} MB",
+            f"{imports.KEPT.days} days",
+        ],
+    )
+    def test_says_the_limits_that_there_are(self, limit: str) -> None:
+        assert limit in " ".join(self.TEXT.split())
+
+    def test_names_errors_that_there_are(self) -> None:
+        named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+|[A-Z]{6,})`", self.TEXT))
+
+        assert {"UNAUTHORIZED", "VERSION_MISMATCH", "REQUEST_TOO_LARGE"} <= named <= BY_CODE.keys() | {"DELETE"}
+
+    def test_names_routes_that_there_are(self) -> None:
+        named = set(re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[^`]*)`", self.TEXT))
+
+        assert named
+        assert named <= OPERATIONS.keys()
+
+    def test_tells_of_every_state_of_a_picture(self) -> None:
+        assert set(get_args(models.ImageStatus)) <= set(re.findall(r"`(\w+)`", self.TEXT))
 
 
-def _family(top: type[Any]) -> list[Any]:
-    return [cls for child in top.__subclasses__() for cls in (child, *_family(child))]
+class TestOperations:
+    def test_are_exactly_the_apps_routes(self) -> None:
+        documented = {(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods}
+
+        assert documented == {(method, path) for path, methods in app.app.routes.items() for method in methods}
+        assert documented == set(OPERATIONS)
+
+    def test_a_route_that_nobody_described_is_found_out(self) -> None:
+        with pytest.raises(KeyError):
+            openapi.document({"/secret": {"GET": app.app.routes["/health"]["GET"]}})
+
+    def test_a_browsers_question_before_another_is_none(self) -> None:
+        routes = {"/items": {**app.app.routes["/items"], "OPTIONS": app.app.routes["/items"]["GET"]}}
+
+        assert openapi.document(routes)["paths"]["/items"].keys() == {"get", "post"}
+
+    def test_have_names_of_their_own(self) -> None:
+        names = [operation["operationId"] for methods in DOCUMENT["paths"].values() for operation in methods.values()]
+
+        assert len(set(names)) == len(names)
+        assert {"createItem", "listItems", "getItem", "createImageTicket", "getOpenapi"} <= set(names)
+
+    @of_every_operation
+    def test_are_described(self, path: str, method: str, operation: dict[str, Any]) -> None:
+        assert operation["summary"]
+        assert operation["tags"][0] in {tag["name"] for tag in DOCUMENT["tags"] if tag["description"]}
+        assert all(response["description"] for response in operation["responses"].values())
+        assert any(status < "400" for status in operation["responses"])
+        assert ("requestBody" in operation) is (method in ("post", "put", "patch"))
+
+    @of_every_operation
+    def test_have_the_parameters_of_their_path_and_no_name_twice(
+        self, path: str, method: str, operation: dict[str, Any]
+    ) -> None:
+        parameters = [(parameter["in"], parameter["name"]) for parameter in operation.get("parameters", [])]
+
+        assert len(set(parameters)) == len(parameters)
+        assert [name for where, name in parameters if where == "path"] == re.findall(r"{(\w+)}", path)
+        for parameter in operation.get("parameters", []):
+            assert parameter["description"]
+            assert parameter.get("required", False) is (parameter["in"] == "path")
+
+    @of_every_operation
+    def test_have_the_query_that_their_model_has(self, path: str, method: str, operation: dict[str, Any]) -> None:
+        named = [one["name"] for one in operation.get("parameters", []) if one["in"] == "query"]
+
+        model = OPERATIONS[method.upper(), path].query
+        assert named == list(model.__struct_encode_fields__ if model else ())
+
+    @of_every_operation
+    def test_give_an_example_of_every_body(self, path: str, method: str, operation: dict[str, Any]) -> None:
+        for body in [operation.get("requestBody", {}), *operation["responses"].values()]:
+            assert all(content["examples"] for content in body.get("content", {}).values())
+
+    @of_every_operation
+    def test_tell_the_headers_of_every_answer(self, path: str, method: str, operation: dict[str, Any]) -> None:
+        for response in operation["responses"].values():
+            assert "X-Request-Id" in response["headers"]
+            for name, header in response["headers"].items():
+                assert header["$ref"].rpartition("/")[2].partition(".")[0] == name
+                assert resolved(DOCUMENT, header)["description"]
+
+    @of_every_operation
+    def test_say_whether_one_has_to_sign_in(self, path: str, method: str, operation: dict[str, Any]) -> None:
+        asks = operation["security"] == [{"bearer": []}]
+
+        assert asks is path.startswith(("/items", "/imports"))
+        assert ("401" in operation["responses"]) is asks
+        assert asks or operation["security"] == []
+
+    def test_that_let_in_whoever_comes_take_a_token_all_the_same(self) -> None:
+        document = openapi.document({"/items": {"GET": SimpleNamespace(view_name="list_items", authorizer=None)}})
+
+        assert document["paths"]["/items"]["get"]["security"] == [{"bearer": []}, {}]
+
+    def test_read_the_headers_that_are_named(self) -> None:
+        named = {
+            (method.upper(), path): [one["name"] for one in operation.get("parameters", []) if one["in"] == "header"]
+            for path, methods in DOCUMENT["paths"].items()
+            for method, operation in methods.items()
+        }
+
+        assert {route: names for route, names in named.items() if names} == {
+            ("GET", "/"): ["If-None-Match"],
+            ("GET", "/docs"): ["If-None-Match"],
+            ("GET", "/web/{name}"): ["If-None-Match"],
+            ("POST", "/items"): ["Idempotency-Key"],
+            ("GET", "/items/{item_id}"): ["If-None-Match"],
+            ("PUT", "/items/{item_id}"): ["If-Match"],
+            ("PATCH", "/items/{item_id}"): ["If-Match"],
+            ("DELETE", "/items/{item_id}"): ["If-Match"],
+            ("DELETE", "/items/{item_id}/image"): ["If-Match"],
+        }
+
+    def test_take_bodies_as_what_the_routes_read(self) -> None:
+        paths = DOCUMENT["paths"]
+
+        assert list(paths["/items/{item_id}"]["patch"]["requestBody"]["content"]) == [
+            "application/merge-patch+json",
+            "application/json",
+        ]
+        assert list(paths["/imports"]["post"]["requestBody"]["content"]) == ["application/json", "application/x-ndjson"]
+
+    def test_bound_what_is_bounded(self) -> None:
+        limit = next(one for one in DOCUMENT["paths"]["/items"]["get"]["parameters"] if one["name"] == "limit")
+        key = DOCUMENT["paths"]["/items"]["post"]["parameters"][0]
+        name = DOCUMENT["paths"]["/hello"]["get"]["parameters"][0]
+
+        assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 25}
+        assert key["schema"] == {"type": "string", "minLength": 1, "maxLength": 255}
+        assert name["schema"] == {"type": "string", "maxLength": 100, "default": "World"}
+        assert SCHEMAS["ImportRequest"]["properties"]["items"]["maxItems"] == imports.MAX_ENTRIES
+
+
+class TestErrors:
+    @of_every_operation
+    def test_are_named_with_their_status_and_sentence(self, path: str, method: str, operation: dict[str, Any]) -> None:
+        refusals = {status: said for status, said in operation["responses"].items() if status >= "400"}
+
+        assert {"429", "500"} <= refusals.keys()
+        for status, said in refusals.items():
+            content = said["content"]["application/json"]
+            common, special = content["schema"]["allOf"]
+            codes = special["properties"]["error"]["enum"]
+            assert common == {"$ref": "#/components/schemas/Error"}
+            assert said["description"] == ", ".join(codes)
+            assert list(content["examples"]) == codes
+            for code, example in content["examples"].items():
+                assert str(BY_CODE[code].status) == status
+                assert example["value"]["error"] == code
+                assert is_said(BY_CODE[code], example["value"]["message"])
+            assert ("Retry-After" in said["headers"]) is all(BY_CODE[code].retry_after for code in codes)
+            assert ("WWW-Authenticate" in said["headers"]) is (status == "401")
+
+    def test_of_no_route_are_named_too(self) -> None:
+        apart = DOCUMENT["components"]["responses"]
+
+        assert {name: said["description"] for name, said in apart.items()} == {
+            "UnknownPath": "NOT_FOUND",
+            "UnknownMethod": "METHOD_NOT_ALLOWED",
+            "Forbidden": "FORBIDDEN",
+        }
+        assert "Allow" in apart["UnknownMethod"]["headers"]
+
+    def test_are_all_in_it(self) -> None:
+        responses = [
+            response
+            for operation in [*nodes(DOCUMENT["paths"]), DOCUMENT["components"]]
+            for response in (operation.get("responses") or {}).values()
+        ]
+
+        named = {code for response in responses for code in response["description"].split(", ")}
+        assert BY_CODE.keys() <= named
+
+    def test_of_pictures_and_of_entries_are_told_by_code(self) -> None:
+        assert set(SCHEMAS["ImageProblem"]["properties"]["error"]["enum"]) == {
+            cls.code for cls in family(errors.ImageError)
+        }
+        assert set(SCHEMAS["ImportFailure"]["properties"]["error"]["enum"]) <= BY_CODE.keys()
+
+    def test_of_api_gateway_come_as_they_are_documented(self) -> None:
+        package = json.loads((PROJECT / "infra" / "package.json").read_text(encoding="utf-8"))
+        responses = package["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
+        said = [
+            (json.loads(response["ResponseTemplates"]["application/json"]), response["ResponseParameters"]["Headers"])
+            for response in responses.values()
+        ]
+
+        assert {body["error"] for body, _ in said} == {
+            "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "REQUEST_TOO_LARGE", "THROTTLED", "INTERNAL_ERROR",
+        }  # fmt: skip
+        for body, headers in said:
+            assert misfits(DOCUMENT, {"$ref": "#/components/schemas/Error"}, body) == []
+            documented = next(refusals_of(body["error"]))
+            assert documented["headers"].keys() <= headers.keys()
+            assert (
+                documented["content"]["application/json"]["examples"][body["error"]]["value"]["message"]
+                == body["message"]
+            )
+
+
+def is_said(error: type[errors.ApiError], message: str) -> bool:
+    """Whether ``message`` is the error's sentence, with something in each of its gaps."""
+    pattern = re.sub(r"\\{\w+\\}", ".+", re.escape(error.sentence))
+    return re.fullmatch(pattern, message, re.DOTALL) is not None
+
+
+def refusals_of(code: str) -> Iterator[dict[str, Any]]:
+    for node in [*nodes(DOCUMENT["paths"]), DOCUMENT["components"]]:
+        for response in (node.get("responses") or {}).values():
+            if code in response["description"].split(", "):
+                yield response
+
+
+class TestSchemas:
+    @pytest.mark.parametrize("name", SCHEMAS)
+    def test_are_described_down_to_the_last_field(self, name: str) -> None:
+        assert SCHEMAS[name].get("description"), name
+        for field, schema in SCHEMAS[name].get("properties", {}).items():
+            if field != "status" or "description" in schema:
+                assert schema["description"], field
+
+    def test_an_item_has_every_managed_field_and_whatever_the_caller_likes(self) -> None:
+        item = SCHEMAS["Item"]
+
+        assert item["properties"].keys() == {*models.MANAGED_FIELDS, "expiresAt"}
+        assert set(item["required"]) == set(models.MANAGED_FIELDS) - {"image"}
+        assert item["additionalProperties"] == {"$ref": "#/components/schemas/Value"}
+
+    @pytest.mark.parametrize("schema", ["ItemFields", "ItemPatch"])
+    @pytest.mark.parametrize("name", [*models.MANAGED_FIELDS, ""])
+    def test_what_is_sent_has_no_managed_field(self, schema: str, name: str) -> None:
+        sent = {"$ref": f"#/components/schemas/{schema}"}
+
+        assert misfits(DOCUMENT, sent, {"title": "Vase", name: 1})
+        assert misfits(DOCUMENT, sent, {"title": "Vase", "expiresAt": "2100-01-01T00:00:00Z"}) == []
+
+    @pytest.mark.parametrize("value", [{"a": {"": 1}}, {"a": [{"": 1}]}, {"a": 1e126}, {"a": [[-1e126]]}])
+    def test_what_no_item_holds_is_in_none(self, value: Any) -> None:
+        for schema in ("ItemFields", "ItemPatch"):
+            assert misfits(DOCUMENT, {"$ref": f"#/components/schemas/{schema}"}, value)
+
+    @pytest.mark.parametrize("value", [None, 0, -1.5, 9.9e125, "", True, [], {}, [[{"a": [None]}]]])
+    def test_any_other_value_may_be_in_one(self, value: Any) -> None:
+        assert misfits(DOCUMENT, {"$ref": "#/components/schemas/ItemFields"}, {"a": value}) == []
+
+    def test_a_picture_has_the_fields_of_its_state(self) -> None:
+        states = SCHEMAS["Item"]["properties"]["image"]["discriminator"]["mapping"]
+
+        assert {state: set(found(DOCUMENT, place)["properties"]) - {"status"} for state, place in states.items()} == {
+            "pending": {"contentType"},
+            "processing": set(),
+            "ready": {"contentType", "width", "height", "bytes", "url", "thumbnails"},
+            "failed": {"error"},
+        }
+        assert states.keys() == set(get_args(models.ImageStatus))
+
+    def test_times_and_ids_are_told_as_such(self) -> None:
+        formats = {
+            name: schema.get("format") for name, schema in SCHEMAS["Item"]["properties"].items() if "format" in schema
+        }
+
+        assert formats == {
+            "id": "uuid",
+            "createdAt": "date-time",
+            "updatedAt": "date-time",
+            "expiresAt": "date-time",
+        }
+        assert SCHEMAS["Ticket"]["properties"]["expiresAt"]["format"] == "date-time"
+        assert SCHEMAS["Hello"]["properties"]["timestamp"]["format"] == "date-time"
+
+    def test_the_kinds_of_pictures_that_may_be_uploaded_are_listed(self) -> None:
+        schema = SCHEMAS[wire.TicketRequest.__name__]
+
+        assert "image/jpeg" in schema["properties"]["contentType"]["enum"]
+
+
+class TestLinks:
+    @of_every_operation
+    def test_lead_to_parameters_that_there_are_from_what_the_answer_has(
+        self, path: str, method: str, operation: dict[str, Any]
+    ) -> None:
+        for response in operation["responses"].values():
+            for name in response.get("links", {}):
+                link = DOCUMENT["components"]["links"][name]
+                target = next(one for one in nodes(DOCUMENT["paths"]) if one.get("operationId") == link["operationId"])
+                assert link["parameters"].keys() <= {f"{one['in']}.{one['name']}" for one in target["parameters"]}
+                assert all(has(operation, response, expression) for expression in link["parameters"].values()), name
+
+    def test_walk_from_the_first_request_to_the_last(self) -> None:
+        leads = {
+            (operation["operationId"], DOCUMENT["components"]["links"][name]["operationId"])
+            for methods in DOCUMENT["paths"].values()
+            for operation in methods.values()
+            for response in operation["responses"].values()
+            for name in response.get("links", {})
+        }
+
+        assert leads >= {
+            ("createItem", "getItem"),
+            ("getItem", "patchItem"),
+            ("patchItem", "createImageTicket"),
+            ("createImageTicket", "deleteImage"),
+            ("patchItem", "deleteItem"),
+            ("listItems", "listItems"),
+            ("listItems", "getItem"),
+            ("createImport", "getImport"),
+        }
+
+
+def has(operation: dict[str, Any], response: dict[str, Any], expression: str) -> bool:
+    """Whether a runtime expression (OpenAPI 3.1, section 4.8.20.4) finds something after this answer."""
+    source, _, pointer = expression.partition("#")
+    where, _, name = source.removeprefix("$").partition(".")[2].partition(".")
+    if source.startswith("$request."):
+        return any((one["in"], one["name"]) == (where, name) for one in operation["parameters"])
+    if where == "header":
+        return name in response["headers"]
+    examples = response["content"]["application/json"]["examples"].values()
+    return any(points(example["value"], pointer.split("/")[1:]) for example in examples)
+
+
+def points(value: Any, steps: list[str]) -> bool:
+    for step in steps:
+        try:
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        except LookupError:
+            return False
+    return True
+
+
+NAMESAKES = '''
+class Value(msgspec.Struct):
+    amount: Annotated[int, msgspec.Meta(ge=1, description="How much.")]
+    currency: str
+
+
+class ItemFields(msgspec.Struct, rename="camel"):
+    """A box of boxes."""
+
+    value: Value
+    name: Annotated[str, msgspec.Meta(min_length=3, max_length=5)]
+    inner: list["ItemFields"] = msgspec.field(default_factory=list)
+'''
+
+
+@pytest.fixture(scope="module", params=[ON_SALE, CLOSED, NAMESAKES], ids=["on-sale", "closed", "namesakes"])
+def adopted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The document of an app with fields of its own."""
+    done = run_edited(tmp_path_factory.mktemp("adopted"), request.param, [])
+    document: dict[str, Any] = json.loads(done.stdout)["document"]
+    return document
+
+
+class TestFieldsOfOnesOwn:
+    def test_leave_the_document_valid_and_its_examples_right(self, adopted: dict[str, Any]) -> None:
+        assert [str(error) for error in OpenAPIV31SpecValidator(adopted).iter_errors()] == []
+        wrong = {place: misfits(adopted, schema, example) for place, schema, example in examples(adopted)}
+        assert {place: said for place, said in wrong.items() if said} == {}
+
+    def test_are_asked_for_and_answered(self, adopted: dict[str, Any]) -> None:
+        sent, item = (adopted["components"]["schemas"][name] for name in ("ItemFields", "Item"))
+
+        assert sent["required"]
+        assert set(sent["required"]) <= set(item["required"])
+        assert sent["properties"].keys() <= item["properties"].keys()
+        assert sent["additionalProperties"] == item["additionalProperties"]
+
+    def test_show_in_the_examples(self, adopted: dict[str, Any]) -> None:
+        examples = adopted["paths"]["/items"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+
+        assert examples
+        for example in examples.values():
+            assert set(adopted["components"]["schemas"]["ItemFields"]["required"]) <= example["value"].keys()
+
+
+def test_an_item_that_nobody_can_make_up_has_no_example(tmp_path: Path) -> None:
+    edit = '''
+class ItemFields(msgspec.Struct):
+    """A book."""
+
+    isbn: Annotated[str, msgspec.Meta(pattern="^97[89][0-9]{10}$")]
+'''
+    document = json.loads(run_edited(tmp_path, edit, []).stdout)["document"]
+
+    assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+    assert document["paths"]["/items"]["post"]["requestBody"]["content"]["application/json"]["examples"] == {}
+    assert document["paths"]["/hello"]["get"]["responses"]["200"]["content"]["application/json"]["examples"]
+
+
+def test_a_number_that_is_kept_exactly_may_be_sent_as_one(tmp_path: Path) -> None:
+    document = json.loads(run_edited(tmp_path, ON_SALE, []).stdout)["document"]
+    price = document["components"]["schemas"]["ItemFields"]["properties"]["price"]
+
+    assert misfits(document, price, 12.10) == misfits(document, price, "12.10") == misfits(document, price, None) == []
+
+
+def test_the_issuer_is_named_where_the_stage_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = {"OIDC_ISSUER": "https://id.example", "OIDC_AUDIENCE": "shop, desk"}
+    monkeypatch.setattr(config, "settings", lambda: config.load(stage))
+
+    said = openapi.document(app.app.routes)["components"]["securitySchemes"]["bearer"]
+
+    assert (said["type"], said["scheme"], said["bearerFormat"]) == ("http", "bearer", "JWT")
+    assert "https://id.example" in said["description"]
+    assert "`shop` or `desk`" in said["description"]

@@ -1,0 +1,382 @@
+"""What each route is for: all that only a person can say of it. :mod:`chalicelib.openapi` makes the document of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from chalicelib import config, errors, imports, models, primitives, wire
+
+Fields = models.Fields
+Examples = dict[str, Any] | Callable[[Fields], dict[str, Any]]
+"""Examples by name, or what makes them of what an item's own fields may look like."""
+
+ITEM, ITEM_FIELDS, ITEM_PATCH = "Item", "ItemFields", "ItemPatch"
+"""Schemas that follow from ``models.ItemFields``."""
+
+
+class Content(NamedTuple):
+    """What a body is: ``model`` is a model, or the name of one of those schemas."""
+
+    model: Any
+    examples: Examples
+    types: tuple[str, ...] = ("application/json",)
+
+
+class Answer(NamedTuple):
+    """How a route answers where nothing is wrong."""
+
+    description: str
+    content: Content | None = None
+    headers: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+
+
+class Operation(NamedTuple):
+    """What a route is for; ``refusals`` are its errors beside those that follow from the rest."""
+
+    tag: str
+    summary: str
+    answers: dict[int, Answer]
+    description: str | None = None
+    query: type[Any] | None = None
+    misfit: tuple[str, str] = ("", "")
+    """A parameter of ``query``, and a value that it does not take."""
+    headers: tuple[str, ...] = ()
+    body: tuple[Content, ...] = ()
+    refusals: tuple[type[errors.ApiError], ...] = ()
+    public: bool = False
+
+
+# ----------------------------------------------------------------------------------------------------------- examples
+
+VASE: Fields = {"title": "Blue vase", "price": 48.5, "tags": ["glass", "1930s"]}
+LATER = "2100-01-31T12:00:00.000Z"
+ID = "019ca7b4-e400-7abc-8def-0123456789ab"
+_OTHER_ID = "019ca7b4-e3ff-7123-9abc-def012345678"
+
+_MANAGED = {
+    "id": ID,
+    "version": 1,
+    "createdAt": "2026-03-01T08:00:00.000Z",
+    "updatedAt": "2026-03-01T08:00:00.000Z",
+}
+_S3 = "https://vitrine-prod-123456789012-eu-central-1.s3.amazonaws.com"
+_SIGNED = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=7200&X-Amz-Signature=5f1c"
+_KEY = f"uploads/items/4c8e5f0a-7b1d-4c0e-9a35-2f6d8c1b7e90/{ID}/{_OTHER_ID}"
+_DOWNLOAD = f"{_S3}/{_KEY}?{_SIGNED}"
+_IMAGES: dict[str, Any] = {
+    "pending": {"status": "pending", "contentType": "image/jpeg"},
+    "processing": {"status": "processing"},
+    "ready": {
+        "status": "ready",
+        "contentType": "image/jpeg",
+        "width": 1600,
+        "height": 1200,
+        "bytes": 482133,
+        "url": _DOWNLOAD,
+        "thumbnails": [
+            {"size": 200, "width": 200, "height": 200, "url": _DOWNLOAD.replace("uploads", "thumbnails", 1)}
+        ],
+    },
+    "failed": {
+        "status": "failed",
+        "error": {"error": errors.ImageUnreadableError.code, "message": errors.ImageUnreadableError().message},
+    },
+}
+_TICKET = {
+    "upload": {
+        "url": f"{_S3}/",
+        "fields": {
+            "Content-Type": "image/jpeg",
+            "key": _KEY,
+            "policy": "eyJleHBpcmF0aW9uIjogIjIwMjYtMDMtMDFUMDg6MTU6MDBaIn0=",
+            "x-amz-algorithm": "AWS4-HMAC-SHA256",
+            "x-amz-credential": "EXAMPLE/20260301/eu-central-1/s3/aws4_request",
+            "x-amz-date": "20260301T080000Z",
+            "x-amz-signature": "5f1c",
+        },
+    },
+    "maxBytes": config.MAX_IMAGE_BYTES,
+    "expiresAt": "2026-03-01T08:15:00.000Z",
+}
+
+
+def _import(status: str, created: int, *failures: errors.ApiError) -> dict[str, Any]:
+    said = [{"index": 1, "error": failure.code, "message": failure.message} for failure in failures]
+    return {"id": ID, "status": status, "total": 2, "created": created, "failed": len(said), "errors": said}
+
+
+_item = Content(
+    ITEM,
+    lambda own: {
+        "withoutPicture": _MANAGED | own,
+        "thatExpires": _MANAGED | {"expiresAt": LATER} | own,
+        **{f"withPicture{status.title()}": _MANAGED | {"image": image} | own for status, image in _IMAGES.items()},
+    },
+)
+_fields = Content(ITEM_FIELDS, lambda own: {"forGood": own, "untilThen": own | {"expiresAt": LATER}})
+_page = Content(str, {"page": "<!doctype html>"}, ("text/html",))
+
+
+# ----------------------------------------------------------------------------------------------------- what they share
+
+_PAGE_HEADERS = ("ETag", "Cache-Control.page", "X-Content-Type-Options")
+_ITEM_LINKS = ("readItem", "readItemIfChanged", "replaceItem", "patchItem", "deleteItem", "createImageTicket")
+
+_shown = Answer("The page.", _page, (*_PAGE_HEADERS, "Content-Security-Policy", "Referrer-Policy"))
+_unchanged = Answer("Nothing has changed: there is no body.", headers=("ETag",))
+_written = Answer("The item as it is now.", _item, ("ETag",), links=_ITEM_LINKS)
+
+_WRITE = (errors.InvalidRequestError, errors.ReservedFieldError, errors.InvalidExpiryError, errors.ItemTooLargeError)
+_CHANGE = (*_WRITE, errors.ItemNotFoundError, errors.VersionMismatchError)
+
+# ---------------------------------------------------------------------------------------------------------- operations
+
+ABOUT, ITEMS, PICTURES, IMPORTS = "About", "Items", "Pictures", "Imports"
+TAGS = {
+    ITEMS: "JSON objects of the caller's own.",
+    PICTURES: "One picture an item, uploaded straight to S3, with thumbnails.",
+    IMPORTS: "Many items at once, created one after another while the caller does something else.",
+    ABOUT: "The console, this document, and whether anybody is there. Nobody has to sign in.",
+}
+
+OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("GET", "/"): Operation(
+        ABOUT, "Show the web console", {200: _shown, 304: _unchanged}, headers=("If-None-Match",), public=True
+    ),
+    ("GET", "/docs"): Operation(
+        ABOUT,
+        "Show this document",
+        {200: _shown, 304: _unchanged},
+        "As a page on which every route can be tried.",
+        headers=("If-None-Match",),
+        public=True,
+    ),
+    ("GET", "/web/{name}"): Operation(
+        ABOUT,
+        "Read a file of those pages",
+        {
+            200: Answer(
+                "The file.",
+                Content(str, {"text": "…"}, ("text/css", "text/javascript", "text/html")),
+                _PAGE_HEADERS,
+            ),
+            304: _unchanged,
+        },
+        headers=("If-None-Match",),
+        refusals=(errors.NotFoundError,),
+        public=True,
+    ),
+    ("GET", "/openapi.json"): Operation(
+        ABOUT,
+        "Read this document",
+        {200: Answer("An OpenAPI 3.1 document.", Content(dict[str, Any], {"head": {"openapi": "3.1.0"}}))},
+        "It is made of the routes and models that answer, so it is always theirs.",
+        public=True,
+    ),
+    ("GET", "/hello"): Operation(
+        ABOUT,
+        "Greet somebody",
+        {
+            200: Answer(
+                "A greeting.",
+                Content(
+                    wire.Hello,
+                    {"ann": {"message": "Hello, Ann!", "timestamp": "2026-03-01T08:00:00.000Z", "requestId": ID}},
+                ),
+            )
+        },
+        query=wire.HelloQuery,
+        misfit=("name", "x" * 101),
+        public=True,
+    ),
+    ("GET", "/health"): Operation(
+        ABOUT,
+        "Tell whether the API answers",
+        {
+            200: Answer(
+                "It answers.",
+                Content(wire.Health, {"ok": {"status": "ok", "stage": "prod", "version": config.VERSION}}),
+            )
+        },
+        public=True,
+    ),
+    ("POST", "/items"): Operation(
+        ITEMS,
+        "Create an item",
+        {
+            201: Answer(
+                "The item, new, or the one that this key made before.",
+                Content(ITEM, lambda own: {"created": _MANAGED | own}),
+                ("ETag", "Location", "Idempotency-Replayed"),
+                _ITEM_LINKS,
+            )
+        },
+        "The body is the item. With an `Idempotency-Key` it can be sent again without creating another.",
+        headers=("Idempotency-Key",),
+        body=(_fields,),
+        refusals=(*_WRITE, errors.IdempotencyKeyReusedError),
+    ),
+    ("GET", "/items"): Operation(
+        ITEMS,
+        "List items, page by page",
+        {
+            200: Answer(
+                "A page of them.",
+                Content(
+                    wire.ItemPage,
+                    lambda own: {
+                        "onePage": {"items": [_MANAGED | own], "count": 1, "nextCursor": None},
+                        "moreFollow": {
+                            "items": [_MANAGED | own],
+                            "count": 1,
+                            "nextCursor": wire.CURSOR,
+                        },
+                        "none": {"items": [], "count": 0, "nextCursor": None},
+                    },
+                ),
+                links=("nextPage", "readFirst"),
+            )
+        },
+        "The newest first, unless `order` says otherwise.",
+        query=wire.ListQuery,
+        misfit=("limit", "0"),
+        refusals=(errors.InvalidCursorError,),
+    ),
+    ("GET", "/items/{item_id}"): Operation(
+        ITEMS,
+        "Read an item",
+        {
+            200: _written._replace(links=(*_ITEM_LINKS, "readThumbnail")),
+            304: _unchanged,
+        },
+        headers=("If-None-Match",),
+        refusals=(errors.ItemNotFoundError,),
+    ),
+    ("PUT", "/items/{item_id}"): Operation(
+        ITEMS,
+        "Replace an item's own fields",
+        {200: _written},
+        "All of them, and `expiresAt`: what the body does not have is gone. The picture stays.",
+        headers=("If-Match",),
+        body=(_fields,),
+        refusals=_CHANGE,
+    ),
+    ("PATCH", "/items/{item_id}"): Operation(
+        ITEMS,
+        "Change some of an item's own fields",
+        {200: _written},
+        "By a JSON Merge Patch (RFC 7396). What comes of it is held to the rules for a whole item.",
+        headers=("If-Match",),
+        body=(
+            Content(
+                ITEM_PATCH,
+                lambda own: {
+                    "set": dict(list(own.items())[:1]),
+                    "setEnd": {"expiresAt": LATER},
+                    "removeEnd": {"expiresAt": None},
+                },
+                ("application/merge-patch+json", "application/json"),
+            ),
+        ),
+        refusals=_CHANGE,
+    ),
+    ("DELETE", "/items/{item_id}"): Operation(
+        ITEMS,
+        "Delete an item",
+        {
+            200: Answer(
+                "It is gone.",
+                Content(wire.Deleted, {"deleted": {"message": "Item deleted", "id": ID}}),
+                links=("readItem",),
+            )
+        },
+        "Its picture goes with it.",
+        headers=("If-Match",),
+        refusals=(errors.ItemNotFoundError, errors.VersionMismatchError),
+    ),
+    ("POST", "/items/{item_id}/image"): Operation(
+        PICTURES,
+        "Get a ticket to upload a picture",
+        {
+            201: Answer(
+                "The ticket: a form for S3.",
+                Content(wire.Ticket, {"ticket": _TICKET}),
+                links=("watchItem", "deleteImage"),
+            )
+        },
+        "The upload takes the place of the picture that the item has, as soon as it has come.",
+        body=(Content(wire.TicketRequest, {"jpeg": {"contentType": "image/jpeg"}}),),
+        refusals=(errors.ItemNotFoundError,),
+    ),
+    ("GET", "/items/{item_id}/image"): Operation(
+        PICTURES,
+        "Go to the picture, or to a thumbnail of it",
+        {
+            302: Answer(
+                "Where it can be downloaded, for a while.", headers=("Location.download", "Cache-Control.download")
+            )
+        },
+        "Only once the item's `image.status` is `ready`.",
+        query=wire.ImageQuery,
+        misfit=("size", "large"),
+        refusals=(errors.ItemNotFoundError, errors.ImageNotFoundError),
+    ),
+    ("DELETE", "/items/{item_id}/image"): Operation(
+        PICTURES,
+        "Remove the picture",
+        {
+            200: Answer(
+                "It is gone.",
+                Content(wire.Deleted, {"deleted": {"message": "Image deleted", "id": ID}}),
+                links=("watchItem", "getImage"),
+            )
+        },
+        "With its thumbnails; the item stays. A ticket that is still good can be used all the same.",
+        headers=("If-Match",),
+        refusals=(errors.ItemNotFoundError, errors.ImageNotFoundError, errors.VersionMismatchError),
+    ),
+    ("POST", "/imports"): Operation(
+        IMPORTS,
+        "Create many items",
+        {
+            202: Answer(
+                "The import, as it begins.",
+                Content(wire.ImportShown, {"queued": _import("queued", 0)}),
+                ("Location",),
+                links=("watchImport",),
+            )
+        },
+        f"Up to {imports.MAX_ENTRIES:,} of them, in up to {imports.MAX_BYTES // 1024 // 1024} MB.",
+        body=(
+            Content(wire.ImportRequest, lambda own: {"two": {"items": [own, own | {"expiresAt": LATER}]}}),
+            Content(
+                wire.Lines,
+                lambda own: {
+                    "two": "".join(f"{primitives.to_json(one).decode()}\n" for one in (own, own | {"expiresAt": LATER}))
+                },
+                ("application/x-ndjson",),
+            ),
+        ),
+        refusals=(errors.InvalidRequestError, errors.ImportTooLargeError),
+    ),
+    ("GET", "/imports/{import_id}"): Operation(
+        IMPORTS,
+        "Tell how far an import is",
+        {
+            200: Answer(
+                "How far it is.",
+                Content(
+                    wire.ImportShown,
+                    {
+                        "running": _import("running", 1),
+                        "done": _import("done", 2),
+                        "oneFailed": _import("done", 1, errors.ReservedFieldError(field="id")),
+                    },
+                ),
+            )
+        },
+        refusals=(errors.ImportNotFoundError,),
+    ),
+}

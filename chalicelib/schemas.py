@@ -1,0 +1,210 @@
+"""JSON Schemas (2020-12) of what goes over HTTP: those that msgspec makes of the models, and an item's, made of both.
+
+An item has the caller's own fields beside the managed ones, so its schemas follow from ``models.ItemFields``.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from chalicelib import errors, imports, models, operations, primitives, wire
+from chalicelib.operations import ITEM, ITEM_FIELDS, ITEM_PATCH
+
+Schema = dict[str, Any]
+
+_PLACE = "#/components/schemas/{name}"
+
+
+def of(model: Any) -> Schema:
+    """The schema of a model, or a reference to the one of that name."""
+    if isinstance(model, str):
+        return ref(model)
+    references, _ = _made()
+    made: Schema = references[model] if model in references else msgspec.json.schema(model)
+    return made
+
+
+def ref(name: str) -> Schema:
+    """A reference to the schema of that name."""
+    return {"$ref": _PLACE.format(name=name)}
+
+
+def fields(model: type[Any]) -> dict[str, Schema]:
+    """The schemas of a query's parameters. None stands for one that is left out: it cannot be sent."""
+    _, made = msgspec.json.schema_components([model])
+    return {name: _without_null(schema) for name, schema in made[model.__name__]["properties"].items()}
+
+
+def _without_null(schema: Schema) -> Schema:
+    if "anyOf" not in schema:
+        return schema
+    given: Schema = next(one for one in schema["anyOf"] if one["type"] != "null")
+    return {name: said for name, said in schema.items() if name not in ("anyOf", "default")} | given
+
+
+@functools.cache
+def components() -> dict[str, Schema]:
+    """All schemas that have a name."""
+    made = {**_made()[1], **_parts()}
+    declared, managed = _declared()[ITEM_FIELDS], made.pop(wire.ManagedFields.__name__)
+    own = declared["properties"]
+    more = False if declared.get("additionalProperties") is False else ref("Value")
+    unmanaged = {"minLength": 1, "not": {"enum": list(models.MANAGED_FIELDS)}}
+    made["Value"] = _value()
+    made[ITEM] = {
+        "title": ITEM,
+        "description": "An item as it is kept: the managed fields, and the caller's own.",
+        "type": "object",
+        "properties": managed["properties"] | own,
+        "required": [*managed["required"], *declared["required"]],
+        "propertyNames": {"minLength": 1},
+        "additionalProperties": more,
+    }
+    made[ITEM_FIELDS] = declared | {
+        "description": _described(declared),
+        "properties": own | {"expiresAt": _EXPIRES_AT},
+        "propertyNames": unmanaged,
+        "additionalProperties": more,
+    }
+    made[ITEM_PATCH] = {
+        "title": ITEM_PATCH,
+        "description": "A JSON Merge Patch (RFC 7396) of an item's own fields: null removes one.",
+        "type": "object",
+        "properties": {"expiresAt": _EXPIRES_AT},
+        "propertyNames": unmanaged,
+        "additionalProperties": ref("Value"),
+    }
+    made[wire.ItemPage.__name__]["properties"]["items"]["items"] = ref(ITEM)
+    made[wire.ImportRequest.__name__]["properties"]["items"] |= {"items": _ENTRY, "maxItems": imports.MAX_ENTRIES}
+    # It is kept in fewer words than it is shown here.
+    del made[models.Failure.__name__]
+    failures = {"items": ref(wire.ImportFailure.__name__), "maxItems": imports.MAX_FAILURES_SHOWN}
+    made[wire.ImportShown.__name__]["properties"]["errors"] |= failures
+    return made
+
+
+def _described(declared: Schema) -> str:
+    # While it declares nothing, what the class says of itself is for whoever adopts it.
+    said: str = declared.get("description", "") if declared["properties"] else ""
+    return said or "An item's own fields: whatever the caller likes."
+
+
+_MODELS: tuple[type[Any], ...] = (
+    wire.ManagedFields,
+    wire.ItemPage,
+    wire.Deleted,
+    wire.TicketRequest,
+    wire.Ticket,
+    wire.ImportRequest,
+    wire.ImportShown,
+    wire.ImportFailure,
+    wire.Hello,
+    wire.Health,
+    wire.Error,
+)
+
+_EXPIRES_AT: Schema = {
+    "description": "When the item is to end: a time that is still to come. Null, or left out: never.",
+    "type": ["string", "null"],
+    "format": "date-time",
+}
+
+_ENTRY: Schema = {
+    "anyOf": [ref(ITEM_FIELDS), {"description": "Anything else is taken too, and fails when its turn comes."}]
+}
+
+
+def _value() -> Schema:
+    exact = primitives.EXACT
+    beyond = float(f"1e{exact.Emax + 1}")
+    return {
+        "title": "Value",
+        "description": f"Any JSON value. A number has at most {exact.prec} significant digits, and is 0 or at least "
+        f"1E{exact.Emin} in size. Nesting goes at most {primitives.MAX_DEPTH} levels deep.",
+        "exclusiveMinimum": -beyond,
+        "exclusiveMaximum": beyond,
+        "items": ref("Value"),
+        "propertyNames": {"minLength": 1},
+        "additionalProperties": ref("Value"),
+    }
+
+
+@functools.cache
+def _made() -> tuple[dict[type[Any], Schema], dict[str, Schema]]:
+    """References to the models, and their schemas by name, as msgspec makes them."""
+    references, made = msgspec.json.schema_components(_MODELS, ref_template=_PLACE)
+    return dict(zip(_MODELS, references, strict=True)), made
+
+
+@functools.cache
+def _declared() -> dict[str, Schema]:
+    """The schemas of ``models.ItemFields`` and of the models in it, by name, as msgspec makes them."""
+    _, made = msgspec.json.schema_components([models.ItemFields], ref_template=_PLACE.format(name=_PART))
+    declared: dict[str, Schema] = _with_numbers(made)
+    return declared
+
+
+def _parts() -> dict[str, Schema]:
+    """The schemas of the models in ``models.ItemFields``, by names that no other model has."""
+    text = primitives.to_json(_declared()).decode()
+    named = {_PART.format(name=name): schema for name, schema in _declared().items()}
+    return {name: schema for name, schema in named.items() if f'"{ref(name)["$ref"]}"' in text}
+
+
+_PART = f"{ITEM_FIELDS}.{{name}}"
+
+
+def _with_numbers(schema: Any) -> Any:
+    """``schema`` with each decimal a number too: msgspec takes it as either, and tells of text alone."""
+    if isinstance(schema, list):
+        return [_with_numbers(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    number = {"type": ["number", "string"]} if schema.get("format") == "decimal" else {}
+    return {name: _with_numbers(inner) for name, inner in schema.items()} | number
+
+
+# --------------------------------------------------------------------------------------------------- an item's example
+
+
+@functools.cache
+def own_example() -> models.Fields | None:
+    """What an item's own fields may look like: the vase, or what is made of ``ItemFields``; None if neither will do."""
+    for example in (operations.VASE, _sample(_declared()[ITEM_FIELDS])):
+        try:
+            return models.draft(example).fields
+        except errors.ApiError:
+            continue
+    return None
+
+
+def _sample(schema: Schema) -> Any:
+    """A value that is likely to fit a schema of msgspec's."""
+    if "$ref" in schema:
+        return _sample(_declared()[schema["$ref"].rpartition(".")[2]])
+    if "anyOf" in schema:
+        return _sample(schema["anyOf"][0])
+    if said := [*schema.get("examples", ()), *schema.get("enum", ())]:
+        return said[0]
+    types = schema.get("type")
+    make = _SAMPLES.get(types[0] if isinstance(types, list) else str(types))
+    return make and make(schema)
+
+
+def _number(schema: Schema) -> int:
+    lowest: int = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+    return lowest
+
+
+_SAMPLES: dict[str, Callable[[Schema], Any]] = {
+    "object": lambda schema: {name: _sample(schema["properties"][name]) for name in schema.get("required", ())},
+    "array": lambda schema: [_sample(schema.get("items", {}))] * schema.get("minItems", 1),
+    "string": lambda schema: operations.LATER if "format" in schema else "x" * schema.get("minLength", 1),
+    "integer": _number,
+    "number": _number,
+    "boolean": lambda _: True,
+}

@@ -1,0 +1,84 @@
+"""The running API keeps to its own document, whatever is sent: Schemathesis looks for where it does not.
+
+`make fuzz` looks longer: FUZZ_EXAMPLES says how many requests of each kind are made up, FUZZ_SEED from which seed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.e2e.pictures import photograph
+from tests.e2e.system import ROOT, copy_project, request
+from tests.e2e.test_run import Terminal
+from tests.e2e.waiting import eventually
+
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "20")
+SEED = os.environ.get("FUZZ_SEED", "1")
+PHASES = ("examples", "coverage", "fuzzing", "stateful")
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    """`make run` on data of this test's own."""
+    opened = Terminal(copy_project(tmp_path / "project"))
+    try:
+        opened.await_text("Ctrl-C stops it", 120)
+        yield opened
+    finally:
+        opened.close()
+
+
+def add_picture(api: str, data: bytes) -> str:
+    """A new item with a picture that is worked off; returns the picture's state."""
+    item = f"{api}/items/{request('POST', f'{api}/items', {'title': 'With a picture'}).json()['id']}"
+    form = request("POST", f"{item}/image", {"contentType": "image/jpeg"}).json()["upload"]
+    requests.post(form["url"], form["fields"], files={"file": data}, timeout=30).raise_for_status()
+
+    def settled() -> str | None:
+        status: str = request("GET", item).json()["image"]["status"]
+        return status if status in ("ready", "failed") else None
+
+    return eventually(settled, 60)
+
+
+def fuzz(api: str, folder: Path) -> dict[str, Any]:
+    """Runs Schemathesis, which says what it does and finds, and returns its report."""
+    document, report = folder / "openapi.json", folder / "report.json"
+    document.write_bytes(request("GET", f"{api}/openapi.json").body)
+    schemathesis = [Path(sys.executable).with_name("st"), "--config-file", ROOT / "tests" / "e2e" / "contract.toml"]
+    options = ["--url", api, "--checks", "all", "--max-examples", EXAMPLES, "--report-json-path", report]
+    seed = [] if SEED == "random" else ["--seed", SEED]
+    subprocess.run(
+        [*schemathesis, "run", document, *options, *seed],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+    )
+    found: dict[str, Any] = json.loads(report.read_text())
+    return found
+
+
+def test_no_request_is_answered_otherwise_than_the_document_says(terminal: Terminal, tmp_path: Path) -> None:
+    assert add_picture(terminal.url, photograph()) == "ready"
+    assert add_picture(terminal.url, b"no picture") == "failed"
+
+    report = fuzz(terminal.url, tmp_path)
+
+    print(*(line for line in terminal.text.splitlines() if '"level":"ERROR"' in line), sep="\n")
+    assert report["failures"] == report["errors"] == []
+    assert {phase: report["phases"][phase]["status"] for phase in PHASES} == dict.fromkeys(PHASES, "success")
+    document = json.loads((tmp_path / "openapi.json").read_text())
+    assert report["operations"]["tested"] == sum(map(len, document["paths"].values()))
+    accepted = {
+        label: any(rate["accepted"] for rate in rates.values()) for label, rates in report["valid_rates"].items()
+    }
+    assert accepted == dict.fromkeys(accepted, True)

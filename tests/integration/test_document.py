@@ -1,0 +1,356 @@
+"""Every answer is one that the OpenAPI document promises, and every answer that it promises comes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from chalice.test import HTTPResponse
+from jsonschema import Draft202012Validator
+
+import app
+from chalicelib import aws, http, imports, models, openapi, pages, primitives, wire
+from tests.builders import jpeg
+from tests.integration.stage import Stage, fails, said
+
+DOCUMENT = json.loads(primitives.to_json(openapi.document(app.app.routes)))
+ROUTES = [f"{method.upper()} {path}" for path, methods in DOCUMENT["paths"].items() for method in methods]
+NOWHERE = "019ca7b4-e400-7abc-8def-0123456789ab"
+
+# API Gateway says these, before the app is asked.
+OF_API_GATEWAY = {("429", "THROTTLED"), ("413", "REQUEST_TOO_LARGE")}
+# Every answer may carry them: they are of HTTP, and of CORS, rather than of what was asked.
+OF_EVERY_ANSWER = {
+    "Content-Type",
+    "Access-Control-Allow-Origin",
+    "Access-Control-Allow-Headers",
+    "Access-Control-Expose-Headers",
+    "Access-Control-Max-Age",
+}
+
+Came = set[tuple[str, str | None]]
+Ask = Callable[..., HTTPResponse]
+
+
+def operation_of(route: str) -> dict[str, Any]:
+    method, _, path = route.partition(" ")
+    operation: dict[str, Any] = DOCUMENT["paths"][path][method.lower()]
+    return operation
+
+
+def promised(route: str) -> Came:
+    """The answers of an operation that the document names, by status and, if they are refusals, by code."""
+    return {
+        (status, code if status >= "400" else None)
+        for status, answer in operation_of(route)["responses"].items()
+        for code in answer["description"].split(", ")
+    }
+
+
+def hold(route: str, answer: HTTPResponse) -> tuple[str, str | None]:
+    """Holds an answer to the document; returns its status and, if it is a refusal, its code."""
+    status = str(answer.status_code)
+    documented = operation_of(route)["responses"][status]
+    declared = {name: resolved(header) for name, header in documented["headers"].items()}
+    assert answer.headers.keys() - OF_EVERY_ANSWER <= declared.keys()
+    for name, header in declared.items():
+        assert name in answer.headers or not header.get("required", False), name
+        if name in answer.headers:
+            check(header["schema"], _read(answer.headers[name], header["schema"]))
+    if "content" not in documented:
+        assert answer.body == b""
+        return status, None
+    content = documented["content"][answer.headers["Content-Type"].partition(";")[0]]
+    if "json" not in answer.headers["Content-Type"]:
+        return status, None
+    check(content["schema"], json.loads(answer.body))
+    return status, said(answer)["error"] if status >= "400" else None
+
+
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    *_, kind, name = node["$ref"].split("/")
+    component: dict[str, Any] = DOCUMENT["components"][kind][name]
+    return component
+
+
+def check(schema: dict[str, Any], value: Any) -> None:
+    whole = {**schema, "components": DOCUMENT["components"]}
+    Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
+
+
+def _read(header: str, schema: dict[str, Any]) -> str | int:
+    return int(header) if schema["type"] == "integer" else header
+
+
+# ------------------------------------------------------------------------------------------- how to have each one come
+
+
+def of_pages(path: str) -> Callable[[Stage], Iterator[HTTPResponse]]:
+    def ask(api: Stage) -> Iterator[HTTPResponse]:
+        first = api("GET", path)
+        yield first
+        yield api("GET", path, if_none_match=first.headers["ETag"])
+
+    return ask
+
+
+def of_files(api: Stage) -> Iterator[HTTPResponse]:
+    for name in ("console.css", "docs.js", "docs.html"):
+        yield from of_pages(f"/web/{name}")(api)
+    yield api("GET", "/web/nothing.js")
+
+
+def of_creation(api: Stage) -> Iterator[HTTPResponse]:
+    for fields in ({"title": "Vase", "tags": ["glass", 1, None, {"a": 0.5}]}, {"expiresAt": "2100-01-01T00:00:00Z"}):
+        yield api("POST", "/items", fields)
+    for title in ("Vase", "Vase", "Bowl"):
+        yield api("POST", "/items", {"title": title}, idempotency_key="one")
+    yield api("POST", "/items", {}, idempotency_key="x" * (openapi.MAX_KEY_LENGTH + 1))
+    yield from of_bad_fields(api, "POST", "/items")
+
+
+def of_bad_fields(api: Stage, method: str, path: str) -> Iterator[HTTPResponse]:
+    yield api(method, path, {"a": {"": 1}})
+    yield api(method, path, b"[]")
+    yield api(method, path, {"id": 1, "version": 2})
+    yield api(method, path, {"expiresAt": "yesterday"})
+    yield api(method, path, {"a": "x" * models.MAX_ITEM_BYTES})
+    yield from of_unreadable_bodies(api, method, path)
+
+
+def of_unreadable_bodies(api: Stage, method: str, path: str) -> Iterator[HTTPResponse]:
+    yield api(method, path, b"{")
+    yield api(method, path, b"{}", content_type="text/plain")
+
+
+def of_lists(api: Stage) -> Iterator[HTTPResponse]:
+    yield api("GET", "/items")
+    for item in (api.item(title="Vase"), api.item(title="Bowl")):
+        yield api("GET", f"/items?limit=1&createdBefore={item['createdAt']}")
+    yield api("GET", "/items?limit=0")
+    yield api("GET", "/items?cursor=x")
+
+
+def of_reading(api: Stage) -> Iterator[HTTPResponse]:
+    """In every state that a picture can be in."""
+    item = api.item(title="Vase")
+    for step in (
+        lambda: None,
+        lambda: api.ticket(item["id"]),
+        lambda: api.upload(item["id"], jpeg()),
+        api.work,
+        lambda: api.picture(item["id"], b"no picture"),
+    ):
+        step()
+        answer = api("GET", f"/items/{item['id']}")
+        yield answer
+        yield api("GET", f"/items/{item['id']}", if_none_match=answer.headers["ETag"])
+    yield api("GET", f"/items/{NOWHERE}")
+
+
+def of_writing(method: str) -> Callable[[Stage], Iterator[HTTPResponse]]:
+    def ask(api: Stage) -> Iterator[HTTPResponse]:
+        path = f"/items/{api.item(title='Vase')['id']}"
+        yield api(method, path, {"title": "Bowl"})
+        yield api(method, path, {"title": "Cup"}, if_match='"1"')
+        yield api(method, f"/items/{NOWHERE}", {})
+        yield from of_bad_fields(api, method, path)
+
+    return ask
+
+
+def of_deletion(api: Stage) -> Iterator[HTTPResponse]:
+    path = f"/items/{api.item(title='Vase')['id']}"
+    yield api("DELETE", path, if_match='"2"')
+    yield api("DELETE", path)
+    yield api("DELETE", path)
+
+
+def of_tickets(api: Stage) -> Iterator[HTTPResponse]:
+    path = f"/items/{api.item()['id']}/image"
+    yield api("POST", path, {"contentType": "image/png"})
+    yield api("POST", path, {"contentType": "text/html"})
+    yield api("POST", f"/items/{NOWHERE}/image", {"contentType": "image/png"})
+    yield from of_unreadable_bodies(api, "POST", path)
+
+
+def of_images(api: Stage) -> Iterator[HTTPResponse]:
+    item = api.item()
+    yield api("GET", f"/items/{item['id']}/image")
+    api.picture(item["id"], jpeg())
+    yield api("GET", f"/items/{item['id']}/image")
+    yield api("GET", f"/items/{item['id']}/image?size=200")
+    yield api("GET", f"/items/{item['id']}/image?size=large")
+    yield api("GET", f"/items/{NOWHERE}/image")
+
+
+def of_removed_images(api: Stage) -> Iterator[HTTPResponse]:
+    item = api.item()
+    api.picture(item["id"], jpeg())
+    yield api("DELETE", f"/items/{item['id']}/image", if_match='"1"')
+    yield api("DELETE", f"/items/{item['id']}/image")
+    yield api("DELETE", f"/items/{item['id']}/image")
+    yield api("DELETE", f"/items/{NOWHERE}/image")
+
+
+def of_imports(api: Stage) -> Iterator[HTTPResponse]:
+    yield api("POST", "/imports", {"items": [{"title": "Vase"}, 7]})
+    yield api("POST", "/imports", b'{"title": "Vase"}\n', content_type=http.NDJSON)
+    yield api("POST", "/imports", {"items": []})
+    yield api("POST", "/imports", b" " * (imports.MAX_BYTES + 1))
+    yield from of_unreadable_bodies(api, "POST", "/imports")
+
+
+def of_progress(api: Stage) -> Iterator[HTTPResponse]:
+    entries = [{"title": "Vase"}, {"id": 1}, {"": 1}, {"expiresAt": "x"}, {"a": "x" * models.MAX_ITEM_BYTES}]
+    lines = b"\n".join([*(primitives.to_json(entry) for entry in entries), b"{"])
+    begun = api("POST", "/imports", lines, content_type=http.NDJSON)
+    for step in (lambda: None, api.work):
+        step()
+        yield api("GET", f"/imports/{said(begun)['id']}")
+    yield api("GET", f"/imports/{NOWHERE}")
+
+
+ASKED: dict[str, Callable[[Stage], Iterator[HTTPResponse]]] = {
+    "GET /": of_pages("/"),
+    "GET /docs": of_pages("/docs"),
+    "GET /web/{name}": of_files,
+    "GET /openapi.json": lambda api: iter([api("GET", "/openapi.json")]),
+    "GET /hello": lambda api: iter([api("GET", "/hello?name=Ann"), api("GET", f"/hello?name={'x' * 101}")]),
+    "GET /health": lambda api: iter([api("GET", "/health")]),
+    "POST /items": of_creation,
+    "GET /items": of_lists,
+    "GET /items/{item_id}": of_reading,
+    "PUT /items/{item_id}": of_writing("PUT"),
+    "PATCH /items/{item_id}": of_writing("PATCH"),
+    "DELETE /items/{item_id}": of_deletion,
+    "POST /items/{item_id}/image": of_tickets,
+    "GET /items/{item_id}/image": of_images,
+    "DELETE /items/{item_id}/image": of_removed_images,
+    "POST /imports": of_imports,
+    "GET /imports/{import_id}": of_progress,
+}
+
+# What each route does first, of what can fail: behind the API, and, of those that need nothing behind it, in the app.
+FIRST = {
+    "POST /items": (aws.dynamodb, "PutItem"),
+    "GET /items": (aws.dynamodb, "Query"),
+    "POST /imports": (aws.s3, "PutObject"),
+}
+IN_THE_APP = {
+    "GET /": (pages, "console"),
+    "GET /docs": (pages, "docs"),
+    "GET /web/{name}": (pages, "file"),
+    "GET /openapi.json": (openapi, "document"),
+    "GET /hello": (http, "query"),
+    "GET /health": (wire, "Health"),
+}
+
+
+def plainly(api: Stage, route: str) -> HTTPResponse:
+    """Asks for a route as its examples do."""
+    method, _, path = route.partition(" ")
+    content = operation_of(route).get("requestBody", {}).get("content", {}).get("application/json")
+    body = next(iter(content["examples"].values()))["value"] if content else None
+    return api(method, re.sub(r"{\w+}", NOWHERE, path), body)
+
+
+def of_failure(api: Stage, route: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPResponse]:
+    """What a route answers while something is wrong on our side."""
+
+    def boom(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    if route in IN_THE_APP:
+        monkeypatch.setattr(*IN_THE_APP[route], boom)
+        yield plainly(api, route)
+        return
+    client, action = FIRST.get(route, (aws.dynamodb, "GetItem"))
+    for code in ("OverLimit", "ResourceNotFoundException", "AccessDenied"):
+        fails(client(), action, code, times=1)
+        yield plainly(api, route)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_an_operation_answers_all_that_is_promised_and_nothing_else(
+    api: Stage, configured: Callable[..., None], monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    came = {hold(route, answer) for answer in ASKED[route](api)}
+    came |= {hold(route, answer) for answer in of_failure(api, route, monkeypatch)}
+    monkeypatch.undo()
+    configured(AUTH_MODE="oidc")
+    if operation_of(route)["security"]:
+        came.add(hold(route, plainly(api, route)))
+
+    assert came == promised(route) - OF_API_GATEWAY
+
+
+def test_every_state_of_a_picture_is_seen_on_the_way(api: Stage) -> None:
+    states = {said(answer).get("image", {}).get("status") for answer in of_reading(api) if answer.status_code == 200}
+
+    assert states == {None, "pending", "processing", "ready", "failed"}
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if "requestBody" in operation_of(route)])
+def test_every_example_of_a_body_is_taken(api: Stage, route: str) -> None:
+    method, _, path = route.partition(" ")
+    for type_, content in operation_of(route)["requestBody"]["content"].items():
+        for example in content["examples"].values():
+            body = example["value"] if isinstance(example["value"], dict) else example["value"].encode()
+            answer = api(method, path.replace("{item_id}", api.item()["id"]), body, content_type=type_)
+            assert answer.status_code < 300, answer.body
+
+
+def test_an_unknown_method_is_answered_as_is_said_of_it(api: Stage) -> None:
+    answer = api("TRACE", "/items")
+    documented = DOCUMENT["components"]["responses"]["UnknownMethod"]
+
+    check(documented["content"]["application/json"]["schema"], json.loads(answer.body))
+    assert documented["headers"].keys() <= answer.headers.keys()
+
+
+class TestWhatFitsNoSchemaIsRefused:
+    @pytest.mark.parametrize("value", ["null", "Null", "1", "1.5", "1e9", "-1"])
+    @pytest.mark.parametrize("name", ["createdAfter", "createdBefore"])
+    def test_a_time_is_a_time(self, api: Stage, name: str, value: str) -> None:
+        answer = api("GET", f"/items?{name}={value}")
+
+        assert (answer.status_code, said(answer)["details"][0]["path"]) == (400, f"$.{name}")
+
+    @pytest.mark.parametrize("value", ["1.0", "1e1", "10E-1", "null", "٣"])
+    def test_a_limit_is_a_whole_number(self, api: Stage, value: str) -> None:
+        assert api("GET", f"/items?limit={value}").status_code == 400
+
+    @pytest.mark.parametrize("value", ["null", "Null", "200.0", "2e2"])
+    def test_a_size_is_a_whole_number(self, api: Stage, value: str) -> None:
+        answer = api("GET", f"/items/{api.item()['id']}/image?size={value}")
+
+        assert (answer.status_code, said(answer)["details"][0]["path"]) == (400, "$.size")
+
+    def test_an_end_that_is_no_time_is_no_matter_of_versions(self, api: Stage) -> None:
+        path = f"/items/{api.item()['id']}"
+
+        for method in ("PUT", "PATCH"):
+            answer = api(method, path, {"expiresAt": "soon"}, if_match='"7"')
+            assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_EXPIRY"), method
+
+
+class TestWhatFitsItsSchemaIsTaken:
+    @pytest.mark.parametrize("number", [f"1{'0' * 60}", f"-25{'0' * 120}", f"0.{'5' * 38}{'0' * 40}"])
+    def test_a_number_of_few_digits_may_be_written_in_full(self, api: Stage, number: str) -> None:
+        made = api("POST", "/items", f'{{"n": {number}}}'.encode())
+
+        assert made.status_code == 201
+        path = f"/items/{said(made)['id']}"
+        assert said(api("GET", path))["n"] == primitives.from_json(number)
+        assert api("PATCH", path, {"title": "Vase"}).status_code == 200
+
+    def test_a_size_may_be_any_whole_number(self, api: Stage) -> None:
+        item = api.item()
+        api.picture(item["id"], jpeg())
+
+        for size in ("0", "-1", "16351586422731352064"):
+            assert api("GET", f"/items/{item['id']}/image?size={size}").status_code == 404
