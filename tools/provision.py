@@ -56,7 +56,7 @@ def provision(
     """
     cloudformation = client("cloudformation")
     _check_place(stages.check_name(stage), cloudformation.meta.endpoint_url)
-    name = _stack_name(stage)
+    name = stack_name(stage)
     template = (project_dir / "infra" / "resources.json").read_text(encoding="utf-8")
     plan = stack.prepare(cloudformation, name, template, stage)
     if plan is None:
@@ -89,7 +89,7 @@ def delete(
     """
     cloudformation = client("cloudformation")
     _check_place(stages.check_name(stage), cloudformation.meta.endpoint_url)
-    name = _stack_name(stage)
+    name = stack_name(stage)
     if users := stack.importers(cloudformation, f"{name}-BucketName"):
         raise StageError(f"{', '.join(users)} runs on these resources: delete that stack first.")
     kept = storage.names(stage, client)
@@ -131,8 +131,8 @@ def main(arguments: list[str] | None = None) -> int:
     agree: Agree = always if options.yes else _ask
     try:
         variables = stages.environment(PROJECT_DIR, stages.check_name(stage))
-        _point_to(stage, variables)
-        client = functools.partial(boto3.Session().client, config=_CONFIG)
+        point_to(stage, variables)
+        client = functools.partial(boto3.Session().client, config=PATIENCE)
         if options.delete:
             delete(stage, client, PROJECT_DIR, print, agree, delete_data=options.delete_data)
             print(f"The stage {stage} has no resources any more.")
@@ -149,7 +149,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-_CONFIG = Config(connect_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})
+PATIENCE = Config(connect_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})
+"""How long the commands wait for AWS: a person looks on."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -161,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _point_to(stage: str, variables: Mapping[str, str]) -> None:
+def point_to(stage: str, variables: Mapping[str, str]) -> None:
     """Let boto3 see what the stage says about where AWS is, as Chalice does for its own commands."""
     for name, value in variables.items():
         if name.startswith("AWS_"):
@@ -179,7 +180,8 @@ def _check_place(stage: str, endpoint: str) -> None:
         raise StageError("The stage local lives in the emulator, not in AWS: start it by `make run`.")
 
 
-def _stack_name(stage: str) -> str:
+def stack_name(stage: str) -> str:
+    """What the stack of a stage's resources is called."""
     return f"vitrine-{stage}-resources"
 
 

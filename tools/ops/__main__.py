@@ -1,0 +1,120 @@
+"""The command line of ``python -m tools.ops``."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import sys
+
+import boto3
+from botocore import exceptions
+
+from chalicelib.config import ConfigError
+from tools import provision, stages
+from tools.interruption import Interrupted, Interruption
+from tools.ops import commands, logs
+from tools.ops.stage import find
+from tools.stages import StageError
+
+_EXAMPLES = """\
+examples:
+  python -m tools.ops --stage prod dead                    what lies in the dead-letter queue, and why
+  python -m tools.ops --stage prod redrive --all           the cause is mended: send all of it back
+  python -m tools.ops --stage prod purge 5f0c…             this one can never succeed
+  python -m tools.ops --stage dev cleanup                  do now what is due
+  python -m tools.ops --stage dev logs --follow            what all functions log, until Ctrl-C
+  python -m tools.ops --stage dev logs --since 2h on_messages
+  python -m tools.ops --stage local item local 019a…       one item, with its objects and what is due
+
+It works with your own AWS credentials (AWS_PROFILE), and for the stage local while `make run` runs.
+It ends with 0 where all was done, 1 where not all was, 2 where the command makes no sense."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        with Interruption() as interruption:
+            variables = stages.environment(provision.PROJECT_DIR, stages.check_name(options.stage))
+            provision.point_to(options.stage, variables)
+            stage = find(options.stage, functools.partial(boto3.Session().client, config=provision.PATIENCE))
+            done: int = options.command(commands.Job(stage, options, interruption))
+            return done
+    except (StageError, ConfigError, exceptions.BotoCoreError, exceptions.ClientError) as error:
+        print(provision.sentence(error, options.stage), file=sys.stderr)
+        return 1
+    except Interrupted:
+        # Who follows the logs has no other way to end it.
+        if getattr(options, "follow", False):
+            return 0
+        print("Stopped.", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read this has seen enough. Python would complain at its end (docs, "Note on SIGPIPE").
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.ops",
+        description="Look after a stage that runs.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--stage", required=True, help="dev, prod, one of yours, or local while `make run` runs")
+    parser.add_argument("--json", action="store_true", help="for programs; what is said on the way goes to stderr")
+    names = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_dead_letter_commands(names)
+    _add_other_commands(names)
+    return parser
+
+
+def _add_dead_letter_commands(names: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    dead = names.add_parser("dead", parents=[_common()], help="show the dead letters, and why each failed")
+    dead.set_defaults(command=commands.dead)
+    for name, command, what in (
+        ("redrive", commands.redrive, "send dead letters back to the queue they came from"),
+        ("purge", commands.purge, "delete dead letters for good"),
+    ):
+        one = names.add_parser(name, parents=[_common()], help=what, description=f"{what.capitalize()}.")
+        which = one.add_mutually_exclusive_group(required=True)
+        which.add_argument("ids", nargs="*", default=[], metavar="ID", help="a letter, as `dead` shows it")
+        which.add_argument("--all", action="store_true", help="all that are there")
+        one.add_argument("--yes", action="store_true", help="do not ask")
+        one.set_defaults(command=command)
+
+
+def _add_other_commands(names: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    cleanup = names.add_parser("cleanup", parents=[_common()], help="have the hourly cleanup run now")
+    cleanup.set_defaults(command=commands.clean_up)
+    tail = names.add_parser("logs", parents=[_common()], help="show what the functions log, in the order of time")
+    tail.add_argument(
+        "functions", nargs="*", metavar="FUNCTION", help="as app.py calls it, or api_handler; all by default"
+    )
+    tail.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
+    tail.add_argument("--since", type=_period, default="10m", help="90s, 10m, 2h, 1d; 10m by default")
+    tail.set_defaults(command=commands.tail)
+    item = names.add_parser("item", parents=[_common()], help="show an item, its objects, and what is due on it")
+    item.add_argument("owner", metavar="OWNER", help="the user's sub; local on the laptop, none in an open stage")
+    item.add_argument("id", metavar="ID")
+    item.set_defaults(command=commands.item)
+
+
+def _common() -> argparse.ArgumentParser:
+    """What may stand behind a command as well as before it."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
+
+
+def _period(text: str) -> object:
+    try:
+        return logs.period(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
