@@ -33,6 +33,7 @@ Client = Callable[[str], Any]
 Report = Callable[[str], None]
 
 _DIGEST = "SourceDigest"
+_TEMPLATE = "sam.json"
 _WRECKED = (
     "CREATE_FAILED",
     "ROLLBACK_COMPLETE",
@@ -122,9 +123,10 @@ def deploy(built: Package, client: Client) -> Deployment:
     s3.upload_file(str(built.archive), ARTIFACTS, key)
     cloudformation = client("cloudformation")
     template = at(built.template, {"Bucket": ARTIFACTS, "Key": key}, built.digest)
-    _update(cloudformation, json.dumps(template))
+    s3.put_object(Bucket=ARTIFACTS, Key=_TEMPLATE, Body=json.dumps(template).encode())
+    _update(cloudformation, f"{s3.meta.endpoint_url}/{ARTIFACTS}/{_TEMPLATE}")
     for old in s3.list_objects_v2(Bucket=ARTIFACTS).get("Contents", []):
-        if old["Key"] != key:
+        if old["Key"] not in (key, _TEMPLATE):
             s3.delete_object(Bucket=ARTIFACTS, Key=old["Key"])
     deployment = find(client)
     if deployment is None:
@@ -231,14 +233,17 @@ def _chalice_package(project_dir: Path, *options: str) -> str:
     return said
 
 
-def _update(cloudformation: CloudFormationClient, template: str) -> None:
-    """Make the code stack what ``template`` says. Raises StageError with the reason where it fails."""
+def _update(cloudformation: CloudFormationClient, template_url: str) -> None:
+    """Make the code stack what the template at ``template_url`` says: a request itself holds no more than 51,200 bytes.
+
+    Raises StageError with the reason where it fails.
+    """
     before = stack.describe(cloudformation, STACK)
     if before is not None and before["StackStatus"] in _WRECKED:
         cloudformation.delete_stack(StackName=STACK)
         before = None
     change = cloudformation.update_stack if before else cloudformation.create_stack
-    change(StackName=STACK, TemplateBody=template, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
+    change(StackName=STACK, TemplateURL=template_url, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
     while True:
         after = stack.describe(cloudformation, STACK)
         if after is None or not after["StackStatus"].endswith("_IN_PROGRESS"):

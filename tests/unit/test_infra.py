@@ -34,11 +34,6 @@ def properties(logical_id: str) -> dict[str, Any]:
     return found
 
 
-def logical_id(function: str) -> str:
-    """The name that `chalice package` gives a function."""
-    return "APIHandler" if function == "api_handler" else function.title().replace("_", "")
-
-
 def timeout(function: str) -> int:
     seconds: int = CONFIG["lambda_functions"][function]["lambda_timeout"]
     return seconds
@@ -129,18 +124,47 @@ class TestQueues:
             properties("Queue")["QueueName"]["Fn::Sub"]
         ]
 
-    @pytest.mark.parametrize("queue", ["Queue", "DeadLetterQueue"])
+    @pytest.mark.parametrize("queue", ["Queue", "DeadLetterQueue", "FailedEventQueue"])
     def test_are_encrypted(self, queue: str) -> None:
         assert properties(queue)["SqsManagedSseEnabled"] is True
 
-    def test_one_dead_letter_raises_the_alarm(self) -> None:
-        alarm = properties("DeadLetterAlarm")
-        assert (alarm["MetricName"], alarm["ComparisonOperator"], alarm["Threshold"]) == (
+    def test_failed_events_wait_as_long_as_sqs_can_and_never_among_jobs(self) -> None:
+        assert properties("FailedEventQueue")["MessageRetentionPeriod"] == 14 * 86_400
+        assert "RedrivePolicy" not in properties("FailedEventQueue")
+        assert properties("FailedEventQueue")["QueueName"] != properties("DeadLetterQueue")["QueueName"]
+
+
+class TestAlarms:
+    @pytest.mark.parametrize(
+        ("alarm", "queue"), [("DeadLetterAlarm", "DeadLetterQueue"), ("FailedEventAlarm", "FailedEventQueue")]
+    )
+    def test_one_message_given_up_is_enough(self, alarm: str, queue: str) -> None:
+        settings = properties(alarm)
+        assert (settings["MetricName"], settings["ComparisonOperator"], settings["Threshold"]) == (
             "ApproximateNumberOfMessagesVisible",
             "GreaterThanThreshold",
             0,
         )
-        assert alarm["Dimensions"][0]["Value"] == {"Fn::GetAtt": ["DeadLetterQueue", "QueueName"]}
+        assert settings["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
+
+    def test_job_that_is_tried_as_often_as_it_may_be_is_not_called_late(self) -> None:
+        tries = properties("Queue")["RedrivePolicy"]["maxReceiveCount"]
+        assert properties("QueueAgeAlarm")["Threshold"] > tries * properties("Queue")["VisibilityTimeout"]
+        assert properties("QueueAgeAlarm")["MetricName"] == "ApproximateAgeOfOldestMessage"
+
+    def test_topic_takes_the_alarms_of_its_own_stage_and_account_alone(self) -> None:
+        [allowed] = [
+            statement
+            for statement in properties("AlarmTopicPolicy")["PolicyDocument"]["Statement"]
+            if statement["Effect"] == "Allow"
+        ]
+        assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        assert allowed["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+        assert allowed["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"].endswith(":alarm:vitrine-${Stage}-*")
+
+    def test_topic_is_under_no_key_that_keeps_alarms_out(self) -> None:
+        # https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns: alias/aws/sns lets no alarm publish.
+        assert "KmsMasterKeyId" not in properties("AlarmTopic")
 
 
 class TestUserPool:
@@ -175,12 +199,18 @@ class TestStack:
         assert RESOURCES[resource]["DeletionPolicy"] == "RetainExceptOnCreate"
         assert RESOURCES[resource]["UpdateReplacePolicy"] == "Retain"
 
-    @pytest.mark.parametrize("policy", ["BucketPolicy", "QueuePolicy", "DeadLetterQueuePolicy"])
+    @pytest.mark.parametrize(
+        "policy",
+        ["BucketPolicy", "QueuePolicy", "DeadLetterQueuePolicy", "FailedEventQueuePolicy", "AlarmTopicPolicy"],
+    )
     def test_is_reached_by_tls_alone_once_deployed(self, policy: str) -> None:
-        [statement] = properties(policy)["PolicyDocument"]["Statement"]
-        assert statement["Effect"] == "Deny"
+        [statement] = [
+            statement
+            for statement in properties(policy)["PolicyDocument"]["Statement"]
+            if statement["Effect"] == "Deny"
+        ]
         assert statement["Principal"] == "*"
-        assert statement["Action"] in ("s3:*", "sqs:*")
+        assert statement["Action"] in ("s3:*", "sqs:*", "sns:Publish")
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         assert RESOURCES[policy]["Condition"] == "Deployed"
 
@@ -202,9 +232,15 @@ class TestStack:
 
 
 class TestMergedTemplate:
-    def test_names_only_what_every_stage_has(self) -> None:
-        # An id that is missing would become a resource without a type.
-        assert set(MERGED) <= {logical_id(function) for function in FUNCTIONS} | {"RestAPI"}
+    def test_failed_events_go_where_the_resource_stack_keeps_them(self) -> None:
+        export = TEMPLATE["Outputs"]["FailedEventQueueArn"]["Export"]["Name"]["Fn::Sub"]
+        kept = {"Fn::ImportValue": {"Fn::Sub": export.replace("${AWS::StackName}", "${AWS::StackName}-resources")}}
+        for function in ("OnUpload", "CleanUp"):
+            settings = MERGED[function]["Properties"]["EventInvokeConfig"]
+            assert settings["DestinationConfig"] == {"OnFailure": {"Type": "SQS", "Destination": kept}}
+
+    def test_sweep_is_not_tried_again_once_the_next_one_is_due(self) -> None:
+        assert MERGED["CleanUp"]["Properties"]["EventInvokeConfig"]["MaximumEventAgeInSeconds"] <= 3600
 
     def test_failed_messages_are_reported_where_the_mapping_heeds_it(self) -> None:
         consumer = MERGED["OnMessages"]["Properties"]
@@ -229,7 +265,9 @@ class TestMergedTemplate:
 
     @pytest.mark.parametrize("variable", ["USER_POOL_ISSUER", "USER_POOL_CLIENT_ID"])
     def test_user_pool_comes_from_there_too_and_only_to_the_authorizer(self, variable: str) -> None:
-        told = {name: one["Properties"].get("Environment", {}).get("Variables", {}) for name, one in MERGED.items()}
+        told = {
+            name: one.get("Properties", {}).get("Environment", {}).get("Variables", {}) for name, one in MERGED.items()
+        }
         assert [name for name, variables in told.items() if variable in variables] == ["Authorize"]
         export = TEMPLATE["Outputs"][stages.RECORDED[variable]]["Export"]["Name"]["Fn::Sub"]
         imported = told["Authorize"][variable]["Fn::ImportValue"]["Fn::Sub"]
@@ -316,6 +354,10 @@ class TestPolicies:
     def test_actions_that_only_the_emulator_knows_stay_local(self, stage: str) -> None:
         assert "Batch" in json.dumps(stages.policies(PROJECT, "local"))
         assert "Batch" not in json.dumps(stages.policies(PROJECT, stage))
+
+    def test_only_what_lambda_calls_by_itself_may_put_away_events_that_failed(self) -> None:
+        keeping = [name for name in FUNCTIONS if "-events-dead" in json.dumps(statements(name))]
+        assert keeping == ["clean_up", "on_upload"]
 
     def test_nobody_reads_the_whole_table(self) -> None:
         rendered = json.dumps(stages.policies(PROJECT, "dev"))

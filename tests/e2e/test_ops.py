@@ -1,0 +1,284 @@
+"""The operator's commands, typed, on the packaged app: `python -m tools.ops --stage local …`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest import mock
+
+import boto3
+import pytest
+
+from chalicelib import aws, config
+from chalicelib.primitives import new_id
+from tests.e2e.pictures import photograph
+from tests.e2e.system import ROOT, System
+from tests.e2e.test_flows import create, post, settled_image, ticket, waiting
+from tests.e2e.waiting import eventually
+from tools import processes, provision, run
+from tools.emulator import ACCESS_KEY, REGION, SECRET_KEY
+from tools.ops import __main__ as ops
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def typed(system: System, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Types a command for the stage ``local``; returns what it printed: read, where it is JSON."""
+    tell_where_it_is(system)
+    monkeypatch.setattr(provision, "PROJECT_DIR", system.project)
+
+    def type_in(*words: str, code: int = 0) -> Any:
+        capsys.readouterr()
+        # chalicelib's own clients are made for one stage and one place, once per process: here, anew.
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+        read_anew()
+        try:
+            with mock.patch.dict(os.environ):
+                ended = ops.main(["--stage", "local", *words])
+        finally:
+            read_anew()
+        captured = capsys.readouterr()
+        assert ended == code, captured.out + captured.err
+        return json.loads(captured.out) if "--json" in words and "logs" not in words else captured.out
+
+    return type_in
+
+
+def tell_where_it_is(system: System) -> None:
+    """What `make run` writes for the commands of its stage."""
+    text = run._CONFIG.format(
+        profile=run._PROFILE, region=REGION, aws=system.emulator.url, access_key=ACCESS_KEY, secret_key=SECRET_KEY
+    )
+    (system.project / run.AWS_CONFIG).write_text(text, encoding="utf-8")
+
+
+def read_anew() -> None:
+    config.settings.cache_clear()
+    aws._client.cache_clear()
+    aws.queue_url.cache_clear()
+
+
+@pytest.fixture
+def no_dead_letters(system: System) -> None:
+    for url in (system.dead_letter_queue_url, failed_events(system)):
+        system.client("sqs").purge_queue(QueueUrl=url)
+
+
+def failed_events(system: System) -> str:
+    url: str = system.client("sqs").get_queue_url(QueueName="vitrine-local-events-dead")["QueueUrl"]
+    return url
+
+
+@pytest.mark.usefixtures("no_dead_letters")
+def test_a_message_that_failed_three_times_is_shown_with_its_reason_and_purged(system: System, typed: Command) -> None:
+    body = '{"type": "item.destroy"}'
+    sent = system.client("sqs").send_message(QueueUrl=system.queue_url, MessageBody=body)["MessageId"]
+    eventually(lambda: waiting(system, system.dead_letter_queue_url) == 1, 60)
+
+    for _ in range(2):
+        (letter,) = typed("dead", "--json")["letters"]
+        assert (letter["id"], letter["type"], letter["body"]) == (sent, "item.destroy", body)
+        assert letter["why"]["error"] == "ValidationError"
+        assert letter["why"]["lastLine"] == "msgspec.ValidationError: Invalid value 'item.destroy' - at `$.type`"
+    assert letter["why"]["lastLine"] in typed("dead")
+
+    assert typed("purge", sent, "--yes", "--json") == {"deleted": 1, "chosen": 1, "ids": [sent]}
+    assert typed("dead", "--json")["count"] == 0
+
+
+@pytest.mark.usefixtures("no_dead_letters")
+def test_letters_that_were_mended_do_their_work_once_even_when_they_had_done_it(system: System, typed: Command) -> None:
+    shelf = f"shelf {time.time_ns()}"
+    sqs = system.client("sqs")
+    for number in range(12):
+        body = json.dumps({"type": "item.create", "owner": "local", "item": {"shelf": shelf, "n": number}})
+        sqs.send_message(QueueUrl=system.dead_letter_queue_url, MessageBody=body)
+    (first, *_) = typed("dead", "--json")["letters"]
+    sqs.send_message(QueueUrl=system.queue_url, MessageBody=json.dumps(with_key(first)))  # as if it had been done
+
+    assert typed("redrive", "--all", "--yes").endswith("Sent back 10 of 12 …\nSent back 12 of 12.\n")
+
+    def on_shelf() -> list[int]:
+        items = system.request("GET", "/items?limit=100").json()["items"]
+        return sorted(item["n"] for item in items if item.get("shelf") == shelf)
+
+    eventually(lambda: len(on_shelf()) >= 12)
+    eventually(lambda: waiting(system, system.queue_url) == 0)
+    assert on_shelf() == list(range(12))
+
+
+def with_key(letter: dict[str, Any]) -> dict[str, Any]:
+    return {**json.loads(letter["body"]), "key": letter["id"]}
+
+
+@pytest.mark.usefixtures("no_dead_letters")
+def test_an_event_that_failed_reaches_its_function_again(system: System, typed: Command) -> None:
+    key = f"uploads/again-{time.time_ns()}.txt"
+    arn = system.client("lambda").get_function(FunctionName=system.functions["on_upload"])["Configuration"]
+    record = {
+        "requestContext": {"functionArn": arn["FunctionArn"], "condition": "RetriesExhausted"},
+        "requestPayload": object_created(system.bucket, key),
+        "responsePayload": {"errorType": "ClientError", "errorMessage": "denied"},
+    }
+    system.client("sqs").send_message(QueueUrl=failed_events(system), MessageBody=json.dumps(record))
+    (letter,) = typed("dead", "--json")["letters"]
+    assert (letter["type"], letter["why"]["lastLine"]) == ("Object Created", "ClientError: denied")
+    began = datetime.now(UTC)
+
+    typed("redrive", letter["id"], "--yes")
+
+    def runs() -> list[Any]:
+        lines = map(json.loads, typed("logs", "on_upload", "on_messages", "--since", "5m", "--json").splitlines())
+        said = [line for line in lines if "timestamp" in line and datetime.fromisoformat(line["timestamp"]) >= began]
+        return said if {line["function"] for line in said} >= noted else []
+
+    noted = {system.functions["on_upload"], system.functions["on_messages"]}
+    assert eventually(runs)
+    assert typed("dead", "--json")["count"] == 0
+
+
+def object_created(bucket: str, key: str) -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": "000000000000",
+        "time": "2026-01-01T00:00:00Z",
+        "region": REGION,
+        "resources": [f"arn:aws:s3:::{bucket}"],
+        "detail": {"bucket": {"name": bucket}, "object": {"key": key, "size": 1}},
+    }
+
+
+def test_the_cleanup_runs_at_once_and_its_counts_are_told(system: System, typed: Command) -> None:
+    create(system, title="Honey")  # so that the next one is answered at once
+    typed("cleanup")
+    soon = datetime.now(UTC) + timedelta(seconds=3)
+    create(system, title="Milk", expiresAt=soon.isoformat())
+    time.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()) + 0.1)
+
+    assert typed("cleanup", "--json") == {"counts": {"expired": 1}, "finished": True, "failures": []}
+    assert typed("cleanup").endswith("Nothing was due.\n")
+
+
+def test_what_a_cleanup_could_not_do_is_named(system: System, typed: Command) -> None:
+    id_ = new_id()
+    broken = {"pk": "OWNER#local", "sk": f"ITEM#{id_}", "dueShard": "0", "dueAt": "2026-01-01T00:00:00.000Z"}
+    item = {name: {"S": value} for name, value in broken.items()}
+    table = system.client("dynamodb")
+    table.put_item(TableName=system.table, Item=item)
+    try:
+        said = typed("cleanup", "--json", code=1)
+    finally:
+        table.delete_item(TableName=system.table, Key={name: item[name] for name in ("pk", "sk")})
+
+    assert said["counts"]["failed"] == 1
+    assert said["failures"] == [{"kind": "ITEM", "id": id_, "error": "KeyError: 'version'"}]
+
+
+def test_an_item_is_shown_with_all_that_lies_about_it_and_no_key_to_it(system: System, typed: Command) -> None:
+    created = system.request("POST", "/items", b'{"title": "Harbour", "tiny": 1E-130, "price": 19.90}').json()["id"]
+    picture = photograph(400, 300)
+    assert post(ticket(system, created), picture).ok
+    settled_image(system, created)
+
+    text = typed("item", "local", created)
+
+    shown = typed("item", "local", created, "--json")
+    assert '"tiny": 1E-130' in text
+    assert shown["record"]["image"]["status"] == "ready"
+    assert [due["what"] for due in shown["due"]] == ["its upload ticket is over"]
+    original, *thumbnails = shown["objects"]
+    assert original["key"].startswith(f"uploads/items/local/{created}/")
+    assert original["size"] == len(picture)
+    assert [one["key"].rpartition("/")[2] for one in thumbnails] == ["200.jpg", "800.jpg"]
+    assert shown["deadLetters"] == []
+    assert "http" not in text
+
+
+def test_logs_are_followed_until_ctrl_c(system: System) -> None:
+    tell_where_it_is(system)
+    follow = [sys.executable, "-m", "tools.ops", "--stage", "local", "logs", "--follow", "--since", "1s", "api_handler"]
+    with subprocess.Popen(
+        follow, cwd=system.project, env=processes.without_aws(os.environ), stdout=subprocess.PIPE, text=True
+    ) as tail:
+        assert tail.stdout is not None
+        ask = asking(system)
+        try:
+            line = next(line for line in tail.stdout if "path=/items/{item_id}" in line)
+        finally:
+            ask.terminate()
+            ask.wait()
+        tail.send_signal(signal.SIGINT)
+        assert tail.wait(20) == 0
+    assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z api_handler INFO    Answered  request_id=", line)
+    assert "status=404" in line
+
+
+def asking(system: System) -> subprocess.Popen[str]:
+    """Somebody who asks for an item that is not there, again and again."""
+    ask = (
+        "import sys, time, urllib.request, urllib.error\n"
+        "while True:\n"
+        "    try: urllib.request.urlopen(sys.argv[1])\n"
+        "    except urllib.error.HTTPError: time.sleep(0.5)\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", ask, f"{system.api}/items/no-such-item"], text=True)
+
+
+def test_whoever_reads_only_the_beginning_is_no_reason_for_a_stack(system: System) -> None:
+    tell_where_it_is(system)
+    system.request("GET", "/health")
+    ended = subprocess.run(
+        f'"{sys.executable}" -m tools.ops --stage local logs --since 1h | head -1',
+        shell=True,
+        cwd=system.project,
+        env=processes.without_aws(os.environ),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.count("\n") == 1
+    assert ended.stderr == ""
+
+
+def test_a_stage_that_is_not_there_is_one_sentence(
+    system: System, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"ENDPOINT_URL": system.emulator.url, "ACCESS_KEY_ID": ACCESS_KEY}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    assert ops.main(["--stage", "pr7", "dead"]) == 1
+    assert capsys.readouterr().err.startswith("There is no stage pr7 in this account and region")
+
+
+@pytest.mark.usefixtures("no_dead_letters")
+def test_the_runbook_shows_dead_letters_and_sends_them_back(system: System, typed: Command) -> None:
+    message = '{"type": "item.create", "owner": "local", "key": "dead", "item": {"title": "Sent back"}}'
+    system.client("sqs").send_message(QueueUrl=system.dead_letter_queue_url, MessageBody=message)
+
+    assert message in typed(*words_of("look"))
+    typed(*words_of("send back"), "--yes")
+
+    def titles() -> list[str]:
+        return [item.get("title", "") for item in system.request("GET", "/items?limit=5").json()["items"]]
+
+    eventually(lambda: "Sent back" in titles())
+    assert message not in typed(*words_of("look"))
+
+
+def words_of(name: str) -> list[str]:
+    """The command that follows the comment ``name`` in the runbook, without what all of them begin with."""
+    text = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    found = re.search(rf"<!-- {name} -->\n```\n\.venv/bin/python -m tools\.ops --stage local (.+)\n```", text)
+    assert found is not None, name
+    return found[1].split()

@@ -1,0 +1,113 @@
+"""Code and resources, each a stack of its own, roll forward and back: what is stored stays as it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, copy_project, free_port, request
+from tools import local_stage, provision
+from tools.emulator import Emulator
+from tools.run import aws_client
+from tools.stages import LOCAL
+
+
+class Stage(NamedTuple):
+    """A stage of its own, and the project it is deployed from."""
+
+    project: Path
+    scratch: Path
+    url: str
+    client: Callable[[str], Any]
+
+    def deploy(self) -> None:
+        """Its resources, then its code, as the project has them now."""
+        provision.provision(LOCAL, self.client, self.project, print)
+        local_stage.deploy(local_stage.package(self.project, self.scratch, KEPT, print), self.client)
+
+    def __call__(self, method: str, path: str, body: Any = None) -> Answer:
+        deployment = local_stage.find(self.client)
+        assert deployment
+        return request(method, f"{self.url}/_aws/execute-api/{deployment.api_id}/api{path}", body)
+
+    def version(self) -> str:
+        return str(self("GET", "/health").json()["version"])
+
+    def has(self, item: Answer) -> bool:
+        """Whether ``item`` is there, as it was when that answer was given."""
+        found = self("GET", f"/items/{item.json()['id']}")
+        return (found.status, found.headers["ETag"], found.json()) == (200, item.headers["ETag"], item.json())
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    project = copy_project(tmp_path / "project")
+    emulator = Emulator.start(EMULATOR_PYTHON, tmp_path / "emulator", free_port())
+    try:
+        yield Stage(project, tmp_path / "scratch", emulator.url, aws_client(emulator.url))
+    finally:
+        emulator.stop()
+
+
+def call_version(project: Path, version: str) -> None:
+    path = project / "chalicelib" / "config.py"
+    old = next(line for line in path.read_text().splitlines() if line.startswith("VERSION = "))
+    path.write_text(path.read_text().replace(old, f'VERSION = "{version}"'))
+
+
+def change_resources(project: Path) -> None:
+    """What a newer version may bring: another queue, and another setting of one that is there."""
+    path = project / "infra" / "resources.json"
+    template = json.loads(path.read_text())
+    template["Resources"]["Another"] = {
+        "Type": "AWS::SQS::Queue",
+        "Properties": {"QueueName": {"Fn::Sub": "vitrine-${Stage}-another"}},
+    }
+    template["Resources"]["Queue"]["Properties"]["MessageRetentionPeriod"] += 3600
+    path.write_text(json.dumps(template))
+
+
+def queues(stage: Stage) -> set[str]:
+    return {url.rpartition("/")[2] for url in stage.client("sqs").list_queues().get("QueueUrls", [])}
+
+
+def test_items_outlive_a_newer_version_and_the_way_back(stage: Stage) -> None:
+    older = (stage.project / "infra" / "resources.json").read_text()
+    call_version(stage.project, "1.0.0")
+    stage.deploy()
+    first = stage("POST", "/items", {"title": "Vase"})
+    assert stage.version() == "1.0.0"
+
+    call_version(stage.project, "2.0.0")
+    change_resources(stage.project)
+    stage.deploy()
+    second = stage("POST", "/items", {"title": "Bowl"})
+    assert stage.version() == "2.0.0"
+    assert "vitrine-local-another" in queues(stage)
+    assert stage.has(first)
+
+    call_version(stage.project, "1.0.0")
+    (stage.project / "infra" / "resources.json").write_text(older)
+    stage.deploy()
+    assert stage.version() == "1.0.0"
+    assert "vitrine-local-another" not in queues(stage)
+    assert stage.has(first)
+    assert stage.has(second)
+    third = stage("PATCH", f"/items/{second.json()['id']}", {"title": "Plate"})
+    assert stage.has(third)
+
+
+def test_items_outlive_the_code(stage: Stage) -> None:
+    stage.deploy()
+    item = stage("POST", "/items", {"title": "Vase"})
+
+    stage.client("cloudformation").delete_stack(StackName=local_stage.STACK)
+    stage.client("cloudformation").get_waiter("stack_delete_complete").wait(StackName=local_stage.STACK)
+    assert local_stage.find(stage.client) is None
+    stage.deploy()
+
+    assert stage.has(item)

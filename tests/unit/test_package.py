@@ -1,0 +1,311 @@
+"""The template that ``make package`` makes, of each stage: what is read here is what CloudFormation gets.
+
+The emulator deploys it, and drops or never looks at some of it: retention, alarms, the dashboard. That is read here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cfnlint.api import lint_file
+from samtranslator.translator.transform import transform
+
+from tools import scan, stages
+
+PROJECT = Path(__file__).resolve().parents[2]
+STAGES = list(scan.STAGES)
+DEPLOYED = [stage for stage in STAGES if stage != stages.LOCAL]
+CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
+FUNCTIONS = {
+    "APIHandler": "api_handler",
+    "Authorize": "authorize",
+    "CleanUp": "clean_up",
+    "OnMessages": "on_messages",
+    "OnUpload": "on_upload",
+}
+"""What app.py calls the functions, by what the template calls them."""
+RESOURCE_STACK = json.loads((PROJECT / "infra" / "resources.json").read_text(encoding="utf-8"))
+TOPIC = {"Fn::ImportValue": {"Fn::Sub": "${AWS::StackName}-resources-AlarmTopicArn"}}
+
+Template = dict[str, Any]
+Packaged = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Packaged:
+    """The packaged template of a stage, as a file."""
+    made: dict[str, Path] = {}
+
+    def package(stage: str) -> Path:
+        if stage not in made:
+            folder = tmp_path_factory.mktemp(stage)
+            scan.packaged(stage, folder / "project")
+            made[stage] = folder / "project" / "out" / "sam.json"
+        return made[stage]
+
+    return package
+
+
+def read(path: Path) -> Template:
+    template: Template = json.loads(path.read_text(encoding="utf-8"))
+    return template
+
+
+def resources(template: Template, kind: str) -> dict[str, dict[str, Any]]:
+    """The properties of all resources of a type, by their ids."""
+    return {
+        name: resource["Properties"] for name, resource in template["Resources"].items() if resource["Type"] == kind
+    }
+
+
+def functions(template: Template) -> dict[str, dict[str, Any]]:
+    return resources(template, "AWS::Serverless::Function")
+
+
+def alarms(template: Template) -> dict[str, dict[str, Any]]:
+    return resources(template, "AWS::CloudWatch::Alarm")
+
+
+class NoManagedPolicies:
+    """All that SAM would ask AWS for: no function here uses a policy of AWS's own."""
+
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+def translated(template: Template) -> Template:
+    """What SAM makes of it, once its code lies in S3."""
+    for function in functions(template).values():
+        function["CodeUri"] = {"Bucket": "artifacts", "Key": "deployment.zip"}
+    result: Template = transform(template, {}, NoManagedPolicies())
+    return result
+
+
+@pytest.mark.parametrize("stage", STAGES)
+class TestEveryStage:
+    def test_is_valid_cloudformation(self, packaged: Packaged, stage: str) -> None:
+        assert lint_file(packaged(stage)) == []
+
+    def test_is_taken_by_sam_without_a_warning(
+        self, packaged: Packaged, stage: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with warnings.catch_warnings(), caplog.at_level("WARNING"):
+            warnings.simplefilter("error")
+            result = translated(read(packaged(stage)))
+        # SAM complains that nobody publishes what it measures about itself: that is not of the template.
+        assert [one for one in caplog.records if one.name != "samtranslator.metrics.metrics"] == []
+        assert "AWS::Serverless" not in json.dumps(result)
+
+    def test_nothing_is_named_that_chalice_does_not_make(self, packaged: Packaged, stage: str) -> None:
+        untyped = [name for name, resource in read(packaged(stage))["Resources"].items() if "Type" not in resource]
+        assert untyped == []
+
+    def test_has_every_function(self, packaged: Packaged, stage: str) -> None:
+        assert sorted(functions(read(packaged(stage)))) == sorted(FUNCTIONS)
+        assert sorted(FUNCTIONS.values()) == sorted(CONFIG["lambda_functions"])
+
+    def test_functions_are_told_where_aws_is_by_lambda_alone(self, packaged: Packaged, stage: str) -> None:
+        told = {name for one in functions(read(packaged(stage))).values() for name in one["Environment"]["Variables"]}
+        assert "STAGE" in told
+        assert [name for name in told if name.startswith("AWS_")] == []
+
+    def test_every_function_has_a_role_of_its_own_with_its_policy(self, packaged: Packaged, stage: str) -> None:
+        template = read(packaged(stage))
+        roles = {FUNCTIONS[name]: function["Role"]["Fn::GetAtt"][0] for name, function in functions(template).items()}
+        assert len(set(roles.values())) == len(FUNCTIONS)
+        for function, role in roles.items():
+            properties = template["Resources"][role]["Properties"]
+            [policy] = properties["Policies"]
+            assert policy["PolicyDocument"] == stages.policies(PROJECT, stage)[function]
+            assert "ManagedPolicyArns" not in properties
+
+    def test_every_function_has_the_time_and_the_memory_that_were_measured(
+        self, packaged: Packaged, stage: str
+    ) -> None:
+        for name, function in functions(read(packaged(stage))).items():
+            settings = CONFIG["lambda_functions"][FUNCTIONS[name]]
+            assert function["Timeout"] == settings["lambda_timeout"]
+            assert function["MemorySize"] == settings["lambda_memory_size"]
+
+    def test_traces_all_the_way(self, packaged: Packaged, stage: str) -> None:
+        template = read(packaged(stage))
+        assert {function["Tracing"] for function in functions(template).values()} == {"Active"}
+        assert template["Resources"]["RestAPI"]["Properties"]["TracingEnabled"] is True
+
+    def test_api_is_regional_and_compresses(self, packaged: Packaged, stage: str) -> None:
+        api = read(packaged(stage))["Resources"]["RestAPI"]["Properties"]
+        assert api["EndpointConfiguration"] == "REGIONAL"
+        assert api["MinimumCompressionSize"] == 1024
+
+    def test_logs_are_kept_for_a_year_where_the_function_writes_them(self, packaged: Packaged, stage: str) -> None:
+        kept = {
+            group["LogGroupName"]["Fn::Sub"]: group["RetentionInDays"]
+            for group in resources(read(packaged(stage)), "AWS::Logs::LogGroup").values()
+        }
+        assert kept == {f"/aws/lambda/${{{name}}}": 365 for name in FUNCTIONS}
+
+    def test_takes_from_an_accounts_concurrency_only_what_it_uses(self, packaged: Packaged, stage: str) -> None:
+        template = read(packaged(stage))
+        assert [name for name, one in functions(template).items() if "ReservedConcurrentExecutions" in one] == []
+
+    def test_consumer_leaves_people_some_of_the_ten_runs_that_a_new_account_has(
+        self, packaged: Packaged, stage: str
+    ) -> None:
+        [event] = functions(read(packaged(stage)))["OnMessages"]["Events"].values()
+        assert 2 <= event["Properties"]["ScalingConfig"]["MaximumConcurrency"] < 10  # two is the least that AWS takes
+
+    def test_events_that_nobody_waits_for_are_put_away_when_they_fail(self, packaged: Packaged, stage: str) -> None:
+        template = read(packaged(stage))
+        asynchronous = {
+            name
+            for name, function in functions(template).items()
+            for event in function.get("Events", {}).values()
+            if event["Type"] in ("CloudWatchEvent", "Schedule")
+        }
+        settings = resources(translated(template), "AWS::Lambda::EventInvokeConfig")
+        assert {one["FunctionName"]["Ref"] for one in settings.values()} == asynchronous == {"OnUpload", "CleanUp"}
+        kept = {"Fn::ImportValue": {"Fn::Sub": "${AWS::StackName}-resources-FailedEventQueueArn"}}
+        for one in settings.values():
+            assert one["DestinationConfig"] == {"OnFailure": {"Destination": kept}}
+
+    def test_alarms_watch_over_every_function(self, packaged: Packaged, stage: str) -> None:
+        watched = {
+            (alarm["MetricName"], alarm["Dimensions"][0]["Value"]["Ref"])
+            for alarm in alarms(read(packaged(stage))).values()
+            if alarm["Namespace"] == "AWS/Lambda"
+        }
+        assert watched == {(metric, name) for metric in ("Errors", "Throttles", "Duration") for name in FUNCTIONS}
+
+    def test_run_that_takes_four_fifths_of_its_time_raises_the_alarm(self, packaged: Packaged, stage: str) -> None:
+        template = read(packaged(stage))
+        for alarm in alarms(template).values():
+            if alarm["MetricName"] == "Duration":
+                seconds = functions(template)[alarm["Dimensions"][0]["Value"]["Ref"]]["Timeout"]
+                assert alarm["Threshold"] == seconds * 800
+                assert (alarm["Statistic"], alarm["ComparisonOperator"]) == ("Maximum", "GreaterThanOrEqualToThreshold")
+
+    def test_one_failure_or_refusal_raises_the_alarm(self, packaged: Packaged, stage: str) -> None:
+        counted = [one for one in alarms(read(packaged(stage))).values() if one["MetricName"] != "Duration"]
+        assert {(one["Statistic"], one["ComparisonOperator"], one["Threshold"]) for one in counted} == {
+            ("Sum", "GreaterThanThreshold", 0)
+        }
+
+    def test_alarm_on_the_api_means_this_stages_api(self, packaged: Packaged, stage: str) -> None:
+        template = read(packaged(stage))
+        [alarm] = [one for one in alarms(template).values() if one["Namespace"] == "AWS/ApiGateway"]
+        api = template["Resources"]["RestAPI"]["Properties"]
+        dimensions = {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
+        assert alarm["MetricName"] == "5XXError"
+        assert dimensions == {"ApiName": api["Name"], "Stage": api["StageName"]}
+        # What an API is called goes by its definition as well.
+        assert api["DefinitionBody"]["info"]["title"] == api["Name"] == {"Ref": "AWS::StackName"}
+
+    def test_alarms_tell_somebody_what_to_do(self, packaged: Packaged, stage: str) -> None:
+        for alarm in alarms(read(packaged(stage))).values():
+            assert alarm["AlarmActions"] == [TOPIC]
+            assert 80 < len(alarm["AlarmDescription"]) <= 1024
+            assert alarm["TreatMissingData"] == "notBreaching"
+            assert alarm["AlarmName"]["Fn::Sub"].startswith("${AWS::StackName}-")
+
+    def test_dashboard_shows_every_alarm_and_every_function(self, packaged: Packaged, stage: str) -> None:
+        template = read(packaged(stage))
+        widgets = dashboard(template, stage)
+        [overview] = [widget["properties"]["alarms"] for widget in widgets if widget["type"] == "alarm"]
+        own = {f"<{name}.Arn>" for name in alarms(template)}
+        others = {alarm["AlarmName"]["Fn::Sub"].replace("${Stage}", stage) for alarm in alarms(RESOURCE_STACK).values()}
+        assert {arn for arn in overview if arn.startswith("<")} == own
+        assert {arn.rpartition(":")[2] for arn in overview if not arn.startswith("<")} == others
+        for metric in ("Invocations", "Errors", "Duration", "Throttles"):
+            assert {one[3] for one in metrics(widgets, "AWS/Lambda", metric) if len(one) > 3} == {
+                f"<{name}>" for name in FUNCTIONS
+            }
+
+    def test_dashboard_asks_for_what_is_counted_in_this_stage(self, packaged: Packaged, stage: str) -> None:
+        sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "chalicelib").glob("*.py")]
+        counted = {name for text in sources for name in re.findall(r'(?:count|took|read)\("(\w+)"', text)}
+        asked = metrics(dashboard(read(packaged(stage)), stage), "Vitrine")
+        assert {one[1] for one in asked} <= counted
+        assert {tuple(one[2:6]) for one in asked} == {("service", "vitrine", "stage", stage)}
+
+    def test_dashboard_looks_into_every_log(self, packaged: Packaged, stage: str) -> None:
+        [query] = [
+            widget["properties"]["query"]
+            for widget in dashboard(read(packaged(stage)), stage)
+            if widget["type"] == "log"
+        ]
+        assert set(re.findall(r"SOURCE '/aws/lambda/<(\w+)>'", query)) == set(FUNCTIONS)
+
+    def test_what_the_scan_leaves_out_says_why(self, packaged: Packaged, stage: str) -> None:
+        skipped = [
+            skip
+            for template in (read(packaged(stage)), RESOURCE_STACK)
+            for resource in template["Resources"].values()
+            for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
+        ]
+        assert skipped
+        assert [skip for skip in skipped if not re.fullmatch(r"CKV2?_AWS_\d+", skip["id"])] == []
+        assert [skip for skip in skipped if len(skip["comment"].split()) < 4] == []
+
+
+class TestStages:
+    @pytest.mark.parametrize("stage", DEPLOYED)
+    def test_deployed_ones_fit_any_account_and_region(self, packaged: Packaged, stage: str) -> None:
+        text = packaged(stage).read_text(encoding="utf-8")
+        assert re.findall(r"\b\d{12}\b", text) == []
+        assert re.findall(r"\b[a-z]{2}(?:-[a-z]+)+-\d\b", text) == []
+
+    @pytest.mark.parametrize("stage", DEPLOYED)
+    def test_deployed_ones_run_on_arm(self, packaged: Packaged, stage: str) -> None:
+        architectures = [function["Architectures"] for function in functions(read(packaged(stage))).values()]
+        assert architectures == [["arm64"]] * len(FUNCTIONS)
+
+    def test_deployed_ones_differ_by_their_name_alone(self, packaged: Packaged) -> None:
+        dev, prod = (re.sub(rf"\b{stage}\b", "<stage>", packaged(stage).read_text()) for stage in DEPLOYED)
+        assert dev == prod
+
+
+def dashboard(template: Template, stage: str) -> list[dict[str, Any]]:
+    """The widgets of the dashboard; references to other resources as ``<id>`` or ``<id.Arn>``."""
+    [properties] = resources(template, "AWS::CloudWatch::Dashboard").values()
+    widgets: list[dict[str, Any]] = json.loads(resolved(properties["DashboardBody"], f"vitrine-{stage}"))["widgets"]
+    return widgets
+
+
+def metrics(widgets: list[dict[str, Any]], namespace: str, name: str = "") -> list[list[Any]]:
+    return [
+        metric
+        for widget in widgets
+        for metric in widget["properties"].get("metrics", [])
+        if metric[0] == namespace and name in ("", metric[1])
+    ]
+
+
+def resolved(value: Any, stack: str) -> Any:
+    """What CloudFormation makes of ``value`` in a stack of that name."""
+    match value:
+        case str():
+            result: Any = value
+        case {"Ref": "AWS::StackName"}:
+            result = stack
+        case {"Fn::Join": [separator, parts]}:
+            result = separator.join(resolved(part, stack) for part in parts)
+        case {"Fn::Split": [separator, text]}:
+            result = resolved(text, stack).split(separator)
+        case {"Fn::Select": [index, parts]}:
+            result = resolved(parts, stack)[index]
+        case {"Fn::Sub": [text, names]}:
+            result = substituted(text, {name: resolved(one, stack) for name, one in names.items()}, stack)
+        case {"Fn::Sub": text}:
+            result = substituted(text, {}, stack)
+    return result
+
+
+def substituted(text: str, names: dict[str, str], stack: str) -> str:
+    known = {"AWS::StackName": stack, **names}
+    return re.sub(r"\$\{([^}]+)\}", lambda found: known.get(found[1], f"<{found[1]}>"), text)

@@ -1,0 +1,93 @@
+"""Look for what is unsafe in all that AWS and GitHub are to carry out: templates by checkov, workflows by zizmor.
+
+python -m tools.scan
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tools import processes, sources
+from tools.stages import StageError
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+STAGES = ("local", "dev", "prod")
+TEMPLATES = ("infra/resources.json", "infra/deployer.json", "infra/pipeline.json")
+"""Those that go to CloudFormation as they are."""
+WORKFLOWS = Path(".github/workflows")
+
+_OF_THE_SYSTEM = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
+
+
+def packaged(stage: str, scratch: Path, project_dir: Path = PROJECT_DIR) -> dict[str, Any]:
+    """The template that ``make package`` makes for ``stage``, in a second, as the zip beside it lacks dependencies.
+
+    ``scratch`` becomes a folder of the sources. Raises StageError with what Chalice said where they do not load.
+    """
+    sources.copy(project_dir, scratch)
+    (scratch / "requirements.txt").write_text("", encoding="utf-8")
+    _leave_aws_to_lambda(scratch / ".chalice" / "config.json", stage)
+    # Of the shell's variables none may get in, as a setting of the app; Chalice asks for a region, and writes none.
+    env = {name: value for name, value in os.environ.items() if name in _OF_THE_SYSTEM}
+    env |= {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1"}
+    chalice = Path(sys.executable).with_name("chalice")
+    options = ["--stage", stage, "--merge-template", "infra/package.json"]
+    status, said = processes.run([chalice, "package", *options, "out"], env=env, cwd=scratch)
+    if status != 0:
+        raise StageError(f"The stage {stage} cannot be packaged. {said}")
+    template: dict[str, Any] = json.loads((scratch / "out" / "sam.json").read_text(encoding="utf-8"))
+    return template
+
+
+def scan(tools: Path, project_dir: Path = PROJECT_DIR, stages: Iterable[str] = STAGES) -> bool:
+    """Have everything looked at by the programs in the folder ``tools``; whether they found nothing."""
+    workflows = sorted((project_dir / WORKFLOWS).glob("*.yml"))
+    with tempfile.TemporaryDirectory() as folder:
+        templates = [project_dir / name for name in TEMPLATES]
+        for stage in stages:
+            template = Path(folder) / f"packaged-{stage}.json"
+            template.write_text(json.dumps(packaged(stage, Path(folder) / stage, project_dir), indent=2))
+            templates.append(template)
+        commands: list[list[str | Path]] = [
+            ["checkov", "--framework", "cloudformation", "--skip-download", "--quiet", "--compact", "-f", *templates],
+            ["zizmor", "--offline", "--no-progress", *workflows],
+            ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows],
+        ]
+        passed = [_run([tools / command[0], *command[1:]], project_dir) for command in commands]
+        return all(passed)
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        return 0 if scan(PROJECT_DIR / ".venv-scan" / "bin") else 1
+    except StageError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _run(command: list[str | Path], project_dir: Path) -> bool:
+    status, said = processes.run(command, env=processes.without_aws(os.environ), cwd=project_dir)
+    print(f"{Path(command[0]).name}: {'found nothing' if status == 0 else f'exit status {status}'}")
+    print(said.strip())
+    return status == 0
+
+
+def _leave_aws_to_lambda(config_file: Path, stage: str) -> None:
+    """Take out of the stage's environment where AWS is: Lambda tells a function that."""
+    config = json.loads(config_file.read_text(encoding="utf-8"))
+    variables = config["stages"][stage].get("environment_variables", {})
+    config["stages"][stage]["environment_variables"] = {
+        name: value for name, value in variables.items() if not name.startswith("AWS_")
+    }
+    config_file.write_text(json.dumps(config), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
