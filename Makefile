@@ -15,7 +15,7 @@ BIN = .venv/bin
 SOURCES = app.py chalicelib tools bench
 
 .PHONY: help run test test-unit test-integration test-e2e fuzz lint format deploy package named clean
-.PHONY: bench-images
+.PHONY: bench-images smoke
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -62,6 +62,10 @@ package: named $(VENV) ## Write out/ (template and zip) for a CloudFormation pip
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage "$(STAGE)" \
 		--merge-template infra/package.json out
 	@echo "Wrote out/sam.json and out/deployment.zip: deploy them as the stack vitrine-$(STAGE) (docs/deploying.md)."
+
+# URL and TOKEN reach it as they are, by the environment: make hands on what stands on its command line.
+smoke: $(VENV) ## Walk the main job against a deployed stage: make smoke URL=https://… TOKEN=…
+	@$(BIN)/python -m tools.smoke
 
 named:
 	@test -n "$(STAGE)" || { echo "Say which stage: make $(MAKECMDGOALS) STAGE=dev" >&2; exit 1; }

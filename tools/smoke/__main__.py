@@ -1,0 +1,151 @@
+"""The command line of ``python -m tools.smoke``, which ``make smoke`` calls."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from tools.interruption import Interrupted, Interruption
+from tools.smoke.calls import BrokenError
+from tools.smoke.walk import Step, Walk
+
+_DESCRIPTION = """\
+Walk the main job against a deployed stage, from outside and by HTTP alone: sign-in, items, pictures, import.
+What it makes is deleted again, even where it fails half way or is stopped; and would end by itself after an hour.
+
+  make smoke URL=https://abc123.execute-api.eu-west-1.amazonaws.com/api TOKEN=eyJ…
+
+It ends with 0 where every step passed, 1 where one failed, 2 where the command makes no sense."""
+
+
+class Result(NamedTuple):
+    """What became of one step."""
+
+    step: str
+    ok: bool
+    milliseconds: int
+    problem: str | None = None
+
+
+class Stopwatch:
+    """Takes steps, and tells what became of each."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._began = time.monotonic()
+        self.results: list[Result] = []
+
+    @property
+    def milliseconds(self) -> int:
+        return round((time.monotonic() - self._began) * 1000)
+
+    @property
+    def failed(self) -> list[Result]:
+        return [result for result in self.results if not result.ok]
+
+    def take(self, steps: Iterable[Step]) -> None:
+        """Take ``steps`` until one of them fails."""
+        for name, act in steps:
+            began = time.monotonic()
+            problem: str | None = "it was stopped"
+            try:
+                act()
+                problem = None
+            except BrokenError as broken:
+                problem = str(broken)
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                problem = f"an answer is not what it should look like ({type(error).__name__}: {error})"
+            finally:
+                self._tell(Result(name, problem is None, round((time.monotonic() - began) * 1000), problem))
+            if problem:
+                break
+
+    def _tell(self, result: Result) -> None:
+        self.results.append(result)
+        if not self._as_json:
+            said = f"{'ok' if result.ok else 'FAILED':<7}{result.milliseconds:>6} ms  {result.step}"
+            print(f"{said}: {result.problem}" if result.problem else said, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if urlsplit(options.url).scheme not in ("http", "https") or not urlsplit(options.url).hostname:
+        parser.error("say where the API is: make smoke URL=https://…")
+    token = os.environ.get("TOKEN", "").strip()
+    if not re.fullmatch(r"[!-~]*", token):
+        parser.error("TOKEN holds something that no token has in it")
+    walk = Walk(options.url, token or None, options.fields, options.patience)
+    watch = Stopwatch(as_json=options.json)
+    with Interruption() as interruption:
+        try:
+            watch.take(walk.steps())
+        except Interrupted:
+            pass
+        finally:
+            interruption.close()
+            watch.take(walk.last_steps())
+    sentence = _sentence(options.url, walk, watch)
+    if options.json:
+        print(json.dumps(_data(options.url, walk, watch, sentence), indent=2, ensure_ascii=False))
+    else:
+        print(sentence)
+    return 1 if watch.failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.smoke", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--url", default=os.environ.get("URL", ""), help="of the API, or in the variable URL")
+    parser.add_argument("--fields", type=_object, default={}, metavar="JSON", help="that items of this stage must have")
+    parser.add_argument("--patience", type=float, default=120, metavar="SECONDS", help="for pictures and imports; 120")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.epilog = "A token, for a stage with sign-in, is taken from the variable TOKEN: arguments are seen by others."
+    return parser
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        said = json.loads(text)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise argparse.ArgumentTypeError("it is no JSON object")
+    return said
+
+
+def _sentence(url: str, walk: Walk, watch: Stopwatch) -> str:
+    if not watch.failed:
+        seconds = watch.milliseconds / 1000
+        return f"All {len(watch.results)} steps passed in {seconds:.1f} s: {url} works ({walk.stage})."
+    first = watch.failed[0]
+    left = walk.left()
+    if left:
+        after = f"These items may be left, and end by themselves within an hour: {', '.join(left)}."
+    else:
+        after = "Nothing that was made is left."
+    return f"{url} does not work: it failed at '{first.step}', as {first.problem}. {after}"
+
+
+def _data(url: str, walk: Walk, watch: Stopwatch, sentence: str) -> dict[str, Any]:
+    return {
+        "url": url,
+        "ok": not watch.failed,
+        "milliseconds": watch.milliseconds,
+        "steps": [result._asdict() for result in watch.results],
+        "left": walk.left(),
+        "sentence": sentence,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
