@@ -11,10 +11,11 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 
 VENV = .venv/.ready
 EMULATOR = .venv-emulator/.ready
+SCAN = .venv-scan/.ready
 BIN = .venv/bin
 SOURCES = app.py chalicelib tools bench
 
-.PHONY: help run test test-unit test-integration test-e2e fuzz lint format deploy package named clean
+.PHONY: help run test test-unit test-integration test-e2e fuzz lint scan format deploy package named clean
 .PHONY: bench-images smoke
 .DEFAULT_GOAL := help
 
@@ -48,6 +49,9 @@ lint: $(VENV) ## Check style, format and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict $(SOURCES)
 
+scan: $(VENV) $(SCAN) ## Look for what is unsafe in the templates and the workflows (checkov, zizmor)
+	@$(BIN)/python -m tools.scan
+
 format: $(VENV) ## Format the code and put imports in order
 	@$(BIN)/ruff check --fix --select I .
 	@$(BIN)/ruff format .
@@ -71,7 +75,7 @@ named:
 	@test -n "$(STAGE)" || { echo "Say which stage: make $(MAKECMDGOALS) STAGE=dev" >&2; exit 1; }
 
 clean: ## Remove everything that was made here, the local stage's data included
-	@rm -rf .venv .venv-emulator .local out .chalice/deployments bench/node_modules
+	@rm -rf .venv .venv-emulator .venv-scan .local out .chalice/deployments bench/node_modules
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
@@ -95,3 +99,6 @@ $(VENV): requirements.txt requirements-dev.txt
 
 $(EMULATOR): requirements-emulator.txt
 	$(call make_venv,requirements-emulator.txt)
+
+$(SCAN): requirements-scan.txt
+	$(call make_venv,requirements-scan.txt)

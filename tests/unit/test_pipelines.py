@@ -1,0 +1,343 @@
+"""The pipelines: GitHub's workflows, CodePipeline's template and build files, and who may deploy.
+
+They run elsewhere; here it is read what they run, as whom, and that it is there. ``make scan`` looks further.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cfnlint.api import lint_file
+
+PROJECT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
+BUILD_FILES = sorted((PROJECT / ".ci").glob("*.yml"))
+SCRIPTS = sorted(path for path in (PROJECT / ".ci").iterdir() if not path.suffix)
+TEMPLATES = [PROJECT / "infra" / "deployer.json", PROJECT / "infra" / "pipeline.json"]
+STAGES = ("dev", "prod")
+
+Json = dict[str, Any]
+
+
+def named(path: Path) -> str:
+    return path.name
+
+
+def read(path: Path) -> Json:
+    """YAML 1.1 takes ``on`` for true; nothing else in these files is taken for what it is not."""
+    content: Json = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {("on" if key is True else key): value for key, value in content.items()}
+
+
+def jobs() -> Iterator[tuple[str, str, Json]]:
+    """Every job: its workflow, its name, itself."""
+    for path in WORKFLOWS:
+        for name, job in read(path)["jobs"].items():
+            yield path.name, name, job
+
+
+def steps() -> Iterator[Json]:
+    for _, _, job in jobs():
+        yield from job.get("steps", [])
+
+
+def commands() -> Iterator[str]:
+    """Every line of shell that a pipeline runs."""
+    texts = [step["run"] for step in steps() if "run" in step]
+    for path in BUILD_FILES:
+        for phase in read(path)["phases"].values():
+            texts.extend(phase.get("commands", []))
+    texts.extend(path.read_text(encoding="utf-8") for path in SCRIPTS)
+    for text in texts:
+        yield from (line for line in text.splitlines() if not line.startswith("#"))
+
+
+def template(name: str) -> Json:
+    content: Json = json.loads((PROJECT / "infra" / f"{name}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def resource(name: str, logical_id: str) -> Json:
+    properties: Json = template(name)["Resources"][logical_id]["Properties"]
+    return properties
+
+
+def statements(name: str, role: str) -> list[Json]:
+    return [one for policy in resource(name, role)["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def stage_of_pipeline(stage: str) -> list[Json]:
+    [found] = [one for one in resource("pipeline", "Pipeline")["Stages"] if one["Name"] == stage]
+    actions: list[Json] = found["Actions"]
+    return sorted(actions, key=lambda action: int(action["RunOrder"]))
+
+
+class TestCommands:
+    def test_make_knows_every_target_that_is_asked_for(self) -> None:
+        makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+        targets = set(re.findall(r"^([a-z0-9-]+):", makefile, flags=re.MULTILINE))
+        asked = {found for line in commands() for found in re.findall(r"^\s*make ([a-z0-9-]+)", line)}
+        assert {"lint", "scan", "test", "package", "smoke"} <= asked <= targets
+
+    def test_every_script_that_is_asked_for_is_there_to_be_run(self) -> None:
+        asked = {found for line in commands() for found in re.findall(r"(?:^|\s)(\.ci/[a-z]+)(?= |$)", line)}
+        assert {".ci/run", ".ci/deploy", ".ci/smoke"} <= asked
+        assert [name for name in asked if not (PROJECT / name).stat().st_mode & 0o111] == []
+
+    def test_every_file_that_is_asked_for_is_there(self) -> None:
+        asked = {found for line in commands() for found in re.findall(r"infra/[\w.-]+", line)}
+        assert asked == {"infra/resources.json"}
+        assert (PROJECT / "infra" / "resources.json").is_file()
+
+    @pytest.mark.parametrize("script", SCRIPTS, ids=named)
+    def test_scripts_stop_at_the_first_failure(self, script: Path) -> None:
+        assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+        assert "set -euo pipefail" in script.read_text(encoding="utf-8")
+
+    def test_stages_are_packaged_once_before_any_is_deployed(self) -> None:
+        deploy = read(PROJECT / ".github" / "workflows" / "deploy.yml")["jobs"]
+        assert deploy["package"]["strategy"]["matrix"]["stage"] == list(STAGES)
+        packaging = [line for line in commands() if re.search(r"\bmake package\b", line)]
+        assert sorted(packaging) == sorted(
+            ['make package STAGE="$STAGE"', "make package STAGE=dev", "make package STAGE=prod"]
+        )
+
+
+class TestWorkflows:
+    def test_run_what_everybody_runs_on_every_change(self) -> None:
+        ci = read(PROJECT / ".github" / "workflows" / "ci.yml")
+        assert {"push", "pull_request", "workflow_call"} <= set(ci["on"])
+        assert [step["run"] for step in ci["jobs"]["check"]["steps"] if "run" in step] == [".ci/run"]
+
+    def test_main_is_checked_before_it_is_deployed(self) -> None:
+        assert read(PROJECT / ".github" / "workflows" / "ci.yml")["on"]["push"] == {"branches-ignore": ["main"]}
+        deploy = read(PROJECT / ".github" / "workflows" / "deploy.yml")
+        assert deploy["on"] == {"push": {"branches": ["main"]}}
+        assert deploy["jobs"]["check"]["uses"] == "./.github/workflows/ci.yml"
+        assert "if" not in deploy["jobs"]["check"]
+
+    def test_one_stage_follows_the_other(self) -> None:
+        deploy = read(PROJECT / ".github" / "workflows" / "deploy.yml")["jobs"]
+        assert [(name, job.get("needs")) for name, job in deploy.items()] == [
+            ("check", None),
+            ("package", "check"),
+            ("dev", "package"),
+            ("prod", "dev"),
+        ]
+
+    def test_two_deployments_never_run_at_once_and_none_is_cut_short(self) -> None:
+        concurrency = read(PROJECT / ".github" / "workflows" / "deploy.yml")["concurrency"]
+        assert concurrency == {"group": "deploy", "cancel-in-progress": False}
+
+    def test_nothing_is_deployed_before_somebody_has_set_it_up(self) -> None:
+        assert (
+            read(PROJECT / ".github" / "workflows" / "deploy.yml")["jobs"]["package"]["if"] == "vars.AWS_REGION != ''"
+        )
+
+    def test_stage_is_deployed_where_its_environment_has_approved_it(self) -> None:
+        [job] = read(PROJECT / ".github" / "workflows" / "deploy-stage.yml")["jobs"].values()
+        assert job["environment"] == "${{ inputs.stage }}"
+        assert [step["run"] for step in job["steps"] if "run" in step] == ['.ci/deploy "$STAGE"', '.ci/smoke "$STAGE"']
+
+    def test_runs_on_every_python_that_make_takes(self) -> None:
+        wanted = re.search(r"\((\d), (\d+)\) <= .+ <= \((\d), (\d+)\)", (PROJECT / "Makefile").read_text())
+        assert wanted
+        every = [f"3.{minor}" for minor in range(int(wanted[2]), int(wanted[4]) + 1)]
+        said = read(PROJECT / ".github" / "workflows" / "ci.yml")["jobs"]["check"]["strategy"]["matrix"]["python"]
+        on_main, elsewhere = (json.loads(found) for found in re.findall(r"'(\[.+?\])'", said))
+        assert on_main == every
+        assert elsewhere == [every[0], every[-1]]
+
+    def test_everybody_packages_for_the_same_python(self) -> None:
+        chosen = {
+            step["with"]["python-version"]
+            for workflow, _, job in jobs()
+            if workflow.startswith("deploy")
+            for step in job.get("steps", [])
+            if step.get("uses", "").startswith("actions/setup-python@")
+        }
+        chosen |= {str(read(path)["phases"]["install"]["runtime-versions"]["python"]) for path in BUILD_FILES}
+        assert chosen == {"3.13"}
+
+    def test_actions_of_others_are_pinned_to_a_commit_and_say_which_version_that_is(self) -> None:
+        for path in WORKFLOWS:
+            for line in path.read_text(encoding="utf-8").splitlines():
+                if "uses:" in line and "uses: ./" not in line:
+                    assert re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
+
+    def test_same_action_is_of_the_same_version_everywhere(self) -> None:
+        used = {step["uses"] for step in steps() if "uses" in step}
+        assert len({one.partition("@")[0] for one in used}) == len(used)
+
+    @pytest.mark.parametrize("workflow", WORKFLOWS, ids=named)
+    def test_jobs_may_only_what_they_say(self, workflow: Path) -> None:
+        content = read(workflow)
+        assert content["permissions"] == {}
+        for name, job in content["jobs"].items():
+            signs_in = workflow.name == "deploy-stage.yml" or name in STAGES
+            assert job["permissions"] == {"contents": "read", **({"id-token": "write"} if signs_in else {})}
+
+    @pytest.mark.parametrize("workflow", WORKFLOWS, ids=named)
+    def test_no_secret_is_stored_and_no_text_of_a_change_reaches_a_shell(self, workflow: Path) -> None:
+        text = workflow.read_text(encoding="utf-8")
+        assert "secrets." not in text
+        assert "aws-access-key-id" not in text
+        assert [step["run"] for step in steps() if "${{" in step.get("run", "")] == []
+
+    def test_jobs_end(self) -> None:
+        running = [(name, job) for _, name, job in jobs() if "steps" in job]
+        assert [name for name, job in running if not 0 < job["timeout-minutes"] <= 90] == []
+
+    def test_copies_of_the_project_keep_no_token(self) -> None:
+        checkouts = [step for step in steps() if step.get("uses", "").startswith("actions/checkout@")]
+        assert checkouts
+        assert {step["with"]["persist-credentials"] for step in checkouts} == {False}
+
+
+class TestDeployer:
+    @pytest.mark.parametrize("path", TEMPLATES, ids=named)
+    def test_templates_are_valid_cloudformation(self, path: Path) -> None:
+        assert lint_file(path) == []
+
+    def test_only_jobs_of_this_repository_in_the_stages_environment_sign_in(self) -> None:
+        [statement] = resource("deployer", "GitHubRole")["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+        assert statement["Condition"] == {
+            "StringEquals": {
+                "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+                "token.actions.githubusercontent.com:sub": {"Fn::Sub": "repo:${Repository}:environment:${Stage}"},
+            }
+        }
+
+    def test_nobody_signs_in_from_github_unless_a_repository_is_named(self) -> None:
+        content = template("deployer")
+        assert content["Parameters"]["Repository"]["Default"] == ""
+        assert content["Resources"]["GitHubRole"]["Condition"] == "GitHub"
+        assert content["Resources"]["Provider"]["Condition"] == "NewProvider"
+
+    def test_no_pipeline_can_delete_data_or_look_at_it(self) -> None:
+        actions = {
+            action
+            for name, role in (
+                ("deployer", "DeploymentRole"),
+                ("deployer", "GitHubRole"),
+                ("pipeline", "PipelineRole"),
+                ("pipeline", "BuildRole"),
+                ("pipeline", "SmokeRole"),
+            )
+            for statement in statements(name, role)
+            for action in listed(statement["Action"])
+        }
+        assert [one for one in actions if re.fullmatch(r".+:(\*|Delete\*|Update\*|Put\*)", one)] == []
+        assert not actions & {
+            "dynamodb:DeleteTable",
+            "s3:DeleteBucket",
+            "cognito-idp:DeleteUserPool",
+            "s3:DeleteObject",
+        }
+        assert [one for one in actions if re.search(r"dynamodb:.*(Item|Query|Scan)|sqs:.*Message", one)] == []
+        assert "cloudformation:DeleteStack" not in actions
+
+    @pytest.mark.parametrize("role", ["DeploymentRole", "GitHubRole"])
+    def test_reaches_into_no_other_stage(self, role: str) -> None:
+        allowed_for_all = {"Sam", "SeeConsumer", "Api", "SeeLogs"}  # of these no name is the stage's
+        for statement in statements("deployer", role):
+            if statement["Sid"] not in allowed_for_all:
+                bounds = json.dumps([statement["Resource"], statement.get("Condition", {})])
+                assert re.search(r'\$\{Stage\}|"Ref": "Stage"|Artifacts|DeploymentRole|AWS::StackId', bounds), statement
+
+    def test_roles_are_handed_on_to_the_service_they_are_meant_for(self) -> None:
+        passing = [
+            statement
+            for name, role in (
+                ("deployer", "DeploymentRole"),
+                ("deployer", "GitHubRole"),
+                ("pipeline", "PipelineRole"),
+            )
+            for statement in statements(name, role)
+            if "iam:PassRole" in listed(statement["Action"])
+        ]
+        assert len(passing) == 3
+        services = [statement["Condition"]["StringEquals"]["iam:PassedToService"] for statement in passing]
+        assert services == ["lambda.amazonaws.com", "cloudformation.amazonaws.com", "cloudformation.amazonaws.com"]
+
+    def test_user_of_the_smoke_test_can_be_made_in_this_stages_pool_alone(self) -> None:
+        pool = template("resources")["Resources"]["UserPool"]["Properties"]
+        assert pool["UserPoolTags"] == {"vitrine-stage": {"Ref": "Stage"}}
+        [deployer] = [one for one in statements("deployer", "GitHubRole") if one["Sid"] == "UserOfTheSmokeTest"]
+        assert deployer["Condition"] == {"StringEquals": {"aws:ResourceTag/vitrine-stage": {"Ref": "Stage"}}}
+        asked = set(re.findall(r"aws cognito-idp ([a-z-]+)", (PROJECT / ".ci" / "smoke").read_text(encoding="utf-8")))
+        allowed = {re.sub(r"(?<!^)(?=[A-Z])", "-", one.partition(":")[2]).lower() for one in deployer["Action"]}
+        assert asked == allowed
+
+    def test_gives_the_scripts_what_they_ask_for(self) -> None:
+        text = (PROJECT / ".ci" / "deploy").read_text(encoding="utf-8")
+        assert set(re.findall(r"\(output (\w+)\)", text)) <= set(template("deployer")["Outputs"])
+        smoke = (PROJECT / ".ci" / "smoke").read_text(encoding="utf-8")
+        of_resources = set(re.findall(r'output "vitrine-\$stage-resources" (\w+)', smoke))
+        assert of_resources <= set(template("resources")["Outputs"])
+
+
+class TestCodePipeline:
+    @pytest.mark.parametrize("name", ["deployer", "pipeline"])
+    def test_packages_lie_encrypted_and_behind_tls(self, name: str) -> None:
+        [rule] = resource(name, "Artifacts")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] in ("AES256", "aws:kms")
+        assert set(resource(name, "Artifacts")["PublicAccessBlockConfiguration"].values()) == {True}
+        [statement] = resource(name, "ArtifactsPolicy")["PolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+    @pytest.mark.parametrize("project", ["Build", "Smoke"])
+    def test_build_files_are_there(self, project: str) -> None:
+        assert (PROJECT / resource("pipeline", project)["Source"]["BuildSpec"]).is_file()
+
+    def test_build_hands_on_what_the_stages_deploy(self) -> None:
+        handed_on = set(read(PROJECT / ".ci" / "buildspec.yml")["artifacts"]["files"])
+        deployed = {
+            action["Configuration"]["TemplatePath"].partition("::")[2]
+            for stage in ("Dev", "Prod")
+            for action in stage_of_pipeline(stage)
+            if "TemplatePath" in action["Configuration"]
+        }
+        assert deployed == handed_on
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_resources_come_before_the_code_and_the_walk_last(self, stage: str) -> None:
+        actions = [action for action in stage_of_pipeline(stage.capitalize()) if action["Name"] != "Approve"]
+        assert [action["Name"] for action in actions] == ["Resources", "Prepare", "Code", "Smoke"]
+        stacks = [action["Configuration"]["StackName"] for action in actions[:3]]
+        assert stacks == [f"vitrine-{stage}-resources", f"vitrine-{stage}", f"vitrine-{stage}"]
+        assert json.loads(actions[0]["Configuration"]["ParameterOverrides"]) == {"Stage": stage}
+        assert json.loads(actions[3]["Configuration"]["EnvironmentVariables"]) == [{"name": "STAGE", "value": stage}]
+
+    def test_person_is_asked_before_prod(self) -> None:
+        first = stage_of_pipeline("Prod")[0]
+        assert first["ActionTypeId"]["Category"] == "Approval"
+        assert [one["Name"] for one in resource("pipeline", "Pipeline")["Stages"]] == ["Source", "Build", "Dev", "Prod"]
+
+    def test_stands_on_the_roles_of_the_deployers(self) -> None:
+        exports = {
+            one["Export"]["Name"]["Fn::Sub"].replace("${AWS::StackName}", f"deployer-vitrine-{stage}")
+            for one in template("deployer")["Outputs"].values()
+            if "Export" in one
+            for stage in STAGES
+        }
+        imported = set(re.findall(r'"Fn::ImportValue": "([^"]+)"', json.dumps(template("pipeline"))))
+        assert imported == exports
+
+    @pytest.mark.parametrize("role", ["PipelineRole", "BuildRole", "SmokeRole"])
+    def test_roles_name_actions_one_by_one_and_what_on(self, role: str) -> None:
+        for statement in statements("pipeline", role):
+            assert [action for action in listed(statement["Action"]) if "*" in action] == []
+            assert statement["Resource"] != "*"

@@ -1,0 +1,60 @@
+"""What ``make scan`` has looked at, and that it fails where something was found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools import scan
+
+PROGRAMS = ("checkov", "zizmor", "check-jsonschema")
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A folder of programs that note what they are given, and find nothing."""
+    for name in PROGRAMS:
+        stand_in(tmp_path / name, 0)
+    return tmp_path
+
+
+def stand_in(path: Path, status: int) -> None:
+    path.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >"$0.given"\nexit {status}\n', encoding="utf-8")
+    path.chmod(0o755)
+
+
+def given(programs: Path, name: str) -> set[str]:
+    return {Path(one).name for one in (programs / f"{name}.given").read_text(encoding="utf-8").splitlines()}
+
+
+def test_every_template_is_looked_at(programs: Path) -> None:
+    assert scan.scan(programs)
+    templates = {"packaged-local.json", "packaged-dev.json", "packaged-prod.json"}
+    templates |= {"resources.json", "deployer.json", "pipeline.json"}
+    assert templates <= given(programs, "checkov")
+
+
+def test_every_workflow_is_looked_at(programs: Path) -> None:
+    assert scan.scan(programs, stages=["dev"])
+    workflows = {path.name for path in (scan.PROJECT_DIR / ".github" / "workflows").iterdir()}
+    assert workflows <= given(programs, "zizmor")
+    assert workflows <= given(programs, "check-jsonschema")
+
+
+@pytest.mark.parametrize("finding", PROGRAMS)
+def test_one_finding_fails_and_keeps_nobody_else_from_looking(
+    programs: Path, finding: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in(programs / finding, 3)
+    assert not scan.scan(programs, stages=["dev"])
+    assert all((programs / f"{name}.given").exists() for name in PROGRAMS)
+    assert f"{finding}: exit status 3" in capsys.readouterr().out
+
+
+def test_app_that_does_not_load_is_told_as_such(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    scan.sources.copy(scan.PROJECT_DIR, project)
+    (project / "app.py").write_text("import nothing_of_that_name\n", encoding="utf-8")
+    with pytest.raises(scan.StageError, match=r"The stage dev cannot be packaged\.[\s\S]+nothing_of_that_name"):
+        scan.packaged("dev", tmp_path / "scratch", project)
