@@ -27,7 +27,7 @@ run: $(VENV) $(EMULATOR) ## Run all of it here, on http://127.0.0.1:8000 (PORT=,
 
 test: $(VENV) $(EMULATOR) ## Run every test, with the coverage gate
 	@$(BIN)/python -m pytest tests/unit tests/integration -n auto --dist loadfile --cov --cov-report= --cov-fail-under=0
-	@$(BIN)/python -m pytest tests/e2e --cov --cov-append --cov-report=term-missing:skip-covered
+	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term-missing:skip-covered
 
 test-unit: $(VENV) ## Run the tests that do no I/O: seconds
 	@$(BIN)/python -m pytest tests/unit
@@ -36,7 +36,7 @@ test-integration: $(VENV) ## Run the tests on AWS in memory (moto)
 	@$(BIN)/python -m pytest tests/integration
 
 test-e2e: $(VENV) $(EMULATOR) ## Run the tests on the packaged app in the emulator
-	@$(BIN)/python -m pytest tests/e2e
+	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
 
 bench-images: $(VENV) ## Measure thumbnails beside sharp's, and the consumer (RUNS=31, ONLY=jpeg,consumer)
 	@$(BIN)/python -m bench.images $(if $(RUNS),--runs "$(RUNS)") $(if $(ONLY),--only "$(ONLY)")

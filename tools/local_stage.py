@@ -6,6 +6,7 @@ built once per requirements.txt and kept; a changed app is packaged without any,
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -167,17 +168,20 @@ def _dependencies(requirements: Path, build_dir: Path, kept_dir: Path, system: t
     """A zip of what ``requirements`` names, built in ``build_dir`` unless ``kept_dir`` has it."""
     decides = (*system, sys.version, requirements.read_text(encoding="utf-8"))
     kept = kept_dir / f"dependencies-{hashlib.sha256(repr(decides).encode()).hexdigest()[:16]}.zip"
-    if kept.exists():
-        return kept
-    report("Packaging the functions' dependencies: half a minute, once")
     kept_dir.mkdir(parents=True, exist_ok=True)
-    unfinished = kept_dir / f"{os.getpid()}.part"
-    build = _build_for_lambda if system == _LAMBDA else _build_for_host
-    build(requirements, build_dir, unfinished)
-    shutil.rmtree(build_dir)
-    for old in kept_dir.glob("dependencies-*.zip"):
-        old.unlink()
-    return unfinished.rename(kept)
+    with (kept_dir / "lock").open("w") as lock:
+        # Whoever comes second waits for what the first one makes.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if kept.exists():
+            return kept
+        report("Packaging the functions' dependencies: half a minute, once")
+        unfinished = kept_dir / "unfinished.part"
+        build = _build_for_lambda if system == _LAMBDA else _build_for_host
+        build(requirements, build_dir, unfinished)
+        shutil.rmtree(build_dir)
+        for old in kept_dir.glob("dependencies-*.zip"):
+            old.unlink()
+        return unfinished.rename(kept)
 
 
 def _build_for_lambda(requirements: Path, scratch: Path, target: Path) -> None:

@@ -21,7 +21,7 @@ def test_an_event_that_fails_each_time_is_put_away_with_its_error(system: System
         )
 
     for function in FUNCTIONS:
-        record = eventually(lambda function=function: put_away(system, function))
+        record = eventually(lambda function=function: put_away(system, function), 90)
         assert record["requestContext"]["approximateInvokeCount"] == 3
         assert "version" in record["responsePayload"]["errorMessage"]  # which Chalice misses in it
         assert system.functions[function] in record["requestContext"]["functionArn"]
