@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import yaml
 
 import app
 from chalicelib import config, errors, models
@@ -82,6 +83,14 @@ class TestEveryPage:
             found = {(at.parent / link).resolve() for link in links if not link.startswith("http")}
             ahead += found - seen
         assert page in seen
+
+
+class TestHooks:
+    def test_run_what_make_has(self) -> None:
+        hooks = [hook for repo in yaml.safe_load(read(".pre-commit-config.yaml"))["repos"] for hook in repo["hooks"]]
+        targets = set(re.findall(r"^([a-z][a-z0-9-]*):", read("Makefile"), flags=re.MULTILINE))
+        assert hooks
+        assert {hook["entry"].removeprefix("make ") for hook in hooks} <= targets
 
 
 class TestReadme:
