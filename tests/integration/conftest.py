@@ -17,9 +17,13 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
 from chalicelib import aws, config
+from tests.integration.calls import RECORDER
 from tests.integration.stage import Stage, forget_what_was_provoked
+from tests.rights import Called, Grant, grants, missing
+from tools import aws_calls, stages
 
-_TEMPLATE = Path(__file__).parents[2] / "infra" / "resources.json"
+_PROJECT = Path(__file__).parents[2]
+_TEMPLATE = _PROJECT / "infra" / "resources.json"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,6 +41,7 @@ def moto() -> Iterator[Any]:
 
     with mock_aws() as moto, pytest.MonkeyPatch.context() as patch:
         patch.setattr(BotocoreStubber, "__call__", answer_in_turn)
+        RECORDER.put_in_place(patch)
         yield moto
 
 
@@ -67,6 +72,22 @@ def _table() -> dict[str, Any]:
         "TableName": config.settings().table,
         "BillingMode": "PAY_PER_REQUEST",
     }
+
+
+@pytest.fixture(autouse=True)
+def calls() -> Iterator[list[Called]]:
+    """What the app's functions call of AWS. Each of the calls, in whatever test, has to be in its function's rights."""
+    RECORDER.forget()
+    yield RECORDER.calls
+    for called in RECORDER.calls:
+        listed = aws_calls.CALLS[called.function].get(called.service, [])
+        assert called.operation in listed, f"tools/aws_calls.py has no {called.operation} for {called.function}"
+        assert missing(_granted(called.function), called) == [], f"{called.function} may not {called.operation}"
+
+
+@functools.cache
+def _granted(function: str) -> list[Grant]:
+    return grants(stages.policies(_PROJECT, config.settings().stage)[function])
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from chalice.test import Client, HTTPResponse
 
 import app
 from chalicelib import aws, config, models, primitives
+from tests.integration.calls import RECORDER
 
 OWNER = "local"
 
@@ -154,7 +155,8 @@ def said(answer: HTTPResponse) -> Any:
 
 def run(function: str, event: dict[str, Any], milliseconds: int = 60_000) -> Any:
     """Runs one of the event functions, which has that many milliseconds."""
-    return app.app.handler_map[function](event, context(function, milliseconds))
+    with RECORDER.runs(function):
+        return app.app.handler_map[function](event, context(function, milliseconds))
 
 
 def context(function: str, milliseconds: int = 60_000) -> LambdaContext:
@@ -221,7 +223,8 @@ def meanwhile(client: Any, operation: str, act: Callable[[], object]) -> None:
         nonlocal acted
         if not acted:
             acted = True
-            act()
+            with RECORDER.paused():
+                act()
 
     _before(client, operation, step)
 

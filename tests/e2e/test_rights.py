@@ -1,0 +1,265 @@
+"""What each function's role is denied, each time beside what the same credentials may do.
+
+The roles are those of the deployed functions, and the emulator holds every call to their policies. That each function
+can do all of its own job under its role is shown by the other tests here, as nothing runs under any other.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from tests import rights
+from tests.e2e.system import System, copy_project
+from tools import provision, stages
+from tools.emulator import REGION
+from tools.stages import LOCAL
+
+PROJECT = Path(__file__).parents[2]
+SERVICES = ("dynamodb", "s3", "sqs")
+OTHER = "other"
+PICTURE = "uploads/items/rights/picture"
+LOOSE = "uploads/rights"
+THUMBNAIL = "thumbnails/items/rights/200.jpg"
+CHUNK = "imports/rights/00000.ndjson"
+RECORD = {"pk": {"S": "OWNER#rights"}, "sk": {"S": "ITEM#rights"}}
+HARMLESS = '{"type": "item.delete", "owner": "rights", "id": "rights"}'
+
+
+class Call(NamedTuple):
+    """One call to AWS, on the resources of a stage."""
+
+    service: str
+    operation: str
+    resource: str
+    """What it is made on, in a few words."""
+    parameters: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.resource}"
+
+
+def on_table(operation: str, stage: str = LOCAL, **parameters: Any) -> Call:
+    return Call("dynamodb", operation, stage, {"TableName": f"vitrine-{stage}", **parameters})
+
+
+def on_object(operation: str, key: str, stage: str = LOCAL, **parameters: Any) -> Call:
+    bucket = f"vitrine-{stage}-000000000000-{REGION}"
+    return Call("s3", operation, f"{stage} {key}", {"Bucket": bucket, "Key": key, **parameters})
+
+
+def on_objects(prefix: str, stage: str = LOCAL) -> Call:
+    bucket = f"vitrine-{stage}-000000000000-{REGION}"
+    return Call("s3", "ListObjectsV2", f"{stage} {prefix}", {"Bucket": bucket, "Prefix": prefix})
+
+
+def on_queue(operation: str, queue: str = f"vitrine-{LOCAL}-jobs", **parameters: Any) -> Call:
+    named = {"QueueName": queue} if operation == "GetQueueUrl" else {"QueueUrl": queue}
+    return Call("sqs", operation, queue, {**named, **parameters})
+
+
+def query(stage: str = LOCAL) -> Call:
+    return on_table(
+        "Query", stage, KeyConditionExpression="pk = :owner", ExpressionAttributeValues={":owner": RECORD["pk"]}
+    )
+
+
+def query_due(stage: str = LOCAL) -> Call:
+    asked = {"KeyConditionExpression": "dueShard = :shard", "ExpressionAttributeValues": {":shard": {"S": "0"}}}
+    return on_table("Query", stage, IndexName="due", **asked)._replace(resource=f"{stage} due")
+
+
+get_item = functools.partial(on_table, "GetItem", Key=RECORD)
+put_item = functools.partial(on_table, "PutItem", Item=RECORD)
+delete_item = functools.partial(on_table, "DeleteItem", Key=RECORD)
+update_item = functools.partial(on_table, "UpdateItem", Key=RECORD)
+put_in_batch = on_table("BatchWriteItem")._replace(
+    parameters={"RequestItems": {f"vitrine-{LOCAL}": [{"PutRequest": {"Item": RECORD}}]}}
+)
+read = functools.partial(on_object, "GetObject")
+write = functools.partial(on_object, "PutObject", Body=b"")
+delete = functools.partial(on_object, "DeleteObject")
+send = functools.partial(on_queue, "SendMessage", MessageBody=HARMLESS)
+receive = functools.partial(on_queue, "ReceiveMessage", WaitTimeSeconds=0)
+own_name = Call("sts", "GetCallerIdentity", "itself", {})
+count_jobs = on_queue("GetQueueAttributes", AttributeNames=["QueueArn"])
+JOBS, DEAD, EVENTS, OTHERS = (
+    f"vitrine-{name}" for name in (f"{LOCAL}-jobs", f"{LOCAL}-jobs-dead", f"{LOCAL}-events-dead", f"{OTHER}-jobs")
+)
+TAKING_JOBS = [
+    receive(),
+    on_queue("DeleteMessage", ReceiptHandle="none"),
+    on_queue("ChangeMessageVisibility", ReceiptHandle="none", VisibilityTimeout=0),
+    count_jobs,
+]
+
+
+class Row(NamedTuple):
+    """``function`` may not make the call ``denied``, because of ``why``; it may make ``allowed``."""
+
+    function: str
+    denied: Call
+    allowed: Call
+    why: str
+
+
+def rows(function: str, *cells: tuple[Call | list[Call], Call, str]) -> Iterator[Row]:
+    for denied, allowed, why in cells:
+        yield from (Row(function, one, allowed, why) for one in (denied if isinstance(denied, list) else [denied]))
+
+
+TABLE = [
+    *rows(
+        "api_handler",
+        (on_table("DeleteTable"), get_item(), "the table is the resource stack's"),
+        (on_table("UpdateTable", DeletionProtectionEnabled=False), get_item(), "and so is its protection"),
+        (on_table("Scan"), query(), "it answers one owner at a time"),
+        (query_due(), query(), "what is due is the cleanup's"),
+        ([update_item(), put_in_batch], put_item(), "items are written whole, each under its condition"),
+        (get_item(OTHER), get_item(), "it is another stage's"),
+        (put_item(OTHER), put_item(), "it is another stage's"),
+        (read(PICTURE, OTHER), read(PICTURE), "it is another stage's"),
+        (write(PICTURE, OTHER), write(PICTURE), "it is another stage's"),
+        (on_objects("uploads/items/", OTHER), on_objects("uploads/items/"), "it is another stage's"),
+        (send(OTHERS), send(), "it is another stage's"),
+        (on_queue("GetQueueUrl", OTHERS), on_queue("GetQueueUrl"), "it is another stage's"),
+        (read(CHUNK), read(PICTURE), "what is imported is read by the consumer"),
+        ([read(LOOSE), delete(LOOSE)], read(PICTURE), "a loose file belongs to no item"),
+        (write(LOOSE), write(PICTURE), "a ticket is for an item's picture"),
+        (write(THUMBNAIL), write(PICTURE), "the consumer alone makes thumbnails"),
+        (delete(CHUNK), delete(THUMBNAIL), "chunks go by lifecycle"),
+        ([on_objects(""), on_objects("imports/")], on_objects("uploads/items/"), "it looks for an item's objects"),
+        (TAKING_JOBS, send(), "jobs are the consumer's"),
+        (on_queue("PurgeQueue"), send(), "jobs are the consumer's"),
+        ([send(DEAD), send(EVENTS), receive(DEAD)], send(), "what failed is for a person to look at"),
+    ),
+    *rows(
+        "on_upload",
+        ([read(PICTURE), read(LOOSE)], delete(PICTURE), "all that it needs stands in the event"),
+        ([write(PICTURE), write(THUMBNAIL)], delete(PICTURE), "it only takes note"),
+        ([delete(THUMBNAIL), delete(LOOSE)], delete(PICTURE), "it removes uploads that no item wants"),
+        (on_objects("uploads/items/"), delete(PICTURE), "all that it needs stands in the event"),
+        ([query(), query_due(), on_table("Scan")], get_item(), "it knows which item it is about"),
+        ([delete_item(), update_item(), put_in_batch], put_item(), "it only takes note"),
+        (TAKING_JOBS, send(), "jobs are the consumer's"),
+        (send(DEAD), send(), "jobs that failed are put there by their queue"),
+        ([get_item(OTHER), put_item(OTHER)], get_item(), "it is another stage's"),
+        (delete(PICTURE, OTHER), delete(PICTURE), "it is another stage's"),
+        (send(OTHERS), send(), "it is another stage's"),
+    ),
+    *rows(
+        "on_messages",
+        ([write(PICTURE), write(LOOSE), write(CHUNK)], write(THUMBNAIL), "it writes thumbnails alone"),
+        (read(THUMBNAIL), read(PICTURE), "thumbnails are made of originals"),
+        (delete(CHUNK), delete(THUMBNAIL), "chunks go by lifecycle"),
+        ([delete(LOOSE), delete("thumbnails/rights.jpg")], delete(PICTURE), "a loose file is not its to remove"),
+        ([query(), query_due(), on_table("Scan")], get_item(), "it knows which items it is about"),
+        ([update_item(), put_in_batch], put_item(), "items are written whole, each under its condition"),
+        ([send(), send(DEAD)], count_jobs, "it works off, and makes no work"),
+        ([receive(DEAD), on_queue("PurgeQueue")], count_jobs, "what failed is for a person to look at"),
+        ([get_item(OTHER), put_item(OTHER)], get_item(), "it is another stage's"),
+        (read(PICTURE, OTHER), read(PICTURE), "it is another stage's"),
+        (write(THUMBNAIL, OTHER), write(THUMBNAIL), "it is another stage's"),
+        (on_objects("", OTHER), on_objects(""), "it is another stage's"),
+        (receive(OTHERS), count_jobs, "it is another stage's"),
+    ),
+    *rows(
+        "clean_up",
+        ([put_in_batch, update_item()], put_item(), "items are written whole, each under its condition"),
+        (on_table("Scan"), query_due(), "it reads what is due, and no more"),
+        ([read(PICTURE), read(THUMBNAIL), read(CHUNK)], delete(PICTURE), "it goes by names alone"),
+        ([write(PICTURE), write(THUMBNAIL), write(CHUNK)], delete(PICTURE), "it only takes away"),
+        ([delete(CHUNK), delete(LOOSE)], delete(THUMBNAIL), "these belong to no item"),
+        ([on_objects(""), on_objects("imports/")], on_objects("uploads/items/"), "it looks for an item's objects"),
+        (TAKING_JOBS, send(), "jobs are the consumer's"),
+        (send(DEAD), send(), "jobs that failed are put there by their queue"),
+        ([query_due(OTHER), delete_item(OTHER)], query_due(), "it is another stage's"),
+        (delete(PICTURE, OTHER), delete(PICTURE), "it is another stage's"),
+        (send(OTHERS), send(), "it is another stage's"),
+    ),
+    *rows(
+        "authorize",
+        ([get_item(), query(), query_due(), put_item(), delete_item(), on_table("Scan")], own_name, "it reads tokens"),
+        ([read(PICTURE), write(PICTURE), delete(PICTURE), on_objects("uploads/items/")], own_name, "it reads tokens"),
+        ([on_queue("GetQueueUrl"), send(), *TAKING_JOBS], own_name, "it reads tokens"),
+    ),
+]
+
+Signed = Callable[[Call], str]
+"""Makes a call; returns which action was not authorized, or else the code of an error, or nothing."""
+
+
+@pytest.fixture(scope="module")
+def stages_side_by_side(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Two stages with the same things in them; what is left of them is taken away."""
+    project = copy_project(tmp_path_factory.mktemp("other") / "project")
+    provision.provision(OTHER, system.client, project, print)
+    s3 = system.client("s3")
+    keys = (CHUNK, THUMBNAIL)  # nothing under uploads/, where the stage itself would be at it
+    for key in keys:
+        s3.put_object(Bucket=system.bucket, Key=key, Body=b"")
+    yield
+    for key in keys:
+        s3.delete_object(Bucket=system.bucket, Key=key)
+    for key in (PICTURE, LOOSE):
+        s3.delete_object(Bucket=system.bucket, Key=key)
+    system.client("dynamodb").delete_item(TableName=system.table, Key=RECORD)
+    provision.delete(OTHER, system.client, project, print, delete_data=True)
+
+
+@pytest.fixture(scope="module")
+def as_role_of(system: System, stages_side_by_side: None) -> Callable[[str], Signed]:
+    """Makes calls with the credentials that a deployed function's role gives."""
+
+    @functools.cache
+    def signed(function: str) -> Signed:
+        role = system.client("lambda").get_function_configuration(FunctionName=system.functions[function])["Role"]
+        given = system.client("sts").assume_role(RoleArn=role, RoleSessionName=function)["Credentials"]
+        session = boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], REGION)
+        return functools.partial(make, session.client, system.emulator.url)
+
+    return signed
+
+
+def make(client: Callable[..., Any], url: str, call: Call) -> str:
+    parameters = call.parameters
+    if "QueueUrl" in parameters:
+        parameters = {**parameters, "QueueUrl": f"{url}/000000000000/{parameters['QueueUrl']}"}
+    try:
+        client(call.service, endpoint_url=url)._make_api_call(call.operation, parameters)
+    except ClientError as error:
+        refused = re.search(r"not authorized to perform: \S+", error.response["Error"]["Message"])
+        return refused[0].lower() if refused else error.response["Error"]["Code"]
+    return ""
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.function}: {row.denied}")
+def test_a_function_is_denied_what_it_has_no_business_with(as_role_of: Callable[[str], Signed], row: Row) -> None:
+    signed = as_role_of(row.function)
+
+    allowed, denied = signed(row.allowed), signed(row.denied)
+
+    assert allowed in ("", "NoSuchKey")
+    action = rights.action(row.denied.service, row.denied.operation)
+    # IAM heeds no case in actions, and neither does the emulator.
+    assert denied == f"not authorized to perform: {action.lower()}", f"{row.denied} should be denied: {row.why}"
+
+
+def test_no_right_is_left_out_that_another_function_has() -> None:
+    """Whatever any function may do stands above as denied to each that may not."""
+    granted = {
+        function: {grant.action for grant in rights.grants(policy) if grant.action.partition(":")[0] in SERVICES}
+        for function, policy in stages.policies(PROJECT, "dev").items()
+    }
+    denied = {function: set[str]() for function in granted}
+    for row in TABLE:
+        denied[row.function].add(rights.action(row.denied.service, row.denied.operation))
+    for function, actions in granted.items():
+        assert set().union(*granted.values()) - actions <= denied[function], function

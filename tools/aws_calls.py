@@ -1,0 +1,50 @@
+"""Which operations of AWS each function calls: what its policy is held to, and what of botocore's models it needs.
+
+Tests hold the list to what the functions do (tests/integration/test_rights.py), operation by operation.
+"""
+
+from __future__ import annotations
+
+PRESIGNED_POST = "PresignedPost"
+"""Leave to POST an object: no operation of S3's API, but something that is signed, and used by somebody else."""
+
+CALLS: dict[str, dict[str, list[str]]] = {
+    "api_handler": {
+        "dynamodb": ["DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems"],
+        "s3": ["DeleteObject", "GetObject", "ListObjectsV2", PRESIGNED_POST, "PutObject"],
+        "sqs": ["GetQueueUrl", "SendMessageBatch"],
+    },
+    "on_upload": {
+        "dynamodb": ["GetItem", "PutItem"],
+        "s3": ["DeleteObject"],
+        "sqs": ["GetQueueUrl", "SendMessageBatch"],
+    },
+    "on_messages": {
+        "dynamodb": ["DeleteItem", "GetItem", "PutItem", "TransactWriteItems"],
+        "s3": ["DeleteObject", "GetObject", "ListObjectsV2", "PutObject"],
+        "sqs": ["ChangeMessageVisibility", "DeleteMessage", "GetQueueUrl"],
+    },
+    "clean_up": {
+        "dynamodb": ["DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems"],
+        "s3": ["DeleteObject", "ListObjectsV2"],
+        "sqs": ["GetQueueUrl", "SendMessageBatch"],
+    },
+    "authorize": {},
+}
+"""By function (as app.py names it; ``api_handler`` is all routes) and by service, as botocore names them.
+
+``chalice local``, which runs from the sources, calls DynamoDB's DescribeTable besides.
+"""
+
+_MODEL_USED = {PRESIGNED_POST: "CreateBucket"}
+# botocore/signers.py, generate_presigned_post: "We choose the CreateBucket operation model because its url gets
+# serialized to what a presign post requires."
+
+
+def models() -> dict[str, list[str]]:
+    """The operations whose botocore models the functions need, by service."""
+    found: dict[str, set[str]] = {}
+    for services in CALLS.values():
+        for service, operations in services.items():
+            found.setdefault(service, set()).update(_MODEL_USED.get(one, one) for one in operations)
+    return {service: sorted(operations) for service, operations in sorted(found.items())}
