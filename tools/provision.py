@@ -90,6 +90,9 @@ def delete(
     cloudformation = client("cloudformation")
     _check_place(stages.check_name(stage), cloudformation.meta.endpoint_url)
     name = stack_name(stage)
+    known = stages.names(project_dir)
+    if stage not in known and stack.describe(cloudformation, name) is None:
+        raise StageError(f"There is no stage {stage}: .chalice/config.json has {', '.join(known)}.")
     if users := stack.importers(cloudformation, f"{name}-BucketName"):
         raise StageError(f"{', '.join(users)} runs on these resources: delete that stack first.")
     kept = storage.names(stage, client)
@@ -107,16 +110,40 @@ def sentence(error: Exception, stage: str) -> str:
     """What went wrong while provisioning ``stage``, and what to do about it, in one line for a person."""
     match error:
         case exceptions.NoCredentialsError() | exceptions.PartialCredentialsError():
-            return "There are no AWS credentials: sign in (aws sso login), or set AWS_PROFILE."
+            return f"There are no AWS credentials: {_SIGN_IN}."
         case exceptions.NoRegionError():
             return "There is no AWS region: set AWS_DEFAULT_REGION, or a region in your AWS profile."
         case exceptions.EndpointConnectionError() | exceptions.ConnectTimeoutError():
-            remedy = "start the emulator by `make run`" if stage == LOCAL else "check AWS_ENDPOINT_URL"
-            return f"Nothing answers at {error.kwargs.get('endpoint_url')}: {remedy}."
+            return f"Nothing answers at {error.kwargs.get('endpoint_url')}: {_where_to_look(stage)}."
         case exceptions.ClientError():
-            return f"AWS refused {error.operation_name}: {error.response['Error'].get('Message') or error}"
+            return _refusal(error)
+        case exceptions.SSOTokenLoadError() | exceptions.TokenRetrievalError() | exceptions.CredentialRetrievalError():
+            return f"{error} There are no good AWS credentials: {_SIGN_IN}."
         case _:
             return str(error)
+
+
+def _where_to_look(stage: str) -> str:
+    if stage == LOCAL:
+        return "start the emulator by `make run`"
+    return "check AWS_ENDPOINT_URL" if os.environ.get("AWS_ENDPOINT_URL") else "check the region, and your network"
+
+
+def _refusal(error: exceptions.ClientError) -> str:
+    said = error.response["Error"]
+    # AWS, "Common error types", and S3's and STS's own names for the same.
+    match said.get("Code"):
+        case "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId" | "SignatureDoesNotMatch":
+            return f"AWS does not accept these credentials ({said['Code']}): {_SIGN_IN}."
+        case "ExpiredToken" | "ExpiredTokenException" | "RequestExpired":
+            return f"These AWS credentials have expired: {_SIGN_IN}."
+        case "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation":
+            return f"AWS refused {error.operation_name}: {said.get('Message')} (ask for that right)"
+        case _:
+            return f"AWS refused {error.operation_name}: {said.get('Message') or error}"
+
+
+_SIGN_IN = "sign in (aws sso login), or set AWS_PROFILE"
 
 
 def say_who_gets_in(stage: str, variables: Mapping[str, str] | None = None) -> None:

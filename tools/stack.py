@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,8 @@ _SETTLED = {"CREATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROL
 _DONE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"}
 _REPLACEMENT = {"True": ": REPLACED", "Conditional": ": perhaps REPLACED"}
 _ROLLS_BACK = {"CREATE_FAILED", "UPDATE_FAILED"}
+# AWS, "Troubleshooting CloudFormation": one that was never made whole can only be deleted (its data stays).
+_REMEDIES = {"UPDATE_ROLLBACK_FAILED": "continue-update-rollback", "UPDATE_FAILED": "rollback-stack"}
 _PATIENCE = 30 * 60.0  # seconds; a table, a bucket and two queues take about one minute
 
 
@@ -63,7 +66,7 @@ def prepare(cloudformation: CloudFormationClient, name: str, template: str, stag
     discard(cloudformation, plan)
     if unchanged:
         return None
-    raise StageError(f"CloudFormation refuses the change to {name}: {problem or reason}")
+    raise StageError(f"CloudFormation refuses the change to {name}: {_with_remedy(problem or reason)}")
 
 
 def discard(cloudformation: CloudFormationClient, plan: Plan) -> None:
@@ -138,7 +141,8 @@ def _may_create(stack: StackTypeDef | None) -> bool:
         return False
     if status.endswith("_IN_PROGRESS"):
         raise StageError(f"The stack {name} is being changed ({status}): try again when that is over.")
-    raise StageError(f"The stack {name} is stuck in {status}: repair or delete it in the AWS console.")
+    remedy = _REMEDIES.get(status, "delete-stack")
+    raise StageError(f"The stack {name} is stuck in {status}: aws cloudformation {remedy} --stack-name {name}")
 
 
 def _await_change_set(cloudformation: CloudFormationClient, id_: str) -> DescribeChangeSetOutputTypeDef:
@@ -168,8 +172,17 @@ def _follow(cloudformation: CloudFormationClient, stack_id: str, seen: set[str],
                 return
             elif not status.endswith("_IN_PROGRESS") and status not in _ROLLS_BACK:
                 cause = _problem_found(cloudformation, stack=stack_id) or cause
-                raise StageError(f"{event['StackName']} ended in {status}. {cause}".strip())
+                raise StageError(f"{event['StackName']} ended in {status}. {_with_remedy(cause)}".strip())
     raise StageError("CloudFormation has been at it for half an hour: look at the stack in the console.")
+
+
+def _with_remedy(cause: str) -> str:
+    if not re.search(r"already exists|is not available|is taken", cause):
+        return cause
+    return (
+        f"{cause.rstrip('.')}. If that was left behind by this stage, --delete clears it away;"
+        " if it is somebody else's, take another name for the stage."
+    )
 
 
 def _cause(event: StackEventTypeDef) -> str:

@@ -50,6 +50,11 @@ def policies(project_dir: Path, stage: str) -> dict[str, dict[str, Any]]:
     }
 
 
+def names(project_dir: Path) -> list[str]:
+    """The stages that ``.chalice/config.json`` has."""
+    return list(_config(project_dir)["stages"])
+
+
 def environment(project_dir: Path, stage: str) -> dict[str, str]:
     """The environment variables of ``stage`` in ``.chalice/config.json``; none where it has no entry yet."""
     variables: dict[str, str] = _config(project_dir)["stages"].get(stage, {}).get("environment_variables", {})

@@ -193,8 +193,19 @@ class TestRecording:
 
     def test_new_stage_has_the_shape_of_prod(self, project: Path) -> None:
         stages.record(project, "pr12", {})
-        text = json.dumps(config(project)["stages"]["prod"])
-        assert config(project)["stages"]["pr12"] == json.loads(text.replace("prod", "pr12"))
+        # As text, so that the order counts as well.
+        assert json.dumps(config(project)["stages"]["pr12"]) == json.dumps(config(project)["stages"]["prod"]).replace(
+            "prod", "pr12"
+        )
+
+    def test_new_stage_comes_last_and_moves_no_line(self, project: Path) -> None:
+        before = (project / ".chalice" / "config.json").read_text(encoding="utf-8").splitlines()
+        stages.record(project, "pr12", OUTPUTS)
+        stages.record(project, "pr13", OUTPUTS)
+        after = (project / ".chalice" / "config.json").read_text(encoding="utf-8").splitlines()
+        kept = "\n".join(before).removesuffix("\n    }\n  }\n}")
+        assert "\n".join(after).startswith(kept)
+        assert list(config(project)["stages"]) == ["local", "dev", "prod", "pr12", "pr13"]
 
     def test_every_function_gets_a_policy_file_for_the_stage(self, project: Path) -> None:
         stages.record(project, "pr12", {})
@@ -279,7 +290,9 @@ class TestProvisioning:
                 ends("ROLLBACK_COMPLETE"),
             ]
         )
-        with pytest.raises(stages.StageError, match=r"ROLLBACK_COMPLETE\. Bucket: it is taken$"):
+        with pytest.raises(
+            stages.StageError, match=r"ROLLBACK_COMPLETE\. Bucket: it is taken\. If that was left behind"
+        ):
             provision.provision("dev", aws, project)
         assert aws.calls == ["plan create", "execute", "delete"]
 
@@ -293,13 +306,25 @@ class TestProvisioning:
         assert "delete" not in aws.calls
 
     def test_taken_name_is_told_as_cloudformation_found_it(self, project: Path) -> None:
-        aws = ScriptedCloudFormation(refusal="1 problem. Call DescribeEvents", found="The bucket exists.")
-        with pytest.raises(stages.StageError, match=r"refuses .*: The bucket exists\.$"):
+        aws = ScriptedCloudFormation(refusal="1 problem. Call DescribeEvents", found="The bucket already exists.")
+        with pytest.raises(
+            stages.StageError, match=r"refuses .*: The bucket already exists\. If that .*, take another name"
+        ):
             provision.provision("dev", aws, project)
 
-    def test_stuck_stack_is_not_touched(self, project: Path) -> None:
-        aws = ScriptedCloudFormation("UPDATE_ROLLBACK_FAILED")
-        with pytest.raises(stages.StageError, match="stuck in UPDATE_ROLLBACK_FAILED"):
+    @pytest.mark.parametrize(
+        ("status", "remedy"),
+        [
+            ("ROLLBACK_COMPLETE", "delete-stack"),
+            ("DELETE_FAILED", "delete-stack"),
+            ("UPDATE_FAILED", "rollback-stack"),
+            ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+        ],
+    )
+    def test_stuck_stack_is_not_touched_and_the_way_out_is_said(self, project: Path, status: str, remedy: str) -> None:
+        aws = ScriptedCloudFormation(status)
+        said = f"stuck in {status}: aws cloudformation {remedy} --stack-name vitrine-dev-resources$"
+        with pytest.raises(stages.StageError, match=said):
             provision.provision("dev", aws, project)
         assert aws.calls == []
 
@@ -338,6 +363,10 @@ class TestDeleting:
         stack.remove(aws, "vitrine-dev-resources", print)
         assert aws.calls == []
 
+    def test_stage_that_nobody_knows_is_no_success(self, project: Path) -> None:
+        with pytest.raises(stages.StageError, match=r"There is no stage pord: .* has local, dev, prod\.$"):
+            provision.delete("pord", ScriptedCloudFormation(), project)
+
     def test_resources_that_code_runs_on_stay(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", imported_by=["vitrine-dev"])
         with pytest.raises(stages.StageError, match="vitrine-dev runs on these resources"):
@@ -354,7 +383,12 @@ class TestDeleting:
             exceptions.EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),
             "Nothing answers at http://127.0.0.1:1",
         ),
-        (client_error("AccessDenied", "You may not"), "AWS refused DescribeStacks: You may not"),
+        (client_error("AccessDenied", "You may not"), "AWS refused DescribeStacks: You may not (ask for"),
+        (client_error("ExpiredToken", "It is over"), "have expired: sign in"),
+        (client_error("SignatureDoesNotMatch", "It is not"), "does not accept these credentials"),
+        (client_error("Throttling", "Rate exceeded"), "AWS refused DescribeStacks: Rate exceeded"),
+        (exceptions.UnauthorizedSSOTokenError(), "run aws sso login"),
+        (exceptions.CredentialRetrievalError(provider="x", error_msg="no"), "sign in (aws sso login)"),
         (exceptions.ProfileNotFound(profile="x"), "(x) could not be found"),
         (stages.StageError("As it is."), "As it is."),
     ],

@@ -1,0 +1,153 @@
+"""What goes wrong when a stage is provisioned: one sentence that says what to do, and nothing is changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.e2e.system import System, copy_project, free_port
+from tools import processes
+
+OURS, THEIRS = "444444444444", "555555555555"
+
+
+class Shell:
+    """A person's shell, signed in to an account of the emulator."""
+
+    def __init__(self, project: Path, url: str) -> None:
+        self.project = project
+        self.env = {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": OURS,
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "HOME": str(project),
+        }
+
+    def client(self, service: str, account: str = OURS) -> Any:
+        session = boto3.Session(account, "test", region_name="us-east-1")
+        return session.client(service, endpoint_url=self.env["AWS_ENDPOINT_URL"])  # type: ignore[call-overload]
+
+    def provision(self, *arguments: str, **changed: str | None) -> subprocess.CompletedProcess[str]:
+        """Run the tool in its project; ``changed`` are environment variables, None takes one away."""
+        said = {name: value for name, value in (self.env | changed).items() if value is not None}
+        return subprocess.run(
+            [sys.executable, "tools/provision.py", *arguments],
+            cwd=self.project,
+            env=processes.without_aws(os.environ) | said,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def configuration(self) -> str:
+        return (self.project / ".chalice" / "config.json").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def shell(system: System, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return Shell(copy_project(tmp_path_factory.mktemp("provision") / "project"), system.emulator.url)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"}, "AWS does not accept these credentials"),
+        ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "There are no AWS credentials: sign in"),
+        ({"AWS_DEFAULT_REGION": None}, "There is no AWS region: set AWS_DEFAULT_REGION"),
+        ({"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found"),
+        ({"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}, "check AWS_ENDPOINT_URL"),
+    ],
+    ids=["wrong credentials", "no credentials", "no region", "no such profile", "out of reach"],
+)
+def test_a_shell_that_is_not_ready_ends_in_one_sentence(
+    shell: Shell, changed: dict[str, str | None], words: str
+) -> None:
+    before = shell.configuration()
+
+    done = shell.provision("--stage", "dev", "--yes", **changed)
+
+    assert (done.returncode, words in done.stderr, done.stderr.count("\n")) == (1, True, 1), done.stderr
+    assert shell.configuration() == before
+
+
+def test_a_bucket_name_that_another_account_has_is_said(shell: Shell) -> None:
+    shell.client("s3", THEIRS).create_bucket(Bucket=f"vitrine-taken-{OURS}-us-east-1")
+
+    done = shell.provision("--stage", "taken", "--yes")
+
+    print(done.stdout, done.stderr)
+    assert done.returncode == 1
+    assert f"vitrine-taken-{OURS}-us-east-1" in done.stderr
+    assert "take another name for the stage" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert '"taken"' not in shell.configuration()
+    assert shell.provision("--stage", "taken", "--yes").stderr == done.stderr
+
+
+def test_a_stack_that_was_never_made_whole_is_said(shell: Shell) -> None:
+    shell.client("s3", THEIRS).create_bucket(Bucket=f"vitrine-stuck-{OURS}-us-east-1")
+    template = (shell.project / "infra" / "resources.json").read_text(encoding="utf-8")
+    shell.client("cloudformation").create_stack(
+        StackName="vitrine-stuck-resources",
+        TemplateBody=template,
+        Parameters=[{"ParameterKey": "Stage", "ParameterValue": "stuck"}],
+    )
+
+    done = shell.provision("--stage", "stuck", "--yes")
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "The stack vitrine-stuck-resources is stuck in ROLLBACK_COMPLETE:"
+        " aws cloudformation delete-stack --stack-name vitrine-stuck-resources\n"
+    )
+
+
+def test_a_new_stage_is_one_command_and_goes_again_when_it_is_empty(shell: Shell) -> None:
+    before = json.loads(shell.configuration())
+
+    asked = shell.provision("--stage", "pr12")
+    assert asked.returncode == 1
+    assert "Add     Table (AWS::DynamoDB::Table)" in asked.stdout
+    assert "Nothing was changed." in asked.stderr
+    assert json.loads(shell.configuration()) == before
+
+    made = shell.provision("--stage", "pr12", "--yes")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert made.stdout.splitlines()[-1] == "Next: chalice deploy --stage pr12"
+    after = json.loads(shell.configuration())
+    assert after["stages"].pop("pr12")["environment_variables"]["BUCKET_NAME"] == f"vitrine-pr12-{OURS}-us-east-1"
+    assert after == before
+    again = shell.provision("--stage", "pr12")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "vitrine-pr12-resources is up to date." in again.stdout
+
+    shell.client("dynamodb").put_item(TableName="vitrine-pr12", Item={"pk": {"S": "a"}, "sk": {"S": "b"}})
+    refused = shell.provision("--stage", "pr12", "--delete", "--yes")
+    assert refused.returncode == 1
+    assert refused.stderr == ("There is data in the table vitrine-pr12, so nothing was deleted: add --delete-data.\n")
+    gone = shell.provision("--stage", "pr12", "--delete", "--delete-data", "--yes")
+    assert (gone.returncode, gone.stderr) == (0, "")
+    assert "vitrine-pr12" not in shell.client("dynamodb").list_tables()["TableNames"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--stage", "No-Good"], "'No-Good' names no stage: use up to 20 lower-case letters"),
+        (["--stage", "pord", "--delete", "--yes"], "There is no stage pord: .chalice/config.json has "),
+    ],
+)
+def test_a_name_that_is_no_stages_is_said(shell: Shell, arguments: list[str], words: str) -> None:
+    done = shell.provision(*arguments)
+
+    assert (done.returncode, done.stderr.startswith(words), done.stderr.count("\n")) == (1, True, 1), done.stderr
