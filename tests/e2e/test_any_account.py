@@ -1,0 +1,153 @@
+"""One package in two accounts: the stack that the session deployed, deployed as it is into another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import boto3
+import pytest
+
+from tests.e2e.pictures import drawing
+from tests.e2e.system import System, copy_project
+from tests.e2e.waiting import eventually
+from tools import local_stage, provision
+from tools.emulator import ACCOUNT as FIRST
+from tools.emulator import REGION
+from tools.stages import LOCAL
+
+SECOND = "222222222222"
+
+
+class Account(NamedTuple):
+    """The stage local in an account."""
+
+    id: str
+    client: Callable[[str], Any]
+    functions: dict[str, str]
+    table: str
+    bucket: str
+    queue_url: str
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the API's function with the event that API Gateway makes: in another account nothing else reaches it."""
+        event = {
+            "resource": path,
+            "path": path,
+            "httpMethod": method,
+            "headers": {"content-type": "application/json"},
+            "multiValueHeaders": {"content-type": ["application/json"]},
+            "multiValueQueryStringParameters": None,
+            "pathParameters": None,
+            "stageVariables": None,
+            "body": None if body is None else json.dumps(body),
+            "isBase64Encoded": False,
+            "requestContext": {"resourcePath": path, "httpMethod": method, "path": f"/api{path}", "requestId": "1"},
+        }
+        answer = self.client("lambda").invoke(
+            FunctionName=self.functions["api_handler"], Payload=json.dumps(event).encode()
+        )
+        said = json.load(answer["Payload"])
+        assert said["statusCode"] < 300, said
+        return json.loads(said["body"])
+
+    def titles(self) -> set[str]:
+        return {item["title"] for item in self.ask("GET", "/items")["items"] if "title" in item}
+
+    def objects(self, prefix: str) -> list[str]:
+        found = self.client("s3").list_objects_v2(Bucket=self.bucket, Prefix=prefix)
+        return [one["Key"] for one in found.get("Contents", [])]
+
+
+@pytest.fixture(scope="module")
+def accounts(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Account, Account]]:
+    session = boto3.Session(SECOND, "test", region_name=REGION)
+
+    def client(service: str) -> Any:
+        return session.client(service, endpoint_url=system.emulator.url)  # type: ignore[call-overload]
+
+    # The resources alone: nothing is packaged from this copy.
+    resources = provision.provision(LOCAL, client, copy_project(tmp_path_factory.mktemp("second") / "project"), print)
+    artifacts = f"{local_stage.ARTIFACTS}-{SECOND}"
+    client("s3").create_bucket(Bucket=artifacts)
+    for key, data in package(system, artifacts).items():
+        client("s3").put_object(Bucket=artifacts, Key=key, Body=data)
+    cloudformation = client("cloudformation")
+    cloudformation.create_stack(
+        StackName=local_stage.STACK,
+        TemplateURL=f"{system.emulator.url}/{artifacts}/sam.json",
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(
+        StackName=local_stage.STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+    deployment = local_stage.find(client)
+    assert deployment is not None
+    yield (
+        Account(FIRST, system.client, system.functions, system.table, system.bucket, system.queue_url),
+        Account(
+            SECOND,
+            client,
+            deployment.functions,
+            resources["TableName"],
+            resources["BucketName"],
+            resources["QueueUrl"],
+        ),
+    )
+    for mapping in client("lambda").list_event_source_mappings()["EventSourceMappings"]:
+        client("lambda").delete_event_source_mapping(UUID=mapping["UUID"])
+
+
+def package(system: System, artifacts: str) -> dict[str, bytes]:
+    """The zip and the template as they were deployed in the first account, but for the bucket that the zip is in.
+
+    It is what ``aws cloudformation package`` writes into a template, too: each account has the code in its own bucket.
+    """
+    s3 = system.client("s3")
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=local_stage.ARTIFACTS)["Contents"]]
+    found = {key: s3.get_object(Bucket=local_stage.ARTIFACTS, Key=key)["Body"].read() for key in keys}
+    found["sam.json"] = found["sam.json"].replace(
+        json.dumps({"Bucket": local_stage.ARTIFACTS})[:-1].encode(), json.dumps({"Bucket": artifacts})[:-1].encode()
+    )
+    return found
+
+
+def test_the_code_is_the_same_to_the_byte(accounts: tuple[Account, Account]) -> None:
+    codes = [
+        {
+            name: one.client("lambda").get_function_configuration(FunctionName=function)["CodeSha256"]
+            for name, function in one.functions.items()
+        }
+        for one in accounts
+    ]
+    assert codes[0] == codes[1]
+
+
+def test_each_works_on_its_own_items(accounts: tuple[Account, Account]) -> None:
+    titles = [f"of {one.id}" for one in accounts]
+    for one, title in zip(accounts, titles, strict=True):
+        one.ask("POST", "/items", {"title": title})
+
+    for one, own, others in zip(accounts, titles, reversed(titles), strict=True):
+        assert own in one.titles()
+        assert others not in one.titles()
+
+
+def test_each_takes_uploads_from_its_own_bucket(accounts: tuple[Account, Account]) -> None:
+    for one in accounts:
+        one.client("s3").put_object(Bucket=one.bucket, Key=f"uploads/of/{one.id}.png", Body=drawing(64, 48))
+
+    for one in accounts:
+        assert eventually(lambda one=one: one.objects("thumbnails/of/"), 90) == [f"thumbnails/of/{one.id}.png.jpg"]  # type: ignore[misc]
+
+
+def test_each_takes_messages_from_its_own_queue(accounts: tuple[Account, Account]) -> None:
+    titles = [f"by message to {one.id}" for one in accounts]
+    for one, title in zip(accounts, titles, strict=True):
+        body = json.dumps({"type": "item.create", "owner": "local", "item": {"title": title}})
+        one.client("sqs").send_message(QueueUrl=one.queue_url, MessageBody=body)
+
+    for one, own, others in zip(accounts, titles, reversed(titles), strict=True):
+        assert eventually(lambda one=one, own=own: own in one.titles(), 90)  # type: ignore[misc]
+        assert others not in one.titles()

@@ -1,0 +1,109 @@
+"""The routes as ``chalice deploy --stage dev`` sends them to API Gateway: the emulator takes none from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import processes
+
+PROJECT = Path(__file__).resolve().parents[2]
+# Chalice's own deployer makes it by the same generator (chalice/deploy/deployer.py, _create_deployer).
+PRINT_SWAGGER = """
+import json
+from chalice.cli.factory import CLIFactory
+from chalice.deploy.swagger import TemplatedSwaggerGenerator
+app = CLIFactory(".").create_config_obj("dev").chalice_app
+print(json.dumps(TemplatedSwaggerGenerator().generate_swagger(app), default=lambda value: value.template))
+"""
+PUBLIC = {
+    "/": {"get"},
+    "/docs": {"get"},
+    "/web/{name}": {"get"},
+    "/openapi.json": {"get"},
+    "/hello": {"get"},
+    "/health": {"get"},
+}
+GUARDED = {
+    "/items": {"get", "post"},
+    "/items/{item_id}": {"get", "put", "patch", "delete"},
+    "/items/{item_id}/image": {"get", "post", "delete"},
+    "/imports": {"post"},
+    "/imports/{import_id}": {"get"},
+}
+LAMBDA = "arn:{{partition}}:apigateway:{{region_name}}:lambda:path/2015-03-31/functions/{{{}_lambda_arn}}/invocations"
+
+
+@pytest.fixture(scope="module")
+def swagger() -> dict[str, Any]:
+    env = processes.without_aws(os.environ) | {"AWS_DEFAULT_REGION": "eu-west-1", "PYTHONDONTWRITEBYTECODE": "1"}
+    for name in ("STAGE", "AUTH_MODE", "BUCKET_NAME"):  # as in a shell in which nobody has run a test
+        env.pop(name, None)
+    status, said = processes.run([sys.executable, "-c", PRINT_SWAGGER], env=env, cwd=PROJECT)
+    assert status == 0, said
+    made: dict[str, Any] = json.loads(said)
+    return made
+
+
+def methods(swagger: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """What it says of each route, by path and method; preflights aside."""
+    return {
+        (path, method): said
+        for path, of_path in swagger["paths"].items()
+        for method, said in of_path.items()
+        if method != "options"
+    }
+
+
+def test_has_every_route_and_no_other(swagger: dict[str, Any]) -> None:
+    expected = {(path, method) for path, allowed in (PUBLIC | GUARDED).items() for method in allowed}
+    assert set(methods(swagger)) == expected
+
+
+def test_asks_the_authorizer_about_every_route_that_is_not_public(swagger: dict[str, Any]) -> None:
+    asked = {path for (path, _), said in methods(swagger).items() if said.get("security") == [{"authorize": []}]}
+    assert asked == set(GUARDED)
+    assert {path for (path, _), said in methods(swagger).items() if "security" not in said} == set(PUBLIC)
+
+
+def test_authorizer_is_the_function_and_is_asked_every_five_minutes(swagger: dict[str, Any]) -> None:
+    [(name, authorizer)] = swagger["securityDefinitions"].items()
+    assert (name, authorizer["in"], authorizer["name"]) == ("authorize", "header", "Authorization")
+    assert authorizer["x-amazon-apigateway-authorizer"] == {
+        "type": "token",
+        "authorizerUri": LAMBDA.format("authorize"),
+        "authorizerResultTtlInSeconds": 300,
+    }
+
+
+def test_every_route_goes_to_the_api_function(swagger: dict[str, Any]) -> None:
+    for said in methods(swagger).values():
+        integration = said["x-amazon-apigateway-integration"]
+        assert (integration["type"], integration["uri"]) == ("aws_proxy", LAMBDA.format("api_handler"))
+
+
+def test_path_parameters_are_declared(swagger: dict[str, Any]) -> None:
+    for (path, _), said in methods(swagger).items():
+        declared = {f"{{{one['name']}}}" for one in said.get("parameters", []) if one["in"] == "path"}
+        assert declared == {part for part in path.split("/") if part.startswith("{")}
+
+
+def test_any_page_may_ask_beforehand_with_every_method_of_a_path(swagger: dict[str, Any]) -> None:
+    for path, allowed in (PUBLIC | GUARDED).items():
+        preflight = swagger["paths"][path]["options"]
+        assert "security" not in preflight
+        answer = preflight["x-amazon-apigateway-integration"]["responses"]["default"]["responseParameters"]
+        said = answer["method.response.header.Access-Control-Allow-Methods"].strip("'").lower()
+        assert set(said.split(",")) == allowed | {"options"}
+
+
+def test_nothing_that_is_sent_or_answered_is_taken_for_binary(swagger: dict[str, Any]) -> None:
+    """Pictures go to the bucket and come from it; all that passes here is text, and would come as base64."""
+    binary = set(swagger["x-amazon-apigateway-binary-media-types"])
+    texts = {"application/json", "application/merge-patch+json", "application/x-ndjson", "text/html", "text/css"}
+    assert not binary & (texts | {"text/javascript", "*/*"})
