@@ -13,6 +13,7 @@ import yaml
 
 import app
 from chalicelib import config, errors, models
+from tools import stages
 
 PROJECT = Path(__file__).resolve().parents[2]
 DECISIONS = sorted((PROJECT / "docs" / "decisions").glob("0*.md"))
@@ -118,6 +119,10 @@ class TestArchitecture:
         named = {row[0] for row in table_rows("docs/architecture.md", "The files")}
         assert modules <= named
         assert {name for name in named if name.endswith(".py`")} == modules | {"`app.py`"}
+
+    def test_says_of_each_function_what_it_may_do(self) -> None:
+        functions = {f"`{name}`" for name in stages.policies(PROJECT, "dev")}
+        assert {row[0] for row in table_rows("docs/architecture.md", "Who may do what")} == functions
 
     def test_has_exactly_the_messages_that_the_queue_takes(self) -> None:
         said = {row[0]: set(re.findall(r"`(\w+)`", row[1])) for row in table_rows("docs/architecture.md", "The queue")}
