@@ -111,8 +111,8 @@ def sentence(error: Exception, stage: str) -> str:
     match error:
         case exceptions.NoCredentialsError() | exceptions.PartialCredentialsError():
             return f"There are no AWS credentials: {_SIGN_IN}."
-        case exceptions.NoRegionError():
-            return "There is no AWS region: set AWS_DEFAULT_REGION, or a region in your AWS profile."
+        case exceptions.NoRegionError() | exceptions.InvalidRegionError() | exceptions.ProfileNotFound():
+            return _WHAT_TO_SET[type(error)].format(str(error).rstrip("."))
         case exceptions.EndpointConnectionError() | exceptions.ConnectTimeoutError():
             return f"Nothing answers at {error.kwargs.get('endpoint_url')}: {_where_to_look(stage)}."
         case exceptions.ClientError():
@@ -130,20 +130,30 @@ def _where_to_look(stage: str) -> str:
 
 
 def _refusal(error: exceptions.ClientError) -> str:
-    said = error.response["Error"]
-    # AWS, "Common error types", and S3's and STS's own names for the same.
-    match said.get("Code"):
-        case "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId" | "SignatureDoesNotMatch":
-            return f"AWS does not accept these credentials ({said['Code']}): {_SIGN_IN}."
-        case "ExpiredToken" | "ExpiredTokenException" | "RequestExpired":
-            return f"These AWS credentials have expired: {_SIGN_IN}."
-        case "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation":
-            return f"AWS refused {error.operation_name}: {said.get('Message')} (ask for that right)"
-        case _:
-            return f"AWS refused {error.operation_name}: {said.get('Message') or error}"
+    said = f"AWS refused {error.operation_name}: {error.response['Error'].get('Message') or error}"
+    remedy = _REMEDIES.get(error.response["Error"].get("Code", ""))
+    return f"{said.rstrip('.')}: {remedy}." if remedy else said
 
 
+_WHAT_TO_SET: dict[type[Exception], str] = {
+    exceptions.NoRegionError: "There is no AWS region: set AWS_DEFAULT_REGION, or a region in your AWS profile.",
+    exceptions.InvalidRegionError: "{}: set AWS_DEFAULT_REGION to one such as eu-west-1.",
+    exceptions.ProfileNotFound: "{}: set AWS_PROFILE to one that `aws configure list-profiles` shows.",
+}
 _SIGN_IN = "sign in (aws sso login), or set AWS_PROFILE"
+# AWS, "Common error types", with S3's and STS's names for the same.
+_REMEDIES = {
+    "AccessDenied": "ask for that right",
+    "AccessDeniedException": "ask for that right",
+    "UnauthorizedOperation": "ask for that right",
+    "ExpiredToken": _SIGN_IN,
+    "ExpiredTokenException": _SIGN_IN,
+    "InvalidAccessKeyId": _SIGN_IN,
+    "InvalidClientTokenId": _SIGN_IN,
+    "RequestExpired": _SIGN_IN,
+    "SignatureDoesNotMatch": _SIGN_IN,
+    "UnrecognizedClientException": _SIGN_IN,
+}
 
 
 def say_who_gets_in(stage: str, variables: Mapping[str, str] | None = None) -> None:
@@ -159,7 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         variables = stages.environment(PROJECT_DIR, stages.check_name(stage))
         point_to(stage, variables)
-        client = functools.partial(boto3.Session().client, config=PATIENCE)
+        client = functools.partial(_client, boto3.Session())
         if options.delete:
             delete(stage, client, PROJECT_DIR, print, agree, delete_data=options.delete_data)
             print(f"The stage {stage} has no resources any more.")
@@ -178,6 +188,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 PATIENCE = Config(connect_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})
 """How long the commands wait for AWS: a person looks on."""
+
+
+def _client(session: boto3.Session, service: str) -> Any:
+    try:
+        return session.client(service, config=PATIENCE)  # type: ignore[call-overload]
+    except exceptions.BotoCoreError:
+        raise
+    except ValueError as error:  # botocore's for an address that is none
+        raise StageError(f"{error}. AWS_ENDPOINT_URL takes an address such as http://127.0.0.1:4566.") from error
 
 
 def _parser() -> argparse.ArgumentParser:

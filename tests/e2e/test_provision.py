@@ -61,13 +61,26 @@ def shell(system: System, tmp_path_factory: pytest.TempPathFactory) -> Shell:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"}, "AWS does not accept these credentials"),
+        (
+            {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"},
+            "The security token included in the request is invalid: sign in",
+        ),
         ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "There are no AWS credentials: sign in"),
         ({"AWS_DEFAULT_REGION": None}, "There is no AWS region: set AWS_DEFAULT_REGION"),
-        ({"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found"),
+        ({"AWS_DEFAULT_REGION": "no where"}, "set AWS_DEFAULT_REGION to one such as"),
+        ({"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found: set AWS_PROFILE"),
+        ({"AWS_ENDPOINT_URL": "localhost:4566"}, "AWS_ENDPOINT_URL takes an address such as"),
         ({"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}, "check AWS_ENDPOINT_URL"),
     ],
-    ids=["wrong credentials", "no credentials", "no region", "no such profile", "out of reach"],
+    ids=[
+        "wrong credentials",
+        "no credentials",
+        "no region",
+        "no such region",
+        "no such profile",
+        "no address",
+        "out of reach",
+    ],
 )
 def test_a_shell_that_is_not_ready_ends_in_one_sentence(
     shell: Shell, changed: dict[str, str | None], words: str

@@ -216,7 +216,7 @@ def stages_side_by_side(system: System, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def as_role_of(system: System, stages_side_by_side: None) -> Callable[[str], Signed]:
-    """Makes calls with the credentials that a deployed function's role gives."""
+    """Makes calls with the credentials that a deployed function's role gives; the emulator's root may take any."""
 
     @functools.cache
     def signed(function: str) -> Signed:
