@@ -24,9 +24,14 @@ from tools import processes, provision
 from tools.stages import LOCAL
 
 ACCOUNT = "111111111111"
-# The emulator has no PutRestApi, by which the routes of an API that is there already are sent.
+# The emulator has no PutRestApi, by which the routes of an API that is there already are sent. And a function is ready
+# there long before the five seconds are over that botocore waits until it looks again.
 CHALICE = """
+import time
+from types import SimpleNamespace
+from botocore import waiter
 from chalice import awsclient, cli
+waiter.time = SimpleNamespace(sleep=lambda seconds: time.sleep(0.2))
 awsclient.TypedAWSClient.update_api_from_swagger = lambda client, rest_api_id, swagger_document: None
 raise SystemExit(cli.main())
 """
