@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.client import BaseClient
 from botocore.signers import S3PostPresigner
 
-from chalicelib import cleanup, http, images, jobs, renders
+from chalicelib import auth, cleanup, http, images, jobs, renders
 from tests.rights import Called
 from tools.aws_calls import PRESIGNED_POST
 
@@ -29,6 +29,7 @@ _WAYS_IN: list[tuple[ModuleType | type, str, str]] = [
     (jobs, "do", "on_messages"),
     (renders, "render", "on_messages"),
     (cleanup, "sweep", "clean_up"),
+    (auth, "caller", "authorize"),
 ]
 
 

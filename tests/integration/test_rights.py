@@ -91,12 +91,18 @@ def sweeps(stage: Stage) -> None:
         cleanup.sweep(primitives.now() + timedelta(hours=hours), context("clean_up"))
 
 
+def tokens(stage: Stage) -> None:
+    """That of somebody whom nobody knows; those that are good are in tests/integration/test_auth.py."""
+    event = {"type": "TOKEN", "authorizationToken": "Bearer none", "methodArn": "arn:aws:execute-api:::1/api/GET/items"}
+    assert app.authorize(event, context("authorize"))["principalId"] == "nobody"
+
+
 SCENARIOS: dict[str, Callable[[Stage], None]] = {
     "api_handler": requests,
     "on_upload": uploads,
     "on_messages": messages,
     "clean_up": sweeps,
-    "authorize": lambda stage: None,
+    "authorize": tokens,
 }
 
 
