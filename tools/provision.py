@@ -169,7 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         variables = stages.environment(PROJECT_DIR, stages.check_name(stage))
         point_to(stage, variables)
-        client = functools.partial(_client, boto3.Session())
+        client = functools.partial(make_client, boto3.Session())
         if options.delete:
             delete(stage, client, PROJECT_DIR, print, agree, delete_data=options.delete_data)
             print(f"The stage {stage} has no resources any more.")
@@ -190,9 +190,10 @@ PATIENCE = Config(connect_timeout=3, retries={"mode": "standard", "total_max_att
 """How long the commands wait for AWS: a person looks on."""
 
 
-def _client(session: boto3.Session, service: str) -> Any:
+def make_client(session: boto3.Session, service: str, config: Config = PATIENCE) -> Any:
+    """A client of ``service``. Raises botocore's errors, and StageError for an address that is none."""
     try:
-        return session.client(service, config=PATIENCE)  # type: ignore[call-overload]
+        return session.client(service, config=config)  # type: ignore[call-overload]
     except exceptions.BotoCoreError:
         raise
     except ValueError as error:  # botocore's for an address that is none

@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         with Interruption() as interruption:
             variables = stages.environment(provision.PROJECT_DIR, stages.check_name(options.stage))
             provision.point_to(options.stage, variables)
-            stage = find(options.stage, functools.partial(boto3.Session().client, config=provision.PATIENCE))
+            stage = find(options.stage, functools.partial(provision.make_client, boto3.Session()))
             done: int = options.command(commands.Job(stage, options, interruption))
             return done
     except (StageError, ConfigError, exceptions.BotoCoreError, exceptions.ClientError) as error:
