@@ -203,7 +203,10 @@ class ImageUnreadableError(ImageError):
 
 class ImageTypeUnsupportedError(ImageError):
     code = "IMAGE_TYPE_UNSUPPORTED"
-    sentence = "{kind} pictures cannot be shown: save it as JPEG or PNG and upload that."
+    sentence = "{kind} pictures cannot be shown: save it as JPEG or PNG and upload that{hint}."
+
+    def __init__(self, kind: str, hint: str = "") -> None:
+        super().__init__(kind=kind, hint=hint)
 
 
 class ImageTooLargeError(ImageError):

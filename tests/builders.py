@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import io
+import random
 import struct
 import zlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chalice.app import Request
@@ -16,8 +20,11 @@ RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 200, 60), (30, 60, 220), (230, 22
 def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
     """The bytes of a picture's file."""
     out = io.BytesIO()
-    picture.save(out, kind, **options)
+    picture.save(out, kind, **(_SAVED.get(kind, {}) | options))
     return out.getvalue()
+
+
+_SAVED = {"AVIF": {"speed": 10}}  # A tenth of the time, for files a little larger.
 
 
 def quarters(width: int = 400, height: int = 300) -> Image.Image:
@@ -33,32 +40,163 @@ def jpeg(width: int = 400, height: int = 300, **options: Any) -> bytes:
     return saved(quarters(width, height), "JPEG", quality=95, **options)
 
 
+def scene(width: int = 360, height: int = 270) -> Image.Image:
+    """432 squares in 64 colours, no two sides alike: shows each turn, each shift, and each change of a colour."""
+    return _squares().resize((width, height), Image.Resampling.NEAREST)
+
+
+@functools.cache
+def _squares() -> Image.Image:
+    chance = random.Random(4)
+    squares = Image.new("RGB", (24, 18))
+    squares.putdata([tuple(chance.choice((40, 100, 160, 220)) for _ in range(3)) for _ in range(24 * 18)])
+    return squares
+
+
+def each_colour(picture: Image.Image, change: Callable[..., tuple[int, ...]], mode: str = "RGB") -> Image.Image:
+    """A picture of few colours with each of them changed."""
+    seen: list[Any] = list(picture.get_flattened_data())
+    known = {colour: change(*colour) for colour in set(seen)}
+    changed = Image.new(mode, picture.size)
+    changed.putdata([known[colour] for colour in seen])
+    return changed
+
+
+def png_chunk(kind: bytes, body: bytes = b"") -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_header(width: int, height: int, depth: int = 8, colours: int = 2) -> bytes:
+    """IHDR. ``colours``: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA."""
+    return png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0))
+
+
+def png(header: bytes, rows: bytes, *before: bytes) -> bytes:
+    """A PNG of rows as they are packed (each led by its filter's byte), other chunks before them."""
+    return PNG + header + b"".join(before) + png_chunk(b"IDAT", zlib.compress(rows, 1)) + png_chunk(b"IEND")
+
+
 def png_head(width: int, height: int) -> bytes:
     """A PNG that says how large it is, and ends where its pixels would begin."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + struct.pack(">I", 13)
-        + header
-        + struct.pack(">I", zlib.crc32(header))
-        + b"\0\0\x10\0IDAT"
+    return PNG + png_header(width, height) + b"\0\0\x10\0IDAT"
+
+
+def png_parts(data: bytes) -> list[tuple[bytes, bytes]]:
+    """The chunks of a PNG: kinds and bodies."""
+    parts, at = [], 8
+    while at < len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        parts.append((data[at + 4 : at + 8], data[at + 8 : at + 8 + length]))
+        at += 12 + length
+    return parts
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def frame_control(number: int, width: int, height: int, left: int, top: int) -> bytes:
+    """An APNG's fcTL, for one tenth of a second, over what there was."""
+    return png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, width, height, left, top, 1, 10, 0, 1))
+
+
+def riff(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A WebP of these chunks."""
+    body = b"WEBP" + b"".join(
+        kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for kind, data in chunks
     )
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def webp_canvas(width: int, height: int, flags: int) -> tuple[bytes, bytes]:
+    """VP8X. ``flags``: 2 moves, 4 XMP, 8 EXIF, 16 alpha, 32 profile."""
+    return b"VP8X", bytes((flags, 0, 0, 0)) + _three(width - 1) + _three(height - 1)
+
+
+def webp_frame(picture: Image.Image, left: int = 0, top: int = 0) -> tuple[bytes, bytes]:
+    """ANMF, for one tenth of a second."""
+    place = _three(left // 2) + _three(top // 2) + _three(picture.width - 1) + _three(picture.height - 1) + _three(100)
+    return b"ANMF", place + b"\0" + saved(picture, "WEBP", lossless=True)[12:]
+
+
+def _three(number: int) -> bytes:
+    return number.to_bytes(3, "little")
+
+
+def tiff(tags: Mapping[int, Any], blocks: Sequence[bytes], order: str = "<", *, big: bool = False) -> bytes:
+    """A TIFF of one page: numbers or bytes by tag, and its strips, or its tiles where tag 322 is there.
+
+    ``order`` is ``<`` or ``>``, the byte that comes first; ``big`` makes a BigTIFF.
+    """
+    offset, width = ("Q", 8) if big else ("I", 4)
+    mark = b"II" if order == "<" else b"MM"
+    head = mark + struct.pack(order + ("HHH" if big else "H"), *((43, 8, 0) if big else (42,)))
+    data = bytearray(head + bytes(width))
+    places = []
+    for block in blocks:
+        places.append(len(data))
+        data += block
+    where = (324, 325) if 322 in tags else (273, 279)
+    entries = b""
+    for tag, value in sorted({where[0]: places, where[1]: [len(block) for block in blocks], **tags}.items()):
+        numbers = [value] if isinstance(value, int) else value
+        packed = numbers if isinstance(numbers, bytes) else struct.pack(f"{order}{len(numbers)}I", *numbers)
+        entries += struct.pack(order + "HH" + offset, tag, 7 if isinstance(numbers, bytes) else 4, len(numbers))
+        if len(packed) > width:
+            entries += struct.pack(order + offset, len(data))
+            data += packed
+        else:
+            entries += packed.ljust(width, b"\0")
+    directory = (
+        struct.pack(order + ("Q" if big else "H"), len(entries) // (12 + 2 * width - 8)) + entries + bytes(width)
+    )
+    data[len(head) : len(head) + width] = struct.pack(order + offset, len(data))
+    return bytes(data + directory)
+
+
+def arithmetic_jpeg() -> bytes:
+    """``quarters(64, 48)``, coded arithmetically, which no library here writes: libjpeg-turbo's jpegtran did."""
+    return base64.b64decode(_ARITHMETIC_JPEG)
+
+
+def ten_bit_avif() -> bytes:
+    """``quarters(64, 48)`` in 10 bits, the red quarter clear and the green half so; libavif's avifenc wrote it."""
+    return base64.b64decode(_TEN_BIT_AVIF)
 
 
 def rgb_profile(red: tuple[float, ...], green: tuple[float, ...], blue: tuple[float, ...], gamma: float) -> bytes:
     """An ICC profile (ICC.1:2004, matrix and tone curve) with these primaries, in XYZ under D50."""
     tags = {name: b"XYZ \0\0\0\0" + _fixed(*at) for name, at in {b"rXYZ": red, b"gXYZ": green, b"bXYZ": blue}.items()}
-    tags[b"wtpt"] = b"XYZ \0\0\0\0" + _fixed(0.9642, 1.0, 0.8249)
-    curve = b"curv\0\0\0\0" + struct.pack(">IHH", 1, round(gamma * 256), 0)
-    tags |= {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
+    return _profile(b"mntr", b"RGB ", b"XYZ ", tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _curve(gamma)))
+
+
+def grey_profile(gamma: float) -> bytes:
+    """An ICC profile (ICC.1:2004, monochrome input) of this tone curve."""
+    return _profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": _curve(gamma)})
+
+
+def ink_profile(inks: Mapping[tuple[int, ...], tuple[float, float, float]]) -> bytes:
+    """An ICC profile (ICC.1:2004, lut8Type) for CMYK: L*a*b* of each of the 16 ways to print inks fully or not."""
+    ramp = bytes(range(256))
+    corners = [inks[c, m, y, k] for c in (0, 1) for m in (0, 1) for y in (0, 1) for k in (0, 1)]
+    table = bytes(value for light, a, b in corners for value in (round(light * 2.55), round(a) + 128, round(b) + 128))
+    lut = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + _fixed(1, 0, 0, 0, 1, 0, 0, 0, 1) + ramp * 4 + table + ramp * 3
+    return _profile(b"prtr", b"CMYK", b"Lab ", {b"A2B0": lut})
+
+
+def _profile(device: bytes, colours: bytes, between: bytes, tags: dict[bytes, bytes]) -> bytes:
+    tags = {**tags, b"wtpt": b"XYZ \0\0\0\0" + _fixed(0.9642, 1.0, 0.8249)}
     start = 128 + 4 + 12 * len(tags)
     table, data = struct.pack(">I", len(tags)), b""
     for name, tag in tags.items():
         table += name + struct.pack(">II", start + len(data), len(tag))
-        data += tag
+        data += tag + bytes(-len(tag) % 4)
     size = struct.pack(">I", start + len(data))
-    head = size + bytes(4) + b"\x02\x10\0\0" + b"mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28)
+    head = size + bytes(4) + b"\x02\x10\0\0" + device + colours + between + bytes(12) + b"acsp" + bytes(28)
     return (head + _fixed(0.9642, 1.0, 0.8249)).ljust(128, b"\0") + table + data
+
+
+def _curve(gamma: float) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(">IHH", 1, round(gamma * 256), 0)
 
 
 def _fixed(*numbers: float) -> bytes:
@@ -80,3 +218,20 @@ def request(method: str = "GET", **event: Any) -> Request:
             **event,
         }
     )
+
+
+_ARITHMETIC_JPEG = """
+/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgMCAgMDAwMEAwMEBQgFBQQEBQoHBwYIDAoMDAsKCwsNDhIQDQ4RDgsLEBYQERMUFRUVDA8XGBYUGBIUFRT/
+2wBDAQMEBAUEBQkFBQkUDQsNFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBT/yQARCAAwAEADASIAAhEBAxEB/8wA
+CgAQEAUBEBEF/9oADAMBAAIRAxEAPwD/ANHthsM/axo8xPcAUuC+e0DWB8lnszqP0OyeAXpwWDqdBaAL4P8AEIvaAFg7R7Ohu8Q8jPr9pn7tO1biUmAfMiVy
+1qxy+lIAikVn6DhYUmVMEUZVVv/Z
+"""
+_TEN_BIT_AVIF = """
+AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAAGNbWV0YQAAAAAAAAAoaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAGxpYmF2aWYAAAAADnBp
+dG0AAAAAAAEAAAAsaWxvYwAAAABEAAACAAEAAAABAAAB7QAAAF0AAgAAAAEAAAG1AAAAOAAAAEJpaW5mAAAAAAACAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xv
+cgAAAAAaaW5mZQIAAAAAAgAAYXYwMUFscGhhAAAAABppcmVmAAAAAAAAAA5hdXhsAAIAAQABAAAAw2lwcnAAAACdaXBjbwAAABRpc3BlAAAAAAAAAEAAAAAw
+AAAAEHBpeGkAAAAAAwoKCgAAAAxhdjFDgSBAAAAAABNjb2xybmNseAABAA0ABoAAAAAOcGl4aQAAAAABCgAAAAxhdjFDgQBcAAAAADhhdXhDAAAAAHVybjpt
+cGVnOm1wZWdCOmNpY3A6c3lzdGVtczphdXhpbGlhcnk6YWxwaGEAAAAAHmlwbWEAAAAAAAAAAgABBAECgwQAAgQBBYYHAAAAnW1kYXQSAAoGGBV/vY1AMixE
+AADZteSEGfvrEy1Nznx0JMlMr8Kp/NrGwP2cYsRBWob2IzK2ewYnNurgURIACgk4FX+9jAQ0GkAyTkWQAkkkkQDYAKcFKWlymQ5Frd5r/Ijn3gVTpu7FfZld
+eAxUv3t6B1rZefsTF8OonTs+PxGMDwOZd1g6D2KvNYxfZHUBXLVhieBqfK33gA==
+"""

@@ -18,7 +18,9 @@ FILES = {"app": PROJECT / "app.py"} | {path.stem: path for path in (PROJECT / "c
 # Who may import whom: a module imports from lines above its own, and from none below.
 LAYERS = (
     {"errors", "config"},
-    {"telemetry", "primitives", "cursor", "thumbnails"},
+    {"telemetry", "primitives", "cursor", "avif"},
+    {"stills"},
+    {"thumbnails"},
     {"models"},
     {"aws", "auth", "cors", "wire"},
     {"table", "bucket", "queue"},

@@ -16,6 +16,7 @@ from chalicelib.config import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Size
 from tests.builders import BLUE, GREEN, RED, YELLOW, jpeg, png_head, quarters, rgb_profile, saved
 
 COVER, FIT = Size(200, "cover"), Size(800, "fit")
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF", "BMP")
 Colour = tuple[int, ...]
 
@@ -377,7 +378,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("data", "kind"),
         [
-            *((b"\0\0\0\x18ftyp" + brand + bytes(40), "HEIC") for brand in (b"heic", b"heix", b"mif1", b"hevc")),
+            *((b"\0\0\0\x18ftyp" + brand + bytes(40), "HEIC") for brand in HEIC_BRANDS),
+            (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic" + bytes(40), "HEIC"),
             (b"%PDF-1.7\n%\xe2\xe3", "PDF"),
             (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
             (b"\n  <SVG/>", "SVG"),
@@ -389,6 +391,24 @@ class TestRefusals:
             errors.ImageTypeUnsupportedError, match=f"^{kind} pictures cannot be shown: save it as JPEG"
         ):
             render(data)
+
+    def test_who_has_an_iphone_is_told_how_it_makes_pictures_that_are_taken(self) -> None:
+        with pytest.raises(
+            errors.ImageTypeUnsupportedError, match="; on an iPhone: Settings, Camera, Formats, Most Compatible"
+        ):
+            render(b"\0\0\0\x18ftypheic" + bytes(40))
+
+    @pytest.mark.parametrize("brand", [b"mif1", b"msf1"])
+    def test_an_avif_that_first_says_it_is_any_picture_is_shown(self, brand: bytes) -> None:
+        # ISO/IEC 23008-12, section 10: which codec is told by the brands it is compatible with.
+        data = saved(quarters(), "AVIF")
+        assert data[8:12] == b"avif"
+
+        assert render(data[:8] + brand + data[12:]).content_type == "image/avif"
+
+    def test_an_avif_that_is_damaged_is_not_called_heic(self) -> None:
+        with pytest.raises(errors.ImageUnreadableError):
+            render(b"\0\0\0\x20ftypmif1\0\0\0\0mif1avifmiaf" + bytes(40))
 
     def test_xml_that_is_no_drawing_is_refused_as_no_picture(self) -> None:
         with pytest.raises(errors.ImageUnreadableError):

@@ -1,0 +1,642 @@
+"""No file, however it was made, takes more memory than its pixels, hangs, or ends otherwise than shown or refused.
+
+Each is rendered in a process of its own that the system ends if it takes far too much, so that a test fails and not the
+machine. What is asserted is memory, in bytes, and that an end comes; never how soon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import json
+import random
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from chalicelib import stills, thumbnails
+from chalicelib.config import MAX_IMAGE_BYTES, Size
+from tests.builders import (
+    PNG,
+    frame_control,
+    grey_profile,
+    ink_profile,
+    jpeg,
+    png,
+    png_chunk,
+    png_header,
+    png_parts,
+    quarters,
+    rgb_profile,
+    riff,
+    saved,
+    scene,
+    tiff,
+    webp_canvas,
+    webp_frame,
+)
+
+SIZES = (Size(200, "cover"), Size(800, "fit"))
+KINDS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF", "BMP")
+MIB = 1024 * 1024
+FEW = 16 * MIB
+"""What rendering takes besides pixels and copies of the file."""
+
+SHOWN, UNREADABLE, MANY = "SHOWN", "IMAGE_UNREADABLE", "IMAGE_TOO_MANY_PIXELS"
+UNSUPPORTED = "IMAGE_TYPE_UNSUPPORTED"
+
+# Renders what comes in, a batch a process, and says what came of each and how much memory they took at most.
+RENDERER = """
+import json, os, resource, struct, sys
+from chalicelib import errors, thumbnails
+from chalicelib.config import Size
+
+UNIT = 1 if sys.platform == "darwin" else 1024
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
+
+def rendered(data, sizes):
+    try:
+        thumbnails.render(data, sizes)
+    except errors.ImageError as error:
+        return error.code
+    return "SHOWN"
+
+def limited(batch, sizes):
+    if sys.platform != "darwin":
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+    resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
+    before = peak()
+    outcomes = [rendered(data, sizes) for data in batch]
+    taken = peak() - before
+    return {"outcomes": outcomes, "bytes": taken, "pixels": max(held(data, sizes) for data in batch)}
+
+def held(data, sizes):
+    try:
+        return thumbnails.pixels(data, sizes)
+    except errors.ImageError:
+        return 0
+
+while line := sys.stdin.buffer.readline():
+    asked = json.loads(line)
+    batch = [sys.stdin.buffer.read(length) for length in asked["lengths"]]
+    sizes = [Size(pixels, fit) for pixels, fit in asked["sizes"]]
+    out, into = os.pipe()
+    if child := os.fork():
+        os.close(into)
+        with os.fdopen(out) as answer:
+            said = answer.read()
+        status = os.waitpid(child, 0)[1]
+        print(said or json.dumps({"died": status}), flush=True)
+    else:
+        with os.fdopen(into, "w") as answer:
+            json.dump(limited(batch, sizes), answer)
+        os._exit(0)
+"""
+
+
+class Renderer:
+    """A process that renders in further processes, each of them limited."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-B", "-W", "ignore", "-c", RENDERER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # where libtiff complains
+            cwd=Path(__file__).parents[2],
+        )
+
+    def render(self, batch: Sequence[bytes], sizes: Sequence[Size] = SIZES) -> dict[str, Any]:
+        """What came of each of ``batch``, and how many bytes it took more than was there before."""
+        assert self._process.stdin
+        assert self._process.stdout
+        asked = {"lengths": [len(data) for data in batch], "sizes": [(size.pixels, size.fit) for size in sizes]}
+        self._process.stdin.write(json.dumps(asked).encode() + b"\n" + b"".join(batch))
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        assert "died" not in answer, f"It was ended by the system: {answer['died']}"
+        return answer
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Renderer]:
+    renderer = Renderer()
+    yield renderer
+    renderer.close()
+
+
+# Every file below is made when it is asked for, and each is an attack that has been seen somewhere.
+
+
+def flat_png(width: int, height: int, channels: int, *before: bytes, depth: int = 8) -> bytes:
+    """Nothing but zeros: 50 megapixels in less than 2 MB."""
+    rows = zlib.compressobj(1)
+    row = bytes(1 + width * channels * depth // 8)
+    packed = b"".join(rows.compress(row) for _ in range(height)) + rows.flush()
+    colours = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    return (
+        PNG
+        + png_header(width, height, depth, colours)
+        + b"".join(before)
+        + png_chunk(b"IDAT", packed)
+        + png_chunk(b"IEND")
+    )
+
+
+@functools.cache
+def bomb(megabytes: int) -> bytes:
+    """Zeros, packed."""
+    packer = zlib.compressobj(6)
+    return b"".join(packer.compress(bytes(MIB)) for _ in range(megabytes)) + packer.flush()
+
+
+@functools.cache
+def small_png(*before: bytes) -> bytes:
+    parts = [png_chunk(*part) for part in png_parts(saved(quarters(64, 48), "PNG"))]
+    return PNG + parts[0] + b"".join(before) + b"".join(parts[1:])
+
+
+def before_pixels(data: bytes, segments: bytes) -> bytes:
+    """A JPEG with more in front."""
+    return data[:2] + segments + data[2:]
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def everywhere(count: int, length: int, first: int = 0xC000) -> bytes:
+    """A TIFF directory of tags whose values are all the same place: each tag takes it once more."""
+    entries = b"".join(struct.pack("<HHII", first + tag, 1, length, 8) for tag in range(count))
+    return struct.pack("<H", count) + entries + bytes(4)
+
+
+def exif_of_many_tags(length: int) -> bytes:
+    """EXIF of which each tag repeats all of it."""
+    count = 2000
+    directory = everywhere(count, length)
+    return b"II*\0" + struct.pack("<I", 8 + length) + bytes(length) + directory
+
+
+def page(width: int, height: int, blocks: Sequence[bytes], **more: Any) -> bytes:
+    tags = {256: width, 257: height, 258: 8, 259: 8, 262: 1, 277: 1, 278: height}
+    return tiff({**tags, **{int(tag[1:]): value for tag, value in more.items()}}, blocks)
+
+
+def scans(count: int, width: int, height: int) -> bytes:
+    """A progressive JPEG that goes over its pixels again and again, for a few bytes each time."""
+    data = jpeg(64, 48, progressive=True)
+    frame = data.index(b"\xff\xc2") + 5
+    data = data[:frame] + struct.pack(">HH", height, width) + data[frame + 4 :]
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * (count - data.count(b"\xff\xda")) + data[-2:]
+
+
+def scans_apart(count: int, width: int, height: int) -> bytes:
+    """A JPEG that is not progressive, of scans for one colour each, all of them empty."""
+    data = jpeg(64, 48)
+    frame, first = data.index(b"\xff\xc0") + 5, data.index(b"\xff\xda")
+    head = data[:frame] + struct.pack(">HH", height, width) + data[frame + 4 : first]
+    rounds = b"".join(segment(0xDA, bytes((1, colour, 0, 0, 63, 0))) for colour in (1, 2, 3))
+    return head + rounds * (count // 3) + b"\xff\xd9"
+
+
+def gif(*blocks: bytes, canvas: tuple[int, int] = (64, 48)) -> bytes:
+    """A GIF with more in front of its picture."""
+    data = saved(quarters(64, 48), "GIF")
+    image = 13 + (3 << (data[10] & 7) + 1)
+    return data[:6] + struct.pack("<HH", *canvas) + data[10:image] + b"".join(blocks) + data[image:]
+
+
+def sub_blocks(data: bytes, length: int = 255) -> bytes:
+    parts = (data[start : start + length] for start in range(0, len(data), length))
+    return b"".join(bytes((len(part),)) + part for part in parts) + b"\0"
+
+
+def flat_webp(width: int, height: int) -> bytes:
+    """One colour takes no bits a pixel in lossless WebP: any size in 38 bytes."""
+    data = bytearray(saved(Image.new("RGB", (16, 16), (9, 99, 200)), "WEBP", lossless=True))
+    place = data.index(b"VP8L") + 9
+    fixed = int.from_bytes(data[place : place + 4], "little") >> 28
+    data[place : place + 4] = (fixed << 28 | height - 1 << 14 | width - 1).to_bytes(4, "little")
+    return bytes(data)
+
+
+def bmp(width: int, height: int, pixels: bytes, *, bits: int = 8, packing: int = 0, colours: int = 0) -> bytes:
+    palette = bytes(range(256)) * 4 if bits == 8 else b""
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, packing, len(pixels), 0, 0, colours, 0)
+    return (
+        b"BM" + struct.pack("<IHHI", 54 + len(palette) + len(pixels), 0, 0, 54 + len(palette)) + head + palette + pixels
+    )
+
+
+def avif(width: int, height: int, said: tuple[int, int]) -> bytes:
+    """An AVIF of one colour whose box says another size than its picture has."""
+    data = saved(Image.new("RGB", (width, height), (9, 99, 200)), "AVIF")
+    assert data.count(struct.pack(">II", width, height)) == 1
+    return data.replace(struct.pack(">II", width, height), struct.pack(">II", *said))
+
+
+def avif_of_frames(count: int) -> bytes:
+    """An AVIF of 12 megapixels whose picture is coded over and over again."""
+    data = avif(4_000, 3_000, (4_000, 3_000))
+    start = data.index(b"mdat") + 4
+    stored = data[start:]
+    place = struct.pack(">II", start, len(stored))
+    assert data.count(place) == 1
+    data = data.replace(place, struct.pack(">II", start, count * len(stored)))
+    return data[: start - 8] + struct.pack(">I", 8 + count * len(stored)) + b"mdat" + count * stored
+
+
+def avif_boxes(iloc: bytes, stored: bytes = b"", more: bytes = b"") -> bytes:
+    """The boxes of an AVIF whose picture is item 1."""
+    infe = b"\2\0\0\0\0\1\0\0av01\0"
+    boxes = box(b"iloc", bytes(4) + iloc) + box(b"infe", infe) + box(b"free", more)
+    return box(b"ftyp", b"avif" + bytes(4)) + box(b"meta", bytes(4) + boxes) + box(b"mdat", stored)
+
+
+def avif_of_extents(count: int) -> bytes:
+    """A picture that is put together of all of the file, again and again."""
+    extents = struct.pack(">II", 0, 19_000_000) * count
+    return avif_boxes(b"\x44\0" + struct.pack(">HHHH", 1, 1, 0, count) + extents, bytes(19_000_000))
+
+
+def avif_of_nothings() -> bytes:
+    """Four billion pieces, each of no bits."""
+    return avif_boxes(b"\0\0" + struct.pack(">H", 65_535) + struct.pack(">HHH", 2, 0, 65_535) * 65_535)
+
+
+def avif_of_types() -> bytes:
+    return avif_boxes(bytes(4), more=b"".join(struct.pack(">I", number) + b"\0\0av01" for number in range(1_900_000)))
+
+
+def avif_of_units() -> bytes:
+    place = struct.pack(">HHHHII", 1, 1, 0, 1, 88, 18_000_000)
+    return avif_boxes(b"\x44\0" + place, b"\x12\0" * 9_000_000)
+
+
+def box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(body)) + kind + body
+
+
+def a_byte_at_a_time() -> bytes:
+    header, pixels, end = png_parts(saved(scene(360, 270), "PNG"))
+    return PNG + b"".join(
+        png_chunk(*part) for part in (header, *((b"IDAT", bytes((byte,))) for byte in pixels[1]), end)
+    )
+
+
+def endless_apng() -> bytes:
+    header, pixels, end = png_parts(saved(quarters(64, 48), "PNG"))
+    chunks = [png_chunk(*header), png_chunk(b"acTL", struct.pack(">II", 40_000, 0)), png_chunk(*pixels)]
+    for number in range(40_000):
+        chunks += [
+            frame_control(2 * number, 64, 48, 0, 0),
+            png_chunk(b"fdAT", struct.pack(">I", 2 * number + 1) + pixels[1]),
+        ]
+    return PNG + b"".join(chunks) + png_chunk(*end)
+
+
+def endless_gif() -> bytes:
+    data = saved(quarters(64, 48), "GIF")
+    image = 13 + (3 << (data[10] & 7) + 1)
+    return data[:image] + data[image:-1] * 20_000 + b";"
+
+
+def webp_parts() -> list[tuple[bytes, bytes]]:
+    (kind, picture), *_ = [(saved(quarters(64, 48), "WEBP")[12:16], saved(quarters(64, 48), "WEBP")[20:])]
+    return [webp_canvas(64, 48, 8), (kind, picture)]
+
+
+def own_successor() -> bytes:
+    data = page(64, 48, [zlib.compress(bytes(64 * 48))])
+    return data[:-4] + data[4:8]
+
+
+def many_pages() -> bytes:
+    first = page(64, 48, [zlib.compress(bytes(64 * 48))])
+    pages = [first[:-4] + struct.pack("<I", len(first))]
+    at = len(first)
+    for _ in range(90_000):
+        at += 18
+        pages.append(struct.pack("<HHHII", 1, 256, 4, 1, 64) + struct.pack("<I", at))
+    return b"".join(pages)
+
+
+def more_strips() -> bytes:
+    """Two rows to a strip are all but all rows of it: each second strip begins over again."""
+    return page(3_000, 3_001, [bytes(9_000_000)], _259=1, _278=3_000, _273=[8] * 100_000, _279=[9_000_000] * 100_000)
+
+
+def elsewhere(data: bytes) -> bytes:
+    """A TIFF in which a tile's width is a number of 8 bytes, of a type with a sign."""
+    return data.replace(struct.pack("<HHI", 322, 4, 2), struct.pack("<HHI", 322, 17, 1))
+
+
+def said_twice() -> bytes:
+    """A TIFF whose tiles are of two sizes."""
+    data = page(64, 48, [bomb(100)], _322=10_000, _323=10_000, _326=64, _327=48)
+    for tag, twice in ((326, 322), (327, 323)):
+        data = data.replace(struct.pack("<HHI", tag, 4, 1), struct.pack("<HHI", twice, 4, 1))
+    return data
+
+
+def a_million_tags() -> bytes:
+    tags = b"".join(struct.pack("<HHQQ", tag % 20_000 + 40_000, 1, 1, 0) for tag in range(1_000_000))
+    return b"II" + struct.pack("<HHHQQ", 43, 8, 0, 16, 1_000_000) + tags + bytes(8)
+
+
+def wrong_counts(count: int) -> bytes:
+    block = zlib.compress(random.Random(1).randbytes(64 * 48))
+    data = page(64, 48, [block])
+    return data.replace(struct.pack("<HHII", 279, 4, 1, len(block)), struct.pack("<HHII", 279, 4, 1, count))
+
+
+def avif_with_exif(exif: bytes) -> bytes:
+    return saved(quarters(64, 48), "AVIF", exif=b"Exif\0\0" + exif)
+
+
+HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
+    # As large as is allowed, in the forms that take most.
+    "png: 50 megapixels with alpha": (lambda: flat_png(10_000, 5_000, 4), SHOWN),
+    "png: 12 megapixels of 16 bits, one of them clear": (
+        lambda: flat_png(4_000, 3_000, 1, png_chunk(b"tRNS", b"\0\1"), depth=16),
+        SHOWN,
+    ),
+    "jpeg: 50 megapixels, progressive": (lambda: scans(6, 10_000, 5_000), SHOWN),
+    "webp: 12 megapixels": (lambda: flat_webp(4_000, 3_000), SHOWN),
+    "avif: 12 megapixels": (lambda: avif(4_000, 3_000, (4_000, 3_000)), SHOWN),
+    # One side alone, or both, beyond any measure.
+    "png: all the pixels that a header can say": (
+        lambda: png(png_header(0x7FFFFFFF, 0x7FFFFFFF), b""),
+        MANY,
+    ),
+    "webp: all the pixels that a header can say": (
+        lambda: riff(webp_canvas(1 << 24, 1 << 24, 2), (b"ANIM", bytes(6))),
+        UNREADABLE,
+    ),
+    "webp: a canvas of 268 megapixels": (
+        lambda: riff(webp_canvas(16_383, 16_383, 2), (b"ANIM", bytes(6)), webp_frame(quarters(64, 48))),
+        MANY,
+    ),
+    "gif: a canvas of 4 gigapixels": (lambda: gif(canvas=(65_535, 65_535)), MANY),
+    "gif: a large canvas with a tiny frame": (lambda: gif(canvas=(4_000, 3_000)), SHOWN),
+    "avif: a box says 268 megapixels": (lambda: avif(64, 48, (16_384, 16_384)), MANY),
+    "avif: a box says less than its picture has": (lambda: avif(4_000, 3_000, (64, 48)), SHOWN),
+    "bmp: a header says 4 gigapixels": (lambda: bmp(65_535, 65_535, bytes(100)), MANY),
+    "bmp: more rows than bytes": (lambda: bmp(7_000, 7_000, bytes(100)), UNREADABLE),
+    "jpeg: no rows": (lambda: scans(6, 64, 0), UNREADABLE),
+    # PNG's chunks.
+    "png: compressed texts of four gigabytes": (
+        lambda: small_png(*[png_chunk(b"zTXt", b"k%d\0\0" % n + bomb(40)) for n in range(100)]),
+        SHOWN,
+    ),
+    "png: international texts of four gigabytes": (
+        lambda: small_png(*[png_chunk(b"iTXt", b"k%d\0\1\0\0\0" % n + bomb(40)) for n in range(100)]),
+        SHOWN,
+    ),
+    "png: texts that are called what Pillow calls its own": (
+        lambda: small_png(
+            *[
+                png_chunk(b"tEXt", key + b"\0what")
+                for key in (b"icc_profile", b"transparency", b"exif", b"interlace", b"bbox", b"xmp")
+            ]
+        ),
+        SHOWN,
+    ),
+    "png: a profile of 100 MB": (lambda: small_png(png_chunk(b"iCCP", b"p\0\0" + bomb(100))), UNREADABLE),
+    "png: profile after profile": (
+        lambda: small_png(*[png_chunk(b"iCCP", b"p\0\0" + bomb(3))] * 400),
+        SHOWN,
+    ),
+    "png: tens of thousands of chunks": (lambda: small_png(*[png_chunk(b"prVt")] * 90_000), SHOWN),
+    "png: more chunks than a picture has": (lambda: small_png(*[png_chunk(b"prVt")] * 1_600_000), UNREADABLE),
+    "png: pixels a byte at a time": (a_byte_at_a_time, SHOWN),
+    "png: frames without end": (endless_apng, SHOWN),
+    "png: EXIF whose tags repeat it": (lambda: small_png(png_chunk(b"eXIf", exif_of_many_tags(MIB))), SHOWN),
+    # JPEG's segments and scans.
+    "jpeg: a thousand scans": (lambda: scans(1_000, 7_000, 7_000), UNREADABLE),
+    "jpeg: a thousand scans, a colour each": (lambda: scans_apart(1_000, 7_000, 7_000), UNREADABLE),
+    "jpeg: 12 megapixels, a scan a colour": (lambda: scans_apart(3, 4_000, 3_000), SHOWN),
+    "jpeg: as many scans as are allowed": (lambda: scans(stills.MAX_SCANS, 2_000, 1_500), SHOWN),
+    "jpeg: millions of empty segments": (
+        lambda: before_pixels(jpeg(64, 48), segment(0xE5, b"") * 4_000_000),
+        UNREADABLE,
+    ),
+    "jpeg: EXIF in a hundred thousand pieces": (
+        lambda: before_pixels(jpeg(64, 48), segment(0xE1, b"Exif\0\0" + bytes(150)) * 95_000),
+        SHOWN,
+    ),
+    "jpeg: EXIF whose tags repeat it": (
+        lambda: before_pixels(jpeg(64, 48), segment(0xE1, b"Exif\0\0" + exif_of_many_tags(40_000))),
+        SHOWN,
+    ),
+    "jpeg: nothing but filling": (lambda: before_pixels(jpeg(64, 48), b"\xff" * 8_000_000), SHOWN),
+    "jpeg: no marker for megabytes": (
+        lambda: before_pixels(jpeg(64, 48), segment(0xFE, b"") + bytes(19_000_000)),
+        SHOWN,
+    ),
+    "jpeg: comment after comment": (lambda: before_pixels(jpeg(64, 48), segment(0xFE, bytes(60_000)) * 300), SHOWN),
+    "jpeg: a profile of 16 MB": (
+        lambda: before_pixels(
+            jpeg(64, 48),
+            b"".join(segment(0xE2, b"ICC_PROFILE\0" + bytes((n, 255)) + bytes(65_000)) for n in range(1, 256)),
+        ),
+        SHOWN,
+    ),
+    # GIF's blocks.
+    "gif: a comment of 19 MB": (lambda: gif(b"!\xfe" + sub_blocks(bytes(19_000_000))), SHOWN),
+    "gif: a comment a byte at a time": (lambda: gif(b"!\xfe" + b"\1\0" * 3_000_000 + b"\0"), SHOWN),
+    "gif: comment after comment": (lambda: gif((b"!\xfe" + sub_blocks(bytes(100))) * 90_000), SHOWN),
+    "gif: millions of blocks": (lambda: gif(b"!\xfe\0" * 6_000_000), UNREADABLE),
+    "gif: frames without end": (endless_gif, SHOWN),
+    # WebP's chunks.
+    "webp: frames without end": (
+        lambda: riff(webp_canvas(64, 48, 2), (b"ANIM", bytes(6)), *[webp_frame(quarters(64, 48))] * 90_000),
+        SHOWN,
+    ),
+    "webp: millions of chunks": (
+        lambda: riff(webp_canvas(64, 48, 2)) + b"none\0\0\0\0" * 2_400_000,
+        UNREADABLE,
+    ),
+    "webp: EXIF whose tags repeat it": (
+        lambda: riff(*webp_parts(), (b"EXIF", exif_of_many_tags(MIB))),
+        SHOWN,
+    ),
+    # TIFF's directories, strips and tiles.
+    "tiff: tags that repeat the file": (
+        lambda: b"II*\0" + struct.pack("<I", 8 + 18_000_000) + bytes(18_000_000) + everywhere(60_000, 17_000_000, 1000),
+        UNREADABLE,
+    ),
+    "tiff: known tags that repeat the file": (
+        lambda: b"II*\0" + struct.pack("<I", 8 + 18_000_000) + bytes(18_000_000) + everywhere(700, 17_000_000, 254),
+        UNREADABLE,
+    ),
+    "tiff: a directory that is its own successor": (own_successor, SHOWN),
+    "tiff: pages without end": (many_pages, SHOWN),
+    "tiff: more strips than rows": (more_strips, SHOWN),
+    "tiff: tiles of one pixel, all but one missing": (
+        lambda: page(7_000, 7_000, [zlib.compress(b"\0")], _322=1, _323=1),
+        UNREADABLE,
+    ),
+    "tiff: a tile of 100 megapixels": (lambda: page(64, 48, [bomb(100)], _322=10_000, _323=10_000), UNREADABLE),
+    "tiff: a tile of which one side is not said": (
+        lambda: page(64, 48, [bomb(100)], _322=32_000_000),
+        UNREADABLE,
+    ),
+    "tiff: a tile whose side is said elsewhere": (
+        lambda: elsewhere(page(64, 48, [bomb(100)], _322=[7_777_777, 0], _323=48)),
+        UNREADABLE,
+    ),
+    "tiff: a tile whose side is two numbers": (
+        lambda: page(64, 48, [bomb(100)], _322=[7_777_777, 0], _323=48),
+        UNREADABLE,
+    ),
+    "tiff: a tile whose sides are said twice": (said_twice, UNREADABLE),
+    "tiff: a million tags": (a_million_tags, UNREADABLE),
+    "tiff: a strip of 4 gigapixels": (lambda: page(64, 48, [bomb(100)], _278=0xFFFFFFFF), SHOWN),
+    "tiff: 6 megapixels of 16 bits, differences": (
+        lambda: page(3_000, 2_000, [bomb(47)], _258=[16] * 4, _262=2, _277=4, _317=2, _338=2),
+        SHOWN,
+    ),
+    "tiff: strips of which none has a byte": (lambda: wrong_counts(0), None),
+    "tiff: strips that end behind the file": (lambda: wrong_counts(0x7FFFFFFF), None),
+    "tiff: strips that end too early": (lambda: wrong_counts(5), UNREADABLE),
+    "tiff: a tag of 2^60 values": (
+        lambda: tiff({256: 64, 257: 48, 258: 8, 259: 1, 262: 1, 277: 1, 278: 48}, [bytes(64 * 48)], big=True).replace(
+            struct.pack("<HHQ", 258, 4, 1), struct.pack("<HHQ", 258, 4, 1 << 60)
+        ),
+        None,
+    ),
+    # AVIF's boxes.
+    "avif: EXIF whose tags repeat it": (lambda: avif_with_exif(exif_of_many_tags(20_000)), SHOWN),
+    "avif: one frame after the other": (lambda: avif_of_frames(20), UNREADABLE),
+    "avif: a picture made of all of the file, a hundred times": (lambda: avif_of_extents(100), UNREADABLE),
+    "avif: a picture in too many pieces": (lambda: avif_of_extents(60_000), UNREADABLE),
+    "avif: billions of pieces of nothing": (avif_of_nothings, UNREADABLE),
+    "avif: millions of items": (avif_of_types, UNREADABLE),
+    "avif: millions of units": (avif_of_units, UNREADABLE),
+    "avif: a box that has no end": (
+        lambda: b"\0\0\0\x18ftypavif" + bytes(12) + b"\0\0\0\x08free" * 500_000,
+        UNREADABLE,
+    ),
+    # BMP's packing.
+    "bmp: packed, one step over 12 gigabytes": (
+        lambda: bmp(49_000_000, 1, b"\0\2\0\xff" * 100, packing=1),
+        UNSUPPORTED,
+    ),
+    "bmp: packed, row after row of nothing": (lambda: bmp(40, 1_000_000, b"\0\0" * 900_000, packing=1), UNSUPPORTED),
+    "bmp: the lowest height there is": (lambda: bmp(64, -(1 << 31), bytes(100)), MANY),
+    "bmp: a palette of a billion colours": (lambda: bmp(64, 48, bytes(64 * 48), colours=1 << 30), UNREADABLE),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_file_takes_no_more_than_its_pixels(name: str, renderer: Renderer) -> None:
+    make, outcome = HOSTILE[name]
+    data = make()
+    assert len(data) <= MAX_IMAGE_BYTES
+
+    rendered = renderer.render([data])
+
+    assert outcome is None or rendered["outcomes"] == [outcome]
+    assert rendered["bytes"] <= rendered["pixels"] * thumbnails.BYTES_PER_PIXEL + 4 * len(data) + FEW
+
+
+WHOLE: dict[str, Callable[[], bytes]] = {
+    "JPEG": lambda: saved(noise("RGB"), "JPEG", icc_profile=PROFILE, exif=ORIENTED),
+    "JPEG, progressive": lambda: saved(noise("CMYK"), "JPEG", progressive=True),
+    "PNG": lambda: saved(noise("RGBA"), "PNG", icc_profile=BROKEN, exif=ORIENTED),
+    "PNG, palette": lambda: saved(noise("RGB").quantize(64), "PNG", transparency=3),
+    "WEBP": lambda: saved(noise("RGBA"), "WEBP", icc_profile=BROKEN, exif=ORIENTED),
+    "WEBP, lossless": lambda: saved(noise("RGB"), "WEBP", lossless=True),
+    "GIF": lambda: saved(noise("RGB").quantize(64), "GIF"),
+    "TIFF": lambda: saved(noise("RGB"), "TIFF", icc_profile=BROKEN, exif=ORIENTED),
+    "TIFF, LZW": lambda: saved(noise("RGB"), "TIFF", compression="tiff_lzw"),
+    "TIFF, JPEG": lambda: saved(noise("RGB"), "TIFF", compression="jpeg"),
+    "TIFF, tiles": lambda: page(60, 45, [zlib.compress(bytes(32 * 32))] * 4, _322=32, _323=32),
+    "AVIF": lambda: saved(noise("RGBA"), "AVIF", icc_profile=BROKEN, exif=ORIENTED),
+    "BMP": lambda: saved(noise("RGB").quantize(64), "BMP"),
+}
+MOVING: dict[str, Callable[[], bytes]] = {
+    kind: lambda kind=kind: saved(noise("RGB"), kind, save_all=True, append_images=[noise("RGBA").convert("RGB")])
+    for kind in ("PNG", "WEBP", "GIF", "AVIF", "TIFF")
+}
+PROFILE = rgb_profile((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841), 2.2)
+BROKEN = PROFILE[:140]  # Of a good one, each picture would wait for the tables to be made.
+ORIENTED = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+
+
+def noise(mode: str) -> Image.Image:
+    """A small picture that cannot be packed."""
+    bands = [Image.frombytes("L", (60, 45), random.Random(band).randbytes(60 * 45)) for band in range(len(mode))]
+    return Image.merge(mode, bands)
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_file_cut_off_anywhere_is_refused(kind: str, renderer: Renderer) -> None:
+    data = WHOLE[kind]()
+
+    answer = renderer.render([data, *(data[: len(data) * tenth // 10] for tenth in range(10))])
+
+    assert answer["outcomes"] == [SHOWN, *[UNREADABLE] * 10]
+    assert answer["bytes"] <= FEW
+
+
+@pytest.mark.parametrize(
+    "make",
+    [pytest.param(make, id=kind) for kind, make in WHOLE.items()]
+    + [pytest.param(make, id=f"{kind}, moving") for kind, make in MOVING.items()],
+)
+def test_damage_anywhere_ends_in_a_picture_or_a_refusal(make: Callable[[], bytes], renderer: Renderer) -> None:
+    data, chance = make(), random.Random(1)
+
+    answer = renderer.render([damaged(data, chance) for _ in range(200)], [Size(24, "cover")])
+
+    assert set(answer["outcomes"]) <= {SHOWN, UNREADABLE, MANY, UNSUPPORTED}
+    assert answer["bytes"] <= answer["pixels"] * thumbnails.BYTES_PER_PIXEL + FEW
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_damaged_profile_never_keeps_a_picture_from_being_shown(mode: str, renderer: Renderer) -> None:
+    inks = {
+        (c, m, y, k): (100.0 - 25 * (c + m + y + k), 0.0, 0.0) for c, m, y, k in itertools.product((0, 1), repeat=4)
+    }
+    profile = {"RGB": PROFILE, "L": grey_profile(1.8), "CMYK": ink_profile(inks)}[mode]
+    chance = random.Random(2)
+    count = 15 if mode == "CMYK" else 150  # as a table for four inks takes a tenth of a second to make ready
+    batch = [saved(noise(mode), "JPEG", icc_profile=damaged(profile, chance)) for _ in range(count)]
+
+    answer = renderer.render(batch, [Size(24, "cover")])
+
+    assert set(answer["outcomes"]) == {SHOWN}
+    assert answer["bytes"] <= FEW
+
+
+def damaged(data: bytes, chance: random.Random) -> bytes:
+    """One to four bits turned: half of the times at its beginning, where more depends on each."""
+    end = len(data) if chance.random() < 0.5 else min(len(data), 400)
+    bits = bytearray(data)
+    for _ in range(chance.randint(1, 4)):
+        bits[chance.randrange(end)] ^= 1 << chance.randrange(8)
+    return with_right_sums(bytes(bits)) if data.startswith(PNG) else bytes(bits)
+
+
+def with_right_sums(data: bytes) -> bytes:
+    """A PNG whose damage its check sums do not tell."""
+    with contextlib.suppress(struct.error):
+        return PNG + b"".join(png_chunk(*part) for part in png_parts(data))
+    return data
