@@ -8,7 +8,7 @@ const TYPES = {
   tiff: "image/tiff", avif: "image/avif", bmp: "image/bmp",
 };
 
-/** What a file picker offers. */
+/** What a file picker offers. Where JPEG is named and HEIC is not, an iPhone hands over its pictures as JPEG. */
 export const PICTURES = Object.values(TYPES).join();
 
 const ending = (name) => name.split(".").pop().toLowerCase();
