@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 
 MAX_PARTS = 10_000
-"""How many items an AVIF may have, pieces that they are stored in, and units (OBUs) that one picture is coded in."""
+"""How many items an AVIF may have, and how many pieces they may be stored in."""
 
 
 def items_only(data: bytes) -> tuple[bytes, tuple[tuple[int, int], ...]]:
@@ -24,7 +24,7 @@ def items_only(data: bytes) -> tuple[bytes, tuple[tuple[int, int], ...]]:
     start, end = boxes[b"meta"]
     inside = _boxes(data, start + 4, end)
     slim = bytearray(data)
-    slim[slice(*boxes[b"ftyp"])] = data[slice(*boxes[b"ftyp"])].replace(b"avis", b"avif")
+    slim[8:12] = b"avif"  # the major brand, by which a decoder chooses between pictures and tracks
     slim[start:end] = data[start:end].replace(b"Exif", b"free")
     # An item's number of two bytes or four stands so far before its type (infe, ISO/IEC 14496-12, section 8.11.6).
     if data.count(b"av01", start, end) > MAX_PARTS:
@@ -63,8 +63,8 @@ def _items(data: bytes, at: int, end: int, pictures: set[int]) -> Iterator[bytes
         stored: list[slice] = []
         count = reader.take(16)
         pieces -= count
-        if pieces < 0 or not of_length:
-            raise ValueError("Too many pieces, or of no length.")
+        if pieces < 0:
+            raise ValueError("Too many pieces.")
         for _ in range(count):
             reader.take(of_index if version else 0)
             start = base + reader.take(of_place)
@@ -79,9 +79,7 @@ def _items(data: bytes, at: int, end: int, pictures: set[int]) -> Iterator[bytes
 def _frames(stream: bytes) -> Iterator[tuple[int, int]]:
     """The size of each frame of an AV1 stream, shown or not (AV1, section 5.3)."""
     at, size = 0, None
-    for _ in range(MAX_PARTS):
-        if at >= len(stream):
-            return
+    while at < len(stream):
         kind, sized = stream[at] >> 3 & 15, stream[at] & 2
         at += 2 if stream[at] & 4 else 1
         length, at = _length(stream, at) if sized else (len(stream) - at, at)
@@ -92,7 +90,6 @@ def _frames(stream: bytes) -> Iterator[tuple[int, int]]:
                 raise ValueError("A frame of no size.")
             yield size
         at += length
-    raise ValueError("Too many units.")
 
 
 _SEQUENCE, _FRAMES = 1, (3, 6)

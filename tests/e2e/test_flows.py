@@ -122,6 +122,7 @@ def test_s3_itself_refuses_what_a_ticket_is_not_for(system: System, data: bytes,
 
     assert post(upload, data, **changed).status_code in (400, 403)
     assert keys(system, upload["fields"]["key"]) == []
+    assert keys(system, "uploads/items/local/of/") == []
 
 
 def test_a_text_file_named_jpg_fails_with_a_sentence_and_does_not_come_round_again(system: System) -> None:

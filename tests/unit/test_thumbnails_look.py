@@ -666,6 +666,13 @@ class TestAvif:
 
         assert_looks_like(ten_bit_avif(), over_white(quarters(64, 48), alpha), [Size(64, "fit"), Size(32, "cover")])
 
+    @pytest.mark.parametrize("brand", [b"avis", b"mif1", b"msf1"])
+    def test_of_one_that_moves_the_picture_and_not_the_track(self, brand: bytes) -> None:
+        data = saved(scene(), "AVIF", save_all=True, append_images=[ImageOps.mirror(scene())], quality=90)
+        assert (data[8:12], data.count(b"stco")) == (b"avis", 1)
+
+        assert_looks_like(data[:8] + brand + data[12:].replace(b"stco", b"free"), scene())
+
     @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
     def test_chroma_at_every_resolution(self, subsampling: str) -> None:
         assert_looks_like(saved(scene(), "AVIF", quality=90, subsampling=subsampling), scene())
