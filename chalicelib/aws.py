@@ -9,9 +9,9 @@ import functools
 import threading
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-import boto3
 from botocore import exceptions
 from botocore.config import Config
+from botocore.session import Session
 
 from chalicelib.config import settings
 from chalicelib.errors import ApiError, BackendUnavailableError, BusyError
@@ -138,7 +138,13 @@ def _shared(service: Any, config: Config) -> Any:
 def _client(service: Any, config: Config) -> Any:
     # A stage that nobody provisioned must not be looked for in whatever account the caller's shell is signed in to.
     bucket()
-    return boto3.client(service, config=config)
+    return _session().create_client(service, config=config)
+
+
+@functools.cache
+def _session() -> Session:
+    # boto3 makes its clients of this very session. It would bring resources, transfers and multiprocessing as well.
+    return Session()
 
 
 _making = threading.Lock()

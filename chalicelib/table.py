@@ -20,7 +20,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from chalicelib import aws, primitives
@@ -97,7 +96,7 @@ class Put(NamedTuple):
         return {"Item": self._record(), **_named(self.condition)}
 
     def _record(self) -> Values:
-        record = self.key.attributes | {name: _serialize(value) for name, value in self.values.items()}
+        record = self.key.attributes | {name: attribute(value) for name, value in self.values.items()}
         if self.due_at:
             shard = zlib.crc32(self.key.id.encode()) % DUE_SHARDS
             record |= {"dueShard": {"S": str(shard)}, "dueAt": {"S": self.due_at}}
@@ -216,21 +215,38 @@ def _seconds(at: datetime) -> str:
     return str(int(at.timestamp()))
 
 
-class _Serializer(TypeSerializer):
-    """boto3's own refuses a number near 1E-130 that has many digits, and DynamoDB takes it."""
+def attribute(value: Any) -> Values:
+    """A JSON value as DynamoDB has it (AWS, "AttributeValue"). Raises TypeError for a value that is none."""
+    match value:
+        case None:
+            return {"NULL": True}
+        case bool():
+            return {"BOOL": value}
+        case int() | Decimal():
+            return {"N": str(primitives.EXACT.create_decimal(value))}
+        case str():
+            return {"S": value}
+        case list() | tuple():
+            return {"L": [attribute(one) for one in value]}
+        case dict():
+            return {"M": {name: attribute(one) for name, one in value.items()}}
+    raise TypeError(f"A record holds no {type(value).__name__}")
 
-    def _serialize_n(self, value: int | Decimal) -> str:
-        return str(primitives.EXACT.create_decimal(value))
 
-
-class _Deserializer(TypeDeserializer):
-    def _deserialize_n(self, value: str) -> Decimal:
-        return Decimal(value)
-
-
-_serialize = _Serializer().serialize
-_deserialize = _Deserializer().deserialize
+def value(attribute: Values) -> Any:
+    """What an attribute of a record holds."""
+    [(kind, held)] = attribute.items()
+    match kind:
+        case "NULL":
+            return None
+        case "N":
+            return Decimal(held)
+        case "L":
+            return [value(one) for one in held]
+        case "M":
+            return _plain(held)
+    return held
 
 
 def _plain(record: Values) -> Values:
-    return {name: _deserialize(value) for name, value in record.items()}
+    return {name: value(held) for name, held in record.items()}

@@ -50,6 +50,7 @@ def _pointed_at(emulator: Emulator, **variables: str) -> Iterator[None]:
 def _read_anew() -> None:
     config.settings.cache_clear()
     aws._client.cache_clear()
+    aws._session.cache_clear()
     aws.queue_url.cache_clear()
 
 

@@ -122,6 +122,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]
 def _read_anew() -> None:
     config.settings.cache_clear()
     aws._client.cache_clear()
+    aws._session.cache_clear()
     aws.queue_url.cache_clear()
 
 

@@ -146,6 +146,7 @@ class TestLostAnswers:
     def own_client(self) -> Any:
         yield
         aws._client.cache_clear()
+        aws._session.cache_clear()
 
     def test_an_item_is_created(self, api: Stage) -> None:
         self.twice("put_item")

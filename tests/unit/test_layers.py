@@ -33,9 +33,9 @@ LAYERS = (
 )
 
 # Who may import what comes from elsewhere.
-KNOWN_BY = {
+KNOWN_BY: dict[str, set[str]] = {
     "chalice": {"app", "cors", "http", "local", "pages"},
-    "boto3": {"aws", "table"},
+    "boto3": set(),
     "botocore": {"aws", "table", "bucket", "jobs"},
     "PIL": {"thumbnails"},
     "aws_lambda_powertools": {"telemetry"},
