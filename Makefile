@@ -3,6 +3,7 @@
 PORT ?= 8000
 EMULATOR_PORT ?= 4566
 STAGE ?=
+STOCK ?=
 
 # The first interpreter that will do; name another with PYTHON=/path/to/python3.
 WANTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
@@ -14,6 +15,9 @@ EMULATOR = .venv-emulator/.ready
 SCAN = .venv-scan/.ready
 BIN = .venv/bin
 SOURCES = app.py chalicelib tools bench
+
+# What Chalice deploys or packages after this is the bundle, or with STOCK=1 whatever Chalice makes by itself.
+BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
 .PHONY: help run test test-unit test-integration test-e2e fuzz lint scan format deploy package named clean
 .PHONY: bench-images smoke
@@ -58,11 +62,13 @@ format: $(VENV) ## Format the code and put imports in order
 
 deploy: named $(VENV) ## Put a stage into your AWS account, its resources first: make deploy STAGE=dev
 	@$(BIN)/python -m tools.provision --stage "$(STAGE)"
+	@$(BUNDLE)
 	@$(BIN)/chalice deploy --stage "$(STAGE)"
 
 # Chalice asks for a region when it packages, and writes none: the artifact fits any.
 package: named $(VENV) ## Write out/ (template and zip) for a CloudFormation pipeline: make package STAGE=prod
 	@$(BIN)/python -c 'from tools import provision; provision.say_who_gets_in("$(STAGE)")'
+	@$(BUNDLE)
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage "$(STAGE)" \
 		--merge-template infra/package.json out
 	@echo "Wrote out/sam.json and out/deployment.zip: deploy them as the stack vitrine-$(STAGE) (docs/deploying.md)."

@@ -1,0 +1,6 @@
+"""The small, precompiled package that is deployed: ``make deploy`` and ``make package`` make it first.
+
+It is kept where Chalice looks for a package made before, under ``.chalice/deployments``, by the name that Chalice gives
+to exactly these sources: ``chalice deploy`` and ``chalice package`` find it there and take it as it is.
+docs/decisions/0024 says what is in it and why.
+"""

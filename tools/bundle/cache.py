@@ -1,0 +1,96 @@
+"""The packages that Chalice keeps under ``.chalice/deployments``, and the bundle in the place of one."""
+
+from __future__ import annotations
+
+import compileall
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from chalice.cli.factory import CLIFactory
+from chalice.config import Config
+from chalice.deploy.packager import DependencyBuilder, LambdaDeploymentPackager, PipRunner, SubprocessPip
+from chalice.utils import UI, OSUtils
+
+from tools.bundle import archive, package
+from tools.stages import StageError
+
+Report = Callable[[str], None]
+
+_MARK = b"vitrine bundle "
+
+
+def fill(project_dir: Path, stage: str, report: Report) -> Path:
+    """Put the bundle of the stage's package where Chalice looks for it, unless it is there. Returns where that is.
+
+    Raises StageError where Chalice cannot package all of requirements.txt, and whatever ``package.bundled`` raises.
+    """
+    packages = _Packages(project_dir, stage)
+    place = packages.place
+    mark = _MARK + _digest_of_tools()
+    if place.exists() and archive.comment(place) == mark:
+        report(f"The bundle is up to date: {place}")
+        return place
+    if place.exists() and archive.comment(place).startswith(_MARK):
+        place.unlink()  # of other tools than these: what they left out is needed again
+    report("Packaging: half a minute")
+    stock_size = packages.make().stat().st_size
+    stock = archive.read(place)
+    bundle = package.bundled(stock)
+    archive.write(place, bundle.entries, mark)
+    for line in package.report(stock, bundle):
+        report(line)
+    report(f"  zip: {stock_size / 2**20:.1f} MiB → {place.stat().st_size / 2**20:.1f} MiB, {place}")
+    return place
+
+
+def clear(project_dir: Path, stage: str) -> None:
+    """Take the bundle away, if it is there: Chalice makes its own package then."""
+    place = _Packages(project_dir, stage).place
+    if place.exists() and archive.comment(place).startswith(_MARK):
+        place.unlink()
+
+
+class _Packages:
+    """Chalice's own packager, as ``chalice deploy --stage`` sets it up (``chalice.deploy.deployer``)."""
+
+    def __init__(self, project_dir: Path, stage: str) -> None:
+        self._project_dir = str(project_dir)
+        try:
+            settings = CLIFactory(self._project_dir).load_project_config()
+        except (OSError, ValueError) as error:
+            raise StageError(f"{project_dir}/.chalice/config.json cannot be read: {error}") from error
+        if stage not in settings["stages"]:
+            raise StageError(f"There is no stage {stage} in .chalice/config.json: make it with tools/provision.py.")
+        config = Config(chalice_stage=stage, config_from_disk=settings)
+        self._python: str = config.lambda_python_version
+        self._said = io.StringIO()
+        tools = OSUtils()
+        pip = PipRunner(pip=SubprocessPip(osutils=tools), osutils=tools)
+        self._packager = LambdaDeploymentPackager(
+            osutils=tools,
+            dependency_builder=DependencyBuilder(tools, pip, architecture=config.lambda_architecture),
+            ui=UI(out=self._said, err=self._said),
+            architecture=config.lambda_architecture,
+        )
+        # Chalice counts bytecode among the sources, and writes some itself when it imports the app. All of it is
+        # there before the name is asked for, so that the name is the same when Chalice asks.
+        compileall.compile_dir(project_dir / "chalicelib", quiet=1)
+        self.place = Path(self._packager.deployment_package_filename(self._project_dir, self._python))
+
+    def make(self) -> Path:
+        """Have Chalice make its package, unless it is there."""
+        made = Path(self._packager.create_deployment_package(self._project_dir, self._python))
+        if "Could not install dependencies" in self._said.getvalue():  # Chalice says so, and packages the rest
+            made.unlink()
+            raise StageError(f"Some of requirements.txt has no wheel for Lambda. {self._said.getvalue().strip()}")
+        return made
+
+
+def _digest_of_tools() -> bytes:
+    """A name for what decides, beside the sources, how the bundle comes out."""
+    total = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        total.update(path.read_bytes())
+    return total.hexdigest()[:32].encode()
