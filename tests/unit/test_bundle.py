@@ -179,10 +179,11 @@ def addresses(session: Session, region: str, config: Config) -> list[Any]:
 
 class TestContents:
     def chosen(self, **files: str | bytes) -> set[str]:
-        """What stays of a package whose files are given with __ for each slash and the dot left to them."""
+        """What stays of a package of these files, and of those that stand-ins replace."""
         entries = {name: content if isinstance(content, bytes) else content.encode() for name, content in files.items()}
-        stand_ins = {f"botocore/docs/{name}.py": b"" for name in ("__init__", "docstring", "utils")}
-        return set(contents.chosen({"chalice/__init__.py": b"", **stand_ins, **entries})) - {"chalice/__init__.py"}
+        folder = PROJECT / "tools/bundle/instead"
+        replaced = {path.relative_to(folder).as_posix(): b"" for path in folder.rglob("*.py")}
+        return set(contents.chosen({**replaced, **entries}))
 
     def test_are_what_the_app_imports_and_what_that_imports(self) -> None:
         kept = self.chosen(
