@@ -17,7 +17,7 @@ from chalicelib import aws, errors, images, imports, items, models, primitives, 
 from chalicelib.config import settings
 from chalicelib.models import CreateItem, DeleteItem, ImportChunk, Message, RenderImage
 
-WORKERS = 4
+WORKERS = aws.CONNECTIONS
 """Messages that are done at once: while one picture keeps the processor busy, others come from S3 and go there."""
 
 FIRST_WAIT = 5

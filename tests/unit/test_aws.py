@@ -1,0 +1,79 @@
+"""The AWS clients: when they are made, how long they wait, and how many may use one at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib import aws, jobs
+
+PROJECT = Path(__file__).parents[2]
+CLIENTS: dict[str, Callable[[], Any]] = {"dynamodb": aws.dynamodb, "s3": aws.s3, "sqs": aws.sqs}
+
+of_every_client = pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+
+
+@pytest.fixture(autouse=True)
+def made_anew() -> Iterator[None]:
+    _forget()
+    yield
+    _forget()
+
+
+def _forget() -> None:
+    aws._client.cache_clear()
+    aws._session.cache_clear()
+
+
+@of_every_client
+def test_a_client_is_made_once_for_all_threads(client: Callable[[], Any]) -> None:
+    assert aws._client.cache_info().currsize == 0
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: client(), range(32)))
+
+    assert len({id(one) for one in made}) == 1
+    assert aws._client.cache_info().currsize == 1
+
+
+@of_every_client
+def test_a_client_gives_up_a_connection_after_a_second_and_keeps_those_it_has(client: Callable[[], Any]) -> None:
+    config = client().meta.config
+
+    assert config.connect_timeout == 1
+    assert config.tcp_keepalive is True
+    assert config.retries == {"mode": "standard", "total_max_attempts": 3}
+
+
+@of_every_client
+def test_every_worker_of_the_consumer_has_a_connection(client: Callable[[], Any]) -> None:
+    assert client().meta.config.max_pool_connections == jobs.WORKERS
+
+
+@pytest.mark.parametrize(
+    ("function", "client"),
+    [
+        ("api_handler", aws.dynamodb),
+        ("api_handler", aws.sqs),
+        ("on_upload", aws.dynamodb),
+        ("on_upload", aws.sqs),
+        ("on_messages", aws.dynamodb),
+        ("on_messages", aws.s3),
+        ("clean_up", aws.dynamodb),
+        ("clean_up", aws.s3),
+    ],
+)
+def test_the_last_attempt_of_a_call_ends_before_the_function_does(function: str, client: Callable[[], Any]) -> None:
+    config = client().meta.config
+    attempts = config.retries["total_max_attempts"]
+    waits = sum(2**attempt for attempt in range(attempts - 1))  # at most: botocore.retries.standard, ExponentialBackoff
+
+    longest = attempts * (config.connect_timeout + config.read_timeout) + waits
+
+    functions = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))["lambda_functions"]
+    assert longest < functions[function]["lambda_timeout"]
