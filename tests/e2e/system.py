@@ -12,7 +12,8 @@ from email.message import Message
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools import sources
+from tools import local_stage, sources
+from tools.bundle import archive, package
 from tools.emulator import Emulator
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +87,13 @@ def copy_project(target: Path) -> Path:
     (target / ".local" / "kept").symlink_to(KEPT)
     (target / ".venv-emulator").symlink_to(ROOT / ".venv-emulator")
     return target
+
+
+def bundled(built: local_stage.Package) -> local_stage.Package:
+    """The same, as it is deployed into AWS: made small and precompiled."""
+    whole = archive.read(built.archive)
+    archive.write(built.archive, package.bundled(whole).entries)
+    return built
 
 
 def free_port() -> int:

@@ -21,6 +21,7 @@ from tests.e2e.system import System, copy_project
 from tests.e2e.test_flows import SCHEDULED
 from tests.e2e.waiting import eventually
 from tools import processes, provision
+from tools.bundle import cache
 from tools.stages import LOCAL
 
 ACCOUNT = "111111111111"
@@ -63,11 +64,13 @@ def deployed(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
     resources = provision.provision(LOCAL, client, project, print)
     tell_functions_nothing_of_aws(project)
+    cache.fill(project, LOCAL, print)
     command = [sys.executable, "-c", CHALICE, "deploy", "--stage", LOCAL]
 
     def deploy() -> None:
         status, said = processes.run(command, env=processes.without_aws(os.environ) | env, cwd=project)
         assert status == 0, said
+        assert "Reusing existing deployment package" in said  # which is the bundle
 
     deploy()
     yield Deployed(

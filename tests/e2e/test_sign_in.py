@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.e2e.pictures import photograph
-from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, copy_project, free_port, request
+from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, bundled, copy_project, free_port, request
 from tests.e2e.test_flows import post
 from tests.e2e.waiting import eventually
 from tools import local_stage, provision
@@ -69,7 +69,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
         # The issuer has the name that it has in AWS, where in the emulator its keys do not lie.
         keys = f"{emulator.url}/{pool.id}/.well-known/jwks.json"
         configure(project / ".chalice" / "config.json", AUTH_MODE="oidc", OIDC_JWKS_URL=keys)
-        built = local_stage.package(project, folder / "build", KEPT, print)
+        built = bundled(local_stage.package(project, folder / "build", KEPT, print))
         deployment = local_stage.deploy(built, client)
         say_errors_as_the_template_does(client("apigateway"), deployment.api_id, built.template)
         url = f"{emulator.url}/_aws/execute-api/{deployment.api_id}/api"
