@@ -7,6 +7,7 @@ import math
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -309,6 +310,14 @@ class TestColourProfiles:
         assert data.count(b"ICC_PROFILE\0") == 3
 
         assert_looks_like(data, each_colour(scene(), in_srgb(P3_TO_SRGB)))
+
+    def test_pictures_of_one_profile_may_be_rendered_at_once(self) -> None:
+        scenes = [turned_for(scene(1600, 1200), turn) for turn in (1, 2, 3, 4)] * 3
+        files = [saved(picture, "PNG", icc_profile=P3, compress_level=1) for picture in scenes]
+        one_by_one = [thumbnails.render(data, [FIT]) for data in files]
+
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(lambda data: thumbnails.render(data, [FIT]), files)) == one_by_one
 
     @pytest.mark.parametrize(
         ("mode", "profile"),
