@@ -1,4 +1,4 @@
-"""Which operations of AWS each function calls: what its policy is held to, and what of botocore's models it needs.
+"""Which operations of AWS each function calls: what its policy is held to.
 
 Tests hold the list to what the functions do (tests/integration/test_rights.py), operation by operation.
 """
@@ -35,16 +35,3 @@ CALLS: dict[str, dict[str, list[str]]] = {
 
 ``chalice local``, which runs from the sources, calls DynamoDB's DescribeTable besides.
 """
-
-_MODEL_USED = {PRESIGNED_POST: "CreateBucket"}
-# botocore/signers.py, generate_presigned_post: "We choose the CreateBucket operation model because its url gets
-# serialized to what a presign post requires."
-
-
-def models() -> dict[str, list[str]]:
-    """The operations whose botocore models the functions need, by service."""
-    found: dict[str, set[str]] = {}
-    for services in CALLS.values():
-        for service, operations in services.items():
-            found.setdefault(service, set()).update(_MODEL_USED.get(one, one) for one in operations)
-    return {service: sorted(operations) for service, operations in sorted(found.items())}
