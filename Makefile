@@ -13,6 +13,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 VENV = .venv/.ready
 EMULATOR = .venv-emulator/.ready
 SCAN = .venv-scan/.ready
+BENCH = .venv-bench/.ready
 BIN = .venv/bin
 SOURCES = app.py chalicelib tools bench
 
@@ -20,7 +21,7 @@ SOURCES = app.py chalicelib tools bench
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
 .PHONY: help run test test-unit test-integration test-e2e fuzz lint scan format deploy package named clean
-.PHONY: bench-images smoke
+.PHONY: bench bench-images smoke
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -41,6 +42,9 @@ test-integration: $(VENV) ## Run the tests on AWS in memory (moto)
 
 test-e2e: $(VENV) $(EMULATOR) ## Run the tests on the packaged app in the emulator
 	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
+
+bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,warm,scale,consumer,cost)
+	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)")
 
 bench-images: $(VENV) ## Measure thumbnails beside sharp's, and the consumer (RUNS=31, ONLY=jpeg,consumer)
 	@$(BIN)/python -m bench.images $(if $(RUNS),--runs "$(RUNS)") $(if $(ONLY),--only "$(ONLY)")
@@ -81,7 +85,8 @@ named:
 	@test -n "$(STAGE)" || { echo "Say which stage: make $(MAKECMDGOALS) STAGE=dev" >&2; exit 1; }
 
 clean: ## Remove everything that was made here, the local stage's data included
-	@rm -rf .venv .venv-emulator .venv-scan .local out .chalice/deployments bench/node_modules
+	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .local out .chalice/deployments
+	@rm -rf bench/node_modules bench/node/node_modules
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
@@ -108,3 +113,6 @@ $(EMULATOR): requirements-emulator.txt
 
 $(SCAN): requirements-scan.txt
 	$(call make_venv,requirements-scan.txt)
+
+$(BENCH): requirements-bench.txt
+	$(call make_venv,requirements-bench.txt)

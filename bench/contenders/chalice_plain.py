@@ -1,0 +1,23 @@
+"""Chalice with nothing added to it: what Vitrine's own edge costs stands on top of this."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from chalice.app import Chalice
+
+app = Chalice("plain")
+
+
+def say_hello() -> dict[str, Any]:
+    request: Any = app.current_request
+    return {
+        "message": f"Hello, {(request.query_params or {}).get('name', 'World')}!",
+        "timestamp": datetime.now(UTC).isoformat(),
+        "requestId": request.context["requestId"],
+    }
+
+
+app.route("/hello")(say_hello)
+handler = app

@@ -1,0 +1,242 @@
+"""The events that functions are measured with, and what the stood-in services hold for them.
+
+An event has what the code reads of the real one: API Gateway's with its REST API (AWS, "Set up Lambda proxy
+integrations"), EventBridge's, SQS's.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from PIL import Image
+
+from bench import photographs
+from bench.photographs import Picture
+from bench.stand_in import Record
+from chalicelib import bucket, models, primitives, table
+from chalicelib.bucket import Upload
+from chalicelib.config import MAX_IMAGE_PIXELS
+from chalicelib.models import ImportChunk, Message, RenderImage
+
+OWNER = "local"
+BUCKET = "vitrine-local-000000000000-us-east-1"
+CHUNK = 100
+"""Entries of the import that is measured: as many as one message creates."""
+
+_AT = datetime(2026, 1, 1, tzinfo=UTC)
+_FIELDS = {"title": "Vase", "price": 120, "tags": ["glass", "blue"], "text": "x" * 500}
+
+
+def _id(number: int) -> str:
+    return primitives.new_id(int(_AT.timestamp() * 1000), number)
+
+
+ITEM, IMPORT = _id(1), _id(2)
+TO_RENDER = (
+    (Picture("0.3 MP JPEG", 640, 480, "JPEG", {"quality": 90}), Upload(OWNER, _id(4), _id(5))),
+    (Picture("12 MP JPEG", 4000, 3000, "JPEG", {"quality": 90}), Upload(OWNER, _id(6), _id(7))),
+)
+"""Photographs, and their uploads to items that wait for the thumbnails."""
+PLAIN = Upload(OWNER, _id(8), _id(9))
+"""The upload of a picture with as many pixels as are taken, of one colour: a photograph so large is over 20 MB."""
+
+
+class Event(NamedTuple):
+    """Something that a function is run for."""
+
+    name: str
+    function: str
+    """As app.py calls it."""
+    body: dict[str, Any]
+    answered: Callable[[Any], bool]
+    """Whether an answer is the right one: nothing is measured that failed."""
+    calls: str
+    """What a run calls that does its work, and not one that finds nothing to do: ``s3 PutObject``."""
+
+
+# ------------------------------------------------------------------------------------------------- what the events hold
+
+
+def request(method: str, resource: str, body: str | None = None, query: dict[str, str] | None = None) -> dict[str, Any]:
+    """A request as API Gateway's REST API hands it over."""
+    path = resource.replace("{item_id}", ITEM)
+    headers = {"Accept": "application/json", "Host": "api.example", "X-Forwarded-For": "192.0.2.1"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    return {
+        "resource": resource,
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": query,
+        "multiValueQueryStringParameters": query and {name: [value] for name, value in query.items()},
+        "pathParameters": {"item_id": ITEM} if "{item_id}" in resource else None,
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": resource,
+            "httpMethod": method,
+            "path": f"/api{path}",
+            "stage": "api",
+            "protocol": "HTTP/1.1",
+            "requestId": "6b1f0c0e-0000-4000-8000-000000000000",
+            "identity": {"sourceIp": "192.0.2.1", "userAgent": "bench"},
+            "apiId": "measured",
+            "accountId": "000000000000",
+        },
+        "body": body,
+        "isBase64Encoded": False,
+    }
+
+
+def _uploaded(key: str) -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": "2d4eba74-0000-4000-8000-000000000000",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": "000000000000",
+        "time": "2026-01-01T00:00:00Z",
+        "region": "us-east-1",
+        "resources": [f"arn:aws:s3:::{BUCKET}"],
+        "detail": {"version": "0", "bucket": {"name": BUCKET}, "object": {"key": key, "size": 1000, "etag": "e"}},
+    }
+
+
+def _scheduled() -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": "89d1a02d-0000-4000-8000-000000000000",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "000000000000",
+        "time": "2026-01-01T00:00:00Z",
+        "region": "us-east-1",
+        "resources": ["arn:aws:events:us-east-1:000000000000:rule/clean-up"],
+        "detail": {},
+    }
+
+
+def _delivered(message: Message) -> dict[str, Any]:
+    sent = str(int(_AT.timestamp() * 1000))
+    record = {
+        "messageId": "059f36b4-0000-4000-8000-000000000000",
+        "receiptHandle": "handle",
+        "body": primitives.to_json(message).decode(),
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": sent,
+            "SenderId": "measured",
+            "ApproximateFirstReceiveTimestamp": sent,
+        },
+        "messageAttributes": {},
+        "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:vitrine-local-jobs",
+        "awsRegion": "us-east-1",
+    }
+    return {"Records": [record]}
+
+
+def _status(status: int) -> Callable[[Any], bool]:
+    return lambda answer: bool(answer["statusCode"] == status)
+
+
+def _settled(answer: Any) -> bool:
+    return bool(answer == {"batchItemFailures": []})
+
+
+def _items(number: int) -> str:
+    return json.dumps({"items": [{**_FIELDS, "number": one} for one in range(number)]})
+
+
+GET_ITEM = Event("GET an item", "api_handler", request("GET", "/items/{item_id}"), _status(200), "dynamodb GetItem")
+CREATE_ITEM = Event(
+    "POST an item", "api_handler", request("POST", "/items", json.dumps(_FIELDS)), _status(201), "dynamodb PutItem"
+)
+TICKET = Event(
+    "POST for a ticket",
+    "api_handler",
+    request("POST", "/items/{item_id}/image", json.dumps({"contentType": "image/jpeg"})),
+    _status(201),
+    "dynamodb PutItem",
+)
+START_IMPORT = Event(
+    "POST 100 items", "api_handler", request("POST", "/imports", _items(CHUNK)), _status(202), "sqs SendMessageBatch"
+)
+UPLOADED = Event(
+    "an upload",
+    "on_upload",
+    _uploaded(Upload(OWNER, ITEM, _id(3)).key),
+    lambda answer: answer is None,
+    "sqs SendMessageBatch",
+)
+RENDER_SMALL, RENDER, RENDER_LARGEST = (
+    Event(f"thumbnails, {name}", "on_messages", _delivered(RenderImage(upload.key)), _settled, "s3 PutObject")
+    for name, upload in (*((picture.name, upload) for picture, upload in TO_RENDER), ("50 MP PNG", PLAIN))
+)
+CREATE_CHUNK = Event(
+    "100 imported items", "on_messages", _delivered(ImportChunk(OWNER, IMPORT, 0)), _settled, "dynamodb PutItem"
+)
+SWEEP = Event("nothing due", "clean_up", _scheduled(), lambda answer: answer == {}, "dynamodb Query")
+LARGEST_IMPORT = Event(
+    "POST 5 MB of items",
+    "api_handler",
+    request("POST", "/imports", _items(7000)),
+    _status(202),
+    "sqs SendMessageBatch",
+)
+
+FIRST = (GET_ITEM, UPLOADED, RENDER_SMALL, SWEEP)
+"""What each function's cold start is measured with."""
+
+PAID = (GET_ITEM, CREATE_ITEM, TICKET, START_IMPORT, UPLOADED, RENDER, CREATE_CHUNK, SWEEP)
+"""What costs are reckoned of."""
+
+LARGEST = (LARGEST_IMPORT, RENDER_LARGEST)
+"""What takes the most memory."""
+
+
+# ----------------------------------------------------------------------------------------------- what the services hold
+
+
+def records() -> list[Record]:
+    """The table's records that the events are about."""
+    created = primitives.timestamp(_AT)
+    item = {"version": 1, "createdAt": created, "updatedAt": created, "fields": _FIELDS}
+    waiting = [
+        _record("ITEM", upload.item_id, item | {"image": _processing(upload), "lastUpload": upload.id})
+        for upload in (*(upload for _, upload in TO_RENDER), PLAIN)
+    ]
+    known = {"created_at": created, "total": CHUNK, "chunks": 1}
+    return [_record("ITEM", ITEM, item), _record("IMPORT", IMPORT, known), *waiting]
+
+
+def _processing(upload: Upload) -> dict[str, Any]:
+    due_at = primitives.timestamp(_AT + timedelta(minutes=30))
+    image: dict[str, Any] = msgspec.to_builtins(models.Image(status="processing", upload_id=upload.id, due_at=due_at))
+    return image
+
+
+def _record(kind: table.Kind, id_: str, values: dict[str, Any]) -> Record:
+    record: Record = table.Put(table.Key(OWNER, kind, id_), values).parameters["Item"]
+    return record
+
+
+def objects() -> dict[str, bytes]:
+    """The bucket's objects that the events are about, by key."""
+    photographs.make([picture for picture, _ in TO_RENDER])
+    entries = "\n".join(json.dumps({**_FIELDS, "number": one}) for one in range(CHUNK))
+    pictures = {upload.key: picture.path.read_bytes() for picture, upload in TO_RENDER}
+    return pictures | {PLAIN.key: _plain_picture(), bucket.chunk_key(OWNER, IMPORT, 0): entries.encode()}
+
+
+def _plain_picture() -> bytes:
+    written = io.BytesIO()
+    Image.new("RGBA", (10_000, MAX_IMAGE_PIXELS // 10_000), "teal").save(written, "PNG", compress_level=1)
+    return written.getvalue()

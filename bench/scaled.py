@@ -1,0 +1,163 @@
+"""The app on tables of several sizes: what a page, a read and a sweep cost on each in turn, as lines of JSON."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from chalicelib import aws, cleanup, config, items, primitives, table
+
+COUNTS = (1_000, 10_000, 100_000)
+DUE = (10, 100)
+"""Items whose time is up, for the cleanup."""
+PAGE = 25
+TURNS = 21
+"""Times that a page and an item are read at each size."""
+SWEEPS = 3
+
+_OWNER = "many"
+_START = datetime(2026, 3, 1, tzinfo=UTC)
+_FIELDS = {"title": "Vase", "text": "x" * 500}
+_BATCH = 25
+"""Records that BatchWriteItem takes."""
+
+
+Taken = tuple[float, float]
+"""Capacity units and milliseconds."""
+
+
+class Meter:
+    """Adds up the capacity that the app's own client says it consumed."""
+
+    def __init__(self) -> None:
+        self.units = 0.0
+        events = aws.dynamodb().meta.events
+        events.register("before-parameter-build.dynamodb", _ask)
+        events.register("after-call.dynamodb", self._add)
+
+    def _add(self, parsed: dict[str, Any], **_: Any) -> None:
+        consumed = parsed.get("ConsumedCapacity", [])
+        self.units += sum(one["CapacityUnits"] for one in (consumed if isinstance(consumed, list) else [consumed]))
+
+    def of(self, act: Callable[[], object]) -> Taken:
+        """The capacity units and the milliseconds that ``act`` takes."""
+        before, started = self.units, time.perf_counter()
+        act()
+        return self.units - before, (time.perf_counter() - started) * 1000
+
+
+def _ask(params: dict[str, Any], model: Any, **_: Any) -> None:
+    if "ReturnConsumedCapacity" in model.input_shape.members:
+        params["ReturnConsumedCapacity"] = "TOTAL"
+
+
+def at(size: int) -> None:
+    """From now on the app is the stage whose table has so many items."""
+    os.environ["STAGE"] = f"items{size}"
+    config.settings.cache_clear()
+
+
+def create_table() -> None:
+    """The table of infra/resources.json, as far as what is kept in it goes."""
+    template = json.loads((Path(__file__).parents[1] / "infra" / "resources.json").read_text(encoding="utf-8"))
+    found = next(one for one in template["Resources"].values() if one["Type"] == "AWS::DynamoDB::Table")["Properties"]
+    kept = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")
+    aws.dynamodb().create_table(TableName=config.settings().table, **{name: found[name] for name in kept})
+    aws.dynamodb().get_waiter("table_exists").wait(TableName=config.settings().table, WaiterConfig={"Delay": 1})
+
+
+def add(numbers: range, expires_at: datetime | None = None) -> list[str]:
+    """Adds items, a second apart, which are due where they expire. Returns their ids."""
+    new = [(_id(number), _START + timedelta(seconds=number)) for number in numbers]
+    for first in range(0, len(new), _BATCH):
+        puts: Any = [{"PutRequest": {"Item": _record(id_, at, expires_at)}} for id_, at in new[first : first + _BATCH]]
+        answer = aws.dynamodb().batch_write_item(RequestItems={config.settings().table: puts})
+        if answer["UnprocessedItems"]:
+            raise RuntimeError("Not all items were taken.")
+    return [id_ for id_, _ in new]
+
+
+def _id(number: int) -> str:
+    return primitives.new_id(int((_START + timedelta(seconds=number)).timestamp() * 1000), number)
+
+
+def _record(id_: str, at: datetime, expires_at: datetime | None) -> Any:
+    made = primitives.timestamp(at)
+    values: table.Values = {"version": 1, "createdAt": made, "updatedAt": made, "fields": _FIELDS}
+    due_at = None if expires_at is None else primitives.timestamp(expires_at)
+    if due_at:
+        values["expiresAt"] = due_at
+    return table.Put(table.Key(_OWNER, "ITEM", id_), values, due_at=due_at).parameters["Item"]
+
+
+def page(size: int) -> None:
+    """Reads the page that follows the item in the middle."""
+    found = items.page(_OWNER, items.Range(), PAGE, _id(size // 2), datetime.now(UTC))
+    if len(found.items) != PAGE:
+        raise RuntimeError("The page is not full.")
+
+
+def sweep(at: datetime, due: int) -> None:
+    """Cleans up the items whose time is up, which are so many."""
+    done = cleanup.sweep(at, SimpleNamespace(get_remaining_time_in_millis=lambda: 300_000))
+    if done != {"expired": due}:
+        raise RuntimeError(f"The cleanup did {done}.")
+
+
+def turn(size: int, meter: Meter) -> dict[str, Taken]:
+    """A page and an item, read once."""
+    return {
+        "page": meter.of(lambda: page(size)),
+        "read": meter.of(lambda: items.get(_OWNER, _id(size // 2), datetime.now(UTC))),
+    }
+
+
+def swept(size: int, due: int, meter: Meter) -> dict[str, Taken]:
+    """A sweep of so many items."""
+    now = datetime.now(UTC)
+    add(range(size, size + due), expires_at=now - timedelta(minutes=1))
+    return {f"due_{due}": meter.of(lambda: sweep(now, due))}
+
+
+def said(taken: list[dict[str, Taken]]) -> dict[str, float]:
+    """Medians: capacity units and milliseconds."""
+    found: dict[str, float] = {}
+    for name in dict.fromkeys(name for one in taken for name in one):
+        units, times = zip(*(one[name] for one in taken if name in one), strict=True)
+        found |= {f"{name}_units": statistics.median(units), f"{name}_ms": round(statistics.median(times), 1)}
+    return found
+
+
+def main() -> None:
+    def doing(what: str) -> None:
+        print(json.dumps({"doing": what}), flush=True)
+
+    meter = Meter()
+    for size in COUNTS:
+        doing(f"a table of {size:,} items")
+        at(size)
+        create_table()
+        add(range(size))
+    taken: dict[int, list[dict[str, Taken]]] = {size: [] for size in COUNTS}
+    steps: list[Callable[[int], dict[str, Taken]]] = [lambda size: turn(size, meter)] * TURNS
+    for due in DUE:
+        steps += [functools.partial(swept, due=due, meter=meter)] * SWEEPS
+    doing("reading and cleaning up, in turns")
+    for step in steps:
+        for size in COUNTS:
+            at(size)
+            taken[size].append(step(size))
+    for size in COUNTS:
+        print(json.dumps({"items": size, **said(taken[size])}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
