@@ -29,6 +29,9 @@ MEMORY = (128, 192, 256, 384, 512, 768, 1024, 1769)
 SPARE = 1.25
 """Times the memory that was measured which a function has to have: Lambda ends one that needs more than it has."""
 
+AWAKE_WITHIN_MS = 1000
+"""How long the first answer of a cold function may take: small sizes cost least and wake slowest."""
+
 CALL_MS = {"dynamodb": TABLE_CALL * 1000, "s3": S3_CALL * 1000, "sqs": 10.0}
 """What a call takes within a region, by rule of thumb: no AWS was asked."""
 
@@ -82,13 +85,23 @@ def fits(spent: Sequence[Spent], memory: int) -> bool:
     return max(one.peak_mb for one in spent) * SPARE <= memory
 
 
-def cheapest(spent: Sequence[Spent]) -> int:
-    """The size that costs least for a run of each, of those that fit; the larger where two cost the same.
+def cheapest(runs: Sequence[Spent], largest: Sequence[Spent] = (), awake_within_ms: float = math.inf) -> int | None:
+    """The size that costs least for each of ``runs`` once; the larger where two cost the same.
 
-    Raises ValueError where none fits.
+    Of those alone into which ``largest`` fits too, and in which the quickest of ``runs`` is answered in time by a cold
+    function. None where there is no such size.
     """
-    fitting = [memory for memory in MEMORY if fits(spent, memory)]
-    return min(fitting, key=lambda memory: (sum(run_dollars(one, memory) for one in spent), -memory))
+    possible = [
+        memory
+        for memory in MEMORY
+        if fits([*runs, *largest], memory) and min(cold_ms(one, memory) for one in runs) <= awake_within_ms
+    ]
+    return min(possible, key=lambda memory: (sum(run_dollars(one, memory) for one in runs), -memory), default=None)
+
+
+def cold_ms(spent: Spent, memory: int) -> float:
+    """How long a cold function takes to its first answer, its init held to its share of a core as all else."""
+    return duration_ms(spent.first_cpu_ms, wait_ms(spent.calls), memory)
 
 
 def services_dollars(spent: Spent) -> dict[str, float]:
@@ -176,17 +189,27 @@ def by_size(spent: Mapping[str, Spent]) -> list[dict[str, Any]]:
             "function": event.function,
             "memory": memory,
             "ms": round(duration_ms(spent[event.name].cpu_ms, wait_ms(spent[event.name].calls), memory), 1),
-            "cold_ms": round(duration_ms(spent[event.name].first_cpu_ms, wait_ms(spent[event.name].calls), memory), 1),
+            "cold_ms": round(cold_ms(spent[event.name], memory), 1),
             "dollars": round(1e6 * run_dollars(spent[event.name], memory), 3),
-            "fits": fits(_of(event.function, spent), memory),
+            "fits": fits(_of(event.function, spent, (*events.PAID, *events.LARGEST)), memory),
         }
         for event in (*events.PAID, *events.LARGEST)
         for memory in MEMORY
     ]
 
 
-def _of(function: str, spent: Mapping[str, Spent]) -> list[Spent]:
-    return [spent[event.name] for event in (*events.PAID, *events.LARGEST) if event.function == function]
+def _of(function: str, spent: Mapping[str, Spent], among: Sequence[Event]) -> list[Spent]:
+    return [spent[event.name] for event in among if event.function == function]
+
+
+def sizes_of(function: str, spent: Mapping[str, Spent]) -> dict[str, int | None]:
+    """The cheapest MB of a function, without and with a limit to its cold start, and what it is configured with."""
+    runs, largest = _of(function, spent, events.PAID), _of(function, spent, events.LARGEST)
+    return {
+        "cheapest": cheapest(runs, largest),
+        "awake_in_time": cheapest(runs, largest, AWAKE_WITHIN_MS),
+        "configured": configured()[function],
+    }
 
 
 def results(spent: Mapping[str, Spent], variant: str) -> dict[str, Any]:
@@ -196,7 +219,7 @@ def results(spent: Mapping[str, Spent], variant: str) -> dict[str, Any]:
         "of": variant,
         "runs": {name: {**one._asdict(), "calls": dict(one.calls)} for name, one in spent.items()},
         "by_size": by_size(spent),
-        "functions": {name: {"cheapest": cheapest(_of(name, spent)), "configured": sizes[name]} for name in functions},
+        "functions": {name: sizes_of(name, spent) for name in functions},
         "things": {thing.name: _rounded(thing_dollars(thing, spent, sizes)) for thing in THINGS},
         "free_runs": {event.name: free_runs(spent[event.name], sizes[event.function]) for event in events.PAID},
         "claim": claim(),
@@ -230,9 +253,8 @@ def report_on(found: Mapping[str, Any], report: Callable[[str], None]) -> None:
             for name in found["runs"]
         ]
         report(tables.table(title, columns, rows))
-    report(
-        tables.table("MB of", {"cheapest": "cheapest", "configured": "configured"}, list(found["functions"].items()))
-    )
+    headings = {"cheapest": "cheapest", "awake_in_time": "awake in 1 s", "configured": "configured"}
+    report(tables.table("MB of", headings, list(found["functions"].items())))
     services = ("lambda", "api_gateway", "dynamodb", "s3", "sqs", "eventbridge", "logs", "in all")
     report(tables.table("$ per million of", {one: one for one in services}, list(found["things"].items())))
     free = {name: {"runs": runs} for name, runs in found["free_runs"].items()}

@@ -43,7 +43,7 @@ TO_RENDER = (
 )
 """Photographs, and their uploads to items that wait for the thumbnails."""
 PLAIN = Upload(OWNER, _id(8), _id(9))
-"""The upload of a picture with as many pixels as are taken, of one colour: a photograph so large is over 20 MB."""
+"""The upload of what takes the most memory: as many pixels as are taken, as a WebP with transparency, of one colour."""
 
 
 class Event(NamedTuple):
@@ -178,7 +178,7 @@ UPLOADED = Event(
 )
 RENDER_SMALL, RENDER, RENDER_LARGEST = (
     Event(f"thumbnails, {name}", "on_messages", _delivered(RenderImage(upload.key)), _settled, "s3 PutObject")
-    for name, upload in (*((picture.name, upload) for picture, upload in TO_RENDER), ("50 MP PNG", PLAIN))
+    for name, upload in (*((picture.name, upload) for picture, upload in TO_RENDER), ("50 MP WebP", PLAIN))
 )
 CREATE_CHUNK = Event(
     "100 imported items", "on_messages", _delivered(ImportChunk(OWNER, IMPORT, 0)), _settled, "dynamodb PutItem"
@@ -238,5 +238,6 @@ def objects() -> dict[str, bytes]:
 
 def _plain_picture() -> bytes:
     written = io.BytesIO()
-    Image.new("RGBA", (10_000, MAX_IMAGE_PIXELS // 10_000), "teal").save(written, "PNG", compress_level=1)
+    size = (10_000, MAX_IMAGE_PIXELS // 10_000)
+    Image.new("RGBA", size, "teal").save(written, "WEBP", lossless=True, quality=0, method=0)
     return written.getvalue()

@@ -163,9 +163,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.services.count("s3 PutObject")
         self._answer(b"", "application/xml")
 
+    def handle_expect_100(self) -> bool:
+        """Says at once that the body may come: the SDK waits a second for that, and sends it anyway."""
+        going_on = super().handle_expect_100()
+        self.wfile.flush()
+        return going_on
+
     def _body(self) -> bytes:
-        if self.headers.get("Expect") == "100-continue":
-            pass  # BaseHTTPRequestHandler has answered it
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))
         body = b""
