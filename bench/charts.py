@@ -38,7 +38,7 @@ def cold_starts(found: dict[str, Any], figure: Any) -> None:
         axes.set_xticks([number + 0.27 for number in range(len(_FUNCTIONS))], list(_FUNCTIONS.values()))
         axes.set_title("1 core" if memory == memories[0] else f"the share of {memory} MB")
         axes.set_ylabel("ms from start to first answer")
-        axes.legend(frameon=False)
+    _legend(figure, axes)
 
 
 def overhead(found: dict[str, Any], figure: Any) -> None:
@@ -64,7 +64,7 @@ def scale(found: dict[str, Any], figure: Any) -> None:
         axes.set_yscale("log")
         axes.set_xlabel("items in the table")
         axes.set_ylabel(label)
-    axes.legend(frameon=False, fontsize=8)
+    _legend(figure, axes)
 
 
 def cost(found: dict[str, Any], figure: Any) -> None:
@@ -79,7 +79,13 @@ def cost(found: dict[str, Any], figure: Any) -> None:
         axes.barh(names, widths, left=left, label=service.replace("_", " "))
         left = [before + width for before, width in zip(left, widths, strict=True)]
     axes.set_xlabel("$ for a million")
-    axes.legend(frameon=False, fontsize=8)
+    _legend(figure, axes)
+
+
+def _legend(figure: Any, axes: Any) -> None:
+    """One for all charts of a figure, above them, where it hides nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
 
 
 CHARTS: dict[str, tuple[Callable[[dict[str, Any], Any], None], tuple[float, float]]] = {

@@ -102,6 +102,8 @@ def main() -> None:
         parser.error(str(error))
     if asked.turns < 3:
         parser.error("TURNS is at least 3.")
+    if platform.system() != "Linux":
+        parser.error("It takes Linux, as Lambda does: processor time and memory are read from /proc.")
     started = time.monotonic()
     found = measure(parts, asked.turns)
     if set(PARTS) <= found.keys():

@@ -6,6 +6,7 @@ always the same, what is written is counted and forgotten.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -15,6 +16,8 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+
+from boto3.dynamodb.types import TypeDeserializer
 
 from chalicelib import primitives
 
@@ -106,26 +109,11 @@ def write_units(record: Record) -> float:
     return units * (2 if "dueShard" in record else 1)
 
 
-def _plain(value: Any) -> Any:
-    """An item's values without the letters of their types."""
-    plain = {}
-    for name, typed in value.items():
-        ((kind, inner),) = typed.items()
-        plain[name] = (
-            _plain(inner)
-            if kind == "M"
-            else [_plain({"": one})[""] for one in inner]
-            if kind == "L"
-            else None
-            if kind == "NULL"
-            else inner
-        )
-    return plain
+def _plain(record: Record) -> Any:
+    return TypeDeserializer().deserialize({"M": record})
 
 
 def _md5(text: str) -> str:
-    import hashlib  # noqa: PLC0415
-
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
