@@ -43,7 +43,7 @@ TO_RENDER = (
 )
 """Photographs, and their uploads to items that wait for the thumbnails."""
 PLAIN = Upload(OWNER, _id(8), _id(9))
-"""The upload of what takes the most memory: as many pixels as are taken, as a WebP with transparency, of one colour."""
+"""The upload of what takes the most memory of all that was tried: a transparent WebP, as large as is taken."""
 
 
 class Event(NamedTuple):
@@ -239,5 +239,5 @@ def objects() -> dict[str, bytes]:
 def _plain_picture() -> bytes:
     written = io.BytesIO()
     size = (10_000, MAX_IMAGE_PIXELS // 10_000)
-    Image.new("RGBA", size, "teal").save(written, "WEBP", lossless=True, quality=0, method=0)
+    Image.new("RGBA", size).save(written, "WEBP", lossless=True, quality=0, method=0)
     return written.getvalue()
