@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 from bench.events import BUCKET
 from tools import local_stage
+from tools.bundle import archive, package
 
 PROJECT = Path(__file__).parents[1]
 BUILD = PROJECT / ".local" / "bench" / "packages"
@@ -51,33 +51,26 @@ def built(report: Report) -> tuple[list[Variant], str | None]:
     shutil.rmtree(BUILD, ignore_errors=True)
     BUILD.mkdir(parents=True)
     report("Packaging the app")
-    package = local_stage.package(PROJECT, BUILD / "build", KEPT, report)
-    stock = _python("stock", _unpacked(package.archive, BUILD / "stock"), package.template)
-    variants = [stock]
-    bundle = _bundled(package.archive, BUILD / "bundle.zip")
-    if bundle is None:
-        report("There is no tools/bundle: measuring the stock package alone.")
-    else:
-        variants.append(_python("bundle", _unpacked(bundle, BUILD / "bundle"), package.template))
+    made = local_stage.package(PROJECT, BUILD / "build", KEPT, report)
+    bundle = _bundled(made.archive, BUILD / "bundle.zip")
+    variants = [
+        _python("stock", _unpacked(made.archive, BUILD / "stock"), made.template),
+        _python("bundle", _unpacked(bundle, BUILD / "bundle"), made.template),
+    ]
     problem = install_node()
     if problem is None:
         variants.append(_node(BUILD / "node"))
     return variants, problem
 
 
-def _bundled(stock: Path, target: Path) -> Path | None:
-    """The bundle of ``stock``, as ``make deploy`` makes it; None where the project has no such tool."""
-    try:
-        archive = importlib.import_module("tools.bundle.archive")
-        package = importlib.import_module("tools.bundle.package")
-    except ModuleNotFoundError:
-        return None
+def _bundled(stock: Path, target: Path) -> Path:
+    """The bundle of ``stock``, as ``make deploy`` makes it."""
     archive.write(target, package.bundled(archive.read(stock)).entries)
     return target
 
 
-def _unpacked(archive: Path, folder: Path) -> Path:
-    with zipfile.ZipFile(archive) as packed:
+def _unpacked(file: Path, folder: Path) -> Path:
+    with zipfile.ZipFile(file) as packed:
         packed.extractall(folder)
     return folder
 
