@@ -21,7 +21,7 @@ SOURCES = app.py chalicelib tools bench
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
 .PHONY: help run test test-unit test-integration test-e2e fuzz lint scan format deploy package named clean
-.PHONY: bench bench-images smoke
+.PHONY: bench bench-images smoke test-browser screenshots
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -46,6 +46,14 @@ test-e2e: $(VENV) $(EMULATOR) ## Run the tests on the packaged app in the emulat
 bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,warm,scale,consumer,cost)
 	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)")
 
+test-browser: $(VENV) $(EMULATOR) ## Run the console in a real browser, against all of it
+	@$(BIN)/python -m tools.browser
+	@$(BIN)/python -m pytest tests/browser
+
+screenshots: $(VENV) $(EMULATOR) ## Make the pictures in docs/screenshots/ anew, by the same tests
+	@$(BIN)/python -m tools.browser
+	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser -k "photographs or theirs_and_yours or lines_that_are_bad or tried_from"
+
 bench-images: $(VENV) ## Measure thumbnails beside sharp's, and the consumer (RUNS=31, ONLY=jpeg,consumer)
 	@$(BIN)/python -m bench.images $(if $(RUNS),--runs "$(RUNS)") $(if $(ONLY),--only "$(ONLY)")
 
@@ -68,6 +76,7 @@ deploy: named $(VENV) ## Put a stage into your AWS account, its resources first:
 	@$(BIN)/python -m tools.provision --stage "$(STAGE)"
 	@$(BUNDLE)
 	@$(BIN)/chalice deploy --stage "$(STAGE)"
+	@$(BIN)/python -m tools.provision --stage "$(STAGE)" # Now it is known where the sign-in page leads back to.
 
 # Chalice asks for a region when it packages, and writes none: the artifact fits any.
 package: named $(VENV) ## Write out/ (template and zip) for a CloudFormation pipeline: make package STAGE=prod

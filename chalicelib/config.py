@@ -40,6 +40,8 @@ class Issuer(msgspec.Struct, frozen=True):
     audiences: tuple[str, ...]
     jwks_url: str | None
     """Where its keys lie, or None where its discovery document says so."""
+    client_id: str | None = None
+    """Which of its clients the console is (RFC 6749, section 2.2), or None where it is none: then it takes tokens."""
 
 
 class Cors(msgspec.Struct, frozen=True):
@@ -145,15 +147,18 @@ def _issuer(environ: Mapping[str, str]) -> Issuer | None:
     """The issuer that is named, or else the stage's own user pool, or None: then nobody gets in."""
     pool, client = environ.get("USER_POOL_ISSUER"), environ.get("USER_POOL_CLIENT_ID")
     url, audience, jwks_url = (environ.get(f"OIDC_{name}") for name in ("ISSUER", "AUDIENCE", "JWKS_URL"))
+    client_id = environ.get("OIDC_CLIENT_ID") or None
     if not url and pool:
         # AWS, "Verifying JSON web tokens": where a user pool has its keys.
         url, audience, jwks_url = pool, audience or client, jwks_url or f"{pool}/.well-known/jwks.json"
+        client_id = client_id or client
     if not url:
         return None
     audiences = _listed(audience or "")
     if not audiences:
         raise ConfigError("OIDC_AUDIENCE is missing: it names whom the tokens of OIDC_ISSUER have to be for.")
-    return Issuer(https("OIDC_ISSUER", url), audiences, https("OIDC_JWKS_URL", jwks_url) if jwks_url else None)
+    keys = https("OIDC_JWKS_URL", jwks_url) if jwks_url else None
+    return Issuer(https("OIDC_ISSUER", url), audiences, keys, client_id)
 
 
 def https(name: str, url: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from pathlib import Path
+from urllib.parse import quote
 
 from chalice.app import Request, Response
 
-from chalicelib import errors, http
+from chalicelib import config, errors, http
 
 _WEB = Path(__file__).parent / "web"
 _TYPES = {
@@ -21,8 +23,10 @@ _TYPES = {
 # answers differs by account, region and endpoint.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data: https: http:; "
-    "connect-src 'self' https: http:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    "connect-src 'self' https: http:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
+_SIGN_IN = '<meta name="sign-in" content="'
 
 
 def console(request: Request) -> Response:
@@ -48,8 +52,17 @@ def file(request: Request, name: str) -> Response:
 def _page(request: Request, name: str, prefix: str) -> Response:
     # API Gateway serves the console at /api as at /api/. Links are relative, as nobody here knows what the address
     # begins with: so from the one they have to lead elsewhere than from the other.
-    html = _text(name).replace('="web/', f'="{prefix}web/')
+    html = _text(name).replace('="web/', f'="{prefix}web/').replace(_SIGN_IN, _SIGN_IN + _sign_in())
     return _answer(request, name, html, {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"})
+
+
+def _sign_in() -> str:
+    """Whose page the console signs people in on, and as which client, as percent-encoded JSON; "" where on none."""
+    issuer = config.settings().issuer
+    if not config.sign_in_demanded() or issuer is None or issuer.client_id is None:
+        return ""
+    told = {"issuer": issuer.url, "clientId": issuer.client_id, "audiences": issuer.audiences}
+    return quote(json.dumps(told))
 
 
 def _answer(request: Request, name: str, text: str, headers: dict[str, str]) -> Response:

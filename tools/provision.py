@@ -26,6 +26,8 @@ from tools import stack, stages, storage
 from tools.stages import LOCAL, StageError
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
     from tools.stack import Report
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
@@ -58,7 +60,10 @@ def provision(
     _check_place(stages.check_name(stage), cloudformation.meta.endpoint_url)
     name = stack_name(stage)
     template = (project_dir / "infra" / "resources.json").read_text(encoding="utf-8")
-    plan = stack.prepare(cloudformation, name, template, stage)
+    parameters = {"Stage": stage}
+    if urls := console_urls(stage, cloudformation, project_dir):
+        parameters["ConsoleUrls"] = ",".join(urls)
+    plan = stack.prepare(cloudformation, name, template, parameters)
     if plan is None:
         report(f"{name} is up to date.")
     else:
@@ -71,6 +76,21 @@ def provision(
     outputs = stack.outputs(cloudformation, name)
     _report_written(stages.record(project_dir, stage, outputs), project_dir, report)
     return outputs
+
+
+def console_urls(stage: str, cloudformation: CloudFormationClient, project_dir: Path = PROJECT_DIR) -> list[str]:
+    """Where the user pool of ``stage`` is to send people back to: its console, once the code is deployed, and addresses
+    that somebody has added. Empty before that, and in the stage local, where nobody signs in.
+    """
+    if stage == LOCAL:
+        return []
+    said = stack.parameters(cloudformation, stack_name(stage)).get("ConsoleUrls", "")
+    found = [
+        stack.outputs(cloudformation, f"vitrine-{stage}").get("EndpointURL"),
+        stages.deployed_url(project_dir, stage),
+    ]
+    urls = [*said.split(","), *(f"{url.rstrip('/')}/" for url in found if url)]
+    return list(dict.fromkeys(url for url in urls if url))
 
 
 def delete(
@@ -176,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             say_who_gets_in(stage, variables)
             provision(stage, client, PROJECT_DIR, print, agree)
-            print(f"Next: {'make run' if stage == LOCAL else f'chalice deploy --stage {stage}'}")
+            print(_next_step(stage, console_urls(stage, client("cloudformation"))))
     except (StageError, exceptions.BotoCoreError, exceptions.ClientError) as error:
         print(sentence(error, stage), file=sys.stderr)
         return 1
@@ -184,6 +204,12 @@ def main(arguments: list[str] | None = None) -> int:
         print("Stopped. CloudFormation finishes what it has begun; run this again to see.", file=sys.stderr)
         return 1
     return 0
+
+
+def _next_step(stage: str, consoles: list[str]) -> str:
+    if consoles:
+        return f"The console: {' or '.join(consoles)}"
+    return "Next: make run" if stage == LOCAL else f"Next: chalice deploy --stage {stage}, and this once more"
 
 
 PATIENCE = Config(connect_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import (
         ChangeTypeDef,
         DescribeChangeSetOutputTypeDef,
+        ParameterTypeDef,
         StackEventTypeDef,
         StackTypeDef,
     )
@@ -42,18 +43,28 @@ class Plan(NamedTuple):
     """One line for each resource that would change."""
 
 
-def prepare(cloudformation: CloudFormationClient, name: str, template: str, stage: str) -> Plan | None:
-    """What it takes to make stack ``name`` what ``template`` says of ``stage``, or None where it is that.
+def prepare(
+    cloudformation: CloudFormationClient, name: str, template: str, parameters: Mapping[str, str]
+) -> Plan | None:
+    """What it takes to make stack ``name`` what ``template`` says with ``parameters``, or None where it is that.
 
+    Parameters that are left out keep the values that the stack has, or else the template's defaults.
     Raises StageError where the stack is in no state to be changed, or CloudFormation refuses the template.
     """
-    creates = _may_create(describe(cloudformation, name))
+    before = describe(cloudformation, name)
+    creates = _may_create(before)
+    said: list[ParameterTypeDef] = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+    kept: list[ParameterTypeDef] = [
+        {"ParameterKey": one["ParameterKey"], "UsePreviousValue": True}
+        for one in (before.get("Parameters", []) if before else [])
+        if one["ParameterKey"] not in parameters
+    ]
     change_set = cloudformation.create_change_set(
         StackName=name,
         ChangeSetName=f"provision-{time.time_ns()}",
         ChangeSetType="CREATE" if creates else "UPDATE",
         TemplateBody=template,
-        Parameters=[{"ParameterKey": "Stage", "ParameterValue": stage}],
+        Parameters=[*said, *kept],
     )
     described = _await_change_set(cloudformation, change_set["Id"])
     changes = [_describe_change(change) for change in described.get("Changes", [])]
@@ -121,6 +132,12 @@ def outputs(cloudformation: CloudFormationClient, name: str) -> dict[str, str]:
     """The outputs of the stack ``name``, by their keys; none where there is no stack."""
     stack = describe(cloudformation, name)
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])} if stack else {}
+
+
+def parameters(cloudformation: CloudFormationClient, name: str) -> dict[str, str]:
+    """The values of the parameters of the stack ``name``, by their keys; none where there is no stack."""
+    stack = describe(cloudformation, name)
+    return {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])} if stack else {}
 
 
 def importers(cloudformation: CloudFormationClient, export: str) -> list[str]:

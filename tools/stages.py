@@ -61,6 +61,15 @@ def environment(project_dir: Path, stage: str) -> dict[str, str]:
     return variables
 
 
+def deployed_url(project_dir: Path, stage: str) -> str | None:
+    """Where `chalice deploy` put the API of ``stage``, by the list that it keeps; None where it did not."""
+    path = project_dir / ".chalice" / "deployed" / f"{stage}.json"
+    if not path.exists():
+        return None
+    deployed = json.loads(path.read_text(encoding="utf-8"))
+    return next((one["rest_api_url"] for one in deployed["resources"] if one["resource_type"] == "rest_api"), None)
+
+
 def sign_in(stage: str, variables: Mapping[str, str]) -> str:
     """Who gets in with this environment, as a sentence for a person."""
     if variables.get("AUTH_MODE", "oidc") != "oidc":

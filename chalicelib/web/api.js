@@ -1,7 +1,6 @@
-// The API as the pages use it: calls, problems in words, JSON whose numbers stay exact, the token of a stage with sign-in.
+// The API as the pages use it: calls, problems in words, JSON whose numbers stay exact.
 
-/** Where the API lies: this file is served as `web/api.js` below it, whatever stage path comes before. */
-export const root = new URL("..", import.meta.url);
+import { authorization, renew, root } from "./session.js";
 
 // ------------------------------------------------------------------------------------------------------- exact JSON
 // The API keeps every number to its last digit, and a JavaScript number cannot. A number that would change on its way
@@ -71,20 +70,26 @@ const WORDS = {
  * Gives `{data, etag, status}`. Throws Problem.
  */
 export async function call(method, path, { body, type = "application/json", headers = {}, keepalive = false } = {}) {
-  const sent = { ...authorization(), ...headers };
-  if (body !== undefined) sent["Content-Type"] = type;
   const payload = body === undefined || typeof body === "string" ? body : write(body);
-  let response;
-  let text;
-  try {
-    response = await fetch(new URL(path, root), { method, headers: sent, body: payload, keepalive, cache: "no-store" });
-    text = await response.text();
-  } catch {
-    throw new Problem({ message: navigator.onLine ? "The API does not answer." : "You are offline." });
-  }
+  const asked = async () => ({
+    method, body: payload, keepalive, cache: "no-store",
+    headers: { ...(await authorization()), ...headers, ...(body !== undefined && { "Content-Type": type }) },
+  });
+  const sent = await asked();
+  let { response, text } = await answered(path, sent);
+  if (response.status === 401 && sent.headers.Authorization && (await renew())) ({ response, text } = await answered(path, await asked()));
   const data = lenient(text);
   if (response.ok) return { data, etag: response.headers.get("ETag"), status: response.status };
   throw problemOf(response, data);
+}
+
+async function answered(path, sent) {
+  try {
+    const response = await fetch(new URL(path, root), sent);
+    return { response, text: await response.text() };
+  } catch {
+    throw new Problem({ message: navigator.onLine ? "The API does not answer." : "You are offline." });
+  }
 }
 
 function problemOf(response, data) {
@@ -111,17 +116,3 @@ function lenient(text) {
 export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
 
 export const itemPath = (id) => `items/${encodeURIComponent(id)}`;
-
-// ------------------------------------------------------------------------------------------------------------ token
-// Kept for this tab alone, and gone with it.
-
-const TOKEN = "vitrine.token";
-
-export const token = () => sessionStorage.getItem(TOKEN) ?? "";
-
-export function setToken(value) {
-  if (value) sessionStorage.setItem(TOKEN, value.replace(/^bearer\s+/i, "").trim());
-  else sessionStorage.removeItem(TOKEN);
-}
-
-export const authorization = () => (token() ? { Authorization: `Bearer ${token()}` } : {});

@@ -1,8 +1,9 @@
 // The console: a gallery of items, and what can be done with them.
 
-import { Problem, call, isNumber, itemPath, newKey, root, same, setToken, token, write } from "./api.js";
-import { $, button, bytes, h, plural, problemBox, task, time } from "./dom.js";
+import { Problem, call, isNumber, itemPath, newKey, same, write } from "./api.js";
+import { $, announce, button, bytes, h, problemBox, task, time } from "./dom.js";
 import { comparison, editor, ownFields } from "./editor.js";
+import { canSignIn, person, returned, root, setToken, signIn, signOut, token } from "./session.js";
 import { PICTURES, busy, follow, importFile, isImport, pictureType, upload } from "./work.js";
 
 const UNDO_MS = 8000;
@@ -69,7 +70,20 @@ function showProblem(problem) {
   return undefined;
 }
 
+/** Offers the issuer's page, or a field for a token where the console does not know of any. */
 function showSignIn(problem) {
+  const trouble = h("div");
+  const begin = () => signIn().catch((failure) => trouble.replaceChildren(problemBox(failure)));
+  const words = !token() ? "Its items are for people it knows." : canSignIn ? "Your session is over." : "The token was not accepted: it may be over, or of another issuer.";
+  state.replaceChildren(h("div", { class: "sign-in" },
+    h("h2", {}, "Sign in to see the items"), h("p", {}, words),
+    canSignIn && h("div", { class: "row" }, button("Sign in", begin, { class: "primary" })), trouble,
+    canSignIn ? h("details", {}, h("summary", {}, "Use a token instead"), tokenForm()) : tokenForm(),
+    problem.requestId && h("p", { class: "request" }, `${problem.error} · request `, h("code", {}, problem.requestId))));
+  if (state.contains(document.activeElement) || document.activeElement === document.body) $("button, input", state).focus();
+}
+
+function tokenForm() {
   const input = h("input", { type: "password", autocomplete: "off", required: true, spellcheck: false, id: "token" });
   const submit = (event) => {
     event.preventDefault();
@@ -77,13 +91,10 @@ function showSignIn(problem) {
     showSession();
     load({ afresh: true });
   };
-  state.replaceChildren(h("form", { class: "sign-in", onsubmit: submit },
-    h("h2", {}, "This stage needs sign-in"),
-    h("p", {}, token() ? "The token was not accepted: it may be over, or of another issuer. " : "", "Paste a bearer token of its issuer. It stays in this tab and goes when the tab does."),
-    h("label", { htmlFor: "token" }, "Token"), input,
-    h("div", { class: "row" }, h("button", { class: "primary" }, "Sign in")),
-    problem.requestId && h("p", { class: "request" }, `${problem.error} · request `, h("code", {}, problem.requestId))));
-  input.focus();
+  return h("form", { class: "token-form", onsubmit: submit },
+    h("label", { htmlFor: "token" }, "Bearer token"), input,
+    h("p", { class: "note" }, "It stays in this tab, and goes when the tab does."),
+    h("div", { class: "row" }, h("button", {}, "Use it")));
 }
 
 /** Shows an item where it belongs: in place of what was shown of it, or as the newest, or after all others. */
@@ -169,11 +180,12 @@ function picture(item, sizes) {
 
 // ----------------------------------------------------------------------------------------------------------- dialog
 
-/** What the dialog is about: `{id, pictured(item), take(files)}`, or null. */
+/** What the dialog is about: `{id, pictured(item), take(files), leave()}`, or null. */
 let open = null;
 const dialog = $("#item");
 
 async function openItem(id) {
+  open = null;
   const shown = known.get(id)?.item;
   showDialog(titleOf(shown ?? { id }), h("p", { class: "loading" }, "Loading…"));
   try {
@@ -200,12 +212,13 @@ function showDialog(title, ...content) {
 }
 
 /** Fills the dialog with an item to change, or with a new one; `draft` are fields of it that are not saved yet. */
-function editItem(item, etag, draft = null) {
+function editItem(item, etag, draft = null, firstKey = null) {
   let base = item ? ownFields(item) : {};
   let tag = etag;
-  let key = null;
+  let key = firstKey;
   let chosen = null;
-  const fields = editor(draft ?? (item ? base : { title: "" }));
+  const fields = editor(draft ?? (item ? base : { title: "" }), () => (touched = true));
+  let touched = draft !== null;
   const problems = h("div", { class: "problems" });
   const side = h("div", { class: "side" });
   const save = h("button", { class: "primary" }, item ? "Save" : "Create");
@@ -213,7 +226,7 @@ function editItem(item, etag, draft = null) {
   const form = h("form", { class: "item-form", noValidate: true, onsubmit: submit }, side, middle,
     h("div", { class: "actions" }, problems,
       item && button("Delete", () => remove(item.id), { class: "danger" }),
-      h("span", { class: "space" }), button("Cancel", () => dialog.close()), save));
+      h("span", { class: "space" }), button("Cancel", leave), save));
 
   function pictured(now) {
     item = now;
@@ -224,6 +237,16 @@ function editItem(item, etag, draft = null) {
     if (item) return uploadTo(item.id, file);
     chosen = file;
     side.replaceChildren(...sideOfNew(file));
+    return undefined;
+  }
+
+  /** Closes the dialog, unless that would lose something: then asks first. */
+  function leave() {
+    if (!touched && !chosen) return dialog.close();
+    const discard = button("Discard", () => dialog.close(), { class: "danger" });
+    problems.replaceChildren(h("div", { class: "asking", role: "alert" }, h("p", {}, "Your changes are not saved."),
+      h("div", { class: "row" }, discard, button("Go on editing", () => problems.replaceChildren()))));
+    discard.focus();
     return undefined;
   }
 
@@ -245,11 +268,15 @@ function editItem(item, etag, draft = null) {
       await action();
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      problems.replaceChildren(problemBox(problem));
-      if (problem.signIn) showSignIn(problem);
+      problems.replaceChildren(problemBox(problem, problem.signIn && canSignIn && button("Sign in again", again)));
     } finally {
       save.disabled = false;
     }
+  }
+
+  /** What was typed survives the way to the issuer's page and back. */
+  function again() {
+    signIn({ item, etag: tag, own: fields.read(), key }).catch((failure) => problems.replaceChildren(problemBox(failure)));
   }
 
   async function create(own) {
@@ -296,7 +323,7 @@ function editItem(item, etag, draft = null) {
     known.get(data.id)?.card.querySelector("button").focus();
   }
 
-  open = { id: item?.id, pictured, take };
+  open = { id: item?.id, pictured, take, leave };
   side.replaceChildren(...(item ? sideOf(item) : sideOfNew(null)));
   showDialog(item ? titleOf(item) : "New item", form);
   // Of an item that is there, somebody may only want to look: no keyboard springs up on a phone.
@@ -334,11 +361,19 @@ function sideOfNew(file) {
 const fact = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
 
 dialog.addEventListener("close", () => {
+  // Its card may be another one by now than that which opened it.
+  const lost = document.activeElement === document.body || dialog.contains(document.activeElement);
+  if (lost) known.get(open?.id)?.card.querySelector("button").focus();
   open = null;
   document.body.append($("#tray"));
   $(".content", dialog).replaceChildren();
 });
-$(".close", dialog).addEventListener("click", () => dialog.close());
+const leave = () => (open ? open.leave() : dialog.close());
+$(".close", dialog).addEventListener("click", leave);
+dialog.addEventListener("cancel", (event) => {
+  event.preventDefault();
+  leave();
+});
 
 // ------------------------------------------------------------------------------------------------------------ doing
 
@@ -401,15 +436,28 @@ function remove(id) {
       leaving.delete(id);
     }
   };
-  const timer = setTimeout(finish, UNDO_MS);
-  leaving.set(id, finish);
+  // Whoever is at it gets more time (WCAG 2.2, 2.2.1).
+  const due = () => (shown.attended() ? later() : finish());
+  const later = () => (timer = setTimeout(due, UNDO_MS));
+  let timer;
+  later();
+  leaving.set(id, { finish, undo });
   known.delete(id);
   card.remove();
   showState();
+  announce(`Deleted ${titleOf(item)}. Control Z undoes it.`);
+  $("button", place ?? $("header.top .tools")).focus();
 }
 
+addEventListener("keydown", (event) => {
+  const last = [...leaving.values()].at(-1);
+  if (!last || event.key !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.target.matches("input, textarea")) return;
+  event.preventDefault();
+  last.undo();
+});
+
 addEventListener("pagehide", () => {
-  for (const finish of leaving.values()) finish({ keepalive: true });
+  for (const { finish } of leaving.values()) finish({ keepalive: true });
 });
 
 // ------------------------------------------------------------------------------------------------------------ ways in
@@ -477,14 +525,29 @@ new IntersectionObserver(([entry]) => entry.isIntersecting && cursor && load(), 
 
 function showSession() {
   $("#sign-out").hidden = !token();
+  $("#person").textContent = person();
 }
 
-$("#sign-out").addEventListener("click", () => {
-  setToken("");
-  showSession();
+$("#sign-out").addEventListener("click", async () => {
+  const leaving = signOut();
   clear();
+  showSession();
+  await leaving.catch(() => {}); // It is over here, whatever the issuer makes of it.
   load({ afresh: true });
 });
+
+/** Begins where the issuer's page sent somebody back to, with what they were typing when they left. */
+async function begin() {
+  try {
+    const draft = await returned();
+    showSession();
+    load();
+    if (draft) editItem(draft.item, draft.etag, draft.own, draft.key);
+  } catch (failure) {
+    showSignIn(failure);
+    $(".sign-in > p", state).replaceWith(problemBox(failure));
+  }
+}
 
 function showLine() {
   $("#offline").hidden = navigator.onLine;
@@ -507,4 +570,4 @@ for (const link of document.querySelectorAll("a[data-to]")) link.href = new URL(
 showLine();
 showSession();
 showStage().catch(() => {});
-load();
+begin();

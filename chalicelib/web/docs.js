@@ -1,150 +1,99 @@
 // The API's own page: its OpenAPI document to read, and each route to try.
 
-import { authorization, call, newKey, parse, root, setToken, token, write } from "./api.js";
+import { call, newKey, parse, write } from "./api.js";
 import { $, button, bytes, h, problemBox } from "./dom.js";
+import { blocks, inline } from "./markdown.js";
+import { reader } from "./schema.js";
+import { authorization, canSignIn, person, root, setToken, signIn, signOut, token } from "./session.js";
 
 let api;
+let read;
 
-// ---------------------------------------------------------------------------------------------------------- schemas
+// ---------------------------------------------------------------------------------------------------------- reading
 
-/** A schema with its reference followed, its parts put together, and "or null" taken off. */
-function resolved(schema = {}) {
-  if (schema.$ref) return resolved(schema.$ref.slice(2).split("/").reduce((part, name) => part[name], api));
-  if (schema.allOf) {
-    const parts = schema.allOf.map(resolved);
-    return {
-      ...schema, allOf: undefined, type: "object",
-      properties: Object.assign({}, ...parts.map((part) => part.properties)),
-      required: parts.flatMap((part) => part.required ?? []),
-    };
-  }
-  const some = schema.anyOf?.filter((one) => one.type !== "null");
-  return some?.length === 1 ? { ...resolved(some[0]), ...schema, anyOf: undefined } : schema;
-}
-
-const SAMPLES = { "date-time": "2030-01-31T12:00:00.000Z", id: "0193a5c8-7d3e-7c41-9d52-0b6f4a1e8c77", url: "https://…", width: 1600, height: 1200, bytes: 482133, size: 200, version: 1 };
-
-/** A value that a schema would allow, for people to start from. */
-function sample(schema, name = "", depth = 0) {
-  const { type, enum: choices, properties = {}, items, format, example, default: usual } = resolved(schema);
-  if (example !== undefined) return example;
-  if (choices) return choices.includes("image/jpeg") ? "image/jpeg" : choices.at(-1);
-  if (depth > 5) return {};
-  if (type === "array") return [sample(items, "", depth + 1)];
-  if (type === "object" || Object.keys(properties).length > 0) {
-    const made = Object.fromEntries(Object.entries(properties).map(([one, inner]) => [one, sample(inner, one, depth + 1)]));
-    return depth < 3 && isFree(schema) ? { ...made, ...OWN } : made;
-  }
-  if (usual !== undefined && usual !== null) return usual;
-  if (type === "boolean") return true;
-  if (type === "integer" || type === "number") return SAMPLES[name] ?? 1;
-  return SAMPLES[format] ?? SAMPLES[name] ?? (/At$/.test(name) ? SAMPLES["date-time"] : "…");
-}
-
-/** What an item's own fields may look like, where the document leaves them to the caller. */
-const OWN = { title: "Blue vase", price: 48.5, tags: ["glass", "1930s"] };
-
-function isFree(schema) {
-  const parts = (schema.allOf ?? [schema]).map(resolved);
-  return parts.some((part) => part.type === "object" && !part.additionalProperties && Object.keys(part.properties ?? {}).length === 0);
-}
-
-/** What a schema says, in a few words. */
-function words(schema) {
-  const known = resolved(schema);
-  const or = schema.anyOf?.some((one) => one.type === "null") ? " or null" : "";
-  if (known.type === "array") return `list of ${words(known.items)}${or}`;
-  const limits = [
-    known.minimum !== undefined && `from ${known.minimum}`, known.maximum !== undefined && `to ${known.maximum}`,
-    known.maxLength !== undefined && `up to ${known.maxLength} characters`,
-    known.default !== undefined && known.default !== null && `${JSON.stringify(known.default)} by default`,
-  ].filter(Boolean);
-  const type = known.enum ? known.enum.map((one) => JSON.stringify(one)).join(" | ") : [known.type ?? "any"].flat().join(" or ");
-  return [(known.format === "date-time" ? "time (ISO 8601)" : known.title && type === "object" ? known.title : type) + or, ...limits].join(", ");
-}
-
-function properties(schema, depth = 0) {
-  const known = resolved(schema);
-  if (known.type === "array") return properties(known.items, depth);
-  const entries = Object.entries(known.properties ?? {});
-  if (entries.length === 0) return depth === 0 && known.type === "object" ? h("p", { class: "note" }, "A JSON object with any fields.") : null;
-  return h("ul", { class: "schema" }, entries.map(([name, inner]) => h("li", {},
-    h("code", {}, name), " ", h("span", { class: "type" }, words(inner)),
-    (known.required ?? []).includes(name) && h("span", { class: "required" }, "always"),
-    inner.description && prose(inner.description),
-    depth < 3 && properties(inner, depth + 1))),
-  depth === 0 && isFree(schema) && h("li", {}, h("em", {}, "and the item’s own fields")));
-}
-
-/** A description, with what stands between backticks as code. */
-function prose(text) {
-  return h("p", { class: "note" }, text.split(/`+([^`]+)`+/).map((part, index) => (index % 2 ? h("code", {}, part) : part)));
-}
-
-// ------------------------------------------------------------------------------------------------------- operations
-
-const anchor = (method, path) => `${method}-${path}`.replace(/[^a-z0-9]+/gi, "-").replace(/-$/, "");
+const slug = (...parts) => parts.join("-").replace(/[^a-z0-9]+/gi, "-").replace(/^-|-$/g, "").toLowerCase();
 
 function operation({ path, method, said }) {
-  const section = h("details", { class: "operation", id: anchor(method, path) },
+  const section = h("details", { class: "operation", id: slug(method, path) || method },
     h("summary", {}, h("span", { class: `method ${method}` }, method.toUpperCase()), h("code", { class: "path" }, path),
-      h("span", { class: "what" }, said.summary), said.security?.length > 0 && h("span", { class: "lock", title: "Needs sign-in, except in the stage local" }, "sign-in")));
+      h("span", { class: "what" }, said.summary), demanded(said) && h("span", { class: "lock" }, "sign-in")));
   // Filled when it is first opened: a page of many routes shows at once.
   section.addEventListener("toggle", () => section.open && section.children.length === 1 && section.append(details(path, method, said)));
   return section;
 }
 
+/** Whether a route needs a token in this stage: where it needs none, the document says that one may be left out. */
+const demanded = ({ security = [] }) => security.length > 0 && !security.some((one) => Object.keys(one).length === 0);
+
 function details(path, method, said) {
+  const [answers, refusals] = [[], []];
+  for (const entry of Object.entries(said.responses)) (entry[0] < "400" ? answers : refusals).push(entry);
   return h("div", { class: "columns" },
     h("div", {},
-      said.description && prose(said.description),
+      said.description && h("p", {}, inline(said.description)),
       parameters(said.parameters ?? []),
-      said.requestBody && h("h3", {}, "Body"),
-      Object.entries(said.requestBody?.content ?? {}).map(([type, { schema }]) => [h("p", {}, h("code", {}, type)), properties(schema)]),
-      h("h3", {}, "Answers"),
-      Object.entries(said.responses).map(([status, answer]) => response(status, answer))),
+      said.requestBody && h("h4", {}, "Body"),
+      Object.entries(said.requestBody?.content ?? {}).map(([type, content]) => bodyOf(type, content)),
+      h("h4", {}, "Answers"), answers.map(([status, answer]) => answerBox(status, answer)),
+      h("h4", {}, "Errors"), refusals.map(([status, answer]) => answerBox(status, answer))),
     attempt(path, method, said));
 }
 
 function parameters(all) {
   if (all.length === 0) return null;
-  return [h("h3", {}, "Parameters"), h("ul", { class: "schema" }, all.map((one) => h("li", {},
-    h("code", {}, one.name), " ", h("span", { class: "type" }, `${one.in} · ${words(one.schema)}`),
+  return [h("h4", {}, "Parameters"), h("ul", { class: "schema" }, all.map((one) => h("li", {},
+    h("code", {}, one.name), " ", h("span", { class: "type" }, `${one.in}, ${read.words(one.schema)}`),
     one.required && h("span", { class: "required" }, "always"),
-    (one.description ?? one.schema.description) && prose(one.description ?? one.schema.description))))];
+    (one.description ?? one.schema.description) && h("p", { class: "note" }, inline(one.description ?? one.schema.description)),
+    one.example !== undefined && h("p", { class: "note" }, "Such as ", h("code", {}, String(one.example))))))];
 }
 
-function response(status, { description, content = {} }) {
-  const [[type, { schema }] = [null, {}]] = Object.entries(content);
-  const isError = status >= "400";
-  const label = [h("b", { class: `status s${status[0]}` }, status), " ", isError ? description.split(", ").map((code) => [h("code", {}, code), " "]) : description];
-  if (isError || !schema || !type.includes("json")) return h("p", { class: "answer" }, label, type && !isError && h("span", { class: "type" }, ` ${type}`));
-  return h("details", { class: "answer" }, h("summary", {}, label), properties(schema), h("pre", {}, write(sample(schema), 2)));
+function bodyOf(type, { schema }) {
+  const said = read.resolved(schema);
+  return h("div", { class: "body" }, h("p", {}, h("code", {}, type), said.description && [": ", inline(said.description)]), read.properties(schema));
 }
+
+function answerBox(status, { description, headers = {}, content = {} }) {
+  const [[type, { schema, examples = {} }] = [null, {}]] = Object.entries(content);
+  const codes = status >= "400" ? description.split(", ").map((code) => [h("code", {}, code), " "]) : inline(description);
+  const named = Object.entries(headers).filter(([name]) => name !== "X-Request-Id");
+  const shown = Object.entries(examples);
+  return h("details", { class: "answer" },
+    h("summary", {}, h("b", { class: `status s${status[0]}` }, status), " ", codes, type && !type.includes("json") && h("span", { class: "type" }, ` ${type}`)),
+    named.length > 0 && h("ul", { class: "schema" }, named.map(([name, header]) => h("li", {}, h("code", {}, name), " ",
+      h("span", { class: "type" }, "header"), h("p", { class: "note" }, inline(read.resolved(header).description ?? ""))))),
+    status < "400" && schema && read.properties(schema),
+    shown.map(([name, { value }]) => [shown.length > 1 && h("p", { class: "example" }, phrase(name)), h("pre", {}, textOf(value))]));
+}
+
+/** A name of an example as people write: `withPictureReady` is "With picture ready"; codes stay codes. */
+const phrase = (name) => (/[a-z]/.test(name) ? name.replace(/([A-Z])/g, " $1").toLowerCase().replace(/^./, (one) => one.toUpperCase()) : h("code", {}, name));
+
+const textOf = (value) => (typeof value === "string" ? value : write(value, 2));
 
 // ------------------------------------------------------------------------------------------------------------ trying
 
 function attempt(path, method, said) {
-  const types = Object.keys(said.requestBody?.content ?? {});
-  const type = types.length > 0 && h("select", { "aria-label": "Content type" }, types.map((one) => h("option", {}, one)));
-  const area = type && h("textarea", { class: "code", rows: 6, spellcheck: false, "aria-label": "Body" });
+  const contents = said.requestBody?.content;
   const inputs = (said.parameters ?? []).map((one) => ({ ...one, input: inputFor(one) }));
+  const body = contents && bodyInput(contents);
   const shell = h("pre", { class: "curl" });
   const result = h("div", { class: "result", "aria-live": "polite" });
   const send = h("button", { class: "primary" }, "Send");
+  const copy = button("Copy as curl", async () => {
+    await navigator.clipboard.writeText(shell.textContent);
+    copy.textContent = "Copied";
+    setTimeout(() => (copy.textContent = "Copy as curl"), 2000);
+  });
 
-  const fill = () => {
-    const schema = said.requestBody.content[type.value].schema;
-    area.value = type.value.includes("ndjson") ? `${write(OWN)}\n${write({ ...OWN, title: "Red bowl" })}\n` : write(sample(schema), 2);
-  };
   const request = () => ({
     method: method.toUpperCase(),
     url: address(path, inputs),
     headers: {
       ...Object.fromEntries(inputs.filter((one) => one.in === "header" && one.input.value).map((one) => [one.name, one.input.value])),
-      ...(type && { "Content-Type": type.value }),
+      ...(body && { "Content-Type": body.type() }),
     },
-    body: type ? area.value : undefined,
+    body: body?.text(),
   });
   const update = () => shell.replaceChildren(curl(request()));
   const submit = async (event) => {
@@ -154,30 +103,41 @@ function attempt(path, method, said) {
     result.replaceChildren(...(await answerTo(request())));
     send.disabled = false;
   };
-
-  if (type) {
-    fill();
-    type.addEventListener("change", fill);
-  }
   const form = h("form", { class: "try", onsubmit: submit, oninput: update, onchange: update },
-    h("h3", {}, "Try it"),
-    inputs.map(({ name, input, required }) => h("label", {}, h("span", {}, name, required && " *"), input)),
-    type && h("label", {}, h("span", {}, "Body"), type), area,
-    h("div", { class: "row" }, send, button("Copy as curl", () => navigator.clipboard?.writeText(shell.textContent))), shell, result);
+    h("h4", {}, "Try it"),
+    demanded(said) && !token() && h("p", { class: "note" }, "It needs a token: sign in above."),
+    inputs.map(({ name, input, required }) => h("label", {}, h("span", {}, name, required && " (needed)"), input)),
+    body?.elements,
+    h("div", { class: "row" }, send, navigator.clipboard && copy), shell, result);
   update();
   return form;
 }
 
-function inputFor({ name, in: where, required, schema }) {
-  const { enum: choices } = resolved(schema);
-  if (choices) return h("select", {}, h("option", { value: "" }, ""), choices.map((one) => h("option", {}, one)));
-  const held = where === "header" && name === "Idempotency-Key" ? newKey() : "";
-  return h("input", { required, value: held, spellcheck: false, autocomplete: "off", placeholder: placeholder(schema) });
+/** What a body is written in: its type, an example to start from, and the text itself. */
+function bodyInput(contents) {
+  const type = h("select", {}, Object.keys(contents).map((one) => h("option", {}, one)));
+  const example = h("select");
+  const area = h("textarea", { class: "code", rows: 6, spellcheck: false, "aria-label": "Body" });
+  const examples = () => contents[type.value].examples ?? {};
+  const fill = () => (area.value = textOf(examples()[example.value]?.value ?? {}));
+  const offer = () => {
+    example.replaceChildren(...Object.keys(examples()).map((name) => h("option", { value: name }, phrase(name))));
+    fill();
+  };
+  type.addEventListener("change", offer);
+  example.addEventListener("change", fill);
+  offer();
+  return {
+    type: () => type.value, text: () => area.value,
+    elements: [h("label", {}, h("span", {}, "Body"), type), h("label", {}, h("span", {}, "Example"), example), area],
+  };
 }
 
-function placeholder(schema) {
-  const known = resolved(schema);
-  return known.default !== undefined && known.default !== null ? String(known.default) : known.format === "date-time" ? SAMPLES["date-time"] : "";
+function inputFor({ name, in: where, required, schema, example }) {
+  const { enum: choices, default: usual } = read.resolved(schema);
+  if (choices) return h("select", {}, h("option", { value: "" }, ""), choices.map((one) => h("option", {}, one)));
+  const held = where === "header" && name === "Idempotency-Key" ? newKey() : "";
+  return h("input", { required, value: held, spellcheck: false, autocomplete: "off", placeholder: String(usual ?? example ?? "") });
 }
 
 function address(path, inputs) {
@@ -207,7 +167,7 @@ const decodeBraces = (href) => href.replaceAll("%7B", "{").replaceAll("%7D", "}"
 async function answerTo({ method, url, headers, body }) {
   const started = performance.now();
   try {
-    const answer = await fetch(url, { method, headers: { ...authorization(), ...headers }, body, cache: "no-store" });
+    const answer = await fetch(url, { method, headers: { ...(await authorization()), ...headers }, body, cache: "no-store" });
     const content = await answer.blob();
     const took = Math.round(performance.now() - started);
     return [
@@ -240,45 +200,66 @@ async function shownBody(content) {
 const METHODS = ["get", "post", "put", "patch", "delete"];
 
 function groups() {
-  const found = new Map();
+  const found = new Map(api.tags.map(({ name, description }) => [name, { name, description, operations: [] }]));
   for (const [path, methods] of Object.entries(api.paths)) {
-    for (const method of METHODS.filter((one) => methods[one])) {
-      const said = methods[method];
-      const tag = said.tags?.[0] ?? "Other";
-      found.set(tag, [...(found.get(tag) ?? []), { path, method, said }]);
-    }
+    for (const method of METHODS.filter((one) => methods[one])) found.get(methods[method].tags[0]).operations.push({ path, method, said: methods[method] });
   }
-  // What the API is about comes before what it says of itself.
-  return [...found].sort(([one], [other]) => (one === "About") - (other === "About"));
+  return [...found.values()];
 }
 
+/** Every error that the document knows, by status and code, with the sentence of its example. */
 function errorTable(all) {
+  const answers = [...all.flatMap(({ said }) => Object.entries(said.responses)).filter(([status]) => status >= "400"), ...general()];
   const codes = new Map();
-  for (const { said } of all) {
-    for (const [status, { description }] of Object.entries(said.responses)) {
-      if (status >= "400") description.split(", ").forEach((code) => codes.set(code, status));
-    }
+  for (const [status, { content }] of answers) {
+    for (const [code, { value }] of Object.entries(content["application/json"].examples ?? {})) codes.set(code, { status, message: value.message });
   }
-  const rows = [...codes].sort(([one, a], [other, b]) => a - b || one.localeCompare(other));
-  return h("section", { id: "errors" }, h("h2", {}, "Errors"),
-    h("p", {}, "Every error has the same shape, and its request id stands in the logs:"),
-    h("pre", {}, write({ error: "ITEM_NOT_FOUND", message: "There is no item 42.", requestId: "f1c0…" }, 2)),
-    h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Status"), h("th", { scope: "col" }, "Code"))),
-      h("tbody", {}, rows.map(([code, status]) => h("tr", {}, h("td", {}, h("b", { class: `status s${status[0]}` }, status)), h("td", {}, h("code", {}, code)))))));
+  const rows = [...codes].sort(([one, a], [other, b]) => a.status.localeCompare(b.status) || one.localeCompare(other));
+  return h("section", { id: "codes" }, h("h2", {}, "Error codes"),
+    h("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Error codes" }, h("table", {},
+      h("thead", {}, h("tr", {}, ["Status", "Code", "Such as"].map((one) => h("th", { scope: "col" }, one)))),
+      h("tbody", {}, rows.map(([code, { status, message }]) => h("tr", {},
+        h("td", {}, h("b", { class: `status s${status[0]}` }, status)), h("td", {}, h("code", {}, code)), h("td", {}, message)))))));
+}
+
+/** Answers that belong to no route, by their status: what stands with each of them in the text above. */
+function general() {
+  const statuses = { NOT_FOUND: "404", METHOD_NOT_ALLOWED: "405", FORBIDDEN: "403" };
+  return Object.values(api.components.responses).map((answer) => [statuses[answer.description] ?? "", answer]).filter(([status]) => status);
 }
 
 function show() {
   $("#version").textContent = api.info.version;
   const all = groups();
-  $("#contents").replaceChildren(...all.map(([tag, operations]) => [h("h2", {}, tag), h("ul", {}, operations.map(({ path, method }) =>
-    h("li", {}, h("a", { href: `#${anchor(method, path)}` }, h("span", { class: `method ${method}` }, method.toUpperCase()), ` ${path}`))))]).flat(),
-  h("p", {}, h("a", { href: "#errors" }, "Errors")));
+  const guide = blocks(api.info.description, (title) => slug("about", title));
+  const headings = guide.filter((one) => one.tagName === "H2");
+  $("#contents").replaceChildren(
+    h("h2", {}, "Guide"), h("ul", {}, headings.map((one) => h("li", {}, h("a", { href: `#${one.id}` }, one.textContent)))),
+    ...all.flatMap(({ name, operations }) => [h("h2", {}, name), h("ul", {}, operations.map(({ path, method }) =>
+      h("li", {}, h("a", { href: `#${slug(method, path) || method}` }, h("span", { class: `method ${method}` }, method.toUpperCase()), " ", path))))]),
+    h("h2", {}, "Errors"), h("ul", {}, h("li", {}, h("a", { href: "#codes" }, "Error codes"))));
   $("#manual").replaceChildren(
-    h("h1", {}, `${api.info.title} API`), prose(api.info.description ?? ""),
-    h("p", { class: "note" }, "Base: ", h("code", {}, root.href)),
-    ...all.map(([tag, operations]) => h("section", {}, h("h2", {}, tag), operations.map(operation))),
-    errorTable(all.flatMap(([, operations]) => operations)));
+    h("h1", {}, `${api.info.title} API`),
+    h("p", { class: "note" }, "Base address: ", h("code", {}, root.href)),
+    h("div", { class: "guide" }, guide),
+    ...all.map(({ name, description, operations }) => h("section", {}, h("h2", {}, name), h("p", { class: "note" }, inline(description ?? "")), operations.map(operation))),
+    errorTable(all.flatMap(({ operations }) => operations)));
   $("#manual").removeAttribute("aria-busy");
+  showSession(all.some(({ operations }) => operations.some(({ said }) => demanded(said))));
+}
+
+/** Who asks, where the stage wants to know: by the issuer's page, or by a token from elsewhere. */
+function showSession(needed) {
+  const place = $("#who");
+  if (!needed) return place.replaceChildren();
+  const fail = (failure) => place.append(h("span", { class: "bad", role: "alert" }, failure.message));
+  if (canSignIn && token()) {
+    const leave = () => signOut().then(() => showSession(needed), fail);
+    return place.replaceChildren(h("span", {}, person()), button("Sign out", leave, { class: "link" }));
+  }
+  if (canSignIn) return place.replaceChildren(button("Sign in", () => signIn().catch(fail), { class: "primary" }));
+  const input = h("input", { type: "password", autocomplete: "off", spellcheck: false, value: token(), oninput: () => setToken(input.value) });
+  return place.replaceChildren(h("label", {}, "Token", input));
 }
 
 /** Opens the route that the address names. */
@@ -290,12 +271,11 @@ function goTo() {
 }
 
 for (const link of document.querySelectorAll("a[data-to]")) link.href = new URL(link.dataset.to, root);
-$("#token").value = token();
-$("#token").addEventListener("input", (event) => setToken(event.target.value));
 addEventListener("hashchange", goTo);
 
 try {
   api = (await call("GET", "openapi.json")).data;
+  read = reader(api);
   show();
   goTo();
 } catch (problem) {

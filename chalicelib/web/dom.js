@@ -63,9 +63,13 @@ export function problemBox(problem, ...actions) {
 
 // ------------------------------------------------------------------------------------------------------------- tray
 
+/** Says something to those who do not see the page change. */
+export const announce = (text) => $("#said").replaceChildren(text);
+
 /**
  * Opens an entry in the tray. What it gives: `say(text)`, `progress(share)` (0 to 1, or null for not known),
- * `done(text, ms)` which leaves by itself, `fail(problem, ...extra)` which stays, `close()`.
+ * `done(text, ms)` which leaves by itself, `fail(problem, ...extra)` which stays, `close()`, and `attended()`: whether
+ * somebody is at it right now.
  */
 export function task(title, ...actions) {
   const bar = h("progress", { max: 1, hidden: true, "aria-label": title });
@@ -76,6 +80,7 @@ export function task(title, ...actions) {
   $("#tray").append(entry);
   return {
     close,
+    attended: () => entry.matches(":hover, :focus-within"),
     say: (text) => words.replaceChildren(text),
     progress(share) {
       bar.hidden = false;
@@ -86,6 +91,7 @@ export function task(title, ...actions) {
       bar.hidden = true;
       words.replaceChildren(text);
       entry.classList.add("good");
+      announce(`${title}: ${text}`);
       setTimeout(close, ms);
     },
     fail(problem, ...extra) {

@@ -61,7 +61,14 @@ function row(name, value) {
   const select = h("select", { "aria-label": "Type of the field", onchange: () => change(select.value) },
     Object.entries(KINDS).map(([one, { label }]) => h("option", { value: one, selected: one === kind }, label)));
   let control = KINDS[kind].show(value);
-  const element = h("li", { class: "field" }, named, select, button("×", () => element.remove(), { class: "quiet remove" }), control);
+  const element = h("li", { class: "field" }, named, select, button("×", remove, { class: "quiet remove" }), control);
+
+  function remove() {
+    const next = element.nextElementSibling ?? element.previousElementSibling;
+    element.dispatchEvent(new Event("removed", { bubbles: true }));
+    element.remove();
+    next?.querySelector(".name").focus();
+  }
 
   function change(to) {
     const text = control.tagName === "SELECT" ? undefined : control.value;
@@ -91,8 +98,11 @@ function converted(text, from, to) {
 
 // ----------------------------------------------------------------------------------------------------------- editor
 
-/** An editor of `fields`: `element` to show, `read()` for what stands in it (throws SyntaxError, having said why). */
-export function editor(fields) {
+/**
+ * An editor of `fields`: `element` to show, `read()` for what stands in it (throws SyntaxError, having said why).
+ * `changed()` is called whenever something in it is.
+ */
+export function editor(fields, changed) {
   let read;
   const body = h("div");
   const tabs = Object.entries({ Fields: form, JSON: raw }).map(([label, show]) =>
@@ -153,7 +163,8 @@ export function editor(fields) {
   }
 
   form(fields);
-  return { element: h("div", { class: "editor" }, strip, body), read: () => read() };
+  const element = h("div", { class: "editor", oninput: changed, onchange: changed, onremoved: changed }, strip, body);
+  return { element, read: () => read() };
 }
 
 function readRows(rows) {

@@ -109,8 +109,7 @@ function post({ upload: { url, fields }, maxBytes }, file, shown) {
 }
 
 function refusal(request) {
-  const said = request.responseXML ?? new DOMParser().parseFromString(request.responseText, "text/xml");
-  const text = (name) => said.querySelector(name)?.textContent ?? "";
+  const text = (name) => request.responseXML?.querySelector(name)?.textContent ?? "";
   return new Problem({
     status: request.status,
     error: text("Code"),

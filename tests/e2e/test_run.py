@@ -10,61 +10,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.e2e.system import copy_project, free_port, request
-from tools import processes, run
-
-
-class Terminal:
-    """A terminal in which `make run` was typed, in a copy of the project."""
-
-    def __init__(self, project: Path, port: int | None = None, emulator_port: int | None = None) -> None:
-        self.project = project
-        self.port = port or free_port()
-        self.emulator_port = emulator_port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.client = run.aws_client(f"http://127.0.0.1:{self.emulator_port}")
-        self._log = project / ".local" / "terminal.log"
-        ports = ["--port", str(self.port), "--emulator-port", str(self.emulator_port)]
-        with self._log.open("wb") as log:
-            self.process = processes.start(
-                [sys.executable, "-m", "tools.run", *ports], env=os.environ, cwd=project, output=log
-            )
-
-    @property
-    def text(self) -> str:
-        return self._log.read_text()
-
-    def await_text(self, text: str, seconds: float = 60) -> None:
-        until(lambda: text in self.text or self.process.poll() is not None, seconds)
-        assert text in self.text, self.text
-
-    def await_end(self, seconds: float = 30) -> int:
-        return self.process.wait(seconds)
-
-    def descendants(self) -> set[int]:
-        """The processes that it started, and theirs."""
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-        parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listed.splitlines())}
-        found = {self.process.pid}
-        while more := {pid for pid, parent in parents.items() if parent in found} - found:
-            found |= more
-        return found - {self.process.pid}
-
-    def close(self) -> None:
-        processes.stop(self.process, 30)
-
-
-def until(happened: Callable[[], Any], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, f"still not after {seconds} s"
-        time.sleep(0.1)
+from tests.e2e.terminals import Terminal, second_terminal, until
 
 
 def alive(pids: set[int]) -> set[int]:
@@ -263,27 +215,6 @@ def test_an_emulator_that_dies_ends_it_with_a_sentence(project: Path, opened: li
     assert "The emulator has ended by itself" in terminal.text
     assert "Traceback" not in terminal.text
     assert not alive(family)
-
-
-@contextlib.contextmanager
-def second_terminal(project: Path, variables: dict[str, str]) -> Iterator[str]:
-    """`chalice local --stage local` typed in another terminal, whose shell has these variables; yields its address."""
-    port = free_port()
-    command = [Path(sys.executable).with_name("chalice"), "local", "--stage", "local", "--port", str(port)]
-    env = processes.without_aws(os.environ) | variables
-    process = processes.start(command, env=env, cwd=project, output=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-
-    def answers() -> bool:
-        with contextlib.suppress(OSError):
-            return request("GET", f"{url}/health").status == 200
-        return False
-
-    try:
-        until(answers)
-        yield url
-    finally:
-        processes.stop(process)
 
 
 def start_in_vain(project: Path, port: int, emulator_port: int) -> str:

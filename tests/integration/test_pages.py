@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -42,6 +45,33 @@ def test_a_file_comes_with_its_type_and_is_not_sent_twice(api, name: str) -> Non
     assert first.headers["X-Content-Type-Options"] == "nosniff"
     assert first.headers["Content-Type"].endswith("; charset=utf-8")
     assert (again.status_code, again.body) == (304, b"")
+
+
+def test_all_of_it_is_less_than_60_kb_on_the_line() -> None:
+    assert sum(len(gzip.compress(path.read_bytes())) for path in WEB.iterdir()) < 60_000
+
+
+def told(api) -> str:
+    """What the console is told of the issuer."""
+    found = re.search(r'<meta name="sign-in" content="([^"]*)">', api("GET", "/").body.decode())
+    assert found is not None
+    return unquote(found[1])
+
+
+def test_console_knows_where_people_sign_in(api, configured) -> None:
+    configured(
+        AUTH_MODE="oidc", OIDC_ISSUER='https://sign.in/?"<a>', OIDC_AUDIENCE="shop,app", OIDC_CLIENT_ID="console"
+    )
+
+    assert json.loads(told(api)) == {
+        "issuer": 'https://sign.in/?"<a>',
+        "clientId": "console",
+        "audiences": ["shop", "app"],
+    }
+
+
+def test_console_is_told_of_no_issuer_where_nobody_has_to_sign_in(api) -> None:
+    assert told(api) == ""
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "..%2Fhttp.py", "__init__.py", "%2Fetc%2Fpasswd"])

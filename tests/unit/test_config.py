@@ -157,8 +157,14 @@ class TestIssuer:
 
     def test_is_the_stages_own_pool_where_none_is(self) -> None:
         assert config.load(self.POOL).issuer == Issuer(
-            "https://pool", ("client",), "https://pool/.well-known/jwks.json"
+            "https://pool", ("client",), "https://pool/.well-known/jwks.json", "client"
         )
+
+    def test_console_is_a_client_of_another_issuer_only_where_it_is_said_which(self) -> None:
+        for said, client_id in (({}, None), ({"OIDC_CLIENT_ID": "console"}, "console")):
+            found = config.load(self.POOL | self.NAMED | said).issuer
+            assert found is not None
+            assert found.client_id == client_id
 
     def test_pool_may_have_other_clients(self) -> None:
         found = config.load(self.POOL | {"OIDC_AUDIENCE": "client,app"}).issuer

@@ -190,6 +190,22 @@ class TestUserPool:
         assert client["EnableTokenRevocation"] is True
 
 
+class TestSignInPage:
+    def test_is_there_once_it_is_known_where_it_leads_back_to(self) -> None:
+        client = properties("UserPoolClient")
+        nothing = {"Ref": "AWS::NoValue"}
+        assert client["AllowedOAuthFlowsUserPoolClient"] == {"Fn::If": ["Console", True, False]}
+        for name in ("CallbackURLs", "LogoutURLs"):
+            assert client[name] == {"Fn::If": ["Console", {"Ref": "ConsoleUrls"}, nothing]}
+        assert RESOURCES["UserPoolDomain"]["Condition"] == "Console"
+
+    def test_gives_codes_and_never_tokens(self) -> None:
+        # RFC 9700, section 2.1.2: what stands in an address may leak from there.
+        [_, flows, _] = properties("UserPoolClient")["AllowedOAuthFlows"]["Fn::If"]
+        assert flows == ["code"]
+        assert properties("UserPoolClient")["GenerateSecret"] is False
+
+
 class TestStack:
     def test_is_valid_cloudformation(self) -> None:
         assert lint_file(PROJECT / "infra" / "resources.json") == []
@@ -214,8 +230,8 @@ class TestStack:
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         assert RESOURCES[policy]["Condition"] == "Deployed"
 
-    def test_takes_the_stage_and_nothing_else(self) -> None:
-        assert list(TEMPLATE["Parameters"]) == ["Stage"]
+    def test_takes_the_stage_and_needs_nothing_else(self) -> None:
+        assert [name for name, one in TEMPLATE["Parameters"].items() if "Default" not in one] == ["Stage"]
 
     @pytest.mark.parametrize("name", ["dev", "a", "feature12", "a" * 20, "", "Dev", "1st", "a" * 21, "dev-x", "ü"])
     def test_agrees_with_the_tool_on_what_a_stage_may_be_called(self, name: str) -> None:
@@ -264,14 +280,15 @@ class TestMergedTemplate:
         }
 
     @pytest.mark.parametrize("variable", ["USER_POOL_ISSUER", "USER_POOL_CLIENT_ID"])
-    def test_user_pool_comes_from_there_too_and_only_to_the_authorizer(self, variable: str) -> None:
+    def test_user_pool_comes_from_there_too_to_whoever_signs_people_in_or_lets_them_in(self, variable: str) -> None:
         told = {
             name: one.get("Properties", {}).get("Environment", {}).get("Variables", {}) for name, one in MERGED.items()
         }
-        assert [name for name, variables in told.items() if variable in variables] == ["Authorize"]
+        assert [name for name, variables in told.items() if variable in variables] == ["APIHandler", "Authorize"]
         export = TEMPLATE["Outputs"][stages.RECORDED[variable]]["Export"]["Name"]["Fn::Sub"]
-        imported = told["Authorize"][variable]["Fn::ImportValue"]["Fn::Sub"]
-        assert imported == export.replace("${AWS::StackName}", "${AWS::StackName}-resources")
+        for function in ("APIHandler", "Authorize"):
+            imported = told[function][variable]["Fn::ImportValue"]["Fn::Sub"]
+            assert imported == export.replace("${AWS::StackName}", "${AWS::StackName}-resources")
 
     def test_requests_are_throttled(self) -> None:
         [settings] = MERGED["RestAPI"]["Properties"]["MethodSettings"]

@@ -251,7 +251,7 @@ class TestDeployer:
 
     @pytest.mark.parametrize("role", ["DeploymentRole", "GitHubRole"])
     def test_reaches_into_no_other_stage(self, role: str) -> None:
-        allowed_for_all = {"Sam", "SeeConsumer", "Api", "SeeLogs"}  # of these no name is the stage's
+        allowed_for_all = {"Sam", "SeeConsumer", "Api", "SeeLogs", "SeeSignInPage"}  # of these no name is the stage's
         for statement in statements("deployer", role):
             if statement["Sid"] not in allowed_for_all:
                 bounds = json.dumps([statement["Resource"], statement.get("Condition", {})])
@@ -318,7 +318,9 @@ class TestCodePipeline:
         assert [action["Name"] for action in actions] == ["Resources", "Prepare", "Code", "Smoke"]
         stacks = [action["Configuration"]["StackName"] for action in actions[:3]]
         assert stacks == [f"vitrine-{stage}-resources", f"vitrine-{stage}", f"vitrine-{stage}"]
-        assert json.loads(actions[0]["Configuration"]["ParameterOverrides"]) == {"Stage": stage}
+        overrides = json.loads(actions[0]["Configuration"]["ParameterOverrides"]["Fn::Sub"])
+        assert overrides == {"Stage": stage, "ConsoleUrls": f"${{{stage.capitalize()}ConsoleUrls}}"}
+        assert set(overrides) == set(template("resources")["Parameters"])
         assert json.loads(actions[3]["Configuration"]["EnvironmentVariables"]) == [{"name": "STAGE", "value": stage}]
 
     def test_person_is_asked_before_prod(self) -> None:

@@ -88,6 +88,9 @@ class ScriptedCloudFormation:
     ) -> None:
         self.meta = SimpleNamespace(endpoint_url=endpoint)
         self.status = status
+        self.url = ""
+        self.parameters: dict[str, str] = {}
+        self.asked: dict[str, str | None] = {}
         self.calls: list[str] = []
         self._script = script or []
         self._refusal = refusal
@@ -98,12 +101,19 @@ class ScriptedCloudFormation:
     def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 (as boto3 names it)
         if self.status is None:
             raise client_error("ValidationError", f"Stack with id {StackName} does not exist")
-        outputs = [{"OutputKey": key, "OutputValue": value} for key, value in OUTPUTS.items()]
+        of_code = {"EndpointURL": self.url} if self.url else {}
+        said = of_code if StackName == "vitrine-dev" else OUTPUTS
+        outputs = [{"OutputKey": key, "OutputValue": value} for key, value in said.items()]
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
         named = {"StackName": StackName, "StackId": STACK_ID, "StackStatus": self.status}
-        return {"Stacks": [{**named, "Outputs": outputs}]}
+        return {"Stacks": [{**named, "Outputs": outputs, "Parameters": parameters}]}
 
     def create_change_set(self, **parameters: Any) -> dict[str, str]:
         self.calls.append(f"plan {parameters['ChangeSetType'].lower()}")
+        self.asked = {
+            one["ParameterKey"]: one.get("ParameterValue", self.parameters.get(one["ParameterKey"]))
+            for one in parameters["Parameters"]
+        }
         return {"Id": "change-set"}
 
     def describe_change_set(self, ChangeSetName: str) -> dict[str, Any]:  # noqa: N803
@@ -260,6 +270,37 @@ class TestProvisioning:
         aws = ScriptedCloudFormation("UPDATE_COMPLETE", refusal=UNCHANGED)
         provision.provision("dev", aws, project)
         assert aws.calls == ["plan update", "discard"]
+
+    def test_sign_in_page_comes_with_the_code_that_it_leads_back_to(self, project: Path) -> None:
+        aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
+        provision.provision("dev", aws, project)
+        assert aws.asked == {"Stage": "dev"}
+
+        aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
+        aws.url = "https://abc.execute-api.eu-west-1.amazonaws.com/api/"
+        provision.provision("dev", aws, project)
+        assert aws.asked == {"Stage": "dev", "ConsoleUrls": aws.url}
+
+    def test_sign_in_page_leads_back_to_what_chalice_deployed(self, project: Path) -> None:
+        aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
+        deployed = {"resources": [{"resource_type": "rest_api", "rest_api_url": "https://abc/api"}]}
+        (project / ".chalice" / "deployed").mkdir()
+        (project / ".chalice" / "deployed" / "dev.json").write_text(json.dumps(deployed), encoding="utf-8")
+        provision.provision("dev", aws, project)
+        assert aws.asked["ConsoleUrls"] == "https://abc/api/"
+
+    def test_addresses_added_to_it_by_hand_stay(self, project: Path) -> None:
+        aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
+        aws.url = "https://abc/api/"
+        aws.parameters = {"Stage": "dev", "ConsoleUrls": "https://shop.example/,https://abc/api/"}
+        provision.provision("dev", aws, project)
+        assert aws.asked["ConsoleUrls"] == "https://shop.example/,https://abc/api/"
+
+    def test_parameters_that_nobody_names_stay(self, project: Path) -> None:
+        aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
+        aws.parameters = {"Stage": "dev", "Another": "kept"}
+        provision.provision("dev", aws, project)
+        assert aws.asked == {"Stage": "dev", "Another": "kept"}
 
     def test_changes_are_shown_before_anybody_is_asked(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
@@ -427,4 +468,4 @@ class TestCommandLine:
         assert provision.main(["--stage", "dev", "--yes"]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert lines[0].startswith("The API of stage dev takes tokens of its own user pool")
-        assert lines[-1] == "Next: chalice deploy --stage dev"
+        assert lines[-1].startswith("Next: chalice deploy --stage dev")

@@ -1,0 +1,192 @@
+"""A small OpenID Connect issuer on this machine: the code flow with PKCE, for a client without a secret."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+CLIENT = "console"
+_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+class Issuer(ThreadingHTTPServer):
+    """Signs in whoever says a name. Tests change what it does next by its attributes."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.redirect_uris: set[str] = set()
+        self.token_seconds = 3600
+        """How long the tokens are good that it gives next."""
+        self.access_token_for = CLIENT
+        """Whom the access tokens are for that it gives next."""
+        self.forged_nonce: str | None = None
+        """What stands in the id tokens that it gives next, instead of what the client asked for."""
+        self.grants: list[str] = []
+        """The kinds of grant that were redeemed."""
+        self.signed_out: list[str] = []
+        """What came to an end: ``revoke``, ``end-session``."""
+        self.codes: dict[str, dict[str, str]] = {}
+        self.refresh_tokens: dict[str, str] = {}
+
+    def tokens(self, user: str, nonce: str | None) -> dict[str, Any]:
+        now = int(time.time())
+        about = {"iss": self.url, "sub": user, "iat": now, "exp": now + self.token_seconds}
+        refresh = secrets.token_urlsafe()
+        self.refresh_tokens[refresh] = user
+        said = {"aud": CLIENT, "email": f"{user}@example.com", "nonce": self.forged_nonce or nonce}
+        return {
+            "token_type": "Bearer",
+            "expires_in": self.token_seconds,
+            "access_token": signed(about | {"aud": self.access_token_for}),
+            "id_token": signed(about | {name: value for name, value in said.items() if value is not None}),
+            "refresh_token": refresh,
+        }
+
+
+def signed(claims: dict[str, Any]) -> str:
+    return jwt.encode(claims, _KEY, "RS256", {"kid": "one"})
+
+
+class _Answers(BaseHTTPRequestHandler):
+    server: Issuer
+
+    def do_GET(self) -> None:
+        address = urlsplit(self.path)
+        asked = dict(parse_qsl(address.query))
+        match address.path:
+            case "/.well-known/openid-configuration":
+                self._say(200, self._about())
+            case "/jwks":
+                key = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(_KEY.public_key()))
+                self._say(200, {"keys": [key | {"kid": "one", "use": "sig", "alg": "RS256"}]})
+            case "/authorize":
+                self._page(asked)
+            case "/end-session" if asked.get("post_logout_redirect_uri") in self.server.redirect_uris:
+                self.server.signed_out.append("end-session")
+                self._go(asked["post_logout_redirect_uri"])
+            case _:
+                self._say(404, {"error": "not_found"})
+
+    def do_POST(self) -> None:
+        asked = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+        match urlsplit(self.path).path:
+            case "/authorize":
+                self._give_code(asked)
+            case "/token":
+                self._redeem(asked)
+            case "/revoke":
+                self.server.refresh_tokens.pop(asked["token"], None)
+                self.server.signed_out.append("revoke")
+                self._say(200, {})
+
+    def _about(self) -> dict[str, Any]:
+        url = self.server.url
+        return {
+            "issuer": url,
+            "authorization_endpoint": f"{url}/authorize",
+            "token_endpoint": f"{url}/token",
+            "jwks_uri": f"{url}/jwks",
+            "revocation_endpoint": f"{url}/revoke",
+            "end_session_endpoint": f"{url}/end-session",
+            "scopes_supported": ["openid", "email", "offline_access"],
+        }
+
+    def _page(self, asked: dict[str, str]) -> None:
+        problem = self._refusal(asked)
+        if problem:
+            self._say(400, {"error": "invalid_request", "error_description": problem})
+            return
+        hidden = "".join(f'<input type="hidden" name="{escape(n)}" value="{escape(v)}">' for n, v in asked.items())
+        form = (
+            f'<!doctype html><html lang="en"><title>Sign in</title><link rel="icon" href="data:,">'
+            f'<h1>The issuer</h1><form method="post">{hidden}'
+            '<label>Name <input name="user"></label><button>Sign in</button>'
+            '<button name="refuse" value="yes">No</button></form>'
+        )
+        self._answer(200, "text/html; charset=utf-8", form.encode())
+
+    def _refusal(self, asked: dict[str, str]) -> str | None:
+        wanted = {"response_type": "code", "client_id": CLIENT, "code_challenge_method": "S256"}
+        for name, value in wanted.items():
+            if asked.get(name) != value:
+                return f"{name} is {asked.get(name)!r}"
+        if asked.get("redirect_uri") not in self.server.redirect_uris:
+            return f"redirect_uri is {asked.get('redirect_uri')!r}"
+        if "openid" not in asked.get("scope", "").split():
+            return "scope has no openid"
+        return next(
+            (f"{name} is missing" for name in ("state", "nonce", "code_challenge") if not asked.get(name)), None
+        )
+
+    def _give_code(self, asked: dict[str, str]) -> None:
+        back = {"state": asked["state"], "iss": self.server.url}
+        if "refuse" in asked:
+            back |= {"error": "access_denied", "error_description": "Somebody said no."}
+        else:
+            back["code"] = secrets.token_urlsafe()
+            self.server.codes[back["code"]] = asked
+        self._go(f"{asked['redirect_uri']}?{urlencode(back)}")
+
+    def _redeem(self, asked: dict[str, str]) -> None:
+        """RFC 6749, sections 4.1.3 and 6; RFC 7636, section 4.6: each code and each refresh token is good once."""
+        self.server.grants.append(asked["grant_type"])
+        if asked["grant_type"] == "refresh_token":
+            user = self.server.refresh_tokens.pop(asked["refresh_token"], None)
+            answer = self.server.tokens(user, None) if user else None
+        else:
+            begun = self.server.codes.pop(asked["code"], None)
+            proven = hashlib.sha256(asked["code_verifier"].encode()).digest()
+            challenge = base64.urlsafe_b64encode(proven).rstrip(b"=").decode()
+            good = begun and challenge == begun["code_challenge"] and asked["redirect_uri"] == begun["redirect_uri"]
+            answer = self.server.tokens(begun["user"], begun["nonce"]) if begun and good else None
+        if asked.get("client_id") != CLIENT or answer is None:
+            self._say(400, {"error": "invalid_grant"})
+        else:
+            self._say(200, answer)
+
+    def _say(self, status: int, content: dict[str, Any]) -> None:
+        self._answer(status, "application/json", json.dumps(content).encode())
+
+    def _go(self, address: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", address)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _answer(self, status: int, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def running() -> Iterator[Issuer]:
+    """An issuer, until the block is left."""
+    with Issuer() as issuer:
+        thread = threading.Thread(target=issuer.serve_forever, daemon=True)
+        thread.start()
+        yield issuer
+        issuer.shutdown()
+        thread.join()

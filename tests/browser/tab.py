@@ -1,0 +1,130 @@
+"""A tab of the browser, and what people do in it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
+
+PHOTOGRAPHS = Path(__file__).parent / "photographs"
+
+
+class File(NamedTuple):
+    name: str
+    type: str
+    content: bytes
+
+    @classmethod
+    def photograph(cls, name: str, title: str | None = None) -> File:
+        """One of the photographs that lie here."""
+        return cls(f"{title or name}.jpg", "image/jpeg", (PHOTOGRAPHS / f"{name}.jpg").read_bytes())
+
+
+_TRANSFER = """files => {
+  const transfer = new DataTransfer();
+  for (const {name, type, content} of files) {
+    const bytes = Uint8Array.from(atob(content), one => one.charCodeAt(0));
+    transfer.items.add(new File([bytes], name, {type}));
+  }
+  return transfer;
+}"""
+
+
+class Tab:
+    """A tab that notes whatever a page must not do: errors, breaches of its policy, requests to third parties."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self._faults: list[str] = []
+        self._expected: list[str] = []
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self._faults.append(f"uncaught: {error}"))
+        page.on("request", self._asked)
+        page.add_init_script(
+            "addEventListener('securitypolicyviolation', event =>"
+            " console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`))"
+        )
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self._faults.append(message.text)
+
+    def _asked(self, request: Request) -> None:
+        if not re.match(r"(https?://127\.0\.0\.1[:/]|data:|blob:)", request.url):
+            self._faults.append(f"asked a third party: {request.url}")
+
+    def expect_fault(self, words: str) -> None:
+        """The browser itself will complain, and rightly: of an answer that is an error, say."""
+        self._expected.append(words)
+
+    def assert_quiet(self) -> None:
+        left = [fault for fault in self._faults if not any(words in fault for words in self._expected)]
+        assert not left, left
+
+    # ------------------------------------------------------------------------------------------------------ the console
+
+    def open(self, url: str) -> None:
+        """Opens the console, and waits for its first answer."""
+        self.page.goto(f"{url}/")
+        expect(self.page.locator("#gallery")).not_to_have_attribute("aria-busy", "true")
+        expect(self.page.locator("#gallery .skeleton")).to_have_count(0)
+
+    def card(self, title: str) -> Locator:
+        return self.page.locator(".card").filter(has=self.page.get_by_role("button", name=title, exact=True))
+
+    def open_item(self, title: str) -> None:
+        self.card(title).get_by_role("button").click()
+        expect(self.dialog.locator(".item-form")).to_be_visible()
+
+    @property
+    def dialog(self) -> Locator:
+        return self.page.get_by_role("dialog")
+
+    @property
+    def tray(self) -> Locator:
+        return self.page.locator("#tray")
+
+    def field(self, name: str) -> Locator:
+        return self.dialog.get_by_label(f"Value of {name}", exact=True)
+
+    def press(self, name: str) -> None:
+        """Clicks the button of that name, in the dialog where one is open."""
+        within = self.dialog if self.dialog.is_visible() else self.page
+        within.get_by_role("button", name=name, exact=True).first.click()
+
+    def create(self, title: str) -> None:
+        """Makes an item by hand."""
+        self.press("New item")
+        self.field("title").fill(title)
+        self.press("Create")
+        expect(self.dialog).to_be_hidden()
+
+    def drop(self, target: Locator | str, *files: File) -> None:
+        """Drops files there, as from a folder's window."""
+        at = self.page.locator(target) if isinstance(target, str) else target
+        transfer = self._transfer(files)
+        for kind in ("dragenter", "dragover", "drop"):
+            at.dispatch_event(kind, {"dataTransfer": transfer})
+
+    def paste(self, *files: File) -> None:
+        """Pastes files, as after copying a picture."""
+        self.page.evaluate(
+            "transfer => document.body.dispatchEvent(new ClipboardEvent('paste',"
+            " {clipboardData: transfer, bubbles: true, cancelable: true}))",
+            self._transfer(files),
+        )
+
+    def _transfer(self, files: tuple[File, ...]) -> Any:
+        told = [one._asdict() | {"content": base64.b64encode(one.content).decode()} for one in files]
+        return self.page.evaluate_handle(_TRANSFER, told)
+
+    def expect_picture(self, title: str) -> None:
+        """Waits until an item's thumbnail is there, and looks whether it is a picture."""
+        image = self.card(title).locator("img")
+        expect(image).to_be_visible(timeout=60_000)
+        image.scroll_into_view_if_needed()
+        expect(image).to_have_js_property("complete", True)  # noqa: FBT003 - a value of a property
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0

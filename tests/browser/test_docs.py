@@ -1,0 +1,82 @@
+"""The API page: to read, and to try."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import System
+from tests.browser.looks import Shots, serious_faults
+from tests.browser.tab import Tab
+from tests.e2e.system import request
+
+
+@pytest.fixture(autouse=True)
+def at_the_page(system: System, tab: Tab) -> None:
+    tab.page.goto(f"{system.url}/docs")
+    expect(tab.page.get_by_role("heading", name="Vitrine API")).to_be_visible()
+
+
+def test_every_route_is_there_with_all_that_the_document_says(system: System, tab: Tab) -> None:
+    document = request("GET", f"{system.url}/openapi.json").json()
+    routes = tab.page.locator("details.operation")
+
+    assert routes.count() == sum(len(methods) for methods in document["paths"].values())
+    for path, methods in document["paths"].items():
+        for method, said in methods.items():
+            route = routes.filter(has=tab.page.locator(f"summary .method.{method}")).filter(
+                has=tab.page.locator("summary code.path").get_by_text(path, exact=True)
+            )
+            route.evaluate("route => route.open = true")
+            expect(route.locator(".try")).to_be_visible()
+            text = route.evaluate("route => route.textContent")
+            codes = [code for status in said["responses"].values() for code in status["description"].split(", ")]
+            names = [one["name"] for one in said.get("parameters", [])]
+            for word in (said["summary"], *said["responses"], *names, *codes):
+                assert word.replace("`", "") in text, (method, path, word)
+
+
+def test_the_guide_is_set_and_leads_to_its_parts(tab: Tab) -> None:
+    guide = tab.page.locator(".guide")
+    assert "##" not in guide.inner_text()
+    assert "`" not in guide.inner_text()
+    tab.page.locator("#contents").get_by_role("link", name="Creating once").click()
+
+    expect(guide.get_by_role("heading", name="Creating once")).to_be_in_viewport()
+
+
+def test_a_route_is_tried_from_an_example(system: System, tab: Tab, shots: Shots) -> None:
+    tab.page.locator("#contents a[href='#post-items']").click()
+    route = tab.page.locator("#post-items")
+    route.get_by_label("Example").select_option("untilThen")
+    assert "expiresAt" in route.get_by_label("Body", exact=True).last.input_value()
+    expect(route.locator(".curl")).to_contain_text("curl -i -X POST")
+    route.get_by_role("button", name="Send").click()
+
+    expect(route.locator(".result")).to_contain_text("201")
+    expect(route.locator(".result")).to_contain_text('"expiresAt": "2100-01-31T12:00:00.000Z"')
+    shots.take(tab.page, "docs")
+
+
+def test_a_refusal_is_shown_as_it_is(tab: Tab) -> None:
+    tab.expect_fault("404")
+    tab.page.goto(tab.page.url.partition("#")[0] + "#get-items-item-id")
+    route = tab.page.locator("#get-items-item-id")
+    route.get_by_label("item_id").fill("none")
+    route.get_by_role("button", name="Send").click()
+
+    expect(route.locator(".result")).to_contain_text("ITEM_NOT_FOUND")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
+def test_nobody_is_shut_out(tab: Tab, width: int, scheme: str) -> None:
+    tab.page.set_viewport_size({"width": width, "height": 800})
+    tab.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    route = tab.page.locator("#post-items")
+    route.evaluate("route => route.open = true")
+    route.locator("details.answer").evaluate_all("answers => answers.forEach(one => (one.open = true))")
+    route.get_by_role("button", name="Send").click()
+    expect(route.locator(".result")).to_contain_text("201")
+
+    assert serious_faults(tab.page) == []
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width

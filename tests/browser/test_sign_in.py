@@ -1,0 +1,192 @@
+"""A stage that wants to know who comes: the code flow with PKCE, with a small issuer that keeps to the rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from tests.browser.issuer import CLIENT, Issuer
+from tests.browser.looks import Shots, serious_faults
+from tests.browser.tab import File, Tab
+
+
+@pytest.fixture(autouse=True)
+def as_usual(issuer: Issuer) -> Iterator[None]:
+    """What a test has the issuer do otherwise is over with it."""
+    usual = (issuer.token_seconds, issuer.access_token_for, issuer.forged_nonce)
+    issuer.grants.clear()
+    issuer.signed_out.clear()
+    yield
+    issuer.token_seconds, issuer.access_token_for, issuer.forged_nonce = usual
+
+
+@pytest.fixture
+def door(closed: str, tab: Tab) -> Tab:
+    """At the closed console, without a session."""
+    tab.expect_fault("401")
+    tab.page.goto(f"{closed}/")
+    expect(tab.page.get_by_role("heading", name="Sign in to see the items")).to_be_visible()
+    return tab
+
+
+def sign_in(tab: Tab, user: str) -> None:
+    tab.page.get_by_role("button", name="Sign in", exact=True).click()
+    tab.page.get_by_label("Name").fill(user)
+    tab.page.get_by_role("button", name="Sign in").click()
+
+
+def session(tab: Tab) -> dict[str, str]:
+    kept: dict[str, str] = json.loads(tab.page.evaluate("sessionStorage.getItem('vitrine.session')"))
+    return kept
+
+
+def test_whoever_signs_in_sees_their_own_items_and_who_they_are(closed: str, door: Tab) -> None:
+    assert serious_faults(door.page) == []
+    sign_in(door, "ann")
+
+    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    expect(door.page.get_by_text("ann@example.com")).to_be_visible()
+    assert door.page.url == f"{closed}/"
+    assert serious_faults(door.page) == []
+    door.create("Of Ann's own")
+    door.page.reload()
+    expect(door.card("Of Ann's own")).to_be_visible()
+    assert "vitrine" not in door.page.evaluate("JSON.stringify({...localStorage}) + document.cookie")
+
+
+def test_a_gallery_of_photographs(door: Tab, shots: Shots) -> None:
+    sign_in(door, "curator")
+    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    titles = {
+        "moon": "Surface of the Moon",
+        "motorcycle": "Garage with a motorcycle",
+        "rocket": "Night launch, Cape Canaveral",
+        "astronaut": "Eileen Collins",
+        "hubble": "Hubble Deep Field",
+        "chelsea": "Chelsea the cat",
+        "coffee": "Coffee, still hot",
+    }
+    door.drop("main", *(File.photograph(name, title) for name, title in titles.items()))
+
+    for title in titles.values():
+        door.expect_picture(title)
+    expect(door.tray.locator("li")).to_have_count(0)
+    shots.take(door.page, "gallery")
+    door.open_item("Hubble Deep Field")
+    shots.take(door.page, "item")
+    door.press("Cancel")
+    door.page.emulate_media(color_scheme="dark")
+    shots.take(door.page, "gallery-dark")
+    door.page.set_viewport_size({"width": 390, "height": 844})
+    assert serious_faults(door.page) == []
+    shots.take(door.page, "gallery-phone")
+
+
+def test_an_access_token_for_others_is_left_alone(issuer: Issuer, door: Tab) -> None:
+    issuer.access_token_for = "the issuer itself"
+    sign_in(door, "bea")
+
+    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+
+
+def test_a_token_is_renewed_before_it_ends(issuer: Issuer, door: Tab) -> None:
+    issuer.token_seconds = 20
+    sign_in(door, "cid")
+    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    first = session(door)
+    issuer.token_seconds = 3600
+    door.create("After the renewal")
+
+    assert issuer.grants[:2] == ["authorization_code", "refresh_token"]
+    assert session(door)["token"] != first["token"]
+    assert session(door)["refresh"] != first["refresh"]
+
+
+def test_a_session_that_is_over_keeps_what_was_typed(issuer: Issuer, door: Tab) -> None:
+    sign_in(door, "dan")
+    door.page.get_by_role("button", name="New item").first.click()
+    door.field("title").fill("Half a sonnet")
+    issuer.refresh_tokens.clear()
+    door.expect_fault("400")
+    door.page.evaluate(
+        "() => sessionStorage.setItem('vitrine.session', JSON.stringify({...JSON.parse("
+        "sessionStorage.getItem('vitrine.session')), token: 'over.and.done', until: 0}))"
+    )
+    door.press("Create")
+    expect(door.dialog.get_by_role("alert")).to_contain_text("Sign in")
+    door.press("Sign in again")
+    door.page.get_by_label("Name").fill("dan")
+    door.page.get_by_role("button", name="Sign in").click()
+
+    expect(door.field("title")).to_have_value("Half a sonnet")
+    door.press("Create")
+    expect(door.card("Half a sonnet")).to_be_visible()
+
+
+def test_signing_out_ends_it_here_and_there(issuer: Issuer, door: Tab) -> None:
+    sign_in(door, "eve")
+    door.page.get_by_role("button", name="Sign out").click()
+
+    expect(door.page.get_by_role("heading", name="Sign in to see the items")).to_be_visible()
+    assert sorted(issuer.signed_out) == ["end-session", "revoke"]
+    assert door.page.evaluate("sessionStorage.length") == 0
+
+
+def test_the_issuers_no_is_said(door: Tab) -> None:
+    door.page.get_by_role("button", name="Sign in", exact=True).click()
+    door.page.get_by_role("button", name="No").click()
+
+    expect(door.page.get_by_role("alert")).to_contain_text("Somebody said no.")
+    assert "error" not in door.page.url
+
+
+def test_an_answer_to_what_was_not_asked_is_refused(closed: str, issuer: Issuer, tab: Tab) -> None:
+    tab.page.goto(f"{closed}/?code=stolen&state=made-up")
+
+    expect(tab.page.get_by_role("alert")).to_contain_text("not begun in this tab")
+    assert issuer.grants == []
+
+
+def test_a_token_that_answers_another_request_is_refused(issuer: Issuer, door: Tab) -> None:
+    issuer.forged_nonce = "of another sign-in"
+    sign_in(door, "mallory")
+
+    expect(door.page.get_by_role("alert")).to_contain_text("not the one that was asked for")
+    assert door.page.evaluate("sessionStorage.getItem('vitrine.session')") is None
+
+
+def test_another_issuers_answer_is_refused(door: Tab, issuer: Issuer, context: BrowserContext) -> None:
+    context.route(f"{issuer.url}/authorize?*", lambda route: route.continue_())
+    door.page.get_by_role("button", name="Sign in", exact=True).click()
+    door.page.get_by_label("Name").wait_for()
+    state = door.page.locator("input[name=state]").input_value()
+    back = door.page.locator("input[name=redirect_uri]").input_value()
+    door.page.goto(f"{back}?code=x&state={state}&iss=https://evil.example")
+
+    expect(door.page.get_by_role("alert")).to_contain_text("https://evil.example")
+    assert issuer.grants == []
+
+
+def test_a_token_from_elsewhere_will_do(door: Tab, issuer: Issuer) -> None:
+    door.page.get_by_text("Use a token instead").click()
+    door.page.get_by_label("Bearer token").fill(f"Bearer {issuer.tokens('fay', None)['id_token']}")
+    door.page.get_by_role("button", name="Use it").click()
+
+    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+
+
+def test_the_api_page_signs_in_too_and_comes_back_to_where_it_was(closed: str, tab: Tab) -> None:
+    tab.page.goto(f"{closed}/docs#get-items")
+    sign_in(tab, "gil")
+    tab.page.wait_for_url(f"{closed}/docs#get-items")
+    expect(tab.page.get_by_text("gil@example.com")).to_be_visible()
+    route = tab.page.locator("#get-items")
+    expect(route.locator(".curl")).to_contain_text("Authorization: Bearer $TOKEN")
+    route.get_by_role("button", name="Send").click()
+
+    expect(route.locator(".result")).to_contain_text("200")
+    expect(route.locator(".result")).to_contain_text('"items": []')
+    assert CLIENT not in tab.page.url
