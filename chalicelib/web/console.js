@@ -74,7 +74,7 @@ function showProblem(problem) {
 function showSignIn(problem) {
   const trouble = h("div");
   const begin = () => signIn().catch((failure) => trouble.replaceChildren(problemBox(failure)));
-  const words = !token() ? "Its items are for people it knows." : canSignIn ? "Your session is over." : "The token was not accepted: it may be over, or of another issuer.";
+  const words = !token() ? "This stage shows its items to people it knows." : canSignIn ? "Your session is over." : "The token was not accepted: it may be over, or of another issuer.";
   state.replaceChildren(h("div", { class: "sign-in" },
     h("h2", {}, "Sign in to see the items"), h("p", {}, words),
     canSignIn && h("div", { class: "row" }, button("Sign in", begin, { class: "primary" })), trouble,
@@ -333,8 +333,10 @@ function editItem(item, etag, draft = null, firstKey = null) {
 function sideOf(item) {
   const image = item.image;
   const ready = image?.status === "ready";
+  const large = h("div", { class: `frame large${ready ? " fitted" : ""}` }, ready ? picture(item, "(min-width: 50rem) 22rem, 90vw") : frame(item, titleOf(item)));
+  if (ready) large.style.aspectRatio = `${image.width} / ${image.height}`;
   return [
-    h("div", { class: "frame large" }, ready ? picture(item, "(min-width: 50rem) 22rem, 90vw") : frame(item, titleOf(item))),
+    large,
     image?.error && h("p", { class: "why" }, image.error.message),
     h("div", { class: "row" },
       button(image ? "Replace" : "Add picture", () => pick(PICTURES, false, ([file]) => uploadTo(item.id, file)), { "aria-label": image && "Replace the picture" }),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +44,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         packaged = f"http://127.0.0.1:{terminal.emulator_port}/_aws/execute-api/{api_id}/api"
         yield System(terminal.url, packaged, terminal.project)
     finally:
+        # Nothing of it is to be kept: the emulator need not take its time to save.
+        os.kill(int((terminal.project / ".local" / "emulator" / "lock").read_text()), signal.SIGKILL)
         terminal.close()
 
 

@@ -304,7 +304,8 @@ class TestTrouble:
 
 def test_it_works_below_a_stages_path(system: System, new_tab: Callable[[], Tab]) -> None:
     tab = new_tab()
-    # One after another: for as many as are asked at once, the emulator starts a process each.
+    # The emulator starts a process for each request at once, and the first takes a while: so one after another.
+    tab.page.set_default_timeout(90_000)
     tab.page.route(f"{system.packaged}/**", lambda route: route.fulfill(response=route.fetch()))
     tab.page.goto(f"{system.packaged}/")
     tab.create("Below a path")
