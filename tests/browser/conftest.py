@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from tests.browser import issuer as issuers
 from tests.browser.looks import Shots
-from tests.browser.tab import Tab
-from tests.e2e.system import copy_project
+from tests.browser.tab import File, Tab
+from tests.e2e.system import copy_project, request
 from tests.e2e.terminals import Terminal, second_terminal
 from tests.e2e.test_sign_in import configure
 from tools import browser as browsers
@@ -42,11 +43,21 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         stack = terminal.client("cloudformation").describe_stacks(StackName="vitrine-local")["Stacks"][0]
         api_id = next(one["OutputValue"] for one in stack["Outputs"] if one["OutputKey"] == "RestAPIId")
         packaged = f"http://127.0.0.1:{terminal.emulator_port}/_aws/execute-api/{api_id}/api"
-        yield System(terminal.url, packaged, terminal.project)
+        with ThreadPoolExecutor(1) as meanwhile:
+            meanwhile.submit(warm, terminal, packaged)
+            yield System(terminal.url, packaged, terminal.project)
     finally:
         # Nothing of it is to be kept: the emulator need not take its time to save.
         os.kill(int((terminal.project / ".local" / "emulator" / "lock").read_text()), signal.SIGKILL)
         terminal.close()
+
+
+def warm(terminal: Terminal, packaged: str) -> None:
+    """Has the emulator start the functions' processes, which takes a while, before a test waits for them."""
+    s3 = terminal.client("s3")
+    bucket = s3.list_buckets(Prefix="vitrine-local-")["Buckets"][0]["Name"]
+    s3.put_object(Bucket=bucket, Key="uploads/first.jpg", Body=File.photograph("coffee").content)
+    request("GET", f"{packaged}/health")
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,8 @@ class Shots:
         if os.environ.get("SCREENSHOTS") != "1":
             return
         FOLDER.mkdir(parents=True, exist_ok=True)
-        page.wait_for_load_state("networkidle")
+        page.evaluate(
+            "() => Promise.all([...document.images].filter(one => one.checkVisibility()).map(one => one.decode()))"
+        )
         with Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide"))) as picture:
             picture.convert("RGB").save(FOLDER / f"{name}.webp", quality=84, method=6)

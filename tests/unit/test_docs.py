@@ -109,6 +109,12 @@ class TestReadme:
         assert {folder for folder in folders if f"`{folder}/`" not in read("README.md")} == set()
 
 
+class TestScreenshots:
+    @pytest.mark.parametrize("picture", sorted((PROJECT / "docs" / "screenshots").iterdir()), ids=name_of)
+    def test_are_quick_to_load(self, picture: Path) -> None:
+        assert picture.stat().st_size < 150_000
+
+
 class TestArchitecture:
     def test_has_exactly_the_routes_that_the_app_has(self) -> None:
         routes = {f"`{method} {path}`" for path, methods in app.app.routes.items() for method in methods}

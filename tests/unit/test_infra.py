@@ -196,7 +196,7 @@ class TestSignInPage:
         nothing = {"Ref": "AWS::NoValue"}
         assert client["AllowedOAuthFlowsUserPoolClient"] == {"Fn::If": ["Console", True, False]}
         for name in ("CallbackURLs", "LogoutURLs"):
-            assert client[name] == {"Fn::If": ["Console", {"Ref": "ConsoleUrls"}, nothing]}
+            assert client[name] == {"Fn::If": ["Console", {"Fn::Split": [",", {"Ref": "ConsoleUrls"}]}, nothing]}
         assert RESOURCES["UserPoolDomain"]["Condition"] == "Console"
 
     def test_gives_codes_and_never_tokens(self) -> None:

@@ -1,0 +1,40 @@
+"""The user pool's sign-in page, which comes once it is known where the console is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from tests.e2e.system import System, copy_project
+from tools import provision
+
+ACCOUNT = "222222222222"
+CONSOLE = "https://abc.execute-api.us-east-1.amazonaws.com/api/"
+
+
+def test_it_leads_back_to_the_console_from_the_second_provisioning_on(system: System, tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    session = boto3.Session(ACCOUNT, "test", region_name="us-east-1")
+
+    def client(service: str) -> Any:
+        return session.client(service, endpoint_url=system.emulator.url)
+
+    def sign_in() -> tuple[Any, Any]:
+        outputs = provision.provision("dev", client, project, print)
+        pool, client_id = outputs["UserPoolId"], outputs["UserPoolClientId"]
+        found = client("cognito-idp").describe_user_pool_client(UserPoolId=pool, ClientId=client_id)["UserPoolClient"]
+        return found, client("cognito-idp").describe_user_pool(UserPoolId=pool)["UserPool"].get("Domain")
+
+    before, page = sign_in()
+    assert (before.get("AllowedOAuthFlows") or [], page) == ([], None)
+    deployed = project / ".chalice" / "deployed" / "dev.json"
+    deployed.parent.mkdir()
+    deployed.write_text(json.dumps({"resources": [{"resource_type": "rest_api", "rest_api_url": CONSOLE}]}))
+
+    after, page = sign_in()
+    assert after["ClientId"] == before["ClientId"]
+    assert (after["CallbackURLs"], after["LogoutURLs"], after["AllowedOAuthFlows"]) == ([CONSOLE], [CONSOLE], ["code"])
+    assert page == f"vitrine-dev-{ACCOUNT}"
