@@ -48,9 +48,9 @@ export class Problem extends Error {
     Object.assign(this, { status, error, requestId, details });
   }
 
-  /** Whether the stage asks for a sign-in. */
+  /** Whether the stage asks for a sign-in: API Gateway by itself, as `chalice deploy` leaves it, calls a bad token 403. */
   get signIn() {
-    return this.status === 401;
+    return this.status === 401 || (this.status === 403 && this.error === "");
   }
 }
 
@@ -77,7 +77,7 @@ export async function call(method, path, { body, type = "application/json", head
   });
   const sent = await asked();
   let { response, text } = await answered(path, sent);
-  if (response.status === 401 && sent.headers.Authorization && (await renew())) ({ response, text } = await answered(path, await asked()));
+  if ([401, 403].includes(response.status) && sent.headers.Authorization && (await renew())) ({ response, text } = await answered(path, await asked()));
   const data = lenient(text);
   if (response.ok) return { data, etag: response.headers.get("ETag"), status: response.status };
   throw problemOf(response, data);

@@ -132,6 +132,17 @@ def test_a_session_that_is_over_keeps_what_was_typed(issuer: Issuer, door: Tab) 
     expect(door.card("Half a sonnet")).to_be_visible()
 
 
+def test_a_bad_token_leads_to_sign_in_also_where_api_gateway_says_so_in_its_own_words(closed: str, door: Tab) -> None:
+    sign_in(door, "hal")
+    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    door.expect_fault("403")
+    said = {"Message": "User is not authorized to access this resource"}
+    door.page.route("**/items?*", lambda route: route.fulfill(status=403, json=said))
+    door.page.reload()
+
+    expect(door.page.get_by_text("Your session is over.")).to_be_visible()
+
+
 def test_signing_out_ends_it_here_and_there(issuer: Issuer, door: Tab) -> None:
     sign_in(door, "eve")
     door.page.get_by_role("button", name="Sign out").click()
