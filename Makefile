@@ -31,7 +31,7 @@ run: $(VENV) $(EMULATOR) ## Run all of it here, on http://127.0.0.1:8000 (PORT=,
 	@exec $(BIN)/python -m tools.run --port $(PORT) --emulator-port $(EMULATOR_PORT)
 
 test: $(VENV) $(EMULATOR) ## Run every test, with the coverage gate
-	@$(BIN)/python -m pytest tests/unit tests/integration -n auto --dist loadfile --cov --cov-report= --cov-fail-under=0
+	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0
 	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term-missing:skip-covered
 
 test-unit: $(VENV) ## Run the tests that do no I/O: seconds
