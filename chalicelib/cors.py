@@ -6,11 +6,12 @@ preflights come to the app.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Mapping
 
 from chalice.app import CORSConfig, Response
 
-from chalicelib.config import settings
+from chalicelib.config import Cors, settings
 
 _ALLOWED = ("Idempotency-Key", "If-Match", "If-None-Match")
 _EXPOSED = ("ETag", "Location", "Idempotency-Replayed", "X-Request-Id", "Retry-After")
@@ -19,17 +20,17 @@ _MAX_AGE = 3600  # seconds that a browser may remember a preflight
 
 def of_chalice() -> CORSConfig | None:
     """What Chalice has to tell API Gateway, or None where preflights come to the app."""
-    return _config(settings().cors.origins[0]) if len(settings().cors.origins) == 1 else None
+    return _config(settings().cors, settings().cors.origins[0]) if len(settings().cors.origins) == 1 else None
 
 
 def headers(origin: str | None) -> dict[str, str]:
     """What every answer says to the page that asked, by its ``Origin``."""
-    allowed = of_chalice()
-    if allowed is not None:
-        return allowed.get_access_control_headers()
-    if origin is None or origin not in settings().cors.origins:
+    cors = settings().cors
+    if len(cors.origins) == 1:
+        return {**_granted(cors, cors.origins[0])}
+    if origin is None or origin not in cors.origins:
         return {"Vary": "Origin"}
-    return _config(origin).get_access_control_headers() | {"Vary": "Origin"}
+    return {**_granted(cors, origin), "Vary": "Origin"}
 
 
 def preflight(methods: Iterable[str]) -> Response:
@@ -37,11 +38,15 @@ def preflight(methods: Iterable[str]) -> Response:
     return Response("", {"Access-Control-Allow-Methods": ",".join(methods)}, 204)
 
 
-def _config(origin: str) -> CORSConfig:
-    more = settings().cors
+@functools.cache
+def _granted(cors: Cors, origin: str) -> Mapping[str, str]:
+    return _config(cors, origin).get_access_control_headers()
+
+
+def _config(cors: Cors, origin: str) -> CORSConfig:
     return CORSConfig(
         allow_origin=origin,
-        allow_headers=[*_ALLOWED, *more.allow_headers],
-        expose_headers=[*_EXPOSED, *more.expose_headers],
+        allow_headers=[*_ALLOWED, *cors.allow_headers],
+        expose_headers=[*_EXPOSED, *cors.expose_headers],
         max_age=_MAX_AGE,
     )

@@ -37,6 +37,8 @@ class Api(Chalice):
     def __init__(self) -> None:
         super().__init__(APP, configure_logs=False)
         self.api.cors = cors.of_chalice() or False
+        # Pictures go to the bucket and come from it; with each answer, Chalice would look through 16 types three times.
+        self.api.binary_types = []
         self.register_middleware(boundary, "http")
         for events in ("sqs", "cloudwatch", "scheduled"):
             self.register_middleware(telemetry.observed, events)
@@ -74,13 +76,14 @@ class Api(Chalice):
 def boundary(request: Request, get_response: Callable[[Request], Response]) -> Response:
     """The one place where exceptions become answers, and where every answer is logged, counted and marked."""
     started = time.perf_counter()
-    with telemetry.invocation(request.lambda_context, request_id(request)):
+    id_ = request_id(request)
+    with telemetry.invocation(request.lambda_context, id_):
         try:
             response = _in_our_shape(request, get_response(request))
         except ChaliceUnhandledError as raised:
             response = error_answer(request, _meaning(raised.__cause__ or raised))
         response.headers |= cors.headers(request.headers.get("origin"))
-        response.headers["X-Request-Id"] = request_id(request)
+        response.headers["X-Request-Id"] = id_
         telemetry.count("Requests")
         telemetry.logger.info(
             "Answered",

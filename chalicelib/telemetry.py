@@ -5,6 +5,7 @@ Never handed to the logger: bodies, tokens, pictures, whole events.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -12,10 +13,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from chalicelib.config import APP, settings
+
+# No line says where in the code it was written, so nothing looks for it (Logging HOWTO, "Optimization").
+logging._srcfile = None  # noqa: SLF001
+
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def _serialized(line: dict[str, Any]) -> str:
+    # A tenth of the time that the standard library's takes, of which each request pays.
+    return _encoder.encode(line).decode()
+
 
 logger = Logger(
     service=APP,
@@ -23,6 +36,8 @@ logger = Logger(
     use_rfc3339=True,
     utc=True,
     location=None,
+    json_serializer=_serialized,
+    json_deserializer=str,  # a message is text, and not looked at as JSON
     stage=settings().stage,
 )
 

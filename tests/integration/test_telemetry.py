@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -232,6 +233,16 @@ class TestMetrics:
         api("GET", "/health")
 
         assert metrics(logged()) == {"Requests": 1}
+
+
+def test_whatever_a_line_is_given_it_is_one_object(logged: Read) -> None:
+    telemetry.logger.info(
+        '{"not": "parsed"}', price=Decimal("19.90"), error=ValueError("no"), text="Grüße\n", ratio=0.1
+    )
+
+    (line,) = lines(logged())
+    assert line["message"] == '{"not": "parsed"}'
+    assert [line[name] for name in ("price", "error", "text", "ratio")] == ["19.90", "no", "Grüße\n", 0.1]
 
 
 def test_a_run_without_metrics_writes_no_line(logged: Read) -> None:
