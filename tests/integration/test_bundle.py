@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ import chalice
 import pytest
 
 from tests import builders
-from tools.bundle import package
+from tools.bundle import archive, package
 
 PROJECT = Path(__file__).parents[2]
 
@@ -47,9 +48,13 @@ FORBIDDEN = {
 
 # One invocation in a process as Lambda starts it, with AWS answering from the environment: no socket is opened.
 RUN = """
-import io, json, sys
+import io, json, re, sys
 sys.path.insert(0, sys.argv[1])
 asked = json.load(sys.stdin)
+
+compiled = []
+compile_ = re._compiler.compile
+re._compiler.compile = lambda pattern, flags=0: compiled.append(pattern) or compile_(pattern, flags)
 
 import app
 from chalicelib import aws, telemetry
@@ -76,7 +81,7 @@ aws._session().register("before-send", answer)
 handler = app.app if asked["function"] == "api_handler" else getattr(app, asked["function"])
 result = handler(asked["event"], Context())
 print()
-print(json.dumps({"result": result, "calls": calls, "modules": sorted(sys.modules)}, default=str))
+print(json.dumps({"result": result, "calls": calls, "modules": sorted(sys.modules), "compiled": compiled}, default=str))
 """
 
 
@@ -84,9 +89,7 @@ print(json.dumps({"result": result, "calls": calls, "modules": sorted(sys.module
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of the sources here and the dependencies that are installed here."""
     folder = tmp_path_factory.mktemp("bundle")
-    for path, content in package.bundled(dict(stock())).entries.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
+    archive.unpack(package.bundled(dict(stock())).entries, folder)
     return folder
 
 
@@ -135,6 +138,19 @@ class Functions:
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
+
+
+def printed(folder: Path, code: str) -> str:
+    """What ``code`` prints, run with the bundle in ``folder`` and the standard library alone."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", f"import sys; sys.path.insert(0, {str(folder)!r})\n{code}"],
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +270,52 @@ def test_a_function_loads_only_what_it_runs(invoked: tuple[str, Any]) -> None:
     assert len(ours(done["modules"])) <= BUDGET[function]
 
 
+def test_regular_expressions_are_compiled_already(invoked: tuple[str, Any]) -> None:
+    """But for a few that are first asked for by what a function does: some hundred and fifty otherwise."""
+    _, done = invoked
+
+    assert len(done["compiled"]) <= 10, done["compiled"]
+
+
+def test_they_are_what_python_makes_of_them(unpacked: Path) -> None:
+    code = """
+import re
+re.purge()
+import compiled_patterns
+kept = dict(re._cache)
+assert len(kept) > 100
+print([pattern for (_, pattern, flags), it in kept.items() if re._compiler.compile(pattern, flags) != it])
+"""
+    assert printed(unpacked, code) == "[]"
+
+
+def test_a_python_with_another_engine_compiles_them_itself(unpacked: Path) -> None:
+    code = "import _sre, re; _sre.MAGIC += 1; re.purge(); import compiled_patterns; print(len(re._cache))"
+
+    assert printed(unpacked, code) == "0"
+
+
+def test_a_session_has_the_handlers_of_the_services_in_use(unpacked: Path) -> None:
+    """All that botocore has for them, and none that is there for another or for documentation."""
+    code = "from botocore import handlers; print([handler[0] for handler in handlers.BUILTIN_HANDLERS])"
+    # A process of its own: in this one, moto has added some.
+    whole = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    kept = ast.literal_eval(printed(unpacked, code))
+
+    assert kept == [event for event in ast.literal_eval(whole) if concerns(event, {"dynamodb", "s3", "sqs"})]
+
+
+def concerns(event: str, services: set[str]) -> bool:
+    """Whether an event of botocore's is one of these services', or of all, and not one of its documentation's."""
+    match event.split("."):
+        case ["docs", *_]:
+            return False
+        case [_, service, *_]:
+            return service == "*" or service in services
+    return True
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF", "BMP"])
 def test_every_kind_of_picture_is_rendered(functions: Functions, kind: str) -> None:
     done = functions.invoke(
@@ -267,8 +329,6 @@ def test_every_kind_of_picture_is_rendered(functions: Functions, kind: str) -> N
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
 def test_tokens_are_verified(unpacked: Path, algorithm: str) -> None:
     code = f"""
-import sys
-sys.path.insert(0, {str(unpacked)!r})
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from chalicelib import auth
@@ -276,11 +336,7 @@ key = ec.generate_private_key(ec.SECP256R1()) if {algorithm!r} == "ES256" else r
 token = jwt.encode({{"sub": "ann"}}, key, {algorithm!r})
 print(jwt.decode(token, key.public_key(), algorithms=auth.ALGORITHMS)["sub"])
 """
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-B", "-c", code], env={}, capture_output=True, text=True, check=False
-    )
-
-    assert done.stdout.strip() == "ann", done.stderr
+    assert printed(unpacked, code) == "ann"
 
 
 def test_the_document_and_the_pages_are_there(functions: Functions) -> None:

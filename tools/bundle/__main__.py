@@ -10,6 +10,7 @@ from tools.bundle import cache
 from tools.bundle.archive import CompileError
 from tools.bundle.calls import UnclearCallError
 from tools.bundle.contents import UnknownImportError
+from tools.bundle.patterns import RecordError
 from tools.stages import StageError
 
 
@@ -24,7 +25,7 @@ def main(arguments: list[str]) -> int:
             cache.clear(asked.project_dir, asked.stage)
         else:
             cache.fill(asked.project_dir, asked.stage, print)
-    except (StageError, CompileError, UnclearCallError, UnknownImportError) as error:
+    except (StageError, CompileError, UnclearCallError, UnknownImportError, RecordError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -61,6 +61,14 @@ def write(path: Path, entries: Mapping[str, bytes], comment: bytes = b"") -> Non
     unfinished.replace(path)
 
 
+def unpack(entries: Mapping[str, bytes], folder: Path) -> None:
+    """Write ``entries`` into ``folder``, each at its path."""
+    for path, content in entries.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
 def bytecode(sources: Mapping[str, bytes], checked: Iterable[str] = ()) -> dict[str, bytes]:
     """The bytecode of ``sources`` (modules by path), by the path where Python looks for it.
 
@@ -69,10 +77,7 @@ def bytecode(sources: Mapping[str, bytes], checked: Iterable[str] = ()) -> dict[
     """
     checked = set(checked)
     with tempfile.TemporaryDirectory() as folder:
-        for path, content in sources.items():
-            target = Path(folder, path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+        unpack(sources, Path(folder))
         lines = [f"{'CHECKED_HASH' if path in checked else 'UNCHECKED_HASH'} {path}" for path in sorted(sources)]
         listed = Path(folder, "listed")
         listed.write_text("\n".join(lines), encoding="utf-8")

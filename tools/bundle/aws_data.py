@@ -1,8 +1,9 @@
-"""botocore's data, cut to the operations in use.
+"""botocore's data and handlers, cut to the operations in use.
 
 Of a service's model stay the operations called and the shapes that they reach, without documentation. What decides
 where a call goes stays whole: the service's endpoint rules, the partitions, and of ``endpoints.json`` every partition
-and region, with the services in use.
+and region, with the services in use. botocore registers 127 handlers with a session, one by one: those that are there
+for other services, or for documentation, are not in its list any more.
 """
 
 from __future__ import annotations
@@ -19,12 +20,26 @@ from tools.bundle.calls import BY_BOTOCORE, Call
 
 ROOT = "botocore/data/"
 
+HANDLERS = "botocore/handlers.py"
+
+_ONLY_THOSE_IN_USE = """
+def _in_use(event):
+    kind, _, rest = event.partition(".")
+    return kind != "docs" and rest.partition(".")[0] in {services}
+
+
+BUILTIN_HANDLERS[:] = [handler for handler in BUILTIN_HANDLERS if _in_use(handler[0])]
+"""
+
 _WHOLE = ("_retry.json", "partitions.json", "sdk-default-configuration.json")
 _DOCUMENTATION = ("documentation", "documentationUrl")
 
 
 def cut(entries: Mapping[str, bytes], calls: Iterable[Call]) -> dict[str, bytes]:
-    """What stays of the files under ``botocore/data/``, by path. Raises KeyError for a call that AWS does not have."""
+    """What stays of the files under ``botocore/data/``, by path.
+
+    Raises KeyError for a call that AWS does not have.
+    """
     calls = set(calls)
     services = sorted({call.service for call in calls})
     kept = {ROOT + name: _json(json.loads(entries[ROOT + name])) for name in _WHOLE}
@@ -32,6 +47,12 @@ def cut(entries: Mapping[str, bytes], calls: Iterable[Call]) -> dict[str, bytes]
     for service in services:
         kept |= _service(entries, service, {call for call in calls if call.service == service})
     return kept
+
+
+def handlers(source: bytes, calls: Iterable[Call]) -> bytes:
+    """The text of ``HANDLERS`` whose list holds those of the services called, and those of all services."""
+    services = ("", "*", *sorted({call.service for call in calls}))
+    return source + _ONLY_THOSE_IN_USE.format(services=services).encode()
 
 
 def _service(entries: Mapping[str, bytes], service: str, calls: set[Call]) -> dict[str, bytes]:
