@@ -15,7 +15,8 @@ from matplotlib import pyplot as plt
 PROJECT = Path(__file__).parents[1]
 FOLDER = PROJECT / "docs" / "benchmarks"
 
-_COLOURS = {"stock": "#9aa5b1", "bundle": "#1f77b4", "node": "#e08e0b"}
+_COLOURS = {"stock": "#9aa5b1", "bundle": "#1f77b4", "sdk": "#9ecae9", "node": "#e08e0b"}
+_WIDTH = 0.21
 _FUNCTIONS = {"api_handler": "API", "on_upload": "listener", "on_messages": "consumer", "clean_up": "cleanup"}
 
 
@@ -28,14 +29,14 @@ def cold_starts(found: dict[str, Any], figure: Any) -> None:
         variants = [name for name in _COLOURS if any(one["variant"] == name for one in ours)]
         for place, variant in enumerate(variants):
             bars = [(list(_FUNCTIONS).index(one["function"]), one) for one in ours if one["variant"] == variant]
-            x = [number + 0.27 * place for number, _ in bars]
+            x = [number + _WIDTH * place for number, _ in bars]
             y = [one["answered_ms"] for _, one in bars]
             around = [
                 [one["answered_ms"] - one["from_ms"] for _, one in bars],
                 [one["to_ms"] - one["answered_ms"] for _, one in bars],
             ]
-            axes.bar(x, y, 0.25, yerr=around, color=_COLOURS[variant], label=variant, ecolor="#444", capsize=2)
-        axes.set_xticks([number + 0.27 for number in range(len(_FUNCTIONS))], list(_FUNCTIONS.values()))
+            axes.bar(x, y, _WIDTH - 0.02, yerr=around, color=_COLOURS[variant], label=variant, ecolor="#444", capsize=2)
+        axes.set_xticks([number + _WIDTH for number in range(len(_FUNCTIONS))], list(_FUNCTIONS.values()))
         axes.set_title("1 core" if memory == memories[0] else f"the share of {memory} MB")
         axes.set_ylabel("ms from start to first answer")
     _legend(figure, axes)

@@ -1,4 +1,4 @@
-"""What is measured: the app as Chalice packages it, the bundle that is deployed, and the Node function beside them."""
+"""What is measured: the app as Chalice packages it, the bundle that is deployed, and other functions beside them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ KEPT = PROJECT / ".local" / "kept"
 """The packaged dependencies, which `make run` and the tests share."""
 PYTHON = PROJECT / ".venv-bench" / "bin" / "python"
 NODE = Path(__file__).parent / "node"
+
+_CLIENT = ("node", str(NODE / "node_modules" / "aws-lambda-ric" / "bin" / "index.mjs"))
+_COMPILERS = ("cmake", "g++", "make", "autoreconf", "libtoolize")
+_LOOP = ("node", str(NODE / "runtime.cjs"))
 
 Report = Callable[[str], None]
 
@@ -46,8 +50,17 @@ class Variant(NamedTuple):
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
 
-def built(report: Report) -> tuple[list[Variant], str | None]:
-    """All that can be built here, and what is in the way of the Node function, or None."""
+class Built(NamedTuple):
+    """All that can be built here."""
+
+    variants: list[Variant]
+    missing: list[str]
+    """What is not as it would be elsewhere: a sentence for each."""
+    node: bool
+    """Whether Node is there, with what bench/node asks for."""
+
+
+def built(report: Report) -> Built:
     shutil.rmtree(BUILD, ignore_errors=True)
     BUILD.mkdir(parents=True)
     report("Packaging the app")
@@ -56,11 +69,15 @@ def built(report: Report) -> tuple[list[Variant], str | None]:
     variants = [
         _python("stock", _unpacked(made.archive, BUILD / "stock"), made.template),
         _python("bundle", _unpacked(bundle, BUILD / "bundle"), made.template),
+        _sdk_alone(_unpacked(bundle, BUILD / "sdk")),
     ]
     problem = install_node()
-    if problem is None:
-        variants.append(_node(BUILD / "node"))
-    return variants, problem
+    if problem:
+        return Built(variants, [f"No Node function beside ours, and no scale: {problem}."], node=False)
+    problem = compile_client(report)
+    variants.append(_node(BUILD / "node", _LOOP if problem else _CLIENT))
+    missing = [f"The Node function is run by a loop of the bench's own, not by AWS's client: {problem}."]
+    return Built(variants, missing if problem else [], node=True)
 
 
 def _bundled(stock: Path, target: Path) -> Path:
@@ -101,7 +118,16 @@ def _resolved(variables: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, value in known.items() if isinstance(value, str)}
 
 
-def _node(folder: Path) -> Variant:
+def _sdk_alone(folder: Path) -> Variant:
+    source = folder / "sdk_alone.py"
+    shutil.copyfile(Path(__file__).parent / "contenders" / source.name, source)
+    subprocess.run([PYTHON, "-m", "py_compile", source], check=True)
+    return Variant(
+        "sdk", folder, (str(PYTHON), "-m", "awslambdaric"), ("api_handler",), {"api_handler": "sdk_alone.handler"}
+    )
+
+
+def _node(folder: Path, client: tuple[str, ...]) -> Variant:
     subprocess.run(
         [
             NODE / "node_modules" / ".bin" / "esbuild",
@@ -117,8 +143,7 @@ def _node(folder: Path) -> Variant:
         cwd=NODE,
         check=True,
     )
-    shutil.copyfile(NODE / "runtime.cjs", BUILD / "runtime.cjs")
-    return Variant("node", folder, ("node", str(BUILD / "runtime.cjs"), "index.cjs"), ("api_handler",))
+    return Variant("node", folder, client, ("api_handler",), {"api_handler": "index.handler"})
 
 
 def install_node() -> str | None:
@@ -129,12 +154,33 @@ def install_node() -> str | None:
     installed = NODE / "node_modules" / ".package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= (NODE / "package-lock.json").stat().st_mtime:
         return None
+    return _npm("ci", "--no-audit", "--no-fund", "--ignore-scripts")
+
+
+def compile_client(report: Report) -> str | None:
+    """Has AWS's runtime interface client for Node compiled, unless that was done; gives what is in the way, or None."""
+    if (NODE / "node_modules" / "aws-lambda-ric" / "dist" / "rapid-client.node").exists():
+        return None
+    missing = [program for program in _COMPILERS if shutil.which(program) is None]
+    if missing:
+        return f"to compile it takes {', '.join(missing)}"
+    report("Compiling AWS's runtime interface client for Node: a minute or two, once")
+    return _npm("rebuild", "aws-lambda-ric")
+
+
+def client_of(node: Variant) -> str:
+    """What runs the Node function: AWS's own client, or the bench's loop."""
+    return "aws-lambda-ric" if node.command == _CLIENT else "bench/node/runtime.cjs"
+
+
+def _npm(*command: str) -> str | None:
     done = subprocess.run(
-        ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
-        cwd=NODE,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=dict(os.environ),
+        ["npm", *command], cwd=NODE, capture_output=True, text=True, check=False, env=os.environ | _headers()
     )
-    return None if done.returncode == 0 else f"npm ci failed ({done.stderr.strip().splitlines()[-1]})"
+    return None if done.returncode == 0 else f"npm {command[0]} failed ({done.stderr.strip().splitlines()[-1]})"
+
+
+def _headers() -> dict[str, str]:
+    """Where node-gyp finds Node's headers, if they lie beside it: else it fetches them."""
+    node = Path(shutil.which("node") or "").resolve().parents[1]
+    return {"npm_config_nodedir": str(node)} if (node / "include" / "node" / "node_version.h").exists() else {}

@@ -39,9 +39,10 @@ def say(text: str) -> None:
 
 def measure(parts: tuple[str, ...], turns: int) -> dict[str, Any]:
     """What each part found, by its name; without the parts that cannot be measured here, which is said."""
-    variants, problem = packages.built(say)
-    if problem:
-        say(f"Measuring without Node ({problem}): no Node function beside ours, and no scale.")
+    built = packages.built(say)
+    variants = built.variants
+    for sentence in built.missing:
+        say(sentence)
     ways: dict[str, Callable[[], Any]] = {
         "cold": lambda: cold.measure(variants, turns, say),
         "warm": lambda: warm.measure(variants[0], turns, say),
@@ -49,7 +50,7 @@ def measure(parts: tuple[str, ...], turns: int) -> dict[str, Any]:
         "consumer": lambda: images.measure_consumer(turns),
         "cost": lambda: cost.measure(variants, say),
     }
-    if problem:
+    if not built.node:
         del ways["scale"]
     found: dict[str, Any] = {"of": measured_on(variants)}
     for part in parts:
@@ -64,14 +65,15 @@ def measure(parts: tuple[str, ...], turns: int) -> dict[str, Any]:
 def measured_on(variants: list[Variant]) -> dict[str, Any]:
     """What was measured, and on what."""
     node = {variant.name: variant for variant in variants}.get("node")
-    dependencies = json.loads((NODE / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    asked = json.loads((NODE / "package.json").read_text(encoding="utf-8"))
     return {
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {_processor()}",
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in ("botocore", "chalice")} | _in_bench(),
         "node": node
         and subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip(),
-        "node_packages": dependencies if node else None,
+        "node_client": node and packages.client_of(node),
+        "node_packages": node and asked["dependencies"] | asked["optionalDependencies"],
         "unpacked_bytes": {variant.name: variant.bytes for variant in variants},
     }
 

@@ -1,6 +1,6 @@
-// Stands in for AWS's runtime interface client for Node, which must be compiled with tools that few machines have
-// (npm's aws-lambda-ric): the same calls, and nothing besides. What it leaves out speaks for Node.
-// `node runtime.cjs <bundle>` runs the bundle's `handler`.
+// Stands in for AWS's runtime interface client for Node (npm's aws-lambda-ric) where that cannot be compiled: the same
+// calls, and nothing besides. What it leaves out speaks for Node. `node runtime.cjs index.handler` runs what
+// index.cjs exports as `handler`.
 
 const http = require("node:http");
 const path = require("node:path");
@@ -25,7 +25,8 @@ function call(method, what, body) {
 }
 
 async function run() {
-  const { handler } = require(path.resolve(process.argv[2]));
+  const [module, name] = process.argv[2].split(".");
+  const handler = require(path.resolve(`${module}.cjs`))[name];
   for (;;) {
     const { headers, body } = await call("GET", "invocation/next");
     const id = headers["lambda-runtime-aws-request-id"];
