@@ -14,6 +14,7 @@ VENV = .venv/.ready
 EMULATOR = .venv-emulator/.ready
 SCAN = .venv-scan/.ready
 BENCH = .venv-bench/.ready
+AWSCLI = .venv-awscli/.ready
 BIN = .venv/bin
 SOURCES = app.py chalicelib tools bench
 
@@ -30,7 +31,7 @@ help: ## Show this list
 run: $(VENV) $(EMULATOR) ## Run all of it here, on http://127.0.0.1:8000 (PORT=, EMULATOR_PORT= for others)
 	@exec $(BIN)/python -m tools.run --port $(PORT) --emulator-port $(EMULATOR_PORT)
 
-test: $(VENV) $(EMULATOR) ## Run every test, with the coverage gate
+test: $(VENV) $(EMULATOR) $(AWSCLI) ## Run every test, with the coverage gate
 	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0
 	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term-missing:skip-covered
 
@@ -40,7 +41,7 @@ test-unit: $(VENV) ## Run the tests that do no I/O: seconds
 test-integration: $(VENV) ## Run the tests on AWS in memory (moto)
 	@$(BIN)/python -m pytest tests/integration
 
-test-e2e: $(VENV) $(EMULATOR) ## Run the tests on the packaged app in the emulator
+test-e2e: $(VENV) $(EMULATOR) $(AWSCLI) ## Run the tests on the packaged app in the emulator
 	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,warm,scale,consumer,cost)
@@ -94,7 +95,7 @@ named:
 	@test -n "$(STAGE)" || { echo "Say which stage: make $(MAKECMDGOALS) STAGE=dev" >&2; exit 1; }
 
 clean: ## Remove everything that was made here, the local stage's data included
-	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .local out .chalice/deployments
+	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .venv-awscli .local out .chalice/deployments
 	@rm -rf bench/node_modules bench/node/node_modules
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
@@ -125,3 +126,6 @@ $(SCAN): requirements-scan.txt
 
 $(BENCH): requirements-bench.txt
 	$(call make_venv,requirements-bench.txt)
+
+$(AWSCLI): requirements-awscli.txt
+	$(call make_venv,requirements-awscli.txt)

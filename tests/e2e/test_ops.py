@@ -19,8 +19,9 @@ import pytest
 
 from chalicelib import aws, config
 from chalicelib.primitives import new_id
+from tests.e2e.pages import block
 from tests.e2e.pictures import photograph
-from tests.e2e.system import ROOT, System
+from tests.e2e.system import System
 from tests.e2e.test_flows import create, post, settled_image, ticket, waiting
 from tests.e2e.waiting import eventually
 from tools import processes, provision, run
@@ -278,7 +279,4 @@ def test_the_runbook_shows_dead_letters_and_sends_them_back(system: System, type
 
 def words_of(name: str) -> list[str]:
     """The command that follows the comment ``name`` in the runbook, without what all of them begin with."""
-    text = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
-    found = re.search(rf"<!-- {name} -->\n```\n\.venv/bin/python -m tools\.ops --stage local (.+)\n```", text)
-    assert found is not None, name
-    return found[1].split()
+    return block("docs/operating.md", name).removeprefix(".venv/bin/python -m tools.ops --stage local").split()

@@ -1,40 +1,14 @@
-"""What the README and the runbook tell a person to type, typed."""
+"""What the README tells a person to type, typed."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
 from pathlib import Path
 
 from PIL import Image
 
+from tests.e2e.pages import block, type_in
 from tests.e2e.pictures import photograph
-from tests.e2e.system import ROOT, System
-from tools import processes
-
-
-def block(page: str, name: str) -> str:
-    """The code that follows the comment ``name`` in a page."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    found = re.search(rf"^<!-- {name} -->\n```\w*\n(.+?)^```$", text, flags=re.DOTALL | re.MULTILINE)
-    assert found is not None, f"{page} has no code behind <!-- {name} -->"
-    return found[1]
-
-
-def type_in(script: str, folder: Path, **variables: str) -> str:
-    """Run a script in bash, in ``folder``, which stops at the first command that fails; returns what it printed."""
-    ended = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env=processes.without_aws(os.environ) | variables,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
-    return ended.stdout
+from tests.e2e.system import System
 
 
 def test_the_session_of_the_readme_runs_as_it_stands(system: System, tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+from tests.e2e.pages import at_the_emulator, block, type_in
 from tests.e2e.pictures import photograph
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, bundled, copy_project, free_port, request
 from tests.e2e.test_flows import post
@@ -46,6 +48,7 @@ class Closed(NamedTuple):
     """The API of a stage that wants a token."""
 
     url: str
+    emulator: str
     pool: Pool
     client: Callable[[str], Any]
     functions: dict[str, str]
@@ -73,7 +76,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
         deployment = local_stage.deploy(built, client)
         say_errors_as_the_template_does(client("apigateway"), deployment.api_id, built.template)
         url = f"{emulator.url}/_aws/execute-api/{deployment.api_id}/api"
-        yield Closed(url, pool, client, deployment.functions)
+        yield Closed(url, emulator.url, pool, client, deployment.functions)
     finally:
         emulator.stop()
 
@@ -125,6 +128,20 @@ def test_both_tokens_of_one_user_are_one_owner(api: Closed, ann: dict[str, str])
     item = api("POST", "/items", {}, ann["AccessToken"]).json()["id"]
 
     assert api("GET", f"/items/{item}", token=ann["IdToken"]).status == 200
+
+
+def test_a_user_is_added_and_gets_a_token_by_the_words_of_the_page(api: Closed, tmp_path: Path) -> None:
+    typed = block("docs/deploying.md", "add a user") + block("docs/deploying.md", "token")
+
+    said = type_in(
+        typed.replace("vitrine-dev-resources", "vitrine-local-resources").replace("ann@", "dora@"),
+        tmp_path,
+        **at_the_emulator(api.emulator),
+        PASSWORD=PASSWORD,
+        URL=api.url,
+    )
+
+    assert '{"items":[],' in said
 
 
 def refused(answer: Answer) -> None:

@@ -1,0 +1,162 @@
+"""What docs/deploying.md and the runbook tell a person to type, typed, with the AWS CLI and into an empty account.
+
+The emulator runs no functions for arm64, and nothing is asked of them here: the other tests do that.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+import pytest
+
+from tests.e2e.pages import at_the_emulator, block, type_in
+from tests.e2e.system import EMULATOR_PYTHON, ROOT, copy_project, free_port
+from tests.e2e.test_plain_deploy import CHALICE
+from tools.emulator import Emulator
+
+PAGE = "docs/deploying.md"
+ACCOUNT = "000000000000"
+# The emulator makes no resources of these types, and takes no template that has some. These stand in for them: what
+# refers to them gets a name of theirs.
+UNKNOWN = {"AWS::IAM::OIDCProvider", "AWS::CodePipeline::Pipeline", "AWS::CodeBuild::Project"}
+STAND_IN = {"Type": "AWS::SQS::Queue"}
+
+
+class Person(NamedTuple):
+    """Somebody with a checkout and an account of their own."""
+
+    project: Path
+    env: dict[str, str]
+
+    def types(self, script: str, answers: str = "") -> str:
+        return type_in(script, self.project, answers, **self.env)
+
+    def client(self, service: str) -> Any:
+        session = boto3.Session("test", "test", region_name="us-east-1")
+        return session.client(service, endpoint_url=self.env["AWS_ENDPOINT_URL"])
+
+    def outputs(self, stack: str) -> dict[str, str]:
+        """A stack that is whole, as what it says of itself."""
+        (described,) = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+        assert described["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+        return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    folder = tmp_path_factory.mktemp("deploying")
+    project = copy_project(folder / "project")
+    shutil.copy2(ROOT / "Makefile", project)
+    install(project / ".venv")
+    for template in (project / "infra").glob("*.json"):
+        leave_out_what_the_emulator_does_not_know(template)
+    emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
+    try:
+        yield Person(
+            project,
+            # Nothing of what these tests, and a make that runs them, have in their own environment.
+            at_the_emulator(emulator.url)
+            | dict.fromkeys(("STAGE", "AUTH_MODE", "BUCKET_NAME", "MAKEFLAGS", "MAKELEVEL"), ""),
+        )
+    finally:
+        emulator.stop()
+
+
+def install(venv: Path) -> None:
+    """The environment that runs this as the project's own: nothing is installed anew."""
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "type_chalice.py").write_text(CHALICE)
+    for name, command in {"python": "", "chalice": f"{venv}/bin/type_chalice.py"}.items():
+        (venv / "bin" / name).write_text(f'#!/bin/sh\nexec {sys.executable} {command} "$@"\n')
+        (venv / "bin" / name).chmod(0o755)
+    for requirements in ("requirements.txt", "requirements-dev.txt"):
+        shutil.copy2(ROOT / requirements, venv.parent)
+    (venv / ".ready").touch()
+
+
+def leave_out_what_the_emulator_does_not_know(path: Path) -> None:
+    template = json.loads(path.read_text())
+    for name, resource in template.get("Resources", {}).items():
+        if resource.get("Type") in UNKNOWN:
+            kept = {key: resource[key] for key in ("Condition",) if key in resource}
+            template["Resources"][name] = STAND_IN | kept
+    path.write_text(json.dumps(template))
+
+
+def test_by_cloudformation_and_who_is_told_of_alarms(person: Person) -> None:
+    person.types("aws s3 mb s3://your-artifacts")
+
+    said = person.types(block(PAGE, "package"))
+    person.types(block(PAGE, "by CloudFormation").replace("YOUR-ARTIFACTS", "your-artifacts"))
+    person.types(block("docs/operating.md", "alarms"))
+
+    assert "Wrote out/sam.json and out/deployment.zip" in said
+    assert person.outputs("vitrine-prod")["EndpointURL"].endswith("/api/")
+    functions = person.client("lambda").list_functions()["Functions"]
+    assert len([one for one in functions if one["FunctionName"].startswith("vitrine-prod-")]) == 5
+    (subscribed,) = person.client("sns").list_subscriptions()["Subscriptions"]
+    assert subscribed["TopicArn"] == person.outputs("vitrine-prod-resources")["AlarmTopicArn"]
+
+
+def test_by_chalice_and_undoing_it(person: Person) -> None:
+    functions = person.client("lambda").get_paginator("list_functions")
+
+    def names() -> list[str]:
+        found = [one["FunctionName"] for page in functions.paginate() for one in page["Functions"]]
+        return [name for name in found if name.startswith("vitrine-dev")]
+
+    said = person.types(block(PAGE, "by Chalice"), "y\ny\n")
+    assert "Rest API URL: https://" in said
+    assert len(names()) == 5
+    (url,) = re.findall(r"Rest API URL: (\S+)", said)
+    assert console_urls(person) == [url]
+
+    person.types("aws logs create-log-group --log-group-name /aws/lambda/vitrine-dev")
+    person.types(retention())
+    (group,) = person.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/vitrine-dev")["logGroups"][:1]
+    assert group["retentionInDays"] == 365
+
+    said = person.types(block(PAGE, "undo"), "y\n")
+    assert "The stage dev has no resources any more." in said
+    assert names() == []
+    tables = person.client("dynamodb").list_tables()["TableNames"]
+    assert "vitrine-dev" not in tables
+
+
+def console_urls(person: Person) -> list[str]:
+    """Where the user pool of ``dev`` sends people back to."""
+    (stack,) = person.client("cloudformation").describe_stacks(StackName="vitrine-dev-resources")["Stacks"]
+    (urls,) = [one["ParameterValue"] for one in stack["Parameters"] if one["ParameterKey"] == "ConsoleUrls"]
+    return str(urls).split(",")
+
+
+def retention() -> str:
+    """The one command that stands in the middle of a sentence."""
+    found = re.search(r"`(aws logs put-retention-policy [^`]+)`", (ROOT / PAGE).read_text(encoding="utf-8"))
+    assert found is not None
+    return found[1]
+
+
+def test_the_stacks_of_the_pipelines(person: Person) -> None:
+    of_dev = block(PAGE, "deployer")
+    provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
+    of_prod = of_dev.replace("vitrine-dev", "vitrine-prod").replace(
+        "Stage=dev", f"Stage=prod GitHubProvider={provider}"
+    )
+    connection = f"arn:aws:codeconnections:us-east-1:{ACCOUNT}:connection/5b9b6b4e-0000-4000-8000-000000000000"
+
+    person.types(of_dev)
+    person.types(of_prod)
+    person.types(block(PAGE, "pipeline").replace("THE-CONNECTIONS-ARN", connection))
+
+    for stage in ("dev", "prod"):
+        outputs = person.outputs(f"deployer-vitrine-{stage}")
+        assert outputs.keys() >= {"ArtifactsName", "DeploymentRoleArn", "GitHubRoleArn"}
+    person.outputs("pipeline-vitrine")
