@@ -183,7 +183,7 @@ def say_who_gets_in(stage: str, variables: Mapping[str, str] | None = None) -> N
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     stage = options.stage
     agree: Agree = always if options.yes else _ask
     try:
@@ -226,7 +226,8 @@ def make_client(session: boto3.Session, service: str, config: Config = PATIENCE)
         raise StageError(f"{error}. AWS_ENDPOINT_URL takes an address such as http://127.0.0.1:4566.") from error
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
     parser = argparse.ArgumentParser(prog="provision", description="Create or update a stage's resources.")
     parser.add_argument("--stage", required=True, help="lower-case letters and digits; a new one is added")
     parser.add_argument("--yes", action="store_true", help="do not ask")

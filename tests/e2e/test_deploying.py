@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import boto3
 import pytest
 
-from tests.e2e.pages import at_the_emulator, block, type_in
+from tests.blocks import block
+from tests.e2e.shell import at_the_emulator, type_in
 from tests.e2e.system import EMULATOR_PYTHON, ROOT, copy_project, free_port
 from tests.e2e.test_plain_deploy import CHALICE
 from tools.emulator import Emulator

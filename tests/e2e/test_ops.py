@@ -19,7 +19,7 @@ import pytest
 
 from chalicelib import aws, config
 from chalicelib.primitives import new_id
-from tests.e2e.pages import block
+from tests.blocks import block
 from tests.e2e.pictures import photograph
 from tests.e2e.system import System
 from tests.e2e.test_flows import create, post, settled_image, ticket, waiting
@@ -92,7 +92,8 @@ def test_a_message_that_failed_three_times_is_shown_with_its_reason_and_purged(s
         assert letter["why"]["lastLine"] == "msgspec.ValidationError: Invalid value 'item.destroy' - at `$.type`"
     assert letter["why"]["lastLine"] in typed("dead")
 
-    assert typed("purge", sent, "--yes", "--json") == {"deleted": 1, "chosen": 1, "ids": [sent]}
+    ((*purge, _),) = runbook("purge")
+    assert typed(*purge, sent, "--yes", "--json") == {"deleted": 1, "chosen": 1, "ids": [sent]}
     assert typed("dead", "--json")["count"] == 0
 
 
@@ -163,7 +164,8 @@ def object_created(bucket: str, key: str) -> dict[str, Any]:
 
 def test_the_cleanup_runs_at_once_and_its_counts_are_told(system: System, typed: Command) -> None:
     create(system, title="Honey")  # so that the next one is answered at once
-    typed("cleanup")
+    (cleanup,) = runbook("cleanup")
+    typed(*cleanup)
     soon = datetime.now(UTC) + timedelta(seconds=3)
     create(system, title="Milk", expiresAt=soon.isoformat())
     time.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()) + 0.1)
@@ -193,7 +195,8 @@ def test_an_item_is_shown_with_all_that_lies_about_it_and_no_key_to_it(system: S
     assert post(ticket(system, created), picture).ok
     settled_image(system, created)
 
-    text = typed("item", "local", created)
+    (item,) = runbook("item", owner="local", id=created)
+    text = typed(*item)
 
     shown = typed("item", "local", created, "--json")
     assert '"tiny": 1E-130' in text
@@ -209,7 +212,8 @@ def test_an_item_is_shown_with_all_that_lies_about_it_and_no_key_to_it(system: S
 
 def test_logs_are_followed_until_ctrl_c(system: System) -> None:
     tell_where_it_is(system)
-    follow = [sys.executable, "-m", "tools.ops", "--stage", "local", "logs", "--follow", "--since", "1s", "api_handler"]
+    words = runbook("logs")[0]
+    follow = [sys.executable, "-m", "tools.ops", "--stage", "local", *words, "--since", "1s", "api_handler"]
     with subprocess.Popen(
         follow, cwd=system.project, env=processes.without_aws(os.environ), stdout=subprocess.PIPE, text=True
     ) as tail:
@@ -224,6 +228,16 @@ def test_logs_are_followed_until_ctrl_c(system: System) -> None:
         assert tail.wait(20) == 0
     assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z api_handler INFO    Answered  request_id=", line)
     assert "status=404" in line
+
+
+def test_logs_of_some_functions_are_read_back(system: System, typed: Command) -> None:
+    created = create(system, title="Jug")
+    assert post(ticket(system, created), photograph(40, 30)).ok
+    settled_image(system, created)
+
+    read_back = typed(*runbook("logs")[1])
+
+    assert {line.split()[1] for line in read_back.splitlines()} == {"on_messages", "on_upload"}
 
 
 def asking(system: System) -> subprocess.Popen[str]:
@@ -264,19 +278,26 @@ def test_a_stage_that_is_not_there_is_one_sentence(
 
 @pytest.mark.usefixtures("no_dead_letters")
 def test_the_runbook_shows_dead_letters_and_sends_them_back(system: System, typed: Command) -> None:
+    (look,), (send_back,) = runbook("look"), runbook("send back")
     message = '{"type": "item.create", "owner": "local", "key": "dead", "item": {"title": "Sent back"}}'
     system.client("sqs").send_message(QueueUrl=system.dead_letter_queue_url, MessageBody=message)
 
-    assert message in typed(*words_of("look"))
-    typed(*words_of("send back"), "--yes")
+    assert message in typed(*look)
+    typed(*send_back, "--yes")
 
     def titles() -> list[str]:
         return [item.get("title", "") for item in system.request("GET", "/items?limit=5").json()["items"]]
 
     eventually(lambda: "Sent back" in titles())
-    assert message not in typed(*words_of("look"))
+    assert message not in typed(*look)
 
 
-def words_of(name: str) -> list[str]:
-    """The command that follows the comment ``name`` in the runbook, without what all of them begin with."""
-    return block("docs/operating.md", name).removeprefix(".venv/bin/python -m tools.ops --stage local").split()
+def runbook(name: str, **words: str) -> list[list[str]]:
+    """The commands behind the comment ``name`` in the runbook, without what all of them begin with.
+
+    What stands in angle brackets becomes the word given for it.
+    """
+    text = block("docs/operating.md", name)
+    for placeholder, word in words.items():
+        text = text.replace(f"<{placeholder}>", word)
+    return [re.sub(r"^\.venv/bin/python -m tools\.ops --stage \w+ ", "", line).split() for line in text.splitlines()]

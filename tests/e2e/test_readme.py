@@ -6,8 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.e2e.pages import block, type_in
+from tests.blocks import block
 from tests.e2e.pictures import photograph
+from tests.e2e.shell import type_in
 from tests.e2e.system import System
 
 

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.pages import at_the_emulator, block, type_in
+from tests.blocks import block
 from tests.e2e.pictures import photograph
+from tests.e2e.shell import at_the_emulator, type_in
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, bundled, copy_project, free_port, request
 from tests.e2e.test_flows import post
 from tests.e2e.waiting import eventually

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from chalicelib import config
+from tests.blocks import block
 from tools import processes
 
 PROJECT = Path(__file__).parents[2]
-PAGE = (PROJECT / "docs" / "adapting.md").read_text(encoding="utf-8")
+PAGE = "docs/adapting.md"
 NOT_COPIED = (
     ".git",
     ".venv*",
@@ -70,16 +71,9 @@ def project(tmp_path: Path) -> Path:
     return copy
 
 
-def block(name: str) -> str:
-    """The code that follows the comment ``name``."""
-    found = re.search(rf"^<!-- {name} -->\n```\w*\n(.+?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
-    assert found, f"docs/adapting.md has no code behind <!-- {name} -->"
-    return found[1]
-
-
 def change(project: Path, name: str) -> None:
     """Make the change: every place that it names has to be there, and only once."""
-    for path, hunks in re.findall(r"^--- a/.+\n\+\+\+ b/(.+)\n((?:(?!--- a/).*\n)+)", block(name), flags=re.MULTILINE):
+    for path, hunks in re.findall(r"(?m)^--- a/.+\n\+\+\+ b/(.+)\n((?:(?!--- a/).*\n)+)", block(PAGE, name)):
         text = (project / path).read_text(encoding="utf-8")
         for hunk in hunks.split("@@\n")[1:]:
             before, after = ("".join(side) for side in sides(hunk))
@@ -139,7 +133,7 @@ def settings_of_prod(project: Path, name: str) -> config.Settings:
 def test_another_name_goes_through_all_of_it(project: Path) -> None:
     run(project, "git", "init", "-q")
     run(project, "git", "add", "--all")
-    rename = [line for line in block("name").splitlines() if not line.startswith("make")]
+    rename = [line for line in block(PAGE, "name").splitlines() if not line.startswith("make")]
 
     run(project, "bash", "-euo", "pipefail", "-c", "\n".join(rename))
 

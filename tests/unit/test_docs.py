@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import chalice.cli
+import click
 import pytest
 import yaml
 
 import app
 from chalicelib import config, errors, models
-from tools import stages
+from tests.blocks import blocks
+from tools import provision, stages
 
 PROJECT = Path(__file__).resolve().parents[2]
 DECISIONS = sorted((PROJECT / "docs" / "decisions").glob("0*.md"))
@@ -86,6 +91,52 @@ class TestEveryPage:
         assert page in seen
 
 
+TYPED = {
+    name
+    for path in PROJECT.glob("tests/**/test_*.py")
+    for name in re.findall(r'(?:\bblock\([^"]*(?:"[^"]*", )?|\brunbook\()"([\w -]+)"', path.read_text(encoding="utf-8"))
+}
+"""The names of the code in the pages that tests run."""
+
+
+def is_of_a_shell(code: str) -> bool:
+    return re.search(r"^(aws|curl|git|make|pip|python3?|\.venv/\S+|\.ci/\S+|\w+=\S+) ", code, re.MULTILINE) is not None
+
+
+class TestCommands:
+    @pytest.mark.parametrize("page", PAGES, ids=name_of)
+    def test_are_run_by_a_test(self, page: Path) -> None:
+        """Or are of make alone: CI runs those, or they have tests of their own."""
+        for one in blocks(name_of(page)):
+            if one.language in ("", "bash") and one.name not in TYPED and is_of_a_shell(one.text):
+                assert [line for line in one.text.splitlines() if not line.startswith(("make ", "git clone "))] == []
+
+    @pytest.mark.parametrize("page", PAGES, ids=name_of)
+    def test_give_make_what_it_looks_at(self, page: Path) -> None:
+        text = code(page.read_text(encoding="utf-8"))
+        for words in re.findall(r"(?m)(?:^|`)make [a-z][a-z0-9-]*([^`#\n]*)", text):
+            for variable in re.findall(r"\b([A-Z_]+)=", words):
+                assert re.search(rf"\b{variable}\b", read("Makefile")), words
+
+    @pytest.mark.parametrize("page", PAGES, ids=name_of)
+    def test_give_a_tool_what_it_takes(self, page: Path) -> None:
+        text = code(page.read_text(encoding="utf-8"))
+        for module, words in re.findall(r"\bpython -m (tools\.\w+) ([^`\n]+)", text):
+            path = PROJECT.joinpath(*module.split("."))
+            command = importlib.import_module(f"{module}.__main__" if path.is_dir() else module)
+            command.parser().parse_args(shlex.split(words))
+        for words in re.findall(r"\btools/provision\.py ([^`\n]+)", text):
+            provision.parser().parse_args(shlex.split(words))
+
+    @pytest.mark.parametrize("page", PAGES, ids=name_of)
+    def test_give_chalice_what_it_takes(self, page: Path) -> None:
+        text = code(page.read_text(encoding="utf-8"))
+        for name, words in re.findall(r"(?m)(?:`|bin/|^)chalice ([a-z-]+)([^`\n]*)", text):
+            command = chalice.cli.cli.get_command(click.Context(chalice.cli.cli), name)
+            assert command is not None, name
+            command.make_parser(click.Context(command)).parse_args(shlex.split(words))
+
+
 class TestHooks:
     def test_run_what_make_has(self) -> None:
         hooks = [hook for repo in yaml.safe_load(read(".pre-commit-config.yaml"))["repos"] for hook in repo["hooks"]]
@@ -100,9 +151,7 @@ class TestReadme:
         assert "\nmake test " in read("README.md")
 
     def test_has_one_session_to_run(self) -> None:
-        assert (
-            len(re.findall(r"^<!-- session -->\n```bash\n.+?^```$", read("README.md"), re.DOTALL | re.MULTILINE)) == 1
-        )
+        assert [one.language for one in blocks("README.md") if one.name == "session"] == ["bash"]
 
     def test_knows_every_folder_of_the_project(self) -> None:
         folders = {"chalicelib", "infra", "tools", "tests", "docs", ".chalice"}

@@ -15,11 +15,8 @@ from tools.stages import StageError
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.bundle", description=__doc__)
-    parser.add_argument("--stage", required=True, help="a stage in .chalice/config.json")
-    parser.add_argument("--stock", action="store_true", help="no bundle: the package as Chalice makes it")
-    parser.add_argument("--project-dir", type=Path, default=Path.cwd(), help="the project; this folder by default")
-    asked = parser.parse_args(arguments)
+    """Run the command line; returns the exit code."""
+    asked = parser().parse_args(arguments)
     try:
         if asked.stock:
             cache.clear(asked.project_dir, asked.stage)
@@ -29,6 +26,15 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    parser = argparse.ArgumentParser(prog="python -m tools.bundle", description=__doc__)
+    parser.add_argument("--stage", required=True, help="a stage in .chalice/config.json")
+    parser.add_argument("--stock", action="store_true", help="no bundle: the package as Chalice makes it")
+    parser.add_argument("--project-dir", type=Path, default=Path.cwd(), help="the project; this folder by default")
+    return parser
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ It ends with 0 where all was done, 1 where not all was, 2 where the command make
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         with Interruption() as interruption:
             variables = stages.environment(provision.PROJECT_DIR, stages.check_name(options.stage))
@@ -56,7 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.ops",
         description="Look after a stage that runs.",

@@ -76,13 +76,13 @@ class Stopwatch:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    command = parser()
+    options = command.parse_args(arguments)
     if urlsplit(options.url).scheme not in ("http", "https") or not urlsplit(options.url).hostname:
-        parser.error("say where the API is: make smoke URL=https://…")
+        command.error("say where the API is: make smoke URL=https://…")
     token = os.environ.get("TOKEN", "").strip()
     if not re.fullmatch(r"[!-~]*", token):
-        parser.error("TOKEN holds something that no token has in it")
+        command.error("TOKEN holds something that no token has in it")
     walk = Walk(options.url, token or None, options.fields, options.patience)
     watch = Stopwatch(as_json=options.json)
     with Interruption() as interruption:
@@ -101,7 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if watch.failed else 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.smoke", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,12 +1,10 @@
-"""What the pages tell a person to type, and a terminal to type it in."""
+"""A terminal, to type in what the pages tell a person to type."""
 
 from __future__ import annotations
 
 import os
 import pty
-import re
 import subprocess
-import textwrap
 from pathlib import Path
 
 from tests.e2e.system import ROOT
@@ -24,14 +22,6 @@ def at_the_emulator(url: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-
-
-def block(page: str, name: str) -> str:
-    """The code that follows the comment ``name`` in a page."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    found = re.search(rf"^( *)<!-- {name} -->\n\1```\w*\n(.+?)^\1```$", text, flags=re.DOTALL | re.MULTILINE)
-    assert found is not None, f"{page} has no code behind <!-- {name} -->"
-    return textwrap.dedent(found[2])
 
 
 def type_in(script: str, folder: Path, answers: str = "", **variables: str) -> str:
