@@ -139,6 +139,7 @@ class Bits:
         self._data, self._at = data, 0
 
     def take(self, bits: int) -> int:
+        """The next ``bits`` of them as one number. Raises ValueError where fewer are left."""
         start, end = self._at // 8, -(-(self._at + bits) // 8)
         if end > len(self._data):
             raise ValueError("Ends too early.")

@@ -70,14 +70,17 @@ _BUSY_CODES = frozenset(
 
 
 def dynamodb() -> DynamoDBClient:
+    """The client for the table."""
     return _shared("dynamodb", _CONFIG)
 
 
 def s3() -> S3Client:
+    """The client for the bucket."""
     return _shared("s3", _S3_CONFIG)
 
 
 def sqs() -> SQSClient:
+    """The client for the queue."""
     return _shared("sqs", _CONFIG)
 
 

@@ -50,9 +50,11 @@ class Upload(NamedTuple):
 
     @property
     def key(self) -> str:
+        """Where the original lies."""
         return f"{UPLOADS}{_folder(self.owner, self.item_id)}{self.id}"
 
     def thumbnail_key(self, size: int) -> str:
+        """Where the thumbnail of so many pixels lies: both its edges where it covers, its longer one where it fits."""
         return f"{THUMBNAILS}{_folder(self.owner, self.item_id)}{self.id}/{size}.jpg"
 
     @staticmethod

@@ -66,10 +66,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def table(self) -> str:
+        """The table's name."""
         return f"{APP}-{self.stage}"
 
     @property
     def queue(self) -> str:
+        """The queue's name."""
         return f"{APP}-{self.stage}-jobs"
 
     @property

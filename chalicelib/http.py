@@ -47,6 +47,10 @@ class Api(Chalice):
         """The authorizer that every route stands behind which does not say ``public=True``."""
 
     def route(self, path: str, *, public: bool = False, **options: Any) -> Callable[[_View], _View]:
+        """Register a view for ``path``: it takes the request, and the path's parameters by name.
+
+        ``options`` are those of Chalice's own ``route``. Of bodies, whatever their content type, the view decides.
+        """
         if not self.api.cors and path not in self.routes:
             self._route(path, None, methods=["OPTIONS"])(self._preflight(path))
         return self._route(path, None if public else self.guard, **options)

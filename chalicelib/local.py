@@ -40,6 +40,7 @@ class Gateway(local.LocalGateway):
     """API Gateway with the gateway responses of ``infra/package.json``."""
 
     def handle_request(self, method: str, path: str, headers: dict[str, Any], body: bytes | None) -> dict[str, Any]:
+        """The answer to a request, one in the shape of ours where Chalice's own would have another."""
         try:
             answer = super().handle_request(method, path, headers, body)
         except local.LocalGatewayException as refused:

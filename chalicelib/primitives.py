@@ -167,6 +167,7 @@ def timestamp(at: datetime) -> str:
 
 
 def now() -> datetime:
+    """This moment, in UTC."""
     return datetime.now(UTC)
 
 

@@ -165,6 +165,7 @@ class Layout(NamedTuple):
 
     @staticmethod
     def of(data: bytes) -> Layout:
+        """That of a whole file, by its first four bytes."""
         order = "<" if data.startswith(b"II") else ">"
         return Layout(order, "Q", "Q", 8) if 43 in data[2:4] else Layout(order, "H", "I", 4)
 
@@ -174,6 +175,7 @@ class Layout(NamedTuple):
         return struct.Struct(f"{self.order}HH{self.offset}{self.place}s")
 
     def number(self, kind: str, data: bytes, at: int = 0) -> int:
+        """The number at that byte; ``kind`` is its format character of ``struct``. Raises struct.error past the end."""
         return int(struct.unpack_from(self.order + kind, data, at)[0])
 
     def tags(self, data: bytes) -> Iterator[tuple[int, int, int, bytes]]:

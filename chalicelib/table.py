@@ -45,10 +45,12 @@ class Key(NamedTuple):
 
     @property
     def attributes(self) -> Values:
+        """The two attributes of the primary key, as DynamoDB has them."""
         return {"pk": {"S": f"OWNER#{self.owner}"}, "sk": {"S": f"{self.kind}#{self.id}"}}
 
     @staticmethod
     def of(record: Values) -> Key:
+        """That of a record which was read."""
         kind, _, id_ = record["sk"]["S"].partition("#")
         return Key(record["pk"]["S"].removeprefix("OWNER#"), kind, id_)
 
@@ -62,6 +64,7 @@ class Condition(NamedTuple):
 
     @property
     def parameters(self) -> Values:
+        """What a call of DynamoDB takes for it."""
         return (
             {"ConditionExpression": self.expression}
             | ({"ExpressionAttributeValues": self.values} if self.values else {})
@@ -93,6 +96,7 @@ class Put(NamedTuple):
 
     @property
     def parameters(self) -> Values:
+        """What a call of DynamoDB takes for it."""
         return {"Item": self._record(), **_named(self.condition)}
 
     def _record(self) -> Values:
@@ -113,6 +117,7 @@ class Delete(NamedTuple):
 
     @property
     def parameters(self) -> Values:
+        """What a call of DynamoDB takes for it."""
         return {"Key": self.key.attributes, **_named(self.condition)}
 
 

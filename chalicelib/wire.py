@@ -32,6 +32,8 @@ def _one_of(*kinds: type[errors.ApiError] | type[errors.ImageError]) -> dict[str
 
 
 class HelloQuery(Struct):
+    """What `GET /hello` may be asked."""
+
     name: Annotated[str, Meta(max_length=100, description="Whom to greet.", examples=["Ann"])] = "World"
 
 
@@ -55,6 +57,8 @@ class Health(Struct):
 
 
 class ListQuery(Struct, rename="camel"):
+    """Which items, and how many at a time."""
+
     limit: Annotated[int, Meta(ge=1, le=100, description="Items that a page holds at most.", examples=[2])] = 25
     cursor: Annotated[
         str | None,
@@ -157,6 +161,8 @@ class Deleted(Struct):
 
 
 class ImageQuery(Struct):
+    """Which of an item's pictures."""
+
     size: Annotated[
         int | None,
         Meta(description="Which thumbnail, by the `size` that the item names; left out: the original.", examples=[200]),

@@ -65,6 +65,7 @@ class Tally:
 
     @property
     def count(self) -> int:
+        """How many are done."""
         return len(self.ids) + self.by_sqs
 
 
@@ -171,6 +172,7 @@ def _report(job: Job, word: str, number: int) -> Report:
 
 
 def agreed(job: Job, question: str, *accepted: str) -> bool:
+    """Whether somebody says one of ``accepted``, or has said ``--yes``. Where nobody can answer, the answer is no."""
     if job.options.yes:
         return True
     if not sys.stdin.isatty():

@@ -44,10 +44,12 @@ class Stopwatch:
 
     @property
     def milliseconds(self) -> int:
+        """Since it was made."""
         return round((time.monotonic() - self._began) * 1000)
 
     @property
     def failed(self) -> list[Result]:
+        """The steps that did not end well."""
         return [result for result in self.results if not result.ok]
 
     def take(self, steps: Iterable[Step]) -> None:
