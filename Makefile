@@ -22,7 +22,7 @@ SOURCES = app.py chalicelib tools bench
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
 .PHONY: help run test test-unit test-integration test-e2e fuzz lint scan format deploy package named clean
-.PHONY: bench bench-images smoke test-browser screenshots
+.PHONY: environments bench bench-images smoke test-browser screenshots
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -94,13 +94,16 @@ smoke: $(VENV) ## Walk the main job against a deployed stage: make smoke URL=htt
 named:
 	@test -n "$(STAGE)" || { echo "Say which stage: make $(MAKECMDGOALS) STAGE=dev" >&2; exit 1; }
 
+environments: $(VENV) $(EMULATOR) $(SCAN) $(AWSCLI) ## Make all that lint, scan and test need, side by side with -j 4
+
 clean: ## Remove everything that was made here, the local stage's data included
 	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .venv-awscli .local out .chalice/deployments
 	@rm -rf bench/node_modules bench/node/node_modules
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
-# A venv is made anew when its requirements change: nothing of an older set stays behind in it.
+# A venv is made anew when its requirements change: nothing of an older set stays behind in it. Bytecode is left to the
+# first import, since most of what is installed is never imported: that is a quarter of the time.
 define make_venv
 	@test -n "$(PYTHON)" || { echo "Vitrine needs Python 3.11 to 3.14: install one, or name it with make PYTHON=/path/to/python3." >&2; exit 1; }
 	@"$(PYTHON)" -c '$(WANTED)' 2>/dev/null || { echo "$(PYTHON) is no Python 3.11 to 3.14: name one with make PYTHON=/path/to/python3." >&2; exit 1; }
@@ -108,7 +111,7 @@ define make_venv
 	@rm -rf $(@D)
 	@"$(PYTHON)" -m venv $(@D) >/dev/null 2>&1 || { rm -rf $(@D); \
 		echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
-	@{ $(@D)/bin/python -m pip install --disable-pip-version-check --progress-bar off -r $(1) 2>&1; echo $$? >$(@D)/.status; } \
+	@{ $(@D)/bin/python -m pip install --disable-pip-version-check --progress-bar off --no-compile -r $(1) 2>&1; echo $$? >$(@D)/.status; } \
 		| while IFS= read -r line; do echo "$$line" >>$(@D)/.log; printf .; done; echo
 	@test "$$(cat $(@D)/.status)" = 0 || { grep -i error $(@D)/.log; \
 		echo "$(1) could not be installed: $(@D)/.log has all that pip said." >&2; exit 1; }

@@ -284,6 +284,7 @@ STORIES: tuple[Callable[[World], End], ...] = (
 )
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
 def test_whatever_fails_the_end_is_the_same(api: Stage, story: Callable[[World], End], way: str) -> None:

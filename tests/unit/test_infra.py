@@ -207,6 +207,7 @@ class TestSignInPage:
 
 
 class TestStack:
+    @pytest.mark.usefixtures("unmeasured")
     def test_is_valid_cloudformation(self) -> None:
         assert lint_file(PROJECT / "infra" / "resources.json") == []
 

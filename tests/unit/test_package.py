@@ -89,6 +89,7 @@ def translated(template: Template) -> Template:
 
 @pytest.mark.parametrize("stage", STAGES)
 class TestEveryStage:
+    @pytest.mark.usefixtures("unmeasured")
     def test_is_valid_cloudformation(self, packaged: Packaged, stage: str) -> None:
         assert lint_file(packaged(stage)) == []
 

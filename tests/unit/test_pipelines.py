@@ -206,6 +206,7 @@ class TestWorkflows:
 
 
 class TestDeployer:
+    @pytest.mark.usefixtures("unmeasured")
     @pytest.mark.parametrize("path", TEMPLATES, ids=named)
     def test_templates_are_valid_cloudformation(self, path: Path) -> None:
         assert lint_file(path) == []
