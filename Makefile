@@ -44,8 +44,8 @@ test-integration: $(VENV) ## Run the tests on AWS in memory (moto)
 test-e2e: $(VENV) $(EMULATOR) $(AWSCLI) ## Run the tests on the packaged app in the emulator
 	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
 
-bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,warm,scale,consumer,cost)
-	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)")
+bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,warm,scale,consumer,cost, PLAIN=1)
+	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)") $(if $(PLAIN),--plain)
 
 test-browser: $(VENV) $(EMULATOR) ## Run the console in a real browser, against all of it
 	@$(BIN)/python -m tools.browser
@@ -129,6 +129,7 @@ $(SCAN): requirements-scan.txt
 
 $(BENCH): requirements-bench.txt
 	$(call make_venv,requirements-bench.txt)
+	@$(@D)/bin/python -m compileall -q $(@D)/lib # As in Lambda: what is measured must not compile the runtime client.
 
 $(AWSCLI): requirements-awscli.txt
 	$(call make_venv,requirements-awscli.txt)

@@ -5,6 +5,7 @@ Every turn takes each package and each function once, so that whatever else the 
 
 from __future__ import annotations
 
+import ssl
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -106,12 +107,17 @@ def core(memory: int) -> str:
 # -------------------------------------------------------------------------------------------------------- the measuring
 
 
-def measure(variants: Sequence[Variant], turns: int, report: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Starts everything ``turns`` times. Raises FunctionError where an answer is wrong."""
+def measure(
+    variants: Sequence[Variant], tls: ssl.SSLContext | None, turns: int, report: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Starts everything ``turns`` times, with the services behind ``tls``.
+
+    Raises FunctionError where an answer is wrong.
+    """
     taken: dict[Case, list[Start]] = {}
     with (
         environment.quota(SMALL_MB) as small,
-        Services(events.records(), events.objects()) as services,
+        Services(events.records(), events.objects(), tls) as services,
     ):
         quotas = [Quota(environment.FULL), *([small] if small else [])]
         if small is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -266,12 +267,12 @@ def report_on(found: Mapping[str, Any], report: Callable[[str], None]) -> None:
 # -------------------------------------------------------------------------------------------------------- the measuring
 
 
-def measure(variants: Sequence[Variant], report: Callable[[str], None]) -> dict[str, Any]:
-    """Runs every event that is paid for, warm, in the package that would be deployed."""
+def measure(variants: Sequence[Variant], tls: ssl.SSLContext | None, report: Callable[[str], None]) -> dict[str, Any]:
+    """Runs every event that is paid for, warm, in the package that would be deployed, with services behind ``tls``."""
     by_name = {variant.name: variant for variant in variants}
     variant = by_name.get("bundle", by_name["stock"])
     spent = {}
-    with Services(events.records(), events.objects()) as services:
+    with Services(events.records(), events.objects(), tls) as services:
         for event in (*events.PAID, *events.LARGEST):
             report(f"  {event.name}")
             spent[event.name] = _spent(variant, event, services)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench import tls
 from bench.events import BUCKET
 from tools import local_stage
 from tools.bundle import archive, package
@@ -58,6 +59,8 @@ class Built(NamedTuple):
     """What is not as it would be elsewhere: a sentence for each."""
     node: bool
     """Whether Node is there, with what bench/node asks for."""
+    authority: tls.Authority
+    """Who signed for the services stood in for: each of the variants trusts it."""
 
 
 def built(report: Report) -> Built:
@@ -71,13 +74,17 @@ def built(report: Report) -> Built:
         _python("bundle", _unpacked(bundle, BUILD / "bundle"), made.template),
         _sdk_alone(_unpacked(bundle, BUILD / "sdk")),
     ]
+    authority = tls.made(BUILD)
+    for variant in variants:
+        authority.trust_in(variant.folder)
     problem = install_node()
     if problem:
-        return Built(variants, [f"No Node function beside ours, and no scale: {problem}."], node=False)
+        missing = [f"No Node function beside ours, and no scale: {problem}."]
+        return Built(variants, missing, node=False, authority=authority)
     problem = compile_client(report)
-    variants.append(_node(BUILD / "node", _LOOP if problem else _CLIENT))
+    variants.append(_node(BUILD / "node", _LOOP if problem else _CLIENT, authority))
     missing = [f"The Node function is run by a loop of the bench's own, not by AWS's client: {problem}."]
-    return Built(variants, missing if problem else [], node=True)
+    return Built(variants, missing if problem else [], node=True, authority=authority)
 
 
 def _bundled(stock: Path, target: Path) -> Path:
@@ -127,7 +134,7 @@ def _sdk_alone(folder: Path) -> Variant:
     )
 
 
-def _node(folder: Path, client: tuple[str, ...]) -> Variant:
+def _node(folder: Path, client: tuple[str, ...], authority: tls.Authority) -> Variant:
     subprocess.run(
         [
             NODE / "node_modules" / ".bin" / "esbuild",
@@ -143,7 +150,9 @@ def _node(folder: Path, client: tuple[str, ...]) -> Variant:
         cwd=NODE,
         check=True,
     )
-    return Variant("node", folder, client, ("api_handler",), {"api_handler": "index.handler"})
+    # Node's own authorities are trusted as well, and read as they would be without it.
+    trusted = {"api_handler": {"NODE_EXTRA_CA_CERTS": str(authority.certificate)}}
+    return Variant("node", folder, client, ("api_handler",), {"api_handler": "index.handler"}, trusted)
 
 
 def install_node() -> str | None:

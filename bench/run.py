@@ -37,18 +37,21 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def measure(parts: tuple[str, ...], turns: int) -> dict[str, Any]:
-    """What each part found, by its name; without the parts that cannot be measured here, which is said."""
+def measure(parts: tuple[str, ...], turns: int, *, plain: bool = False) -> dict[str, Any]:
+    """What each part found, by its name; without the parts that cannot be measured here, which is said.
+
+    ``plain``: the services stood in for speak no TLS, as an emulator's do and those of AWS do not.
+    """
     built = packages.built(say)
-    variants = built.variants
+    variants, tls = built.variants, None if plain else built.authority.context()
     for sentence in built.missing:
         say(sentence)
     ways: dict[str, Callable[[], Any]] = {
-        "cold": lambda: cold.measure(variants, turns, say),
+        "cold": lambda: cold.measure(variants, tls, turns, say),
         "warm": lambda: warm.measure(variants[0], turns, say),
         "scale": lambda: scale.measure(say),
         "consumer": lambda: images.measure_consumer(turns),
-        "cost": lambda: cost.measure(variants, say),
+        "cost": lambda: cost.measure(variants, tls, say),
     }
     if not built.node:
         del ways["scale"]
@@ -97,6 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--turns", type=int, default=TURNS, metavar="TURNS", help="times that everything is measured")
     parser.add_argument("--only", default="", metavar="ONLY", help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--plain", action="store_true", help="no TLS to the services; writes nothing")
     asked = parser.parse_args()
     try:
         parts = wanted(asked.only)
@@ -107,8 +111,8 @@ def main() -> None:
     if platform.system() != "Linux":
         parser.error("It takes Linux, as Lambda does: processor time and memory are read from /proc.")
     started = time.monotonic()
-    found = measure(parts, asked.turns)
-    if set(PARTS) <= found.keys():
+    found = measure(parts, asked.turns, plain=asked.plain)
+    if set(PARTS) <= found.keys() and not asked.plain:
         RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         say(f"\nWrote {RESULTS.relative_to(PROJECT)}")
         subprocess.run([PYTHON, "-m", "bench.charts"], cwd=PROJECT, check=True)

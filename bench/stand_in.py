@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -33,17 +34,20 @@ _NO_OBJECTS = (
 class Services:
     """The three of them, holding ``records`` and ``objects`` (by their key in the bucket). Use it with ``with``.
 
+    They speak TLS with ``tls``, and plain HTTP without.
+
     ``calls`` counts what is asked, by service and operation; ``read_units`` and ``write_units`` are DynamoDB's.
     """
 
-    def __init__(self, records: list[Record], objects: Mapping[str, bytes]) -> None:
+    def __init__(self, records: list[Record], objects: Mapping[str, bytes], tls: ssl.SSLContext | None = None) -> None:
         self.records = {(record["pk"]["S"], record["sk"]["S"]): record for record in records}
         self.objects = objects
         self._counting = threading.Lock()
         self.forget()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.services = self
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server.tls = tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -120,6 +124,14 @@ def _md5(text: str) -> str:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     services: Services
+    tls: ssl.SSLContext | None
+
+    def get_request(self) -> tuple[Any, Any]:
+        """A new connection. Its handshake is left to the thread that serves it."""
+        connection, address = super().get_request()
+        if self.tls is None:
+            return connection, address
+        return self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ from typing import Any
 import chalice
 import pytest
 
+from bench import tls
+from bench.stand_in import Services
 from tests import builders
-from tools.bundle import archive, package
+from tools.bundle import archive, authorities, package
 
 PROJECT = Path(__file__).parents[2]
 
@@ -337,6 +340,52 @@ token = jwt.encode({{"sub": "ann"}}, key, {algorithm!r})
 print(jwt.decode(token, key.public_key(), algorithms=auth.ALGORITHMS)["sub"])
 """
     assert printed(unpacked, code) == "ann"
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tls.Authority:
+    """One that nobody trusts so far."""
+    return tls.made(tmp_path)
+
+
+def called(folder: Path, authority: tls.Authority, environment: str = "") -> str:
+    """What comes of a call by the bundle in ``folder`` to a service that shows a certificate of ``authority``."""
+    with Services([], {}, authority.context()) as services:
+        code = f"""
+import os
+os.environ |= {{"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}}
+{environment}
+from botocore.config import Config
+from botocore.session import Session
+once = Config(retries={{"total_max_attempts": 1}})
+client = Session().create_client("dynamodb", "us-east-1", endpoint_url={services.url!r}, config=once)
+try:
+    client.get_item(TableName="t", Key={{"pk": {{"S": "a"}}, "sk": {{"S": "b"}}}})
+    print("answered")
+except Exception as error:
+    print(type(error).__name__)
+"""
+        return printed(folder, code)
+
+
+def test_a_service_is_trusted_by_an_authority_in_the_folder(
+    unpacked: Path, authority: tls.Authority, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(unpacked, tmp_path / "bundle")
+    for path, content in authorities.files(authority.certificate.read_bytes()).items():
+        (folder / path).write_bytes(content)
+
+    assert called(folder, authority) == "answered"
+
+
+def test_a_service_of_an_unknown_authority_is_not_trusted(unpacked: Path, authority: tls.Authority) -> None:
+    assert called(unpacked, authority) == "SSLError"
+
+
+def test_authorities_that_somebody_names_count_instead(unpacked: Path, authority: tls.Authority) -> None:
+    named = f'os.environ["AWS_CA_BUNDLE"] = {str(authority.certificate)!r}'
+
+    assert called(unpacked, authority, named) == "answered"
 
 
 def test_the_document_and_the_pages_are_there(functions: Functions) -> None:

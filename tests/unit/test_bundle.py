@@ -6,6 +6,7 @@ import gzip
 import importlib.util
 import json
 import marshal
+import ssl
 import subprocess
 import sys
 import zipfile
@@ -19,8 +20,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from botocore.loaders import Loader
 from botocore.session import Session
+from cryptography import x509
 
-from tools.bundle import archive, aws_data, calls, contents, package
+from tools.bundle import archive, authorities, aws_data, calls, contents, package
 from tools.bundle.calls import Call
 
 PROJECT = Path(__file__).parents[2]
@@ -258,6 +260,42 @@ class TestContents:
     def test_need_what_the_stand_ins_stand_in_for(self) -> None:
         with pytest.raises(contents.UnknownImportError, match=r"botocore/docs/utils\.py"):
             contents.chosen({"app.py": b"", "botocore/docs/__init__.py": b"", "botocore/docs/docstring.py": b""})
+
+
+NETLOCK = (
+    "CN=NetLock Arany (Class Gold) Főtanúsítvány,OU=Tanúsítványkiadók (Certification Services),"
+    "O=NetLock Kft.,L=Budapest,C=HU"
+)
+
+
+class TestAuthorities:
+    FILE = (Path(botocore.__file__).parents[1] / authorities.FILE).read_bytes()
+
+    def test_are_all_that_botocore_trusts(self) -> None:
+        whole, one_by_one = (ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) for _ in range(2))
+        whole.load_verify_locations(cadata=self.FILE.decode())
+        for certificate in authorities.files(self.FILE).values():
+            one_by_one.load_verify_locations(cadata=certificate.decode())
+
+        assert sorted(one_by_one.get_ca_certs(binary_form=True)) == sorted(whole.get_ca_certs(binary_form=True))
+
+    @pytest.mark.parametrize(
+        ("name", "hashed"),
+        [
+            ("CN=Amazon Root CA 1,O=Amazon,C=US", "ce5e74ef"),
+            ("CN=ISRG Root X1,O=Internet Security Research Group,C=US", "4042bcee"),
+            (NETLOCK, "988a38cb"),
+            ("CN=Izenpe.com,O=IZENPE S.A.,C=ES", "cc450945"),
+        ],
+    )
+    def test_have_the_names_that_openssl_looks_for(self, name: str, hashed: str) -> None:
+        """As ``openssl x509 -subject_hash`` says of these."""
+        assert authorities.name_hash(x509.Name.from_rfc4514_string(name)) == hashed
+
+    def test_of_one_name_have_a_number_each(self) -> None:
+        more = authorities.files(self.FILE * 2).keys() - authorities.files(self.FILE).keys()
+
+        assert {path.rpartition(".")[2] for path in more} == {"1"}
 
 
 class TestArchive:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tools.bundle import archive, aws_data, calls, contents, patterns
+from tools.bundle import archive, authorities, aws_data, calls, contents, patterns
 
 
 class Bundle(NamedTuple):
@@ -21,6 +21,7 @@ def bundled(stock: Mapping[str, bytes]) -> Bundle:
     entries = {path: content for path, content in contents.chosen(stock).items() if not path.startswith(aws_data.ROOT)}
     entries |= aws_data.cut(stock, called)
     entries[aws_data.HANDLERS] = aws_data.handlers(entries[aws_data.HANDLERS], called)
+    entries |= authorities.by_name(entries)
     entries |= patterns.seeded(entries)
     modules = {path: content for path, content in entries.items() if path.endswith(".py")}
     # Chalice can put a newer app.py into a package that it keeps, beside what is in there already: then its old
