@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from chalicelib import start  # isort: skip - before all that it is for
+
 from typing import Any
 
 from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Request, Response, SQSEvent
@@ -192,3 +194,5 @@ if config.serving_locally():
     from chalicelib import local
 
     local.prepare()
+
+start.over()

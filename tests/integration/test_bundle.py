@@ -388,6 +388,22 @@ def test_authorities_that_somebody_names_count_instead(unpacked: Path, authority
     assert called(unpacked, authority, named) == "answered"
 
 
+def test_a_start_is_not_held_up_by_looking_for_garbage(unpacked: Path) -> None:
+    """But for what comes before the app's first line; afterwards it is collected as ever."""
+    code = """
+import gc, os
+os.environ |= {"STAGE": "local", "AUTH_MODE": "local"}
+def collections(): return sum(generation["collections"] for generation in gc.get_stats())
+before = collections()
+import app
+print(collections() - before, gc.isenabled())
+"""
+    held_up, goes_on = printed(unpacked, code).split()
+
+    assert int(held_up) <= 3
+    assert goes_on == "True"
+
+
 def test_the_document_and_the_pages_are_there(functions: Functions) -> None:
     document = functions.invoke("api_handler", request("/openapi.json", "/openapi.json"))["result"]
     console = functions.invoke("api_handler", request("/", "/"))["result"]
