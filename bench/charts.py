@@ -86,14 +86,14 @@ def cost(found: dict[str, Any], figure: Any) -> None:
 def _legend(figure: Any, axes: Any) -> None:
     """One for all charts of a figure, above them, where it hides nothing."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), frameon=False)
 
 
 CHARTS: dict[str, tuple[Callable[[dict[str, Any], Any], None], tuple[float, float]]] = {
     "cold-start": (cold_starts, (9, 3.6)),
     "overhead": (overhead, (7, 2.8)),
     "scale": (scale, (9, 3.4)),
-    "cost": (cost, (8, 3)),
+    "cost": (cost, (8, 3.2)),
 }
 
 

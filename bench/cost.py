@@ -86,16 +86,21 @@ def fits(spent: Sequence[Spent], memory: int) -> bool:
     return max(one.peak_mb for one in spent) * SPARE <= memory
 
 
-def cheapest(runs: Sequence[Spent], largest: Sequence[Spent] = (), awake_within_ms: float = math.inf) -> int | None:
-    """The size that costs least for each of ``runs`` once; the larger where two cost the same.
+def cheapest(
+    runs: Sequence[Spent],
+    largest: Sequence[Spent] = (),
+    awaited: Sequence[Spent] = (),
+    awake_within_ms: float = math.inf,
+) -> int | None:
+    """The size that costs least for each of ``runs`` once; the larger if two cost the same.
 
-    Of those alone into which ``largest`` fits too, and in which the quickest of ``runs`` is answered in time by a cold
-    function. None where there is no such size.
+    Only sizes count into which ``largest`` fits too, and in which a cold function answers each of ``awaited`` in time.
+    None if there is no such size.
     """
     possible = [
         memory
         for memory in MEMORY
-        if fits([*runs, *largest], memory) and min(cold_ms(one, memory) for one in runs) <= awake_within_ms
+        if fits([*runs, *largest], memory) and all(cold_ms(one, memory) <= awake_within_ms for one in awaited)
     ]
     return min(possible, key=lambda memory: (sum(run_dollars(one, memory) for one in runs), -memory), default=None)
 
@@ -208,7 +213,7 @@ def sizes_of(function: str, spent: Mapping[str, Spent]) -> dict[str, int | None]
     runs, largest = _of(function, spent, events.PAID), _of(function, spent, events.LARGEST)
     return {
         "cheapest": cheapest(runs, largest),
-        "awake_in_time": cheapest(runs, largest, AWAKE_WITHIN_MS),
+        "awake_in_time": cheapest(runs, largest, _of(function, spent, events.AWAITED), AWAKE_WITHIN_MS),
         "configured": configured()[function],
     }
 

@@ -16,7 +16,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 API = Case("bundle", "api_handler", 1769)
 
 
-def spent(cpu_ms: float = 10.0, peak_mb: float = 60, calls: dict[str, float] | None = None) -> Spent:
+def spent(
+    cpu_ms: float = 10.0, peak_mb: float = 60, calls: dict[str, float] | None = None, first_cpu_ms: float = 120
+) -> Spent:
     return Spent(
         cpu_ms=cpu_ms,
         calls=calls or {},
@@ -25,7 +27,7 @@ def spent(cpu_ms: float = 10.0, peak_mb: float = 60, calls: dict[str, float] | N
         log_bytes=1000,
         peak_mb=peak_mb,
         init_cpu_ms=100,
-        first_cpu_ms=120,
+        first_cpu_ms=first_cpu_ms,
     )
 
 
@@ -73,8 +75,14 @@ class TestCost:
         # 120 ms of work until the first answer: a second is enough with an eighth of a core, 0.12 × 1769 = 212 MB.
         waiting = spent(calls={"dynamodb GetItem": 1})
 
-        assert cost.cheapest([waiting], awake_within_ms=1000) == 256
-        assert cost.cheapest([waiting], awake_within_ms=100) is None
+        assert cost.cheapest([waiting], awaited=[waiting], awake_within_ms=1000) == 256
+        assert cost.cheapest([waiting], awaited=[waiting], awake_within_ms=100) is None
+
+    def test_the_slowest_answer_that_somebody_waits_for_decides(self) -> None:
+        quick, slow = spent(calls={"dynamodb GetItem": 1}), spent(calls={"dynamodb GetItem": 1}, first_cpu_ms=240)
+
+        assert cost.cheapest([quick, slow], awaited=[quick, slow], awake_within_ms=1000) == 512
+        assert cost.cheapest([quick, slow], awaited=[quick], awake_within_ms=1000) == 256
 
     def test_a_function_that_fits_into_no_size_is_said(self) -> None:
         assert cost.cheapest([spent(peak_mb=100_000)]) is None
