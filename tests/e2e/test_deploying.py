@@ -5,16 +5,18 @@ The emulator runs no functions for arm64, and nothing is asked of them here: the
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.blocks import block
 from tests.e2e.shell import at_the_emulator, type_in
@@ -23,7 +25,8 @@ from tests.e2e.test_plain_deploy import CHALICE
 from tools.emulator import Emulator
 
 PAGE = "docs/deploying.md"
-ACCOUNT = "000000000000"
+ACCOUNT = "333333333333"
+"""Where the pipelines deploy. Everything else here is done in the emulator's first account, side by side."""
 # The emulator makes no resources of these types, and takes no template that has some. These stand in for them: what
 # refers to them gets a name of theirs.
 UNKNOWN = {"AWS::IAM::OIDCProvider", "AWS::CodePipeline::Pipeline", "AWS::CodeBuild::Project"}
@@ -40,7 +43,7 @@ class Person(NamedTuple):
         return type_in(script, self.project, answers, **self.env)
 
     def client(self, service: str) -> Any:
-        session = boto3.Session("test", "test", region_name="us-east-1")
+        session = boto3.Session(self.env["AWS_ACCESS_KEY_ID"], "test", region_name="us-east-1")
         return session.client(service, endpoint_url=self.env["AWS_ENDPOINT_URL"])
 
     def outputs(self, stack: str) -> dict[str, str]:
@@ -145,19 +148,58 @@ def retention() -> str:
     return found[1]
 
 
-def test_the_stacks_of_the_pipelines(person: Person) -> None:
+@pytest.fixture(scope="module")
+def deployers(person: Person) -> Person:
+    """The same person in an account where both stages have somebody who may deploy them."""
+    elsewhere = person._replace(env=person.env | {"AWS_ACCESS_KEY_ID": ACCOUNT})
     of_dev = block(PAGE, "deployer")
     provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
-    of_prod = of_dev.replace("vitrine-dev", "vitrine-prod").replace(
-        "Stage=dev", f"Stage=prod GitHubProvider={provider}"
+    elsewhere.types(of_dev)
+    elsewhere.types(
+        of_dev.replace("vitrine-dev", "vitrine-prod").replace("Stage=dev", f"Stage=prod GitHubProvider={provider}")
     )
+    return elsewhere
+
+
+def test_the_stacks_of_the_pipelines(deployers: Person) -> None:
     connection = f"arn:aws:codeconnections:us-east-1:{ACCOUNT}:connection/5b9b6b4e-0000-4000-8000-000000000000"
 
-    person.types(of_dev)
-    person.types(of_prod)
-    person.types(block(PAGE, "pipeline").replace("THE-CONNECTIONS-ARN", connection))
+    deployers.types(block(PAGE, "pipeline").replace("THE-CONNECTIONS-ARN", connection))
 
     for stage in ("dev", "prod"):
-        outputs = person.outputs(f"deployer-vitrine-{stage}")
-        assert outputs.keys() >= {"ArtifactsName", "DeploymentRoleArn", "GitHubRoleArn"}
-    person.outputs("pipeline-vitrine")
+        outputs = deployers.outputs(f"deployer-vitrine-{stage}")
+        assert outputs.keys() >= {"ArtifactsName", "DeploymentRoleArn", "FunctionBoundaryArn", "GitHubRoleArn"}
+    deployers.outputs("pipeline-vitrine")
+
+
+def test_a_function_that_grants_itself_everything_stays_inside_its_stage(deployers: Person) -> None:
+    boundary = deployers.outputs("deployer-vitrine-dev")["FunctionBoundaryArn"]
+    client = with_every_right_within(boundary, deployers)
+    record = {"pk": {"S": "OWNER#ann"}, "sk": {"S": "ITEM#1"}}
+
+    with pytest.raises(ClientError, match="ResourceNotFound"):  # nothing is there yet: it may look
+        client("dynamodb").get_item(TableName="vitrine-dev", Key=record)
+    with pytest.raises(ClientError, match="not authorized to perform: dynamodb:GetItem"):
+        client("dynamodb").get_item(TableName="vitrine-prod", Key=record)
+    with pytest.raises(ClientError, match="not authorized to perform: dynamodb:DeleteTable"):
+        client("dynamodb").delete_table(TableName="vitrine-dev")
+    with pytest.raises(ClientError, match="not authorized to perform: iam:CreateUser"):
+        client("iam").create_user(UserName="administrator")
+
+
+def with_every_right_within(boundary: str, person: Person) -> Callable[[str], Any]:
+    """Makes clients that use a role which grants everything, and has that boundary."""
+    iam = person.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    role = iam.create_role(
+        RoleName="vitrine-dev-greedy", AssumeRolePolicyDocument=policy(trust), PermissionsBoundary=boundary
+    )["Role"]
+    iam.put_role_policy(RoleName=role["RoleName"], PolicyName="everything", PolicyDocument=policy(everything))
+    given = person.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="test")["Credentials"]
+    session = boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], "us-east-1")
+    return functools.partial(session.client, endpoint_url=person.env["AWS_ENDPOINT_URL"])
+
+
+def policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

@@ -126,6 +126,16 @@ class TestEveryStage:
             assert policy["PolicyDocument"] == stages.policies(PROJECT, stage)[function]
             assert "ManagedPolicyArns" not in properties
 
+    def test_every_role_is_bounded_if_a_boundary_is_named_and_only_then(self, packaged: Packaged, stage: str) -> None:
+        template = read(packaged(stage))
+        nothing = {"Ref": "AWS::NoValue"}
+        roles = resources(template, "AWS::IAM::Role")
+        assert {json.dumps(role.get("PermissionsBoundary")) for role in roles.values()} == {
+            json.dumps({"Fn::If": ["Bounded", {"Ref": "FunctionBoundary"}, nothing]})
+        }
+        assert template["Parameters"]["FunctionBoundary"]["Default"] == ""
+        assert template["Conditions"]["Bounded"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "FunctionBoundary"}, ""]}]}
+
     def test_every_function_has_the_time_and_the_memory_that_were_measured(
         self, packaged: Packaged, stage: str
     ) -> None:

@@ -16,6 +16,9 @@ import pytest
 import yaml
 from cfnlint.api import lint_file
 
+from tests import rights
+from tools import stages
+
 PROJECT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
 BUILD_FILES = sorted((PROJECT / ".ci").glob("*.yml"))
@@ -75,6 +78,23 @@ def statements(name: str, role: str) -> list[Json]:
 
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def bounded() -> list[rights.Grant]:
+    """What the boundary of a stage's functions lets through, for dev, in any region and account."""
+    text = json.dumps(resource("deployer", "FunctionBoundary")["PolicyDocument"])
+    policy = json.loads(re.sub(r'\{"Fn::Sub": ("[^"]+")\}', r"\1", text).replace("${Stage}", "dev"))
+    return rights.grants(json.loads(re.sub(r"\$\{AWS::\w+\}", "*", json.dumps(policy))))
+
+
+def granted() -> list[rights.Grant]:
+    """What the functions of dev are granted, all together."""
+    text = json.dumps(stages.policies(PROJECT, "dev")).replace("arn:aws:", "arn:*:")
+    return [grant for policy in json.loads(text).values() for grant in rights.grants(policy)]
+
+
+def covers(grants: list[rights.Grant], one: rights.Grant) -> bool:
+    return any(grant.covers(rights.Need(one.action, one.resource)) for grant in grants)
 
 
 def stage_of_pipeline(stage: str) -> list[Json]:
@@ -252,11 +272,52 @@ class TestDeployer:
 
     @pytest.mark.parametrize("role", ["DeploymentRole", "GitHubRole"])
     def test_reaches_into_no_other_stage(self, role: str) -> None:
-        allowed_for_all = {"Sam", "SeeConsumer", "Api", "SeeLogs", "SeeSignInPage"}  # of these no name is the stage's
+        allowed_for_all = {"Sam", "SeeConsumer", "SeeLogs", "SeeSignInPage"}  # of these no name is the stage's
         for statement in statements("deployer", role):
             if statement["Sid"] not in allowed_for_all:
                 bounds = json.dumps([statement["Resource"], statement.get("Condition", {})])
                 assert re.search(r'\$\{Stage\}|"Ref": "Stage"|Artifacts|DeploymentRole|AWS::StackId', bounds), statement
+
+    def test_deployment_gives_no_function_more_than_the_stages_boundary(self) -> None:
+        # IAM User Guide, "Permissions boundaries for IAM entities": who may make roles and grant them anything is an
+        # administrator, unless they must put a boundary on each, and can take it off none.
+        every = statements("deployer", "DeploymentRole")
+        [giving] = [one for one in every if {"iam:CreateRole", "iam:PutRolePolicy"} & set(listed(one["Action"]))]
+        assert giving["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": {"Ref": "FunctionBoundary"}}}
+        elsewhere = {action for one in every if one is not giving for action in listed(one["Action"])}
+        assert not elsewhere & {
+            "iam:AttachRolePolicy",
+            "iam:CreatePolicyVersion",
+            "iam:DeleteRolePermissionsBoundary",
+            "iam:PutRolePermissionsBoundary",
+            "iam:SetDefaultPolicyVersion",
+        }
+
+    def test_boundary_lets_each_function_do_its_job_and_nothing_that_none_of_them_does(self) -> None:
+        assert [one for one in granted() if not covers(bounded(), one)] == []
+        assert [one for one in bounded() if not covers(granted(), one)] == []
+
+    def test_boundary_is_no_longer_than_iam_takes(self) -> None:
+        # IAM User Guide, "IAM and AWS STS quotas": 6,144 characters of a managed policy, white space not counted.
+        text = json.dumps(resource("deployer", "FunctionBoundary")["PolicyDocument"]).replace(" ", "")
+        longest = {"${Stage}": "a" * 20, "${AWS::Region}": "ap-southeast-2", "${AWS::AccountId}": "1" * 12}
+        for name, value in longest.items():
+            text = text.replace(name, value)
+        assert len(text) <= 6144
+
+    def test_what_bears_another_stages_tag_cannot_be_made_ones_own_by_a_tag(self) -> None:
+        tagging = [
+            one for one in statements("deployer", "DeploymentRole") if "cognito-idp:TagResource" in one["Action"]
+        ]
+        assert [one["Condition"]["StringEqualsIfExists"] for one in tagging] == [
+            {"aws:ResourceTag/vitrine-stage": {"Ref": "Stage"}}
+        ]
+
+    def test_api_that_another_stack_made_is_out_of_reach(self) -> None:
+        [api] = [one for one in statements("deployer", "DeploymentRole") if one["Sid"] == "Api"]
+        assert api["Condition"] == {
+            "StringEqualsIfExists": {"aws:ResourceTag/aws:cloudformation:stack-name": {"Fn::Sub": "vitrine-${Stage}"}}
+        }
 
     def test_roles_are_handed_on_to_the_service_they_are_meant_for(self) -> None:
         passing = [
@@ -322,6 +383,9 @@ class TestCodePipeline:
         overrides = json.loads(actions[0]["Configuration"]["ParameterOverrides"]["Fn::Sub"])
         assert overrides == {"Stage": stage, "ConsoleUrls": f"${{{stage.capitalize()}ConsoleUrls}}"}
         assert set(overrides) == set(template("resources")["Parameters"])
+        said, names = actions[1]["Configuration"]["ParameterOverrides"]["Fn::Sub"]
+        assert json.loads(said) == {"FunctionBoundary": "${Boundary}"}
+        assert names == {"Boundary": {"Fn::ImportValue": f"deployer-vitrine-{stage}-FunctionBoundaryArn"}}
         assert json.loads(actions[3]["Configuration"]["EnvironmentVariables"]) == [{"name": "STAGE", "value": stage}]
 
     def test_person_is_asked_before_prod(self) -> None:
