@@ -255,7 +255,8 @@ class TestDeployer:
                 ("deployer", "GitHubRole"),
                 ("pipeline", "PipelineRole"),
                 ("pipeline", "BuildRole"),
-                ("pipeline", "SmokeRole"),
+                ("pipeline", "DevSmokeRole"),
+                ("pipeline", "ProdSmokeRole"),
             )
             for statement in statements(name, role)
             for action in listed(statement["Action"])
@@ -360,7 +361,7 @@ class TestCodePipeline:
         [statement] = resource(name, "ArtifactsPolicy")["PolicyDocument"]["Statement"]
         assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
-    @pytest.mark.parametrize("project", ["Build", "Smoke"])
+    @pytest.mark.parametrize("project", ["Build", "DevSmoke", "ProdSmoke"])
     def test_build_files_are_there(self, project: str) -> None:
         assert (PROJECT / resource("pipeline", project)["Source"]["BuildSpec"]).is_file()
 
@@ -386,7 +387,18 @@ class TestCodePipeline:
         said, names = actions[1]["Configuration"]["ParameterOverrides"]["Fn::Sub"]
         assert json.loads(said) == {"FunctionBoundary": "${Boundary}"}
         assert names == {"Boundary": {"Fn::ImportValue": f"deployer-vitrine-{stage}-FunctionBoundaryArn"}}
-        assert json.loads(actions[3]["Configuration"]["EnvironmentVariables"]) == [{"name": "STAGE", "value": stage}]
+        assert actions[3]["Configuration"] == {"ProjectName": {"Ref": f"{stage.capitalize()}Smoke"}}
+
+    @pytest.mark.parametrize(("stage", "other"), [("dev", "prod"), ("prod", "dev")])
+    def test_walk_of_one_stage_has_no_rights_on_the_other(self, stage: str, other: str) -> None:
+        # What it runs lies in the source; that of dev runs before anybody has approved it.
+        project = resource("pipeline", f"{stage.capitalize()}Smoke")
+        assert project["Environment"]["EnvironmentVariables"] == [{"Name": "STAGE", "Value": stage}]
+        role = project["ServiceRole"]["Fn::GetAtt"][0]
+        assert role == f"{stage.capitalize()}SmokeRole"
+        [users] = [one for one in statements("pipeline", role) if one["Sid"] == "UserOfTheSmokeTest"]
+        assert users["Condition"] == {"StringEquals": {"aws:ResourceTag/vitrine-stage": stage}}
+        assert other not in json.dumps(statements("pipeline", role))
 
     def test_person_is_asked_before_prod(self) -> None:
         first = stage_of_pipeline("Prod")[0]
@@ -403,7 +415,7 @@ class TestCodePipeline:
         imported = set(re.findall(r'"Fn::ImportValue": "([^"]+)"', json.dumps(template("pipeline"))))
         assert imported == exports
 
-    @pytest.mark.parametrize("role", ["PipelineRole", "BuildRole", "SmokeRole"])
+    @pytest.mark.parametrize("role", ["PipelineRole", "BuildRole", "DevSmokeRole", "ProdSmokeRole"])
     def test_roles_name_actions_one_by_one_and_what_on(self, role: str) -> None:
         for statement in statements("pipeline", role):
             assert [action for action in listed(statement["Action"]) if "*" in action] == []
