@@ -21,8 +21,11 @@ WORKERS = aws.CONNECTIONS
 """Messages that are done at once: while one picture keeps the processor busy, others come from S3 and go there."""
 
 FIRST_WAIT = 5
-LONGEST_WAIT = 300
-"""Seconds until a message that failed is delivered again: the first wait, doubled each time, up to the longest."""
+LONGEST_WAIT = 80
+"""Seconds until a message that failed is delivered again: the first wait, doubled each time, up to the longest.
+
+With the queue's ``maxReceiveCount`` of 6 (``infra/resources.json``) a job outlasts two minutes without what it needs.
+"""
 
 
 class Record(NamedTuple):

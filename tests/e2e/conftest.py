@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.system import EMULATOR_PYTHON, KEPT, System, bundled, copy_project, free_port
+from tests.e2e.system import EMULATOR_PYTHON, KEPT, System, bundled, copy_project, free_port, give_up_sooner
 from tools import local_stage, provision
 from tools.emulator import Emulator
 from tools.run import aws_client
@@ -22,6 +22,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     try:
         client = aws_client(emulator.url)
         resources = provision.provision(LOCAL, client, project, print)
+        give_up_sooner(client("sqs"), resources["QueueUrl"])
         built = bundled(local_stage.package(project, folder / "build", KEPT, print))
         deployment = local_stage.deploy(built, client)
         yield System(

@@ -96,6 +96,13 @@ def bundled(built: local_stage.Package) -> local_stage.Package:
     return built
 
 
+def give_up_sooner(sqs: Any, queue_url: str) -> None:
+    """Leave a queue's jobs three deliveries instead of six: 15 seconds until a dead letter, instead of minutes."""
+    policy = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["RedrivePolicy"])["Attributes"]
+    sooner = json.loads(policy["RedrivePolicy"]) | {"maxReceiveCount": 3}
+    sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"RedrivePolicy": json.dumps(sooner)})
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as probe:

@@ -17,7 +17,7 @@ import boto3
 import pytest
 
 from tests.e2e.pictures import drawing
-from tests.e2e.system import System, copy_project
+from tests.e2e.system import System, copy_project, give_up_sooner
 from tests.e2e.test_flows import SCHEDULED
 from tests.e2e.waiting import eventually
 from tools import processes, provision
@@ -63,6 +63,7 @@ def deployed(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         return session.client(service, endpoint_url=system.emulator.url)
 
     resources = provision.provision(LOCAL, client, project, print)
+    give_up_sooner(client("sqs"), resources["QueueUrl"])
     tell_functions_nothing_of_aws(project)
     cache.fill(project, LOCAL, print)
     command = [sys.executable, "-c", CHALICE, "deploy", "--stage", LOCAL]

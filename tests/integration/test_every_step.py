@@ -109,7 +109,7 @@ class World:
         while True:
             with self._unhindered():
                 messages = [
-                    one for one in self.stage.receive() if int(one["Attributes"]["ApproximateReceiveCount"]) < 4
+                    one for one in self.stage.receive() if int(one["Attributes"]["ApproximateReceiveCount"]) <= 6
                 ]
             if not messages:
                 return

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cfnlint.api import lint_file
 
-from chalicelib import errors
+from chalicelib import errors, jobs
 from tools import stages
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -106,12 +106,19 @@ class TestQueues:
         # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
         assert properties("Queue")["VisibilityTimeout"] >= 6 * timeout("on_messages")
 
-    def test_message_that_fails_three_times_goes_to_the_dead_letter_queue(self) -> None:
+    def test_message_that_fails_six_times_goes_to_the_dead_letter_queue(self) -> None:
         redrive = properties("Queue")["RedrivePolicy"]
         assert redrive == {
             "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
-            "maxReceiveCount": 3,
+            "maxReceiveCount": 6,
         }
+
+    def test_jobs_outlast_two_minutes_in_which_nothing_answers(self) -> None:
+        # Lambda Developer Guide, "Using Lambda with Amazon SQS": at least five receives.
+        tries = properties("Queue")["RedrivePolicy"]["maxReceiveCount"]
+        waits = [min(jobs.FIRST_WAIT * 2**failed, jobs.LONGEST_WAIT) for failed in range(tries - 1)]
+        assert sum(waits) >= 120
+        assert max(waits) == jobs.LONGEST_WAIT
 
     def test_dead_letters_are_kept_as_long_as_sqs_can(self) -> None:
         assert properties("DeadLetterQueue")["MessageRetentionPeriod"] == 14 * 86_400
