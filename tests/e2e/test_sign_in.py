@@ -14,6 +14,7 @@ from tests.blocks import block
 from tests.e2e.pictures import photograph
 from tests.e2e.shell import at_the_emulator, type_in
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, bundled, copy_project, free_port, request
+from tests.e2e.test_deploying import checkout
 from tests.e2e.test_flows import post
 from tests.e2e.waiting import eventually
 from tools import local_stage, provision
@@ -154,6 +155,18 @@ def refused(answer: Answer) -> None:
     }
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_a_pipeline_walks_the_stage_as_a_user_who_is_gone_afterwards(api: Closed, tmp_path: Path) -> None:
+    def users() -> set[str]:
+        return {user["Username"] for user in api.pool.cognito.list_users(UserPoolId=api.pool.id)["Users"]}
+
+    project, before = checkout(tmp_path / "project"), users()
+
+    said = type_in(".ci/smoke local", project, URL=api.url, **at_the_emulator(api.emulator))
+
+    assert f"{api.url} works (stage local, " in said
+    assert users() == before
 
 
 def test_nobody_gets_in_without_a_token(api: Closed) -> None:
