@@ -69,8 +69,13 @@ def provision(
     else:
         for change in plan.changes:
             report(change)
-        if not agree(f"Make these changes to {name}?"):
-            stack.discard(cloudformation, plan)
+        agreed = False
+        try:
+            agreed = agree(f"Make these changes to {name}?")
+        finally:
+            if not agreed:
+                stack.discard(cloudformation, plan)
+        if not agreed:
             raise StageError("Nothing was changed.")
         stack.execute(cloudformation, plan, report)
     outputs = stack.outputs(cloudformation, name)
@@ -115,6 +120,10 @@ def delete(
         raise StageError(f"There is no stage {stage}: .chalice/config.json has {', '.join(known)}.")
     if users := stack.importers(cloudformation, f"{name}-BucketName"):
         raise StageError(f"{', '.join(users)} runs on these resources: delete that stack first.")
+    if stages.deployed(project_dir, stage):
+        raise StageError(
+            f"Code that chalice deployed runs on these resources: run chalice delete --stage {stage} first."
+        )
     kept = storage.names(stage, client)
     full = storage.holding_data(kept, client)
     if full and not delete_data:
@@ -263,7 +272,11 @@ def _ask(question: str) -> bool:
     if not sys.stdin.isatty():
         print(f"{question} Nobody is there to answer: say --yes.", file=sys.stderr)
         return False
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        print(file=sys.stderr)
+        return False
 
 
 def _report_written(paths: list[Path], project_dir: Path, report: Report) -> None:

@@ -61,13 +61,19 @@ def environment(project_dir: Path, stage: str) -> dict[str, str]:
     return variables
 
 
-def deployed_url(project_dir: Path, stage: str) -> str | None:
-    """Where `chalice deploy` put the API of ``stage``, by the list that it keeps; None where it did not."""
+def deployed(project_dir: Path, stage: str) -> list[dict[str, str]]:
+    """What `chalice deploy` made for ``stage``, by the list that it keeps; empty once `chalice delete` is done."""
     path = project_dir / ".chalice" / "deployed" / f"{stage}.json"
     if not path.exists():
-        return None
-    deployed = json.loads(path.read_text(encoding="utf-8"))
-    return next((one["rest_api_url"] for one in deployed["resources"] if one["resource_type"] == "rest_api"), None)
+        return []
+    made: list[dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))["resources"]
+    return made
+
+
+def deployed_url(project_dir: Path, stage: str) -> str | None:
+    """Where `chalice deploy` put the API of ``stage``, by the list that it keeps; None where it did not."""
+    apis = (one for one in deployed(project_dir, stage) if one["resource_type"] == "rest_api")
+    return next((api["rest_api_url"] for api in apis), None)
 
 
 def sign_in(stage: str, variables: Mapping[str, str]) -> str:

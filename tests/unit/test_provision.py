@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -322,6 +323,18 @@ class TestProvisioning:
             provision.provision("dev", aws, project, agree=lambda question: False)
         assert aws.calls == ["plan create", "discard", "delete"]
 
+    @pytest.mark.parametrize("left", [KeyboardInterrupt, RuntimeError])
+    def test_whoever_leaves_without_an_answer_leaves_nothing_behind(
+        self, project: Path, left: type[BaseException]
+    ) -> None:
+        def agree(question: str) -> bool:
+            raise left
+
+        aws = ScriptedCloudFormation()
+        with pytest.raises(left):
+            provision.provision("dev", aws, project, agree=agree)
+        assert aws.calls == ["plan create", "discard", "delete"]
+
     def test_failure_names_its_first_cause_and_clears_up(self, project: Path) -> None:
         aws = ScriptedCloudFormation(
             script=[
@@ -408,6 +421,18 @@ class TestDeleting:
         with pytest.raises(stages.StageError, match=r"There is no stage pord: .* has local, dev, prod\.$"):
             provision.delete("pord", ScriptedCloudFormation(), project)
 
+    def test_resources_that_chalice_deployed_onto_stay(self, project: Path) -> None:
+        deployed = project / ".chalice" / "deployed" / "dev.json"
+        deployed.parent.mkdir()
+        function = {"resource_type": "lambda_function", "name": "on_upload"}
+        deployed.write_text(json.dumps({"resources": [function]}), encoding="utf-8")
+        aws = ScriptedCloudFormation("CREATE_COMPLETE")
+
+        with pytest.raises(stages.StageError, match=r"run chalice delete --stage dev first\.$"):
+            provision.delete("dev", aws, project, delete_data=True)
+
+        assert aws.calls == []
+
     def test_resources_that_code_runs_on_stay(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", imported_by=["vitrine-dev"])
         with pytest.raises(stages.StageError, match="vitrine-dev runs on these resources"):
@@ -456,6 +481,21 @@ class TestCommandLine:
         monkeypatch.setattr(provision, "PROJECT_DIR", project)
         assert provision.main(["--stage", "local"]) == 1
         assert "make run" in capsys.readouterr().err
+
+    def test_end_of_input_is_a_no(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        aws = ScriptedCloudFormation()
+        keyboard = io.StringIO("")
+        keyboard.isatty = lambda: True  # type: ignore[method-assign]
+        monkeypatch.setattr("sys.stdin", keyboard)
+        monkeypatch.setattr(provision, "PROJECT_DIR", project)
+        monkeypatch.setattr(
+            provision.boto3, "Session", lambda: SimpleNamespace(client=lambda service, config: aws(service))
+        )
+        assert provision.main(["--stage", "dev"]) == 1
+        assert capsys.readouterr().err.strip().endswith("Nothing was changed.")
+        assert aws.calls == ["plan create", "discard", "delete"]
 
     def test_who_gets_in_is_said_beforehand_and_the_next_step_at_the_end(
         self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
