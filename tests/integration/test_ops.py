@@ -218,6 +218,26 @@ class TestSendingBack:
         assert sorted(job["Body"] for job in ops.jobs()) == sorted(bodies)
         assert ops.dead == (0, 0)
 
+    def test_of_all_sends_each_with_its_old_id_where_one_counts_by_that(
+        self, ops: Ops, said: Callable[[], Any]
+    ) -> None:
+        """Moved by SQS it would be a new message, and the item that its run left behind would come a second time."""
+        keyed = {"type": "item.create", "owner": "ann", "item": {"n": 1}, "key": "mine"}
+        ids = ops.send(json.dumps(keyed), json.dumps({"type": "item.create", "owner": "ann", "item": {"n": 2}}))
+        fails(ops.sqs, "StartMessageMoveTask", "AccessDenied")
+
+        assert ops(commands.redrive, all=True) == 0
+
+        assert sorted(json.loads(job["Body"])["key"] for job in ops.jobs()) == sorted(["mine", ids[1]])
+        assert said()["sentBack"] == 2
+
+    def test_of_all_leaves_it_to_sqs_where_that_changes_nothing(self, ops: Ops) -> None:
+        ops.send(json.dumps({"type": "item.delete", "owner": "ann", "id": "1"}))
+        fails(ops.sqs, "StartMessageMoveTask", "AccessDenied")
+
+        with pytest.raises(ClientError, match="StartMessageMoveTask"):
+            ops(commands.redrive, all=True)
+
     def test_keeps_what_the_sender_gave_along(self, ops: Ops) -> None:
         given = {"DataType": "String", "StringValue": "from the till"}
         ids = ops.send(RENDER, Source=given)

@@ -97,7 +97,7 @@ def redrive(job: Job) -> int:
     _make_sure(job, chosen, "Send {} back?", "Nothing was sent back.", "y", "yes")
 
     def send_back(part: Part, tally: Tally, report: Report) -> None:
-        if job.options.all and part.queue.url == job.stage.dead_letter_queue_url:
+        if job.options.all and part.queue.url == job.stage.dead_letter_queue_url and _stay_the_same(part.letters):
             moved = part.queue.move_all(report)
             if moved is not None:
                 tally.by_sqs = moved
@@ -105,6 +105,11 @@ def redrive(job: Job) -> int:
         part.queue.try_again([letter.id for letter in part.letters], tally.ids, report)
 
     return _work_through(job, chosen, "sentBack", "Sent back", send_back)
+
+
+def _stay_the_same(letters: list[Letter]) -> bool:
+    """Whether all of them ask for the same under a new id, which they get when SQS moves them."""
+    return all(letter.job_again == letter.body for letter in letters)
 
 
 def purge(job: Job) -> int:
