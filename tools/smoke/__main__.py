@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     command = parser()
     options = command.parse_args(arguments)
-    if urlsplit(options.url).scheme not in ("http", "https") or not urlsplit(options.url).hostname:
+    if not _is_address(options.url):
         command.error("say where the API is: make smoke URL=https://…")
     token = os.environ.get("TOKEN", "").strip()
     if not re.fullmatch(r"[!-~]*", token):
@@ -114,6 +114,14 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.epilog = "A token, for a stage with sign-in, is taken from the variable TOKEN: arguments are seen by others."
     return parser
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bracket left open, or a port that is no number
+        return False
 
 
 def _object(text: str) -> dict[str, Any]:

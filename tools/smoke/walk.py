@@ -8,7 +8,7 @@ import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from tools.smoke import pictures
 from tools.smoke.calls import Answer, BrokenError, check, form, send
@@ -22,6 +22,7 @@ _REFUSED = 15  # seconds in which items may still come of an import that was ref
 
 Step = tuple[str, Callable[[], None]]
 """Its name, and what it does; that raises BrokenError."""
+_Seen = TypeVar("_Seen")
 
 
 class Walk:
@@ -122,7 +123,8 @@ class Walk:
         check(read.get("count") == 2, f"{answer.what} answered 412, and wrote all the same")
 
     def _list(self) -> None:
-        check(self._item["id"] in self._listed(), "GET /items does not list the item")
+        # A list may lag behind what was written (decision 5).
+        self._wait(lambda: self._item["id"] in self._listed() or None, "GET /items does not list the item")
 
     def _ticket(self) -> None:
         asked = {"contentType": pictures.CONTENT_TYPE}
@@ -167,8 +169,11 @@ class Walk:
         said = self._wait(look, "the import is not done")
         counts = {name: said.get(name) for name in ("total", "created", "failed")}
         check(counts == {"total": 2, "created": 2, "failed": 0}, f"the import ended as {counts}")
+        self._wait(self._lists_all_three, "GET /items does not list the 2 items that were imported")
+
+    def _lists_all_three(self) -> bool | None:
         self._made |= self._listed()
-        check(len(self._made) == 3, f"GET /items lists {len(self._made) - 1} of the 2 items that were imported")
+        return len(self._made) == 3 or None
 
     def _delete(self) -> None:
         problems = []
@@ -224,7 +229,7 @@ class Walk:
         check(whole and item.get("smokeTest") == self._mark, f"{answer.what} did not answer with the item")
         return item
 
-    def _wait(self, look: Callable[[], dict[str, Any] | None], problem: str) -> dict[str, Any]:
+    def _wait(self, look: Callable[[], _Seen | None], problem: str) -> _Seen:
         end = time.monotonic() + self._patience
         while (seen := look()) is None:
             check(time.monotonic() < end, f"{problem} after {self._patience:.0f} s")
