@@ -33,10 +33,15 @@ class Interruption:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Let a request wait for the end of this block, which starts a process and notes that it runs."""
+        """Let a request wait for the end of this block, which starts a process and notes that it runs.
+
+        An error in the block comes first: the request then waits for the next block, and a new one interrupts at once.
+        """
         raised, self._raises = self._raises, False
-        yield
-        self._raises = raised
+        try:
+            yield
+        finally:
+            self._raises = raised
         if self._asked and raised:
             self._raise()
 

@@ -43,6 +43,26 @@ def test_an_error_inside_is_not_hidden_by_a_request() -> None:
         fail()
 
 
+def test_a_request_after_an_error_inside_still_interrupts() -> None:
+    with Interruption() as interruption:
+        with pytest.raises(ValueError, match="inside"), interruption.held():
+            raise ValueError("inside")
+        with pytest.raises(Interrupted):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_request_during_an_error_inside_is_heard_at_the_next_occasion() -> None:
+    def fail() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise ValueError("inside")
+
+    with Interruption() as interruption:
+        with pytest.raises(ValueError, match="inside"), interruption.held():
+            fail()
+        with pytest.raises(Interrupted), interruption.held():
+            pass
+
+
 def test_once_it_is_stopping_a_request_changes_nothing() -> None:
     with Interruption() as interruption:
         interruption.close()
