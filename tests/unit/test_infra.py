@@ -375,6 +375,11 @@ class TestPolicies:
         # No stage's name has a hyphen, so none begins with another stage's name and a hyphen.
         assert not [resource for resource in resources if not re.search(r"[:/]vitrine-dev($|[-/:])", resource)]
 
+    def test_fits_an_account_in_any_partition(self) -> None:
+        # The partition is aws-us-gov in GovCloud and aws-cn in China. IAM User Guide, "IAM JSON policy elements:
+        # Resource": a wildcard may stand for a segment of an ARN, other than the service.
+        assert set(re.findall(r"arn:[^:]*", json.dumps(stages.policies(PROJECT, "dev")))) == {"arn:*"}
+
     @pytest.mark.parametrize("stage", ["dev", "prod"])
     def test_actions_that_only_the_emulator_knows_stay_local(self, stage: str) -> None:
         assert "Batch" in json.dumps(stages.policies(PROJECT, "local"))
