@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tools import processes, sources, stack
+from tools import packaging, processes, sources, stack
 from tools.stages import LOCAL, StageError
 
 if TYPE_CHECKING:
@@ -87,15 +87,14 @@ def package(
     """
     system = system or host()
     digest = source_digest(project_dir, system)
-    app = build_dir / "app"
-    sources.copy(project_dir, app)
-    dependencies = _dependencies(app / "requirements.txt", build_dir / "dependencies", kept_dir, system, report)
-    (app / "requirements.txt").write_text("", encoding="utf-8")
-    _leave_aws_to_lambda(app / ".chalice" / "config.json")
-    _chalice_package(app, "--merge-template", "infra/package.json")
+    folder = build_dir / "app"
+    packaging.copy_app(project_dir, folder, LOCAL)
+    requirements = project_dir / "requirements.txt"
+    dependencies = _dependencies(requirements, build_dir / "dependencies", kept_dir, system, report)
+    _chalice_package(folder, "--merge-template", "infra/package.json")
     archive = build_dir / "deployment.zip"
-    _join(dependencies, app / "out" / "deployment.zip", archive)
-    template = json.loads((app / "out" / "sam.json").read_text(encoding="utf-8"))
+    _join(dependencies, folder / "out" / "deployment.zip", archive)
+    template = json.loads((folder / "out" / "sam.json").read_text(encoding="utf-8"))
     return Package(digest, template, archive)
 
 
@@ -150,18 +149,6 @@ def handler_name(logical_id: str) -> str:
     if logical_id == "APIHandler":
         return "api_handler"
     return re.sub(r"(?<!^)(?=[A-Z])", "_", logical_id).lower()
-
-
-def _leave_aws_to_lambda(config_file: Path) -> None:
-    """Take out of the stage's environment where AWS is, and who calls it.
-
-    That is for ``chalice local``. A function is told by Lambda, and has the credentials of its role.
-    """
-    config = json.loads(config_file.read_text(encoding="utf-8"))
-    variables = config["stages"][LOCAL].get("environment_variables", {})
-    for name in [name for name in variables if name.startswith("AWS_")]:
-        del variables[name]
-    config_file.write_text(json.dumps(config), encoding="utf-8")
 
 
 def _dependencies(requirements: Path, build_dir: Path, kept_dir: Path, system: tuple[str, str], report: Report) -> Path:
@@ -223,17 +210,11 @@ def _build_for_host(requirements: Path, scratch: Path, target: Path) -> None:
                 kept.write(path, path.relative_to(scratch))
 
 
-def _chalice_package(project_dir: Path, *options: str) -> str:
+def _chalice_package(folder: Path, *options: str) -> str:
     """Run ``chalice package`` for the stage local. Returns what it said."""
-    # Chalice asks for a region, though nothing it writes has one in it.
-    env = processes.without_aws(os.environ) | {
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    chalice = Path(sys.executable).with_name("chalice")
-    status, said = processes.run([chalice, "package", "--stage", LOCAL, *options, "out"], env=env, cwd=project_dir)
+    status, said = packaging.chalice_package(folder, LOCAL, os.environ, *options)
     if status != 0:
-        raise StageError(f"The app cannot be packaged. {_last_lines(said.replace(f'{project_dir}/', ''))}")
+        raise StageError(f"The app cannot be packaged. {_last_lines(said.replace(f'{folder}/', ''))}")
     return said
 
 

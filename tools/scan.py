@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tools import processes, sources
+from tools import packaging, processes
 from tools.stages import StageError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
@@ -30,15 +30,10 @@ def packaged(stage: str, scratch: Path, project_dir: Path = PROJECT_DIR) -> dict
 
     ``scratch`` becomes a folder of the sources. Raises StageError with what Chalice said where they do not load.
     """
-    sources.copy(project_dir, scratch)
-    (scratch / "requirements.txt").write_text("", encoding="utf-8")
-    _leave_aws_to_lambda(scratch / ".chalice" / "config.json", stage)
-    # Of the shell's variables none may get in, as a setting of the app; Chalice asks for a region, and writes none.
-    env = {name: value for name, value in os.environ.items() if name in _OF_THE_SYSTEM}
-    env |= {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1"}
-    chalice = Path(sys.executable).with_name("chalice")
-    options = ["--stage", stage, "--merge-template", "infra/package.json"]
-    status, said = processes.run([chalice, "package", *options, "out"], env=env, cwd=scratch)
+    packaging.copy_app(project_dir, scratch, stage)
+    # Of the shell's variables none may get in, as a setting of the app.
+    environ = {name: value for name, value in os.environ.items() if name in _OF_THE_SYSTEM}
+    status, said = packaging.chalice_package(scratch, stage, environ, "--merge-template", "infra/package.json")
     if status != 0:
         raise StageError(f"The stage {stage} cannot be packaged. {said}")
     template: dict[str, Any] = json.loads((scratch / "out" / "sam.json").read_text(encoding="utf-8"))
@@ -77,16 +72,6 @@ def _run(command: list[str | Path], project_dir: Path) -> bool:
     print(f"{Path(command[0]).name}: {'found nothing' if status == 0 else f'exit status {status}'}")
     print(said.strip())
     return status == 0
-
-
-def _leave_aws_to_lambda(config_file: Path, stage: str) -> None:
-    """Take out of the stage's environment where AWS is: Lambda tells a function that."""
-    config = json.loads(config_file.read_text(encoding="utf-8"))
-    variables = config["stages"][stage].get("environment_variables", {})
-    config["stages"][stage]["environment_variables"] = {
-        name: value for name, value in variables.items() if not name.startswith("AWS_")
-    }
-    config_file.write_text(json.dumps(config), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import scan
+from tools import scan, sources
 
 PROGRAMS = ("checkov", "zizmor", "check-jsonschema")
 
@@ -54,7 +54,7 @@ def test_one_finding_fails_and_keeps_nobody_else_from_looking(
 
 def test_app_that_does_not_load_is_told_as_such(tmp_path: Path) -> None:
     project = tmp_path / "project"
-    scan.sources.copy(scan.PROJECT_DIR, project)
+    sources.copy(scan.PROJECT_DIR, project)
     (project / "app.py").write_text("import nothing_of_that_name\n", encoding="utf-8")
     with pytest.raises(scan.StageError, match=r"The stage dev cannot be packaged\.[\s\S]+nothing_of_that_name"):
         scan.packaged("dev", tmp_path / "scratch", project)
