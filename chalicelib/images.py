@@ -8,6 +8,7 @@ The states of an item's picture, and what moves it from one to the next::
     processing  rendered ───────────────► ready
     processing  refused, or given up ───► failed
     processing  object gone ────────────► (none)
+    failed      rendered after all ─────► ready       (one that was given up: its letter was sent back)
     any         removed ────────────────► (none)
 
 An upload is newer than another when its ticket is. Events may come late, twice or out of order; only an upload newer
@@ -164,8 +165,14 @@ def note(key: str, at: datetime) -> None:
 
 
 def awaits(item: Item, upload: Upload) -> bool:
-    """Whether it is this upload's thumbnails that an item waits for."""
-    return item.image is not None and item.image.status == "processing" and item.image.upload_id == upload.id
+    """Whether it is this upload's thumbnails that an item waits for, if only because they were given up.
+
+    The original of one that was given up is still there, and what kept it from being rendered may be mended by now.
+    """
+    image = item.image
+    if image is None or image.upload_id != upload.id:
+        return False
+    return image.status == "processing" or (image.error is not None and image.error.error == errors.ImageLostError.code)
 
 
 def failed(upload: Upload, error: errors.ImageError) -> Image:
@@ -192,11 +199,11 @@ def _retry(item: Item, stuck: Image, at: datetime) -> None:
     image = failed(upload, errors.ImageLostError()) if attempts >= MAX_ATTEMPTS else again
 
     def retried(now: Item) -> Item:
-        return msgspec.structs.replace(now, image=image) if awaits(now, upload) else now
+        return msgspec.structs.replace(now, image=image) if now.image == stuck else now
 
     now = items.change(item.owner, item.id, retried, at)
     telemetry.logger.warning("A render was stuck", key=upload.key, attempts=attempts)
-    if awaits(now, upload):
+    if now.image == again:
         queue.send(RenderImage(upload.key))
 
 

@@ -210,6 +210,47 @@ class TestStuckRenders:
         assert shown(id_, now) == {"status": "failed", "error": "IMAGE_LOST"}
         assert "upload it once more" in api.read(id_)["image"]["error"]["message"]
 
+    def given_up(self, api: Stage, now: datetime) -> tuple[str, dict[str, Any]]:
+        """An item whose picture was given up, and the message of its render, which somebody kept."""
+        id_: str = api.item()["id"]
+        api.upload(id_, jpeg())
+        (message,) = api.drop()
+        for hour in (1, 2, 3):
+            sweep(now + hour * HOUR)
+            api.drop()
+        assert shown(id_, now) == {"status": "failed", "error": "IMAGE_LOST"}
+        return id_, message
+
+    def test_a_dead_letter_that_is_sent_back_after_all_makes_the_picture_ready(self, api: Stage, now: datetime) -> None:
+        id_, letter = self.given_up(api, now)
+
+        api.send(letter)
+        api.work()
+
+        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert len(api.objects()) == 3
+
+    def test_an_event_that_is_sent_back_after_all_makes_the_picture_ready(self, api: Stage, now: datetime) -> None:
+        id_, letter = self.given_up(api, now)
+
+        api.notice(letter["key"])
+        api.work()
+
+        assert shown(id_, now) == {"status": "ready", "error": None}
+
+    def test_a_dead_letter_of_a_picture_that_was_replaced_since_changes_nothing(
+        self, api: Stage, now: datetime
+    ) -> None:
+        id_, letter = self.given_up(api, now)
+        api.picture(id_, jpeg(64, 48))
+
+        api.send(letter)
+        api.work()
+
+        image = items.get(OWNER, id_, now).image
+        assert image is not None
+        assert (image.status, image.width) == ("ready", 64)
+
     def test_a_new_upload_starts_anew(self, api: Stage, now: datetime) -> None:
         id_ = self.stuck(api)
         for hour in (1, 2, 3):
