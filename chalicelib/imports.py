@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import bucket, errors, items, models, primitives, queue, table, telemetry
 from chalicelib.models import ChunkResult, Failure, Import, ImportChunk
@@ -63,7 +64,11 @@ def entries_of_ndjson(body: bytes) -> list[bytes]:
 
 
 def start(owner: str, entries: list[bytes], at: datetime) -> Import:
-    """Keeps an import and queues its chunks. Raises ImportTooLargeError, InvalidRequestError where there is nothing."""
+    """Keeps an import and queues its chunks. Raises ImportTooLargeError, InvalidRequestError where there is nothing.
+
+    Once it is kept, it is accepted: chunks that the queue does not take now are queued by the cleanup within the hour.
+    Whoever was told of a failure would ask again, and what was queued before it would create the same items twice.
+    """
     if not entries:
         raise errors.InvalidRequestError(problem="There is nothing to import.")
     _limit(len(entries), MAX_ENTRIES, f"{MAX_ENTRIES} items")
@@ -76,10 +81,8 @@ def start(owner: str, entries: list[bytes], at: datetime) -> Import:
     table.write(_put(new, at + RESUME_PERIOD))
     try:
         _queue(new, range(new.chunks))
-    except Exception:
-        # Whoever asked hears of a failure and asks again: what was queued must not create the same items once more.
-        table.write(table.Delete(_key(owner, new.id)))
-        raise
+    except (BotoCoreError, ClientError, queue.NotSentError):
+        telemetry.logger.exception("An import could not be queued: the cleanup will do it", import_id=new.id)
     return new
 
 
@@ -94,15 +97,14 @@ def progress(owner: str, id_: str) -> Progress:
 
 
 def work_off(owner: str, id_: str, number: int) -> None:
-    """Creates the items of one chunk. Doing it again changes nothing; a bad entry never stops the others."""
+    """Creates the items of one chunk. Doing it again changes nothing; a bad entry never stops the others.
+
+    Raises ImportNotFoundError.
+    """
     result_key = table.Key(owner, "CHUNK", _chunk_id(id_, number))
     if table.get(result_key) is not None:
         return
-    try:
-        known = _known(owner, id_)
-    except errors.ImportNotFoundError:
-        telemetry.logger.info("A chunk came for an import that was taken back", import_id=id_, chunk=number)
-        return
+    known = _known(owner, id_)
     entries = bucket.read(bucket.chunk_key(owner, id_, number)).split(b"\n")
     first = number * CHUNK
     failures = [

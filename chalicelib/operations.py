@@ -348,7 +348,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 links=("watchImport",),
             )
         },
-        f"Up to {imports.MAX_ENTRIES:,} of them, in up to {imports.MAX_BYTES // 1024 // 1024} MB.",
+        f"Up to {imports.MAX_ENTRIES:,} of them, in up to {imports.MAX_BYTES // 1024 // 1024} MB. "
+        "Once it is accepted, all of them are tried: in seconds as a rule, an hour later if the queue is out of order.",
         body=(
             Content(wire.ImportRequest, lambda own: {"two": {"items": [own, own | {"expiresAt": LATER}]}}),
             Content(

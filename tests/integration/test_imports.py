@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from chalicelib import aws, bucket, config, imports, items, models, primitives, queue, wire
-from tests.integration.stage import OWNER, Stage, answers, fails, said
+from chalicelib import aws, bucket, cleanup, config, errors, imports, items, models, primitives, queue, wire
+from tests.integration.stage import OWNER, Stage, answers, context, fails, forget_what_was_provoked, said
 
 
 def start(api: Stage, *entries: Any) -> str:
@@ -294,34 +295,46 @@ class TestTwice:
         assert titles(api) == ["a", "a"]
 
 
-class TestTakenBack:
-    def test_an_import_that_could_not_be_queued_creates_nothing(self, api: Stage) -> None:
-        fails(aws.sqs(), "SendMessageBatch", "ServiceUnavailable")
+class TestQueueing:
+    def test_an_import_that_could_not_be_queued_is_accepted_and_done_by_the_cleanup(
+        self, api: Stage, logged: Callable[[], str]
+    ) -> None:
+        fails(aws.sqs(), "SendMessageBatch", "ServiceUnavailable", times=1)
+
+        id_ = start(api, {"title": "a"}, {"title": "b"})
+        assert counts(api, id_) == ("queued", 2, 0, 0)
+        assert api.on_queue() == 0
+        assert "An import could not be queued" in logged()
+
+        cleanup.sweep(primitives.now() + timedelta(hours=1), context("clean_up"))
+        api.work()
+        assert counts(api, id_) == ("done", 2, 2, 0)
+        assert titles(api) == ["a", "b"]
+
+    def test_an_import_that_was_queued_by_half_makes_each_item_once(self, api: Stage) -> None:
+        refused = {"Failed": [{"Id": "1", "SenderFault": False, "Code": "InternalError"}], "Successful": []}
+        answers(aws.sqs(), "SendMessageBatch", refused)
+        id_ = start(api, *({"title": f"{number:03d}"} for number in range(200)))
+        forget_what_was_provoked()
+        imports.work_off(OWNER, id_, 0)
+
+        cleanup.sweep(primitives.now() + timedelta(hours=1), context("clean_up"))
+        api.work()
+
+        assert counts(api, id_) == ("done", 200, 200, 0)
+        assert len(api.records("ITEM#")) == 200
+
+    def test_an_import_that_was_not_kept_is_refused_and_creates_nothing(self, api: Stage) -> None:
+        fails(aws.dynamodb(), "PutItem", "ThrottlingException")
 
         answer = api("POST", "/imports", {"items": [{"title": "a"}]})
 
-        assert answer.status_code >= 500
-        assert api.records() == []
+        assert answer.status_code == 503
+        assert (api.records(), api.on_queue()) == ([], 0)
 
-    def test_an_import_that_was_queued_by_half_creates_nothing(self, api: Stage) -> None:
-        answers(
-            aws.sqs(),
-            "SendMessageBatch",
-            {"Failed": [{"Id": "1", "SenderFault": False, "Code": "InternalError"}], "Successful": []},
-        )
-
-        answer = api("POST", "/imports", {"items": [{"title": "a"}] * 200})
-
-        assert answer.status_code >= 500
-        assert api.records() == []
-
-    def test_a_chunk_of_an_import_that_was_taken_back_is_passed_over(self, api: Stage) -> None:
-        api.send({"type": "import.chunk", "owner": OWNER, "importId": primitives.new_id(), "chunk": 0})
-
-        api.work()
-
-        assert titles(api) == []
-        assert api.on_queue() == 0
+    def test_a_chunk_of_no_import_is_a_failure_that_somebody_sees(self) -> None:
+        with pytest.raises(errors.ImportNotFoundError):
+            imports.work_off(OWNER, primitives.new_id(), 0)
 
     def test_a_queue_that_refuses_a_message_says_so(self) -> None:
         answers(aws.sqs(), "SendMessageBatch", {"Failed": [{"Id": "0", "SenderFault": True, "Code": "Nope"}]})

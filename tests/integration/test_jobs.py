@@ -290,7 +290,6 @@ class TestDelete:
     "message",
     [
         models.RenderImage("uploads/a b.png"),
-        models.ImportChunk(OWNER, primitives.new_id(0, 0), 3),
         models.DeleteItem("ann", primitives.new_id(0, 0)),
     ],
     ids=lambda message: type(message).__name__,
