@@ -12,7 +12,7 @@ The states of an item's picture, and what moves it from one to the next::
     any         removed ────────────────► (none)
 
 An upload is newer than another when its ticket is. Events may come late, twice or out of order; only an upload newer
-than the last one noted moves anything.
+than the last one noted moves anything. Removing a pending picture counts as noting all that its tickets are for.
 """
 
 from __future__ import annotations
@@ -52,16 +52,17 @@ class Ticket(NamedTuple):
 def ticket(owner: str, id_: str, content_type: str, at: datetime) -> Ticket:
     """Leave to upload a picture of ``content_type`` to an item within 15 minutes. Raises ItemNotFoundError."""
     until = at + TICKET_PERIOD
+    upload = Upload(owner, id_, primitives.new_id())
 
     def with_ticket(item: Item) -> Item:
-        return msgspec.structs.replace(
-            item,
-            image=item.image or Image(status="pending", content_type=content_type),
-            ticket_until=max(primitives.timestamp(until + NOTICE_PERIOD), item.ticket_until or ""),
-        )
+        image = item.image or Image(status="pending", content_type=content_type)
+        if image.status == "pending":
+            # Whoever removes it has to know of the newest ticket that is void with it.
+            image = msgspec.structs.replace(image, upload_id=max(upload.id, image.upload_id or ""))
+        lapses = primitives.timestamp(until + NOTICE_PERIOD)
+        return msgspec.structs.replace(item, image=image, ticket_until=max(lapses, item.ticket_until or ""))
 
     items.change(owner, id_, with_ticket, at)
-    upload = Upload(owner, id_, primitives.new_id())
     post = bucket.presigned_post(upload.key, content_type, MAX_IMAGE_BYTES, TICKET_PERIOD)
     return Ticket(post, primitives.timestamp(until))
 
@@ -80,14 +81,18 @@ def url(item: Item, size: int | None) -> str:
 
 
 def remove(owner: str, id_: str, at: datetime, if_match: IfMatch = None) -> None:
-    """Removes an item's picture, with its objects. Raises ImageNotFoundError, and as items.change does."""
+    """Removes an item's picture, with its objects; one that is pending, with the tickets given for it.
+
+    Raises ImageNotFoundError, and as items.change does.
+    """
 
     def without(item: Item) -> Item:
         if item.image is None:
             raise errors.ImageNotFoundError(id=id_)
         # Due at once: should the objects not go now, the cleanup finds that they have to.
         due = max(primitives.timestamp(at), item.ticket_until or "")
-        return msgspec.structs.replace(item, image=None, ticket_until=due)
+        last = max(item.image.upload_id or "", item.last_upload or "") or None
+        return msgspec.structs.replace(item, image=None, ticket_until=due, last_upload=last)
 
     prune(items.change(owner, id_, without, at, if_match))
 
@@ -107,13 +112,12 @@ def prune(item: Item) -> None:
 
     One that is newer is on its way to being the item's picture, and stays.
     """
+    bucket.delete(key for key in bucket.objects_of(item.owner, item.id) if _over(item, bucket.upload_id(key)))
+
+
+def _over(item: Item, upload_id: str) -> bool:
     last = item.last_upload or ""
-
-    def over(key: str) -> bool:
-        upload_id = bucket.upload_id(key)
-        return upload_id < last or (upload_id == last and item.image is None)
-
-    bucket.delete(key for key in bucket.objects_of(item.owner, item.id) if over(key))
+    return upload_id < last or (upload_id == last and item.image is None)
 
 
 def purge(owner: str, id_: str) -> None:
@@ -160,7 +164,7 @@ def note(key: str, at: datetime) -> None:
     # Queued on every delivery of the event, for the first may have failed between the note and the queue.
     if awaits(item, upload):
         queue.send(RenderImage(key))
-    elif upload.id < (item.last_upload or ""):
+    elif _over(item, upload.id):
         bucket.delete([key])
 
 

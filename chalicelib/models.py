@@ -72,6 +72,7 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
 
     status: ImageStatus
     upload_id: str | None = None
+    """Whose picture it is; while it is pending, the newest upload that a ticket was given for."""
     content_type: str | None = None
     width: int | None = None
     height: int | None = None
@@ -96,7 +97,10 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     ticket_until: str | None = None
     """When the last upload ticket is surely over: then the cleanup looks whether its upload went unnoticed."""
     last_upload: str | None = None
-    """The newest upload that was noted, kept when the picture is removed, so that a late event cannot bring it back."""
+    """The newest upload that was noted, or whose ticket is void as its pending picture was removed.
+
+    It is kept when the picture is removed, so that a late event cannot bring it back.
+    """
 
     @property
     def may_have_objects(self) -> bool:

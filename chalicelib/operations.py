@@ -333,7 +333,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 links=("watchItem", "getImage"),
             )
         },
-        "With its thumbnails; the item stays. A ticket that is still good can be used all the same.",
+        "With its thumbnails; the item stays. If it is still `pending`, what comes by a ticket for it is thrown away. "
+        "A ticket for a picture that was to take its place can be used all the same.",
         headers=("If-Match",),
         refusals=(errors.ItemNotFoundError, errors.ImageNotFoundError, errors.VersionMismatchError),
     ),

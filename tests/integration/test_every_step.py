@@ -270,6 +270,15 @@ def a_picture_that_is_removed(world: World) -> End:
     return None
 
 
+def a_pending_picture_that_is_removed_before_its_event(world: World) -> End:
+    key = world.ticket()
+    world.put(key, PHOTO)
+    world.ask("DELETE", f"/items/{world.item}/image")
+    world.event(key)
+    world.work()
+    return None
+
+
 STORIES: tuple[Callable[[World], End], ...] = (
     one_upload,
     an_upload_whose_event_is_lost,
@@ -281,6 +290,7 @@ STORIES: tuple[Callable[[World], End], ...] = (
     an_item_that_is_deleted_before_its_upload_comes,
     an_item_that_is_deleted_with_its_picture,
     a_picture_that_is_removed,
+    a_pending_picture_that_is_removed_before_its_event,
 )
 
 

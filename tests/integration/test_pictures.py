@@ -492,6 +492,34 @@ class TestRemoval:
 
         assert image(api, item) is None
 
+    @pytest.mark.parametrize("arrives", ["before", "after"])
+    def test_a_pending_picture_that_is_removed_is_not_brought_back_by_its_own_upload(
+        self, api: Stage, item: dict[str, Any], arrives: str
+    ) -> None:
+        older, key = api.ticket(item["id"]), api.ticket(item["id"])
+        if arrives == "before":
+            api.put(key, PHOTO)
+
+        assert self.remove(api, item).status_code == 200
+        for one in (older, key):
+            api.notice(api.put(one, PHOTO))
+        api.work()
+
+        assert image(api, item) is None
+        assert api.objects() == []
+
+    def test_a_ticket_for_a_pending_picture_that_was_removed_is_followed_by_one_that_counts(
+        self, api: Stage, item: dict[str, Any]
+    ) -> None:
+        api.ticket(item["id"])
+        self.remove(api, item)
+
+        api.picture(item["id"], PHOTO)
+
+        shown = image(api, item)
+        assert shown is not None
+        assert shown["width"] == 1600
+
     def test_an_upload_that_came_after_it_becomes_the_picture(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], OTHER)
         newer = api.put(api.ticket(item["id"]), PHOTO)
