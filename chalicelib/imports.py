@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import bucket, errors, items, models, primitives, queue, table, telemetry
 from chalicelib.models import ChunkResult, Failure, Import, ImportChunk
@@ -81,7 +80,7 @@ def start(owner: str, entries: list[bytes], at: datetime) -> Import:
     table.write(_put(new, at + RESUME_PERIOD))
     try:
         _queue(new, range(new.chunks))
-    except (BotoCoreError, ClientError, queue.NotSentError):
+    except queue.FAILURES:
         telemetry.logger.exception("An import could not be queued: the cleanup will do it", import_id=new.id)
     return new
 

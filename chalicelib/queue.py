@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from chalicelib import aws, primitives
 from chalicelib.models import Message
 
@@ -18,8 +20,12 @@ class NotSentError(Exception):
     """The queue took some messages, and not all."""
 
 
+FAILURES = (NotSentError, BotoCoreError, ClientError)
+"""What :func:`send` raises when the queue takes only some of the messages, or none, or does not answer."""
+
+
 def send(*messages: Message) -> None:
-    """Queues messages. Raises NotSentError where the queue refuses one; others of the call may have been taken."""
+    """Queues messages. Raises one of FAILURES; some of the messages may have been taken all the same."""
     bodies = [primitives.to_json(message).decode() for message in messages]
     for start in range(0, len(bodies), _BATCH):
         batch = bodies[start : start + _BATCH]

@@ -36,7 +36,7 @@ LAYERS = (
 KNOWN_BY: dict[str, set[str]] = {
     "chalice": {"app", "cors", "http", "local", "pages"},
     "boto3": set(),
-    "botocore": {"aws", "table", "bucket", "jobs"},
+    "botocore": {"aws", "table", "bucket", "queue", "jobs"},
     "PIL": {"thumbnails"},
     "aws_lambda_powertools": {"telemetry"},
 }
