@@ -175,7 +175,8 @@ _UPLOADED = {
 @app.on_cw_event(_UPLOADED)
 def on_upload(event: CloudWatchEvent) -> None:
     if event.detail["bucket"]["name"] == settings.bucket:
-        images.note(event.detail["object"]["key"], primitives.now())
+        put = event.detail["object"]
+        images.note(put["key"], primitives.now(), put.get("sequencer", ""))
 
 
 @app.on_sqs_message(queue=settings.queue, batch_size=10)

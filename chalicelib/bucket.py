@@ -4,9 +4,14 @@
 
     uploads/items/{owner}/{item}/{upload}                   the original of an upload to an item
     uploads/…                                               any other upload: a loose file
-    thumbnails/items/{owner}/{item}/{upload}/{size}.jpg     a thumbnail of an item's picture
+    thumbnails/items/{owner}/{item}/{upload}/{put}/{size}.jpg
+                                                            a thumbnail of an item's picture
     thumbnails/{the rest of a loose file's key}.jpg         the thumbnail of a loose file
     imports/{owner}/{import}/{chunk}.ndjson                 the entries of one chunk of an import; expire by lifecycle
+
+An upload's key can be put to several times while its ticket is good. ``put`` is the *sequencer* that S3 gives each: of
+two objects put at one key, the later has the greater one (AWS, "Amazon S3 event message structure"). A thumbnail of an
+upload that the cleanup found has none, nor the folder of that name.
 """
 
 from __future__ import annotations
@@ -53,9 +58,13 @@ class Upload(NamedTuple):
         """Where the original lies."""
         return f"{UPLOADS}{_folder(self.owner, self.item_id)}{self.id}"
 
-    def thumbnail_key(self, size: int) -> str:
-        """Where the thumbnail of so many pixels lies: both its edges where it covers, its longer one where it fits."""
-        return f"{THUMBNAILS}{_folder(self.owner, self.item_id)}{self.id}/{size}.jpg"
+    def thumbnail_key(self, size: int, sequencer: str) -> str:
+        """Where the thumbnail of so many pixels lies: both its edges where it covers, its longer one where it fits.
+
+        Each object put at ``key`` has thumbnails of its own, so that a slow render of one cannot write over another's.
+        """
+        put = f"{sequencer}/" if sequencer else ""
+        return f"{THUMBNAILS}{_folder(self.owner, self.item_id)}{self.id}/{put}{size}.jpg"
 
     @staticmethod
     def at(key: str) -> Upload | None:
@@ -118,6 +127,12 @@ def objects_of(owner: str, item_id: str) -> list[str]:
 def upload_id(key: str) -> str:
     """Which upload an object of an item belongs to, be it the original or a thumbnail."""
     return key.split("/")[4]
+
+
+def thumbnail_sequencer(key: str) -> str:
+    """Which of the objects put at an upload's key a thumbnail is of; empty where that is not known."""
+    put = key.split("/")[5:-1]
+    return put[0] if put else ""
 
 
 def presigned_post(key: str, content_type: str, max_bytes: int, period: timedelta) -> Post:

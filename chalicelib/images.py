@@ -4,15 +4,16 @@ The states of an item's picture, and what moves it from one to the next::
 
     (none)      ticket ─────────────────► pending
     pending     ticket lapsed unused ───► (none)
-    any         newer upload ───────────► processing
+    any         newer upload ───────────► processing  (or another file by the ticket of the one that is there)
     processing  rendered ───────────────► ready
     processing  refused, or given up ───► failed
     processing  object gone ────────────► (none)
     failed      rendered after all ─────► ready       (one that was given up: its letter was sent back)
     any         removed ────────────────► (none)
 
-An upload is newer than another when its ticket is. Events may come late, twice or out of order; only an upload newer
-than the last one noted moves anything. Removing a pending picture counts as noting all that its tickets are for.
+An upload is newer than another when its ticket is; of two files by one ticket, S3's sequencer says which is. Events may
+come late, twice or out of order; only an upload newer than the last one noted moves anything. Removing a pending
+picture counts as noting all that its tickets are for.
 """
 
 from __future__ import annotations
@@ -112,12 +113,22 @@ def prune(item: Item) -> None:
 
     One that is newer is on its way to being the item's picture, and stays.
     """
-    bucket.delete(key for key in bucket.objects_of(item.owner, item.id) if _over(item, bucket.upload_id(key)))
+    bucket.delete(key for key in bucket.objects_of(item.owner, item.id) if _over(item, key))
 
 
-def _over(item: Item, upload_id: str) -> bool:
-    last = item.last_upload or ""
-    return upload_id < last or (upload_id == last and item.image is None)
+def _over(item: Item, key: str) -> bool:
+    upload_id, last = bucket.upload_id(key), item.last_upload or ""
+    if upload_id != last:
+        return upload_id < last
+    image = _image_of(item, upload_id)
+    if image is None:
+        return True
+    return key.startswith(bucket.THUMBNAILS) and bucket.thumbnail_sequencer(key) < image.sequencer
+
+
+def _image_of(item: Item, upload_id: str) -> Image | None:
+    """The item's picture, if it is of that upload."""
+    return item.image if item.image and item.image.upload_id == upload_id else None
 
 
 def purge(owner: str, id_: str) -> None:
@@ -142,17 +153,21 @@ def shown(item: Item) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ what uploads set off
 
 
-def note(key: str, at: datetime) -> None:
-    """An object was put at ``key``: notes it on its item and queues its render. Doing it again changes nothing."""
+def note(key: str, at: datetime, sequencer: str = "") -> None:
+    """An object was put at ``key``: notes it on its item and queues its render. Doing it again changes nothing.
+
+    Of two objects put there, the later has the greater ``sequencer``; it is empty where no event told of the object.
+    """
     upload = Upload.at(key)
     if upload is None:
         queue.send(RenderImage(key))
         return
 
     def noted(item: Item) -> Item:
-        if item.last_upload is not None and upload.id <= item.last_upload:
+        if not _newer(item, upload, sequencer):
             return item
-        image = Image(status="processing", upload_id=upload.id, due_at=primitives.timestamp(at + RENDER_PERIOD))
+        due = primitives.timestamp(at + RENDER_PERIOD)
+        image = Image(status="processing", upload_id=upload.id, sequencer=sequencer, due_at=due)
         return msgspec.structs.replace(item, image=image, last_upload=upload.id)
 
     try:
@@ -164,8 +179,16 @@ def note(key: str, at: datetime) -> None:
     # Queued on every delivery of the event, for the first may have failed between the note and the queue.
     if awaits(item, upload):
         queue.send(RenderImage(key))
-    elif _over(item, upload.id):
+    elif _over(item, key):
         bucket.delete([key])
+
+
+def _newer(item: Item, upload: Upload, sequencer: str) -> bool:
+    last = item.last_upload or ""
+    if upload.id != last:
+        return upload.id > last
+    image = _image_of(item, upload.id)
+    return image is not None and sequencer > image.sequencer
 
 
 def awaits(item: Item, upload: Upload) -> bool:
@@ -173,15 +196,20 @@ def awaits(item: Item, upload: Upload) -> bool:
 
     The original of one that was given up is still there, and what kept it from being rendered may be mended by now.
     """
-    image = item.image
-    if image is None or image.upload_id != upload.id:
+    image = _image_of(item, upload.id)
+    if image is None:
         return False
     return image.status == "processing" or (image.error is not None and image.error.error == errors.ImageLostError.code)
 
 
-def failed(upload: Upload, error: errors.ImageError) -> Image:
-    """The picture of an upload that no thumbnails can be made of."""
-    return Image(status="failed", upload_id=upload.id, error=Problem(error.code, error.message))
+def failed(awaited: Image, error: errors.ImageError) -> Image:
+    """What becomes of a picture that was awaited, and that no thumbnails can be made of."""
+    return Image(
+        status="failed",
+        upload_id=awaited.upload_id,
+        sequencer=awaited.sequencer,
+        error=Problem(error.code, error.message),
+    )
 
 
 # ------------------------------------------------------------------------------------------------------ what falls due
@@ -200,7 +228,7 @@ def _retry(item: Item, stuck: Image, at: datetime) -> None:
     upload = Upload(item.owner, item.id, stuck.upload_id or "")
     attempts = stuck.attempts + 1
     again = msgspec.structs.replace(stuck, attempts=attempts, due_at=primitives.timestamp(at + RENDER_PERIOD))
-    image = failed(upload, errors.ImageLostError()) if attempts >= MAX_ATTEMPTS else again
+    image = failed(stuck, errors.ImageLostError()) if attempts >= MAX_ATTEMPTS else again
 
     def retried(now: Item) -> Item:
         return msgspec.structs.replace(now, image=image) if now.image == stuck else now

@@ -73,6 +73,8 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     status: ImageStatus
     upload_id: str | None = None
     """Whose picture it is; while it is pending, the newest upload that a ticket was given for."""
+    sequencer: str = ""
+    """Which of the objects put at that upload's key it is: S3 gives a later one a greater text."""
     content_type: str | None = None
     width: int | None = None
     height: int | None = None

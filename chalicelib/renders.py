@@ -63,8 +63,8 @@ def _render_loose(key: str) -> None:
 
 def _render_for_item(upload: Upload) -> None:
     item = items.find(upload.owner, upload.item_id)
-    if item and images.awaits(item, upload):
-        item = _settled(upload, _outcome(upload))
+    if item and item.image and images.awaits(item, upload):
+        item = _settled(upload, item.image, _outcome(upload, item.image))
     else:
         telemetry.logger.info("Nothing to render: done already, or overtaken, or the item is gone", key=upload.key)
     # Also where there was nothing to render: the delivery before may have failed right here.
@@ -74,11 +74,12 @@ def _render_for_item(upload: Upload) -> None:
         bucket.delete(bucket.objects_of(upload.owner, upload.item_id))
 
 
-def _settled(upload: Upload, image: Image | None) -> Item | None:
-    """The item with its picture settled, unless a newer upload came meanwhile; None where it is gone."""
+def _settled(upload: Upload, awaited: Image, image: Image | None) -> Item | None:
+    """The item with its picture settled, unless a newer one is awaited by now; None where it is gone."""
 
     def settled(now: Item) -> Item:
-        return msgspec.structs.replace(now, image=image) if images.awaits(now, upload) else now
+        same = now.image is not None and now.image.sequencer == awaited.sequencer
+        return msgspec.structs.replace(now, image=image) if same and images.awaits(now, upload) else now
 
     try:
         return items.change(upload.owner, upload.item_id, settled, primitives.now())
@@ -86,27 +87,28 @@ def _settled(upload: Upload, image: Image | None) -> Item | None:
         return None
 
 
-def _outcome(upload: Upload) -> Image | None:
+def _outcome(upload: Upload, awaited: Image) -> Image | None:
     """What has become of an upload: a picture that is ready or failed, or None where its object is gone."""
     try:
         rendered, size = _rendered(upload.key, settings().thumbnail_sizes)
     except bucket.ObjectGoneError:
         return None
     except errors.ImageError as error:
-        return images.failed(upload, error)
+        return images.failed(awaited, error)
     return Image(
         status="ready",
         upload_id=upload.id,
+        sequencer=awaited.sequencer,
         content_type=rendered.content_type,
         width=rendered.width,
         height=rendered.height,
         bytes=size,
-        thumbnails=tuple(_kept(upload, made) for made in rendered.thumbnails),
+        thumbnails=tuple(_kept(upload, awaited, made) for made in rendered.thumbnails),
     )
 
 
-def _kept(upload: Upload, made: thumbnails.Thumbnail) -> Thumbnail:
-    key = upload.thumbnail_key(made.size.pixels)
+def _kept(upload: Upload, awaited: Image, made: thumbnails.Thumbnail) -> Thumbnail:
+    key = upload.thumbnail_key(made.size.pixels, awaited.sequencer)
     bucket.write(key, made.data, thumbnails.CONTENT_TYPE)
     return Thumbnail(made.size.pixels, made.width, made.height, key)
 

@@ -27,6 +27,8 @@ class Stage:
         # In a folder without Chalice's configuration: what a test sets in the environment is what counts.
         self._client = Client(app.app, project_dir=str(folder))
         self._gateway = LocalGateway(app.app, Config.create())
+        self.sequencers: dict[str, str] = {}
+        """What S3 says in the event of the last object put at each key: of two, the later has the greater one."""
 
     # ------------------------------------------------------------------------------------------------------------ HTTP
 
@@ -80,11 +82,13 @@ class Stage:
     def put(self, key: str, data: bytes) -> str:
         """Puts an object, whose event does not come (yet)."""
         aws.s3().put_object(Bucket=aws.bucket(), Key=key, Body=data)
+        self.sequencers[key] = f"{int(self.sequencers.get(key, '0'), 16) + 1:018X}"
         return key
 
-    def notice(self, key: str, bucket: str | None = None) -> None:
-        """The event of an object reaches its listener."""
-        detail = {"bucket": {"name": bucket or aws.bucket()}, "object": {"key": key, "size": 1}}
+    def notice(self, key: str, bucket: str | None = None, sequencer: str | None = None) -> None:
+        """The event of an object reaches its listener: that of the last one put there, or of another."""
+        said = {"key": key, "size": 1, "sequencer": sequencer or self.sequencers.get(key, "0")}
+        detail = {"bucket": {"name": bucket or aws.bucket()}, "object": said}
         event = self._client.events.generate_cw_event("aws.s3", "Object Created", detail, [], region="us-east-1")
         run("on_upload", event)
 

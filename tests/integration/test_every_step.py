@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib import aws, bucket, cleanup, items, primitives, table
 from chalicelib.bucket import Upload
+from chalicelib.models import Image
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, run, said
 
@@ -97,11 +98,11 @@ class World:
         with self._unhindered():
             aws.s3().delete_object(Bucket=aws.bucket(), Key=key)
 
-    def event(self, key: str) -> None:
+    def event(self, key: str, sequencer: str | None = None) -> None:
         """An event is delivered up to three times (AWS, "Asynchronous invocation")."""
         for _ in range(3):
             with suppress(KilledError, ClientError):
-                self.stage.notice(key)
+                self.stage.notice(key, sequencer=sequencer)
                 return
 
     def work(self) -> None:
@@ -134,10 +135,10 @@ class World:
             cleanup.sweep(primitives.now() + timedelta(hours=hours), context("clean_up", 60_000))
         self.work()
 
-    def picture(self) -> tuple[str, str] | None:
-        """The state of the item's picture, and which upload it is of; None where there is none."""
+    def picture(self) -> Image | None:
+        """The item's picture, as kept."""
         item = items.find(OWNER, self.item)
-        return None if item is None or item.image is None else (item.image.status, item.image.upload_id or "")
+        return item and item.image
 
     def objects(self) -> list[str]:
         """The objects of the item, whatever they are."""
@@ -279,6 +280,27 @@ def a_pending_picture_that_is_removed_before_its_event(world: World) -> End:
     return None
 
 
+def another_file_by_the_same_ticket(world: World) -> End:
+    key = world.ticket()
+    for data in (OTHER, PHOTO):
+        world.put(key, data)
+        world.event(key)
+        world.work()
+    return "ready", key
+
+
+def a_good_file_by_the_ticket_of_a_broken_one_with_the_events_in_reverse(world: World) -> End:
+    key = world.ticket()
+    world.put(key, BROKEN)
+    first = world.stage.sequencers[key]
+    world.put(key, PHOTO)
+    world.event(key)
+    world.work()
+    world.event(key, first)
+    world.work()
+    return "ready", key
+
+
 STORIES: tuple[Callable[[World], End], ...] = (
     one_upload,
     an_upload_whose_event_is_lost,
@@ -291,6 +313,8 @@ STORIES: tuple[Callable[[World], End], ...] = (
     an_item_that_is_deleted_with_its_picture,
     a_picture_that_is_removed,
     a_pending_picture_that_is_removed_before_its_event,
+    another_file_by_the_same_ticket,
+    a_good_file_by_the_ticket_of_a_broken_one_with_the_events_in_reverse,
 )
 
 
@@ -307,8 +331,10 @@ def test_whatever_fails_the_end_is_the_same(api: Stage, story: Callable[[World],
             if world.left_overs():
                 world.sweep(hours)
 
-        assert world.picture() == (end and (end[0], _upload(end[1]).id)), f"call {at}"
-        assert sorted(world.objects()) == sorted(_kept(end)), f"call {at}"
+        picture = world.picture()
+        assert (picture and (picture.status, picture.upload_id)) == (end and (end[0], _upload(end[1]).id)), f"call {at}"
+        assert sorted(world.objects()) == sorted(_kept(end, picture)), f"call {at}"
+        assert picture is None or (picture.width, picture.height) in ((64, 48), (None, None)), f"call {at}"
         assert world.left_overs() == [], f"call {at}"
         if world.calls < at:
             break
@@ -321,8 +347,9 @@ def _upload(key: str) -> Upload:
     return upload
 
 
-def _kept(end: End) -> list[str]:
-    if end is None:
+def _kept(end: End, picture: Image | None) -> list[str]:
+    if end is None or picture is None:
         return []
     status, key = end
-    return [key] + ([_upload(key).thumbnail_key(size) for size in (200, 800)] if status == "ready" else [])
+    thumbnails = [_upload(key).thumbnail_key(size, picture.sequencer) for size in (200, 800)]
+    return [key] + (thumbnails if status == "ready" else [])

@@ -122,9 +122,8 @@ class TestReady:
         assert shown.content_type == "image/jpeg"
         assert (shown.width, shown.height, shown.bytes) == (1600, 1200, len(PHOTO))
         assert [(one.size, one.width, one.height) for one in shown.thumbnails] == [(200, 200, 200), (800, 800, 600)]
-        assert api.objects("thumbnails/") == [
-            f"{key.replace('uploads', 'thumbnails', 1)}/{size}.jpg" for size in (200, 800)
-        ]
+        folder = f"{key.replace('uploads', 'thumbnails', 1)}/{api.sequencers[key]}"
+        assert api.objects("thumbnails/") == [f"{folder}/{size}.jpg" for size in (200, 800)]
 
     def test_thumbnails_are_jpegs_of_the_sizes_that_are_promised(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
@@ -168,7 +167,7 @@ class TestReady:
 
         assert (answer.status_code, answer.body) == (302, b"")
         assert answer.headers["Cache-Control"] == "no-store"
-        place = key if not ending else key.replace("uploads", "thumbnails", 1) + ending
+        place = key if not ending else f"{key.replace('uploads', 'thumbnails', 1)}/{api.sequencers[key]}{ending}"
         assert f"/{place}?" in answer.headers["Location"]
 
     def test_a_size_that_there_is_not_is_not_found(self, api: Stage, item: dict[str, Any]) -> None:
@@ -326,7 +325,8 @@ class TestEvents:
         assert shown["width"] == 1600
         upload = Upload.at(newer)
         assert upload is not None
-        assert set(api.objects()) == {newer, upload.thumbnail_key(200), upload.thumbnail_key(800)}
+        thumbnails = {upload.thumbnail_key(size, api.sequencers[newer]) for size in (200, 800)}
+        assert set(api.objects()) == {newer} | thumbnails
 
     def test_a_newer_upload_that_comes_while_an_older_is_rendered_wins(self, api: Stage, item: dict[str, Any]) -> None:
         older = api.upload(item["id"], OTHER)
@@ -371,6 +371,121 @@ class TestEvents:
         shown = image(api, item)
         assert shown is not None
         assert shown["status"] == "ready"
+
+
+class TestAnotherFileByTheSameTicket:
+    """S3 takes as many files by one ticket as are sent while it is good; each takes the place of the one before."""
+
+    def test_it_becomes_the_picture_in_all_that_is_said_of_it(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.picture(item["id"], OTHER)
+
+        api.notice(api.put(key, PHOTO))
+        assert image(api, item) == {"status": "processing"}
+        api.work()
+
+        self.assert_it_is_the_photo(api, item, key)
+
+    def test_one_that_can_be_read_mends_one_that_could_not(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.picture(item["id"], b"no picture")
+
+        api.notice(api.put(key, PHOTO))
+        api.work()
+
+        self.assert_it_is_the_photo(api, item, key)
+
+    def test_one_that_cannot_be_read_takes_the_place_of_the_picture(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.picture(item["id"], PHOTO)
+
+        api.notice(api.put(key, b"no picture"))
+        api.work()
+
+        shown = image(api, item)
+        assert shown is not None
+        assert (shown["status"], shown.get("width")) == ("failed", None)
+        assert api.objects() == [key]
+
+    @pytest.mark.parametrize("work", ["at once", "at the end"])
+    @pytest.mark.parametrize(
+        "events", [(1, 2), (2, 1), (1, 2, 1), (2, 1, 2), (2, 2, 1, 1)], ids=lambda events: "".join(map(str, events))
+    )
+    def test_the_last_file_wins_whatever_the_order_of_the_events(
+        self, api: Stage, item: dict[str, Any], events: tuple[int, ...], work: str
+    ) -> None:
+        key = api.put(api.ticket(item["id"]), OTHER)
+        first = api.sequencers[key]
+        api.put(key, PHOTO)
+        last = api.sequencers[key]
+
+        for event in events:
+            api.notice(key, sequencer=first if event == 1 else last)
+            if work == "at once":
+                api.work()
+        api.work()
+
+        self.assert_it_is_the_photo(api, item, key)
+
+    def test_a_slow_render_of_the_first_changes_nothing_of_the_last(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.upload(item["id"], OTHER)
+        api.drop()
+
+        def overtake() -> None:
+            api.notice(api.put(key, PHOTO))
+            renders.render(key)
+
+        meanwhile(aws.s3(), "PutObject", overtake)
+        renders.render(key)
+
+        self.assert_it_is_the_photo(api, item, key)
+
+    def test_a_slow_render_that_read_the_first_does_not_hide_the_last(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.upload(item["id"], OTHER)
+        api.drop()
+
+        def overtake() -> None:
+            api.put(key, PHOTO)
+            renders.render(key)
+
+        meanwhile(aws.s3(), "PutObject", overtake)
+        renders.render(key)
+        api.notice(key)
+        api.work()
+
+        self.assert_it_is_the_photo(api, item, key)
+
+    def test_it_does_not_bring_a_removed_picture_back(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.picture(item["id"], OTHER)
+        api("DELETE", f"/items/{item['id']}/image")
+        api.ticket(item["id"])
+
+        api.notice(api.put(key, PHOTO))
+        api.work()
+
+        assert image(api, item) == {"status": "pending", "contentType": "image/jpeg"}
+        assert api.objects() == []
+
+    def test_an_event_that_comes_after_the_cleanup_found_the_upload_changes_nothing(
+        self, api: Stage, item: dict[str, Any]
+    ) -> None:
+        key = api.put(api.ticket(item["id"]), PHOTO)
+        images.note(key, primitives.now())
+        api.work()
+
+        api.notice(key)
+        api.work()
+
+        self.assert_it_is_the_photo(api, item, key)
+
+    def assert_it_is_the_photo(self, api: Stage, item: dict[str, Any], key: str) -> None:
+        shown = image(api, item)
+        assert shown is not None
+        assert (shown["status"], shown["width"], shown["height"], shown["bytes"]) == ("ready", 1600, 1200, len(PHOTO))
+        assert aws.s3().get_object(Bucket=aws.bucket(), Key=key)["Body"].read() == PHOTO
+        _, thumbnail = thumbnails = api.objects("thumbnails/")
+        data = aws.s3().get_object(Bucket=aws.bucket(), Key=thumbnail)["Body"].read()
+        assert Image.open(io.BytesIO(data)).size == (800, 600)
+        assert [urlsplit(one["url"]).path.partition("/thumbnails/")[2] for one in shown["thumbnails"]] == [
+            one.removeprefix("thumbnails/") for one in thumbnails
+        ]
 
 
 class TestGone:

@@ -20,7 +20,7 @@ def test_an_upload_is_known_by_its_key_whoever_the_owner_is(owner: str, item_id:
 
     assert Upload.at(upload.key) == upload
     assert bucket.upload_id(upload.key) == upload_id
-    assert bucket.upload_id(upload.thumbnail_key(200)) == upload_id
+    assert bucket.upload_id(upload.thumbnail_key(200, "0A")) == upload_id
 
 
 @given(owners, owners, ids, ids)
