@@ -26,7 +26,7 @@ CONNECTIONS = 4
 
 # One second is ages for a connection inside a region; a waiting function is paid for, so it gives up early and the
 # SDK's standard retries (with backoff and jitter) take over. All of it ends within the time that a function has: at
-# worst 3 × (1 + 5) s and 3 s between them, with pictures 3 × (1 + 15) s.
+# worst 3 × (1 + 5) s and 3 s between them. A large object may take longer, for each read from the connection has 5 s.
 _CONFIG = Config(
     connect_timeout=1,
     read_timeout=5,
@@ -35,7 +35,7 @@ _CONFIG = Config(
     tcp_keepalive=True,
     signature_version="v4",
 )
-_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", read_timeout=15))
+_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4"))
 
 _NO_BACKEND = (
     exceptions.EndpointConnectionError,

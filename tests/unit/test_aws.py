@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from chalicelib import aws, jobs
+from tools.aws_calls import CALLS
 
 PROJECT = Path(__file__).parents[2]
 CLIENTS: dict[str, Callable[[], Any]] = {"dynamodb": aws.dynamodb, "s3": aws.s3, "sqs": aws.sqs}
@@ -56,20 +57,10 @@ def test_every_worker_of_the_consumer_has_a_connection(client: Callable[[], Any]
 
 
 @pytest.mark.parametrize(
-    ("function", "client"),
-    [
-        ("api_handler", aws.dynamodb),
-        ("api_handler", aws.sqs),
-        ("on_upload", aws.dynamodb),
-        ("on_upload", aws.sqs),
-        ("on_messages", aws.dynamodb),
-        ("on_messages", aws.s3),
-        ("clean_up", aws.dynamodb),
-        ("clean_up", aws.s3),
-    ],
+    ("function", "service"), [(function, service) for function, services in CALLS.items() for service in services]
 )
-def test_the_last_attempt_of_a_call_ends_before_the_function_does(function: str, client: Callable[[], Any]) -> None:
-    config = client().meta.config
+def test_the_last_attempt_of_a_call_ends_before_the_function_does(function: str, service: str) -> None:
+    config = CLIENTS[service]().meta.config
     attempts = config.retries["total_max_attempts"]
     waits = sum(2**attempt for attempt in range(attempts - 1))  # at most: botocore.retries.standard, ExponentialBackoff
 
