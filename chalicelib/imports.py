@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from chalicelib import bucket, errors, items, models, primitives, queue, table, telemetry
+from chalicelib import aws, bucket, errors, items, models, primitives, queue, table, telemetry
 from chalicelib.models import ChunkResult, Failure, Import, ImportChunk
 
 MAX_BYTES = 5 * 1024 * 1024
@@ -71,6 +71,7 @@ def start(owner: str, entries: list[bytes], at: datetime) -> Import:
     if not entries:
         raise errors.InvalidRequestError(problem="There is nothing to import.")
     _limit(len(entries), MAX_ENTRIES, f"{MAX_ENTRIES} items")
+    aws.queue_url()  # Where there is no queue at all, nothing is kept that would wait for it.
     chunks = [entries[first : first + CHUNK] for first in range(0, len(entries), CHUNK)]
     new = Import(
         owner=owner, id=primitives.new_id(), created_at=primitives.timestamp(at), total=len(entries), chunks=len(chunks)
