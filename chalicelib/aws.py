@@ -13,7 +13,7 @@ from botocore import exceptions
 from botocore.config import Config
 from botocore.session import Session
 
-from chalicelib.config import settings
+from chalicelib.config import LOCAL, settings
 from chalicelib.errors import ApiError, BackendUnavailableError, BusyError
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ _CONFIG = Config(
 )
 _S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4"))
 
+_WHAT_TO_DO = "start it all with `make run`, or provision the stage with tools/provision.py"
+
 _NO_BACKEND = (
     exceptions.EndpointConnectionError,
-    exceptions.ConnectTimeoutError,
     exceptions.NoCredentialsError,
     exceptions.PartialCredentialsError,
     exceptions.NoRegionError,
@@ -47,7 +48,7 @@ _NO_BACKEND = (
 )
 _NO_BACKEND_CODES = frozenset({"ResourceNotFoundException", "NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue"})
 # What the SDK's own retries did not get over.
-_BUSY = (exceptions.ReadTimeoutError, exceptions.ConnectionClosedError)
+_BUSY = (exceptions.ConnectTimeoutError, exceptions.ReadTimeoutError, exceptions.ConnectionClosedError)
 _BUSY_CODES = frozenset(
     {
         "InternalError",
@@ -88,7 +89,7 @@ def bucket() -> str:
     """The stage's bucket. Raises BackendUnavailableError while the stage is not provisioned."""
     name = settings().bucket
     if name is None:
-        raise BackendUnavailableError(problem=f"The stage {settings().stage} is not provisioned")
+        raise BackendUnavailableError(problem=f"The stage {settings().stage} is not provisioned: {_WHAT_TO_DO}")
     return name
 
 
@@ -110,25 +111,40 @@ def reasons_of(error: exceptions.ClientError) -> set[str]:
 
 
 def as_api_error(error: BaseException) -> ApiError | None:
-    """What an error means to a caller of the API, or None where it means nothing but a bug."""
+    """What an error means to a caller of the API, or None where it means nothing but a bug.
+
+    What a caller is told holds nothing of the error's own text, which names endpoints, accounts and keys.
+    """
     if isinstance(error, ApiError):
         return error
     if isinstance(error, _NO_BACKEND):
-        return BackendUnavailableError(problem=f"The stage {settings().stage} has no backend to talk to ({error})")
+        return _unavailable(f"The stage {settings().stage} has no backend to talk to")
     codes = {code_of(error), *reasons_of(error)} if isinstance(error, exceptions.ClientError) else set()
     if isinstance(error, _BUSY) or codes & _BUSY_CODES:
         return BusyError()
     if codes & _NO_BACKEND_CODES:
-        return BackendUnavailableError(problem=f"The resources of the stage {settings().stage} are missing")
+        return _unavailable(f"The resources of the stage {settings().stage} are missing")
     return None
 
 
+def _unavailable(problem: str) -> BackendUnavailableError:
+    # Only on the laptop is the caller somebody who can do anything about it.
+    advice = f": {_WHAT_TO_DO}" if settings().stage == LOCAL else ""
+    return BackendUnavailableError(problem=f"{problem}{advice}")
+
+
 def check() -> None:
-    """Looks whether the stage's backend answers. Raises BackendUnavailableError, with what to do, where it does not."""
+    """Looks whether the stage's backend answers.
+
+    Raises BackendUnavailableError where it does not, with the reason and what to do: it is for a developer's log.
+    """
     try:
         dynamodb().describe_table(TableName=settings().table)
+    except BackendUnavailableError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it is said
-        raise as_api_error(error) or BackendUnavailableError(problem=str(error)) from None
+        problem = f"The stage {settings().stage} has no backend to talk to ({error})"
+        raise BackendUnavailableError(problem=f"{problem}: {_WHAT_TO_DO}") from None
 
 
 @overload

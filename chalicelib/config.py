@@ -18,6 +18,9 @@ VERSION = "0.1.0"
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_IMAGE_PIXELS = 50_000_000
 
+LOCAL = "local"
+"""The stage of the laptop, which is deployed nowhere else."""
+
 AuthMode = Literal["oidc", "local", "none"]
 Fit = Literal["cover", "fit"]
 
@@ -140,7 +143,7 @@ def _stage(text: str) -> str:
 def _auth_mode(text: str, stage: str) -> AuthMode:
     if text not in get_args(AuthMode):
         raise ConfigError(f"AUTH_MODE is {text!r}: it may be oidc, local or none.")
-    if text == "local" and stage != "local":
+    if text == "local" and stage != LOCAL:
         raise ConfigError(f"AUTH_MODE is 'local' in the stage {stage}: to open a stage to everybody, it says none.")
     return cast("AuthMode", text)
 

@@ -181,7 +181,7 @@ class BusyError(ApiError):
 class BackendUnavailableError(ApiError):
     code = "BACKEND_UNAVAILABLE"
     status = 503
-    sentence = "{problem}: start it all with `make run`, or provision the stage with tools/provision.py."
+    sentence = "{problem}."
     retry_after = 10
 
 

@@ -106,7 +106,7 @@ def _meaning(error: BaseException) -> errors.ApiError:
         telemetry.logger.error("An unexpected error", exc_info=error)
         return errors.InternalError()
     if known.status >= 500:
-        telemetry.logger.error(known.message, error=known.code)
+        telemetry.logger.error(known.message, error=known.code, cause=None if known is error else str(error))
     return known
 
 

@@ -228,7 +228,9 @@ _ERRORS: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
     errors.VersionMismatchError: lambda: errors.VersionMismatchError(id=operations.ID, version=2),
     errors.ItemTooLargeError: lambda: errors.ItemTooLargeError(limit=models.MAX_ITEM_BYTES, size=400_000),
     errors.ImportTooLargeError: lambda: errors.ImportTooLargeError(limit=f"{imports.MAX_ENTRIES} items"),
-    errors.BackendUnavailableError: lambda: errors.BackendUnavailableError(problem="The stage dev is not provisioned"),
+    errors.BackendUnavailableError: lambda: errors.BackendUnavailableError(
+        problem="The stage dev has no backend to talk to"
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import boto3
@@ -51,11 +52,10 @@ class TestUnprovisioned:
         assert "The stage local is not provisioned: start it all with `make run`" in logged()
 
 
-@pytest.mark.parametrize(
+UNREACHABLE = pytest.mark.parametrize(
     "error",
     [
         exceptions.EndpointConnectionError(endpoint_url=ENDPOINT),
-        exceptions.ConnectTimeoutError(endpoint_url=ENDPOINT),
         exceptions.NoCredentialsError(),
         exceptions.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
         exceptions.NoRegionError(),
@@ -63,13 +63,32 @@ class TestUnprovisioned:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_backend_that_cannot_be_reached_is_said_to_be_unavailable(api: Stage, error: Exception) -> None:
+
+
+@UNREACHABLE
+def test_a_backend_that_cannot_be_reached_is_said_to_be_unavailable_and_the_log_says_why(
+    api: Stage, logged: Callable[[], str], error: Exception
+) -> None:
     raises(aws.dynamodb(), "Query", error)
 
     answer = api("GET", "/items")
 
     assert (answer.status_code, said(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
     assert "make run" in said(answer)["message"]
+    assert str(error) not in said(answer)["message"]
+    assert json.dumps(str(error)) in logged()
+
+
+@UNREACHABLE
+def test_callers_of_a_deployed_stage_are_not_told_to_start_it(
+    configured: Callable[..., None], error: Exception
+) -> None:
+    configured(STAGE="prod", AUTH_MODE="none")
+
+    answered = aws.as_api_error(error)
+
+    assert isinstance(answered, errors.BackendUnavailableError)
+    assert answered.message == "The stage prod has no backend to talk to."
 
 
 def test_a_table_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
@@ -122,14 +141,23 @@ def test_a_backend_that_is_busy_asks_to_come_again(api: Stage, code: str) -> Non
 
 @pytest.mark.parametrize(
     "error",
-    [exceptions.ReadTimeoutError(endpoint_url=ENDPOINT), exceptions.ConnectionClosedError(endpoint_url=ENDPOINT)],
+    [
+        exceptions.ConnectTimeoutError(endpoint_url=ENDPOINT),
+        exceptions.ReadTimeoutError(endpoint_url=ENDPOINT),
+        exceptions.ConnectionClosedError(endpoint_url=ENDPOINT),
+    ],
+    ids=lambda error: type(error).__name__,
 )
-def test_a_backend_that_does_not_answer_in_time_asks_to_come_again(api: Stage, error: Exception) -> None:
+def test_a_backend_that_does_not_answer_in_time_asks_to_come_again(
+    api: Stage, logged: Callable[[], str], error: Exception
+) -> None:
     raises(aws.dynamodb(), "Query", error)
 
     answer = api("GET", "/items")
 
     assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
+    assert ENDPOINT not in said(answer)["message"]
+    assert json.dumps(str(error)) in logged()
     assert answer.headers["Retry-After"] == "1"
 
 
