@@ -261,7 +261,7 @@ class TestWhatOneHasOfTheOther:
         urls = [image["url"], *(one["url"] for one in image["thumbnails"])]
         urls += [bob("GET", f"/items/{mine}/image{query}").headers["Location"] for query in ("", "?size=200")]
 
-        assert all(re.search(rf"/(uploads|thumbnails)/items/bob/{mine}/[^/?]+(/\d+\.jpg)?\?", url) for url in urls)
+        assert all(re.search(rf"/(uploads|thumbnails)/items/bob/{mine}/[^/?]+(/\w+/\d+\.jpg)?\?", url) for url in urls)
 
     def test_messages_for_one_owner_do_nothing_to_the_others(self, api: Stage, anns: Holdings) -> None:
         api.send(
