@@ -1,7 +1,8 @@
 """Where a list goes on: opaque to callers, bound to the owner and the list that it was given out for.
 
 A cursor holds an id and a digest of what it belongs to. The digest is no secret: it finds out mistakes. Whoever forges
-one only reads on elsewhere in a list of their own, for the owner never comes from the cursor.
+one only reads on elsewhere in a list of their own, for the owner never comes from the cursor, and items.page refuses a
+place beyond the list's bounds.
 """
 
 from __future__ import annotations

@@ -83,12 +83,18 @@ def find(owner: str, id_: str) -> Item | None:
 
 
 def page(owner: str, which: Range, limit: int, start_after: str | None, at: datetime) -> Page:
-    """Up to ``limit`` items in the order of their creation; a page may hold fewer although more follow."""
+    """Up to ``limit`` items in the order of their creation; a page may hold fewer although more follow.
+
+    Raises InvalidCursorError where the list cannot have come to ``start_after``.
+    """
     # The time stands first in an id: a millisecond's lowest id ends in zeros, its highest in ones.
     low = primitives.new_id(_ms(which.after) + 1, 0) if which.after else ""
     high = primitives.new_id(_ms(which.before) - 1, -1) if which.before else "~"
     if low > high:
         return Page([], None)
+    if start_after is not None and not low <= start_after <= high:
+        # DynamoDB refuses an ExclusiveStartKey beyond the bounds of the query.
+        raise errors.InvalidCursorError
     records, more = table.page(
         owner, "ITEM", low, high, backwards=which.newest_first, limit=limit, start_after=start_after
     )

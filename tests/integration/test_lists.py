@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from chalicelib import items, primitives
+from chalicelib import cursor, items, primitives
 from tests.integration.stage import OWNER, Stage, draft, said
 
 DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -158,6 +158,19 @@ class TestRanges:
         cursor = said(api("GET", "/items?limit=1"))["nextCursor"]
 
         answer = api("GET", f"/items?limit=1&{other}&cursor={cursor}")
+
+        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_CURSOR")
+
+    @pytest.mark.parametrize("order", ["asc", "desc"])
+    @pytest.mark.parametrize("minute", [0, 1, 3, 4])
+    def test_a_forged_cursor_to_a_place_beyond_the_lists_bounds_is_refused(
+        self, api: Stage, minute: int, order: str
+    ) -> None:
+        ids = [created(minute) for minute in range(5)]
+        bounds = [DAY + timedelta(minutes=bound) for bound in (1, 3)]
+        forged = cursor.give(ids[minute], OWNER, order, *bounds)
+
+        answer = api("GET", f"/items?order={order}&createdAfter={when(1)}&createdBefore={when(3)}&cursor={forged}")
 
         assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_CURSOR")
 
