@@ -6,6 +6,7 @@ and what became of a chunk is one record, written over by the same.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ RESUME_PERIOD = timedelta(hours=1)
 """How long an import may take before the cleanup looks whether a chunk of it got lost."""
 
 GIVE_UP_PERIOD = timedelta(hours=24)
+
+_LOST = "This entry was not worked off within a day. Look whether its item is there before you send it again."
 
 
 class _Body(msgspec.Struct):
@@ -99,10 +102,12 @@ def progress(owner: str, id_: str) -> Progress:
 def work_off(owner: str, id_: str, number: int) -> None:
     """Creates the items of one chunk. Doing it again changes nothing; a bad entry never stops the others.
 
+    A chunk that was given up is done all the same when its message comes after all, such as a dead letter sent back.
+
     Raises ImportNotFoundError.
     """
-    result_key = table.Key(owner, "CHUNK", _chunk_id(id_, number))
-    if table.get(result_key) is not None:
+    earlier = table.get(_result_key(owner, id_, number))
+    if earlier is not None and not earlier.get("given_up"):
         return
     known = _known(owner, id_)
     entries = bucket.read(bucket.chunk_key(owner, id_, number)).split(b"\n")
@@ -111,21 +116,33 @@ def work_off(owner: str, id_: str, number: int) -> None:
         failure for index, entry in enumerate(entries, first) if (failure := _create(known, index, entry)) is not None
     ]
     result = ChunkResult(created=len(entries) - len(failures), failures=tuple(failures))
-    until = primitives.parse_time(known.created_at) + KEPT
-    table.write(table.Put(result_key, msgspec.to_builtins(result), until=until))
+    table.write(_put_result(known, number, result))
     telemetry.count("ImportEntriesFailed", len(failures))
 
 
 def resume(owner: str, id_: str, at: datetime) -> None:
-    """Queues the chunks of an import that are not done after an hour, every hour for a day."""
+    """Queues the chunks of an import that are not done after an hour, every hour for a day; then it gives them up."""
     known = _known(owner, id_)
     missing = sorted(set(range(known.chunks)) - _results(owner, id_).keys())
-    if not missing or at > primitives.parse_time(known.created_at) + GIVE_UP_PERIOD:
-        table.write(_put(known, None))
+    if missing and at <= primitives.parse_time(known.created_at) + GIVE_UP_PERIOD:
+        telemetry.logger.warning("Chunks of an import were not done", import_id=id_, chunks=len(missing))
+        _queue(known, missing)
+        table.write(_put(known, at + RESUME_PERIOD))
         return
-    telemetry.logger.warning("Chunks of an import were not done", import_id=id_, chunks=len(missing))
-    _queue(known, missing)
-    table.write(_put(known, at + RESUME_PERIOD))
+    if missing:
+        _give_up(known, missing)
+    table.write(_put(known, None))
+
+
+def _give_up(known: Import, numbers: list[int]) -> None:
+    """Settles chunks that nobody worked off, unless that is done at this very moment; it may still be done later."""
+    telemetry.logger.error("An import was given up", import_id=known.id, chunks=numbers)
+    telemetry.count("ImportsGivenUp")
+    for number in numbers:
+        indexes = range(number * CHUNK, min((number + 1) * CHUNK, known.total))
+        lost = tuple(Failure(index, errors.InternalError.code, _LOST) for index in indexes)
+        with contextlib.suppress(table.RefusedError):
+            table.write(_put_result(known, number, ChunkResult(created=0, failures=lost, given_up=True), table.ABSENT))
 
 
 def _create(known: Import, index: int, entry: bytes) -> Failure | None:
@@ -182,9 +199,14 @@ def _put(known: Import, due_at: datetime | None) -> table.Put:
     return table.Put(_key(known.owner, known.id), values, due_at=due, until=until)
 
 
+def _put_result(known: Import, number: int, result: ChunkResult, condition: table.Condition | None = None) -> table.Put:
+    until = primitives.parse_time(known.created_at) + KEPT
+    return table.Put(_result_key(known.owner, known.id, number), msgspec.to_builtins(result), condition, until=until)
+
+
 def _key(owner: str, id_: str) -> table.Key:
     return table.Key(owner, "IMPORT", id_)
 
 
-def _chunk_id(id_: str, number: int) -> str:
-    return f"{id_}#{number:05d}"
+def _result_key(owner: str, id_: str, number: int) -> table.Key:
+    return table.Key(owner, "CHUNK", f"{id_}#{number:05d}")

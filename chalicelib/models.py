@@ -292,11 +292,13 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
 
 
-class ChunkResult(msgspec.Struct, frozen=True):
+class ChunkResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of one chunk of an import."""
 
     created: int
     failures: tuple[Failure, ...] = ()
+    given_up: bool = False
+    """Nobody worked it off in time: how many of its items were created is not known, and counts as none."""
 
 
 # ------------------------------------------------------------------------------------------------------ queue messages

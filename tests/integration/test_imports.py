@@ -11,7 +11,16 @@ import msgspec
 import pytest
 
 from chalicelib import aws, bucket, cleanup, config, errors, imports, items, models, primitives, queue, wire
-from tests.integration.stage import OWNER, Stage, answers, context, fails, forget_what_was_provoked, said
+from tests.integration.stage import (
+    OWNER,
+    Stage,
+    answers,
+    context,
+    fails,
+    forget_what_was_provoked,
+    meanwhile,
+    said,
+)
 
 
 def start(api: Stage, *entries: Any) -> str:
@@ -374,6 +383,55 @@ class TestLost:
 
         assert api.on_queue() == 0
         assert "dueAt" not in api.records("IMPORT")[0]
+
+    def given_up(self, api: Stage) -> str:
+        """An import of 150 entries whose second chunk got lost for good."""
+        id_ = start(api, *({"title": f"{number:03d}"} for number in range(150)))
+        imports.work_off(OWNER, id_, 0)
+        api.drop()
+        imports.resume(OWNER, id_, primitives.now() + timedelta(hours=25))
+        return id_
+
+    def test_an_import_that_is_given_up_is_done_and_says_which_entries_are_lost(
+        self, api: Stage, logged: Callable[[], str]
+    ) -> None:
+        id_ = self.given_up(api)
+
+        assert counts(api, id_) == ("done", 150, 100, 50)
+        lost = progress(api, id_)["errors"]
+        assert [one["index"] for one in lost] == list(range(100, 150))
+        assert lost[0]["error"] == "INTERNAL_ERROR"
+        assert "not worked off within a day" in lost[0]["message"]
+        lines = logged()
+        assert '"level":"ERROR"' in lines
+        assert "An import was given up" in lines
+        assert '"ImportsGivenUp":[1.0]' in lines
+
+    def test_giving_up_twice_is_giving_up_once(self, api: Stage) -> None:
+        id_ = self.given_up(api)
+        before = progress(api, id_)
+
+        imports.resume(OWNER, id_, primitives.now() + timedelta(hours=25))
+
+        assert progress(api, id_) == before
+
+    def test_a_dead_letter_that_is_sent_back_after_that_creates_its_items_after_all(self, api: Stage) -> None:
+        id_ = self.given_up(api)
+
+        for _ in range(2):
+            api.send({"type": "import.chunk", "owner": OWNER, "importId": id_, "chunk": 1})
+            api.work()
+
+        assert counts(api, id_) == ("done", 150, 150, 0)
+        assert len(api.records("ITEM#")) == 150
+
+    def test_a_chunk_that_is_done_while_it_is_given_up_counts_as_done(self, api: Stage) -> None:
+        id_ = start(api, {"title": "a"})
+        meanwhile(aws.dynamodb(), "PutItem", lambda: imports.work_off(OWNER, id_, 0))
+
+        imports.resume(OWNER, id_, primitives.now() + timedelta(hours=25))
+
+        assert counts(api, id_) == ("done", 1, 1, 0)
 
     def test_a_chunk_whose_entries_are_gone_is_a_failure_that_somebody_sees(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"})
