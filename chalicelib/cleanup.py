@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from chalicelib import errors, images, imports, items, table, telemetry
-from chalicelib.models import Item
 from chalicelib.table import Key
 
 MARGIN_MS = 15_000
@@ -36,6 +35,14 @@ def sweep(at: datetime, context: Any) -> Counter[str]:
 
 
 def _settle(key: Key, at: datetime) -> str:
+    try:
+        return _done(key, at)
+    except errors.NotFoundError:
+        return "gone"  # or an item's end was put off since it was read
+
+
+def _done(key: Key, at: datetime) -> str:
+    """Does what is due on one record, and says of which kind it was. Raises NotFoundError if somebody was quicker."""
     if key.kind == "PURGE":
         images.purge(key.owner, key.id)
         return "purged"
@@ -46,14 +53,7 @@ def _settle(key: Key, at: datetime) -> str:
     if item is None:
         return "gone"
     if item.over(at):
-        return _expire(item, at)
+        images.remove_item(item.owner, item.id, at, over=True)
+        return "expired"
     images.settle(item, at)
     return "pictures"
-
-
-def _expire(item: Item, at: datetime) -> str:
-    try:
-        images.remove_item(item.owner, item.id, at, over=True)
-    except errors.ItemNotFoundError:
-        return "gone"  # or its end was put off since it was read
-    return "expired"

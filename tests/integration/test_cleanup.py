@@ -337,6 +337,25 @@ class TestStopping:
 
         assert sweep(now + HOUR) == {"gone": 1}
 
+    @pytest.mark.parametrize("call", ["ListObjectsV2", "PutItem"])
+    def test_neither_is_an_item_that_is_deleted_while_its_ticket_is_closed(
+        self, api: Stage, now: datetime, logged: Callable[[], str], call: str
+    ) -> None:
+        id_ = api.item()["id"]
+        api.ticket(id_)
+        client = aws.s3() if call == "ListObjectsV2" else aws.dynamodb()
+        meanwhile(client, call, lambda: items.remove(OWNER, id_, now))
+
+        assert sweep(now + HOUR) == {"gone": 1}
+        assert "Traceback" not in logged()
+
+    def test_neither_is_one_that_is_deleted_while_its_render_is_queued_again(self, api: Stage, now: datetime) -> None:
+        id_ = api.item()["id"]
+        api.upload(id_, jpeg())
+        meanwhile(aws.dynamodb(), "PutItem", lambda: items.remove(OWNER, id_, now))
+
+        assert sweep(now + HOUR) == {"gone": 1}
+
 
 def test_an_item_that_was_deleted_by_half_is_finished(api: Stage, now: datetime) -> None:
     id_ = api.item()["id"]
