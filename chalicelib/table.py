@@ -181,8 +181,13 @@ def every(owner: str, kind: Kind, prefix: str) -> Iterator[tuple[str, Values]]:
 
 
 def due(at: datetime) -> Iterator[Key]:
-    """The records that have work due at ``at``, read page by page as they are taken, the longest overdue first."""
-    for shard in range(DUE_SHARDS):
+    """The records that have work due at ``at``, read page by page as they are taken.
+
+    Of each shard, the longest overdue come first. Another shard comes first every hour, so that a backlog in one, which
+    takes all of a sweep's time, does not hold up the others for good.
+    """
+    first = int(at.timestamp() // 3600)
+    for shard in (number % DUE_SHARDS for number in range(first, first + DUE_SHARDS)):
         pages = (
             aws.dynamodb()
             .get_paginator("query")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -295,6 +296,16 @@ class TestImports:
         assert sweep(now + 3 * HOUR) == {}
 
 
+class TimeForOne:
+    """The context of a function that has time for one entry."""
+
+    def __init__(self) -> None:
+        self._left = [60_000]
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._left.pop() if self._left else 0
+
+
 class TestStopping:
     def test_it_stops_before_its_time_is_up_and_goes_on_next_time(self, api: Stage, now: datetime) -> None:
         for _ in range(5):
@@ -303,6 +314,23 @@ class TestStopping:
         assert sweep(now + HOUR, milliseconds=14_000) == {}
         assert len(api.records("ITEM")) == 5
         assert sweep(now + HOUR) == {"expired": 5}
+
+    def test_a_backlog_in_one_part_of_the_index_holds_up_the_others_for_hours_at_most(
+        self, api: Stage, now: datetime
+    ) -> None:
+        def left() -> dict[str, str]:
+            return {record["sk"]["S"]: record["dueShard"]["S"] for record in api.records("ITEM")}
+
+        while Counter(left().values()) != dict.fromkeys("0123", 4):
+            item = expiring(now)
+            if Counter(left().values())[left()[f"ITEM#{item.id}"]] > 4:
+                items.remove(OWNER, item.id, now)
+        before, after = left(), []
+        for hour in range(1, 5):
+            cleanup.sweep(now + hour * HOUR, TimeForOne())
+            after.append({before[key] for key in before.keys() - left().keys()})
+
+        assert [len(shards) for shards in after] == [1, 2, 3, 4]
 
     def test_it_says_that_it_stopped(self, api: Stage, now: datetime, logged: Callable[[], str]) -> None:
         expiring(now)
