@@ -15,7 +15,7 @@ from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, Reque
 from chalicelib import aws, cors, cursor, errors, images, imports, models, primitives, telemetry, wire
 from chalicelib.config import APP, settings
 from chalicelib.imports import Progress
-from chalicelib.items import IfMatch, Page
+from chalicelib.items import MAX_KEY_LENGTH, IfMatch, Page
 from chalicelib.models import Import, Item
 
 JSON = "application/json"
@@ -203,10 +203,10 @@ def none_match(request: Request) -> frozenset[str]:
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The ``Idempotency-Key``, 1 to 255 characters. Raises InvalidRequestError for another."""
+    """The ``Idempotency-Key``, 1 to MAX_KEY_LENGTH characters. Raises InvalidRequestError for another."""
     key = request.headers.get("idempotency-key")
-    if key is not None and not 1 <= len(key) <= 255:
-        raise errors.InvalidRequestError(problem="An Idempotency-Key has 1 to 255 characters.")
+    if key is not None and not 1 <= len(key) <= MAX_KEY_LENGTH:
+        raise errors.InvalidRequestError(problem=f"An Idempotency-Key has 1 to {MAX_KEY_LENGTH} characters.")
     return key
 
 

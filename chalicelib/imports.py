@@ -18,6 +18,7 @@ from chalicelib import aws, bucket, errors, items, models, primitives, queue, ta
 from chalicelib.models import ChunkResult, Failure, Import, ImportChunk
 
 MAX_BYTES = 5 * 1024 * 1024
+_MAX_SIZE = f"{MAX_BYTES // 1024**2} MB"
 MAX_ENTRIES = 10_000
 MAX_FAILURES_SHOWN = 1_000
 CHUNK = 100
@@ -48,7 +49,7 @@ class Progress(NamedTuple):
 
 def entries_of_json(body: bytes) -> list[bytes]:
     """The entries of ``{"items": […]}``, unread. Raises InvalidJsonError, InvalidRequestError, ImportTooLargeError."""
-    _limit(len(body), MAX_BYTES, "5 MB")
+    _limit(len(body), MAX_BYTES, _MAX_SIZE)
     try:
         entries = msgspec.json.decode(body, type=_Body).items
     except msgspec.ValidationError as problem:
@@ -61,7 +62,7 @@ def entries_of_json(body: bytes) -> list[bytes]:
 
 def entries_of_ndjson(body: bytes) -> list[bytes]:
     """The lines of an NDJSON body that are not blank, unread. Raises ImportTooLargeError."""
-    _limit(len(body), MAX_BYTES, "5 MB")
+    _limit(len(body), MAX_BYTES, _MAX_SIZE)
     return [line for line in body.splitlines() if line.strip()]
 
 

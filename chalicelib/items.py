@@ -16,6 +16,8 @@ from chalicelib import errors, models, primitives, table, telemetry
 from chalicelib.models import Draft, Image, Item
 
 IDEMPOTENCY_PERIOD = timedelta(hours=24)
+MAX_KEY_LENGTH = 255
+"""Characters of an Idempotency-Key."""
 
 _TRIES = 8
 

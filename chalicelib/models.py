@@ -183,15 +183,15 @@ def _over(expires_at: str | None, at: datetime) -> bool:
 # --------------------------------------------------------------------------------------- callers' words, held to models
 
 
-def checked(model: type[_Model], said: dict[str, Any], *, strict: bool = True) -> _Model:
-    """A caller's JSON object as a ``model``; not ``strict``: text is taken for what it spells, as it is in a query.
+def checked(model: type[_Model], said: dict[str, Any]) -> _Model:
+    """A caller's JSON object as a ``model``.
 
     Raises InvalidRequestError with the path of each field that does not fit, and what is expected there.
     """
     try:
-        return _decoded(model, said, strict=strict)
+        return _decoded(model, said)
     except msgspec.ValidationError as problem:
-        raise _misfit(model, said, problem, strict=strict) from None
+        raise _misfit(model, said, problem) from None
 
 
 def invalid(problem: msgspec.ValidationError) -> errors.InvalidRequestError:
@@ -200,10 +200,10 @@ def invalid(problem: msgspec.ValidationError) -> errors.InvalidRequestError:
 
 
 def _misfit(
-    model: type[msgspec.Struct], said: dict[str, Any], first: msgspec.ValidationError, *, strict: bool = True
+    model: type[msgspec.Struct], said: dict[str, Any], first: msgspec.ValidationError
 ) -> errors.InvalidRequestError:
     # What is no single field's problem, such as what a model's __post_init__ says, the first alone tells.
-    return _refusal(_problems(model, said, strict=strict), [_told(first)])
+    return _refusal(_problems(model, said), [_told(first)])
 
 
 def _refusal(*problems: Iterable[tuple[str, str]]) -> errors.InvalidRequestError:
@@ -213,28 +213,28 @@ def _refusal(*problems: Iterable[tuple[str, str]]) -> errors.InvalidRequestError
     return errors.InvalidRequestError(problem=f"{first['message']} ({first['path']}){others}.", details=details)
 
 
-def _problems(model: type[msgspec.Struct], said: dict[str, Any], *, strict: bool = True) -> Iterator[tuple[str, str]]:
+def _problems(model: type[msgspec.Struct], said: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yields the path and the message of each field's first problem: msgspec stops at the first of them all."""
     alone = _each_alone(model)
     for name, (required, part) in alone.items():
         if required or name in said:
-            yield from _problem(part, {name: said[name]} if name in said else {}, strict=strict)
+            yield from _problem(part, {name: said[name]} if name in said else {})
     if model.__struct_config__.forbid_unknown_fields:
         for name in said:
             if name not in alone:
-                yield from _problem(_Closed, {name: None}, strict=strict)
+                yield from _problem(_Closed, {name: None})
 
 
-def _problem(model: type[msgspec.Struct], said: dict[str, Any], *, strict: bool) -> Iterator[tuple[str, str]]:
+def _problem(model: type[msgspec.Struct], said: dict[str, Any]) -> Iterator[tuple[str, str]]:
     try:
-        _decoded(model, said, strict=strict)
+        _decoded(model, said)
     except msgspec.ValidationError as problem:
         yield _told(problem)
 
 
-def _decoded(model: type[_Model], said: dict[str, Any], *, strict: bool) -> _Model:
+def _decoded(model: type[_Model], said: dict[str, Any]) -> _Model:
     try:
-        return msgspec.json.decode(primitives.to_json(said), type=model, strict=strict)
+        return msgspec.json.decode(primitives.to_json(said), type=model)
     except RecursionError:
         # What could just be read, fewer calls deep, need not be writable here.
         raise msgspec.ValidationError("Nesting goes too deep") from None

@@ -16,9 +16,6 @@ from chalicelib import bucket, config, errors, images, imports, items, models, o
 from chalicelib.operations import OPERATIONS, Answer, Content, Operation
 from chalicelib.schemas import Schema
 
-MAX_KEY_LENGTH = 255
-"""Characters of an Idempotency-Key."""
-
 
 class Route(Protocol):
     """What the document takes from a route of Chalice's."""
@@ -67,7 +64,7 @@ def _description() -> str:
         item_bytes=f"{models.MAX_ITEM_BYTES:,}",
         item_kb=models.MAX_ITEM_BYTES // 1024,
         levels=primitives.MAX_DEPTH,
-        key_length=MAX_KEY_LENGTH,
+        key_length=items.MAX_KEY_LENGTH,
         idempotency_hours=_hours(items.IDEMPOTENCY_PERIOD),
         ticket_minutes=images.TICKET_PERIOD // timedelta(minutes=1),
         url_hours=_hours(bucket.URL_PERIOD),
@@ -153,7 +150,7 @@ _REQUEST_HEADERS: dict[str, Schema] = {
     "Idempotency-Key": {
         "description": "Of the caller's choice: the same key with the same body creates nothing more for "
         f"{_hours(items.IDEMPOTENCY_PERIOD)} hours.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
+        "schema": {"type": "string", "minLength": 1, "maxLength": items.MAX_KEY_LENGTH},
         "example": "6f1c1a3e-2b3f-4c62-9d5b-8f0a3c5e7d11",
     },
     "If-Match": {

@@ -12,7 +12,7 @@ from chalice.test import HTTPResponse
 from jsonschema import Draft202012Validator
 
 import app
-from chalicelib import aws, http, imports, models, openapi, pages, primitives, wire
+from chalicelib import aws, http, imports, items, models, openapi, pages, primitives, wire
 from tests.builders import jpeg
 from tests.integration.stage import Stage, fails, said
 
@@ -108,7 +108,7 @@ def of_creation(api: Stage) -> Iterator[HTTPResponse]:
         yield api("POST", "/items", fields)
     for title in ("Vase", "Vase", "Bowl"):
         yield api("POST", "/items", {"title": title}, idempotency_key="one")
-    yield api("POST", "/items", {}, idempotency_key="x" * (openapi.MAX_KEY_LENGTH + 1))
+    yield api("POST", "/items", {}, idempotency_key="x" * (items.MAX_KEY_LENGTH + 1))
     yield from of_bad_fields(api, "POST", "/items")
 
 

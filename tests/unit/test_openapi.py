@@ -138,7 +138,7 @@ class TestDescription:
             f"{primitives.EXACT.prec} significant digits",
             f"{models.MAX_ITEM_BYTES:,} bytes",
             f"{primitives.MAX_DEPTH} levels",
-            f"1 to {openapi.MAX_KEY_LENGTH} characters",
+            f"1 to {items.MAX_KEY_LENGTH} characters",
             f"{items.IDEMPOTENCY_PERIOD // timedelta(hours=1)} hours",
             f"{images.TICKET_PERIOD // timedelta(minutes=1)} minutes",
             f"{bucket.URL_PERIOD // timedelta(hours=1)} hours",
