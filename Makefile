@@ -22,7 +22,7 @@ SOURCES = app.py chalicelib tools bench
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
 .PHONY: help run test test-unit test-integration test-e2e fuzz lint scan format deploy package named clean
-.PHONY: environments bench bench-images smoke test-browser screenshots
+.PHONY: environments bench bench-images policies smoke test-browser screenshots
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -72,6 +72,9 @@ scan: $(VENV) $(SCAN) ## Look for what is unsafe in the templates and the workfl
 format: $(VENV) ## Format the code and put imports in order
 	@$(BIN)/ruff check --fix --select I .
 	@$(BIN)/ruff format .
+
+policies: $(VENV) ## Write the policies of all stages anew, from infra/policies.json: asks AWS nothing
+	@$(BIN)/python -m tools.policies
 
 deploy: named $(VENV) ## Put a stage into your AWS account, its resources first: make deploy STAGE=dev
 	@$(BIN)/python -m tools.provision --stage "$(STAGE)"

@@ -95,14 +95,29 @@ def record(project_dir: Path, stage: str, outputs: Mapping[str, str]) -> list[Pa
     Returns the files written.
     """
     config = _config(project_dir)
-    rendered = policies(project_dir, stage)
-    entry = config["stages"].setdefault(stage, _new_entry(stage, rendered))
+    entry = config["stages"].setdefault(stage, _new_entry(stage))
     told = {variable: outputs[output] for variable, output in RECORDED.items() if output in outputs}
     entry.setdefault("environment_variables", {}).update(
         {variable: value for variable, value in told.items() if stage != LOCAL or variable in _SAME_EVERYWHERE}
     )
+    path = _config_path(project_dir)
+    written = [path] if _write(path, config) else []
+    return list(dict.fromkeys([*written, *write_policies(project_dir, stage)]))
+
+
+def write_policies(project_dir: Path, stage: str) -> list[Path]:
+    """Write the policies of ``stage`` from ``infra/policies.json``, and into its entry which function has which.
+
+    Files that hold the same already stay untouched. Returns the files written. Raises StageError where there is no
+    such stage.
+    """
+    config = _config(project_dir)
+    if stage not in config["stages"]:
+        raise StageError(f"There is no stage {stage}: .chalice/config.json has {', '.join(config['stages'])}.")
+    functions = config["stages"][stage].setdefault("lambda_functions", {})
     contents = {_config_path(project_dir): config}
-    for name, policy in rendered.items():
+    for name, policy in policies(project_dir, stage).items():
+        functions.setdefault(name, {})["iam_policy_file"] = _policy_name(name, stage)
         contents[project_dir / ".chalice" / _policy_name(name, stage)] = policy
     return [path for path, content in contents.items() if _write(path, content)]
 
@@ -122,12 +137,8 @@ def forget(project_dir: Path, stage: str) -> list[Path]:
     return [path] if _write(path, config) else []
 
 
-def _new_entry(stage: str, functions: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "environment_variables": {"STAGE": stage},
-        "lambda_architecture": "arm64",
-        "lambda_functions": {name: {"iam_policy_file": _policy_name(name, stage)} for name in functions},
-    }
+def _new_entry(stage: str) -> dict[str, Any]:
+    return {"environment_variables": {"STAGE": stage}, "lambda_architecture": "arm64"}
 
 
 def _widened(statement: dict[str, Any], besides: Mapping[str, str]) -> dict[str, Any]:

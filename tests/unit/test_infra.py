@@ -353,7 +353,10 @@ class TestPolicies:
     @pytest.mark.parametrize("stage", STAGES)
     @pytest.mark.parametrize("function", FUNCTIONS)
     def test_committed_files_are_what_the_source_says(self, stage: str, function: str) -> None:
-        assert read(f".chalice/policy-{function}-{stage}.json") == stages.policies(PROJECT, stage)[function]
+        written = PROJECT / ".chalice" / f"policy-{function}-{stage}.json"
+        said = stages.policies(PROJECT, stage)[function]
+        assert written.exists(), "say `make policies`"
+        assert json.loads(written.read_text(encoding="utf-8")) == said, "say `make policies`"
 
     def test_every_function_has_one(self) -> None:
         assert sorted(stages.policies(PROJECT, "dev")) == FUNCTIONS
