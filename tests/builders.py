@@ -1,10 +1,11 @@
-"""What tests are made of: picture files, made here so that none has to be kept, and requests."""
+"""What tests are made of: fields of items, requests, and picture files, made here so that none has to be kept."""
 
 from __future__ import annotations
 
 import base64
 import functools
 import io
+import json
 import random
 import struct
 import zlib
@@ -13,6 +14,21 @@ from typing import Any
 
 from chalice.app import Request
 from PIL import Image
+
+REQUIRED: dict[str, Any] = {}
+"""Values of the fields that ``ItemFields`` requires: items have them in every test that is about something else."""
+
+
+def fields(**own: Any) -> dict[str, Any]:
+    """The caller's fields of an item that is taken: what a test is about, and what items must have."""
+    return {**REQUIRED, **own}
+
+
+def as_json(members: str = "") -> bytes:
+    """The same as a body, with members that are spelled as a test needs them: ``"n": 1E2``."""
+    required = json.dumps(REQUIRED)[1:-1]
+    return f"{{{', '.join(part for part in (required, members) if part)}}}".encode()
+
 
 RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 200, 60), (30, 60, 220), (230, 220, 40)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import boto3
 import pytest
 
+from tests.builders import fields
 from tests.e2e.pictures import drawing
 from tests.e2e.system import System, copy_project
 from tests.e2e.waiting import eventually
@@ -127,7 +128,7 @@ def test_the_code_is_the_same_to_the_byte(accounts: tuple[Account, Account]) -> 
 def test_each_works_on_its_own_items(accounts: tuple[Account, Account]) -> None:
     titles = [f"of {one.id}" for one in accounts]
     for one, title in zip(accounts, titles, strict=True):
-        one.ask("POST", "/items", {"title": title})
+        one.ask("POST", "/items", fields(title=title))
 
     for one, own, others in zip(accounts, titles, reversed(titles), strict=True):
         assert own in one.titles()
@@ -145,7 +146,7 @@ def test_each_takes_uploads_from_its_own_bucket(accounts: tuple[Account, Account
 def test_each_takes_messages_from_its_own_queue(accounts: tuple[Account, Account]) -> None:
     titles = [f"by message to {one.id}" for one in accounts]
     for one, title in zip(accounts, titles, strict=True):
-        body = json.dumps({"type": "item.create", "owner": "local", "item": {"title": title}})
+        body = json.dumps({"type": "item.create", "owner": "local", "item": fields(title=title)})
         one.client("sqs").send_message(QueueUrl=one.queue_url, MessageBody=body)
 
     for one, own, others in zip(accounts, titles, reversed(titles), strict=True):

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.builders import fields
 from tests.e2e.system import Answer, System
 from tests.e2e.waiting import eventually
 
@@ -31,8 +32,8 @@ def at_once(*acts: Callable[[], _Result]) -> list[_Result]:
         return list(threads.map(begin, acts))
 
 
-def create(system: System, **fields: Any) -> dict[str, Any]:
-    answer = system.request("POST", "/items", fields)
+def create(system: System, **own: Any) -> dict[str, Any]:
+    answer = system.request("POST", "/items", fields(**own))
     assert answer.status == 201, answer.body
     return dict(answer.json())
 
@@ -73,7 +74,7 @@ class TestIdempotencyKeys:
     def test_who_asks_many_times_at_once_gets_one_item_and_each_time_that_one(
         self, system: System, mark: str, many: int
     ) -> None:
-        ask = partial(system.request, "POST", "/items", {"mark": mark, "price": 12}, Idempotency_Key=mark)
+        ask = partial(system.request, "POST", "/items", fields(mark=mark, weight=12), Idempotency_Key=mark)
 
         answers = at_once(*[ask] * many)
 
@@ -88,7 +89,7 @@ class TestIdempotencyKeys:
     def test_of_many_bodies_with_one_key_one_is_taken_and_the_others_are_refused(
         self, system: System, mark: str, many: int
     ) -> None:
-        bodies = [{"mark": mark, "n": number} for number in range(many)]
+        bodies = [fields(mark=mark, n=number) for number in range(many)]
 
         answers = at_once(*(partial(system.request, "POST", "/items", body, Idempotency_Key=mark) for body in bodies))
 
@@ -134,7 +135,7 @@ class TestChanges:
             patched, deleted, replaced = at_once(
                 partial(system.request, "PATCH", path, {"by": "ann"}),
                 partial(system.request, "DELETE", path),
-                partial(system.request, "PUT", path, {"by": "bob"}),
+                partial(system.request, "PUT", path, fields(by="bob")),
             )
 
             assert deleted.status == 200, deleted.body
@@ -181,7 +182,7 @@ class TestLists:
 
 class TestImports:
     def test_chunks_that_are_delivered_twice_at_once_create_nothing_twice(self, system: System, mark: str) -> None:
-        lines = [json.dumps({"mark": mark, "n": number}) for number in range(250)]
+        lines = [json.dumps(fields(mark=mark, n=number)) for number in range(250)]
         lines[7], lines[249] = "{", '{"id": "mine"}'
         bad = {7, 249}
         started = system.request("POST", "/imports", "\n".join(lines).encode(), content_type="application/x-ndjson")

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import boto3
 import pytest
 
+from tests.builders import fields
 from tests.e2e.pictures import drawing
 from tests.e2e.system import System, copy_project, give_up_sooner
 from tests.e2e.test_flows import SCHEDULED
@@ -100,7 +101,7 @@ def tell_functions_nothing_of_aws(project: Path) -> None:
 def test_one_bad_message_of_ten_comes_back_alone_without_report_batch_item_failures(deployed: Deployed) -> None:
     mappings = deployed.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     assert [mapping.get("FunctionResponseTypes", []) for mapping in mappings] == [[]]
-    bodies = [json.dumps({"type": "item.create", "owner": "local", "item": {"n": n}}) for n in range(9)]
+    bodies = [json.dumps({"type": "item.create", "owner": "local", "item": fields(n=n)}) for n in range(9)]
     bodies.insert(4, "not even JSON")
     entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies)]
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.builders import fields
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, copy_project, free_port, request
 from tools import local_stage, provision
 from tools.emulator import Emulator
@@ -79,13 +80,13 @@ def test_items_outlive_a_newer_version_and_the_way_back(stage: Stage) -> None:
     older = (stage.project / "infra" / "resources.json").read_text()
     call_version(stage.project, "1.0.0")
     stage.deploy()
-    first = stage("POST", "/items", {"title": "Vase"})
+    first = stage("POST", "/items", fields())
     assert stage.version() == "1.0.0"
 
     call_version(stage.project, "2.0.0")
     change_resources(stage.project)
     stage.deploy()
-    second = stage("POST", "/items", {"title": "Bowl"})
+    second = stage("POST", "/items", fields())
     assert stage.version() == "2.0.0"
     assert "vitrine-local-another" in queues(stage)
     assert stage.has(first)
@@ -103,7 +104,7 @@ def test_items_outlive_a_newer_version_and_the_way_back(stage: Stage) -> None:
 
 def test_items_outlive_the_code(stage: Stage) -> None:
     stage.deploy()
-    item = stage("POST", "/items", {"title": "Vase"})
+    item = stage("POST", "/items", fields())
 
     stage.client("cloudformation").delete_stack(StackName=local_stage.STACK)
     stage.client("cloudformation").get_waiter("stack_delete_complete").wait(StackName=local_stage.STACK)

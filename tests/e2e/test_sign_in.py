@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.blocks import block
+from tests.builders import fields
 from tests.e2e.pictures import photograph
 from tests.e2e.shell import at_the_emulator, type_in
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, bundled, copy_project, free_port, request
@@ -116,7 +117,7 @@ def bob(api: Closed) -> str:
 
 @pytest.mark.parametrize("kind", ["AccessToken", "IdToken"])
 def test_a_token_of_the_stages_user_pool_opens_every_route(api: Closed, ann: dict[str, str], kind: str) -> None:
-    created = api("POST", "/items", {"title": "Vase"}, ann[kind])
+    created = api("POST", "/items", fields(title="Vase"), ann[kind])
     assert created.status == 201, created.body
     item = f"/items/{created.json()['id']}"
 
@@ -127,7 +128,7 @@ def test_a_token_of_the_stages_user_pool_opens_every_route(api: Closed, ann: dic
 
 
 def test_both_tokens_of_one_user_are_one_owner(api: Closed, ann: dict[str, str]) -> None:
-    item = api("POST", "/items", {}, ann["AccessToken"]).json()["id"]
+    item = api("POST", "/items", fields(), ann["AccessToken"]).json()["id"]
 
     assert api("GET", f"/items/{item}", token=ann["IdToken"]).status == 200
 
@@ -199,7 +200,7 @@ def test_what_is_public_needs_none(api: Closed, path: str) -> None:
 
 def test_a_picture_goes_its_way_for_its_owner_and_nobody_else(api: Closed, ann: dict[str, str], bob: str) -> None:
     token = ann["AccessToken"]
-    item = f"/items/{api('POST', '/items', {}, token).json()['id']}"
+    item = f"/items/{api('POST', '/items', fields(), token).json()['id']}"
     ticket = api("POST", f"{item}/image", {"contentType": "image/jpeg"}, token).json()
 
     assert post(ticket["upload"], photograph(640, 480)).status_code == 204
@@ -212,11 +213,11 @@ def test_a_picture_goes_its_way_for_its_owner_and_nobody_else(api: Closed, ann: 
 def test_another_owners_answers_are_those_about_what_never_was(api: Closed, ann: dict[str, str], bob: str) -> None:
     token = ann["AccessToken"]
     never = "019ca7b4-e400-7abc-8def-0123456789ab"
-    item = api("POST", "/items", {"title": "Vase"}, token, Idempotency_Key="1").json()["id"]
-    import_ = api("POST", "/imports", {"items": [{}]}, token).json()["id"]
+    item = api("POST", "/items", fields(title="Vase"), token, Idempotency_Key="1").json()["id"]
+    import_ = api("POST", "/imports", {"items": [fields()]}, token).json()["id"]
     asked: list[tuple[str, str, str, Any]] = [
         ("GET", "/items/{}", item, None),
-        ("PUT", "/items/{}", item, {}),
+        ("PUT", "/items/{}", item, fields()),
         ("PATCH", "/items/{}", item, {}),
         ("DELETE", "/items/{}", item, None),
         ("POST", "/items/{}/image", item, {"contentType": "image/png"}),
@@ -231,7 +232,7 @@ def test_another_owners_answers_are_those_about_what_never_was(api: Closed, ann:
         assert json.dumps(said).replace(id_, never) == json.dumps({**of_nobodys.json(), "requestId": ""})
 
     assert api("GET", "/items", token=bob).json()["items"] == []
-    of_bobs = api("POST", "/items", {"title": "Lamp"}, bob, Idempotency_Key="1")
+    of_bobs = api("POST", "/items", fields(title="Lamp"), bob, Idempotency_Key="1")
     assert (of_bobs.status, of_bobs.json()["title"]) == (201, "Lamp")
     assert api("GET", f"/items/{item}", token=token).json()["title"] == "Vase"
     assert api("DELETE", f"/items/{of_bobs.json()['id']}", token=bob).status == 200

@@ -15,6 +15,7 @@ from chalice.test import Client, HTTPResponse
 
 import app
 from chalicelib import aws, config, models, primitives
+from tests import builders
 from tests.integration.calls import RECORDER
 
 OWNER = "local"
@@ -60,7 +61,7 @@ class Stage:
 
     def item(self, **fields: Any) -> dict[str, Any]:
         """A new item, as the API answers it."""
-        answer = self("POST", "/items", fields)
+        answer = self("POST", "/items", builders.fields(**fields))
         assert answer.status_code == 201, answer.body
         return said(answer)
 
@@ -251,7 +252,7 @@ def _before(client: Any, operation: str, do: Callable[..., Any]) -> None:
 
 def draft(**body: Any) -> models.Draft:
     """A caller's fields, checked."""
-    return models.draft(body)
+    return models.draft(builders.fields(**body))
 
 
 def _sent(body: Any, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:

@@ -10,6 +10,7 @@ import pytest
 from botocore import exceptions
 
 from chalicelib import aws, bucket, config, errors, local
+from tests.builders import fields
 from tests.integration.stage import Stage, fails, raises, said
 
 BEHIND = [("GET", "/items"), ("POST", "/items"), ("GET", "/imports/019ca7b4-e400-7abc-8def-0123456789ab")]
@@ -28,7 +29,7 @@ class TestUnprovisioned:
     ) -> None:
         configured(AUTH_MODE=mode)
 
-        answer = api(method, path, {} if method == "POST" else None)
+        answer = api(method, path, fields() if method == "POST" else None)
 
         assert (answer.status_code, said(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
         assert "The stage local is not provisioned" in said(answer)["message"]
@@ -132,7 +133,7 @@ def test_a_queue_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
 def test_a_backend_that_is_busy_asks_to_come_again(api: Stage, code: str) -> None:
     fails(aws.dynamodb(), "PutItem", code)
 
-    answer = api("POST", "/items", {"title": "Vase"})
+    answer = api("POST", "/items", fields())
 
     assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
     assert answer.headers["Retry-After"] == "1"

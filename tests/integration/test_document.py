@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 import app
 from chalicelib import aws, http, imports, items, models, openapi, pages, primitives, wire
-from tests.builders import jpeg
+from tests.builders import as_json, fields, jpeg
 from tests.integration.stage import Stage, fails, said
 
 DOCUMENT = json.loads(primitives.to_json(openapi.document(app.app.routes)))
@@ -104,11 +104,11 @@ def of_files(api: Stage) -> Iterator[HTTPResponse]:
 
 
 def of_creation(api: Stage) -> Iterator[HTTPResponse]:
-    for fields in ({"title": "Vase", "tags": ["glass", 1, None, {"a": 0.5}]}, {"expiresAt": "2100-01-01T00:00:00Z"}):
-        yield api("POST", "/items", fields)
+    for own in ({"title": "Vase", "marks": ["glass", 1, None, {"a": 0.5}]}, {"expiresAt": "2100-01-01T00:00:00Z"}):
+        yield api("POST", "/items", fields(**own))
     for title in ("Vase", "Vase", "Bowl"):
-        yield api("POST", "/items", {"title": title}, idempotency_key="one")
-    yield api("POST", "/items", {}, idempotency_key="x" * (items.MAX_KEY_LENGTH + 1))
+        yield api("POST", "/items", fields(title=title), idempotency_key="one")
+    yield api("POST", "/items", fields(), idempotency_key="x" * (items.MAX_KEY_LENGTH + 1))
     yield from of_bad_fields(api, "POST", "/items")
 
 
@@ -116,7 +116,7 @@ def of_bad_fields(api: Stage, method: str, path: str) -> Iterator[HTTPResponse]:
     yield api(method, path, {"a": {"": 1}})
     yield api(method, path, b"[]")
     yield api(method, path, {"id": 1, "version": 2})
-    yield api(method, path, {"expiresAt": "yesterday"})
+    yield api(method, path, fields(expiresAt="yesterday"))
     yield api(method, path, {"a": "x" * models.MAX_ITEM_BYTES})
     yield from of_unreadable_bodies(api, method, path)
 
@@ -154,9 +154,9 @@ def of_reading(api: Stage) -> Iterator[HTTPResponse]:
 def of_writing(method: str) -> Callable[[Stage], Iterator[HTTPResponse]]:
     def ask(api: Stage) -> Iterator[HTTPResponse]:
         path = f"/items/{api.item(title='Vase')['id']}"
-        yield api(method, path, {"title": "Bowl"})
-        yield api(method, path, {"title": "Cup"}, if_match='"1"')
-        yield api(method, f"/items/{NOWHERE}", {})
+        yield api(method, path, fields(title="Bowl"))
+        yield api(method, path, fields(title="Cup"), if_match='"1"')
+        yield api(method, f"/items/{NOWHERE}", fields())
         yield from of_bad_fields(api, method, path)
 
     return ask
@@ -334,14 +334,14 @@ class TestWhatFitsNoSchemaIsRefused:
         path = f"/items/{api.item()['id']}"
 
         for method in ("PUT", "PATCH"):
-            answer = api(method, path, {"expiresAt": "soon"}, if_match='"7"')
+            answer = api(method, path, fields(expiresAt="soon"), if_match='"7"')
             assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_EXPIRY"), method
 
 
 class TestWhatFitsItsSchemaIsTaken:
     @pytest.mark.parametrize("number", [f"1{'0' * 60}", f"-25{'0' * 120}", f"0.{'5' * 38}{'0' * 40}"])
     def test_a_number_of_few_digits_may_be_written_in_full(self, api: Stage, number: str) -> None:
-        made = api("POST", "/items", f'{{"n": {number}}}'.encode())
+        made = api("POST", "/items", as_json(f'"n": {number}'))
 
         assert made.status_code == 201
         path = f"/items/{said(made)['id']}"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from chalicelib import aws, cleanup, errors, images, items, jobs, models, primitives, renders
-from tests.builders import jpeg
-from tests.integration.stage import OWNER, Stage, context, fails, meanwhile, raises, said
+from chalicelib import aws, cleanup, errors, images, items, jobs, primitives, renders
+from tests.builders import fields, jpeg
+from tests.integration.stage import OWNER, Stage, context, draft, fails, meanwhile, raises, said
 
 PHOTO, OTHER = jpeg(1600, 1200), jpeg(400, 300)
 
@@ -101,8 +101,8 @@ class TestObjects:
 class TestExpiry:
     def test_an_item_whose_end_is_put_off_while_it_is_swept_stays(self, api: Stage) -> None:
         at = primitives.now()
-        draft = models.draft({"expiresAt": primitives.timestamp(at + timedelta(minutes=1))})
-        expiring, _ = items.create(OWNER, draft, at)
+        ending = draft(expiresAt=primitives.timestamp(at + timedelta(minutes=1)))
+        expiring, _ = items.create(OWNER, ending, at)
 
         def put_off() -> None:
             items.patch(OWNER, expiring.id, {"expiresAt": None}, at)
@@ -117,7 +117,7 @@ class TestExpiry:
         body = {
             "type": "item.create",
             "owner": OWNER,
-            "item": {"expiresAt": primitives.timestamp(sent + timedelta(hours=1))},
+            "item": fields(expiresAt=primitives.timestamp(sent + timedelta(hours=1))),
         }
         record = jobs.Record("message-1", "receipt", primitives.to_json(body).decode(), 1, sent)
         jobs.do(record)
@@ -151,13 +151,13 @@ class TestLostAnswers:
     def test_an_item_is_created(self, api: Stage) -> None:
         self.twice("put_item")
 
-        assert api("POST", "/items", {"title": "Vase"}).status_code == 201
+        assert api("POST", "/items", fields()).status_code == 201
         assert len(api.records("ITEM#")) == 1
 
     def test_an_item_is_changed(self, api: Stage, item: str) -> None:
         self.twice("put_item")
 
-        answer = api("PUT", f"/items/{item}", {"title": "Bowl"}, if_match='"1"')
+        answer = api("PUT", f"/items/{item}", fields(title="Bowl"), if_match='"1"')
 
         assert (answer.status_code, said(answer)["version"]) == (200, 2)
 
@@ -172,7 +172,7 @@ OPERATIONS = {"put_item": "PutItem", "delete_item": "DeleteItem"}
 
 def test_a_queue_that_does_not_answer_keeps_no_message_that_is_done(api: Stage) -> None:
     for n in range(3):
-        api.send({"type": "item.create", "owner": OWNER, "item": {"n": n}})
+        api.send({"type": "item.create", "owner": OWNER, "item": fields(n=n)})
     api.send("nonsense")
     records = [jobs.Record.of(one) for one in as_records(api.receive())]
     raises(aws.sqs(), "ChangeMessageVisibility", ReadTimeoutError(endpoint_url="https://aws.invalid"))

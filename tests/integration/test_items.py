@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from chalicelib import aws, errors, items, models, primitives, wire
+from tests.builders import as_json, fields
 from tests.integration.stage import OWNER, Stage, draft, fails, meanwhile, said
 
-VASE = {"title": "Vase", "price": 12, "tags": ["blue", None, True], "size": {"height": 30}}
+VASE = fields(title="Vase", weight=12, marks=["blue", None, True], box={"height": 30})
 
 
 def after(at: datetime, seconds: float) -> str:
@@ -51,7 +52,7 @@ class TestLife:
         ["0.1", "1e-130", f"1.{'1' * 37}e-130", "9.99E+125", "1" * 38, "12345678901234567890", "-0.30"],
     )
     def test_a_number_keeps_its_exact_value(self, api: Stage, number: str) -> None:
-        created = api("POST", "/items", f'{{"n": {number}}}'.encode())
+        created = api("POST", "/items", as_json(f'"n": {number}'))
 
         kept = said(api("GET", f"/items/{said(created)['id']}"))
 
@@ -59,7 +60,7 @@ class TestLife:
 
     @pytest.mark.parametrize("number", ["0E-200", "0e400", "-0.0"])
     def test_zero_is_kept_however_it_is_spelled(self, api: Stage, number: str) -> None:
-        created = api("POST", "/items", f'{{"n": {number}}}'.encode())
+        created = api("POST", "/items", as_json(f'"n": {number}'))
 
         assert said(api("GET", f"/items/{said(created)['id']}"))["n"] == 0
 
@@ -83,33 +84,32 @@ class TestLife:
     def test_replacing_puts_new_fields_in_place_of_all_old_ones(self, api: Stage) -> None:
         item = api.item(**VASE, expiresAt="2100-01-01T00:00:00Z")
 
-        answer = api("PUT", f"/items/{item['id']}", {"title": "Lamp"})
+        answer = api("PUT", f"/items/{item['id']}", fields(title="Lamp"))
 
         assert answer.status_code == 200
         assert answer.headers["ETag"] == '"2"'
-        assert said(answer) == {
+        assert said(answer) == fields(title="Lamp") | {
             "id": item["id"],
             "version": 2,
             "createdAt": item["createdAt"],
             "updatedAt": said(answer)["updatedAt"],
-            "title": "Lamp",
         }
         assert api.read(item["id"]) == said(answer)
 
     def test_patching_changes_what_is_named_and_nothing_else(self, api: Stage) -> None:
         item = api.item(**VASE)
-        patch = {"price": None, "size": {"width": 7}, "tags": [1], "new": {"a": {"gone": None}}}
+        patch = {"weight": None, "box": {"width": 7}, "marks": [1], "new": {"a": {"gone": None}}}
 
         answer = api("PATCH", f"/items/{item['id']}", patch, content_type="application/merge-patch+json")
 
         assert answer.status_code == 200
-        fields = {"title": "Vase", "tags": [1], "size": {"height": 30, "width": 7}, "new": {"a": {}}}
-        assert said(answer).items() >= fields.items()
-        assert "price" not in said(answer)
+        kept = fields(title="Vase", marks=[1], box={"height": 30, "width": 7}, new={"a": {}})
+        assert said(answer).items() >= kept.items()
+        assert "weight" not in said(answer)
         assert api.read(item["id"]) == said(answer)
 
     def test_a_patch_keeps_the_exact_numbers_that_it_does_not_name(self, api: Stage) -> None:
-        item = said(api("POST", "/items", b'{"n": 0.30000000000000000000000000000000000001}'))
+        item = said(api("POST", "/items", as_json('"n": 0.30000000000000000000000000000000000001')))
 
         api("PATCH", f"/items/{item['id']}", {"title": "Vase"})
 
@@ -130,8 +130,8 @@ class TestLife:
         [
             ({"id": "x"}, "RESERVED_FIELD"),
             ({"image": None}, "RESERVED_FIELD"),
-            ({"expiresAt": "2001-01-01T00:00:00Z"}, "INVALID_EXPIRY"),
-            ({"expiresAt": "9999-12-31T23:59:59-23:00"}, "INVALID_EXPIRY"),
+            (fields(expiresAt="2001-01-01T00:00:00Z"), "INVALID_EXPIRY"),
+            (fields(expiresAt="9999-12-31T23:59:59-23:00"), "INVALID_EXPIRY"),
             ({"a": {"": 1}}, "INVALID_REQUEST"),
             ({"a": "x" * 358_400}, "ITEM_TOO_LARGE"),
         ],
@@ -168,7 +168,7 @@ class TestLife:
         past = primitives.now() - timedelta(days=1)
         item, _ = items.create(OWNER, draft(expiresAt=primitives.timestamp(past + timedelta(hours=1))), past)
 
-        for method, body in {"GET": None, "PUT": {}, "PATCH": {}, "DELETE": None}.items():
+        for method, body in {"GET": None, "PUT": fields(), "PATCH": {}, "DELETE": None}.items():
             assert api(method, f"/items/{item.id}", body).status_code == 404
         assert said(api("GET", "/items"))["items"] == []
         assert len(api.records("ITEM")) == 1
@@ -215,7 +215,7 @@ class TestPreconditions:
     def test_a_write_on_top_of_the_version_that_is_there_is_taken(
         self, api: Stage, item: dict[str, Any], method: str, tags: str
     ) -> None:
-        body = None if method == "DELETE" else {"b": 1}
+        body = None if method == "DELETE" else fields(b=1)
 
         assert api(method, f"/items/{item['id']}", body, if_match=tags).status_code == 200
 
@@ -224,7 +224,7 @@ class TestPreconditions:
     )
     @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
     def test_a_write_on_top_of_any_other_is_not(self, api: Stage, item: dict[str, Any], method: str, tags: str) -> None:
-        body = None if method == "DELETE" else {"b": 1}
+        body = None if method == "DELETE" else fields(b=1)
 
         answer = api(method, f"/items/{item['id']}", body, if_match=tags)
 
@@ -247,11 +247,11 @@ class TestPreconditions:
         assert (answer.status_code, said(answer)) == (200, item)
 
     def test_writes_do_not_ask_whether_one_has_the_item(self, api: Stage, item: dict[str, Any]) -> None:
-        assert api("PUT", f"/items/{item['id']}", {}, if_none_match='"4"').status_code == 200
+        assert api("PUT", f"/items/{item['id']}", fields(), if_none_match='"4"').status_code == 200
 
     def test_of_two_who_read_the_same_version_one_is_told(self, api: Stage, item: dict[str, Any]) -> None:
-        first = api("PUT", f"/items/{item['id']}", {"by": "ann"}, if_match='"3"')
-        second = api("PUT", f"/items/{item['id']}", {"by": "bob"}, if_match='"3"')
+        first = api("PUT", f"/items/{item['id']}", fields(by="ann"), if_match='"3"')
+        second = api("PUT", f"/items/{item['id']}", fields(by="bob"), if_match='"3"')
 
         assert (first.status_code, second.status_code) == (200, 412)
         assert api.read(item["id"])["by"] == "ann"
@@ -276,7 +276,7 @@ class TestTwoWriters:
         id_ = api.item(title="Vase")["id"]
         meanwhile(aws.dynamodb(), "PutItem", lambda: self.patch(id_, title="theirs"))
 
-        answer = api("PUT", f"/items/{id_}", {"title": "ours"}, if_match='"1"')
+        answer = api("PUT", f"/items/{id_}", fields(title="ours"), if_match='"1"')
 
         assert answer.status_code == 412
         assert api.read(id_)["title"] == "theirs"
@@ -340,11 +340,11 @@ class TestIdempotency:
 
         assert said(self.post(api, "k", VASE)) == said(first)
 
-    @pytest.mark.parametrize("body", [b'{"b": [1.0], "a": 100}', b'{ "a": 1E2, "b": [1] }'])
-    def test_the_same_body_in_another_spelling_is_the_same(self, api: Stage, body: bytes) -> None:
-        first = self.post(api, "k", b'{"a": 100, "b": [1]}')
+    @pytest.mark.parametrize("members", ['"b": [1.0], "a": 100', ' "a": 1E2, "b": [1] '])
+    def test_the_same_body_in_another_spelling_is_the_same(self, api: Stage, members: str) -> None:
+        first = self.post(api, "k", as_json('"a": 100, "b": [1]'))
 
-        assert said(self.post(api, "k", body))["id"] == said(first)["id"]
+        assert said(self.post(api, "k", as_json(members)))["id"] == said(first)["id"]
 
     @pytest.mark.parametrize(
         "body",
@@ -358,9 +358,9 @@ class TestIdempotency:
         ],
     )
     def test_the_same_key_with_another_body_is_refused(self, api: Stage, body: dict[str, Any]) -> None:
-        self.post(api, "k", {"a": 1})
+        self.post(api, "k", fields(a=1))
 
-        answer = self.post(api, "k", body)
+        answer = self.post(api, "k", fields(**body))
 
         assert (answer.status_code, said(answer)["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
         assert len(api.records("ITEM")) == 1
@@ -392,13 +392,13 @@ class TestIdempotency:
         until = primitives.timestamp(earlier + timedelta(hours=1))
         first, _ = items.create(OWNER, draft(title="Milk", expiresAt=until), earlier, "k")
 
-        again = self.post(api, "k", {"title": "Milk", "expiresAt": until})
+        again = self.post(api, "k", fields(title="Milk", expiresAt=until))
 
         assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
         assert (said(again)["id"], said(again)["expiresAt"]) == (first.id, until)
 
     def test_a_key_that_made_nothing_yet_makes_nothing_whose_time_is_up(self, api: Stage) -> None:
-        answer = self.post(api, "k", {"title": "Milk", "expiresAt": "2001-01-01T00:00:00Z"})
+        answer = self.post(api, "k", fields(title="Milk", expiresAt="2001-01-01T00:00:00Z"))
 
         assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_EXPIRY")
         assert api.records() == []
@@ -420,7 +420,7 @@ class TestIdempotency:
 
         meanwhile(aws.dynamodb(), "TransactWriteItems", they_come_first)
 
-        ours = self.post(api, "k", {"title": "Vase"})
+        ours = self.post(api, "k", fields(title="Vase"))
 
         assert ours.headers["Idempotency-Replayed"] == "true"
         assert said(ours)["id"] == theirs[0].id
@@ -433,7 +433,7 @@ class TestIdempotency:
 
         meanwhile(aws.dynamodb(), "TransactWriteItems", they_come_first)
 
-        assert self.post(api, "k", {"title": "Vase"}).status_code == 422
+        assert self.post(api, "k", fields(title="Vase")).status_code == 422
         assert len(api.records("ITEM")) == 1
 
     def test_a_create_that_failed_has_used_up_no_key(self, api: Stage) -> None:
@@ -465,10 +465,10 @@ class TestIdempotency:
     def test_an_item_as_deep_as_they_go_can_be_created_with_a_key(self, api: Stage) -> None:
         # What a key made is kept so that it can be answered again: it must not lie deeper there than in the item.
         deep: dict[str, Any] = {}
-        for _ in range(31):
+        for _ in range(30):
             deep = {"a": deep}
 
-        self.post(api, "k", deep)
+        self.post(api, "k", fields(a=deep))
 
         assert max(_levels(record) for record in api.records()) <= 32
 

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from chalicelib import aws, errors, images, items, jobs, models, primitives
-from tests.builders import jpeg
+from tests.builders import as_json, fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, draft, fails, raises, run, said
 
 BAD = [
@@ -36,12 +36,12 @@ BAD = [
 
 
 def create(title: str, **also: Any) -> dict[str, Any]:
-    return {"type": "item.create", "owner": OWNER, "item": {"title": title}, **also}
+    return {"type": "item.create", "owner": OWNER, "item": fields(title=title), **also}
 
 
 def ending(hours_ago: int) -> dict[str, Any]:
     """A message that creates an item whose time was up so many hours ago."""
-    item = {"title": "milk", "expiresAt": primitives.timestamp(primitives.now() - timedelta(hours=hours_ago))}
+    item = fields(title="milk", expiresAt=primitives.timestamp(primitives.now() - timedelta(hours=hours_ago)))
     return {"type": "item.create", "owner": OWNER, "item": item}
 
 
@@ -242,7 +242,7 @@ class TestCreate:
         assert len(api.records("ITEM")) == 1
 
     def test_a_key_is_good_over_http_and_over_the_queue_alike(self, api: Stage) -> None:
-        first = api("POST", "/items", {"title": "a"}, idempotency_key="k")
+        first = api("POST", "/items", fields(title="a"), idempotency_key="k")
         api.send(create("a", key="k"))
 
         api.work()
@@ -250,7 +250,8 @@ class TestCreate:
         assert [item["id"] for item in said(api("GET", "/items"))["items"]] == [said(first)["id"]]
 
     def test_numbers_keep_their_exact_value(self, api: Stage) -> None:
-        api.send('{"type": "item.create", "owner": "local", "item": {"n": 0.30000000000000000000000000000000000001}}')
+        item = as_json('"n": 0.30000000000000000000000000000000000001').decode()
+        api.send(f'{{"type": "item.create", "owner": "local", "item": {item}}}')
 
         api.work()
 

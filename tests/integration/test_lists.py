@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from chalicelib import cursor, items, primitives
+from tests.builders import fields
 from tests.integration.stage import OWNER, Stage, draft, said
 
 DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -191,8 +192,8 @@ def test_a_list_shows_its_owners_items_only(api: Stage) -> None:
 
 
 def test_imports_keys_and_other_records_are_no_items(api: Stage) -> None:
-    api("POST", "/items", {"minute": 1}, idempotency_key="k")
-    api("POST", "/imports", {"items": [{}]})
+    api("POST", "/items", fields(minute=1), idempotency_key="k")
+    api("POST", "/imports", {"items": [fields()]})
 
     assert minutes(said(api("GET", "/items"))) == [1]
 

@@ -13,6 +13,7 @@ from chalice.config import Config
 import app
 from chalicelib import http
 from chalicelib.local import Gateway
+from tests.builders import as_json
 
 Ask = Callable[..., dict[str, Any]]
 
@@ -55,7 +56,7 @@ def test_a_path_is_decoded_once(ask: Ask) -> None:
 
 def test_an_id_may_be_escaped(ask: Ask) -> None:
     gateway = Gateway(app.app, Config.create())
-    made = gateway.handle_request("POST", "/items", {"content-type": "application/json"}, b"{}")
+    made = gateway.handle_request("POST", "/items", {"content-type": "application/json"}, as_json())
     id_ = json.loads(made["body"])["id"]
 
     assert ask("GET", f"/items/{id_.replace('-', '%2D')}")["statusCode"] == 200

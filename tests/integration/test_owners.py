@@ -14,7 +14,8 @@ from chalice.test import HTTPResponse
 
 import app
 from chalicelib import aws, bucket, cursor, errors, imports, primitives
-from tests.builders import jpeg
+from tests.builders import fields, jpeg
+from tests.integration.routes import ROUTES
 from tests.integration.stage import Stage, said
 
 Ask = Callable[..., HTTPResponse]
@@ -22,26 +23,6 @@ Ask = Callable[..., HTTPResponse]
 NEVER = "019ca7b4-e400-7abc-8def-0123456789ab"
 """An id that nothing ever had."""
 
-# Every route, with a body that it takes. A route that is new belongs here, and the tests below try it.
-ROUTES: dict[tuple[str, str], Any] = {
-    ("GET", "/"): None,
-    ("GET", "/docs"): None,
-    ("GET", "/web/{name}"): None,
-    ("GET", "/openapi.json"): None,
-    ("GET", "/hello"): None,
-    ("GET", "/health"): None,
-    ("POST", "/items"): {"title": "Vase"},
-    ("GET", "/items"): None,
-    ("GET", "/items/{item_id}"): None,
-    ("PUT", "/items/{item_id}"): {"title": "mine"},
-    ("PATCH", "/items/{item_id}"): {"title": "mine"},
-    ("DELETE", "/items/{item_id}"): None,
-    ("POST", "/items/{item_id}/image"): {"contentType": "image/png"},
-    ("GET", "/items/{item_id}/image"): None,
-    ("DELETE", "/items/{item_id}/image"): None,
-    ("POST", "/imports"): {"items": [{"title": "Vase"}]},
-    ("GET", "/imports/{import_id}"): None,
-}
 PARAMETERS = {"item_id", "import_id", "name"}
 ABOUT_ONE = [route for route in ROUTES if re.search(r"{(item|import)_id}", route[1])]
 ABOUT_NONE = [route for route in ROUTES if route not in ABOUT_ONE]
@@ -76,10 +57,10 @@ def anns(api: Stage, configured: Callable[..., None]) -> Holdings:
     """What Ann has, in a stage where one signs in."""
     configured(AUTH_MODE="oidc")
     ann = api.signed_in("ann")
-    item = said(ann("POST", "/items", {"title": "Vase"}, idempotency_key="anns"))["id"]
+    item = said(ann("POST", "/items", fields(title="Vase"), idempotency_key="anns"))["id"]
     for number in range(3):
-        ann("POST", "/items", {"secret": f"of Ann {number}"})
-    import_ = said(ann("POST", "/imports", {"items": [{"secret": "of Ann"}]}))["id"]
+        ann("POST", "/items", fields(secret=f"of Ann {number}"))
+    import_ = said(ann("POST", "/imports", {"items": [fields(secret="of Ann")]}))["id"]
     key = said(ann("POST", f"/items/{item}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
     api.put(key, jpeg())
     api.notice(key)
@@ -187,7 +168,7 @@ def test_owners_whose_names_look_alike_are_strangers(api: Stage, anns: Holdings,
         assert other(method, at(path, hers), ROUTES[method, path]).status_code == 404
 
     assert said(other("GET", "/items"))["items"] == []
-    mine = said(other("POST", "/items", {"title": "Lamp"}, idempotency_key="anns"))
+    mine = said(other("POST", "/items", fields(title="Lamp"), idempotency_key="anns"))
     ticket = said(other("POST", f"/items/{mine['id']}/image", {"contentType": "image/jpeg"}))
     key = ticket["upload"]["fields"]["key"]
     api.put(key, jpeg(200, 200))
@@ -213,24 +194,25 @@ class TestWhatOneHasOfTheOther:
     def test_a_cursor_forged_to_go_on_after_her_item_goes_on_in_ones_own_list(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
         forged = cursor.give(primitives.new_id(primitives.id_time_ms(anns.item) + 60_000), "bob", "desc", None, None)
-        mine = said(bob("POST", "/items", {"title": "Lamp"}))
+        mine = said(bob("POST", "/items", fields(title="Lamp")))
 
         assert [item["id"] for item in said(bob("GET", f"/items?cursor={forged}"))["items"]] == [mine["id"]]
 
     def test_her_idempotency_key_is_as_good_as_new(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
 
-        made = bob("POST", "/items", {"title": "Vase"}, idempotency_key="anns")
+        made = bob("POST", "/items", fields(title="Vase"), idempotency_key="anns")
 
         assert (made.status_code, made.headers.get("Idempotency-Replayed")) == (201, None)
         assert said(made)["id"] != anns.item
         assert (
-            bob("POST", "/items", {"title": "Vase"}, idempotency_key="anns").headers["Idempotency-Replayed"] == "true"
+            bob("POST", "/items", fields(title="Vase"), idempotency_key="anns").headers["Idempotency-Replayed"]
+            == "true"
         )
 
     def test_a_ticket_is_good_for_one_key_of_its_owners(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
-        mine = said(bob("POST", "/items", {}))["id"]
+        mine = said(bob("POST", "/items", fields()))["id"]
 
         upload = said(bob("POST", f"/items/{mine}/image", {"contentType": "image/jpeg"}))["upload"]
 
@@ -251,7 +233,7 @@ class TestWhatOneHasOfTheOther:
 
     def test_addresses_that_one_is_shown_lead_to_ones_own_pictures(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
-        mine = said(bob("POST", "/items", {}))["id"]
+        mine = said(bob("POST", "/items", fields()))["id"]
         key = said(bob("POST", f"/items/{mine}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
         api.put(key, jpeg())
         api.notice(key)
@@ -266,7 +248,7 @@ class TestWhatOneHasOfTheOther:
     def test_messages_for_one_owner_do_nothing_to_the_others(self, api: Stage, anns: Holdings) -> None:
         api.send(
             {"type": "item.delete", "owner": "bob", "id": anns.item},
-            {"type": "item.create", "owner": "bob", "item": {}, "key": "anns"},
+            {"type": "item.create", "owner": "bob", "item": fields(), "key": "anns"},
         )
 
         api.work()

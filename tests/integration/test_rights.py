@@ -16,7 +16,7 @@ from chalice.app import SQSEventConfig
 
 import app
 from chalicelib import aws, cleanup, items, primitives
-from tests.builders import jpeg
+from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, run
 from tests.rights import Called, Grant, Need, grants, needs
 from tools import aws_calls, stages
@@ -29,8 +29,8 @@ POLICIES = json.loads(json.dumps(stages.policies(PROJECT, "prod")).replace("vitr
 
 def requests(stage: Stage) -> None:
     """Everything that the API is asked for."""
-    stage("POST", "/items", {"n": 1}, idempotency_key="once")
-    accepted = stage("POST", "/imports", {"items": [{"n": 1}]})
+    stage("POST", "/items", fields(), idempotency_key="once")
+    accepted = stage("POST", "/imports", {"items": [fields()]})
     stage("GET", accepted.headers["Location"])
     stage("DELETE", f"/items/{stage.item()['id']}")
     item = stage.item(expiresAt="2100-01-01T00:00:00Z")["id"]
@@ -60,12 +60,12 @@ def messages(stage: Stage) -> None:
     item = stage.item()["id"]
     stage.picture(item, jpeg())
     stage.picture(item, jpeg())
-    stage("POST", "/imports", {"items": [{"n": 1}]})
-    stage.send({"type": "item.create", "owner": OWNER, "item": {}})
+    stage("POST", "/imports", {"items": [fields()]})
+    stage.send({"type": "item.create", "owner": OWNER, "item": fields()})
     for one in (item, stage.item()["id"]):
         stage.send({"type": "item.delete", "owner": OWNER, "id": one})
     stage.work()
-    stage.send("nonsense", {"type": "item.create", "owner": OWNER, "item": {}})
+    stage.send("nonsense", {"type": "item.create", "owner": OWNER, "item": fields()})
     failing = batch(stage.receive())
     aws.queue_url.cache_clear()  # as in a process that has just begun
     with pytest.raises(Exception, match="1 of 2 messages failed"):
@@ -76,7 +76,7 @@ def sweeps(stage: Stage) -> None:
     """With work due of every kind."""
     over = stage.item(expiresAt=primitives.timestamp(primitives.now() + timedelta(minutes=30)))["id"]
     stage.picture(over, jpeg())
-    stage("POST", "/imports", {"items": [{"n": 1}]})
+    stage("POST", "/imports", {"items": [fields()]})
     unused, lost, stuck = (stage.item()["id"] for _ in range(3))
     stage.ticket(unused)
     stage.put(stage.ticket(lost), jpeg())

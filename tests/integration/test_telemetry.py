@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chalicelib import aws, items, primitives, telemetry
-from tests.builders import jpeg
+from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, draft, fails, raises, run, said
 
 Read = Callable[[], str]
@@ -120,7 +120,7 @@ class TestLines:
 
 class TestSecrets:
     def test_no_body_and_no_token_is_ever_logged(self, api: Stage, logged: Read) -> None:
-        secret = {"title": "MARKER", "nested": {"deep": ["MARKER"]}}
+        secret = fields(title="MARKER", nested={"deep": ["MARKER"]})
         token = "Bearer MARKER"
 
         item = said(api("POST", "/items", secret, authorization=token, idempotency_key="MARKER"))
@@ -143,7 +143,7 @@ class TestSecrets:
     def test_nor_where_something_unforeseen_happens(self, api: Stage, logged: Read) -> None:
         raises(aws.dynamodb(), "PutItem", RuntimeError("on fire"))
 
-        api("POST", "/items", {"title": "MARKER"}, authorization="Bearer MARKER")
+        api("POST", "/items", fields(title="MARKER"), authorization="Bearer MARKER")
 
         text = logged()
         assert "on fire" in text
@@ -182,8 +182,8 @@ class TestMetrics:
 
     def test_requests_errors_and_items_are_counted(self, api: Stage, logged: Read) -> None:
         api.item()
-        api("POST", "/items", {}, idempotency_key="k")
-        api("POST", "/items", {}, idempotency_key="k")
+        api("POST", "/items", fields(), idempotency_key="k")
+        api("POST", "/items", fields(), idempotency_key="k")
         api("GET", "/items/x")
         api("GET", "/items/y")
         api("GET", "/items?limit=0")
@@ -209,7 +209,7 @@ class TestMetrics:
         assert counted["RenderTime"] > 0
 
     def test_failed_messages_and_entries_are_counted(self, api: Stage, logged: Read) -> None:
-        api("POST", "/imports", {"items": [{}, {"id": "x"}]})
+        api("POST", "/imports", {"items": [fields(), {"id": "x"}]})
         api.send("nonsense")
 
         with pytest.raises(Exception, match="1 of 2"):

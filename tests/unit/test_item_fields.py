@@ -137,7 +137,7 @@ def run_edited(folder: Path, edit: str, bodies: list[str]) -> subprocess.Complet
     shutil.copytree(PROJECT / "chalicelib", folder / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
     models = folder / "chalicelib" / "models.py"
     source = models.read_text(encoding="utf-8")
-    edited = re.sub(r'\nclass ItemFields\(.*?\n    """\n', lambda _: edit, source, count=1, flags=re.DOTALL)
+    edited = re.sub(r"\nclass ItemFields\(.*?\n(?=\n\n)", lambda _: edit, source, count=1, flags=re.DOTALL)
     assert edited != source
     models.write_text(edited.replace("import msgspec\n", f"{IMPORTS}import msgspec\n", 1), encoding="utf-8")
     return subprocess.run(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import app
 from tools import processes
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -30,11 +31,7 @@ PUBLIC = {
     "/health": {"get"},
 }
 GUARDED = {
-    "/items": {"get", "post"},
-    "/items/{item_id}": {"get", "put", "patch", "delete"},
-    "/items/{item_id}/image": {"get", "post", "delete"},
-    "/imports": {"post"},
-    "/imports/{import_id}": {"get"},
+    path: {method.lower() for method in of_path} for path, of_path in app.app.routes.items() if path not in PUBLIC
 }
 LAMBDA = "arn:{{partition}}:apigateway:{{region_name}}:lambda:path/2015-03-31/functions/{{{}_lambda_arn}}/invocations"
 
