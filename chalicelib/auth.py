@@ -20,6 +20,9 @@ from chalicelib.config import ConfigError, Issuer, https, settings
 ALGORITHMS = ("RS256", "ES256")
 """Signatures by a key that only the issuer has. None of those that can be made with what everybody knows."""
 
+OWNER_CLAIM = "sub"
+"""Which claim of a token names the owner: a person, or whatever else an issuer's tokens say that they belong to."""
+
 LEEWAY = 30
 """Seconds that the issuer's clock and ours may differ."""
 
@@ -75,13 +78,14 @@ def _caller(authorization: str, issuer: Issuer | None) -> Caller:
         issuer=issuer.url,
         leeway=LEEWAY,
         # Whom it is for is looked at below: Cognito's access tokens say that in another claim.
-        options={"require": ["exp", "iss", "sub"], "verify_aud": False, "enforce_minimum_key_length": True},
+        options={"require": ["exp", "iss", OWNER_CLAIM], "verify_aud": False, "enforce_minimum_key_length": True},
     )
     if not _audiences(claims) & set(issuer.audiences):
         raise jwt.InvalidAudienceError
-    if not _SUBJECT.fullmatch(claims["sub"]):
+    owner = claims[OWNER_CLAIM]
+    if not (isinstance(owner, str) and _SUBJECT.fullmatch(owner)):
         raise InvalidSubjectError
-    return Caller(claims["sub"], int(claims["exp"]) + LEEWAY)
+    return Caller(owner, int(claims["exp"]) + LEEWAY)
 
 
 def _audiences(claims: dict[str, Any]) -> set[str]:

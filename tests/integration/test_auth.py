@@ -60,7 +60,7 @@ class Issuer:
         self, key: Any = RSA, algorithm: str = "RS256", header: dict[str, Any] | None = None, **claims: Any
     ) -> str:
         """A good token, but for the ``claims`` that are named; a claim that is None is left out."""
-        good = {"iss": self.url, "aud": AUDIENCE, "sub": "ann", "exp": time.time() + 600, "iat": time.time()}
+        good = {"iss": self.url, "aud": AUDIENCE, auth.OWNER_CLAIM: "ann", "exp": time.time() + 600, "iat": time.time()}
         said = {name: value for name, value in (good | claims).items() if value is not None}
         named = {"kid": "ec" if algorithm == "ES256" else "rsa"} | (header or {})
         return jwt.encode(said, key, algorithm, {name: value for name, value in named.items() if value is not None})
@@ -128,8 +128,8 @@ class TestGood:
             {"aud": "another"},
             {"aud": None, "client_id": AUDIENCE},  # Cognito's access tokens
             {"nbf": 0},
-            {"sub": "auth0|5f7c"},
-            {"sub": "x" * 255},
+            {auth.OWNER_CLAIM: "auth0|5f7c"},
+            {auth.OWNER_CLAIM: "x" * 255},
         ],
     )
     def test_it_may_look_like_this_too(self, ask: Ask, issuer: Issuer, claims: dict[str, Any]) -> None:
@@ -166,7 +166,7 @@ def unsigned(issuer: Issuer, algorithm: str = "none", kid: Any = "rsa") -> str:
 def altered(issuer: Issuer) -> str:
     header, payload, signature = issuer.token().split(".")
     claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    return f"{header}.{b64(json.dumps(claims | {'sub': 'bob'}).encode())}.{signature}"
+    return f"{header}.{b64(json.dumps(claims | {auth.OWNER_CLAIM: 'bob'}).encode())}.{signature}"
 
 
 def b64(data: bytes) -> str:
@@ -193,10 +193,11 @@ BAD: dict[str, Callable[[Issuer], str]] = {
     "without an end": lambda issuer: issuer.token(exp=None),
     "not yet valid": lambda issuer: issuer.token(nbf=time.time() + 600),
     "issued in the future": lambda issuer: issuer.token(iat=time.time() + 600),
-    "no subject": lambda issuer: issuer.token(sub=None),
-    "an empty subject": lambda issuer: issuer.token(sub=""),
-    "a subject that is too long": lambda issuer: issuer.token(sub="x" * 256),
-    "a subject beyond ASCII": lambda issuer: issuer.token(sub="jürgen"),
+    "no subject": lambda issuer: issuer.token(**{auth.OWNER_CLAIM: None}),
+    "an empty subject": lambda issuer: issuer.token(**{auth.OWNER_CLAIM: ""}),
+    "a subject that is too long": lambda issuer: issuer.token(**{auth.OWNER_CLAIM: "x" * 256}),
+    "a subject beyond ASCII": lambda issuer: issuer.token(**{auth.OWNER_CLAIM: "jürgen"}),
+    "a subject that is no text": lambda issuer: issuer.token(**{auth.OWNER_CLAIM: ["ann"]}),
     "an altered payload": altered,
     "a signature cut short": lambda issuer: issuer.token()[:-8],
     "no signature": lambda issuer: issuer.token().rpartition(".")[0] + ".",
