@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from tests.blocks import block
-from tests.builders import BLUE, jpeg, quarters, saved
+from tests.builders import BLUE, REQUIRED, jpeg, quarters, saved
 from tests.e2e.shell import type_in
 from tests.e2e.system import ROOT, Answer, System, free_port, request
 from tools.smoke import __main__ as smoke
@@ -103,8 +103,9 @@ def detour(system: System) -> Iterator[Detour]:
 def walk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Walks to its end, and returns what it told a program."""
 
-    def walk(url: str, *options: str, token: str = "") -> dict[str, Any]:
+    def walk(url: str, *options: str, token: str = "", fields: str = json.dumps(REQUIRED)) -> dict[str, Any]:
         monkeypatch.setenv("TOKEN", token)
+        monkeypatch.setenv("FIELDS", fields)
         code = smoke.main(["--url", url, "--json", *options])
         said: dict[str, Any] = json.loads(capsys.readouterr().out)
         assert code == (0 if said["ok"] else 1)
@@ -372,10 +373,13 @@ def test_a_token_that_is_not_good_fails_and_is_not_shown(detour: Detour, walk: C
 # ------------------------------------------------------------------------------------------------------------ usage
 
 
+@pytest.mark.parametrize("way", ["argument", "variable"])
 def test_fields_that_a_stage_demands_are_sent_with_every_item(
-    detour: Detour, walk: Callable[..., dict[str, Any]]
+    detour: Detour, walk: Callable[..., dict[str, Any]], way: str
 ) -> None:
-    assert walk(detour.url, "--fields", '{"title": "Smoke", "price": 1}')["ok"]
+    demanded = json.dumps({**REQUIRED, "title": "Smoke", "price": 1})
+    said = walk(detour.url, "--fields", demanded) if way == "argument" else walk(detour.url, fields=demanded)
+    assert said["ok"], said["sentence"]
     bodies = [body for body in detour.bodies if "smokeTest" in body]
     bodies += next(body["items"] for body in detour.bodies if "items" in body)
     assert len(bodies) == 3
@@ -419,7 +423,7 @@ def test_make_smoke_takes_url_and_token_as_they_are(detour: Detour) -> None:
     make = f"make -o .venv/.ready BIN={python.parent}"
     words = re.sub(r"URL=\S+", f"URL={detour.url}/", block("docs/operating.md", "smoke").replace("make", make, 1))
     # Where `make test` runs this, its own make would be told so, and say more.
-    said = type_in(words, ROOT, TOKEN=TOKEN, MAKEFLAGS="", MAKELEVEL="")
+    said = type_in(words, ROOT, TOKEN=TOKEN, FIELDS=json.dumps(REQUIRED), MAKEFLAGS="", MAKELEVEL="")
     assert said.splitlines()[-1].startswith("All 16 steps passed in ")
 
 

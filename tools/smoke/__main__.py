@@ -109,7 +109,13 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m tools.smoke", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--url", default=os.environ.get("URL", ""), help="of the API, or in the variable URL")
-    parser.add_argument("--fields", type=_object, default={}, metavar="JSON", help="that items of this stage must have")
+    parser.add_argument(
+        "--fields",
+        type=_object,  # which also reads the default, as it is a string
+        default=os.environ.get("FIELDS") or "{}",
+        metavar="JSON",
+        help="that items of this stage must have, or in the variable FIELDS",
+    )
     parser.add_argument("--patience", type=float, default=120, metavar="SECONDS", help="for pictures and imports; 120")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.epilog = "A token, for a stage with sign-in, is taken from the variable TOKEN: arguments are seen by others."
