@@ -11,9 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from chalicelib import config
 from tests.blocks import block
+from tests.builders import REQUIRED
+from tests.integration.stage import OWNER, Stage, said
 from tools import processes
 
 PROJECT = Path(__file__).parents[2]
@@ -29,9 +32,19 @@ NOT_COPIED = (
     "out",
     "deployments",
 )
+DIFFS = ("fields", "smoke", "sizes", "sign-in", "company", "setting", "route", "error", "job")
+"""Of the page, in its order."""
 
-FIELDS = """
-def test_items_are_held_to_them(api):
+OF_THE_PROJECT = [
+    *(f"tests/unit/test_{name}.py" for name in ("config", "docs", "errors", "models", "openapi", "swagger")),
+    *(f"tests/integration/test_{name}.py" for name in ("auth", "document", "items", "jobs", "owners")),
+]
+"""What has to hold in a project that was changed: its tests of fields, settings, routes, errors and jobs."""
+
+OF_THE_CHANGES = """
+from tests.integration.stage import said
+
+def test_items_are_held_to_the_fields(api):
     assert api("POST", "/items", {"title": "Vase", "price": 9.5, "colour": "blue"}).status_code == 201
     assert said(api("POST", "/items", {"price": 9.5}))["error"] == "INVALID_REQUEST"
     refused = said(api("POST", "/items", {"title": "Vase", "price": -1}))
@@ -39,29 +52,23 @@ def test_items_are_held_to_them(api):
 
 def test_the_document_has_them(api):
     assert "title" in said(api("GET", "/openapi.json"))["components"]["schemas"]["ItemFields"]["required"]
-"""
 
-ROUTE = """
+def test_people_are_greeted_as_it_is_set(api):
+    assert said(api("GET", "/hello"))["message"] == "Hello, World!"
+
 def test_an_item_is_kept(api):
-    item = api.item(title="Vase", expiresAt="2100-01-01T00:00:00Z")
-    assert "expiresAt" in item
+    item = api.item(expiresAt="2100-01-01T00:00:00Z")
     assert "expiresAt" not in said(api("DELETE", f"/items/{item['id']}/expiry"))
     assert "expiresAt" not in api.read(item["id"])
+    assert said(api("DELETE", f"/items/{item['id']}/expiry"))["error"] == "NEVER_ENDS"
 
-def test_the_document_has_it(api):
-    assert "/items/{item_id}/expiry" in said(api("GET", "/openapi.json"))["paths"]
-"""
-
-JOB = """
-def test_an_item_is_changed(stage):
-    item = stage.item(title="Vase", price=1)
+def test_an_item_is_changed_by_a_job(stage):
+    item = stage.item(price=1)
     stage.send({"type": "item.patch", "owner": "local", "id": item["id"], "changes": {"price": 2}})
     stage.work()
     assert stage.read(item["id"])["price"] == 2
     assert stage.on_queue() == 0
 """
-
-HEAD = "from tests.integration.stage import said\n"
 
 
 @pytest.fixture
@@ -100,18 +107,52 @@ def run(project: Path, *command: str | Path) -> None:
 
 
 def run_tests(project: Path, *tests: str) -> None:
-    run(project, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-cov", *tests)
+    run(project, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-cov", *tests)
 
 
-@pytest.mark.parametrize(("name", "tests"), [("fields", FIELDS), ("route", ROUTE), ("job", JOB)])
-def test_code_does_what_the_page_says_and_is_as_clean_as_before(project: Path, name: str, tests: str) -> None:
+@pytest.mark.parametrize("name", [name for name in DIFFS if name != "error"])
+def test_each_change_can_be_made_alone(project: Path, name: str) -> None:
     change(project, name)
-    (project / "tests" / "integration" / "test_change.py").write_text(HEAD + tests, encoding="utf-8")
 
-    run_tests(project, "tests/integration/test_change.py")
+
+def test_with_all_changes_the_project_does_what_the_page_says_and_its_tests_pass(project: Path) -> None:
+    for name in DIFFS:
+        change(project, name)
+
     bin_ = Path(sys.executable).parent
-    run(project, bin_ / "ruff", "check", "app.py", "chalicelib")
-    run(project, bin_ / "ruff", "format", "--check", "app.py", "chalicelib")
+    run(project, bin_ / "ruff", "check", "app.py", "chalicelib", "tests")
+    run(project, bin_ / "ruff", "format", "--check", "app.py", "chalicelib", "tests")
+    (project / "tests" / "integration" / "test_change.py").write_text(OF_THE_CHANGES, encoding="utf-8")
+    run_tests(project, "-n", "2", "tests/integration/test_change.py", *OF_THE_PROJECT)
+
+
+def test_a_stage_greets_as_the_page_sets_it(project: Path) -> None:
+    change(project, "setting")
+    show = "from chalicelib import config; print(config.load({'GREETING': 'Welcome'}).greeting)"
+    run(project, "bash", "-c", f'test "$("{sys.executable}" -c "{show}")" = Welcome')
+
+
+def test_smoke_is_told_the_fields_in_the_pipeline(project: Path) -> None:
+    change(project, "smoke")
+    build = yaml.safe_load((project / ".ci" / "buildspec-smoke.yml").read_text(encoding="utf-8"))
+    assert json.loads(build["env"]["variables"]["FIELDS"]) == {"title": "Smoke"}
+
+
+def test_a_job_that_is_sent_as_the_page_says_is_done(stage: Stage) -> None:
+    message = json.loads(re.search(r"--message-body '(.+?)'", block(PAGE, "send"), re.DOTALL)[1])  # type: ignore[index]
+    stage.send({**message, "owner": OWNER, "item": {**message["item"], **REQUIRED}})
+
+    stage.work()
+
+    assert [item["title"] for item in said(stage("GET", "/items"))["items"]] == [{"title": "Vase", **REQUIRED}["title"]]
+
+
+def test_a_producer_may_send_to_the_queue_that_the_page_names() -> None:
+    queue = config.load({"STAGE": "prod"}).queue
+    statement = json.loads(block(PAGE, "producer"))
+    assert f"--queue-name {queue} " in block(PAGE, "send")
+    assert statement["Resource"].rpartition(":")[2] == queue
+    assert statement["Action"] == ["sqs:GetQueueUrl", "sqs:SendMessage"]
 
 
 def test_sizes_are_made_as_the_page_says(project: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cfnlint.api import lint_file
 
-from chalicelib import errors, jobs
+from chalicelib import config, errors, jobs
 from tools import stages
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -240,6 +240,15 @@ class TestStack:
 
     def test_takes_the_stage_and_needs_nothing_else(self) -> None:
         assert [name for name, one in TEMPLATE["Parameters"].items() if "Default" not in one] == ["Stage"]
+
+    def test_has_a_name_that_leaves_room_for_every_stage_account_and_region_in_its_buckets(self) -> None:
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+        assert re.fullmatch(r"[a-z][a-z0-9]*", config.APP), "the app's name has lower-case letters and digits only"
+        longest = {"Stage": "s" * 20, "AWS::AccountId": "1" * 12, "AWS::Region": "ap-southeast-1"}
+        name = properties("Bucket")["BucketName"]["Fn::Sub"]
+        for variable, value in longest.items():
+            name = name.replace(f"${{{variable}}}", value)
+        assert len(name) <= 63, "the app's name has at most 14 characters"
 
     @pytest.mark.parametrize("name", ["dev", "a", "feature12", "a" * 20, "", "Dev", "1st", "a" * 21, "dev-x", "ü"])
     def test_agrees_with_the_tool_on_what_a_stage_may_be_called(self, name: str) -> None:
