@@ -15,6 +15,7 @@ EMULATOR = .venv-emulator/.ready
 SCAN = .venv-scan/.ready
 BENCH = .venv-bench/.ready
 AWSCLI = .venv-awscli/.ready
+HOOKS = .venv-hooks/.ready
 BIN = .venv/bin
 SOURCES = app.py chalicelib tools bench
 
@@ -22,7 +23,7 @@ SOURCES = app.py chalicelib tools bench
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
 .PHONY: help run test test-unit test-integration test-e2e fuzz lint scan format deploy package named clean
-.PHONY: environments bench bench-images policies smoke test-browser screenshots
+.PHONY: environments bench bench-images hooks policies smoke test-browser screenshots
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -31,7 +32,7 @@ help: ## Show this list
 run: $(VENV) $(EMULATOR) ## Run all of it here, on http://127.0.0.1:8000 (PORT=, EMULATOR_PORT= for others)
 	@exec $(BIN)/python -m tools.run --port $(PORT) --emulator-port $(EMULATOR_PORT)
 
-test: $(VENV) $(EMULATOR) $(AWSCLI) ## Run every test, with the coverage gate
+test: $(VENV) $(EMULATOR) $(AWSCLI) ## Run every test but those in a browser, with the coverage gate
 	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0
 	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term-missing:skip-covered
 
@@ -47,7 +48,7 @@ test-e2e: $(VENV) $(EMULATOR) $(AWSCLI) ## Run the tests on the packaged app in 
 bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,warm,scale,consumer,cost, PLAIN=1)
 	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)") $(if $(PLAIN),--plain)
 
-test-browser: $(VENV) $(EMULATOR) ## Run the console in a real browser, against all of it
+test-browser: $(VENV) $(EMULATOR) ## Run the console in a real browser, which is installed if there is none
 	@$(BIN)/python -m tools.browser
 	@$(BIN)/python -m pytest tests/browser
 
@@ -76,6 +77,9 @@ format: $(VENV) ## Format the code and put imports in order
 policies: $(VENV) ## Write the policies of all stages anew, from infra/policies.json: asks AWS nothing
 	@$(BIN)/python -m tools.policies
 
+hooks: $(HOOKS) ## Have git run lint before each commit, and the unit tests before each push
+	@.venv-hooks/bin/pre-commit install
+
 deploy: named $(VENV) ## Put a stage into your AWS account, its resources first: make deploy STAGE=dev
 	@$(BIN)/python -m tools.provision --stage "$(STAGE)"
 	@$(BUNDLE)
@@ -90,8 +94,8 @@ package: named $(VENV) ## Write out/ (template and zip) for a CloudFormation pip
 		--merge-template infra/package.json out
 	@echo "Wrote out/sam.json and out/deployment.zip: deploy them as the stack vitrine-$(STAGE) (docs/deploying.md)."
 
-# URL and TOKEN reach it as they are, by the environment: make hands on what stands on its command line.
-smoke: $(VENV) ## Walk the main job against a deployed stage: make smoke URL=https://… TOKEN=…
+# URL, TOKEN and FIELDS reach it as they are, by the environment: make hands on what stands on its command line.
+smoke: $(VENV) ## Walk the main job against a deployed stage: make smoke URL=https://… TOKEN=… FIELDS=…
 	@$(BIN)/python -m tools.smoke
 
 named:
@@ -100,7 +104,7 @@ named:
 environments: $(VENV) $(EMULATOR) $(SCAN) $(AWSCLI) ## Make all that lint, scan and test need, side by side with -j 4
 
 clean: ## Remove everything that was made here, the local stage's data included
-	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .venv-awscli .local out .chalice/deployments
+	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .venv-awscli .venv-hooks .local out .chalice/deployments
 	@rm -rf bench/node_modules bench/node/node_modules
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
@@ -133,6 +137,9 @@ $(SCAN): requirements-scan.txt
 $(BENCH): requirements-bench.txt
 	$(call make_venv,requirements-bench.txt)
 	@$(@D)/bin/python -m compileall -q $(@D)/lib # As in Lambda: what is measured must not compile the runtime client.
+
+$(HOOKS): requirements-hooks.txt
+	$(call make_venv,requirements-hooks.txt)
 
 $(AWSCLI): requirements-awscli.txt
 	$(call make_venv,requirements-awscli.txt)

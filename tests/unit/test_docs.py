@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import app
-from chalicelib import config, errors, models
+from chalicelib import bucket, config, errors, models, table
 from tests.blocks import blocks
 from tools import provision, stages
 
@@ -187,6 +187,12 @@ class TestArchitecture:
         }
         assert said == taken
 
+    def test_has_every_kind_of_record_and_every_folder_of_the_bucket(self) -> None:
+        rows = table_rows("docs/architecture.md", "What lies where")
+        assert {kind for row in rows for kind in re.findall(r"^`([A-Z]+)#", row[0])} == set(get_args(table.Kind))
+        folders = {f"{folder}/" for row in rows for folder in re.findall(r"^`([a-z]+)/", row[0])}
+        assert folders == {bucket.UPLOADS, bucket.THUMBNAILS, bucket.IMPORTS}
+
     def test_moves_a_picture_through_the_states_that_there_are(self) -> None:
         rows = table_rows("docs/architecture.md", "A picture")
         states = {f"`{state}`" for state in get_args(models.ImageStatus)}
@@ -227,8 +233,11 @@ class TestSettings:
 
     def test_of_make_are_there(self) -> None:
         rows = table_rows("docs/settings.md", "Of make")
-        variables = dict(re.findall(r"^([A-Z_]+) \?= ?(.*)$", read("Makefile"), flags=re.MULTILINE))
-        assert {row[0].strip("`") for row in rows} == set(variables)
+        makefile = read("Makefile")
+        variables = dict(re.findall(r"^([A-Z_]+) \?= ?(.*)$", makefile, flags=re.MULTILINE))
+        variables |= dict(re.findall(r"\$\(or \$\(([A-Z_]+)\),(\w+)\)", makefile))
+        told = re.findall(r"\b([A-Z_]+)=", "\n".join(re.findall(r"## (.*)", makefile)))
+        assert {name for row in rows for name in re.findall(r"`(\w+)`", row[0])} == {*variables, *told}
         plain = {row[0].strip("`"): row[1].strip("`") for row in rows if row[1].startswith("`")}
         assert plain == {name: variables[name] for name in plain}
 
