@@ -167,7 +167,7 @@ class TestScreenshots:
 class TestArchitecture:
     def test_has_exactly_the_routes_that_the_app_has(self) -> None:
         routes = {f"`{method} {path}`" for path, methods in app.app.routes.items() for method in methods}
-        assert {row[0] for row in table_rows("docs/architecture.md", "HTTP")} == routes
+        assert {row[0] for row in table_rows("docs/architecture.md", "Path 1: HTTP")} == routes
 
     def test_names_every_module(self) -> None:
         modules = {f"`{path.name}`" for path in (PROJECT / "chalicelib").glob("*.py") if path.name != "__init__.py"}
@@ -180,7 +180,10 @@ class TestArchitecture:
         assert {row[0] for row in table_rows("docs/architecture.md", "Who may do what")} == functions
 
     def test_has_exactly_the_messages_that_the_queue_takes(self) -> None:
-        said = {row[0]: set(re.findall(r"`(\w+)`", row[1])) for row in table_rows("docs/architecture.md", "The queue")}
+        said = {
+            row[0]: set(re.findall(r"`(\w+)`", row[1]))
+            for row in table_rows("docs/architecture.md", "Path 3: the queue")
+        }
         taken = {
             f"`{message.__struct_config__.tag}`": set(message.__struct_encode_fields__)
             for message in get_args(models.Message)
@@ -194,7 +197,7 @@ class TestArchitecture:
         assert folders == {bucket.UPLOADS, bucket.THUMBNAILS, bucket.IMPORTS}
 
     def test_moves_a_picture_through_the_states_that_there_are(self) -> None:
-        rows = table_rows("docs/architecture.md", "A picture")
+        rows = table_rows("docs/architecture.md", "Path 2: a picture")
         states = {f"`{state}`" for state in get_args(models.ImageStatus)}
         assert {row[2].partition(",")[0] for row in rows} == states | {"(none)"}
         assert {row[0] for row in rows} <= states | {"(none)", "any"}
