@@ -214,14 +214,14 @@ class TestErrors:
         assert listed == {(f"`{error.code}`", str(error.status)) for error in all_below(errors.ApiError)}
 
     def test_of_pictures_are_listed(self) -> None:
-        listed = {row[0] for row in table_rows("docs/errors.md", "Of a picture")}
+        listed = {row[0] for row in table_rows("docs/errors.md", "Picture errors")}
         assert listed == {f"`{error.code}`" for error in all_below(errors.ImageError)}
 
     def test_of_api_gateway_are_listed(self) -> None:
         responses = json.loads(read("infra/package.json"))["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
         templates = [response["ResponseTemplates"]["application/json"] for response in responses.values()]
         codes = {found[1] for template in templates if (found := re.match(r'{"error": "([A-Z_]+)"', template))}
-        assert {row[0] for row in table_rows("docs/errors.md", "Of API Gateway")} == {f"`{code}`" for code in codes}
+        assert {row[0] for row in table_rows("docs/errors.md", "Errors from API Gateway")} == {f"`{code}`" for code in codes}
 
 
 class TestSettings:
