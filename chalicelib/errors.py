@@ -75,7 +75,7 @@ class ReservedFieldError(InvalidRequestError):
 
 class InvalidCursorError(InvalidRequestError):
     code = "INVALID_CURSOR"
-    sentence = "This cursor was not given out for this list: start again without one."
+    sentence = "This cursor does not belong to this list: start again without one."
 
 
 class InvalidExpiryError(InvalidRequestError):
@@ -92,7 +92,7 @@ class UnauthorizedError(ApiError):
 class ForbiddenError(ApiError):
     code = "FORBIDDEN"
     status = 403
-    sentence = "This request is not let through."
+    sentence = "This request was blocked."
 
 
 class NotFoundError(ApiError):
@@ -108,7 +108,7 @@ class ItemNotFoundError(NotFoundError):
 
 class ImageNotFoundError(NotFoundError):
     code = "IMAGE_NOT_FOUND"
-    sentence = "Item {id} has no such picture to show."
+    sentence = "Item {id} has no such picture."
 
 
 class ImportNotFoundError(NotFoundError):
@@ -119,7 +119,7 @@ class ImportNotFoundError(NotFoundError):
 class MethodNotAllowedError(ApiError):
     code = "METHOD_NOT_ALLOWED"
     status = 405
-    sentence = "This path answers {allowed} only."
+    sentence = "This path supports {allowed} only."
 
 
 class VersionMismatchError(ApiError):
@@ -155,7 +155,7 @@ class UnsupportedMediaTypeError(ApiError):
 class IdempotencyKeyReusedError(ApiError):
     code = "IDEMPOTENCY_KEY_REUSED"
     status = 422
-    sentence = "This Idempotency-Key came with another body before: use a new key for a new item."
+    sentence = "This Idempotency-Key was used with a different body: use a new key for a new item."
 
 
 class ThrottledError(ApiError):
@@ -174,7 +174,7 @@ class InternalError(ApiError):
 class BusyError(ApiError):
     code = "BUSY"
     status = 503
-    sentence = "Too much is going on here at once: try again in a moment."
+    sentence = "Too many requests are competing at once: try again in a moment."
     retry_after = 1
 
 
@@ -198,7 +198,7 @@ class ImageError(Exception):
 
 class ImageUnreadableError(ImageError):
     code = "IMAGE_UNREADABLE"
-    sentence = "This file is not a picture that can be read: it may be damaged, or something else under this name."
+    sentence = "This file cannot be read as a picture: it may be damaged, or not a picture at all."
 
 
 class ImageTypeUnsupportedError(ImageError):
@@ -221,4 +221,4 @@ class ImageTooManyPixelsError(ImageError):
 
 class ImageLostError(ImageError):
     code = "IMAGE_LOST"
-    sentence = "This picture could not be made ready: upload it once more."
+    sentence = "This picture could not be processed: upload it again."

@@ -35,7 +35,7 @@ def document(routes: Mapping[str, Mapping[str, Route]]) -> dict[str, Any]:
             "description": _description(),
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": ".", "description": "Where this document lies."}],
+        "servers": [{"url": ".", "description": "The folder of this document."}],
         "tags": [{"name": name, "description": said} for name, said in operations.TAGS.items()],
         "paths": {
             path: {
@@ -85,7 +85,7 @@ def _bearer() -> Schema:
     said = "An OpenID Connect access token or id token."
     issuer = config.settings().issuer
     if issuer is not None:
-        said += f" This stage takes those of `{issuer.url}` for `{'` or `'.join(issuer.audiences)}`."
+        said += f" This stage accepts tokens from `{issuer.url}` for `{'` or `'.join(issuer.audiences)}`."
     return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": said}
 
 
@@ -148,18 +148,18 @@ def _header_parameters(operation: Operation) -> Iterator[Schema]:
 
 _REQUEST_HEADERS: dict[str, Schema] = {
     "Idempotency-Key": {
-        "description": "Of the caller's choice: the same key with the same body creates nothing more for "
+        "description": "Chosen by the caller: repeating the same key with the same body creates nothing more for "
         f"{_hours(items.IDEMPOTENCY_PERIOD)} hours.",
         "schema": {"type": "string", "minLength": 1, "maxLength": items.MAX_KEY_LENGTH},
         "example": "6f1c1a3e-2b3f-4c62-9d5b-8f0a3c5e7d11",
     },
     "If-Match": {
-        "description": "Entity tags, or `*`: the write is taken only on top of one of these versions.",
+        "description": "Entity tags, or `*`: the write succeeds only if the current version is one of these.",
         "schema": {"type": "string"},
         "example": '"1"',
     },
     "If-None-Match": {
-        "description": "Entity tags, or `*`: 304 where it is still one of these.",
+        "description": "Entity tags, or `*`: 304 if the current one is among them.",
         "schema": {"type": "string"},
         "example": '"1"',
     },
@@ -286,24 +286,24 @@ def _always(description: str, example: str | int, **schema: Any) -> Schema:
 
 _HEADERS: dict[str, Schema] = {
     "X-Request-Id": _always("Finds the request in the logs.", operations.ID, minLength=1),
-    "ETag": _always("The entity tag of what is answered.", '"1"', pattern='^"[^"]+"$'),
+    "ETag": _always("The entity tag of this response.", '"1"', pattern='^"[^"]+"$'),
     "Location": _always("The path of what was created.", f"/api/items/{operations.ID}", format="uri-reference"),
     "Location.download": _always(
-        "A URL of S3 that needs no sign-in.", f"https://vitrine-prod.s3.amazonaws.com/{operations.ID}", format="uri"
+        "An S3 URL that needs no sign-in.", f"https://vitrine-prod.s3.amazonaws.com/{operations.ID}", format="uri"
     ),
-    "Cache-Control.download": _always("The URL ends: do not keep it.", "no-store", const="no-store"),
-    "Cache-Control.page": _always("Ask again whether it is still the same.", "no-cache", const="no-cache"),
+    "Cache-Control.download": _always("The URL expires: do not store it.", "no-store", const="no-store"),
+    "Cache-Control.page": _always("Revalidate before reuse.", "no-cache", const="no-cache"),
     "Idempotency-Replayed": {
-        "description": "This is the answer of before: nothing was created now.",
+        "description": "This is the earlier response; nothing new was created.",
         "schema": {"type": "string", "const": "true"},
         "example": "true",
     },
     "Retry-After": _always("Seconds to wait before trying again.", 1, minimum=1),
     "WWW-Authenticate": _always("How to sign in.", "Bearer", pattern="^Bearer"),
-    "Allow": _always("The methods that this path has.", "GET, POST"),
-    "X-Content-Type-Options": _always("The type is what it says.", "nosniff", const="nosniff"),
+    "Allow": _always("The methods that this path supports.", "GET, POST"),
+    "X-Content-Type-Options": _always("The content type is not to be guessed.", "nosniff", const="nosniff"),
     "Content-Security-Policy": _always("What the page may load and run.", "default-src 'none'; script-src 'self'"),
-    "Referrer-Policy": _always("Nobody is told where a reader comes from.", "no-referrer", const="no-referrer"),
+    "Referrer-Policy": _always("Links do not reveal where the reader comes from.", "no-referrer", const="no-referrer"),
 }
 
 # ---------------------------------------------------------------------------------------------------------------- links
@@ -322,26 +322,26 @@ _LINKS: dict[str, Schema] = {
     "readItemIfChanged": _link(
         "getItem", "Read it if it has changed.", _BY_BODY | {"header.If-None-Match": "$response.header.ETag"}
     ),
-    "replaceItem": _link("replaceItem", "Replace its fields, unless somebody else wrote since.", _BY_TAG),
-    "patchItem": _link("patchItem", "Change it, unless somebody else wrote since.", _BY_TAG),
-    "deleteItem": _link("deleteItem", "Delete it, unless somebody else wrote since.", _BY_TAG),
+    "replaceItem": _link("replaceItem", "Replace its fields, unless somebody else has written since.", _BY_TAG),
+    "patchItem": _link("patchItem", "Change it, unless somebody else has written since.", _BY_TAG),
+    "deleteItem": _link("deleteItem", "Delete it, unless somebody else has written since.", _BY_TAG),
     "createImageTicket": _link("createImageTicket", "Give it a picture.", _BY_BODY),
     "readThumbnail": _link(
         "getImage",
-        "Go to its first thumbnail.",
+        "Download its first thumbnail.",
         _BY_BODY | {"query.size": "$response.body#/image/thumbnails/0/size"},
     ),
-    "watchItem": _link("getItem", "See whether the picture has come.", _BY_PATH),
-    "deleteImage": _link("deleteImage", "Have no picture after all.", _BY_PATH),
-    "getImage": _link("getImage", "There is none any more.", _BY_PATH),
+    "watchItem": _link("getItem", "See whether the picture is ready.", _BY_PATH),
+    "deleteImage": _link("deleteImage", "Remove the picture again.", _BY_PATH),
+    "getImage": _link("getImage", "The picture no longer exists.", _BY_PATH),
     "nextPage": _link(
         "listItems",
-        "Go on, with the same order and bounds.",
+        "Continue with the same order and bounds.",
         {
             "query.cursor": "$response.body#/nextCursor",
             **{f"query.{name}": f"$request.query.{name}" for name in ("order", "createdAfter", "createdBefore")},
         },
     ),
     "readFirst": _link("getItem", "Read the first of them.", {"path.item_id": "$response.body#/items/0/id"}),
-    "watchImport": _link("getImport", "See how far it is.", {"path.import_id": "$response.body#/id"}),
+    "watchImport": _link("getImport", "Show its progress.", {"path.import_id": "$response.body#/id"}),
 }

@@ -125,8 +125,8 @@ _PAGE_HEADERS = ("ETag", "Cache-Control.page", "X-Content-Type-Options")
 _ITEM_LINKS = ("readItem", "readItemIfChanged", "replaceItem", "patchItem", "deleteItem", "createImageTicket")
 
 _shown = Answer("The page.", _page, (*_PAGE_HEADERS, "Content-Security-Policy", "Referrer-Policy"))
-_unchanged = Answer("Nothing has changed: there is no body.", headers=("ETag",))
-_written = Answer("The item as it is now.", _item, ("ETag",), links=_ITEM_LINKS)
+_unchanged = Answer("Nothing has changed; there is no body.", headers=("ETag",))
+_written = Answer("The current item.", _item, ("ETag",), links=_ITEM_LINKS)
 
 _WRITE = (errors.InvalidRequestError, errors.ReservedFieldError, errors.InvalidExpiryError, errors.ItemTooLargeError)
 _CHANGE = (*_WRITE, errors.ItemNotFoundError, errors.VersionMismatchError)
@@ -135,10 +135,10 @@ _CHANGE = (*_WRITE, errors.ItemNotFoundError, errors.VersionMismatchError)
 
 ABOUT, ITEMS, PICTURES, IMPORTS = "About", "Items", "Pictures", "Imports"
 TAGS = {
-    ITEMS: "JSON objects of the caller's own.",
-    PICTURES: "One picture an item, uploaded straight to S3, with thumbnails.",
-    IMPORTS: "Many items at once, created one after another while the caller does something else.",
-    ABOUT: "The console, this document, and whether anybody is there. Nobody has to sign in.",
+    ITEMS: "The caller's own JSON objects.",
+    PICTURES: "One picture per item, uploaded directly to S3, with thumbnails.",
+    IMPORTS: "Many items at once, created in the background.",
+    ABOUT: "The console, this document and the health check. No sign-in is needed.",
 }
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
@@ -149,13 +149,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         ABOUT,
         "Show this document",
         {200: _shown, 304: _unchanged},
-        "As a page on which every route can be tried.",
+        "As a page on which you can try every route.",
         headers=("If-None-Match",),
         public=True,
     ),
     ("GET", "/web/{name}"): Operation(
         ABOUT,
-        "Read a file of those pages",
+        "Read a file of the console or this page",
         {
             200: Answer(
                 "The file.",
@@ -172,7 +172,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         ABOUT,
         "Read this document",
         {200: Answer("An OpenAPI 3.1 document.", Content(dict[str, Any], {"head": {"openapi": "3.1.0"}}))},
-        "It is made of the routes and models that answer, so it is always theirs.",
+        "It is generated from the routes and models in use, so it always matches them.",
         public=True,
     ),
     ("GET", "/hello"): Operation(
@@ -193,10 +193,10 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("GET", "/health"): Operation(
         ABOUT,
-        "Tell whether the API answers",
+        "Check that the API responds",
         {
             200: Answer(
-                "It answers.",
+                "The API responds.",
                 Content(wire.Health, {"ok": {"status": "ok", "stage": "prod", "version": config.VERSION}}),
             )
         },
@@ -207,13 +207,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Create an item",
         {
             201: Answer(
-                "The item, new, or the one that this key made before.",
+                "The new item, or the one that was created with this key before.",
                 Content(ITEM, lambda own: {"created": _MANAGED | own}),
                 ("ETag", "Location", "Idempotency-Replayed"),
                 _ITEM_LINKS,
             )
         },
-        "The body is the item. With an `Idempotency-Key` it can be sent again without creating another.",
+        "The body is the item. With an `Idempotency-Key`, you can repeat the request without creating another item.",
         headers=("Idempotency-Key",),
         body=(_fields,),
         refusals=(*_WRITE, errors.IdempotencyKeyReusedError),
@@ -223,7 +223,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "List items, page by page",
         {
             200: Answer(
-                "A page of them.",
+                "A page of items.",
                 Content(
                     wire.ItemPage,
                     lambda own: {
@@ -239,7 +239,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 links=("nextPage", "readFirst"),
             )
         },
-        "The newest first, unless `order` says otherwise.",
+        "Newest first, unless `order` is `asc`.",
         query=wire.ListQuery,
         misfit=("limit", "0"),
         refusals=(errors.InvalidCursorError,),
@@ -258,7 +258,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         ITEMS,
         "Replace an item's own fields",
         {200: _written},
-        "All of them, and `expiresAt`: what the body does not have is gone. The picture stays.",
+        "All of them, and `expiresAt`: fields that are not in the body are removed. The picture stays.",
         headers=("If-Match",),
         body=(_fields,),
         refusals=_CHANGE,
@@ -267,7 +267,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         ITEMS,
         "Change some of an item's own fields",
         {200: _written},
-        "By a JSON Merge Patch (RFC 7396). What comes of it is held to the rules for a whole item.",
+        "With a JSON Merge Patch (RFC 7396). The result must follow the rules for a whole item.",
         headers=("If-Match",),
         body=(
             Content(
@@ -287,7 +287,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Delete an item",
         {
             200: Answer(
-                "It is gone.",
+                "The item is deleted.",
                 Content(wire.Deleted, {"deleted": {"message": "Item deleted", "id": ID}}),
                 links=("readItem",),
             )
@@ -306,16 +306,16 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 links=("watchItem", "deleteImage"),
             )
         },
-        "The upload takes the place of the picture that the item has, as soon as it has come.",
+        "When the upload arrives, it replaces the item's current picture.",
         body=(Content(wire.TicketRequest, {"jpeg": {"contentType": "image/jpeg"}}),),
         refusals=(errors.ItemNotFoundError,),
     ),
     ("GET", "/items/{item_id}/image"): Operation(
         PICTURES,
-        "Go to the picture, or to a thumbnail of it",
+        "Download the picture or a thumbnail",
         {
             302: Answer(
-                "Where it can be downloaded, for a while.", headers=("Location.download", "Cache-Control.download")
+                "A redirect to a temporary download URL.", headers=("Location.download", "Cache-Control.download")
             )
         },
         "Only once the item's `image.status` is `ready`.",
@@ -328,13 +328,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Remove the picture",
         {
             200: Answer(
-                "It is gone.",
+                "The picture is removed.",
                 Content(wire.Deleted, {"deleted": {"message": "Image deleted", "id": ID}}),
                 links=("watchItem", "getImage"),
             )
         },
-        "With its thumbnails; the item stays. If it is still `pending`, what comes by a ticket for it is thrown away. "
-        "A ticket for a picture that was to take its place can be used all the same.",
+        "With its thumbnails; the item stays. If the picture is still `pending`, uploads with its tickets are discarded. "
+        "A ticket for a picture that was to replace it can still be used.",
         headers=("If-Match",),
         refusals=(errors.ItemNotFoundError, errors.ImageNotFoundError, errors.VersionMismatchError),
     ),
@@ -343,14 +343,14 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Create many items",
         {
             202: Answer(
-                "The import, as it begins.",
+                "The import, not started yet.",
                 Content(wire.ImportShown, {"queued": _import("queued", 0)}),
                 ("Location",),
                 links=("watchImport",),
             )
         },
-        f"Up to {imports.MAX_ENTRIES:,} of them, in up to {imports.MAX_BYTES // 1024 // 1024} MB. "
-        "Once it is accepted, all of them are tried: in seconds as a rule, an hour later if the queue is out of order.",
+        f"Up to {imports.MAX_ENTRIES:,} items, in up to {imports.MAX_BYTES // 1024 // 1024} MB. Once accepted, every "
+        "item is tried: usually within seconds, within hours if the queue is unavailable.",
         body=(
             Content(wire.ImportRequest, lambda own: {"two": {"items": [own, own | {"expiresAt": LATER}]}}),
             Content(
@@ -365,10 +365,10 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("GET", "/imports/{import_id}"): Operation(
         IMPORTS,
-        "Tell how far an import is",
+        "Show the progress of an import",
         {
             200: Answer(
-                "How far it is.",
+                "The progress.",
                 Content(
                     wire.ImportShown,
                     {

@@ -57,7 +57,7 @@ def components() -> dict[str, Schema]:
     made["Value"] = _value()
     made[ITEM] = {
         "title": ITEM,
-        "description": "An item as it is kept: the managed fields, and the caller's own.",
+        "description": "A stored item: the managed fields and the caller's own.",
         "type": "object",
         "properties": managed["properties"] | own,
         "required": [*managed["required"], *declared["required"]],
@@ -90,7 +90,7 @@ def components() -> dict[str, Schema]:
 def _described(declared: Schema) -> str:
     # While it declares nothing, what the class says of itself is for whoever adopts it.
     said: str = declared.get("description", "") if declared["properties"] else ""
-    return said or "An item's own fields: whatever the caller likes."
+    return said or "An item's own fields, of any name and type."
 
 
 _MODELS: tuple[type[Any], ...] = (
@@ -108,13 +108,13 @@ _MODELS: tuple[type[Any], ...] = (
 )
 
 _EXPIRES_AT: Schema = {
-    "description": "When the item is to end: a time that is still to come. Null, or left out: never.",
+    "description": "When the item expires, a future time. Null or absent: never.",
     "type": ["string", "null"],
     "format": "date-time",
 }
 
 _ENTRY: Schema = {
-    "anyOf": [ref(ITEM_FIELDS), {"description": "Anything else is taken too, and fails when its turn comes."}]
+    "anyOf": [ref(ITEM_FIELDS), {"description": "Anything else is accepted too, and fails when it is processed."}]
 }
 
 
@@ -124,7 +124,7 @@ def _value() -> Schema:
     return {
         "title": "Value",
         "description": f"Any JSON value. A number has at most {exact.prec} significant digits, and is 0 or at least "
-        f"1E{exact.Emin} in size. Nesting goes at most {primitives.MAX_DEPTH} levels deep.",
+        f"1E{exact.Emin} in magnitude. Nesting goes at most {primitives.MAX_DEPTH} levels deep.",
         "exclusiveMinimum": -beyond,
         "exclusiveMaximum": beyond,
         "items": ref("Value"),

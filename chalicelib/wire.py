@@ -32,25 +32,25 @@ def _one_of(*kinds: type[errors.ApiError] | type[errors.ImageError]) -> dict[str
 
 
 class HelloQuery(Struct):
-    """What `GET /hello` may be asked."""
+    """The parameters of `GET /hello`."""
 
-    name: Annotated[str, Meta(max_length=100, description="Whom to greet.", examples=["Ann"])] = "World"
+    name: Annotated[str, Meta(max_length=100, description="The name to greet.", examples=["Ann"])] = "World"
 
 
 class Hello(Struct, rename="camel"):
     """A greeting."""
 
-    message: Annotated[str, Meta(description="`Hello, `, who was named, and an exclamation mark.")]
-    timestamp: Annotated[_Time, Meta(description="When this was said.")]
+    message: Annotated[str, Meta(description="`Hello, `, the name, and an exclamation mark.")]
+    timestamp: Annotated[_Time, Meta(description="When this was sent.")]
     request_id: Annotated[str, Meta(description="The header `X-Request-Id`.")]
 
 
 class Health(Struct):
-    """That the API answers. It asks neither the table nor the bucket nor the queue."""
+    """The API responds. It does not check the table, the bucket or the queue."""
 
-    status: Annotated[Literal["ok"], Meta(description="Always `ok`: what is not well does not answer this.")]
-    stage: Annotated[str, Meta(description="Which stage answers, such as `prod`.")]
-    version: Annotated[str, Meta(description="Which version of Vitrine answers.")]
+    status: Annotated[Literal["ok"], Meta(description="Always `ok`: an API that is not well does not respond.")]
+    stage: Annotated[str, Meta(description="The stage, such as `prod`.")]
+    version: Annotated[str, Meta(description="The version of Vitrine.")]
 
 
 # --------------------------------------------------------------------------------------------------------------- items
@@ -59,13 +59,13 @@ class Health(Struct):
 class ListQuery(Struct, rename="camel"):
     """Which items, and how many at a time."""
 
-    limit: Annotated[int, Meta(ge=1, le=100, description="Items that a page holds at most.", examples=[2])] = 25
+    limit: Annotated[int, Meta(ge=1, le=100, description="The maximum number of items on a page.", examples=[2])] = 25
     cursor: Annotated[
         str | None,
-        Meta(description="`nextCursor` of the page before; left out: the first page.", examples=[CURSOR]),
+        Meta(description="`nextCursor` of the previous page; omit it for the first page.", examples=[CURSOR]),
     ] = None
     order: Annotated[
-        Literal["desc", "asc"], Meta(description="By creation: the newest first, or the oldest.", examples=["asc"])
+        Literal["desc", "asc"], Meta(description="By time of creation: newest first or oldest first.", examples=["asc"])
     ] = "desc"
     created_after: Annotated[
         _Moment | None, Meta(description="Only items created after this time.", examples=["2026-01-01T00:00:00Z"])
@@ -76,12 +76,12 @@ class ListQuery(Struct, rename="camel"):
 
 
 class ThumbnailShown(Struct):
-    """A smaller copy of the picture: a JPEG, upright, in sRGB, with nothing of the original's metadata."""
+    """A smaller copy of the picture: a JPEG, upright, in sRGB, without any of the original's metadata."""
 
-    size: Annotated[_Pixels, Meta(description="Its name: the side of the square that it fills or stays inside.")]
+    size: Annotated[_Pixels, Meta(description="Its name: the side of the square that it fills or fits into.")]
     width: Annotated[_Pixels, Meta(description="In pixels.")]
     height: Annotated[_Pixels, Meta(description="In pixels.")]
-    url: Annotated[_Url, Meta(description="Where to download it, for a while.")]
+    url: Annotated[_Url, Meta(description="A temporary URL to download it.")]
 
 
 class ImageProblem(Struct):
@@ -97,28 +97,30 @@ class ImageProblem(Struct):
 
 
 class ImagePending(Struct, rename="camel", tag_field="status", tag="pending"):
-    """There is a ticket to upload a picture, and none has come. If none comes, this goes away again."""
+    """There is a ticket but no upload yet. If no upload arrives, this state is removed again."""
 
-    content_type: Annotated[ContentType, Meta(description="What the ticket was asked for.")]
+    content_type: Annotated[ContentType, Meta(description="The type that the ticket was requested for.")]
 
 
 class ImageProcessing(Struct, tag_field="status", tag="processing"):
-    """A picture has come, and its thumbnails are being made: that takes some seconds."""
+    """A picture was uploaded, and its thumbnails are being made; this takes a few seconds."""
 
 
 class ImageReady(Struct, rename="camel", tag_field="status", tag="ready"):
     """A picture and its thumbnails."""
 
-    content_type: Annotated[ContentType, Meta(description="What the picture is, by its content.")]
-    width: Annotated[_Pixels, Meta(description="Of the picture held upright, in pixels.")]
-    height: Annotated[_Pixels, Meta(description="Of the picture held upright, in pixels.")]
-    bytes: Annotated[int, Meta(ge=1, le=config.MAX_IMAGE_BYTES, description="Of the picture as it was uploaded.")]
-    url: Annotated[_Url, Meta(description="Where to download the picture as it was uploaded, for a while.")]
-    thumbnails: Annotated[list[ThumbnailShown], Meta(description="One of each size that the stage makes.")]
+    content_type: Annotated[ContentType, Meta(description="The type of the picture, detected from its content.")]
+    width: Annotated[_Pixels, Meta(description="Of the upright picture, in pixels.")]
+    height: Annotated[_Pixels, Meta(description="Of the upright picture, in pixels.")]
+    bytes: Annotated[int, Meta(ge=1, le=config.MAX_IMAGE_BYTES, description="The size of the uploaded file.")]
+    url: Annotated[_Url, Meta(description="A temporary URL to download the picture as it was uploaded.")]
+    thumbnails: Annotated[
+        list[ThumbnailShown], Meta(description="One in each size that the stage is configured to make.")
+    ]
 
 
 class ImageFailed(Struct, tag_field="status", tag="failed"):
-    """A picture came that no thumbnails can be made of. The next upload takes its place."""
+    """No thumbnails can be made from the uploaded picture. The next upload replaces it."""
 
     error: Annotated[ImageProblem, Meta(description="Why.")]
 
@@ -127,91 +129,94 @@ ImageShown = ImagePending | ImageProcessing | ImageReady | ImageFailed
 
 
 class ManagedFields(Struct, rename="camel"):
-    """What Vitrine adds to the caller's own fields."""
+    """The fields that Vitrine adds to the caller's own."""
 
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case: ids sort by the time of creation.")]
-    version: Annotated[int, Meta(ge=1, description="1 at first, and one more with every write.")]
+    version: Annotated[int, Meta(ge=1, description="Starts at 1 and increases by one with every write.")]
     created_at: Annotated[_Moment, Meta(description="When the item was created.")]
     updated_at: Annotated[_Moment, Meta(description="When this version was written.")]
     expires_at: Annotated[
-        _Moment | UnsetType, Meta(description="When the item ends, if it does: from then on it is not found.")
+        _Moment | UnsetType, Meta(description="When the item expires, if it does: from then on it is not found.")
     ] = UNSET
     image: Annotated[
         ImageShown | UnsetType,
-        Meta(description="The item's picture, by the `status` that it is in; left out where there is none."),
+        Meta(description="The item's picture; its shape depends on its `status`. Absent if there is none."),
     ] = UNSET
 
 
 class ItemPage(Struct, rename="camel"):
     """Some of the caller's items."""
 
-    items: Annotated[list[Any], Meta(description="In the order asked for. A page may hold fewer although more follow.")]
-    count: Annotated[_Count, Meta(description="How many items this page has.")]
-    next_cursor: Annotated[str | None, Meta(description="What to ask for the next page with; null at the end.")]
+    items: Annotated[
+        list[Any],
+        Meta(description="In the requested order. A page may contain fewer items than `limit` even if more follow."),
+    ]
+    count: Annotated[_Count, Meta(description="The number of items on this page.")]
+    next_cursor: Annotated[str | None, Meta(description="The `cursor` of the next page; null at the end.")]
 
 
 class Deleted(Struct):
-    """What is gone."""
+    """The item that was deleted, or whose picture was removed."""
 
     message: Annotated[str, Meta(description="For people: may change.")]
-    id: Annotated[_Id, Meta(description="Of the item.")]
+    id: Annotated[_Id, Meta(description="The item's id.")]
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures
 
 
 class ImageQuery(Struct):
-    """Which of an item's pictures."""
+    """Which picture of an item to download."""
 
     size: Annotated[
         int | None,
-        Meta(description="Which thumbnail, by the `size` that the item names; left out: the original.", examples=[200]),
+        Meta(description="A thumbnail's `size`, as the item lists it; omit it for the original.", examples=[200]),
     ] = None
 
 
 class TicketRequest(Struct, rename="camel"):
-    """What is to be uploaded."""
+    """The picture to be uploaded."""
 
-    content_type: Annotated[ContentType, Meta(description="What S3 holds the upload to.")]
+    content_type: Annotated[ContentType, Meta(description="The type of the file; S3 refuses any other.")]
 
 
 class PresignedPost(Struct):
-    """A form that S3 takes."""
+    """A form that S3 accepts."""
 
-    url: Annotated[_Url, Meta(description="Where to POST the form to, as `multipart/form-data`.")]
-    fields: Annotated[dict[str, str], Meta(description="Its first parts, all of them; the file comes last, as `file`.")]
+    url: Annotated[_Url, Meta(description="The URL to POST the form to, as `multipart/form-data`.")]
+    fields: Annotated[dict[str, str], Meta(description="The form's parts, all of them; add the file last, as `file`.")]
 
 
 class Ticket(Struct, rename="camel"):
-    """Leave to upload one picture."""
+    """Permission to upload one picture."""
 
-    upload: Annotated[PresignedPost, Meta(description="What to send to S3.")]
-    max_bytes: Annotated[int, Meta(description="The largest file that S3 takes by this ticket.")]
-    expires_at: Annotated[_Time, Meta(description="When the ticket ends.")]
+    upload: Annotated[PresignedPost, Meta(description="The form to send to S3.")]
+    max_bytes: Annotated[int, Meta(description="The largest file that S3 accepts with this ticket.")]
+    expires_at: Annotated[_Time, Meta(description="When the ticket expires.")]
 
 
 # ------------------------------------------------------------------------------------------------------- bulk imports
 
 
 class ImportRequest(Struct):
-    """Items to create, all at once."""
+    """The items to create."""
 
-    items: Annotated[list[Any], Meta(min_length=1, description="Each is checked by itself, when its turn comes.")]
+    items: Annotated[list[Any], Meta(min_length=1, description="Each is validated separately, when it is processed.")]
 
 
 Lines = Annotated[
-    str, Meta(pattern=r"[^ \t\n\v\f\r]", description="One JSON object a line (NDJSON); blank lines are passed over.")
+    str, Meta(pattern=r"[^ \t\n\v\f\r]", description="One JSON object per line (NDJSON); blank lines are ignored.")
 ]
 
 
 class ImportFailure(Struct):
-    """An entry of an import that made no item."""
+    """An entry of an import that did not become an item."""
 
-    index: Annotated[_Count, Meta(description="Its place among the entries, from 0; blank lines do not count.")]
+    index: Annotated[_Count, Meta(description="Its position among the entries, from 0; blank lines are not counted.")]
     error: Annotated[
         str,
         Meta(
-            description="What `POST /items` would have answered.",
+            description="The error that `POST /items` would have returned.",
             extra_json_schema=_one_of(
                 errors.InvalidJsonError,
                 errors.InvalidRequestError,
@@ -225,16 +230,14 @@ class ImportFailure(Struct):
 
 
 class ImportShown(Struct):
-    """How far an import is. Once it is done, `created` and `failed` add up to `total`."""
+    """The progress of an import. Once it is done, `created` and `failed` add up to `total`."""
 
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case.")]
-    status: Annotated[
-        Literal["queued", "running", "done"], Meta(description="None of it is worked off, some of it, or all.")
-    ]
-    total: Annotated[int, Meta(ge=1, description="How many entries came.")]
-    created: Annotated[_Count, Meta(description="How many of them are items.")]
-    failed: Annotated[_Count, Meta(description="How many of them made no item.")]
-    errors: Annotated[list[Failure], Meta(description="Why those made none, in the order of the entries.")]
+    status: Annotated[Literal["queued", "running", "done"], Meta(description="None, some or all of it is processed.")]
+    total: Annotated[int, Meta(ge=1, description="The number of entries.")]
+    created: Annotated[_Count, Meta(description="How many became items.")]
+    failed: Annotated[_Count, Meta(description="How many did not.")]
+    errors: Annotated[list[Failure], Meta(description="Why they did not, in the order of the entries.")]
 
 
 # -------------------------------------------------------------------------------------------------------------- errors
@@ -243,7 +246,7 @@ class ImportShown(Struct):
 class Detail(Struct):
     """One thing that is wrong."""
 
-    path: Annotated[str, Meta(description="Where in the body or among the parameters; `$` is all of it.")]
+    path: Annotated[str, Meta(description="Where in the body or the parameters; `$` is all of it.")]
     message: Annotated[str | UnsetType, Meta(description="What is expected there. For people: may change.")] = UNSET
 
 
@@ -254,5 +257,5 @@ class Error(Struct, rename="camel"):
     message: Annotated[str, Meta(description="For people: may change.")]
     request_id: Annotated[str, Meta(description="The header `X-Request-Id`: finds this request in the logs.")]
     details: Annotated[
-        list[Detail] | UnsetType, Meta(description="What is wrong where; left out where that is plain.")
+        list[Detail] | UnsetType, Meta(description="What is wrong and where; absent if the message says it all.")
     ] = UNSET

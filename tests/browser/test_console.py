@@ -226,10 +226,10 @@ class TestPictures:
     def test_a_broken_one_says_why(self, tab: Tab) -> None:
         tab.drop("main", NOT_A_PICTURE)
 
-        expect(tab.tray.get_by_role("alert")).to_contain_text("not a picture that can be read", timeout=60_000)
+        expect(tab.tray.get_by_role("alert")).to_contain_text("cannot be read as a picture", timeout=60_000)
         expect(tab.card("Torn")).to_contain_text("Picture failed")
         tab.open_item("Torn")
-        expect(tab.dialog.locator(".why")).to_contain_text("not a picture that can be read")
+        expect(tab.dialog.locator(".why")).to_contain_text("cannot be read as a picture")
         assert serious_faults(tab.page) == []
 
     def test_a_file_of_another_kind_is_refused_at_once(self, tab: Tab) -> None:

@@ -209,7 +209,7 @@ class TestStuckRenders:
 
         assert queued == [1, 1, 0, 0]
         assert shown(id_, now) == {"status": "failed", "error": "IMAGE_LOST"}
-        assert "upload it once more" in api.read(id_)["image"]["error"]["message"]
+        assert "upload it again" in api.read(id_)["image"]["error"]["message"]
 
     def given_up(self, api: Stage, now: datetime) -> tuple[str, dict[str, Any]]:
         """An item whose picture was given up, and the message of its render, which somebody kept."""
