@@ -95,7 +95,7 @@ package: named $(VENV) ## Write out/ (template and zip) for a CloudFormation pip
 	@echo "Wrote out/sam.json and out/deployment.zip: deploy them as the stack vitrine-$(STAGE) (docs/deploying.md)."
 
 # URL, TOKEN and FIELDS reach it as they are, by the environment: make hands on what stands on its command line.
-smoke: $(VENV) ## Walk the main job against a deployed stage: make smoke URL=https://… TOKEN=… FIELDS=…
+smoke: $(VENV) ## Run the smoke test against a deployed stage: make smoke URL=https://… TOKEN=… FIELDS=…
 	@$(BIN)/python -m tools.smoke
 
 named:

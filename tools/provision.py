@@ -147,14 +147,14 @@ def sentence(error: Exception, stage: str) -> str:
         case exceptions.ClientError():
             return _refusal(error)
         case exceptions.SSOTokenLoadError() | exceptions.TokenRetrievalError() | exceptions.CredentialRetrievalError():
-            return f"{error} There are no good AWS credentials: {_SIGN_IN}."
+            return f"{error} There are no valid AWS credentials: {_SIGN_IN}."
         case _:
             return str(error)
 
 
 def _where_to_look(stage: str) -> str:
     if stage == LOCAL:
-        return "start the emulator by `make run`"
+        return "start the emulator with `make run`"
     return "check AWS_ENDPOINT_URL" if os.environ.get("AWS_ENDPOINT_URL") else "check the region, and your network"
 
 
@@ -172,9 +172,9 @@ _WHAT_TO_SET: dict[type[Exception], str] = {
 _SIGN_IN = "sign in (aws sso login), or set AWS_PROFILE"
 # AWS, "Common error types", with S3's and STS's names for the same.
 _REMEDIES = {
-    "AccessDenied": "ask for that right",
-    "AccessDeniedException": "ask for that right",
-    "UnauthorizedOperation": "ask for that right",
+    "AccessDenied": "ask for that permission",
+    "AccessDeniedException": "ask for that permission",
+    "UnauthorizedOperation": "ask for that permission",
     "ExpiredToken": _SIGN_IN,
     "ExpiredTokenException": _SIGN_IN,
     "InvalidAccessKeyId": _SIGN_IN,
@@ -201,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
         client = functools.partial(make_client, boto3.Session())
         if options.delete:
             delete(stage, client, PROJECT_DIR, print, agree, delete_data=options.delete_data)
-            print(f"The stage {stage} has no resources any more.")
+            print(f"The resources of the stage {stage} are deleted.")
         else:
             say_who_gets_in(stage, variables)
             provision(stage, client, PROJECT_DIR, print, agree)
@@ -210,7 +210,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(sentence(error, stage), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped. CloudFormation finishes what it has begun; run this again to see.", file=sys.stderr)
+        print("Stopped. CloudFormation completes what it has started; run this again to see.", file=sys.stderr)
         return 1
     return 0
 
@@ -218,7 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _next_step(stage: str, consoles: list[str]) -> str:
     if consoles:
         return f"The console: {' or '.join(consoles)}"
-    return "Next: make run" if stage == LOCAL else f"Next: chalice deploy --stage {stage}, and this once more"
+    return "Next: make run" if stage == LOCAL else f"Next: chalice deploy --stage {stage}, then run this again"
 
 
 PATIENCE = Config(connect_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})
@@ -238,10 +238,10 @@ def make_client(session: boto3.Session, service: str, config: Config = PATIENCE)
 def parser() -> argparse.ArgumentParser:
     """What the command takes."""
     parser = argparse.ArgumentParser(prog="provision", description="Create or update a stage's resources.")
-    parser.add_argument("--stage", required=True, help="lower-case letters and digits; a new one is added")
+    parser.add_argument("--stage", required=True, help="lower-case letters and digits; a new stage is added")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--delete", action="store_true", help="delete the resources, if they hold no data")
-    parser.add_argument("--delete-data", action="store_true", help="with --delete: the data too, for good")
+    parser.add_argument("--delete-data", action="store_true", help="with --delete: also delete the data, permanently")
     return parser
 
 
@@ -253,14 +253,14 @@ def point_to(stage: str, variables: Mapping[str, str]) -> None:
             os.environ[name] = str(PROJECT_DIR / value) if name.endswith("_FILE") else value
     config_file = Path(os.environ.get("AWS_CONFIG_FILE", ""))
     if stage == LOCAL and "AWS_CONFIG_FILE" in variables and not config_file.exists():
-        raise StageError(f"There is no emulator yet ({config_file} is missing): start it by `make run`.")
+        raise StageError(f"There is no emulator yet ({config_file} is missing): start it with `make run`.")
 
 
 def _check_place(stage: str, endpoint: str) -> None:
     """The local stage is open to everybody, so it may not come to stand in AWS."""
     host = urlsplit(endpoint).hostname or ""
     if stage == LOCAL and ".amazonaws." in f"{host}.":
-        raise StageError("The stage local lives in the emulator, not in AWS: start it by `make run`.")
+        raise StageError("The stage local lives in the emulator, not in AWS: start it with `make run`.")
 
 
 def stack_name(stage: str) -> str:
@@ -270,7 +270,7 @@ def stack_name(stage: str) -> str:
 
 def _ask(question: str) -> bool:
     if not sys.stdin.isatty():
-        print(f"{question} Nobody is there to answer: say --yes.", file=sys.stderr)
+        print(f"{question} There is no terminal to ask: use --yes.", file=sys.stderr)
         return False
     try:
         return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

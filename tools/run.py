@@ -43,7 +43,7 @@ aws_secret_access_key = {secret_key}
 """
 
 _READY = """
-  Vitrine runs. Ctrl-C stops it.
+  Vitrine is running. Ctrl-C stops it.
 
     Console       {http}/
     API           {http}/items
@@ -123,7 +123,7 @@ class Vitrine:
                 if emulator.is_alive():
                     raise
             if not emulator.is_alive():
-                raise EmulatorError(f"The emulator has ended by itself: {emulator.last_words()}")
+                raise EmulatorError(f"The emulator stopped unexpectedly: {emulator.last_words()}")
 
     def _follow_sources(self) -> None:
         """Make saved sources take effect, or say why they cannot and let the code before them run on."""
@@ -137,7 +137,7 @@ class Vitrine:
                 raise StageError(problem)
             package = self._package()
         except StageError as error:
-            self._terminal.say(f"{error}\nThe code from before goes on running.")
+            self._terminal.say(f"{error}\nThe previous code keeps running.")
             return
         with self._interruption.held():
             self._server.stop()
@@ -146,7 +146,7 @@ class Vitrine:
         self._server.await_ready()
         self._terminal.say(f"In effect after {time.monotonic() - began:.1f} s, for HTTP and for events.")
         if Path("requirements.txt") in changed:
-            self._terminal.say("HTTP goes on with the packages it has: stop and `make run` again for the new ones.")
+            self._terminal.say("HTTP keeps using the old packages: stop, and `make run` again to use the new ones.")
 
     def _saved(self) -> list[Path]:
         """The sources saved since the last call, once nothing more is being saved."""
@@ -200,8 +200,8 @@ def aws_client(url: str) -> local_stage.Client:
 def main(arguments: list[str] | None = None) -> int:
     """Run until asked to stop. Returns 0 then, 1 where something ended by itself or could not start."""
     parser = argparse.ArgumentParser(prog="make run", description="Run all of Vitrine on this machine.")
-    parser.add_argument("--port", type=int, default=8000, help="of the API and the console")
-    parser.add_argument("--emulator-port", type=int, default=4566, help="of what stands for AWS")
+    parser.add_argument("--port", type=int, default=8000, help="the port of the API and the console")
+    parser.add_argument("--emulator-port", type=int, default=4566, help="the port of the emulator")
     options = parser.parse_args(arguments)
     terminal = Terminal()
     try:

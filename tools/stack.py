@@ -157,7 +157,7 @@ def _may_create(stack: StackTypeDef | None) -> bool:
     if status in _SETTLED:
         return False
     if status.endswith("_IN_PROGRESS"):
-        raise StageError(f"The stack {name} is being changed ({status}): try again when that is over.")
+        raise StageError(f"The stack {name} is being changed ({status}): try again when that has finished.")
     remedy = _REMEDIES.get(status, "delete-stack")
     raise StageError(f"The stack {name} is stuck in {status}: aws cloudformation {remedy} --stack-name {name}")
 
@@ -190,7 +190,7 @@ def _follow(cloudformation: CloudFormationClient, stack_id: str, seen: set[str],
             elif not status.endswith("_IN_PROGRESS") and status not in _ROLLS_BACK:
                 cause = _problem_found(cloudformation, stack=stack_id) or cause
                 raise StageError(f"{event['StackName']} ended in {status}. {_with_remedy(cause)}".strip())
-    raise StageError("CloudFormation has been at it for half an hour: look at the stack in the console.")
+    raise StageError("CloudFormation has not finished after half an hour: look at the stack in the console.")
 
 
 def _with_remedy(cause: str) -> str:

@@ -32,7 +32,7 @@ class StageError(Exception):
 def check_name(stage: str) -> str:
     """``stage`` itself. Raises StageError where it cannot name a stage."""
     if not _STAGE_NAME.fullmatch(stage):
-        raise StageError(f"{stage!r} names no stage: use up to 20 lower-case letters and digits, a letter first.")
+        raise StageError(f"{stage!r} is not a stage name: use up to 20 lower-case letters and digits, a letter first.")
     return stage
 
 
@@ -79,11 +79,11 @@ def deployed_url(project_dir: Path, stage: str) -> str | None:
 def sign_in(stage: str, variables: Mapping[str, str]) -> str:
     """Who gets in with this environment, as a sentence for a person."""
     if variables.get("AUTH_MODE", "oidc") != "oidc":
-        return f"The API of stage {stage} is open: whoever reaches it may read, change and delete."
+        return f"The API of stage {stage} is open: anyone who can reach it may read, change and delete."
     if issuer := variables.get("OIDC_ISSUER"):
-        return f"The API of stage {stage} takes tokens of {issuer} for {variables.get('OIDC_AUDIENCE')}."
+        return f"The API of stage {stage} accepts tokens from {issuer} for {variables.get('OIDC_AUDIENCE')}."
     return (
-        f"The API of stage {stage} takes tokens of its own user pool, vitrine-{stage}: only users that you add to it"
+        f"The API of stage {stage} accepts tokens from its own user pool, vitrine-{stage}: only users you add to it"
         " get in (docs/deploying.md)."
     )
 

@@ -136,7 +136,7 @@ def test_by_chalice_and_undoing_it(person: Person) -> None:
     assert group["retentionInDays"] == 365
 
     said = person.types(block(PAGE, "undo"), "y\n")
-    assert "The stage dev has no resources any more." in said
+    assert "The resources of the stage dev are deleted." in said
     assert names() == []
     tables = person.client("dynamodb").list_tables()["TableNames"]
     assert "vitrine-dev" not in tables

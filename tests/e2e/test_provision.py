@@ -136,7 +136,7 @@ def test_a_new_stage_is_one_command_and_goes_again_when_it_is_empty(shell: Shell
 
     made = shell.provision("--stage", "pr12", "--yes")
     assert (made.returncode, made.stderr) == (0, "")
-    assert made.stdout.splitlines()[-1] == "Next: chalice deploy --stage pr12, and this once more"
+    assert made.stdout.splitlines()[-1] == "Next: chalice deploy --stage pr12, then run this again"
     after = json.loads(shell.configuration())
     assert after["stages"].pop("pr12")["environment_variables"]["BUCKET_NAME"] == f"vitrine-pr12-{OURS}-us-east-1"
     assert after == before
@@ -156,7 +156,7 @@ def test_a_new_stage_is_one_command_and_goes_again_when_it_is_empty(shell: Shell
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--stage", "No-Good"], "'No-Good' names no stage: use up to 20 lower-case letters"),
+        (["--stage", "No-Good"], "'No-Good' is not a stage name: use up to 20 lower-case letters"),
         (["--stage", "pord", "--delete", "--yes"], "There is no stage pord: .chalice/config.json has "),
     ],
 )

@@ -54,7 +54,7 @@ def opened() -> Iterator[list[Terminal]]:
 
 
 def test_it_says_where_everything_is_once_it_answers(terminal: Terminal) -> None:
-    block = terminal.text.partition("Vitrine runs")[2]
+    block = terminal.text.partition("Vitrine is running")[2]
 
     assert request("GET", f"{terminal.url}/health").json()["stage"] == "local"
     for place in (f"{terminal.url}/", f"{terminal.url}/items", f"{terminal.url}/docs", str(terminal.project)):
@@ -117,11 +117,11 @@ def test_a_saved_source_takes_effect_for_http_and_for_functions(terminal: Termin
 def test_a_source_that_does_not_load_leaves_the_old_code_running(terminal: Terminal, mistake: str) -> None:
     source = terminal.project / "chalicelib" / "errors.py"
     good = source.read_text()
-    refusals, effects = (terminal.text.count(said) for said in ("goes on running", "In effect after"))
+    refusals, effects = (terminal.text.count(said) for said in ("keeps running", "In effect after"))
 
     source.write_text(f"{good}\n{mistake}\n")
 
-    until(lambda: terminal.text.count("goes on running") > refusals)
+    until(lambda: terminal.text.count("keeps running") > refusals)
     assert "chalicelib/errors.py" in terminal.text
     assert request("GET", f"{terminal.url}/health").status == 200
     source.write_text(good)
@@ -212,7 +212,7 @@ def test_an_emulator_that_dies_ends_it_with_a_sentence(project: Path, opened: li
     os.kill(int((project / ".local" / "emulator" / "lock").read_text()), signal.SIGKILL)
 
     assert terminal.await_end() == 1
-    assert "The emulator has ended by itself" in terminal.text
+    assert "The emulator stopped unexpectedly" in terminal.text
     assert "Traceback" not in terminal.text
     assert not alive(family)
 

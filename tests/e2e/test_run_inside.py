@@ -66,7 +66,7 @@ def test_it_starts_follows_the_sources_shows_logs_and_stops(inside: Inside, tmp_
         client = run.aws_client(f"http://127.0.0.1:{inside.emulator_port}")
         good = source.read_text()
         source.write_text("def (")
-        until(lambda: "The code from before goes on running." in inside.text)
+        until(lambda: "The previous code keeps running." in inside.text)
         source.write_text(f"{good}\nSAVED = True\n")
         (tmp_path / "project" / "requirements.txt").touch()
         until(lambda: "In effect after" in inside.text)

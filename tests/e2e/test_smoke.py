@@ -232,7 +232,7 @@ def test_a_step_that_fails_is_named_and_nothing_is_left_behind(
     failed = [one["step"] for one in said["steps"] if not one["ok"]]
     assert failed == [step]
     assert f"it failed at '{step}', as " in said["sentence"]
-    assert said["sentence"].endswith("Nothing that was made is left.")
+    assert said["sentence"].endswith("Nothing that was created is left.")
     assert left_in(system) == []
 
 
@@ -304,7 +304,7 @@ def test_what_cannot_be_deleted_is_named_and_ends_by_itself(
     left = left_in(system)
     assert sorted(one["sk"]["S"].removeprefix("ITEM#") for one in left) == said["left"]
     assert len(left) == 3
-    assert "end by themselves within an hour" in said["sentence"]
+    assert "expire within an hour" in said["sentence"]
     assert all("dueAt" in one and "expiresAt" in one for one in left)
     for one in left:
         system.request("DELETE", f"/items/{one['sk']['S'].removeprefix('ITEM#')}")

@@ -221,7 +221,9 @@ class TestErrors:
         responses = json.loads(read("infra/package.json"))["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
         templates = [response["ResponseTemplates"]["application/json"] for response in responses.values()]
         codes = {found[1] for template in templates if (found := re.match(r'{"error": "([A-Z_]+)"', template))}
-        assert {row[0] for row in table_rows("docs/errors.md", "Errors from API Gateway")} == {f"`{code}`" for code in codes}
+        assert {row[0] for row in table_rows("docs/errors.md", "Errors from API Gateway")} == {
+            f"`{code}`" for code in codes
+        }
 
 
 class TestSettings:

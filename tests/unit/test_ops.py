@@ -273,11 +273,11 @@ class TestWhatIsShown:
         swept = Swept({"failed": 3, "expired": 12}, [Failure("ITEM", ITEM, "KeyError: 'fields'")], finished=False)
         shown = texts.swept(swept).splitlines()
         assert shown == [
-            "     12  expired: items whose time was up, deleted",
-            "      3  failed: entries that could not be done, and stay for the next time",
+            "     12  expired: expired items, deleted",
+            "      3  failed: entries that failed and are left for the next run",
             f"         ITEM {ITEM}: KeyError: 'fields'",
             "         2 that the logs do not name (yet): `logs clean_up` shows them.",
-            "Its time was up before the end: run it again, or leave the rest to the next hour.",
+            "It ran out of time: run it again, or leave the rest to the next hour.",
         ]
 
     def test_of_a_cleanup_that_had_nothing_to_do_says_so(self) -> None:
@@ -306,8 +306,8 @@ class TestWhatIsShown:
 
     def test_of_an_item_that_was_deleted_is_what_is_still_to_go(self) -> None:
         shown = texts.item("ann", ITEM, Traces(None, "2026-01-02T03:30:00.000Z", [], []), AT)
-        assert "none: it was deleted, or never was" in shown
-        assert "2026-01-02T03:30:00.000Z  it is gone, and its last objects are to go" in shown
+        assert "none: it was deleted or never existed" in shown
+        assert "2026-01-02T03:30:00.000Z  the item is deleted, its last objects are not yet" in shown
 
     def test_of_an_item_with_nothing_due_says_so(self) -> None:
         assert "Due\n  nothing\n" in texts.item("ann", ITEM, Traces({"version": 1}, None, [], []), AT)
@@ -565,7 +565,7 @@ class TestAQuestion:
     ) -> None:
         monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
         assert not commands.agreed(self.JOB, "Delete?", "yes")
-        assert "say --yes" in capsys.readouterr().err
+        assert "use --yes" in capsys.readouterr().err
 
 
 class TestTheCommandLine:
@@ -628,7 +628,7 @@ class TestTheCommandLine:
 
     def test_with_a_name_that_no_stage_has_is_one_sentence(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert ops.main(["--stage", "dev-2", "dead"]) == 1
-        assert "names no stage" in capsys.readouterr().err
+        assert "is not a stage name" in capsys.readouterr().err
 
     @pytest.mark.parametrize(("arguments", "code"), [(["logs", "--follow"], 0), (["logs"], 1), (["dead"], 1)])
     def test_that_is_interrupted_ends_at_once(

@@ -165,7 +165,7 @@ class TestStageNames:
 
     @pytest.mark.parametrize("name", ["", "Dev", "dev-resources", "../dev", "1st", "a" * 21])
     def test_anything_that_could_collide_or_escape_does_not(self, name: str) -> None:
-        with pytest.raises(stages.StageError, match="names no stage"):
+        with pytest.raises(stages.StageError, match="is not a stage name"):
             stages.check_name(name)
 
 
@@ -246,10 +246,10 @@ class TestRecording:
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({}, "only users that you add"),
+        ({}, "only users you add"),
         ({"AUTH_MODE": "oidc"}, "its own user pool, vitrine-dev"),
-        ({"OIDC_ISSUER": "https://sign.in", "OIDC_AUDIENCE": "shop"}, "tokens of https://sign.in for shop"),
-        ({"AUTH_MODE": "none", "OIDC_ISSUER": "https://sign.in"}, "open: whoever reaches it"),
+        ({"OIDC_ISSUER": "https://sign.in", "OIDC_AUDIENCE": "shop"}, "tokens from https://sign.in for shop"),
+        ({"AUTH_MODE": "none", "OIDC_ISSUER": "https://sign.in"}, "open: anyone who can reach it"),
     ],
 )
 def test_who_gets_in_is_said(variables: dict[str, str], words: str) -> None:
@@ -473,7 +473,7 @@ def test_dead_emulator_is_to_be_started() -> None:
 class TestCommandLine:
     def test_bad_stage_name_ends_in_a_sentence(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert provision.main(["--stage", "No-Good"]) == 1
-        assert "names no stage" in capsys.readouterr().err
+        assert "is not a stage name" in capsys.readouterr().err
 
     def test_missing_emulator_ends_in_a_sentence(
         self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -507,5 +507,5 @@ class TestCommandLine:
         )
         assert provision.main(["--stage", "dev", "--yes"]) == 0
         lines = capsys.readouterr().out.splitlines()
-        assert lines[0].startswith("The API of stage dev takes tokens of its own user pool")
+        assert lines[0].startswith("The API of stage dev accepts tokens from its own user pool")
         assert lines[-1].startswith("Next: chalice deploy --stage dev")

@@ -19,16 +19,16 @@ from tools.stages import StageError
 
 _EXAMPLES = """\
 examples:
-  python -m tools.ops --stage prod dead                    what lies in the dead-letter queue, and why
-  python -m tools.ops --stage prod redrive --all           the cause is mended: send all of it back
+  python -m tools.ops --stage prod dead                    the dead letters, and why each failed
+  python -m tools.ops --stage prod redrive --all           the cause is fixed: send all of them back
   python -m tools.ops --stage prod purge 5f0c…             this one can never succeed
-  python -m tools.ops --stage dev cleanup                  do now what is due
-  python -m tools.ops --stage dev logs --follow            what all functions log, until Ctrl-C
+  python -m tools.ops --stage dev cleanup                  run the hourly cleanup now
+  python -m tools.ops --stage dev logs --follow            the logs of all functions, until Ctrl-C
   python -m tools.ops --stage dev logs --since 2h on_messages
   python -m tools.ops --stage local item local 019a…       one item, with its objects and what is due
 
-It works with your own AWS credentials (AWS_PROFILE), and for the stage local while `make run` runs.
-It ends with 0 where all was done, 1 where not all was, 2 where the command makes no sense."""
+It uses your own AWS credentials (AWS_PROFILE); for the stage local, `make run` must be running.
+Exit code: 0 if everything was done, 1 if not, 2 if the arguments are not valid."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,12 +60,14 @@ def parser() -> argparse.ArgumentParser:
     """What the command takes."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.ops",
-        description="Look after a stage that runs.",
+        description="Operate a running stage.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--stage", required=True, help="dev, prod, one of yours, or local while `make run` runs")
-    parser.add_argument("--json", action="store_true", help="for programs; what is said on the way goes to stderr")
+    parser.add_argument(
+        "--stage", required=True, help="dev, prod, your own stage, or local while `make run` is running"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs; progress messages go to stderr")
     names = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_dead_letter_commands(names)
     _add_other_commands(names)
@@ -77,27 +79,29 @@ def _add_dead_letter_commands(names: argparse._SubParsersAction[argparse.Argumen
     dead.set_defaults(command=commands.dead)
     for name, command, what in (
         ("redrive", commands.redrive, "send dead letters back to the queue they came from"),
-        ("purge", commands.purge, "delete dead letters for good"),
+        ("purge", commands.purge, "delete dead letters permanently"),
     ):
         one = names.add_parser(name, parents=[_common()], help=what, description=f"{what.capitalize()}.")
         which = one.add_mutually_exclusive_group(required=True)
         which.add_argument("ids", nargs="*", default=[], metavar="ID", help="a letter, as `dead` shows it")
-        which.add_argument("--all", action="store_true", help="all that are there")
+        which.add_argument("--all", action="store_true", help="all of them")
         one.add_argument("--yes", action="store_true", help="do not ask")
         one.set_defaults(command=command)
 
 
 def _add_other_commands(names: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    cleanup = names.add_parser("cleanup", parents=[_common()], help="have the hourly cleanup run now")
+    cleanup = names.add_parser("cleanup", parents=[_common()], help="run the hourly cleanup now")
     cleanup.set_defaults(command=commands.clean_up)
-    tail = names.add_parser("logs", parents=[_common()], help="show what the functions log, in the order of time")
+    tail = names.add_parser("logs", parents=[_common()], help="show the functions' logs, in order of time")
     tail.add_argument(
-        "functions", nargs="*", metavar="FUNCTION", help="as app.py calls it, or api_handler; all by default"
+        "functions", nargs="*", metavar="FUNCTION", help="its name in app.py, or api_handler; default: all"
     )
-    tail.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
-    tail.add_argument("--since", type=_period, default="10m", help="90s, 10m, 2h, 1d; 10m by default")
+    tail.add_argument("--follow", action="store_true", help="continue until Ctrl-C")
+    tail.add_argument("--since", type=_period, default="10m", help="for example 90s, 10m, 2h, 1d; default: 10m")
     tail.set_defaults(command=commands.tail)
-    item = names.add_parser("item", parents=[_common()], help="show an item, its objects, and what is due on it")
+    item = names.add_parser(
+        "item", parents=[_common()], help="show an item, its objects, and when it is due for cleanup"
+    )
     item.add_argument("owner", metavar="OWNER", help="the user's sub; local on the laptop, none in an open stage")
     item.add_argument("id", metavar="ID")
     item.set_defaults(command=commands.item)

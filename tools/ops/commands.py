@@ -181,7 +181,7 @@ def agreed(job: Job, question: str, *accepted: str) -> bool:
     if job.options.yes:
         return True
     if not sys.stdin.isatty():
-        print(f"{question} Nobody is there to answer: say --yes.", file=sys.stderr)
+        print(f"{question} There is no terminal to ask: use --yes.", file=sys.stderr)
         return False
     hint = "[y/N]" if "y" in accepted else f"Type {accepted[-1]}:"
     print(f"{question} {hint} ", end="", file=sys.stderr, flush=True)
@@ -193,7 +193,7 @@ def agreed(job: Job, question: str, *accepted: str) -> bool:
 
 def clean_up(job: Job) -> int:
     """Has the cleanup run now, and shows what it did."""
-    job.say("The cleanup runs; it may take minutes.")
+    job.say("The cleanup is running; it may take minutes.")
     swept = cleanup.run(job.stage)
     failed = swept.counts.get("failed", 0)
     data = {

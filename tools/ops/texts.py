@@ -19,12 +19,12 @@ _BODY = 120  # characters of a body that are shown
 _WHY = 400  # and of what went wrong
 
 KINDS = {
-    "expired": "items whose time was up, deleted",
-    "pictures": "pictures settled: renders that were stuck, uploads that went unnoticed, tickets that lapsed",
-    "purged": "items that were gone, their last objects deleted",
-    "imports": "imports taken up again",
-    "gone": "items that were gone when their turn came",
-    "failed": "entries that could not be done, and stay for the next time",
+    "expired": "expired items, deleted",
+    "pictures": "pictures settled: stuck renders, uploads whose event was lost, expired tickets",
+    "purged": "deleted items whose last objects were deleted",
+    "imports": "imports resumed",
+    "gone": "items that no longer existed",
+    "failed": "entries that failed and are left for the next run",
 }
 
 
@@ -43,7 +43,7 @@ def how_many(found: int, queue: str, elsewhere: int) -> str:
     said = f"{queue} is empty." if not found else f"{found} in {queue}, the oldest first:"
     if not elsewhere:
         return said
-    return f"{said}\nAbout {elsewhere} more cannot be seen now: another look or move holds them, for 5 minutes at most."
+    return f"{said}\nAbout {elsewhere} more cannot be seen now: another command holds them, for 5 minutes at most."
 
 
 def letter(one: Letter, now: datetime, why: str = "") -> str:
@@ -104,20 +104,18 @@ def swept(result: Swept) -> str:
     unnamed = result.counts.get("failed", 0) - len(result.failures)
     if unnamed > 0:
         failures.append(f"         {unnamed} that the logs do not name (yet): `logs clean_up` shows them.")
-    rest = (
-        [] if result.finished else ["Its time was up before the end: run it again, or leave the rest to the next hour."]
-    )
+    rest = [] if result.finished else ["It ran out of time: run it again, or leave the rest to the next hour."]
     return "\n".join([*(counted or ["Nothing was due."]), *failures, *rest])
 
 
 def item(owner: str, id_: str, traces: Traces, now: datetime) -> str:
     """An item with its objects and what is to come of it."""
     lines = [f"Item {id_} of {owner}", "", "Record"]
-    lines += _indented(pretty(traces.record)) if traces.record else ["  none: it was deleted, or never was"]
+    lines += _indented(pretty(traces.record)) if traces.record else ["  none: it was deleted or never existed"]
     lines += ["", "Due"]
     lines += [f"  {at}  {what}" for at, what in traces.due.items()]
     if traces.purge_due_at:
-        lines.append(f"  {traces.purge_due_at}  it is gone, and its last objects are to go")
+        lines.append(f"  {traces.purge_due_at}  the item is deleted, its last objects are not yet")
     if lines[-1] == "Due":
         lines.append("  nothing")
     lines += ["", f"Objects ({len(traces.objects)}, {sum(one.size for one in traces.objects)} bytes)"]

@@ -17,12 +17,12 @@ from tools.smoke.calls import BrokenError
 from tools.smoke.walk import Step, Walk
 
 _DESCRIPTION = """\
-Walk the main job against a deployed stage, from outside and by HTTP alone: sign-in, items, pictures, import.
-What it makes is deleted again, even where it fails half way or is stopped; and would end by itself after an hour.
+Run a smoke test against a deployed stage, from outside and over HTTP only: sign-in, items, pictures, import.
+It deletes everything it creates, even if it fails or is stopped half way; anything left expires after an hour.
 
   make smoke URL=https://abc123.execute-api.eu-west-1.amazonaws.com/api TOKEN=eyJ…
 
-It ends with 0 where every step passed, 1 where one failed, 2 where the command makes no sense."""
+Exit code: 0 if every step passed, 1 if one failed, 2 if the arguments are not valid."""
 
 
 class Result(NamedTuple):
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.error("say where the API is: make smoke URL=https://…")
     token = os.environ.get("TOKEN", "").strip()
     if not re.fullmatch(r"[!-~]*", token):
-        command.error("TOKEN holds something that no token has in it")
+        command.error("TOKEN contains characters that no token contains")
     walk = Walk(options.url, token or None, options.fields, options.patience)
     watch = Stopwatch(as_json=options.json)
     with Interruption() as interruption:
@@ -108,17 +108,23 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tools.smoke", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--url", default=os.environ.get("URL", ""), help="of the API, or in the variable URL")
+    parser.add_argument("--url", default=os.environ.get("URL", ""), help="the API's address; default: the variable URL")
     parser.add_argument(
         "--fields",
         type=_object,  # which also reads the default, as it is a string
         default=os.environ.get("FIELDS") or "{}",
         metavar="JSON",
-        help="that items of this stage must have, or in the variable FIELDS",
+        help="fields that items of this stage must have; default: the variable FIELDS",
     )
-    parser.add_argument("--patience", type=float, default=120, metavar="SECONDS", help="for pictures and imports; 120")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.epilog = "A token, for a stage with sign-in, is taken from the variable TOKEN: arguments are seen by others."
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=120,
+        metavar="SECONDS",
+        help="how long to wait for a picture or an import; default: 120",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.epilog = "For a stage with sign-in, set the variable TOKEN: other users could see an argument."
     return parser
 
 
@@ -136,7 +142,7 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError:
         said = None
     if not isinstance(said, dict):
-        raise argparse.ArgumentTypeError("it is no JSON object")
+        raise argparse.ArgumentTypeError("it is not a JSON object")
     return said
 
 
@@ -147,9 +153,9 @@ def _sentence(url: str, walk: Walk, watch: Stopwatch) -> str:
     first = watch.failed[0]
     left = walk.left()
     if left:
-        after = f"These items may be left, and end by themselves within an hour: {', '.join(left)}."
+        after = f"These items may be left; they expire within an hour: {', '.join(left)}."
     else:
-        after = "Nothing that was made is left."
+        after = "Nothing that was created is left."
     return f"{url} does not work: it failed at '{first.step}', as {first.problem}. {after}"
 
 
