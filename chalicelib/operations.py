@@ -333,8 +333,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 links=("watchItem", "getImage"),
             )
         },
-        "With its thumbnails; the item stays. If the picture is still `pending`, uploads with its tickets are discarded. "
-        "A ticket for a picture that was to replace it can still be used.",
+        "With its thumbnails; the item stays. If the picture is still `pending`, uploads with its tickets are "
+        "discarded. A ticket for a picture that was to replace it can still be used.",
         headers=("If-Match",),
         refusals=(errors.ItemNotFoundError, errors.ImageNotFoundError, errors.VersionMismatchError),
     ),
