@@ -108,6 +108,20 @@ def test_only_the_newest_upload_stays(system: System) -> None:
     assert len(keys(system, f"thumbnails/items/local/{item}/")) == 2
 
 
+def test_another_file_by_the_same_ticket_becomes_the_picture(system: System) -> None:
+    item, files = create(system, title="Harbour"), [photograph(width, 300) for width in (400, 500)]
+    form = ticket(system, item)
+    post(form, files[0])
+    assert settled_image(system, item)["width"] == 400
+
+    assert post(form, files[1]).ok
+
+    image = eventually(lambda: (now := settled_image(system, item))["width"] == 500 and now)
+    assert image["bytes"] == len(files[1])
+    assert download(image["url"]) == files[1]
+    assert eventually(lambda: len(keys(system, f"thumbnails/items/local/{item}/")) == 2)
+
+
 @pytest.mark.parametrize(
     ("data", "changed"),
     [
