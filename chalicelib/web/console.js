@@ -17,16 +17,20 @@ const gallery = $("#gallery");
 const state = $("#state");
 let cursor = null;
 let loading = false;
+/** Whether the last answer was a refusal: then nothing is asked for until somebody says so, or the line is back. */
+let failed = false;
 
 // ---------------------------------------------------------------------------------------------------------- gallery
 
 async function load({ afresh = false } = {}) {
   if (loading) return;
   loading = true;
+  failed = false;
   if (afresh) cursor = null;
   if (known.size === 0) skeletons();
   gallery.setAttribute("aria-busy", "true");
   $("#more").hidden = true;
+  $("#more-state").replaceChildren();
   try {
     const { data } = await call("GET", `items?limit=24${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
     if (!cursor) clear();
@@ -35,11 +39,12 @@ async function load({ afresh = false } = {}) {
     showState();
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
+    failed = true;
     showProblem(problem);
   } finally {
     loading = false;
     gallery.removeAttribute("aria-busy");
-    $("#more").hidden = !cursor;
+    $("#more").hidden = !cursor || failed;
   }
 }
 
@@ -66,7 +71,8 @@ function showState() {
 function showProblem(problem) {
   if (known.size === 0) gallery.replaceChildren();
   if (problem.signIn) return showSignIn(problem);
-  state.replaceChildren(problemBox(problem, button("Try again", () => load())));
+  // Beside what it is about: whoever has scrolled to the end does not see what is above the gallery.
+  (cursor ? $("#more-state") : state).replaceChildren(problemBox(problem, button("Try again", () => load())));
   return undefined;
 }
 
@@ -521,7 +527,7 @@ $("#new").addEventListener("click", newItem);
 $("#add-pictures").addEventListener("click", pickPictures);
 $("#import").addEventListener("click", pickImport);
 $("#more").addEventListener("click", () => load());
-new IntersectionObserver(([entry]) => entry.isIntersecting && cursor && load(), { rootMargin: "600px" }).observe($("#more"));
+new IntersectionObserver(([entry]) => entry.isIntersecting && cursor && !failed && load(), { rootMargin: "600px" }).observe($("#more"));
 
 // ---------------------------------------------------------------------------------------------------------- session
 
@@ -558,7 +564,7 @@ function showLine() {
 addEventListener("offline", showLine);
 addEventListener("online", () => {
   showLine();
-  if (known.size === 0) load();
+  if (failed || known.size === 0) load();
 });
 
 async function showStage() {

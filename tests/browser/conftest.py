@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
@@ -33,6 +33,18 @@ class System(NamedTuple):
     packaged: str
     """The same, packaged, behind the emulator's API Gateway: below a stage's path."""
     project: Path
+
+
+def made(system: System, **fields: Any) -> dict[str, Any]:
+    """An item that is there already."""
+    item: dict[str, Any] = request("POST", f"{system.url}/items", fields).json()
+    return item
+
+
+def item_of(system: System, title: str) -> dict[str, Any]:
+    """The newest item of that title."""
+    found = request("GET", f"{system.url}/items?limit=100").json()["items"]
+    return next(item for item in found if item.get("title") == title)
 
 
 @pytest.fixture(scope="session")

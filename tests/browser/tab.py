@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Route, expect
 
 PHOTOGRAPHS = Path(__file__).parent / "photographs"
 
@@ -21,6 +21,43 @@ class File(NamedTuple):
     def photograph(cls, name: str, title: str | None = None) -> File:
         """One of the photographs that lie here."""
         return cls(f"{title or name}.jpg", "image/jpeg", (PHOTOGRAPHS / f"{name}.jpg").read_bytes())
+
+
+class Held:
+    """Requests of one kind that wait for the test to let them go: an answer as slow as the test likes."""
+
+    def __init__(self, page: Page, method: str, url: str) -> None:
+        self._method = method
+        self._open = False
+        self._waiting: list[Route] = []
+        self._page = page
+        page.route(url, self._take)
+
+    def _take(self, route: Route) -> None:
+        if route.request.method != self._method or self._open:
+            route.fallback()
+        else:
+            self._waiting.append(route)
+
+    def await_one(self) -> None:
+        """Waits until there is one to hold."""
+        for _ in range(200):
+            if self._waiting:
+                return
+            self._page.wait_for_timeout(50)
+        raise AssertionError(f"No {self._method} was sent.")
+
+    def release(self) -> None:
+        """Sends those that wait on their way, and holds no more."""
+        self._open = True
+        for route in self._waiting:
+            route.continue_()
+
+    def refuse(self, status: int, **said: str) -> None:
+        """Answers those that wait itself, and holds no more."""
+        self._open = True
+        for route in self._waiting:
+            route.fulfill(status=status, json=said)
 
 
 _TRANSFER = """files => {
@@ -75,8 +112,20 @@ class Tab:
     def card(self, title: str) -> Locator:
         return self.page.locator(".card").filter(has=self.page.get_by_role("button", name=title, exact=True))
 
-    def open_item(self, title: str) -> None:
+    def titles(self) -> list[str]:
+        """What the cards are called, in the order in which they are shown."""
+        return self.page.locator(".card h2").all_inner_texts()
+
+    def hold(self, method: str, url: str) -> Held:
+        """Has the requests of that kind wait."""
+        return Held(self.page, method, url)
+
+    def press_card(self, title: str) -> None:
         self.card(title).get_by_role("button").click()
+
+    def open_item(self, title: str) -> None:
+        """Opens an item's form."""
+        self.press_card(title)
         expect(self.dialog.locator(".item-form")).to_be_visible()
 
     @property

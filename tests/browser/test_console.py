@@ -6,12 +6,11 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import System
+from tests.browser.conftest import System, item_of, made
 from tests.browser.looks import Shots, serious_faults
 from tests.browser.tab import File, Tab
 from tests.e2e.system import request
@@ -23,17 +22,6 @@ NOT_A_PICTURE = File("Torn.jpg", "image/jpeg", b"\xff\xd8\xff and nothing else t
 @pytest.fixture(autouse=True)
 def at_the_console(system: System, tab: Tab) -> None:
     tab.open(system.url)
-
-
-def made(system: System, **fields: Any) -> dict[str, Any]:
-    """An item that is there already."""
-    item: dict[str, Any] = request("POST", f"{system.url}/items", fields).json()
-    return item
-
-
-def item_of(system: System, title: str) -> dict[str, Any]:
-    found = request("GET", f"{system.url}/items?limit=100").json()["items"]
-    return next(item for item in found if item["title"] == title)
 
 
 class TestItems:

@@ -1,0 +1,56 @@
+"""The console where answers are slow, late, or come in another order than they were asked for."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import BrowserContext, Route, expect
+
+from tests.browser.conftest import System, made
+from tests.browser.tab import Tab
+
+THIRTY = range(30)
+
+
+@pytest.fixture(autouse=True)
+def at_the_console(system: System, tab: Tab) -> None:
+    tab.open(system.url)
+
+
+class TestTheNextPage:
+    @pytest.fixture(autouse=True)
+    def thirty_items(self, system: System) -> None:
+        for n in THIRTY:
+            made(system, title=f"Leaf {n}")
+
+    def test_is_not_asked_for_again_and_again_when_it_fails(self, system: System, tab: Tab) -> None:
+        tab.expect_fault("429")
+        asked: list[str] = []
+
+        def refuse(route: Route) -> None:
+            asked.append(route.request.url)
+            route.fulfill(status=429, json={"error": "THROTTLED", "message": "Too many requests.", "requestId": "r"})
+
+        tab.page.route("**/items?*cursor=*", refuse)
+        tab.open(system.url)
+        tab.page.mouse.wheel(0, 20_000)
+        expect(tab.page.get_by_role("alert")).to_be_in_viewport()
+        tab.page.mouse.wheel(0, -200)
+        tab.page.mouse.wheel(0, 20_000)
+        tab.page.wait_for_timeout(1500)
+        assert len(asked) == 1
+
+        tab.page.unroute("**/items?*cursor=*", refuse)
+        tab.press("Try again")
+        expect(tab.card("Leaf 0").first).to_be_visible()
+        expect(tab.page.get_by_role("alert")).to_have_count(0)
+
+    def test_comes_by_itself_when_the_line_is_back(self, system: System, tab: Tab, context: BrowserContext) -> None:
+        tab.expect_fault("ERR_INTERNET_DISCONNECTED")
+        tab.page.set_viewport_size({"width": 390, "height": 500})
+        tab.open(system.url)
+        context.set_offline(True)
+        tab.page.mouse.wheel(0, 20_000)
+        expect(tab.page.get_by_role("alert")).to_contain_text("You are offline.")
+        context.set_offline(False)
+
+        expect(tab.card("Leaf 0").first).to_be_attached()
