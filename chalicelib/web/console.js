@@ -191,17 +191,18 @@ let open = null;
 const dialog = $("#item");
 
 async function openItem(id) {
-  open = null;
+  // Until it is there, somebody may have closed the dialog, and opened it for something else.
+  const opening = (open = { id, pictured() {}, take() {}, leave: () => dialog.close() });
   const shown = known.get(id)?.item;
   showDialog(titleOf(shown ?? { id }), h("p", { class: "loading" }, "Loading…"));
   try {
     const { data, etag } = await call("GET", itemPath(id));
     if (known.has(id)) put(data, etag);
-    if (dialog.open) editItem(data, etag);
+    if (open === opening) editItem(data, etag);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (problem.status === 404) known.get(id)?.card.remove();
-    showDialog("This item cannot be shown", problemBox(problem));
+    if (open === opening) showDialog("This item cannot be shown", problemBox(problem));
   }
 }
 

@@ -54,3 +54,28 @@ class TestTheNextPage:
         context.set_offline(False)
 
         expect(tab.card("Leaf 0").first).to_be_attached()
+
+
+class TestOpening:
+    @pytest.mark.parametrize("answer", ["an item", "a refusal"])
+    def test_an_item_that_comes_late_leaves_alone_what_is_being_typed(
+        self, system: System, tab: Tab, answer: str
+    ) -> None:
+        made(system, title=f"Late, with {answer}")
+        tab.open(system.url)
+        held = tab.hold("GET", "**/items/*")
+        tab.press_card(f"Late, with {answer}")
+        held.await_one()
+        tab.page.keyboard.press("Escape")
+        tab.press("New item")
+        tab.field("title").fill("Half a thought")
+        if answer == "an item":
+            held.release()
+        else:
+            tab.expect_fault("503")
+            held.refuse(503, error="UNAVAILABLE", message="Not now.")
+        tab.page.wait_for_timeout(1000)
+
+        expect(tab.field("title")).to_have_value("Half a thought")
+        tab.press("Create")
+        expect(tab.card("Half a thought")).to_be_visible()
