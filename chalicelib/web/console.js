@@ -226,6 +226,7 @@ function editItem(item, etag, draft = null, firstKey = null) {
   let chosen = null;
   const fields = editor(draft ?? (item ? base : { title: "" }), () => (touched = true));
   let touched = draft !== null;
+  let saving = false;
   const problems = h("div", { class: "problems" });
   const side = h("div", { class: "side" });
   const save = h("button", { class: "primary" }, item ? "Save" : "Create");
@@ -249,6 +250,7 @@ function editItem(item, etag, draft = null, firstKey = null) {
 
   /** Closes the dialog, unless that would lose something: then asks first. */
   function leave() {
+    if (saving) return undefined;
     if (!touched && !chosen) return dialog.close();
     const discard = button("Discard", () => dialog.close(), { class: "danger" });
     problems.replaceChildren(h("div", { class: "asking", role: "alert" }, h("p", {}, "Your changes are not saved."),
@@ -268,8 +270,12 @@ function editItem(item, etag, draft = null, firstKey = null) {
     await attempt(() => (item ? replace(own) : create(own)));
   }
 
+  /** Does what takes a while. What could be typed meanwhile would not be in what was sent: so nothing can be. */
   async function attempt(action) {
-    save.disabled = true;
+    const content = $(".content", dialog);
+    const focused = document.activeElement;
+    saving = true;
+    content.inert = true;
     problems.replaceChildren();
     try {
       await action();
@@ -277,7 +283,9 @@ function editItem(item, etag, draft = null, firstKey = null) {
       if (!(problem instanceof Problem)) throw problem;
       problems.replaceChildren(problemBox(problem, problem.signIn && canSignIn && button("Sign in again", again)));
     } finally {
-      save.disabled = false;
+      saving = false;
+      content.inert = false;
+      if (document.activeElement === document.body || document.activeElement === dialog) focused.focus();
     }
   }
 
@@ -379,6 +387,12 @@ dialog.addEventListener("close", () => {
 });
 const leave = () => (open ? open.leave() : dialog.close());
 $(".close", dialog).addEventListener("click", leave);
+// A browser lets the first "cancel" be prevented and closes at the next, whatever is typed: so the key is taken before.
+addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !dialog.open || event.isComposing) return;
+  event.preventDefault();
+  leave();
+}, { capture: true });
 dialog.addEventListener("cancel", (event) => {
   event.preventDefault();
   leave();

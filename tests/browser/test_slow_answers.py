@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import BrowserContext, Route, expect
 
-from tests.browser.conftest import System, made
+from tests.browser.conftest import System, item_of, made
 from tests.browser.tab import Tab
 
 THIRTY = range(30)
@@ -79,3 +79,42 @@ class TestOpening:
         expect(tab.field("title")).to_have_value("Half a thought")
         tab.press("Create")
         expect(tab.card("Half a thought")).to_be_visible()
+
+
+class TestSaving:
+    def test_nothing_can_be_typed_or_thrown_away_until_the_answer_is_there(self, system: System, tab: Tab) -> None:
+        made(system, title="Slow")
+        tab.open(system.url)
+        tab.open_item("Slow")
+        tab.field("title").fill("Slowly saved")
+        held = tab.hold("PUT", "**/items/*")
+        tab.press("Save")
+        held.await_one()
+        tab.page.keyboard.type("and more")
+        tab.page.keyboard.press("Escape")
+        tab.page.keyboard.press("Escape")
+        expect(tab.dialog).to_be_visible()
+        expect(tab.field("title")).to_have_value("Slowly saved")
+        expect(tab.dialog.get_by_role("button", name="Discard")).to_have_count(0)
+        held.release()
+
+        expect(tab.card("Slowly saved")).to_be_visible()
+        assert item_of(system, "Slowly saved")["version"] == 2
+
+    def test_a_save_that_fails_gives_the_form_back_as_it_was(self, system: System, tab: Tab) -> None:
+        tab.expect_fault("503")
+        made(system, title="Stubborn")
+        tab.open(system.url)
+        tab.open_item("Stubborn")
+        tab.field("title").fill("Stubborn still")
+        held = tab.hold("PUT", "**/items/*")
+        tab.page.keyboard.press("Tab")
+        tab.dialog.get_by_role("button", name="Save").focus()
+        tab.page.keyboard.press("Enter")
+        held.await_one()
+        held.refuse(503, error="UNAVAILABLE", message="Not now.")
+
+        expect(tab.dialog.get_by_role("alert")).to_contain_text("Not now.")
+        expect(tab.dialog.get_by_role("button", name="Save")).to_be_focused()
+        tab.page.keyboard.press("Enter")
+        expect(tab.card("Stubborn still")).to_be_visible()
