@@ -407,9 +407,10 @@ function uploadTo(id, file) {
 /** Each picture becomes an item of its own, called as its file is. */
 function addPictures(files) {
   for (const file of files) {
+    const key = newKey(); // One for each file: tried again, it is the same item.
     const create = async () => {
       const title = (file.name || "Pasted picture").replace(/\.[^.]+$/, "");
-      const made = await call("POST", "items", { body: { title }, headers: { "Idempotency-Key": newKey() } });
+      const made = await call("POST", "items", { body: { title }, headers: { "Idempotency-Key": key } });
       state.replaceChildren();
       put(made.data, made.etag, { first: true });
       return made.data.id;

@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.browser.conftest import System, item_of, made
-from tests.browser.tab import Tab
+from tests.browser.tab import File, Tab
+from tests.e2e.system import request
 
 THIRTY = range(30)
 
@@ -118,3 +119,21 @@ class TestSaving:
         expect(tab.dialog.get_by_role("button", name="Save")).to_be_focused()
         tab.page.keyboard.press("Enter")
         expect(tab.card("Stubborn still")).to_be_visible()
+
+
+def test_a_picture_tried_again_does_not_make_a_second_item(system: System, tab: Tab) -> None:
+    tab.expect_fault("ERR_FAILED")
+
+    def lose_the_answer(route: Route) -> None:
+        if route.request.method != "POST":
+            return route.fallback()
+        route.fetch()
+        return route.abort()
+
+    tab.page.route("**/items", lose_the_answer, times=1)
+    tab.drop("main", File.photograph("moon", "Only once"))
+    tab.tray.get_by_role("button", name="Try again").click()
+    tab.expect_picture("Only once")
+
+    found = request("GET", f"{system.url}/items?limit=100").json()["items"]
+    assert [item["title"] for item in found].count("Only once") == 1
