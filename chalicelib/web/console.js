@@ -10,8 +10,10 @@ const UNDO_MS = 8000;
 
 /** What is shown, by id: `{item, etag, card}`; the tag is null until the item was read by itself. */
 const known = new Map();
-/** Ids of items on their way out, which a list may still hold. */
-const leaving = new Map();
+/** Ids of items on their way out: known, and not shown. */
+const leaving = new Set();
+/** Those of them that may still come back, by id: `{finish(options), undo()}`. */
+const undoable = new Map();
 
 const gallery = $("#gallery");
 const state = $("#state");
@@ -49,7 +51,7 @@ async function load({ afresh = false } = {}) {
 }
 
 function clear() {
-  known.clear();
+  for (const id of known.keys()) if (!leaving.has(id)) known.delete(id);
   gallery.replaceChildren();
 }
 
@@ -60,7 +62,7 @@ function skeletons() {
 
 function showState() {
   state.replaceChildren();
-  if (known.size > 0) return;
+  if ([...known.keys()].some((id) => !leaving.has(id))) return;
   gallery.replaceChildren();
   state.append(h("div", { class: "empty" },
     h("h2", {}, "Nothing on show yet"),
@@ -103,17 +105,23 @@ function tokenForm() {
     h("div", { class: "row" }, h("button", {}, "Use it")));
 }
 
-/** Shows an item where it belongs: in place of what was shown of it, or as the newest, or after all others. */
-function put(item, etag, { first = false } = {}) {
-  if (leaving.has(item.id)) return;
+/** Notes what an item is now, and shows it: in place of what was shown of it, else where the order of ids has it. */
+function put(item, etag) {
   const before = known.get(item.id);
   const card = cardOf(item);
   known.set(item.id, { item, etag: etag ?? (before?.item.version === item.version ? before.etag : null), card });
-  if (before) before.card.replaceWith(card);
-  else if (first) gallery.prepend(card);
-  else gallery.append(card);
+  if (leaving.has(item.id)) return;
+  if (before?.card.isConnected) before.card.replaceWith(card);
+  else place(card);
   if (before && before.card.contains(document.activeElement)) $("button", card).focus();
   if (item.image?.status === "processing" && !busy.has(item.id)) followOnce(item.id);
+}
+
+/** Ids sort by the time of their making, and the newest is first. */
+function place(card) {
+  const before = [...gallery.children].findLast((other) => other.dataset.id > card.dataset.id);
+  if (before) before.after(card);
+  else gallery.prepend(card);
 }
 
 /** Pictures that something else renders: followed until they are there. */
@@ -127,7 +135,6 @@ function followOnce(id) {
 
 /** An item has a new state: shows it in the gallery, and in the dialog if that is about it. */
 function changed(id, item, etag) {
-  if (leaving.has(id)) return;
   if (known.has(id)) put(item, etag);
   if (open?.id === id) open.pictured(item);
 }
@@ -298,7 +305,7 @@ function editItem(item, etag, draft = null, firstKey = null) {
     // The same body under the same key makes one item, however often a broken line has it sent.
     if (!key || !same(key.own, own)) key = { own, value: newKey() };
     const made = await call("POST", "items", { body: own, headers: { "Idempotency-Key": key.value } });
-    saved(made, true);
+    saved(made);
     if (chosen) uploadTo(made.data.id, chosen);
   }
 
@@ -331,8 +338,8 @@ function editItem(item, etag, draft = null, firstKey = null) {
     return undefined;
   }
 
-  function saved({ data, etag: next }, first = false) {
-    put(data, next, { first });
+  function saved({ data, etag: next }) {
+    put(data, next);
     state.replaceChildren();
     dialog.close();
     known.get(data.id)?.card.querySelector("button").focus();
@@ -412,7 +419,7 @@ function addPictures(files) {
       const title = (file.name || "Pasted picture").replace(/\.[^.]+$/, "");
       const made = await call("POST", "items", { body: { title }, headers: { "Idempotency-Key": key } });
       state.replaceChildren();
-      put(made.data, made.etag, { first: true });
+      put(made.data, made.etag);
       return made.data.id;
     };
     upload(file, create, changed);
@@ -432,56 +439,90 @@ async function removePicture(id) {
 
 /** Takes an item away at once, and deletes it when the time to undo is over, or the page is left. */
 function remove(id) {
-  const { item, etag, card } = known.get(id) ?? {};
+  const { item, card } = known.get(id) ?? {};
   dialog.close();
-  if (!item) return;
-  const place = card.nextSibling;
+  if (!item || leaving.has(id)) return;
+  const next = card.nextSibling;
   const undo = () => {
-    clearTimeout(timer);
-    leaving.delete(id);
-    shown.close();
-    gallery.insertBefore(card, place?.parentNode === gallery ? place : null);
-    known.set(id, { item, etag, card });
-    showState();
-    $("button", card).focus();
+    settle();
+    comeBack(id);
+    $("button", known.get(id).card).focus();
   };
   const shown = task(`Deleted ${titleOf(item)}`, button("Undo", undo));
-  const finish = async (options) => {
+  /** Nothing can be undone any more: because it was, or because the API is being asked. */
+  const settle = () => {
     clearTimeout(timer);
+    undoable.delete(id);
     shown.close();
-    try {
-      await call("DELETE", itemPath(id), { headers: etag ? { "If-Match": etag } : {}, ...options });
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      if (problem.status === 404) return;
-      undo();
-      task(`${titleOf(item)} was not deleted`).fail(problem);
-    } finally {
-      leaving.delete(id);
-    }
+  };
+  const finish = (options) => {
+    settle();
+    return deleteNow(id, item, options);
   };
   // Whoever is at it gets more time (WCAG 2.2, 2.2.1).
   const due = () => (shown.attended() ? later() : finish());
   const later = () => (timer = setTimeout(due, UNDO_MS));
   let timer;
   later();
-  leaving.set(id, { finish, undo });
-  known.delete(id);
+  leaving.add(id);
+  undoable.set(id, { finish, undo });
   card.remove();
   showState();
   announce(`Deleted ${titleOf(item)}. Control Z undoes it.`);
-  $("button", place ?? $("header.top .tools")).focus();
+  $("button", next ?? $("header.top .tools")).focus();
+}
+
+async function deleteNow(id, seen, options) {
+  try {
+    await deleteAsSeen(id, ownFields(seen), options);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (problem.status !== 404) {
+      comeBack(id);
+      task(`${titleOf(seen)} was not deleted`).fail(problem);
+      return;
+    }
+  }
+  known.delete(id);
+  leaving.delete(id);
+}
+
+/** Deletes an item unless somebody has changed its fields; its picture, and what is made of it, may have changed. */
+async function deleteAsSeen(id, seen, options) {
+  for (;;) {
+    const tag = known.get(id).etag;
+    try {
+      return await call("DELETE", itemPath(id), { headers: tag ? { "If-Match": tag } : {}, ...options });
+    } catch (problem) {
+      if (problem.status !== 412) throw problem;
+    }
+    const { data, etag } = await call("GET", itemPath(id));
+    put(data, etag);
+    if (!same(ownFields(data), seen)) throw new Problem({ status: 412, message: "Somebody else has changed it meanwhile. Delete it again if you still want to." });
+  }
+}
+
+/** Shows an item again that was about to be deleted, as it is by now. */
+function comeBack(id) {
+  const { item, etag } = known.get(id);
+  leaving.delete(id);
+  put(item, etag);
+  showState();
 }
 
 addEventListener("keydown", (event) => {
-  const last = [...leaving.values()].at(-1);
+  const last = [...undoable.values()].at(-1);
   if (!last || event.key !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.target.matches("input, textarea")) return;
   event.preventDefault();
   last.undo();
 });
 
 addEventListener("pagehide", () => {
-  for (const { finish } of leaving.values()) finish({ keepalive: true });
+  for (const [id, { finish }] of undoable) {
+    // Nobody will be here to try again when a picture's rendering gives the item another tag.
+    const { item } = known.get(id);
+    finish({ keepalive: true, ...(["pending", "processing"].includes(item.image?.status) && { headers: {} }) });
+  }
 });
 
 // ------------------------------------------------------------------------------------------------------------ ways in

@@ -14,7 +14,6 @@ from tests.browser.conftest import System, item_of, made
 from tests.browser.looks import Shots, serious_faults
 from tests.browser.tab import File, Tab
 from tests.e2e.system import request
-from tests.e2e.waiting import eventually
 
 NOT_A_PICTURE = File("Torn.jpg", "image/jpeg", b"\xff\xd8\xff and nothing else that a JPEG has")
 
@@ -100,27 +99,6 @@ class TestItems:
         expect(other.dialog).to_be_hidden()
         item = item_of(system, "Deep field")
         assert (item["galaxies"], item["instrument"], item["framed"]) == (10000, "Hubble Space Telescope", True)
-
-    def test_deleting_can_be_undone(self, system: System, tab: Tab) -> None:
-        tab.create("Kept after all")
-        tab.open_item("Kept after all")
-        tab.press("Delete")
-        expect(tab.card("Kept after all")).to_have_count(0)
-        tab.tray.get_by_role("button", name="Undo").click()
-
-        expect(tab.card("Kept after all")).to_be_visible()
-        expect(tab.card("Kept after all").get_by_role("button")).to_be_focused()
-        tab.open(system.url)
-        expect(tab.card("Kept after all")).to_be_visible()
-
-    def test_what_is_deleted_is_gone_even_if_the_page_is_left_at_once(self, system: System, tab: Tab) -> None:
-        tab.create("Gone")
-        item = item_of(system, "Gone")
-        tab.open_item("Gone")
-        tab.press("Delete")
-        tab.page.goto(f"{system.url}/docs")
-
-        assert eventually(lambda: request("GET", f"{system.url}/items/{item['id']}").status == 404)
 
 
 class TestGallery:
