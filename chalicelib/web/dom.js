@@ -32,7 +32,8 @@ export function time(iso) {
   return h("time", { dateTime: iso, title: clock.format(at) }, relative(at));
 }
 
-function relative(at) {
+/** The same in words alone. */
+export function relative(at) {
   let distance = (at - Date.now()) / 1000;
   if (Math.abs(distance) < 45) return "just now";
   for (const [unit, size] of STEPS) {

@@ -2,20 +2,14 @@
 
 import { isNumber, number, parse, same, write } from "./api.js";
 import { button, h } from "./dom.js";
-
-const MANAGED = ["id", "version", "createdAt", "updatedAt", "image"];
-
-/** The fields of an item that are the caller's to change. */
-export function ownFields(item) {
-  return Object.fromEntries(Object.entries(item).filter(([name]) => !MANAGED.includes(name)));
-}
+import { isMoment } from "./items.js";
 
 // ------------------------------------------------------------------------------------------------------------- rows
 
 const KINDS = {
   text: {
     label: "Text",
-    holds: (value) => typeof value === "string" && !isNumber(value),
+    holds: (value) => typeof value === "string" && !isNumber(value) && !isMoment(value),
     show: (value) => h("textarea", { rows: 1, value: value ?? "" }),
     read: (control) => control.value,
   },
@@ -28,9 +22,14 @@ const KINDS = {
   truth: {
     label: "Yes or no",
     holds: (value) => typeof value === "boolean",
-    show: (value) => h("select", {}, h("option", { value: "true" }, "Yes"),
-      h("option", { value: "false", selected: value === false }, "No")),
-    read: (control) => control.value === "true",
+    show: (value) => h("input", { type: "checkbox", role: "switch", checked: value === true }),
+    read: (control) => control.checked,
+  },
+  time: {
+    label: "Date and time",
+    holds: isMoment,
+    show: showTime,
+    read: (control) => timeOf(control) ?? refuse(control, "Choose a date and a time."),
   },
   json: {
     label: "JSON",
@@ -39,6 +38,24 @@ const KINDS = {
     read: (control) => readJson(control),
   },
 };
+
+/** A time is shown in the zone of whoever looks, to the second. */
+function showTime(value) {
+  const at = isMoment(value) ? new Date(value) : null;
+  const control = h("input", { type: "datetime-local", step: at?.getSeconds() ? 1 : 60 });
+  if (!at) return control;
+  control.value = new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, at.getSeconds() ? 19 : 16);
+  control.dataset.text = value;
+  control.dataset.shown = control.value;
+  return control;
+}
+
+/** The time in the field as the API writes it, or undefined. */
+function timeOf({ value, dataset: { text, shown } }) {
+  // What nobody has touched stays as it was written, down to the milliseconds and in its own zone.
+  if (shown && value === shown) return text;
+  return value ? new Date(value).toISOString() : undefined;
+}
 
 function refuse(control, message) {
   control.setCustomValidity(message);
@@ -55,44 +72,52 @@ function readJson(control) {
   }
 }
 
+const EXPIRES = "expiresAt";
+const WEEK = 7 * 24 * 60 * 60 * 1000;
+
 function row(name, value) {
   let kind = Object.keys(KINDS).find((one) => KINDS[one].holds(value));
   const named = h("input", { class: "name", value: name, required: true, "aria-label": "Name of the field", spellcheck: false });
   const select = h("select", { "aria-label": "Type of the field", onchange: () => change(select.value) },
     Object.entries(KINDS).map(([one, { label }]) => h("option", { value: one, selected: one === kind }, label)));
   let control = KINDS[kind].show(value);
-  const element = h("li", { class: "field" }, named, select, button("×", remove, { class: "quiet remove" }), control);
+  const expires = name === EXPIRES && kind === "time";
+  const element = h("li", { class: `field${expires ? " expires" : ""}` }, named, select, button("×", remove, { class: "quiet remove" }), control);
+  // This one field has a meaning of its own: it is named for it, and cannot become another.
+  if (expires) element.prepend(h("span", { class: "name" }, "Expires"));
+  named.hidden = select.hidden = expires;
 
   function remove() {
+    const list = element.parentElement;
     const next = element.nextElementSibling ?? element.previousElementSibling;
     element.dispatchEvent(new Event("removed", { bubbles: true }));
     element.remove();
-    next?.querySelector(".name").focus();
+    (next?.querySelector("input:not([hidden]), textarea") ?? list.parentElement.querySelector("button")).focus();
   }
 
   function change(to) {
-    const text = control.tagName === "SELECT" ? undefined : control.value;
     const from = kind;
+    const text = from === "truth" ? undefined : from === "time" ? timeOf(control) : control.value;
     kind = to;
     control.replaceWith((control = KINDS[kind].show(converted(text, from, to))));
     label();
   }
 
   function label() {
-    control.setAttribute("aria-label", `Value of ${named.value || "the field"}`);
-    element.querySelector(".remove").setAttribute("aria-label", `Remove the field ${named.value}`);
+    control.setAttribute("aria-label", expires ? "Expires" : `Value of ${named.value || "the field"}`);
+    element.querySelector(".remove").setAttribute("aria-label", expires ? "Never expire" : `Remove the field ${named.value}`);
   }
 
   named.addEventListener("input", label);
   label();
-  return { element, named, read: () => KINDS[kind].read(control) };
+  return { element, named, control, read: () => KINDS[kind].read(control) };
 }
 
 /** What of a value can stay when its row gets another type. */
 function converted(text, from, to) {
   if (text === undefined) return undefined;
   if (to === "number") return number(text);
-  if (to === "json" && from === "text") return text === "" ? undefined : text;
+  if (to === "json" && ["text", "time"].includes(from)) return text === "" ? undefined : text;
   return to === "text" && from === "json" ? text.replace(/^"(.*)"$/s, "$1") : text;
 }
 
@@ -135,10 +160,17 @@ export function editor(fields, changed) {
       const made = row(name, one);
       rows.set(made.element, made);
       list.append(made.element);
+      list.dispatchEvent(new Event("input", { bubbles: true }));
       return made;
     };
-    Object.entries(value).forEach(([name, one]) => add(name, one));
-    body.replaceChildren(list, button("Add a field", () => add("", "").named.focus()));
+    // Its expiry last, where the button for it is when it has none.
+    Object.entries(value).sort(([one], [other]) => (one === EXPIRES) - (other === EXPIRES)).forEach(([name, one]) => add(name, one));
+    const expire = button("Set an expiry", () => add(EXPIRES, new Date(Date.now() + WEEK).toISOString()).control.focus(), { class: "text" });
+    const showExpire = () => (expire.hidden = [...rows.values()].some(({ element, named }) => element.isConnected && named.value === EXPIRES));
+    list.addEventListener("removed", () => queueMicrotask(showExpire));
+    list.addEventListener("input", showExpire);
+    body.replaceChildren(list, h("div", { class: "row" }, button("Add a field", () => add("", "").named.focus()), expire));
+    showExpire();
     select(0);
     read = () => readRows([...list.children].map((element) => rows.get(element)));
   }
@@ -182,7 +214,7 @@ function readRows(rows) {
 /** The three versions of a conflict, and what to take of each: `read()` gives the fields that were chosen. */
 export function comparison(base, theirs, mine) {
   const names = [...new Set([...Object.keys(theirs), ...Object.keys(mine)])];
-  const choices = names.filter((name) => !same(theirs[name], mine[name])).map((name) => choice(name, base, theirs, mine));
+  const choices = names.filter((name) => !same(own(theirs, name), own(mine, name))).map((name) => choice(name, base, theirs, mine));
   const element = h("table", { class: "conflict" },
     h("caption", {}, "Choose what to keep of each field that differs."),
     h("thead", {}, h("tr", {}, ["Field", "Theirs", "Yours"].map((label) => h("th", { scope: "col" }, label)))),
@@ -190,14 +222,17 @@ export function comparison(base, theirs, mine) {
   return { element, differs: choices.length > 0, read: () => choices.reduce((fields, one) => one.apply(fields), { ...theirs }) };
 }
 
+/** A field of that name, or undefined: every object has a `constructor` that nobody gave it. */
+const own = (fields, name) => (Object.hasOwn(fields, name) ? fields[name] : undefined);
+
 function choice(name, base, theirs, mine) {
   // Who alone has changed a field is not in anybody's way.
-  const keepMine = !same(base[name], mine[name]);
+  const keepMine = !same(own(base, name), own(mine, name));
   const pick = (value, whose, checked) => h("td", {}, h("label", {},
     h("input", { type: "radio", name: `keep-${name}`, value: whose, checked, "aria-label": `${name}: keep ${whose}` }),
     value === undefined ? h("em", {}, "not there") : h("span", { class: "code" }, isNumber(value) || typeof value !== "string" ? write(value) : value)));
   const element = h("tr", {}, h("th", { scope: "row" }, name),
-    pick(theirs[name], "theirs", !keepMine), pick(mine[name], "yours", keepMine));
+    pick(own(theirs, name), "theirs", !keepMine), pick(own(mine, name), "yours", keepMine));
   const apply = (fields) => {
     const { [name]: dropped, ...rest } = fields;
     const kept = element.querySelector(":checked").value === "yours" ? mine : theirs;

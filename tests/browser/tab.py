@@ -110,7 +110,7 @@ class Tab:
         expect(self.page.locator("#gallery .skeleton")).to_have_count(0)
 
     def card(self, title: str) -> Locator:
-        return self.page.locator(".card").filter(has=self.page.get_by_role("button", name=title, exact=True))
+        return self.page.locator(".card").filter(has=self.page.get_by_role("link", name=title, exact=True))
 
     def titles(self) -> list[str]:
         """What the cards are called, in the order in which they are shown."""
@@ -120,12 +120,15 @@ class Tab:
         """Has the requests of that kind wait."""
         return Held(self.page, method, url)
 
-    def press_card(self, title: str) -> None:
-        self.card(title).get_by_role("button").click()
+    def view_item(self, title: str) -> None:
+        """Opens an item to look at."""
+        self.card(title).get_by_role("link").click()
+        expect(self.dialog.get_by_role("heading", name=title, exact=True)).to_be_visible()
 
     def open_item(self, title: str) -> None:
         """Opens an item's form."""
-        self.press_card(title)
+        self.view_item(title)
+        self.press("Edit")
         expect(self.dialog.locator(".item-form")).to_be_visible()
 
     @property
@@ -143,6 +146,11 @@ class Tab:
         """Clicks the button of that name, in the dialog where one is open."""
         within = self.dialog if self.dialog.is_visible() else self.page
         within.get_by_role("button", name=name, exact=True).first.click()
+
+    def save(self) -> None:
+        """Saves the open form, which leads back to the item."""
+        self.press("Save")
+        expect(self.dialog.get_by_role("button", name="Edit", exact=True)).to_be_visible()
 
     def create(self, title: str) -> None:
         """Makes an item by hand."""

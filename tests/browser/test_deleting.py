@@ -61,7 +61,7 @@ def test_undone_it_stays(system: System, tab: Tab, wait: Callable[[float], None]
     else:
         tab.page.keyboard.press("Control+z")
     expect(tab.card(f"Kept by {way}")).to_be_visible()
-    expect(tab.card(f"Kept by {way}").get_by_role("button")).to_be_focused()
+    expect(tab.card(f"Kept by {way}").get_by_role("link")).to_be_focused()
     wait(3 * SECONDS_TO_UNDO)
     tab.page.wait_for_timeout(500)
 

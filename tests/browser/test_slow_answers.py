@@ -65,7 +65,7 @@ class TestOpening:
         made(system, title=f"Late, with {answer}")
         tab.open(system.url)
         held = tab.hold("GET", "**/items/*")
-        tab.press_card(f"Late, with {answer}")
+        tab.view_item(f"Late, with {answer}")
         held.await_one()
         tab.page.keyboard.press("Escape")
         tab.press("New item")

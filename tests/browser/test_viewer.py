@@ -1,0 +1,206 @@
+"""An item to look at, and the addresses that lead to it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import System, made
+from tests.browser.looks import serious_faults
+from tests.browser.tab import File, Tab
+from tests.e2e.system import request
+
+
+@pytest.fixture(autouse=True)
+def at_the_console(system: System, tab: Tab) -> None:
+    tab.open(system.url)
+
+
+def test_it_says_what_the_item_says_in_words(system: System, tab: Tab) -> None:
+    made(
+        system,
+        title="Spoken",
+        pixelsPerInch=300,
+        is_framed=True,
+        tags=["sky", "night"],
+        lens={"focalLength": 50},
+        visited="2026-01-31T12:00:00Z",
+        source="https://127.0.0.1/one",
+        exact=0.1000000000000000000001,
+    )
+    tab.open(system.url)
+    tab.view_item("Spoken")
+
+    expect(tab.dialog.get_by_text("Pixels per inch")).to_be_visible()
+    expect(tab.dialog.get_by_text("Is framed")).to_be_visible()
+    expect(tab.dialog.get_by_text("Yes", exact=True)).to_be_visible()
+    expect(tab.dialog.get_by_text("Focal length")).to_be_visible()
+    expect(tab.dialog.get_by_role("link", name="https://127.0.0.1/one")).to_have_attribute("target", "_blank")
+    assert serious_faults(tab.page) == []
+
+
+def test_the_picture_is_large_and_the_original_a_link_away(system: System, tab: Tab) -> None:
+    tab.create("Large")
+    tab.drop(tab.card("Large"), File.photograph("rocket"))
+    tab.expect_picture("Large")
+    tab.view_item("Large")
+    picture = tab.dialog.get_by_role("img", name="Picture of Large")
+
+    expect(picture).to_be_visible()
+    assert picture.evaluate("one => one.decode().then(() => one.naturalWidth / one.naturalHeight)") == pytest.approx(
+        600 / 399, abs=0.1
+    )
+    expect(tab.dialog.get_by_role("link", name="Original")).to_be_visible()
+    assert serious_faults(tab.page) == []
+
+
+def test_arrow_keys_and_buttons_lead_to_the_neighbours(system: System, tab: Tab) -> None:
+    for n in (1, 2, 3):
+        made(system, title=f"Neighbour {n}")
+    tab.open(system.url)
+    tab.view_item("Neighbour 3")
+    expect(tab.dialog.get_by_role("button", name="Previous item")).to_be_hidden()
+    tab.page.keyboard.press("ArrowRight")
+    expect(tab.dialog.get_by_role("heading")).to_have_text("Neighbour 2")
+    tab.press("Next item")
+    expect(tab.dialog.get_by_role("heading")).to_have_text("Neighbour 1")
+    tab.page.keyboard.press("ArrowLeft")
+    expect(tab.dialog.get_by_role("heading")).to_have_text("Neighbour 2")
+    tab.page.go_back()
+
+    expect(tab.dialog).to_be_hidden()
+    assert tab.page.url == f"{system.url}/"
+
+
+def test_the_next_item_may_be_on_the_next_page(system: System, tab: Tab) -> None:
+    for n in range(26):
+        made(system, title=f"Page {n}")
+    tab.page.route("**/items?*", lambda route: route.continue_(url=re.sub("limit=24", "limit=2", route.request.url)))
+    tab.page.set_viewport_size({"width": 390, "height": 300})
+    tab.page.add_init_script("window.IntersectionObserver = class { observe() {} unobserve() {} }")
+    tab.open(system.url)
+    tab.view_item("Page 24")
+    tab.page.keyboard.press("ArrowRight")
+
+    expect(tab.dialog.get_by_role("heading")).to_have_text("Page 23")
+
+
+def test_an_item_has_an_address_that_can_be_passed_on(system: System, tab: Tab) -> None:
+    item = made(system, title="Passed on")
+    tab.page.goto("about:blank")
+    tab.page.goto(f"{system.url}/#item={item['id']}")
+    expect(tab.dialog.get_by_role("heading", name="Passed on")).to_be_visible()
+    expect(tab.page).to_have_title("Passed on · Vitrine")
+    tab.page.keyboard.press("Escape")
+
+    expect(tab.dialog).to_be_hidden()
+    expect(tab.page).to_have_url(f"{system.url}/")
+
+
+def test_an_address_of_an_item_that_is_gone_says_so(system: System, tab: Tab) -> None:
+    tab.expect_fault("404")
+    item = made(system, title="Was here")
+    request("DELETE", f"{system.url}/items/{item['id']}")
+    tab.page.goto("about:blank")
+    tab.page.goto(f"{system.url}/#item={item['id']}")
+
+    expect(tab.dialog.get_by_role("alert")).to_contain_text("There is no item")
+
+
+def test_back_leads_from_the_form_to_the_item_to_the_gallery(system: System, tab: Tab) -> None:
+    made(system, title="One step")
+    tab.open(system.url)
+    tab.open_item("One step")
+    tab.page.go_back()
+    expect(tab.dialog.get_by_role("button", name="Edit", exact=True)).to_be_visible()
+    tab.page.go_back()
+
+    expect(tab.dialog).to_be_hidden()
+    assert tab.page.url == f"{system.url}/"
+
+
+def test_back_does_not_throw_away_what_was_typed(system: System, tab: Tab) -> None:
+    tab.press("New item")
+    tab.field("title").fill("Hours of work")
+    tab.page.go_back()
+    expect(tab.dialog.get_by_role("alert")).to_contain_text("not saved")
+    tab.press("Keep editing")
+    expect(tab.field("title")).to_have_value("Hours of work")
+    tab.press("Create")
+
+    expect(tab.card("Hours of work")).to_be_visible()
+    expect(tab.page).to_have_url(f"{system.url}/")
+
+
+def test_leaving_the_page_asks_while_something_is_not_saved(tab: Tab) -> None:
+    asks = "() => !dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    assert tab.page.evaluate(asks) is False
+    tab.press("New item")
+    assert tab.page.evaluate(asks) is False
+    tab.field("title").fill("Not yet")
+
+    assert tab.page.evaluate(asks) is True
+
+
+def test_what_goes_on_is_heard_while_the_dialog_is_open(system: System, tab: Tab) -> None:
+    made(system, title="Heard")
+    tab.open(system.url)
+    tab.open_item("Heard")
+    tab.field("title").fill("Heard too")
+    tab.save()
+
+    expect(tab.dialog.get_by_role("status").filter(has_text="Saved")).to_be_attached()
+    tab.press("Close")
+    expect(tab.page.locator("body > #said")).to_have_text("Saved")
+
+
+def test_the_focus_stays_on_a_card_whose_picture_comes(system: System, tab: Tab) -> None:
+    tab.create("Focused")
+    tab.drop(tab.card("Focused"), File.photograph("moon"))
+    tab.card("Focused").get_by_role("link").focus()
+    tab.expect_picture("Focused")
+
+    expect(tab.card("Focused").get_by_role("link")).to_be_focused()
+
+
+class TestFilesInTheDialog:
+    def with_a_picture(self, tab: Tab, title: str) -> None:
+        tab.create(title)
+        tab.drop(tab.card(title), File.photograph("moon"))
+        tab.expect_picture(title)
+        expect(tab.tray.get_by_role("listitem")).to_have_count(0)
+
+    def test_a_picture_is_not_replaced_by_a_stray_drop(self, system: System, tab: Tab) -> None:
+        self.with_a_picture(tab, "Taken")
+        tab.drop(tab.card("Taken"), File.photograph("coffee"))
+        asked = tab.page.get_by_role("alertdialog")
+        expect(asked).to_contain_text("Replace the picture of “Taken” with coffee.jpg?")
+        assert serious_faults(tab.page) == []
+        tab.page.keyboard.press("Escape")
+        expect(asked).to_have_count(0)
+        expect(tab.tray.get_by_role("listitem")).to_have_count(0)
+
+    def test_what_an_item_does_not_take_is_named(self, tab: Tab) -> None:
+        self.with_a_picture(tab, "Given several")
+        tab.view_item("Given several")
+        tab.drop("#item .stage", File.photograph("coffee"), File.photograph("rocket"), File.photograph("hubble"))
+        tab.page.get_by_role("alertdialog").get_by_role("button", name="Replace").click()
+
+        expect(tab.tray.get_by_role("alert")).to_contain_text("Left out: rocket.jpg, hubble.jpg")
+
+
+def test_text_that_comes_with_a_picture_of_itself_is_pasted_as_text(tab: Tab) -> None:
+    tab.press("New item")
+    prevented = tab.field("title").evaluate(
+        """field => {
+          const clipboardData = new DataTransfer();
+          clipboardData.setData("text/plain", "words");
+          clipboardData.items.add(new File(["x"], "image.png", {type: "image/png"}));
+          return !field.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+        }"""
+    )
+
+    assert prevented is False
+    expect(tab.dialog.locator(".frame.large img")).to_have_count(0)
