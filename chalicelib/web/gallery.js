@@ -114,6 +114,7 @@ function clear() {
 function skeletons() {
   state.replaceChildren();
   $("#empty").hidden = true;
+  $("#toolbar").hidden = false;
   gallery.replaceChildren(...Array.from({ length: 12 }, () => h("li", { class: "card skeleton", "aria-hidden": "true" }, h("div", { class: "frame" }))));
 }
 

@@ -1,7 +1,7 @@
 // Items: what is known of them, what they are called, and how they look.
 
 import { call, isNumber, itemPath, write } from "./api.js";
-import { h, relative, time } from "./dom.js";
+import { h, time } from "./dom.js";
 
 // --------------------------------------------------------------------------------------------------------------- known
 
@@ -97,10 +97,16 @@ export function cardOf(item) {
 
 const STATUS = { pending: "No picture yet", processing: "Making thumbnails", failed: "Picture failed" };
 
+function dayOf(iso) {
+  const at = new Date(iso);
+  const thisYear = at.getFullYear() === new Date().getFullYear();
+  return at.toLocaleDateString(undefined, { day: "numeric", month: "short", ...(!thisYear && { year: "numeric" }) });
+}
+
 /** What a frame shows: the picture, or a letter in its place, and what there is to say of it. */
 export function frame(item, title) {
   const image = item.image;
-  const expires = item.expiresAt && h("span", { class: "chip" }, "Expires ", h("time", { dateTime: item.expiresAt }, relative(new Date(item.expiresAt))));
+  const expires = item.expiresAt && h("span", { class: "chip" }, `Expires ${dayOf(item.expiresAt)}`);
   if (image?.status === "ready") return [picture(item, { sizes: "(min-width: 40rem) 18rem, 46vw" }), expires];
   const letter = h("span", { class: "letter", "aria-hidden": "true" }, [...title][0].toUpperCase());
   return [letter, image ? h("span", { class: `chip ${image.status}`, title: image.error?.message }, STATUS[image.status]) : expires];

@@ -75,7 +75,8 @@ function stageOf(item) {
 }
 
 function large(item) {
-  if (item.image?.status !== "ready") return frame({ ...item, expiresAt: null }, titleOf(item));
+  if (!item.image) return [frame({ ...item, expiresAt: null }, titleOf(item)), button("Add a picture", () => pickPicture((file) => uploadTo(item.id, file)), { "data-key": "picture" })];
+  if (item.image.status !== "ready") return frame({ ...item, expiresAt: null }, titleOf(item));
   const shown = picture(item, { sizes: "(min-width: 60rem) 60vw, 100vw", whole: true });
   shown.alt = `Picture of ${titleOf(item)}`;
   // Far beyond its own size it would only show its pixels.
@@ -156,15 +157,12 @@ function recordOf(item) {
 const fact = (name, value) => [h("dt", {}, name), h("dd", {}, value)];
 
 function actionsOf(mine) {
-  const { item } = known(mine.id);
-  const add = () => pickPicture((file) => uploadTo(mine.id, file));
   return h("div", { class: "actions" },
     button("Delete", () => {
       close();
       remove(mine.id);
     }, { class: "danger quiet-danger", "data-key": "delete" }),
     h("span", { class: "space" }),
-    !item.image && button("Add picture", add, { "data-key": "picture" }),
     button("Edit", () => edit(mine), { class: "primary", "data-key": "edit" }));
 }
 

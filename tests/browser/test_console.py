@@ -70,6 +70,58 @@ class TestItems:
         item = item_of(system, "Raw")
         assert (item["sizes"], item["deep"]) == ([3], {"er": None})
 
+    def test_a_field_of_yes_or_no_is_a_switch(self, system: System, tab: Tab) -> None:
+        made(system, title="Switched", framed=False)
+        tab.open(system.url)
+        tab.open_item("Switched")
+        tab.dialog.get_by_role("switch", name="Value of framed").check()
+        tab.save()
+
+        assert item_of(system, "Switched")["framed"] is True
+
+    def test_an_expiry_is_set_by_the_calendar_and_taken_off_again(self, system: System, tab: Tab) -> None:
+        made(system, title="On loan")
+        tab.open(system.url)
+        tab.open_item("On loan")
+        tab.press("Set an expiry")
+        tab.dialog.get_by_label("Expires", exact=True).fill("2100-01-31T12:00")
+        assert serious_faults(tab.page) == []
+        tab.save()
+        assert item_of(system, "On loan")["expiresAt"].startswith("2100-01-")
+        expect(tab.dialog).to_contain_text("Expires")
+        tab.press("Edit")
+        tab.press("Never expire")
+        expect(tab.dialog.get_by_role("button", name="Set an expiry")).to_be_visible()
+        tab.save()
+
+        assert "expiresAt" not in item_of(system, "On loan")
+
+    def test_a_time_that_nobody_touches_stays_as_it_was_written(self, system: System, tab: Tab) -> None:
+        made(system, title="Timed", seen="2026-05-01T12:00:00.123+02:00")
+        tab.open(system.url)
+        tab.open_item("Timed")
+        tab.field("title").fill("Timed well")
+        tab.save()
+
+        assert item_of(system, "Timed well")["seen"] == "2026-05-01T12:00:00.123+02:00"
+
+    def test_a_field_may_be_called_as_anything_in_a_conflict(self, system: System, tab: Tab) -> None:
+        tab.expect_fault("412")
+        item = made(system, title="Built")
+        tab.open(system.url)
+        tab.open_item("Built")
+        request("PUT", f"{system.url}/items/{item['id']}", {"title": "Built by another"})
+        tab.press("Add a field")
+        tab.dialog.get_by_label("Name of the field").last.fill("constructor")
+        tab.field("constructor").fill("Ann")
+        tab.press("Save")
+        expect(tab.dialog).to_contain_text("Somebody else has changed this item")
+        expect(tab.dialog.get_by_role("heading")).to_be_focused()
+        tab.press("Save this")
+        expect(tab.dialog.get_by_role("button", name="Edit", exact=True)).to_be_visible()
+
+        assert item_of(system, "Built by another")["constructor"] == "Ann"
+
     def test_two_who_change_one_item_see_theirs_and_yours(
         self, system: System, tab: Tab, new_tab: Callable[[], Tab], shots: Shots
     ) -> None:
