@@ -22,6 +22,7 @@ export function editItem(item, etag, { draft = null, key = null, done }) {
   let chosen = null;
   let saving = false;
   let changedByHand = draft !== null;
+  let keptForLater = false;
   const fields = editor(draft ?? (item ? base : { title: "" }), () => (changedByHand = true));
   const problems = h("div", { class: "problems" });
   const side = h("div", { class: "side" });
@@ -31,7 +32,7 @@ export function editItem(item, etag, { draft = null, key = null, done }) {
       item && button("Delete", removed, { class: "danger quiet-danger" }),
       h("span", { class: "space" }), button("Cancel", leave), h("button", { class: "primary" }, item ? "Save" : "Create")));
   let shown;
-  const mine = { id: item?.id, kind: "editing", route: item ? toItem(item.id) : "#new", changed, take, leave, touched: () => saving || changedByHand || chosen !== null };
+  const mine = { id: item?.id, kind: "editing", route: item ? toItem(item.id) : "#new", changed, take, leave, touched: () => !keptForLater && (saving || changedByHand || chosen !== null) };
 
   function changed(now) {
     item = now;
@@ -94,7 +95,13 @@ export function editItem(item, etag, { draft = null, key = null, done }) {
   /** What was typed survives the way to the issuer's page and back; a file cannot. */
   function signInAgain(unsaved) {
     if (!canSignIn) return tokenForm(() => problems.replaceChildren());
-    const begin = () => signIn({ item, key, ...unsaved() }).catch((failure) => problems.replaceChildren(problemBox(failure)));
+    const begin = () => {
+      keptForLater = true; // Nothing to ask about on the way out.
+      signIn({ item, key, ...unsaved() }).catch((failure) => {
+        keptForLater = false;
+        problems.replaceChildren(problemBox(failure));
+      });
+    };
     return h("div", { class: "row" }, button("Sign in again", begin, { class: "primary" }),
       chosen && h("p", { class: "note" }, "You will have to choose the picture again; everything else is kept."));
   }

@@ -3,7 +3,7 @@
 import { Problem, call, isNumber, itemPath, write } from "./api.js";
 import { close, current, show } from "./dialog.js";
 import { give, pickPicture, remove, uploadTo } from "./doing.js";
-import { $, button, bytes, h, problemBox, time } from "./dom.js";
+import { $, announce, button, bytes, h, problemBox, time } from "./dom.js";
 import { editItem } from "./form.js";
 import { beside, drop, hasMore, load, signInBox } from "./gallery.js";
 import { forget, frame, humanised, isMoment, keep, known, ownFields, picture, titleField, titleOf, toItem } from "./items.js";
@@ -21,29 +21,33 @@ export async function view(id) {
   await mine.read;
 }
 
-/** Reads the item by itself, which brings the tag that a change needs; gives whether it is there. */
+/** Reads the item by itself, which brings the tag that a change needs; gives the problem if that fails, else null. */
 async function read(mine) {
   try {
     const { data, etag } = await call("GET", itemPath(mine.id));
     keep(data, etag);
     if (current() === mine && !mine.drawn) draw(mine);
-    return true;
+    return null;
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (problem.status === 404) {
       drop(mine.id);
       forget(mine.id);
     }
-    if (current() !== mine) return false;
-    const again = () => view(mine.id);
-    const entered = () => {
-      load({ afresh: true });
-      again();
-    };
-    if (problem.signIn) show(mine, "Sign in", { parts: [signInBox(problem, entered)] });
-    else show(mine, "This item cannot be shown", { parts: [problemBox(problem, problem.status !== 404 && button("Try again", again))] });
-    return false;
+    // What a list has told of the item can be looked at all the same.
+    if (current() === mine && (!mine.drawn || problem.status === 404)) showProblem(mine, problem);
+    return problem;
   }
+}
+
+function showProblem(mine, problem) {
+  const again = () => view(mine.id);
+  const entered = () => {
+    load({ afresh: true });
+    again();
+  };
+  if (problem.signIn) return show(mine, "Sign in", { parts: [signInBox(problem, entered)] });
+  return show(mine, "This item cannot be shown", { parts: [problemBox(problem, ...(problem.status === 404 ? [] : [button("Try again", again)]))] });
 }
 
 function draw(mine) {
@@ -99,7 +103,9 @@ async function go(by) {
   const focused = document.activeElement?.dataset?.key;
   view(id);
   const again = focused && $(`#item [data-key="${focused}"]`);
-  if (again && !again.hidden) again.focus();
+  if (!again || again.hidden) return;
+  again.focus();
+  announce(titleOf(known(id).item)); // The heading that says it has not got the focus.
 }
 
 // What is beside an item may come later than the item.
@@ -167,8 +173,18 @@ function actionsOf(mine) {
 }
 
 async function edit(mine) {
-  if (!known(mine.id).etag && !(await mine.read)) return;
-  if (current() !== mine) return;
+  if (!known(mine.id).etag) {
+    const actions = $("#item .actions");
+    actions.setAttribute("aria-busy", "true");
+    const problem = (await mine.read) && (await read(mine));
+    actions.removeAttribute("aria-busy");
+    if (current() !== mine) return;
+    if (problem) {
+      $(".problems", actions)?.remove();
+      actions.prepend(h("div", { class: "problems" }, problemBox(problem)));
+      return;
+    }
+  }
   const { item, etag } = known(mine.id);
   editItem(item, etag, { done: (id) => (id ? view(id) : close()) });
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Dialog, Route, expect
 
 from tests.browser.conftest import System
 from tests.browser.issuer import Issuer
@@ -105,6 +105,13 @@ def test_signing_in_again_does_not_overwrite_what_was_not_seen(
     tab.press("Save")
     expect(tab.dialog).to_contain_text("Somebody else has changed this item")
     refuse_writes(tab, "PUT")
+    asked: list[str] = []
+
+    def leave(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    tab.page.on("dialog", leave)
     tab.press("Save this")
     tab.press("Sign in again")
     tab.page.get_by_label("Name").fill("kim")
@@ -115,6 +122,7 @@ def test_signing_in_again_does_not_overwrite_what_was_not_seen(
 
     item = request("GET", f"{closed}/items/{item_id}", **auth).json()
     assert (item["title"], item["scale"]) == ("Kim's own map", 50)
+    assert asked == []
 
 
 def test_an_address_is_kept_over_signing_in(closed: str, issuer: Issuer, tab: Tab) -> None:

@@ -109,6 +109,21 @@ def test_an_address_of_an_item_that_is_gone_says_so(system: System, tab: Tab) ->
     expect(tab.dialog.get_by_role("alert")).to_contain_text("There is no item")
 
 
+def test_what_is_known_is_shown_although_the_api_does_not_answer(system: System, tab: Tab) -> None:
+    tab.expect_fault("503")
+    made(system, title="In the fog", place="Pier 9")
+    tab.open(system.url)
+    refusal = {"error": "UNAVAILABLE", "message": "Not now.", "requestId": "r"}
+    tab.page.route("**/items/*", lambda route: route.fulfill(status=503, json=refusal), times=2)
+    tab.view_item("In the fog")
+    expect(tab.dialog.get_by_text("Pier 9")).to_be_visible()
+    tab.press("Edit")
+    expect(tab.dialog.get_by_role("alert")).to_contain_text("Not now.")
+    tab.press("Edit")
+
+    expect(tab.field("place")).to_have_value("Pier 9")
+
+
 def test_back_leads_from_the_form_to_the_item_to_the_gallery(system: System, tab: Tab) -> None:
     made(system, title="One step")
     tab.open(system.url)
