@@ -47,6 +47,13 @@ def item_of(system: System, title: str) -> dict[str, Any]:
     return next(item for item in found if item.get("title") == title)
 
 
+def empty(system: System) -> None:
+    """Takes away every item that is there."""
+    while items := request("GET", f"{system.url}/items?limit=100").json()["items"]:
+        for item in items:
+            request("DELETE", f"{system.url}/items/{item['id']}")
+
+
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """All of Vitrine, with sign-in left out."""

@@ -9,9 +9,8 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.issuer import CLIENT, Issuer
-from tests.browser.looks import Shots, serious_faults
-from tests.browser.tab import File, Tab
-from tests.e2e.system import request
+from tests.browser.looks import serious_faults
+from tests.browser.tab import Tab
 
 
 @pytest.fixture(autouse=True)
@@ -56,39 +55,6 @@ def test_whoever_signs_in_sees_their_own_items_and_who_they_are(closed: str, doo
     door.page.reload()
     expect(door.card("Of Ann's own")).to_be_visible()
     assert "vitrine" not in door.page.evaluate("JSON.stringify({...localStorage}) + document.cookie")
-
-
-def test_a_gallery_of_photographs(closed: str, door: Tab, shots: Shots) -> None:
-    sign_in(door, "curator")
-    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
-    on_show = {
-        "moon": {"title": "Surface of the Moon", "taken": 1967, "print": True},
-        "motorcycle": {"title": "Garage with a motorcycle", "price": 45.5},
-        "rocket": {"title": "Night launch", "place": "Cape Canaveral", "year": 2014},
-        "astronaut": {"title": "Eileen Collins", "role": "Commander", "mission": "STS-114"},
-        "hubble": {"title": "Hubble Deep Field", "galaxies": 5500, "framed": False, "tags": ["sky", "infrared"]},
-        "chelsea": {"title": "Chelsea the cat", "age": 7, "indoor": True},
-        "coffee": {"title": "Coffee, still hot", "price": 3.20, "size": "double"},
-    }
-    for fields in on_show.values():
-        request("POST", f"{closed}/items", fields, Authorization=f"Bearer {session(door)['token']}")
-    titles = {name: str(fields["title"]) for name, fields in on_show.items()}
-    door.open(closed)
-    for name, title in titles.items():
-        door.drop(door.card(title), File.photograph(name))
-
-    for title in titles.values():
-        door.expect_picture(title)
-    expect(door.tray.locator("li")).to_have_count(0)
-    shots.take(door.page, "gallery")
-    door.open_item("Hubble Deep Field")
-    shots.take(door.page, "item")
-    door.press("Cancel")
-    door.page.emulate_media(color_scheme="dark")
-    shots.take(door.page, "gallery-dark")
-    door.page.set_viewport_size({"width": 390, "height": 844})
-    assert serious_faults(door.page) == []
-    shots.take(door.page, "gallery-phone")
 
 
 def test_an_access_token_for_others_is_left_alone(issuer: Issuer, door: Tab) -> None:
