@@ -5,7 +5,7 @@ import { ask } from "./dialog.js";
 import { $, announce, button, h, task } from "./dom.js";
 import { comeBack, drop, hide } from "./gallery.js";
 import { forget, keep, known, leaving, ownFields, titleOf } from "./items.js";
-import { PICTURES, upload } from "./work.js";
+import { PICTURES, pictureType, upload } from "./work.js";
 
 // ------------------------------------------------------------------------------------------------------------ pictures
 
@@ -27,7 +27,7 @@ export async function give(id, [file, ...others]) {
   if (others.length > 0) leftOut(others);
   const item = known(id)?.item;
   const has = item?.image && item.image.status !== "failed";
-  if (has && !(await ask(`Replace the picture of “${titleOf(item)}” with ${file.name || "the pasted one"}?`, "Replace"))) return;
+  if (has && pictureType(file) && !(await ask(`Replace the picture of “${titleOf(item)}” with ${file.name || "the pasted one"}?`, "Replace"))) return;
   uploadTo(id, file);
 }
 

@@ -73,7 +73,13 @@ function readJson(control) {
 }
 
 const EXPIRES = "expiresAt";
-const WEEK = 7 * 24 * 60 * 60 * 1000;
+
+function inAWeek() {
+  const at = new Date();
+  at.setDate(at.getDate() + 7);
+  at.setSeconds(0, 0);
+  return at.toISOString();
+}
 
 function row(name, value) {
   let kind = Object.keys(KINDS).find((one) => KINDS[one].holds(value));
@@ -165,7 +171,7 @@ export function editor(fields, changed) {
     };
     // Its expiry last, where the button for it is when it has none.
     Object.entries(value).sort(([one], [other]) => (one === EXPIRES) - (other === EXPIRES)).forEach(([name, one]) => add(name, one));
-    const expire = button("Set an expiry", () => add(EXPIRES, new Date(Date.now() + WEEK).toISOString()).control.focus(), { class: "text" });
+    const expire = button("Set an expiry", () => add(EXPIRES, inAWeek()).control.focus(), { class: "text" });
     const showExpire = () => (expire.hidden = [...rows.values()].some(({ element, named }) => element.isConnected && named.value === EXPIRES));
     list.addEventListener("removed", () => queueMicrotask(showExpire));
     list.addEventListener("input", showExpire);

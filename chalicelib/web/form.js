@@ -137,7 +137,7 @@ export function editItem(item, etag, { draft = null, key = null, done }) {
       conflictView(now.data, compared, problems, {
         edit: () => editItem(now.data, now.etag, { draft: compared.read(), done }),
         theirs: () => editItem(now.data, now.etag, { done }),
-        save: () => attempt(() => replace(compared.read()), () => ({ own: compared.read(), etag: now.etag })),
+        save: () => attempt(() => replace(compared.read()), () => ({ item: now.data, own: compared.read(), etag: now.etag })),
       })] });
     return undefined;
   }
