@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
 
-from tests.browser.conftest import System, item_of, made
+from tests.browser.conftest import System, empty, item_of, made
 from tests.browser.looks import Shots, serious_faults
 from tests.browser.tab import File, Tab
 from tests.e2e.system import request
@@ -125,6 +125,7 @@ class TestItems:
     def test_two_who_change_one_item_see_theirs_and_yours(
         self, system: System, tab: Tab, new_tab: Callable[[], Tab], shots: Shots
     ) -> None:
+        empty(system)
         made(system, title="Deep field", galaxies=5500, instrument="Hubble", framed=False)
         other = new_tab()
         for one in (tab, other):
@@ -288,7 +289,9 @@ class TestPictures:
 
 
 class TestImports:
-    def test_lists_the_lines_that_are_bad(self, tab: Tab, shots: Shots) -> None:
+    def test_lists_the_lines_that_are_bad(self, system: System, tab: Tab, shots: Shots) -> None:
+        empty(system)
+        tab.open(system.url)
         things = (
             "Amber bowl, Brass lamp, Cedar box, , Elm chair, Felt hat, Glass bead, Horn comb, , Jade ring, Knot, Linen"
         )
