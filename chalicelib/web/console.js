@@ -1,8 +1,8 @@
 // The console's page: what is above the gallery, who is signed in, and what it all begins with.
 
 import { Problem, call } from "./api.js";
-import { $, relative } from "./dom.js";
-import { filter, load, lookFor, reset, showProblem, showSignIn } from "./gallery.js";
+import { $, relative, task } from "./dom.js";
+import { filter, load, lookFor, reset, showSignIn } from "./gallery.js";
 import { person, returned, root, signOut, token } from "./session.js";
 
 // ------------------------------------------------------------------------------------------------------------- toolbar
@@ -58,7 +58,7 @@ let found;
 const ways = new Promise((resolve) => (found = resolve));
 
 for (const one of document.querySelectorAll("[data-do]")) {
-  one.addEventListener("click", async () => (await ways).actions[one.dataset.do]());
+  one.addEventListener("click", () => ways.then(({ actions }) => actions[one.dataset.do](), () => {}));
 }
 
 function showSession() {
@@ -69,7 +69,7 @@ function showSession() {
 document.addEventListener("session", showSession);
 
 $("#sign-out").addEventListener("click", async () => {
-  await (await ways).finishDeleting(); // While it may still be done in this person's name.
+  await ways.then(({ finishDeleting }) => finishDeleting(), () => {}); // While it may still be done in this person's name.
   const left = signOut();
   reset();
   showSession();
@@ -92,7 +92,7 @@ async function begin() {
   try {
     (await ways).begin(draft);
   } catch {
-    showProblem(new Problem({ message: "Part of the console could not be loaded. Reload the page." }));
+    task("The console is not complete").fail(new Problem({ message: "Part of it could not be loaded. Reload the page." }));
   }
 }
 

@@ -118,8 +118,7 @@ function skeletons() {
   gallery.replaceChildren(...Array.from({ length: 12 }, () => h("li", { class: "card skeleton", "aria-hidden": "true" }, h("div", { class: "frame" }))));
 }
 
-/** Says what has failed, where whoever asked for it will see it. */
-export function showProblem(problem) {
+function showProblem(problem) {
   if (cards.size === 0) gallery.replaceChildren();
   if (problem.signIn) return showSignIn(problem);
   // Beside what it is about: whoever has scrolled to the end does not see what is above the gallery.

@@ -70,6 +70,12 @@ class TestItems:
         item = item_of(system, "Raw")
         assert (item["sizes"], item["deep"]) == ([3], {"er": None})
 
+    def test_the_focus_is_not_lost_with_the_last_field(self, tab: Tab) -> None:
+        tab.press("New item")
+        tab.press("Remove the field title")
+
+        expect(tab.dialog.get_by_role("button", name="Add a field")).to_be_focused()
+
     def test_a_field_of_yes_or_no_is_a_switch(self, system: System, tab: Tab) -> None:
         made(system, title="Switched", framed=False)
         tab.open(system.url)

@@ -82,6 +82,17 @@ class TestOpening:
         expect(tab.card("Half a thought")).to_be_visible()
 
 
+def test_a_part_that_cannot_be_loaded_is_said(system: System, tab: Tab) -> None:
+    tab.expect_fault("ERR_FAILED")
+    made(system, title="Seen all the same")
+    tab.page.route("**/web/form.js", lambda route: route.abort())
+    tab.open(system.url)
+
+    expect(tab.page.get_by_role("alert")).to_contain_text("could not be loaded")
+    expect(tab.card("Seen all the same")).to_be_visible()
+    tab.press("New item")
+
+
 class TestSaving:
     def test_nothing_can_be_typed_or_thrown_away_until_the_answer_is_there(self, system: System, tab: Tab) -> None:
         made(system, title="Slow")
