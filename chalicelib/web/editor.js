@@ -81,12 +81,16 @@ function inAWeek() {
   return at.toISOString();
 }
 
+/** What a control shows, to find out whether somebody has touched it. */
+const shown = (control) => (control.type === "checkbox" ? control.checked : control.value);
+
 function row(name, value) {
   let kind = Object.keys(KINDS).find((one) => KINDS[one].holds(value));
   const named = h("input", { class: "name", value: name, required: true, "aria-label": "Name of the field", spellcheck: false });
   const select = h("select", { "aria-label": "Type of the field", onchange: () => change(select.value) },
     Object.entries(KINDS).map(([one, { label }]) => h("option", { value: one, selected: one === kind }, label)));
   let control = KINDS[kind].show(value);
+  const untouched = { kind, shown: shown(control) };
   const expires = name === EXPIRES && kind === "time";
   const element = h("li", { class: `field${expires ? " expires" : ""}` }, named, select, button("×", remove, { class: "quiet remove" }), control);
   // This one field has a meaning of its own: it is named for it, and cannot become another.
@@ -116,7 +120,10 @@ function row(name, value) {
 
   named.addEventListener("input", label);
   label();
-  return { element, named, control, read: () => KINDS[kind].read(control) };
+  // A control may show a value otherwise than it is, as a text area does with line ends (HTML, "API value"). What nobody
+  // has touched stays what it was.
+  const read = () => (kind === untouched.kind && shown(control) === untouched.shown ? value : KINDS[kind].read(control));
+  return { element, named, control, read };
 }
 
 /** What of a value can stay when its row gets another type. */
@@ -219,8 +226,9 @@ function readRows(rows) {
 
 /** The three versions of a conflict, and what to take of each: `read()` gives the fields that were chosen. */
 export function comparison(base, theirs, mine) {
+  [base, theirs, mine] = [base, theirs, mine].map(bare);
   const names = [...new Set([...Object.keys(theirs), ...Object.keys(mine)])];
-  const choices = names.filter((name) => !same(own(theirs, name), own(mine, name))).map((name) => choice(name, base, theirs, mine));
+  const choices = names.filter((name) => !same(theirs[name], mine[name])).map((name) => choice(name, base, theirs, mine));
   const element = h("table", { class: "conflict" },
     h("caption", {}, "Choose what to keep of each field that differs."),
     h("thead", {}, h("tr", {}, ["Field", "Theirs", "Yours"].map((label) => h("th", { scope: "col" }, label)))),
@@ -228,17 +236,17 @@ export function comparison(base, theirs, mine) {
   return { element, differs: choices.length > 0, read: () => choices.reduce((fields, one) => one.apply(fields), { ...theirs }) };
 }
 
-/** A field of that name, or undefined: every object has a `constructor` that nobody gave it. */
-const own = (fields, name) => (Object.hasOwn(fields, name) ? fields[name] : undefined);
+/** Fields alone, without what an object has by itself, such as `constructor`. */
+const bare = (fields) => Object.assign(Object.create(null), fields);
 
 function choice(name, base, theirs, mine) {
   // Who alone has changed a field is not in anybody's way.
-  const keepMine = !same(own(base, name), own(mine, name));
+  const keepMine = !same(base[name], mine[name]);
   const pick = (value, whose, checked) => h("td", {}, h("label", {},
     h("input", { type: "radio", name: `keep-${name}`, value: whose, checked, "aria-label": `${name}: keep ${whose}` }),
     value === undefined ? h("em", {}, "not there") : h("span", { class: "code" }, isNumber(value) || typeof value !== "string" ? write(value) : value)));
   const element = h("tr", {}, h("th", { scope: "row" }, name),
-    pick(own(theirs, name), "theirs", !keepMine), pick(own(mine, name), "yours", keepMine));
+    pick(theirs[name], "theirs", !keepMine), pick(mine[name], "yours", keepMine));
   const apply = (fields) => {
     const { [name]: dropped, ...rest } = fields;
     const kept = element.querySelector(":checked").value === "yours" ? mine : theirs;

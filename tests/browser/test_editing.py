@@ -1,0 +1,46 @@
+"""What a form gives back is what it was given, where nobody has touched it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import System
+from tests.browser.tab import Tab
+from tests.e2e.system import request
+
+
+def made(system: System, **fields: Any) -> dict[str, Any]:
+    item: dict[str, Any] = request("POST", f"{system.url}/items", fields).json()
+    return item
+
+
+def test_text_that_nobody_touched_is_saved_as_it_was(system: System, tab: Tab) -> None:
+    item = made(system, title="Line ends", note="one\r\ntwo\rthree\n")
+    tab.open(system.url)
+    tab.open_item("Line ends")
+    tab.field("title").fill("Other line ends")
+    tab.press("Save")
+    expect(tab.dialog).to_be_hidden()
+
+    saved = request("GET", f"{system.url}/items/{item['id']}").json()
+    assert (saved["title"], saved["note"]) == ("Other line ends", "one\r\ntwo\rthree\n")
+
+
+def test_a_field_called_as_something_of_the_language_is_compared_like_any_other(system: System, tab: Tab) -> None:
+    tab.expect_fault("412")
+    item = made(system, title="Odd names")
+    tab.open(system.url)
+    tab.open_item("Odd names")
+    tab.press("Add a field")
+    tab.dialog.get_by_label("Name of the field").last.fill("constructor")
+    tab.field("constructor").fill("Mine")
+    request("PUT", f"{system.url}/items/{item['id']}", {"title": "Odd names", "seen": True})
+    tab.press("Save")
+
+    expect(tab.dialog.get_by_label("constructor: keep yours")).to_be_checked()
+    tab.press("Save this")
+    expect(tab.dialog).to_be_hidden()
+    saved = request("GET", f"{system.url}/items/{item['id']}").json()
+    assert (saved["constructor"], saved["seen"]) == ("Mine", True)
