@@ -12,9 +12,17 @@ const client = told ? JSON.parse(decodeURIComponent(told)) : null;
 const SESSION = "vitrine.session";
 const ASKED = "vitrine.asked";
 const EARLY = 60; // seconds before its end that a token is renewed
+const SKEW = 300; // seconds that this device's clock and the issuer's may differ
+const PATIENCE = 15000; // milliseconds that the issuer has for an answer
 
 const read = (key) => JSON.parse(sessionStorage.getItem(key));
 const keep = (key, value) => (value ? sessionStorage.setItem(key, JSON.stringify(value)) : sessionStorage.removeItem(key));
+
+/** Keeps a session, or ends it; the window hears of it as the event `session`. */
+function keepSession(session) {
+  keep(SESSION, session);
+  dispatchEvent(new Event("session"));
+}
 
 /** Whether there is a page of an issuer to sign in on. */
 export const canSignIn = client !== null;
@@ -26,7 +34,7 @@ export const token = () => read(SESSION)?.token ?? "";
 export const person = () => read(SESSION)?.person ?? "";
 
 /** Takes a token that somebody had from elsewhere; "" forgets the one that is there. */
-export const setToken = (value) => keep(SESSION, value && { token: value.replace(/^bearer\s+/i, "").trim() });
+export const setToken = (value) => keepSession(value && { token: value.replace(/^bearer\s+/i, "").trim() });
 
 /** What a request has to say of who asks; a token about to end is renewed first, where that can be done. */
 export async function authorization() {
@@ -70,12 +78,25 @@ export async function returned() {
   if (said.iss && said.iss !== client.issuer) throw new Error(`This sign-in comes from ${said.iss}, which was not asked.`);
   if (said.error) throw new Error(said.error_description || `The sign-in ended with ${said.error}.`);
   const tokens = await redeemed({ grant_type: "authorization_code", code: said.code, redirect_uri: root.href, code_verifier: asked.verifier });
-  // It came from the issuer itself over TLS, which stands for checking its signature (OpenID Connect Core, 3.1.3.7).
-  const { nonce, iss } = claims(tokens.id_token);
-  if (nonce !== asked.nonce || iss !== client.issuer) throw new Error("The token that came is not the one that was asked for.");
+  if (!tokens.id_token) throw new Error("The issuer gave no id token.");
+  check(tokens.id_token);
+  if (claims(tokens.id_token).nonce !== asked.nonce) throw new Error("The token that came is not the one that was asked for.");
   begin(tokens);
   if (asked.back !== root.href && new URL(asked.back).pathname !== root.pathname) location.replace(asked.back);
   return asked.draft;
+}
+
+/**
+ * Whether an id token is one to go by (OpenID Connect Core 1.0, 3.1.3.7). It came from the issuer itself over TLS, which
+ * stands for checking its signature. One that renews another is of the same person (12.2). Throws Error with a sentence.
+ */
+function check(idToken, person) {
+  const { iss, sub, aud, azp = client.clientId, exp, iat } = claims(idToken);
+  const now = Date.now() / 1000;
+  const meant = iss === client.issuer && [aud].flat().includes(client.clientId) && azp === client.clientId;
+  if (!meant || sub !== (person ?? sub)) throw new Error("The token that came is not the one that was asked for.");
+  if (!(exp > now - SKEW)) throw new Error("The token that came is over already. Is this device's clock right?");
+  if (!(iat < now + SKEW)) throw new Error("The token that came is of a time to come. Is this device's clock right?");
 }
 
 function begin(tokens) {
@@ -85,7 +106,7 @@ function begin(tokens) {
   // An access token may be for the issuer alone, and then opens nothing here: the id token names this client.
   const good = [access, id].find((one) => [claims(one).aud ?? claims(one).client_id].flat().some((whom) => client.audiences.includes(whom)));
   if (!good) throw new Error("None of the tokens that came is for this API.");
-  keep(SESSION, {
+  keepSession({
     token: good,
     until: claims(good).exp,
     refresh: refresh ?? before.refresh,
@@ -94,30 +115,50 @@ function begin(tokens) {
   });
 }
 
+/** The renewal that is under way, as `{refresh, done}`: by which token, and a promise of whether it succeeds. */
 let renewing = null;
 
 /** Has the issuer give a new token for one that is over; whether it did. */
 export function renew() {
   const { refresh } = read(SESSION) ?? {};
   if (!refresh) return Promise.resolve(false);
-  renewing ??= redeemed({ grant_type: "refresh_token", refresh_token: refresh })
-    .then(begin)
-    .then(() => true, (problem) => {
-      // Refused once, it always will be; an issuer out of reach may be there again the next time.
-      if (problem.refused) keep(SESSION, { ...read(SESSION), refresh: undefined });
-      return false;
-    })
-    .finally(() => (renewing = null));
-  return renewing;
+  if (renewing?.refresh === refresh) return renewing.done;
+  const mine = { refresh, done: renewed(refresh).finally(() => renewing === mine && (renewing = null)) };
+  renewing = mine;
+  return mine.done;
+}
+
+async function renewed(refresh) {
+  const still = () => read(SESSION)?.refresh === refresh;
+  try {
+    const tokens = await redeemed({ grant_type: "refresh_token", refresh_token: refresh });
+    // Whoever signed out meanwhile is to stay so, here and at the issuer.
+    if (!still()) return await revoke(tokens.refresh_token);
+    if (tokens.id_token) check(tokens.id_token, claims(read(SESSION).id).sub);
+    begin(tokens);
+    return true;
+  } catch (problem) {
+    // Refused once, it always will be; an issuer out of reach may be there again the next time.
+    if (problem.refused && still()) keepSession({ ...read(SESSION), refresh: undefined });
+    return false;
+  }
+}
+
+/** Has the issuer forget a refresh token (RFC 7009), if it can; false, for renewals that come to nothing. */
+async function revoke(refresh) {
+  const { revocation_endpoint: endpoint } = await discovered();
+  if (refresh && endpoint) await post(endpoint, { token: refresh, client_id: client.clientId }).catch(() => {});
+  return false;
 }
 
 /** Ends the session, here and at the issuer. */
 export async function signOut() {
   const { refresh, id } = read(SESSION) ?? {};
-  keep(SESSION, null);
+  const late = renewing?.done;
+  keepSession(null);
   if (!client || !id) return;
-  const { revocation_endpoint: revoke, end_session_endpoint: leave } = await discovered();
-  if (refresh && revoke) await post(revoke, { token: refresh, client_id: client.clientId }).catch(() => {});
+  const { end_session_endpoint: leave } = await discovered();
+  await Promise.all([revoke(refresh), late]); // Leaving would break off what revokes the token that comes late.
   // OpenID Connect RP-Initiated Logout 1.0; Cognito calls the address to come back to `logout_uri`.
   if (leave) location.assign(withQuery(leave, { id_token_hint: id, client_id: client.clientId, post_logout_redirect_uri: root.href, logout_uri: root.href }));
 }
@@ -129,7 +170,7 @@ let known = null;
 /** What an issuer says of itself (OpenID Connect Discovery 1.0, section 4). */
 async function discovered() {
   if (known) return known;
-  const found = await answered(fetch(`${client.issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, { credentials: "omit" }));
+  const found = await answered(fetch(`${client.issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, { credentials: "omit", signal: AbortSignal.timeout(PATIENCE) }));
   if (found.issuer !== client.issuer) throw new Error(`${client.issuer} calls itself ${found.issuer}.`);
   return (known = found);
 }
@@ -139,7 +180,7 @@ async function redeemed(form) {
   return answered(post(endpoint, { ...form, client_id: client.clientId }));
 }
 
-const post = (url, form) => fetch(url, { method: "POST", body: new URLSearchParams(form), credentials: "omit", cache: "no-store" });
+const post = (url, form) => fetch(url, { method: "POST", body: new URLSearchParams(form), credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
 
 async function answered(request) {
   let response;

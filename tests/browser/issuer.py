@@ -35,8 +35,8 @@ class Issuer(ThreadingHTTPServer):
         """How long the tokens are good that it gives next."""
         self.access_token_for = CLIENT
         """Whom the access tokens are for that it gives next."""
-        self.forged_nonce: str | None = None
-        """What stands in the id tokens that it gives next, instead of what the client asked for."""
+        self.forged: dict[str, Any] = {}
+        """Claims of the id tokens that it gives next, instead of what they ought to say."""
         self.grants: list[str] = []
         """The kinds of grant that were redeemed."""
         self.signed_out: list[str] = []
@@ -49,12 +49,12 @@ class Issuer(ThreadingHTTPServer):
         about = {"iss": self.url, "sub": user, "iat": now, "exp": now + self.token_seconds}
         refresh = secrets.token_urlsafe()
         self.refresh_tokens[refresh] = user
-        said = {"aud": CLIENT, "email": f"{user}@example.com", "nonce": self.forged_nonce or nonce}
+        said = {"aud": CLIENT, "email": f"{user}@example.com", "nonce": nonce} | self.forged
         return {
             "token_type": "Bearer",
             "expires_in": self.token_seconds,
             "access_token": signed(about | {"aud": self.access_token_for}),
-            "id_token": signed(about | {name: value for name, value in said.items() if value is not None}),
+            "id_token": signed({name: value for name, value in (about | said).items() if value is not None}),
             "refresh_token": refresh,
         }
 
