@@ -41,11 +41,19 @@ function sorted(value) {
 
 // ------------------------------------------------------------------------------------------------------------ calls
 
-/** Why a call failed: `status` 0 when no answer came; `error` for programs, `message` for people. */
+/**
+ * Why a call failed: `status` 0 when no answer of the API came; `error` for programs, `message` for people; `retryAfter`
+ * in seconds, 0 where the API does not say.
+ */
 export class Problem extends Error {
-  constructor({ status = 0, error = "", message, requestId = "", details = [] }) {
+  constructor({ status = 0, error = "", message, requestId = "", details = [], retryAfter = 0 }) {
     super(message);
-    Object.assign(this, { status, error, requestId, details });
+    Object.assign(this, { status, error, requestId, details, retryAfter });
+  }
+
+  /** Whether the same call may succeed later: no answer came, the API was busy, or it had trouble. */
+  get passing() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 
   /** Whether the stage asks for a sign-in: API Gateway by itself, as `chalice deploy` leaves it, calls a bad token 403. */
@@ -66,21 +74,23 @@ const WORDS = {
 };
 
 /**
- * Calls the API: `path` below its root, `body` a value (sent as JSON) or a text of the given `type`.
- * Gives `{data, etag, status}`. Throws Problem.
+ * Calls the API: `path` below its root, `body` a value (sent as JSON) or a text of the given `type`; `signal` breaks the
+ * call off. Gives `{data, etag, status}`. Throws Problem.
  */
-export async function call(method, path, { body, type = "application/json", headers = {}, keepalive = false } = {}) {
+export async function call(method, path, { body, type = "application/json", headers = {}, keepalive = false, signal } = {}) {
   const payload = body === undefined || typeof body === "string" ? body : write(body);
   const asked = async () => ({
-    method, body: payload, keepalive, cache: "no-store",
+    method, body: payload, keepalive, signal, cache: "no-store",
     headers: { ...(await authorization()), ...headers, ...(body !== undefined && { "Content-Type": type }) },
   });
   const sent = await asked();
   let { response, text } = await answered(path, sent);
   if ([401, 403].includes(response.status) && sent.headers.Authorization && (await renew())) ({ response, text } = await answered(path, await asked()));
   const data = lenient(text);
-  if (response.ok) return { data, etag: response.headers.get("ETag"), status: response.status };
-  throw problemOf(response, data);
+  if (!response.ok) throw problemOf(response, data);
+  // Such as the sign-in page of a hotel's network, which answers whatever was asked. No answer of the API came, then.
+  if (data === undefined) throw new Problem({ message: "The answer did not come from the API. Does this network want you to sign in first?" });
+  return { data, etag: response.headers.get("ETag"), status: response.status };
 }
 
 async function answered(path, sent) {
@@ -101,14 +111,16 @@ function problemOf(response, data) {
     message: said.message || said.Message || WORDS[status] || `The API answered ${status}.`,
     requestId: said.requestId ?? response.headers.get("X-Request-Id") ?? "",
     details: said.details ?? [],
+    retryAfter: Number(response.headers.get("Retry-After")) || 0,
   });
 }
 
+/** The value of a JSON text, or undefined where it is none. */
 function lenient(text) {
   try {
     return parse(text);
   } catch {
-    return null;
+    return undefined;
   }
 }
 

@@ -1,4 +1,4 @@
-// What the pages build themselves from: elements, words for values, problems, and the tray of what is going on.
+// What the pages build themselves from: elements, words for values, problems, and notices.
 
 /**
  * An element. `on…` are listeners, names of properties are set as such, all others are attributes; what is null,
@@ -62,43 +62,29 @@ export function problemBox(problem, ...actions) {
     actions.length > 0 && h("div", { class: "row" }, actions));
 }
 
-// ------------------------------------------------------------------------------------------------------------- tray
+// ---------------------------------------------------------------------------------------------------------- notices
 
 /** Says something to those who do not see the page change. */
 export const announce = (text) => $("#said").replaceChildren(text);
 
 /**
- * Opens an entry in the tray. What it gives: `say(text)`, `progress(share)` (0 to 1, or null for not known),
- * `done(text, ms)` which leaves by itself, `fail(problem, ...extra)` which stays, `close()`, and `attended()`: whether
+ * Puts up a notice beside the page, with what can be done about it (uploads and imports have the activity panel). What it
+ * gives: `say(text)`, `fail(problem, ...extra)` which stays until it is dismissed, `close()`, and `attended()`: whether
  * somebody is at it right now.
  */
 export function task(title, ...actions) {
-  const bar = h("progress", { max: 1, hidden: true, "aria-label": title });
   const words = h("div", { class: "words" });
   const dismiss = button("×", () => close(), { class: "quiet", "aria-label": `Dismiss: ${title}`, hidden: true });
-  const entry = h("li", {}, h("div", { class: "row" }, h("strong", {}, title), actions, dismiss), bar, words);
-  const close = () => entry.remove();
-  $("#tray").append(entry);
+  const notice = h("li", {}, h("div", { class: "row" }, h("strong", { title }, title), actions, dismiss), words);
+  const close = () => notice.remove();
+  $("#tray .notices").append(notice);
   return {
     close,
-    attended: () => entry.matches(":hover, :focus-within"),
+    attended: () => notice.matches(":hover, :focus-within"),
     say: (text) => words.replaceChildren(text),
-    progress(share) {
-      bar.hidden = false;
-      if (share === null) bar.removeAttribute("value");
-      else bar.value = share;
-    },
-    done(text, ms = 4000) {
-      bar.hidden = true;
-      words.replaceChildren(text);
-      entry.classList.add("good");
-      announce(`${title}: ${text}`);
-      setTimeout(close, ms);
-    },
     fail(problem, ...extra) {
-      bar.hidden = true;
       dismiss.hidden = false;
-      entry.classList.add("bad");
+      notice.classList.add("bad");
       words.replaceChildren(problemBox(problem), ...extra.filter(Boolean));
     },
   };

@@ -7,7 +7,8 @@ import { editItem, newItem } from "./form.js";
 import { catchUp, reveal, show } from "./gallery.js";
 import { keep } from "./items.js";
 import { view } from "./viewer.js";
-import { PICTURES, importFile, isImport, pictureType, upload } from "./work.js";
+import { importFile, isImport } from "./imports.js";
+import { PICTURES, pictureType, upload } from "./work.js";
 
 export { finishDeleting } from "./doing.js";
 

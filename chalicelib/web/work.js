@@ -1,7 +1,12 @@
-// What takes a while: pictures on their way to thumbnails, files being imported.
+// Pictures on their way: to the bucket, a few at a time, and from there to their thumbnails.
 
-import { Problem, call, itemPath, parse } from "./api.js";
-import { bytes, button, h, plural, task } from "./dom.js";
+import { activity, forgetAll } from "./activity.js";
+import { Problem, call, itemPath } from "./api.js";
+import { bytes } from "./dom.js";
+import { Overdue, poll, whenPossible } from "./poll.js";
+import { token } from "./session.js";
+
+export { importFile, isImport } from "./imports.js";
 
 const TYPES = {
   jpg: "image/jpeg", jpeg: "image/jpeg", png: "image/png", webp: "image/webp", gif: "image/gif", tif: "image/tiff",
@@ -11,84 +16,116 @@ const TYPES = {
 /** What a file picker offers. Where JPEG is named and HEIC is not, an iPhone hands over its pictures as JPEG. */
 export const PICTURES = Object.values(TYPES).join();
 
-const ending = (name) => name.split(".").pop().toLowerCase();
-
 /** The content type of a picture that the API takes, or undefined. */
 export function pictureType(file) {
-  return Object.values(TYPES).includes(file.type) ? file.type : TYPES[ending(file.name)];
+  return Object.values(TYPES).includes(file.type) ? file.type : TYPES[file.name.split(".").pop().toLowerCase()];
 }
 
-/** Whether a file is one to import. */
-export const isImport = (file) => ["json", "ndjson", "jsonl"].includes(ending(file.name));
+// ------------------------------------------------------------------------------------------------------------ turns
 
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+// Three at a time: many pictures dropped at once should not fight each other for the line.
+let free = 3;
+const waiting = [];
 
-/** Waits between polls: quick at first, then no more often than every five seconds, for about five minutes. */
-function* waits() {
-  for (let turn = 0; turn < 70; turn += 1) yield Math.min(500 * 1.3 ** turn, 5000);
+async function inTurn(action, signal) {
+  if (free > 0) free -= 1;
+  else await turn(signal);
+  try {
+    return await action();
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else free += 1;
+  }
 }
 
-// --------------------------------------------------------------------------------------------------------- pictures
+function turn(signal) {
+  return new Promise((resolve, reject) => {
+    waiting.push(resolve);
+    signal.addEventListener("abort", () => {
+      const place = waiting.indexOf(resolve);
+      if (place >= 0) waiting.splice(place, 1);
+      reject(signal.reason);
+    });
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------------- uploads
 
 /** Ids of items whose picture is on its way from here. */
 export const busy = new Set();
 
-// Three at a time: many pictures dropped at once should not fight each other for the line.
-const running = new Set();
-const waiting = [];
-
-function inTurn(job) {
-  waiting.push(job);
-  next();
-}
-
-function next() {
-  if (running.size >= 3 || waiting.length === 0) return;
-  const job = waiting.shift();
-  running.add(job);
-  job().finally(() => {
-    running.delete(job);
-    next();
-  });
-}
+/** The last upload from here to each item: an item has one picture, so a newer one ends an older one. */
+const newest = new Map();
 
 /**
- * Gives an item a picture, shown in the tray from the first byte to ready or failed. `find()` gives the item's id, and
- * may create the item first; `changed(id, item, etag)` hears of every state the item takes.
+ * Gives an item a picture, shown in the activity panel from the first byte to ready or failed. `create()` gives the
+ * item's id, and may create the item first; it is called again where a try failed before there was one.
+ * `changed(id, item, etag)` hears of every state the item takes.
  */
-export function upload(file, find, changed) {
-  const shown = task(file.name || "Pasted picture");
-  shown.say("Waiting its turn");
-  let id;
-  const again = () => {
-    shown.close();
-    upload(file, async () => id ?? find(), changed);
-  };
-  inTurn(async () => {
-    try {
-      const type = pictureType(file);
-      if (!type) throw new Problem({ status: 415, message: "This is not a picture: JPEG, PNG, WebP, GIF, TIFF, AVIF and BMP are." });
-      shown.say("Asking where to put it");
-      id = await find();
-      busy.add(id);
-      const ticket = await call("POST", `${itemPath(id)}/image`, { body: { contentType: type } });
-      const before = await call("GET", itemPath(id));
-      changed(id, before.data, before.etag);
-      await post(ticket.data, file, shown);
-      await untilRendered(id, before.data.version, ticket.data.upload.fields.key, shown, changed);
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      shown.fail(problem, isPassing(problem) && button("Try again", again));
-    } finally {
-      busy.delete(id);
-    }
-  });
+export function upload(file, create, changed) {
+  const title = file.name || "Pasted picture";
+  const job = { file, title, create, changed, type: pictureType(file), stopped: new AbortController() };
+  job.shown = activity(title, { kind: "picture", cancel: () => job.stopped.abort(new Error("Cancelled")) });
+  if (job.type) run(job);
+  else job.shown.fail(new Problem({ status: 415, message: "This is not a picture: JPEG, PNG, WebP, GIF, TIFF, AVIF and BMP are." }));
 }
 
-/** Whether trying again may help: no answer came, or the other side had trouble. */
-const isPassing = ({ status }) => status === 0 || status >= 500;
+async function run(job) {
+  const { shown, stopped: { signal } } = job;
+  try {
+    if (!job.sent) await inTurn(() => send(job), signal);
+    shown.sent();
+    shown.say("Making thumbnails");
+    await rendered(job);
+  } catch (problem) {
+    if (signal.aborted) shown.stop(signal.reason.message);
+    else failed(job, problem);
+  } finally {
+    if (newest.get(job.id) === job) {
+      newest.delete(job.id);
+      busy.delete(job.id);
+    }
+  }
+}
 
-function post({ upload: { url, fields }, maxBytes }, file, shown) {
+function failed(job, problem) {
+  const known = problem instanceof Problem;
+  const hopeful = known && (problem.passing || problem.signIn || problem.error === REFUSED);
+  job.shown.fail(known ? problem : new Problem({ message: "Something went wrong in this page." }),
+    hopeful ? { label: job.sent ? "Keep watching" : "Try again", again: () => run(job) } : {});
+  if (!known) throw problem;
+}
+
+/** Has an item, a ticket, and the file in the bucket. From then on the job is `sent`: it need never be sent again. */
+async function send(job) {
+  const { shown, changed, stopped: { signal } } = job;
+  const patiently = (action) => whenPossible(action, { signal, trouble: (problem) => shown.say(waitingWords(problem)) });
+  signal.throwIfAborted();
+  shown.say("Asking where to put it");
+  job.id ??= await patiently(job.create);
+  signal.throwIfAborted();
+  takeOver(job);
+  const { data: ticket } = await patiently(() => call("POST", `${itemPath(job.id)}/image`, { body: { contentType: job.type }, signal }));
+  const { data: before, etag } = await patiently(() => call("GET", itemPath(job.id), { signal }));
+  changed(job.id, before, etag);
+  await patiently(() => post(ticket, job.file, shown, signal));
+  job.sent = { uploadId: ticket.upload.fields.key.split("/").pop(), before };
+}
+
+function takeOver(job) {
+  const older = newest.get(job.id);
+  if (older && older !== job) older.stopped.abort(new Error(`Replaced by ${job.title}`));
+  newest.set(job.id, job);
+  busy.add(job.id);
+}
+
+function waitingWords({ status }) {
+  if (!navigator.onLine) return "You are offline: it goes on when you are back";
+  return status === 429 ? "Waiting: many requests at once" : "The API does not answer: asking again";
+}
+
+function post({ upload: { url, fields }, maxBytes }, file, shown, signal) {
   if (file.size > maxBytes) {
     throw new Problem({ status: 413, message: `A picture may have ${bytes(maxBytes)}; this one has ${bytes(file.size)}.` });
   }
@@ -97,105 +134,106 @@ function post({ upload: { url, fields }, maxBytes }, file, shown) {
   form.append("file", file); // Last: what comes after the file, S3 passes over.
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how far an upload is.
+    const stop = () => request.abort();
+    signal.addEventListener("abort", stop);
     request.open("POST", url);
     request.upload.onprogress = (event) => {
-      shown.progress(event.loaded / event.total);
+      shown.progress((event.loaded / event.total) * 0.9);
       shown.say(`${bytes(event.loaded)} of ${bytes(event.total)}`);
     };
     request.onload = () => (request.status < 300 ? resolve() : reject(refusal(request)));
     request.onerror = () => reject(new Problem({ message: "The upload broke off." }));
+    request.onabort = () => reject(signal.reason);
+    request.onloadend = () => signal.removeEventListener("abort", stop);
     request.send(form);
   });
 }
+
+/** The bucket's no: such as a ticket that ran out, where another one helps. */
+const REFUSED = "UPLOAD_REFUSED";
 
 function refusal(request) {
   const text = (name) => request.responseXML?.querySelector(name)?.textContent ?? "";
   return new Problem({
     status: request.status,
-    error: text("Code"),
+    error: REFUSED,
     message: `The bucket refused the upload: ${text("Message") || `it answered ${request.status}`}`,
     requestId: text("RequestId"),
   });
 }
 
-async function untilRendered(id, version, key, shown, changed) {
-  shown.progress(null);
-  shown.say("Making thumbnails");
-  const uploadId = key.split("/").pop();
-  for (const wait of waits()) {
-    await pause(wait);
-    const { data: item, etag } = await call("GET", itemPath(id));
-    const image = item.image ?? {};
-    // Until the upload is noted, the item still shows the picture it had before: its URL names the older upload.
-    const ours = item.version > version && (image.status === "failed" || image.url?.includes(uploadId));
-    if (item.version > version) changed(id, item, etag);
-    if (ours && image.status === "ready") return shown.done("Ready");
-    if (ours) return shown.fail(new Problem(image.error ?? { message: "It could not be read." }));
-  }
-  return shown.fail(new Problem({ message: "It is uploaded, but its thumbnails take longer than usual. Look again later." }));
-}
+// --------------------------------------------------------------------------------------------------------- watching
 
-/** Follows a picture that something else is rendering, until it is ready, failed or gone. */
-export async function follow(id, changed) {
-  for (const wait of waits()) {
-    await pause(wait + 1500);
-    try {
-      const { data: item, etag } = await call("GET", itemPath(id));
-      if (item.image?.status !== "processing") return changed(id, item, etag);
-    } catch {
-      return undefined; // Gone, or out of reach: the card stays as it is.
-    }
-  }
-  return undefined;
-}
+let watching = 0;
+/** A hundred pictures that are looked after at once are looked after less often each. */
+const floor = () => watching * 100;
 
-// ---------------------------------------------------------------------------------------------------------- imports
+const GONE_FOR_GOOD = 15000; // milliseconds in which an upload, even one that was noticed late, shows on its item
 
-/** Imports a file of items, JSON or NDJSON, shown in the tray; `done()` is called when there is something new. */
-export async function importFile(file, done) {
-  const shown = task(`Import ${file.name}`);
+/** Looks at an upload's item until its thumbnails are there, or something else has become of it. */
+async function rendered({ id, sent, shown, changed, stopped: { signal } }) {
+  const verdict = judge(sent);
+  let last = sent.before.version;
+  const look = async () => {
+    const { data: item, etag } = await call("GET", itemPath(id), { signal });
+    shown.say("Making thumbnails");
+    if (item.version > last) changed(id, item, etag);
+    last = item.version;
+    return verdict(item);
+  };
+  watching += 1;
   try {
-    shown.progress(null);
-    shown.say("Sending");
-    const { data: begun } = await call("POST", "imports", bodyOf(await file.text()));
-    const end = await untilImported(begun, shown);
-    done();
-    if (end.failed === 0) shown.done(`${plural(end.created, "item")} created`, 8000);
-    else shown.fail(new Problem({ message: summary(end) }), badLines(end));
+    const [how, what] = await poll(look, { signal, floor, trouble: (problem) => shown.say(waitingWords(problem)) });
+    shown[how](what);
   } catch (problem) {
-    if (!(problem instanceof Problem)) throw problem;
-    shown.fail(problem);
+    if (!(problem instanceof Overdue)) throw problem;
+    throw new Overdue({ message: "It is uploaded, but its thumbnails take longer than usual." });
+  } finally {
+    watching -= 1;
   }
 }
 
-/** What to send: a JSON array is wrapped as it stands, so that its numbers stay exact; one object a line is NDJSON. */
-function bodyOf(text) {
-  let value;
+/** What has become of an upload, of the item's states one after the other: how its entry ends, or undefined. */
+function judge({ uploadId, before }) {
+  let processing = false;
+  let gone = null;
+  return ({ version, image }) => {
+    if (!image) {
+      // It was removed, unless the upload has not been noted yet.
+      gone ??= Date.now();
+      return processing || Date.now() - gone > GONE_FOR_GOOD ? ["stop", "The picture was removed"] : undefined;
+    }
+    gone = null;
+    processing ||= image.status === "processing";
+    // Until the upload is noted, the item still shows what it had before. Ids of uploads go by their time.
+    const shownId = image.status === "ready" ? new URL(image.url).pathname.split("/").pop() : "";
+    if (shownId === uploadId) return ["done", "Ready"];
+    if (shownId > uploadId) return ["stop", "Another picture took its place"];
+    // A failure has no id. To be noted and to fail are two versions; before, it was another one's.
+    const ours = processing || before.image?.status !== "failed" || version >= before.version + 2;
+    return image.status === "failed" && ours && version > before.version ? ["fail", new Problem(image.error ?? { message: "It could not be read." })] : undefined;
+  };
+}
+
+const UNSETTLED = ["pending", "processing"];
+
+/** Follows a picture that something else uploads or renders, until it is ready, failed or gone. */
+export async function follow(id, changed) {
+  let last;
+  const look = async () => {
+    if (busy.has(id)) return true; // It is followed already.
+    const { data: item, etag } = await call("GET", itemPath(id));
+    const status = item.image?.status;
+    if (status !== last) changed(id, item, etag);
+    last = status;
+    return !UNSETTLED.includes(status) || undefined;
+  };
   try {
-    value = parse(text);
-  } catch {
-    return { body: text, type: "application/x-ndjson" };
+    // A ticket is good for 15 minutes.
+    await poll(look, { seconds: 1200, floor: () => Math.max(2000, floor()) });
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem; // Gone, or out of reach: the card stays as it is.
   }
-  if (Array.isArray(value)) return { body: `{"items":${text}}` };
-  return Array.isArray(value?.items) ? { body: text } : { body: text, type: "application/x-ndjson" };
 }
 
-async function untilImported(begun, shown) {
-  let now = begun;
-  for (let turn = 0; now.status !== "done"; turn += 1) {
-    shown.progress((now.created + now.failed) / now.total);
-    shown.say(now.status === "queued" ? `${plural(now.total, "item")} waiting` : `${summary(now)} of ${now.total}`);
-    await pause(Math.min(400 * 1.2 ** turn, 5000));
-    now = (await call("GET", `imports/${encodeURIComponent(begun.id)}`)).data;
-  }
-  return now;
-}
-
-const summary = ({ created, failed }) => `${plural(created, "item")} created${failed ? `, ${failed} failed` : ""}`;
-
-function badLines({ errors, failed }) {
-  return h("details", { open: failed <= 5 },
-    h("summary", {}, `What failed${errors.length < failed ? ` (the first ${errors.length})` : ""}`),
-    h("ol", { class: "bad-lines" }, errors.map(({ index, error, message }) =>
-      h("li", { value: index + 1 }, message, " ", h("code", {}, error)))));
-}
+addEventListener("session", () => token() || forgetAll());

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Route, expect
+from playwright.sync_api import ConsoleMessage, Dialog, Locator, Page, Request, Route, expect
 
 PHOTOGRAPHS = Path(__file__).parent / "photographs"
 
@@ -139,6 +139,11 @@ class Tab:
     def tray(self) -> Locator:
         return self.page.locator("#tray")
 
+    @property
+    def panel(self) -> Locator:
+        """Where uploads and imports are shown."""
+        return self.page.get_by_role("region", name="Uploads and imports")
+
     def field(self, name: str) -> Locator:
         return self.dialog.get_by_label(f"Value of {name}", exact=True)
 
@@ -173,6 +178,20 @@ class Tab:
             " {clipboardData: transfer, bubbles: true, cancelable: true}))",
             self._transfer(files),
         )
+
+    def leave(self) -> list[str]:
+        """Goes to load the page anew, and stays if asked whether to: gives what was asked."""
+        asked: list[str] = []
+
+        def stay(dialog: Dialog) -> None:
+            asked.append(dialog.type)
+            dialog.dismiss()
+
+        self.page.on("dialog", stay)
+        self.page.evaluate("setTimeout(() => location.reload())")
+        self.page.wait_for_timeout(500)
+        self.page.remove_listener("dialog", stay)
+        return asked
 
     def _transfer(self, files: tuple[File, ...]) -> Any:
         told = [one._asdict() | {"content": base64.b64encode(one.content).decode()} for one in files]

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import APIResponse, BrowserContext, Route, expect
 
 from tests.browser.issuer import CLIENT, Issuer
 from tests.browser.looks import serious_faults
-from tests.browser.tab import Tab
+from tests.browser.tab import File, Tab
+from tests.e2e.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
 def as_usual(issuer: Issuer) -> Iterator[None]:
     """What a test has the issuer do otherwise is over with it."""
-    usual = (issuer.token_seconds, issuer.access_token_for, issuer.forged_nonce)
+    usual = (issuer.token_seconds, issuer.access_token_for)
     issuer.grants.clear()
     issuer.signed_out.clear()
     yield
-    issuer.token_seconds, issuer.access_token_for, issuer.forged_nonce = usual
+    issuer.token_seconds, issuer.access_token_for = usual
+    issuer.forged.clear()
 
 
 @pytest.fixture
@@ -41,6 +44,15 @@ def sign_in(tab: Tab, user: str) -> None:
 def session(tab: Tab) -> dict[str, str]:
     kept: dict[str, str] = json.loads(tab.page.evaluate("sessionStorage.getItem('vitrine.session')"))
     return kept
+
+
+def end_session(tab: Tab, token: str = "over.and.done") -> None:
+    """Its token is over, or is ``token`` and about to be."""
+    tab.page.evaluate(
+        "token => sessionStorage.setItem('vitrine.session', JSON.stringify({...JSON.parse("
+        "sessionStorage.getItem('vitrine.session')), token, until: 0}))",
+        token,
+    )
 
 
 def test_whoever_signs_in_sees_their_own_items_and_who_they_are(closed: str, door: Tab) -> None:
@@ -83,10 +95,7 @@ def test_a_session_that_is_over_keeps_what_was_typed(issuer: Issuer, door: Tab) 
     door.field("title").fill("Half a sonnet")
     issuer.refresh_tokens.clear()
     door.expect_fault("400")
-    door.page.evaluate(
-        "() => sessionStorage.setItem('vitrine.session', JSON.stringify({...JSON.parse("
-        "sessionStorage.getItem('vitrine.session')), token: 'over.and.done', until: 0}))"
-    )
+    end_session(door)
     door.press("Create")
     expect(door.dialog.get_by_role("alert")).to_contain_text("Sign in")
     door.press("Sign in again")
@@ -118,6 +127,49 @@ def test_signing_out_ends_it_here_and_there(issuer: Issuer, door: Tab) -> None:
     assert door.page.evaluate("sessionStorage.length") == 0
 
 
+def test_signing_out_while_the_token_is_renewed_ends_the_new_one_too(
+    issuer: Issuer, door: Tab, context: BrowserContext
+) -> None:
+    sign_in(door, "kim")
+    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    others = set(issuer.refresh_tokens) - {session(door)["refresh"]}
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        held.append((route, route.fetch()))
+
+    context.route(f"{issuer.url}/token", hold)
+    end_session(door)
+    door.drop("main", File.photograph("moon"))
+    expect(door.panel).to_contain_text("Asking where to put it")
+    while not held:
+        door.page.wait_for_timeout(100)
+    door.page.get_by_role("button", name="Sign out").click()
+    expect(door.panel).to_be_hidden()
+    for route, answer in held:
+        route.fulfill(response=answer)
+
+    expect(door.page.get_by_role("heading", name="Sign in to see the items")).to_be_visible()
+    assert eventually(lambda: "end-session" in issuer.signed_out)
+    assert sorted(issuer.signed_out) == ["end-session", "revoke", "revoke"]
+    assert set(issuer.refresh_tokens) == others
+    assert door.page.evaluate("sessionStorage.length") == 0
+
+
+def test_a_session_that_ends_under_an_upload_says_how_to_go_on(issuer: Issuer, door: Tab) -> None:
+    sign_in(door, "lea")
+    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    issuer.refresh_tokens.clear()
+    door.expect_fault("400")
+    end_session(door)
+    door.drop("main", File.photograph("moon"))
+
+    expect(door.panel).to_contain_text("choose these files again afterwards")
+    assert serious_faults(door.page) == []
+    door.panel.get_by_role("button", name="Sign in").click()
+    expect(door.page.get_by_label("Name")).to_be_visible()
+
+
 def test_the_issuers_no_is_said(door: Tab) -> None:
     door.page.get_by_role("button", name="Sign in", exact=True).click()
     door.page.get_by_role("button", name="No").click()
@@ -133,12 +185,39 @@ def test_an_answer_to_what_was_not_asked_is_refused(closed: str, issuer: Issuer,
     assert issuer.grants == []
 
 
-def test_a_token_that_answers_another_request_is_refused(issuer: Issuer, door: Tab) -> None:
-    issuer.forged_nonce = "of another sign-in"
+@pytest.mark.parametrize(
+    ("forged", "words"),
+    [
+        ({"nonce": "of another sign-in"}, "not the one that was asked for"),
+        ({"iss": "https://evil.example"}, "not the one that was asked for"),
+        ({"aud": "another client"}, "not the one that was asked for"),
+        ({"aud": [CLIENT, "another client"], "azp": "another client"}, "not the one that was asked for"),
+        ({"exp": 1_500_000_000}, "over already"),
+        ({"exp": None}, "over already"),
+        ({"iat": 4_000_000_000}, "of a time to come"),
+    ],
+)
+def test_an_id_token_that_is_not_the_one_asked_for_is_refused(
+    issuer: Issuer, door: Tab, forged: dict[str, Any], words: str
+) -> None:
+    issuer.forged = forged
     sign_in(door, "mallory")
 
-    expect(door.page.get_by_role("alert")).to_contain_text("not the one that was asked for")
+    expect(door.page.get_by_role("alert")).to_contain_text(words)
     assert door.page.evaluate("sessionStorage.getItem('vitrine.session')") is None
+
+
+def test_a_renewal_that_brings_somebody_elses_token_is_left_alone(issuer: Issuer, door: Tab) -> None:
+    sign_in(door, "ida")
+    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    first = session(door)
+    issuer.refresh_tokens = dict.fromkeys(issuer.refresh_tokens, "mallory")
+    end_session(door, token=first["token"])
+    door.create("Of Ida's own")
+
+    assert issuer.grants == ["authorization_code", "refresh_token"]
+    assert session(door)["token"] == first["token"]
+    expect(door.page.get_by_text("ida@example.com")).to_be_visible()
 
 
 def test_another_issuers_answer_is_refused(door: Tab, issuer: Issuer, context: BrowserContext) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import re
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+
+from chalicelib import imports
 
 WEB = Path(__file__).parents[2] / "chalicelib" / "web"
 PAGES = {"/": "index.html", "/docs": "docs.html"}
@@ -49,6 +52,13 @@ def test_a_file_comes_with_its_type_and_is_not_sent_twice(api, name: str) -> Non
 
 def test_all_of_it_is_less_than_60_kb_on_the_line() -> None:
     assert sum(len(gzip.compress(path.read_bytes())) for path in WEB.iterdir()) < 60_000
+
+
+def test_console_knows_the_apis_limit_of_an_import() -> None:
+    said = re.search(r"MAX_BYTES = ([\d *]+);", (WEB / "imports.js").read_text(encoding="utf-8"))
+
+    assert said is not None
+    assert math.prod(map(int, said[1].split("*"))) == imports.MAX_BYTES
 
 
 def told(api) -> str:

@@ -1,0 +1,165 @@
+"""Files of items: what is sent of them, what is said of their mistakes, and what a broken line does to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Request, Route, expect
+
+from tests.browser.conftest import System
+from tests.browser.looks import serious_faults
+from tests.browser.tab import File, Tab
+
+BUSY = {"error": "BACKEND_UNAVAILABLE", "message": "It is not available.", "requestId": "request-1"}
+
+
+@pytest.fixture(autouse=True)
+def at_the_console(system: System, tab: Tab) -> Iterator[None]:
+    tab.open(system.url)
+    yield
+    tab.page.unroute_all(behavior="ignoreErrors")
+
+
+@pytest.fixture
+def sent(tab: Tab) -> list[str]:
+    """The bodies that the tab asked to import."""
+    bodies: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "POST" and request.url.endswith("/imports"):
+            bodies.append(request.post_data or "")
+
+    tab.page.on("request", note)
+    return bodies
+
+
+def drop(tab: Tab, name: str, text: str) -> None:
+    tab.drop("main", File(name, "", text.encode()))
+
+
+def end(tab: Tab) -> Locator:
+    return tab.panel.locator(".done, .failed")
+
+
+class TestReading:
+    def test_a_mistake_in_a_json_file_is_shown_and_nothing_of_it_sent(self, tab: Tab, sent: list[str]) -> None:
+        drop(tab, "shop.json", '[\n{"title": "Never made"},\n{"title": }\n]')
+
+        expect(tab.panel.get_by_role("alert")).to_contain_text("This is not JSON")
+        expect(tab.panel.get_by_role("alert")).to_contain_text("Nothing was sent")
+        assert sent == []
+
+    def test_one_item_on_many_lines_is_one_item(self, tab: Tab) -> None:
+        drop(tab, "one.json", json.dumps({"title": "All alone", "price": 1}, indent=2))
+
+        expect(end(tab)).to_contain_text("1 item created", timeout=60_000)
+        expect(tab.card("All alone")).to_be_visible()
+
+    def test_lines_of_objects_are_taken_whatever_the_file_is_called(self, tab: Tab) -> None:
+        drop(tab, "export.json", '{"title": "First of two"}\n{"title": "Second of two"}\n')
+
+        expect(end(tab)).to_contain_text("2 items created", timeout=60_000)
+
+    def test_a_bad_line_is_named_by_its_number_in_the_file(self, tab: Tab) -> None:
+        drop(tab, "gaps.ndjson", '\n{"title": "After a blank"}\n  \n\n{"id": 7}\n\n{"title"\n')
+        expect(end(tab)).to_contain_text("1 item created, 2 failed", timeout=60_000)
+
+        bad = tab.panel.locator(".bad-lines li")
+        assert [one.get_attribute("value") for one in bad.all()] == ["5", "7"]
+        expect(tab.panel.get_by_role("button", name="1 import done · 2 items failed")).to_be_visible()
+        assert serious_faults(tab.page) == []
+
+    def test_numbers_are_sent_to_their_last_digit(self, tab: Tab, sent: list[str]) -> None:
+        drop(tab, "exact.json", '[{"title": "Exact", "price": 0.10000000000000000000001}]')
+
+        expect(end(tab)).to_contain_text("1 item created", timeout=60_000)
+        assert sent == ['{"items":[{"title": "Exact", "price": 0.10000000000000000000001}]}']
+
+    def test_a_file_that_is_too_large_is_not_sent(self, tab: Tab, sent: list[str]) -> None:
+        tab.page.evaluate(
+            """() => {
+                const dataTransfer = new DataTransfer();
+                dataTransfer.items.add(new File(["x".repeat(5 * 1024 * 1024 + 1)], "large.ndjson"));
+                document.querySelector("main").dispatchEvent(new DragEvent("drop", {dataTransfer, bubbles: true}));
+            }"""
+        )
+
+        expect(tab.panel.get_by_role("alert")).to_contain_text("An import may have 5 MB")
+        assert sent == []
+
+    def test_a_file_without_items_says_so(self, tab: Tab, sent: list[str]) -> None:
+        drop(tab, "number.json", "42")
+
+        expect(tab.panel.get_by_role("alert")).to_contain_text("no item in this file")
+        assert sent == []
+
+
+class TestTheLine:
+    def test_trouble_while_it_runs_is_waited_out_and_the_gallery_shows_what_came(
+        self, tab: Tab, sent: list[str]
+    ) -> None:
+        tab.expect_fault("503")
+        troubles = iter(range(2))
+
+        def progress(route: Route) -> None:
+            if next(troubles, None) is None:
+                route.continue_()
+            else:
+                route.fulfill(status=503, json=BUSY, headers={"Retry-After": "1"})
+
+        tab.page.route("**/imports/*", progress)
+        drop(tab, "calm.ndjson", '{"title": "Came through"}')
+
+        expect(tab.card("Came through")).to_be_visible(timeout=60_000)
+        expect(end(tab)).to_contain_text("1 item created")
+        assert len(sent) == 1
+
+    def test_one_without_progress_can_be_watched_further(self, tab: Tab, sent: list[str]) -> None:
+        tab.page.clock.install()
+
+        def standing(route: Route) -> None:
+            answer = route.fetch()
+            route.fulfill(response=answer, json=answer.json() | {"status": "running", "created": 0, "failed": 0})
+
+        tab.page.route("**/imports/*", standing)
+        drop(tab, "still.ndjson", '{"title": "Standing still"}')
+        expect(tab.panel).to_contain_text("0 items created of 1")
+        for _ in range(3):
+            tab.page.clock.fast_forward(300_000)
+        expect(tab.panel.get_by_role("alert")).to_contain_text("Nothing has happened for ten minutes")
+        tab.page.unroute("**/imports/*")
+        tab.press("Keep watching: Import still.ndjson")
+
+        expect(tab.panel).to_contain_text("1 item created", timeout=60_000)
+        assert len(sent) == 1
+
+    def test_one_whose_answer_is_lost_is_sent_again_only_by_hand(self, tab: Tab, sent: list[str]) -> None:
+        tab.expect_fault("ERR_FAILED")
+        tab.page.route("**/imports", lambda route: route.abort(), times=1)
+        drop(tab, "lost.ndjson", '{"title": "Lost and found"}')
+
+        expect(tab.panel.get_by_role("alert")).to_contain_text("may have arrived all the same")
+        assert len(sent) == 1
+        tab.press("Send again: Import lost.ndjson")
+        expect(tab.card("Lost and found")).to_be_visible(timeout=60_000)
+
+    def test_one_that_comes_too_early_waits_its_time(self, tab: Tab, sent: list[str]) -> None:
+        tab.expect_fault("429")
+        early = {"status": 429, "json": BUSY, "headers": {"Retry-After": "1"}}
+        tab.page.route("**/imports", lambda route: route.fulfill(**early), times=1)
+        drop(tab, "early.ndjson", '{"title": "In good time"}')
+
+        expect(tab.card("In good time")).to_be_visible(timeout=60_000)
+        assert len(sent) == 2
+
+    def test_leaving_while_it_is_sent_is_asked_about(self, tab: Tab) -> None:
+        tab.create("Something done here")
+        tab.page.route("**/imports", lambda route: None)  # which holds it
+        drop(tab, "large.ndjson", '{"title": "Being sent"}')
+        expect(tab.panel).to_contain_text("Sending")
+
+        assert tab.leave() == ["beforeunload"]
+        tab.press("Cancel Import large.ndjson")
+        expect(tab.panel).to_contain_text("Cancelled")

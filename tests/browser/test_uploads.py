@@ -1,0 +1,324 @@
+"""Pictures on their way: what becomes of them when the line, the API or people get in between."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Route, expect
+
+from tests.browser.conftest import System
+from tests.browser.looks import serious_faults
+from tests.browser.tab import File, Tab
+from tests.e2e.system import request
+
+BUSY = {"error": "BACKEND_UNAVAILABLE", "message": "It is not available.", "requestId": "request-1"}
+ONE_ITEM = re.compile(r"/items/[0-9a-f-]{36}$")
+TICKET = re.compile(r"/items/[0-9a-f-]{36}/image$")
+
+
+@pytest.fixture(autouse=True)
+def at_the_console(system: System, tab: Tab) -> Iterator[None]:
+    tab.open(system.url)
+    yield
+    tab.page.unroute_all(behavior="ignoreErrors")
+
+
+@pytest.fixture
+def bucket(tab: Tab) -> Bucket:
+    return Bucket(tab)
+
+
+class Bucket:
+    """What the tab uploads, and how long that takes."""
+
+    def __init__(self, tab: Tab) -> None:
+        self.uploads = 0
+        self._held: list[Route] | None = None
+        tab.page.route(re.compile(r"/vitrine-local-\d+-[^/]*/?$"), self._came)
+
+    def hold(self) -> None:
+        self._held = []
+
+    def release(self) -> None:
+        held, self._held = self._held or [], None
+        for route in held:
+            route.continue_()
+
+    def _came(self, route: Route) -> None:
+        self.uploads += route.request.method == "POST"
+        if self._held is None:
+            route.continue_()
+        else:
+            self._held.append(route)
+
+
+class Answers:
+    """Has the API's answers about single items say something else, as long as a test wants that."""
+
+    def __init__(self, tab: Tab) -> None:
+        self.image: dict[str, Any] | str | None = "as it is"
+        self.refuse: tuple[int, dict[str, str]] | None = None
+        self.asked = 0
+        tab.page.route(ONE_ITEM, self._answer)
+
+    def _answer(self, route: Route) -> None:
+        if route.request.method != "GET":
+            route.continue_()
+            return
+        self.asked += 1
+        if self.refuse is not None:
+            status, headers = self.refuse
+            route.fulfill(status=status, json=BUSY, headers=headers)
+            return
+        if self.image == "as it is":
+            route.continue_()
+            return
+        answer = route.fetch()
+        item = answer.json()
+        if self.image is None:
+            item.pop("image", None)
+        else:
+            item["image"] = self.image
+        route.fulfill(response=answer, json=item | {"version": item["version"] + 10})
+
+
+@pytest.fixture
+def answers(tab: Tab) -> Answers:
+    return Answers(tab)
+
+
+PROCESSING = {"status": "processing"}
+
+
+def entry(tab: Tab, name: str) -> Locator:
+    return tab.panel.locator("li").filter(has=tab.page.get_by_text(name, exact=True))
+
+
+class TestOneItem:
+    def test_a_newer_picture_takes_the_place_of_one_that_is_on_its_way(self, tab: Tab, answers: Answers) -> None:
+        tab.create("Twice")
+        answers.image = PROCESSING
+        tab.drop(tab.card("Twice"), File.photograph("moon"))
+        expect(entry(tab, "moon.jpg")).to_contain_text("Making thumbnails")
+        tab.drop(tab.card("Twice"), File.photograph("coffee"))
+
+        expect(entry(tab, "moon.jpg")).to_contain_text("Replaced by coffee.jpg")
+        answers.image = "as it is"
+        expect(entry(tab, "coffee.jpg")).to_contain_text("Ready", timeout=60_000)
+
+    def test_a_picture_that_is_removed_meanwhile_is_waited_for_no_more(self, tab: Tab, answers: Answers) -> None:
+        tab.create("Taken off")
+        answers.image = PROCESSING
+        tab.drop(tab.card("Taken off"), File.photograph("moon"))
+        expect(tab.card("Taken off")).to_contain_text("Making thumbnails")
+        answers.image = None
+
+        expect(entry(tab, "moon.jpg")).to_contain_text("The picture was removed")
+
+    def test_an_older_pictures_failure_is_not_this_ones(self, tab: Tab) -> None:
+        tab.create("Second try")
+        tab.drop(tab.card("Second try"), File("Torn.jpg", "image/jpeg", b"\xff\xd8\xff and nothing else"))
+        expect(tab.tray.get_by_role("alert")).to_contain_text("not a picture that can be read", timeout=60_000)
+        tab.drop(tab.card("Second try"), File.photograph("moon"))
+
+        expect(entry(tab, "moon.jpg")).to_contain_text("Ready", timeout=60_000)
+
+    def test_a_picture_from_elsewhere_is_followed_from_its_ticket_on(
+        self, system: System, tab: Tab, answers: Answers
+    ) -> None:
+        tab.expect_fault("503")
+        item = request("POST", f"{system.url}/items", {"title": "From a phone"}).json()
+        path = f"{system.url}/items/{item['id']}/image"
+        ticket = request("POST", path, {"contentType": "image/jpeg"}).json()["upload"]
+        answers.refuse = (503, {})
+        tab.open(system.url)
+        expect(tab.card("From a phone")).to_contain_text("No picture yet")
+        picture = {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": File.photograph("rocket").content}
+        sent = tab.page.request.post(ticket["url"], multipart={**ticket["fields"], "file": picture})
+        assert sent.ok
+        answers.refuse = None
+
+        tab.expect_picture("From a phone")
+
+
+class TestTheLine:
+    def test_an_api_in_trouble_is_asked_again_and_the_file_not_sent_twice(
+        self, tab: Tab, bucket: Bucket, answers: Answers
+    ) -> None:
+        tab.expect_fault("503")
+        tab.create("Patience")
+        answers.image = PROCESSING
+        tab.drop(tab.card("Patience"), File.photograph("rocket"))
+        expect(entry(tab, "rocket.jpg")).to_contain_text("Making thumbnails")
+        answers.refuse = (503, {})
+        expect(entry(tab, "rocket.jpg")).to_contain_text("asking again")
+        answers.refuse, answers.image = None, "as it is"
+
+        expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=60_000)
+        assert bucket.uploads == 1
+
+    def test_the_time_that_an_api_asks_for_is_given(self, tab: Tab, answers: Answers) -> None:
+        tab.expect_fault("429")
+        tab.page.clock.install()
+        tab.create("Throttled")
+        answers.image = PROCESSING
+        tab.drop(tab.card("Throttled"), File.photograph("rocket"))
+        expect(entry(tab, "rocket.jpg")).to_contain_text("Making thumbnails")
+        answers.refuse = (429, {"Retry-After": "60"})
+        expect(entry(tab, "rocket.jpg")).to_contain_text("many requests")
+        asked = answers.asked
+        tab.page.clock.run_for(50_000)
+        assert answers.asked == asked
+        answers.refuse, answers.image = None, "as it is"
+        tab.page.clock.run_for(30_000)
+
+        expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=60_000)
+
+    def test_being_offline_is_waited_out(self, tab: Tab, answers: Answers, context: BrowserContext) -> None:
+        tab.expect_fault("ERR_INTERNET_DISCONNECTED")
+        tab.create("In a tunnel")
+        answers.image = PROCESSING
+        tab.drop(tab.card("In a tunnel"), File.photograph("rocket"))
+        expect(entry(tab, "rocket.jpg")).to_contain_text("Making thumbnails")
+        tab.page.unroute(ONE_ITEM)
+        context.set_offline(True)
+        expect(entry(tab, "rocket.jpg")).to_contain_text("You are offline")
+        context.set_offline(False)
+
+        expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=10_000)
+
+    def test_what_takes_too_long_can_be_watched_further(self, tab: Tab, bucket: Bucket, answers: Answers) -> None:
+        tab.page.clock.install()
+        tab.create("Slow")
+        answers.image = PROCESSING
+        tab.drop(tab.card("Slow"), File.photograph("rocket"))
+        expect(entry(tab, "rocket.jpg")).to_contain_text("Making thumbnails")
+        for _ in range(3):
+            tab.page.clock.fast_forward(120_000)
+        expect(entry(tab, "rocket.jpg")).to_contain_text("longer than usual")
+        answers.image = "as it is"
+        tab.press("Keep watching: rocket.jpg")
+
+        expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=60_000)
+        assert bucket.uploads == 1
+
+    def test_an_upload_that_breaks_off_can_be_tried_again(self, tab: Tab) -> None:
+        tab.expect_fault("ERR_FAILED")
+        tab.create("Torn line")
+        tab.page.route(TICKET, lambda route: route.abort(), times=1)
+        tab.drop(tab.card("Torn line"), File.photograph("rocket"))
+        tab.press("Try again: rocket.jpg")
+
+        tab.expect_picture("Torn line")
+
+
+class TestMany:
+    def test_thumbnails_that_take_long_hold_up_no_upload(self, tab: Tab, bucket: Bucket, answers: Answers) -> None:
+        answers.image = PROCESSING
+        tab.drop("main", *(File.photograph("coffee", f"Cup {n}") for n in range(5)))
+
+        expect(tab.panel.get_by_text("Making thumbnails")).to_have_count(5)
+        assert bucket.uploads == 5
+
+    def test_all_of_it_is_said_in_a_line_and_tried_again_at_once(self, tab: Tab, bucket: Bucket) -> None:
+        tab.expect_fault("ERR_FAILED")
+        refused = iter((True, True, False, False))
+
+        def ticket(route: Route) -> None:
+            route.abort() if next(refused, False) else route.continue_()
+
+        tab.page.route(TICKET, ticket)
+        bucket.hold()
+        tab.drop("main", *(File.photograph("coffee", f"Lot {n}") for n in range(4)))
+        expect(tab.panel.get_by_role("button", name="0 of 4 pictures · 2 failed")).to_be_visible()
+        assert serious_faults(tab.page) == []
+        tab.panel.get_by_role("button", name="Retry all").click()
+        expect(tab.panel.get_by_role("button", name="0 of 4 pictures", exact=True)).to_be_visible()
+        bucket.release()
+
+        expect(tab.panel.get_by_role("button", name="4 pictures ready")).to_be_visible(timeout=60_000)
+        expect(tab.page.locator("#said")).to_have_text("4 pictures ready")
+        expect(tab.panel).to_be_hidden()
+
+    def test_an_upload_can_be_cancelled_and_the_next_one_goes_on(self, tab: Tab, bucket: Bucket) -> None:
+        bucket.hold()
+        tab.drop("main", *(File.photograph("coffee", f"Order {n}") for n in range(4)))
+        expect(entry(tab, "Order 3.jpg")).to_contain_text("Waiting its turn")
+        tab.panel.get_by_role("button", name="Cancel Order 1.jpg").click()
+
+        expect(entry(tab, "Order 1.jpg")).to_contain_text("Cancelled")
+        bucket.release()
+        tab.expect_picture("Order 3")
+        expect(tab.card("Order 1").locator("img")).to_have_count(0)
+
+    def test_all_of_them_can_be_cancelled(self, tab: Tab, bucket: Bucket) -> None:
+        bucket.hold()
+        tab.drop("main", *(File.photograph("coffee", f"Round {n}") for n in range(4)))
+        tab.panel.get_by_role("button", name="Cancel all").click()
+
+        expect(tab.panel).to_be_hidden()
+
+    def test_a_phone_shows_a_line_that_opens(self, tab: Tab, bucket: Bucket) -> None:
+        tab.page.set_viewport_size({"width": 360, "height": 700})
+        tab.page.reload()
+        bucket.hold()
+        tab.drop("main", *(File.photograph("coffee", f"Seat {n}") for n in range(12)))
+        line = tab.panel.get_by_role("button", name="0 of 12 pictures")
+        expect(line).to_have_attribute("aria-expanded", "false")
+        assert tab.panel.bounding_box()["height"] < 70
+        assert serious_faults(tab.page) == []
+        line.focus()
+        tab.page.keyboard.press("Enter")
+
+        expect(entry(tab, "Seat 11.jpg")).to_be_attached()
+        assert tab.panel.bounding_box()["height"] < 350
+        assert serious_faults(tab.page) == []
+
+
+class TestLeaving:
+    def test_is_asked_about_while_a_file_is_on_its_way(self, tab: Tab, bucket: Bucket) -> None:
+        tab.create("Not yet there")  # A browser asks nobody who has done nothing.
+        bucket.hold()
+        tab.drop(tab.card("Not yet there"), File.photograph("moon"))
+        expect(entry(tab, "moon.jpg")).to_be_visible()
+
+        assert tab.leave() == ["beforeunload"]
+        bucket.release()
+        expect(entry(tab, "moon.jpg")).to_contain_text("Making thumbnails")
+        assert tab.leave() == []
+
+    def test_a_token_that_ends_under_an_upload_keeps_its_file(self, tab: Tab) -> None:
+        tab.expect_fault("401")
+        refusal = {"error": "UNAUTHORIZED", "message": "The token is over.", "requestId": "request-1"}
+        tab.create("Late")
+        tab.page.route(TICKET, lambda route: route.fulfill(status=401, json=refusal), times=1)
+        tab.drop(tab.card("Late"), File.photograph("moon"))
+        expect(entry(tab, "moon.jpg")).to_contain_text("The token is over.")
+        assert serious_faults(tab.page) == []
+        tab.panel.get_by_label("Another one").fill("Bearer of.good.news")
+        tab.press("Use it and go on")
+
+        tab.expect_picture("Late")
+        assert "of.good.news" in tab.page.evaluate("sessionStorage.getItem('vitrine.session')")
+
+
+def test_an_answer_that_is_not_the_apis_is_said_to_be_so(system: System, tab: Tab) -> None:
+    hotel = "<html><h1>Welcome to our Wi-Fi</h1></html>"
+    tab.page.route("**/items?*", lambda route: route.fulfill(status=200, body=hotel, content_type="text/html"))
+    tab.page.reload()
+
+    expect(tab.page.get_by_role("alert")).to_contain_text("did not come from the API")
+
+
+def test_the_panel_stays_at_hand_in_a_dialog(tab: Tab, bucket: Bucket) -> None:
+    bucket.hold()
+    tab.create("Beside")
+    tab.drop(tab.card("Beside"), File.photograph("moon"))
+    tab.open_item("Beside")
+
+    expect(tab.dialog.get_by_role("button", name="1 picture on its way")).to_be_visible()
+    tab.dialog.get_by_role("button", name="Cancel moon.jpg").click()
+    expect(tab.dialog.locator(".activity")).to_contain_text("Cancelled")
