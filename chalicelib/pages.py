@@ -19,13 +19,6 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
 }
 
-# Only what lies in chalicelib/web runs in a page. Pictures come from the bucket and uploads go there, and where that
-# answers differs by account, region and endpoint.
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data: https: http:; "
-    "connect-src 'self' https: http:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
-)
 _SIGN_IN = '<meta name="sign-in" content="'
 
 
@@ -53,7 +46,23 @@ def _page(request: Request, name: str, prefix: str) -> Response:
     # API Gateway serves the console at /api as at /api/. Links are relative, as nobody here knows what the address
     # begins with: so from the one they have to lead elsewhere than from the other.
     html = _text(name).replace('="web/', f'="{prefix}web/').replace(_SIGN_IN, _SIGN_IN + _sign_in())
-    return _answer(request, name, html, {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"})
+    return _answer(request, name, html, {"Content-Security-Policy": _policy(), "Referrer-Policy": "no-referrer"})
+
+
+def _policy() -> str:
+    """What a page may run and load (W3C, Content Security Policy Level 3): it runs only what lies in chalicelib/web.
+
+    Pictures come from the bucket and uploads go there, and an issuer answers on hosts of its own choice: which ones
+    differs by account, region and endpoint. On this machine they do without TLS.
+    """
+    settings = config.settings()
+    on_this_machine = settings.stage == "local" or (settings.issuer and settings.issuer.url.startswith("http:"))
+    others = "https: http:" if on_this_machine else "https:"
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data: {others}; "
+        f"connect-src 'self' {others}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )
 
 
 def _sign_in() -> str:

@@ -18,14 +18,42 @@ PAGES = {"/": "index.html", "/docs": "docs.html"}
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_may_run_and_load_only_its_own_files(api, path: str) -> None:
+@pytest.mark.parametrize(
+    ("settings", "others"),
+    [
+        ({}, "https: http:"),
+        ({"STAGE": "dev", "AUTH_MODE": "none"}, "https:"),
+        ({"STAGE": "dev", "AUTH_MODE": "oidc", "OIDC_ISSUER": "https://sign.in", "OIDC_AUDIENCE": "app"}, "https:"),
+        ({"STAGE": "dev", "AUTH_MODE": "oidc", "OIDC_ISSUER": "http://[::1]", "OIDC_AUDIENCE": "app"}, "https: http:"),
+    ],
+    ids=["on this machine", "deployed", "with an issuer", "with an issuer on this machine"],
+)
+def test_a_page_may_run_only_its_own_files_and_ask_others_only_over_tls(
+    api, configured, path: str, settings: dict[str, str], others: str
+) -> None:
+    configured(**settings)
+
     answer = api("GET", path)
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    policy = answer.headers["Content-Security-Policy"]
-    assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
-    assert "unsafe" not in policy
-    html = answer.body.decode()
+    assert answer.headers["Content-Security-Policy"].split("; ") == [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        f"img-src 'self' blob: data: {others}",
+        f"connect-src 'self' {others}",
+        "form-action 'none'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    ]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_holds_no_code_of_its_own_and_names_no_other_host(api, path: str) -> None:
+    html = api("GET", path).body.decode()
+
     assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", html)
     assert not re.search(r"""(src|href)=["'](https?:)?//""", html)
 
