@@ -75,9 +75,10 @@ const textOf = (value) => (typeof value === "string" ? value : write(value, 2));
 
 function attempt(path, method, said) {
   const contents = said.requestBody?.content;
-  const inputs = (said.parameters ?? []).map((one) => ({ ...one, input: inputFor(one) }));
+  const inputs = (said.parameters ?? []).map((one) => ({ ...one, ...inputFor(one) }));
   const body = contents && bodyInput(contents);
-  const shell = h("pre", { class: "curl" });
+  const shell = h("pre", { class: "curl", tabIndex: 0, role: "region", "aria-label": "As curl" });
+  const locked = h("p", { class: "note" }, "It needs a token: sign in above.");
   const result = h("div", { class: "result", "aria-live": "polite" });
   const send = h("button", { class: "primary" }, "Send");
   const copy = button("Copy as curl", async () => {
@@ -95,21 +96,29 @@ function attempt(path, method, said) {
     },
     body: body?.text(),
   });
-  const update = () => shell.replaceChildren(curl(request()));
+  const update = () => {
+    shell.replaceChildren(curl(request()));
+    locked.hidden = !demanded(said) || Boolean(token());
+  };
   const submit = async (event) => {
     event.preventDefault();
     send.disabled = true;
     result.replaceChildren(h("p", { class: "loading" }, "Sending…"));
-    result.replaceChildren(...(await answerTo(request())));
+    const { shown, done } = await answerTo(request());
+    result.replaceChildren(...shown);
     send.disabled = false;
+    // What is sent next is another item: under the same key, another body would be refused.
+    if (done) inputs.forEach((one) => one.renew?.());
+    update();
   };
   const form = h("form", { class: "try", onsubmit: submit, oninput: update, onchange: update },
     h("h4", {}, "Try it"),
-    demanded(said) && !token() && h("p", { class: "note" }, "It needs a token: sign in above."),
+    locked,
     inputs.map(({ name, input, required }) => h("label", {}, h("span", {}, name, required && " (needed)"), input)),
     body?.elements,
     h("div", { class: "row" }, send, navigator.clipboard && copy), shell, result);
   update();
+  addEventListener("session", update);
   return form;
 }
 
@@ -135,9 +144,12 @@ function bodyInput(contents) {
 
 function inputFor({ name, in: where, required, schema, example }) {
   const { enum: choices, default: usual } = read.resolved(schema);
-  if (choices) return h("select", {}, h("option", { value: "" }, ""), choices.map((one) => h("option", {}, one)));
-  const held = where === "header" && name === "Idempotency-Key" ? newKey() : "";
-  return h("input", { required, value: held, spellcheck: false, autocomplete: "off", placeholder: String(usual ?? example ?? "") });
+  if (choices) return { input: h("select", {}, h("option", { value: "" }, ""), choices.map((one) => h("option", {}, one))) };
+  const input = h("input", { required, spellcheck: false, autocomplete: "off", placeholder: String(usual ?? example ?? "") });
+  if (where !== "header" || name !== "Idempotency-Key") return { input };
+  let given = (input.value = newKey());
+  const renew = () => input.value === given && (given = input.value = newKey()); // One that somebody typed stays.
+  return { input, renew };
 }
 
 function address(path, inputs) {
@@ -170,14 +182,14 @@ async function answerTo({ method, url, headers, body }) {
     const answer = await fetch(url, { method, headers: { ...(await authorization()), ...headers }, body, cache: "no-store" });
     const content = await answer.blob();
     const took = Math.round(performance.now() - started);
-    return [
+    return { done: answer.ok, shown: [
       h("p", {}, h("b", { class: `status s${String(answer.status)[0]}` }, String(answer.status)), ` ${answer.statusText} · ${took} ms · ${bytes(content.size)}`,
         answer.redirected && h("span", {}, " · after a redirect")),
       h("details", {}, h("summary", {}, "Headers"), h("pre", {}, [...answer.headers].map(([name, value]) => `${name}: ${value}`).join("\n"))),
       await shownBody(content),
-    ];
+    ] };
   } catch {
-    return [problemBox({ message: navigator.onLine ? "No answer came, or one that this page may not read." : "You are offline." })];
+    return { done: false, shown: [problemBox({ message: navigator.onLine ? "No answer came, or one that this page may not read." : "You are offline." })] };
   }
 }
 
@@ -228,16 +240,27 @@ function general() {
   return Object.values(api.components.responses).map((answer) => [statuses[answer.description] ?? "", answer]).filter(([status]) => status);
 }
 
+const wide = matchMedia("(min-width: 60.01rem)");
+
+/** What the page holds: beside it, or on a small screen folded up above it. */
+function contents(headings, all) {
+  const link = (id, ...words) => h("li", {}, h("a", { href: `#${id}` }, words));
+  const made = h("details", { open: wide.matches }, h("summary", {}, "Contents"),
+    h("h2", {}, "Guide"), h("ul", {}, headings.map((one) => link(one.id, one.textContent))),
+    all.map(({ name, operations }) => [h("h2", {}, name), h("ul", {}, operations.map(({ path, method }) =>
+      link(slug(method, path) || method, h("span", { class: `method ${method}` }, method.toUpperCase()), " ", path)))]),
+    h("h2", {}, "Errors"), h("ul", {}, link("codes", "Error codes")));
+  wide.addEventListener("change", () => (made.open = wide.matches));
+  made.addEventListener("click", (event) => event.target.closest("a") && (made.open = wide.matches));
+  return made;
+}
+
 function show() {
   $("#version").textContent = api.info.version;
   const all = groups();
   const guide = blocks(api.info.description, (title) => slug("about", title));
   const headings = guide.filter((one) => one.tagName === "H2");
-  $("#contents").replaceChildren(
-    h("h2", {}, "Guide"), h("ul", {}, headings.map((one) => h("li", {}, h("a", { href: `#${one.id}` }, one.textContent)))),
-    ...all.flatMap(({ name, operations }) => [h("h2", {}, name), h("ul", {}, operations.map(({ path, method }) =>
-      h("li", {}, h("a", { href: `#${slug(method, path) || method}` }, h("span", { class: `method ${method}` }, method.toUpperCase()), " ", path))))]),
-    h("h2", {}, "Errors"), h("ul", {}, h("li", {}, h("a", { href: "#codes" }, "Error codes"))));
+  $("#contents").replaceChildren(contents(headings, all));
   $("#manual").replaceChildren(
     h("h1", {}, `${api.info.title} API`),
     h("p", { class: "note" }, "Base address: ", h("code", {}, root.href)),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+
 import pytest
 from playwright.sync_api import expect
 
@@ -56,6 +59,39 @@ def test_a_route_is_tried_from_an_example(system: System, tab: Tab, shots: Shots
     expect(route.locator(".result")).to_contain_text("201")
     expect(route.locator(".result")).to_contain_text('"expiresAt": "2100-01-31T12:00:00.000Z"')
     shots.take(tab.page, "docs")
+
+
+def test_what_is_sent_again_after_a_change_is_another_item(tab: Tab) -> None:
+    tab.page.locator("#contents a[href='#post-items']").click()
+    route = tab.page.locator("#post-items")
+    for title in ("One", "Another"):
+        route.get_by_label("Body", exact=True).last.fill(json.dumps({"title": title}))
+        route.get_by_role("button", name="Send").click()
+        expect(route.locator(".result")).to_contain_text(f'"title": "{title}"')
+        expect(route.locator(".result")).to_contain_text("201")
+
+
+def test_a_key_that_somebody_typed_stays(tab: Tab) -> None:
+    tab.expect_fault("422")
+    tab.page.locator("#contents a[href='#post-items']").click()
+    route = tab.page.locator("#post-items")
+    route.get_by_label("Idempotency-Key").fill(f"mine-{time.time_ns()}")
+    for status in ("201", "422"):
+        route.get_by_label("Body", exact=True).last.fill(json.dumps({"title": status}))
+        route.get_by_role("button", name="Send").click()
+        expect(route.locator(".result b.status")).to_have_text(status)
+
+
+def test_a_phone_has_the_contents_folded_up(tab: Tab) -> None:
+    tab.page.set_viewport_size({"width": 360, "height": 740})
+    contents = tab.page.locator("#contents")
+    link = contents.get_by_role("link", name="Creating once")
+    expect(link).to_be_hidden()
+    contents.get_by_text("Contents", exact=True).click()
+    link.click()
+
+    expect(tab.page.locator(".guide").get_by_role("heading", name="Creating once")).to_be_in_viewport()
+    expect(link).to_be_hidden()
 
 
 def test_a_refusal_is_shown_as_it_is(tab: Tab) -> None:

@@ -252,3 +252,16 @@ def test_the_api_page_signs_in_too_and_comes_back_to_where_it_was(closed: str, t
     expect(route.locator(".result")).to_contain_text("200")
     expect(route.locator(".result")).to_contain_text('"items": []')
     assert CLIENT not in tab.page.url
+
+
+def test_the_api_page_goes_by_the_session_as_it_is(closed: str, tab: Tab) -> None:
+    tab.page.goto(f"{closed}/docs#get-items")
+    route = tab.page.locator("#get-items")
+    expect(route).to_contain_text("It needs a token")
+    sign_in(tab, "moe")
+    expect(route.get_by_text("It needs a token")).to_be_hidden()
+    expect(route.locator(".curl")).to_contain_text("Authorization")
+    tab.page.evaluate("import('/web/session.js').then(session => session.setToken(''))")
+
+    expect(route.get_by_text("It needs a token")).to_be_visible()
+    expect(route.locator(".curl")).not_to_contain_text("Authorization")
