@@ -6,7 +6,6 @@ import { bytes } from "./dom.js";
 import { Overdue, poll, whenPossible } from "./poll.js";
 import { token } from "./session.js";
 
-
 const TYPES = {
   jpg: "image/jpeg", jpeg: "image/jpeg", png: "image/png", webp: "image/webp", gif: "image/gif", tif: "image/tiff",
   tiff: "image/tiff", avif: "image/avif", bmp: "image/bmp",
