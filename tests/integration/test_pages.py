@@ -78,8 +78,25 @@ def test_a_file_comes_with_its_type_and_is_not_sent_twice(api, name: str) -> Non
     assert (again.status_code, again.body) == (304, b"")
 
 
-def test_all_of_it_is_less_than_60_kb_on_the_line() -> None:
-    assert sum(len(gzip.compress(path.read_bytes())) for path in WEB.iterdir()) < 60_000
+def loaded(page: str) -> set[str]:
+    """The files that a page loads in the end, itself among them."""
+    found: set[str] = set()
+    waiting = {page}
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        text = (WEB / name).read_text(encoding="utf-8")
+        waiting |= {*re.findall(r'="web/([^"]+)"', text), *re.findall(r'(?:from|import\() ?"\./([^"]+)"', text)} - found
+    return found
+
+
+def test_every_file_belongs_to_a_page() -> None:
+    assert set().union(*(loaded(page) for page in PAGES.values())) == {path.name for path in WEB.iterdir()}
+
+
+@pytest.mark.parametrize("page", PAGES.values())
+def test_a_page_and_all_that_it_loads_is_less_than_60_kb_on_the_line(page: str) -> None:
+    assert sum(len(gzip.compress((WEB / name).read_bytes())) for name in loaded(page)) < 60_000
 
 
 def test_console_knows_the_apis_limit_of_an_import() -> None:
