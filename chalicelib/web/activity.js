@@ -96,6 +96,7 @@ function tokenRow() {
     event.preventDefault();
     setToken(input.value);
     entries.filter((one) => one.shut).forEach((one) => one.again());
+    fold.focus();
   };
   return h("form", { onsubmit: submit }, h("label", {}, "Your token was not accepted. Another one:", input), h("button", {}, "Use it and go on"));
 }
