@@ -61,12 +61,27 @@ for (const one of document.querySelectorAll("[data-do]")) {
   one.addEventListener("click", () => ways.then(({ actions }) => actions[one.dataset.do](), () => {}));
 }
 
+const holdsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+
+// From the beginning: while the rest is on its way, the browser would open the file instead.
+addEventListener("dragover", (event) => {
+  if (!holdsFiles(event)) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "copy";
+});
+addEventListener("drop", (event) => {
+  if (!holdsFiles(event)) return;
+  event.preventDefault();
+  const [files, target] = [[...event.dataTransfer.files], event.target];
+  ways.then(({ take }) => take(files, target), () => {});
+});
+
 function showSession() {
   $("#account").hidden = !token();
   $("#person").textContent = person();
 }
 
-document.addEventListener("session", showSession);
+addEventListener("session", showSession);
 
 $("#sign-out").addEventListener("click", async () => {
   await ways.then(({ finishDeleting }) => finishDeleting(), () => {}); // While it may still be done in this person's name.

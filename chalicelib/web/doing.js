@@ -26,7 +26,7 @@ export function uploadTo(id, file) {
 export async function give(id, [file, ...others]) {
   if (others.length > 0) leftOut(others);
   const item = known(id)?.item;
-  const has = item?.image && item.image.status !== "failed";
+  const has = ["processing", "ready"].includes(item?.image?.status);
   if (has && pictureType(file) && !(await ask(`Replace the picture of “${titleOf(item)}” with ${file.name || "the pasted one"}?`, "Replace"))) return;
   uploadTo(id, file);
 }

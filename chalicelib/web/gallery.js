@@ -160,7 +160,6 @@ export function tokenForm(entered) {
     event.preventDefault();
     event.stopPropagation(); // It may be inside another form's dialog.
     setToken(input.value);
-    document.dispatchEvent(new Event("session"));
     entered();
   };
   return h("form", { class: "token-form", onsubmit: submit },

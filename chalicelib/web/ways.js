@@ -6,8 +6,8 @@ import { give, pick } from "./doing.js";
 import { editItem, newItem } from "./form.js";
 import { catchUp, reveal, show } from "./gallery.js";
 import { keep } from "./items.js";
-import { view } from "./viewer.js";
 import { importFile, isImport } from "./imports.js";
+import { view } from "./viewer.js";
 import { PICTURES, pictureType, upload } from "./work.js";
 
 export { finishDeleting } from "./doing.js";
@@ -68,7 +68,7 @@ const pickPictures = () => pick(PICTURES, true, addPictures);
 const pickImport = () => pick(".json,.ndjson,.jsonl", false, ([file]) => startImport(file));
 
 /** Files that were dropped or pasted: to the open item, or to the card they fell on, or each to an item of its own. */
-function take(files, target) {
+export function take(files, target) {
   const [imports, pictures] = [files.filter(isImport), files.filter((file) => !isImport(file))];
   const id = target?.closest?.(".card[data-id]")?.dataset.id;
   if (current() && pictures.length > 0) current().take(pictures);
@@ -79,7 +79,6 @@ function take(files, target) {
 
 // -------------------------------------------------------------------------------------------------- dropped, pasted
 
-const holdsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
 let under = null;
 
 function mark(target) {
@@ -89,19 +88,10 @@ function mark(target) {
   document.body.classList.toggle("dropping", target !== null);
 }
 
-addEventListener("dragover", (event) => {
-  if (!holdsFiles(event)) return;
-  event.preventDefault();
-  event.dataTransfer.dropEffect = "copy";
-  mark(event.target);
-});
+// That files may be dropped, and where they go then, console.js says.
+addEventListener("dragover", (event) => event.defaultPrevented && mark(event.target));
 addEventListener("dragleave", (event) => event.relatedTarget === null && mark(null));
-addEventListener("drop", (event) => {
-  if (!holdsFiles(event)) return;
-  event.preventDefault();
-  mark(null);
-  take([...event.dataTransfer.files], event.target);
-});
+addEventListener("drop", () => mark(null));
 addEventListener("paste", (event) => {
   const files = [...(event.clipboardData?.files ?? [])].filter((file) => pictureType(file) || isImport(file));
   // Text copied from a document often comes with a picture of itself: where text goes, the text is meant.

@@ -131,7 +131,7 @@ def test_signing_out_while_the_token_is_renewed_ends_the_new_one_too(
     issuer: Issuer, door: Tab, context: BrowserContext
 ) -> None:
     sign_in(door, "kim")
-    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    expect(door.page.get_by_text("kim@example.com")).to_be_visible()
     others = set(issuer.refresh_tokens) - {session(door)["refresh"]}
     held: list[tuple[Route, APIResponse]] = []
 
@@ -158,7 +158,7 @@ def test_signing_out_while_the_token_is_renewed_ends_the_new_one_too(
 
 def test_a_session_that_ends_under_an_upload_says_how_to_go_on(issuer: Issuer, door: Tab) -> None:
     sign_in(door, "lea")
-    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    expect(door.page.get_by_text("lea@example.com")).to_be_visible()
     issuer.refresh_tokens.clear()
     door.expect_fault("400")
     end_session(door)
@@ -209,7 +209,7 @@ def test_an_id_token_that_is_not_the_one_asked_for_is_refused(
 
 def test_a_renewal_that_brings_somebody_elses_token_is_left_alone(issuer: Issuer, door: Tab) -> None:
     sign_in(door, "ida")
-    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    expect(door.page.get_by_text("ida@example.com")).to_be_visible()
     first = session(door)
     issuer.refresh_tokens = dict.fromkeys(issuer.refresh_tokens, "mallory")
     end_session(door, token=first["token"])

@@ -104,6 +104,7 @@ class TestOneItem:
         tab.drop(tab.card("Twice"), File.photograph("moon"))
         expect(entry(tab, "moon.jpg")).to_contain_text("Making thumbnails")
         tab.drop(tab.card("Twice"), File.photograph("coffee"))
+        tab.page.get_by_role("alertdialog").get_by_role("button", name="Replace").click()
 
         expect(entry(tab, "moon.jpg")).to_contain_text("Replaced by coffee.jpg")
         answers.image = "as it is"
@@ -121,7 +122,7 @@ class TestOneItem:
     def test_an_older_pictures_failure_is_not_this_ones(self, tab: Tab) -> None:
         tab.create("Second try")
         tab.drop(tab.card("Second try"), File("Torn.jpg", "image/jpeg", b"\xff\xd8\xff and nothing else"))
-        expect(tab.tray.get_by_role("alert")).to_contain_text("not a picture that can be read", timeout=60_000)
+        expect(tab.tray.get_by_role("alert")).to_contain_text("cannot be read as a picture", timeout=60_000)
         tab.drop(tab.card("Second try"), File.photograph("moon"))
 
         expect(entry(tab, "moon.jpg")).to_contain_text("Ready", timeout=60_000)
