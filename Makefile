@@ -50,7 +50,7 @@ bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=
 
 test-browser: $(VENV) $(EMULATOR) ## Run the console in a real browser, which is installed if there is none
 	@$(BIN)/python -m tools.browser
-	@$(BIN)/python -m pytest tests/browser
+	@$(BIN)/python -m pytest tests/browser -n 2 --dist loadfile
 
 screenshots: $(VENV) $(EMULATOR) ## Make the pictures in docs/screenshots/ anew, by the same tests
 	@$(BIN)/python -m tools.browser
