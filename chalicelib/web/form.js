@@ -80,6 +80,7 @@ export function editItem(item, etag, { draft = null, key = null, done }) {
 
   /** Does what takes a while. What could be typed meanwhile would not be in what was sent: so nothing can be. */
   async function attempt(action, unsaved) {
+    if (saving) return; // A key may still reach the button in the moment before it is out of reach.
     saving = true;
     problems.replaceChildren();
     try {

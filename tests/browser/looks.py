@@ -17,8 +17,15 @@ FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 _AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
+# Half way through a load or a transition, what is about to go or to come is pale.
+_AT_REST = """() => !document.querySelector('#gallery[aria-busy=true] [data-id]')
+  && document.getAnimations().every(
+    one => one.playState !== 'running' || one.effect.getComputedTiming().endTime === Infinity)"""
+
+
 def serious_faults(page: Page) -> list[str]:
-    """What axe-core finds that shuts somebody out, each with the places where it is."""
+    """What axe-core finds that shuts somebody out in a page at rest, each with the places where it is."""
+    page.wait_for_function(_AT_REST)
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(f"() => {{ {_AXE}\n }}")
     found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
