@@ -30,7 +30,7 @@ MEMORY = (128, 192, 256, 384, 512, 768, 1024, 1769)
 SPARE = 1.25
 """Times the memory that was measured which a function has to have: Lambda ends one that needs more than it has."""
 
-AWAKE_WITHIN_MS = 1000
+AWAKE_WITHIN_MS = 500
 """How long the first answer of a cold function may take: small sizes cost least and wake slowest."""
 
 CALL_MS = {"dynamodb": TABLE_CALL * 1000, "s3": S3_CALL * 1000, "sqs": 10.0}
@@ -259,7 +259,7 @@ def report_on(found: Mapping[str, Any], report: Callable[[str], None]) -> None:
             for name in found["runs"]
         ]
         report(tables.table(title, columns, rows))
-    headings = {"cheapest": "cheapest", "awake_in_time": "awake in 1 s", "configured": "configured"}
+    headings = {"cheapest": "cheapest", "awake_in_time": "awake in 0.5 s", "configured": "configured"}
     report(tables.table("MB of", headings, list(found["functions"].items())))
     services = ("lambda", "api_gateway", "dynamodb", "s3", "sqs", "eventbridge", "logs", "in all")
     report(tables.table("$ per million of", {one: one for one in services}, list(found["things"].items())))

@@ -198,8 +198,8 @@ FIRST = (GET_ITEM, UPLOADED, RENDER_SMALL, SWEEP)
 PAID = (GET_ITEM, CREATE_ITEM, TICKET, START_IMPORT, UPLOADED, RENDER, CREATE_CHUNK, SWEEP)
 """What costs are reckoned of."""
 
-AWAITED = tuple(event for event in PAID if event is not CREATE_CHUNK)
-"""What somebody may wait for: of an import, nobody asks within a second."""
+AWAITED = tuple(event for event in PAID if event not in (CREATE_CHUNK, SWEEP))
+"""What somebody may wait for: not a hundred items of an import, nor the cleanup."""
 
 LARGEST = (LARGEST_IMPORT, RENDER_LARGEST)
 """What takes the most memory."""
