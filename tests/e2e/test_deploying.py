@@ -102,19 +102,43 @@ def leave_out_what_the_emulator_does_not_know(path: Path) -> None:
     path.write_text(json.dumps(template))
 
 
-def test_by_cloudformation_and_who_is_told_of_alarms(person: Person) -> None:
-    person.types("aws s3 mb s3://your-artifacts")
-
+@pytest.fixture(scope="module")
+def prod(person: Person) -> Person:
+    """The same person, once they have deployed ``prod`` by CloudFormation."""
+    person.types(in_the_text("aws s3 mb").replace("YOUR-ARTIFACTS", "your-artifacts"))
     said = person.types(block(PAGE, "package"))
-    person.types(block(PAGE, "by CloudFormation").replace("YOUR-ARTIFACTS", "your-artifacts"))
-    person.types(block("docs/operating.md", "alarms"))
-
     assert "Wrote out/sam.json and out/deployment.zip" in said
-    assert person.outputs("vitrine-prod")["EndpointURL"].endswith("/api/")
-    functions = person.client("lambda").list_functions()["Functions"]
+    person.types(block(PAGE, "by CloudFormation").replace("YOUR-ARTIFACTS", "your-artifacts"))
+    return person
+
+
+def in_the_text(command: str) -> str:
+    """A command that stands in the middle of a sentence, by how it begins."""
+    found = re.search(rf"`({command} [^`]+)`", (ROOT / PAGE).read_text(encoding="utf-8"))
+    assert found is not None
+    return found[1]
+
+
+def test_by_cloudformation_and_who_is_told_of_alarms(prod: Person) -> None:
+    prod.types(block(PAGE, "console"))
+    prod.types(block("docs/operating.md", "alarms"))
+
+    assert prod.outputs("vitrine-prod")["EndpointURL"].endswith("/api/")
+    assert console_urls(prod, "prod") == [prod.outputs("vitrine-prod")["EndpointURL"]]
+    functions = prod.client("lambda").list_functions()["Functions"]
     assert len([one for one in functions if one["FunctionName"].startswith("vitrine-prod-")]) == 5
-    (subscribed,) = person.client("sns").list_subscriptions()["Subscriptions"]
-    assert subscribed["TopicArn"] == person.outputs("vitrine-prod-resources")["AlarmTopicArn"]
+    (subscribed,) = prod.client("sns").list_subscriptions()["Subscriptions"]
+    assert subscribed["TopicArn"] == prod.outputs("vitrine-prod-resources")["AlarmTopicArn"]
+
+
+def test_an_api_gets_a_domain_of_its_own(prod: Person) -> None:
+    api_id = prod.outputs("vitrine-prod")["EndpointURL"].removeprefix("https://").partition(".")[0]
+    certificate = "arn:aws:acm:us-east-1:000000000000:certificate/5b9b6b4e-0000-4000-8000-000000000000"
+
+    prod.types(block(PAGE, "domain").replace("THE-CERTIFICATES-ARN", certificate).replace("API-ID", api_id))
+
+    (mapped,) = prod.client("apigateway").get_base_path_mappings(domainName="catalogue.example.com")["items"]
+    assert (mapped["basePath"], mapped["restApiId"], mapped["stage"]) == ("(none)", api_id, "api")
 
 
 def test_by_chalice_and_undoing_it(person: Person) -> None:
@@ -130,8 +154,12 @@ def test_by_chalice_and_undoing_it(person: Person) -> None:
     (url,) = re.findall(r"Rest API URL: (\S+)", said)
     assert console_urls(person) == [url]
 
-    person.types("aws logs create-log-group --log-group-name /aws/lambda/vitrine-dev")
-    person.types(retention())
+    person.types(block(PAGE, "unattended"))
+    assert len(names()) == 5
+    assert console_urls(person) == [url]
+
+    person.types("aws logs create-log-group --log-group-name /aws/lambda/vitrine-dev")  # as the first request does
+    person.types(in_the_text("aws logs put-retention-policy"))
     (group,) = person.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/vitrine-dev")["logGroups"][:1]
     assert group["retentionInDays"] == 365
 
@@ -142,18 +170,11 @@ def test_by_chalice_and_undoing_it(person: Person) -> None:
     assert "vitrine-dev" not in tables
 
 
-def console_urls(person: Person) -> list[str]:
-    """Where the user pool of ``dev`` sends people back to."""
-    (stack,) = person.client("cloudformation").describe_stacks(StackName="vitrine-dev-resources")["Stacks"]
+def console_urls(person: Person, stage: str = "dev") -> list[str]:
+    """Where the user pool of a stage sends people back to."""
+    (stack,) = person.client("cloudformation").describe_stacks(StackName=f"vitrine-{stage}-resources")["Stacks"]
     (urls,) = [one["ParameterValue"] for one in stack["Parameters"] if one["ParameterKey"] == "ConsoleUrls"]
     return str(urls).split(",")
-
-
-def retention() -> str:
-    """The one command that stands in the middle of a sentence."""
-    found = re.search(r"`(aws logs put-retention-policy [^`]+)`", (ROOT / PAGE).read_text(encoding="utf-8"))
-    assert found is not None
-    return found[1]
 
 
 @pytest.fixture(scope="module")

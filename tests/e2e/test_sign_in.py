@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -134,14 +135,15 @@ def test_both_tokens_of_one_user_are_one_owner(api: Closed, ann: dict[str, str])
 
 
 def test_a_user_is_added_and_gets_a_token_by_the_words_of_the_page(api: Closed, tmp_path: Path) -> None:
-    typed = block("docs/deploying.md", "add a user") + block("docs/deploying.md", "token")
+    page = "docs/deploying.md"
+    typed = block(page, "password") + block(page, "add a user") + block(page, "token")
+    typed = typed.replace("vitrine-dev-resources", "vitrine-local-resources").replace("ann@", "dora@")
 
     said = type_in(
-        typed.replace("vitrine-dev-resources", "vitrine-local-resources").replace("ann@", "dora@"),
+        re.sub(r"(?m)^URL=\S+/$", f"URL={api.url}/", typed),
         tmp_path,
+        f"{PASSWORD}\n",
         **at_the_emulator(api.emulator),
-        PASSWORD=PASSWORD,
-        URL=api.url,
     )
 
     assert '{"items":[],' in said
