@@ -26,6 +26,7 @@ from tests.e2e.test_plain_deploy import CHALICE
 from tools.emulator import Emulator
 
 PAGE = "docs/deploying.md"
+RUNBOOK = "docs/operating.md"
 ACCOUNT = "333333333333"
 """Where the pipelines deploy. Everything else here is done in the emulator's first account, side by side."""
 # The emulator makes no resources of these types, and takes no template that has some. These stand in for them: what
@@ -121,7 +122,7 @@ def in_the_text(command: str) -> str:
 
 def test_by_cloudformation_and_who_is_told_of_alarms(prod: Person) -> None:
     prod.types(block(PAGE, "console"))
-    prod.types(block("docs/operating.md", "alarms"))
+    prod.types(block(RUNBOOK, "alarms"))
 
     assert prod.outputs("vitrine-prod")["EndpointURL"].endswith("/api/")
     assert console_urls(prod, "prod") == [prod.outputs("vitrine-prod")["EndpointURL"]]
@@ -139,6 +140,61 @@ def test_an_api_gets_a_domain_of_its_own(prod: Person) -> None:
 
     (mapped,) = prod.client("apigateway").get_base_path_mappings(domainName="catalogue.example.com")["items"]
     assert (mapped["basePath"], mapped["restApiId"], mapped["stage"]) == ("(none)", api_id, "api")
+
+
+class TestTheRunbook:
+    def test_stops_and_starts_the_consumer(self, prod: Person) -> None:
+        def state() -> Any:
+            mappings = prod.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+            (mapping,) = [one for one in mappings if one["EventSourceArn"].endswith(":vitrine-prod-jobs")]
+            return mapping["State"]
+
+        prod.types(block(RUNBOOK, "stop the consumer"))
+        assert state() == "Disabled"
+
+        prod.types(block(RUNBOOK, "stop the consumer").replace("--no-enabled", "--enabled"))
+        assert state() == "Enabled"
+
+    def test_stops_and_starts_the_cleanup_and_nothing_else(self, prod: Person) -> None:
+        def states() -> set[tuple[bool, str]]:
+            rules = prod.client("events").list_rules(NamePrefix="vitrine-prod-")["Rules"]
+            return {("ScheduleExpression" in rule, rule["State"]) for rule in rules}
+
+        prod.types(block(RUNBOOK, "stop the cleanup"))
+        assert states() == {(True, "DISABLED"), (False, "ENABLED")}
+
+        prod.types(block(RUNBOOK, "stop the cleanup").replace("disable-rule", "enable-rule"))
+        assert states() == {(True, "ENABLED"), (False, "ENABLED")}
+
+    def test_slows_the_api_down(self, prod: Person) -> None:
+        api_id = prod.outputs("vitrine-prod")["EndpointURL"].removeprefix("https://").partition(".")[0]
+
+        prod.types(block(RUNBOOK, "throttle").replace("API-ID", api_id))
+
+        settings = prod.client("apigateway").get_stage(restApiId=api_id, stageName="api")["methodSettings"]["*/*"]
+        assert (settings["throttlingRateLimit"], settings["throttlingBurstLimit"]) == (5, 5)
+
+    def test_locks_a_user_out(self, prod: Person) -> None:
+        pool = {"UserPoolId": prod.outputs("vitrine-prod-resources")["UserPoolId"], "Username": "ann@example.com"}
+        prod.client("cognito-idp").admin_create_user(**pool, MessageAction="SUPPRESS")
+
+        prod.types(block(RUNBOOK, "lock out"))
+
+        assert prod.client("cognito-idp").admin_get_user(**pool)["Enabled"] is False
+
+    def test_restores_an_item_but_overwrites_none(self, prod: Person) -> None:
+        dynamodb = prod.client("dynamodb")
+        item = {"pk": {"S": "OWNER#ann"}, "sk": {"S": "ITEM#1"}, "price": {"N": "19.9"}}
+        dynamodb.put_item(TableName="vitrine-prod", Item=item)
+        prod.types(block(RUNBOOK, "restore"))
+        bring_back = block(RUNBOOK, "restore an item").replace("<owner>", "ann").replace("<id>", "1")
+
+        dynamodb.delete_item(TableName="vitrine-prod", Key={name: item[name] for name in ("pk", "sk")})
+        prod.types(bring_back)
+
+        assert dynamodb.scan(TableName="vitrine-prod")["Items"] == [item]
+        with pytest.raises(AssertionError, match="ConditionalCheckFailed"):
+            prod.types(bring_back)
 
 
 def test_by_chalice_and_undoing_it(person: Person) -> None:
