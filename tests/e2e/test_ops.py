@@ -66,6 +66,7 @@ def tell_where_it_is(system: System) -> None:
 def read_anew() -> None:
     config.settings.cache_clear()
     aws._client.cache_clear()
+    aws._session.cache_clear()
     aws.queue_url.cache_clear()
 
 
