@@ -25,6 +25,7 @@ REGION = "us-east-1"
 ACCESS_KEY = SECRET_KEY = "test"  # the emulator's own name for an account's root  # noqa: S105
 
 _HOST = "127.0.0.1"
+_PROGRAM = Path(__file__).with_name("in_emulator") / "__main__.py"
 _READY_WITHIN = 30.0  # seconds; it takes 0.2 to 1.5
 _SAVED_WITHIN = 60.0  # seconds
 
@@ -60,7 +61,7 @@ class Emulator:
         _empty(home / "tmp")
         with (home / "emulator.log").open("wb") as log:
             process = processes.start(
-                [python, "-m", "ministack"],
+                [python, _PROGRAM],
                 env=_environment(home, port),
                 cwd=home,
                 output=log,

@@ -1,0 +1,35 @@
+"""Start ministack with our changes around it. Run as a file by the emulator's Python; takes its settings as variables.
+
+Settings that ministack itself reads are listed in ``tools/emulator.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # last: nothing of ours hides what ministack imports
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from ministack import app as ministack
+
+_KEEP_ALIVE = 75.0  # seconds, as ministack's own main() has it
+
+
+def main() -> None:
+    """Serve until SIGTERM, at which ministack saves its state."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as ministack's own main() does: for many connections
+    config = Config()
+    config.bind = [f"{os.environ['BIND_HOST']}:{os.environ['GATEWAY_PORT']}"]
+    config.keep_alive_timeout = _KEEP_ALIVE
+    config.loglevel = os.environ["LOG_LEVEL"]
+    asyncio.run(serve(ministack.app, config))
+
+
+if __name__ == "__main__":
+    main()
