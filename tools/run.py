@@ -100,7 +100,7 @@ class Vitrine:
             )
             running.callback(emulator.stop)
             running.callback(self._terminal.say, "Stopping, and saving the data ...")
-        self._write_aws_config(emulator)
+        write_aws_config(self._project_dir, emulator)
         client = aws_client(emulator.url)
         provision.provision(LOCAL, client, self._project_dir, self._terminal.say)
         deployment = local_stage.find(client, local_stage.source_digest(self._project_dir)) or self._deploy(client)
@@ -165,12 +165,6 @@ class Vitrine:
         local = self._project_dir / ".local"
         return local_stage.package(self._project_dir, local / "build", local / "kept", self._terminal.say)
 
-    def _write_aws_config(self, emulator: Emulator) -> None:
-        text = _CONFIG.format(
-            profile=_PROFILE, region=REGION, aws=emulator.url, access_key=ACCESS_KEY, secret_key=SECRET_KEY
-        )
-        (self._project_dir / AWS_CONFIG).write_text(text, encoding="utf-8")
-
     def _show(self, emulator: Emulator) -> None:
         self._terminal.say(
             _READY.format(
@@ -188,6 +182,14 @@ class Ports(NamedTuple):
 
     http: int
     emulator: int
+
+
+def write_aws_config(project_dir: Path, emulator: Emulator) -> None:
+    """Write where `chalice local --stage local` finds the emulator."""
+    text = _CONFIG.format(
+        profile=_PROFILE, region=REGION, aws=emulator.url, access_key=ACCESS_KEY, secret_key=SECRET_KEY
+    )
+    (project_dir / AWS_CONFIG).write_text(text, encoding="utf-8")
 
 
 def aws_client(url: str) -> local_stage.Client:

@@ -1,0 +1,41 @@
+"""What clients send and what they get, the same from `chalice local` and from the packaged API: one suite, two addresses.
+
+The packaged API stands behind the emulator's API Gateway. What AWS's own does beyond that is in docs/errors.md.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.door import Door
+from tests.e2e.system import System, free_port
+from tools import run
+from tools.server import Server
+from tools.terminal import Terminal
+
+
+@pytest.fixture(scope="module", params=["chalice local", "packaged"])
+def api(request: pytest.FixtureRequest, system: System) -> Iterator[Door]:
+    """The API at one of its two addresses, on the same table, bucket and queue."""
+    if request.param == "packaged":
+        yield Door(request.param, system.api)
+        return
+    run.write_aws_config(system.project, system.emulator)
+    server = Server(system.project, free_port(), Terminal(io.StringIO()))
+    server.start()
+    try:
+        server.await_ready()
+        yield Door(request.param, server.url)
+    finally:
+        server.stop()
+
+
+def test_item_is_created_and_read(api: Door) -> None:
+    item = api.item(title="Vase")
+
+    reply = api.json("GET", f"/items/{item['id']}")
+
+    assert (reply.status, reply.json()) == (200, item)
