@@ -1,4 +1,4 @@
-"""What clients send and what they get, the same from `chalice local` and from the packaged API: one suite, two addresses.
+"""What clients send and get: one suite for two addresses, `chalice local` and the packaged API.
 
 The packaged API stands behind the emulator's API Gateway. What AWS's own does beyond that is in docs/errors.md.
 """
