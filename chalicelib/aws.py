@@ -47,27 +47,41 @@ _NO_BACKEND = (
     exceptions.ProfileNotFound,
 )
 _NO_BACKEND_CODES = frozenset({"ResourceNotFoundException", "NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue"})
-# What the SDK's own retries did not get over.
-_BUSY = (exceptions.ConnectTimeoutError, exceptions.ReadTimeoutError, exceptions.ConnectionClosedError)
-_BUSY_CODES = frozenset(
+# What the SDK's own retries did not get over: what its standard mode retries, by exception, status and code
+# (botocore.retries.standard, whose names for them are private; a test compares).
+_BUSY = (exceptions.ConnectionError, exceptions.HTTPClientError)
+_BUSY_STATUSES = frozenset({500, 502, 503, 504})
+_TRANSIENT_CODES = frozenset({"PriorRequestNotComplete", "RequestTimeout", "RequestTimeoutException"})
+_THROTTLING_CODES = frozenset(
     {
-        "InternalError",
-        "InternalServerError",
-        "ProvisionedThroughputExceeded",
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",
-        "OverLimit",
         "RequestLimitExceeded",
         "RequestThrottled",
-        "ServiceUnavailable",
+        "RequestThrottledException",
         "SlowDown",
         "ThrottledException",
         "Throttling",
-        "ThrottlingError",
         "ThrottlingException",
         "TooManyRequestsException",
         "TransactionInProgressException",
     }
 )
+# Of those, what services call by other names, in the reasons of a cancelled transaction among others.
+_OTHER_BUSY_CODES = frozenset(
+    {
+        "InternalError",
+        "InternalServerError",
+        "OverLimit",
+        "ProvisionedThroughputExceeded",
+        "ServiceUnavailable",
+        "ThrottlingError",
+    }
+)
+_BUSY_CODES = _TRANSIENT_CODES | _THROTTLING_CODES | _OTHER_BUSY_CODES
 
 
 def dynamodb() -> DynamoDBClient:
@@ -119,12 +133,22 @@ def as_api_error(error: BaseException) -> ApiError | None:
         return error
     if isinstance(error, _NO_BACKEND):
         return _unavailable(f"The stage {settings().stage} has no backend to talk to")
-    codes = {code_of(error), *reasons_of(error)} if isinstance(error, exceptions.ClientError) else set()
-    if isinstance(error, _BUSY) or codes & _BUSY_CODES:
-        return BusyError()
-    if codes & _NO_BACKEND_CODES:
+    if _is_busy(error):
+        return BusyError(problem="AWS did not answer in time, or is limiting requests")
+    if _codes(error) & _NO_BACKEND_CODES:
         return _unavailable(f"The resources of the stage {settings().stage} are missing")
     return None
+
+
+def _codes(error: BaseException) -> set[str]:
+    return {code_of(error), *reasons_of(error)} if isinstance(error, exceptions.ClientError) else set()
+
+
+def _is_busy(error: BaseException) -> bool:
+    if not isinstance(error, exceptions.ClientError):
+        return isinstance(error, _BUSY)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status in _BUSY_STATUSES or bool(_codes(error) & _BUSY_CODES)
 
 
 def _unavailable(problem: str) -> BackendUnavailableError:

@@ -174,8 +174,11 @@ class InternalError(ApiError):
 class BusyError(ApiError):
     code = "BUSY"
     status = 503
-    sentence = "Too many requests are competing at once: try again in a moment."
+    sentence = "{problem}: try again in a moment."
     retry_after = 1
+
+    def __init__(self, *, problem: str = "Too many requests are changing the same thing at once", **_: object) -> None:
+        super().__init__(problem=problem)
 
 
 class BackendUnavailableError(ApiError):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import binascii
 import functools
+import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -258,9 +259,10 @@ def start_after(asked: wire.ListQuery, owner: str) -> str | None:
 
 
 def items_answer(asked: wire.ListQuery, owner: str, page: Page) -> Response:
-    """A page of a list, and the cursor for the next."""
-    shown = [images.shown(item) for item in page.items]
-    following = page.last and cursor.give(page.last, *_list_of(asked, owner))
+    """Return a page of a list, as much of it as fits into an answer, and the cursor for what follows."""
+    shown = fitting(images.shown(item) for item in page.items)
+    last = page.last if len(shown) == len(page.items) else page.items[len(shown) - 1].id
+    following = last and cursor.give(last, *_list_of(asked, owner))
     return json_answer({"items": shown, "count": len(shown), "nextCursor": following})
 
 
@@ -276,8 +278,9 @@ def entries(request: Request) -> list[bytes]:
 
 
 def import_answer(id_: str, progress: Progress, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """How far an import is."""
-    shown = wire.ImportShown(id_, progress.status, progress.total, progress.created, progress.failed, progress.failures)
+    """Return how far an import is, with as many of its failures as fit into an answer."""
+    failures = progress.failures[: len(fitting(progress.failures))]
+    shown = wire.ImportShown(id_, progress.status, progress.total, progress.created, progress.failed, failures)
     return json_answer(shown, status, headers)
 
 
@@ -290,6 +293,35 @@ def accepted(request: Request, new: Import) -> Response:
 def location(request: Request, id_: str) -> str:
     """The path of ``id_`` under the collection that was asked, API Gateway's stage included."""
     return f"{request.context['path'].rstrip('/')}/{id_}"
+
+
+MAX_LIST_BYTES = 6 * 1024 * 1024 - 64 * 1024
+"""Of a list in an answer, as Lambda encodes it. Lambda takes 6 MB (AWS, "Lambda quotas"), headers included.
+
+What is largest alone fits: an item of 350 KB takes 2.1 MB when each of its bytes is encoded as six.
+"""
+
+
+def fitting(values: Iterable[Any]) -> list[msgspec.Raw]:
+    """Return the JSON of ``values`` one by one, and stop before they are too large for one answer."""
+    shown: list[msgspec.Raw] = []
+    left = MAX_LIST_BYTES
+    for value in values:
+        encoded = primitives.to_json(value)
+        left -= _encoded_size(encoded)
+        if left < 0:
+            break
+        shown.append(msgspec.Raw(encoded))
+    return shown
+
+
+def _encoded_size(body: bytes) -> int:
+    """Return the bytes that a part of a body takes in what Lambda is answered.
+
+    There the body is a string in another JSON document, which Lambda's runtime for Python 3.11 writes in ASCII
+    (awslambdaric, lambda_runtime_marshaller.py): a quote becomes 2 bytes, a character beyond ASCII 6 or 12.
+    """
+    return len(json.dumps(body.decode()))
 
 
 def redirect(url: str) -> Response:

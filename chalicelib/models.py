@@ -6,6 +6,7 @@ adopter requires and types fields of its own.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import re
@@ -19,6 +20,9 @@ from chalicelib import errors, primitives
 
 MAX_ITEM_BYTES = 350 * 1024
 """Of the caller's fields, as JSON and as DynamoDB counts. It takes 400 KB a record; the managed fields need some."""
+
+_MAX_PATCH_BYTES = 3 * MAX_ITEM_BYTES
+"""A patch that removes all fields of the largest item, ``"a":null`` for each ``"a":1``, and sets as many new ones."""
 
 MAX_PROBLEMS = 20
 """That one answer names: whoever mends these asks again."""
@@ -140,12 +144,12 @@ def draft(body: dict[str, Any]) -> Draft:
     """
     fields = {name: value for name, value in body.items() if name != "expiresAt"}
     _refuse_managed(body)
+    # By far the cheapest check comes first: the next one visits each value, seconds for a body of some megabytes.
+    _limit_size(_size_as_json(fields))
     if any(primitives.unholdable(fields)):
         raise _refusal(primitives.unholdable(fields), _problems(ItemFields, fields))
+    _limit_size(primitives.size_in_table(fields))
     encoded = primitives.to_json(fields)
-    size = max(len(encoded), primitives.size_in_table(fields))
-    if size > MAX_ITEM_BYTES:
-        raise errors.ItemTooLargeError(limit=MAX_ITEM_BYTES, size=size)
     try:
         _fields_decoder.decode(encoded)
     except msgspec.ValidationError as problem:
@@ -156,9 +160,32 @@ def draft(body: dict[str, Any]) -> Draft:
 def check_patch(changes: dict[str, Any]) -> None:
     """Raises for a merge patch as :func:`draft` does, where that can be said before it is applied."""
     _refuse_managed(changes)
+    _limit_patch(changes)
     if any(primitives.unholdable(changes)):
         raise _refusal(primitives.unholdable(changes))
     _expiry(changes.get("expiresAt"))
+
+
+def _limit_patch(changes: dict[str, Any]) -> None:
+    """Raise ItemTooLargeError for a patch of which more stays in the item than one holds, cheapest check first."""
+    size = _size_as_json(changes)
+    if size > _MAX_PATCH_BYTES:
+        raise errors.ItemTooLargeError(limit=MAX_ITEM_BYTES, size=size)
+    if size > MAX_ITEM_BYTES:
+        with contextlib.suppress(RecursionError):  # It nests too deep, which the next check finds and names.
+            _limit_size(_size_as_json(primitives.merge_patch({}, changes)))
+
+
+def _limit_size(size: int) -> None:
+    if size > MAX_ITEM_BYTES:
+        raise errors.ItemTooLargeError(limit=MAX_ITEM_BYTES, size=size)
+
+
+def _size_as_json(value: Any) -> int:
+    try:
+        return len(primitives.to_json(value))
+    except RecursionError:
+        return 0  # It nests too deep, which the next check finds and names.
 
 
 def _refuse_managed(body: dict[str, Any]) -> None:

@@ -237,7 +237,13 @@ class ImportShown(Struct):
     total: Annotated[int, Meta(ge=1, description="The number of entries.")]
     created: Annotated[_Count, Meta(description="How many became items.")]
     failed: Annotated[_Count, Meta(description="How many did not.")]
-    errors: Annotated[list[Failure], Meta(description="Why they did not, in the order of the entries.")]
+    errors: Annotated[
+        list[Failure],
+        Meta(
+            description="Why they did not, in the order of the entries: the first 1,000, or fewer if their messages "
+            "are too long for one response."
+        ),
+    ]
 
 
 # -------------------------------------------------------------------------------------------------------------- errors

@@ -140,12 +140,33 @@ def test_a_backend_that_is_busy_asks_to_come_again(api: Stage, code: str) -> Non
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
 
+@pytest.mark.parametrize("code", ["RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete"])
+def test_slow_request_to_s3_asks_to_come_again(api: Stage, code: str) -> None:
+    fails(aws.s3(), "PutObject", code)
+
+    answer = api("POST", "/imports", {"items": [{}]})
+
+    assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
+    assert answer.headers["Retry-After"] == "1"
+    assert said(answer)["message"] == "AWS did not answer in time, or is limiting requests: try again in a moment."
+
+
+def test_server_error_of_aws_asks_to_come_again_whatever_its_code() -> None:
+    error = exceptions.ClientError(
+        {"Error": {"Code": "503"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "HeadObject"
+    )  # type: ignore[typeddict-item]
+
+    assert isinstance(aws.as_api_error(error), errors.BusyError)
+
+
 @pytest.mark.parametrize(
     "error",
     [
         exceptions.ConnectTimeoutError(endpoint_url=ENDPOINT),
         exceptions.ReadTimeoutError(endpoint_url=ENDPOINT),
         exceptions.ConnectionClosedError(endpoint_url=ENDPOINT),
+        exceptions.ResponseStreamingError(error="reset"),
+        exceptions.SSLError(endpoint_url=ENDPOINT, error="reset"),
     ],
     ids=lambda error: type(error).__name__,
 )

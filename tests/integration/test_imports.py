@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib import aws, bucket, cleanup, config, errors, imports, items, models, primitives, queue, wire
+from chalicelib import aws, bucket, cleanup, config, errors, http, imports, items, models, primitives, queue, wire
 from tests.builders import as_json, fields
 from tests.integration.stage import (
     OWNER,
@@ -452,6 +452,18 @@ def test_a_store_that_is_busy_is_no_failure_of_an_entry(api: Stage) -> None:
     api.work()
 
     assert counts(api, id_) == ("done", 1, 1, 0)
+
+
+def test_failures_are_cut_before_they_outgrow_lambda() -> None:
+    failures = [models.Failure(index, "INVALID_REQUEST", "\U0001f600" * 800) for index in range(1_000)]
+
+    answer = http.import_answer("id", imports.Progress("done", 2_000, 0, 2_000, failures))
+
+    shown = primitives.from_json(answer.body)
+    assert len(json.dumps(answer.body)) < 6 * 1024 * 1024
+    assert shown["failed"] == 2_000
+    assert [one["index"] for one in shown["errors"]] == list(range(len(shown["errors"])))
+    assert len(shown["errors"]) > 600
 
 
 def test_what_is_kept_of_an_import_is_forgotten_after_thirty_days(api: Stage) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +13,9 @@ import pytest
 from chalicelib import cursor, items, primitives
 from tests.builders import fields
 from tests.integration.stage import OWNER, Stage, draft, said
+
+if TYPE_CHECKING:
+    from chalice.test import HTTPResponse
 
 DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -181,6 +186,38 @@ class TestRanges:
         cursor = said(api("GET", "/items?limit=1"))["nextCursor"]
 
         assert minutes(said(api("GET", f"/items?limit=100&cursor={cursor}"))) == [2, 1, 0]
+
+
+LAMBDA_LIMIT = 6 * 1024 * 1024
+
+
+def encoded(answer: HTTPResponse) -> int:
+    """The bytes of an answer as Lambda's runtime hands it over: its body is a string in another JSON document."""
+    return len(json.dumps({"statusCode": answer.status_code, "headers": answer.headers, "body": answer.body.decode()}))
+
+
+class TestLongPages:
+    @pytest.mark.parametrize("text", ["\x01" * 58_000, "\x7f" * 350_000], ids=["escaped", "DEL"])
+    @pytest.mark.parametrize("order", ["asc", "desc"])
+    def test_page_ends_before_it_outgrows_lambda(self, api: Stage, text: str, order: str) -> None:
+        for minute in range(20):
+            items.create(OWNER, draft(minute=minute, text=text), DAY + timedelta(minutes=minute))
+        seen, cursor = [], ""
+        while cursor is not None:
+            answer = api("GET", f"/items?limit=100&order={order}{cursor}")
+            assert (answer.status_code, encoded(answer) < LAMBDA_LIMIT) == (200, True)
+            page = said(answer)
+            assert page["count"] == len(page["items"]) > 0
+            seen += minutes(page)
+            cursor = page["nextCursor"] and f"&cursor={page['nextCursor']}"
+
+        assert seen == sorted(range(20), reverse=order == "desc")
+
+    def test_short_items_share_a_page(self, api: Stage) -> None:
+        for minute in range(100):
+            items.create(OWNER, draft(minute=minute, text="a" * 1_000), DAY + timedelta(minutes=minute))
+
+        assert said(api("GET", "/items?limit=100"))["count"] == 100
 
 
 def test_a_list_shows_its_owners_items_only(api: Stage) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.retries import standard
 
 from chalicelib import aws, jobs
 from tools.aws_calls import CALLS
@@ -68,3 +69,12 @@ def test_the_last_attempt_of_a_call_ends_before_the_function_does(function: str,
 
     functions = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))["lambda_functions"]
     assert longest < functions[function]["lambda_timeout"]
+
+
+def test_what_the_sdk_retries_asks_to_come_again() -> None:
+    checker = standard.TransientRetryableChecker
+
+    assert set(checker._TRANSIENT_ERROR_CODES) == aws._TRANSIENT_CODES
+    assert set(standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES) == aws._THROTTLING_CODES
+    assert set(checker._TRANSIENT_STATUS_CODES) == aws._BUSY_STATUSES
+    assert set(checker._TRANSIENT_EXCEPTION_CLS) == set(aws._BUSY)

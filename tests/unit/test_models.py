@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -168,7 +169,7 @@ class TestDraft:
         assert refused.value.details is not None
         assert [detail["path"] for detail in refused.value.details] == ["$.a", "$.b", "$.c[0]"]
 
-    @pytest.mark.parametrize("body", [{"n": [10**40 + 1] * 100_000}, {"x" * 100_000: 10**40 + 1}])
+    @pytest.mark.parametrize("body", [{"n": [10**40 + 1] * 8_000}, {"x" * 100_000: 10**40 + 1}])
     def test_a_refusal_stays_small_however_much_is_wrong(self, body: dict[str, Any]) -> None:
         with pytest.raises(errors.InvalidRequestError) as refused:
             models.draft(body)
@@ -195,6 +196,45 @@ class TestDraft:
 
         with pytest.raises(errors.ItemTooLargeError):
             models.draft(body)
+
+    @pytest.mark.parametrize("check", [models.draft, models.check_patch])
+    def test_size_is_checked_before_values_are(
+        self, check: Callable[[dict[str, Any]], object], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        visited = []
+        monkeypatch.setattr(primitives, "unholdable", visited.append)
+
+        with pytest.raises(errors.ItemTooLargeError):
+            check({"n": [1] * 200_000})
+
+        assert visited == []
+
+    @pytest.mark.parametrize("check", [models.draft, models.check_patch])
+    def test_large_body_that_nests_too_deep_is_refused(self, check: Callable[[dict[str, Any]], object]) -> None:
+        body: dict[str, Any] = {"a": "x" * 400_000}
+        for _ in range(2_000):
+            body = {"a": body}
+
+        with pytest.raises(errors.InvalidRequestError, match="Nesting goes deeper than 32 levels"):
+            check(body)
+
+
+class TestPatchSize:
+    def test_patch_may_remove_all_fields_of_the_largest_item(self) -> None:
+        models.check_patch(dict.fromkeys((f"{number:05d}" for number in range(34_000)), None))
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"a": "x" * models.MAX_ITEM_BYTES},
+            {"a": {"b": None, "c": "x" * models.MAX_ITEM_BYTES}},
+            dict.fromkeys((f"{number:05d}" for number in range(100_000)), None),
+        ],
+        ids=["value", "nested", "removals"],
+    )
+    def test_patch_larger_than_any_item_allows_is_refused(self, changes: dict[str, Any]) -> None:
+        with pytest.raises(errors.ItemTooLargeError):
+            models.check_patch(changes)
 
 
 class Shelf(msgspec.Struct):
