@@ -53,17 +53,21 @@ class Ticket(NamedTuple):
 def ticket(owner: str, id_: str, content_type: str, at: datetime) -> Ticket:
     """Leave to upload a picture of ``content_type`` to an item within 15 minutes. Raises ItemNotFoundError."""
     until = at + TICKET_PERIOD
-    upload = Upload(owner, id_, primitives.new_id())
+    lapses = primitives.timestamp(until + NOTICE_PERIOD)
 
     def with_ticket(item: Item) -> Item:
+        # The order of tickets decides which picture wins, so it must not depend on the clock.
         image = item.image or Image(status="pending", content_type=content_type)
+        newest = max(item.last_ticket or "", item.last_upload or "", image.upload_id or "")
+        upload_id = primitives.new_id_after(newest, primitives.unix_ms(at))
         if image.status == "pending":
-            # Whoever removes it has to know of the newest ticket that is void with it.
-            image = msgspec.structs.replace(image, upload_id=max(upload.id, image.upload_id or ""))
-        lapses = primitives.timestamp(until + NOTICE_PERIOD)
-        return msgspec.structs.replace(item, image=image, ticket_until=max(lapses, item.ticket_until or ""))
+            # Removing it voids all tickets up to the newest one.
+            image = msgspec.structs.replace(image, upload_id=upload_id)
+        ticket_until = max(lapses, item.ticket_until or "")
+        return msgspec.structs.replace(item, image=image, ticket_until=ticket_until, last_ticket=upload_id)
 
-    items.change(owner, id_, with_ticket, at)
+    item = items.change(owner, id_, with_ticket, at)
+    upload = Upload(owner, id_, item.last_ticket or "")
     post = bucket.presigned_post(upload.key, content_type, MAX_IMAGE_BYTES, TICKET_PERIOD)
     return Ticket(post, primitives.timestamp(until))
 

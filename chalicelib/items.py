@@ -48,7 +48,7 @@ def create(owner: str, draft: Draft, at: datetime, key: str | None = None) -> tu
     """
     if key is None:
         # Nobody else has this id: where it is taken, the SDK wrote it twice, as the first answer got lost.
-        return create_as(owner, primitives.new_id(_ms(at)), draft, at), False
+        return create_as(owner, primitives.new_id(primitives.unix_ms(at)), draft, at), False
     said = primitives.digest(msgspec.to_builtins(draft, builtin_types=(Decimal,)))
     for _ in _tries():
         if earlier := _made_with(owner, key, said, at):
@@ -90,8 +90,8 @@ def page(owner: str, which: Range, limit: int, start_after: str | None, at: date
     Raises InvalidCursorError where the list cannot have come to ``start_after``.
     """
     # The time stands first in an id: a millisecond's lowest id ends in zeros, its highest in ones.
-    low = primitives.new_id(_ms(which.after) + 1, 0) if which.after else ""
-    high = primitives.new_id(_ms(which.before) - 1, -1) if which.before else "~"
+    low = primitives.new_id(primitives.unix_ms(which.after) + 1, 0) if which.after else ""
+    high = primitives.new_id(primitives.unix_ms(which.before) - 1, -1) if which.before else "~"
     if low > high:
         return Page([], None)
     if start_after is not None and not low <= start_after <= high:
@@ -122,7 +122,9 @@ def change(owner: str, id_: str, step: Callable[[Item], Item], at: datetime, if_
         stepped = step(old)
         if stepped is old:
             return old
-        new = msgspec.structs.replace(stepped, version=old.version + 1, updated_at=primitives.timestamp(at))
+        # The clock may have been set back since the last write.
+        updated_at = max(old.updated_at, primitives.timestamp(at))
+        new = msgspec.structs.replace(stepped, version=old.version + 1, updated_at=updated_at)
         try:
             table.write(_put(new, table.unchanged(old.version)))
         except table.RefusedError:
@@ -192,7 +194,7 @@ def _made_with(owner: str, key: str, said: str, at: datetime) -> Item | None:
 
 
 def _make_with(owner: str, key: str, said: str, draft: Draft, at: datetime) -> Item | None:
-    item = _new(owner, draft, at, primitives.new_id(_ms(at)))
+    item = _new(owner, draft, at, primitives.new_id(primitives.unix_ms(at)))
     # What was made lies as deep here as in the item: one level deeper may be more than the table takes.
     made = {"said": said, "id": item.id, **_values(item)}
     claim = table.Put(table.Key(owner, "KEY", key), made, table.absent_or_over(at), until=at + IDEMPOTENCY_PERIOD)
@@ -245,10 +247,6 @@ def _tries() -> Iterator[int]:
         yield attempt
 
 
-def _ms(at: datetime) -> int:
-    return int(at.timestamp() * 1000)
-
-
 def _put(item: Item, condition: table.Condition) -> table.Put:
     return table.Put(table.Key(item.owner, "ITEM", item.id), _values(item), condition, due_at=item.due_at)
 
@@ -267,6 +265,7 @@ def _values(item: Item) -> table.Values:
         "image": item.image and msgspec.to_builtins(item.image),
         "ticketUntil": item.ticket_until,
         "lastUpload": item.last_upload,
+        "lastTicket": item.last_ticket,
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -283,4 +282,5 @@ def _item(owner: str, id_: str, record: table.Values) -> Item:
         image=primitives.typed(record["image"], Image) if "image" in record else None,
         ticket_until=record.get("ticketUntil"),
         last_upload=record.get("lastUpload"),
+        last_ticket=record.get("lastTicket"),
     )

@@ -107,6 +107,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
     It is kept when the picture is removed, so that a late event cannot bring it back.
     """
+    last_ticket: str | None = None
+    """The newest upload that a ticket was given for: the next ticket's is greater, whatever the clock says."""
 
     @property
     def may_have_objects(self) -> bool:

@@ -148,6 +148,12 @@ def new_id(at_ms: int | None = None, tail: int | None = None) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def new_id_after(floor: str, at_ms: int) -> str:
+    """Return a new id of the time ``at_ms`` that sorts after ``floor``, even if the clock was set back since then."""
+    id_ = new_id(at_ms)
+    return id_ if id_ > floor else new_id(id_time_ms(floor) + 1)
+
+
 def is_id(text: str) -> bool:
     """Whether ``text`` is written as :func:`new_id` writes ids."""
     return len(text) == 36 and [len(part) for part in text.split("-")] == [8, 4, 4, 4, 12] and set(text) <= _ID_LETTERS
@@ -169,6 +175,11 @@ def timestamp(at: datetime) -> str:
 def now() -> datetime:
     """This moment, in UTC."""
     return datetime.now(UTC)
+
+
+def unix_ms(at: datetime) -> int:
+    """Return ``at`` as Unix milliseconds."""
+    return int(at.timestamp() * 1000)
 
 
 def parse_time(text: str) -> datetime:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -373,6 +375,64 @@ class TestEvents:
         assert shown["status"] == "ready"
 
 
+class TestClockSetBack:
+    @pytest.fixture
+    def ticket(self, monkeypatch: pytest.MonkeyPatch, api: Stage, item: dict[str, Any]) -> Callable[[int], str]:
+        """Return the key of a ticket that is given while the clock is so many hours behind."""
+
+        def give(hours: int) -> str:
+            at = primitives.now() - timedelta(hours=hours)
+            with monkeypatch.context() as patch:
+                patch.setattr(time, "time_ns", lambda: int(at.timestamp() * 1e9))
+                patch.setattr(primitives, "now", lambda: at)
+                return api.ticket(item["id"])
+
+        return give
+
+    def test_upload_after_a_recorded_one_becomes_the_picture(
+        self, api: Stage, item: dict[str, Any], ticket: Callable[[int], str]
+    ) -> None:
+        api.picture(item["id"], OTHER)
+
+        key = ticket(1)
+        api.notice(api.put(key, PHOTO))
+        api.work()
+
+        shown = image(api, item)
+        assert shown is not None
+        assert (shown["status"], shown["width"]) == ("ready", 1600)
+        assert key in api.objects()
+
+    @pytest.mark.parametrize("removed", [False, True], ids=["kept", "removed"])
+    def test_later_of_two_tickets_wins(
+        self, api: Stage, item: dict[str, Any], ticket: Callable[[int], str], removed: bool
+    ) -> None:
+        older = ticket(0)
+        if removed:
+            api("DELETE", f"/items/{item['id']}/image")
+        newer = ticket(1)
+        for key, data in ((newer, PHOTO), (older, OTHER)):
+            api.notice(api.put(key, data))
+        api.work()
+
+        shown = image(api, item)
+        assert shown is not None
+        assert shown["width"] == 1600
+
+    def test_later_of_two_tickets_for_a_ready_picture_wins(
+        self, api: Stage, item: dict[str, Any], ticket: Callable[[int], str]
+    ) -> None:
+        api.picture(item["id"], OTHER)
+        tickets = [ticket(hours) for hours in (0, 1, 2)]
+
+        assert tickets == sorted(tickets)
+
+    def test_change_is_never_older_than_the_one_before(self, api: Stage, item: dict[str, Any]) -> None:
+        changed = items.replace(OWNER, item["id"], draft(title="Lamp"), primitives.now() - timedelta(hours=1))
+
+        assert changed.updated_at == item["updatedAt"]
+
+
 class TestAnotherFileByTheSameTicket:
     """S3 takes as many files by one ticket as are sent while it is good; each takes the place of the one before."""
 
@@ -420,6 +480,17 @@ class TestAnotherFileByTheSameTicket:
             api.notice(key, sequencer=first if event == 1 else last)
             if work == "at once":
                 api.work()
+        api.work()
+
+        self.assert_it_is_the_photo(api, item, key)
+
+    def test_slow_render_of_the_first_leaves_the_last_to_be_rendered(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.upload(item["id"], OTHER)
+        api.drop()
+
+        meanwhile(aws.s3(), "PutObject", lambda: api.notice(api.put(key, PHOTO)))
+        renders.render(key)
+        assert image(api, item) == {"status": "processing"}
         api.work()
 
         self.assert_it_is_the_photo(api, item, key)

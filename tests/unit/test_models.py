@@ -418,6 +418,17 @@ class TestIds:
     def test_two_ids_of_one_moment_differ(self) -> None:
         assert len({primitives.new_id(1_772_366_400_000) for _ in range(100)}) == 100
 
+    @pytest.mark.parametrize("behind", [0, 1, 3_600_000])
+    def test_id_after_another_sorts_after_it_whatever_the_clock_says(self, behind: int) -> None:
+        floor = primitives.new_id(1_772_366_400_000, -1)
+
+        assert primitives.new_id_after(floor, 1_772_366_400_000 - behind) > floor
+
+    def test_id_after_an_older_one_has_its_own_time(self) -> None:
+        id_ = primitives.new_id_after(primitives.new_id(1_772_366_400_000), 1_772_366_400_001)
+
+        assert primitives.id_time_ms(id_) == 1_772_366_400_001
+
     @given(st.integers(0, 2**48 - 1), st.integers(0, 2**48 - 1), st.integers(0, 2**74 - 1), st.integers(0, 2**74 - 1))
     def test_ids_sort_by_time_then_by_their_tail(self, ms: int, other_ms: int, tail: int, other_tail: int) -> None:
         one, other = primitives.new_id(ms, tail), primitives.new_id(other_ms, other_tail)
