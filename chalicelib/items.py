@@ -134,7 +134,7 @@ def change(owner: str, id_: str, step: Callable[[Item], Item], at: datetime, if_
 
 
 def replace(owner: str, id_: str, draft: Draft, at: datetime, if_match: IfMatch = None) -> Item:
-    """Puts a caller's fields in place of those that are there.
+    """Put a caller's fields in place of those that are there; if they are the same, return the item as it is.
 
     Raises as :func:`change` does, and InvalidExpiryError where the item would be over at ``at``.
     """
@@ -142,7 +142,10 @@ def replace(owner: str, id_: str, draft: Draft, at: datetime, if_match: IfMatch 
 
 
 def patch(owner: str, id_: str, changes: models.Fields, at: datetime, if_match: IfMatch = None) -> Item:
-    """Applies a JSON Merge Patch (RFC 7396) to a caller's fields. Raises as :func:`replace` and models.draft do."""
+    """Apply a JSON Merge Patch (RFC 7396) to a caller's fields; if it changes nothing, return the item as it is.
+
+    Raises as :func:`replace` and models.draft do.
+    """
     models.check_patch(changes)
 
     def merged(item: Item) -> Item:
@@ -220,7 +223,14 @@ def _new(owner: str, draft: Draft, at: datetime, id_: str) -> Item:
 
 
 def _with(item: Item, draft: Draft, at: datetime) -> Item:
-    return msgspec.structs.replace(item, fields=draft.fields, expires_at=_end(draft, at))
+    """Return the item with the fields of ``draft``, or ``item`` itself if it has them already.
+
+    What changes nothing is no write: a new version of the same would be a 412 to everybody who is editing it.
+    """
+    expires_at = _end(draft, at)
+    if expires_at == item.expires_at and primitives.same(draft.fields, item.fields):
+        return item
+    return msgspec.structs.replace(item, fields=draft.fields, expires_at=expires_at)
 
 
 def _end(draft: Draft, at: datetime) -> str | None:

@@ -258,7 +258,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         ITEMS,
         "Replace an item's own fields",
         {200: _written},
-        "All of them, and `expiresAt`: fields that are not in the body are removed. The picture stays.",
+        "All of them, and `expiresAt`: fields that are not in the body are removed. The picture stays. If "
+        "nothing changes, nothing is written and the version stays.",
         headers=("If-Match",),
         body=(_fields,),
         refusals=_CHANGE,
@@ -267,7 +268,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         ITEMS,
         "Change some of an item's own fields",
         {200: _written},
-        "With a JSON Merge Patch (RFC 7396). The result must follow the rules for a whole item.",
+        "With a JSON Merge Patch (RFC 7396). The result must follow the rules for a whole item. If it is the same as "
+        "before, nothing is written and the version stays.",
         headers=("If-Match",),
         body=(
             Content(

@@ -61,6 +61,14 @@ def digest(value: Any) -> str:
     return hashlib.sha256(_sorted_encoder.encode(_spelled_alike(value))).hexdigest()
 
 
+def same(one: Any, other: Any) -> bool:
+    """Return whether two JSON values are equal: ``1`` and ``1.0`` are, as the table stores both alike; ``true`` is not.
+
+    Python's own comparison takes true for 1, so that it only finds the values that are certainly different.
+    """
+    return bool(one == other) and digest(one) == digest(other)
+
+
 def _spelled_alike(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _spelled_alike(inner) for name, inner in value.items()}

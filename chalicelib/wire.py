@@ -132,7 +132,7 @@ class ManagedFields(Struct, rename="camel"):
     """The fields that Vitrine adds to the caller's own."""
 
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case: ids sort by the time of creation.")]
-    version: Annotated[int, Meta(ge=1, description="Starts at 1 and increases by one with every write.")]
+    version: Annotated[int, Meta(ge=1, description="Starts at 1 and increases by one with every change.")]
     created_at: Annotated[_Moment, Meta(description="When the item was created.")]
     updated_at: Annotated[_Moment, Meta(description="When this version was written.")]
     expires_at: Annotated[

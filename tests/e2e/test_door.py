@@ -39,3 +39,12 @@ def test_item_is_created_and_read(api: Door) -> None:
     reply = api.json("GET", f"/items/{item['id']}")
 
     assert (reply.status, reply.json()) == (200, item)
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_change_to_the_same_writes_nothing(api: Door, method: str) -> None:
+    item = api.item(price=19.5)
+
+    reply = api.json(method, f"/items/{item['id']}", {"title": "Vase", "price": 19.50}, if_match='"1"')
+
+    assert (reply.status, reply.json(), reply.headers["ETag"]) == (200, item, '"1"')

@@ -115,6 +115,48 @@ class TestLife:
 
         assert b'"n":0.30000000000000000000000000000000000001' in api("GET", f"/items/{item['id']}").body
 
+    @pytest.mark.parametrize("method", ["PUT", "PATCH"])
+    @pytest.mark.parametrize(
+        "again",
+        ['"n": 1.0', '"n": 1', '"n": 10E-1', '"n": 1.00, "expiresAt": "2100-01-01T01:00:00+01:00"'],
+    )
+    def test_change_to_the_same_value_writes_nothing(self, api: Stage, method: str, again: str) -> None:
+        item = said(api("POST", "/items", as_json('"n": 1, "expiresAt": "2100-01-01T00:00:00Z"')))
+        if "expiresAt" not in again:
+            again += ', "expiresAt": "2100-01-01T00:00:00.0004Z"'
+        fails(aws.dynamodb(), "PutItem", "ValidationException")
+
+        answer = api(method, f"/items/{item['id']}", as_json(again), if_match='"1"')
+
+        assert (answer.status_code, said(answer), answer.headers["ETag"]) == (200, item, '"1"')
+
+    @pytest.mark.parametrize("patch", [{}, {"gone": None}, {"box": {}}, {"box": {"height": 30, "gone": None}}])
+    def test_patch_that_changes_nothing_writes_nothing(self, api: Stage, patch: dict[str, Any]) -> None:
+        item = api.item(**VASE)
+        fails(aws.dynamodb(), "PutItem", "ValidationException")
+
+        answer = api("PATCH", f"/items/{item['id']}", patch)
+
+        assert (answer.status_code, said(answer)) == (200, item)
+
+    @pytest.mark.parametrize("method", ["PUT", "PATCH"])
+    @pytest.mark.parametrize(("before", "after"), [("1", "true"), ("0", "false"), ("1", '"1"'), ("[1, 2]", "[2, 1]")])
+    def test_change_of_type_or_order_is_a_change(self, api: Stage, method: str, before: str, after: str) -> None:
+        item = said(api("POST", "/items", as_json(f'"n": {before}')))
+
+        answer = said(api(method, f"/items/{item['id']}", as_json(f'"n": {after}')))
+
+        assert (answer["version"], answer["n"]) == (2, primitives.from_json(after))
+        assert type(api.read(item["id"])["n"]) is type(primitives.from_json(after))
+
+    @pytest.mark.parametrize("method", ["PUT", "PATCH"])
+    def test_change_to_nothing_new_is_held_to_its_precondition(self, api: Stage, method: str) -> None:
+        item = api.item(**VASE)
+
+        answer = api(method, f"/items/{item['id']}", VASE, if_match='"2"')
+
+        assert (answer.status_code, said(answer)["error"]) == (412, "VERSION_MISMATCH")
+
     def test_an_expiry_is_set_kept_and_taken_away_by_patches(self, api: Stage) -> None:
         path = f"/items/{api.item()['id']}"
 
