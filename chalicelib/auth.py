@@ -6,16 +6,15 @@ The authorizer alone imports this: it brings cryptography, which no other functi
 from __future__ import annotations
 
 import functools
-import json
 import re
-import urllib.request
 from typing import Any, NamedTuple
 
 import jwt
 from jwt.exceptions import InvalidSubjectError
 
 from chalicelib import telemetry
-from chalicelib.config import ConfigError, Issuer, https, settings
+from chalicelib.config import Issuer, settings
+from chalicelib.signing_keys import SigningKeys, UnknownKeyError
 
 ALGORITHMS = ("RS256", "ES256")
 """Signatures by a key that only the issuer has. None of those that can be made with what everybody knows."""
@@ -26,15 +25,19 @@ OWNER_CLAIM = "sub"
 LEEWAY = 30
 """Seconds that the issuer's clock and ours may differ."""
 
-_KEYS_KEPT = 600  # seconds; an unknown key id has them fetched again before, at most every 30 s
-_TIMEOUT = 3  # seconds; API Gateway waits ten for the authorizer
+_TYPES = ("jwt", "at+jwt")  # RFC 7519, section 5.1, and RFC 9068, section 2.1; in most tokens there is none
+_OTHER_TYPES = ("refresh", "offline", "logout", "initialaccesstoken", "registrationaccesstoken")  # Keycloak's claim
 
 _SUBJECT = re.compile(r"[\x20-\x7e]{1,255}")  # OpenID Connect Core 1.0, section 2: ``sub``
 _BEARER = re.compile(r"bearer +([\w.~+/=-]+)", re.IGNORECASE | re.ASCII)  # RFC 6750, section 2.1
 
 
-class UnknownKeyError(jwt.InvalidTokenError):
-    """A token names a key that its issuer does not have."""
+class TokenTypeError(jwt.InvalidTokenError):
+    """A token that is neither an access token nor an id token."""
+
+
+class BoundTokenError(jwt.InvalidTokenError):
+    """A token that is good only with a proof that its sender has a key, which is not checked here."""
 
 
 class Caller(NamedTuple):
@@ -45,9 +48,10 @@ class Caller(NamedTuple):
 
 
 def caller(authorization: str) -> Caller | None:
-    """Who sends this ``Authorization`` header, or None where it opens nothing; the log says why, never with the token.
+    """Return who sends this ``Authorization`` header, or None if it is refused; the log says why, without the token.
 
-    Raises where the issuer's keys cannot be had: that is nobody's refusal, and must not be remembered as one.
+    Raise if that cannot be told now, as the issuer's keys are not known: API Gateway remembers a refusal for minutes,
+    and an error not at all.
     """
     with telemetry.invocation(None):
         try:
@@ -71,21 +75,68 @@ def _caller(authorization: str, issuer: Issuer | None) -> Caller:
     if bearer is None:
         raise jwt.DecodeError
     token = bearer[1]
-    claims = jwt.decode(
+    # Claims come first, unproven: an expired token, or one for somebody else, is refused whatever its signature, and so
+    # never has keys fetched.
+    try:
+        unproven = _decoded(token, issuer, None)
+        header, claims = unproven["header"], unproven["payload"]
+        _check(header, claims, issuer)
+        issued_at = float(claims.get("iat", "inf"))
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise jwt.DecodeError from error  # a claim such as "exp": 1e999, which PyJWT does not expect
+    _decoded(token, issuer, _key(header, issuer, issued_at))
+    return Caller(claims[OWNER_CLAIM], int(claims["exp"]) + LEEWAY)
+
+
+def _decoded(token: str, issuer: Issuer, key: jwt.PyJWK | None) -> dict[str, Any]:
+    """Return a token's header and payload, whose times and issuer are right. Without a key nobody has proven them."""
+    return jwt.decode_complete(
         token,
-        _key(jwt.get_unverified_header(token), issuer),
+        key or "",
         algorithms=ALGORITHMS,
         issuer=issuer.url,
         leeway=LEEWAY,
-        # Whom it is for is looked at below: Cognito's access tokens say that in another claim.
-        options={"require": ["exp", "iss", OWNER_CLAIM], "verify_aud": False, "enforce_minimum_key_length": True},
+        options={
+            "require": ["exp", "iss", OWNER_CLAIM],
+            "verify_signature": key is not None,
+            "enforce_minimum_key_length": True,
+            "verify_exp": True,
+            "verify_nbf": True,
+            "verify_iat": True,
+            "verify_iss": True,
+            # Whom it is for is looked at in _check: Cognito's access tokens say that in another claim.
+            "verify_aud": False,
+        },
     )
+
+
+def _check(header: dict[str, Any], claims: dict[str, Any], issuer: Issuer) -> None:
+    """Raise InvalidTokenError unless this is an access or id token of some owner, for one of our audiences."""
+    if header.get("alg") not in ALGORITHMS:
+        raise jwt.InvalidAlgorithmError
+    if not _is_access_or_id_token(header, claims):
+        raise TokenTypeError
+    if "cnf" in claims:
+        # RFC 7800, section 3.1: DPoP (RFC 9449) and mutual TLS (RFC 8705) bind a token to a key. Without a check of the
+        # proof it would be a bearer token, which its client has asked it not to be.
+        raise BoundTokenError
     if not _audiences(claims) & set(issuer.audiences):
         raise jwt.InvalidAudienceError
     owner = claims[OWNER_CLAIM]
     if not (isinstance(owner, str) and _SUBJECT.fullmatch(owner)):
         raise InvalidSubjectError
-    return Caller(owner, int(claims["exp"]) + LEEWAY)
+
+
+def _is_access_or_id_token(header: dict[str, Any], claims: dict[str, Any]) -> bool:
+    """Return whether a token is no other kind of its issuer's JSON Web Tokens (RFC 8725, sections 3.11 and 3.12)."""
+    type_ = header.get("typ", "JWT")
+    return (
+        isinstance(type_, str)
+        and type_.lower().removeprefix("application/") in _TYPES
+        and claims.get("token_use", "access") in ("access", "id")  # Cognito
+        and str(claims.get("typ")).lower() not in _OTHER_TYPES
+        and "events" not in claims  # RFC 8417, section 2.2: a security event, such as a logout token
+    )
 
 
 def _audiences(claims: dict[str, Any]) -> set[str]:
@@ -94,35 +145,17 @@ def _audiences(claims: dict[str, Any]) -> set[str]:
     return {one for one in (said if isinstance(said, list) else [said]) if isinstance(one, str)}
 
 
-def _key(header: dict[str, Any], issuer: Issuer) -> jwt.PyJWK:
-    """The issuer's key that a token's header names. Raises InvalidTokenError where there is none for such a token."""
-    if header.get("alg") not in ALGORITHMS:
-        raise jwt.InvalidAlgorithmError
+def _key(header: dict[str, Any], issuer: Issuer, issued_at: float) -> jwt.PyJWK:
+    """Return the issuer's key that a token's header names. Raise InvalidTokenError if it has none for such a token."""
     if "kid" not in header:
         raise UnknownKeyError
-    keys = _keys(issuer)
-    keys.get_signing_keys()  # that it has any is not this token's matter: no refusal where it fails
-    try:
-        key = keys.get_signing_key(header["kid"])
-    except jwt.PyJWKClientConnectionError:
-        raise
-    except jwt.PyJWKClientError:
-        raise UnknownKeyError from None
+    # An issuer shows a key before it signs with it.
+    key = _keys(issuer).find(header["kid"], in_use_by=issued_at + LEEWAY)
     if key.algorithm_name != header["alg"]:
         raise jwt.InvalidAlgorithmError
     return key
 
 
 @functools.cache
-def _keys(issuer: Issuer) -> jwt.PyJWKClient:
-    return jwt.PyJWKClient(issuer.jwks_url or _discovered(issuer.url), lifespan=_KEYS_KEPT, timeout=_TIMEOUT)
-
-
-def _discovered(url: str) -> str:
-    """Where an issuer says that its keys lie (OpenID Connect Discovery 1.0, section 4)."""
-    address = f"{url.rstrip('/')}/.well-known/openid-configuration"
-    with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer:
-        document = json.load(answer)
-    if document.get("issuer") != url:
-        raise ConfigError(f"OIDC_ISSUER is {url!r}, and what stands there calls itself {document.get('issuer')!r}.")
-    return https("jwks_uri", document["jwks_uri"])
+def _keys(issuer: Issuer) -> SigningKeys:
+    return SigningKeys(issuer)

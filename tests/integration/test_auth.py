@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import jwt
@@ -17,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 import app
-from chalicelib import auth, config
+from chalicelib import auth, config, signing_keys
 
 AUDIENCE = "client-1"
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abc/api/GET/items"
@@ -28,7 +30,7 @@ EC = ec.generate_private_key(ec.SECP256R1())
 
 
 class Issuer:
-    """An OpenID Connect issuer on this machine: its keys, and how often each of its pages was asked for."""
+    """An OpenID Connect issuer on this machine: its keys, its faults, and what it was asked for."""
 
     def __init__(self) -> None:
         issuer = self
@@ -36,20 +38,41 @@ class Issuer:
         self.broken = False
         self.calls_itself: str | None = None
         self.asked: list[str] = []
+        self.redirects: dict[str, str] = {}
+        self.drips: bytes | None = None
+        """What it sends again and again, if it never ends an answer."""
+        self.hung_up = threading.Event()
+        """Its client closed the connection while it dripped."""
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.asked.append(self.path)
-                self.send_response(500 if issuer.broken else 200)
+                if issuer.drips:
+                    issuer.drip(self.wfile)
+                    return
+                target = issuer.redirects.get(self.path)
+                self.send_response(500 if issuer.broken else 302 if target else 200)
+                if target:
+                    self.send_header("Location", target)
                 self.end_headers()
-                self.wfile.write(json.dumps(issuer.page(self.path)).encode())
+                with contextlib.suppress(OSError):  # who has read enough hangs up
+                    self.wfile.write(json.dumps(issuer.page(self.path)).encode())
 
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def drip(self, to: Any) -> None:
+        try:
+            to.write(b"HTTP/1.0 200 OK\r\nX-Slow: ")
+            while self.drips:
+                to.write(self.drips)
+                time.sleep(0.01)
+        except OSError:
+            self.hung_up.set()
 
     def page(self, path: str) -> Any:
         if path == "/.well-known/openid-configuration":
@@ -93,6 +116,19 @@ def issuer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
     auth._keys.cache_clear()
 
 
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Moves the monotonic clock on."""
+    passed, real = 0.0, time.monotonic
+
+    def forward(seconds: float) -> None:
+        nonlocal passed
+        passed += seconds
+        monkeypatch.setattr(time, "monotonic", lambda: real() + passed)
+
+    return forward
+
+
 Ask = Callable[[str], dict[str, Any]]
 
 
@@ -130,10 +166,18 @@ class TestGood:
             {"nbf": 0},
             {auth.OWNER_CLAIM: "auth0|5f7c"},
             {auth.OWNER_CLAIM: "x" * 255},
+            {"token_use": "id", "at_hash": "x", "nonce": "x"},  # Cognito's id tokens
+            {"typ": "Bearer", "azp": AUDIENCE},  # Keycloak
+            {"typ": "ID"},
+            {"iat": None},
         ],
     )
     def test_it_may_look_like_this_too(self, ask: Ask, issuer: Issuer, claims: dict[str, Any]) -> None:
         assert allowed(ask(f"Bearer {issuer.token(**claims)}"))
+
+    @pytest.mark.parametrize("type_", [None, "JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "application/jwt"])
+    def test_its_type_is_that_of_an_access_or_id_token(self, ask: Ask, issuer: Issuer, type_: str | None) -> None:
+        assert allowed(ask(f"Bearer {of_type(issuer, type_)}"))
 
     def test_clocks_may_differ_by_a_little(self, ask: Ask, issuer: Issuer) -> None:
         now = time.time()
@@ -144,6 +188,15 @@ class TestGood:
     @pytest.mark.parametrize("scheme", ["bearer ", "BEARER ", "Bearer   "])
     def test_the_scheme_may_be_written_in_any_case(self, ask: Ask, issuer: Issuer, scheme: str) -> None:
         assert allowed(ask(scheme + issuer.token()))
+
+
+def of_type(issuer: Issuer, type_: object) -> str:
+    """A token by the right key with this ``typ``, or none; PyJWT itself would write it as it likes."""
+    header, claims = ({"alg": "RS256", "kid": "rsa"}, issuer.token().split(".")[1])
+    if type_ is not None:
+        header["typ"] = type_  # type: ignore[assignment]
+    signed = f"{b64(json.dumps(header).encode())}.{claims}"
+    return f"{signed}.{b64(RSAAlgorithm(RSAAlgorithm.SHA256).sign(signed.encode(), RSA))}"
 
 
 def signed_by_what_everybody_knows(issuer: Issuer) -> str:
@@ -207,6 +260,31 @@ BAD: dict[str, Callable[[Issuer], str]] = {
     "a key named by a number": lambda issuer: unsigned(issuer, "RS256", 7),
     "where its own keys lie": lambda issuer: issuer.token(OTHER_RSA, header={"jku": "https://evil.example/keys"}),
     "its own key": lambda issuer: issuer.token(OTHER_RSA, header={"jwk": public(OTHER_RSA, "rsa")}),
+    "a logout token": lambda issuer: of_type(issuer, "logout+jwt"),
+    "a logout token with its media type": lambda issuer: of_type(issuer, "application/logout+jwt"),
+    "a security event": lambda issuer: of_type(issuer, "secevent+jwt"),
+    "a proof of possession": lambda issuer: of_type(issuer, "dpop+jwt"),
+    "an assertion of a client": lambda issuer: of_type(issuer, "client-authentication+jwt"),
+    "an answer of token introspection": lambda issuer: of_type(issuer, "token-introspection+jwt"),
+    "an unknown type": lambda issuer: of_type(issuer, "x"),
+    "an empty type": lambda issuer: of_type(issuer, ""),
+    "a type that is no text": lambda issuer: of_type(issuer, 7),
+    "a logout token without a type": lambda issuer: issuer.token(
+        events={"http://schemas.openid.net/event/backchannel-logout": {}}
+    ),
+    "a refresh token of Cognito": lambda issuer: issuer.token(token_use="refresh"),
+    "a refresh token of Keycloak": lambda issuer: issuer.token(typ="Refresh"),
+    "an offline token of Keycloak": lambda issuer: issuer.token(typ="Offline"),
+    "a logout token of Keycloak": lambda issuer: issuer.token(typ="Logout"),
+    "a registration token of Keycloak": lambda issuer: issuer.token(typ="InitialAccessToken"),
+    "bound to a key by DPoP": lambda issuer: issuer.token(cnf={"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}),
+    "bound to a certificate": lambda issuer: issuer.token(cnf={"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN"}),
+    "bound to nothing": lambda issuer: issuer.token(cnf=""),
+    "an endless end": lambda issuer: issuer.token(exp=float("inf")),
+    "an end that is no number": lambda issuer: issuer.token(exp=float("nan")),
+    "an end of many digits": lambda issuer: issuer.token(exp=[10**4000]),
+    "issued before all time": lambda issuer: issuer.token(iat=-(10**4000)),
+    "issued never": lambda issuer: issuer.token(iat=float("-inf")),
     "no token": lambda issuer: "",
     "no dots": lambda issuer: "abc",
     "two dots": lambda issuer: "..",
@@ -288,50 +366,217 @@ class TestIssuer:
         assert allowed(ask(f"Bearer {issuer.token()}"))
         assert issuer.asked == ["/.well-known/jwks.json"]
 
-    def test_a_new_key_is_fetched_once_it_is_named(
-        self, monkeypatch: pytest.MonkeyPatch, ask: Ask, issuer: Issuer
-    ) -> None:
-        ask(f"Bearer {issuer.token()}")
-        issuer.keys = [public(OTHER_RSA, "new")]
-        new = f"Bearer {issuer.token(OTHER_RSA, header={'kid': 'new'})}"
-        later = time.monotonic() + 31
-        monkeypatch.setattr(time, "monotonic", lambda: later)
-
-        assert allowed(ask(new))
-        assert issuer.asked.count("/keys") == 2
-
-    def test_names_of_keys_that_nobody_has_do_not_make_it_busy(self, ask: Ask, issuer: Issuer) -> None:
-        for number in range(20):
-            assert allowed(ask(f"Bearer {issuer.token(header={'kid': str(number)})}")) == []
-
-        assert issuer.asked.count("/keys") == 1
-
     def test_algorithms_that_are_never_taken_do_not_even_reach_it(self, ask: Ask, issuer: Issuer) -> None:
         ask(f"Bearer {unsigned(issuer)}")
 
         assert issuer.asked == []
 
-    def test_an_issuer_that_does_not_answer_refuses_nobody(
-        self, ask: Ask, issuer: Issuer, logged: Callable[[], str]
+    def test_a_failing_issuer_denies_nobody(
+        self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None], logged: Callable[[], str]
     ) -> None:
-        # API Gateway would keep a refusal for five minutes. A function that fails is asked again.
         issuer.broken = True
-        with pytest.raises(Exception, match="500"):
+        with pytest.raises(signing_keys.KeysUnavailableError, match="500"):
             ask(f"Bearer {issuer.token()}")
         assert "Tokens cannot be checked" in logged()
 
         issuer.broken = False
+        pass_time(signing_keys.PAUSE)
         assert allowed(ask(f"Bearer {issuer.token()}"))
 
-    @pytest.mark.parametrize("keys", [[], [{"kty": "RSA"}], [public(RSA, "rsa", use="enc")]])
-    def test_an_issuer_without_keys_refuses_nobody(self, ask: Ask, issuer: Issuer, keys: list[Any]) -> None:
+    @pytest.mark.parametrize("keys", [[], [{"kty": "RSA"}], [public(RSA, "rsa", use="enc")], 7])
+    def test_an_issuer_without_keys_denies_nobody(self, ask: Ask, issuer: Issuer, keys: Any) -> None:
         issuer.keys = keys
 
-        with pytest.raises(jwt.PyJWTError):
+        with pytest.raises(signing_keys.KeysUnavailableError):
             ask(f"Bearer {issuer.token()}")
 
     def test_a_page_that_speaks_for_another_issuer_is_not_believed(self, ask: Ask, issuer: Issuer) -> None:
         issuer.calls_itself = "https://another.example"
 
-        with pytest.raises(config.ConfigError, match=r"calls itself 'https://another\.example'"):
+        with pytest.raises(signing_keys.KeysUnavailableError, match=r"document is of 'https://another\.example'"):
             ask(f"Bearer {issuer.token()}")
+
+    @pytest.mark.parametrize("page", ["/.well-known/openid-configuration", "/keys"])
+    def test_redirects_are_not_followed(self, ask: Ask, issuer: Issuer, page: str) -> None:
+        issuer.redirects[page] = f"{issuer.url}/elsewhere"
+
+        with pytest.raises(signing_keys.KeysUnavailableError, match="302"):
+            ask(f"Bearer {issuer.token()}")
+        assert "/elsewhere" not in issuer.asked
+
+    def test_keys_without_tls_are_not_fetched(self, ask: Ask, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+        page = {"issuer": issuer.url, "jwks_uri": "http://keys.example/keys"}
+        monkeypatch.setattr(issuer, "page", lambda _: page)
+
+        with pytest.raises(signing_keys.KeysUnavailableError, match="begins with https"):
+            ask(f"Bearer {issuer.token()}")
+
+
+def rotated(issuer: Issuer, kid: str = "new") -> str:
+    """The issuer signs with a new key from now on: a token by it."""
+    issuer.keys = [public(OTHER_RSA, kid)]
+    return f"Bearer {issuer.token(OTHER_RSA, header={'kid': kid})}"
+
+
+def made_up(issuer: Issuer, kid: object = "made up", **claims: Any) -> str:
+    return f"Bearer {issuer.token(OTHER_RSA, header={'kid': str(kid)}, **claims)}"
+
+
+class TestRotation:
+    """API Gateway remembers a denial for five minutes, and no error: so an error is the answer to what is not known."""
+
+    @pytest.mark.parametrize("seconds", [0, 5, 29, 31, 599, 601])
+    def test_new_key_opens_at_once(
+        self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None], seconds: float
+    ) -> None:
+        ask(f"Bearer {issuer.token()}")
+        pass_time(seconds)
+
+        assert allowed(ask(rotated(issuer)))
+        assert issuer.asked.count("/keys") == 2
+
+    def test_made_up_key_has_no_new_key_denied(
+        self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None]
+    ) -> None:
+        ask(f"Bearer {issuer.token()}")
+        assert allowed(ask(made_up(issuer))) == []
+
+        token = rotated(issuer)
+        with pytest.raises(signing_keys.KeysUnavailableError, match="in a few seconds"):
+            ask(token)
+        pass_time(signing_keys.PAUSE)
+
+        assert allowed(ask(token))
+
+    def test_made_up_keys_are_fetched_for_once_in_a_while(
+        self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None]
+    ) -> None:
+        ask(f"Bearer {issuer.token()}")
+        for number in range(50):
+            with contextlib.suppress(signing_keys.KeysUnavailableError):
+                assert allowed(ask(made_up(issuer, number))) == []
+            assert allowed(ask(f"Bearer {issuer.token()}"))
+        assert issuer.asked.count("/keys") == 2
+
+        pass_time(signing_keys.PAUSE)
+        assert allowed(ask(made_up(issuer))) == []
+        assert issuer.asked.count("/keys") == 3
+
+    def test_old_token_is_denied_without_a_fetch(self, ask: Ask, issuer: Issuer) -> None:
+        ask(f"Bearer {issuer.token()}")
+
+        for number in range(20):
+            assert allowed(ask(made_up(issuer, number, iat=time.time() - auth.LEEWAY - 5))) == []
+
+        assert issuer.asked.count("/keys") == 1
+
+    @pytest.mark.parametrize("claims", [{"exp": 1}, {"aud": "another's"}, {"iss": "https://a.example"}, {"cnf": {}}])
+    def test_token_that_no_key_makes_good_is_denied_without_a_fetch(
+        self, ask: Ask, issuer: Issuer, claims: dict[str, Any]
+    ) -> None:
+        issuer.broken = True
+
+        assert allowed(ask(made_up(issuer, **claims))) == []
+        assert issuer.asked == []
+
+    def test_removed_key_opens_nothing_once_keys_are_fetched_again(
+        self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None]
+    ) -> None:
+        token = f"Bearer {issuer.token()}"
+        assert allowed(ask(token))
+        issuer.keys = [public(OTHER_RSA, "new")]
+        pass_time(signing_keys.MAX_AGE)
+
+        assert allowed(ask(token)) == []
+
+
+class TestFailingIssuer:
+    def test_known_keys_stay_good_for_a_day(
+        self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None], logged: Callable[[], str]
+    ) -> None:
+        token = f"Bearer {issuer.token(exp=time.time() + 100_000)}"
+        ask(token)
+        issuer.broken = True
+
+        pass_time(signing_keys.MAX_AGE)
+        assert allowed(ask(token))
+        assert "Fetching the issuer's keys failed" in logged()
+        pass_time(signing_keys.KEPT_WHILE_FAILING - signing_keys.MAX_AGE - 1)
+        assert allowed(ask(token))
+        pass_time(1)
+        with pytest.raises(signing_keys.KeysUnavailableError):
+            ask(token)
+
+    def test_failed_fetch_is_not_repeated_at_once(
+        self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None]
+    ) -> None:
+        ask(f"Bearer {issuer.token()}")
+        issuer.broken = True
+        pass_time(signing_keys.MAX_AGE)
+        issuer.asked.clear()
+
+        for _ in range(20):
+            assert allowed(ask(f"Bearer {issuer.token()}"))
+        assert len(issuer.asked) == 1
+
+        pass_time(signing_keys.PAUSE)
+        issuer.broken = False
+        assert allowed(ask(rotated(issuer)))
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_fifty_made_up_keys_are_one_fetch_and_no_denial(self, ask: Ask, issuer: Issuer, known: bool) -> None:
+        if known:
+            ask(f"Bearer {issuer.token()}")
+        issuer.broken = True
+        issuer.asked.clear()
+
+        for number in range(50):
+            with pytest.raises(signing_keys.KeysUnavailableError):
+                ask(made_up(issuer, number))
+
+        assert len(issuer.asked) == 1
+
+    def test_many_at_once_are_one_fetch(self, ask: Ask, issuer: Issuer) -> None:
+        tokens = [f"Bearer {issuer.token()}" for _ in range(16)]
+
+        with ThreadPoolExecutor(16) as pool:
+            assert all(allowed(answer) for answer in pool.map(ask, tokens))
+
+        assert issuer.asked == ["/.well-known/openid-configuration", "/keys"]
+
+    @pytest.mark.parametrize("drips", [b"x", b"y\r\nZ: ", b"\r\n\r\n[", b"\r\n\r\n "])
+    def test_answer_that_never_ends_is_not_waited_for(
+        self, ask: Ask, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, drips: bytes
+    ) -> None:
+        monkeypatch.setattr(signing_keys, "DEADLINE", 0.3)
+        issuer.drips = drips
+
+        with pytest.raises(signing_keys.KeysUnavailableError):
+            ask(f"Bearer {issuer.token()}")
+
+        assert issuer.hung_up.wait(10), "the connection stays open"
+
+    def test_answer_that_is_too_long_is_not_read(self, ask: Ask, issuer: Issuer) -> None:
+        issuer.keys = [public(RSA, "rsa", x5c=["x" * signing_keys.MAX_BYTES])]
+
+        with pytest.raises(signing_keys.KeysUnavailableError, match="more than"):
+            ask(f"Bearer {issuer.token()}")
+
+    def test_keys_that_moved_are_found(
+        self, ask: Ask, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, pass_time: Callable[[float], None]
+    ) -> None:
+        ask(f"Bearer {issuer.token()}")
+        moved = {"issuer": issuer.url, "jwks_uri": f"{issuer.url}/moved"}
+        pages = {"/.well-known/openid-configuration": moved, "/moved": {"keys": issuer.keys}, "/keys": {}}
+        monkeypatch.setattr(issuer, "page", pages.__getitem__)
+        pass_time(signing_keys.MAX_AGE)
+        ask(f"Bearer {issuer.token()}")
+        pass_time(signing_keys.PAUSE)
+
+        assert allowed(ask(rotated_at(issuer, pages)))
+
+
+def rotated_at(issuer: Issuer, pages: dict[str, Any]) -> str:
+    token = rotated(issuer)
+    pages["/moved"] = {"keys": issuer.keys}
+    return token

@@ -20,7 +20,7 @@ LAYERS = (
     {"errors", "config", "start"},
     {"telemetry", "primitives", "cursor", "avif"},
     {"stills"},
-    {"thumbnails"},
+    {"thumbnails", "signing_keys"},
     {"models"},
     {"aws", "auth", "cors", "wire"},
     {"table", "bucket", "queue"},

@@ -16,6 +16,7 @@ import pytest
 from cfnlint.api import lint_file
 from samtranslator.translator.transform import transform
 
+from chalicelib import config
 from tools import scan, stages
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -205,6 +206,18 @@ class TestEveryStage:
         counted = [one for one in alarms(read(packaged(stage))).values() if one["MetricName"] != "Duration"]
         assert {(one["Statistic"], one["ComparisonOperator"], one["Threshold"]) for one in counted} == {
             ("Sum", "GreaterThanThreshold", 0)
+        }
+
+    def test_alarm_on_signing_keys_means_what_the_authorizer_of_this_stage_counts(
+        self, packaged: Packaged, stage: str
+    ) -> None:
+        [alarm] = [one for one in alarms(read(packaged(stage))).values() if one["Namespace"] == "Vitrine"]
+        counted = (PROJECT / "chalicelib" / "signing_keys.py").read_text(encoding="utf-8")
+        assert f'telemetry.count("{alarm["MetricName"]}")' in counted
+        stage_of_stack = {"Fn::Select": [1, {"Fn::Split": ["-", {"Ref": "AWS::StackName"}]}]}
+        assert {one["Name"]: one["Value"] for one in alarm["Dimensions"]} == {
+            "service": config.APP,
+            "stage": stage_of_stack,
         }
 
     def test_alarm_on_the_api_means_this_stages_api(self, packaged: Packaged, stage: str) -> None:
