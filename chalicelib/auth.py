@@ -29,7 +29,9 @@ _TYPES = ("jwt", "at+jwt")  # RFC 7519, section 5.1, and RFC 9068, section 2.1; 
 _OTHER_TYPES = ("refresh", "offline", "logout", "initialaccesstoken", "registrationaccesstoken")  # Keycloak's claim
 
 _SUBJECT = re.compile(r"[\x20-\x7e]{1,255}")  # OpenID Connect Core 1.0, section 2: ``sub``
-_BEARER = re.compile(r"bearer +([\w.~+/=-]+)", re.IGNORECASE | re.ASCII)  # RFC 6750, section 2.1
+_PART = r"[\w=-]+"
+# RFC 6750, section 2.1, and RFC 7515, section 3.1. API Gateway holds a deployed stage to the same (infra/package.json).
+_BEARER = re.compile(rf"bearer +({_PART}\.{_PART}\.{_PART})", re.IGNORECASE | re.ASCII)
 
 
 class TokenTypeError(jwt.InvalidTokenError):

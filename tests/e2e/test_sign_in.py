@@ -184,6 +184,25 @@ def test_a_token_that_was_altered_opens_nothing(api: Closed, ann: dict[str, str]
         refused(api("GET", "/items", token=altered))
 
 
+def test_what_cannot_be_a_token_runs_no_function(api: Closed) -> None:
+    group = f"/aws/lambda/{api.functions['authorize']}"
+
+    def refusals() -> list[str]:
+        events = api.client("logs").filter_log_events(logGroupName=group)["events"]
+        return [event["message"] for event in events if "A token was refused" in event["message"]]
+
+    refused(api("GET", "/items", Authorization="Bearer a.b.c"))  # runs it, and its line comes after those of others
+    eventually(refusals)
+    before = len(refusals())
+
+    for rubbish in ("Bearer abc", "Basic YTpi", "Bearer a.b", "x"):
+        refused(api("GET", "/items", Authorization=rubbish))
+    refused(api("GET", "/items", Authorization="Bearer a.b.d"))
+
+    eventually(lambda: len(refusals()) > before)
+    assert len(refusals()) == before + 1
+
+
 def test_a_token_of_another_pool_or_for_another_client_opens_nothing(api: Closed) -> None:
     cognito = api.pool.cognito
     flows = ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 from cfnlint.api import lint_file
+from chalice import Chalice
+from chalice.deploy.swagger import CFNSwaggerGenerator
 from samtranslator.translator.transform import transform
 
-from chalicelib import config
+from chalicelib import auth, config
 from tools import scan, stages
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -86,6 +88,40 @@ def translated(template: Template) -> Template:
         function["CodeUri"] = {"Bucket": "artifacts", "Key": "deployment.zip"}
     result: Template = transform(template, {}, NoManagedPolicies())
     return result
+
+
+AUTHORIZATIONS = {
+    "Bearer eyJh.eyJz.x-_": True,
+    "bearer   eyJh.eyJz.sig": True,
+    "BEARER eyJh=.eyJz.sig": True,
+    "Bearer abc": False,
+    "Bearer a.b": False,
+    "Bearer a.b.": False,
+    "Bearer .b.c": False,
+    "Bearer a.b.c.d": False,
+    "Bearer a.b.c.d.e": False,  # encrypted
+    "Bearer a.b.c d": False,
+    "Bearer  ": False,
+    "Bearera.b.c": False,
+    "Basic a.b.c": False,
+    "a.b.c": False,
+    "": False,
+    "Bearer a.b.\u00fc": False,
+}
+"""Which headers can be a token at all."""
+
+
+def authorizer_of_chalice() -> dict[str, Any]:
+    """What Chalice says of the authorizer where a route stands behind it."""
+    app = Chalice("x")
+    guard = app.authorizer(ttl_seconds=300)(authorize)
+    app.route("/", authorizer=guard)(authorize)
+    made: dict[str, Any] = CFNSwaggerGenerator().generate_swagger(app)["securityDefinitions"]["authorize"]
+    return made
+
+
+def authorize() -> None:
+    """Stands for app.authorize, which has this name."""
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -185,6 +221,18 @@ class TestEveryStage:
         kept = {"Fn::ImportValue": {"Fn::Sub": "${AWS::StackName}-resources-FailedEventQueueArn"}}
         for one in settings.values():
             assert one["DestinationConfig"] == {"OnFailure": {"Destination": kept}}
+
+    def test_authorizer_is_what_chalice_makes_and_looks_at_tokens_alone(self, packaged: Packaged, stage: str) -> None:
+        merged = read(packaged(stage))["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
+        authorizer = merged["securityDefinitions"]["authorize"]["x-amazon-apigateway-authorizer"]
+        expression = authorizer.pop("identityValidationExpression")
+        # Merged into what Chalice made, or all there is of it where no route has sign-in: it must be whole.
+        assert merged["securityDefinitions"]["authorize"] == authorizer_of_chalice()
+        guarded = [one for path in merged["paths"].values() for one in path.values() if "security" in one]
+        assert bool(guarded) == (stage != stages.LOCAL)
+        for header, is_token in AUTHORIZATIONS.items():
+            assert bool(re.search(expression, header)) == is_token, header
+            assert bool(auth._BEARER.fullmatch(header)) == is_token, header
 
     def test_alarms_watch_over_every_function(self, packaged: Packaged, stage: str) -> None:
         watched = {
