@@ -165,8 +165,9 @@ def _folder(owner: str, item_id: str) -> str:
 
 
 def _segment(owner: str) -> str:
-    # An OIDC subject may hold anything, a slash too.
-    return quote(owner, safe="")
+    # An OIDC subject may hold anything, a slash too. A segment "." or ".." is a step in a path: clients take it before
+    # they ask (RFC 3986, section 5.2.4).
+    return owner.replace(".", "%2E") if owner in (".", "..") else quote(owner, safe="")
 
 
 def _keys(prefix: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ import pytest
 import requests
 from PIL import Image
 
+from chalicelib.bucket import Upload
 from tests.builders import as_json, fields
 from tests.e2e.pictures import drawing, photograph
 from tests.e2e.system import System
@@ -251,6 +252,20 @@ def waiting(system: System, queue_url: str) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     attributes = system.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
     return sum(int(attributes[name]) for name in names)
+
+
+@pytest.mark.parametrize("owner", [".", "..", "a/../b", "%2E"])
+def test_no_owners_name_changes_the_address_of_a_picture(system: System, owner: str) -> None:
+    s3, id_ = system.client("s3"), "019ca7b4-e400-7abc-8def-0123456789ab"
+    # Under thumbnails/, since of what comes to uploads/ the listener deletes what no item wants.
+    key, data = Upload(owner, id_, id_).thumbnail_key(200, "0A"), photograph(20, 20)
+    sent = post(s3.generate_presigned_post(system.bucket, key), data)
+    url = s3.generate_presigned_url("get_object", {"Bucket": system.bucket, "Key": key})
+    try:
+        assert sent.status_code == 204
+        assert requests.get(url, timeout=10).content == data
+    finally:
+        s3.delete_object(Bucket=system.bucket, Key=key)
 
 
 def test_the_request_id_of_an_answer_finds_its_line_in_the_logs(system: System) -> None:

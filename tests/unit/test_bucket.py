@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote, urljoin, urlsplit
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,10 @@ from chalicelib import bucket, primitives
 from chalicelib.bucket import Upload
 
 ITEM, UPLOAD = "019ca7b4-e400-7abc-8def-0123456789ab", "019ca7b4-e401-7abc-8def-0123456789ab"
-owners = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+owners = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+    st.text("./%2Ee", min_size=1, max_size=4),
+)
 ids = st.builds(primitives.new_id, st.integers(0, 2**48 - 1), st.integers(0, 2**74 - 1))
 
 
@@ -28,6 +33,25 @@ def test_one_owners_folder_never_holds_anothers_uploads(one: str, other: str, it
     key = Upload(one, item_id, upload_id).key
 
     assert key.startswith(Upload(other, item_id, "").key) is (one == other)
+
+
+@given(owners, ids, ids)
+def test_no_client_folds_a_key_in_an_address(owner: str, item_id: str, upload_id: str) -> None:
+    # RFC 3986, section 5.2.4: "." and ".." are steps in a path; WHATWG URL, section 4.4: so are they as "%2e".
+    upload = Upload(owner, item_id, upload_id)
+    for key in (upload.key, upload.thumbnail_key(200, "0A"), bucket.chunk_key(owner, item_id, 1)):
+        path = f"/{quote(key)}"
+        assert urlsplit(urljoin("https://bucket.example/", path)).path == path
+        assert not any(segment.lower().replace("%2e", ".") in (".", "..") for segment in path.split("/"))
+
+
+@pytest.mark.parametrize("owner", [".", ".."])
+def test_owner_of_dots_has_them_escaped(owner: str) -> None:
+    key = Upload(owner, ITEM, UPLOAD).key
+
+    assert key == f"uploads/items/{owner.replace('.', '%2E')}/{ITEM}/{UPLOAD}"
+    assert Upload.at(key) == Upload(owner, ITEM, UPLOAD)
+    assert Upload.at(f"uploads/items/{owner}/{ITEM}/{UPLOAD}") is None
 
 
 @pytest.mark.parametrize(
