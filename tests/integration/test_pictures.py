@@ -204,6 +204,37 @@ class TestReady:
         assert api("PATCH", f"/items/{item['id']}", {"title": "Lamp"}, if_match=tag).status_code == 200
         assert api("PATCH", f"/items/{item['id']}", {"title": "Lamp"}, if_match=tag).status_code == 412
 
+    def test_copy_with_addresses_is_confirmed_within_the_hour_alone(
+        self, api: Stage, item: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def at(moment: float) -> None:
+            monkeypatch.setattr(time, "time", lambda: moment)
+
+        hour = time.time() // 3600 * 3600
+        api.picture(item["id"], PHOTO)
+        at(hour)
+        tag = api("GET", f"/items/{item['id']}").headers["ETag"]
+
+        at(hour + 3599)
+        assert api("GET", f"/items/{item['id']}", if_none_match=tag).status_code == 304
+        at(hour + 3600)
+        answer = api("GET", f"/items/{item['id']}", if_none_match=tag)
+        assert answer.status_code == 200
+        assert said(answer)["image"]["status"] == "ready"
+        assert answer.headers["ETag"] != tag
+        assert api("GET", f"/items/{item['id']}", if_none_match=answer.headers["ETag"]).status_code == 304
+        # The last copy that is confirmed is an hour old, and its addresses are good for an hour more.
+        assert timedelta(hours=2) <= bucket.URL_PERIOD
+
+    def test_copy_without_addresses_is_confirmed_for_ever(
+        self, api: Stage, item: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tag = api("GET", f"/items/{item['id']}").headers["ETag"]
+        later = time.time() + 24 * 3600
+        monkeypatch.setattr(time, "time", lambda: later)
+
+        assert api("GET", f"/items/{item['id']}", if_none_match=tag).status_code == 304
+
     def test_changing_an_item_leaves_its_picture(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
 
