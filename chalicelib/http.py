@@ -16,7 +16,7 @@ from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, Reque
 from chalicelib import aws, cors, cursor, errors, images, imports, models, primitives, telemetry, wire
 from chalicelib.config import APP, settings
 from chalicelib.imports import Progress
-from chalicelib.items import MAX_KEY_LENGTH, IfMatch, Page
+from chalicelib.items import MAX_KEY_LENGTH, IfMatch, Page, is_key
 from chalicelib.models import Import, Item
 
 JSON = "application/json"
@@ -62,7 +62,7 @@ class Api(Chalice):
         def decorate(view: _View) -> _View:
             def raising(**path: str) -> Response:
                 try:
-                    return view(self.current_request, **path)
+                    return view(self.current_request, **_with_canonical_ids(path))
                 except Exception as error:
                     raise ChaliceUnhandledError from error
 
@@ -98,6 +98,11 @@ def boundary(request: Request, get_response: Callable[[Request], Response]) -> R
             duration_ms=telemetry.milliseconds_since(started),
         )
         return response
+
+
+def _with_canonical_ids(path: dict[str, str]) -> dict[str, str]:
+    """Return the parameters of a path, ids as they are stored: all else stays as it is, and is not found."""
+    return {name: primitives.canonical_id(value) or value for name, value in path.items()}
 
 
 def _meaning(error: BaseException) -> errors.ApiError:
@@ -206,7 +211,7 @@ def none_match(request: Request) -> frozenset[str]:
 def idempotency_key(request: Request) -> str | None:
     """The ``Idempotency-Key``, 1 to MAX_KEY_LENGTH characters. Raises InvalidRequestError for another."""
     key = request.headers.get("idempotency-key")
-    if key is not None and not 1 <= len(key) <= MAX_KEY_LENGTH:
+    if key is not None and not is_key(key):
         raise errors.InvalidRequestError(problem=f"An Idempotency-Key has 1 to {MAX_KEY_LENGTH} characters.")
     return key
 

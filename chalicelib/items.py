@@ -40,6 +40,11 @@ class Page(NamedTuple):
     last: str | None
 
 
+def is_key(text: str) -> bool:
+    """Return whether ``text`` can be an Idempotency-Key, of HTTP or of a message."""
+    return 1 <= len(text) <= MAX_KEY_LENGTH
+
+
 def create(owner: str, draft: Draft, at: datetime, key: str | None = None) -> tuple[Item, bool]:
     """A new item and False; or, where a create with the same ``key`` came in the last 24 hours, what it made and True.
 

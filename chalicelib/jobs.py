@@ -10,12 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib import aws, errors, images, imports, items, models, primitives, renders, telemetry
+from chalicelib import aws, errors, images, imports, items, messages, models, primitives, renders, telemetry
 from chalicelib.config import settings
-from chalicelib.models import CreateItem, DeleteItem, ImportChunk, Message, RenderImage
+from chalicelib.models import CreateItem, DeleteItem, ImportChunk, RenderImage
 
 WORKERS = aws.CONNECTIONS
 """Messages that are done at once: while one picture keeps the processor busy, others come from S3 and go there."""
@@ -77,8 +76,8 @@ def settle(records: Sequence[Record]) -> dict[str, Any] | None:
 
 
 def do(record: Record) -> None:
-    """Does what one message asks for. Raises msgspec.DecodeError for one that cannot be understood."""
-    message = _messages.decode(record.body)
+    """Do what one message asks for. Raise an ApiError that says what is wrong with an invalid one."""
+    message = messages.read(record.body)
     _DO[type(message)](message, record)
 
 
@@ -143,4 +142,3 @@ _DO: dict[type[Any], Callable[[Any, Record], None]] = {
     CreateItem: _create_item,
     DeleteItem: _delete_item,
 }
-_messages = msgspec.json.Decoder(Message)

@@ -12,7 +12,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -333,33 +333,40 @@ class ChunkResult(msgspec.Struct, frozen=True, omit_defaults=True):
 # ------------------------------------------------------------------------------------------------------ queue messages
 
 
+# What is allowed in these is in messages.py, which reads a message.
+Owner = Annotated[str, msgspec.Meta(title="Owner")]
+Id = Annotated[str, msgspec.Meta(title="Id")]
+IdempotencyKey = Annotated[str, msgspec.Meta(title="IdempotencyKey")]
+UploadKey = Annotated[str, msgspec.Meta(title="UploadKey")]
+
+
 class RenderImage(msgspec.Struct, frozen=True, tag_field="type", tag="image.render"):
     """Make the thumbnails of the object at ``key``."""
 
-    key: str
+    key: UploadKey
 
 
 class ImportChunk(msgspec.Struct, frozen=True, tag_field="type", tag="import.chunk", rename="camel"):
     """Create the items of one chunk of an import."""
 
-    owner: str
-    import_id: str
-    chunk: int
+    owner: Owner
+    import_id: Id
+    chunk: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class CreateItem(msgspec.Struct, frozen=True, tag_field="type", tag="item.create"):
     """Create an item from the JSON object ``item``; open to other producers. In 24 hours one ``key`` makes one item."""
 
-    owner: str
+    owner: Owner
     item: msgspec.Raw
-    key: str | None = None
+    key: IdempotencyKey | None = None
 
 
 class DeleteItem(msgspec.Struct, frozen=True, tag_field="type", tag="item.delete"):
     """Delete an item with its pictures; open to other producers."""
 
-    owner: str
-    id: str
+    owner: Owner
+    id: Id
 
 
 Message = RenderImage | ImportChunk | CreateItem | DeleteItem

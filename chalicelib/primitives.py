@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -168,6 +169,20 @@ def is_id(text: str) -> bool:
 
 
 _ID_LETTERS = frozenset("0123456789abcdef-")
+
+
+def canonical_id(text: str) -> str | None:
+    """Return an id as it is stored, or None if ``text`` is no id. Case does not count (RFC 9562, section 4)."""
+    lower = text.lower()
+    return lower if is_id(lower) else None
+
+
+def is_owner(text: str) -> bool:
+    """Return whether ``text`` can name an owner: a subject (OpenID Connect Core 1.0, section 2, ``sub``)."""
+    return _OWNER.fullmatch(text) is not None
+
+
+_OWNER = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 def id_time_ms(id_: str) -> int:

@@ -48,3 +48,19 @@ def test_change_to_the_same_writes_nothing(api: Door, method: str) -> None:
     reply = api.json(method, f"/items/{item['id']}", {"title": "Vase", "price": 19.50}, if_match='"1"')
 
     assert (reply.status, reply.json(), reply.headers["ETag"]) == (200, item, '"1"')
+
+
+def test_id_in_upper_case_names_the_same_item(api: Door) -> None:
+    item = api.item()
+
+    reply = api.json("GET", f"/items/{item['id'].upper()}")
+
+    assert (reply.status, reply.json()) == (200, item)
+    assert api.json("DELETE", f"/items/{item['id'].upper()}").json()["id"] == item["id"]
+
+
+def test_other_spellings_of_an_id_are_not_found(api: Door) -> None:
+    item = api.item()
+
+    for id_ in (item["id"].replace("-", ""), f"urn:uuid:{item['id']}", f"%7B{item['id']}%7D"):
+        assert api.json("GET", f"/items/{id_}").error == "ITEM_NOT_FOUND"

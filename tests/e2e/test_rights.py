@@ -30,7 +30,7 @@ LOOSE = "uploads/rights"
 THUMBNAIL = "thumbnails/items/rights/200.jpg"
 CHUNK = "imports/rights/00000.ndjson"
 RECORD = {"pk": {"S": "OWNER#rights"}, "sk": {"S": "ITEM#rights"}}
-HARMLESS = '{"type": "item.delete", "owner": "rights", "id": "rights"}'
+HARMLESS = '{"type": "item.delete", "owner": "rights", "id": "019ca7b4-e400-7abc-8def-0123456789ab"}'
 
 
 class Call(NamedTuple):

@@ -14,7 +14,7 @@ import app
 from chalicelib import wire
 from tests.builders import as_json, fields
 from tests.integration.routes import ROUTES
-from tests.integration.stage import Stage, said
+from tests.integration.stage import OWNER, Stage, said
 
 NOWHERE = "019ca7b4-e400-7abc-8def-0123456789ab"
 
@@ -154,6 +154,25 @@ class TestIds:
 
         assert answer.status_code == 404
         assert said(answer)["error"] == "IMPORT_NOT_FOUND"
+
+    def test_id_in_upper_case_names_the_same_item(self, api: Stage) -> None:
+        item = api.item(title="Vase")
+        path = f"/items/{item['id'].upper()}"
+
+        assert said(api("GET", path)) == item
+        assert said(api("PUT", path, fields(title="Lamp")))["id"] == item["id"]
+        assert said(api("PATCH", path, {"title": "Cup"}))["id"] == item["id"]
+        key = said(api("POST", f"{path}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
+        assert key.startswith(f"uploads/items/{OWNER}/{item['id']}/")
+        assert said(api("GET", f"{path}/image"))["message"] == f"Item {item['id']} has no such picture."
+        assert said(api("DELETE", f"{path}/image"))["id"] == item["id"]
+        assert said(api("DELETE", path))["id"] == item["id"]
+        assert said(api("GET", path))["message"] == f"There is no item {item['id']}."
+
+    def test_id_in_upper_case_names_the_same_import(self, api: Stage) -> None:
+        started = said(api("POST", "/imports", {"items": [fields()]}))
+
+        assert said(api("GET", f"/imports/{started['id'].upper()}"))["id"] == started["id"]
 
     def test_an_id_is_taken_letter_by_letter(self, api: Stage) -> None:
         item = api.item(title="Vase")

@@ -28,7 +28,11 @@ BAD = [
     '{"type": "item.create", "owner": "local", "item": []}',
     '{"type": "item.create", "owner": "local", "item": {"id": "x"}}',
     '{"type": "item.create", "owner": "local", "item": {"n": 1e999}}',
+    '{"type": "item.create", "owner": "", "item": {}}',
+    '{"type": "item.create", "owner": "Zo\u00eb", "item": {}}',
+    '{"type": "item.create", "owner": "local", "item": {}, "key": ""}',
     '{"type": "item.delete", "owner": "local"}',
+    '{"type": "item.delete", "owner": "local", "id": "no id at all"}',
     '{"type": "image.render"}',
     '{"type": "image.render", "key": null}',
     '{"type": "import.chunk", "owner": "local", "importId": "x", "chunk": "0"}',
@@ -272,11 +276,19 @@ class TestDelete:
     def test_an_item_that_is_gone_already_is_no_failure(self, api: Stage) -> None:
         item = api.item()
         message = {"type": "item.delete", "owner": OWNER, "id": item["id"]}
-        api.send(message, message, {**message, "id": "no id at all"})
+        api.send(message, message, {**message, "id": primitives.new_id()})
 
         api.work()
 
         assert api.on_queue() == 0
+
+    def test_id_in_upper_case_names_the_same_item(self, api: Stage) -> None:
+        item = api.item()
+        api.send({"type": "item.delete", "owner": OWNER, "id": item["id"].upper()})
+
+        api.work()
+
+        assert api.records("ITEM") == []
 
     def test_anothers_item_is_not_touched(self, api: Stage) -> None:
         item = api.item(title="a")

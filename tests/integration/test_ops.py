@@ -18,7 +18,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib import aws, config
+from chalicelib import aws, config, primitives
 from tests.builders import jpeg
 from tests.integration.stage import Stage as Api
 from tests.integration.stage import fails
@@ -452,7 +452,21 @@ class TestAnItem:
         assert shown["purgeDueAt"] > datetime.now(UTC).isoformat()
 
     def test_of_which_there_is_nothing_is_a_sentence(self, ops: Ops) -> None:
-        with pytest.raises(StageError, match=r"There is nothing of an item nope of ann: no record, no object"):
+        id_ = primitives.new_id()
+        with pytest.raises(StageError, match=rf"There is nothing of an item {id_} of ann: no record, no object"):
+            ops(commands.item, owner="ann", id=id_)
+
+    def test_is_found_by_its_id_in_upper_case(self, ops: Ops, api: Api, said: Callable[[], Any]) -> None:
+        id_ = api.item()["id"]
+        ops.send(json.dumps({"type": "item.delete", "owner": "local", "id": id_.upper()}))
+
+        ops(commands.item, owner="local", id=id_.upper())
+
+        shown = said()
+        assert (shown["id"], shown["record"]["version"], len(shown["deadLetters"])) == (id_, 1, 1)
+
+    def test_cannot_have_another_kind_of_id(self, ops: Ops) -> None:
+        with pytest.raises(StageError, match="nope is no item id: an id is a UUID"):
             ops(commands.item, owner="ann", id="nope")
 
 

@@ -25,7 +25,7 @@ LAYERS = (
     {"aws", "auth", "cors", "wire"},
     {"table", "bucket", "queue"},
     {"items"},
-    {"images", "imports"},
+    {"images", "imports", "messages"},
     {"renders", "operations"},
     {"jobs", "cleanup", "http", "schemas"},
     {"pages", "local", "openapi"},

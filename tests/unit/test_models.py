@@ -445,6 +445,14 @@ class TestIds:
     def test_these_are_no_ids(self, text: str) -> None:
         assert not primitives.is_id(text)
 
+    @pytest.mark.parametrize("text", [ID, ID.upper(), ID.title()])
+    def test_id_is_compared_by_value(self, text: str) -> None:
+        assert primitives.canonical_id(text) == ID
+
+    @pytest.mark.parametrize("text", ["", "%30", f"{ID} ", f"{{{ID}}}", ID.replace("-", ""), f"urn:uuid:{ID}"])
+    def test_other_spellings_are_no_ids(self, text: str) -> None:
+        assert primitives.canonical_id(text) is None
+
 
 class TestTimes:
     @given(st.datetimes(EARLIEST, LATEST, timezones=st.just(UTC)), st.integers(0, 10**9))

@@ -91,7 +91,7 @@ class TestALetter:
     ) -> None:
         again = letter('{"type": "item.create", "owner": "ann", "item": {"price": 1.10, "big": 1e+30}}').job_again
         assert json.loads(again)["key"] == "letter-1"
-        assert '"item":{"price": 1.10, "big": 1e+30}' in again
+        assert '"item":{"price":1.10,"big":1E+30}' in again
 
     def test_that_creates_an_item_under_a_key_of_its_own_keeps_that(self) -> None:
         body = '{"type": "item.create", "owner": "ann", "key": "mine", "item": {}}'
@@ -365,6 +365,9 @@ def failure(message_id: str, last: str) -> str:
     return json.dumps({"level": "ERROR", **said})
 
 
+RENDER = '{"type": "image.render", "key": "uploads/a.png"}'
+
+
 class TestWhyALetterFailed:
     def test_is_what_was_logged_of_it_last(self) -> None:
         cloudwatch = ScriptedLogs(
@@ -374,33 +377,39 @@ class TestWhyALetterFailed:
             (AT + timedelta(seconds=7), '{"message": "A message failed to convince", "message_id": "a"}'),
             (AT + timedelta(seconds=8), "A message failed, says something that is no JSON"),
         )
-        known = why(letter("", "a"), letter("", "b"), cloudwatch=cloudwatch)
+        known = why(letter(RENDER, "a"), letter(RENDER, "b"), cloudwatch=cloudwatch)
         assert known["a"] == Reason("E", "second", AT + timedelta(seconds=5))
         assert known["b"] == Reason("E", "another's", AT + timedelta(seconds=6))
 
     def test_is_not_looked_for_before_it_was_sent(self) -> None:
         earlier = ScriptedLogs((AT - timedelta(seconds=1), failure("letter-1", "of another life")), made=AT)
-        assert isinstance(why(letter(""), cloudwatch=earlier)["letter-1"], str)
+        assert isinstance(why(letter(RENDER), cloudwatch=earlier)["letter-1"], str)
 
     def test_is_unknown_where_there_are_no_logs(self) -> None:
-        assert why(letter(""), cloudwatch=ScriptedLogs()) == {"letter-1": "The consumer's logs are gone."}
+        assert why(letter(RENDER), cloudwatch=ScriptedLogs()) == {"letter-1": "The consumer's logs are gone."}
 
     @pytest.mark.parametrize(
         ("made", "days"), [(AT + timedelta(days=3), 0), (AT - timedelta(days=90), 7)], ids=["made anew", "not kept"]
     )
     def test_is_unknown_where_the_logs_do_not_go_back_so_far(self, made: datetime, days: int) -> None:
         now = AT + timedelta(days=10)
-        said = why(letter(""), cloudwatch=ScriptedLogs(made=made, days=days), now=now)["letter-1"]
+        said = why(letter(RENDER), cloudwatch=ScriptedLogs(made=made, days=days), now=now)["letter-1"]
         assert said == "The consumer's logs of that time are gone: they go back to 2026-01-05T03:04:05.678Z."
 
     def test_is_unknown_where_the_consumer_never_said_it(self) -> None:
-        said = why(letter(""), cloudwatch=ScriptedLogs(made=AT - timedelta(days=90)))["letter-1"]
+        said = why(letter(RENDER), cloudwatch=ScriptedLogs(made=AT - timedelta(days=90)))["letter-1"]
         assert isinstance(said, str)
         assert said.startswith("No log line names it")
 
     def test_is_unknown_where_no_code_is_deployed(self) -> None:
-        said = reasons.why(stage(**{"lambda": on_lambda()}), [letter("")], AT)
+        said = reasons.why(stage(**{"lambda": on_lambda()}), [letter(RENDER)], AT)
         assert said == {"letter-1": "No code of the stage dev is deployed in this account and region."}
+
+    def test_is_what_the_message_itself_shows_if_no_log_line_does(self) -> None:
+        body = '{"type": "item.delete", "owner": "", "id": "x"}'
+        expected = Reason("InvalidRequestError", "owner must be 1 to 255 printable ASCII characters.", AT)
+        assert why(letter(body), cloudwatch=ScriptedLogs()) == {"letter-1": expected}
+        assert reasons.why(stage(**{"lambda": on_lambda()}), [letter(body)], AT) == {"letter-1": expected}
 
     def test_stands_beside_an_event(self) -> None:
         event = failed_event(responsePayload={"errorType": "ClientError", "errorMessage": "denied"})

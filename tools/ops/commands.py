@@ -127,7 +127,7 @@ def _choose(job: Job) -> list[Part]:
     """The letters that were named, or all. Raises StageError where one that was named is not there."""
     found = [Part(queue, queue.look()) for queue in job.queues]
     if not job.options.all:
-        wanted = set(job.options.ids)
+        wanted = {primitives.canonical_id(id_) or id_ for id_ in job.options.ids}
         missing = wanted - {letter.id for part in found for letter in part.letters}
         if missing:
             raise StageError(f"There is no dead letter {' and no '.join(sorted(missing))}. Nothing was done.")
@@ -224,7 +224,9 @@ def tail(job: Job) -> int:
 
 def item(job: Job) -> int:
     """Shows all that there is of an item."""
-    owner, id_ = job.options.owner, job.options.id
+    owner, id_ = job.options.owner, primitives.canonical_id(job.options.id)
+    if id_ is None:
+        raise StageError(f"{job.options.id} is no item id: an id is a UUID.")
     traces = items.look(job.stage, owner, id_, [letter for queue in job.queues for letter in queue.look()])
     if not any(traces):
         raise StageError(f"There is nothing of an item {id_} of {owner}: no record, no object, no dead letter.")

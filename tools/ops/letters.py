@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from chalicelib import models, primitives
-
-_decoder = msgspec.json.Decoder(models.Message)
+from chalicelib import errors, messages, models, primitives
 
 
 class FailedEvent(NamedTuple):
@@ -49,10 +47,9 @@ class Letter(NamedTuple):
     def job(self) -> models.Message | None:
         """What it asks the consumer for, or None where that cannot be understood."""
         try:
-            job: models.Message = _decoder.decode(self.body)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return messages.read(self.body)
+        except errors.ApiError:
             return None
-        return job
 
     @property
     def failed_event(self) -> FailedEvent | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from chalicelib import messages
 from chalicelib.primitives import timestamp
 from tools.ops import logs
 from tools.ops.letters import Letter
@@ -47,11 +48,17 @@ def _of_jobs(stage: Stage, jobs: list[Letter], now: datetime) -> dict[str, Reaso
     try:
         consumer = stage.functions("on_messages")
     except StageError as error:
-        return {letter.id: str(error) for letter in jobs}
+        return {letter.id: _by_itself(letter) or str(error) for letter in jobs}
     client = stage.client("logs")
     logged = _logged(client, consumer, min(letter.sent_at for letter in jobs))
     kept = None if logged.keys() >= {letter.id for letter in jobs} else _kept_since(client, consumer, now)
-    return {letter.id: logged.get(letter.id) or _silence(letter, kept) for letter in jobs}
+    return {letter.id: logged.get(letter.id) or _by_itself(letter) or _silence(letter, kept) for letter in jobs}
+
+
+def _by_itself(letter: Letter) -> Reason | None:
+    """Return what is wrong with a message whatever happened to it, for one that the logs do not name."""
+    problem = messages.problem(letter.body)
+    return Reason("InvalidRequestError", problem, letter.sent_at) if problem else None
 
 
 def _logged(client: CloudWatchLogsClient, consumer: Sequence[Function], since: datetime) -> dict[str, Reason]:
