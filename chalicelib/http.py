@@ -87,8 +87,7 @@ def boundary(request: Request, get_response: Callable[[Request], Response]) -> R
             response = _in_our_shape(request, get_response(request))
         except ChaliceUnhandledError as raised:
             response = error_answer(request, _meaning(raised.__cause__ or raised))
-        response.headers |= cors.headers(request.headers.get("origin"))
-        response.headers["X-Request-Id"] = id_
+        mark(response, request.headers.get("origin"), id_)
         telemetry.count("Requests")
         telemetry.logger.info(
             "Answered",
@@ -114,6 +113,13 @@ def _meaning(error: BaseException) -> errors.ApiError:
     if known.status >= 500:
         telemetry.logger.error(known.message, error=known.code, cause=None if known is error else str(error))
     return known
+
+
+def mark(response: Response, origin: str | None, request_id: str) -> None:
+    """Give an answer the headers that every one has: whose pages may read it, its id, and that its type is no guess."""
+    response.headers |= cors.headers(origin)
+    response.headers["X-Request-Id"] = request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
 
 
 def _in_our_shape(request: Request, response: Response) -> Response:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from chalice import local
 
-from chalicelib import aws, cors, errors, http, telemetry
+from chalicelib import aws, errors, http, telemetry
 
 
 def prepare() -> None:
@@ -68,5 +68,5 @@ def _answer(error: errors.ApiError, sent: dict[str, Any]) -> dict[str, Any]:
     origin = next((value for name, value in sent.items() if name.lower() == "origin"), None)
     request_id = str(uuid.uuid4())
     answer = http.refusal(error, request_id)
-    answer.headers |= cors.headers(origin) | {"X-Request-Id": request_id}
+    http.mark(answer, origin, request_id)
     return answer.to_dict()

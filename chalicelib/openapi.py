@@ -276,13 +276,15 @@ _TOLD_WITH: dict[type[errors.ApiError], str] = {
 
 def _headers(*names: str) -> Schema:
     # What follows a point tells two of one name apart.
-    return {name.partition(".")[0]: {"$ref": f"#/components/headers/{name}"} for name in (*names, "X-Request-Id")}
+    return {name.partition(".")[0]: {"$ref": f"#/components/headers/{name}"} for name in (*names, *_OF_ALL)}
 
 
 def _always(description: str, example: str | int, **schema: Any) -> Schema:
     kind = "integer" if isinstance(example, int) else "string"
     return {"description": description, "required": True, "schema": {"type": kind, **schema}, "example": example}
 
+
+_OF_ALL = ("X-Content-Type-Options", "X-Request-Id")
 
 _HEADERS: dict[str, Schema] = {
     "X-Request-Id": _always("Finds the request in the logs.", operations.ID, minLength=1),
@@ -303,6 +305,9 @@ _HEADERS: dict[str, Schema] = {
     "Allow": _always("The methods that this path supports.", "GET, POST"),
     "X-Content-Type-Options": _always("The content type is not to be guessed.", "nosniff", const="nosniff"),
     "Content-Security-Policy": _always("What the page may load and run.", "default-src 'none'; script-src 'self'"),
+    "Cross-Origin-Opener-Policy": _always(
+        "No other page keeps a hold of the window.", "same-origin", const="same-origin"
+    ),
     "Referrer-Policy": _always("Links do not reveal where the reader comes from.", "no-referrer", const="no-referrer"),
 }
 

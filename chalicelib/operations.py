@@ -121,10 +121,12 @@ _page = Content(str, {"page": "<!doctype html>"}, ("text/html",))
 
 # ----------------------------------------------------------------------------------------------------- what they share
 
-_PAGE_HEADERS = ("ETag", "Cache-Control.page", "X-Content-Type-Options")
+_PAGE_HEADERS = ("ETag", "Cache-Control.page")
 _ITEM_LINKS = ("readItem", "readItemIfChanged", "replaceItem", "patchItem", "deleteItem", "createImageTicket")
 
-_shown = Answer("The page.", _page, (*_PAGE_HEADERS, "Content-Security-Policy", "Referrer-Policy"))
+_shown = Answer(
+    "The page.", _page, (*_PAGE_HEADERS, "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Referrer-Policy")
+)
 _unchanged = Answer("Nothing has changed; there is no body.", headers=("ETag",))
 _written = Answer("The current item.", _item, ("ETag",), links=_ITEM_LINKS)
 

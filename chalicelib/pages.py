@@ -46,7 +46,17 @@ def _page(request: Request, name: str, prefix: str) -> Response:
     # API Gateway serves the console at /api as at /api/. Links are relative, as nobody here knows what the address
     # begins with: so from the one they have to lead elsewhere than from the other.
     html = _text(name).replace('="web/', f'="{prefix}web/').replace(_SIGN_IN, _SIGN_IN + _sign_in())
-    return _answer(request, name, html, {"Content-Security-Policy": _policy(), "Referrer-Policy": "no-referrer"})
+    return _answer(
+        request,
+        name,
+        html,
+        {
+            "Content-Security-Policy": _policy(),
+            # HTML Standard, "Cross-origin opener policies": no page that opens this one keeps a hold of its window.
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Referrer-Policy": "no-referrer",
+        },
+    )
 
 
 def _policy() -> str:
@@ -82,7 +92,6 @@ def _answer(request: Request, name: str, text: str, headers: dict[str, str]) -> 
             "Content-Type": _TYPES[Path(name).suffix],
             "Cache-Control": "no-cache",
             "ETag": tag,
-            "X-Content-Type-Options": "nosniff",
             **headers,
         },
     )

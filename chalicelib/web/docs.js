@@ -48,6 +48,8 @@ function parameters(all) {
     one.example !== undefined && h("p", { class: "note" }, "Such as ", h("code", {}, String(one.example))))))];
 }
 
+const OF_EVERY_RESPONSE = new Set(["X-Content-Type-Options", "X-Request-Id"]);
+
 function bodyOf(type, { schema }) {
   const said = read.resolved(schema);
   return h("div", { class: "body" }, h("p", {}, h("code", {}, type), said.description && [": ", inline(said.description)]), read.properties(schema));
@@ -56,7 +58,7 @@ function bodyOf(type, { schema }) {
 function answerBox(status, { description, headers = {}, content = {} }) {
   const [[type, { schema, examples = {} }] = [null, {}]] = Object.entries(content);
   const codes = status >= "400" ? description.split(", ").map((code) => [h("code", {}, code), " "]) : inline(description);
-  const named = Object.entries(headers).filter(([name]) => name !== "X-Request-Id");
+  const named = Object.entries(headers).filter(([name]) => !OF_EVERY_RESPONSE.has(name));
   const shown = Object.entries(examples);
   return h("details", { class: "answer" },
     h("summary", {}, h("b", { class: `status s${status[0]}` }, status), " ", codes, type && !type.includes("json") && h("span", { class: "type" }, ` ${type}`)),

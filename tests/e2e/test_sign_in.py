@@ -157,6 +157,7 @@ def refused(answer: Answer) -> None:
         "requestId": answer.headers["X-Request-Id"],
     }
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
 

@@ -31,13 +31,16 @@ def test_every_route_of_the_app_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_every_answer_may_be_read_by_a_web_page_and_carries_its_id(api: Stage, method: str, path: str) -> None:
+def test_every_answer_may_be_read_by_a_web_page_carries_its_id_and_is_not_sniffed(
+    api: Stage, method: str, path: str
+) -> None:
     answer = api(method, at(path), ROUTES[method, path])
 
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     exposed = answer.headers["Access-Control-Expose-Headers"].split(",")
     assert set(exposed) == {"ETag", "Location", "Idempotency-Replayed", "X-Request-Id", "Retry-After"}
     assert answer.headers["X-Request-Id"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert all(isinstance(value, str) for value in answer.headers.values())
 
 
@@ -118,7 +121,6 @@ class TestAbout:
         answer = api("GET", "/web/api.js")
 
         assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
     def test_the_document_is_served(self, api: Stage) -> None:
         document = said(api("GET", "/openapi.json"))

@@ -34,6 +34,7 @@ def said(answer: dict[str, Any]) -> tuple[int, str]:
     body = json.loads(answer["body"])
     assert set(body) == {"error", "message", "requestId"}
     assert body["requestId"] == answer["headers"]["X-Request-Id"]
+    assert answer["headers"]["X-Content-Type-Options"] == "nosniff"
     assert answer["headers"]["Access-Control-Allow-Origin"] == "*"
     assert answer["headers"]["Content-Type"] == "application/json"
     return answer["statusCode"], body["error"]

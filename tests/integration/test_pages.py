@@ -36,6 +36,7 @@ def test_a_page_may_run_only_its_own_files_and_ask_others_only_over_tls(
     answer = api("GET", path)
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert answer.headers["Content-Security-Policy"].split("; ") == [
         "default-src 'none'",
         "script-src 'self'",

@@ -351,6 +351,7 @@ class TestApiGatewaysOwnAnswers:
         headers = GATEWAY_RESPONSES[kind]["ResponseParameters"]["Headers"]
         assert headers["Access-Control-Allow-Origin"] == "'*'"
         assert headers["X-Request-Id"] == "context.requestId"
+        assert headers["X-Content-Type-Options"] == "'nosniff'"
         assert {"X-Request-Id", "Retry-After"} <= set(headers["Access-Control-Expose-Headers"].strip("'").split(","))
 
     @pytest.mark.parametrize("kind", ["ACCESS_DENIED", "UNAUTHORIZED"])

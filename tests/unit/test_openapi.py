@@ -228,7 +228,7 @@ class TestOperations:
     @of_every_operation
     def test_tell_the_headers_of_every_answer(self, path: str, method: str, operation: dict[str, Any]) -> None:
         for response in operation["responses"].values():
-            assert "X-Request-Id" in response["headers"]
+            assert {"X-Request-Id", "X-Content-Type-Options"} <= set(response["headers"])
             for name, header in response["headers"].items():
                 assert header["$ref"].rpartition("/")[2].partition(".")[0] == name
                 assert resolved(DOCUMENT, header)["description"]
