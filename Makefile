@@ -15,6 +15,7 @@ EMULATOR = .venv-emulator/.ready
 SCAN = .venv-scan/.ready
 BENCH = .venv-bench/.ready
 AWSCLI = .venv-awscli/.ready
+CLIENTS = .venv-clients/.ready
 HOOKS = .venv-hooks/.ready
 BIN = .venv/bin
 SOURCES = app.py chalicelib tools bench
@@ -32,7 +33,7 @@ help: ## Show this list
 run: $(VENV) $(EMULATOR) ## Run all of it here, on http://127.0.0.1:8000 (PORT=, EMULATOR_PORT= for others)
 	@exec $(BIN)/python -m tools.run --port $(PORT) --emulator-port $(EMULATOR_PORT)
 
-test: $(VENV) $(EMULATOR) $(AWSCLI) ## Run every test but those in a browser, with the coverage gate
+test: $(VENV) $(EMULATOR) $(AWSCLI) $(CLIENTS) ## Run every test but those in a browser, with the coverage gate
 	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0
 	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term-missing:skip-covered
 
@@ -42,7 +43,7 @@ test-unit: $(VENV) ## Run the tests that do no I/O: seconds
 test-integration: $(VENV) ## Run the tests on AWS in memory (moto)
 	@$(BIN)/python -m pytest tests/integration
 
-test-e2e: $(VENV) $(EMULATOR) $(AWSCLI) ## Run the tests on the packaged app in the emulator
+test-e2e: $(VENV) $(EMULATOR) $(AWSCLI) $(CLIENTS) ## Run the tests on the packaged app in the emulator
 	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,warm,scale,consumer,cost, PLAIN=1)
@@ -101,10 +102,10 @@ smoke: $(VENV) ## Run the smoke test against a deployed stage: make smoke URL=ht
 named:
 	@test -n "$(STAGE)" || { echo "Say which stage: make $(MAKECMDGOALS) STAGE=dev" >&2; exit 1; }
 
-environments: $(VENV) $(EMULATOR) $(SCAN) $(AWSCLI) ## Make all that lint, scan and test need, side by side with -j 4
+environments: $(VENV) $(EMULATOR) $(SCAN) $(AWSCLI) $(CLIENTS) ## Make all that lint, scan and test need, side by side with -j 4
 
 clean: ## Remove everything that was made here, the local stage's data included
-	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .venv-awscli .venv-hooks .local out .chalice/deployments
+	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .venv-awscli .venv-clients .venv-hooks .local out .chalice/deployments
 	@rm -rf bench/node_modules bench/node/node_modules
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
@@ -140,6 +141,13 @@ $(BENCH): requirements-bench.txt
 
 $(HOOKS): requirements-hooks.txt
 	$(call make_venv,requirements-hooks.txt)
+
+# Node and npm come with it, so that a machine needs neither.
+$(CLIENTS): requirements-clients.txt tests/clients/package-lock.json
+	$(call make_venv,requirements-clients.txt)
+	@cp tests/clients/package.json tests/clients/package-lock.json $(@D)
+	@cd $(@D) && PATH="$$PWD/bin:$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts || { rm .ready; \
+		echo "The packages of tests/clients/package-lock.json could not be installed." >&2; exit 1; }
 
 $(AWSCLI): requirements-awscli.txt
 	$(call make_venv,requirements-awscli.txt)

@@ -105,8 +105,8 @@ def get_item(request: Request, item_id: str) -> Response:
 @app.route("/items/{item_id}", methods=["PUT"])
 def replace_item(request: Request, item_id: str) -> Response:
     at = primitives.now()
-    draft = models.draft(http.json_object(request))
-    item = items.replace(http.owner(request), item_id, draft, at, http.if_match(request))
+    body = http.json_object(request)
+    item = items.replace(http.owner(request), item_id, body, at, http.if_match(request))
     return http.item_answer(request, item)
 
 

@@ -70,7 +70,18 @@ class InvalidJsonError(InvalidRequestError):
 
 class ReservedFieldError(InvalidRequestError):
     code = "RESERVED_FIELD"
-    sentence = "{field} is managed by Vitrine and cannot be set: leave it out of the body."
+    sentence = "{names} managed by Vitrine and cannot be {done}: {remedy}."
+
+    def __init__(self, *names: str, stored: bool = False) -> None:
+        """Refuse the managed fields ``names``; ``stored``: there is an item, whose own would have been accepted."""
+        *first, last = names
+        are, them = ("are", "them") if first else ("is", "it")
+        super().__init__(
+            names=f"{', '.join(first)} and {last} {are}" if first else f"{last} {are}",
+            done="changed" if stored else "set",
+            remedy=f"leave {them} out" + (f", or send {them} as stored" if stored else ""),
+            details=[{"path": f"$.{name}"} for name in names],
+        )
 
 
 class InvalidCursorError(InvalidRequestError):

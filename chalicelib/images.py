@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from chalicelib import bucket, errors, items, primitives, queue, telemetry
+from chalicelib import bucket, errors, items, models, primitives, queue, telemetry
 from chalicelib.bucket import Post, Upload
 from chalicelib.config import MAX_IMAGE_BYTES
 from chalicelib.items import IfMatch
@@ -262,19 +262,11 @@ def _close_ticket(item: Item, at: datetime) -> None:
 
 
 def _shown(item: Item, image: Image) -> dict[str, Any]:
-    kept = {
-        "status": image.status,
-        "contentType": image.content_type,
-        "width": image.width,
-        "height": image.height,
-        "bytes": image.bytes,
-        "error": image.error,
-    }
-    body = {name: value for name, value in kept.items() if value is not None}
+    shown = models.facts(image)
     if image.status != "ready":
-        return body
+        return shown
     thumbnails = [
-        {"size": one.size, "width": one.width, "height": one.height, "url": bucket.presigned_get(one.key)}
-        for one in image.thumbnails
+        said | {"url": bucket.presigned_get(one.key)}
+        for said, one in zip(shown["thumbnails"], image.thumbnails, strict=True)
     ]
-    return body | {"url": url(item, None), "thumbnails": thumbnails}
+    return shown | {"url": url(item, None), "thumbnails": thumbnails}

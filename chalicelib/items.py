@@ -138,24 +138,36 @@ def change(owner: str, id_: str, step: Callable[[Item], Item], at: datetime, if_
     raise errors.BusyError
 
 
-def replace(owner: str, id_: str, draft: Draft, at: datetime, if_match: IfMatch = None) -> Item:
-    """Put a caller's fields in place of those that are there; if they are the same, return the item as it is.
+def replace(owner: str, id_: str, body: models.Fields, at: datetime, if_match: IfMatch = None) -> Item:
+    """Replace the fields of an item by those in ``body``; if they are the same, return the item as it is.
 
-    Raises as :func:`change` does, and InvalidExpiryError where the item would be over at ``at``.
+    Managed fields may stand in ``body`` if they equal the stored ones.
+
+    Raise as :func:`change` and :func:`models.draft` do, ReservedFieldError if a managed field differs, and
+    InvalidExpiryError if the item would have expired at ``at``.
     """
-    return change(owner, id_, lambda item: _with(item, draft, at), at, if_match)
+    managed, own = models.parted(body)
+    draft = models.draft(own)
+
+    def replaced(item: Item) -> Item:
+        models.check_managed(item, managed)
+        return _with(item, draft, at)
+
+    return change(owner, id_, replaced, at, if_match)
 
 
 def patch(owner: str, id_: str, changes: models.Fields, at: datetime, if_match: IfMatch = None) -> Item:
     """Apply a JSON Merge Patch (RFC 7396) to a caller's fields; if it changes nothing, return the item as it is.
 
-    Raises as :func:`replace` and models.draft do.
+    Raise as :func:`replace` does.
     """
-    models.check_patch(changes)
+    managed, own = models.parted(changes)
+    models.check_patch(own)
 
     def merged(item: Item) -> Item:
+        models.check_managed(item, managed)
         body = item.fields if item.expires_at is None else {**item.fields, "expiresAt": item.expires_at}
-        return _with(item, models.draft(primitives.merge_patch(body, changes)), at)
+        return _with(item, models.draft(primitives.merge_patch(body, own)), at)
 
     return change(owner, id_, merged, at, if_match)
 

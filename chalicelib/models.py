@@ -140,12 +140,14 @@ class Draft(msgspec.Struct, frozen=True):
 def draft(body: dict[str, Any]) -> Draft:
     """A caller's JSON object, checked for all that does not depend on the time: what is right today is right for ever.
 
-    Raises ReservedFieldError for a managed field, InvalidExpiryError for an ``expiresAt`` that is no time,
-    ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError, naming each path, for what DynamoDB cannot hold
-    or ItemFields does not allow.
+    Raises ReservedFieldError for a managed field, which :func:`parted` takes out of a body that may have some;
+    InvalidExpiryError for an ``expiresAt`` that is no time, ItemTooLargeError above MAX_ITEM_BYTES, and
+    InvalidRequestError, naming each path, for what DynamoDB cannot hold or ItemFields does not allow.
     """
     fields = {name: value for name, value in body.items() if name != "expiresAt"}
-    _refuse_managed(body)
+    managed, _ = parted(body)
+    if managed:
+        raise errors.ReservedFieldError(*managed)
     # By far the cheapest check comes first: the next one visits each value, seconds for a body of some megabytes.
     _limit_size(_size_as_json(fields))
     if any(primitives.unholdable(fields)):
@@ -161,7 +163,6 @@ def draft(body: dict[str, Any]) -> Draft:
 
 def check_patch(changes: dict[str, Any]) -> None:
     """Raises for a merge patch as :func:`draft` does, where that can be said before it is applied."""
-    _refuse_managed(changes)
     _limit_patch(changes)
     if any(primitives.unholdable(changes)):
         raise _refusal(primitives.unholdable(changes))
@@ -190,10 +191,68 @@ def _size_as_json(value: Any) -> int:
         return 0  # It nests too deep, which the next check finds and names.
 
 
-def _refuse_managed(body: dict[str, Any]) -> None:
-    named = [name for name in MANAGED_FIELDS if name in body]
-    if named:
-        raise errors.ReservedFieldError(field=" and ".join(named), details=[{"path": f"$.{name}"} for name in named])
+def parted(body: dict[str, Any]) -> tuple[Fields, Fields]:
+    """Return the managed fields in a caller's JSON object, and the other fields."""
+    managed = {name: body[name] for name in MANAGED_FIELDS if name in body}
+    return managed, {name: value for name, value in body.items() if name not in managed}
+
+
+def check_managed(item: Item, managed: Fields) -> None:
+    """Raise ReservedFieldError for the fields in ``managed`` that differ from those of ``item``.
+
+    So a client can read an item, change it, and send all of it back. A value is the same in another spelling: an id in
+    upper case, a time with another offset, a number with a decimal point. The URLs in ``image`` are not compared,
+    because they change with time. Null is the same as absent.
+    """
+    differing = [name for name, value in managed.items() if not _is_stored(item, name, value)]
+    if differing:
+        raise errors.ReservedFieldError(*differing, stored=True)
+
+
+def _is_stored(item: Item, name: str, value: Any) -> bool:
+    if name == "id":
+        return isinstance(value, str) and value.lower() == item.id
+    if name == "version":
+        return _equal(value, item.version)
+    if name == "image":
+        return _equal(_without_urls(value), item.image and facts(item.image))
+    stored = {"createdAt": item.created_at, "updatedAt": item.updated_at}[name]
+    try:
+        return primitives.timestamp(primitives.parse_time(value)) == stored
+    except ValueError:
+        return False
+
+
+def _equal(sent: Any, stored: Any) -> bool:
+    # What no item can hold equals nothing in one: a digest of it takes long, or there is none.
+    possible = _size_as_json(sent) <= MAX_ITEM_BYTES and not any(primitives.unholdable(sent))
+    return possible and primitives.digest(sent) == primitives.digest(stored)
+
+
+def _without_urls(image: Any) -> Any:
+    if isinstance(image, list):
+        return [_without_urls(one) for one in image]
+    if not isinstance(image, dict):
+        return image
+    return {
+        name: _without_urls(value) if name == "thumbnails" else value for name, value in image.items() if name != "url"
+    }
+
+
+def facts(image: Image) -> Fields:
+    """Return what callers see of a picture, except its URLs."""
+    known = {
+        "status": image.status,
+        "contentType": image.content_type,
+        "width": image.width,
+        "height": image.height,
+        "bytes": image.bytes,
+        "error": image.error and msgspec.to_builtins(image.error),
+    }
+    shown = {name: value for name, value in known.items() if value is not None}
+    if image.status == "ready":
+        shown["thumbnails"] = [{"size": one.size, "width": one.width, "height": one.height} for one in image.thumbnails]
+    return shown
 
 
 def _expiry(value: Any) -> str | None:

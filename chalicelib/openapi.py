@@ -244,7 +244,8 @@ def _refusal(refusals: list[errors.ApiError]) -> Schema:
     headers = ["Retry-After"] if refusals[0].retry_after else []
     headers += [name for kind, name in _TOLD_WITH.items() if isinstance(refusals[0], kind)]
     codes = [error.code for error in refusals]
-    schema = {"allOf": [schemas.ref("Error"), {"properties": {"error": {"enum": codes}}}]}
+    # Beside the reference, so that generators of clients make one model of all errors and not one of each answer.
+    schema = schemas.ref("Error") | {"properties": {"error": {"enum": codes}}}
     examples = {error.code: {"value": _shown(error)} for error in refusals}
     return {
         "description": ", ".join(codes),

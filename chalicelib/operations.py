@@ -11,8 +11,11 @@ Fields = models.Fields
 Examples = dict[str, Any] | Callable[[Fields], dict[str, Any]]
 """Examples by name, or what makes them of what an item's own fields may look like."""
 
-ITEM, ITEM_FIELDS, ITEM_PATCH = "Item", "ItemFields", "ItemPatch"
+ITEM, ITEM_FIELDS, ITEM_REPLACEMENT, ITEM_PATCH = "Item", "ItemFields", "ItemReplacement", "ItemPatch"
 """Schemas that follow from ``models.ItemFields``."""
+
+DOCUMENT = "Document"
+"""The schema of the document itself."""
 
 
 class Content(NamedTuple):
@@ -116,6 +119,7 @@ _item = Content(
     },
 )
 _fields = Content(ITEM_FIELDS, lambda own: {"forGood": own, "untilThen": own | {"expiresAt": LATER}})
+_replacement = Content(ITEM_REPLACEMENT, lambda own: {"forGood": own, "untilThen": own | {"expiresAt": LATER}})
 _page = Content(str, {"page": "<!doctype html>"}, ("text/html",))
 
 
@@ -173,7 +177,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/openapi.json"): Operation(
         ABOUT,
         "Read this document",
-        {200: Answer("An OpenAPI 3.1 document.", Content(dict[str, Any], {"head": {"openapi": "3.1.0"}}))},
+        {200: Answer("An OpenAPI 3.1 document.", Content(DOCUMENT, {"head": {"openapi": "3.1.0"}}))},
         "It is generated from the routes and models in use, so it always matches them.",
         public=True,
     ),
@@ -260,10 +264,11 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         ITEMS,
         "Replace an item's own fields",
         {200: _written},
-        "All of them, and `expiresAt`: fields that are not in the body are removed. The picture stays. If "
-        "nothing changes, nothing is written and the version stays.",
+        "All of them, and `expiresAt`: fields that are not in the body are removed. The picture stays. You can read an "
+        "item, change it, and send all of it: managed fields are accepted if they equal what is stored. If nothing "
+        "changes, nothing is written and the version stays.",
         headers=("If-Match",),
-        body=(_fields,),
+        body=(_replacement,),
         refusals=_CHANGE,
     ),
     ("PATCH", "/items/{item_id}"): Operation(
@@ -378,7 +383,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                     {
                         "running": _import("running", 1),
                         "done": _import("done", 2),
-                        "oneFailed": _import("done", 1, errors.ReservedFieldError(field="id")),
+                        "oneFailed": _import("done", 1, errors.ReservedFieldError("id")),
                     },
                 ),
             )

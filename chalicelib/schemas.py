@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from chalicelib import errors, imports, models, operations, primitives, wire
-from chalicelib.operations import ITEM, ITEM_FIELDS, ITEM_PATCH
+from chalicelib.operations import DOCUMENT, ITEM, ITEM_FIELDS, ITEM_PATCH, ITEM_REPLACEMENT
 
 Schema = dict[str, Any]
 
@@ -50,34 +50,18 @@ def _without_null(schema: Schema) -> Schema:
 def components() -> dict[str, Schema]:
     """All schemas that have a name."""
     made = {**_made()[1], **_parts()}
-    declared, managed = _declared()[ITEM_FIELDS], made.pop(wire.ManagedFields.__name__)
-    own = declared["properties"]
-    more = False if declared.get("additionalProperties") is False else ref("Value")
-    unmanaged = {"minLength": 1, "not": {"enum": list(models.MANAGED_FIELDS)}}
+    managed = made.pop(wire.ManagedFields.__name__)
     made["Value"] = _value()
-    made[ITEM] = {
-        "title": ITEM,
-        "description": "A stored item: the managed fields and the caller's own.",
-        "type": "object",
-        "properties": managed["properties"] | own,
-        "required": [*managed["required"], *declared["required"]],
-        "propertyNames": {"minLength": 1},
-        "additionalProperties": more,
+    made[DOCUMENT] = {"title": DOCUMENT, "description": "An OpenAPI 3.1 document.", "type": "object"}
+    made[_CONTENT_TYPE] = msgspec.json.schema(wire.ContentType) | {
+        "title": _CONTENT_TYPE,
+        "description": "A type of pictures.",
     }
-    made[ITEM_FIELDS] = declared | {
-        "description": _described(declared),
-        "properties": own | {"expiresAt": _EXPIRES_AT},
-        "propertyNames": unmanaged,
-        "additionalProperties": more,
-    }
-    made[ITEM_PATCH] = {
-        "title": ITEM_PATCH,
-        "description": "A JSON Merge Patch (RFC 7396) of an item's own fields: null removes one.",
-        "type": "object",
-        "properties": {"expiresAt": _EXPIRES_AT},
-        "propertyNames": unmanaged,
-        "additionalProperties": ref("Value"),
-    }
+    for model in (wire.ImagePending, wire.ImageReady, wire.TicketRequest):
+        _refer(made[model.__name__]["properties"], "contentType", _CONTENT_TYPE)
+    made[_IMAGE] = managed["properties"]["image"] | {"title": _IMAGE}
+    _refer(managed["properties"], "image", _IMAGE)
+    made |= _of_items(_declared()[ITEM_FIELDS], managed)
     made[wire.ItemPage.__name__]["properties"]["items"]["items"] = ref(ITEM)
     made[wire.ImportRequest.__name__]["properties"]["items"] |= {"items": _ENTRY, "maxItems": imports.MAX_ENTRIES}
     # It is kept in fewer words than it is shown here.
@@ -87,11 +71,71 @@ def components() -> dict[str, Schema]:
     return made
 
 
+def _refer(properties: dict[str, Schema], field: str, name: str) -> None:
+    """Have ``field`` refer to the schema of that name, so that generators of clients make one type of it."""
+    properties[field] = ref(name) | {"description": properties[field]["description"]}
+
+
+def _of_items(declared: Schema, managed: Schema) -> dict[str, Schema]:
+    """The schemas of an item and of what is sent to make or change one."""
+    own = declared["properties"]
+    free = {
+        "propertyNames": {"minLength": 1},
+        "additionalProperties": False if declared.get("additionalProperties") is False else ref("Value"),
+    }
+    sent = {"expiresAt": _EXPIRES_AT} | _sent_back(managed["properties"])
+    return {
+        ITEM: free
+        | {
+            "title": ITEM,
+            "description": "A stored item: the managed fields and the caller's own.",
+            "type": "object",
+            "properties": managed["properties"] | own,
+            "required": [*managed["required"], *declared["required"]],
+        },
+        ITEM_FIELDS: declared
+        | free
+        | {
+            "description": _described(declared),
+            "properties": own | {"expiresAt": _EXPIRES_AT},
+            "propertyNames": {"minLength": 1, "not": {"enum": list(models.MANAGED_FIELDS)}},
+        },
+        ITEM_REPLACEMENT: declared
+        | free
+        | {
+            "title": ITEM_REPLACEMENT,
+            "description": "An item's own fields, and the managed ones if they equal what is stored.",
+            "properties": own | sent,
+        },
+        ITEM_PATCH: free
+        | {
+            "title": ITEM_PATCH,
+            "description": "A JSON Merge Patch (RFC 7396) of an item's own fields: null removes one. The managed "
+            "fields may be sent if they equal what is stored.",
+            "type": "object",
+            "properties": sent,
+            "additionalProperties": ref("Value"),
+        },
+    }
+
+
+def _sent_back(managed: dict[str, Schema]) -> dict[str, Schema]:
+    """The managed fields in a body: each as it was read, and null if there is no picture."""
+    sent = {name: managed[name] for name in models.MANAGED_FIELDS}
+    sent["image"] = {
+        "description": "As it was read; its URLs are not compared, because they change with time.",
+        "anyOf": [ref(_IMAGE), {"type": "null"}],
+    }
+    return sent
+
+
 def _described(declared: Schema) -> str:
     # While it declares nothing, what the class says of itself is for whoever adopts it.
     said: str = declared.get("description", "") if declared["properties"] else ""
     return said or "An item's own fields, of any name and type."
 
+
+_IMAGE, _CONTENT_TYPE = "Image", "ContentType"
 
 _MODELS: tuple[type[Any], ...] = (
     wire.ManagedFields,
@@ -129,7 +173,8 @@ def _value() -> Schema:
         "exclusiveMaximum": beyond,
         "items": ref("Value"),
         "propertyNames": {"minLength": 1},
-        "additionalProperties": ref("Value"),
+        # Not additionalProperties: generators of clients would take any value for an object.
+        "unevaluatedProperties": ref("Value"),
     }
 
 

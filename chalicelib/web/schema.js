@@ -8,7 +8,7 @@ export function reader(api) {
   /** A schema with its reference followed, its parts put together, and "or null" taken off. */
   function resolved(schema = {}) {
     const { $ref, allOf, anyOf, ...beside } = schema;
-    if ($ref) return { ...resolved(pointed($ref)), ...beside };
+    if ($ref) return joined(resolved(pointed($ref)), beside);
     if (allOf) return allOf.map(resolved).reduce(joined, { ...beside, type: "object" });
     const some = anyOf?.filter((one) => one.type !== "null");
     return some?.length === 1 ? { ...resolved(some[0]), ...beside } : schema;
@@ -17,7 +17,7 @@ export function reader(api) {
   const pointed = (ref) => ref.slice(2).split("/").reduce((part, name) => part[name.replaceAll("~1", "/")], api);
 
   const joined = (one, other) => ({
-    ...one, properties: { ...one.properties, ...other.properties }, required: [...(one.required ?? []), ...(other.required ?? [])],
+    ...one, ...other, properties: { ...one.properties, ...other.properties }, required: [...(one.required ?? []), ...(other.required ?? [])],
     additionalProperties: one.additionalProperties ?? other.additionalProperties,
   });
 

@@ -13,13 +13,15 @@ from typing import Any
 import schemathesis
 from schemathesis.openapi.checks import EnsureResourceAvailability
 
-from chalicelib import errors, primitives
+from chalicelib import errors, models, primitives
 
 _LATER = "2100-01-01T00:00:00Z"
 _OF_A_LIST = ("order", "createdAfter", "createdBefore")
 
 _tags: dict[str, str] = {}
 """The items that there are, as far as was seen, each with its newest entity tag."""
+_created: dict[str, str] = {}
+"""When each of them was created."""
 _images: dict[str, str] = {}
 """Those with a picture, each with the picture's state."""
 _gone: set[str] = set()
@@ -52,14 +54,15 @@ def before_call(_: Any, case: Any, __: dict[str, Any]) -> None:
     """Makes of a request that fits its schema one that can be meant."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
-    if isinstance(case.body, dict):
-        case.body = _holdable(case.body)
-        if case.body.get("expiresAt"):
-            case.body["expiresAt"] = _LATER
     if "cursor" in case.query:
         _go_on(case.query)
     if "item_id" in case.path_parameters:
         _be_about_an_item(case)
+    if isinstance(case.body, dict):
+        case.body = _holdable(case.body)
+        if case.body.get("expiresAt"):
+            case.body["expiresAt"] = _LATER
+        _be_as_stored(case.body, case.path_parameters.get("item_id", ""))
     if "Idempotency-Key" in case.headers:
         # One that comes again is answered with the item of before, which may be gone by now.
         case.headers["Idempotency-Key"] = f"{case.headers['Idempotency-Key'][:200]}{uuid.uuid4()}"
@@ -86,6 +89,7 @@ def after_call(_: Any, case: Any, response: Any) -> None:
     elif case.path.startswith("/items"):
         item = response.json()
         _tags[item["id"]] = response.headers["etag"][0]
+        _created[item["id"]] = item["createdAt"]
         if "image" in item:
             _images[item["id"]] = item["image"]["status"]
 
@@ -104,6 +108,16 @@ def _be_about_an_item(case: Any) -> None:
         case.path_parameters["item_id"] = id_ = list(fitting)[-1]
     if case.headers.get("If-Match", "*") != "*":
         case.headers["If-Match"] = _tags.get(id_, "*")
+
+
+def _be_as_stored(body: dict[str, Any], id_: str) -> None:
+    """Managed fields equal what is stored, which nobody can make up: two that never change, and no others."""
+    known = {"id": id_, "createdAt": _created[id_]} if id_ in _created else {}
+    for name in models.MANAGED_FIELDS:
+        if name in body and name in known:
+            body[name] = known[name]
+        else:
+            body.pop(name, None)
 
 
 def _go_on(query: dict[str, Any]) -> None:

@@ -115,7 +115,7 @@ def of_creation(api: Stage) -> Iterator[HTTPResponse]:
 def of_bad_fields(api: Stage, method: str, path: str) -> Iterator[HTTPResponse]:
     yield api(method, path, {"a": {"": 1}})
     yield api(method, path, b"[]")
-    yield api(method, path, {"id": 1, "version": 2})
+    yield api(method, path, fields(id=1, version=2))
     yield api(method, path, fields(expiresAt="yesterday"))
     yield api(method, path, {"a": "x" * models.MAX_ITEM_BYTES})
     yield from of_unreadable_bodies(api, method, path)

@@ -170,8 +170,8 @@ class TestLife:
     @pytest.mark.parametrize(
         ("body", "code"),
         [
-            ({"id": "x"}, "RESERVED_FIELD"),
-            ({"image": None}, "RESERVED_FIELD"),
+            (fields(id="x"), "RESERVED_FIELD"),
+            (fields(image={"status": "ready"}), "RESERVED_FIELD"),
             (fields(expiresAt="2001-01-01T00:00:00Z"), "INVALID_EXPIRY"),
             (fields(expiresAt="9999-12-31T23:59:59-23:00"), "INVALID_EXPIRY"),
             ({"a": {"": 1}}, "INVALID_REQUEST"),
@@ -225,7 +225,7 @@ class TestLife:
             lambda: items.create(OWNER, over, at),
             lambda: items.create(OWNER, over, at, "k"),
             lambda: items.create_as(OWNER, primitives.new_id(), over, at),
-            lambda: items.replace(OWNER, item.id, over, at),
+            lambda: items.replace(OWNER, item.id, fields(expiresAt=over.expires_at), at),
             lambda: items.patch(OWNER, item.id, {"expiresAt": over.expires_at}, at),
         ):
             with pytest.raises(errors.InvalidExpiryError):

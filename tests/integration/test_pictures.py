@@ -17,7 +17,7 @@ from PIL import Image
 
 from chalicelib import aws, bucket, config, images, items, primitives, renders, wire
 from chalicelib.bucket import Upload
-from tests.builders import jpeg, png_head, quarters, saved
+from tests.builders import fields, jpeg, png_head, quarters, saved
 from tests.integration.stage import OWNER, Stage, draft, fails, meanwhile, said
 
 PHOTO = jpeg(1600, 1200)
@@ -459,7 +459,7 @@ class TestClockSetBack:
         assert tickets == sorted(tickets)
 
     def test_change_is_never_older_than_the_one_before(self, api: Stage, item: dict[str, Any]) -> None:
-        changed = items.replace(OWNER, item["id"], draft(title="Lamp"), primitives.now() - timedelta(hours=1))
+        changed = items.replace(OWNER, item["id"], fields(title="Lamp"), primitives.now() - timedelta(hours=1))
 
         assert changed.updated_at == item["updatedAt"]
 

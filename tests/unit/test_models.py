@@ -130,7 +130,7 @@ class TestDraft:
         assert refused.value.details == [{"path": f"$.{name}"}]
 
     def test_every_managed_field_in_a_body_is_named(self) -> None:
-        with pytest.raises(errors.ReservedFieldError, match=r"^id and version") as refused:
+        with pytest.raises(errors.ReservedFieldError, match=r"^id and version are managed") as refused:
             models.draft({"version": 1, "id": "x", "title": "Vase"})
 
         assert refused.value.details == [{"path": "$.id"}, {"path": "$.version"}]

@@ -1,0 +1,147 @@
+"""The main job of Vitrine, done with a client that openapi-python-client makes: python job.py API PHOTO."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+import httpx
+from vitrine_client import AuthenticatedClient
+from vitrine_client.api.imports import create_import, get_import
+from vitrine_client.api.items import create_item, delete_item, get_item, list_items, patch_item, replace_item
+from vitrine_client.api.pictures import create_image_ticket
+from vitrine_client.models import (
+    ContentType,
+    Deleted,
+    Error,
+    ImageReady,
+    ImportRequest,
+    ImportShown,
+    ImportShownStatus,
+    Item,
+    ItemFields,
+    ItemPage,
+    ItemPatch,
+    ItemReplacement,
+    Ticket,
+    TicketRequest,
+)
+from vitrine_client.types import UNSET
+
+Found = TypeVar("Found")
+
+API, PHOTO = sys.argv[1:]
+client = AuthenticatedClient(base_url=API, token="none")
+
+
+def eventually(look: Callable[[], Found | None]) -> Found:
+    """Ask `look` until it finds something, for a minute at most."""
+    for _ in range(120):
+        found = look()
+        if found is not None:
+            return found
+        time.sleep(0.5)
+    raise TimeoutError
+
+
+def read(id_: UUID) -> tuple[Item, str]:
+    answer = get_item.sync_detailed(id_, client=client)
+    assert isinstance(answer.parsed, Item), answer.parsed
+    return answer.parsed, answer.headers["ETag"]
+
+
+def create() -> UUID:
+    item = create_item.sync(client=client, body=ItemFields.from_dict({"title": "Harbour", "price": 19.9}))
+    assert isinstance(item, Item), item
+    assert (item["title"], item["price"]) == ("Harbour", 19.9)
+    return item.id
+
+
+def upload(id_: UUID) -> None:
+    asked = TicketRequest(content_type=ContentType.IMAGEJPEG)
+    ticket = create_image_ticket.sync(id_, client=client, body=asked)
+    assert isinstance(ticket, Ticket), ticket
+    photo = Path(PHOTO).read_bytes()
+    stored = httpx.post(ticket.upload.url, data=ticket.upload.fields.to_dict(), files={"file": photo}, timeout=30)
+    assert stored.is_success, stored.text
+
+    def ready() -> ImageReady | None:
+        image = read(id_)[0].image
+        return image if isinstance(image, ImageReady) else None
+
+    thumbnail = httpx.get(eventually(ready).thumbnails[0].url)
+    assert thumbnail.is_success
+    assert thumbnail.content
+
+
+def change(id_: UUID) -> None:
+    _, tag = read(id_)
+    patched = patch_item.sync(id_, client=client, body=ItemPatch.from_dict({"price": None, "year": 1998}), if_match=tag)
+    assert isinstance(patched, Item), patched
+    assert patched["year"] == 1998
+    assert "price" not in patched
+    late = patch_item.sync_detailed(id_, client=client, body=ItemPatch.from_dict({"year": 1999}), if_match=tag)
+    assert late.status_code == 412
+    assert isinstance(late.parsed, Error)
+    assert late.parsed.error == "VERSION_MISMATCH"
+
+    item, tag = read(id_)
+    item["title"] = "Harbour at dawn"
+    item.expires_at = datetime(2100, 1, 31, 12, tzinfo=UTC)
+    sent = ItemReplacement.from_dict(item.to_dict())
+    replaced = replace_item.sync(id_, client=client, body=sent, if_match=tag)
+    assert isinstance(replaced, Item), replaced
+    assert (replaced["title"], replaced["year"]) == ("Harbour at dawn", 1998)
+    assert isinstance(replaced.image, ImageReady)
+
+
+def bulk() -> None:
+    entries = [ItemFields.from_dict({"title": "One"}), ItemFields.from_dict({"title": "Two", "tags": ["a", "b"]})]
+    begun = create_import.sync(client=client, body=ImportRequest(items=list(entries)))
+    assert isinstance(begun, ImportShown), begun
+    id_ = begun.id
+
+    def done() -> ImportShown | None:
+        progress = get_import.sync(id_, client=client)
+        assert isinstance(progress, ImportShown), progress
+        return progress if progress.status == ImportShownStatus.DONE else None
+
+    progress = eventually(done)
+    assert (progress.created, progress.failed) == (2, 0)
+
+
+def listed() -> list[UUID]:
+    ids: list[UUID] = []
+    cursor: str | None = None
+    while True:
+        page = list_items.sync(client=client, limit=2, cursor=UNSET if cursor is None else cursor)
+        assert isinstance(page, ItemPage), page
+        ids += [item.id for item in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            return ids
+
+
+def remove(id_: UUID) -> None:
+    deleted = delete_item.sync(id_, client=client)
+    assert isinstance(deleted, Deleted), deleted
+    gone = get_item.sync(id_, client=client)
+    assert isinstance(gone, Error), gone
+    assert gone.error == "ITEM_NOT_FOUND"
+
+
+created = create()
+upload(created)
+change(created)
+bulk()
+ids = listed()
+assert len(set(ids)) == len(ids) >= 3
+assert created in ids
+remove(created)
+assert created not in listed()
+print("done")
