@@ -152,12 +152,13 @@ def delete_image(request: Request, item_id: str) -> Response:
 
 @app.route("/imports", methods=["POST"])
 def create_import(request: Request) -> Response:
-    return http.accepted(request, imports.start(http.owner(request), http.entries(request), primitives.now()))
+    owner, entries, at = http.owner(request), http.entries(request), primitives.now()
+    return http.accepted(request, imports.start(owner, entries, at, http.idempotency_key(request)))
 
 
 @app.route("/imports/{import_id}", methods=["GET"])
 def get_import(request: Request, import_id: str) -> Response:
-    return http.import_answer(import_id, imports.progress(http.owner(request), import_id))
+    return http.import_answer(import_id, imports.progress(http.owner(request), import_id, primitives.now()))
 
 
 # ------------------------------------------------------------------------------------------------------ event functions

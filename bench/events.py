@@ -18,14 +18,14 @@ from PIL import Image
 from bench import photographs
 from bench.photographs import Picture
 from bench.stand_in import Record
-from chalicelib import bucket, models, primitives, table
+from chalicelib import bucket, imports, models, primitives, table
 from chalicelib.bucket import Upload
 from chalicelib.config import MAX_IMAGE_PIXELS
 from chalicelib.models import ImportChunk, Message, RenderImage
 
 OWNER = "local"
 BUCKET = "vitrine-local-000000000000-us-east-1"
-CHUNK = 100
+CHUNK = imports.CHUNK
 """Entries of the import that is measured: as many as one message creates."""
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -167,7 +167,11 @@ TICKET = Event(
     "dynamodb PutItem",
 )
 START_IMPORT = Event(
-    "POST 100 items", "api_handler", request("POST", "/imports", _items(CHUNK)), _status(202), "sqs SendMessageBatch"
+    f"POST {CHUNK} items",
+    "api_handler",
+    request("POST", "/imports", _items(CHUNK)),
+    _status(202),
+    "sqs SendMessageBatch",
 )
 UPLOADED = Event(
     "an upload",
@@ -181,7 +185,11 @@ RENDER_SMALL, RENDER, RENDER_LARGEST = (
     for name, upload in (*((picture.name, upload) for picture, upload in TO_RENDER), ("50 MP WebP", PLAIN))
 )
 CREATE_CHUNK = Event(
-    "100 imported items", "on_messages", _delivered(ImportChunk(OWNER, IMPORT, 0)), _settled, "dynamodb PutItem"
+    f"{CHUNK} imported items",
+    "on_messages",
+    _delivered(ImportChunk(OWNER, IMPORT, 0)),
+    _settled,
+    "dynamodb TransactWriteItems",
 )
 SWEEP = Event("nothing due", "clean_up", _scheduled(), lambda answer: answer == {}, "dynamodb Query")
 LARGEST_IMPORT = Event(
@@ -199,7 +207,7 @@ PAID = (GET_ITEM, CREATE_ITEM, TICKET, START_IMPORT, UPLOADED, RENDER, CREATE_CH
 """What costs are reckoned of."""
 
 AWAITED = tuple(event for event in PAID if event not in (CREATE_CHUNK, SWEEP))
-"""What somebody may wait for: not a hundred items of an import, nor the cleanup."""
+"""What somebody may wait for: not the items of an import, nor the cleanup."""
 
 LARGEST = (LARGEST_IMPORT, RENDER_LARGEST)
 """What takes the most memory."""
@@ -216,7 +224,7 @@ def records() -> list[Record]:
         _record("ITEM", upload.item_id, item | {"image": _processing(upload), "lastUpload": upload.id})
         for upload in (*(upload for _, upload in TO_RENDER), PLAIN)
     ]
-    known = {"created_at": created, "total": CHUNK, "chunks": 1}
+    known = {"created_at": created, "total": CHUNK, "chunks": [[0, CHUNK, 0, len(_entries())]]}
     return [_record("ITEM", ITEM, item), _record("IMPORT", IMPORT, known), *waiting]
 
 
@@ -234,9 +242,12 @@ def _record(kind: table.Kind, id_: str, values: dict[str, Any]) -> Record:
 def objects() -> dict[str, bytes]:
     """The bucket's objects that the events are about, by key."""
     photographs.make([picture for picture, _ in TO_RENDER])
-    entries = "\n".join(json.dumps({**_FIELDS, "number": one}) for one in range(CHUNK))
     pictures = {upload.key: picture.path.read_bytes() for picture, upload in TO_RENDER}
-    return pictures | {PLAIN.key: _plain_picture(), bucket.chunk_key(OWNER, IMPORT, 0): entries.encode()}
+    return pictures | {PLAIN.key: _plain_picture(), bucket.import_key(OWNER, IMPORT): _entries()}
+
+
+def _entries() -> bytes:
+    return "\n".join(json.dumps({**_FIELDS, "number": one}) for one in range(CHUNK)).encode()
 
 
 def _plain_picture() -> bytes:

@@ -83,6 +83,9 @@ class Services:
             read = read_units([], consistent=asked.get("ConsistentRead", False))
         elif operation == "PutItem":
             written = write_units(asked["Item"])
+        elif operation == "TransactWriteItems":
+            # DynamoDB prepares and commits each write of a transaction (AWS, "Capacity management for transactions").
+            written = sum(2 * write_units(write["Put"]["Item"]) for write in asked["TransactItems"])
         else:
             raise NotImplementedError(operation)
         self.count(f"dynamodb {operation}", read, written)

@@ -7,7 +7,7 @@
     thumbnails/items/{owner}/{item}/{upload}/{put}/{size}.jpg
                                                             a thumbnail of an item's picture
     thumbnails/{the rest of a loose file's key}.jpg         the thumbnail of a loose file
-    imports/{owner}/{import}/{chunk}.ndjson                 the entries of one chunk of an import; expire by lifecycle
+    imports/{owner}/{import}.ndjson                         the entries of an import; expires by lifecycle
 
 An upload's key can be put to several times while its ticket is good. ``put`` is the *sequencer* that S3 gives each: of
 two objects put at one key, the later has the greater one (AWS, "Amazon S3 event message structure"). A thumbnail of an
@@ -18,12 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from botocore.exceptions import ClientError
 
 from chalicelib import aws, primitives
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 UPLOADS = "uploads/"
 THUMBNAILS = "thumbnails/"
@@ -89,23 +92,33 @@ def loose_thumbnail_key(key: str) -> str:
     return f"{THUMBNAILS}{key.removeprefix(UPLOADS)}.jpg"
 
 
-def chunk_key(owner: str, import_id: str, number: int) -> str:
-    """Where the entries of one chunk of an import are kept."""
-    return f"{IMPORTS}{_segment(owner)}/{import_id}/{number:05d}.ndjson"
+def import_key(owner: str, import_id: str) -> str:
+    """Return where the entries of an import are kept."""
+    return f"{IMPORTS}{_segment(owner)}/{import_id}.ndjson"
 
 
 def read(key: str, limit: int | None = None) -> bytes:
     """An object's bytes. Raises ObjectGoneError; ObjectTooLargeError, before reading, over ``limit`` bytes."""
-    try:
-        answer = aws.s3().get_object(Bucket=aws.bucket(), Key=key)
-    except ClientError as error:
-        if aws.code_of(error) != "NoSuchKey":
-            raise
-        raise ObjectGoneError(key) from error
+    answer = _get(key)
     with answer["Body"] as body:
         if limit is not None and answer["ContentLength"] > limit:
             raise ObjectTooLargeError(key, answer["ContentLength"])
         return body.read()
+
+
+def read_part(key: str, start: int, size: int) -> bytes:
+    """Return ``size`` bytes of an object, from the byte ``start``. Raise ObjectGoneError."""
+    with _get(key, Range=f"bytes={start}-{start + size - 1}")["Body"] as body:
+        return body.read()
+
+
+def _get(key: str, **options: Any) -> GetObjectOutputTypeDef:
+    try:
+        return aws.s3().get_object(Bucket=aws.bucket(), Key=key, **options)
+    except ClientError as error:
+        if aws.code_of(error) != "NoSuchKey":
+            raise
+        raise ObjectGoneError(key) from error
 
 
 def write(key: str, data: bytes, content_type: str) -> None:

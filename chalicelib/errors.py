@@ -166,7 +166,7 @@ class UnsupportedMediaTypeError(ApiError):
 class IdempotencyKeyReusedError(ApiError):
     code = "IDEMPOTENCY_KEY_REUSED"
     status = 422
-    sentence = "This Idempotency-Key was used with a different body: use a new key for a new item."
+    sentence = "This Idempotency-Key was used with a different body: use a new key for a new request."
 
 
 class ThrottledError(ApiError):

@@ -15,9 +15,9 @@ from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, Reque
 
 from chalicelib import aws, cors, cursor, errors, images, imports, models, primitives, telemetry, wire
 from chalicelib.config import APP, settings
-from chalicelib.imports import Progress
+from chalicelib.imports import Begun, Progress
 from chalicelib.items import MAX_KEY_LENGTH, IfMatch, Page, is_key
-from chalicelib.models import Import, Item
+from chalicelib.models import Item
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -258,9 +258,7 @@ def not_modified(request: Request, tag: str) -> Response | None:
 
 def created(request: Request, item: Item, replayed: bool) -> Response:
     """201 with the item and where it is from now on."""
-    headers = {"ETag": etag(item), "Location": location(request, item.id)}
-    if replayed:
-        headers["Idempotency-Replayed"] = "true"
+    headers = {"ETag": etag(item), "Location": location(request, item.id), **_replayed(replayed)}
     return json_answer(images.shown(item), 201, headers)
 
 
@@ -295,10 +293,14 @@ def import_answer(id_: str, progress: Progress, status: int = 200, headers: dict
     return json_answer(shown, status, headers)
 
 
-def accepted(request: Request, new: Import) -> Response:
-    """202 with an import as it begins, and where to watch it."""
-    begun = Progress("queued", new.total, 0, 0, [])
-    return import_answer(new.id, begun, 202, {"Location": location(request, new.id)})
+def accepted(request: Request, begun: Begun) -> Response:
+    """Return 202 with an import as it begins, and where to watch it."""
+    headers = {"Location": location(request, begun.id), **_replayed(begun.replayed)}
+    return import_answer(begun.id, Progress("queued", begun.total, 0, 0, []), 202, headers)
+
+
+def _replayed(replayed: bool) -> dict[str, str]:
+    return {"Idempotency-Replayed": "true"} if replayed else {}
 
 
 def location(request: Request, id_: str) -> str:

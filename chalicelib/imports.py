@@ -1,28 +1,32 @@
 """Bulk creation: a request is cut into chunks, kept in the bucket, worked off by the queue, and counted exactly.
 
-Whatever comes twice is done once: an entry's item has an id that follows from the import and the entry's place in it,
-and what became of a chunk is one record, written over by the same.
+Whatever comes twice is done once: a chunk's items and its result are written in one transaction.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 import msgspec
 
-from chalicelib import aws, bucket, errors, items, models, primitives, queue, table, telemetry
-from chalicelib.models import ChunkResult, Failure, Import, ImportChunk
+from chalicelib import aws, bucket, errors, idempotency, items, models, primitives, queue, table, telemetry
+from chalicelib.models import Chunk, ChunkResult, Failure, Import, ImportChunk
 
 MAX_BYTES = 5 * 1024 * 1024
 _MAX_SIZE = f"{MAX_BYTES // 1024**2} MB"
 MAX_ENTRIES = 10_000
 MAX_FAILURES_SHOWN = 1_000
-CHUNK = 100
-"""Entries that one message creates: some seconds of work, well inside the consumer's time."""
+CHUNK = 50
+"""Entries that one message creates, in one transaction: DynamoDB takes 100 writes (AWS, "TransactWriteItems")."""
+
+CHUNK_BYTES = 1024 * 1024
+"""Of its entries as JSON, unless it has only one. A transaction may have 4 MB, and DynamoDB counts at most
+twice the bytes of JSON (``primitives.size_in_table``): a digit and its comma count 4."""
 
 KEPT = timedelta(days=30)
 RESUME_PERIOD = timedelta(hours=1)
@@ -30,7 +34,22 @@ RESUME_PERIOD = timedelta(hours=1)
 
 GIVE_UP_PERIOD = timedelta(hours=24)
 
-_LOST = "This entry was not worked off within a day. Look whether its item is there before you send it again."
+_LOST = "This entry was not processed within a day, so no item was created."
+
+
+class Begun(NamedTuple):
+    """An import that was accepted; ``replayed``: by an earlier request with the same idempotency key."""
+
+    id: str
+    total: int
+    replayed: bool = False
+
+
+class _Claim(NamedTuple):
+    """The idempotency key of an import: where it is remembered, and the digest of the entries it came with."""
+
+    key: table.Key
+    said: str
 
 
 class _Body(msgspec.Struct):
@@ -66,96 +85,195 @@ def entries_of_ndjson(body: bytes) -> list[bytes]:
     return [line for line in body.splitlines() if line.strip()]
 
 
-def start(owner: str, entries: list[bytes], at: datetime) -> Import:
-    """Keeps an import and queues its chunks. Raises ImportTooLargeError, InvalidRequestError where there is nothing.
+def start(owner: str, entries: list[bytes], at: datetime, key: str | None = None) -> Begun:
+    """Keep an import and queue its chunks; or, if a request with the same ``key`` did before, return what that began.
 
-    Once it is kept, it is accepted: chunks that the queue does not take now are queued by the cleanup within the hour.
-    Whoever was told of a failure would ask again, and what was queued before it would create the same items twice.
+    Raise ImportTooLargeError, InvalidRequestError if there is nothing to import, IdempotencyKeyReusedError if the key
+    came with other entries before, BusyError.
+
+    An import is accepted once its record is written, and never if that failed: a caller who was told of a failure sends
+    the entries again. Chunks that the queue does not take now are queued by the cleanup within the hour.
     """
     if not entries:
         raise errors.InvalidRequestError(problem="There is nothing to import.")
     _limit(len(entries), MAX_ENTRIES, f"{MAX_ENTRIES} items")
-    aws.queue_url()  # Where there is no queue at all, nothing is kept that would wait for it.
-    chunks = [entries[first : first + CHUNK] for first in range(0, len(entries), CHUNK)]
+    aws.queue_url()  # If there is no queue at all, nothing is kept that would wait for it.
+    body = b"\n".join(entries)
+    claim = None if key is None else _Claim(table.Key(owner, "IMPORTKEY", key), hashlib.sha256(body).hexdigest())
+    if claim and (earlier := _begun_with(claim, at)):
+        return earlier
     new = Import(
-        owner=owner, id=primitives.new_id(), created_at=primitives.timestamp(at), total=len(entries), chunks=len(chunks)
+        owner=owner,
+        id=primitives.new_id(primitives.unix_ms(at)),
+        created_at=primitives.timestamp(at),
+        total=len(entries),
+        chunks=_cut(entries),
     )
-    for number, chunk in enumerate(chunks):
-        bucket.write(bucket.chunk_key(owner, new.id, number), b"\n".join(chunk), "application/x-ndjson")
-    table.write(_put(new, at + RESUME_PERIOD))
-    try:
-        _queue(new, range(new.chunks))
-    except queue.FAILURES:
-        telemetry.logger.exception("An import could not be queued: the cleanup will do it", import_id=new.id)
-    return new
+    bucket.write(bucket.import_key(owner, new.id), body, "application/x-ndjson")
+    begun = _accepted(new, claim, at)
+    if not begun.replayed:
+        try:
+            _queue(new, range(len(new.chunks)))
+        except queue.FAILURES:
+            telemetry.logger.exception("An import could not be queued: the cleanup will do it", import_id=new.id)
+    return begun
 
 
-def progress(owner: str, id_: str) -> Progress:
-    """How far an import is. Raises ImportNotFoundError."""
-    known, results = _known(owner, id_), _results(owner, id_)
+def progress(owner: str, id_: str, at: datetime) -> Progress:
+    """Return how far an import is. Raise ImportNotFoundError; after 30 days, too."""
+    known = _known(owner, id_)
+    # TTL deletes late, and in any order (AWS, "Using time to live"): some of the results may be gone by now.
+    if primitives.parse_time(known.created_at) + KEPT <= at:
+        raise errors.ImportNotFoundError(id=id_)
+    results = _results(owner, id_)
     failures = [failure for number in sorted(results) for failure in results[number].failures]
     created = sum(result.created for result in results.values())
     return Progress(
-        _status(len(results), known.chunks), known.total, created, len(failures), failures[:MAX_FAILURES_SHOWN]
+        _status(len(results), len(known.chunks)), known.total, created, len(failures), failures[:MAX_FAILURES_SHOWN]
     )
 
 
 def work_off(owner: str, id_: str, number: int) -> None:
-    """Creates the items of one chunk. Doing it again changes nothing; a bad entry never stops the others.
+    """Create the items of one chunk. Doing it again changes nothing; a bad entry never stops the others.
 
-    A chunk that was given up is done all the same when its message comes after all, such as a dead letter sent back.
+    All items and the chunk's result are one transaction. So whatever was interrupted was not done, and what was done is
+    never done again: an item that was deleted since stays deleted.
 
-    Raises ImportNotFoundError.
+    A chunk that was given up is done all the same if its message comes after all, such as a dead letter sent back.
+
+    Raise ImportNotFoundError, BusyError after eight tries.
     """
-    earlier = table.get(_result_key(owner, id_, number))
-    if earlier is not None and not earlier.get("given_up"):
+    work: tuple[list[table.Put], ChunkResult] | None = None
+    for _ in items.tries():
+        earlier = table.get(_result_key(owner, id_, number))
+        if earlier is not None and not earlier.get("given_up"):
+            return
+        puts, result = work = work or _work(owner, id_, number)
+        try:
+            table.write(*puts)
+        except table.RefusedError:
+            continue  # The same message is processed elsewhere at this moment.
+        except table.FAILURES as error:
+            if not isinstance(aws.as_api_error(error), errors.BusyError):
+                raise
+            continue
+        telemetry.count("ItemsCreated", result.created)
+        telemetry.count("ImportEntriesFailed", len(result.failures))
         return
+    raise errors.BusyError
+
+
+def _work(owner: str, id_: str, number: int) -> tuple[list[table.Put], ChunkResult]:
+    """Return the writes that create the items of a chunk and keep its result, and this result."""
     known = _known(owner, id_)
-    entries = bucket.read(bucket.chunk_key(owner, id_, number)).split(b"\n")
-    first = number * CHUNK
-    failures = [
-        failure for index, entry in enumerate(entries, first) if (failure := _create(known, index, entry)) is not None
-    ]
-    result = ChunkResult(created=len(entries) - len(failures), failures=tuple(failures))
-    table.write(_put_result(known, number, result))
-    telemetry.count("ImportEntriesFailed", len(failures))
+    if not 0 <= number < len(known.chunks):
+        raise errors.ImportNotFoundError(id=id_)
+    chunk = known.chunks[number]
+    lines = bucket.read_part(bucket.import_key(owner, id_), chunk.start, chunk.size).split(b"\n")
+    puts: list[table.Put] = []
+    failures: list[Failure] = []
+    for index, line in enumerate(lines, chunk.first):
+        try:
+            puts.append(_item(known, index, line))
+        except errors.ApiError as error:
+            failures.append(Failure(index, error.code, error.message))
+    result = ChunkResult(created=len(puts), failures=tuple(failures))
+    return [*puts, _put_result(known, number, result, _NOT_DONE)], result
 
 
 def resume(owner: str, id_: str, at: datetime) -> None:
     """Queues the chunks of an import that are not done after an hour, every hour for a day; then it gives them up."""
     known = _known(owner, id_)
-    missing = sorted(set(range(known.chunks)) - _results(owner, id_).keys())
+    missing = sorted(set(range(len(known.chunks))) - _results(owner, id_).keys())
     if missing and at <= primitives.parse_time(known.created_at) + GIVE_UP_PERIOD:
         telemetry.logger.warning("Chunks of an import were not done", import_id=id_, chunks=len(missing))
         _queue(known, missing)
-        table.write(_put(known, at + RESUME_PERIOD))
+        table.write(_put(known, table.PRESENT, at + RESUME_PERIOD))
         return
     if missing:
         _give_up(known, missing)
-    table.write(_put(known, None))
+    table.write(_put(known, table.PRESENT, None))
 
 
 def _give_up(known: Import, numbers: list[int]) -> None:
-    """Settles chunks that nobody worked off, unless that is done at this very moment; it may still be done later."""
+    """Settle chunks that nobody worked off, unless that is done at this very moment; they may still be done later."""
     telemetry.logger.error("An import was given up", import_id=known.id, chunks=numbers)
     telemetry.count("ImportsGivenUp")
     for number in numbers:
-        indexes = range(number * CHUNK, min((number + 1) * CHUNK, known.total))
+        chunk = known.chunks[number]
+        indexes = range(chunk.first, chunk.first + chunk.entries)
         lost = tuple(Failure(index, errors.InternalError.code, _LOST) for index in indexes)
-        with contextlib.suppress(table.RefusedError):
+        # Not for a conflict: a transaction that is in progress may be cancelled yet.
+        with contextlib.suppress(table.ConditionError):
             table.write(_put_result(known, number, ChunkResult(created=0, failures=lost, given_up=True), table.ABSENT))
 
 
-def _create(known: Import, index: int, entry: bytes) -> Failure | None:
-    created = primitives.parse_time(known.created_at)
-    try:
-        draft = models.draft(primitives.json_object(entry))
-        items.create_as(known.owner, _entry_id(known, index), draft, created)
-    except errors.ApiError as error:
-        if error.status >= 500:
-            raise
-        return Failure(index, error.code, error.message)
-    return None
+def _cut(entries: list[bytes]) -> tuple[Chunk, ...]:
+    """Return the chunks of an import whose object has one entry a line."""
+    chunks: list[Chunk] = []
+    first = start = end = 0
+    for index, entry in enumerate(entries):
+        if index - first == CHUNK or (index > first and end + len(entry) - start > CHUNK_BYTES):
+            chunks.append(Chunk(first, index - first, start, end - 1 - start))
+            first, start = index, end
+        end += len(entry) + 1
+    return (*chunks, Chunk(first, len(entries) - first, start, end - 1 - start))
+
+
+def _begun_with(claim: _Claim, at: datetime) -> Begun | None:
+    record = idempotency.earlier(claim.key, claim.said, at)
+    return Begun(record["id"], int(record["total"]), replayed=True) if record else None
+
+
+def _accepted(new: Import, claim: _Claim | None, at: datetime) -> Begun:
+    """Write the record of an import, and with it the one of its idempotency key.
+
+    If another request with the same key was faster, return what that one began.
+    """
+    begun = Begun(new.id, new.total)
+    writes = [_put(new, table.ABSENT, at + RESUME_PERIOD)]
+    if claim:
+        made = {"id": new.id, "total": new.total}
+        writes.append(idempotency.claim(claim.key, claim.said, made, at, at + items.IDEMPOTENCY_PERIOD))
+    for _ in items.tries():
+        try:
+            table.write(*writes)
+        except table.RefusedError:
+            # By another request with the same key; or by this very write, if its first response got lost.
+            if table.get(_key(new.owner, new.id)):
+                return begun
+            if claim and (earlier := _begun_with(claim, at)):
+                return earlier
+            continue
+        except table.FAILURES:
+            if not _was_written(new, at):
+                raise
+        return begun
+    raise errors.BusyError
+
+
+def _was_written(new: Import, at: datetime) -> bool:
+    """Whether the record of an import is there, although writing it failed.
+
+    The failed write may still be under way. So another record is put in its place, which has it refused; only if that
+    fails three times, too, is an import possible that its caller was told has failed.
+    """
+    void = table.Put(_key(new.owner, new.id), {"void": True}, table.ABSENT, until=at + GIVE_UP_PERIOD)
+    for _ in itertools.islice(items.tries(), 3):
+        try:
+            table.write(void)
+        except table.ConditionError:
+            break
+        except (table.ConflictError, *table.FAILURES):
+            continue
+        return False
+    record = table.get(_key(new.owner, new.id))
+    return record is not None and "void" not in record
+
+
+def _item(known: Import, index: int, line: bytes) -> table.Put:
+    draft = models.draft(primitives.json_object(line))
+    return items.creation(known.owner, _entry_id(known, index), draft, primitives.parse_time(known.created_at))
 
 
 def _entry_id(known: Import, index: int) -> str:
@@ -181,7 +299,7 @@ def _limit(size: int, limit: int, words: str) -> None:
 
 def _known(owner: str, id_: str) -> Import:
     record = table.get(_key(owner, id_)) if primitives.is_id(id_) else None
-    if record is None:
+    if record is None or "void" in record:
         raise errors.ImportNotFoundError(id=id_)
     return primitives.typed(record | {"owner": owner, "id": id_}, Import)
 
@@ -193,16 +311,23 @@ def _results(owner: str, id_: str) -> dict[int, ChunkResult]:
     }
 
 
-def _put(known: Import, due_at: datetime | None) -> table.Put:
-    values = {"created_at": known.created_at, "total": known.total, "chunks": known.chunks}
+def _put(known: Import, condition: table.Condition, due_at: datetime | None) -> table.Put:
+    values = {
+        "created_at": known.created_at,
+        "total": known.total,
+        "chunks": [msgspec.to_builtins(chunk) for chunk in known.chunks],
+    }
     until = primitives.parse_time(known.created_at) + KEPT
     due = None if due_at is None else primitives.timestamp(due_at)
-    return table.Put(_key(known.owner, known.id), values, due_at=due, until=until)
+    return table.Put(_key(known.owner, known.id), values, condition, due_at=due, until=until)
 
 
-def _put_result(known: Import, number: int, result: ChunkResult, condition: table.Condition | None = None) -> table.Put:
+def _put_result(known: Import, number: int, result: ChunkResult, condition: table.Condition) -> table.Put:
     until = primitives.parse_time(known.created_at) + KEPT
     return table.Put(_result_key(known.owner, known.id, number), msgspec.to_builtins(result), condition, until=until)
+
+
+_NOT_DONE = table.Condition("attribute_not_exists(pk) OR given_up = :true", {":true": {"BOOL": True}})
 
 
 def _key(owner: str, id_: str) -> table.Key:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from chalicelib import errors, models, primitives, table, telemetry
+from chalicelib import errors, idempotency, models, primitives, table, telemetry
 from chalicelib.models import Draft, Image, Item
 
 IDEMPOTENCY_PERIOD = timedelta(hours=24)
@@ -45,34 +45,42 @@ def is_key(text: str) -> bool:
     return 1 <= len(text) <= MAX_KEY_LENGTH
 
 
-def create(owner: str, draft: Draft, at: datetime, key: str | None = None) -> tuple[Item, bool]:
-    """A new item and False; or, where a create with the same ``key`` came in the last 24 hours, what it made and True.
+def create(
+    owner: str, draft: Draft, at: datetime, key: str | None = None, remembered: timedelta = IDEMPOTENCY_PERIOD
+) -> tuple[Item, bool]:
+    """Return a new item and False, or what a create with the same ``key`` made before, and True.
 
-    Raises IdempotencyKeyReusedError where the key came with something else then, InvalidExpiryError where a new item
-    would be over at ``at``, BusyError after eight tries.
+    A key is remembered for the time ``remembered``. If that is longer than IDEMPOTENCY_PERIOD, it begins again with
+    each use of the key.
+
+    Raise IdempotencyKeyReusedError if the key came with something else before, InvalidExpiryError if a new item would
+    have expired at ``at``, BusyError after eight tries.
     """
     if key is None:
-        # Nobody else has this id: where it is taken, the SDK wrote it twice, as the first answer got lost.
-        return create_as(owner, primitives.new_id(primitives.unix_ms(at)), draft, at), False
+        return _create(_new(owner, draft, at, primitives.new_id(primitives.unix_ms(at)))), False
     said = primitives.digest(msgspec.to_builtins(draft, builtin_types=(Decimal,)))
-    for _ in _tries():
-        if earlier := _made_with(owner, key, said, at):
-            return earlier, True
-        if made := _make_with(owner, key, said, draft, at):
-            return made, False
+    place = table.Key(owner, "KEY", key)
+    for _ in tries():
+        with contextlib.suppress(table.RefusedError):
+            if record := idempotency.earlier(place, said, at):
+                if remembered > IDEMPOTENCY_PERIOD:
+                    idempotency.remember(place, record, at + remembered)
+                return _item(owner, record["id"], record), True
+            item = _new(owner, draft, at, primitives.new_id(primitives.unix_ms(at)))
+            # What was made lies as deep here as in the item: one level deeper may be more than the table takes.
+            made = {"id": item.id, **_values(item)}
+            table.write(_put(item, table.ABSENT), idempotency.claim(place, said, made, at, at + remembered))
+            telemetry.count("ItemsCreated")
+            return item, False
     raise errors.BusyError
 
 
-def create_as(owner: str, id_: str, draft: Draft, at: datetime) -> Item:
-    """A new item under an id of the caller's choice; where that is taken, nothing is written.
+def creation(owner: str, id_: str, draft: Draft, at: datetime) -> table.Put:
+    """Return the write that creates an item under that id; it is refused if the id is taken.
 
-    Raises InvalidExpiryError where it would be over at ``at``.
+    Raise InvalidExpiryError if the item would have expired at ``at``.
     """
-    item = _new(owner, draft, at, id_)
-    with contextlib.suppress(table.RefusedError):
-        table.write(_put(item, table.ABSENT))
-        telemetry.count("ItemsCreated")
-    return item
+    return _put(_new(owner, draft, at, id_), table.ABSENT)
 
 
 def get(owner: str, id_: str, at: datetime) -> Item:
@@ -118,7 +126,7 @@ def change(owner: str, id_: str, step: Callable[[Item], Item], at: datetime, if_
     after eight tries.
     """
     new: Item | None = None
-    for _ in _tries():
+    for _ in tries():
         old = get(owner, id_, at)
         if old == new:
             # Refused, and yet there: the SDK wrote it twice, as the first answer got lost.
@@ -134,6 +142,9 @@ def change(owner: str, id_: str, step: Callable[[Item], Item], at: datetime, if_
             table.write(_put(new, table.unchanged(old.version)))
         except table.RefusedError:
             continue
+        except table.FAILURES:
+            if find(owner, id_) != new:
+                raise
         return new
     raise errors.BusyError
 
@@ -179,7 +190,7 @@ def remove(owner: str, id_: str, at: datetime, if_match: IfMatch = None, *, over
     :func:`purged` says that they are gone. Raises as :func:`change` does.
     """
     item: Item | None = None
-    for _ in _tries():
+    for _ in tries():
         tried, item = item, find(owner, id_)
         if item is None and tried:
             # Refused, and yet gone: by somebody else, or by the SDK, which deletes twice where an answer gets lost.
@@ -195,6 +206,9 @@ def remove(owner: str, id_: str, at: datetime, if_match: IfMatch = None, *, over
             table.write(*writes)
         except table.RefusedError:
             continue
+        except table.FAILURES:
+            if find(owner, id_) is not None:
+                raise
         return item
     raise errors.BusyError
 
@@ -204,26 +218,20 @@ def purged(owner: str, id_: str) -> None:
     table.write(table.Delete(table.Key(owner, "PURGE", id_)))
 
 
-def _made_with(owner: str, key: str, said: str, at: datetime) -> Item | None:
-    record = table.get(table.Key(owner, "KEY", key))
-    if record is None or record["ttl"] <= at.timestamp():
-        return None
-    if record["said"] != said:
-        raise errors.IdempotencyKeyReusedError
-    return _item(owner, record["id"], record)
-
-
-def _make_with(owner: str, key: str, said: str, draft: Draft, at: datetime) -> Item | None:
-    item = _new(owner, draft, at, primitives.new_id(primitives.unix_ms(at)))
-    # What was made lies as deep here as in the item: one level deeper may be more than the table takes.
-    made = {"said": said, "id": item.id, **_values(item)}
-    claim = table.Put(table.Key(owner, "KEY", key), made, table.absent_or_over(at), until=at + IDEMPOTENCY_PERIOD)
-    try:
-        table.write(_put(item, table.ABSENT), claim)
-    except table.RefusedError:
-        return None
-    telemetry.count("ItemsCreated")
-    return item
+def _create(item: Item) -> Item:
+    for _ in tries():
+        try:
+            table.write(_put(item, table.ABSENT))
+        except table.ConflictError:
+            continue
+        except table.ConditionError:
+            pass  # Nobody else has this id: the SDK wrote the item twice, because the first response got lost.
+        except table.FAILURES:
+            if find(item.owner, item.id) is None:
+                raise
+        telemetry.count("ItemsCreated")
+        return item
+    raise errors.BusyError
 
 
 def _new(owner: str, draft: Draft, at: datetime, id_: str) -> Item:
@@ -265,8 +273,8 @@ def _check(item: Item, if_match: IfMatch) -> None:
         raise errors.VersionMismatchError(id=item.id, version=item.version)
 
 
-def _tries() -> Iterator[int]:
-    """Counts the tries of a conditional write; waits a random while between them, longer each time, at most 1.3 s."""
+def tries() -> Iterator[int]:
+    """Count the tries of a conditional write; wait a random while between them, longer each time, at most 1.3 s."""
     for attempt in range(_TRIES):
         if attempt:
             telemetry.count("WriteRetries")

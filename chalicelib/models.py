@@ -362,6 +362,16 @@ def _short(text: str) -> str:
 # ------------------------------------------------------------------------------------------------------- bulk imports
 
 
+class Chunk(msgspec.Struct, frozen=True, array_like=True):
+    """A part of an import that is created at once: ``entries`` of them, ``size`` bytes of its object."""
+
+    first: int
+    """The number of its first entry in the import."""
+    entries: int
+    start: int
+    size: int
+
+
 class Import(msgspec.Struct, frozen=True, kw_only=True):
     """An import as kept: what came, cut into chunks that the queue works off."""
 
@@ -369,7 +379,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     created_at: str
     total: int
-    chunks: int
+    chunks: tuple[Chunk, ...]
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -352,14 +352,16 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Create many items",
         {
             202: Answer(
-                "The import, not started yet.",
+                "The import, not started yet, or as it was when it began with this key before.",
                 Content(wire.ImportShown, {"queued": _import("queued", 0)}),
-                ("Location",),
+                ("Location", "Idempotency-Replayed"),
                 links=("watchImport",),
             )
         },
         f"Up to {imports.MAX_ENTRIES:,} items, in up to {imports.MAX_BYTES // 1024 // 1024} MB. Once accepted, every "
-        "item is tried: usually within seconds, within hours if the queue is unavailable.",
+        "item is tried: usually within seconds, within hours if the queue is unavailable. With an `Idempotency-Key`, "
+        "you can repeat the request without importing anything twice.",
+        headers=("Idempotency-Key",),
         body=(
             Content(wire.ImportRequest, lambda own: {"two": {"items": [own, own | {"expiresAt": LATER}]}}),
             Content(
@@ -370,7 +372,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                 ("application/x-ndjson",),
             ),
         ),
-        refusals=(errors.InvalidRequestError, errors.ImportTooLargeError),
+        refusals=(errors.InvalidRequestError, errors.ImportTooLargeError, errors.IdempotencyKeyReusedError),
     ),
     ("GET", "/imports/{import_id}"): Operation(
         IMPORTS,

@@ -4,10 +4,11 @@ The partition is the owner, so nothing that one owner can say reaches another's 
 record is::
 
     OWNER#{owner}   ITEM#{item id}            an item; ids sort by time: the partition read backwards is newest first
-                    KEY#{idempotency key}     what a create with that key made, for a day
+                    KEY#{idempotency key}     what a create with that key made
+                    IMPORTKEY#{key}           the import that a request with that idempotency key began
                     PURGE#{item id}           an item is gone, and objects of it may still be in the bucket
                     IMPORT#{import id}        an import
-                    CHUNK#{import id}#{n}     what became of one chunk of it
+                    CHUNK#{import id}#{n}     the result of one chunk of it
 
 A record that has work due carries ``dueShard`` and ``dueAt``, and so stands in the sparse index ``due``.
 """
@@ -20,7 +21,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import aws, primitives
 from chalicelib.config import settings
@@ -28,12 +29,27 @@ from chalicelib.config import settings
 DUE_SHARDS = 4
 """Partitions of the index: each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity")."""
 
-Kind = Literal["ITEM", "KEY", "PURGE", "IMPORT", "CHUNK"]
+Kind = Literal["ITEM", "KEY", "PURGE", "IMPORT", "IMPORTKEY", "CHUNK"]
 Values = dict[str, Any]
 
 
 class RefusedError(Exception):
-    """A conditional write did not find what it was to build on: read again, then try again."""
+    """A write was refused because of what others write: read again, then try again."""
+
+
+class ConditionError(RefusedError):
+    """A record is not what the condition of a write demands."""
+
+
+class ConflictError(RefusedError):
+    """A transaction was in progress on the same record, so that nothing is known of what the record is.
+
+    It may be cancelled yet: never conclude from this that a record was written.
+    """
+
+
+FAILURES = (BotoCoreError, ClientError)
+"""What :func:`write` raises besides. The write may have been done all the same, and only its response been lost."""
 
 
 class Key(NamedTuple):
@@ -73,6 +89,7 @@ class Condition(NamedTuple):
 
 
 ABSENT = Condition("attribute_not_exists(pk)")
+PRESENT = Condition("attribute_exists(pk)")
 
 
 def unchanged(version: int) -> Condition:
@@ -83,6 +100,11 @@ def unchanged(version: int) -> Condition:
 def absent_or_over(at: datetime) -> Condition:
     """There is no record, or its time is up: TTL deletes late, within days (AWS, "Using time to live")."""
     return Condition("attribute_not_exists(pk) OR #ttl <= :now", {":now": {"N": _seconds(at)}}, {"#ttl": "ttl"})
+
+
+def kept_until(ttl: Decimal) -> Condition:
+    """The record is one whose time ends at ``ttl``, in Unix seconds."""
+    return Condition("#ttl = :ttl", {":ttl": {"N": str(ttl)}}, {"#ttl": "ttl"})
 
 
 class Put(NamedTuple):
@@ -122,7 +144,10 @@ class Delete(NamedTuple):
 
 
 def write(*writes: Put | Delete) -> None:
-    """Writes all of it or nothing: several in one transaction. Raises RefusedError where a condition does not hold."""
+    """Write all of it or nothing: several in one transaction.
+
+    Raise ConditionError, ConflictError, or one of FAILURES.
+    """
     try:
         if len(writes) > 1:
             aws.dynamodb().transact_write_items(TransactItems=[{type(one).__name__: one.parameters} for one in writes])  # type: ignore[misc]
@@ -131,9 +156,9 @@ def write(*writes: Put | Delete) -> None:
         else:
             aws.dynamodb().delete_item(**writes[0].parameters)
     except ClientError as error:
-        if not _refused(error):
-            raise
-        raise RefusedError from error
+        if refusal := _refusal(error):
+            raise refusal from error
+        raise
 
 
 def get(key: Key) -> Values | None:
@@ -206,19 +231,17 @@ def _named(condition: Condition | None) -> Values:
     return {"TableName": settings().table} | (condition.parameters if condition else {})
 
 
-def _refused(error: ClientError) -> bool:
-    if aws.code_of(error) != "TransactionCanceledException":
-        return aws.code_of(error) in _REFUSALS
-    return aws.reasons_of(error) <= _REFUSALS | {"None"}
+def _refusal(error: ClientError) -> RefusedError | None:
+    """Return what a failed write means if others caused it, and None for any other failure."""
+    cancelled = aws.code_of(error) == "TransactionCanceledException"
+    codes = aws.reasons_of(error) - {"None"} if cancelled else {aws.code_of(error)}
+    if not codes <= _CONDITION_CODES | _CONFLICT_CODES:
+        return None
+    return ConditionError() if codes and codes <= _CONDITION_CODES else ConflictError()
 
 
-# A transaction in progress on the same record is one more way of having come second.
-_REFUSALS = {
-    "ConditionalCheckFailed",
-    "ConditionalCheckFailedException",
-    "TransactionConflict",
-    "TransactionConflictException",
-}
+_CONDITION_CODES = {"ConditionalCheckFailed", "ConditionalCheckFailedException"}
+_CONFLICT_CODES = {"TransactionConflict", "TransactionConflictException"}
 
 
 def _seconds(at: datetime) -> str:

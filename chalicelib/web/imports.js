@@ -1,9 +1,9 @@
 // Files of items, JSON or NDJSON: what is sent of them, and what became of it.
 
 import { activity } from "./activity.js";
-import { Problem, call, parse } from "./api.js";
+import { Problem, call, newKey, parse } from "./api.js";
 import { bytes, h, plural } from "./dom.js";
-import { Overdue, poll, whenPossible } from "./poll.js";
+import { Overdue, poll, waitingWords, whenPossible } from "./poll.js";
 
 /** Bytes that the API takes at once. */
 const MAX_BYTES = 5 * 1024 * 1024;
@@ -95,18 +95,14 @@ function mistakeIn(text) {
 
 // ---------------------------------------------------------------------------------------------------------- sending
 
-async function send({ read: { body, type }, shown, signal }) {
+async function send(job) {
+  const { read: { body, type }, shown, signal } = job;
+  job.key ??= newKey(); // One for each file: sent again, it is imported once.
   shown.progress(null);
   shown.say("Sending");
-  const ask = async () => (await call("POST", "imports", { body, type, signal })).data;
-  try {
-    // Of all failures, only this one says that nothing has arrived.
-    const early = ({ status }) => status === 429;
-    return await whenPossible(ask, { signal, early, trouble: () => shown.say("Waiting: many requests at once") });
-  } catch (problem) {
-    if (!(problem instanceof Problem) || problem.status !== 0 || signal.aborted) throw problem;
-    throw new Problem({ message: `${problem.message} The file may have arrived all the same: look whether its items come before you send it again.` });
-  }
+  const headers = { "Idempotency-Key": job.key };
+  const ask = async () => (await call("POST", "imports", { body, type, headers, signal })).data;
+  return whenPossible(ask, { signal, trouble: (problem) => shown.say(waitingWords(problem)) });
 }
 
 async function finished({ begun, shown, signal }) {

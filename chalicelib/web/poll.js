@@ -62,6 +62,12 @@ export async function poll(look, { signal, seconds = 300, floor = () => 0, troub
   }
 }
 
+/** What is said while a problem is waited out. */
+export function waitingWords({ status }) {
+  if (!navigator.onLine) return "You are offline: it goes on when you are back";
+  return status === 429 ? "Waiting: many requests at once" : "The API does not answer: asking again";
+}
+
 const tooEarly = (problem) => problem.status === 429 || (problem.status === 0 && !navigator.onLine);
 
 /**

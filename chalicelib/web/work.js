@@ -3,7 +3,7 @@
 import { activity, forgetAll } from "./activity.js";
 import { Problem, call, itemPath } from "./api.js";
 import { bytes } from "./dom.js";
-import { Overdue, poll, whenPossible } from "./poll.js";
+import { Overdue, poll, waitingWords, whenPossible } from "./poll.js";
 import { token } from "./session.js";
 
 const TYPES = {
@@ -116,11 +116,6 @@ function takeOver(job) {
   if (older && older !== job) older.stopped.abort(new Error(`Replaced by ${job.title}`));
   newest.set(job.id, job);
   busy.add(job.id);
-}
-
-function waitingWords({ status }) {
-  if (!navigator.onLine) return "You are offline: it goes on when you are back";
-  return status === 429 ? "Waiting: many requests at once" : "The API does not answer: asking again";
 }
 
 function post({ upload: { url, fields }, maxBytes }, file, shown, signal) {

@@ -245,7 +245,12 @@ _provoked: list[tuple[Any, str, Callable[..., Any]]] = []
 
 
 def _before(client: Any, operation: str, do: Callable[..., Any]) -> None:
-    name = f"before-call.{client.meta.service_model.service_id.hyphenize()}.{operation}"
+    provoke(client, operation, do, "before-call")
+
+
+def provoke(client: Any, operation: str, do: Callable[..., Any], event: str) -> None:
+    """From now on ``do`` is called with each call of an operation: ``before-call`` or ``after-call``."""
+    name = f"{event}.{client.meta.service_model.service_id.hyphenize()}.{operation}"
     client.meta.events.register_first(name, do)
     _provoked.append((client.meta.events, name, do))
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from chalicelib import aws, cleanup, errors, images, items, jobs, primitives, renders
 from tests.builders import fields, jpeg
-from tests.integration.stage import OWNER, Stage, context, draft, fails, meanwhile, raises, said
+from tests.integration.stage import OWNER, Stage, context, draft, fails, meanwhile, provoke, raises, said
 
 PHOTO, OTHER = jpeg(1600, 1200), jpeg(400, 300)
 
@@ -168,6 +168,61 @@ class TestLostAnswers:
 
 
 OPERATIONS = {"put_item": "PutItem", "delete_item": "DeleteItem"}
+
+
+class TestUnclearWrites:
+    """A write timed out after it was done: the caller is told what is there."""
+
+    def lose(self, operation: str) -> None:
+        """The next response to a call of ``operation`` gets lost."""
+        lost = iter([ReadTimeoutError(endpoint_url="https://dynamodb.aws.invalid")])
+
+        def time_out(**_: Any) -> None:
+            for error in lost:
+                raise error
+
+        provoke(aws.dynamodb(), operation, time_out, "after-call")
+
+    def test_item_is_created_once(self, api: Stage) -> None:
+        self.lose("PutItem")
+
+        answer = api("POST", "/items", fields(title="Vase"))
+
+        assert answer.status_code == 201
+        assert api.read(said(answer)["id"]) == said(answer)
+        assert len(api.records("ITEM#")) == 1
+
+    def test_item_is_changed(self, api: Stage, item: str) -> None:
+        self.lose("PutItem")
+
+        answer = api("PUT", f"/items/{item}", fields(title="Bowl"), if_match='"1"')
+
+        assert (answer.status_code, said(answer)["version"]) == (200, 2)
+
+    def test_item_is_deleted(self, api: Stage, item: str) -> None:
+        self.lose("DeleteItem")
+
+        assert api("DELETE", f"/items/{item}").status_code == 200
+
+    @pytest.mark.parametrize(
+        ("method", "path", "operation"), [("POST", "/items", "PutItem"), ("PUT", "/items/{id}", "PutItem")]
+    )
+    def test_what_was_not_written_is_refused(
+        self, api: Stage, item: str, method: str, path: str, operation: str
+    ) -> None:
+        fails(aws.dynamodb(), operation, "ThrottlingException")
+
+        assert api(method, path.format(id=item), fields(title="Bowl")).status_code == 503
+        assert (len(api.records("ITEM#")), api.read(item)["version"]) == (1, 1)
+
+
+def test_item_that_conflicts_with_a_transaction_is_written_after_it(api: Stage) -> None:
+    fails(aws.dynamodb(), "PutItem", "TransactionConflictException", times=1)
+
+    answer = api("POST", "/items", fields(title="Vase"))
+
+    assert answer.status_code == 201
+    assert api.read(said(answer)["id"]) == said(answer)
 
 
 def test_a_queue_that_does_not_answer_keeps_no_message_that_is_done(api: Stage) -> None:

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 
-from chalicelib import aws, bucket, cleanup, config, errors, http, imports, items, models, primitives, queue, wire
+from chalicelib import (
+    aws,
+    bucket,
+    cleanup,
+    config,
+    errors,
+    http,
+    imports,
+    items,
+    models,
+    primitives,
+    queue,
+    table,
+    wire,
+)
 from tests.builders import as_json, fields
 from tests.integration.stage import (
     OWNER,
@@ -20,8 +37,13 @@ from tests.integration.stage import (
     fails,
     forget_what_was_provoked,
     meanwhile,
+    provoke,
     said,
 )
+from tests.rights import Called
+
+if TYPE_CHECKING:
+    from chalice.test import HTTPResponse
 
 
 def start(api: Stage, *entries: Any) -> str:
@@ -29,6 +51,25 @@ def start(api: Stage, *entries: Any) -> str:
     assert answer.status_code == 202, answer.body
     id_: str = said(answer)["id"]
     return id_
+
+
+class KilledError(BaseException):
+    """The function's process is no more."""
+
+
+@contextmanager
+def fault(client: Any, operation: str, event: str) -> Iterator[None]:
+    """The function dies with the next call of ``operation``: before it is sent, or after it was done."""
+
+    def die(**_: Any) -> None:
+        raise KilledError
+
+    name = f"{event}.{client.meta.service_model.service_id.hyphenize()}.{operation}"
+    client.meta.events.register(name, die, unique_id="die")
+    try:
+        yield
+    finally:
+        client.meta.events.unregister(name, unique_id="die")
 
 
 def progress(api: Stage, id_: str) -> dict[str, Any]:
@@ -89,14 +130,34 @@ def test_numbers_keep_their_exact_value(api: Stage) -> None:
 
 
 def test_an_import_is_worked_off_chunk_by_chunk(api: Stage) -> None:
-    id_ = start(api, *(fields(title=str(number)) for number in range(250)))
+    id_ = start(api, *(fields(title=str(number)) for number in range(120)))
     assert api.on_queue() == 3
 
     imports.work_off(OWNER, id_, 1)
-    assert counts(api, id_) == ("running", 250, 100, 0)
+    assert counts(api, id_) == ("running", 120, 50, 0)
     api.work()
 
-    assert counts(api, id_) == ("done", 250, 250, 0)
+    assert counts(api, id_) == ("done", 120, 120, 0)
+
+
+def test_chunk_has_no_more_bytes_than_one_transaction_takes(api: Stage) -> None:
+    large = fields(text="x" * 300_000)
+    id_ = start(api, *[large] * 7)
+    assert api.on_queue() == 3
+
+    api.work()
+
+    assert counts(api, id_) == ("done", 7, 7, 0)
+
+
+def test_entry_that_no_chunk_has_room_for_fails_alone(api: Stage) -> None:
+    id_ = start(api, {"title": "a"}, {"title": "x" * imports.CHUNK_BYTES}, {"title": "b"})
+
+    api.work()
+
+    assert counts(api, id_) == ("done", 3, 2, 1)
+    assert [failure["error"] for failure in progress(api, id_)["errors"]] == ["ITEM_TOO_LARGE"]
+    assert titles(api) == ["a", "b"]
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
@@ -162,11 +223,11 @@ def test_a_bad_entry_never_stops_the_others_and_is_named_with_its_reason(api: St
 def test_what_is_kept_of_bad_entries_stays_small_whatever_they_hold(api: Stage) -> None:
     # DynamoDB takes 400 KB a record, and one record says what became of a chunk.
     name = "x" * 40_000
-    id_ = start(api, *({name: 10**40 + 1} for _ in range(100)))
+    id_ = start(api, *({name: 10**40 + 1} for _ in range(imports.CHUNK - 25)))
 
     api.work()
 
-    assert counts(api, id_) == ("done", 100, 0, 100)
+    assert counts(api, id_) == ("done", 25, 0, 25)
     (record,) = api.records("CHUNK")
     assert len(json.dumps(record)) < 100_000
 
@@ -196,7 +257,17 @@ class TestLimits:
         answer = api("POST", "/imports", b'{"items":[' + b",".join([b"{}"] * 10_000) + b"]}")
 
         assert (answer.status_code, said(answer)["total"]) == (202, 10_000)
-        assert api.on_queue() == 100
+        assert api.on_queue() == 200
+
+    def test_import_of_any_size_is_accepted_by_few_calls(self, api: Stage, calls: list[Called]) -> None:
+        api("POST", "/imports", b'{"items":[' + b",".join([b"{}"] * 10_000) + b"]}")
+
+        assert Counter(called.operation for called in calls) == {
+            "GetQueueUrl": 1,
+            "PutObject": 1,
+            "PutItem": 1,
+            "SendMessageBatch": 20,
+        }
 
     @pytest.mark.parametrize("content_type", ["application/json", "application/x-ndjson"])
     def test_one_more_is_too_many(self, api: Stage, content_type: str) -> None:
@@ -264,28 +335,28 @@ class TestTwice:
         assert counts(api, id_) == ("done", 3, 2, 1)
         assert titles(api) == ["a", "b"]
 
-    def test_a_chunk_that_was_worked_off_by_half_is_finished_without_doing_anything_twice(self, api: Stage) -> None:
+    def test_chunk_whose_function_dies_is_done_whole_or_not_at_all(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"}, {"title": "b"}, {"title": "c"})
-        puts = 0
-
-        def third_fails(**_: Any) -> None:
-            nonlocal puts
-            puts += 1
-            if puts == 3:
-                raise ConnectionError
-
-        aws.dynamodb().meta.events.register("before-call.dynamodb.PutItem", third_fails, unique_id="third")
-        try:
-            with pytest.raises(ConnectionError):
-                imports.work_off(OWNER, id_, 0)
-        finally:
-            aws.dynamodb().meta.events.unregister("before-call.dynamodb.PutItem", unique_id="third")
-        assert counts(api, id_) == ("queued", 3, 0, 0)
+        with fault(aws.dynamodb(), "TransactWriteItems", "before-call"), pytest.raises(KilledError):
+            imports.work_off(OWNER, id_, 0)
+        assert (counts(api, id_), titles(api)) == (("queued", 3, 0, 0), [])
 
         api.work()
 
         assert counts(api, id_) == ("done", 3, 3, 0)
         assert titles(api) == ["a", "b", "c"]
+
+    def test_item_that_was_deleted_since_its_function_died_stays_deleted(self, api: Stage) -> None:
+        id_ = start(api, {"title": "a"}, {"title": "b"})
+        with fault(aws.dynamodb(), "TransactWriteItems", "after-call"), pytest.raises(KilledError):
+            imports.work_off(OWNER, id_, 0)
+        for item in said(api("GET", "/items"))["items"]:
+            api("DELETE", f"/items/{item['id']}")
+
+        api.work()
+
+        assert titles(api) == []
+        assert counts(api, id_) == ("done", 2, 2, 0)
 
     def test_an_item_that_was_deleted_since_is_not_made_again_once_its_chunk_is_done(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"})
@@ -356,7 +427,7 @@ class TestQueueing:
 
 class TestLost:
     def test_chunks_that_got_lost_are_queued_again_after_an_hour(self, api: Stage) -> None:
-        id_ = start(api, *(fields(title=str(number)) for number in range(250)))
+        id_ = start(api, *(fields(title=str(number)) for number in range(120)))
         imports.work_off(OWNER, id_, 1)
         api.drop()
 
@@ -387,8 +458,8 @@ class TestLost:
         assert "dueAt" not in api.records("IMPORT")[0]
 
     def given_up(self, api: Stage) -> str:
-        """An import of 150 entries whose second chunk got lost for good."""
-        id_ = start(api, *({"title": f"{number:03d}"} for number in range(150)))
+        """An import of 75 entries whose second chunk got lost for good."""
+        id_ = start(api, *({"title": f"{number:03d}"} for number in range(75)))
         imports.work_off(OWNER, id_, 0)
         api.drop()
         imports.resume(OWNER, id_, primitives.now() + timedelta(hours=25))
@@ -399,11 +470,11 @@ class TestLost:
     ) -> None:
         id_ = self.given_up(api)
 
-        assert counts(api, id_) == ("done", 150, 100, 50)
+        assert counts(api, id_) == ("done", 75, 50, 25)
         lost = progress(api, id_)["errors"]
-        assert [one["index"] for one in lost] == list(range(100, 150))
+        assert [one["index"] for one in lost] == list(range(50, 75))
         assert lost[0]["error"] == "INTERNAL_ERROR"
-        assert "not worked off within a day" in lost[0]["message"]
+        assert "not processed within a day" in lost[0]["message"]
         lines = logged()
         assert '"level":"ERROR"' in lines
         assert "An import was given up" in lines
@@ -424,8 +495,8 @@ class TestLost:
             api.send({"type": "import.chunk", "owner": OWNER, "importId": id_, "chunk": 1})
             api.work()
 
-        assert counts(api, id_) == ("done", 150, 150, 0)
-        assert len(api.records("ITEM#")) == 150
+        assert counts(api, id_) == ("done", 75, 75, 0)
+        assert len(api.records("ITEM#")) == 75
 
     def test_a_chunk_that_is_done_while_it_is_given_up_counts_as_done(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"})
@@ -443,15 +514,188 @@ class TestLost:
             imports.work_off(OWNER, id_, 0)
 
 
-def test_a_store_that_is_busy_is_no_failure_of_an_entry(api: Stage) -> None:
+def test_busy_table_is_no_failure_of_an_entry(api: Stage) -> None:
     id_ = start(api, {"title": "a"})
-    fails(aws.dynamodb(), "PutItem", "ThrottlingException", times=1)
+    fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException", times=2)
 
-    with pytest.raises(aws.dynamodb().exceptions.ClientError):
-        imports.work_off(OWNER, id_, 0)
-    api.work()
+    imports.work_off(OWNER, id_, 0)
 
     assert counts(api, id_) == ("done", 1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [("ThrottlingException", errors.BusyError), ("AccessDeniedException", ClientError)]
+)
+def test_table_that_stays_out_of_reach_fails_the_message(api: Stage, code: str, error: type[Exception]) -> None:
+    id_ = start(api, {"title": "a"})
+    fails(aws.dynamodb(), "TransactWriteItems", code)
+
+    with pytest.raises(error):
+        imports.work_off(OWNER, id_, 0)
+
+    assert counts(api, id_) == ("queued", 1, 0, 0)
+
+
+class TestIdempotencyKey:
+    def ask(self, api: Stage, *titles: str, key: str = "k") -> HTTPResponse:
+        return api("POST", "/imports", {"items": [{"title": title} for title in titles]}, idempotency_key=key)
+
+    def test_same_key_and_body_replay_the_first_answer(self, api: Stage) -> None:
+        first = self.ask(api, "a", "b")
+        api.work()
+
+        second = self.ask(api, "a", "b")
+        api.work()
+
+        assert (second.status_code, second.body) == (first.status_code, first.body)
+        assert second.headers["Location"] == first.headers["Location"]
+        assert [answer.headers.get("Idempotency-Replayed") for answer in (first, second)] == [None, "true"]
+        assert titles(api) == ["a", "b"]
+        assert len(api.objects()) == 1
+
+    def test_another_body_is_refused(self, api: Stage) -> None:
+        self.ask(api, "a")
+
+        answer = self.ask(api, "b")
+
+        assert (answer.status_code, said(answer)["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+        assert (api.on_queue(), len(api.objects())) == (1, 1)
+
+    def test_key_of_an_item_is_another(self, api: Stage) -> None:
+        api("POST", "/items", {"title": "a"}, idempotency_key="k")
+
+        assert self.ask(api, "a").status_code == 202
+        assert api("POST", "/items", {"title": "a"}, idempotency_key="k").headers["Idempotency-Replayed"] == "true"
+
+    def test_key_is_forgotten_after_24_hours(self, api: Stage) -> None:
+        at = primitives.now()
+        first = imports.start(OWNER, [b"{}"], at, "k")
+
+        within = imports.start(OWNER, [b"{}"], at + timedelta(hours=23, minutes=59), "k")
+        after = imports.start(OWNER, [b"{}"], at + timedelta(hours=24, seconds=1), "k")
+
+        assert within == first._replace(replayed=True)
+        assert (after.replayed, after.id != first.id) == (False, True)
+
+    def test_request_that_comes_second_at_the_same_moment_replays_the_first(self, api: Stage) -> None:
+        faster: list[HTTPResponse] = []
+        meanwhile(aws.dynamodb(), "TransactWriteItems", lambda: faster.append(self.ask(api, "a")))
+
+        slower = self.ask(api, "a")
+        api.work()
+
+        assert (slower.status_code, slower.body) == (202, faster[0].body)
+        assert slower.headers["Idempotency-Replayed"] == "true"
+        assert titles(api) == ["a"]
+
+    def test_request_that_failed_is_done_when_it_is_sent_again(self, api: Stage) -> None:
+        fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException", times=1)
+        assert self.ask(api, "a").status_code == 503
+
+        assert self.ask(api, "a").status_code == 202
+        api.work()
+
+        assert titles(api) == ["a"]
+
+    @pytest.mark.parametrize("key", ["", "x" * 256])
+    def test_key_that_is_none_is_refused(self, api: Stage, key: str) -> None:
+        assert self.ask(api, "a", key=key).status_code == 400
+        assert (api.objects(), api.records()) == ([], [])
+
+
+LOST = ReadTimeoutError(endpoint_url="https://dynamodb.aws.invalid")
+
+
+def unclear(operation: str, *, done: bool, times: int = 1) -> None:
+    """The next calls of ``operation`` time out: after they were done, or without effect."""
+    left = times
+
+    def time_out(**_: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise LOST
+
+    provoke(aws.dynamodb(), operation, time_out, "after-call" if done else "before-call")
+
+
+class TestUnclearWrites:
+    """The record's write timed out. What the caller is told is what happens."""
+
+    @pytest.mark.parametrize("key", [None, "k"])
+    def test_import_whose_response_is_lost_is_accepted(self, api: Stage, key: str | None) -> None:
+        unclear("PutItem" if key is None else "TransactWriteItems", done=True)
+
+        answer = api("POST", "/imports", {"items": [{"title": "a"}]}, **({"idempotency_key": key} if key else {}))
+        api.work()
+
+        assert (answer.status_code, answer.headers.get("Idempotency-Replayed")) == (202, None)
+        assert counts(api, said(answer)["id"]) == ("done", 1, 1, 0)
+
+    @pytest.mark.parametrize("key", [None, "k"])
+    def test_import_that_is_refused_never_happens(self, api: Stage, key: str | None) -> None:
+        late: list[dict[str, Any]] = []
+        operation = "put_item" if key is None else "transact_write_items"
+        name = "PutItem" if key is None else "TransactWriteItems"
+
+        def delay(params: dict[str, Any], **_: Any) -> None:
+            if not late:
+                late.append(json.loads(params["body"]))
+                raise LOST
+
+        provoke(aws.dynamodb(), name, delay, "before-call")
+        answer = api("POST", "/imports", {"items": [{"title": "a"}]}, **({"idempotency_key": key} if key else {}))
+        # What timed out reaches DynamoDB in the end.
+        with pytest.raises(ClientError, match=r"Conditional|conditional"):
+            getattr(aws.dynamodb(), operation)(**late[0])
+        cleanup.sweep(primitives.now() + timedelta(hours=1), context("clean_up"))
+        api.work()
+
+        assert answer.status_code == 503
+        assert titles(api) == []
+
+    @pytest.mark.parametrize("done", [True, False])
+    def test_import_is_refused_for_good_even_if_the_check_is_unclear(self, api: Stage, done: bool) -> None:
+        unclear("PutItem", done=False)
+        unclear("PutItem", done=done)
+
+        answer = api("POST", "/imports", {"items": [{"title": "a"}]})
+        cleanup.sweep(primitives.now() + timedelta(hours=1), context("clean_up"))
+        api.work()
+
+        assert answer.status_code == 503
+        assert titles(api) == []
+
+    def test_refused_import_is_not_found(self, api: Stage) -> None:
+        unclear("PutItem", done=False)
+        assert api("POST", "/imports", {"items": [{"title": "a"}]}).status_code == 503
+        (record,) = api.records("IMPORT#")
+
+        assert api("GET", f"/imports/{record['sk']['S'].removeprefix('IMPORT#')}").status_code == 404
+
+
+def test_give_up_waits_for_a_transaction_in_progress(api: Stage) -> None:
+    id_ = start(api, {"title": "a"})
+    api.drop()
+    fails(aws.dynamodb(), "PutItem", "TransactionConflictException", times=1)
+
+    with pytest.raises(table.ConflictError):
+        imports.resume(OWNER, id_, primitives.now() + timedelta(hours=25))
+    assert counts(api, id_) == ("queued", 1, 0, 0)
+    imports.resume(OWNER, id_, primitives.now() + timedelta(hours=26))
+
+    assert counts(api, id_) == ("done", 1, 0, 1)
+
+
+def test_import_is_over_when_its_results_may_be_deleted(api: Stage) -> None:
+    id_, at = start(api, {"title": "a"}), primitives.now()
+    api.work()
+    for record in api.records("CHUNK"):
+        assert int(record["ttl"]["N"]) >= (at + timedelta(days=30)).timestamp() - 5
+
+    assert imports.progress(OWNER, id_, at + timedelta(days=29)).status == "done"
+    with pytest.raises(errors.ImportNotFoundError):
+        imports.progress(OWNER, id_, at + timedelta(days=30))
 
 
 def test_failures_are_cut_before_they_outgrow_lambda() -> None:
@@ -480,7 +724,7 @@ def test_entries_lie_under_their_owner_as_lines_of_json(api: Stage) -> None:
 
     (key,) = api.objects()
 
-    assert key == f"imports/{OWNER}/{id_}/00000.ndjson"
+    assert key == f"imports/{OWNER}/{id_}.ndjson"
     kept = aws.s3().get_object(Bucket=str(config.settings().bucket), Key=key)
     assert kept["ContentType"] == "application/x-ndjson"
     assert [json.loads(line) for line in kept["Body"].read().split(b"\n")] == [{"title": "a"}, {"title": "b"}]

@@ -224,7 +224,7 @@ class TestLife:
         for refused in (
             lambda: items.create(OWNER, over, at),
             lambda: items.create(OWNER, over, at, "k"),
-            lambda: items.create_as(OWNER, primitives.new_id(), over, at),
+            lambda: items.creation(OWNER, primitives.new_id(), over, at),
             lambda: items.replace(OWNER, item.id, fields(expiresAt=over.expires_at), at),
             lambda: items.patch(OWNER, item.id, {"expiresAt": over.expires_at}, at),
         ):

@@ -92,8 +92,5 @@ def test_no_two_loose_files_share_a_thumbnail(names: set[str]) -> None:
     assert len({bucket.loose_thumbnail_key(f"uploads/{name}") for name in names}) == 2
 
 
-def test_chunks_sort_by_their_number() -> None:
-    keys = [bucket.chunk_key("a/b", ITEM, number) for number in (2, 10, 99_999)]
-
-    assert keys == sorted(keys)
-    assert keys[0] == f"imports/a%2Fb/{ITEM}/00002.ndjson"
+def test_import_lies_under_its_owner() -> None:
+    assert bucket.import_key("a/b", ITEM) == f"imports/a%2Fb/{ITEM}.ndjson"

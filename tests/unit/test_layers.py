@@ -24,6 +24,7 @@ LAYERS = (
     {"models"},
     {"aws", "auth", "cors", "wire"},
     {"table", "bucket", "queue"},
+    {"idempotency"},
     {"items"},
     {"images", "imports", "messages"},
     {"renders", "operations"},

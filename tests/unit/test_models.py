@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib import errors, models, primitives, table
+from chalicelib import errors, imports, models, primitives, table
 from tests.builders import REQUIRED, as_json, fields
 
 # hypothesis asks for bounds without a zone, and puts it in itself.
@@ -409,6 +409,17 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, list):
         return [_comparable(inner) for inner in value]
     return (type(value) is bool, value)
+
+
+@given(objects | st.fixed_dictionaries({"n": st.lists(st.integers(0, 9), min_size=20)}))
+def test_chunk_of_an_import_fits_into_a_transaction(own: dict[str, Any]) -> None:
+    # An import's chunk is one transaction, and DynamoDB takes 4 MB (AWS, "TransactWriteItems").
+    json_bytes, managed = len(primitives.to_json(own)), 1_000
+    size = primitives.size_in_table(own)
+
+    assert size <= 2 * json_bytes + 10
+    assert 2 * imports.CHUNK_BYTES + imports.CHUNK * (managed + 10) < 4 * 1024 * 1024
+    assert imports.CHUNK + 1 <= 100
 
 
 class TestIds:

@@ -258,6 +258,7 @@ class TestOperations:
             ("GET", "/docs"): ["If-None-Match"],
             ("GET", "/web/{name}"): ["If-None-Match"],
             ("POST", "/items"): ["Idempotency-Key"],
+            ("POST", "/imports"): ["Idempotency-Key"],
             ("GET", "/items/{item_id}"): ["If-None-Match"],
             ("PUT", "/items/{item_id}"): ["If-Match"],
             ("PATCH", "/items/{item_id}"): ["If-Match"],

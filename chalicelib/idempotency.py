@@ -1,0 +1,32 @@
+"""What was done with an idempotency key, so that doing it again with the same key changes nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from chalicelib import errors, table
+
+
+def earlier(key: table.Key, said: str, at: datetime) -> table.Values | None:
+    """Return the record of what was done with ``key``, or None if that was never or is forgotten.
+
+    ``said`` is the digest of what is asked for. Raise IdempotencyKeyReusedError if it was something else then.
+    """
+    record = table.get(key)
+    # TTL deletes late, within days (AWS, "Using time to live").
+    if record is None or record["ttl"] <= at.timestamp():
+        return None
+    if record["said"] != said:
+        raise errors.IdempotencyKeyReusedError
+    return record
+
+
+def claim(key: table.Key, said: str, made: table.Values, at: datetime, until: datetime) -> table.Put:
+    """Return the write that remembers until then what ``key`` made. Refused if the key was used already."""
+    return table.Put(key, {"said": said, **made}, table.absent_or_over(at), until=until)
+
+
+def remember(key: table.Key, record: table.Values, until: datetime) -> None:
+    """Keep a record that :func:`earlier` returned until then. Raise RefusedError if it has changed since."""
+    values = {name: value for name, value in record.items() if name not in ("pk", "sk", "ttl")}
+    table.write(table.Put(key, values, table.kept_until(record["ttl"]), until=until))
