@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,6 +24,13 @@ LONGEST_WAIT = 80
 """Seconds until a message that failed is delivered again: the first wait, doubled each time, up to the longest.
 
 With the queue's ``maxReceiveCount`` of 6 (``infra/resources.json``) a job outlasts two minutes without what it needs.
+"""
+
+REMEMBERED = timedelta(days=30)
+"""How long the key of a message is remembered: longer than the message can come again.
+
+It may wait in the queue for 4 days, then 14 days as a dead letter, and when it is sent back 4 days more
+(``infra/resources.json``). If it comes again, its key is remembered for that long again.
 """
 
 
@@ -121,7 +128,7 @@ def _delete(records: Sequence[Record]) -> None:
 def _create_item(message: CreateItem, record: Record) -> None:
     draft = models.draft(primitives.json_object(message.item))
     try:
-        items.create(message.owner, draft, primitives.now(), message.key or record.message_id)
+        items.create(message.owner, draft, primitives.now(), message.key or record.message_id, REMEMBERED)
     except errors.InvalidExpiryError:
         if draft.over(record.sent_at):
             raise

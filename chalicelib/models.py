@@ -424,7 +424,7 @@ class ImportChunk(msgspec.Struct, frozen=True, tag_field="type", tag="import.chu
 
 
 class CreateItem(msgspec.Struct, frozen=True, tag_field="type", tag="item.create"):
-    """Create an item from the JSON object ``item``; open to other producers. In 24 hours one ``key`` makes one item."""
+    """Create an item from the JSON object ``item``; open to other producers. One ``key`` makes one item."""
 
     owner: Owner
     item: msgspec.Raw

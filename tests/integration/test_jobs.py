@@ -210,6 +210,32 @@ class TestCreate:
 
         assert len(api.records("ITEM")) == 1
 
+    @pytest.mark.parametrize("key", [None, "k"])
+    def test_message_that_is_sent_back_weeks_later_makes_nothing_more(
+        self, api: Stage, monkeypatch: pytest.MonkeyPatch, key: str | None
+    ) -> None:
+        at = primitives.now()
+        record = jobs.Record("message-1", "receipt", json.dumps(create("a", **({"key": key} if key else {}))), 1, at)
+
+        for days in (0, 22, 44, 66):
+            monkeypatch.setattr(primitives, "now", lambda days=days: at + timedelta(days=days))
+            jobs.do(record)
+
+        assert len(api.records("ITEM")) == 1
+
+    def test_key_that_came_over_http_first_is_remembered_as_long(
+        self, api: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        at = primitives.now()
+        api("POST", "/items", fields(title="a"), idempotency_key="k")
+        record = jobs.Record("message-1", "receipt", json.dumps(create("a", key="k")), 1, at)
+
+        for hours in (23, 25):
+            monkeypatch.setattr(primitives, "now", lambda hours=hours: at + timedelta(hours=hours))
+            jobs.do(record)
+
+        assert len(api.records("ITEM")) == 1
+
     def test_what_is_over_before_its_turn_comes_is_done_with(self, api: Stage) -> None:
         jobs.do(sent_two_hours_ago(ending(hours_ago=1)))
 

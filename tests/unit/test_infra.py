@@ -120,6 +120,11 @@ class TestQueues:
         assert sum(waits) >= 120
         assert max(waits) == jobs.LONGEST_WAIT
 
+    def test_keys_of_messages_are_remembered_longer_than_the_messages_can_come_again(self) -> None:
+        waiting = properties("Queue")["MessageRetentionPeriod"]
+        dead = properties("DeadLetterQueue")["MessageRetentionPeriod"]
+        assert jobs.REMEMBERED.total_seconds() > waiting + dead + waiting + 86_400
+
     def test_dead_letters_are_kept_as_long_as_sqs_can(self) -> None:
         assert properties("DeadLetterQueue")["MessageRetentionPeriod"] == 14 * 86_400
         assert properties("Queue")["MessageRetentionPeriod"] < 14 * 86_400

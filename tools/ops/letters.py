@@ -67,7 +67,7 @@ class Letter(NamedTuple):
         """The body that asks for the same once more, in a new message with a new id.
 
         An ``item.create`` without a key counts by its id (``chalicelib/jobs.py``). So it takes the old one along as its
-        key: within a day it makes one item, even where it was done after all, or is sent back twice.
+        key: it makes one item, even if it was done after all, or is sent back twice.
         """
         job = self.job
         if not isinstance(job, models.CreateItem) or job.key is not None:
