@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, Request, Response
 
-from chalicelib import aws, cors, cursor, errors, images, imports, models, primitives, telemetry, wire
+from chalicelib import aws, cors, cursor, errors, events, images, imports, models, primitives, telemetry, wire
 from chalicelib.config import APP, settings
 from chalicelib.imports import Begun, Progress
 from chalicelib.items import MAX_KEY_LENGTH, IfMatch, Page, is_key
@@ -41,11 +41,24 @@ class Api(Chalice):
         # Pictures go to the bucket and come from it; with each answer, Chalice would look through 16 types three times.
         self.api.binary_types = []
         self.register_middleware(boundary, "http")
-        for events in ("sqs", "cloudwatch", "scheduled"):
-            self.register_middleware(telemetry.observed, events)
+        for kind in ("sqs", "cloudwatch", "scheduled"):
+            self.register_middleware(telemetry.observed, kind)
 
         self.guard: ChaliceAuthorizer | None = None
         """The authorizer that every route stands behind which does not say ``public=True``."""
+
+    def __call__(self, event: Any, context: Any) -> dict[str, Any]:
+        """Answer an event of API Gateway; any other, such as the test event of the Lambda console, with an error."""
+        if events.is_request(event) and event["requestContext"]["resourcePath"] in self.routes:
+            return super().__call__(event, context)
+        with telemetry.invocation(context):
+            telemetry.logger.error("Not an API Gateway event", fields=events.fields_of(event))
+            answer = refusal(errors.InternalError(), context.aws_request_id)
+            mark(answer, None, context.aws_request_id)
+            return answer.to_dict()
+
+    def _wrap_handler(self, handler_type: str, handler_name: str, user_handler: Any) -> Any:
+        return events.readable(super()._wrap_handler(handler_type, handler_name, user_handler))
 
     def route(self, path: str, *, public: bool = False, **options: Any) -> Callable[[_View], _View]:
         """Register a view for ``path``: it takes the request, and the path's parameters by name.
@@ -85,8 +98,9 @@ def boundary(request: Request, get_response: Callable[[Request], Response]) -> R
     with telemetry.invocation(request.lambda_context, id_):
         try:
             response = _in_our_shape(request, get_response(request))
-        except ChaliceUnhandledError as raised:
-            response = error_answer(request, _meaning(raised.__cause__ or raised))
+        except Exception as raised:  # noqa: BLE001 - Chalice would answer it in a shape of its own
+            cause = raised.__cause__ if isinstance(raised, ChaliceUnhandledError) else raised
+            response = error_answer(request, _meaning(cause or raised))
         mark(response, request.headers.get("origin"), id_)
         telemetry.count("Requests")
         telemetry.logger.info(

@@ -17,7 +17,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from chalicelib.config import APP, settings
+from chalicelib.config import APP, serving_locally, settings
 
 # No line says where in the code it was written, so nothing looks for it (Logging HOWTO, "Optimization").
 logging._srcfile = None  # noqa: SLF001
@@ -41,6 +41,10 @@ logger = Logger(
     stage=settings().stage,
 )
 
+_PERMANENT_KEYS = frozenset(logger.get_current_keys())
+_IN_THREADS = serving_locally()
+"""``chalice local`` answers several requests at once, each in a thread of its own; a function runs one at a time."""
+
 _metrics = EphemeralMetrics(namespace="Vitrine", service=APP)
 _metrics.set_default_dimensions(stage=settings().stage)
 _adding = threading.Lock()  # the consumer does several messages at once, and the metrics are one dictionary
@@ -49,14 +53,15 @@ _cold = True
 
 @contextmanager
 def invocation(context: Any | None, request_id: str | None = None) -> Iterator[None]:
-    """Marks every line logged inside with what it belongs to, and writes the metrics at the end.
+    """Mark every line logged inside with what it belongs to, and no line after it; write the metrics at the end.
 
     ``context`` is the Lambda context, or None in an authorizer, which Chalice hands none. ``request_id`` is the id that
     the caller is told, where that is another than Lambda's own, as it is behind API Gateway: both stand in the log.
     """
     global _cold
     invocation_id = getattr(context, "aws_request_id", None)
-    logger.append_keys(
+    append = logger.thread_safe_append_keys if _IN_THREADS else logger.append_keys
+    append(
         request_id=request_id or invocation_id,
         invocation_id=invocation_id,
         function=getattr(context, "function_name", os.environ.get("AWS_LAMBDA_FUNCTION_NAME")),
@@ -66,6 +71,8 @@ def invocation(context: Any | None, request_id: str | None = None) -> Iterator[N
     try:
         yield
     finally:
+        logger.thread_safe_clear_keys()
+        logger.remove_keys(logger.get_current_keys().keys() - _PERMANENT_KEYS)
         if _metrics.metric_set:
             _metrics.flush_metrics()
 

@@ -22,7 +22,7 @@ LAYERS = (
     {"stills"},
     {"thumbnails", "signing_keys"},
     {"models"},
-    {"aws", "auth", "cors", "wire"},
+    {"aws", "auth", "cors", "events", "wire"},
     {"table", "bucket", "queue"},
     {"idempotency"},
     {"items"},
@@ -35,7 +35,7 @@ LAYERS = (
 
 # Who may import what comes from elsewhere.
 KNOWN_BY: dict[str, set[str]] = {
-    "chalice": {"app", "cors", "http", "local", "pages"},
+    "chalice": {"app", "cors", "events", "http", "local", "pages"},
     "boto3": set(),
     "botocore": {"aws", "table", "bucket", "queue", "jobs"},
     "PIL": {"thumbnails"},

@@ -1,0 +1,130 @@
+"""Events of another kind than a function's own: one structured line each, and an answer or a failure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import app
+from chalicelib import events, telemetry
+from tests.integration.stage import Stage, batch, context, said
+from tests.integration.test_telemetry import logs
+
+CONSOLE = {"key1": "value1", "key2": "value2", "key3": "value3"}
+HTTP_API = {
+    "version": "2.0",
+    "routeKey": "GET /health",
+    "rawPath": "/health",
+    "headers": {"accept": "*/*"},
+    "requestContext": {"http": {"method": "GET", "path": "/health"}, "requestId": "id", "stage": "$default"},
+    "isBase64Encoded": False,
+}
+ALB = {
+    "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:…"}},
+    "httpMethod": "GET",
+    "path": "/health",
+    "queryStringParameters": {},
+    "headers": {"user-agent": "ELB-HealthChecker/2.0"},
+    "body": "",
+    "isBase64Encoded": False,
+}
+STRANGE = [
+    {},
+    CONSOLE,
+    {"source": "serverless-plugin-warmup"},
+    HTTP_API,
+    ALB,
+    "ping",
+    None,
+    [],
+    {"requestContext": None},
+]
+
+strange = pytest.mark.parametrize("event", STRANGE, ids=lambda event: json.dumps(event)[:20])
+
+
+class TestApi:
+    @strange
+    def test_strange_event_is_answered_in_our_shape(self, event: Any, logged: Callable[[], str]) -> None:
+        asked = context("api_handler")
+
+        answer = app.app(event, asked)
+
+        assert answer["statusCode"] == 500
+        body = json.loads(answer["body"])
+        assert (body["error"], body["requestId"]) == ("INTERNAL_ERROR", asked.aws_request_id)
+        assert answer["headers"]["X-Request-Id"] == asked.aws_request_id
+        (line,) = logs(logged())
+        assert (line["level"], line["message"]) == ("ERROR", "Not an API Gateway event")
+        assert line["request_id"] == asked.aws_request_id
+
+    def test_request_for_an_unknown_resource_is_answered_in_our_shape(self, api: Stage) -> None:
+        event = api.event("GET", "/health")
+        event["requestContext"]["resourcePath"] = "/{proxy+}"
+
+        assert said(api.handle(event))["error"] == "INTERNAL_ERROR"
+
+    def test_request_without_its_path_parameters_is_answered_in_our_shape(self, api: Stage) -> None:
+        event = api.event("GET", "/items/1") | {"pathParameters": None}
+
+        assert said(api.handle(event))["error"] == "INTERNAL_ERROR"
+
+    def test_values_of_a_strange_event_are_not_logged(self, logged: Callable[[], str]) -> None:
+        app.app({"token": "MARKER"}, context("api_handler"))
+
+        assert "MARKER" not in logged()
+
+
+class TestEventFunctions:
+    @pytest.mark.parametrize("function", ["on_upload", "on_messages"])
+    @strange
+    def test_strange_event_fails_with_one_line(self, function: str, event: Any, logged: Callable[[], str]) -> None:
+        with pytest.raises(events.NotOurEventError, match="Not an event of this function"):
+            getattr(app, function)(event, context(function))
+
+        (line,) = logs(logged())
+        assert (line["level"], line["message"], line["function"]) == ("ERROR", "The run failed", function)
+        assert "Not an event of this function" in line["exception"]
+
+    @pytest.mark.parametrize("records", [None, 7, [{}], [None]])
+    def test_strange_records_fail_with_one_line(self, records: Any, logged: Callable[[], str]) -> None:
+        with pytest.raises(events.NotOurEventError):
+            app.on_messages({"Records": records}, context("on_messages"))
+
+        assert len(logs(logged())) == 1
+
+    @strange
+    def test_cleanup_runs_whatever_its_event(self, event: Any, logged: Callable[[], str]) -> None:
+        assert app.clean_up(event, context("clean_up")) == {}
+
+        assert logs(logged())[-1]["message"] == "The run ended"
+
+    @strange
+    def test_authorizer_fails_with_one_line(self, event: Any, logged: Callable[[], str]) -> None:
+        with pytest.raises(events.NotOurEventError):
+            app.authorize(event, context("authorize"))
+
+        (line,) = logs(logged())
+        assert (line["level"], line["message"]) == ("ERROR", "The run failed")
+
+
+def test_lines_after_a_run_carry_none_of_its_ids(api: Stage, logged: Callable[[], str]) -> None:
+    api("GET", "/health")
+    logged()
+
+    telemetry.logger.info("later")
+
+    (line,) = logs(logged())
+    assert line.keys() == {"level", "message", "timestamp", "service", "stage"}
+
+
+def test_consumer_threads_carry_the_ids_of_their_run(api: Stage, logged: Callable[[], str]) -> None:
+    api.send("one", "two")
+    messages = api.receive()
+    with pytest.raises(Exception, match="2 of 2"):
+        app.on_messages(batch(messages), context("on_messages"))
+
+    assert all(line["request_id"] for line in logs(logged()))
