@@ -94,7 +94,9 @@ class Grant(NamedTuple):
     action: str
     resource: str
     prefixes: tuple[str, ...] | None
-    """The patterns that ``s3:prefix`` is held to; None where the statement has no condition."""
+    """The patterns that ``s3:prefix`` is held to; None where the statement has no such condition."""
+    own_account: bool = False
+    """Whether the resource must be of the role's own account."""
 
     def covers(self, need: Need) -> bool:
         return (
@@ -105,18 +107,20 @@ class Grant(NamedTuple):
 
 
 def grants(policy: Mapping[str, Any]) -> list[Grant]:
-    """A policy, taken apart. It may hold only what is understood here: Allow, and StringLike on ``s3:prefix``."""
+    """A policy, taken apart. It may hold only what is understood here: Allow, ``s3:prefix``, the role's own account."""
     found = []
     for statement in policy["Statement"]:
         assert set(statement) <= {"Sid", "Effect", "Action", "Resource", "Condition"}
         assert statement["Effect"] == "Allow"
-        condition = statement.get("Condition", {"StringLike": {"s3:prefix": None}})
-        assert [(operator, list(keys)) for operator, keys in condition.items()] == [("StringLike", ["s3:prefix"])]
-        prefixes = condition["StringLike"]["s3:prefix"]
+        condition = dict(statement.get("Condition", {}))
+        own_account = condition.pop("StringEquals", None)
+        assert own_account in (None, {"aws:ResourceAccount": "${aws:PrincipalAccount}"})
+        prefixes = condition.pop("StringLike", {"s3:prefix": None})["s3:prefix"]
+        assert not condition
         for one in _listed(statement["Action"]):
             for resource in _listed(statement["Resource"]):
                 patterns = None if prefixes is None else tuple(_listed(prefixes))
-                found.append(Grant(statement["Sid"], one, resource, patterns))
+                found.append(Grant(statement["Sid"], one, resource, patterns, own_account is not None))
     return found
 
 

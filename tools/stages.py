@@ -38,16 +38,8 @@ def check_name(stage: str) -> str:
 
 def policies(project_dir: Path, stage: str) -> dict[str, dict[str, Any]]:
     """The IAM policy of each function, by the function's name, from ``infra/policies.json``."""
-    text = (project_dir / "infra" / "policies.json").read_text(encoding="utf-8")
-    source = json.loads(text.replace("{stage}", stage))
-    besides = source["local"]["actions"] if stage == LOCAL else {}
-    return {
-        function: {
-            "Version": "2012-10-17",
-            "Statement": [_widened(statement, besides) for statement in [*statements, *source["common"]]],
-        }
-        for function, statements in source["functions"].items()
-    }
+    text = (project_dir / "infra" / "policies.json").read_text(encoding="utf-8").replace("{stage}", stage)
+    return {function: _policy(text, function, stage) for function in json.loads(text)["functions"]}
 
 
 def names(project_dir: Path) -> list[str]:
@@ -139,6 +131,37 @@ def forget(project_dir: Path, stage: str) -> list[Path]:
 
 def _new_entry(stage: str) -> dict[str, Any]:
     return {"environment_variables": {"STAGE": stage}, "lambda_architecture": "arm64"}
+
+
+def _policy(source: str, function: str, stage: str) -> dict[str, Any]:
+    for name, value in _function_names(function, stage).items():
+        source = source.replace(name, value)
+    said = json.loads(source)
+    statements = [*said["functions"][function], *said["common"]]
+    if stage == LOCAL:
+        statements = [_widened(statement, said["local"]["actions"]) for statement in statements]
+    else:
+        statements = [_in_own_account(statement, said["own_account"]) for statement in statements]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _function_names(function: str, stage: str) -> dict[str, str]:
+    """Return what a function is called in AWS: what CloudFormation calls it begins so, and Chalice calls it so.
+
+    Chalice: ``chalice/package.py``, ``_generate_lambdafunction`` and ``chalice/deploy/appgraph.py``.
+    """
+    stack = f"vitrine-{stage}"
+    if function == "api_handler":
+        return {"{by_cloudformation}": f"{stack}-APIHandler", "{by_chalice}": stack}
+    logical_id = "".join(word.capitalize() for word in function.split("_"))
+    return {"{by_cloudformation}": f"{stack}-{logical_id}", "{by_chalice}": f"{stack}-{function}"}
+
+
+def _in_own_account(statement: dict[str, Any], own_account: Mapping[str, Any]) -> dict[str, Any]:
+    actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+    if not {action.partition(":")[0] for action in actions} & set(own_account["services"]):
+        return statement
+    return {**statement, "Condition": {**own_account["condition"], **statement.get("Condition", {})}}
 
 
 def _widened(statement: dict[str, Any], besides: Mapping[str, str]) -> dict[str, Any]:

@@ -176,8 +176,9 @@ def needs_of_lambda(function: str) -> Iterator[Need]:
     asynchronous invocations", "Sending Lambda function logs to CloudWatch Logs", "Visualize Lambda function
     invocations using AWS X-Ray".
     """
-    by_cloudformation = "".join(word.capitalize() for word in function.split("_"))
-    by_chalice = "" if function == "api_handler" else f"-{function}"
+    api = function == "api_handler"
+    by_cloudformation = "APIHandler" if api else "".join(word.capitalize() for word in function.split("_"))
+    by_chalice = "" if api else f"-{function}"
     for name in (f"-{by_cloudformation}-1", by_chalice):
         group = f"arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/vitrine-local{name}"
         yield Need("logs:CreateLogGroup", f"{group}:*")

@@ -11,6 +11,7 @@ import pytest
 from cfnlint.api import lint_file
 
 from chalicelib import config, errors, jobs
+from tests import rights
 from tools import stages
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -392,6 +393,40 @@ class TestPolicies:
         ]
         # No stage's name has a hyphen, so none begins with another stage's name and a hyphen.
         assert not [resource for resource in resources if not re.search(r"[:/]vitrine-dev($|[-/:])", resource)]
+
+    @pytest.mark.parametrize("stage", ["dev", "prod"])
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_reaches_into_no_other_account(self, function: str, stage: str) -> None:
+        # IAM User Guide, "AWS global condition context keys": the account that owns the resource.
+        own = {"aws:ResourceAccount": "${aws:PrincipalAccount}"}
+        elsewhere = {"logs", "xray"}  # of these no other account lets anybody in
+        for one in stages.policies(PROJECT, stage)[function]["Statement"]:
+            services = {action.partition(":")[0] for action in as_list(one["Action"])}
+            assert services <= elsewhere or one["Condition"]["StringEquals"] == own, one["Sid"]
+
+    def test_policy_variables_stay_out_of_the_emulator_which_knows_none(self) -> None:
+        assert "${" not in json.dumps(stages.policies(PROJECT, "local"))
+
+    @pytest.mark.parametrize("stage", STAGES)
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_writes_its_own_log_alone(self, function: str, stage: str) -> None:
+        def may_write(group: str) -> bool:
+            need = rights.Need("logs:PutLogEvents", f"arn:aws:logs:us-east-1:1:log-group:{group}:log-stream:1")
+            return any(grant.covers(need) for grant in rights.grants(stages.policies(PROJECT, stage)[function]))
+
+        groups = {
+            name: [f"/aws/lambda/vitrine-{stage}-{logical_id}-1A2B3C", f"/aws/lambda/{by_chalice}"]
+            for name, logical_id, by_chalice in (
+                ("api_handler", "APIHandler", f"vitrine-{stage}"),
+                ("authorize", "Authorize", f"vitrine-{stage}-authorize"),
+                ("clean_up", "CleanUp", f"vitrine-{stage}-clean_up"),
+                ("on_messages", "OnMessages", f"vitrine-{stage}-on_messages"),
+                ("on_upload", "OnUpload", f"vitrine-{stage}-on_upload"),
+            )
+        }
+        assert sorted(groups) == FUNCTIONS
+        writable = {name: [may_write(group) for group in of_function] for name, of_function in groups.items()}
+        assert writable == {name: [name == function] * 2 for name in groups}
 
     def test_fits_an_account_in_any_partition(self) -> None:
         # The partition is aws-us-gov in GovCloud and aws-cn in China. IAM User Guide, "IAM JSON policy elements:

@@ -76,6 +76,22 @@ def statements(name: str, role: str) -> list[Json]:
     return [one for policy in resource(name, role)["Policies"] for one in policy["PolicyDocument"]["Statement"]]
 
 
+def every_statement() -> list[Json]:
+    """What the roles of both templates are granted."""
+    return [
+        statement
+        for name in ("deployer", "pipeline")
+        for role, one in template(name)["Resources"].items()
+        if one["Type"] == "AWS::IAM::Role"
+        for statement in statements(name, role)
+    ]
+
+
+def of_pipeline(role: str) -> Json:
+    [found] = [one for one in statements("pipeline", role) if one["Sid"] == "UserOfTheSmokeTest"]
+    return found
+
+
 def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -83,8 +99,10 @@ def listed(value: Any) -> list[Any]:
 def bounded() -> list[rights.Grant]:
     """What the boundary of a stage's functions lets through, for dev, in any region and account."""
     text = json.dumps(resource("deployer", "FunctionBoundary")["PolicyDocument"])
-    policy = json.loads(re.sub(r'\{"Fn::Sub": ("[^"]+")\}', r"\1", text).replace("${Stage}", "dev"))
-    return rights.grants(json.loads(re.sub(r"\$\{AWS::\w+\}", "*", json.dumps(policy))))
+    text = re.sub(r'\{"Fn::Sub": ("[^"]+")\}', r"\1", text).replace("${Stage}", "dev")
+    text = text.replace('{"Ref": "AWS::AccountId"}', '"${aws:PrincipalAccount}"')
+    text = text.replace("${AWS::AccountId}-${AWS::Region}", "*")  # the bucket
+    return rights.grants(json.loads(re.sub(r"\$\{AWS::\w+\}", "*", text)))
 
 
 def granted() -> list[rights.Grant]:
@@ -295,7 +313,17 @@ class TestDeployer:
 
     def test_boundary_lets_each_function_do_its_job_and_nothing_that_none_of_them_does(self) -> None:
         assert [one for one in granted() if not covers(bounded(), one)] == []
-        assert [one for one in bounded() if not covers(granted(), one)] == []
+        # Of logs it holds all of the stage's: which are a function's own, its policy says.
+        assert [one for one in bounded() if not covers(granted(), one) and not one.action.startswith("logs:")] == []
+        logs = {one.resource.rpartition("/")[2] for one in bounded() if one.action.startswith("logs:")}
+        assert logs == {"vitrine-dev-*", "vitrine-dev:*"}
+
+    def test_boundary_and_deployment_know_the_stages_bucket_by_its_whole_name(self) -> None:
+        # Names of buckets are the world's: another account may have one that begins alike.
+        name = template("resources")["Resources"]["Bucket"]["Properties"]["BucketName"]["Fn::Sub"]
+        deployer = json.dumps(template("deployer"))
+        assert set(re.findall(r":s3:::([^/\"]+)", deployer)) == {name}
+        assert [one for one in bounded() if one.action.startswith("s3:") and not one.own_account] == []
 
     def test_boundary_is_no_longer_than_iam_takes(self) -> None:
         # IAM User Guide, "IAM and AWS STS quotas": 6,144 characters of a managed policy, white space not counted.
@@ -339,9 +367,40 @@ class TestDeployer:
         assert pool["UserPoolTags"] == {"vitrine-stage": {"Ref": "Stage"}}
         [deployer] = [one for one in statements("deployer", "GitHubRole") if one["Sid"] == "UserOfTheSmokeTest"]
         assert deployer["Condition"] == {"StringEquals": {"aws:ResourceTag/vitrine-stage": {"Ref": "Stage"}}}
-        asked = set(re.findall(r"aws cognito-idp ([a-z-]+)", (PROJECT / ".ci" / "smoke").read_text(encoding="utf-8")))
-        allowed = {re.sub(r"(?<!^)(?=[A-Z])", "-", one.partition(":")[2]).lower() for one in deployer["Action"]}
-        assert asked == allowed
+        calls = re.findall(r"aws cognito-idp ([a-z-]+)( --no-sign-request)?", (PROJECT / ".ci" / "smoke").read_text())
+        asked = {name for name, unsigned in calls if not unsigned}
+        for role in (deployer, *(of_pipeline(one) for one in ("DevSmokeRole", "ProdSmokeRole"))):
+            allowed = {re.sub(r"(?<!^)(?=[A-Z])", "-", one.partition(":")[2]).lower() for one in role["Action"]}
+            assert asked == allowed
+
+    def test_smoke_test_can_neither_delete_users_nor_set_their_passwords(self) -> None:
+        calls = {action for one in every_statement() for action in listed(one["Action"]) if "cognito-idp:" in action}
+        assert not calls & {
+            "cognito-idp:AdminDeleteUser",
+            "cognito-idp:AdminResetUserPassword",
+            "cognito-idp:AdminSetUserPassword",
+            "cognito-idp:AdminUpdateUserAttributes",
+        }
+
+    def test_deployment_changes_no_role_without_the_boundary(self) -> None:
+        # Service Authorization Reference, "AWS Identity and Access Management": which actions know the boundary.
+        changing = {
+            action
+            for one in every_statement()
+            if "iam:PermissionsBoundary" not in json.dumps(one.get("Condition", {}))
+            for action in listed(one["Action"])
+            if action.startswith("iam:")
+        }
+        assert changing <= {
+            "iam:DeleteRole",
+            "iam:GetRole",
+            "iam:GetRolePolicy",
+            "iam:ListAttachedRolePolicies",
+            "iam:ListRolePolicies",
+            "iam:PassRole",
+            "iam:TagRole",
+            "iam:UntagRole",
+        }
 
     def test_gives_the_scripts_what_they_ask_for(self) -> None:
         text = (PROJECT / ".ci" / "deploy").read_text(encoding="utf-8")
