@@ -24,7 +24,7 @@ SOURCES = app.py chalicelib tools bench
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
 .PHONY: help run test test-unit test-integration test-e2e fuzz lint scan format deploy package named clean
-.PHONY: environments bench bench-images hooks policies smoke test-browser screenshots
+.PHONY: environments bench bench-images bench-laptop hooks policies smoke test-browser screenshots
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -59,6 +59,9 @@ screenshots: $(VENV) $(EMULATOR) ## Make the pictures in docs/screenshots/ anew,
 
 bench-images: $(VENV) ## Measure thumbnails beside sharp's, and the consumer (RUNS=31, ONLY=jpeg,consumer)
 	@$(BIN)/python -m bench.images $(if $(RUNS),--runs "$(RUNS)") $(if $(ONLY),--only "$(ONLY)")
+
+bench-laptop: $(VENV) $(EMULATOR) ## Drop many photographs at once into a `make run` of its own (NUMBERS=100)
+	@$(BIN)/python -m bench.laptop $(NUMBERS)
 
 fuzz: $(VENV) $(EMULATOR) ## Look for requests that the API answers otherwise than its document says (EXAMPLES=200 SEED=random)
 	@FUZZ_EXAMPLES="$(or $(EXAMPLES),200)" FUZZ_SEED="$(or $(SEED),random)" $(BIN)/python -m pytest -s tests/e2e/test_contract.py

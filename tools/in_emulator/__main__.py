@@ -17,6 +17,8 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
 
+from tools.in_emulator import lambdas
+
 _KEEP_ALIVE = 75.0  # seconds, as ministack's own main() has it
 
 
@@ -24,6 +26,7 @@ def main() -> None:
     """Serve until SIGTERM, at which ministack saves its state."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as ministack's own main() does: for many connections
+    lambdas.install(Path(os.environ["TMPDIR"]), Path(os.environ["STATE_DIR"]))
     config = Config()
     config.bind = [f"{os.environ['BIND_HOST']}:{os.environ['GATEWAY_PORT']}"]
     config.keep_alive_timeout = _KEEP_ALIVE

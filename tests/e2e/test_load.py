@@ -1,0 +1,122 @@
+"""Many files dropped into the bucket of a laptop at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders import jpeg
+from tests.e2e.system import EMULATOR_PYTHON, KEPT, copy_project, free_port
+from tests.e2e.waiting import eventually
+from tools import emulator, local_stage, provision
+from tools.emulator import Emulator, EmulatorError
+from tools.run import aws_client
+from tools.stages import LOCAL
+
+FILES = 40
+AT_ONCE = max(2, os.cpu_count() or 0)
+MOST_WORKERS = {"OnUpload": AT_ONCE, "OnMessages": 5, "CleanUp": 1}
+"""As many as tools/in_emulator/lambdas.py invokes at once, and as infra/package.json lets the queue invoke."""
+
+
+Start = Callable[[], Emulator]
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Starts an emulator in which the app is deployed."""
+    folder = tmp_path_factory.mktemp("load")
+    project = copy_project(folder / "project")
+    port = free_port()  # always the same: the addresses of queues, which are kept, have it in them
+
+    def start() -> Emulator:
+        return Emulator.start(EMULATOR_PYTHON, folder / "emulator", port)
+
+    running = start()
+    try:
+        client = aws_client(running.url)
+        provision.provision(LOCAL, client, project, print)
+        local_stage.deploy(local_stage.package(project, folder / "build", KEPT, print), client)
+    finally:
+        running.stop()
+    return start
+
+
+@pytest.fixture
+def started(start: Start) -> Iterator[Emulator]:
+    running = start()
+    yield running
+    running.stop()
+
+
+def test_all_files_dropped_at_once_get_thumbnails_from_few_workers(started: Emulator) -> None:
+    s3 = aws_client(started.url)("s3")
+
+    drop(s3, "at-once")
+
+    eventually(lambda: len(thumbnails(s3, "at-once")) == FILES, 120)
+    workers = Counter(folder.name.split("-")[4] for folder in tmp(started).glob("ministack-lambda-*"))
+    assert all(number <= MOST_WORKERS[function] for function, number in workers.items()), workers
+    assert len(list((tmp(started) / "packages").iterdir())) == 1
+    assert sum(size(folder) for folder in tmp(started).glob("ministack-lambda-*")) < sum(workers.values()) * 200_000
+
+
+def test_files_dropped_right_before_a_stop_get_thumbnails_after_it(start: Start) -> None:
+    running = start()
+    try:
+        drop(aws_client(running.url)("s3"), "before-stop")
+    finally:
+        running.stop()
+    running = start()
+    try:
+        s3 = aws_client(running.url)("s3")
+        eventually(lambda: len(thumbnails(s3, "before-stop")) == FILES, 120)
+    finally:
+        running.stop()
+    assert list((running.home / "state" / "events").iterdir()) == []
+
+
+def test_changed_code_of_the_emulator_is_said_at_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(Path(emulator.__file__).parent / "in_emulator", tmp_path / "tools" / "in_emulator")
+    (tmp_path / "tools" / "__init__.py").touch()
+    changed = tmp_path / "tools" / "in_emulator" / "lambdas.py"
+    changed.write_text(changed.read_text().replace('_dispatch_to_lambda": "', '_dispatch_to_lambda": "0'))
+    monkeypatch.setattr(emulator, "_PROGRAM", changed.with_name("__main__.py"))
+
+    with pytest.raises(EmulatorError, match=r"other code than .*eventbridge:_dispatch_to_lambda.* update the digests"):
+        Emulator.start(EMULATOR_PYTHON, tmp_path / "emulator", free_port())
+
+
+def drop(s3: Any, folder: str) -> None:
+    picture = jpeg()
+    with ThreadPoolExecutor(10) as pool:
+        for put in [
+            pool.submit(s3.put_object, Bucket=bucket(s3), Key=f"uploads/{folder}/{number}.jpg", Body=picture)
+            for number in range(FILES)
+        ]:
+            put.result()
+
+
+def thumbnails(s3: Any, folder: str) -> list[str]:
+    listed = s3.list_objects_v2(Bucket=bucket(s3), Prefix=f"thumbnails/{folder}/").get("Contents", [])
+    return [one["Key"] for one in listed]
+
+
+def bucket(s3: Any) -> str:
+    names: list[str] = [one["Name"] for one in s3.list_buckets()["Buckets"]]
+    return next(name for name in names if name != local_stage.ARTIFACTS)
+
+
+def tmp(running: Emulator) -> Path:
+    return running.home / "tmp"
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

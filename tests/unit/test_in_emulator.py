@@ -1,0 +1,221 @@
+"""What runs in the emulator's process, without the emulator."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tools.in_emulator import pinned
+from tools.in_emulator.events import Event, Events
+from tools.in_emulator.packages import Packages
+
+FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:on_upload"
+
+
+def await_that(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+class Invocations:
+    """Stands for Lambda: notes what it is invoked with, and does not return before it may."""
+
+    def __init__(self, *answers: float | None) -> None:
+        self.payloads: list[object] = []
+        self.failures: list[int] = []
+        self.at_once = 0
+        self.most_at_once = 0
+        self.may_return = threading.Event()
+        self.may_return.set()
+        self._answers = list(answers)
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> float | None:
+        with self._lock:
+            self.payloads.append(event.payload)
+            self.failures.append(event.failures)
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        assert self.may_return.wait(10)
+        with self._lock:
+            self.at_once -= 1
+            return self._answers.pop(0) if self._answers else None
+
+
+def events(folder: Path, invoke: Callable[[Event], float | None], at_once: int = 2) -> Events:
+    made = Events(folder / "events", invoke, at_once)
+    made.resume()
+    return made
+
+
+def files(folder: Path) -> list[str]:
+    return [path.name for path in (folder / "events").iterdir()]
+
+
+class TestEvents:
+    def test_function_gets_no_more_at_once_than_it_may(self, tmp_path: Path) -> None:
+        invoke = Invocations()
+        invoke.may_return.clear()
+        queue = events(tmp_path, invoke, at_once=3)
+
+        for number in range(20):
+            queue.put(FUNCTION, number)
+        await_that(lambda: invoke.at_once == 3)
+        invoke.may_return.set()
+        await_that(lambda: len(invoke.payloads) == 20 and not invoke.at_once)
+
+        assert sorted(invoke.payloads) == list(range(20))  # type: ignore[type-var]
+        assert invoke.most_at_once == 3
+
+    def test_one_function_does_not_wait_for_another(self, tmp_path: Path) -> None:
+        busy, other = threading.Event(), threading.Event()
+
+        def invoke(event: Event) -> None:
+            (other.set if event.function == "other" else lambda: busy.wait(10))()
+
+        queue = events(tmp_path, invoke, at_once=1)
+        for _ in range(3):
+            queue.put(FUNCTION, {})
+        queue.put("other", {})
+
+        assert other.wait(10)
+        busy.set()
+
+    def test_event_is_on_disk_before_put_returns(self, tmp_path: Path) -> None:
+        invoke = Invocations()
+        invoke.may_return.clear()
+
+        events(tmp_path, invoke).put(FUNCTION, {"key": "uploads/a.jpg"})
+
+        assert len(files(tmp_path)) == 1
+        invoke.may_return.set()
+
+    def test_next_process_gets_what_was_not_done_in_order(self, tmp_path: Path) -> None:
+        hanging = Invocations()
+        hanging.may_return.clear()
+        before = events(tmp_path, hanging, at_once=1)
+        for number in range(12):
+            before.put(FUNCTION, number)
+
+        invoke = Invocations()
+        events(tmp_path, invoke, at_once=1)
+        await_that(lambda: len(invoke.payloads) == 12)
+
+        assert invoke.payloads == list(range(12))
+        hanging.may_return.set()
+
+    def test_event_is_forgotten_only_by_a_save_after_it_was_done(self, tmp_path: Path) -> None:
+        invoke = Invocations()
+        invoke.may_return.clear()
+        queue = events(tmp_path, invoke)
+        queue.put(FUNCTION, {})
+        began = time.monotonic()
+        invoke.may_return.set()
+        await_that(lambda: bool(queue._done))
+
+        queue.forget_done(before=began)
+        assert len(files(tmp_path)) == 1
+
+        queue.forget_done(before=time.monotonic())
+        assert files(tmp_path) == []
+
+    def test_failed_event_comes_again_with_its_failures(self, tmp_path: Path) -> None:
+        invoke = Invocations(0.001, 0.001)
+
+        events(tmp_path, invoke).put(FUNCTION, {"a": 1})
+        await_that(lambda: len(invoke.payloads) == 3)
+
+        assert invoke.payloads == [{"a": 1}] * 3
+        assert invoke.failures == [0, 1, 2]
+
+    def test_error_of_the_emulator_stops_no_other_event(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        done = threading.Event()
+
+        def invoke(event: Event) -> None:
+            if event.payload == "bad":
+                raise RuntimeError("no such thing")
+            done.set()
+
+        queue = events(tmp_path, invoke, at_once=1)
+        queue.put(FUNCTION, "bad")
+        queue.put(FUNCTION, "good")
+
+        assert done.wait(10)
+        assert "failed in the emulator and is skipped" in caplog.text
+
+    def test_unreadable_file_is_skipped(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        (tmp_path / "events").mkdir()
+        (tmp_path / "events" / "1-000000.json").write_text("{")
+        (tmp_path / "events" / "2-000000.json").write_text('{"function": "f", "payload": 7}')
+        invoke = Invocations()
+
+        events(tmp_path, invoke)
+        await_that(lambda: invoke.payloads == [7])
+
+        assert "cannot be read and is skipped" in caplog.text
+
+
+def package(**content: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, text in content.items():
+            archive.writestr(f"{name}.py", text)
+    return out.getvalue()
+
+
+class TestPackages:
+    def test_same_package_is_unpacked_once(self, tmp_path: Path) -> None:
+        packages = Packages(tmp_path)
+
+        taken = {packages.take(package(app="a = 1")) for _ in range(3)}
+
+        (folder,) = taken
+        assert list(tmp_path.iterdir()) == [folder]
+        assert (folder / "app.py").read_text() == "a = 1"
+
+    def test_changed_package_has_a_folder_of_its_own(self, tmp_path: Path) -> None:
+        packages = Packages(tmp_path)
+
+        before, after = packages.take(package(app="a = 1")), packages.take(package(app="a = 2"))
+
+        assert (before / "app.py").read_text() == "a = 1"
+        assert (after / "app.py").read_text() == "a = 2"
+
+    def test_package_is_deleted_with_its_last_user(self, tmp_path: Path) -> None:
+        packages = Packages(tmp_path)
+        packages.take(package(app=""))
+        folder = packages.take(package(app=""))
+
+        packages.release(folder)
+        assert folder.exists()
+
+        packages.release(folder)
+        assert not folder.exists()
+        assert packages.take(package(app="")).exists()
+
+    def test_package_that_was_half_unpacked_is_unpacked_anew(self, tmp_path: Path) -> None:
+        folder = Packages(tmp_path).take(package(app="a = 1"))
+        unfinished = folder.rename(folder.with_suffix(".part"))
+        (unfinished / "other.py").write_text("")
+
+        assert [one.name for one in Packages(tmp_path).take(package(app="a = 1")).iterdir()] == ["app.py"]
+
+
+class TestPinned:
+    def test_code_that_is_as_it_was_passes(self) -> None:
+        name = f"{__name__}:package"
+
+        pinned.check({name: str(pinned._digest(name))})
+
+    @pytest.mark.parametrize("name", [f"{__name__}:package", f"{__name__}:gone", "no.such.module:name"])
+    def test_code_that_changed_is_named(self, name: str) -> None:
+        with pytest.raises(pinned.ChangedCodeError, match=f"other code .*{name}"):
+            pinned.check({name: "0123456789abcdef"})

@@ -1,0 +1,153 @@
+"""How ministack runs functions, changed so that a laptop can take a thousand events at once.
+
+ministack 1.5.33 unpacks the whole package for each worker, and starts a worker for each event that comes while the
+others are busy. Here the workers share one unpacked package, and events wait in a queue, as they do in Lambda (AWS,
+"Invoking a Lambda function asynchronously"). docs/decisions/0031 says why.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ministack import app
+from ministack.core import lambda_runtime
+from ministack.core.arn import parse_arn
+from ministack.services import eventbridge, lambda_svc, sqs
+
+from tools.in_emulator import pinned
+from tools.in_emulator.events import Event, Events
+from tools.in_emulator.packages import Packages
+
+_KNOWN = {
+    "ministack.app:_handle_lifespan": "0daf4cf135cf3cb4",
+    "ministack.core.lambda_runtime:Worker.__init__": "9f537cd431cf448b",
+    "ministack.core.lambda_runtime:Worker._discard_tmpdir": "33f19717d0f35f72",
+    "ministack.core.lambda_runtime:Worker._spawn": "c55febf956565c5e",
+    "ministack.core.lambda_runtime:_worker_class_for": "b5a23849280af819",
+    "ministack.core.lambda_runtime:acquire_worker": "5017d144adb5b983",
+    "ministack.core.lambda_runtime:kill_workers": "56a6df63f9bd4859",
+    "ministack.services.eventbridge:_dispatch_to_lambda": "1f95adbaed3a966a",
+    "ministack.services.lambda_svc:_execute_function_warm": "62b9218bef5b948a",
+    "ministack.services.lambda_svc:_route_async_failure": "c023331e333f796d",
+    "ministack.services.lambda_svc:invoke_async_with_retry": "289fe4d3cbd4089b",
+    "ministack.services.sqs:_collect_msgs": "308a6eb1b3d4c8ad",
+    "ministack.services.sqs:_restore_state": "6ad905ae1eeaa916",
+}
+"""What is replaced here or relied on, with the digest of its source."""
+
+_NO_PACKAGE = b"PK\x05\x06" + bytes(18)  # the smallest zip
+_THROTTLED = 0.5  # seconds until another attempt; it counts as none (AWS, "Understanding Lambda function scaling")
+_RETRIES = 2  # unless the function's EventInvokeConfig says otherwise (AWS, "Configuring error handling settings")
+
+
+def install(tmp: Path, state: Path) -> None:
+    """Change ministack in this process. Raise pinned.ChangedCodeError if its code is not what this was written for."""
+    pinned.check(_KNOWN)
+    _share_packages(Packages(tmp / "packages"))
+    _queue_events(Events(state / "events", _invoke, at_once=max(2, os.cpu_count() or 0)))
+
+
+def _share_packages(packages: Packages) -> None:
+    class Worker(lambda_runtime.Worker):  # type: ignore[misc]
+        """A worker whose package is on its PYTHONPATH; what it unpacks for itself is empty."""
+
+        code_zip: bytes
+        config: dict[str, Any]
+        package: Path | None = None
+
+        def _spawn(self) -> None:
+            if self.package is None:
+                self.package = packages.take(self.code_zip)
+                self.config = _with_path(self.config, self.package)
+                self.code_zip = _NO_PACKAGE
+            super()._spawn()
+
+        def _discard_tmpdir(self) -> None:
+            super()._discard_tmpdir()
+            if self.package is not None:
+                packages.release(self.package)
+                self.package = None
+
+    otherwise = lambda_runtime._worker_class_for
+
+    def worker_class_for(config: dict[str, Any]) -> type:
+        return Worker if config.get("Runtime", "").startswith("python") else otherwise(config)
+
+    lambda_runtime._worker_class_for = worker_class_for
+
+
+def _with_path(config: dict[str, Any], package: Path) -> dict[str, Any]:
+    variables = dict((config.get("Environment") or {}).get("Variables") or {})
+    variables["PYTHONPATH"] = os.pathsep.join([str(package), *filter(None, [variables.get("PYTHONPATH")])])
+    return config | {"Environment": {"Variables": variables}}
+
+
+def _queue_events(events: Events) -> None:
+    load, save = app._load_persisted_state, app.save_all
+
+    def load_persisted_state() -> None:
+        load()
+        _show_messages_again()
+        events.resume()
+
+    def save_all(services: Any) -> None:
+        began = time.monotonic()
+        save(services)
+        events.forget_done(before=began)
+
+    def invoke_async_with_retry(function: dict[str, Any], payload: Any) -> None:
+        events.put((function.get("config") or function)["FunctionArn"], payload)
+
+    app._load_persisted_state, app.save_all = load_persisted_state, save_all
+    eventbridge._dispatch_to_lambda = lambda arn, payload: events.put(arn, _decoded(payload))
+    lambda_svc.invoke_async_with_retry = invoke_async_with_retry
+
+
+def _show_messages_again() -> None:
+    """Make the messages visible that functions had in hand when the emulator ended: those functions ended with it."""
+    now = time.time()
+    for queue in sqs._queues._data.values():
+        for message in queue["messages"]:
+            if message.get("receive_count") and message.get("visible_at", 0) > now:
+                message["visible_at"] = now
+
+
+def _decoded(payload: str) -> Any:
+    try:
+        return json.loads(payload)
+    except ValueError:
+        return {"body": payload}  # as ministack does it
+
+
+def _invoke(event: Event) -> float | None:
+    """Invoke the function with ``event``. Return the seconds until another attempt, or None if there will be none."""
+    spec = parse_arn(event.function)
+    function, config, name = lambda_svc._get_func_record_for_ref_in_scope(
+        event.function, account_id=spec.account_id, region=spec.region
+    )
+    if not function or not config:
+        lambda_svc.logger.warning("An event was skipped: there is no function %s", name)
+        return None
+    record = lambda_svc._execution_record_for_config(function, config)
+    while (result := lambda_svc._execute_function_with_config_scope(record, event.payload)).get("throttle"):
+        time.sleep(_THROTTLED)
+    if not result.get("error"):
+        return None
+    return _failed(event, record, name, result)
+
+
+def _failed(event: Event, function: dict[str, Any], name: str, result: dict[str, Any]) -> float | None:
+    settings = function.get("event_invoke_config") or (function.get("event_invoke_configs") or {}).get("$LATEST") or {}
+    retries = settings.get("MaximumRetryAttempts")
+    if event.failures < (_RETRIES if retries is None else int(retries)):
+        return float(lambda_svc._LAMBDA_ASYNC_RETRY_BASE_SECONDS * 2**event.failures)
+    destination = (settings.get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination")
+    if destination:
+        lambda_svc._run_with_function_config_scope(
+            function, lambda_svc._route_async_failure, destination, name, event.payload, result
+        )
+    return None
