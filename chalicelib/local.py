@@ -5,6 +5,8 @@ Imported under ``chalice local`` alone: what it changes is not in the functions'
 
 from __future__ import annotations
 
+import logging
+import sys
 import uuid
 from typing import Any
 from urllib.parse import unquote
@@ -18,6 +20,10 @@ def prepare() -> None:
     """Puts :class:`Gateway` in its place, and looks whether there is a backend."""
     local.LocalGateway = Gateway  # type: ignore[misc]
     local.ChaliceRequestHandler.__getattr__ = _do_any_method
+    local.ChaliceRequestHandler.log_request = _log_nothing
+    local.ChaliceRequestHandler.log_message = _log_message
+    local.ThreadedHTTPServer.handle_error = _handle_error
+    quieten_libraries()
     warn_without_backend()
 
 
@@ -26,6 +32,29 @@ def _do_any_method(handler: Any, name: str) -> Any:
     if not name.startswith("do_"):
         raise AttributeError(name)
     return handler.do_GET
+
+
+def quieten_libraries() -> None:
+    """Log nothing of libraries below WARNING, which ``chalice local`` shows from INFO on."""
+    logging.getLogger().setLevel(logging.WARNING)
+    # Each request has a thread here, and may find all connections in use: urllib3 then opens another, and warns.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+
+def _log_nothing(_: Any, *__: Any) -> None:
+    """For ``http.server``, which logs each request: we do, with more to say."""
+
+
+def _log_message(_: Any, text: str, *values: Any) -> None:
+    """For ``http.server``, which says so on standard error if it cannot read a request."""
+    telemetry.logger.info("Not a request of HTTP", problem=text % values)
+
+
+def _handle_error(_: Any, __: Any, ___: Any) -> None:
+    """For ``socketserver``, which shows the stack of any error: that a client has left is none of ours."""
+    error = sys.exc_info()[1]
+    if not isinstance(error, ConnectionError):
+        telemetry.logger.error("A request failed", exc_info=error)
 
 
 def warn_without_backend() -> None:
@@ -41,13 +70,17 @@ class Gateway(local.LocalGateway):
 
     def handle_request(self, method: str, path: str, headers: dict[str, Any], body: bytes | None) -> dict[str, Any]:
         """The answer to a request, one in the shape of ours where Chalice's own would have another."""
+        by_app = False
         try:
             answer = super().handle_request(method, path, headers, body)
+            by_app = "X-Request-Id" in answer["headers"]
         except local.LocalGatewayException as refused:
             answer = _answer(_meaning(refused), headers)
         except Exception:  # noqa: BLE001 - as API Gateway does: whatever the authorizer raised
             telemetry.logger.exception("The authorizer failed")
             answer = _answer(errors.InternalError(), headers)
+        if not by_app:  # which logs what it answers
+            telemetry.logger.info("Answered", method=method, path=path.partition("?")[0], status=answer["statusCode"])
         # RFC 9110, section 9.3.2: a HEAD has no content, and on a connection that is kept any would be read as the
         # next answer.
         return answer | {"body": None} if method == "HEAD" else answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -48,7 +49,9 @@ _READY = """
     Console       {http}/
     API           {http}/items
     API document  {http}/docs
-    AWS           {aws} (for other tools: AWS_CONFIG_FILE={config} AWS_PROFILE={profile})
+    AWS           {aws}, for other tools:
+                  export AWS_CONFIG_FILE={config} AWS_PROFILE={profile}
+                  aws --endpoint-url {aws} sqs list-queues
     Data          {data} (kept; `make clean` removes it)
 
   Upload a picture, from a folder with a photo.jpg (README.md explains each step):
@@ -170,7 +173,7 @@ class Vitrine:
             _READY.format(
                 http=self._server.url,
                 aws=emulator.url,
-                config=self._project_dir / AWS_CONFIG,
+                config=shlex.quote(str(self._project_dir / AWS_CONFIG)),
                 profile=_PROFILE,
                 data=emulator.home,
             )

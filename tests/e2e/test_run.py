@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.shell import AWSCLI
 from tests.e2e.system import copy_project, free_port, request
 from tests.e2e.terminals import Terminal, second_terminal, until
 
@@ -60,6 +62,28 @@ def test_it_says_where_everything_is_once_it_answers(terminal: Terminal) -> None
     for place in (f"{terminal.url}/", f"{terminal.url}/items", f"{terminal.url}/docs", str(terminal.project)):
         assert place in block
     assert "curl" in block
+
+
+def test_the_commands_for_other_tools_reach_the_emulator(terminal: Terminal) -> None:
+    # By AWS CLI 1, which sends `aws sqs` to AWS whatever a profile says.
+    commands = re.search(r"^ *export AWS_CONFIG_FILE=.*\n *aws --endpoint-url .*", terminal.text, re.MULTILINE)
+    assert commands is not None
+
+    path = f"{AWSCLI}{os.pathsep}{os.environ['PATH']}"
+    listed = subprocess.run(["sh", "-c", commands[0]], env={"PATH": path}, capture_output=True, check=True).stdout
+
+    assert b"vitrine-local-jobs" in listed
+
+
+def test_a_request_is_one_line_of_json_in_a_pipe(terminal: Terminal) -> None:
+    before = len(terminal.text.splitlines())
+
+    request("GET", f"{terminal.url}/hello?name=Ann")
+
+    until(lambda: '"path":"/hello"' in terminal.text)
+    lines = [line for line in terminal.text.splitlines()[before:] if line.startswith("http ") and "hello" in line]
+    assert len(lines) == 1
+    assert json.loads(lines[0].partition("│")[2])["status"] == 200
 
 
 def test_the_commands_that_it_shows_upload_a_picture(terminal: Terminal, tmp_path: Path) -> None:

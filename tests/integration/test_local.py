@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+import logging
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 import pytest
+from chalice import local as chalice_local
 from chalice.app import AuthResponse, Request, Response
 from chalice.config import Config
 
 import app
-from chalicelib import http
+from chalicelib import http, local
 from chalicelib.local import Gateway
 from tests.builders import as_json
+from tests.integration.test_telemetry import logs
 
 Ask = Callable[..., dict[str, Any]]
 
@@ -112,3 +121,79 @@ def closed(decide: Callable[[], AuthResponse | None]) -> http.Api:
         return http.json_answer([])
 
     return api
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """The address of a server as ``chalice local`` starts one."""
+    for place, name in (
+        (chalice_local, "LocalGateway"),
+        (chalice_local.ChaliceRequestHandler, "log_request"),
+        (chalice_local.ChaliceRequestHandler, "log_message"),
+        (chalice_local.ThreadedHTTPServer, "handle_error"),
+    ):
+        monkeypatch.setattr(place, name, getattr(place, name))
+    levels = {name: logging.getLogger(name).level for name in ("", "urllib3.connectionpool")}
+    local.prepare()
+    server = chalice_local.LocalDevServer(app.app, Config.create(), "127.0.0.1", 0)
+    thread = threading.Thread(target=server.server.serve_forever, daemon=True)
+    thread.start()
+    yield server.server.server_address[:2]
+    server.shutdown()
+    server.server.server_close()
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+class TestLog:
+    @pytest.mark.parametrize(
+        ("method", "path", "status"),
+        [("GET", "/health", 200), ("GET", "/nowhere?a=b", 404), ("OPTIONS", "/items", 200), ("BREW", "/health", 405)],
+    )
+    def test_request_leaves_one_line(
+        self, served: tuple[str, int], logged: Callable[[], str], method: str, path: str, status: int
+    ) -> None:
+        connection = HTTPConnection(*served)
+        connection.request(method, path)
+        assert connection.getresponse().status == status
+        connection.close()
+
+        (line,) = logs(logged())
+        assert (line["message"], line["method"], line["path"], line["status"]) == (
+            "Answered",
+            method,
+            path.partition("?")[0],
+            status,
+        )
+
+    def test_client_that_leaves_leaves_no_stack(self, served: tuple[str, int], logged: Callable[[], str]) -> None:
+        for sent in (b"GET /health HTTP/1.1\r\n\r\n", b"POST /items HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"):
+            with socket.create_connection(served) as connection:
+                # Closed like this, the connection is reset (socket(7), SO_LINGER).
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(sent)
+        HTTPConnection(*served).request("GET", "/health")
+        time.sleep(0.2)
+
+        assert "Traceback" not in logged()
+
+    def test_other_errors_of_the_server_are_logged(
+        self, served: tuple[str, int], logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Gateway, "handle_request", lambda *_, **__: {})
+
+        with contextlib.suppress(OSError, HTTPException):
+            connection = HTTPConnection(*served)
+            connection.request("GET", "/health")
+            connection.getresponse()
+
+        (line,) = logs(logged())
+        assert (line["level"], line["message"]) == ("ERROR", "A request failed")
+
+    def test_libraries_are_silent_below_warning(self, served: tuple[str, int], logged: Callable[[], str]) -> None:
+        logging.getLogger("botocore.credentials").info("Found credentials")
+        logging.getLogger("urllib3.connectionpool").warning("Connection pool is full")
+
+        assert not logging.getLogger("botocore.credentials").isEnabledFor(logging.INFO)
+        assert not logging.getLogger("urllib3.connectionpool").isEnabledFor(logging.WARNING)
+        assert logged() == ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,65 @@ def test_each_line_stands_behind_its_programs_name(stream: io.StringIO) -> None:
     terminal.line("on_messages", '{"level": "INFO"}')
 
     assert stream.getvalue() == 'http        │ Serving\non_messages │ {"level": "INFO"}\n'
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+ANSWERED = {"level": "INFO", "message": "Answered", "service": "vitrine", "stage": "local", "request_id": "1"}
+ANSWERED |= {"function": "api_handler", "cold_start": False, "method": "GET", "path": "/items/{item_id}"}
+
+
+def shown(environ: dict[str, str] | None = None, **said: Any) -> str:
+    """What a terminal shows of a line of the program http."""
+    screen = Screen()
+    Terminal(screen, environ or {}).line("http", json.dumps(said))
+    return screen.getvalue()
+
+
+class TestTerminal:
+    @pytest.mark.parametrize(("status", "colour"), [(200, 32), (302, 36), (404, 33), (503, 31)])
+    def test_request_is_one_short_line_in_the_colour_of_its_status(self, status: int, colour: int) -> None:
+        line = shown(**ANSWERED, status=status, duration_ms=12.3)
+
+        assert line == f"http        │ \x1b[{colour}m{status} GET /items/{{item_id}} 12.3 ms\x1b[0m\n"
+
+    def test_colours_can_be_switched_off(self) -> None:
+        line = shown({"NO_COLOR": "1"}, **ANSWERED, status=200, duration_ms=1)
+
+        assert line == "http        │ 200 GET /items/{item_id} 1 ms\n"
+
+    def test_json_can_be_asked_for(self) -> None:
+        said = ANSWERED | {"status": 200}
+
+        assert shown({"LOG": "json"}, **said) == f"http        │ {json.dumps(said)}\n"
+
+    def test_other_lines_have_their_fields_without_ids(self) -> None:
+        line = shown(level="INFO", message="The object is gone", key="uploads/a", request_id="1", stage="local")
+
+        assert line == "http        │ The object is gone  key=uploads/a\n"
+
+    def test_error_has_its_request_id_and_its_stack(self) -> None:
+        line = shown({"NO_COLOR": "1"}, level="ERROR", message="Bad", request_id="1", exception="Trace\n  KeyError: 7")
+
+        assert line == "http        │ ERROR  Bad  request_id=1\nhttp        │ Trace\nhttp        │   KeyError: 7\n"
+
+    def test_nothing_steers_the_terminal(self) -> None:
+        line = shown({"NO_COLOR": "1"}, **ANSWERED | {"path": "/\x1b[2J"}, status=404)
+
+        assert line == "http        │ 404 GET /\\x1b[2J\n"
+
+    @pytest.mark.parametrize("text", ["Serving", "7", '{"a": 1}', '{"message": "no level", "status": "x"}'])
+    def test_line_of_another_shape_is_shown(self, text: str) -> None:
+        screen = Screen()
+
+        Terminal(screen, {}).line("http", text)
+
+        assert screen.getvalue().strip()
 
 
 def test_metrics_and_empty_lines_are_left_out(stream: io.StringIO) -> None:

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from chalicelib.primitives import timestamp
 from tools.logs import lines
 from tools.ops.stage import Function
+from tools.terminal import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -104,11 +105,6 @@ def last_line(stack: str) -> str:
     """Of an exception's stack, the line that says what it is."""
     said = [line.strip() for line in stack.splitlines() if line.strip()]
     return said[-1] if said else ""
-
-
-def printable(text: str) -> str:
-    """``text`` on one line, in which nothing steers the terminal, whoever wrote it."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def period(text: str) -> timedelta:

@@ -12,8 +12,8 @@ from chalicelib.primitives import timestamp, to_json
 from tools.ops.cleanup import Swept
 from tools.ops.items import Traces
 from tools.ops.letters import Letter
-from tools.ops.logs import printable
 from tools.ops.reasons import Reason
+from tools.terminal import printable
 
 _BODY = 120  # characters of a body that are shown
 _WHY = 400  # and of what went wrong
