@@ -191,6 +191,23 @@ def test_what_a_cleanup_could_not_do_is_named(system: System, typed: Command) ->
     assert said["failures"] == [{"kind": "ITEM", "id": id_, "error": "KeyError: 'version'"}]
 
 
+def test_a_lost_loose_file_is_found_and_rendered(system: System, typed: Command) -> None:
+    look, render = runbook("missing")
+    s3, key, thumbnail = system.client("s3"), "uploads/lost/photo.jpg", "thumbnails/lost/photo.jpg.jpg"
+
+    def made() -> bool:
+        return "Contents" in s3.list_objects_v2(Bucket=system.bucket, Prefix=thumbnail)
+
+    s3.put_object(Bucket=system.bucket, Key=key, Body=photograph(200, 200))
+    eventually(made)
+    s3.delete_object(Bucket=system.bucket, Key=thumbnail)
+
+    assert key in typed(*look)
+    typed(*render)
+
+    eventually(made)
+
+
 def test_an_item_is_shown_with_all_that_lies_about_it_and_no_key_to_it(system: System, typed: Command) -> None:
     created = system.request("POST", "/items", as_json('"tiny": 1E-130, "weight": 19.90')).json()["id"]
     picture = photograph(400, 300)

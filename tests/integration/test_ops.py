@@ -17,6 +17,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.models import s3_backends
 
 from chalicelib import aws, config, primitives
 from tests.builders import jpeg
@@ -546,3 +547,80 @@ def once_after(client: Any, operation: str, act: Callable[[], object]) -> None:
 
     name = f"after-call.sqs.{operation}"
     client.meta.events.register(name, step)
+
+
+class TestRenderMissing:
+    def put(self, ops: Ops, *keys: str, body: bytes = b"x", at: datetime | None = None) -> None:
+        for key in keys:
+            aws.s3().put_object(Bucket=ops.stage.bucket, Key=key, Body=body)
+            if at:
+                backend = s3_backends["123456789012"]["aws"]
+                backend.buckets[ops.stage.bucket].keys[key].last_modified = at
+
+    def queued(self, ops: Ops) -> list[str]:
+        return sorted(keys_to_render(ops.jobs()))
+
+    def test_queues_loose_files_that_have_no_thumbnail(self, ops: Ops, said: Callable[[], Any]) -> None:
+        self.put(ops, "uploads/done.jpg", "uploads/a/b.png", "uploads/items/not-an-item.jpg", "uploads/ü +.jpg")
+        self.put(ops, "thumbnails/done.jpg.jpg")
+
+        assert ops(commands.render_missing, dry_run=False) == 0
+
+        missing = ["uploads/a/b.png", "uploads/items/not-an-item.jpg", "uploads/ü +.jpg"]
+        assert said() == {"missing": 3, "queued": 3, "keys": missing}
+        assert self.queued(ops) == missing
+
+    def test_queues_files_newer_than_their_thumbnail(self, ops: Ops) -> None:
+        now = datetime.now(UTC).replace(tzinfo=None)
+        self.put(ops, "uploads/new.jpg", "uploads/same.jpg", "uploads/old.jpg", at=now)
+        self.put(ops, "thumbnails/new.jpg.jpg", at=now - timedelta(seconds=5))
+        self.put(ops, "thumbnails/same.jpg.jpg", at=now)
+        self.put(ops, "thumbnails/old.jpg.jpg", at=now + timedelta(seconds=5))
+
+        ops(commands.render_missing, dry_run=False)
+
+        assert self.queued(ops) == ["uploads/new.jpg"]
+
+    def test_leaves_out_pictures_of_items_and_folders(self, ops: Ops, api: Api, said: Callable[[], Any]) -> None:
+        id_ = api.item()["id"]
+        self.put(ops, f"uploads/items/local/{id_}/{primitives.new_id()}")
+        self.put(ops, "uploads/folder/", body=b"")
+
+        ops(commands.render_missing, dry_run=False)
+
+        assert said() == {"missing": 0, "queued": 0, "keys": []}
+
+    def test_queues_nothing_in_a_dry_run(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
+        self.put(ops, "uploads/a.jpg", "uploads/\x1b[1mb.jpg")
+
+        ops(commands.render_missing, dry_run=True, json=False)
+
+        assert self.queued(ops) == []
+        assert capsys.readouterr().out.splitlines()[-3:] == [
+            "uploads/\\x1b[1mb.jpg",
+            "uploads/a.jpg",
+            "2 loose files without a current thumbnail: nothing was queued.",
+        ]
+
+    def test_queues_more_files_than_one_request_takes(self, ops: Ops, said: Callable[[], Any]) -> None:
+        keys = [f"uploads/{number:02}.jpg" for number in range(23)]
+        self.put(ops, *keys)
+
+        ops(commands.render_missing, dry_run=False)
+
+        assert said()["queued"] == 23
+        assert self.queued(ops) == keys
+
+    def test_says_what_the_queue_refused(self, ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.put(ops, "uploads/a.jpg")
+        monkeypatch.setattr(ops.sqs, "send_message_batch", lambda **_: {"Failed": [{"Code": "Throttled"}]})
+
+        with pytest.raises(StageError, match=r"refused 1 of 1 messages \(Throttled\); 0 files before them are queued"):
+            ops(commands.render_missing, dry_run=False)
+
+
+def keys_to_render(messages: list[dict[str, Any]]) -> list[str]:
+    """The keys that jobs ask to render."""
+    jobs = [json.loads(message["Body"]) for message in messages]
+    assert all(job["type"] == "image.render" for job in jobs)
+    return [job["key"] for job in jobs]

@@ -22,9 +22,10 @@ from tools.interruption import Interrupted, Interruption
 from tools.ops import __main__ as ops
 from tools.ops import commands, items, logs, queues, reasons, texts
 from tools.ops.cleanup import Failure, Swept
-from tools.ops.items import Object, Traces
+from tools.ops.items import Traces
 from tools.ops.letters import Letter
 from tools.ops.logs import Entry
+from tools.ops.objects import Object
 from tools.ops.reasons import Reason
 from tools.ops.stage import Stage, find
 from tools.stages import StageError
@@ -605,8 +606,8 @@ class TestTheCommandLine:
     def test_that_asks_for_help_gets_an_example_of_each_command(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             ops.main(["--help"])
-        examples = re.findall(r"python -m tools\.ops --stage \w+ (\w+)", capsys.readouterr().out)
-        assert set(examples) == {"dead", "redrive", "purge", "cleanup", "logs", "item"}
+        examples = re.findall(r"python -m tools\.ops --stage \w+ ([\w-]+)", capsys.readouterr().out)
+        assert set(examples) == {"dead", "redrive", "purge", "cleanup", "render-missing", "logs", "item"}
 
     @pytest.mark.parametrize(
         ("error", "sentence"),

@@ -23,6 +23,7 @@ examples:
   python -m tools.ops --stage prod redrive --all           the cause is fixed: send all of them back
   python -m tools.ops --stage prod purge 5f0c…             this one can never succeed
   python -m tools.ops --stage dev cleanup                  run the hourly cleanup now
+  python -m tools.ops --stage dev render-missing           make the thumbnails that loose files lack
   python -m tools.ops --stage dev logs --follow            the logs of all functions, until Ctrl-C
   python -m tools.ops --stage dev logs --since 2h on_messages
   python -m tools.ops --stage local item local 019a…       one item, with its objects and what is due
@@ -92,6 +93,11 @@ def _add_dead_letter_commands(names: argparse._SubParsersAction[argparse.Argumen
 def _add_other_commands(names: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     cleanup = names.add_parser("cleanup", parents=[_common()], help="run the hourly cleanup now")
     cleanup.set_defaults(command=commands.clean_up)
+    missing = names.add_parser(
+        "render-missing", parents=[_common()], help="make the thumbnails of loose files that lack theirs"
+    )
+    missing.add_argument("--dry-run", action="store_true", help="only list the files")
+    missing.set_defaults(command=commands.render_missing)
     tail = names.add_parser("logs", parents=[_common()], help="show the functions' logs, in order of time")
     tail.add_argument(
         "functions", nargs="*", metavar="FUNCTION", help="its name in app.py, or api_handler; default: all"

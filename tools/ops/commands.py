@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from chalicelib import primitives
 from tools.interruption import Interruption
-from tools.ops import cleanup, items, logs, queues, reasons, texts
+from tools.ops import cleanup, items, logs, loose, queues, reasons, texts
 from tools.ops.letters import Letter
 from tools.ops.queues import Queue, Report
 from tools.ops.stage import Stage
@@ -203,6 +203,17 @@ def clean_up(job: Job) -> int:
     }
     job.show(data, texts.swept(swept))
     return 1 if failed else 0
+
+
+def render_missing(job: Job) -> int:
+    """Queue the render of each loose file that lacks its thumbnail; with ``--dry-run``, only list them."""
+    keys = loose.without_thumbnail(job.stage)
+    queued = 0
+    if keys and not job.options.dry_run:
+        loose.render(job.stage, keys, _report(job, "Queued", len(keys)))
+        queued = len(keys)
+    job.show({"missing": len(keys), "queued": queued, "keys": keys}, texts.missing(keys, queued))
+    return 0
 
 
 def tail(job: Job) -> int:

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from chalicelib import bucket, models, table
 from chalicelib.bucket import Upload
 from chalicelib.table import Key
+from tools.ops import objects
 from tools.ops.letters import Letter
+from tools.ops.objects import Object
 from tools.ops.stage import Stage
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 DUE = {"expiresAt": "its time is up", "ticketUntil": "its upload ticket is over", "image.dueAt": "its render is stuck"}
 """What the cleanup comes for: the part of a record that says when, and what is the matter then."""
-
-
-class Object(NamedTuple):
-    """What lies at one key of the bucket."""
-
-    key: str
-    size: int
-    """Bytes."""
-    modified_at: datetime
 
 
 class Traces(NamedTuple):
@@ -56,7 +45,7 @@ def look(stage: Stage, owner: str, id_: str, dead_letters: list[Letter]) -> Trac
     return Traces(
         table.get(Key(owner, "ITEM", id_)),
         purge["dueAt"] if purge else None,
-        _objects(stage.client("s3"), stage.bucket, owner, id_),
+        _objects(stage, owner, id_),
         [letter for letter in dead_letters if names(letter, owner, id_)],
     )
 
@@ -73,12 +62,7 @@ def names(letter: Letter, owner: str, id_: str) -> bool:
             return False
 
 
-def _objects(s3: S3Client, name: str, owner: str, id_: str) -> list[Object]:
+def _objects(stage: Stage, owner: str, id_: str) -> list[Object]:
     originals = Upload(owner, id_, "").key
     thumbnails = bucket.THUMBNAILS + originals.removeprefix(bucket.UPLOADS)
-    return [
-        Object(found["Key"], found["Size"], found["LastModified"])
-        for prefix in (originals, thumbnails)
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=prefix)
-        for found in page.get("Contents", [])
-    ]
+    return [one for prefix in (originals, thumbnails) for one in objects.under(stage, prefix)]

@@ -28,6 +28,15 @@ KINDS = {
 }
 
 
+def missing(keys: list[str], queued: int) -> str:
+    """Which loose files have no current thumbnail, and what happens to them."""
+    if not keys:
+        return "Every loose file has its thumbnail."
+    what = f"{len(keys)} loose file{'' if len(keys) == 1 else 's'} without a current thumbnail"
+    outcome = "all are queued; files that are not pictures stay without one" if queued else "nothing was queued"
+    return "\n".join([*map(printable, keys), f"{what}: {outcome}."])
+
+
 def pretty(data: Any) -> str:
     """``data`` as JSON that a person can read too, its numbers exact."""
     return msgspec.json.format(to_json(data), indent=2).decode()
