@@ -48,7 +48,8 @@ class Issuer(msgspec.Struct, frozen=True):
 
 
 class Cors(msgspec.Struct, frozen=True):
-    """Whose pages may call the API: ``("*",)`` for anybody's; and which headers besides the API's own."""
+    """Whose pages may call the API: ``("*",)`` for anybody's, none for its own console alone; and which headers
+    besides the API's own."""
 
     origins: tuple[str, ...]
     allow_headers: tuple[str, ...]
@@ -92,7 +93,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         auth_mode=_auth_mode(environ.get("AUTH_MODE") or "oidc", stage),
         issuer=_issuer(environ),
         cors=Cors(
-            _origins(environ.get("CORS_ORIGINS") or "*"),
+            _origins(environ.get("CORS_ORIGINS") or ("" if stage == LOCAL or serving_locally() else "*")),
             _headers("CORS_ALLOW_HEADERS", environ),
             _headers("CORS_EXPOSE_HEADERS", environ),
         ),

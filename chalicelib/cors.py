@@ -1,7 +1,7 @@
 """Whose web pages may call the API, and what they may send and read (Fetch Standard, "CORS protocol").
 
 With one origin, or any, API Gateway answers preflights by itself. With several the answer depends on who asks, so
-preflights come to the app.
+preflights come to the app. With none there is no route for them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,13 @@ _MAX_AGE = 3600  # seconds that a browser may remember a preflight
 
 
 def of_chalice() -> CORSConfig | None:
-    """What Chalice has to tell API Gateway, or None where preflights come to the app."""
+    """What Chalice has to tell API Gateway, or None if it answers no preflights."""
     return _config(settings().cors, settings().cors.origins[0]) if len(settings().cors.origins) == 1 else None
+
+
+def answered_by_the_app() -> bool:
+    """Return whether preflights come to the app."""
+    return len(settings().cors.origins) > 1
 
 
 def headers(origin: str | None) -> dict[str, str]:

@@ -65,7 +65,7 @@ class Api(Chalice):
 
         ``options`` are those of Chalice's own ``route``. Of bodies, whatever their content type, the view decides.
         """
-        if not self.api.cors and path not in self.routes:
+        if cors.answered_by_the_app() and path not in self.routes:
             self._route(path, None, methods=["OPTIONS"])(self._preflight(path))
         return self._route(path, None if public else self.guard, **options)
 

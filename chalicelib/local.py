@@ -6,19 +6,26 @@ Imported under ``chalice local`` alone: what it changes is not in the functions'
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import uuid
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from chalice import local
 
-from chalicelib import aws, errors, http, telemetry
+from chalicelib import aws, errors, http, loopback, telemetry
+from chalicelib.config import LOCAL, settings
+
+_PAGES = ("/", "/docs")
 
 
 def prepare() -> None:
-    """Puts :class:`Gateway` in its place, and looks whether there is a backend."""
+    """Puts :class:`Gateway` in its place with a guard before it, and looks whether there is a backend."""
     local.LocalGateway = Gateway  # type: ignore[misc]
+    local.ChaliceRequestHandler.parse_request = _parse_request
     local.ChaliceRequestHandler.__getattr__ = _do_any_method
     local.ChaliceRequestHandler.log_request = _log_nothing
     local.ChaliceRequestHandler.log_message = _log_message
@@ -55,6 +62,42 @@ def _handle_error(_: Any, __: Any, ___: Any) -> None:
     error = sys.exc_info()[1]
     if not isinstance(error, ConnectionError):
         telemetry.logger.error("A request failed", exc_info=error)
+
+
+def _parse_request(handler: Any) -> bool:
+    """For ``http.server``, which answers a request only if this returns true: refuse those of other sites."""
+    if not BaseHTTPRequestHandler.parse_request(handler):
+        return False
+    port: int = handler.server.server_port
+    _say_port(port)
+    reason = _refusal(handler, port)
+    if reason is None:
+        return True
+    telemetry.logger.warning("Refused", method=handler.command, path=handler.path.partition("?")[0], problem=reason)
+    body = loopback.answer(reason)
+    handler.close_connection = True  # what is left of the request is not read
+    handler.send_response(403)
+    handler.send_header("Content-Type", "application/json")
+    handler.send_header("Content-Length", str(len(body)))
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    if handler.command != "HEAD":
+        handler.wfile.write(body)
+    return False
+
+
+def _refusal(handler: Any, port: int) -> str | None:
+    headers = list(handler.headers.items())
+    opens_page = loopback.opens_page(handler.command, handler.path.partition("?")[0], headers, _PAGES)
+    origins = loopback.own_origins([port]).union(settings().cors.origins)
+    return loopback.refusal(handler.path, headers, port, origins, harmless=opens_page)
+
+
+def _say_port(port: int) -> None:
+    """Tell the emulator that a page of this server may upload to it, in the folder where `make run` looks."""
+    folder = Path(os.environ.get("AWS_CONFIG_FILE", "")).parent / loopback.PORTS
+    if settings().stage == LOCAL and folder.is_dir():
+        (folder / str(port)).touch()
 
 
 def warn_without_backend() -> None:

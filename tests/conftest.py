@@ -11,6 +11,7 @@ import pytest
 # Before anything of the app is imported: its logger and its routes read the stage once.
 os.environ |= {
     "STAGE": "local",
+    "CORS_ORIGINS": "*",  # as in a deployed stage: local itself has none
     "AUTH_MODE": "local",
     "BUCKET_NAME": "vitrine-local-000000000000-us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",

@@ -1,7 +1,8 @@
 """The local emulator of AWS (ministack, in ``.venv-emulator``): started, watched and stopped.
 
 It is bound to 127.0.0.1, checks signatures and IAM policies, and saves its state when it is stopped with SIGTERM,
-never when it is killed; the objects in buckets alone are written as they come.
+never when it is killed; the objects in buckets alone are written as they come. What of ours runs in its process is in
+``tools/in_emulator``.
 """
 
 from __future__ import annotations
@@ -9,22 +10,25 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
+from chalicelib import loopback
 from tools import processes
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
-ACCESS_KEY = SECRET_KEY = "test"  # the emulator's own name for an account's root  # noqa: S105
 
 _HOST = "127.0.0.1"
+_ROOT_KEY = "root-key"
 _PROGRAM = Path(__file__).with_name("in_emulator") / "__main__.py"
 _READY_WITHIN = 30.0  # seconds; it takes 0.2 to 1.5
 _SAVED_WITHIN = 60.0  # seconds
@@ -32,6 +36,29 @@ _SAVED_WITHIN = 60.0  # seconds
 
 class EmulatorError(Exception):
     """The emulator cannot run; the message is the whole sentence to show."""
+
+
+class Credentials(NamedTuple):
+    """What a caller signs with who is an account's root in the emulator."""
+
+    access_key: str
+    secret_key: str
+
+
+def root(home: Path, account: str = ACCOUNT) -> Credentials:
+    """Return the root credentials of ``account`` in the emulator whose state is in ``home``.
+
+    Their secret is made once per installation, and is readable by its owner alone.
+    """
+    make_private(home)
+    path = home / _ROOT_KEY
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", dir=home, encoding="ascii") as file:  # which its owner alone may read
+            file.write(secrets.token_hex(20))
+            file.flush()
+            with contextlib.suppress(FileExistsError):
+                os.link(file.name, path)  # whole or not at all, and the first one stays
+    return Credentials(f"ROOT{account}", path.read_text(encoding="ascii"))
 
 
 class Emulator:
@@ -51,7 +78,7 @@ class Emulator:
         """
         if not python.exists():
             raise EmulatorError(f"The emulator is not installed ({python} is missing): start with `make run`.")
-        home.mkdir(parents=True, exist_ok=True)
+        root(home)
         lock = _lock(home)
         try:
             check_port(port, "EMULATOR_PORT")
@@ -81,6 +108,10 @@ class Emulator:
     def url(self) -> str:
         """Where it answers."""
         return f"http://{_HOST}:{self.port}"
+
+    def root(self, account: str = ACCOUNT) -> Credentials:
+        """What to sign with as the root of ``account``."""
+        return root(self.home, account)
 
     @property
     def pid(self) -> int:
@@ -130,6 +161,12 @@ def check_port(port: int, name: str) -> None:
             ) from error
 
 
+def make_private(folder: Path) -> None:
+    """Make ``folder``, which other users of the machine cannot look into."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
 def _environment(home: Path, port: int) -> dict[str, str]:
     """All that it sees: its workers, which stand for Lambda, inherit every variable."""
     return {
@@ -142,8 +179,10 @@ def _environment(home: Path, port: int) -> dict[str, str]:
         "MINISTACK_REGION": REGION,
         "PATH": os.defpath,
         "PERSIST_STATE": "1",
+        "PORTS_DIR": str(home.parent / loopback.PORTS),
         "S3_DATA_DIR": str(home / "s3"),
         "S3_PERSIST": "1",
+        "SECRET_FILE": str(home / _ROOT_KEY),
         "STATE_DIR": str(home / "state"),
         "TMPDIR": str(home / "tmp"),
         "TZ": "UTC",

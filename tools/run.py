@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import functools
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -19,8 +20,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib import loopback
 from tools import local_stage, logs, provision, sources
-from tools.emulator import ACCESS_KEY, REGION, SECRET_KEY, Emulator, EmulatorError, check_port
+from tools.emulator import REGION, Credentials, Emulator, EmulatorError, check_port, make_private
 from tools.interruption import Interrupted, Interruption
 from tools.server import Server, ServerError
 from tools.stages import LOCAL, StageError
@@ -95,16 +97,20 @@ class Vitrine:
         """Start every part, each to be stopped when ``running`` is left, the emulator last."""
         began = time.monotonic()
         stamps = sources.stamps(self._project_dir)
+        local = self._project_dir / ".local"
+        make_private(local)
+        shutil.rmtree(local / loopback.PORTS, ignore_errors=True)  # of servers that may run no more
+        (local / loopback.PORTS).mkdir()
         with self._interruption.held():
             emulator = Emulator.start(
                 self._project_dir / ".venv-emulator" / "bin" / "python",
-                self._project_dir / ".local" / "emulator",
+                local / "emulator",
                 self._ports.emulator,
             )
             running.callback(emulator.stop)
             running.callback(self._terminal.say, "Stopping, and saving the data ...")
         write_aws_config(self._project_dir, emulator)
-        client = aws_client(emulator.url)
+        client = aws_client(emulator.url, emulator.root())
         provision.provision(LOCAL, client, self._project_dir, self._terminal.say)
         deployment = local_stage.find(client, local_stage.source_digest(self._project_dir)) or self._deploy(client)
         running.callback(logs.Tail(client("logs"), deployment.functions, self._terminal.line).stop)
@@ -189,15 +195,17 @@ class Ports(NamedTuple):
 
 def write_aws_config(project_dir: Path, emulator: Emulator) -> None:
     """Write where `chalice local --stage local` finds the emulator."""
-    text = _CONFIG.format(
-        profile=_PROFILE, region=REGION, aws=emulator.url, access_key=ACCESS_KEY, secret_key=SECRET_KEY
+    path = project_dir / AWS_CONFIG
+    path.touch(0o600)
+    path.chmod(0o600)
+    path.write_text(
+        _CONFIG.format(profile=_PROFILE, region=REGION, aws=emulator.url, **emulator.root()._asdict()), encoding="utf-8"
     )
-    (project_dir / AWS_CONFIG).write_text(text, encoding="utf-8")
 
 
-def aws_client(url: str) -> local_stage.Client:
-    """Makes clients of the emulator at ``url``, as its account's root."""
-    session = boto3.Session(aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=REGION)
+def aws_client(url: str, credentials: Credentials) -> local_stage.Client:
+    """Makes clients of the emulator at ``url``."""
+    session = boto3.Session(credentials.access_key, credentials.secret_key, region_name=REGION)
     config = Config(retries={"mode": "standard", "total_max_attempts": 2})
     return functools.partial(session.client, endpoint_url=url, config=config)
 

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
+from chalicelib.loopback import PORTS
 from tests.browser import issuer as issuers
 from tests.browser.looks import Shots
 from tests.browser.tab import File, Tab
-from tests.e2e.system import copy_project, request
+from tests.e2e.system import configure, copy_project, request
 from tests.e2e.terminals import Terminal, second_terminal
-from tests.e2e.test_sign_in import configure
 from tools import browser as browsers
 
 expect.set_options(timeout=20_000)
@@ -33,6 +33,10 @@ class System(NamedTuple):
     packaged: str
     """The same, packaged, behind the emulator's API Gateway: below a stage's path."""
     project: Path
+    client: Callable[[str], Any]
+    """Makes boto3 clients of the emulator, as its root."""
+    emulator: str
+    """Where the emulator is reached."""
 
 
 def made(system: System, **fields: Any) -> dict[str, Any]:
@@ -65,7 +69,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         packaged = f"http://127.0.0.1:{terminal.emulator_port}/_aws/execute-api/{api_id}/api"
         with ThreadPoolExecutor(1) as meanwhile:
             meanwhile.submit(warm, terminal, packaged)
-            yield System(terminal.url, packaged, terminal.project)
+            yield System(
+                terminal.url, packaged, terminal.project, terminal.client, f"http://127.0.0.1:{terminal.emulator_port}"
+            )
     finally:
         # Nothing of it is to be kept: the emulator need not take its time to save, nor `make run` its own to tidy up
         # thousands of files, which rm is several times as quick with.
@@ -94,6 +100,7 @@ def closed(system: System, issuer: issuers.Issuer, tmp_path_factory: pytest.Temp
     """The address of a second server of the same system, which wants tokens of the issuer."""
     project = copy_project(tmp_path_factory.mktemp("closed") / "project")
     shutil.copy(system.project / ".local" / "aws-config", project / ".local")
+    (project / ".local" / PORTS).symlink_to(system.project / ".local" / PORTS)
     configure(
         project / ".chalice" / "config.json",
         AUTH_MODE="oidc",

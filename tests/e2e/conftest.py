@@ -20,7 +20,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     project = copy_project(folder / "project")
     emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
     try:
-        client = aws_client(emulator.url)
+        client = aws_client(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
         give_up_sooner(client("sqs"), resources["QueueUrl"])
         built = bundled(local_stage.package(project, folder / "build", KEPT, print))

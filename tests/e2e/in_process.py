@@ -14,7 +14,7 @@ import pytest
 from chalicelib import aws, config
 from tests.e2e.system import ROOT
 from tests.integration.stage import Stage
-from tools.emulator import ACCESS_KEY, SECRET_KEY, Emulator
+from tools.emulator import Emulator
 
 STAGE = "inprocess"
 
@@ -33,8 +33,9 @@ def app_on_a_table_of_its_own(emulator: Emulator, folder: Path, auth_mode: str =
 @contextlib.contextmanager
 def _pointed_at(emulator: Emulator, **variables: str) -> Iterator[None]:
     """The app's own clients speak to ``emulator``, as its root, and to nobody else's afterwards."""
+    root = emulator.root()
     variables |= {"STAGE": STAGE, "AWS_ENDPOINT_URL": emulator.url}
-    variables |= {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+    variables |= {"AWS_ACCESS_KEY_ID": root.access_key, "AWS_SECRET_ACCESS_KEY": root.secret_key}
     try:
         with pytest.MonkeyPatch.context() as environment:
             for name, value in variables.items():

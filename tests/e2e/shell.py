@@ -9,17 +9,19 @@ from pathlib import Path
 
 from tests.e2e.system import ROOT
 from tools import processes
+from tools.emulator import ACCOUNT, Emulator
 
 AWSCLI = ROOT / ".venv-awscli" / "bin"
 
 
-def at_the_emulator(url: str) -> dict[str, str]:
-    """The environment of a shell in which ``aws``, and every SDK, talk to the emulator there."""
+def at_the_emulator(emulator: Emulator, account: str = ACCOUNT) -> dict[str, str]:
+    """The environment of a shell in which ``aws``, and every SDK, talk to the emulator as an account's root."""
+    root = emulator.root(account)
     return {
         "PATH": f"{AWSCLI}{os.pathsep}{os.environ['PATH']}",
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ENDPOINT_URL": emulator.url,
+        "AWS_ACCESS_KEY_ID": root.access_key,
+        "AWS_SECRET_ACCESS_KEY": root.secret_key,
         "AWS_DEFAULT_REGION": "us-east-1",
     }
 

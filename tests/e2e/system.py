@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from tools import local_stage, sources
 from tools.bundle import archive, package
 from tools.emulator import Emulator
+from tools.stages import LOCAL
 
 ROOT = Path(__file__).parents[2]
 EMULATOR_PYTHON = ROOT / ".venv-emulator" / "bin" / "python"
@@ -87,6 +88,13 @@ def copy_project(target: Path) -> Path:
     (target / ".local" / "kept").symlink_to(KEPT)
     (target / ".venv-emulator").symlink_to(ROOT / ".venv-emulator")
     return target
+
+
+def configure(path: Path, **variables: str) -> None:
+    """Set variables of the stage local in a configuration of Chalice's."""
+    config = json.loads(path.read_text())
+    config["stages"][LOCAL]["environment_variables"] |= variables
+    path.write_text(json.dumps(config))
 
 
 def bundled(built: local_stage.Package) -> local_stage.Package:

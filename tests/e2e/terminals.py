@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.system import free_port, request
-from tools import processes, run
+from tools import emulator, processes, run
 
 
 class Terminal:
@@ -23,12 +23,14 @@ class Terminal:
         self.port = port or free_port()
         self.emulator_port = emulator_port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.client = run.aws_client(f"http://127.0.0.1:{self.emulator_port}")
+        self.client = run.aws_client(
+            f"http://127.0.0.1:{self.emulator_port}", emulator.root(project / ".local" / "emulator")
+        )
         self._log = project / ".local" / "terminal.log"
         ports = ["--port", str(self.port), "--emulator-port", str(self.emulator_port)]
         with self._log.open("wb") as log:
             self.process = processes.start(
-                [sys.executable, "-m", "tools.run", *ports], env=os.environ, cwd=project, output=log
+                [sys.executable, "-m", "tools.run", *ports], env=shell(), cwd=project, output=log
             )
 
     @property
@@ -55,6 +57,12 @@ class Terminal:
         processes.stop(self.process, 30)
 
 
+def shell() -> dict[str, str]:
+    """The environment of a shell that is signed in to nothing, without the settings of these tests themselves."""
+    settings = ("STAGE", "AUTH_MODE", "BUCKET_NAME", "CORS_ORIGINS")
+    return {name: value for name, value in processes.without_aws(os.environ).items() if name not in settings}
+
+
 def until(happened: Callable[[], Any], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not happened():
@@ -63,11 +71,15 @@ def until(happened: Callable[[], Any], seconds: float = 30) -> None:
 
 
 @contextlib.contextmanager
-def second_terminal(project: Path, variables: dict[str, str]) -> Iterator[str]:
-    """`chalice local --stage local` typed in another terminal, whose shell has these variables; yields its address."""
+def second_terminal(project: Path, variables: dict[str, str], stage: str | None = "local") -> Iterator[str]:
+    """`chalice local --stage local` typed in another terminal, whose shell has these variables; yields its address.
+
+    With None for ``stage``, plain `chalice local`.
+    """
     port = free_port()
-    command = [Path(sys.executable).with_name("chalice"), "local", "--stage", "local", "--port", str(port)]
-    env = processes.without_aws(os.environ) | variables
+    of_stage = ["--stage", stage] if stage else []
+    command = [Path(sys.executable).with_name("chalice"), "local", *of_stage, "--port", str(port)]
+    env = shell() | variables
     process = processes.start(command, env=env, cwd=project, output=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
 

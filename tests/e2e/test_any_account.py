@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import boto3
 import pytest
 
 from tests.builders import fields
@@ -15,7 +14,7 @@ from tests.e2e.system import System, copy_project
 from tests.e2e.waiting import eventually
 from tools import local_stage, provision
 from tools.emulator import ACCOUNT as FIRST
-from tools.emulator import REGION
+from tools.run import aws_client
 from tools.stages import LOCAL
 
 SECOND = "222222222222"
@@ -63,10 +62,7 @@ class Account(NamedTuple):
 
 @pytest.fixture(scope="module")
 def accounts(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Account, Account]]:
-    session = boto3.Session(SECOND, "test", region_name=REGION)
-
-    def client(service: str) -> Any:
-        return session.client(service, endpoint_url=system.emulator.url)  # type: ignore[call-overload]
+    client = aws_client(system.emulator.url, system.emulator.root(SECOND))
 
     # The resources alone: nothing is packaged from this copy.
     resources = provision.provision(LOCAL, client, copy_project(tmp_path_factory.mktemp("second") / "project"), print)

@@ -45,7 +45,9 @@ class Person(NamedTuple):
         return type_in(script, self.project, answers, **self.env)
 
     def client(self, service: str) -> Any:
-        session = boto3.Session(self.env["AWS_ACCESS_KEY_ID"], "test", region_name="us-east-1")
+        session = boto3.Session(
+            self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
+        )
         return session.client(service, endpoint_url=self.env["AWS_ENDPOINT_URL"])
 
     def outputs(self, stack: str) -> dict[str, str]:
@@ -66,7 +68,7 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
         yield Person(
             project,
             # Nothing of what these tests, and a make that runs them, have in their own environment.
-            at_the_emulator(emulator.url)
+            at_the_emulator(emulator)
             | dict.fromkeys(("STAGE", "AUTH_MODE", "BUCKET_NAME", "MAKEFLAGS", "MAKELEVEL"), ""),
         )
     finally:
@@ -236,7 +238,7 @@ def console_urls(person: Person, stage: str = "dev") -> list[str]:
 @pytest.fixture(scope="module")
 def deployers(person: Person) -> Person:
     """The same person in an account where both stages have somebody who may deploy them."""
-    elsewhere = person._replace(env=person.env | {"AWS_ACCESS_KEY_ID": ACCOUNT})
+    elsewhere = person._replace(env=person.env | {"AWS_ACCESS_KEY_ID": f"ROOT{ACCOUNT}"})
     of_dev = block(PAGE, "deployer")
     provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
     elsewhere.types(of_dev)

@@ -41,7 +41,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
 
     running = start()
     try:
-        client = aws_client(running.url)
+        client = aws_client(running.url, running.root())
         provision.provision(LOCAL, client, project, print)
         local_stage.deploy(local_stage.package(project, folder / "build", KEPT, print), client)
     finally:
@@ -57,7 +57,7 @@ def started(start: Start) -> Iterator[Emulator]:
 
 
 def test_all_files_dropped_at_once_get_thumbnails_from_few_workers(started: Emulator) -> None:
-    s3 = aws_client(started.url)("s3")
+    s3 = aws_client(started.url, started.root())("s3")
 
     drop(s3, "at-once")
 
@@ -71,12 +71,12 @@ def test_all_files_dropped_at_once_get_thumbnails_from_few_workers(started: Emul
 def test_files_dropped_right_before_a_stop_get_thumbnails_after_it(start: Start) -> None:
     running = start()
     try:
-        drop(aws_client(running.url)("s3"), "before-stop")
+        drop(aws_client(running.url, running.root())("s3"), "before-stop")
     finally:
         running.stop()
     running = start()
     try:
-        s3 = aws_client(running.url)("s3")
+        s3 = aws_client(running.url, running.root())("s3")
         eventually(lambda: len(thumbnails(s3, "before-stop")) == FILES, 120)
     finally:
         running.stop()

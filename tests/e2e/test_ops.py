@@ -22,11 +22,12 @@ from chalicelib.primitives import new_id
 from tests.blocks import block
 from tests.builders import as_json, fields
 from tests.e2e.pictures import photograph
+from tests.e2e.shell import at_the_emulator
 from tests.e2e.system import System
 from tests.e2e.test_flows import create, post, settled_image, ticket, waiting
 from tests.e2e.waiting import eventually
 from tools import processes, provision, run
-from tools.emulator import ACCESS_KEY, REGION, SECRET_KEY
+from tools.emulator import REGION
 from tools.ops import __main__ as ops
 
 Command = Callable[..., Any]
@@ -57,10 +58,7 @@ def typed(system: System, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 
 def tell_where_it_is(system: System) -> None:
     """What `make run` writes for the commands of its stage."""
-    text = run._CONFIG.format(
-        profile=run._PROFILE, region=REGION, aws=system.emulator.url, access_key=ACCESS_KEY, secret_key=SECRET_KEY
-    )
-    (system.project / run.AWS_CONFIG).write_text(text, encoding="utf-8")
+    run.write_aws_config(system.project, system.emulator)
 
 
 def read_anew() -> None:
@@ -289,8 +287,8 @@ def test_whoever_reads_only_the_beginning_is_no_reason_for_a_stack(system: Syste
 def test_a_stage_that_is_not_there_is_one_sentence(
     system: System, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"ENDPOINT_URL": system.emulator.url, "ACCESS_KEY_ID": ACCESS_KEY}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
+    for name, value in at_the_emulator(system.emulator).items():
+        monkeypatch.setenv(name, value)
     assert ops.main(["--stage", "pr7", "dead"]) == 1
     assert capsys.readouterr().err.startswith("There is no stage pr7 in this account and region")
 

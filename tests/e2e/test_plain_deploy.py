@@ -13,16 +13,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import boto3
 import pytest
 
 from tests.builders import fields
 from tests.e2e.pictures import drawing
+from tests.e2e.shell import at_the_emulator
 from tests.e2e.system import System, copy_project, give_up_sooner
 from tests.e2e.test_flows import SCHEDULED
 from tests.e2e.waiting import eventually
 from tools import processes, provision
 from tools.bundle import cache
+from tools.run import aws_client
 from tools.stages import LOCAL
 
 ACCOUNT = "111111111111"
@@ -52,16 +53,8 @@ class Deployed(NamedTuple):
 @pytest.fixture(scope="module")
 def deployed(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     project = copy_project(tmp_path_factory.mktemp("deploy") / "project")
-    env = {
-        "AWS_ENDPOINT_URL": system.emulator.url,
-        "AWS_ACCESS_KEY_ID": ACCOUNT,
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    session = boto3.Session(ACCOUNT, "test", region_name="us-east-1")
-
-    def client(service: str) -> Any:
-        return session.client(service, endpoint_url=system.emulator.url)
+    env = at_the_emulator(system.emulator, ACCOUNT)
+    client = aws_client(system.emulator.url, system.emulator.root(ACCOUNT))
 
     resources = provision.provision(LOCAL, client, project, print)
     give_up_sooner(client("sqs"), resources["QueueUrl"])

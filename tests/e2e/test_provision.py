@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
+from tests.e2e.shell import at_the_emulator
 from tests.e2e.system import System, copy_project, free_port
 from tools import processes
+from tools.emulator import Emulator
+from tools.run import aws_client
 
 OURS, THEIRS = "444444444444", "555555555555"
 
@@ -21,20 +23,17 @@ OURS, THEIRS = "444444444444", "555555555555"
 class Shell:
     """A person's shell, signed in to an account of the emulator."""
 
-    def __init__(self, project: Path, url: str) -> None:
+    def __init__(self, project: Path, emulator: Emulator) -> None:
         self.project = project
+        self._emulator = emulator
         self.env = {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": OURS,
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
+            **at_the_emulator(emulator, OURS),
             "AWS_EC2_METADATA_DISABLED": "true",
             "HOME": str(project),
         }
 
     def client(self, service: str, account: str = OURS) -> Any:
-        session = boto3.Session(account, "test", region_name="us-east-1")
-        return session.client(service, endpoint_url=self.env["AWS_ENDPOINT_URL"])  # type: ignore[call-overload]
+        return aws_client(self._emulator.url, self._emulator.root(account))(service)
 
     def provision(self, *arguments: str, **changed: str | None) -> subprocess.CompletedProcess[str]:
         """Run the tool in its project; ``changed`` are environment variables, None takes one away."""
@@ -55,7 +54,7 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def shell(system: System, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    return Shell(copy_project(tmp_path_factory.mktemp("provision") / "project"), system.emulator.url)
+    return Shell(copy_project(tmp_path_factory.mktemp("provision") / "project"), system.emulator)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     project = copy_project(tmp_path / "project")
     emulator = Emulator.start(EMULATOR_PYTHON, tmp_path / "emulator", free_port())
     try:
-        yield Stage(project, tmp_path / "scratch", emulator.url, aws_client(emulator.url))
+        yield Stage(project, tmp_path / "scratch", emulator.url, aws_client(emulator.url, emulator.root()))
     finally:
         emulator.stop()
 

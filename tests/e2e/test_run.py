@@ -13,11 +13,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.e2e.shell import AWSCLI
-from tests.e2e.system import copy_project, free_port, request
+from tests.e2e.system import configure, copy_project, free_port, request
 from tests.e2e.terminals import Terminal, second_terminal, until
 
 
@@ -108,10 +109,85 @@ def test_the_commands_that_it_shows_upload_a_picture(terminal: Terminal, tmp_pat
 def test_what_is_not_there_is_refused_as_the_packaged_api_does(
     terminal: Terminal, method: str, path: str, status: int, code: str
 ) -> None:
-    answer = request(method, terminal.url + path, Origin="https://shop.example")
+    answer = request(method, terminal.url + path)
 
     assert (answer.status, answer.json()["error"]) == (status, code)
-    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+FROM_ELSEWHERE = [
+    {"Origin": "https://shop.example"},
+    {"Origin": "null"},
+    {"Origin": "http://127.0.0.1:3000", "Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"},
+    {"Host": "evil.example"},
+    {"Host": "evil.example:{port}"},
+    {"Host": "127.0.0.1:1"},
+]
+
+
+def is_refused_from_elsewhere(url: str, method: str, path: str) -> bool:
+    """Whether requests of other sites, and by other names, get no more than one sentence."""
+    port = str(urlsplit(url).port)
+    answers = [
+        request(method, url + path, **{name: value.replace("{port}", port) for name, value in headers.items()})
+        for headers in FROM_ELSEWHERE
+    ]
+    refused = [
+        answer.status == 403 and (method == "HEAD" or answer.json()["error"] == "FORBIDDEN") for answer in answers
+    ]
+    return all(refused) and not any("Access-Control-Allow-Origin" in answer.headers for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/health"),
+        ("HEAD", "/health"),
+        ("GET", "/"),
+        ("POST", "/items"),
+        ("OPTIONS", "/items"),
+        ("DELETE", "/items/1"),
+        ("QUERY", "/items"),
+        ("GET", "/nowhere"),
+    ],
+)
+def test_other_sites_are_refused(terminal: Terminal, method: str, path: str) -> None:
+    assert is_refused_from_elsewhere(terminal.url, method, path)
+
+
+def test_its_own_pages_are_served(terminal: Terminal) -> None:
+    for name in ("127.0.0.1", "localhost"):
+        origin = f"http://{name}:{terminal.port}"
+        sent = {"Host": f"{name}:{terminal.port}", "Origin": origin, "Sec-Fetch-Site": "same-origin"}
+        assert request("POST", f"{terminal.url}/items", {"title": "Ours"}, **sent).status == 201
+
+
+def test_a_link_or_an_issuer_of_another_site_may_open_the_console_in_a_tab(terminal: Terminal) -> None:
+    tab = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+    assert request("GET", f"{terminal.url}/?code=1&state=2", **tab).status == 200
+    assert request("GET", f"{terminal.url}/items", **tab).status == 403
+    assert request("GET", f"{terminal.url}/", **(tab | {"Sec-Fetch-Dest": "iframe"})).status == 403
+
+
+def test_plain_chalice_local_is_as_closed(project: Path) -> None:
+    with second_terminal(project, {}, stage=None) as url:
+        assert is_refused_from_elsewhere(url, "POST", "/items")
+        assert request("GET", f"{url}/health").json()["stage"] == "dev"
+
+
+def test_pages_of_other_origins_are_let_in_by_cors_origins(project: Path) -> None:
+    configure(project / ".chalice" / "config.json", CORS_ORIGINS="https://shop.example")
+    with second_terminal(project, {}) as url:
+        allowed = request("GET", f"{url}/health", Origin="https://shop.example", Sec_Fetch_Site="cross-site")
+        assert allowed.headers["Access-Control-Allow-Origin"] == "https://shop.example"
+        assert request("GET", f"{url}/health", Origin="https://evil.example").status == 403
+
+
+def test_other_users_of_the_machine_cannot_read_the_data(terminal: Terminal) -> None:
+    for path in (".local", ".local/emulator", ".local/aws-config", ".local/emulator/root-key"):
+        assert (terminal.project / path).stat().st_mode & 0o077 == 0
 
 
 def test_what_event_functions_log_appears_under_their_names(terminal: Terminal) -> None:

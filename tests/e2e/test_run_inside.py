@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.system import copy_project, free_port, request
 from tests.e2e.test_run import until
 from tools import run
+from tools.emulator import root
 from tools.terminal import Terminal
 
 
@@ -63,7 +64,8 @@ def test_it_starts_follows_the_sources_shows_logs_and_stops(inside: Inside, tmp_
     source = tmp_path / "project" / "chalicelib" / "errors.py"
 
     def deeds() -> None:
-        client = run.aws_client(f"http://127.0.0.1:{inside.emulator_port}")
+        home = tmp_path / "project" / ".local" / "emulator"
+        client = run.aws_client(f"http://127.0.0.1:{inside.emulator_port}", root(home))
         good = source.read_text()
         source.write_text("def (")
         until(lambda: "The previous code keeps running." in inside.text)

@@ -15,7 +15,7 @@ from tests.blocks import block
 from tests.builders import fields
 from tests.e2e.pictures import photograph
 from tests.e2e.shell import at_the_emulator, type_in
-from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, bundled, copy_project, free_port, request
+from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, bundled, configure, copy_project, free_port, request
 from tests.e2e.test_deploying import checkout
 from tests.e2e.test_flows import post
 from tests.e2e.waiting import eventually
@@ -52,7 +52,7 @@ class Closed(NamedTuple):
     """The API of a stage that wants a token."""
 
     url: str
-    emulator: str
+    emulator: Emulator
     pool: Pool
     client: Callable[[str], Any]
     functions: dict[str, str]
@@ -70,7 +70,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
     # One of its own: a packaged API can be called in the emulator's first account alone, and only one fits in there.
     emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
     try:
-        client = aws_client(emulator.url)
+        client = aws_client(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
         pool = Pool(client("cognito-idp"), resources["UserPoolId"], resources["UserPoolClientId"])
         # The issuer has the name that it has in AWS, where in the emulator its keys do not lie.
@@ -80,15 +80,9 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
         deployment = local_stage.deploy(built, client)
         say_errors_as_the_template_does(client("apigateway"), deployment.api_id, built.template)
         url = f"{emulator.url}/_aws/execute-api/{deployment.api_id}/api"
-        yield Closed(url, emulator.url, pool, client, deployment.functions)
+        yield Closed(url, emulator, pool, client, deployment.functions)
     finally:
         emulator.stop()
-
-
-def configure(path: Any, **variables: str) -> None:
-    config = json.loads(path.read_text())
-    config["stages"][LOCAL]["environment_variables"] |= variables
-    path.write_text(json.dumps(config))
 
 
 def say_errors_as_the_template_does(gateway: Any, api_id: str, template: dict[str, Any]) -> None:
@@ -274,7 +268,7 @@ def test_no_part_of_a_token_is_logged(api: Closed, ann: dict[str, str]) -> None:
 
 
 class TestApiGatewaysOwnAnswers:
-    @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer abc"}, {"Origin": "https://shop.example"}])
+    @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer abc"}])
     @pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("POST", "/health"), ("GET", "/items/1/2/3")])
     def test_an_unknown_path_or_method_is_not_found(
         self, api: Closed, method: str, path: str, headers: dict[str, str]

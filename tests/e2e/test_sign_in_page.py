@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from tests.e2e.system import System, copy_project
 from tools import provision
+from tools.run import aws_client
 
 ACCOUNT = "222222222222"
 CONSOLE = "https://abc.execute-api.us-east-1.amazonaws.com/api/"
@@ -17,10 +16,7 @@ CONSOLE = "https://abc.execute-api.us-east-1.amazonaws.com/api/"
 
 def test_it_leads_back_to_the_console_from_the_second_provisioning_on(system: System, tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
-    session = boto3.Session(ACCOUNT, "test", region_name="us-east-1")
-
-    def client(service: str) -> Any:
-        return session.client(service, endpoint_url=system.emulator.url)
+    client = aws_client(system.emulator.url, system.emulator.root(ACCOUNT))
 
     def sign_in() -> tuple[Any, Any]:
         outputs = provision.provision("dev", client, project, print)

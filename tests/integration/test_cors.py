@@ -93,6 +93,20 @@ class TestSeveralOrigins:
         assert answer["headers"]["Vary"] == "Origin"
 
 
+@pytest.mark.parametrize(("method", "path"), EVERYTHING)
+def test_stage_local_lets_no_other_page_read_anything(asked: Callable[..., Ask], method: str, path: str) -> None:
+    answer = asked(CORS_ORIGINS="", STAGE="local")(method, path, OTHER)
+
+    assert "Access-Control-Allow-Origin" not in answer["headers"]
+
+
+@pytest.mark.parametrize(("method", "path"), EVERYTHING)
+def test_a_deployed_stage_lets_any_page_in_unless_it_says_so(asked: Callable[..., Ask], method: str, path: str) -> None:
+    answer = asked(CORS_ORIGINS="", STAGE="prod", AUTH_MODE="none")(method, path, OTHER)
+
+    assert answer["headers"]["Access-Control-Allow-Origin"] == "*"
+
+
 @pytest.mark.parametrize("origins", ["*", SHOP, f"{SHOP},{ADMIN}"])
 class TestPreflights:
     def test_tell_which_methods_there_are(self, asked: Callable[..., Ask], origins: str) -> None:

@@ -18,6 +18,8 @@ from hypercorn.config import Config
 from ministack import app as ministack
 
 from tools.in_emulator import lambdas
+from tools.in_emulator.callers import Callers
+from tools.in_emulator.guard import Guard
 
 _KEEP_ALIVE = 75.0  # seconds, as ministack's own main() has it
 
@@ -27,11 +29,16 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as ministack's own main() does: for many connections
     lambdas.install(Path(os.environ["TMPDIR"]), Path(os.environ["STATE_DIR"]))
+    port = int(os.environ["GATEWAY_PORT"])
+    secret = Path(os.environ["SECRET_FILE"]).read_text(encoding="ascii")
+    # What ministack takes for the secret of unchecked root keys: it verifies their signatures in forms and URLs alone.
+    os.environ["AWS_SECRET_ACCESS_KEY"] = secret
     config = Config()
-    config.bind = [f"{os.environ['BIND_HOST']}:{os.environ['GATEWAY_PORT']}"]
+    config.bind = [f"{os.environ['BIND_HOST']}:{port}"]
     config.keep_alive_timeout = _KEEP_ALIVE
     config.loglevel = os.environ["LOG_LEVEL"]
-    asyncio.run(serve(ministack.app, config))
+    guarded = Guard(ministack.app, Callers(secret), port, Path(os.environ["PORTS_DIR"]))
+    asyncio.run(serve(guarded, config))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,195 @@
+"""The guard before the emulator, with a stand-in for ministack: what it passes on, what it refuses, and how."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.in_emulator.guard import HEALTH, Guard
+
+PORT = 4566
+
+
+class Emulated:
+    """Takes a key from the header or the query, ``test`` and digits for root, and field names that stand in lines."""
+
+    def __init__(self) -> None:
+        self.roots: dict[str, str] = {}
+
+    def access_key(self, headers: dict[str, str], query: dict[str, list[str]]) -> str:
+        return headers.get("authorization") or query.get("X-Amz-Credential", [""])[0].partition("/")[0]
+
+    def is_unchecked_root(self, access_key: str) -> bool:
+        return access_key == "test" or access_key.isdigit()
+
+    def add_root(self, access_key: str, account: str) -> None:
+        self.roots[access_key] = account
+
+    def form_fields(self, content_type: str, body: bytes) -> set[str]:
+        return set(body.decode().split())
+
+
+class Emulator:
+    """ministack's application, which notes what reaches it."""
+
+    def __init__(self, ports: Path) -> None:
+        self.bodies: list[bytes] = []
+        self.emulated = Emulated()
+        self._guard = Guard(self._app, self.emulated, PORT, ports)
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        message = await receive()
+        self.bodies.append(message.get("body", b""))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def ask(self, method: str, target: str, *headers: tuple[str, str], chunks: tuple[bytes, ...] = (b"",)) -> Any:
+        """The status, and the sentence of a refusal."""
+        path, _, query = target.partition("?")
+        sent = [("host", f"127.0.0.1:{PORT}"), *headers]
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "headers": [(name.encode(), value.encode()) for name, value in sent],
+        }
+        return self.exchange(scope, *chunks)
+
+    def exchange(self, scope: dict[str, Any], *chunks: bytes) -> Any:
+        left = [
+            {"type": "http.request", "body": chunk, "more_body": number < len(chunks)}
+            for number, chunk in enumerate(chunks, 1)
+        ]
+        answered: list[MutableMapping[str, Any]] = []
+
+        async def receive() -> Any:
+            return left.pop(0) if left else {"type": "http.disconnect"}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            answered.append(message)
+
+        asyncio.run(self._guard(scope, receive, send))
+        if scope["type"] == "websocket":
+            return answered
+        status = answered[0]["status"]
+        return status, json.loads(answered[1]["body"])["message"] if status == 403 else ""
+
+
+@pytest.fixture
+def emulator(tmp_path: Path) -> Emulator:
+    (tmp_path / "8000").touch()
+    (tmp_path / "notes.txt").touch()
+    return Emulator(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", HEALTH),
+        ("POST", "/_aws/execute-api/abc/api/items"),
+        ("GET", "/us-east-1_Ab1/.well-known/jwks.json"),
+        ("OPTIONS", "/bucket/key"),
+    ],
+)
+def test_some_requests_need_no_key(emulator: Emulator, method: str, target: str) -> None:
+    assert emulator.ask(method, target) == (200, "")
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", "/"),
+        ("PUT", "/us-east-1_Ab1/.well-known/jwks.json"),
+        ("GET", "/bucket/.well-known/jwks.json"),
+        ("GET", "/bucket/us-east-1_Ab1/.well-known/jwks.json"),
+        ("POST", "/"),
+    ],
+)
+def test_others_need_one(emulator: Emulator, method: str, target: str) -> None:
+    status, message = emulator.ask(method, target)
+
+    assert (status, "not signed" in message) == (403, True)
+    assert emulator.ask(method, target, ("authorization", "AKIA"))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/_ministack/reset", "/_anything", "/_aws/lambda-url/x/", "/_ministack/health/x"])
+def test_paths_of_the_emulators_own_are_refused_with_any_key(emulator: Emulator, path: str) -> None:
+    assert emulator.ask("POST", path, ("authorization", "AKIA"))[0] == 403
+    assert emulator.bodies == []
+
+
+@pytest.mark.parametrize("key", ["test", "000000000000"])
+def test_an_unchecked_root_is_refused(emulator: Emulator, key: str) -> None:
+    assert emulator.ask("GET", "/", ("authorization", key))[0] == 403
+    assert emulator.ask("GET", f"/?X-Amz-Credential={key}/x")[0] == 403
+
+
+def test_root_is_a_key_of_ours(emulator: Emulator) -> None:
+    assert emulator.ask("GET", "/", ("authorization", "ROOT111111111111"))[0] == 200
+    assert emulator.emulated.roots == {"ROOT111111111111": "111111111111"}
+
+
+def test_a_page_of_chalice_local_may_ask(emulator: Emulator) -> None:
+    signed = ("authorization", "AKIA")
+    assert emulator.ask("POST", "/", signed, ("origin", "http://localhost:8000"))[0] == 200
+    assert emulator.ask("POST", "/", signed, ("origin", "http://localhost:8001"))[0] == 403
+
+
+def test_only_a_presigned_url_may_be_read_from_another_site(emulator: Emulator) -> None:
+    site = ("sec-fetch-site", "cross-site")
+    query = "X-Amz-Algorithm=a&X-Amz-Credential=AKIA/s3/aws4_request&X-Amz-Signature=c"
+    assert emulator.ask("GET", f"/bucket/key?{query}", site)[0] == 200
+    assert emulator.ask("POST", f"/bucket/key?{query}", site)[0] == 403
+    assert emulator.ask("GET", "/bucket/key?X-Amz-Credential=AKIA/x", site)[0] == 403
+    assert emulator.ask("GET", f"/bucket/key?{query}", site, ("authorization", "AKIA"))[0] == 403
+    assert emulator.ask("GET", f"/?{query.replace('s3', 'iam')}", site)[0] == 403
+    assert emulator.ask("GET", f"/?{query}&X-Amz-Credential=AKIA/iam/aws4_request", site)[0] == 403
+    assert emulator.ask("GET", HEALTH, site)[0] == 403
+
+
+FORM = ("content-type", "multipart/form-data; boundary=b")
+
+
+def test_a_signed_form_is_passed_on_whole(emulator: Emulator) -> None:
+    assert emulator.ask("POST", "/bucket", FORM, chunks=(b"key x-amz-", b"signature"))[0] == 200
+    assert emulator.bodies == [b"key x-amz-signature"]
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "chunks"),
+    [
+        ("/bucket", (), (b"key policy",)),
+        ("/bucket", (), (b"x-amz-signature ", b"x" * (64 * 1024 * 1024))),
+        ("/", (), (b"x-amz-signature",)),
+        ("/bucket/key", (), (b"x-amz-signature",)),
+        ("/bucket?x", (), (b"x-amz-signature",)),
+        ("/bucket", (("x-amz-target", "A.B"),), (b"x-amz-signature",)),
+        ("/bucket", (("content-encoding", "aws-chunked"),), (b"x-amz-signature",)),
+        ("/bucket", (("authorization", ""),), (b"x-amz-signature",)),
+    ],
+)
+def test_another_form_is_refused(
+    emulator: Emulator, target: str, headers: tuple[tuple[str, str], ...], chunks: tuple[bytes, ...]
+) -> None:
+    assert emulator.ask("POST", target, FORM, *headers, chunks=chunks)[0] == 403
+    assert emulator.bodies == []
+
+
+def test_a_form_whose_sender_has_gone_is_refused(emulator: Emulator) -> None:
+    assert emulator.ask("POST", "/bucket", FORM, chunks=())[0] == 403
+
+
+def test_a_websocket_is_closed(emulator: Emulator) -> None:
+    assert emulator.exchange({"type": "websocket"}) == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_the_start_is_the_emulators_own(emulator: Emulator) -> None:
+    emulator.exchange({"type": "lifespan"})
+    assert len(emulator.bodies) == 1

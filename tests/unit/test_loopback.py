@@ -1,0 +1,155 @@
+"""Which requests the servers on a developer's machine take: a table of what browsers and attackers send."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from chalicelib import loopback
+
+PORT, OTHER_PORT = 8000, 4566
+OURS = loopback.own_origins([PORT, OTHER_PORT])
+HOST = ("Host", "127.0.0.1:8000")
+
+
+def reason(*headers: tuple[str, str], target: str = "/items", port: int = PORT, harmless: bool = False) -> str | None:
+    return loopback.refusal(target, headers, port, OURS, harmless)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "LOCALHOST:8000", "[::1]:8000"])
+def test_names_of_this_machine_are_served(host: str) -> None:
+    assert reason(("host", host)) is None
+
+
+def test_port_80_may_be_left_out() -> None:
+    assert reason(("host", "localhost"), port=80) is None
+    assert reason(("host", "localhost:80"), port=80) is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8000",
+        "127.0.0.1",
+        "127.0.0.1:4566",
+        "127.0.0.1:8000.evil.example",
+        "127.0.0.1.:8000",
+        "localhost.:8000",
+        "bucket.localhost:8000",
+        "localhost.evil.example:8000",
+        "evil@127.0.0.1:8000",
+        "127.0.0.1:8000@evil.example",
+        "127.0.0.1:8000, evil.example",
+        "0.0.0.0:8000",
+        "127.1:8000",
+        "2130706433:8000",
+        "[::ffff:127.0.0.1]:8000",
+        "192.168.0.7:8000",
+        "",
+    ],
+)
+def test_other_names_are_refused(host: str) -> None:
+    assert "Host" in (reason(("host", host)) or "")
+
+
+def test_host_must_stand_exactly_once() -> None:
+    assert reason() is not None
+    assert reason(HOST, HOST) is not None
+    assert reason(HOST, ("host", "evil.example")) is not None
+
+
+@pytest.mark.parametrize(
+    "target", ["http://evil.example/items", "http://127.0.0.1:8000/items", "*", "evil.example:443"]
+)
+def test_a_target_that_is_no_path_is_refused(target: str) -> None:
+    assert "target" in (reason(HOST, target=target) or "")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://127.0.0.1:8000",
+        "http://localhost:8000",
+        "http://[::1]:8000",
+        "http://localhost:4566",
+        "HTTP://LOCALHOST:8000",
+    ],
+)
+@pytest.mark.parametrize("site", ["same-origin", "same-site", "cross-site"])
+def test_pages_of_these_servers_may_ask(origin: str, site: str) -> None:
+    # From http://localhost:8000, http://127.0.0.1:4566 is another site.
+    assert reason(HOST, ("Origin", origin), ("Sec-Fetch-Site", site)) is None
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "",
+        "http://127.0.0.1",
+        "http://127.0.0.1:3000",
+        "http://localhost:3000",
+        "https://127.0.0.1:8000",
+        "http://127.0.0.1:8000.evil.example",
+        "http://127.0.0.1:80000",
+        "http://localhost.evil.example:8000",
+        "http://a.localhost:8000",
+        "file://",
+    ],
+)
+@pytest.mark.parametrize("site", [(), (("sec-fetch-site", "same-origin"),), (("sec-fetch-site", "none"),)])
+@pytest.mark.parametrize("harmless", [False, True])
+def test_pages_of_other_origins_are_refused(origin: str, site: tuple[tuple[str, str], ...], harmless: bool) -> None:
+    assert "CORS_ORIGINS" in (reason(HOST, ("Origin", origin), *site, harmless=harmless) or "")
+
+
+def test_one_foreign_origin_of_several_is_refused() -> None:
+    assert reason(HOST, ("Origin", "http://127.0.0.1:8000"), ("Origin", "https://evil.example")) is not None
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "Cross-Site", "", "anything"])
+def test_a_request_of_another_site_without_origin_is_refused_unless_harmless(site: str) -> None:
+    # From http://127.0.0.1:3000, whatever runs there, http://127.0.0.1:8000 is of the same site.
+    assert "Sec-Fetch-Site" in (reason(HOST, ("Sec-Fetch-Site", site)) or "")
+    assert reason(HOST, ("Sec-Fetch-Site", site), harmless=True) is None
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin"])
+def test_an_address_typed_in_and_a_page_itself_are_served(site: str) -> None:
+    assert reason(HOST, ("Sec-Fetch-Site", site)) is None
+
+
+def test_one_foreign_site_of_several_is_refused() -> None:
+    assert reason(HOST, ("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")) is not None
+
+
+def test_a_program_that_is_no_browser_is_served() -> None:
+    assert reason(HOST) is None
+
+
+def test_origins_of_others_may_be_allowed() -> None:
+    page = ("Origin", "https://shop.example")
+    assert loopback.refusal("/", [HOST, page, ("Sec-Fetch-Site", "cross-site")], PORT, {"https://shop.example"}) is None
+    assert loopback.refusal("/", [HOST, page], PORT, {"*"}) is None
+    assert loopback.refusal("/", [("Host", "evil.example"), page], PORT, {"*"}) is not None
+
+
+TAB = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")]
+
+
+def test_a_link_may_open_a_page_in_a_tab_and_nothing_else() -> None:
+    pages = ("/", "/docs")
+    assert loopback.opens_page("GET", "/", TAB, pages)
+    assert not loopback.opens_page("POST", "/", TAB, pages)
+    assert not loopback.opens_page("GET", "/items", TAB, pages)
+    assert not loopback.opens_page("GET", "/", [TAB[0], ("Sec-Fetch-Dest", "iframe")], pages)
+    assert not loopback.opens_page("GET", "/", [("Sec-Fetch-Mode", "no-cors"), TAB[1]], pages)
+    assert not loopback.opens_page("GET", "/", [], pages)
+
+
+def test_a_refusal_is_one_sentence_in_the_shape_of_errors() -> None:
+    said = json.loads(loopback.answer("No."))
+    assert (said["error"], said["message"], set(said)) == ("FORBIDDEN", "No.", {"error", "message", "requestId"})
