@@ -184,7 +184,8 @@ def on_upload(event: CloudWatchEvent) -> None:
 def on_messages(event: SQSEvent) -> dict[str, Any] | None:
     from chalicelib import jobs  # noqa: PLC0415 - it brings Pillow, which the other functions need not pay for
 
-    return jobs.settle([jobs.Record.of(record.to_dict()) for record in event])
+    records = [jobs.Record.of(record.to_dict()) for record in event]
+    return jobs.settle(records, event.context)
 
 
 @app.schedule(Rate(1, unit=Rate.HOURS), description="Does what is due: expired items, lost uploads, stuck renders.")

@@ -15,17 +15,20 @@ from typing import Any
 from unittest import mock
 
 from bench.worker import serve
-from chalicelib import bucket, items, jobs, primitives
+from chalicelib import bucket, items, jobs, primitives, queue
 from chalicelib.bucket import Upload
 from chalicelib.models import Image, Item, RenderImage
 
-S3_CALL, TABLE_CALL = 0.020, 0.005
+S3_CALL, TABLE_CALL, QUEUE_CALL = 0.020, 0.005, 0.010
 """Seconds that each call takes, as a rule of thumb from within a region."""
 
 BATCH = 10
 """As many as the event source mapping hands over at most (app.py)."""
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+_CONTEXT = mock.Mock(get_remaining_time_in_millis=lambda: 60_000)
 
 
 class StandIn:
@@ -41,6 +44,7 @@ class StandIn:
         with (
             mock.patch.multiple(bucket, read=self._read, write=self._write, objects_of=self._objects_of),
             mock.patch.multiple(items, find=self._find, change=self._change),
+            mock.patch.multiple(queue, delete=self._delete),
         ):
             yield
         if any(item.image is None or item.image.status != "ready" for item in self._items.values()):
@@ -72,6 +76,9 @@ class StandIn:
         time.sleep(2 * S3_CALL)  # originals and thumbnails are listed by a call each
         return []
 
+    def _delete(self, *_: Any) -> None:
+        time.sleep(QUEUE_CALL)
+
     def _find(self, _: str, item_id: str) -> Item:
         time.sleep(TABLE_CALL)
         return self._items[item_id]
@@ -95,7 +102,7 @@ def _settle(original: bytes, size: int) -> None:
     messages = [stand_in.message() for _ in range(BATCH)]
     with stand_in.in_place():
         for start in range(0, BATCH, size):
-            jobs.settle(messages[start : start + size])
+            jobs.settle(messages[start : start + size], _CONTEXT)
 
 
 if __name__ == "__main__":

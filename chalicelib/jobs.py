@@ -10,9 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from chalicelib import aws, errors, images, imports, items, messages, models, primitives, renders, telemetry
+from chalicelib import aws, errors, images, imports, items, messages, models, primitives, queue, renders, telemetry
 from chalicelib.config import settings
 from chalicelib.models import CreateItem, DeleteItem, ImportChunk, RenderImage
 
@@ -25,6 +23,15 @@ LONGEST_WAIT = 80
 
 With the queue's ``maxReceiveCount`` of 6 (``infra/resources.json``) a job outlasts two minutes without what it needs.
 """
+
+SUSPECT = 3
+"""The delivery from which on a message is done alone and last: it may be what ended the function twice."""
+
+TIME_NEEDED = 20_000
+"""Milliseconds of the function's time without which no message is begun: more than the largest picture takes."""
+
+VISIBILITY = 360
+"""Seconds until a message comes back after the function died: the queue's (``infra/resources.json``)."""
 
 REMEMBERED = timedelta(days=30)
 """How long the key of a message is remembered: longer than the message can come again.
@@ -60,69 +67,148 @@ class PartialBatchError(Exception):
     """Some messages of a batch failed. The others are deleted already, so that only the failed ones come again."""
 
 
-def settle(records: Sequence[Record]) -> dict[str, Any] | None:
-    """Does what each message asks for and sees to it that those that failed, and only those, are delivered again.
+def settle(records: Sequence[Record], context: Any) -> dict[str, Any] | None:
+    """Do what each message asks for, and see to it that those that failed, and only those, are delivered again.
 
-    Where the event source mapping has ``ReportBatchItemFailures`` (``infra/package.json`` sets it, and says so in the
-    environment), the answer names them (AWS, "Implementing partial batch responses"). Lambda takes that very answer
-    for full success where the mapping does not have it. So, without it, the messages that are done are deleted here,
-    and PartialBatchError leaves the rest on the queue.
+    If the event source mapping has ``ReportBatchItemFailures`` (``infra/package.json`` sets it, and says so in the
+    environment), the response names them (AWS, "Implementing partial batch responses"). Without it, Lambda takes the
+    same response for full success. So the messages that are done are deleted here then, and PartialBatchError leaves
+    the rest on the queue.
+
+    No message is begun for which the Lambda ``context`` has too little time.
     """
-    failed = [record for record, done in zip(records, _all_done(records), strict=True) if not done]
-    telemetry.count("MessagesFailed", len(failed))
-    reported = settings().report_batch_item_failures
-    if failed and not reported:
-        _delete([record for record in records if record not in failed])
-    for record in failed:
-        _try_again_soon(record)
-    if reported:
-        return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in failed]}
-    if failed:
-        raise PartialBatchError(f"{len(failed)} of {len(records)} messages failed.")
+    batch = _Batch(records, context.get_remaining_time_in_millis)
+    batch.work()
+    telemetry.count("MessagesFailed", len(batch.failed))
+    telemetry.count("MessagesPutOff", len(batch.put_off))
+    again = [record for record in records if record not in batch.done]
+    _set_visibility({record: _wait(record) for record in again})
+    if settings().report_batch_item_failures:
+        return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in again]}
+    if again:
+        batch.delete_done()
+        raise PartialBatchError(f"{len(again)} of {len(records)} messages failed.")
     return None
 
 
-def do(record: Record) -> None:
-    """Do what one message asks for. Raise an ApiError that says what is wrong with an invalid one."""
+def do(record: Record, has_time: Callable[[], bool] = lambda: True) -> None:
+    """Do what one message asks for.
+
+    Raise an ApiError that says what is wrong with an invalid one, or OutOfTimeError if there is not enough time.
+    """
     message = messages.read(record.body)
-    _DO[type(message)](message, record)
+    if isinstance(message, RenderImage):
+        renders.render(message.key, has_time)
+    else:
+        _DO[type(message)](message, record)
 
 
-def _all_done(records: Sequence[Record]) -> list[bool]:
-    if len(records) < 2:
-        return [_done(record) for record in records]
-    with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(_done, records))
+class _Batch:
+    """The messages of one invocation, done in an order in which a message that ends the function harms no other.
+
+    A picture can crash a decoder, take all memory or all time. Lambda then delivers the whole batch again, so whatever
+    is done is deleted from the queue before that can happen: messages without a picture before the first render begins,
+    each render as it ends. Messages that come for the third time are done last, one by one.
+    """
+
+    def __init__(self, records: Sequence[Record], time_left: Callable[[], int]) -> None:
+        self.done: list[Record] = []
+        self.failed: list[Record] = []
+        self.put_off: list[Record] = []
+        self._records = records
+        self._time_left = time_left
+        self._deleted: set[Record] = set()
+        self._suspects = {record for record in records if record.receives >= SUSPECT}
+        self._risky = {record for record in records if _decodes(record)}
+
+    def work(self) -> None:
+        """Do all of them, as far as there is time."""
+        suspects = sorted(self._suspects, key=lambda record: (record.receives, record in self._risky))
+        others = [record for record in self._records if record not in self._suspects]
+        risky = [record for record in others if record in self._risky]
+        # One of those that are done last must still have its time.
+        needed = TIME_NEEDED * 2 if suspects else TIME_NEEDED
+        self._at_once([record for record in others if record not in self._risky], needed)
+        if risky or suspects:
+            self.delete_done()
+        self._at_once(risky, needed)
+        self._one_by_one(suspects)
+
+    def delete_done(self) -> None:
+        """Delete the messages that are done, so that they cannot come again whatever happens from here on."""
+        self._delete([record for record in self.done if record not in self._deleted])
+
+    def _at_once(self, records: Sequence[Record], needed: int) -> None:
+        if len(records) < 2:
+            for record in records:
+                self._do(record, needed)
+            return
+        with ThreadPoolExecutor(WORKERS) as pool:
+            list(pool.map(lambda record: self._do(record, needed), records))
+
+    def _one_by_one(self, suspects: Sequence[Record]) -> None:
+        """Do messages of which one may have ended the function twice, but it is not known which.
+
+        If the function ends now, those that wait come back as soon as it surely has ended, and so before the one that
+        was being done: they are done without it then.
+        """
+        _set_visibility(dict.fromkeys(suspects[1:], self._time_left() // 1000 + 1))
+        for position, record in enumerate(suspects):
+            if position:
+                _set_visibility({record: VISIBILITY})
+            self._do(record, TIME_NEEDED)
+
+    def _do(self, record: Record, needed: int) -> None:
+        def has_time() -> bool:
+            return self._time_left() >= needed
+
+        try:
+            if not has_time():
+                raise renders.OutOfTimeError
+            do(record, has_time)
+        except renders.OutOfTimeError:
+            telemetry.logger.warning("A message was put off: too little time is left", message_id=record.message_id)
+            self.put_off.append(record)
+        except Exception:  # noqa: BLE001 - see the comment
+            # Nothing that one message does may take its batch along: it comes again, and then to the dead-letter queue.
+            telemetry.logger.exception("A message failed", message_id=record.message_id)
+            self.failed.append(record)
+        else:
+            self.done.append(record)
+            if len(self._records) > 1 and record in self._suspects | self._risky:
+                self._delete([record])
+
+    def _delete(self, records: Sequence[Record]) -> None:
+        try:
+            queue.delete([record.receipt_handle for record in records])
+        except queue.FAILURES as error:
+            telemetry.logger.warning("Messages that are done could not be deleted", error=str(error))
+        else:
+            self._deleted.update(records)
 
 
-def _done(record: Record) -> bool:
+def _decodes(record: Record) -> bool:
+    """Whether a message has a picture decoded, which may end the function."""
     try:
-        do(record)
-    except Exception:  # noqa: BLE001 - see the comment
-        # Nothing that one message does may take its batch along: it comes again, and then to the dead-letter queue.
-        telemetry.logger.exception("A message failed", message_id=record.message_id)
+        return isinstance(messages.read(record.body), RenderImage)
+    except errors.ApiError:
         return False
-    return True
 
 
-def _try_again_soon(record: Record) -> None:
-    """Brings a failed message back in seconds: 5, 10, 20 …
+def _wait(record: Record) -> int:
+    """Return the seconds until a message that failed is delivered again: 5, 10, 20 …
 
     The queue's visibility timeout, six times the function's own, is for a function that died, and far too long to wait
     for one that said it failed.
     """
-    wait = min(FIRST_WAIT * 2 ** (record.receives - 1), LONGEST_WAIT)
+    return min(FIRST_WAIT << (record.receives - 1), LONGEST_WAIT)
+
+
+def _set_visibility(seconds: Mapping[Record, int]) -> None:
     try:
-        aws.sqs().change_message_visibility(
-            QueueUrl=aws.queue_url(), ReceiptHandle=record.receipt_handle, VisibilityTimeout=wait
-        )
-    except (BotoCoreError, ClientError) as error:
-        telemetry.logger.warning("A failed message keeps its visibility timeout", error=str(error))
-
-
-def _delete(records: Sequence[Record]) -> None:
-    for record in records:
-        aws.sqs().delete_message(QueueUrl=aws.queue_url(), ReceiptHandle=record.receipt_handle)
+        queue.set_visibility({record.receipt_handle: wait for record, wait in seconds.items()})
+    except queue.FAILURES as error:
+        telemetry.logger.warning("Messages keep their visibility timeout", error=str(error))
 
 
 def _create_item(message: CreateItem, record: Record) -> None:
@@ -144,7 +230,6 @@ def _delete_item(message: DeleteItem, _: Record) -> None:
 
 
 _DO: dict[type[Any], Callable[[Any, Record], None]] = {
-    RenderImage: lambda message, _: renders.render(message.key),
     ImportChunk: lambda message, _: imports.work_off(message.owner, message.import_id, message.chunk),
     CreateItem: _create_item,
     DeleteItem: _delete_item,

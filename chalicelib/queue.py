@@ -1,7 +1,8 @@
-"""The jobs queue, going in: what is sent here, :mod:`chalicelib.jobs` works off."""
+"""The jobs queue: how messages are sent, and how :mod:`chalicelib.jobs`, which processes them, settles them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -10,7 +11,11 @@ from chalicelib import aws, primitives
 from chalicelib.models import Message
 
 if TYPE_CHECKING:
-    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+    from mypy_boto3_sqs.type_defs import (
+        ChangeMessageVisibilityBatchRequestEntryTypeDef,
+        DeleteMessageBatchRequestEntryTypeDef,
+        SendMessageBatchRequestEntryTypeDef,
+    )
 
 _BATCH = 10
 """Entries that SQS takes in one call (AWS, "SendMessageBatch")."""
@@ -20,8 +25,12 @@ class NotSentError(Exception):
     """The queue took some messages, and not all."""
 
 
-FAILURES = (NotSentError, BotoCoreError, ClientError)
-"""What :func:`send` raises when the queue takes only some of the messages, or none, or does not answer."""
+class NotSettledError(Exception):
+    """The queue settled some messages, and not all."""
+
+
+FAILURES = (NotSentError, NotSettledError, BotoCoreError, ClientError)
+"""What functions here raise if the queue does only some of what is asked, or nothing, or does not answer."""
 
 
 def send(*messages: Message) -> None:
@@ -35,3 +44,31 @@ def send(*messages: Message) -> None:
         answer = aws.sqs().send_message_batch(QueueUrl=aws.queue_url(), Entries=entries)
         if refused := answer.get("Failed"):
             raise NotSentError(f"{len(refused)} of {len(entries)} messages were not taken: {refused[0].get('Code')}")
+
+
+def delete(handles: Sequence[str]) -> None:
+    """Delete up to ten messages that were received, by their receipt handles. Raise one of FAILURES."""
+    if not handles:
+        return
+    entries: list[DeleteMessageBatchRequestEntryTypeDef] = [
+        {"Id": str(position), "ReceiptHandle": handle} for position, handle in enumerate(handles)
+    ]
+    answer = aws.sqs().delete_message_batch(QueueUrl=aws.queue_url(), Entries=entries)
+    if refused := answer.get("Failed"):
+        raise NotSettledError(f"{len(refused)} of {len(entries)} messages were not deleted: {refused[0].get('Code')}")
+
+
+def set_visibility(seconds: Mapping[str, int]) -> None:
+    """Have up to ten messages that were received come again after so many seconds, by their receipt handles.
+
+    Raise one of FAILURES.
+    """
+    if not seconds:
+        return
+    entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
+        {"Id": str(position), "ReceiptHandle": handle, "VisibilityTimeout": wait}
+        for position, (handle, wait) in enumerate(seconds.items())
+    ]
+    answer = aws.sqs().change_message_visibility_batch(QueueUrl=aws.queue_url(), Entries=entries)
+    if refused := answer.get("Failed"):
+        raise NotSettledError(f"{len(refused)} of {len(entries)} messages were not changed: {refused[0].get('Code')}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -44,27 +44,34 @@ class Room:
 _ROOM = Room(MAX_IMAGE_PIXELS)
 
 
-def render(key: str) -> None:
-    """Makes the thumbnails of the object at ``key``. Doing it again changes nothing, and costs little."""
+class OutOfTimeError(Exception):
+    """There is not enough time left to begin."""
+
+
+def render(key: str, has_time: Callable[[], bool] = lambda: True) -> None:
+    """Make the thumbnails of the object at ``key``. Doing it again changes nothing, and costs little.
+
+    Raise OutOfTimeError if there ``has_time`` no more when the picture could be decoded.
+    """
     upload = Upload.at(key)
     if upload is None:
-        _render_loose(key)
+        _render_loose(key, has_time)
     else:
-        _render_for_item(upload)
+        _render_for_item(upload, has_time)
 
 
-def _render_loose(key: str) -> None:
+def _render_loose(key: str, has_time: Callable[[], bool]) -> None:
     try:
-        rendered, _ = _rendered(key, settings().thumbnail_sizes[:1])
+        rendered, _ = _rendered(key, settings().thumbnail_sizes[:1], has_time)
     except (errors.ImageError, bucket.ObjectGoneError):
         return
     bucket.write(bucket.loose_thumbnail_key(key), rendered.thumbnails[0].data, thumbnails.CONTENT_TYPE)
 
 
-def _render_for_item(upload: Upload) -> None:
+def _render_for_item(upload: Upload, has_time: Callable[[], bool]) -> None:
     item = items.find(upload.owner, upload.item_id)
     if item and item.image and images.awaits(item, upload):
-        item = _settled(upload, item.image, _outcome(upload, item.image))
+        item = _settled(upload, item.image, _outcome(upload, item.image, has_time))
     else:
         telemetry.logger.info("Nothing to render: done already, or overtaken, or the item is gone", key=upload.key)
     # Also where there was nothing to render: the delivery before may have failed right here.
@@ -87,10 +94,10 @@ def _settled(upload: Upload, awaited: Image, image: Image | None) -> Item | None
         return None
 
 
-def _outcome(upload: Upload, awaited: Image) -> Image | None:
+def _outcome(upload: Upload, awaited: Image, has_time: Callable[[], bool]) -> Image | None:
     """What has become of an upload: a picture that is ready or failed, or None where its object is gone."""
     try:
-        rendered, size = _rendered(upload.key, settings().thumbnail_sizes)
+        rendered, size = _rendered(upload.key, settings().thumbnail_sizes, has_time)
     except bucket.ObjectGoneError:
         return None
     except errors.ImageError as error:
@@ -113,11 +120,13 @@ def _kept(upload: Upload, awaited: Image, made: thumbnails.Thumbnail) -> Thumbna
     return Thumbnail(made.size.pixels, made.width, made.height, key)
 
 
-def _rendered(key: str, sizes: tuple[Size, ...]) -> tuple[Rendered, int]:
+def _rendered(key: str, sizes: tuple[Size, ...], has_time: Callable[[], bool]) -> tuple[Rendered, int]:
     """The thumbnails of an object and its bytes' number; says in log and metrics how it went, raises as it went."""
     try:
         data = _read(key)
         with _ROOM.taken(thumbnails.pixels(data, sizes)):
+            if not has_time():  # Others may have had the room for long.
+                raise OutOfTimeError
             started = time.perf_counter()
             rendered = thumbnails.render(data, sizes)
     except bucket.ObjectGoneError:

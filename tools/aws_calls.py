@@ -22,7 +22,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
     "on_messages": {
         "dynamodb": ["DeleteItem", "GetItem", "PutItem", "TransactWriteItems"],
         "s3": ["DeleteObject", "GetObject", "ListObjectsV2", "PutObject"],
-        "sqs": ["ChangeMessageVisibility", "DeleteMessage", "GetQueueUrl"],
+        "sqs": ["ChangeMessageVisibilityBatch", "DeleteMessageBatch", "GetQueueUrl"],
     },
     "clean_up": {
         "dynamodb": ["DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems"],

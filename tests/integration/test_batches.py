@@ -53,7 +53,7 @@ def test_one_message_by_itself_needs_no_other_thread(api: Stage, monkeypatch: py
     loose(api, 1, jpeg())
     seen: list[threading.Thread] = []
     original = renders.render
-    monkeypatch.setattr(renders, "render", lambda key: (seen.append(threading.current_thread()), original(key)))
+    monkeypatch.setattr(renders, "render", lambda *asked: (seen.append(threading.current_thread()), original(*asked)))
 
     api.work()
 

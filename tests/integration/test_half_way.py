@@ -230,10 +230,10 @@ def test_a_queue_that_does_not_answer_keeps_no_message_that_is_done(api: Stage) 
         api.send({"type": "item.create", "owner": OWNER, "item": fields(n=n)})
     api.send("nonsense")
     records = [jobs.Record.of(one) for one in as_records(api.receive())]
-    raises(aws.sqs(), "ChangeMessageVisibility", ReadTimeoutError(endpoint_url="https://aws.invalid"))
+    raises(aws.sqs(), "ChangeMessageVisibilityBatch", ReadTimeoutError(endpoint_url="https://aws.invalid"))
 
     with pytest.raises(jobs.PartialBatchError):
-        jobs.settle(records)
+        jobs.settle(records, context("on_messages"))
 
     assert api.on_queue() == 1
 

@@ -139,13 +139,17 @@ class TestWithoutReports:
         assert api.on_queue() == 1
 
 
+def timeouts(asked: dict[str, Any]) -> list[int]:
+    return [entry["VisibilityTimeout"] for entry in asked["Entries"]]
+
+
 class TestComingAgain:
     def waits(self, api: Stage, receives: int) -> list[int]:
         """The seconds asked for, for a message that fails for the so-manieth time."""
         asked: list[int] = []
         events = aws.sqs().meta.events
-        name = "provide-client-params.sqs.ChangeMessageVisibility"
-        events.register(name, lambda params, **_: asked.append(params["VisibilityTimeout"]), unique_id="asked")
+        name = "provide-client-params.sqs.ChangeMessageVisibilityBatch"
+        events.register(name, lambda params, **_: asked.extend(timeouts(params)), unique_id="asked")
         try:
             api.send("bad")
             (message,) = api.receive()
@@ -162,7 +166,7 @@ class TestComingAgain:
 
     def test_a_message_whose_wait_cannot_be_set_comes_again_all_the_same(self, api: Stage) -> None:
         api.send("bad", create("a"))
-        fails(aws.sqs(), "ChangeMessageVisibility", "AccessDenied")
+        fails(aws.sqs(), "ChangeMessageVisibilityBatch", "AccessDenied")
 
         with pytest.raises(jobs.PartialBatchError, match="1 of 2"):
             run("on_messages", batch(api.receive()))
@@ -174,7 +178,9 @@ class TestComingAgain:
     def test_a_queue_that_cannot_be_reached_for_it_takes_no_other_message_along(self, api: Stage) -> None:
         api.send("bad", create("a"))
         messages = api.receive()
-        raises(aws.sqs(), "ChangeMessageVisibility", EndpointConnectionError(endpoint_url="https://sqs.aws.invalid"))
+        raises(
+            aws.sqs(), "ChangeMessageVisibilityBatch", EndpointConnectionError(endpoint_url="https://sqs.aws.invalid")
+        )
 
         answer = run("on_messages", batch(messages))
 

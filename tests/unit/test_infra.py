@@ -107,6 +107,10 @@ class TestQueues:
         # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
         assert properties("Queue")["VisibilityTimeout"] >= 6 * timeout("on_messages")
 
+    def test_visibility_is_what_the_consumer_sets_again(self) -> None:
+        assert properties("Queue")["VisibilityTimeout"] == jobs.VISIBILITY
+        assert 1_000 * timeout("on_messages") > 2 * jobs.TIME_NEEDED
+
     def test_message_that_fails_six_times_goes_to_the_dead_letter_queue(self) -> None:
         redrive = properties("Queue")["RedrivePolicy"]
         assert redrive == {

@@ -37,7 +37,7 @@ LAYERS = (
 KNOWN_BY: dict[str, set[str]] = {
     "chalice": {"app", "cors", "events", "http", "local", "pages"},
     "boto3": set(),
-    "botocore": {"aws", "table", "bucket", "queue", "jobs"},
+    "botocore": {"aws", "table", "bucket", "queue"},
     "PIL": {"thumbnails"},
     "aws_lambda_powertools": {"telemetry"},
 }

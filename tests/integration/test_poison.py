@@ -1,0 +1,218 @@
+"""A message that ends its function, again and again: the other messages of its batch are done all the same."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+
+from chalicelib import jobs, primitives, queue, renders
+from tests.builders import fields, jpeg
+from tests.integration.stage import OWNER, Stage, batch, context, run
+
+MAX_RECEIVES = 6
+BOTH = pytest.mark.parametrize("reporting", [True, False], ids=["reporting", "not reporting"])
+
+
+class KilledError(BaseException):
+    """The function's process is no more."""
+
+
+@pytest.fixture
+def as_configured(configured: Callable[..., None], reporting: bool) -> None:
+    configured(REPORT_BATCH_ITEM_FAILURES="true" if reporting else None)
+
+
+class Waiting(NamedTuple):
+    """A message on the queue: from when it can be received, how often it was, and what it says."""
+
+    at: float
+    receives: int
+    body: str
+
+
+class Queue:
+    """SQS and Lambda in virtual time, as far as messages come and go.
+
+    Some messages kill the function, at the worst moment: of those that are done at the same time, nothing is done.
+    """
+
+    def __init__(self, bodies: Sequence[str], killers: set[str]) -> None:
+        self.now = 0.0
+        self.messages = {str(number): Waiting(0, 0, body) for number, body in enumerate(bodies)}
+        self.killers = killers
+        self.done: list[str] = []
+        self.dead: list[str] = []
+        self._batch: list[jobs.Record] = []
+        self._killed = False
+
+    def run(self) -> None:
+        """Deliver until nothing is left."""
+        while self.messages:
+            self.now = max(self.now, min(message.at for message in self.messages.values()))
+            self._batch = list(self._receive())
+            if self._batch:
+                self._invoke()
+
+    def _receive(self) -> Iterator[jobs.Record]:
+        visible = [handle for handle, message in self.messages.items() if message.at <= self.now]
+        for handle in visible[:10]:
+            message = self.messages[handle]
+            if message.receives == MAX_RECEIVES:
+                self.dead.append(self.messages.pop(handle).body)
+                continue
+            self.messages[handle] = message._replace(at=self.now + jobs.VISIBILITY, receives=message.receives + 1)
+            yield jobs.Record(handle, handle, message.body, message.receives + 1, primitives.now())
+
+    def _invoke(self) -> None:
+        self._killed = False
+        try:
+            answer = jobs.settle(self._batch, context("on_messages"))
+        except KilledError:
+            self.now += 60  # It may have hung until its time-out.
+        except jobs.PartialBatchError:
+            pass
+        else:
+            failed = {one["itemIdentifier"] for one in (answer or {}).get("batchItemFailures", [])}
+            self.delete([record.receipt_handle for record in self._batch if record.message_id not in failed])
+
+    def do(self, record: jobs.Record, _: Any) -> None:
+        alone = record.receives >= jobs.SUSPECT
+        together = [record] if alone else [one for one in self._batch if one.receives < jobs.SUSPECT]
+        if not alone and not jobs._decodes(record):
+            together = []  # These are done before the first render begins.
+        if any(one.body in self.killers for one in together):
+            self._killed = True
+        self._check()
+        self.done.append(record.body)
+
+    def delete(self, handles: Sequence[str]) -> None:
+        self._check()
+        for handle in handles:
+            self.messages.pop(handle, None)
+
+    def set_visibility(self, seconds: dict[str, int]) -> None:
+        self._check()
+        for handle, wait in seconds.items():
+            self.messages[handle] = self.messages[handle]._replace(at=self.now + wait)
+
+    def _check(self) -> None:
+        if self._killed:
+            raise KilledError
+
+
+def render(number: int) -> str:
+    return json.dumps({"type": "image.render", "key": f"uploads/{number}.jpg"})
+
+
+def create(number: int) -> str:
+    return json.dumps({"type": "item.create", "owner": OWNER, "item": fields(n=number)})
+
+
+@pytest.mark.usefixtures("as_configured")
+@BOTH
+@pytest.mark.parametrize("killers", [0, 1, 3])
+@pytest.mark.parametrize("body", [render, create], ids=["renders", "others"])
+def test_all_but_those_that_kill_are_done(
+    monkeypatch: pytest.MonkeyPatch, body: Callable[[int], str], killers: int
+) -> None:
+    for seed in range(20):
+        bodies = [(render if number < killers else body)(number) for number in range(10)]
+        fatal = set(bodies[:killers])
+        random.Random(seed).shuffle(bodies)
+        fake = Queue(bodies, fatal)
+        for module, name in ((jobs, "do"), (queue, "delete"), (queue, "set_visibility")):
+            monkeypatch.setattr(module, name, getattr(fake, name))
+
+        fake.run()
+
+        assert set(fake.dead) == fatal, f"seed {seed}"
+        assert set(fake.done) == set(bodies) - fatal, f"seed {seed}"
+
+
+class TestSettlingBeforeTheRisk:
+    @pytest.fixture
+    def killing(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], bool]], None]:
+        """Have the render of a key kill the function, as soon as something holds."""
+
+        def kill(fatal: str, when: Callable[[], bool]) -> None:
+            original = renders.render
+
+            def render(key: str, *more: Any) -> None:
+                if key != fatal:
+                    return original(key, *more)
+                end = time.monotonic() + 10
+                while not when() and time.monotonic() < end:
+                    time.sleep(0.01)
+                raise KilledError
+
+            monkeypatch.setattr(renders, "render", render)
+
+        return kill
+
+    @pytest.mark.usefixtures("as_configured")
+    @BOTH
+    def test_messages_without_a_picture_are_deleted_first(self, api: Stage, killing: Callable[..., None]) -> None:
+        killing("uploads/fatal.jpg", lambda: True)
+        api.send({"type": "image.render", "key": "uploads/fatal.jpg"}, *map(create, range(3)))
+
+        with pytest.raises(KilledError):
+            run("on_messages", batch(api.receive()))
+
+        assert api.on_queue() == 1
+        assert len(api.records("ITEM#")) == 3
+
+    @pytest.mark.usefixtures("as_configured")
+    @BOTH
+    def test_render_is_deleted_as_it_ends(self, api: Stage, killing: Callable[..., None]) -> None:
+        keys = [api.put(f"uploads/{number}.jpg", jpeg()) for number in range(3)]
+        killing("uploads/fatal.jpg", lambda: api.on_queue() == 1)
+        api.send(*({"type": "image.render", "key": key} for key in ("uploads/fatal.jpg", *keys)))
+
+        with pytest.raises(KilledError):
+            run("on_messages", batch(api.receive()))
+
+        assert api.on_queue() == 1
+        assert len(api.objects("thumbnails/")) == 3
+
+    def test_render_by_itself_is_left_to_lambda(self, api: Stage) -> None:
+        api.send({"type": "image.render", "key": api.put("uploads/1.jpg", jpeg())})
+
+        run("on_messages", batch(api.receive()))
+
+        assert api.on_queue() == 1
+
+
+class TestTimeLeft:
+    def test_message_for_which_there_is_no_time_comes_again(self, api: Stage) -> None:
+        api.send(create(1), render(1))
+        messages = api.receive()
+
+        with pytest.raises(jobs.PartialBatchError, match="2 of 2"):
+            run("on_messages", batch(messages), milliseconds=jobs.TIME_NEEDED - 1_000)
+
+        assert api.records("ITEM#") == []
+        assert api.on_queue() == 2
+
+    def test_suspect_keeps_its_time(self, api: Stage) -> None:
+        api.send(create(1), create(2))
+        messages = api.receive()
+        messages[1]["Attributes"]["ApproximateReceiveCount"] = str(jobs.SUSPECT)
+
+        with pytest.raises(jobs.PartialBatchError, match="1 of 2"):
+            run("on_messages", batch(messages), milliseconds=jobs.TIME_NEEDED * 2 - 1_000)
+
+        (record,) = api.records("ITEM#")
+        assert record["fields"]["M"]["n"]["N"] == str(json.loads(messages[1]["Body"])["item"]["n"])
+
+    def test_picture_that_waited_too_long_for_room_is_not_decoded(self, api: Stage) -> None:
+        key = api.put("uploads/1.jpg", jpeg())
+
+        with pytest.raises(renders.OutOfTimeError):
+            renders.render(key, lambda: False)
+
+        assert api.objects("thumbnails/") == []
