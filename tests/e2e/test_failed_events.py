@@ -36,3 +36,25 @@ def put_away(system: System, function: str) -> Any:
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
             return record
     return None
+
+
+def test_cleanup_needs_nothing_of_its_event(system: System) -> None:
+    answer = invoke(system, system.functions["clean_up"], {})
+
+    assert "FunctionError" not in answer
+
+
+def test_event_that_is_no_request_is_answered_in_our_shape(system: System) -> None:
+    listed = system.client("lambda").list_functions()["Functions"]
+    (api_handler,) = [one["FunctionName"] for one in listed if one["Handler"] == "app.app"]
+
+    answer = invoke(system, api_handler, {"key1": "value1"})
+
+    said = json.load(answer["Payload"])
+    body = json.loads(said["body"])
+    assert (said["statusCode"], body["error"]) == (500, "INTERNAL_ERROR")
+    assert body["requestId"] == said["headers"]["X-Request-Id"]
+
+
+def invoke(system: System, function: str, event: dict[str, Any]) -> Any:
+    return system.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
