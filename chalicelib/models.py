@@ -210,6 +210,9 @@ def check_managed(item: Item, managed: Fields) -> None:
 
 
 def _is_stored(item: Item, name: str, value: Any) -> bool:
+    # What no item can hold equals nothing in one. It may be too large or too deep to be compared.
+    if _size_as_json(value) > MAX_ITEM_BYTES or any(primitives.unholdable(value)):
+        return False
     if name == "id":
         return isinstance(value, str) and value.lower() == item.id
     if name == "version":
@@ -224,9 +227,7 @@ def _is_stored(item: Item, name: str, value: Any) -> bool:
 
 
 def _equal(sent: Any, stored: Any) -> bool:
-    # What no item can hold equals nothing in one: a digest of it takes long, or there is none.
-    possible = _size_as_json(sent) <= MAX_ITEM_BYTES and not any(primitives.unholdable(sent))
-    return possible and primitives.digest(sent) == primitives.digest(stored)
+    return primitives.digest(sent) == primitives.digest(stored)
 
 
 def _without_urls(image: Any) -> Any:

@@ -264,6 +264,18 @@ class TestBodies:
         assert answer.status_code == 400
         assert len(answer.body) < 6 * 1024 * 1024
 
+    @pytest.mark.parametrize("method", ["PUT", "PATCH"])
+    @pytest.mark.parametrize("name", ["image", "title"])
+    @pytest.mark.parametrize("depth", [100, 600, 800, 950])
+    def test_body_that_nests_too_deep_is_refused_wherever_it_does(
+        self, api: Stage, method: str, name: str, depth: int
+    ) -> None:
+        body = f'{{"{name}":{{"thumbnails":' + '{"thumbnails":' * depth + "1" + "}" * depth + "}}"
+
+        answer = api(method, f"/items/{api.item()['id']}", body.encode())
+
+        assert answer.status_code == 400
+
     def test_an_item_that_is_too_large_is_refused_with_both_sizes(self, api: Stage) -> None:
         answer = api("POST", "/items", {"a": "x" * 358_400})
 
