@@ -23,7 +23,8 @@ from urllib.parse import quote, unquote
 
 from botocore.exceptions import ClientError
 
-from chalicelib import aws, primitives
+from chalicelib import aws, primitives, telemetry
+from chalicelib.config import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
@@ -135,6 +136,14 @@ def delete(keys: Iterable[str]) -> None:
 def objects_of(owner: str, item_id: str) -> list[str]:
     """The keys of an item's objects, originals and thumbnails, of all its uploads."""
     return [key for top in (UPLOADS, THUMBNAILS) for key in _keys(f"{top}{_folder(owner, item_id)}")]
+
+
+def logged(key: str) -> str:
+    """Return an upload's key as log lines have it, which may not name its owner (the setting LOG_OWNER)."""
+    upload = Upload.at(key)
+    if upload is None or settings().log_owner == "plain":
+        return key
+    return f"{UPLOADS}{_OF_ITEMS}{telemetry.shown_owner(upload.owner) or '-'}/{upload.item_id}/{upload.id}"
 
 
 def upload_id(key: str) -> str:

@@ -23,11 +23,14 @@ def sweep(at: datetime, context: Any) -> Counter[str]:
         if context.get_remaining_time_in_millis() < MARGIN_MS:
             telemetry.logger.warning("The time is up: the next sweep goes on", done=counts)
             break
+        telemetry.acts_for(key.owner)
         try:
             counts[_settle(key, at)] += 1
         except Exception:  # noqa: BLE001 - an entry stops nothing but itself
             telemetry.logger.exception("What was due could not be done", kind=key.kind, id=key.id)
             counts["failed"] += 1
+        finally:
+            telemetry.acts_for(None)
     for name, number in counts.items():
         telemetry.count(f"Cleanup.{name}", number)
     telemetry.logger.info("Swept", done=counts)

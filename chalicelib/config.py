@@ -23,6 +23,7 @@ LOCAL = "local"
 
 AuthMode = Literal["oidc", "local", "none"]
 Fit = Literal["cover", "fit"]
+LogOwner = Literal["plain", "hash", "none"]
 
 
 class ConfigError(ValueError):
@@ -65,6 +66,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     issuer: Issuer | None
     cors: Cors
     log_level: str
+    log_owner: LogOwner
+    """How log lines name the owner: as tokens do, by a keyed hash, or not at all."""
+    log_owner_key: str
+    """The key of that hash."""
     thumbnail_sizes: tuple[Size, ...]
     report_batch_item_failures: bool
 
@@ -98,6 +103,8 @@ def load(environ: Mapping[str, str]) -> Settings:
             _headers("CORS_EXPOSE_HEADERS", environ),
         ),
         log_level=_log_level(environ.get("LOG_LEVEL") or "INFO"),
+        log_owner=_log_owner(environ.get("LOG_OWNER") or "plain"),
+        log_owner_key=_log_owner_key(environ),
         thumbnail_sizes=_sizes(environ.get("THUMBNAIL_SIZES") or "cover:200,fit:800"),
         report_batch_item_failures=environ.get("REPORT_BATCH_ITEM_FAILURES") == "true",
     )
@@ -199,6 +206,20 @@ def _log_level(text: str) -> str:
     if text not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ConfigError(f"LOG_LEVEL is {text!r}: it may be DEBUG, INFO, WARNING or ERROR.")
     return text
+
+
+def _log_owner(text: str) -> LogOwner:
+    if text not in get_args(LogOwner):
+        raise ConfigError(f"LOG_OWNER is {text!r}: it may be plain, hash or none.")
+    return cast("LogOwner", text)
+
+
+def _log_owner_key(environ: Mapping[str, str]) -> str:
+    key = environ.get("LOG_OWNER_KEY", "")
+    # Owners can be guessed, and so can a short key: then the hash tells who it is.
+    if environ.get("LOG_OWNER") == "hash" and not 16 <= len(key.encode()) <= 64:
+        raise ConfigError("LOG_OWNER is 'hash': it needs a LOG_OWNER_KEY, a secret of 16 to 64 bytes.")
+    return key
 
 
 def _sizes(text: str) -> tuple[Size, ...]:

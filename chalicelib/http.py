@@ -97,6 +97,7 @@ def boundary(request: Request, get_response: Callable[[Request], Response]) -> R
     id_ = request_id(request)
     with telemetry.invocation(request.lambda_context, id_):
         try:
+            telemetry.acts_for(_signed_in(request))
             response = _in_our_shape(request, get_response(request))
         except Exception as raised:  # noqa: BLE001 - Chalice would answer it in a shape of its own
             cause = raised.__cause__ if isinstance(raised, ChaliceUnhandledError) else raised
@@ -149,13 +150,21 @@ def _in_our_shape(request: Request, response: Response) -> Response:
 
 
 def owner(request: Request) -> str:
-    """Whose things a request is about. Raises UnauthorizedError where nobody is signed in."""
+    """Return whose things a request is about. Raise UnauthorizedError if nobody is signed in."""
+    if settings().auth_mode == "oidc":
+        aws.bucket()
+    found = _signed_in(request)
+    if found is None:
+        raise errors.UnauthorizedError
+    return found
+
+
+def _signed_in(request: Request) -> str | None:
     if settings().auth_mode != "oidc":
         return settings().auth_mode
-    aws.bucket()
     let_in = request.context.get("authorizer") or {}
     if not let_in.get("principalId") or float(let_in["until"]) <= time.time():
-        raise errors.UnauthorizedError
+        return None
     return str(let_in["principalId"])
 
 

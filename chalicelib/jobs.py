@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from chalicelib import aws, errors, images, imports, items, messages, models, primitives, queue, renders, telemetry
+from chalicelib.bucket import Upload
 from chalicelib.config import settings
-from chalicelib.models import CreateItem, DeleteItem, ImportChunk, RenderImage
+from chalicelib.models import CreateItem, DeleteItem, ImportChunk, Message, RenderImage
 
 WORKERS = aws.CONNECTIONS
 """Messages that are done at once: while one picture keeps the processor busy, others come from S3 and go there."""
@@ -97,10 +98,19 @@ def do(record: Record, has_time: Callable[[], bool] = lambda: True) -> None:
     Raise an ApiError that says what is wrong with an invalid one, or OutOfTimeError if there is not enough time.
     """
     message = messages.read(record.body)
+    telemetry.acts_for(_owner_of(message))
     if isinstance(message, RenderImage):
         renders.render(message.key, has_time)
     else:
         _DO[type(message)](message, record)
+    telemetry.logger.info("A message was processed", message_id=record.message_id, type=message.__struct_config__.tag)
+
+
+def _owner_of(message: Message) -> str | None:
+    if not isinstance(message, RenderImage):
+        return message.owner
+    upload = Upload.at(message.key)
+    return None if upload is None else upload.owner
 
 
 class _Batch:
@@ -177,6 +187,8 @@ class _Batch:
             self.done.append(record)
             if len(self._records) > 1 and record in self._suspects | self._risky:
                 self._delete([record])
+        finally:
+            telemetry.acts_for(None)  # this thread does another message next
 
     def _delete(self, records: Sequence[Record]) -> None:
         try:

@@ -5,6 +5,7 @@ Never handed to the logger: bodies, tokens, pictures, whole events.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import threading
@@ -88,6 +89,24 @@ def observed(event: Any, get_response: Callable[[Any], Any]) -> Any:
             raise
         logger.info("The run ended", duration_ms=milliseconds_since(started))
         return response
+
+
+def acts_for(owner: str | None) -> None:
+    """Name the owner in every line that this thread logs in this invocation from now on; None: name none."""
+    shown = None if owner is None else shown_owner(owner)
+    if shown is None:
+        logger.thread_safe_remove_keys(["owner"])
+    else:
+        logger.thread_safe_append_keys(owner=shown)
+
+
+def shown_owner(owner: str) -> str | None:
+    """Return what log lines have for an owner, by the setting LOG_OWNER, or None if they have nothing."""
+    if settings().log_owner == "plain":
+        return owner
+    if settings().log_owner == "none":
+        return None
+    return hashlib.blake2b(owner.encode(), key=settings().log_owner_key.encode(), digest_size=8).hexdigest()
 
 
 def count(name: str, number: float = 1) -> None:

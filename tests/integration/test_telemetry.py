@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -10,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib import aws, items, primitives, telemetry
+from chalicelib import aws, cleanup, items, primitives, telemetry
+from tests.blocks import PROJECT, block
 from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, draft, fails, raises, run, said
+from tools import processes
 
 Read = Callable[[], str]
 
@@ -116,6 +121,141 @@ class TestLines:
         api("GET", "/items")
 
         assert [(line["level"], line.get("error")) for line in logs(logged())] == [("ERROR", "BUSY"), ("INFO", None)]
+
+
+def owners(text: str) -> dict[str, set[Any]]:
+    """The owners that the lines of each message name; None for lines that name none."""
+    found: dict[str, set[Any]] = {}
+    for line in logs(text):
+        found.setdefault(line["message"], set()).add(line.get("owner"))
+    return found
+
+
+class TestOwner:
+    @pytest.fixture(autouse=True)
+    def signed_in(self, configured: Callable[..., None]) -> None:
+        configured(AUTH_MODE="oidc")
+
+    @pytest.mark.parametrize(
+        ("method", "path", "body", "status"),
+        [
+            ("GET", "/items", None, 200),
+            ("POST", "/items", b"{", 400),
+            ("GET", "/items/x", None, 404),
+            ("TRACE", "/items", None, 405),
+        ],
+    )
+    def test_every_answer_to_somebody_names_them(
+        self, api: Stage, logged: Read, method: str, path: str, body: bytes | None, status: int
+    ) -> None:
+        assert api.signed_in("ann")(method, path, body).status_code == status
+
+        assert owners(logged())["Answered"] == {"ann"}
+
+    def test_so_do_the_lines_before_it(self, api: Stage, logged: Read) -> None:
+        raises(aws.dynamodb(), "Query", RuntimeError("on fire"))
+
+        api.signed_in("ann")("GET", "/items")
+
+        assert owners(logged()) == {"An unexpected error": {"ann"}, "Answered": {"ann"}}
+
+    def test_nobody_is_named_in_the_next_answer(self, api: Stage, logged: Read) -> None:
+        api.signed_in("ann")("GET", "/items")
+        logged()
+
+        api("GET", "/health")
+        api("GET", "/items")
+        api.signed_in("ann", until="1")("GET", "/items")
+
+        assert owners(logged()) == {"Answered": {None}}
+
+    def test_messages_of_several_owners_are_told_apart(self, api: Stage, logged: Read) -> None:
+        names = [f"owner {number}" for number in range(10)]
+        api.send(*({"type": "item.create", "owner": name, "item": fields()} for name in names))
+
+        api.work()
+
+        found = owners(logged())
+        assert found["A message was processed"] == set(names)
+        assert found["The run ended"] == {None}
+
+    def test_message_that_failed_names_its_owner(self, api: Stage, logged: Read) -> None:
+        api.send({"type": "item.create", "owner": "ann", "item": {"id": "mine"}})
+
+        with pytest.raises(Exception, match="1 of 1"):
+            run("on_messages", batch(api.receive()))
+
+        found = owners(logged())
+        assert found["A message failed"] == {"ann"}
+        assert found["The run failed"] == {None}
+
+    def test_upload_and_its_picture_name_their_owner(self, api: Stage, logged: Read) -> None:
+        self.refused_picture(api)
+
+        found = owners(logged())
+        assert found["A picture was refused"] == found["A message was processed"] == {"ann"}
+
+    def test_sweep_names_whose_work_failed(self, api: Stage, logged: Read) -> None:
+        ends = primitives.timestamp(primitives.now() + timedelta(seconds=1))
+        api.signed_in("ann")("POST", "/items", fields(expiresAt=ends))
+        fails(aws.dynamodb(), "GetItem", "InternalServerError")
+        logged()
+
+        cleanup.sweep(primitives.now() + timedelta(days=1), context("clean_up"))
+
+        found = owners(logged())
+        assert found["What was due could not be done"] == {"ann"}
+        assert found["Swept"] == {None}
+
+    def test_hash_with_a_key_stands_for_the_owner(
+        self, api: Stage, logged: Read, configured: Callable[..., None]
+    ) -> None:
+        seen = []
+        for key in ("k" * 16, "K" * 16):
+            configured(LOG_OWNER="hash", LOG_OWNER_KEY=key)
+            self.refused_picture(api)
+            text = logged()
+            assert "ann" not in re.findall(r"\w+", text)
+            found = owners(text)
+            assert found["A picture was refused"] == found["Answered"]
+            seen += found["Answered"]
+        assert len(set(seen)) == 2
+        assert all(re.fullmatch("[0-9a-f]{16}", one) for one in seen)
+
+    def test_runbook_says_what_stands_for_an_owner(self, configured: Callable[..., None]) -> None:
+        key = "a key of the stage's own"
+        configured(LOG_OWNER="hash", LOG_OWNER_KEY=key)
+        typed = block("docs/operating.md", "hash of an owner").replace(".venv/bin/python", sys.executable)
+
+        status, printed = processes.run(
+            ["bash", "-c", typed.replace(" OWNER", " ann")], env=os.environ | {"LOG_OWNER_KEY": key}, cwd=PROJECT
+        )
+
+        assert (status, printed.strip()) == (0, telemetry.shown_owner("ann"))
+
+    def test_lines_name_nobody_if_they_shall_not(
+        self, api: Stage, logged: Read, configured: Callable[..., None]
+    ) -> None:
+        configured(LOG_OWNER="none")
+
+        self.refused_picture(api)
+
+        text = logged()
+        assert "ann" not in re.findall(r"\w+", text)
+        assert set().union(*owners(text).values()) == {None}
+
+    def refused_picture(self, api: Stage) -> None:
+        """Ann uploads to an item what is no picture; and once more, when the item is gone."""
+        ask = api.signed_in("ann")
+        item = said(ask("POST", "/items", fields()))["id"]
+        keys = [
+            said(ask("POST", f"/items/{item}/image", {"contentType": "image/png"}))["upload"]["fields"]["key"]
+            for _ in range(2)
+        ]
+        api.notice(api.put(keys[0], b"no picture"))
+        api.work()
+        ask("DELETE", f"/items/{item}")
+        api.notice(api.put(keys[1], b"no picture"))
 
 
 class TestSecrets:

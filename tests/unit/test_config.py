@@ -21,6 +21,8 @@ def test_without_any_setting_a_stage_is_closed_and_has_no_backend() -> None:
         issuer=None,
         cors=Cors(("*",), (), ()),
         log_level="INFO",
+        log_owner="plain",
+        log_owner_key="",
         thumbnail_sizes=(Size(200, "cover"), Size(800, "fit")),
         report_batch_item_failures=False,
     )
@@ -49,6 +51,8 @@ def test_each_setting_is_read() -> None:
             "CORS_ALLOW_HEADERS": "X-Trace",
             "CORS_EXPOSE_HEADERS": "X-Took",
             "LOG_LEVEL": "DEBUG",
+            "LOG_OWNER": "hash",
+            "LOG_OWNER_KEY": "a secret of 23 bytes ..",
             "THUMBNAIL_SIZES": "fit:1024,cover:64,cover:96",
             "REPORT_BATCH_ITEM_FAILURES": "true",
         }
@@ -61,6 +65,8 @@ def test_each_setting_is_read() -> None:
         issuer=Issuer("https://sign.in", ("one", "two"), "https://sign.in/keys"),
         cors=Cors(("https://shop.example", "http://localhost:3000"), ("X-Trace",), ("X-Took",)),
         log_level="DEBUG",
+        log_owner="hash",
+        log_owner_key="a secret of 23 bytes ..",
         thumbnail_sizes=(Size(1024, "fit"), Size(64, "cover"), Size(96, "cover")),
         report_batch_item_failures=True,
     )
@@ -68,10 +74,25 @@ def test_each_setting_is_read() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["BUCKET_NAME", "AUTH_MODE", "OIDC_ISSUER", "USER_POOL_ISSUER", "CORS_ORIGINS", "LOG_LEVEL", "THUMBNAIL_SIZES"],
+    [
+        "BUCKET_NAME",
+        "AUTH_MODE",
+        "OIDC_ISSUER",
+        "USER_POOL_ISSUER",
+        "CORS_ORIGINS",
+        "LOG_LEVEL",
+        "LOG_OWNER",
+        "THUMBNAIL_SIZES",
+    ],
 )
 def test_an_empty_setting_is_as_good_as_none(name: str) -> None:
     assert config.load({name: ""}) == config.load({})
+
+
+@pytest.mark.parametrize("key", ["", "x" * 15, "x" * 65, "ü" * 33])
+def test_owners_are_hashed_with_a_key_that_nobody_guesses(key: str) -> None:
+    with pytest.raises(config.ConfigError, match="LOG_OWNER_KEY"):
+        config.load({"LOG_OWNER": "hash", "LOG_OWNER_KEY": key})
 
 
 @pytest.mark.parametrize("said", ["false", "True", "1", ""])
@@ -91,6 +112,7 @@ def test_failures_are_reported_only_where_the_setting_says_exactly_true(said: st
         *(("CORS_ALLOW_HEADERS", said) for said in ("X One", "X-One;X-Two", "ä")),
         *(("CORS_EXPOSE_HEADERS", said) for said in ("*", "X-One: 1")),
         *(("LOG_LEVEL", said) for said in ("info", "TRACE", "10")),
+        *(("LOG_OWNER", said) for said in ("Plain", "hashed", "sha256", "hash")),
         *(
             ("THUMBNAIL_SIZES", said)
             for said in (
