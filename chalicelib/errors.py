@@ -65,7 +65,7 @@ class InvalidRequestError(ApiError):
 
 class InvalidJsonError(InvalidRequestError):
     code = "INVALID_JSON"
-    sentence = "The body is not valid JSON in UTF-8: {problem}"
+    sentence = "{root} is not valid JSON in UTF-8: {problem}."
 
 
 class ReservedFieldError(InvalidRequestError):

@@ -209,7 +209,7 @@ def query(request: Request, model: type[_Model]) -> _Model:
     for name in said.keys() & _whole_numbers(model):
         if re.fullmatch("-?[0-9]{1,4000}", said[name]):
             said[name] = int(said[name])
-    return models.checked(model, said)
+    return models.checked(model, said, "The query", text=True)
 
 
 @functools.cache

@@ -72,9 +72,9 @@ def entries_of_json(body: bytes) -> list[bytes]:
     try:
         entries = msgspec.json.decode(body, type=_Body).items
     except msgspec.ValidationError as problem:
-        raise models.invalid(problem) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        raise errors.InvalidJsonError(problem=f"{problem}.") from None
+        raise models.invalid(_Body, "The body", problem) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
+        raise primitives.unreadable(body, problem, "The body") from None
     # Chunks are kept as NDJSON. In JSON a line break stands between tokens only: in a string it is escaped.
     return [bytes(entry).replace(b"\n", b" ") for entry in entries]
 
@@ -95,7 +95,7 @@ def start(owner: str, entries: list[bytes], at: datetime, key: str | None = None
     the entries again. Chunks that the queue does not take now are queued by the cleanup within the hour.
     """
     if not entries:
-        raise errors.InvalidRequestError(problem="There is nothing to import.")
+        raise errors.InvalidRequestError(problem="There is nothing to import: send at least one item.")
     _limit(len(entries), MAX_ENTRIES, f"{MAX_ENTRIES} items")
     aws.queue_url()  # If there is no queue at all, nothing is kept that would wait for it.
     body = b"\n".join(entries)
@@ -272,7 +272,7 @@ def _was_written(new: Import, at: datetime) -> bool:
 
 
 def _item(known: Import, index: int, line: bytes) -> table.Put:
-    draft = models.draft(primitives.json_object(line))
+    draft = models.draft(primitives.json_object(line, "The entry"))
     return items.creation(known.owner, _entry_id(known, index), draft, primitives.parse_time(known.created_at))
 
 

@@ -224,7 +224,7 @@ def _set_visibility(seconds: Mapping[Record, int]) -> None:
 
 
 def _create_item(message: CreateItem, record: Record) -> None:
-    draft = models.draft(primitives.json_object(message.item))
+    draft = models.draft(primitives.json_object(message.item, "item"))
     try:
         items.create(message.owner, draft, primitives.now(), message.key or record.message_id, REMEMBERED)
     except errors.InvalidExpiryError:

@@ -38,11 +38,11 @@ _TYPES: dict[str, type[msgspec.Struct]] = {str(one.__struct_config__.tag): one f
 
 def read(body: str) -> Message:
     """Return the message, its ids in lower case. Raise an ApiError of status 400 that says what is wrong with it."""
-    said = primitives.json_object(body)
+    said = primitives.json_object(body, "The message")
     type_ = said.get("type")
     if not isinstance(type_, str) or type_ not in _TYPES:
         raise errors.InvalidRequestError(problem=_unknown(said))
-    message = models.checked(_TYPES[type_], said)
+    message = models.checked(_TYPES[type_], said, "The message")
     ids = {}
     for field in msgspec.structs.fields(message):
         value, rule = getattr(message, field.name), _rule(field.type)
@@ -58,7 +58,7 @@ def problem(body: str) -> str | None:
     try:
         message = read(body)
         if isinstance(message, models.CreateItem):
-            models.draft(primitives.json_object(message.item))
+            models.draft(primitives.json_object(message.item, "item"))
     except errors.ApiError as error:
         return error.message
     return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -26,6 +25,9 @@ _MAX_PATCH_BYTES = 3 * MAX_ITEM_BYTES
 
 MAX_PROBLEMS = 20
 """That one answer names: whoever mends these asks again."""
+
+_ITEM = "The item"
+"""What the whole of it is called in sentences about what is wrong with it."""
 
 MANAGED_FIELDS = ("id", "version", "createdAt", "updatedAt", "image")
 
@@ -151,13 +153,14 @@ def draft(body: dict[str, Any]) -> Draft:
     # By far the cheapest check comes first: the next one visits each value, seconds for a body of some megabytes.
     _limit_size(_size_as_json(fields))
     if any(primitives.unholdable(fields)):
-        raise _refusal(primitives.unholdable(fields), _problems(ItemFields, fields))
+        unholdable = primitives.unholdable(fields)
+        raise invalid(ItemFields, _ITEM, *_misfits(ItemFields, fields), unholdable=unholdable, said=fields)
     _limit_size(primitives.size_in_table(fields))
     encoded = primitives.to_json(fields)
     try:
         _fields_decoder.decode(encoded)
     except msgspec.ValidationError as problem:
-        raise _misfit(ItemFields, fields, problem) from None
+        raise invalid(ItemFields, _ITEM, *_misfits(ItemFields, fields), problem, said=fields) from None
     return Draft(fields, _expiry(body.get("expiresAt")))
 
 
@@ -165,7 +168,7 @@ def check_patch(changes: dict[str, Any]) -> None:
     """Raises for a merge patch as :func:`draft` does, where that can be said before it is applied."""
     _limit_patch(changes)
     if any(primitives.unholdable(changes)):
-        raise _refusal(primitives.unholdable(changes))
+        raise invalid(ItemFields, _ITEM, unholdable=primitives.unholdable(changes))
     _expiry(changes.get("expiresAt"))
 
 
@@ -214,7 +217,7 @@ def _is_stored(item: Item, name: str, value: Any) -> bool:
     if _size_as_json(value) > MAX_ITEM_BYTES or any(primitives.unholdable(value)):
         return False
     if name == "id":
-        return isinstance(value, str) and value.lower() == item.id
+        return isinstance(value, str) and primitives.canonical_id(value) == item.id
     if name == "version":
         return _equal(value, item.version)
     if name == "image":
@@ -272,53 +275,51 @@ def _over(expires_at: str | None, at: datetime) -> bool:
 # --------------------------------------------------------------------------------------- callers' words, held to models
 
 
-def checked(model: type[_Model], said: dict[str, Any]) -> _Model:
-    """A caller's JSON object as a ``model``.
+def checked(model: type[_Model], said: dict[str, Any], root: str = "The body", *, text: bool = False) -> _Model:
+    """A caller's JSON object as a ``model``; ``root`` is what it is called, ``text`` that its values are text.
 
-    Raises InvalidRequestError with the path of each field that does not fit, and what is expected there.
+    Raises InvalidRequestError with the path of each field that does not fit, and what is allowed there.
     """
     try:
         return _decoded(model, said)
     except msgspec.ValidationError as problem:
-        raise _misfit(model, said, problem) from None
+        # What is no single field's problem, such as what a model's __post_init__ says, the first alone tells.
+        raise invalid(model, root, *_misfits(model, said), problem, said=said, text=text) from None
 
 
-def invalid(problem: msgspec.ValidationError) -> errors.InvalidRequestError:
-    """The one problem that msgspec names, with its path for programs."""
-    return _refusal([_told(problem)])
-
-
-def _misfit(
-    model: type[msgspec.Struct], said: dict[str, Any], first: msgspec.ValidationError
+def invalid(
+    model: type[msgspec.Struct],
+    root: str,
+    *misfits: msgspec.ValidationError,
+    unholdable: Iterable[tuple[str, str]] = (),
+    said: Fields | None = None,
+    text: bool = False,
 ) -> errors.InvalidRequestError:
-    # What is no single field's problem, such as what a model's __post_init__ says, the first alone tells.
-    return _refusal(_problems(model, said), [_told(first)])
+    """Return what to raise for what msgspec found, and what the table cannot hold, in what should be a ``model``."""
+    from chalicelib import sentences  # noqa: PLC0415 - most requests never need it
 
-
-def _refusal(*problems: Iterable[tuple[str, str]]) -> errors.InvalidRequestError:
-    named = dict.fromkeys(itertools.islice(itertools.chain(*problems), MAX_PROBLEMS))
+    problems = itertools.chain(
+        (sentences.about(path, what, root) for path, what in unholdable),
+        (sentences.problem(misfit, model, root, said, text=text) for misfit in misfits),
+    )
+    named = dict.fromkeys(itertools.islice(problems, MAX_PROBLEMS))
     details = [{"path": _short(path), "message": _short(message)} for path, message in named]
-    first, others = details[0], ", among others" if details[1:] else ""
-    return errors.InvalidRequestError(problem=f"{first['message']} ({first['path']}){others}.", details=details)
+    others = " There are other problems too: see details." if details[1:] else ""
+    return errors.InvalidRequestError(problem=f"{details[0]['message']}.{others}", details=details)
 
 
-def _problems(model: type[msgspec.Struct], said: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yields the path and the message of each field's first problem: msgspec stops at the first of them all."""
+def _misfits(model: type[msgspec.Struct], said: dict[str, Any]) -> Iterator[msgspec.ValidationError]:
+    """Yield each field's first problem: msgspec stops at the first of them all."""
     alone = _each_alone(model)
     for name, (required, part) in alone.items():
-        if required or name in said:
-            yield from _problem(part, {name: said[name]} if name in said else {})
+        try:
+            if required or name in said:
+                _decoded(part, {name: said[name]} if name in said else {})
+        except msgspec.ValidationError as problem:
+            yield problem
     if model.__struct_config__.forbid_unknown_fields:
-        for name in said:
-            if name not in alone:
-                yield from _problem(_Closed, {name: None})
-
-
-def _problem(model: type[msgspec.Struct], said: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    try:
-        _decoded(model, said)
-    except msgspec.ValidationError as problem:
-        yield _told(problem)
+        for name in [name for name in said if name not in alone]:
+            yield msgspec.ValidationError(f"Object contains unknown field `{name}`")
 
 
 def _decoded(model: type[_Model], said: dict[str, Any]) -> _Model:
@@ -326,7 +327,7 @@ def _decoded(model: type[_Model], said: dict[str, Any]) -> _Model:
         return msgspec.json.decode(primitives.to_json(said), type=model)
     except RecursionError:
         # What could just be read, fewer calls deep, need not be writable here.
-        raise msgspec.ValidationError("Nesting goes too deep") from None
+        raise msgspec.ValidationError from ValueError(f"This nests deeper than {primitives.MAX_DEPTH} levels")
 
 
 @functools.cache
@@ -339,20 +340,6 @@ def _each_alone(model: type[msgspec.Struct]) -> dict[str, tuple[bool, type[msgsp
         )
         for field in msgspec.structs.fields(model)
     }
-
-
-class _Closed(msgspec.Struct, forbid_unknown_fields=True):
-    pass
-
-
-def _told(problem: msgspec.ValidationError) -> tuple[str, str]:
-    """The path and the message that a sentence of msgspec's is made of."""
-    message, path = _SENTENCE.fullmatch(str(problem)).groups(default="$")  # type: ignore[union-attr]
-    return path, message
-
-
-# The path stands last, and there is none where it would be the root.
-_SENTENCE = re.compile(r"(.*?)(?: - at `(?:key` in `)?(\$[^`]*)`)?", re.DOTALL)
 
 
 def _short(text: str) -> str:

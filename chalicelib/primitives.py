@@ -27,16 +27,22 @@ def to_json(value: Any) -> bytes:
     return _encoder.encode(value)
 
 
-def from_json(data: bytes | str | msgspec.Raw) -> Any:
-    """The JSON value in ``data``, numbers as int or Decimal. Raises InvalidJsonError."""
+def from_json(data: bytes | str | msgspec.Raw, root: str = "The body") -> Any:
+    """The JSON value in ``data``, numbers as int or Decimal. Raises InvalidJsonError, which calls ``data`` ``root``."""
     try:
         return _decoder.decode(data)
-    except RecursionError:
-        raise errors.InvalidJsonError(problem=f"it nests deeper than {MAX_DEPTH} levels.") from None
-    except ArithmeticError:
-        raise errors.InvalidJsonError(problem="it has a number of an impossible size.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise errors.InvalidJsonError(problem=f"{problem}.") from None
+    except (msgspec.DecodeError, UnicodeError, ArithmeticError, RecursionError) as problem:
+        raise unreadable(data, problem, root) from None
+
+
+def unreadable(data: bytes | str | msgspec.Raw, problem: Exception, root: str) -> errors.InvalidJsonError:
+    """Return what to raise for ``data`` of which a decoder raised ``problem``."""
+    from chalicelib import sentences  # noqa: PLC0415 - most requests never need it
+
+    if isinstance(problem, RecursionError):
+        return errors.InvalidJsonError(root=root, problem=f"it nests deeper than {MAX_DEPTH} levels")
+    text = bytes(data) if isinstance(data, msgspec.Raw) else data
+    return errors.InvalidJsonError(root=root, problem=sentences.unreadable(text, problem))
 
 
 _Type = TypeVar("_Type")
@@ -47,13 +53,12 @@ def typed(value: Any, type_: type[_Type]) -> _Type:
     return msgspec.json.decode(to_json(value), type=type_)
 
 
-def json_object(data: bytes | str | msgspec.Raw) -> dict[str, Any]:
+def json_object(data: bytes | str | msgspec.Raw, root: str = "The body") -> dict[str, Any]:
     """Like :func:`from_json`, for a body that has to be an object. Raises InvalidRequestError where it is not."""
-    value = from_json(data)
+    value = from_json(data, root)
     if not isinstance(value, dict):
-        raise errors.InvalidRequestError(
-            problem="Send a JSON object.", details=[{"path": "$", "message": "Expected `object`"}]
-        )
+        problem = f"{root} must be a JSON object"
+        raise errors.InvalidRequestError(problem=f"{problem}.", details=[{"path": "$", "message": problem}])
     return value
 
 
@@ -98,9 +103,9 @@ EXACT = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Overflow, Subnorma
 
 
 def unholdable(value: Any, path: str = "$", depth: int = 1) -> Iterator[tuple[str, str]]:
-    """Yields what it cannot hold in a JSON value: the path, and what is wrong there."""
+    """Yield what it cannot hold in a JSON value: the path, and what is true of the value there and may not be."""
     if depth > MAX_DEPTH:
-        yield path, f"Nesting goes deeper than {MAX_DEPTH} levels"
+        yield path, f"lies deeper than {MAX_DEPTH} levels"
     elif isinstance(value, dict):
         for name in value:
             yield from _unholdable_name(name, path)
@@ -110,14 +115,14 @@ def unholdable(value: Any, path: str = "$", depth: int = 1) -> Iterator[tuple[st
         for index, inner in enumerate(value):
             yield from unholdable(inner, f"{path}[{index}]", depth + 1)
     elif isinstance(value, int | Decimal) and not _is_exact(value):
-        yield path, "A number has more than 38 digits or is beyond 1E-130 to 1E+126"
+        yield path, "has more than 38 digits, or is beyond 1E-130 to 1E+126"
 
 
 def _unholdable_name(name: str, path: str) -> Iterator[tuple[str, str]]:
     if name == "":
-        yield path, "A field has an empty name"
+        yield path, "has a field with an empty name"
     if len(name.encode()) > MAX_NAME_BYTES:
-        yield path, f"A field has a name of more than {MAX_NAME_BYTES} bytes"
+        yield path, f"has a field with a name of more than {MAX_NAME_BYTES} bytes"
 
 
 def _is_exact(number: int | Decimal) -> bool:

@@ -253,7 +253,9 @@ class Detail(Struct):
     """One thing that is wrong."""
 
     path: Annotated[str, Meta(description="Where in the body or the parameters; `$` is all of it.")]
-    message: Annotated[str | UnsetType, Meta(description="What is expected there. For people: may change.")] = UNSET
+    message: Annotated[
+        str | UnsetType, Meta(description="What is wrong, and what is allowed. For people: may change.")
+    ] = UNSET
 
 
 class Error(Struct, rename="camel"):

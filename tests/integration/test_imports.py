@@ -302,7 +302,10 @@ class TestLimits:
     def test_nothing_is_too_little(self, api: Stage, body: bytes, content_type: str) -> None:
         answer = api("POST", "/imports", body, content_type=content_type)
 
-        assert (answer.status_code, said(answer)["message"]) == (400, "There is nothing to import.")
+        assert (answer.status_code, said(answer)["message"]) == (
+            400,
+            "There is nothing to import: send at least one item.",
+        )
 
     @pytest.mark.parametrize(
         ("body", "code"),

@@ -17,7 +17,7 @@ FILES = {"app": PROJECT / "app.py"} | {path.stem: path for path in (PROJECT / "c
 
 # Who may import whom: a module imports from lines above its own, and from none below.
 LAYERS = (
-    {"errors", "config", "start", "loopback"},
+    {"errors", "config", "start", "loopback", "sentences"},
     {"telemetry", "primitives", "cursor", "avif"},
     {"stills"},
     {"thumbnails", "signing_keys"},

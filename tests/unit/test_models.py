@@ -107,10 +107,10 @@ class TestJson:
 
     @pytest.mark.parametrize("body", [b"[]", b"1", b"null", b'"a"'])
     def test_a_body_is_an_object(self, body: bytes) -> None:
-        with pytest.raises(errors.InvalidRequestError, match="Send a JSON object") as refused:
+        with pytest.raises(errors.InvalidRequestError, match="The body must be a JSON object") as refused:
             primitives.json_object(body)
 
-        assert refused.value.details == [{"path": "$", "message": "Expected `object`"}]
+        assert refused.value.details == [{"path": "$", "message": "The body must be a JSON object"}]
 
     def test_a_body_of_brackets_is_refused_like_any_other(self) -> None:
         with pytest.raises(errors.InvalidJsonError, match="nests deeper than 32 levels"):
@@ -140,12 +140,14 @@ class TestDraft:
 
         assert models.draft(body).fields == body
 
-    @pytest.mark.parametrize(("body", "path"), [({"": 1}, "$"), ({"a": [{"": 1}]}, "$.a[0]")])
-    def test_an_empty_name_is_refused_with_its_path(self, body: dict[str, Any], path: str) -> None:
+    @pytest.mark.parametrize(
+        ("body", "path", "name"), [({"": 1}, "$", "The item"), ({"a": [{"": 1}]}, "$.a[0]", "a[0]")]
+    )
+    def test_an_empty_name_is_refused_with_its_path(self, body: dict[str, Any], path: str, name: str) -> None:
         with pytest.raises(errors.InvalidRequestError, match="empty name") as refused:
             models.draft(fields(**body))
 
-        assert refused.value.details == [{"path": path, "message": "A field has an empty name"}]
+        assert refused.value.details == [{"path": path, "message": f"{name} has a field with an empty name"}]
 
     def test_nesting_goes_32_levels_deep(self) -> None:
         body = fields(**nested(32))
@@ -215,7 +217,7 @@ class TestDraft:
         for _ in range(2_000):
             body = {"a": body}
 
-        with pytest.raises(errors.InvalidRequestError, match="Nesting goes deeper than 32 levels"):
+        with pytest.raises(errors.InvalidRequestError, match="deeper than 32 levels"):
             check(body)
 
 
@@ -253,18 +255,24 @@ class TestChecked:
     @pytest.mark.parametrize(
         ("said", "problems"),
         [
-            ({"row": "1"}, {"$.row": "Expected `int`, got `str`"}),
-            ({"row": Decimal("1.5")}, {"$.row": "Expected `int`, got `float`"}),
-            ({}, {"$": "Object missing required field `row`"}),
+            ({"row": "1"}, {"$.row": "row must be an integer of at least 1, not a string"}),
+            ({"row": Decimal("1.5")}, {"$.row": "row must be an integer of at least 1, not a decimal number"}),
+            ({}, {"$.row": "row is required"}),
             ({"row": 13}, {"$": "There is no row 13 - at `least` not here"}),
-            ({"row": 1, "labels": {"a": 1, "b": None}}, {"$.labels[...]": "Expected `int`, got `null`"}),
-            ({"row": 1, "labels": {"long": 1}}, {"$.labels": "Expected `str` of length <= 3"}),
+            (
+                {"row": 1, "labels": {"a": 1, "b": None}},
+                {"$.labels[...]": "Each value in labels must be an integer, not null"},
+            ),
+            (
+                {"row": 1, "labels": {"long": 1}},
+                {"$.labels": "Each name in labels must be a string of at most 3 characters"},
+            ),
             (
                 {"row": 0, "place": "up", "labels": [], "else": "passed over"},
                 {
-                    "$.row": "Expected `int` >= 1",
-                    "$.place": "Invalid enum value 'up'",
-                    "$.labels": "Expected `object`, got `array`",
+                    "$.row": "row must be an integer of at least 1",
+                    "$.place": "place must be left or right",
+                    "$.labels": "labels must be an object, not an array",
                 },
             ),
         ],
@@ -291,7 +299,7 @@ class TestChecked:
         for _ in range(sys.getrecursionlimit()):
             deep = [deep]
 
-        with pytest.raises(errors.InvalidRequestError, match="Nesting goes too deep"):
+        with pytest.raises(errors.InvalidRequestError, match="This nests deeper than 32 levels"):
             models.checked(Shelf, {"row": 1, "labels": deep})
 
 

@@ -1,0 +1,165 @@
+"""Every way of being wrong, at every door, is answered in a sentence that has no library's words and says where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from chalicelib import errors, messages
+from tests.builders import as_json, fields
+from tests.integration.routes import ROUTES
+from tests.integration.stage import Stage, said
+from tests.libraries import words_of_libraries
+
+ID = "019ca7b4-e400-7abc-8def-0123456789ab"
+DEEP = b"[" * 5_000
+
+# Bodies that are no JSON object, for every route that takes one.
+BODIES: dict[str, bytes] = {
+    "empty": b"",
+    "blank": b" \n ",
+    "cut off": b'{"a": 1',
+    "cut off in a string": b'{"a": "b',
+    "a form": b"title=Vase&price=1",
+    "a comma too many": b'{"a": 1,}',
+    "single quotes": b"{'a': 1}",
+    "latin-1": b'{"a": "caf\xe9"}',
+    "utf-16": '{"a": 1}'.encode("utf-16"),
+    "half a character": b'{"a": "\\ud800"}',
+    "nan": b'{"a": NaN}',
+    "a huge number": b'{"a": ' + b"9" * 5_000 + b"}",
+    "a huge exponent": b'{"a": 1e99999999999999999999}',
+    "two objects": b"{}{}",
+    "deep": DEEP,
+    "deep in an object": b'{"a": ' + DEEP,
+    "array": b"[]",
+    "null": b"null",
+    "text": b'"a"',
+    "number": b"1",
+}
+
+# Items that are JSON objects and yet wrong.
+ITEMS: dict[str, bytes] = {
+    "an empty name": as_json('"": 1'),
+    "an empty name inside": as_json('"a": [{"": 1}]'),
+    "many digits": as_json(f'"a": [{"1" * 39}]'),
+    "a small number": as_json('"a": {"b": 1e-131}'),
+    "deep": as_json(f'"a": {"[" * 40}{"]" * 40}'),
+    "very deep": as_json(f'"a": {"[" * 900}{"]" * 900}'),
+    "a long name": as_json(f'"{"x" * 70_000}": 1'),
+    "large": as_json(f'"a": "{"x" * 360_000}"'),
+    "managed": as_json('"id": 1, "version": 2, "image": {}'),
+    "an end that is no time": as_json('"expiresAt": "tomorrow"'),
+    "an end that is a number": as_json('"expiresAt": 1900000000'),
+    "an end that is over": as_json('"expiresAt": "2001-01-01T00:00:00Z"'),
+}
+
+CONTENT_TYPES = "image/avif, image/bmp, image/gif, image/jpeg, image/png, image/tiff or image/webp"
+
+OTHERS: list[tuple[str, str, Any, dict[str, str], str]] = [
+    ("GET", "/hello?name=" + "x" * 101, None, {}, "name must be a string of at most 100 characters."),
+    ("GET", "/items?limit=0", None, {}, "limit must be an integer from 1 to 100."),
+    ("GET", "/items?limit=ten", None, {}, "limit must be an integer from 1 to 100."),
+    ("GET", "/items?limit=1.5", None, {}, "limit must be an integer from 1 to 100."),
+    ("GET", "/items?limit=", None, {}, "limit must be an integer from 1 to 100."),
+    ("GET", f"/items?limit={'9' * 300}", None, {}, "limit must be an integer from 1 to 100."),
+    ("GET", "/items?order=up", None, {}, "order must be asc or desc."),
+    (
+        *("GET", "/items?createdAfter=noon", None, {}),
+        "createdAfter must be a time in ISO 8601 with its offset (such as 2030-01-31T12:00:00Z).",
+    ),
+    (
+        *("GET", "/items?limit=0&order=up", None, {}),
+        "limit must be an integer from 1 to 100. There are other problems too: see details.",
+    ),
+    ("GET", "/items/{item_id}/image?size=large", None, {}, "size must be an integer."),
+    ("POST", "/items/{item_id}/image", {}, {}, "contentType is required."),
+    (
+        *("POST", "/items/{item_id}/image", {"contentType": "image/x"}, {}),
+        f"contentType must be {CONTENT_TYPES}.",
+    ),
+    (
+        *("POST", "/items/{item_id}/image", {"contentType": 7}, {}),
+        f"contentType must be {CONTENT_TYPES}, not an integer.",
+    ),
+    ("POST", "/imports", {}, {}, "items is required."),
+    ("POST", "/imports", {"items": {}}, {}, "items must be an array, not an object."),
+    ("POST", "/imports", {"items": []}, {}, "There is nothing to import: send at least one item."),
+    ("POST", "/items", fields(), {"idempotency_key": "x" * 256}, "An Idempotency-Key has 1 to 255 characters."),
+]
+
+
+def bodies() -> Iterator[Any]:
+    for (method, path), body in ROUTES.items():
+        if body is not None:
+            for what, sent in BODIES.items():
+                yield pytest.param(method, path, sent, id=f"{method} {path} {what}")
+    for method, path in (("POST", "/items"), ("PUT", "/items/{item_id}"), ("PATCH", "/items/{item_id}")):
+        for what, sent in ITEMS.items():
+            yield pytest.param(method, path, sent, id=f"{method} {path} {what}")
+
+
+def check(refused: dict[str, Any]) -> None:
+    told = [refused["message"], *(detail["message"] for detail in refused.get("details", []) if "message" in detail)]
+    assert [words_of_libraries(sentence) for sentence in told] == [[]] * len(told)
+    assert refused["message"].endswith(".")
+
+
+@pytest.mark.parametrize(("method", "path", "body"), bodies())
+def test_body_is_refused_in_plain_words(api: Stage, method: str, path: str, body: bytes) -> None:
+    answer = api(method, path.replace("{item_id}", api.item()["id"]), body)
+
+    assert 400 <= answer.status_code < 500
+    check(said(answer))
+
+
+@pytest.mark.parametrize(("method", "path", "body", "headers", "sentence"), OTHERS)
+def test_field_that_is_wrong_is_named_with_what_is_allowed(
+    api: Stage, method: str, path: str, body: Any, headers: dict[str, str], sentence: str
+) -> None:
+    answer = api(method, path.replace("{item_id}", api.item()["id"]), body, **headers)
+
+    assert (answer.status_code, said(answer)["message"]) == (400, sentence)
+    check(said(answer))
+
+
+def test_entry_of_an_import_is_refused_in_plain_words(api: Stage) -> None:
+    # A line has no line break, and nothing in JSON needs one.
+    entries = [body.replace(b"\n", b" ") for body in (*BODIES.values(), *ITEMS.values()) if body.strip()]
+
+    begun = said(api("POST", "/imports", b"\n".join(entries), content_type="application/x-ndjson"))
+    api.work()
+
+    done = said(api("GET", f"/imports/{begun['id']}"))
+    assert (done["status"], done["created"]) == ("done", 0)
+    assert len(done["errors"]) == done["total"] >= len(entries)
+    for failure in done["errors"]:
+        check(failure)
+        assert "body" not in failure["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("", "The message is not valid JSON in UTF-8: it is empty."),
+        ("[]", "The message must be a JSON object."),
+        ('{"type": "item.delete", "owner": "ann"}', "id is required."),
+        ('{"type": "item.delete", "owner": 1, "id": "x"}', "owner must be a string, not an integer."),
+        ('{"type": "item.create", "owner": "ann", "item": []}', "item must be a JSON object."),
+        ('{"type": "item.create", "owner": "ann", "item": {"": 1}}', "The item has a field with an empty name."),
+        (f'{{"type": "import.chunk", "owner": "ann", "importId": "{ID}", "chunk": -1}}', "chunk must be an integer of"),
+    ],
+)
+def test_message_of_the_queue_is_refused_in_plain_words(body: str, problem: str) -> None:
+    told = messages.problem(body)
+
+    assert told is not None
+    assert told.startswith(problem)
+    assert words_of_libraries(told) == []
+
+
+def test_every_error_of_a_request_has_plain_words() -> None:
+    for error in (errors.ReservedFieldError("id"), errors.ReservedFieldError("id", "version", stored=True)):
+        assert words_of_libraries(error.message) == []
