@@ -339,13 +339,13 @@ What is largest alone fits: an item of 350 KB takes 2.1 MB when each of its byte
 
 
 def fitting(values: Iterable[Any]) -> list[msgspec.Raw]:
-    """Return the JSON of ``values`` one by one, and stop before they are too large for one answer."""
+    """Return the JSON of ``values`` one by one, at least of the first, and stop before they are too large together."""
     shown: list[msgspec.Raw] = []
     left = MAX_LIST_BYTES
     for value in values:
         encoded = primitives.to_json(value)
         left -= _encoded_size(encoded)
-        if left < 0:
+        if left < 0 and shown:
             break
         shown.append(msgspec.Raw(encoded))
     return shown
