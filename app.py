@@ -60,15 +60,15 @@ def get_web_file(request: Request, name: str) -> Response:
 
 
 @app.route("/openapi.json", public=True)
-def get_openapi(_: Request) -> Response:
+def get_openapi(request: Request) -> Response:
     from chalicelib import openapi  # noqa: PLC0415 - it describes every route, for whoever asks for that alone
 
-    return http.json_answer(openapi.document(app.routes))
+    text = primitives.to_json(openapi.document(app.routes)).decode()
+    return http.file_answer(request, text, {"Content-Type": http.JSON})
 
 
-@app.route("/hello", public=True)
-def say_hello(request: Request) -> Response:
-    asked = http.query(request, wire.HelloQuery)
+@app.route("/hello", public=True, query=wire.HelloQuery)
+def say_hello(request: Request, asked: wire.HelloQuery) -> Response:
     at = primitives.timestamp(primitives.now())
     return http.json_answer(wire.Hello(f"Hello, {asked.name}!", at, http.request_id(request)))
 
@@ -89,12 +89,12 @@ def create_item(request: Request) -> Response:
     return http.created(request, item, replayed)
 
 
-@app.route("/items", methods=["GET"])
-def list_items(request: Request) -> Response:
-    owner, asked = http.owner(request), http.query(request, wire.ListQuery)
+@app.route("/items", methods=["GET"], query=wire.ListQuery)
+def list_items(request: Request, asked: wire.ListQuery) -> Response:
+    owner = http.owner(request)
     which = items.Range(asked.order == "desc", asked.created_after, asked.created_before)
     page = items.page(owner, which, asked.limit, http.start_after(asked, owner), primitives.now())
-    return http.items_answer(asked, owner, page)
+    return http.items_answer(request, asked, owner, page)
 
 
 @app.route("/items/{item_id}", methods=["GET"])
@@ -106,20 +106,20 @@ def get_item(request: Request, item_id: str) -> Response:
 def replace_item(request: Request, item_id: str) -> Response:
     at = primitives.now()
     body = http.json_object(request)
-    item = items.replace(http.owner(request), item_id, body, at, http.if_match(request))
+    item = items.replace(http.owner(request), item_id, body, at, http.conditions(request))
     return http.item_answer(request, item)
 
 
 @app.route("/items/{item_id}", methods=["PATCH"])
 def patch_item(request: Request, item_id: str) -> Response:
-    changes = http.json_object(request, http.MERGE_PATCH)
-    item = items.patch(http.owner(request), item_id, changes, primitives.now(), http.if_match(request))
+    changes = http.json_object(request, http.MERGE_PATCH, http.JSON)
+    item = items.patch(http.owner(request), item_id, changes, primitives.now(), http.conditions(request))
     return http.item_answer(request, item)
 
 
 @app.route("/items/{item_id}", methods=["DELETE"])
 def delete_item(request: Request, item_id: str) -> Response:
-    images.remove_item(http.owner(request), item_id, primitives.now(), http.if_match(request))
+    images.remove_item(http.owner(request), item_id, primitives.now(), http.conditions(request))
     return http.json_answer(wire.Deleted("Item deleted", item_id))
 
 
@@ -128,22 +128,22 @@ def delete_item(request: Request, item_id: str) -> Response:
 
 @app.route("/items/{item_id}/image", methods=["POST"])
 def create_image_ticket(request: Request, item_id: str) -> Response:
-    asked = http.json_model(request, wire.TicketRequest)
+    asked = http.image_ticket_request(request)
     ticket = images.ticket(http.owner(request), item_id, asked.content_type, primitives.now())
     return http.json_answer(
         wire.Ticket(wire.PresignedPost(*ticket.post), config.MAX_IMAGE_BYTES, ticket.expires_at), 201
     )
 
 
-@app.route("/items/{item_id}/image", methods=["GET"])
-def get_image(request: Request, item_id: str) -> Response:
+@app.route("/items/{item_id}/image", methods=["GET"], query=wire.ImageQuery)
+def get_image(request: Request, item_id: str, asked: wire.ImageQuery) -> Response:
     item = items.get(http.owner(request), item_id, primitives.now())
-    return http.redirect(images.url(item, http.query(request, wire.ImageQuery).size))
+    return http.redirect(images.url(item, asked.size))
 
 
 @app.route("/items/{item_id}/image", methods=["DELETE"])
 def delete_image(request: Request, item_id: str) -> Response:
-    images.remove(http.owner(request), item_id, primitives.now(), http.if_match(request))
+    images.remove(http.owner(request), item_id, primitives.now(), http.conditions(request))
     return http.json_answer(wire.Deleted("Image deleted", item_id))
 
 

@@ -7,6 +7,7 @@ ApiError
 │   ├── InvalidJsonError       400 INVALID_JSON
 │   ├── ReservedFieldError     400 RESERVED_FIELD
 │   ├── InvalidCursorError     400 INVALID_CURSOR
+│   ├── UnknownParameterError  400 UNKNOWN_PARAMETER
 │   └── InvalidExpiryError     400 INVALID_EXPIRY
 ├── UnauthorizedError          401 UNAUTHORIZED
 ├── ForbiddenError             403 FORBIDDEN
@@ -19,6 +20,7 @@ ApiError
 ├── ItemTooLargeError          413 ITEM_TOO_LARGE
 ├── ImportTooLargeError        413 IMPORT_TOO_LARGE
 ├── RequestTooLargeError       413 REQUEST_TOO_LARGE
+├── UnsupportedEncodingError   415 UNSUPPORTED_ENCODING
 ├── UnsupportedMediaTypeError  415 UNSUPPORTED_MEDIA_TYPE
 ├── IdempotencyKeyReusedError  422 IDEMPOTENCY_KEY_REUSED
 ├── ThrottledError             429 THROTTLED
@@ -36,6 +38,7 @@ ImageError (a picture's own failure, kept in the item: never an HTTP answer)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
@@ -50,10 +53,13 @@ class ApiError(Exception):
     sentence: ClassVar[str]
     retry_after: ClassVar[int | None] = None
     """Seconds after which trying again makes sense (RFC 9110, section 10.2.3), or None."""
+    told_with: ClassVar[Mapping[str, str]] = {}
+    """Headers of the response."""
 
     def __init__(self, *, details: list[Any] | None = None, **words: object) -> None:
         self.message = self.sentence.format(**words)
         self.details = details
+        self.headers = dict(self.told_with)
         super().__init__(self.message)
 
 
@@ -87,6 +93,11 @@ class ReservedFieldError(InvalidRequestError):
 class InvalidCursorError(InvalidRequestError):
     code = "INVALID_CURSOR"
     sentence = "This cursor does not belong to this list: start again without one."
+
+
+class UnknownParameterError(InvalidRequestError):
+    code = "UNKNOWN_PARAMETER"
+    sentence = "There is no parameter {unknown} here: this route takes {known}."
 
 
 class InvalidExpiryError(InvalidRequestError):
@@ -136,7 +147,7 @@ class MethodNotAllowedError(ApiError):
 class VersionMismatchError(ApiError):
     code = "VERSION_MISMATCH"
     status = 412
-    sentence = "Item {id} has changed since you read it: it is at version {version} now. Read it again."
+    sentence = "Item {id} is at version {version} now, which {condition}: read it again, then decide."
 
 
 class ItemTooLargeError(ApiError):
@@ -157,10 +168,18 @@ class RequestTooLargeError(ApiError):
     sentence = "This request is too large: send less at once."
 
 
+class UnsupportedEncodingError(ApiError):
+    code = "UNSUPPORTED_ENCODING"
+    status = 415
+    sentence = "Send this body uncompressed, or compressed as its Content-Encoding says: gzip or deflate."
+    # RFC 9110, section 12.5.3.
+    told_with: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "gzip, deflate, identity"}
+
+
 class UnsupportedMediaTypeError(ApiError):
     code = "UNSUPPORTED_MEDIA_TYPE"
     status = 415
-    sentence = "Send this body as {accepted}."
+    sentence = "Send this body as {accepted}, in UTF-8."
 
 
 class IdempotencyKeyReusedError(ApiError):

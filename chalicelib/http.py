@@ -4,24 +4,47 @@ from __future__ import annotations
 
 import binascii
 import functools
+import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar, get_args, get_type_hints
+from collections.abc import Callable, Hashable, Iterable
+from datetime import datetime
+from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 import msgspec
-from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, Request, Response
+from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, MultiDict, Request, Response
 
-from chalicelib import aws, cors, cursor, errors, events, images, imports, models, primitives, telemetry, wire
+from chalicelib import (
+    aws,
+    cors,
+    cursor,
+    errors,
+    events,
+    images,
+    imports,
+    models,
+    preconditions,
+    primitives,
+    telemetry,
+    wire,
+)
 from chalicelib.config import APP, settings
 from chalicelib.imports import Begun, Progress
-from chalicelib.items import MAX_KEY_LENGTH, IfMatch, Page, is_key
+from chalicelib.items import MAX_KEY_LENGTH, Page, is_key
 from chalicelib.models import Item
+from chalicelib.preconditions import Preconditions
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 NDJSON = "application/x-ndjson"
+
+ENCODINGS = ("gzip", "deflate", "identity")
+"""Of a body: those that API Gateway undoes before the code sees it (AWS, "Payload compression for REST APIs")."""
+
+_REPLACEMENT = "\ufffd".encode()
+_UTF_8 = {"utf-8", "utf8"}
+_READS = ("GET", "HEAD")
 
 _Model = TypeVar("_Model", bound=msgspec.Struct)
 _View = Callable[..., Response]
@@ -60,22 +83,33 @@ class Api(Chalice):
     def _wrap_handler(self, handler_type: str, handler_name: str, user_handler: Any) -> Any:
         return events.readable(super()._wrap_handler(handler_type, handler_name, user_handler))
 
-    def route(self, path: str, *, public: bool = False, **options: Any) -> Callable[[_View], _View]:
-        """Register a view for ``path``: it takes the request, and the path's parameters by name.
+    def route(
+        self, path: str, *, public: bool = False, query: type[msgspec.Struct] | None = None, **options: Any
+    ) -> Callable[[_View], _View]:
+        """Register a view for ``path``: it takes the request, the path's parameters by name, and ``asked``.
 
-        ``options`` are those of Chalice's own ``route``. Of bodies, whatever their content type, the view decides.
+        ``asked`` is the query as a model of the type ``query``, and left out without one: then the route takes no
+        parameters, and a public one ignores them, as links bring some of their own. ``options`` are those of Chalice's
+        own ``route``. Of bodies, whatever their content type, the view decides.
         """
         if cors.answered_by_the_app() and path not in self.routes:
-            self._route(path, None, methods=["OPTIONS"])(self._preflight(path))
-        return self._route(path, None if public else self.guard, **options)
+            self._route(path, None, None, methods=["OPTIONS"])(self._preflight(path))
+        methods = options.pop("methods", ["GET"])
+        # RFC 9110, section 9.1: a server must support HEAD. Who sends the answer on leaves its content out.
+        methods = [*methods, "HEAD"] if "GET" in methods else methods
+        takes = query or (None if public else _NoParameters)
+        return self._route(path, None if public else self.guard, takes, methods=methods, **options)
 
-    def _route(self, path: str, guard: ChaliceAuthorizer | None, **options: Any) -> Callable[[_View], _View]:
+    def _route(
+        self, path: str, guard: ChaliceAuthorizer | None, takes: type[msgspec.Struct] | None, **options: Any
+    ) -> Callable[[_View], _View]:
         register = super().route(path, content_types=[], authorizer=guard, **options)
 
         def decorate(view: _View) -> _View:
             def raising(**path: str) -> Response:
+                request: Any = self.current_request
                 try:
-                    return view(self.current_request, **_with_canonical_ids(path))
+                    return view(request, **_with_canonical_ids(path), **_asked(request, takes))
                 except Exception as error:
                     raise ChaliceUnhandledError from error
 
@@ -89,6 +123,20 @@ class Api(Chalice):
             return cors.preflight(self.routes[path])
 
         return answer_preflight
+
+
+class _NoParameters(msgspec.Struct):
+    pass
+
+
+def _asked(request: Request, takes: type[msgspec.Struct] | None) -> dict[str, msgspec.Struct]:
+    """Return the argument of a view that the query is, and refuse what no route of its kind evaluates."""
+    if request.method == "POST":
+        _refuse_conditions(request)
+    if takes is None:
+        return {}
+    asked = query(request, takes)
+    return {} if takes is _NoParameters else {"asked": asked}
 
 
 def boundary(request: Request, get_response: Callable[[Request], Response]) -> Response:
@@ -175,79 +223,164 @@ def request_id(request: Request) -> str:
 
 
 def body(request: Request) -> bytes:
-    """The body's bytes. Raises InvalidRequestError where they claim to be base64 and are not."""
+    """Return the body's bytes, which are UTF-8, without a byte order mark.
+
+    Raise InvalidJsonError for another encoding, UnsupportedEncodingError for a compression that nothing has undone.
+    """
     try:
         raw = request.raw_body
-    except (binascii.Error, ValueError):
+    except (binascii.Error, UnicodeEncodeError, ValueError):
         raise errors.InvalidRequestError(problem="The body is not valid base64.") from None
-    return raw if isinstance(raw, bytes) else raw.encode()
+    data = raw if isinstance(raw, bytes) else raw.encode()
+    coding = ", ".join(header_lines(request, "content-encoding")).strip().lower()
+    if coding not in ("", *ENCODINGS):
+        raise errors.UnsupportedEncodingError
+    place = _not_utf_8(data)
+    if place is None:
+        return data.removeprefix(primitives.BYTE_ORDER_MARK)
+    if coding not in ("", "identity"):
+        raise errors.UnsupportedEncodingError
+    line = data.count(b"\n", 0, place) + 1
+    raise errors.InvalidJsonError(
+        root="The body",
+        problem=f"line {line} has bytes that are not UTF-8, or U+FFFD, which replaces them; write U+FFFD itself as "
+        "\\ufffd",
+    )
+
+
+def _not_utf_8(data: bytes) -> int | None:
+    """Return where ``data`` is not UTF-8, or was not before API Gateway made it so, and None if it is.
+
+    API Gateway replaces such bytes by U+FFFD before the code sees them. So U+FFFD is not accepted as a character: see
+    docs/decisions/0035.
+    """
+    try:
+        data.decode()
+    except UnicodeDecodeError as problem:
+        return problem.start
+    place = data.find(_REPLACEMENT)
+    return None if place < 0 else place
 
 
 def content_type(request: Request, *accepted: str) -> str:
-    """Which of the ``accepted`` types the body is, the first where none is said. Raises UnsupportedMediaTypeError."""
-    header: str = request.headers.get("content-type", accepted[0])
-    said = header.partition(";")[0].strip().lower()
-    if said not in accepted:
-        raise errors.UnsupportedMediaTypeError(accepted=" or ".join(accepted))
-    return said
+    """Return which of the ``accepted`` types the body has; the first if no type is sent.
+
+    Raise UnsupportedMediaTypeError for another type, and for a charset that is not UTF-8.
+    """
+    lines = header_lines(request, "content-type") or [accepted[0]]
+    type_, *parameters = (part.strip().lower() for part in lines[0].split(";"))
+    charsets = [value.strip(' "') for name, _, value in (one.partition("=") for one in parameters) if name == "charset"]
+    if len(lines) == 1 and type_ in accepted and set(charsets) <= _UTF_8:
+        return type_
+    refused = errors.UnsupportedMediaTypeError(accepted=" or ".join(accepted))
+    if MERGE_PATCH in accepted:
+        # RFC 5789, section 2.2.
+        refused.headers["Accept-Patch"] = ", ".join(accepted)
+    raise refused
 
 
-def json_object(request: Request, *also: str) -> dict[str, Any]:
-    """The body as a JSON object with exact numbers; ``also`` names types to take beside application/json."""
-    content_type(request, JSON, *also)
+def json_object(request: Request, *types: str) -> dict[str, Any]:
+    """Return the body as a JSON object with exact numbers; ``types`` are those that it may have, JSON if none."""
+    content_type(request, *(types or (JSON,)))
     return primitives.json_object(body(request))
 
 
-def json_model(request: Request, model: type[_Model]) -> _Model:
-    """The body as a ``model``. Raises InvalidRequestError, naming the path of each thing that does not fit."""
-    return models.checked(model, json_object(request))
+def image_ticket_request(request: Request) -> wire.TicketRequest:
+    """Return which type of picture a ticket is for: in any case, and image/jpg as what it is called officially."""
+    asked = json_object(request)
+    type_ = asked.get("contentType")
+    if isinstance(type_, str):
+        asked["contentType"] = {"image/jpg": "image/jpeg"}.get(type_.lower(), type_.lower())
+    return models.checked(wire.TicketRequest, asked)
 
 
 def query(request: Request, model: type[_Model]) -> _Model:
-    """The query parameters as a ``model``; of a repeated one the last counts, one that is not known is passed over."""
-    said: dict[str, Any] = dict(request.query_params or {})
-    for name in said.keys() & _whole_numbers(model):
-        if re.fullmatch("-?[0-9]{1,4000}", said[name]):
-            said[name] = int(said[name])
+    """Return the query parameters as a ``model``.
+
+    Raise UnknownParameterError for one that it does not have, InvalidRequestError for a repeated or invalid one.
+    """
+    names = [field.encode_name for field in msgspec.structs.fields(model)]
+    sent = request.query_params or MultiDict({})
+    said: dict[str, Any] = {name: sent.getlist(name) for name in sent}
+    unknown = [name for name in said if name not in names]
+    if unknown:
+        raise errors.UnknownParameterError(
+            unknown=_short(" or ".join(unknown)),
+            known=", ".join(names) or "none",
+            details=[{"path": _short(f"$.{name}")} for name in unknown[:10]],
+        )
+    for name, values in said.items():
+        said[name] = _parameter(name, values, model)
     return models.checked(model, said, "The query", text=True)
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:100]}…"
+
+
+def _parameter(name: str, values: list[str], model: type[msgspec.Struct]) -> str | int:
+    """Return the only value of a parameter, as the number that it stands for if ``model`` has a number there."""
+    value = values[0]
+    if len(values) > 1:
+        _refuse_parameter(name, f"{name} may be given once, not {len(values)} times")
+    if "\ufffd" in value:
+        _refuse_parameter(name, f"{name} must be UTF-8, percent-encoded")
+    if name in _of_type(datetime, model) and re.search(r"\d \d\d:?\d\d$", value):
+        _refuse_parameter(name, f"The + in {name} must be sent as %2B: in a query, + stands for a space")
+    if name in _of_type(int, model) and re.fullmatch("-?[0-9]{1,4000}", value):
+        return int(value)
+    return value
+
+
+def _refuse_parameter(name: str, problem: str) -> NoReturn:
+    raise errors.InvalidRequestError(problem=f"{problem}.", details=[{"path": f"$.{name}", "message": problem}])
+
+
 @functools.cache
-def _whole_numbers(model: type[Any]) -> frozenset[str]:
-    """The parameters whose text stands for a whole number. All other text stands for itself."""
+def _of_type(type_: Hashable, model: type[msgspec.Struct]) -> frozenset[str]:
+    """Return the names of the fields of ``model`` that are a ``type_``, or may be one."""
     hints = get_type_hints(model)
     names = {field.name: field.encode_name for field in msgspec.structs.fields(model)}
-    return frozenset(names[name] for name, hint in hints.items() if int in (hint, *get_args(hint)))
+    return frozenset(names[name] for name, hint in hints.items() if type_ in (hint, *get_args(hint)))
 
 
-def if_match(request: Request) -> IfMatch:
-    """The versions that ``If-Match`` names (RFC 9110, section 13.1.1), or None where any will do.
-
-    Comparison is strong, so a weak tag matches nothing; and neither does a tag that was never given out.
-    """
-    header = request.headers.get("if-match")
-    if header is None or header.strip() == "*":
-        return None
-    return frozenset(int(version) for weak, version in _TAG.findall(header) if not weak)
+def header_lines(request: Request, name: str) -> list[str]:
+    """Return the values of all lines of the header ``name``, which a client may have sent several times."""
+    event = request.to_original_event()
+    sent = event.get("multiValueHeaders") or {other: [value] for other, value in request.headers.items()}
+    return [value for other, values in sent.items() if other.lower() == name for value in values]
 
 
-def none_match(request: Request) -> frozenset[str]:
-    """The entity tags that ``If-None-Match`` names; comparison is weak (RFC 9110, section 13.1.2)."""
-    header = request.headers.get("if-none-match") or ""
-    return frozenset(re.findall(r'"[^"]*"|\*', header))
+def conditions(request: Request) -> Preconditions:
+    """Return the preconditions of a request. Raise InvalidRequestError for a malformed one."""
+    match, none_match = (
+        preconditions.parse(name, header_lines(request, name.lower())) for name in ("If-Match", "If-None-Match")
+    )
+    return Preconditions(match, none_match)
+
+
+def _refuse_conditions(request: Request) -> None:
+    """Raise InvalidRequestError if a request that creates something has preconditions: there is nothing to check."""
+    for name in ("If-Match", "If-None-Match"):
+        if header_lines(request, name.lower()):
+            raise errors.InvalidRequestError(
+                problem=f"{request.method} {request.path} does not evaluate {name}: leave it out.",
+                details=[{"path": name}],
+            )
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The ``Idempotency-Key``, 1 to MAX_KEY_LENGTH characters. Raises InvalidRequestError for another."""
-    key = request.headers.get("idempotency-key")
-    if key is not None and not is_key(key):
-        raise errors.InvalidRequestError(problem=f"An Idempotency-Key has 1 to {MAX_KEY_LENGTH} characters.")
-    return key
-
-
-# An item's tag is its version; while it shows URLs that run out, the hour stands behind it, so that a 304 never
-# confirms a copy whose URLs are over. Only the version counts in If-Match.
-_TAG = re.compile(r'(W/)?"(\d{1,18})(?:-\d+)?"')
+    """Return the ``Idempotency-Key``, or None if there is none. Raise InvalidRequestError if it is not a key."""
+    lines = header_lines(request, "idempotency-key")
+    if not lines:
+        return None
+    if len(lines) > 1 or not is_key(lines[0].strip(" \t")):
+        raise errors.InvalidRequestError(
+            problem=f"Send one Idempotency-Key of 1 to {MAX_KEY_LENGTH} visible ASCII characters without a comma, "
+            "such as a UUID.",
+            details=[{"path": "Idempotency-Key"}],
+        )
+    return lines[0].strip(" \t")
 
 
 def etag(item: Item) -> str:
@@ -261,41 +394,63 @@ def etag(item: Item) -> str:
 
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """``value`` as JSON, with its numbers exact."""
-    return Response(primitives.to_json(value).decode(), {"Content-Type": JSON, **(headers or {})}, status)
+    """Return ``value`` as JSON, with its numbers exact, and not to be stored unless ``headers`` say so."""
+    headers = {"Content-Type": JSON, "Cache-Control": "no-store"} | (headers or {})
+    return Response(primitives.to_json(value).decode(), {**headers}, status)
 
 
 def item_answer(request: Request, item: Item) -> Response:
-    """An item with its entity tag, or 304 where a GET says that the caller has that very one."""
-    tag = etag(item)
-    return not_modified(request, tag) or json_answer(images.shown(item), headers={"ETag": tag})
+    """Return an item with its entity tag, or 304 if a read says that the caller has this one."""
+    if request.method in _READS:
+        conditions(request).check_match(item.id, item.version)
+    headers = _private(etag(item))
+    return not_modified(request, headers) or json_answer(images.shown(item), headers=headers)
 
 
-def not_modified(request: Request, tag: str) -> Response | None:
-    """304 where a GET says that the caller has what is at ``tag``, and None where it has to be sent."""
-    known = none_match(request)
-    if request.method == "GET" and (tag in known or "*" in known):
-        return Response("", {"ETag": tag}, 304)
-    return None
+def _private(tag: str) -> dict[str, str]:
+    """Return the headers of what belongs to one owner: nobody else may store it, and each use is preceded by a look."""
+    return {"ETag": tag, "Cache-Control": "private, no-cache"}
+
+
+def file_answer(request: Request, text: str, headers: dict[str, str]) -> Response:
+    """Return a text that is the same for everybody, to be revalidated before each use, or 304."""
+    headers = {"ETag": _tag_of(text), "Cache-Control": "no-cache"} | headers
+    return not_modified(request, headers) or Response(text, {**headers})
+
+
+def _tag_of(text: str) -> str:
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:16]}"'
+
+
+def not_modified(request: Request, headers: dict[str, str]) -> Response | None:
+    """Return 304 if a read says that the caller has what ``headers`` are about, and None if it has to be sent."""
+    known = conditions(request).none_match if request.method in _READS else None
+    if known is None or not known.names(headers["ETag"]):
+        return None
+    # RFC 9110, section 15.4.5: of the headers that 200 would have, those that caches act upon.
+    return Response("", {"ETag": headers["ETag"], "Cache-Control": headers["Cache-Control"]}, 304)
 
 
 def created(request: Request, item: Item, replayed: bool) -> Response:
     """201 with the item and where it is from now on."""
-    headers = {"ETag": etag(item), "Location": location(request, item.id), **_replayed(replayed)}
+    headers = _private(etag(item)) | {"Location": location(request, item.id), **_replayed(replayed)}
     return json_answer(images.shown(item), 201, headers)
 
 
 def start_after(asked: wire.ListQuery, owner: str) -> str | None:
     """The id that the list goes on after. Raises InvalidCursorError where the cursor is not of this very list."""
-    return asked.cursor and cursor.take(asked.cursor, *_list_of(asked, owner))
+    return None if asked.cursor is None else cursor.take(asked.cursor, *_list_of(asked, owner))
 
 
-def items_answer(asked: wire.ListQuery, owner: str, page: Page) -> Response:
-    """Return a page of a list, as much of it as fits into an answer, and the cursor for what follows."""
+def items_answer(request: Request, asked: wire.ListQuery, owner: str, page: Page) -> Response:
+    """Return a page of a list, as much of it as fits into an answer, and the cursor for what follows; or 304."""
     shown = fitting(images.shown(item) for item in page.items)
     last = page.last if len(shown) == len(page.items) else page.items[len(shown) - 1].id
     following = last and cursor.give(last, *_list_of(asked, owner))
-    return json_answer({"items": shown, "count": len(shown), "nextCursor": following})
+    # The same items in the same state, with URLs of the same hour: the same page.
+    headers = _private(_tag_of(repr([following, *((item.id, etag(item)) for item in page.items[: len(shown)])])))
+    page_shown = {"items": shown, "count": len(shown), "nextCursor": following}
+    return not_modified(request, headers) or json_answer(page_shown, headers=headers)
 
 
 def _list_of(asked: wire.ListQuery, owner: str) -> tuple[object, ...]:
@@ -377,5 +532,6 @@ def refusal(error: errors.ApiError, request_id: str) -> Response:
     if error.status == 401:
         # RFC 9110, section 11.6.1: a 401 says how to sign in.
         headers["WWW-Authenticate"] = "Bearer"
+    headers |= error.headers
     shape = {"error": error.code, "message": error.message, "requestId": request_id}
     return json_answer(shape | ({"details": error.details} if error.details else {}), error.status, headers)

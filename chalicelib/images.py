@@ -23,11 +23,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from chalicelib import bucket, errors, items, models, primitives, queue, telemetry
+from chalicelib import bucket, errors, items, models, preconditions, primitives, queue, telemetry
 from chalicelib.bucket import Post, Upload
 from chalicelib.config import MAX_IMAGE_BYTES
-from chalicelib.items import IfMatch
 from chalicelib.models import Image, Item, Problem, RenderImage
+from chalicelib.preconditions import Preconditions
 
 TICKET_PERIOD = timedelta(minutes=15)
 
@@ -85,7 +85,7 @@ def url(item: Item, size: int | None) -> str:
     raise errors.ImageNotFoundError(id=item.id)
 
 
-def remove(owner: str, id_: str, at: datetime, if_match: IfMatch = None) -> None:
+def remove(owner: str, id_: str, at: datetime, conditions: Preconditions = preconditions.NONE) -> None:
     """Removes an item's picture, with its objects; one that is pending, with the tickets given for it.
 
     Raises ImageNotFoundError, and as items.change does.
@@ -99,12 +99,14 @@ def remove(owner: str, id_: str, at: datetime, if_match: IfMatch = None) -> None
         last = max(item.image.upload_id or "", item.last_upload or "") or None
         return msgspec.structs.replace(item, image=None, ticket_until=due, last_upload=last)
 
-    prune(items.change(owner, id_, without, at, if_match))
+    prune(items.change(owner, id_, without, at, conditions))
 
 
-def remove_item(owner: str, id_: str, at: datetime, if_match: IfMatch = None, *, over: bool = False) -> None:
+def remove_item(
+    owner: str, id_: str, at: datetime, conditions: Preconditions = preconditions.NONE, *, over: bool = False
+) -> None:
     """Removes an item with its objects; ``over``: one whose time is up. Raises as items.remove does."""
-    item = items.remove(owner, id_, at, if_match, over=over)
+    item = items.remove(owner, id_, at, conditions, over=over)
     if not item.may_have_objects:
         return
     bucket.delete(bucket.objects_of(owner, id_))

@@ -82,7 +82,9 @@ def entries_of_json(body: bytes) -> list[bytes]:
 def entries_of_ndjson(body: bytes) -> list[bytes]:
     """The lines of an NDJSON body that are not blank, unread. Raises ImportTooLargeError."""
     _limit(len(body), MAX_BYTES, _MAX_SIZE)
-    return [line for line in body.splitlines() if line.strip()]
+    # Files that were joined bring a byte order mark each.
+    lines = (line.removeprefix(primitives.BYTE_ORDER_MARK) for line in body.splitlines())
+    return [line for line in lines if line.strip()]
 
 
 def start(owner: str, entries: list[bytes], at: datetime, key: str | None = None) -> Begun:

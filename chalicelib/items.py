@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -12,17 +13,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from chalicelib import errors, idempotency, models, primitives, table, telemetry
+from chalicelib import errors, idempotency, models, preconditions, primitives, table, telemetry
 from chalicelib.models import Draft, Image, Item
+from chalicelib.preconditions import Preconditions
 
 IDEMPOTENCY_PERIOD = timedelta(hours=24)
 MAX_KEY_LENGTH = 255
 """Characters of an Idempotency-Key."""
 
 _TRIES = 8
-
-IfMatch = frozenset[int] | None
-"""The versions that a caller lets a write build on (RFC 9110, section 13.1.1), or None for any."""
 
 
 class Range(NamedTuple):
@@ -42,7 +41,13 @@ class Page(NamedTuple):
 
 def is_key(text: str) -> bool:
     """Return whether ``text`` can be an Idempotency-Key, of HTTP or of a message."""
-    return 1 <= len(text) <= MAX_KEY_LENGTH
+    return _KEY.fullmatch(text) is not None
+
+
+# In a header, others would not arrive alike everywhere: bytes beyond ASCII have no agreed encoding (RFC 9110, section
+# 5.5), and a comma may have joined two lines on their way (section 5.3).
+KEY_PATTERN = rf"[!-+\--~]{{1,{MAX_KEY_LENGTH}}}"
+_KEY = re.compile(KEY_PATTERN)
 
 
 def create(
@@ -117,12 +122,14 @@ def page(owner: str, which: Range, limit: int, start_after: str | None, at: date
     return Page([item for item in found if not item.over(at)], found[-1].id if more else None)
 
 
-def change(owner: str, id_: str, step: Callable[[Item], Item], at: datetime, if_match: IfMatch = None) -> Item:
+def change(
+    owner: str, id_: str, step: Callable[[Item], Item], at: datetime, conditions: Preconditions = preconditions.NONE
+) -> Item:
     """Reads an item, puts what ``step`` makes of it in its place, and returns that.
 
     ``step`` may run several times; where it returns its own argument, nothing is written.
 
-    Raises ItemNotFoundError; VersionMismatchError where ``if_match`` does not name the current version; BusyError
+    Raises ItemNotFoundError; VersionMismatchError if ``conditions`` exclude the current version; BusyError
     after eight tries.
     """
     new: Item | None = None
@@ -131,7 +138,7 @@ def change(owner: str, id_: str, step: Callable[[Item], Item], at: datetime, if_
         if old == new:
             # Refused, and yet there: the SDK wrote it twice, as the first answer got lost.
             return old
-        _check(old, if_match)
+        conditions.check(id_, old.version)
         stepped = step(old)
         if stepped is old:
             return old
@@ -149,7 +156,9 @@ def change(owner: str, id_: str, step: Callable[[Item], Item], at: datetime, if_
     raise errors.BusyError
 
 
-def replace(owner: str, id_: str, body: models.Fields, at: datetime, if_match: IfMatch = None) -> Item:
+def replace(
+    owner: str, id_: str, body: models.Fields, at: datetime, conditions: Preconditions = preconditions.NONE
+) -> Item:
     """Replace the fields of an item by those in ``body``; if they are the same, return the item as it is.
 
     Managed fields may stand in ``body`` if they equal the stored ones.
@@ -164,10 +173,12 @@ def replace(owner: str, id_: str, body: models.Fields, at: datetime, if_match: I
         models.check_managed(item, managed)
         return _with(item, draft, at)
 
-    return change(owner, id_, replaced, at, if_match)
+    return change(owner, id_, replaced, at, conditions)
 
 
-def patch(owner: str, id_: str, changes: models.Fields, at: datetime, if_match: IfMatch = None) -> Item:
+def patch(
+    owner: str, id_: str, changes: models.Fields, at: datetime, conditions: Preconditions = preconditions.NONE
+) -> Item:
     """Apply a JSON Merge Patch (RFC 7396) to a caller's fields; if it changes nothing, return the item as it is.
 
     Raise as :func:`replace` does.
@@ -180,10 +191,12 @@ def patch(owner: str, id_: str, changes: models.Fields, at: datetime, if_match: 
         body = item.fields if item.expires_at is None else {**item.fields, "expiresAt": item.expires_at}
         return _with(item, models.draft(primitives.merge_patch(body, own)), at)
 
-    return change(owner, id_, merged, at, if_match)
+    return change(owner, id_, merged, at, conditions)
 
 
-def remove(owner: str, id_: str, at: datetime, if_match: IfMatch = None, *, over: bool = False) -> Item:
+def remove(
+    owner: str, id_: str, at: datetime, conditions: Preconditions = preconditions.NONE, *, over: bool = False
+) -> Item:
     """Deletes an item and returns what it was; ``over``: one whose time is up, and only such a one.
 
     Where objects of it may be in the bucket, a PURGE record stays, due once no upload can follow any more, until
@@ -197,7 +210,7 @@ def remove(owner: str, id_: str, at: datetime, if_match: IfMatch = None, *, over
             return tried
         if item is None or item.over(at) != over:
             raise errors.ItemNotFoundError(id=id_)
-        _check(item, if_match)
+        conditions.check(id_, item.version)
         writes: list[table.Put | table.Delete] = [_delete(item)]
         if item.may_have_objects:
             due_at = max(primitives.timestamp(at), item.ticket_until or "")
@@ -266,11 +279,6 @@ def _end(draft: Draft, at: datetime) -> str | None:
     if draft.over(at):
         raise errors.InvalidExpiryError
     return draft.expires_at
-
-
-def _check(item: Item, if_match: IfMatch) -> None:
-    if if_match is not None and item.version not in if_match:
-        raise errors.VersionMismatchError(id=item.id, version=item.version)
 
 
 def tries() -> Iterator[int]:

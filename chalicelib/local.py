@@ -9,9 +9,10 @@ import logging
 import os
 import sys
 import uuid
+import zlib
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from chalice import local
@@ -19,16 +20,18 @@ from chalice import local
 from chalicelib import aws, errors, http, loopback, telemetry
 from chalicelib.config import LOCAL, settings
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import BinaryIO
+
 _PAGES = ("/", "/docs")
 
 
 def prepare() -> None:
     """Puts :class:`Gateway` in its place with a guard before it, and looks whether there is a backend."""
     local.LocalGateway = Gateway  # type: ignore[misc]
-    local.ChaliceRequestHandler.parse_request = _parse_request
-    local.ChaliceRequestHandler.__getattr__ = _do_any_method
-    local.ChaliceRequestHandler.log_request = _log_nothing
-    local.ChaliceRequestHandler.log_message = _log_message
+    for name, method in _HANDLER.items():
+        setattr(local.ChaliceRequestHandler, name, method)
     local.ThreadedHTTPServer.handle_error = _handle_error
     quieten_libraries()
     warn_without_backend()
@@ -100,6 +103,49 @@ def _say_port(port: int) -> None:
         (folder / str(port)).touch()
 
 
+def _parse_payload(handler: Any) -> tuple[Any, bytes | None]:
+    """Return the headers, every line of them, and the body: Chalice keeps one line of a name, and reads no chunks."""
+    if handler.headers.get("transfer-encoding", "").lower() == "chunked":
+        return handler.headers, b"".join(_chunks(handler.rfile))
+    length = int(handler.headers.get("content-length", "0"))
+    return handler.headers, handler.rfile.read(length) if length > 0 else None
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the chunks of a body (RFC 9112, section 7.1), and read what follows them."""
+    while size := int(stream.readline(_MAX_LINE).partition(b";")[0], 16):
+        yield stream.read(size)
+        stream.readline(_MAX_LINE)
+    while stream.readline(_MAX_LINE).strip():
+        pass
+
+
+_MAX_LINE = 8192
+
+
+def _send_without_body(handler: Any, code: int, headers: dict[str, Any]) -> None:
+    """Send a response without content; one to HEAD brings the length that GET's has (RFC 9110, section 8.6)."""
+    if code not in _EMPTY:
+        headers.setdefault("Content-Length", "0")
+    handler.send_response(code)
+    handler._send_headers(headers)  # noqa: SLF001 - this is a method of the same class, in effect
+
+
+_EMPTY = (204, 304)
+"""Statuses whose responses have no content and no Content-Length (RFC 9110, sections 8.6, 15.3.5 and 15.4.5)."""
+
+
+_HANDLER = {
+    "__getattr__": _do_any_method,
+    "parse_request": _parse_request,
+    "log_request": _log_nothing,
+    "log_message": _log_message,
+    "_parse_payload": _parse_payload,
+    "_send_http_response_no_body": _send_without_body,
+}
+"""Methods that Chalice's handler of requests gets."""
+
+
 def warn_without_backend() -> None:
     """Says at once what every request would have to say, and what to do about it."""
     try:
@@ -115,8 +161,10 @@ class Gateway(local.LocalGateway):
         """The answer to a request, one in the shape of ours where Chalice's own would have another."""
         by_app = False
         try:
-            answer = super().handle_request(method, path, headers, body)
+            answer = super().handle_request(method, path, headers, _inflated(headers, body))
             by_app = "X-Request-Id" in answer["headers"]
+        except errors.ApiError as refused:
+            answer = _answer(refused, headers)
         except local.LocalGatewayException as refused:
             answer = _answer(_meaning(refused), headers)
         except Exception:  # noqa: BLE001 - as API Gateway does: whatever the authorizer raised
@@ -124,14 +172,48 @@ class Gateway(local.LocalGateway):
             answer = _answer(errors.InternalError(), headers)
         if not by_app:  # which logs what it answers
             telemetry.logger.info("Answered", method=method, path=path.partition("?")[0], status=answer["statusCode"])
-        # RFC 9110, section 9.3.2: a HEAD has no content, and on a connection that is kept any would be read as the
-        # next answer.
-        return answer | {"body": None} if method == "HEAD" else answer
+        return _without_body(answer) if method == "HEAD" or answer["statusCode"] in _EMPTY else answer
 
-    def _generate_lambda_event(self, *args: Any, **options: Any) -> dict[str, Any]:
-        event: dict[str, Any] = super()._generate_lambda_event(*args, **options)
+    def _generate_lambda_event(
+        self, method: str, path: str, headers: dict[str, Any], body: bytes | None
+    ) -> dict[str, Any]:
+        event: dict[str, Any] = super()._generate_lambda_event(method, path, headers, body)
+        event["multiValueHeaders"] = {}
+        for name, value in headers.items():
+            event["multiValueHeaders"].setdefault(name, []).append(value)
         event["pathParameters"] = {name: unquote(value) for name, value in (event["pathParameters"] or {}).items()}
         return event
+
+
+def _inflated(headers: Mapping[str, Any], body: bytes | None) -> bytes | None:
+    """Return the body without its compression. Raise UnsupportedEncodingError, RequestTooLargeError."""
+    coding = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "").lower()
+    if not body or coding in ("", "identity"):
+        return body
+    if coding not in http.ENCODINGS:
+        raise errors.UnsupportedEncodingError
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | _EITHER_FORMAT)
+    try:
+        inflated = inflater.decompress(body, _MAX_BODY + 1)
+    except zlib.error:
+        raise errors.UnsupportedEncodingError from None
+    if len(inflated) > _MAX_BODY:
+        raise errors.RequestTooLargeError
+    if not inflater.eof:
+        raise errors.UnsupportedEncodingError
+    return inflated
+
+
+_EITHER_FORMAT = 32  # zlib's manual, inflateInit2: of gzip and zlib, the one that the data begin with
+_MAX_BODY = 10 * 1024 * 1024
+"""Bytes of a request (AWS, "API Gateway quotas": Payload size)."""
+
+
+def _without_body(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return ``answer`` without its content: on a connection that is kept, it would be read as the next response."""
+    if answer["statusCode"] not in _EMPTY:
+        answer["headers"]["Content-Length"] = str(len((answer["body"] or "").encode()))
+    return answer | {"body": None}
 
 
 def _meaning(refused: local.LocalGatewayException) -> errors.ApiError:

@@ -12,9 +12,24 @@ from pathlib import Path
 from string import Template
 from typing import Any, Protocol
 
-from chalicelib import bucket, config, errors, images, imports, items, models, operations, primitives, schemas
+from chalicelib import (
+    bucket,
+    config,
+    errors,
+    images,
+    imports,
+    items,
+    models,
+    operations,
+    preconditions,
+    primitives,
+    schemas,
+)
 from chalicelib.operations import OPERATIONS, Answer, Content, Operation
 from chalicelib.schemas import Schema
+
+_UNLISTED = ("OPTIONS", "HEAD")
+"""A browser's own question before another; and what every GET answers too, as the description says."""
 
 
 class Route(Protocol):
@@ -41,7 +56,7 @@ def document(routes: Mapping[str, Mapping[str, Route]]) -> dict[str, Any]:
             path: {
                 method.lower(): _operation(path, route, OPERATIONS[method, path])
                 for method, route in methods.items()
-                if method != "OPTIONS"  # a browser's own question before another
+                if method not in _UNLISTED
             }
             for path, methods in routes.items()
         },
@@ -143,25 +158,40 @@ def _query_parameters(operation: Operation) -> Iterator[Schema]:
 
 def _header_parameters(operation: Operation) -> Iterator[Schema]:
     for name in operation.headers:
-        yield {"name": name, "in": "header", **_REQUEST_HEADERS[name]}
+        yield {"name": name.partition(".")[0], "in": "header", **_REQUEST_HEADERS[name]}
 
+
+_TAG_PATTERN = r'(?:W/)?"[!#-~]*"'
+_ENTITY_TAGS: Schema = {
+    "schema": {
+        "type": "string",
+        "pattern": rf"^[ \t]*(?:\*|(?:,[ \t]*)*{_TAG_PATTERN}(?:[ \t]*,[ \t]*(?:{_TAG_PATTERN})?)*)[ \t]*$",
+    },
+    "example": '"1"',
+}
 
 _REQUEST_HEADERS: dict[str, Schema] = {
     "Idempotency-Key": {
         "description": "Chosen by the caller: repeating the same key with the same body creates nothing more for "
         f"{_hours(items.IDEMPOTENCY_PERIOD)} hours.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": items.MAX_KEY_LENGTH},
+        "schema": {"type": "string", "pattern": f"^{items.KEY_PATTERN}$"},
         "example": "6f1c1a3e-2b3f-4c62-9d5b-8f0a3c5e7d11",
     },
     "If-Match": {
         "description": "Entity tags, or `*`: the write succeeds only if the current version is one of these.",
-        "schema": {"type": "string"},
-        "example": '"1"',
+        **_ENTITY_TAGS,
+    },
+    "If-Match.read": {
+        "description": "Entity tags, or `*`: 412 if the current version is none of these.",
+        **_ENTITY_TAGS,
     },
     "If-None-Match": {
         "description": "Entity tags, or `*`: 304 if the current one is among them.",
-        "schema": {"type": "string"},
-        "example": '"1"',
+        **_ENTITY_TAGS,
+    },
+    "If-None-Match.write": {
+        "description": "Entity tags, or `*`: the write succeeds only if the current version is none of these.",
+        **_ENTITY_TAGS,
     },
 }
 
@@ -198,10 +228,13 @@ def _refusals(operation: Operation) -> dict[int, list[errors.ApiError]]:
     kinds: list[type[errors.ApiError]] = [*operation.refusals, errors.ThrottledError, errors.InternalError]
     if not operation.public:
         kinds += [errors.UnauthorizedError, errors.BusyError, errors.BackendUnavailableError]
-    if operation.query or operation.body:
+    if operation.query or operation.body or operation.headers:
         kinds.append(errors.InvalidRequestError)
+    if operation.query or not operation.public:
+        kinds.append(errors.UnknownParameterError)
     if operation.body:
-        kinds += [errors.InvalidJsonError, errors.UnsupportedMediaTypeError, errors.RequestTooLargeError]
+        kinds += [errors.InvalidJsonError, errors.UnsupportedMediaTypeError, errors.UnsupportedEncodingError]
+        kinds.append(errors.RequestTooLargeError)
     by_status: dict[int, list[errors.ApiError]] = {}
     for kind in sorted(dict.fromkeys(kinds), key=lambda kind: kind.status):
         by_status.setdefault(kind.status, []).append(_error(kind, operation))
@@ -212,6 +245,11 @@ def _error(kind: type[errors.ApiError], operation: Operation | None = None) -> e
     """Such an error as an operation may answer, raised by the code that raises it where that is easily had."""
     if operation and operation.query and kind is errors.InvalidRequestError:
         return _raised(models.checked, operation.query, dict([operation.misfit]))
+    if operation and kind is errors.InvalidRequestError and not operation.body:
+        return _raised(preconditions.parse, "If-None-Match", ["1"])
+    if operation and kind is errors.UnknownParameterError:
+        known = ", ".join(schemas.fields(operation.query)) if operation.query else "none"
+        return kind(unknown="page", known=known, details=[{"path": "$.page"}])
     if operation and kind is errors.UnsupportedMediaTypeError:
         return kind(accepted=" or ".join(type_ for content in operation.body for type_ in content.types))
     return _ERRORS[kind]() if kind in _ERRORS else kind(id=operations.ID)
@@ -222,7 +260,9 @@ _ERRORS: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
     errors.InvalidJsonError: lambda: _raised(primitives.json_object, b'{"title": }'),
     errors.ReservedFieldError: lambda: _raised(models.draft, {"id": operations.ID}),
     errors.MethodNotAllowedError: lambda: errors.MethodNotAllowedError(allowed="GET, POST"),
-    errors.VersionMismatchError: lambda: errors.VersionMismatchError(id=operations.ID, version=2),
+    errors.VersionMismatchError: lambda: errors.VersionMismatchError(
+        id=operations.ID, version=2, condition="If-Match does not name"
+    ),
     errors.ItemTooLargeError: lambda: errors.ItemTooLargeError(limit=models.MAX_ITEM_BYTES, size=400_000),
     errors.ImportTooLargeError: lambda: errors.ImportTooLargeError(limit=f"{imports.MAX_ENTRIES} items"),
     errors.BackendUnavailableError: lambda: errors.BackendUnavailableError(
@@ -241,7 +281,8 @@ def _raised(check: Callable[..., object], *args: object) -> errors.ApiError:
 
 def _refusal(refusals: list[errors.ApiError]) -> Schema:
     """The answer that errors of one status are told with; its description lists their codes."""
-    headers = ["Retry-After"] if refusals[0].retry_after else []
+    headers = ["Cache-Control.none", *(["Retry-After"] if refusals[0].retry_after else [])]
+    headers += sorted({name for error in refusals for name in _ALSO_TOLD_WITH.get(type(error), ())})
     headers += [name for kind, name in _TOLD_WITH.items() if isinstance(refusals[0], kind)]
     codes = [error.code for error in refusals]
     # Beside the reference, so that generators of clients make one model of all errors and not one of each answer.
@@ -264,6 +305,11 @@ _OF_NO_ROUTE: dict[str, type[errors.ApiError]] = {
     "UnknownPath": errors.NotFoundError,
     "UnknownMethod": errors.MethodNotAllowedError,
     "Forbidden": errors.ForbiddenError,
+}
+
+_ALSO_TOLD_WITH = {
+    errors.UnsupportedMediaTypeError: ["Accept-Patch"],
+    errors.UnsupportedEncodingError: ["Accept-Encoding"],
 }
 
 _TOLD_WITH: dict[type[errors.ApiError], str] = {
@@ -294,8 +340,23 @@ _HEADERS: dict[str, Schema] = {
     "Location.download": _always(
         "An S3 URL that needs no sign-in.", f"https://vitrine-prod.s3.amazonaws.com/{operations.ID}", format="uri"
     ),
-    "Cache-Control.download": _always("The URL expires: do not store it.", "no-store", const="no-store"),
-    "Cache-Control.page": _always("Revalidate before reuse.", "no-cache", const="no-cache"),
+    "Cache-Control.none": _always("Do not store this response.", "no-store", const="no-store"),
+    "Cache-Control.public": _always("Revalidate before reuse.", "no-cache", const="no-cache"),
+    "Cache-Control.private": _always(
+        "Only the caller may store this, and revalidates it before reuse.",
+        "private, no-cache",
+        const="private, no-cache",
+    ),
+    "Accept-Patch": {
+        "description": "For PATCH: the types that a body may have (RFC 5789).",
+        "schema": {"type": "string"},
+        "example": "application/merge-patch+json, application/json",
+    },
+    "Accept-Encoding": {
+        "description": "The encodings that a body may have, if it is the encoding that was refused.",
+        "schema": {"type": "string"},
+        "example": "gzip, deflate, identity",
+    },
     "Idempotency-Replayed": {
         "description": "This is the earlier response; nothing new was created.",
         "schema": {"type": "string", "const": "true"},

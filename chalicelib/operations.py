@@ -125,14 +125,19 @@ _page = Content(str, {"page": "<!doctype html>"}, ("text/html",))
 
 # ----------------------------------------------------------------------------------------------------- what they share
 
-_PAGE_HEADERS = ("ETag", "Cache-Control.page")
+_PRIVATE = ("ETag", "Cache-Control.private")
+_UNSTORED = ("Cache-Control.none",)
+_PUBLIC = ("ETag", "Cache-Control.public")
 _ITEM_LINKS = ("readItem", "readItemIfChanged", "replaceItem", "patchItem", "deleteItem", "createImageTicket")
 
 _shown = Answer(
-    "The page.", _page, (*_PAGE_HEADERS, "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Referrer-Policy")
+    "The page.", _page, (*_PUBLIC, "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Referrer-Policy")
 )
-_unchanged = Answer("Nothing has changed; there is no body.", headers=("ETag",))
-_written = Answer("The current item.", _item, ("ETag",), links=_ITEM_LINKS)
+_unchanged = Answer("Nothing has changed; there is no body.", headers=_PUBLIC)
+_still = Answer("Nothing has changed; there is no body.", headers=_PRIVATE)
+_written = Answer("The current item.", _item, _PRIVATE, links=_ITEM_LINKS)
+
+_CONDITIONS = ("If-Match", "If-None-Match.write")
 
 _WRITE = (errors.InvalidRequestError, errors.ReservedFieldError, errors.InvalidExpiryError, errors.ItemTooLargeError)
 _CHANGE = (*_WRITE, errors.ItemNotFoundError, errors.VersionMismatchError)
@@ -166,7 +171,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             200: Answer(
                 "The file.",
                 Content(str, {"text": "…"}, ("text/css", "text/javascript", "text/html")),
-                _PAGE_HEADERS,
+                _PUBLIC,
             ),
             304: _unchanged,
         },
@@ -177,8 +182,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/openapi.json"): Operation(
         ABOUT,
         "Read this document",
-        {200: Answer("An OpenAPI 3.1 document.", Content(DOCUMENT, {"head": {"openapi": "3.1.0"}}))},
+        {
+            200: Answer("An OpenAPI 3.1 document.", Content(DOCUMENT, {"head": {"openapi": "3.1.0"}}), _PUBLIC),
+            304: _unchanged,
+        },
         "It is generated from the routes and models in use, so it always matches them.",
+        headers=("If-None-Match",),
         public=True,
     ),
     ("GET", "/hello"): Operation(
@@ -191,6 +200,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                     wire.Hello,
                     {"ann": {"message": "Hello, Ann!", "timestamp": "2026-03-01T08:00:00.000Z", "requestId": ID}},
                 ),
+                _UNSTORED,
             )
         },
         query=wire.HelloQuery,
@@ -204,6 +214,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             200: Answer(
                 "The API responds.",
                 Content(wire.Health, {"ok": {"status": "ok", "stage": "prod", "version": config.VERSION}}),
+                _UNSTORED,
             )
         },
         public=True,
@@ -215,7 +226,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             201: Answer(
                 "The new item, or the one that was created with this key before.",
                 Content(ITEM, lambda own: {"created": _MANAGED | own}),
-                ("ETag", "Location", "Idempotency-Replayed"),
+                (*_PRIVATE, "Location", "Idempotency-Replayed"),
                 _ITEM_LINKS,
             )
         },
@@ -242,10 +253,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                         "none": {"items": [], "count": 0, "nextCursor": None},
                     },
                 ),
+                _PRIVATE,
                 links=("nextPage", "readFirst"),
-            )
+            ),
+            304: _still,
         },
         "Newest first, unless `order` is `asc`.",
+        headers=("If-None-Match",),
         query=wire.ListQuery,
         misfit=("limit", "0"),
         refusals=(errors.InvalidCursorError,),
@@ -255,10 +269,10 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "Read an item",
         {
             200: _written._replace(links=(*_ITEM_LINKS, "readThumbnail")),
-            304: _unchanged,
+            304: _still,
         },
-        headers=("If-None-Match",),
-        refusals=(errors.ItemNotFoundError,),
+        headers=("If-Match.read", "If-None-Match"),
+        refusals=(errors.ItemNotFoundError, errors.VersionMismatchError),
     ),
     ("PUT", "/items/{item_id}"): Operation(
         ITEMS,
@@ -267,7 +281,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "All of them, and `expiresAt`: fields that are not in the body are removed. The picture stays. You can read an "
         "item, change it, and send all of it: managed fields are accepted if they equal what is stored. If nothing "
         "changes, nothing is written and the version stays.",
-        headers=("If-Match",),
+        headers=_CONDITIONS,
         body=(_replacement,),
         refusals=_CHANGE,
     ),
@@ -277,7 +291,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         {200: _written},
         "With a JSON Merge Patch (RFC 7396). The result must follow the rules for a whole item. If it is the same as "
         "before, nothing is written and the version stays.",
-        headers=("If-Match",),
+        headers=_CONDITIONS,
         body=(
             Content(
                 ITEM_PATCH,
@@ -298,11 +312,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             200: Answer(
                 "The item is deleted.",
                 Content(wire.Deleted, {"deleted": {"message": "Item deleted", "id": ID}}),
+                _UNSTORED,
                 links=("readItem",),
             )
         },
         "Its picture goes with it.",
-        headers=("If-Match",),
+        headers=_CONDITIONS,
         refusals=(errors.ItemNotFoundError, errors.VersionMismatchError),
     ),
     ("POST", "/items/{item_id}/image"): Operation(
@@ -312,6 +327,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             201: Answer(
                 "The ticket: a form for S3.",
                 Content(wire.Ticket, {"ticket": _TICKET}),
+                _UNSTORED,
                 links=("watchItem", "deleteImage"),
             )
         },
@@ -322,11 +338,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/items/{item_id}/image"): Operation(
         PICTURES,
         "Download the picture or a thumbnail",
-        {
-            302: Answer(
-                "A redirect to a temporary download URL.", headers=("Location.download", "Cache-Control.download")
-            )
-        },
+        {302: Answer("A redirect to a temporary download URL.", headers=("Location.download", *_UNSTORED))},
         "Only once the item's `image.status` is `ready`.",
         query=wire.ImageQuery,
         misfit=("size", "large"),
@@ -339,12 +351,13 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             200: Answer(
                 "The picture is removed.",
                 Content(wire.Deleted, {"deleted": {"message": "Image deleted", "id": ID}}),
+                _UNSTORED,
                 links=("watchItem", "getImage"),
             )
         },
         "With its thumbnails; the item stays. If the picture is still `pending`, uploads with its tickets are "
         "discarded. A ticket for a picture that was to replace it can still be used.",
-        headers=("If-Match",),
+        headers=_CONDITIONS,
         refusals=(errors.ItemNotFoundError, errors.ImageNotFoundError, errors.VersionMismatchError),
     ),
     ("POST", "/imports"): Operation(
@@ -354,7 +367,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             202: Answer(
                 "The import, not started yet, or as it was when it began with this key before.",
                 Content(wire.ImportShown, {"queued": _import("queued", 0)}),
-                ("Location", "Idempotency-Replayed"),
+                ("Location", "Idempotency-Replayed", *_UNSTORED),
                 links=("watchImport",),
             )
         },
@@ -388,6 +401,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
                         "oneFailed": _import("done", 1, errors.ReservedFieldError("id")),
                     },
                 ),
+                _UNSTORED,
             )
         },
         refusals=(errors.ImportNotFoundError,),

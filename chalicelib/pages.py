@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from chalice.app import Request, Response
-
 from chalicelib import config, errors, http
+
+if TYPE_CHECKING:
+    from chalice.app import Request, Response
 
 _WEB = Path(__file__).parent / "web"
 _TYPES = {
@@ -85,16 +86,7 @@ def _sign_in() -> str:
 
 
 def _answer(request: Request, name: str, text: str, headers: dict[str, str]) -> Response:
-    tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:16]}"'
-    return http.not_modified(request, tag) or Response(
-        text,
-        {
-            "Content-Type": _TYPES[Path(name).suffix],
-            "Cache-Control": "no-cache",
-            "ETag": tag,
-            **headers,
-        },
-    )
+    return http.file_answer(request, text, {"Content-Type": _TYPES[Path(name).suffix]} | headers)
 
 
 @functools.cache

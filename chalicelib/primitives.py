@@ -15,6 +15,9 @@ import msgspec
 
 from chalicelib import errors
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""What Windows' programs begin a text in UTF-8 with. RFC 8259, section 8.1: a parser may ignore it."""
+
 # ---------------------------------------------------------------------------------------------------------- JSON, exact
 
 _encoder = msgspec.json.Encoder(decimal_format="number")

@@ -177,7 +177,12 @@ class ImageQuery(Struct):
 class TicketRequest(Struct, rename="camel"):
     """The picture to be uploaded."""
 
-    content_type: Annotated[ContentType, Meta(description="The type of the file; S3 refuses any other.")]
+    content_type: Annotated[
+        ContentType,
+        Meta(
+            description="The type of the file, in any case; S3 refuses any other. `image/jpg` is taken as `image/jpeg`."
+        ),
+    ]
 
 
 class PresignedPost(Struct):
@@ -205,7 +210,12 @@ class ImportRequest(Struct):
 
 
 Lines = Annotated[
-    str, Meta(pattern=r"[^ \t\n\v\f\r]", description="One JSON object per line (NDJSON); blank lines are ignored.")
+    str,
+    Meta(
+        # What stands for bytes that are not UTF-8 is refused: see http.body.
+        pattern="^[^\ufffd]*[^ \\t\\n\\v\\f\\r\ufffd][^\ufffd]*$",
+        description="One JSON object per line (NDJSON); blank lines are ignored.",
+    ),
 ]
 
 

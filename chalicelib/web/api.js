@@ -18,9 +18,9 @@ export function parse(text) {
   return JSON.parse(text.replace(TOKENS, (token) => (inexact(token) ? `"${MARK}${token}"` : token)));
 }
 
-/** The JSON text of a value that `parse` or `number` gave. */
+/** The JSON text of a value that `parse` or `number` gave. The API accepts U+FFFD only escaped. */
 export function write(value, indent) {
-  return JSON.stringify(value, null, indent).replace(MARKED, "$1");
+  return JSON.stringify(value, null, indent).replace(MARKED, "$1").replaceAll("\uFFFD", "\\ufffd");
 }
 
 /** A number from its text, or undefined where it is none. */

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.system import EMULATOR_PYTHON, KEPT, System, bundled, copy_project, free_port, give_up_sooner
+from tests.e2e.system import (
+    EMULATOR_PYTHON,
+    KEPT,
+    System,
+    bundled,
+    copy_project,
+    free_port,
+    give_up_sooner,
+    say_errors_as_the_template_does,
+)
 from tools import local_stage, provision
 from tools.emulator import Emulator
 from tools.run import aws_client
@@ -25,6 +34,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         give_up_sooner(client("sqs"), resources["QueueUrl"])
         built = bundled(local_stage.package(project, folder / "build", KEPT, print))
         deployment = local_stage.deploy(built, client)
+        say_errors_as_the_template_does(client("apigateway"), deployment.api_id, built.template)
         yield System(
             emulator=emulator,
             project=project,

@@ -37,8 +37,13 @@ class Door(NamedTuple):
     name: str
     url: str
 
-    def send(self, method: str, path: str, body: bytes | None = None, headers: Iterable[Header] = ()) -> Reply:
-        """Send a request with exactly these headers, in this order, beside Host, Connection and Content-Length."""
+    def send(
+        self, method: str, path: str, body: bytes | None = None, headers: Iterable[Header] = (), raw: bytes = b""
+    ) -> Reply:
+        """Send a request with exactly these headers, in this order, beside Host, Connection and Content-Length.
+
+        ``raw`` is sent after the headers as it is, without a length.
+        """
         address = urlsplit(self.url)
         sent: list[Header] = [("Host", address.netloc), ("Connection", "close"), *headers]
         if body is not None:
@@ -46,7 +51,7 @@ class Door(NamedTuple):
         head = f"{method} {address.path}{path} HTTP/1.1\r\n".encode()
         head += b"".join(name.encode() + b": " + _encoded(value) + b"\r\n" for name, value in sent)
         with socket.create_connection((address.hostname or "", address.port or 80), timeout=60) as connection:
-            connection.sendall(head + b"\r\n" + (body or b""))
+            connection.sendall(head + b"\r\n" + (body or raw))
             received = b"".join(iter(lambda: connection.recv(65536), b""))
         return _parsed(received, method)
 

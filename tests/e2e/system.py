@@ -104,6 +104,21 @@ def bundled(built: local_stage.Package) -> local_stage.Package:
     return built
 
 
+def say_errors_as_the_template_does(gateway: Any, api_id: str, template: dict[str, Any]) -> None:
+    """Give the packaged API the errors of its template: the emulator ignores those that come with its definition."""
+    for kind, response in template["Resources"]["RestAPI"]["Properties"]["GatewayResponses"].items():
+        headers = response["ResponseParameters"]["Headers"]
+        status = {"statusCode": str(response["StatusCode"])} if "StatusCode" in response else {}
+        gateway.put_gateway_response(
+            restApiId=api_id,
+            responseType=kind,
+            responseParameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
+            responseTemplates=response["ResponseTemplates"],
+            **status,
+        )
+    gateway.create_deployment(restApiId=api_id, stageName="api")
+
+
 def give_up_sooner(sqs: Any, queue_url: str) -> None:
     """Leave a queue's jobs three deliveries instead of six: 15 seconds until a dead letter, instead of minutes."""
     policy = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["RedrivePolicy"])["Attributes"]

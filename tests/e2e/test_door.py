@@ -5,13 +5,18 @@ The packaged API stands behind the emulator's API Gateway. What AWS's own does b
 
 from __future__ import annotations
 
+import gzip
 import io
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import pytest
 
-from tests.e2e.door import Door
-from tests.e2e.system import System, free_port
+from tests.e2e.door import Door, Header, Reply
+from tests.e2e.system import ROOT, System, free_port
+from tests.e2e.waiting import eventually
+from tests.unit.test_docs import table_rows
 from tools import run
 from tools.server import Server
 from tools.terminal import Terminal
@@ -31,6 +36,13 @@ def api(request: pytest.FixtureRequest, system: System) -> Iterator[Door]:
         yield Door(request.param, server.url)
     finally:
         server.stop()
+
+
+JSON = ("Content-Type", "application/json")
+NDJSON = ("Content-Type", "application/x-ndjson")
+MERGE_PATCH = ("Content-Type", "application/merge-patch+json")
+BOM = b"\xef\xbb\xbf"
+NOWHERE = "019ca7b4-e400-7abc-8def-0123456789ab"
 
 
 def test_item_is_created_and_read(api: Door) -> None:
@@ -64,3 +76,488 @@ def test_other_spellings_of_an_id_are_not_found(api: Door) -> None:
 
     for id_ in (item["id"].replace("-", ""), f"urn:uuid:{item['id']}", f"%7B{item['id']}%7D"):
         assert api.json("GET", f"/items/{id_}").error == "ITEM_NOT_FOUND"
+
+
+def imported(api: Door, body: bytes, type_: Header) -> Any:
+    """Send an import and wait until it is done."""
+    begun = api.send("POST", "/imports", body, [type_])
+    assert begun.status == 202, begun.body
+    path = f"/imports/{begun.json()['id']}"
+    eventually(lambda: api.json("GET", path).json()["status"] == "done")
+    return api.json("GET", path).json()
+
+
+class TestEncoding:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Käse".encode("latin-1"),
+            "€ 5".encode("cp1252"),
+            "Käse".encode("utf-16"),
+            b"\xed\xa0\x80",
+            b"\xc0\xaf",
+            b"\xf0\x9f\x98",
+        ],
+    )
+    @pytest.mark.parametrize("type_", [JSON, None])
+    def test_body_in_another_encoding_is_refused(self, api: Door, text: bytes, type_: Header | None) -> None:
+        item = api.item()
+        headers = [type_] if type_ else []
+        body = b'{"title": "%s"}' % text
+
+        replies = [
+            api.send("POST", "/items", body, headers),
+            api.send("PUT", f"/items/{item['id']}", body, headers),
+            api.send("PATCH", f"/items/{item['id']}", body, headers),
+            api.send("POST", "/imports", b'{"items": [%s]}' % body, headers),
+        ]
+
+        assert [(reply.status, reply.error) for reply in replies] == [(400, "INVALID_JSON")] * 4
+        assert all("UTF-8" in reply.json()["message"] for reply in replies)
+        assert api.json("GET", f"/items/{item['id']}").json() == item
+
+    def test_import_in_another_encoding_is_refused_as_a_whole(self, api: Door) -> None:
+        reply = api.send("POST", "/imports", '{"title": "Vase"}\n{"title": "Käse"}'.encode("latin-1"), [NDJSON])
+
+        assert (reply.status, reply.error) == (400, "INVALID_JSON")
+
+    def test_replacement_character_is_taken_escaped_only(self, api: Door) -> None:
+        refused = api.send("POST", "/items", '{"title": "\ufffd"}'.encode(), [JSON])
+        taken = api.send("POST", "/items", b'{"title": "\\ufffd"}', [JSON])
+
+        assert (refused.status, refused.error) == (400, "INVALID_JSON")
+        assert "\\ufffd" in refused.json()["message"]
+        assert (taken.status, taken.json()["title"]) == (201, "\ufffd")
+
+    @pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"', "utf8"])
+    def test_utf_8_may_be_declared(self, api: Door, charset: str) -> None:
+        headers = [("Content-Type", f"application/json; charset={charset}")]
+
+        reply = api.send("POST", "/items", '{"title": "Käse"}'.encode(), headers)
+
+        assert (reply.status, reply.json().get("title")) == (201, "Käse")
+
+    @pytest.mark.parametrize("charset", ["iso-8859-1", "UTF-16", "windows-1252", '"latin1"', "nonsense", ""])
+    def test_another_declared_charset_is_refused(self, api: Door, charset: str) -> None:
+        item = api.item()
+        headers = [("Content-Type", f"application/json; a=b; Charset={charset}")]
+
+        replies = [
+            api.send("POST", "/items", b"{}", headers),
+            api.send("PATCH", f"/items/{item['id']}", b"{}", headers),
+            api.send("POST", "/imports", b'{"items": [{}]}', headers),
+        ]
+
+        assert [(reply.status, reply.error) for reply in replies] == [(415, "UNSUPPORTED_MEDIA_TYPE")] * 3
+        assert all("UTF-8" in reply.json()["message"] for reply in replies)
+
+
+class TestByteOrderMarks:
+    def test_json_may_begin_with_one(self, api: Door) -> None:
+        created = api.send("POST", "/items", BOM + b'{"title": "Vase"}', [JSON])
+        path = f"/items/{created.json()['id']}"
+        patched = api.send("PATCH", path, BOM + b'{"title": "Jug"}', [MERGE_PATCH])
+        replaced = api.send("PUT", path, BOM + b'{"title": "Cup"}', [JSON])
+        ticket = api.send("POST", f"{path}/image", BOM + b'{"contentType": "image/png"}', [JSON])
+        begun = api.send("POST", "/imports", BOM + b'{"items": [{"title": "Vase"}]}', [JSON])
+
+        assert [one.status for one in (created, patched, replaced, ticket, begun)] == [201, 200, 200, 201, 202]
+        assert [one.json()["title"] for one in (created, patched, replaced)] == ["Vase", "Jug", "Cup"]
+
+    @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+    def test_ndjson_may_have_them_before_any_line(self, api: Door, end: bytes) -> None:
+        lines = [BOM + b'{"title": "One"}', b"", b'{"title": "Two"}', b"  ", BOM + b'{"title": "Three"}', b""]
+
+        done = imported(api, end.join(lines), NDJSON)
+
+        assert (done["total"], done["created"], done["failed"]) == (3, 3, 0)
+
+
+class TestPreconditions:
+    MALFORMED = ("1", "abc", "", 'w/"1"', '"1', '1"', '"1" "2"', '*, "1"', '"1", abc', "W/1", '"a b"', "W/")
+
+    @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+    @pytest.mark.parametrize("value", MALFORMED)
+    def test_malformed_is_refused_by_every_route_that_evaluates(self, api: Door, name: str, value: str) -> None:
+        item = api.item()
+        path = f"/items/{item['id']}"
+        header = (name, value)
+
+        replies = [
+            api.send("PUT", path, b"{}", [JSON, header]),
+            api.send("PATCH", path, b'{"title": "Jug"}', [JSON, header]),
+            api.send("DELETE", f"{path}/image", headers=[header]),
+            api.send("DELETE", path, headers=[header]),
+            api.send("GET", path, headers=[header]),
+            api.send("GET", "/items", headers=[header]),
+        ]
+
+        assert [(reply.status, reply.error) for reply in replies] == [(400, "INVALID_REQUEST")] * 6
+        assert all(name in reply.json()["message"] for reply in replies)
+        assert api.json("GET", path).json() == item
+
+    @pytest.mark.parametrize("path", ["/", "/docs", "/web/api.js", "/openapi.json"])
+    def test_pages_use_the_same_parser(self, api: Door, path: str) -> None:
+        tag = api.send("GET", path).headers["ETag"]
+
+        statuses = [
+            api.send("GET", path, headers=[("If-None-Match", value)]).status
+            for value in (tag, f"W/{tag}", f'"x", {tag}', "*", '"x"', tag.strip('"'))
+        ]
+
+        assert statuses == [304, 304, 304, 304, 200, 400]
+
+    @pytest.mark.parametrize(
+        "tags", ['"1"', 'W/"1"', '"7", "1"', '"7",,"1" ,', "*", '"1-gzip"', 'W/"1--gzip"', '"1-491000"']
+    )
+    def test_write_happens_if_a_tag_names_the_version(self, api: Door, tags: str) -> None:
+        path = f"/items/{api.item()['id']}"
+
+        reply = api.send("PATCH", path, b'{"title": "Jug"}', [MERGE_PATCH, ("If-Match", tags)])
+
+        assert (reply.status, reply.json()["title"]) == (200, "Jug")
+
+    def test_tags_may_stand_in_several_headers(self, api: Door) -> None:
+        path = f"/items/{api.item()['id']}"
+        headers = [MERGE_PATCH, ("If-Match", '"7"'), ("if-match", '"1"')]
+
+        assert api.send("PATCH", path, b'{"title": "Jug"}', headers).status == 200
+
+    @pytest.mark.parametrize(
+        "header",
+        [("If-Match", '"2"'), ("If-Match", '"abc"'), ("If-Match", '""'), ("If-Match", '"01x"')]
+        + [("If-None-Match", value) for value in ("*", '"1"', 'W/"1"', '"7", "1"')],
+    )
+    def test_write_is_refused_if_a_condition_fails(self, api: Door, header: Header) -> None:
+        item = api.item()
+        path = f"/items/{item['id']}"
+
+        replies = [
+            api.send("PUT", path, b"{}", [JSON, header]),
+            api.send("PATCH", path, b'{"title": "Jug"}', [MERGE_PATCH, header]),
+            api.send("DELETE", path, headers=[header]),
+        ]
+
+        assert [(reply.status, reply.error) for reply in replies] == [(412, "VERSION_MISMATCH")] * 3
+        assert all(str(header[0]) in reply.json()["message"] for reply in replies)
+        assert api.json("GET", path).json() == item
+
+    def test_write_happens_if_none_of_the_tags_is_the_current_one(self, api: Door) -> None:
+        path = f"/items/{api.item()['id']}"
+
+        assert api.send("PUT", path, b"{}", [JSON, ("If-None-Match", '"7", "abc"')]).status == 200
+
+    @pytest.mark.parametrize("header", [("If-Match", "*"), ("If-None-Match", "*"), ("If-Match", '"1"')])
+    def test_missing_item_is_not_found_whatever_the_condition(self, api: Door, header: Header) -> None:
+        assert api.send("PUT", f"/items/{NOWHERE}", b"{}", [JSON, header]).status == 404
+
+    def test_read_evaluates_if_match(self, api: Door) -> None:
+        path = f"/items/{api.item()['id']}"
+
+        assert api.send("GET", path, headers=[("If-Match", '"1"')]).status == 200
+        reply = api.send("GET", path, headers=[("If-Match", '"2"')])
+        assert (reply.status, reply.error) == (412, "VERSION_MISMATCH")
+
+    @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+    def test_routes_that_create_refuse_conditions(self, api: Door, name: str) -> None:
+        item = api.item()
+        headers = [JSON, (name, '"1"')]
+
+        replies = [
+            api.send("POST", "/items", b"{}", headers),
+            api.send("POST", f"/items/{item['id']}/image", b'{"contentType": "image/png"}', headers),
+            api.send("POST", "/imports", b'{"items": [{}]}', headers),
+        ]
+
+        assert [(reply.status, reply.error) for reply in replies] == [(400, "INVALID_REQUEST")] * 3
+
+    @pytest.mark.parametrize("name", ["If-Modified-Since", "If-Unmodified-Since"])
+    @pytest.mark.parametrize("value", ["Thu, 01 Jan 2015 00:00:00 GMT", "rubbish"])
+    def test_dates_are_ignored_as_nothing_has_a_modification_date(self, api: Door, name: str, value: str) -> None:
+        path = f"/items/{api.item()['id']}"
+
+        assert api.send("GET", path, headers=[(name, value)]).status == 200
+        assert api.send("PATCH", path, b'{"title": "Jug"}', [MERGE_PATCH, (name, value)]).status == 200
+
+    def test_unchanged_item_and_list_are_not_sent_again(self, api: Door) -> None:
+        for path in (f"/items/{api.item()['id']}", "/items?limit=3"):
+            first = api.send("GET", path)
+            again = api.send("GET", path, headers=[("If-None-Match", f'"x", W/{first.headers["ETag"]}')])
+
+            assert (again.status, again.body) == (304, b"")
+            assert again.headers["ETag"] == first.headers["ETag"]
+            assert again.headers["Cache-Control"] == "private, no-cache"
+
+
+GETS = (
+    "/",
+    "/docs",
+    "/web/api.js",
+    "/openapi.json",
+    "/hello",
+    "/health",
+    "/items",
+    "/items/{item}",
+    "/imports/{import}",
+)
+
+
+class TestHead:
+    @pytest.mark.parametrize("path", [*GETS, f"/items/{NOWHERE}", "/items/{item}/image"])
+    def test_head_is_answered_as_get_without_the_body(self, api: Door, path: str) -> None:
+        path = path.replace("{item}", api.item()["id"])
+        if "{import}" in path:
+            path = path.replace("{import}", imported(api, b'{"items": [{}]}', JSON)["id"])
+
+        got, head = api.send("GET", path), api.send("HEAD", path)
+
+        assert (head.status, head.body) == (got.status, b"")
+        changing = {"Date", "X-Request-Id", "Content-Length", "Server", "x-amzn-RequestId", "x-amz-request-id"}
+        assert _headers(head, changing) == _headers(got, changing)
+        # RFC 9110, section 8.6: the length that GET has, or none.
+        assert head.headers["Content-Length"] in (None, got.headers["Content-Length"])
+
+    def test_head_evaluates_conditions(self, api: Door) -> None:
+        path = f"/items/{api.item()['id']}"
+
+        assert api.send("HEAD", path, headers=[("If-None-Match", '"1"')]).status == 304
+        assert api.send("HEAD", path, headers=[("If-None-Match", '"2"')]).status == 200
+
+
+def _headers(reply: Reply, without: set[str]) -> set[tuple[str, str]]:
+    unwanted = {name.lower() for name in without}
+    return {(name.lower(), value) for name, value in reply.headers.items() if name.lower() not in unwanted}
+
+
+class TestCacheControl:
+    @pytest.mark.parametrize(
+        ("path", "said"),
+        [
+            ("/", "no-cache"),
+            ("/docs", "no-cache"),
+            ("/web/api.js", "no-cache"),
+            ("/openapi.json", "no-cache"),
+            ("/hello", "no-store"),
+            ("/health", "no-store"),
+            ("/items", "private, no-cache"),
+            ("/items/{item}", "private, no-cache"),
+            ("/items/{item}/image", "no-store"),
+            (f"/items/{NOWHERE}", "no-store"),
+            (f"/imports/{NOWHERE}", "no-store"),
+            ("/items?limit=0", "no-store"),
+            ("/nowhere", "no-store"),
+        ],
+    )
+    def test_of_reads(self, api: Door, path: str, said: str) -> None:
+        reply = api.send("GET", path.replace("{item}", api.item()["id"]))
+
+        assert reply.headers["Cache-Control"] == said
+
+    def test_of_writes(self, api: Door) -> None:
+        created = api.json("POST", "/items", {"title": "Vase"})
+        path = f"/items/{created.json()['id']}"
+        ticket = api.json("POST", f"{path}/image", {"contentType": "image/png"})
+        begun = api.json("POST", "/imports", {"items": [{}]})
+        progress = api.json("GET", f"/imports/{begun.json()['id']}")
+
+        assert created.headers["Cache-Control"] == "private, no-cache"
+        assert [one.headers["Cache-Control"] for one in (ticket, begun, progress)] == ["no-store"] * 3
+        assert api.json("DELETE", path).headers["Cache-Control"] == "no-store"
+
+
+class TestParameters:
+    @pytest.mark.parametrize(
+        ("path", "name"),
+        [
+            ("/items?page=2", "page"),
+            ("/items?Limit=1", "Limit"),
+            ("/items?sort=price", "sort"),
+            ("/items?createdafter=2026-01-01T00:00:00Z", "createdafter"),
+            ("/items?limit=1&x=", "x"),
+            ("/hello?Name=Ann", "Name"),
+            ("/items/{item}?x=1", "x"),
+            ("/items/{item}/image?Size=200", "Size"),
+        ],
+    )
+    def test_unknown_one_is_refused_by_name(self, api: Door, path: str, name: str) -> None:
+        reply = api.send("GET", path.replace("{item}", api.item()["id"]))
+
+        assert (reply.status, reply.error) == (400, "UNKNOWN_PARAMETER")
+        assert reply.json()["details"] == [{"path": f"$.{name}"}]
+        assert name in reply.json()["message"]
+
+    def test_those_that_there_are_are_named(self, api: Door) -> None:
+        message = api.send("GET", "/items?page=2").json()["message"]
+
+        assert "limit, cursor, order, createdAfter, createdBefore" in message
+        assert "this route takes none" in api.send("GET", f"/items/{NOWHERE}?x=1").json()["message"]
+
+    def test_writes_refuse_them_too(self, api: Door) -> None:
+        item = api.item()
+        path = f"/items/{item['id']}?if-match=1"
+
+        replies = [
+            api.send("POST", "/items?dryRun=true", b"{}", [JSON]),
+            api.send("PUT", path, b"{}", [JSON]),
+            api.send("DELETE", path),
+            api.send("POST", "/imports?dryRun=true", b'{"items": [{}]}', [JSON]),
+        ]
+
+        assert [(reply.status, reply.error) for reply in replies] == [(400, "UNKNOWN_PARAMETER")] * 4
+        assert api.json("GET", f"/items/{item['id']}").json() == item
+
+    @pytest.mark.parametrize("path", ["/", "/docs", "/web/api.js", "/openapi.json", "/health"])
+    def test_public_addresses_that_take_none_ignore_them(self, api: Door, path: str) -> None:
+        """Links bring some of their own: a sign-in's return, a campaign, a monitor's way around caches."""
+        assert api.send("GET", f"{path}?code=abc&state=def&utm_source=x").status == 200
+
+    @pytest.mark.parametrize("query", ["limit=1&limit=2", "order=asc&order=asc", "cursor=a&cursor=b"])
+    def test_repeated_one_is_refused(self, api: Door, query: str) -> None:
+        reply = api.send("GET", f"/items?{query}")
+
+        assert (reply.status, reply.error) == (400, "INVALID_REQUEST")
+        assert reply.json()["details"][0]["path"] == f"$.{query.partition('=')[0]}"
+
+    def test_empty_cursor_is_refused(self, api: Door) -> None:
+        reply = api.send("GET", "/items?cursor=")
+
+        assert (reply.status, reply.error) == (400, "INVALID_CURSOR")
+
+    def test_plus_of_an_offset_must_be_encoded(self, api: Door) -> None:
+        reply = api.send("GET", "/items?createdAfter=2026-01-01T00:00:00+02:00")
+
+        assert (reply.status, reply.error) == (400, "INVALID_REQUEST")
+        assert "%2B" in reply.json()["message"]
+        assert api.send("GET", "/items?createdAfter=2026-01-01T00:00:00%2B02:00").status == 200
+
+    @pytest.mark.parametrize("query", ["createdAfter=%ff", "order=%E4sc", "name=K%e4se"])
+    def test_one_that_is_not_utf_8_is_refused(self, api: Door, query: str) -> None:
+        reply = api.send("GET", f"/{'hello' if 'name' in query else 'items'}?{query}")
+
+        assert (reply.status, reply.error) == (400, "INVALID_REQUEST")
+        assert "UTF-8" in reply.json()["message"]
+
+    @pytest.mark.parametrize(
+        ("said", "type_"),
+        [
+            ("image/JPG", "image/jpeg"),
+            ("image/jpg", "image/jpeg"),
+            ("IMAGE/PNG", "image/png"),
+            ("image/jpeg", "image/jpeg"),
+        ],
+    )
+    def test_image_types_are_taken_in_any_case(self, api: Door, said: str, type_: str) -> None:
+        path = f"/items/{api.item()['id']}"
+
+        ticket = api.json("POST", f"{path}/image", {"contentType": said})
+
+        assert (ticket.status, ticket.json()["upload"]["fields"]["Content-Type"]) == (201, type_)
+        assert api.json("GET", path).json()["image"]["contentType"] == type_
+
+
+class TestIdempotencyKeys:
+    def test_two_are_refused(self, api: Door) -> None:
+        headers = [JSON, ("Idempotency-Key", "one"), ("idempotency-key", "two")]
+
+        reply = api.send("POST", "/items", b"{}", headers)
+
+        assert (reply.status, reply.error) == (400, "INVALID_REQUEST")
+        assert "Idempotency-Key" in reply.json()["message"]
+
+    @pytest.mark.parametrize("key", ["a,b", "a b", "", "x" * 256, "schlüssel", "ü".encode("latin-1"), "\x7f", "🔑"])
+    def test_other_characters_and_lengths_are_refused(self, api: Door, key: str | bytes) -> None:
+        reply = api.send("POST", "/items", b"{}", [JSON, ("Idempotency-Key", key)])
+
+        assert (reply.status, reply.error) == (400, "INVALID_REQUEST")
+        assert "255" in reply.json()["message"]
+
+    def test_a_key_of_255_visible_characters_is_taken(self, api: Door) -> None:
+        key = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != ",") + f"{free_port()}"
+        headers = [JSON, ("Idempotency-Key", f"  {key.ljust(255, 'x')}  ")]
+
+        first, second = (api.send("POST", "/items", b"{}", headers) for _ in range(2))
+
+        assert (first.status, second.status) == (201, 201)
+        assert second.headers["Idempotency-Replayed"] == "true"
+        assert second.json() == first.json()
+
+
+class TestCompression:
+    @pytest.mark.parametrize(("coding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+    def test_compressed_body_is_inflated(self, api: Door, coding: str, compress: Callable[[bytes], bytes]) -> None:
+        body = compress(b'{"title": "Vase"}')
+
+        reply = api.send("POST", "/items", body, [JSON, ("Content-Encoding", coding)])
+
+        if api.name == "packaged":
+            # The emulator's API Gateway inflates nothing, so that the compressed bytes reach the code as text.
+            assert (reply.status, reply.error) == (415, "UNSUPPORTED_ENCODING")
+        else:
+            assert (reply.status, reply.json().get("title")) == (201, "Vase")
+
+    @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "rubbish"])
+    def test_other_coding_is_refused(self, api: Door, coding: str) -> None:
+        reply = api.send("POST", "/items", b"{}", [JSON, ("Content-Encoding", coding)])
+
+        assert (reply.status, reply.error) == (415, "UNSUPPORTED_ENCODING")
+        assert reply.headers["Accept-Encoding"] == "gzip, deflate, identity"
+
+    def test_identity_is_no_coding(self, api: Door) -> None:
+        assert api.send("POST", "/items", b"{}", [JSON, ("Content-Encoding", "identity")]).status == 201
+
+    def test_patch_of_another_type_says_which_it_takes(self, api: Door) -> None:
+        path = f"/items/{api.item()['id']}"
+
+        reply = api.send("PATCH", path, b"{}", [("Content-Type", "application/json-patch+json")])
+
+        assert reply.status == 415
+        assert reply.headers["Accept-Patch"] == "application/merge-patch+json, application/json"
+
+    @pytest.mark.parametrize(("method", "path"), [("POST", "/items"), ("POST", "/imports"), ("PUT", "/items/{item}")])
+    def test_other_routes_have_no_accept_patch(self, api: Door, method: str, path: str) -> None:
+        reply = api.send(method, path.replace("{item}", api.item()["id"]), b"{}", [("Content-Type", "text/plain")])
+
+        assert (reply.status, reply.headers["Accept-Patch"]) == (415, None)
+
+
+def test_body_in_chunks_is_read(api: Door) -> None:
+    """As `curl -T -` and streams send it."""
+    body = b'6\r\n{"titl\r\nb;x=y\r\ne": "Vase"}\r\n0\r\nTrailer: x\r\n\r\n'
+
+    reply = api.send("POST", "/items", None, [JSON, ("Transfer-Encoding", "chunked")], raw=body)
+
+    assert (reply.status, reply.json().get("title")) == (201, "Vase")
+
+
+def differences(known_from: str) -> dict[str, tuple[str, str]]:
+    """The table of docs/errors.md: by request, what `chalice local` and the packaged API do."""
+    rows = table_rows("docs/errors.md", "Where the ways of running differ")
+    return {row[0]: (row[1], row[2]) for row in rows if row[3] == known_from}
+
+
+class TestDifferences:
+    """docs/errors.md lists them all; the rest of this file holds that there are no others."""
+
+    ASKED: ClassVar[dict[str, Callable[[Door], Reply]]] = {
+        "a known path with a method that it does not have": lambda api: api.send("TRACE", "/items"),
+    }
+
+    def test_are_those_that_are_tried_here(self) -> None:
+        assert set(differences("test")) == set(self.ASKED)
+
+    @pytest.mark.parametrize("request_", ASKED)
+    def test_are_as_listed(self, api: Door, request_: str) -> None:
+        said = differences("test")[request_][api.name == "packaged"]
+
+        reply = self.ASKED[request_](api)
+
+        assert said.startswith(f"{reply.status} `{reply.error}`")
+        assert (reply.headers["Allow"] is not None) == ("Allow" in said)
+
+    def test_of_compression_is_the_emulators(self, api: Door) -> None:
+        text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+
+        reply = api.send("POST", "/items", gzip.compress(b"{}"), [JSON, ("Content-Encoding", "gzip")])
+
+        assert "does not undo the compression of a request, so that one is a 415 there" in " ".join(text.split())
+        assert reply.status == (415 if api.name == "packaged" else 201)

@@ -15,7 +15,17 @@ from tests.blocks import block
 from tests.builders import fields
 from tests.e2e.pictures import photograph
 from tests.e2e.shell import at_the_emulator, type_in
-from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, bundled, configure, copy_project, free_port, request
+from tests.e2e.system import (
+    EMULATOR_PYTHON,
+    KEPT,
+    Answer,
+    bundled,
+    configure,
+    copy_project,
+    free_port,
+    request,
+    say_errors_as_the_template_does,
+)
 from tests.e2e.test_deploying import checkout
 from tests.e2e.test_flows import post
 from tests.e2e.waiting import eventually
@@ -83,21 +93,6 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
         yield Closed(url, emulator, pool, client, deployment.functions)
     finally:
         emulator.stop()
-
-
-def say_errors_as_the_template_does(gateway: Any, api_id: str, template: dict[str, Any]) -> None:
-    """In AWS these come with the API's definition. The emulator leaves them out of it, and takes them by itself."""
-    for kind, response in template["Resources"]["RestAPI"]["Properties"]["GatewayResponses"].items():
-        headers = response["ResponseParameters"]["Headers"]
-        status = {"statusCode": str(response["StatusCode"])} if "StatusCode" in response else {}
-        gateway.put_gateway_response(
-            restApiId=api_id,
-            responseType=kind,
-            responseParameters={f"gatewayresponse.header.{name}": value for name, value in headers.items()},
-            responseTemplates=response["ResponseTemplates"],
-            **status,
-        )
-    gateway.create_deployment(restApiId=api_id, stageName="api")
 
 
 @pytest.fixture(scope="module")

@@ -25,4 +25,4 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("POST", "/imports"): {"items": [fields(title="Vase")]},
     ("GET", "/imports/{import_id}"): None,
 }
-"""By method and path, a body that the route takes."""
+"""By method and path, a body that the route takes. HEAD, which every GET answers too, is left out."""

@@ -113,7 +113,7 @@ class TestPreflights:
         answer = asked(CORS_ORIGINS=origins)("OPTIONS", "/things", SHOP)
 
         assert answer["statusCode"] in (200, 204)
-        assert set(answer["headers"]["Access-Control-Allow-Methods"].split(",")) == {"GET", "POST", "OPTIONS"}
+        assert set(answer["headers"]["Access-Control-Allow-Methods"].split(",")) == {"GET", "HEAD", "POST", "OPTIONS"}
         assert answer["headers"]["Access-Control-Max-Age"] == "3600"
 
     def test_let_send_what_the_api_understands_and_the_setting_adds(

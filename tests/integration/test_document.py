@@ -93,6 +93,7 @@ def of_pages(path: str) -> Callable[[Stage], Iterator[HTTPResponse]]:
         first = api("GET", path)
         yield first
         yield api("GET", path, if_none_match=first.headers["ETag"])
+        yield api("GET", path, if_none_match="1")
 
     return ask
 
@@ -124,6 +125,8 @@ def of_bad_fields(api: Stage, method: str, path: str) -> Iterator[HTTPResponse]:
 def of_unreadable_bodies(api: Stage, method: str, path: str) -> Iterator[HTTPResponse]:
     yield api(method, path, b"{")
     yield api(method, path, b"{}", content_type="text/plain")
+    yield api(method, path, b"{}", content_encoding="br")
+    yield api(method, f"{path}?page=2", b"{}")
 
 
 def of_lists(api: Stage) -> Iterator[HTTPResponse]:
@@ -132,6 +135,8 @@ def of_lists(api: Stage) -> Iterator[HTTPResponse]:
         yield api("GET", f"/items?limit=1&createdBefore={item['createdAt']}")
     yield api("GET", "/items?limit=0")
     yield api("GET", "/items?cursor=x")
+    yield api("GET", "/items?page=2")
+    yield api("GET", "/items?limit=1", if_none_match="*")
 
 
 def of_reading(api: Stage) -> Iterator[HTTPResponse]:
@@ -149,6 +154,9 @@ def of_reading(api: Stage) -> Iterator[HTTPResponse]:
         yield answer
         yield api("GET", f"/items/{item['id']}", if_none_match=answer.headers["ETag"])
     yield api("GET", f"/items/{NOWHERE}")
+    yield api("GET", f"/items/{item['id']}", if_match='"99"')
+    yield api("GET", f"/items/{item['id']}", if_match="99")
+    yield api("GET", f"/items/{item['id']}?page=2")
 
 
 def of_writing(method: str) -> Callable[[Stage], Iterator[HTTPResponse]]:
@@ -165,6 +173,8 @@ def of_writing(method: str) -> Callable[[Stage], Iterator[HTTPResponse]]:
 def of_deletion(api: Stage) -> Iterator[HTTPResponse]:
     path = f"/items/{api.item(title='Vase')['id']}"
     yield api("DELETE", path, if_match='"2"')
+    yield api("DELETE", path, if_match="2")
+    yield api("DELETE", f"{path}?page=2")
     yield api("DELETE", path)
     yield api("DELETE", path)
 
@@ -184,6 +194,7 @@ def of_images(api: Stage) -> Iterator[HTTPResponse]:
     yield api("GET", f"/items/{item['id']}/image")
     yield api("GET", f"/items/{item['id']}/image?size=200")
     yield api("GET", f"/items/{item['id']}/image?size=large")
+    yield api("GET", f"/items/{item['id']}/image?Size=200")
     yield api("GET", f"/items/{NOWHERE}/image")
 
 
@@ -191,6 +202,8 @@ def of_removed_images(api: Stage) -> Iterator[HTTPResponse]:
     item = api.item()
     api.picture(item["id"], jpeg())
     yield api("DELETE", f"/items/{item['id']}/image", if_match='"1"')
+    yield api("DELETE", f"/items/{item['id']}/image", if_match="1")
+    yield api("DELETE", f"/items/{item['id']}/image?page=2")
     yield api("DELETE", f"/items/{item['id']}/image")
     yield api("DELETE", f"/items/{item['id']}/image")
     yield api("DELETE", f"/items/{NOWHERE}/image")
@@ -199,6 +212,8 @@ def of_removed_images(api: Stage) -> Iterator[HTTPResponse]:
 def of_imports(api: Stage) -> Iterator[HTTPResponse]:
     yield api("POST", "/imports", {"items": [{"title": "Vase"}, 7]})
     yield api("POST", "/imports", b'{"title": "Vase"}\n', content_type=http.NDJSON)
+    for title in ("Vase", "Bowl"):
+        yield api("POST", "/imports", {"items": [{"title": title}]}, idempotency_key="one")
     yield api("POST", "/imports", {"items": []})
     yield api("POST", "/imports", b" " * (imports.MAX_BYTES + 1))
     yield from of_unreadable_bodies(api, "POST", "/imports")
@@ -212,14 +227,17 @@ def of_progress(api: Stage) -> Iterator[HTTPResponse]:
         step()
         yield api("GET", f"/imports/{said(begun)['id']}")
     yield api("GET", f"/imports/{NOWHERE}")
+    yield api("GET", f"/imports/{NOWHERE}?page=2")
 
 
 ASKED: dict[str, Callable[[Stage], Iterator[HTTPResponse]]] = {
     "GET /": of_pages("/"),
     "GET /docs": of_pages("/docs"),
     "GET /web/{name}": of_files,
-    "GET /openapi.json": lambda api: iter([api("GET", "/openapi.json")]),
-    "GET /hello": lambda api: iter([api("GET", "/hello?name=Ann"), api("GET", f"/hello?name={'x' * 101}")]),
+    "GET /openapi.json": of_pages("/openapi.json"),
+    "GET /hello": lambda api: iter(
+        [api("GET", "/hello?name=Ann"), api("GET", f"/hello?name={'x' * 101}"), api("GET", "/hello?Name=Ann")]
+    ),
     "GET /health": lambda api: iter([api("GET", "/health")]),
     "POST /items": of_creation,
     "GET /items": of_lists,

@@ -111,7 +111,7 @@ def says_nothing_of(holdings: Holdings, answer: HTTPResponse) -> bool:
 
 
 def test_every_route_of_the_app_is_tried_here() -> None:
-    routes = {(method, path) for path, methods in app.app.routes.items() for method in methods}
+    routes = {(method, path) for path, methods in app.app.routes.items() for method in methods if method != "HEAD"}
 
     assert set(ROUTES) == routes
     assert {name for _, path in routes for name in re.findall(r"{(\w+)}", path)} == PARAMETERS
@@ -128,7 +128,8 @@ def test_about_anothers_things_a_route_says_what_it_says_about_what_never_was(
         about_nothing = bob(method, at(path, NEVER), body, **headers)
 
         assert but_for_its_id(about_hers, hers) == but_for_its_id(about_nothing, NEVER), (path, body, headers)
-        assert about_hers.status_code == 404 or (body in BAD_BODIES and about_hers.status_code == 400)
+        plain = body not in BAD_BODIES and not headers and "?" not in path
+        assert about_hers.status_code == 404 or (about_hers.status_code == 400 and not plain)
 
 
 @pytest.mark.parametrize("route", ABOUT_NONE, ids=" ".join)

@@ -166,7 +166,9 @@ class TestScreenshots:
 
 class TestArchitecture:
     def test_has_exactly_the_routes_that_the_app_has(self) -> None:
-        routes = {f"`{method} {path}`" for path, methods in app.app.routes.items() for method in methods}
+        routes = {
+            f"`{method} {path}`" for path, methods in app.app.routes.items() for method in methods if method != "HEAD"
+        }
         assert {row[0] for row in table_rows("docs/architecture.md", "Path 1: HTTP")} == routes
 
     def test_names_every_module(self) -> None:
@@ -224,6 +226,24 @@ class TestErrors:
         assert {row[0] for row in table_rows("docs/errors.md", "Errors from API Gateway")} == {
             f"`{code}`" for code in codes
         }
+
+
+class TestDifferences:
+    """Between the ways of running. Those that are known from a test are in tests/e2e/test_door.py."""
+
+    ROWS = table_rows("docs/errors.md", "Where the ways of running differ")
+
+    def test_say_how_they_are_known(self) -> None:
+        assert {row[3] for row in self.ROWS} == {"test", "template", "documentation"}
+
+    def test_of_the_template_are_in_it(self) -> None:
+        requests = [row[0] for row in self.ROWS if row[3] == "template"]
+        api = json.loads(read("infra/package.json"))["Resources"]["RestAPI"]["Properties"]
+        compressed = json.loads(read(".chalice/config.json"))["minimum_compression_size"]
+
+        assert requests == ["many requests at once", "a response of more than 1 KB, with `Accept-Encoding: gzip`"]
+        assert all(settings["ThrottlingRateLimit"] for settings in api["MethodSettings"])
+        assert compressed == 1024
 
 
 class TestSettings:

@@ -335,6 +335,7 @@ SAID_BY_API_GATEWAY = {
     errors.UnauthorizedError: {"ACCESS_DENIED", "UNAUTHORIZED"},
     errors.ForbiddenError: {"INVALID_API_KEY", "WAF_FILTERED"},
     errors.RequestTooLargeError: {"REQUEST_TOO_LARGE"},
+    errors.UnsupportedEncodingError: {"UNSUPPORTED_MEDIA_TYPE"},
     errors.ThrottledError: {"QUOTA_EXCEEDED", "THROTTLED"},
     errors.InternalError: {"DEFAULT_5XX"},
 }
@@ -355,6 +356,8 @@ class TestApiGatewaysOwnAnswers:
         assert response.get("StatusCode") == (None if kind == "DEFAULT_5XX" else error.status)
         headers = response["ResponseParameters"]["Headers"]
         assert headers.get("Retry-After") == (f"'{error.retry_after}'" if error.retry_after else None)
+        assert headers["Cache-Control"] == "'no-store'"
+        assert {name: headers[name].strip("'") for name in error.told_with} == error.told_with
 
     @pytest.mark.parametrize("kind", sorted(GATEWAY_RESPONSES))
     def test_may_be_read_by_any_web_page(self, kind: str) -> None:

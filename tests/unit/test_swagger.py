@@ -22,14 +22,7 @@ from chalice.deploy.swagger import TemplatedSwaggerGenerator
 app = CLIFactory(".").create_config_obj("dev").chalice_app
 print(json.dumps(TemplatedSwaggerGenerator().generate_swagger(app), default=lambda value: value.template))
 """
-PUBLIC = {
-    "/": {"get"},
-    "/docs": {"get"},
-    "/web/{name}": {"get"},
-    "/openapi.json": {"get"},
-    "/hello": {"get"},
-    "/health": {"get"},
-}
+PUBLIC = {path: {"get", "head"} for path in ("/", "/docs", "/web/{name}", "/openapi.json", "/hello", "/health")}
 GUARDED = {
     path: {method.lower() for method in of_path} for path, of_path in app.app.routes.items() if path not in PUBLIC
 }
