@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.builders import jpeg
-from tests.e2e.system import EMULATOR_PYTHON, KEPT, copy_project, free_port
+from tests.e2e.system import EMULATOR_PYTHON, KEPT, ROOT, copy_project, free_port
 from tests.e2e.waiting import eventually
 from tools import emulator, local_stage, provision
 from tools.emulator import Emulator, EmulatorError
@@ -84,8 +84,8 @@ def test_files_dropped_right_before_a_stop_get_thumbnails_after_it(start: Start)
 
 
 def test_changed_code_of_the_emulator_is_said_at_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(Path(emulator.__file__).parent / "in_emulator", tmp_path / "tools" / "in_emulator")
-    (tmp_path / "tools" / "__init__.py").touch()
+    shutil.copytree(ROOT / "tools", tmp_path / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "chalicelib").symlink_to(ROOT / "chalicelib")
     changed = tmp_path / "tools" / "in_emulator" / "lambdas.py"
     changed.write_text(changed.read_text().replace('_dispatch_to_lambda": "', '_dispatch_to_lambda": "0'))
     monkeypatch.setattr(emulator, "_PROGRAM", changed.with_name("__main__.py"))

@@ -127,6 +127,22 @@ class TestEvents:
         queue.forget_done(before=time.monotonic())
         assert files(tmp_path) == []
 
+    def test_stopped_queue_leaves_events_to_the_next_process(self, tmp_path: Path) -> None:
+        hanging = Invocations()
+        hanging.may_return.clear()
+        before = events(tmp_path, hanging, at_once=1)
+        for number in range(3):
+            before.put(FUNCTION, number)
+        await_that(lambda: len(hanging.payloads) == 1)
+
+        before.stop()
+        hanging.may_return.set()
+        await_that(lambda: not before._threads[FUNCTION][0].is_alive())
+        before.forget_done(before=time.monotonic())
+
+        assert hanging.payloads == [0]
+        assert len(files(tmp_path)) == 3
+
     def test_failed_event_comes_again_with_its_failures(self, tmp_path: Path) -> None:
         invoke = Invocations(0.001, 0.001)
 
@@ -189,17 +205,26 @@ class TestPackages:
         assert (before / "app.py").read_text() == "a = 1"
         assert (after / "app.py").read_text() == "a = 2"
 
-    def test_package_is_deleted_with_its_last_user(self, tmp_path: Path) -> None:
+    def test_package_without_a_user_is_deleted_for_the_next_one(self, tmp_path: Path) -> None:
         packages = Packages(tmp_path)
-        packages.take(package(app=""))
-        folder = packages.take(package(app=""))
+        before = packages.take(package(app="a = 1"))
+        packages.take(package(app="a = 1"))
+        packages.release(before)
+        still_used = packages.take(package(app="a = 2"))
+        assert before.exists()
 
-        packages.release(folder)
-        assert folder.exists()
+        packages.release(before)
+        after = packages.take(package(app="a = 3"))
 
+        assert sorted(tmp_path.iterdir()) == sorted([still_used, after])
+
+    def test_package_without_a_user_is_used_again(self, tmp_path: Path) -> None:
+        packages = Packages(tmp_path)
+        folder = packages.take(package(app="a = 1"))
         packages.release(folder)
-        assert not folder.exists()
-        assert packages.take(package(app="")).exists()
+        (folder / "compiled").touch()
+
+        assert (packages.take(package(app="a = 1")) / "compiled").exists()
 
     def test_package_that_was_half_unpacked_is_unpacked_anew(self, tmp_path: Path) -> None:
         folder = Packages(tmp_path).take(package(app="a = 1"))

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))  # last: nothing of ours hides what ministack imports
@@ -28,7 +30,7 @@ def main() -> None:
     """Serve until SIGTERM, at which ministack saves its state."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as ministack's own main() does: for many connections
-    lambdas.install(Path(os.environ["TMPDIR"]), Path(os.environ["STATE_DIR"]))
+    stop_functions = lambdas.install(Path(os.environ["TMPDIR"]), Path(os.environ["STATE_DIR"]))
     port = int(os.environ["GATEWAY_PORT"])
     secret = Path(os.environ["SECRET_FILE"]).read_text(encoding="ascii")
     # What ministack takes for the secret of unchecked root keys: it verifies their signatures in forms and URLs alone.
@@ -38,7 +40,15 @@ def main() -> None:
     config.keep_alive_timeout = _KEEP_ALIVE
     config.loglevel = os.environ["LOG_LEVEL"]
     guarded = Guard(ministack.app, Callers(secret), port, Path(os.environ["PORTS_DIR"]))
-    asyncio.run(serve(guarded, config))
+    asyncio.run(serve(guarded, config, shutdown_trigger=lambda: _asked_to_stop(stop_functions)))
+
+
+async def _asked_to_stop(stop_functions: Callable[[], None]) -> None:
+    """Return at SIGTERM, when no function runs any more: they would hold up the end, and what they do is not saved."""
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
+    await asked.wait()
+    await asyncio.to_thread(stop_functions)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ class Events:
         self._waiting: defaultdict[str, SimpleQueue[Event]] = defaultdict(SimpleQueue)
         self._threads: dict[str, list[threading.Thread]] = {}
         self._done: dict[Path, float] = {}
+        self._stopped = threading.Event()
         self._lock = threading.Lock()
 
     def resume(self) -> None:
@@ -64,6 +65,10 @@ class Events:
         unfinished.write_text(json.dumps({"function": function, "payload": payload}), encoding="utf-8")
         unfinished.replace(file)
         self._queue(Event(function, payload, file))
+
+    def stop(self) -> None:
+        """Invoke nothing more. What is not done yet, or being done now, is left to the next process."""
+        self._stopped.set()
 
     def forget_done(self, before: float) -> None:
         """Forget the events that were done before a save which began at ``before``, on the clock time.monotonic()."""
@@ -85,15 +90,19 @@ class Events:
     def _work(self, waiting: SimpleQueue[Event]) -> None:
         while True:
             event = waiting.get()
+            if self._stopped.is_set():
+                return
             try:
                 delay = self._invoke(event)
             except Exception:
                 _logger.exception("An event for %s failed in the emulator and is skipped", event.function)
                 delay = None
-            if delay is None:
-                with self._lock:
+            with self._lock:
+                if self._stopped.is_set():  # it may have failed because of that
+                    return
+                if delay is None:
                     self._done[event.file] = time.monotonic()
-            else:
+            if delay is not None:
                 again = threading.Timer(delay, self._queue, [event._replace(failures=event.failures + 1)])
                 again.daemon = True
                 again.start()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ _KNOWN = {
     "ministack.core.lambda_runtime:_worker_class_for": "b5a23849280af819",
     "ministack.core.lambda_runtime:acquire_worker": "5017d144adb5b983",
     "ministack.core.lambda_runtime:kill_workers": "56a6df63f9bd4859",
+    "ministack.core.lambda_runtime:reset": "03a9add47fe32316",
     "ministack.services.eventbridge:_dispatch_to_lambda": "1f95adbaed3a966a",
     "ministack.services.lambda_svc:_execute_function_warm": "62b9218bef5b948a",
+    "ministack.services.lambda_svc:_poll_loop": "6a443090919adccf",
     "ministack.services.lambda_svc:_route_async_failure": "c023331e333f796d",
     "ministack.services.lambda_svc:invoke_async_with_retry": "289fe4d3cbd4089b",
     "ministack.services.sqs:_collect_msgs": "308a6eb1b3d4c8ad",
@@ -44,11 +47,22 @@ _THROTTLED = 0.5  # seconds until another attempt; it counts as none (AWS, "Unde
 _RETRIES = 2  # unless the function's EventInvokeConfig says otherwise (AWS, "Configuring error handling settings")
 
 
-def install(tmp: Path, state: Path) -> None:
-    """Change ministack in this process. Raise pinned.ChangedCodeError if its code is not what this was written for."""
+def install(tmp: Path, state: Path) -> Callable[[], None]:
+    """Change ministack in this process. Return what ends all functions and starts no more.
+
+    Raise pinned.ChangedCodeError if its code is not what this was written for.
+    """
     pinned.check(_KNOWN)
+    events = Events(state / "events", _invoke, at_once=max(2, os.cpu_count() or 0))
     _share_packages(Packages(tmp / "packages"))
-    _queue_events(Events(state / "events", _invoke, at_once=max(2, os.cpu_count() or 0)))
+    _queue_events(events)
+
+    def stop() -> None:
+        events.stop()
+        lambda_svc._poll_sqs = lambda: False
+        lambda_runtime.reset()
+
+    return stop
 
 
 def _share_packages(packages: Packages) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class Packages:
-    """Unpacked packages in ``folder``, which are deleted when nobody uses them any more.
+    """Unpacked packages in ``folder``, of which those without a user are deleted when another one is unpacked.
 
     The workers share the bytecode that Python writes beside the modules, too: only the first one compiles.
     """
@@ -26,18 +26,21 @@ class Packages:
         """Return the folder with the content of the zip ``archive``. Each ``take`` needs one ``release``."""
         package = self._folder / hashlib.sha256(archive).hexdigest()[:16]
         with self._lock:  # who comes second waits until all of it is there
-            if not package.exists():
+            if package not in self._users:
+                self._delete_unused()
                 _unpack(archive, package)
             self._users[package] += 1
         return package
 
     def release(self, package: Path) -> None:
-        """Delete ``package`` if this was its last user."""
+        """Give up ``package``, which somebody has taken."""
         with self._lock:
             self._users[package] -= 1
-            if self._users[package] <= 0:
-                del self._users[package]
-                shutil.rmtree(package, ignore_errors=True)
+
+    def _delete_unused(self) -> None:
+        for package in [package for package, users in self._users.items() if users <= 0]:
+            del self._users[package]
+            shutil.rmtree(package, ignore_errors=True)
 
 
 def _unpack(archive: bytes, target: Path) -> None:
