@@ -124,6 +124,11 @@ def reasons_of(error: exceptions.ClientError) -> set[str]:
     return {reason.get("Code", "None") for reason in reasons}
 
 
+def was_retried(error: exceptions.ClientError) -> bool:
+    """Whether the SDK had made the call before, so that an earlier attempt may have had an effect."""
+    return error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+
+
 def as_api_error(error: BaseException) -> ApiError | None:
     """What an error means to a caller of the API, or None where it means nothing but a bug.
 

@@ -130,14 +130,17 @@ def change(
     ``step`` may run several times; where it returns its own argument, nothing is written.
 
     Raises ItemNotFoundError; VersionMismatchError if ``conditions`` exclude the current version; BusyError
-    after eight tries.
+    after eight tries, or if it cannot be told whether the write was done, because others have changed the item since.
     """
     new: Item | None = None
+    unclear = False
     for _ in tries():
         old = get(owner, id_, at)
         if old == new:
             # Refused, and yet there: the SDK wrote it twice, as the first answer got lost.
             return old
+        if new and unclear and old.version >= new.version:
+            raise errors.BusyError
         conditions.check(id_, old.version)
         stepped = step(old)
         if stepped is old:
@@ -147,7 +150,8 @@ def change(
         new = msgspec.structs.replace(stepped, version=old.version + 1, updated_at=updated_at)
         try:
             table.write(_put(new, table.unchanged(old.version)))
-        except table.RefusedError:
+        except table.RefusedError as refused:
+            unclear = refused.unclear
             continue
         except table.FAILURES:
             if find(owner, id_) != new:
@@ -234,11 +238,11 @@ def purged(owner: str, id_: str) -> None:
 def _create(item: Item) -> Item:
     for _ in tries():
         try:
-            table.write(_put(item, table.ABSENT))
+            table.write_once(_put(item, table.ABSENT))
         except table.ConflictError:
             continue
         except table.ConditionError:
-            pass  # Nobody else has this id: the SDK wrote the item twice, because the first response got lost.
+            pass  # Nobody else has this id: an earlier try wrote the item, and its response got lost.
         except table.FAILURES:
             if find(item.owner, item.id) is None:
                 raise

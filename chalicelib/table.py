@@ -16,7 +16,7 @@ A record that has work due carries ``dueShard`` and ``dueAt``, and so stands in 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
@@ -34,7 +34,14 @@ Values = dict[str, Any]
 
 
 class RefusedError(Exception):
-    """A write was refused because of what others write: read again, then try again."""
+    """A write was refused because of what others write: read again, then try again.
+
+    ``unclear`` tells that the refused one was not the SDK's first attempt: an earlier one may have been carried out.
+    """
+
+    def __init__(self, unclear: bool) -> None:
+        super().__init__()
+        self.unclear = unclear
 
 
 class ConditionError(RefusedError):
@@ -148,15 +155,35 @@ def write(*writes: Put | Delete) -> None:
 
     Raise ConditionError, ConflictError, or one of FAILURES.
     """
+    if len(writes) > 1:
+        _transact(writes)
+        return
+    [one] = writes
     try:
-        if len(writes) > 1:
-            aws.dynamodb().transact_write_items(TransactItems=[{type(one).__name__: one.parameters} for one in writes])  # type: ignore[misc]
-        elif isinstance(writes[0], Put):
-            aws.dynamodb().put_item(**writes[0].parameters)
+        if isinstance(one, Put):
+            aws.dynamodb().put_item(**one.parameters)
         else:
-            aws.dynamodb().delete_item(**writes[0].parameters)
+            aws.dynamodb().delete_item(**one.parameters)
     except ClientError as error:
-        if refusal := _refusal(error):
+        if refusal := _refusal(error, unclear=aws.was_retried(error)):
+            raise refusal from error
+        raise
+
+
+def write_once(one: Put) -> None:
+    """Write a record as :func:`write` does, at most once, at twice the price.
+
+    The SDK repeats a PutItem if its response got lost. If the record was deleted in between, that would write it again.
+    DynamoDB knows the SDK's second attempt at a transaction by its token (AWS, "TransactWriteItems": Idempotency).
+    """
+    _transact([one])
+
+
+def _transact(writes: Sequence[Put | Delete]) -> None:
+    try:
+        aws.dynamodb().transact_write_items(TransactItems=[{type(one).__name__: one.parameters} for one in writes])  # type: ignore[misc]
+    except ClientError as error:
+        if refusal := _refusal(error, unclear=False):
             raise refusal from error
         raise
 
@@ -231,13 +258,13 @@ def _named(condition: Condition | None) -> Values:
     return {"TableName": settings().table} | (condition.parameters if condition else {})
 
 
-def _refusal(error: ClientError) -> RefusedError | None:
+def _refusal(error: ClientError, *, unclear: bool) -> RefusedError | None:
     """Return what a failed write means if others caused it, and None for any other failure."""
     cancelled = aws.code_of(error) == "TransactionCanceledException"
     codes = aws.reasons_of(error) - {"None"} if cancelled else {aws.code_of(error)}
     if not codes <= _CONDITION_CODES | _CONFLICT_CODES:
         return None
-    return ConditionError() if codes and codes <= _CONDITION_CODES else ConflictError()
+    return ConditionError(unclear) if codes and codes <= _CONDITION_CODES else ConflictError(unclear)
 
 
 _CONDITION_CODES = {"ConditionalCheckFailed", "ConditionalCheckFailedException"}

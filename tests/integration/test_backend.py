@@ -131,7 +131,7 @@ def test_a_queue_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
     ],
 )
 def test_a_backend_that_is_busy_asks_to_come_again(api: Stage, code: str) -> None:
-    fails(aws.dynamodb(), "PutItem", code)
+    fails(aws.dynamodb(), "TransactWriteItems", code)
 
     answer = api("POST", "/items", fields())
 

@@ -149,7 +149,7 @@ class TestLostAnswers:
         aws._session.cache_clear()
 
     def test_an_item_is_created(self, api: Stage) -> None:
-        self.twice("put_item")
+        self.twice("transact_write_items")
 
         assert api("POST", "/items", fields()).status_code == 201
         assert len(api.records("ITEM#")) == 1
@@ -167,7 +167,11 @@ class TestLostAnswers:
         assert api("DELETE", f"/items/{item}").status_code == 200
 
 
-OPERATIONS = {"put_item": "PutItem", "delete_item": "DeleteItem"}
+OPERATIONS = {
+    "put_item": "PutItem",
+    "delete_item": "DeleteItem",
+    "transact_write_items": "TransactWriteItems",
+}
 
 
 class TestUnclearWrites:
@@ -184,7 +188,7 @@ class TestUnclearWrites:
         provoke(aws.dynamodb(), operation, time_out, "after-call")
 
     def test_item_is_created_once(self, api: Stage) -> None:
-        self.lose("PutItem")
+        self.lose("TransactWriteItems")
 
         answer = api("POST", "/items", fields(title="Vase"))
 
@@ -205,7 +209,7 @@ class TestUnclearWrites:
         assert api("DELETE", f"/items/{item}").status_code == 200
 
     @pytest.mark.parametrize(
-        ("method", "path", "operation"), [("POST", "/items", "PutItem"), ("PUT", "/items/{id}", "PutItem")]
+        ("method", "path", "operation"), [("POST", "/items", "TransactWriteItems"), ("PUT", "/items/{id}", "PutItem")]
     )
     def test_what_was_not_written_is_refused(
         self, api: Stage, item: str, method: str, path: str, operation: str
@@ -217,7 +221,8 @@ class TestUnclearWrites:
 
 
 def test_item_that_conflicts_with_a_transaction_is_written_after_it(api: Stage) -> None:
-    fails(aws.dynamodb(), "PutItem", "TransactionConflictException", times=1)
+    reasons = [{"Code": "TransactionConflict"}]
+    fails(aws.dynamodb(), "TransactWriteItems", "TransactionCanceledException", times=1, CancellationReasons=reasons)
 
     answer = api("POST", "/items", fields(title="Vase"))
 
