@@ -189,7 +189,7 @@ def _made() -> tuple[dict[type[Any], Schema], dict[str, Schema]]:
 def _declared() -> dict[str, Schema]:
     """The schemas of ``models.ItemFields`` and of the models in it, by name, as msgspec makes them."""
     _, made = msgspec.json.schema_components([models.ItemFields], ref_template=_PLACE.format(name=_PART))
-    declared: dict[str, Schema] = _with_numbers(made)
+    declared: dict[str, Schema] = _as_kept(made)
     return declared
 
 
@@ -197,20 +197,27 @@ def _parts() -> dict[str, Schema]:
     """The schemas of the models in ``models.ItemFields``, by names that no other model has."""
     text = primitives.to_json(_declared()).decode()
     named = {_PART.format(name=name): schema for name, schema in _declared().items()}
-    return {name: schema for name, schema in named.items() if f'"{ref(name)["$ref"]}"' in text}
+    # Generators of clients name a model for its title.
+    return {name: schema | {"title": name} for name, schema in named.items() if f'"{ref(name)["$ref"]}"' in text}
 
 
 _PART = f"{ITEM_FIELDS}.{{name}}"
 
 
-def _with_numbers(schema: Any) -> Any:
-    """``schema`` with each decimal a number too: msgspec takes it as either, and tells of text alone."""
+def _as_kept(schema: Any) -> Any:
+    """``schema`` as the API keeps to it: a decimal may be a number too, of which msgspec does not tell.
+
+    And it has no defaults: a field that is left out stays out of the item, while generators of clients take a field
+    with a default for one that is always there.
+    """
     if isinstance(schema, list):
-        return [_with_numbers(inner) for inner in schema]
+        return [_as_kept(inner) for inner in schema]
     if not isinstance(schema, dict):
         return schema
     number = {"type": ["number", "string"]} if schema.get("format") == "decimal" else {}
-    return {name: _with_numbers(inner) for name, inner in schema.items()} | number
+    kept = {name: _as_kept(inner) for name, inner in schema.items() if name not in ("default", "properties")}
+    fields = {"properties": {name: _as_kept(inner) for name, inner in schema.get("properties", {}).items()}}
+    return kept | number | (fields if "properties" in schema else {})
 
 
 # --------------------------------------------------------------------------------------------------- an item's example

@@ -6,6 +6,7 @@ openapi-python-client.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,10 +17,33 @@ import pytest
 
 from tests.e2e.pictures import photograph
 from tests.e2e.system import ROOT, System
+from tests.unit.test_item_fields import run_edited
+from tests.unit.test_openapi import NAMESAKES
 
 CLIENTS = ROOT / "tests" / "clients"
 ENVIRONMENT = ROOT / ".venv-clients"
 """The generators: made by `make environments`."""
+PYTHON = ENVIRONMENT / "bin" / "python"
+
+
+OWN_IN_TYPESCRIPT = """
+import type { components } from "./api.js";
+const value = { amount: 1, currency: "EUR" };
+export const sent: components["schemas"]["ItemFields"] = { value, name: "Vase", note: [1] };
+export const stored = (item: components["schemas"]["Item"]): number => item.value.amount;
+"""
+
+OWN_IN_PYTHON = """
+from vitrine_client.models import Item, ItemFields, ItemFieldsItemFields, ItemFieldsValue
+
+value = ItemFieldsValue(amount=1, currency="EUR")
+sent = ItemFields(value=value, name="Vase", inner=[ItemFieldsItemFields(value=value, name="Lid")])
+sent["note"] = [1]
+assert ItemFields.from_dict(sent.to_dict()) == sent
+
+def stored(item: Item) -> int:
+    return item.value.amount
+"""
 
 
 @pytest.fixture
@@ -46,54 +70,59 @@ def run(folder: Path, *command: str | Path) -> str:
     return done.stdout
 
 
-def test_typescript_client_does_the_main_job(system: System, folder: Path) -> None:
+def typescript(folder: Path, program: str) -> None:
+    """Make a TypeScript client of the document in ``folder``, and compile it with a program that uses it."""
     (folder / "node_modules").symlink_to(ENVIRONMENT / "node_modules")
     (folder / "package.json").write_bytes((CLIENTS / "package.json").read_bytes())
-    (folder / "job.ts").write_bytes((CLIENTS / "job.ts").read_bytes())
+    (folder / "job.ts").write_text(program, encoding="utf-8")
     options = ("--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes", "--types", "node")
-
     run(folder, "node", "node_modules/openapi-typescript/bin/cli.js", "openapi.json", "--output", "api.ts")
     run(
         folder,
-        "node",
-        "node_modules/typescript/bin/tsc",
-        *options,
-        "--target",
-        "es2022",
-        "--module",
-        "nodenext",
-        "job.ts",
+        *("node", "node_modules/typescript/bin/tsc", *options),
+        *("--target", "es2022", "--module", "nodenext", "job.ts"),
     )
+
+
+def python(folder: Path, program: str) -> Path:
+    """Make a Python client of the document in ``folder``, check the types of a program, and return the client."""
+    (folder / "job.py").write_text(program, encoding="utf-8")
+    client = folder / "vitrine_client"
+    said = run(
+        folder, "openapi-python-client", "generate", "--path", "openapi.json", "--meta", "none", "--output-path", client
+    )
+    # What it cannot generate, it says and leaves out.
+    assert re.findall(r"^(?:WARNING|ERROR|Unable) .*\n\n.*", said, re.MULTILINE) == [
+        "WARNING parsing POST /imports within imports.\n\nUnsupported content type application/x-ndjson"
+    ]
+    run(
+        folder,
+        *(sys.executable, "-m", "mypy", "--strict", "--python-executable", PYTHON),
+        # Of the generated files only what they export counts: not how the generator writes them.
+        *("--follow-imports", "silent", "job.py"),
+    )
+    return client
+
+
+def test_typescript_client_does_the_main_job(system: System, folder: Path) -> None:
+    typescript(folder, (CLIENTS / "job.ts").read_text(encoding="utf-8"))
 
     assert run(folder, "node", "job.js", system.api, "photo.jpg").endswith("done\n")
 
 
 def test_python_client_does_the_main_job(system: System, folder: Path) -> None:
-    (folder / "job.py").write_bytes((CLIENTS / "job.py").read_bytes())
-    python = ENVIRONMENT / "bin" / "python"
-    package = folder / "vitrine_client"
+    client = python(folder, (CLIENTS / "job.py").read_text(encoding="utf-8"))
 
-    said = run(
-        folder,
-        "openapi-python-client",
-        "generate",
-        "--path",
-        "openapi.json",
-        "--meta",
-        "none",
-        "--output-path",
-        package,
-    )
-    run(
-        folder,
-        *(sys.executable, "-m", "mypy", "--strict", "--python-executable", python),
-        # Of the generated files only what they export counts: not how the generator writes them.
-        *("--follow-imports", "silent", "job.py"),
-    )
+    assert len(list((client / "models").glob("[!_]*.py"))) < 40
+    assert run(folder, PYTHON, "job.py", system.api, "photo.jpg").endswith("done\n")
 
-    # What it cannot generate, it says and leaves out.
-    assert re.findall(r"^(?:WARNING|ERROR) .*\n\n.*", said, re.MULTILINE) == [
-        "WARNING parsing POST /imports within imports.\n\nUnsupported content type application/x-ndjson"
-    ]
-    assert len(list((package / "models").glob("[!_]*.py"))) < 40
-    assert run(folder, python, "job.py", system.api, "photo.jpg").endswith("done\n")
+
+def test_fields_of_ones_own_have_types(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    document = json.loads(run_edited(tmp_path / "app", NAMESAKES, []).stdout)["document"]
+    (tmp_path / "openapi.json").write_text(json.dumps(document), encoding="utf-8")
+
+    typescript(tmp_path, OWN_IN_TYPESCRIPT)
+    python(tmp_path, OWN_IN_PYTHON)
+
+    run(tmp_path, PYTHON, "job.py")

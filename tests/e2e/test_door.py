@@ -62,6 +62,49 @@ def test_change_to_the_same_writes_nothing(api: Door, method: str) -> None:
     assert (reply.status, reply.json(), reply.headers["ETag"]) == (200, item, '"1"')
 
 
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_item_that_was_read_can_be_sent_back_changed(api: Door, method: str) -> None:
+    item = api.item()
+
+    reply = api.json(method, f"/items/{item['id']}", item | {"title": "Blue vase"}, if_match='"1"')
+
+    assert (reply.status, reply.json()["title"], reply.json()["version"]) == (200, "Blue vase", 2)
+
+
+def test_managed_field_with_another_value_is_named(api: Door) -> None:
+    item = api.item()
+
+    reply = api.json("PUT", f"/items/{item['id']}", item | {"version": 7, "image": {"status": "ready"}})
+
+    assert (reply.status, reply.error) == (400, "RESERVED_FIELD")
+    assert reply.json()["message"].startswith("version and image are managed by Vitrine")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "sentence"),
+    [
+        ("POST", "/items", b"", "The body is not valid JSON in UTF-8: it is empty."),
+        ("POST", "/items", b'{"a": 1', "The body is not valid JSON in UTF-8: it ends too early."),
+        ("POST", "/items", b"[]", "The body must be a JSON object."),
+        (
+            "POST",
+            "/items",
+            b'{"a": ' + b"[" * 2_000,
+            "The body is not valid JSON in UTF-8: it nests deeper than 32 levels.",
+        ),
+        ("POST", "/imports", b'{"items": 1}', "items must be an array, not an integer."),
+        ("GET", "/items?limit=ten", None, "limit must be an integer from 1 to 100."),
+        ("GET", "/items?order=up", None, "order must be asc or desc."),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(
+    api: Door, method: str, path: str, body: bytes | None, sentence: str
+) -> None:
+    reply = api.send(method, path, body, [("Content-Type", "application/json")])
+
+    assert (reply.status, reply.json()["message"]) == (400, sentence)
+
+
 def test_id_in_upper_case_names_the_same_item(api: Door) -> None:
     item = api.item()
 

@@ -222,7 +222,7 @@ def test_the_document_shows_them(on_sale: Adopted, closed: Adopted) -> None:
     assert on_sale.schema["description"] == "A vase on sale."
     assert set(closed.schema["required"]) == {"label-text", "maker"}
     assert closed.schema["additionalProperties"] is False
-    assert closed.schema["properties"]["shelf"] == {"type": "string", "pattern": "^[A-Z]$", "default": "A"}
+    assert closed.schema["properties"]["shelf"] == {"type": "string", "pattern": "^[A-Z]$"}
 
 
 def test_a_field_that_cannot_be_declared_stops_the_app_as_it_starts(tmp_path: Path) -> None:
