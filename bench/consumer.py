@@ -65,9 +65,9 @@ class StandIn:
         )
         return jobs.Record(upload.id, "", primitives.to_json(RenderImage(upload.key)).decode(), 1, _NOW)
 
-    def _read(self, *_: Any) -> bytes:
+    def _read(self, *_: Any) -> bucket.Object:
         time.sleep(S3_CALL)
-        return self._original
+        return bucket.Object("", len(self._original), self._original)
 
     def _write(self, *_: Any) -> None:
         time.sleep(S3_CALL)

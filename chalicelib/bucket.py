@@ -4,14 +4,15 @@
 
     uploads/items/{owner}/{item}/{upload}                   the original of an upload to an item
     uploads/…                                               any other upload: a loose file
-    thumbnails/items/{owner}/{item}/{upload}/{put}/{size}.jpg
+    thumbnails/items/{owner}/{item}/{upload}/{put}-{etag}/{size}.jpg
                                                             a thumbnail of an item's picture
     thumbnails/{the rest of a loose file's key}.jpg         the thumbnail of a loose file
     imports/{owner}/{import}.ndjson                         the entries of an import; expires by lifecycle
 
 An upload's key can be put to several times while its ticket is good. ``put`` is the *sequencer* that S3 gives each: of
-two objects put at one key, the later has the greater one (AWS, "Amazon S3 event message structure"). A thumbnail of an
-upload that the cleanup found has none, nor the folder of that name.
+two objects put at one key, the later has the greater one (AWS, "Amazon S3 event message structure"). It is empty for an
+upload that the cleanup found. ``etag`` is the entity tag of the bytes that the thumbnail was made of: an event that is
+lost says nothing of the object that it was about.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ class ObjectGoneError(Exception):
     """There is no object at this key any more."""
 
 
-class ObjectTooLargeError(Exception):
-    """The object at this key has more bytes, ``size``, than were to be read."""
+class Object(NamedTuple):
+    """What lies at a key: ``data`` is empty if it has more bytes than were to be read."""
 
-    def __init__(self, key: str, size: int) -> None:
-        super().__init__(key)
-        self.size = size
+    etag: str
+    size: int
+    data: bytes
 
 
 class Upload(NamedTuple):
@@ -62,13 +63,12 @@ class Upload(NamedTuple):
         """Where the original lies."""
         return f"{UPLOADS}{_folder(self.owner, self.item_id)}{self.id}"
 
-    def thumbnail_key(self, size: int, sequencer: str) -> str:
-        """Where the thumbnail of so many pixels lies: both its edges where it covers, its longer one where it fits.
+    def thumbnail_key(self, size: int, sequencer: str, etag: str) -> str:
+        """Return where the thumbnail of so many pixels lies: both its edges if it covers, its longer one if it fits.
 
         Each object put at ``key`` has thumbnails of its own, so that a slow render of one cannot write over another's.
         """
-        put = f"{sequencer}/" if sequencer else ""
-        return f"{THUMBNAILS}{_folder(self.owner, self.item_id)}{self.id}/{put}{size}.jpg"
+        return f"{THUMBNAILS}{_folder(self.owner, self.item_id)}{self.id}/{sequencer}-{etag}/{size}.jpg"
 
     @staticmethod
     def at(key: str) -> Upload | None:
@@ -98,13 +98,27 @@ def import_key(owner: str, import_id: str) -> str:
     return f"{IMPORTS}{_segment(owner)}/{import_id}.ndjson"
 
 
-def read(key: str, limit: int | None = None) -> bytes:
-    """An object's bytes. Raises ObjectGoneError; ObjectTooLargeError, before reading, over ``limit`` bytes."""
-    answer = _get(key)
+def read(key: str, limit: int | None = None) -> Object:
+    """Return an object, without its bytes if it has more than ``limit``. Raise ObjectGoneError."""
+    return _read(_get(key), limit)
+
+
+def read_if_changed(key: str, etag: str, limit: int | None = None) -> Object | None:
+    """Return what lies at ``key`` if it is not the object with that entity tag any more. Raise ObjectGoneError."""
+    try:
+        answer = _get(key, IfNoneMatch=f'"{etag}"')
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 304:
+            return None
+        raise
+    return _read(answer, limit)
+
+
+def _read(answer: GetObjectOutputTypeDef, limit: int | None) -> Object:
+    size = answer["ContentLength"]
     with answer["Body"] as body:
-        if limit is not None and answer["ContentLength"] > limit:
-            raise ObjectTooLargeError(key, answer["ContentLength"])
-        return body.read()
+        data = body.read() if limit is None or size <= limit else b""
+    return Object(answer["ETag"].strip('"'), size, data)
 
 
 def read_part(key: str, start: int, size: int) -> bytes:
@@ -135,7 +149,12 @@ def delete(keys: Iterable[str]) -> None:
 
 def objects_of(owner: str, item_id: str) -> list[str]:
     """The keys of an item's objects, originals and thumbnails, of all its uploads."""
-    return [key for top in (UPLOADS, THUMBNAILS) for key in _keys(f"{top}{_folder(owner, item_id)}")]
+    return [key for top in (UPLOADS, THUMBNAILS) for key, _ in _found(f"{top}{_folder(owner, item_id)}")]
+
+
+def originals_of(owner: str, item_id: str) -> dict[str, str]:
+    """Return the entity tags of the originals of all uploads to an item, by their keys."""
+    return dict(_found(f"{UPLOADS}{_folder(owner, item_id)}"))
 
 
 def logged(key: str) -> str:
@@ -152,9 +171,9 @@ def upload_id(key: str) -> str:
 
 
 def thumbnail_sequencer(key: str) -> str:
-    """Which of the objects put at an upload's key a thumbnail is of; empty where that is not known."""
+    """Return which of the objects put at an upload's key a thumbnail is of; empty if that is not known."""
     put = key.split("/")[5:-1]
-    return put[0] if put else ""
+    return put[0].partition("-")[0] if put else ""
 
 
 def presigned_post(key: str, content_type: str, max_bytes: int, period: timedelta) -> Post:
@@ -192,7 +211,8 @@ def _segment(owner: str) -> str:
     return owner.replace(".", "%2E") if owner in (".", "..") else quote(owner, safe="")
 
 
-def _keys(prefix: str) -> Iterator[str]:
+def _found(prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield the key and the entity tag of each object under ``prefix``."""
     for one in aws.s3().get_paginator("list_objects_v2").paginate(Bucket=aws.bucket(), Prefix=prefix):
         for found in one.get("Contents", []):
-            yield found["Key"]
+            yield found["Key"], found["ETag"].strip('"')

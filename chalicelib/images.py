@@ -129,7 +129,15 @@ def _over(item: Item, key: str) -> bool:
     image = _image_of(item, upload_id)
     if image is None:
         return True
-    return key.startswith(bucket.THUMBNAILS) and bucket.thumbnail_sequencer(key) < image.sequencer
+    return key.startswith(bucket.THUMBNAILS) and not _may_show(image, key)
+
+
+def _may_show(image: Image, key: str) -> bool:
+    """Whether a picture shows the thumbnail at ``key``, or may when its render ends."""
+    sequencer = bucket.thumbnail_sequencer(key)
+    if sequencer == image.sequencer and not _is_awaited(image):
+        return any(key == thumbnail.key for thumbnail in image.thumbnails)
+    return sequencer >= image.sequencer
 
 
 def _image_of(item: Item, upload_id: str) -> Image | None:
@@ -138,8 +146,16 @@ def _image_of(item: Item, upload_id: str) -> Image | None:
 
 
 def purge(owner: str, id_: str) -> None:
-    """Deletes every object of an item that is gone and that no upload can come to any more."""
-    bucket.delete(bucket.objects_of(owner, id_))
+    """Delete every object of an item that is gone and that no upload can come to any more.
+
+    Of one that is there again, because somebody restored it, only what :func:`prune` deletes.
+    """
+    item = items.find(owner, id_)
+    if item is None:
+        bucket.delete(bucket.objects_of(owner, id_))
+    else:
+        telemetry.logger.warning("An item that was deleted is there again", item_id=id_)
+        prune(item)
     items.purged(owner, id_)
 
 
@@ -204,17 +220,20 @@ def awaits(item: Item, upload: Upload) -> bool:
     The original of one that was given up is still there, and what kept it from being rendered may be mended by now.
     """
     image = _image_of(item, upload.id)
-    if image is None:
-        return False
+    return image is not None and _is_awaited(image)
+
+
+def _is_awaited(image: Image) -> bool:
     return image.status == "processing" or (image.error is not None and image.error.error == errors.ImageLostError.code)
 
 
-def failed(awaited: Image, error: errors.ImageError) -> Image:
+def failed(awaited: Image, error: errors.ImageError, etag: str = "") -> Image:
     """What becomes of a picture that was awaited, and that no thumbnails can be made of."""
     return Image(
         status="failed",
         upload_id=awaited.upload_id,
         sequencer=awaited.sequencer,
+        etag=etag,
         error=Problem(error.code, error.message),
     )
 
@@ -247,11 +266,14 @@ def _retry(item: Item, stuck: Image, at: datetime) -> None:
 
 
 def _close_ticket(item: Item, at: datetime) -> None:
-    originals = [key for key in bucket.objects_of(item.owner, item.id) if key.startswith(bucket.UPLOADS)]
+    originals = bucket.originals_of(item.owner, item.id)
     newest = max(originals, default="")
     if newest and bucket.upload_id(newest) > (item.last_upload or ""):
         telemetry.logger.warning("An upload had gone unnoticed", key=bucket.logged(newest))
         note(newest, at)
+    elif newest and (later := _later_sequencer(item, bucket.upload_id(newest), originals[newest])):
+        telemetry.logger.warning("Another file with the same ticket had gone unnoticed", key=newest)
+        note(newest, at, later)
     # Before the ticket is closed: if this fails, it is due again.
     prune(items.get(item.owner, item.id, at))
 
@@ -262,6 +284,15 @@ def _close_ticket(item: Item, at: datetime) -> None:
         return msgspec.structs.replace(now, image=image, ticket_until=None)
 
     items.change(item.owner, item.id, closed, at)
+
+
+def _later_sequencer(item: Item, upload_id: str, etag: str) -> str | None:
+    """Return a sequencer for the object with that entity tag if the item's picture was made of another one before it.
+
+    S3's sequencers are hexadecimal digits: this one is greater than the picture's, and less than any later one.
+    """
+    image = _image_of(item, upload_id)
+    return f"{image.sequencer}z" if image and image.etag not in ("", etag) else None
 
 
 def _shown(item: Item, image: Image) -> dict[str, Any]:

@@ -81,6 +81,8 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     """Whose picture it is; while it is pending, the newest upload that a ticket was given for."""
     sequencer: str = ""
     """Which of the objects put at that upload's key it is: S3 gives a later one a greater text."""
+    etag: str = ""
+    """The entity tag of the bytes that were rendered, or refused."""
     content_type: str | None = None
     width: int | None = None
     height: int | None = None

@@ -8,12 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 
 from chalicelib import bucket, errors, images, items, primitives, telemetry, thumbnails
-from chalicelib.bucket import Upload
+from chalicelib.bucket import Object, Upload
 from chalicelib.config import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Size, settings
 from chalicelib.models import Image, Item, Thumbnail
 from chalicelib.thumbnails import Rendered
@@ -61,11 +61,17 @@ def render(key: str, has_time: Callable[[], bool] = lambda: True) -> None:
 
 
 def _render_loose(key: str, has_time: Callable[[], bool]) -> None:
-    try:
-        rendered, _ = _rendered(key, settings().thumbnail_sizes[:1], has_time)
-    except (errors.ImageError, bucket.ObjectGoneError):
-        return
-    bucket.write(bucket.loose_thumbnail_key(key), rendered.thumbnails[0].data, thumbnails.CONTENT_TYPE)
+    """Make the thumbnail of a loose file: of the last one put there, however long renders of earlier ones take."""
+    with suppress(errors.ImageError, bucket.ObjectGoneError), _told(key):
+        original: Object | None = bucket.read(key, MAX_IMAGE_BYTES)
+        while original:
+            rendered = _rendered(original, settings().thumbnail_sizes[:1], has_time)
+            newer = bucket.read_if_changed(key, original.etag, MAX_IMAGE_BYTES)
+            if newer is None:
+                bucket.write(bucket.loose_thumbnail_key(key), rendered.thumbnails[0].data, thumbnails.CONTENT_TYPE)
+                # Another file, and its thumbnail, may have been put there just before this one was.
+                newer = bucket.read_if_changed(key, original.etag, MAX_IMAGE_BYTES)
+            original = newer
 
 
 def _render_for_item(upload: Upload, has_time: Callable[[], bool]) -> None:
@@ -99,38 +105,39 @@ def _settled(upload: Upload, awaited: Image, image: Image | None) -> Item | None
 def _outcome(upload: Upload, awaited: Image, has_time: Callable[[], bool]) -> Image | None:
     """What has become of an upload: a picture that is ready or failed, or None where its object is gone."""
     try:
-        rendered, size = _rendered(upload.key, settings().thumbnail_sizes, has_time)
+        with _told(upload.key):
+            original = bucket.read(upload.key, MAX_IMAGE_BYTES)
     except bucket.ObjectGoneError:
         return None
+    try:
+        with _told(upload.key):
+            rendered = _rendered(original, settings().thumbnail_sizes, has_time)
     except errors.ImageError as error:
-        return images.failed(awaited, error)
+        return images.failed(awaited, error, original.etag)
     return Image(
         status="ready",
         upload_id=upload.id,
         sequencer=awaited.sequencer,
+        etag=original.etag,
         content_type=rendered.content_type,
         width=rendered.width,
         height=rendered.height,
-        bytes=size,
-        thumbnails=tuple(_kept(upload, awaited, made) for made in rendered.thumbnails),
+        bytes=original.size,
+        thumbnails=tuple(_kept(upload, awaited, original.etag, made) for made in rendered.thumbnails),
     )
 
 
-def _kept(upload: Upload, awaited: Image, made: thumbnails.Thumbnail) -> Thumbnail:
-    key = upload.thumbnail_key(made.size.pixels, awaited.sequencer)
+def _kept(upload: Upload, awaited: Image, etag: str, made: thumbnails.Thumbnail) -> Thumbnail:
+    key = upload.thumbnail_key(made.size.pixels, awaited.sequencer, etag)
     bucket.write(key, made.data, thumbnails.CONTENT_TYPE)
     return Thumbnail(made.size.pixels, made.width, made.height, key)
 
 
-def _rendered(key: str, sizes: tuple[Size, ...], has_time: Callable[[], bool]) -> tuple[Rendered, int]:
-    """The thumbnails of an object and its bytes' number; says in log and metrics how it went, raises as it went."""
+@contextmanager
+def _told(key: str) -> Iterator[None]:
+    """Say in log and metrics why an object is not rendered."""
     try:
-        data = _read(key)
-        with _ROOM.taken(thumbnails.pixels(data, sizes)):
-            if not has_time():  # Others may have had the room for long.
-                raise OutOfTimeError
-            started = time.perf_counter()
-            rendered = thumbnails.render(data, sizes)
+        yield
     except bucket.ObjectGoneError:
         telemetry.logger.info("The object is gone", key=bucket.logged(key))
         raise
@@ -138,14 +145,17 @@ def _rendered(key: str, sizes: tuple[Size, ...], has_time: Callable[[], bool]) -
         telemetry.count(f"RenderFailed.{error.code}")
         telemetry.logger.warning("A picture was refused", key=bucket.logged(key), error=error.code)
         raise
+
+
+def _rendered(original: Object, sizes: tuple[Size, ...], has_time: Callable[[], bool]) -> Rendered:
+    if original.size > MAX_IMAGE_BYTES:
+        raise errors.ImageTooLargeError(limit=MAX_IMAGE_BYTES, size=original.size)
+    with _ROOM.taken(thumbnails.pixels(original.data, sizes)):
+        if not has_time():  # Others may have had the room for long.
+            raise OutOfTimeError
+        started = time.perf_counter()
+        rendered = thumbnails.render(original.data, sizes)
     telemetry.count("Renders")
     telemetry.took("RenderTime", telemetry.milliseconds_since(started))
-    telemetry.read("RenderBytes", len(data))
-    return rendered, len(data)
-
-
-def _read(key: str) -> bytes:
-    try:
-        return bucket.read(key, MAX_IMAGE_BYTES)
-    except bucket.ObjectTooLargeError as error:
-        raise errors.ImageTooLargeError(limit=MAX_IMAGE_BYTES, size=error.size) from None
+    telemetry.read("RenderBytes", original.size)
+    return rendered

@@ -258,7 +258,7 @@ def waiting(system: System, queue_url: str) -> int:
 def test_no_owners_name_changes_the_address_of_a_picture(system: System, owner: str) -> None:
     s3, id_ = system.client("s3"), "019ca7b4-e400-7abc-8def-0123456789ab"
     # Under thumbnails/, since of what comes to uploads/ the listener deletes what no item wants.
-    key, data = Upload(owner, id_, id_).thumbnail_key(200, "0A"), photograph(20, 20)
+    key, data = Upload(owner, id_, id_).thumbnail_key(200, "0A", "e"), photograph(20, 20)
     sent = post(s3.generate_presigned_post(system.bucket, key), data)
     url = s3.generate_presigned_url("get_object", {"Bucket": system.bucket, "Key": key})
     try:

@@ -15,6 +15,7 @@ from chalice.test import Client, HTTPResponse
 
 import app
 from chalicelib import aws, config, models, primitives
+from chalicelib.bucket import Upload
 from tests import builders
 from tests.integration.calls import RECORDER
 
@@ -30,6 +31,8 @@ class Stage:
         self._gateway = LocalGateway(app.app, Config.create())
         self.sequencers: dict[str, str] = {}
         """What S3 says in the event of the last object put at each key: of two, the later has the greater one."""
+        self.etags: dict[str, str] = {}
+        """The entity tags of these objects."""
 
     # ------------------------------------------------------------------------------------------------------------ HTTP
 
@@ -82,7 +85,8 @@ class Stage:
 
     def put(self, key: str, data: bytes) -> str:
         """Puts an object, whose event does not come (yet)."""
-        aws.s3().put_object(Bucket=aws.bucket(), Key=key, Body=data)
+        put = aws.s3().put_object(Bucket=aws.bucket(), Key=key, Body=data)
+        self.etags[key] = put["ETag"].strip('"')
         self.sequencers[key] = f"{int(self.sequencers.get(key, '0'), 16) + 1:018X}"
         return key
 
@@ -104,6 +108,12 @@ class Stage:
         key = self.upload(item_id, data)
         self.work()
         return key
+
+    def thumbnails(self, key: str) -> list[str]:
+        """The keys of the thumbnails of the last object put at an upload's key."""
+        upload = Upload.at(key)
+        assert upload is not None
+        return [upload.thumbnail_key(size, self.sequencers[key], self.etags[key]) for size in (200, 800)]
 
     def objects(self, prefix: str = "") -> list[str]:
         """The keys in the bucket."""
@@ -220,8 +230,8 @@ def raises(client: Any, operation: str, error: Exception) -> None:
     _before(client, operation, refuse)
 
 
-def meanwhile(client: Any, operation: str, act: Callable[[], object]) -> None:
-    """Somebody else acts right before an operation of ``client`` next reaches AWS: once."""
+def meanwhile(client: Any, operation: str, act: Callable[[], object], event: str = "before-call") -> None:
+    """Somebody else acts right before an operation of ``client`` next reaches AWS, or ``after-call``: once."""
     acted = False
 
     def step(**_: Any) -> None:
@@ -231,7 +241,7 @@ def meanwhile(client: Any, operation: str, act: Callable[[], object]) -> None:
             with RECORDER.paused():
                 act()
 
-    _before(client, operation, step)
+    provoke(client, operation, step, event)
 
 
 def forget_what_was_provoked() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib import aws, cleanup, images, items, models, primitives
+from chalicelib import aws, cleanup, config, images, items, models, primitives, renders
 from chalicelib.bucket import Upload
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, context, draft, fails, meanwhile, run, said
@@ -88,6 +88,20 @@ class TestExpiry:
         assert sweep(now + 2 * HOUR) == {}
         assert items.find(OWNER, item.id) is not None
 
+    def test_item_that_was_restored_keeps_its_picture(self, api: Stage, now: datetime) -> None:
+        id_ = api.item()["id"]
+        api.ticket(id_)
+        (record,) = api.records("ITEM#")
+        api("DELETE", f"/items/{id_}")
+        aws.dynamodb().put_item(TableName=config.settings().table, Item=record)
+        api.picture(id_, jpeg())
+
+        assert sweep(now + HOUR) == {"purged": 1, "pictures": 1}
+
+        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert len(api.objects()) == 3
+        assert api.records("PURGE") == []
+
     def test_everybodys_items_are_swept(self, api: Stage, now: datetime) -> None:
         for owner in ("ann", "bob#1", OWNER):
             items.create(owner, draft(expiresAt=primitives.timestamp(now + HOUR)), now)
@@ -133,6 +147,49 @@ class TestTickets:
         api.work()
 
         assert shown(id_, now) == {"status": "ready", "error": None}
+
+    @pytest.mark.parametrize("first", [jpeg(300, 300), b"no picture"], ids=["ready", "failed"])
+    def test_another_file_by_the_same_ticket_whose_event_was_lost_is_found(
+        self, api: Stage, now: datetime, first: bytes
+    ) -> None:
+        id_ = api.item()["id"]
+        key = api.picture(id_, first)
+        last = api.put(key, jpeg(600, 200))
+
+        sweep(now + HOUR)
+        api.work()
+
+        image = items.get(OWNER, id_, now).image
+        assert image is not None
+        assert (image.status, image.width) == ("ready", 600)
+        assert len(api.objects()) == 3
+        assert sweep(now + 2 * HOUR) == {}
+        api.notice(last)  # for its event was only late
+        api.work()
+        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert len(api.objects()) == 3
+
+    def test_same_file_by_the_same_ticket_is_not_rendered_again(self, api: Stage, now: datetime) -> None:
+        id_ = api.item()["id"]
+        api.put(api.picture(id_, jpeg()), jpeg())
+
+        sweep(now + HOUR)
+
+        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert api.on_queue() == 0
+
+    def test_thumbnails_of_a_render_that_died_are_deleted(self, api: Stage, now: datetime) -> None:
+        id_ = api.item()["id"]
+        key = api.upload(id_, jpeg())
+        fails(aws.dynamodb(), "PutItem", "AccessDeniedException", times=1)
+        with pytest.raises(aws.dynamodb().exceptions.ClientError):
+            renders.render(key)
+        api.put(key, b"no picture")
+
+        api.work()
+
+        assert shown(id_, now) == {"status": "failed", "error": "IMAGE_UNREADABLE"}
+        assert api.objects() == [key]
 
     def test_of_several_the_newest_becomes_the_picture(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]

@@ -301,6 +301,24 @@ def a_good_file_by_the_ticket_of_a_broken_one_with_the_events_in_reverse(world: 
     return "ready", key
 
 
+def another_file_by_the_same_ticket_whose_event_is_lost(world: World) -> End:
+    key = world.ticket()
+    world.put(key, OTHER)
+    world.event(key)
+    world.work()
+    world.put(key, PHOTO)
+    return "ready", key
+
+
+def another_file_by_the_ticket_of_a_broken_one_whose_event_is_lost(world: World) -> End:
+    key = world.ticket()
+    world.put(key, BROKEN)
+    world.event(key)
+    world.work()
+    world.put(key, PHOTO)
+    return "ready", key
+
+
 STORIES: tuple[Callable[[World], End], ...] = (
     one_upload,
     an_upload_whose_event_is_lost,
@@ -315,6 +333,8 @@ STORIES: tuple[Callable[[World], End], ...] = (
     a_pending_picture_that_is_removed_before_its_event,
     another_file_by_the_same_ticket,
     a_good_file_by_the_ticket_of_a_broken_one_with_the_events_in_reverse,
+    another_file_by_the_same_ticket_whose_event_is_lost,
+    another_file_by_the_ticket_of_a_broken_one_whose_event_is_lost,
 )
 
 
@@ -351,5 +371,5 @@ def _kept(end: End, picture: Image | None) -> list[str]:
     if end is None or picture is None:
         return []
     status, key = end
-    thumbnails = [_upload(key).thumbnail_key(size, picture.sequencer) for size in (200, 800)]
+    thumbnails = [_upload(key).thumbnail_key(size, picture.sequencer, picture.etag) for size in (200, 800)]
     return [key] + (thumbnails if status == "ready" else [])

@@ -124,8 +124,7 @@ class TestReady:
         assert shown.content_type == "image/jpeg"
         assert (shown.width, shown.height, shown.bytes) == (1600, 1200, len(PHOTO))
         assert [(one.size, one.width, one.height) for one in shown.thumbnails] == [(200, 200, 200), (800, 800, 600)]
-        folder = f"{key.replace('uploads', 'thumbnails', 1)}/{api.sequencers[key]}"
-        assert api.objects("thumbnails/") == [f"{folder}/{size}.jpg" for size in (200, 800)]
+        assert api.objects("thumbnails/") == api.thumbnails(key)
 
     def test_thumbnails_are_jpegs_of_the_sizes_that_are_promised(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
@@ -169,7 +168,7 @@ class TestReady:
 
         assert (answer.status_code, answer.body) == (302, b"")
         assert answer.headers["Cache-Control"] == "no-store"
-        place = key if not ending else f"{key.replace('uploads', 'thumbnails', 1)}/{api.sequencers[key]}{ending}"
+        place = next((one for one in api.thumbnails(key) if ending and one.endswith(ending)), key)
         assert f"/{place}?" in answer.headers["Location"]
 
     def test_a_size_that_there_is_not_is_not_found(self, api: Stage, item: dict[str, Any]) -> None:
@@ -356,10 +355,7 @@ class TestEvents:
         shown = image(api, item)
         assert shown is not None
         assert shown["width"] == 1600
-        upload = Upload.at(newer)
-        assert upload is not None
-        thumbnails = {upload.thumbnail_key(size, api.sequencers[newer]) for size in (200, 800)}
-        assert set(api.objects()) == {newer} | thumbnails
+        assert set(api.objects()) == {newer, *api.thumbnails(newer)}
 
     def test_a_newer_upload_that_comes_while_an_older_is_rendered_wins(self, api: Stage, item: dict[str, Any]) -> None:
         older = api.upload(item["id"], OTHER)
@@ -781,6 +777,32 @@ class TestLooseFiles:
         api.work()
 
         assert api.objects() == []
+
+    @pytest.mark.parametrize(("operation", "event"), [("GetObject", "after-call"), ("PutObject", "before-call")])
+    def test_slow_render_of_an_earlier_file_loses(self, api: Stage, operation: str, event: str) -> None:
+        key = api.put("uploads/vase.jpg", self.plain("red"))
+
+        def overtake() -> None:
+            api.put(key, self.plain("blue"))
+            renders.render(key)
+
+        meanwhile(aws.s3(), operation, overtake, event)
+        renders.render(key)
+
+        data = aws.s3().get_object(Bucket=aws.bucket(), Key="thumbnails/vase.jpg.jpg")["Body"].read()
+        red, _, blue = Image.open(io.BytesIO(data)).getpixel((100, 100))  # type: ignore[misc]
+        assert blue > red
+
+    def test_file_that_is_deleted_while_it_is_rendered_gets_no_thumbnail(self, api: Stage) -> None:
+        key = api.put("uploads/vase.jpg", PHOTO)
+        meanwhile(aws.s3(), "GetObject", lambda: bucket.delete([key]), "after-call")
+
+        renders.render(key)
+
+        assert api.objects() == []
+
+    def plain(self, colour: str) -> bytes:
+        return saved(Image.new("RGB", (300, 300), colour), "JPEG")
 
 
 class TestSizes:
