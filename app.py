@@ -81,7 +81,7 @@ def get_health(_: Request) -> Response:
 # --------------------------------------------------------------------------------------------------------------- items
 
 
-@app.route("/items", methods=["POST"])
+@app.route("/items", methods=["POST"], keyed=True)
 def create_item(request: Request) -> Response:
     at = primitives.now()
     draft = models.draft(http.json_object(request))
@@ -150,7 +150,7 @@ def delete_image(request: Request, item_id: str) -> Response:
 # ------------------------------------------------------------------------------------------------------- bulk imports
 
 
-@app.route("/imports", methods=["POST"])
+@app.route("/imports", methods=["POST"], keyed=True)
 def create_import(request: Request) -> Response:
     owner, entries, at = http.owner(request), http.entries(request), primitives.now()
     return http.accepted(request, imports.start(owner, entries, at, http.idempotency_key(request)))

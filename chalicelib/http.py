@@ -45,6 +45,7 @@ ENCODINGS = ("gzip", "deflate", "identity")
 _REPLACEMENT = "\ufffd".encode()
 _UTF_8 = {"utf-8", "utf8"}
 _READS = ("GET", "HEAD")
+_WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 _Model = TypeVar("_Model", bound=msgspec.Struct)
 _View = Callable[..., Response]
@@ -84,13 +85,20 @@ class Api(Chalice):
         return events.readable(super()._wrap_handler(handler_type, handler_name, user_handler))
 
     def route(
-        self, path: str, *, public: bool = False, query: type[msgspec.Struct] | None = None, **options: Any
+        self,
+        path: str,
+        *,
+        public: bool = False,
+        keyed: bool = False,
+        query: type[msgspec.Struct] | None = None,
+        **options: Any,
     ) -> Callable[[_View], _View]:
         """Register a view for ``path``: it takes the request, the path's parameters by name, and ``asked``.
 
         ``asked`` is the query as a model of the type ``query``, and left out without one: then the route takes no
-        parameters, and a public one ignores them, as links bring some of their own. ``options`` are those of Chalice's
-        own ``route``. Of bodies, whatever their content type, the view decides.
+        parameters, and a public one ignores them, as links bring some of their own. ``keyed`` says that the view
+        evaluates an ``Idempotency-Key``. ``options`` are those of Chalice's own ``route``. Of bodies, whatever their
+        content type, the view decides.
         """
         if cors.answered_by_the_app() and path not in self.routes:
             self._route(path, None, None, methods=["OPTIONS"])(self._preflight(path))
@@ -98,10 +106,16 @@ class Api(Chalice):
         # RFC 9110, section 9.1: a server must support HEAD. Who sends the answer on leaves its content out.
         methods = [*methods, "HEAD"] if "GET" in methods else methods
         takes = query or (None if public else _NoParameters)
-        return self._route(path, None if public else self.guard, takes, methods=methods, **options)
+        return self._route(path, None if public else self.guard, takes, keyed=keyed, methods=methods, **options)
 
     def _route(
-        self, path: str, guard: ChaliceAuthorizer | None, takes: type[msgspec.Struct] | None, **options: Any
+        self,
+        path: str,
+        guard: ChaliceAuthorizer | None,
+        takes: type[msgspec.Struct] | None,
+        *,
+        keyed: bool = False,
+        **options: Any,
     ) -> Callable[[_View], _View]:
         register = super().route(path, content_types=[], authorizer=guard, **options)
 
@@ -109,6 +123,7 @@ class Api(Chalice):
             def raising(**path: str) -> Response:
                 request: Any = self.current_request
                 try:
+                    _refuse_unevaluated(request, keyed=keyed)
                     return view(request, **_with_canonical_ids(path), **_asked(request, takes))
                 except Exception as error:
                     raise ChaliceUnhandledError from error
@@ -130,9 +145,7 @@ class _NoParameters(msgspec.Struct):
 
 
 def _asked(request: Request, takes: type[msgspec.Struct] | None) -> dict[str, msgspec.Struct]:
-    """Return the argument of a view that the query is, and refuse what no route of its kind evaluates."""
-    if request.method == "POST":
-        _refuse_conditions(request)
+    """Return the argument of a view that the query is."""
     if takes is None:
         return {}
     asked = query(request, takes)
@@ -359,9 +372,16 @@ def conditions(request: Request) -> Preconditions:
     return Preconditions(match, none_match)
 
 
-def _refuse_conditions(request: Request) -> None:
-    """Raise InvalidRequestError if a request that creates something has preconditions: there is nothing to check."""
-    for name in ("If-Match", "If-None-Match"):
+def _refuse_unevaluated(request: Request, *, keyed: bool) -> None:
+    """Raise InvalidRequestError for a header that is to protect a write, and that this route does not evaluate.
+
+    If something is created, there is nothing to check a precondition on. Headers with dates are ignored, as RFC 9110,
+    section 13.1.4, demands for what has no modification date.
+    """
+    if request.method not in _WRITES:
+        return
+    conditions = ("If-Match", "If-None-Match") if request.method == "POST" else ()
+    for name in (*conditions, *(() if keyed else ("Idempotency-Key",))):
         if header_lines(request, name.lower()):
             raise errors.InvalidRequestError(
                 problem=f"{request.method} {request.path} does not evaluate {name}: leave it out.",

@@ -11,13 +11,14 @@ import msgspec
 import pytest
 
 import app
-from chalicelib import wire
+from chalicelib import operations, wire
 from tests.builders import as_json, fields
 from tests.integration.routes import ROUTES
 from tests.integration.stage import OWNER, Stage, said
 
 NOWHERE = "019ca7b4-e400-7abc-8def-0123456789ab"
 
+KEY = {"idempotency_key": "k"}
 OF_ONE_ITEM = [route for route in ROUTES if "{item_id}" in route[1]]
 WITH_BODY = [route for route, body in ROUTES.items() if body is not None]
 
@@ -330,6 +331,23 @@ class TestQueries:
         answer = api("GET", f"/items?cursor={cursor}")
 
         assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_CURSOR")
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_idempotency_key_is_evaluated_or_refused(api: Stage, method: str, path: str) -> None:
+    item = api.item()["id"]
+    before = api.records("ITEM#")
+
+    answer = api(method, path.format(item_id=item, import_id=item, name="none.js"), ROUTES[method, path], **KEY)
+
+    if "Idempotency-Key" in operations.OPERATIONS[method, path].headers:
+        assert answer.status_code in (201, 202)
+    elif method == "GET":
+        assert answer.status_code in (200, 404)
+    else:
+        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
+        assert "does not evaluate Idempotency-Key" in said(answer)["message"]
+        assert api.records("ITEM#") == before
 
 
 class TestOwners:
