@@ -195,7 +195,7 @@ def _bytes_in(folder: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-laptop", description=__doc__)
     parser.add_argument("numbers", nargs="*", type=int, default=[100, 1000], help="how many at once; default: 100 1000")
-    parser.add_argument("--interrupt", type=int, metavar="NUMBER", help="stop while so many are being worked on")
+    parser.add_argument("--interrupt", type=int, metavar="NUMBER", help="drop so many at the end, and stop at once")
     asked = parser.parse_args()
 
     def say(text: str) -> None:
@@ -209,7 +209,6 @@ def main() -> None:
             measure(number, picture, running, say)
         if asked.interrupt:
             _drop(running, "interrupted", asked.interrupt, picture)
-            time.sleep(2)
 
 
 if __name__ == "__main__":
