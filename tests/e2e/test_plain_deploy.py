@@ -1,7 +1,7 @@
 """``chalice deploy``: what it makes runs, stays as it is when it is run again, and loses no message.
 
 Deployed into an account of its own, so that both ways of deploying stand side by side in one emulator. The emulator
-takes no routes from Chalice: those are read in tests/unit/test_swagger.py.
+takes no routes from Chalice: those are read in tests/integration/processes/test_swagger.py.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import app
 from chalicelib import bucket, config, errors, images, imports, items, models, openapi, primitives, wire
 from chalicelib.openapi import OPERATIONS
 from tests.builders import fields
-from tests.unit.test_item_fields import CLOSED, ON_SALE, run_edited
+from tests.integration.processes.test_item_fields import CLOSED, ON_SALE, run_edited
 
 PROJECT = Path(__file__).parents[2]
 GUARDED = {

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import yaml
-from cfnlint.api import lint_file
 
 from tests import rights
 from tools import stages
@@ -243,11 +242,6 @@ class TestWorkflows:
 
 
 class TestDeployer:
-    @pytest.mark.usefixtures("unmeasured")
-    @pytest.mark.parametrize("path", TEMPLATES, ids=named)
-    def test_templates_are_valid_cloudformation(self, path: Path) -> None:
-        assert lint_file(path) == []
-
     def test_only_jobs_of_this_repository_in_the_stages_environment_sign_in(self) -> None:
         [statement] = resource("deployer", "GitHubRole")["AssumeRolePolicyDocument"]["Statement"]
         assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"

@@ -13,7 +13,7 @@ import pytest
 import app
 from tools import processes
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 # Chalice's own deployer makes it by the same generator (chalice/deploy/deployer.py, _create_deployer).
 PRINT_SWAGGER = """
 import json

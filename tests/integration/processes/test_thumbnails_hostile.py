@@ -114,7 +114,7 @@ class Renderer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # where libtiff complains
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
         )
 
     def render(self, batch: Sequence[bytes], sizes: Sequence[Size] = SIZES) -> dict[str, Any]:

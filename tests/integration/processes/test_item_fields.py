@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 IMPORTS = "from decimal import Decimal\nfrom typing import Annotated\n"
 

@@ -1,0 +1,18 @@
+"""The templates that go to CloudFormation as they are, as its linter sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cfnlint.api import lint_file
+
+from tools import scan
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize("name", scan.TEMPLATES)
+def test_template_is_valid_cloudformation(name: str) -> None:
+    assert lint_file(PROJECT / name) == []
