@@ -272,7 +272,7 @@ def _close_ticket(item: Item, at: datetime) -> None:
         telemetry.logger.warning("An upload had gone unnoticed", key=bucket.logged(newest))
         note(newest, at)
     elif newest and (later := _later_sequencer(item, bucket.upload_id(newest), originals[newest])):
-        telemetry.logger.warning("Another file with the same ticket had gone unnoticed", key=newest)
+        telemetry.logger.warning("Another file with the same ticket had gone unnoticed", key=bucket.logged(newest))
         note(newest, at, later)
     # Before the ticket is closed: if this fails, it is due again.
     prune(items.get(item.owner, item.id, at))
