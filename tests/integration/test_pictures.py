@@ -100,7 +100,7 @@ class TestTickets:
         [
             ({"contentType": "text/html"}, "$.contentType"),
             ({"contentType": "image/svg+xml"}, "$.contentType"),
-            ({}, "$"),
+            ({}, "$.contentType"),
             ({"contentType": 1}, "$.contentType"),
         ],
     )
