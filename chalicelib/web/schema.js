@@ -8,7 +8,7 @@ export function reader(api) {
   /** A schema with its reference followed, its parts put together, and "or null" taken off. */
   function resolved(schema = {}) {
     const { $ref, allOf, anyOf, ...beside } = schema;
-    if ($ref) return joined(resolved(pointed($ref)), beside);
+    if ($ref) return narrowed(resolved(pointed($ref)), beside);
     if (allOf) return allOf.map(resolved).reduce(joined, { ...beside, type: "object" });
     const some = anyOf?.filter((one) => one.type !== "null");
     return some?.length === 1 ? { ...resolved(some[0]), ...beside } : schema;
@@ -16,8 +16,11 @@ export function reader(api) {
 
   const pointed = (ref) => ref.slice(2).split("/").reduce((part, name) => part[name.replaceAll("~1", "/")], api);
 
+  /** A schema as what stands beside a reference to it says: of some fields perhaps more, of the others nothing. */
+  const narrowed = (one, beside) => ({ ...one, ...beside, ...(beside.properties && { properties: { ...one.properties, ...beside.properties } }) });
+
   const joined = (one, other) => ({
-    ...one, ...other, properties: { ...one.properties, ...other.properties }, required: [...(one.required ?? []), ...(other.required ?? [])],
+    ...one, properties: { ...one.properties, ...other.properties }, required: [...(one.required ?? []), ...(other.required ?? [])],
     additionalProperties: one.additionalProperties ?? other.additionalProperties,
   });
 
