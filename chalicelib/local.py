@@ -29,6 +29,9 @@ _PAGES = ("/", "/docs")
 
 def prepare() -> None:
     """Puts :class:`Gateway` in its place with a guard before it, and looks whether there is a backend."""
+    if settings().stage == LOCAL:
+        # Botocore looks there before it looks into the profile, and takes an empty value for one that is wrong.
+        os.environ.pop("AWS_WEB_IDENTITY_TOKEN_FILE", None)
     local.LocalGateway = Gateway  # type: ignore[misc]
     for name, method in _HANDLER.items():
         setattr(local.ChaliceRequestHandler, name, method)

@@ -1,8 +1,7 @@
 """The local emulator of AWS (ministack, in ``.venv-emulator``): started, watched and stopped.
 
-It is bound to 127.0.0.1, checks signatures and IAM policies, and saves its state when it is stopped with SIGTERM,
-never when it is killed; the objects in buckets alone are written as they come. What of ours runs in its process is in
-``tools/in_emulator``.
+It is bound to 127.0.0.1, checks signatures and IAM policies, and saves its state every few seconds and when it is
+stopped with SIGTERM. What of ours runs in its process is in ``tools/in_emulator``.
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from chalicelib import loopback
-from tools import processes
+from tools import emulator_state, processes
+from tools.emulator_state import Folders
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -32,6 +32,7 @@ _ROOT_KEY = "root-key"
 _PROGRAM = Path(__file__).with_name("in_emulator") / "__main__.py"
 _READY_WITHIN = 30.0  # seconds; it takes 0.2 to 1.5
 _SAVED_WITHIN = 60.0  # seconds
+SAVE_EVERY = 4.0  # seconds: with the time that a save takes, less than ten
 
 
 class EmulatorError(Exception):
@@ -67,6 +68,8 @@ class Emulator:
     def __init__(self, process: subprocess.Popen[bytes], home: Path, port: int, lock: int) -> None:
         self.home = home
         self.port = port
+        self.found: str | None = None
+        """What its start found and repaired, as a sentence for a person."""
         self._process = process
         self._lock = lock
 
@@ -78,6 +81,7 @@ class Emulator:
         """
         if not python.exists():
             raise EmulatorError(f"The emulator is not installed ({python} is missing): start with `make run`.")
+        home = home.resolve()
         root(home)
         lock = _lock(home)
         try:
@@ -86,6 +90,7 @@ class Emulator:
             os.close(lock)
             raise
         _empty(home / "tmp")
+        found = emulator_state.recover(Folders(home))
         with (home / "emulator.log").open("wb") as log:
             process = processes.start(
                 [python, _PROGRAM],
@@ -97,6 +102,7 @@ class Emulator:
         os.truncate(lock, 0)
         os.pwrite(lock, str(process.pid).encode(), 0)
         emulator = cls(process, home, port, lock)
+        emulator.found = found
         try:
             emulator._await_health()
         except BaseException:
@@ -182,6 +188,7 @@ def _environment(home: Path, port: int) -> dict[str, str]:
         "PORTS_DIR": str(home.parent / loopback.PORTS),
         "S3_DATA_DIR": str(home / "s3"),
         "S3_PERSIST": "1",
+        "SAVE_EVERY": str(SAVE_EVERY),
         "SECRET_FILE": str(home / _ROOT_KEY),
         "STATE_DIR": str(home / "state"),
         "TMPDIR": str(home / "tmp"),

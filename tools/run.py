@@ -109,6 +109,8 @@ class Vitrine:
             )
             running.callback(emulator.stop)
             running.callback(self._terminal.say, "Stopping, and saving the data ...")
+        if emulator.found:
+            self._terminal.say(emulator.found)
         write_aws_config(self._project_dir, emulator)
         client = aws_client(emulator.url, emulator.root())
         provision.provision(LOCAL, client, self._project_dir, self._terminal.say)

@@ -227,6 +227,7 @@ UNSIGNED = [
     ("POST", "/", "DynamoDB_20120810.ListTables", b"{}"),
     ("POST", "/", "AmazonSQS.ListQueues", b"{}"),
     ("POST", "/", "AWSCognitoIdentityProviderService.InitiateAuth", b"{}"),
+    ("POST", "/?Action=ListRoles", "AWSCognitoIdentityProviderService.DeleteUser", b"{}"),
     ("GET", "/2015-03-31/functions", "", b""),
     ("POST", "/2015-03-31/functions/f/invocations", "", b"{}"),
     ("GET", f"/?{urlencode(CREATE_ROLE)}", "", b""),
@@ -317,6 +318,15 @@ def test_a_second_authorization_is_refused(emulator: Emulator) -> None:
     other = [("Authorization", value) for value in (request.headers["Authorization"], "AWS4-HMAC-SHA256 Credential=x/")]
     for headers in (other, other[::-1]):
         assert ask(emulator, "GET", "/?Action=ListRoles&Version=2010-05-08", *headers).status in (400, 403)
+
+
+def test_a_user_is_deleted_by_no_more_than_their_own_token(emulator: Emulator) -> None:
+    target = ("X-Amz-Target", "AWSCognitoIdentityProviderService.DeleteUser")
+    json_type = ("Content-Type", "application/x-amz-json-1.1")
+
+    reply = ask(emulator, "POST", "/", target, json_type, body=b'{"AccessToken": "x"}')
+
+    assert (reply.status, json.loads(reply.body)["__type"]) == (400, "NotAuthorizedException")
 
 
 # --------------------------------------------------------------------------------------------------------------- forms

@@ -19,9 +19,11 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
 
+from tools.emulator_state import Folders
 from tools.in_emulator import lambdas
 from tools.in_emulator.callers import Callers
-from tools.in_emulator.guard import Guard
+from tools.in_emulator.guard import App, Guard
+from tools.in_emulator.saving import Saver
 
 _KEEP_ALIVE = 75.0  # seconds, as ministack's own main() has it
 
@@ -30,7 +32,9 @@ def main() -> None:
     """Serve until SIGTERM, at which ministack saves its state."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as ministack's own main() does: for many connections
-    stop_functions = lambdas.install(Path(os.environ["TMPDIR"]), Path(os.environ["STATE_DIR"]))
+    functions = lambdas.install(Path(os.environ["TMPDIR"]), Path(os.environ["STATE_DIR"]))
+    folders = Folders(Path(os.environ["STATE_DIR"]).parent)
+    saver = Saver(folders, float(os.environ["SAVE_EVERY"]), functions.forget_done)
     port = int(os.environ["GATEWAY_PORT"])
     secret = Path(os.environ["SECRET_FILE"]).read_text(encoding="ascii")
     # What ministack takes for the secret of unchecked root keys: it verifies their signatures in forms and URLs alone.
@@ -39,8 +43,14 @@ def main() -> None:
     config.bind = [f"{os.environ['BIND_HOST']}:{port}"]
     config.keep_alive_timeout = _KEEP_ALIVE
     config.loglevel = os.environ["LOG_LEVEL"]
-    guarded = Guard(ministack.app, Callers(secret), port, Path(os.environ["PORTS_DIR"]))
-    asyncio.run(serve(guarded, config, shutdown_trigger=lambda: _asked_to_stop(stop_functions)))
+    application = Guard(saver.noticing(ministack.app), Callers(secret), port, Path(os.environ["PORTS_DIR"]))
+    asyncio.run(_serve(application, config, saver, functions))
+
+
+async def _serve(application: App, config: Config, saver: Saver, functions: lambdas.Functions) -> None:
+    saving = asyncio.create_task(saver.run())
+    await serve(application, config, shutdown_trigger=lambda: _asked_to_stop(functions.stop))
+    saving.cancel()
 
 
 async def _asked_to_stop(stop_functions: Callable[[], None]) -> None:

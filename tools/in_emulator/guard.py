@@ -24,6 +24,8 @@ API = "/_aws/execute-api/"
 """Below it a packaged API is served, which has an authorizer of its own."""
 
 _KEYS = re.compile(r"/[a-z0-9-]+_[A-Za-z0-9]+/\.well-known/(jwks\.json|openid-configuration)")  # of a user pool
+_DELETE_USER = "AWSCognitoIdentityProviderService.DeleteUser"
+"""It is not signed (Cognito, "DeleteUser"): it takes the token of the user who is to be deleted."""
 _SIGNS_A_FORM = {"x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature", "awsaccesskeyid", "signature"}
 _NOT_WITH_A_FORM = {
     "authorization",
@@ -112,6 +114,11 @@ class Request(NamedTuple):
         return next((value for name, value in self.headers if name == "content-type"), "")
 
     @property
+    def operations(self) -> list[str]:
+        """The operations that it names: one, in a request of the JSON protocols."""
+        return [value for name, value in self.headers if name == "x-amz-target"]
+
+    @property
     def is_presigned_read(self) -> bool:
         """Whether it is a URL to read an object that somebody with a key made: ministack checks the signature.
 
@@ -135,12 +142,13 @@ class Request(NamedTuple):
 
     @property
     def needs_no_key(self) -> bool:
-        """Whether it is for everybody: the packaged API, a user pool's public keys, a preflight."""
+        """Whether it is for everybody: the packaged API, a user pool's public keys and its users, a preflight."""
         return (
             self.path == HEALTH
             or self.path.startswith(API)
             or self.method == "OPTIONS"
             or (self.method == "GET" and _KEYS.fullmatch(self.path) is not None)
+            or (self.method == "POST" and self.target == "/" and self.operations == [_DELETE_USER])
         )
 
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ministack import app
 from ministack.core import lambda_runtime
@@ -47,8 +46,24 @@ _THROTTLED = 0.5  # seconds until another attempt; it counts as none (AWS, "Unde
 _RETRIES = 2  # unless the function's EventInvokeConfig says otherwise (AWS, "Configuring error handling settings")
 
 
-def install(tmp: Path, state: Path) -> Callable[[], None]:
-    """Change ministack in this process. Return what ends all functions and starts no more.
+class Functions(NamedTuple):
+    """All functions, as ministack runs them after ``install``."""
+
+    events: Events
+
+    def forget_done(self, before: float) -> None:
+        """Forget the events that were done before a save which began at ``before``, on the clock time.monotonic()."""
+        self.events.forget_done(before)
+
+    def stop(self) -> None:
+        """End all functions, and start no more."""
+        self.events.stop()
+        lambda_svc._poll_sqs = lambda: False
+        lambda_runtime.reset()
+
+
+def install(tmp: Path, state: Path) -> Functions:
+    """Change ministack in this process. Return its functions.
 
     Raise pinned.ChangedCodeError if its code is not what this was written for.
     """
@@ -56,13 +71,7 @@ def install(tmp: Path, state: Path) -> Callable[[], None]:
     events = Events(state / "events", _invoke, at_once=max(2, os.cpu_count() or 0))
     _share_packages(Packages(tmp / "packages"))
     _queue_events(events)
-
-    def stop() -> None:
-        events.stop()
-        lambda_svc._poll_sqs = lambda: False
-        lambda_runtime.reset()
-
-    return stop
+    return Functions(events)
 
 
 def _share_packages(packages: Packages) -> None:
@@ -101,22 +110,17 @@ def _with_path(config: dict[str, Any], package: Path) -> dict[str, Any]:
 
 
 def _queue_events(events: Events) -> None:
-    load, save = app._load_persisted_state, app.save_all
+    load = app._load_persisted_state
 
     def load_persisted_state() -> None:
         load()
         _show_messages_again()
         events.resume()
 
-    def save_all(services: Any) -> None:
-        began = time.monotonic()
-        save(services)
-        events.forget_done(before=began)
-
     def invoke_async_with_retry(function: dict[str, Any], payload: Any) -> None:
         events.put((function.get("config") or function)["FunctionArn"], payload)
 
-    app._load_persisted_state, app.save_all = load_persisted_state, save_all
+    app._load_persisted_state = load_persisted_state
     eventbridge._dispatch_to_lambda = lambda arn, payload: events.put(arn, _decoded(payload))
     lambda_svc.invoke_async_with_retry = invoke_async_with_retry
 

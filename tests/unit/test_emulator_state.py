@@ -1,0 +1,242 @@
+"""The emulator's saves on disk: what a start finds after a crash at any moment, and how it repairs that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tools import emulator_state
+from tools.emulator_state import Folders, Journal
+
+
+class Emulator:
+    """What runs in the emulator, as far as files go: objects that change, and saves of one number."""
+
+    def __init__(self, home: Path) -> None:
+        self.folders = Folders(home)
+        self.found = emulator_state.recover(self.folders)
+        self.number = emulator_state.current(self.folders)
+        self._journal = Journal(self.folders, self.number)
+
+    @property
+    def state(self) -> str | None:
+        """What ministack reads at its start."""
+        file = self.folders.state / "dynamodb.json"
+        return file.read_text() if file.exists() else None
+
+    @property
+    def objects(self) -> dict[str, str]:
+        files = [path for path in self.folders.objects.rglob("*") if path.is_file()]
+        return {str(path.relative_to(self.folders.objects)): path.read_text() for path in files}
+
+    def put(self, name: str, content: str) -> None:
+        path = self.folders.objects / name
+        self._journal.before_change(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_text(content)
+        unfinished.replace(path)
+
+    def delete(self, name: str) -> None:
+        self._journal.before_change(self.folders.objects / name)
+        (self.folders.objects / name).unlink()
+
+    def event(self, name: str) -> None:
+        self.folders.events.mkdir(parents=True, exist_ok=True)
+        (self.folders.events / name).touch()
+
+    def begin_save(self, state: str) -> None:
+        self.number += 1
+        self._journal.start(self.number)
+        events = emulator_state.waiting_events(self.folders)
+        folder = emulator_state.begin(self.folders, self.number)
+        emulator_state.write(folder / "dynamodb.json", state.encode())
+        emulator_state.note_events(folder, events)
+
+    def save(self, state: str) -> None:
+        self.begin_save(state)
+        emulator_state.commit(self.folders, self.number)
+
+    def stop(self, state: str) -> None:
+        self.save(state)
+        emulator_state.close(self.folders)
+
+
+@pytest.fixture
+def emulator(tmp_path: Path) -> Emulator:
+    return Emulator(tmp_path)
+
+
+def restarted(emulator: Emulator) -> Emulator:
+    return Emulator(emulator.folders.home)
+
+
+def test_the_first_start_is_empty(emulator: Emulator) -> None:
+    assert (emulator.found, emulator.state, emulator.objects) == (None, None, {})
+
+
+def test_a_stop_keeps_everything(emulator: Emulator) -> None:
+    emulator.put("bucket/a", "1")
+    emulator.event("1.json")
+    emulator.stop("one item")
+
+    again = restarted(emulator)
+
+    assert (again.found, again.state, again.objects) == (None, "one item", {"bucket/a": "1"})
+    assert emulator_state.waiting_events(again.folders) == ["1.json"]
+
+
+def test_a_crash_brings_everything_back_to_the_last_save(emulator: Emulator) -> None:
+    emulator.put("bucket/changed", "old")
+    emulator.put("bucket/deleted", "old")
+    emulator.put("bucket/again", "old")
+    emulator.save("saved")
+    emulator.put("bucket/changed", "new")
+    emulator.put("bucket/changed", "newer")
+    emulator.delete("bucket/deleted")
+    emulator.delete("bucket/again")
+    emulator.put("bucket/again", "new")
+    emulator.put("new/created", "new")
+    emulator.event("late.json")
+
+    again = restarted(emulator)
+
+    assert again.found is not None
+    assert "was killed" in again.found
+    assert "with 4 changes of objects" in again.found
+    assert again.state == "saved"
+    assert again.objects == {"bucket/changed": "old", "bucket/deleted": "old", "bucket/again": "old"}
+    assert emulator_state.waiting_events(again.folders) == []
+
+
+def test_a_crash_before_the_first_save_starts_empty(emulator: Emulator) -> None:
+    emulator.put("bucket/a", "1")
+
+    again = restarted(emulator)
+
+    assert again.found == "The emulator was killed before its first save: it starts empty."
+    assert (again.state, again.objects) == (None, {})
+
+
+def test_a_save_that_was_not_finished_counts_for_nothing(emulator: Emulator) -> None:
+    emulator.put("bucket/a", "1")
+    emulator.save("saved")
+    emulator.put("bucket/a", "2")
+    emulator.put("bucket/b", "2")
+    emulator.begin_save("half")
+    emulator.put("bucket/a", "3")
+    emulator.delete("bucket/b")
+
+    again = restarted(emulator)
+
+    assert (again.state, again.objects) == ("saved", {"bucket/a": "1"})
+
+
+def test_the_save_after_one_that_failed_has_everything(emulator: Emulator) -> None:
+    emulator.save("first")
+    emulator.put("bucket/a", "1")
+    emulator.begin_save("failed")
+    emulator.put("bucket/b", "2")
+    emulator.save("third")
+    emulator.put("bucket/b", "3")
+
+    again = restarted(emulator)
+
+    assert (again.state, again.objects) == ("third", {"bucket/a": "1", "bucket/b": "2"})
+
+
+def test_a_repair_may_be_interrupted(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    emulator.put("bucket/a", "1")
+    emulator.save("saved")
+    emulator.delete("bucket/a")
+    emulator.begin_save("half")
+    emulator.put("bucket/a", "2")
+    emulator.put("bucket/b", "2")
+    undone: list[Path] = []
+
+    def fail_at(step: int) -> None:
+        def take_back(folders: Folders, undo: Path, real: object = emulator_state._take_back) -> int:
+            if len(undone) == step:
+                raise KeyboardInterrupt
+            undone.append(undo)
+            return real(folders, undo)  # type: ignore[operator]
+
+        monkeypatch.setattr(emulator_state, "_take_back", take_back)
+        with pytest.raises(KeyboardInterrupt):
+            restarted(emulator)
+        monkeypatch.undo()
+
+    fail_at(0)
+    fail_at(1)
+    again = restarted(emulator)
+
+    assert (again.state, again.objects) == ("saved", {"bucket/a": "1"})
+    assert "was killed" in (again.found or "")
+
+
+def test_a_journal_that_ends_in_the_middle_of_a_line_is_read_so_far(emulator: Emulator) -> None:
+    emulator.save("saved")
+    emulator.put("bucket/a", "1")
+    journal = emulator.folders.undo(emulator.number) / "journal"
+    journal.write_text(journal.read_text() + '{"path": "bucket/b", "ke')
+
+    assert restarted(emulator).objects == {}
+
+
+def test_saves_that_are_over_are_removed(emulator: Emulator) -> None:
+    for number in range(5):
+        emulator.put("bucket/a", str(number))
+        emulator.save(str(number))
+
+    assert [path.name for path in emulator.folders.saves.iterdir() if path.is_dir()] == [str(emulator.number)]
+    assert [path.name for path in emulator.folders.undo(0).parent.iterdir()] == [str(emulator.number)]
+
+
+def test_states_that_are_not_saved_anew_stay(emulator: Emulator) -> None:
+    emulator.begin_save("first")
+    emulator_state.write(emulator.folders.save(emulator.number) / "sqs.json", b"queue")
+    emulator_state.commit(emulator.folders, emulator.number)
+    emulator.stop("second")
+
+    again = restarted(emulator)
+
+    assert (again.state, (again.folders.state / "sqs.json").read_text()) == ("second", "queue")
+
+
+def test_a_file_system_without_hard_links_will_do(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(_: object, __: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("os.link", link)
+    emulator.put("bucket/a", "1")
+    emulator.save("saved")
+    emulator.put("bucket/a", "2")
+
+    assert restarted(emulator).objects == {"bucket/a": "1"}
+
+
+class TestAnEmulatorThatSavedAtItsEndAlone:
+    def test_is_taken_over(self, tmp_path: Path) -> None:
+        (tmp_path / "state" / "events").mkdir(parents=True)
+        (tmp_path / "state" / "dynamodb.json").write_text("items")
+        (tmp_path / "state" / "events" / "1.json").write_text(json.dumps({}))
+        (tmp_path / "s3" / "bucket").mkdir(parents=True)
+        (tmp_path / "s3" / "bucket" / "a").write_text("1")
+
+        taken = Emulator(tmp_path)
+
+        assert (taken.found, taken.state, taken.objects) == (None, "items", {"bucket/a": "1"})
+        assert emulator_state.waiting_events(restarted(taken).folders) == ["1.json"]
+
+    def test_starts_empty_if_it_never_saved_and_keeps_the_objects_aside(self, tmp_path: Path) -> None:
+        (tmp_path / "s3" / "bucket").mkdir(parents=True)
+        (tmp_path / "s3" / "bucket" / "a").write_text("1")
+
+        taken = Emulator(tmp_path)
+
+        (aside,) = tmp_path.glob("s3-unsaved-*")
+        assert str(aside) in (taken.found or "")
+        assert taken.objects == {}
+        assert (aside / "bucket" / "a").read_text() == "1"
