@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from bench import environment, events, tables
 from bench.consumer import S3_CALL, TABLE_CALL
@@ -176,6 +176,57 @@ def free_runs(spent: Spent, memory: int) -> int:
 def claim() -> dict[str, float]:
     """A claim that is often copied: a million runs of 100 ms with 256 MB cost $2.50 (x86, requests included)."""
     return {"said": 2.50, "reckoned": round(1e6 * lambda_dollars(100, 256, "x86_64"), 2)}
+
+
+# ------------------------------------------------------------------------------ what a stranger can make the owner pay
+
+STRANGERS_RUN_MS = 50
+"""How long a run takes that anybody can cause: longer than any of the public routes and the check of a token."""
+
+STRANGERS_LOG_BYTES = 1500
+"""What such a run logs, Lambda's own lines and the metrics among it."""
+
+HEADER_BYTES = 1000
+"""What an answer has besides its body."""
+
+SAMPLED = 0.05
+"""The share of requests that X-Ray traces unless told otherwise (X-Ray Developer Guide, "Sampling rules")."""
+
+Reach = Literal["public", "preflight", "guarded"]
+
+
+class Limit(NamedTuple):
+    """What a method of the API lets through without a token: so many requests a second, with the longest answer."""
+
+    reach: Reach
+    rate: float
+    body_bytes: int = 0
+
+
+def strangers_hour(limits: Sequence[Limit], sizes: Mapping[str, int]) -> dict[str, float]:
+    """What somebody without a token can make the owner pay in an hour, by service: all methods at their limits.
+
+    API Gateway answers preflights itself. It charges nothing for requests above the limit, nor for those that the
+    authorizer refuses (API Gateway pricing), but each made-up token runs the authorizer.
+    """
+    total: Counter[str] = Counter()
+    for limit in limits:
+        requests = limit.rate * 3600
+        each = _stranger(limit, sizes)
+        total.update({service: requests * dollars for service, dollars in each.items()})
+    return dict(total)
+
+
+def _stranger(limit: Limit, sizes: Mapping[str, int]) -> dict[str, float]:
+    dollars = {"traffic": (limit.body_bytes + HEADER_BYTES) / 1e9 * PRICES["traffic"]["gb"]}
+    dollars["xray"] = SAMPLED * PRICES["xray"]["trace"]
+    if limit.reach != "guarded":
+        dollars["api_gateway"] = PRICES["api_gateway"]["request"]
+    if limit.reach != "preflight":
+        function = "authorize" if limit.reach == "guarded" else "api_handler"
+        dollars["lambda"] = lambda_dollars(STRANGERS_RUN_MS, sizes[function])
+        dollars["logs"] = STRANGERS_LOG_BYTES / 1e9 * PRICES["logs"]["gb"]
+    return dollars
 
 
 # ------------------------------------------------------------------------------------------------------ what is printed

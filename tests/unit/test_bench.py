@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+import app
 from bench import cold, cost, environment, events, run, scaled, stand_in, tables, warm
 from bench.cold import Case, Start
-from bench.cost import Spent, Thing
+from bench.cost import Limit, Spent, Thing
+from chalicelib import openapi, primitives
 
 PROJECT = Path(__file__).resolve().parents[2]
 API = Case("bundle", "api_handler", 1769)
@@ -29,6 +32,26 @@ def spent(
         init_cpu_ms=100,
         first_cpu_ms=first_cpu_ms,
     )
+
+
+def limits_of_the_template() -> list[Limit]:
+    """What each method of the packaged API lets through without a token."""
+    api = json.loads((PROJECT / "infra" / "package.json").read_text(encoding="utf-8"))["Resources"]["RestAPI"]
+    settings = api["Properties"]["MethodSettings"]
+    rates = {(one["HttpMethod"], one["ResourcePath"]): one["ThrottlingRateLimit"] for one in settings}
+    longest_file = max(path.stat().st_size for path in (PROJECT / "chalicelib" / "web").iterdir())
+    document = len(primitives.to_json(openapi.document(app.app.routes)))
+    found = []
+    for path, methods in app.app.routes.items():
+        named = "/" if path == "/" else f"/{path.replace('/', '~1')}"
+        found.append(Limit("preflight", rates.get(("OPTIONS", named), rates["*", "/*"])))
+        for method in methods:
+            rate = rates.get((method, named), rates["*", "/*"])
+            if path.startswith(("/items", "/imports")):
+                found.append(Limit("guarded", rate))
+            else:
+                found.append(Limit("public", rate, document if path == "/openapi.json" else longest_file))
+    return found
 
 
 class TestCost:
@@ -107,6 +130,25 @@ class TestCost:
         assert each == pytest.approx({service: dollars / 100 for service, dollars in whole.items()})
         assert whole["api_gateway"] == 0.0000035
         assert whole["sqs"] == pytest.approx(2 * 0.0000004)
+
+    def test_security_page_names_what_a_stranger_can_make_the_owner_pay(self) -> None:
+        hour = sum(cost.strangers_hour(limits_of_the_template(), cost.configured()).values())
+
+        security = " ".join((PROJECT / "SECURITY.md").read_text(encoding="utf-8").split())
+        named = re.search(r"up to \$(\d+) an hour, \$(\d+) a day", security)
+        assert named
+        assert int(named[1]) / 2 < hour <= int(named[1])
+        assert int(named[2]) == 24 * int(named[1])
+
+    def test_stranger_costs_requests_that_are_let_through_and_functions_that_run(self) -> None:
+        sizes = {"api_handler": 512, "authorize": 256}
+        an_hour = {reach: cost.strangers_hour([cost.Limit(reach, 1)], sizes) for reach in get_args(cost.Reach)}
+
+        assert an_hour["preflight"].keys() == {"api_gateway", "traffic", "xray"}
+        assert an_hour["preflight"]["api_gateway"] == pytest.approx(3600 * 0.0000035)
+        assert "api_gateway" not in an_hour["guarded"]
+        assert an_hour["guarded"]["lambda"] == pytest.approx(3600 * cost.lambda_dollars(cost.STRANGERS_RUN_MS, 256))
+        assert an_hour["public"]["lambda"] == pytest.approx(3600 * cost.lambda_dollars(cost.STRANGERS_RUN_MS, 512))
 
     def test_every_price_says_where_it_is_from(self) -> None:
         listed = [prices for prices in cost.PRICES.values() if isinstance(prices, dict)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import app
 from chalicelib import config, errors, jobs
 from tests import rights
 from tools import stages
@@ -313,9 +314,45 @@ class TestMergedTemplate:
             assert imported == export.replace("${AWS::StackName}", "${AWS::StackName}-resources")
 
     def test_requests_are_throttled(self) -> None:
-        [settings] = MERGED["RestAPI"]["Properties"]["MethodSettings"]
-        assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
-        assert 0 < settings["ThrottlingRateLimit"] <= settings["ThrottlingBurstLimit"]
+        [everything, *_] = METHOD_SETTINGS
+        assert (everything["ResourcePath"], everything["HttpMethod"]) == ("/*", "*")
+        for settings in METHOD_SETTINGS:
+            assert 0 < settings["ThrottlingRateLimit"] <= settings["ThrottlingBurstLimit"]
+
+    def test_whatever_needs_no_token_has_a_lower_limit(self) -> None:
+        [everything, *others] = METHOD_SETTINGS
+        own = {method(one): one["ThrottlingRateLimit"] for one in others}
+        assert len(own) == len(others)
+        paths = app.app.routes.keys()
+        public = {path for path in paths if not path.startswith(("/items", "/imports"))}
+        assert {path for verb, path in own if verb == "GET"} == public, "a public route needs a limit of its own"
+        assert {path for verb, path in own if verb == "OPTIONS"} <= paths, "a path that is not there has a limit"
+        assert {verb for verb, _ in own} == {"GET", "OPTIONS"}
+        assert max(own.values()) < everything["ThrottlingRateLimit"]
+
+    def test_console_loads_all_its_files_within_the_limit(self) -> None:
+        files = len(list((PROJECT / "chalicelib" / "web").iterdir()))
+        [web] = [one for one in METHOD_SETTINGS if method(one) == ("GET", "/web/{name}")]
+        assert web["ThrottlingBurstLimit"] > 2 * files
+
+    def test_limits_are_those_that_the_security_page_names(self) -> None:
+        [everything, *others] = METHOD_SETTINGS
+        limits = {method(one): (one["ThrottlingRateLimit"], one["ThrottlingBurstLimit"]) for one in others}
+        web = limits.pop(("GET", "/web/{name}"))
+        [public] = set(limits.values())
+        security = " ".join((PROJECT / "SECURITY.md").read_text(encoding="utf-8").split())
+        rate, burst = everything["ThrottlingRateLimit"], everything["ThrottlingBurstLimit"]
+        assert f"{rate} requests a second, bursts of {burst}, for each method behind sign-in" in security
+        assert f"{public[0]} and {public[1]} for each public one and each preflight" in security
+        assert f"{web[0]} and {web[1]} for the console's files" in security
+
+
+METHOD_SETTINGS: list[dict[str, Any]] = MERGED["RestAPI"]["Properties"]["MethodSettings"]
+
+
+def method(settings: dict[str, Any]) -> tuple[str, str]:
+    """Which method and path a setting is for. CloudFormation, "AWS::ApiGateway::Stage MethodSetting": ~1 is a slash."""
+    return settings["HttpMethod"], settings["ResourcePath"].removeprefix("/").replace("~1", "/") or "/"
 
 
 GATEWAY_RESPONSES = MERGED["RestAPI"]["Properties"]["GatewayResponses"]
