@@ -81,6 +81,9 @@ format: $(VENV) ## Format the code and put imports in order
 policies: $(VENV) ## Write the policies of all stages anew, from infra/policies.json: asks AWS nothing
 	@$(BIN)/python -m tools.policies
 
+hashes: $(VENV) ## Write requirements-hashes.txt anew, after a change of requirements.txt: asks PyPI
+	@$(BIN)/python -m tools.wheels
+
 hooks: $(HOOKS) ## Have git run lint before each commit, and the unit tests before each push
 	@.venv-hooks/bin/pre-commit install
 

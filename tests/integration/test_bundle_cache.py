@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from chalice.utils import UI, OSUtils
 from tools.bundle import __main__ as command
 from tools.bundle import archive, cache, package
 from tools.stages import StageError
+from tools.wheels import WheelError
 
 STAGES = {"dev": {"lambda_architecture": "arm64"}, "old": {}}
 
@@ -55,6 +58,55 @@ def chalices(project: Path, architecture: str) -> tuple[Path, str]:
     packager = LambdaDeploymentPackager(tools, DependencyBuilder(tools), UI(said, said), architecture)
     python = CLIFactory(str(project)).create_config_obj("dev").lambda_python_version
     return Path(packager.create_deployment_package(str(project), python)), said.getvalue()
+
+
+def a_wheel(folder: Path, content: str = "answer = 42\n") -> Path:
+    """A package named ``some`` as a wheel, the one thing that requirements.txt asks for."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "some-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("some.py", content)
+        wheel.writestr("some-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: some\nVersion: 1.0\n")
+        wheel.writestr("some-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("some-1.0.dist-info/RECORD", "")
+    return path
+
+
+@pytest.fixture
+def wheel(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A wheel that requirements.txt asks for and whose hash is listed; pip finds it in a folder, and asks no index."""
+    path = a_wheel(tmp_path / "index")
+    (project / "requirements.txt").write_text("some==1.0\n")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (project / "requirements-hashes.txt").write_text(f"some==1.0 \\\n    --hash=sha256:{digest}\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
+    return path
+
+
+def test_wheel_whose_hash_is_listed_is_packaged(project: Path, wheel: Path) -> None:
+    place, _ = fill(project)
+
+    assert place.exists()
+
+
+def test_wheel_that_was_altered_is_not_packaged(project: Path, wheel: Path) -> None:
+    a_wheel(wheel.parent, "answer = 43\n")
+
+    with pytest.raises(WheelError, match=wheel.name):
+        fill(project)
+    assert list((project / ".chalice" / "deployments").glob("*.zip")) == []
+
+
+def test_wheels_that_are_unpacked_unchecked_are_not_packaged(
+    project: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As by a version of Chalice that unpacks them by other means.
+    monkeypatch.delattr(cache._Unpacker, "extract_zipfile")
+
+    with pytest.raises(StageError, match="not checked"):
+        fill(project)
+    assert list((project / ".chalice" / "deployments").glob("*.zip")) == []
 
 
 @pytest.mark.parametrize(("stage", "architecture"), [("dev", "arm64"), ("old", "x86_64")])

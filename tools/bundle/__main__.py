@@ -12,6 +12,7 @@ from tools.bundle.calls import UnclearCallError
 from tools.bundle.contents import UnknownImportError
 from tools.bundle.patterns import RecordError
 from tools.stages import StageError
+from tools.wheels import WheelError
 
 
 def main(arguments: list[str]) -> int:
@@ -22,7 +23,7 @@ def main(arguments: list[str]) -> int:
             cache.clear(asked.project_dir, asked.stage)
         else:
             cache.fill(asked.project_dir, asked.stage, print)
-    except (StageError, CompileError, UnclearCallError, UnknownImportError, RecordError) as error:
+    except (StageError, CompileError, UnclearCallError, UnknownImportError, RecordError, WheelError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

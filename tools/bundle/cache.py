@@ -13,6 +13,7 @@ from chalice.config import Config
 from chalice.deploy.packager import DependencyBuilder, LambdaDeploymentPackager, PipRunner, SubprocessPip
 from chalice.utils import UI, OSUtils
 
+from tools import wheels
 from tools.bundle import archive, package
 from tools.stages import StageError
 
@@ -24,7 +25,8 @@ _MARK = b"vitrine bundle "
 def fill(project_dir: Path, stage: str, report: Report) -> Path:
     """Put the bundle of the stage's package where Chalice looks for it, unless it is there. Returns where that is.
 
-    Raises StageError where Chalice cannot package all of requirements.txt, and whatever ``package.bundled`` raises.
+    Raises StageError where Chalice cannot package all of requirements.txt, WheelError for a wheel that is not in
+    requirements-hashes.txt, and whatever ``package.bundled`` raises.
     """
     packages = _Packages(project_dir, stage)
     place = packages.place
@@ -66,7 +68,7 @@ class _Packages:
         config = Config(chalice_stage=stage, config_from_disk=settings)
         self._python: str = config.lambda_python_version
         self._said = io.StringIO()
-        tools = OSUtils()
+        tools = self._unpacker = _Unpacker(project_dir)
         pip = PipRunner(pip=SubprocessPip(osutils=tools), osutils=tools)
         self._packager = LambdaDeploymentPackager(
             osutils=tools,
@@ -85,7 +87,28 @@ class _Packages:
         if "Could not install dependencies" in self._said.getvalue():  # Chalice says so, and packages the rest
             made.unlink()
             raise StageError(f"Some of requirements.txt has no wheel for Lambda. {self._said.getvalue().strip()}")
+        if self._unpacker.unpacked < len(wheels.wanted(self._requirements(), self._python)):
+            made.unlink()
+            raise StageError("Chalice unpacked wheels that were not checked: this version of it needs another check.")
         return made
+
+    def _requirements(self) -> str:
+        path = Path(self._project_dir, "requirements.txt")
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+class _Unpacker(OSUtils):
+    """Checks each wheel before Chalice unpacks it into the package (``DependencyBuilder._install_wheels``)."""
+
+    def __init__(self, project_dir: Path) -> None:
+        self._project_dir = project_dir
+        self.unpacked = 0
+
+    def extract_zipfile(self, zipfile_path: str, unpack_dir: str) -> None:
+        """Unpack a wheel. Raise WheelError for one that is not in the list."""
+        wheels.check(Path(zipfile_path), wheels.read(self._project_dir))
+        self.unpacked += 1
+        super().extract_zipfile(zipfile_path, unpack_dir)
 
 
 def _digest_of_tools() -> bytes:
