@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import os
 import subprocess
@@ -43,7 +44,8 @@ KNOWN_BY: dict[str, set[str]] = {
 }
 
 
-def imported(module: str) -> set[str]:
+@functools.cache
+def imported(module: str) -> frozenset[str]:
     """What a module imports when it runs, anywhere in it: top-level names, and ``chalicelib.x`` for our own."""
     found: set[str] = set()
     for node in _running(ast.parse(FILES[module].read_text(encoding="utf-8"))):
@@ -53,7 +55,7 @@ def imported(module: str) -> set[str]:
             found |= {f"chalicelib.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
-    return {name if name.startswith("chalicelib.") else name.partition(".")[0] for name in found}
+    return frozenset(name if name.startswith("chalicelib.") else name.partition(".")[0] for name in found)
 
 
 def _running(tree: ast.AST) -> list[ast.AST]:
