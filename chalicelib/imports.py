@@ -239,18 +239,18 @@ def _accepted(new: Import, claim: _Claim | None, at: datetime) -> Begun:
         writes.append(idempotency.claim(claim.key, claim.said, made, at, at + items.IDEMPOTENCY_PERIOD))
     for _ in items.tries():
         try:
-            table.write(*writes)
-        except table.RefusedError:
+            with contextlib.suppress(table.RefusedError):
+                table.write(*writes)
+                return begun
             # By another request with the same key; or by this very write, if its first response got lost.
             if table.get(_key(new.owner, new.id)):
                 return begun
             if claim and (earlier := _begun_with(claim, at)):
                 return earlier
-            continue
         except table.FAILURES:
             if not _was_written(new, at):
                 raise
-        return begun
+            return begun
     raise errors.BusyError
 
 
