@@ -23,7 +23,7 @@ SOURCES = app.py chalicelib tools bench
 # What Chalice deploys or packages after this is the bundle, or with STOCK=1 whatever Chalice makes by itself.
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
-.PHONY: help run test test-unit test-integration test-e2e fuzz lint scan format deploy package named clean
+.PHONY: help run test test-unit test-integration test-e2e simulate fuzz lint scan format deploy package named clean
 .PHONY: environments bench bench-images bench-laptop hooks policies smoke test-browser screenshots
 .DEFAULT_GOAL := help
 
@@ -35,6 +35,7 @@ run: $(VENV) $(EMULATOR) ## Run all of it here, on http://127.0.0.1:8000 (PORT=,
 
 test: $(VENV) $(EMULATOR) $(AWSCLI) $(CLIENTS) ## Run every test but those in a browser, with the coverage gate
 	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0
+	@$(BIN)/python -m pytest tests/simulation
 	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term-missing:skip-covered
 
 test-unit: $(VENV) ## Run the tests that do no I/O: seconds
@@ -42,6 +43,10 @@ test-unit: $(VENV) ## Run the tests that do no I/O: seconds
 
 test-integration: $(VENV) ## Run the tests on AWS in memory (moto)
 	@$(BIN)/python -m pytest tests/integration
+
+simulate: $(VENV) ## Run random histories full of faults, in virtual time (HISTORIES=300 SEED=0 WORKERS=1 TRACE=all)
+	@$(BIN)/python -m tests.simulation --histories "$(or $(HISTORIES),300)" --workers "$(or $(WORKERS),1)" \
+		--seed "$(or $(SEED),0)" --trace "$(or $(TRACE),last)"
 
 test-e2e: $(VENV) $(EMULATOR) $(AWSCLI) $(CLIENTS) ## Run the tests on the packaged app in the emulator
 	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder

@@ -23,7 +23,7 @@ STAGE = "inprocess"
 def app_on_a_table_of_its_own(emulator: Emulator, folder: Path, auth_mode: str = "none") -> Iterator[Stage]:
     """The app as the stage ``inprocess``, whose table is made and deleted again; open to everybody, as one owner."""
     with _pointed_at(emulator, AUTH_MODE=auth_mode):
-        aws.dynamodb().create_table(**_table())
+        aws.dynamodb().create_table(TableName=config.settings().table, **template_table())
         try:
             yield Stage(folder)
         finally:
@@ -55,8 +55,9 @@ def _read_anew() -> None:
     aws.queue_url.cache_clear()
 
 
-def _table() -> dict[str, Any]:
+def template_table() -> dict[str, Any]:
+    """The table of the template but its name, as CreateTable takes it."""
     resources = json.loads((ROOT / "infra" / "resources.json").read_text(encoding="utf-8"))["Resources"]
     table = next(one["Properties"] for one in resources.values() if one["Type"] == "AWS::DynamoDB::Table")
     kept = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")
-    return {"TableName": config.settings().table, **{name: table[name] for name in kept}}
+    return {name: table[name] for name in kept}

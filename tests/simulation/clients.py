@@ -1,0 +1,281 @@
+"""What people, producers and operators do in a history, and the ledger of what they did and were told.
+
+Every write carries a token that no other has, so that each change of an item can be traced to the one that caused it:
+a create or a replacement puts ``{"by": token}``, a patch adds ``{token: 1}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from chalicelib import primitives
+from tests.simulation.functions import Answer
+from tests.simulation.pictures import KINDS, picture
+from tests.simulation.timeline import HOUR
+from tests.simulation.world import World
+
+OWNERS = ("ann", "bob")
+GARBAGE = ("not JSON", "{}", '{"type":"item.create","owner":"ann","item":[1],"key":"array"}', '{"type":"unknown"}')
+"""Messages that nobody can do: they belong among the dead letters."""
+
+
+class Act:
+    """Something that somebody did, and what they were told."""
+
+    def __init__(self, kind: str, owner: str, at: float, **details: Any) -> None:
+        self.kind = kind
+        self.owner = owner
+        self.started = at
+        self.ended = at
+        self.status: int | None = None
+        self.body: Any = None
+        self.runs: list[str] = []
+        self.item: str = details.pop("item", "")
+        self.tokens: tuple[str, ...] = details.pop("tokens", ())
+        self.key: str | None = details.pop("key", None)
+        self.if_match: int | None = details.pop("if_match", None)
+        self.details = details
+
+    @property
+    def done(self) -> bool:
+        """They were told that it is done."""
+        return self.status is not None and self.status < 300
+
+    @property
+    def refused(self) -> bool:
+        """They were told that it is not done, and never will be."""
+        return self.status is not None and 400 <= self.status < 500
+
+    def __repr__(self) -> str:
+        told = "" if self.body is None else f" {self.body.get('error') or self.body.get('id')}"
+        tokens = " ".join(self.tokens)
+        extras = "".join(
+            f" {name}={value}" for name, value in (("key", self.key), ("if-match", self.if_match)) if value
+        )
+        runs = "".join(f" {run}" for run in self.runs)
+        return f"{self.owner}'s {self.kind} {self.item}{tokens}{extras} ({self.status}{told}{runs})"
+
+
+class Ledger:
+    """All that was done."""
+
+    def __init__(self) -> None:
+        self.acts: list[Act] = []
+        self.by_token: dict[str, Act] = {}
+        self.items: dict[str, list[dict[str, Any]]] = {owner: [] for owner in OWNERS}
+        """What each owner's clients know of their items: the last answer about each."""
+        self._tokens = 0
+
+    def token(self) -> str:
+        """One that no other write has."""
+        self._tokens += 1
+        return f"t{self._tokens}"
+
+    def add(self, act: Act) -> Act:
+        """Note something that is about to be done."""
+        self.acts.append(act)
+        for token in act.tokens:
+            self.by_token[token] = act
+        return act
+
+    def of(self, *kinds: str) -> list[Act]:
+        """What was done of these kinds."""
+        return [act for act in self.acts if act.kind in kinds]
+
+    def knows(self, owner: str, item: dict[str, Any]) -> None:
+        """A client was told of an item."""
+        known = self.items[owner]
+        for place, other in enumerate(known):
+            if other["id"] == item["id"]:
+                known[place] = item
+                return
+        known.append(item)
+
+
+class Client:
+    """Somebody with a few things to do, one after the other."""
+
+    def __init__(self, world: World, ledger: Ledger, owner: str, steps: int) -> None:
+        self._world = world
+        self._ledger = ledger
+        self._chance = world.chance
+        self._owner = owner
+        self._steps = steps
+        self._does: list[Callable[[], None]] = [
+            self._create,
+            self._create,
+            self._create_by_message,
+            self._replace,
+            self._replace,
+            self._patch,
+            self._patch,
+            self._delete,
+            self._delete_by_message,
+            self._read,
+            self._upload,
+            self._upload,
+            self._upload,
+            self._upload,
+            self._remove_picture,
+            self._import,
+            self._import,
+            self._put_loose_file,
+            self._send_garbage,
+        ]
+
+    def work(self) -> None:
+        """Do it all."""
+        # Some histories are about a few things only: then these meet more often.
+        does = [self._create, *self._chance.sample(self._does, self._chance.choice((3, 6, len(self._does))))]
+        pace = self._chance.choice((0.1, 3, 600))
+        for step in range(self._steps):
+            (does[0] if step == 0 else self._chance.choice(does))()
+            self._wait(self._chance.random() * pace)
+
+    # --------------------------------------------------------------------------------------------------------- items
+
+    def _create(self) -> None:
+        key = self._key()
+        act = self._act("create", tokens=(self._ledger.token(),), key=key)
+        body = {"by": act.tokens[0], **self._expiry(act)}
+        self._ask(act, "POST", "/items", body)
+
+    def _create_by_message(self) -> None:
+        key = self._ledger.token() if self._chance.random() < 0.7 else None
+        act = self._act("message", tokens=(self._ledger.token(),), key=key)
+        message = {"type": "item.create", "owner": self._owner, "item": {"by": act.tokens[0]}}
+        body = json.dumps(message | ({"key": key} if key else {}))
+        act.details["body"] = body
+        self._send(body)
+        if key and self._chance.random() < 0.4:
+            self._wait(self._chance.choice((0, 1, 2 * HOUR)) * self._chance.random())
+            self._send(body)
+
+    def _replace(self) -> None:
+        if item := self._some_item():
+            act = self._act("replace", item=item["id"], tokens=(self._ledger.token(),), if_match=self._version(item))
+            self._ask(act, "PUT", f"/items/{item['id']}", {"by": act.tokens[0]})
+
+    def _patch(self) -> None:
+        if item := self._some_item():
+            act = self._act("patch", item=item["id"], tokens=(self._ledger.token(),), if_match=self._version(item))
+            self._ask(act, "PATCH", f"/items/{item['id']}", {act.tokens[0]: 1})
+
+    def _delete(self) -> None:
+        if item := self._some_item():
+            act = self._act("delete", item=item["id"], if_match=self._version(item))
+            self._ask(act, "DELETE", f"/items/{item['id']}")
+
+    def _delete_by_message(self) -> None:
+        if item := self._some_item():
+            act = self._act("delete message", item=item["id"])
+            self._send(json.dumps({"type": "item.delete", "owner": act.owner, "id": act.item}))
+
+    def _read(self) -> None:
+        if item := self._some_item():
+            self._ask(self._act("read", item=item["id"]), "GET", f"/items/{item['id']}")
+
+    # ------------------------------------------------------------------------------------------------------ pictures
+
+    def _upload(self) -> None:
+        item = self._some_item()
+        if item is None:
+            return
+        act = self._act("ticket", item=item["id"])
+        answer = self._ask(act, "POST", f"/items/{item['id']}/image", {"contentType": "image/jpeg"})
+        if answer.status != 201:
+            return
+        fields = answer.body["upload"]["fields"]
+        for _ in range(self._chance.choice((0, 1, 1, 1, 1, 2))):
+            self._wait(self._chance.choice((0.1, 3, 100, 1000)) * self._chance.random())
+            self._world.s3.post(fields, picture(self._chance.choice((*KINDS, "huge")), self._ledger.token()))
+
+    def _remove_picture(self) -> None:
+        if item := self._some_item():
+            act = self._act("remove picture", item=item["id"])
+            self._ask(act, "DELETE", f"/items/{item['id']}/image")
+
+    def _put_loose_file(self) -> None:
+        key = f"uploads/loose/{self._chance.randint(1, 2)}.png"
+        for _ in range(self._chance.choice((1, 1, 2))):
+            data = picture(self._chance.choice((*KINDS, "good", "good", "good")), self._ledger.token())
+            self._world.s3.put_object(Bucket="", Key=key, Body=data)
+            self._wait(self._chance.choice((0.1, 3)) * self._chance.random())
+
+    # ----------------------------------------------------------------------------------------------- imports, and so on
+
+    def _import(self) -> None:
+        good = tuple(self._ledger.token() for _ in range(self._chance.randint(1, 7)))
+        key = self._key()
+        entries: list[Any] = [{"by": token} for token in good]
+        bad = self._chance.choice((0, 0, 1, 2))
+        for _ in range(bad):
+            entries.insert(self._chance.randint(0, len(entries)), self._chance.choice(([1], {"expiresAt": "soon"})))
+        act = self._act("import", tokens=good, key=key, total=len(entries), bad=bad)
+        self._ask(act, "POST", "/imports", {"items": entries})
+
+    def _send_garbage(self) -> None:
+        body = self._chance.choice(GARBAGE)
+        self._act("garbage", body=body)
+        self._send(body)
+
+    # ------------------------------------------------------------------------------------------------------- in common
+
+    def _act(self, kind: str, **details: Any) -> Act:
+        return self._ledger.add(Act(kind, self._owner, self._world.timeline.now, **details))
+
+    def _ask(self, act: Act, method: str, path: str, body: Any = None) -> Answer:
+        """Ask the API; with a key, ask again until it answers, as a client does that was promised that it may."""
+        headers = {"idempotency-key": act.key} if act.key else {}
+        if act.if_match is not None:
+            headers["if-match"] = f'"{act.if_match}"'
+        for tried in range(7 if act.key else 1):
+            self._wait(self._chance.random() * tried**2)
+            answer = self._world.api.ask(self._owner, method, path, body, headers)
+            act.runs.append(answer.run)
+            if answer.status is not None and answer.status < 500:
+                break
+        act.status, act.body, act.ended = answer.status, answer.body, self._world.timeline.now
+        if act.done and act.kind in ("create", "replace", "patch", "read"):
+            self._ledger.knows(self._owner, answer.body)
+        return answer
+
+    def _send(self, body: str) -> None:
+        self._world.sqs.send_message(QueueUrl="", MessageBody=body)
+        self._world.timeline.note("sent", body)
+
+    def _key(self) -> str | None:
+        """None, one that nobody has, or one that others may have: whoever comes later with other words is refused."""
+        return self._chance.choice((None, None, self._ledger.token(), self._ledger.token(), "shared"))
+
+    def _expiry(self, act: Act) -> dict[str, str]:
+        if self._chance.random() < 0.85:
+            return {}
+        seconds = self._chance.choice((2, 60, 2 * HOUR)) * self._chance.random()
+        return {
+            "expiresAt": primitives.timestamp(
+                primitives.now().fromtimestamp(self._world.timeline.wall() + seconds, primitives.now().tzinfo)
+            )
+        }
+
+    def _some_item(self) -> dict[str, Any] | None:
+        """One of the owner's: the newest more often, so that clients meet. Also items that an import made."""
+        known = self._ledger.items[self._owner]
+        if not known or self._chance.random() < 0.2:
+            self._find_more()
+        if not known:
+            return None
+        return known[-1] if self._chance.random() < 0.5 else self._chance.choice(known)
+
+    def _find_more(self) -> None:
+        answer = self._world.api.ask(self._owner, "GET", "/items?limit=5")
+        for item in answer.body["items"] if answer.status == 200 else ():
+            self._ledger.knows(self._owner, item)
+
+    def _version(self, item: dict[str, Any]) -> int | None:
+        return item["version"] if self._chance.random() < 0.5 else None
+
+    def _wait(self, seconds: float) -> None:
+        self._world.timeline.pause(seconds)

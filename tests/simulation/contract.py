@@ -1,0 +1,434 @@
+"""What DynamoDB, S3 and SQS promise to the product: held against the services in memory, and against the emulator's.
+
+``tests/simulation/test_contract.py`` and ``tests/e2e/test_simulated_aws.py`` run these same tests, each with its own
+fixture ``services``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+from botocore.exceptions import ClientError
+
+
+class Services(NamedTuple):
+    """Three clients, and what they work on."""
+
+    dynamodb: Any
+    s3: Any
+    sqs: Any
+    table: str
+    bucket: str
+    queue_url: str
+    """A queue whose messages are dead letters after two deliveries."""
+    dead_bodies: Callable[[], list[str]]
+    """The bodies of the dead letters."""
+    post: Callable[[dict[str, Any], bytes], bool]
+    """Uploads a file by a presigned form, and tells whether it was taken."""
+
+
+def code(call: Callable[[], Any]) -> str:
+    """The error with which a call is refused."""
+    with pytest.raises(ClientError) as refused:
+        call()
+    return str(refused.value.response["Error"]["Code"])
+
+
+def reasons(call: Callable[[], Any]) -> list[str]:
+    """Why a transaction is cancelled."""
+    with pytest.raises(ClientError) as refused:
+        call()
+    assert refused.value.response["Error"]["Code"] == "TransactionCanceledException"
+    return [one["Code"] for one in refused.value.response["CancellationReasons"]]
+
+
+def key(partition: str, sort: str) -> dict[str, Any]:
+    return {"pk": {"S": partition}, "sk": {"S": sort}}
+
+
+@pytest.fixture
+def partition() -> str:
+    """One that no other test has."""
+    return f"OWNER#{uuid.uuid4()}"
+
+
+class TestDynamoDB:
+    ABSENT = "attribute_not_exists(pk)"
+
+    def test_record_comes_back_as_it_was_put(self, services: Services, partition: str) -> None:
+        record = {**key(partition, "a"), "n": {"N": "1.5"}, "m": {"M": {"l": {"L": [{"NULL": True}, {"BOOL": False}]}}}}
+
+        services.dynamodb.put_item(TableName=services.table, Item=record)
+
+        found = services.dynamodb.get_item(TableName=services.table, Key=key(partition, "a"), ConsistentRead=True)
+        assert found["Item"] == record
+
+    def test_record_that_is_not_there_is_not_in_the_answer(self, services: Services, partition: str) -> None:
+        assert "Item" not in services.dynamodb.get_item(TableName=services.table, Key=key(partition, "a"))
+
+    def test_put_on_a_record_that_must_be_absent_is_refused(self, services: Services, partition: str) -> None:
+        put = {"TableName": services.table, "Item": key(partition, "a"), "ConditionExpression": self.ABSENT}
+        services.dynamodb.put_item(**put)
+
+        assert code(lambda: services.dynamodb.put_item(**put)) == "ConditionalCheckFailedException"
+
+    def test_put_on_another_version_is_refused(self, services: Services, partition: str) -> None:
+        def put(version: int, on: int) -> None:
+            services.dynamodb.put_item(
+                TableName=services.table,
+                Item={**key(partition, "a"), "version": {"N": str(version)}},
+                ConditionExpression="version = :version",
+                ExpressionAttributeValues={":version": {"N": str(on)}},
+            )
+
+        assert code(lambda: put(1, 0)) == "ConditionalCheckFailedException"
+        services.dynamodb.put_item(TableName=services.table, Item={**key(partition, "a"), "version": {"N": "1"}})
+        put(2, 1)
+        assert code(lambda: put(3, 1)) == "ConditionalCheckFailedException"
+
+    @pytest.mark.parametrize(("now", "taken"), [("99", False), ("100", True), ("101", True)])
+    def test_either_of_two_conditions_is_enough(
+        self, services: Services, partition: str, now: str, taken: bool
+    ) -> None:
+        put = {
+            "TableName": services.table,
+            "Item": {**key(partition, "a"), "ttl": {"N": "100"}},
+            "ConditionExpression": f"{self.ABSENT} OR #ttl <= :now",
+            "ExpressionAttributeNames": {"#ttl": "ttl"},
+            "ExpressionAttributeValues": {":now": {"N": now}},
+        }
+        services.dynamodb.put_item(**put)
+
+        if taken:
+            services.dynamodb.put_item(**put)
+        else:
+            assert code(lambda: services.dynamodb.put_item(**put)) == "ConditionalCheckFailedException"
+
+    def test_record_that_is_not_there_can_be_deleted(self, services: Services, partition: str) -> None:
+        services.dynamodb.delete_item(TableName=services.table, Key=key(partition, "a"))
+
+    def test_conditional_delete_of_nothing_is_refused(self, services: Services, partition: str) -> None:
+        delete = {
+            "TableName": services.table,
+            "Key": key(partition, "a"),
+            "ConditionExpression": "version = :version",
+            "ExpressionAttributeValues": {":version": {"N": "1"}},
+        }
+
+        assert code(lambda: services.dynamodb.delete_item(**delete)) == "ConditionalCheckFailedException"
+
+    def test_transaction_writes_all_or_nothing(self, services: Services, partition: str) -> None:
+        def write(*sorts: str) -> None:
+            puts = [
+                {"Put": {"TableName": services.table, "Item": key(partition, sort), "ConditionExpression": self.ABSENT}}
+                for sort in sorts
+            ]
+            services.dynamodb.transact_write_items(TransactItems=puts)
+
+        write("a", "b")
+
+        assert reasons(lambda: write("c", "b")) == ["None", "ConditionalCheckFailed"]
+        assert sorts(services, partition) == ["a", "b"]
+
+    def test_transaction_puts_and_deletes(self, services: Services, partition: str) -> None:
+        services.dynamodb.put_item(TableName=services.table, Item=key(partition, "a"))
+
+        services.dynamodb.transact_write_items(
+            TransactItems=[
+                {"Delete": {"TableName": services.table, "Key": key(partition, "a")}},
+                {"Put": {"TableName": services.table, "Item": key(partition, "b")}},
+            ]
+        )
+
+        assert sorts(services, partition) == ["b"]
+
+    def test_transaction_of_the_same_token_is_done_once(self, services: Services, partition: str) -> None:
+        put = {"Put": {"TableName": services.table, "Item": key(partition, "a"), "ConditionExpression": self.ABSENT}}
+        token = str(uuid.uuid4())
+
+        for _ in range(2):
+            services.dynamodb.transact_write_items(TransactItems=[put], ClientRequestToken=token)
+
+        assert sorts(services, partition) == ["a"]
+
+    def test_query_between_two_keys_includes_both(self, services: Services, partition: str) -> None:
+        put_all(services, partition, "abcde")
+
+        assert between(services, partition, "b", "d") == ["b", "c", "d"]
+        assert between(services, partition, "b", "d", ScanIndexForward=False) == ["d", "c", "b"]
+
+    def test_query_by_prefix(self, services: Services, partition: str) -> None:
+        put_all(services, partition, ["a", "b#1", "b#2", "c"])
+
+        found = services.dynamodb.query(
+            TableName=services.table,
+            KeyConditionExpression="pk = :owner AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues={":owner": {"S": partition}, ":prefix": {"S": "b#"}},
+            ConsistentRead=True,
+        )
+
+        assert [record["sk"]["S"] for record in found["Items"]] == ["b#1", "b#2"]
+
+    @pytest.mark.parametrize("forward", [True, False])
+    def test_pages_together_are_the_list(self, services: Services, partition: str, forward: bool) -> None:
+        put_all(services, partition, "abcde")
+        found: list[str] = []
+        start: dict[str, Any] = {}
+
+        for _ in range(10):
+            page = services.dynamodb.query(
+                TableName=services.table,
+                KeyConditionExpression="pk = :owner AND sk BETWEEN :low AND :high",
+                ExpressionAttributeValues={":owner": {"S": partition}, ":low": {"S": "a"}, ":high": {"S": "z"}},
+                ScanIndexForward=forward,
+                Limit=2,
+                **start,
+            )
+            assert len(page["Items"]) <= 2
+            found += [record["sk"]["S"] for record in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+        assert found == (list("abcde") if forward else list("edcba"))
+
+    def test_index_holds_the_keys_of_what_is_due_in_its_order(self, services: Services, partition: str) -> None:
+        shard = partition[-8:]
+        for sort, at in (("a", "3"), ("b", "1"), ("c", "2"), ("d", "9")):
+            record = {**key(partition, sort), "dueShard": {"S": shard}, "dueAt": {"S": at}, "more": {"S": "x"}}
+            services.dynamodb.put_item(TableName=services.table, Item=record)
+        services.dynamodb.put_item(TableName=services.table, Item=key(partition, "e"))
+
+        found = services.dynamodb.query(
+            TableName=services.table,
+            IndexName="due",
+            KeyConditionExpression="dueShard = :shard AND dueAt <= :at",
+            ExpressionAttributeValues={":shard": {"S": shard}, ":at": {"S": "3"}},
+        )
+
+        assert [record["sk"]["S"] for record in found["Items"]] == ["b", "c", "a"]
+        assert all(record.keys() == {"pk", "sk", "dueShard", "dueAt"} for record in found["Items"])
+
+    def test_record_that_is_not_due_any_more_leaves_the_index(self, services: Services, partition: str) -> None:
+        due = {**key(partition, "a"), "dueShard": {"S": partition}, "dueAt": {"S": "1"}}
+        services.dynamodb.put_item(TableName=services.table, Item=due)
+        services.dynamodb.put_item(TableName=services.table, Item=key(partition, "a"))
+
+        found = services.dynamodb.query(
+            TableName=services.table,
+            IndexName="due",
+            KeyConditionExpression="dueShard = :shard AND dueAt <= :at",
+            ExpressionAttributeValues={":shard": {"S": partition}, ":at": {"S": "3"}},
+        )
+
+        assert found["Items"] == []
+
+
+def put_all(services: Services, partition: str, names: Any) -> None:
+    for name in names:
+        services.dynamodb.put_item(TableName=services.table, Item=key(partition, name))
+
+
+def sorts(services: Services, partition: str) -> list[str]:
+    """The sort keys of a partition's records."""
+    return between(services, partition, "a", "z")
+
+
+def between(services: Services, partition: str, low: str, high: str, **options: Any) -> list[str]:
+    pages = services.dynamodb.get_paginator("query").paginate(
+        TableName=services.table,
+        KeyConditionExpression="pk = :owner AND sk BETWEEN :low AND :high",
+        ExpressionAttributeValues={":owner": {"S": partition}, ":low": {"S": low}, ":high": {"S": high}},
+        **options,
+    )
+    return [record["sk"]["S"] for page in pages for record in page["Items"]]
+
+
+@pytest.fixture
+def folder() -> str:
+    """A prefix that no other test has."""
+    return f"{uuid.uuid4()}/"
+
+
+class TestS3:
+    def test_object_comes_back_as_it_was_put(self, services: Services, folder: str) -> None:
+        services.s3.put_object(Bucket=services.bucket, Key=f"{folder}a", Body=b"bytes", ContentType="image/jpeg")
+
+        found = services.s3.get_object(Bucket=services.bucket, Key=f"{folder}a")
+
+        with found["Body"] as body:
+            assert body.read() == b"bytes"
+        assert found["ContentLength"] == 5
+        assert found["ContentType"] == "image/jpeg"
+        assert found["ETag"] == f'"{hashlib.md5(b"bytes", usedforsecurity=False).hexdigest()}"'
+
+    def test_object_that_is_not_there(self, services: Services, folder: str) -> None:
+        assert code(lambda: services.s3.get_object(Bucket=services.bucket, Key=f"{folder}a")) == "NoSuchKey"
+
+    @pytest.mark.parametrize(("part", "found"), [("bytes=0-1", b"by"), ("bytes=3-3", b"e"), ("bytes=3-99", b"es")])
+    def test_part_of_an_object(self, services: Services, folder: str, part: str, found: bytes) -> None:
+        services.s3.put_object(Bucket=services.bucket, Key=f"{folder}a", Body=b"bytes")
+
+        answer = services.s3.get_object(Bucket=services.bucket, Key=f"{folder}a", Range=part)
+
+        with answer["Body"] as body:
+            assert body.read() == found
+        assert answer["ContentLength"] == len(found)
+
+    def test_object_is_read_only_if_it_is_another(self, services: Services, folder: str) -> None:
+        put = services.s3.put_object(Bucket=services.bucket, Key=f"{folder}a", Body=b"bytes")
+
+        def read(etag: str) -> Any:
+            return services.s3.get_object(Bucket=services.bucket, Key=f"{folder}a", IfNoneMatch=etag)
+
+        with pytest.raises(ClientError) as unchanged:
+            read(put["ETag"])
+        assert unchanged.value.response["ResponseMetadata"]["HTTPStatusCode"] == 304
+        assert read('"another"')["ETag"] == put["ETag"]
+
+    def test_later_object_replaces_the_earlier(self, services: Services, folder: str) -> None:
+        for data in (b"1", b"2"):
+            services.s3.put_object(Bucket=services.bucket, Key=f"{folder}a", Body=data)
+
+        with services.s3.get_object(Bucket=services.bucket, Key=f"{folder}a")["Body"] as body:
+            assert body.read() == b"2"
+
+    def test_object_that_is_not_there_can_be_deleted(self, services: Services, folder: str) -> None:
+        services.s3.delete_object(Bucket=services.bucket, Key=f"{folder}a")
+
+    def test_list_is_in_the_order_of_keys(self, services: Services, folder: str) -> None:
+        for name in ("b", "a/2", "c", "a/1"):
+            services.s3.put_object(Bucket=services.bucket, Key=folder + name, Body=b"x")
+        services.s3.delete_object(Bucket=services.bucket, Key=f"{folder}c")
+
+        assert listed(services, folder) == ["a/1", "a/2", "b"]
+
+    def test_list_of_nothing_has_no_contents(self, services: Services, folder: str) -> None:
+        assert "Contents" not in services.s3.list_objects_v2(Bucket=services.bucket, Prefix=folder)
+
+    @pytest.mark.parametrize(("size", "taken"), [(0, False), (1, True), (10, True), (11, False)])
+    def test_form_takes_what_its_policy_allows(self, services: Services, folder: str, size: int, taken: bool) -> None:
+        form = services.s3.generate_presigned_post(
+            services.bucket,
+            f"{folder}a",
+            Fields={"Content-Type": "image/jpeg"},
+            Conditions=[{"Content-Type": "image/jpeg"}, ["content-length-range", 1, 10]],
+            ExpiresIn=60,
+        )
+
+        assert services.post(form, b"x" * size) is taken
+        assert listed(services, folder) == (["a"] if taken else [])
+
+    @pytest.mark.parametrize("field", ["key", "Content-Type"])
+    def test_form_with_another_field_is_refused(self, services: Services, folder: str, field: str) -> None:
+        form = services.s3.generate_presigned_post(
+            services.bucket,
+            f"{folder}a",
+            Fields={"Content-Type": "image/jpeg"},
+            Conditions=[{"Content-Type": "image/jpeg"}, ["content-length-range", 1, 10]],
+            ExpiresIn=60,
+        )
+        form["fields"][field] += "x"
+
+        assert not services.post(form, b"x")
+        assert listed(services, folder) == []
+
+
+def listed(services: Services, folder: str) -> list[str]:
+    pages = services.s3.get_paginator("list_objects_v2").paginate(Bucket=services.bucket, Prefix=folder)
+    return [one["Key"].removeprefix(folder) for page in pages for one in page.get("Contents", [])]
+
+
+class TestSQS:
+    def test_batch_is_received_as_it_was_sent(self, services: Services) -> None:
+        entries = [{"Id": str(number), "MessageBody": f"body {number}"} for number in range(3)]
+
+        sent = services.sqs.send_message_batch(QueueUrl=services.queue_url, Entries=entries)
+
+        assert [one["Id"] for one in sent["Successful"]] == ["0", "1", "2"]
+        assert not sent.get("Failed")
+        assert sorted(message["Body"] for message in received(services)) == ["body 0", "body 1", "body 2"]
+
+    @pytest.mark.parametrize(
+        ("ids", "error"),
+        [([], "EmptyBatchRequest"), (["a", "a"], "BatchEntryIdsNotDistinct"), (list("0123456789x"), "TooMany")],
+    )
+    def test_batch_that_is_none_is_refused(self, services: Services, ids: list[str], error: str) -> None:
+        entries = [{"Id": id_, "MessageBody": "body"} for id_ in ids]
+
+        assert error in code(lambda: services.sqs.send_message_batch(QueueUrl=services.queue_url, Entries=entries))
+
+    def test_message_is_handed_out_once_until_it_is_visible_again(self, services: Services) -> None:
+        services.sqs.send_message(QueueUrl=services.queue_url, MessageBody="body")
+
+        (message,) = received(services)
+        assert received(services) == []
+        services.sqs.change_message_visibility(
+            QueueUrl=services.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+        )
+        (again,) = received(services)
+
+        assert again["MessageId"] == message["MessageId"]
+        assert [one["Attributes"]["ApproximateReceiveCount"] for one in (message, again)] == ["1", "2"]
+        assert again["Attributes"]["SentTimestamp"] == message["Attributes"]["SentTimestamp"]
+
+    def test_deleted_message_is_gone(self, services: Services) -> None:
+        services.sqs.send_message(QueueUrl=services.queue_url, MessageBody="body")
+        (message,) = received(services)
+
+        services.sqs.delete_message(QueueUrl=services.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        services.sqs.send_message(QueueUrl=services.queue_url, MessageBody="another")
+
+        assert [message["Body"] for message in received(services)] == ["another"]
+
+    def test_batches_delete_and_show_messages(self, services: Services) -> None:
+        for body in "abc":
+            services.sqs.send_message(QueueUrl=services.queue_url, MessageBody=body)
+        handles = {message["Body"]: message["ReceiptHandle"] for message in received(services)}
+
+        deleted = services.sqs.delete_message_batch(
+            QueueUrl=services.queue_url, Entries=[{"Id": body, "ReceiptHandle": handles[body]} for body in "ab"]
+        )
+        shown = services.sqs.change_message_visibility_batch(
+            QueueUrl=services.queue_url,
+            Entries=[{"Id": "c", "ReceiptHandle": handles["c"], "VisibilityTimeout": 0}],
+        )
+
+        assert [one["Id"] for one in deleted["Successful"]] == ["a", "b"]
+        assert [one["Id"] for one in shown["Successful"]] == ["c"]
+        assert [message["Body"] for message in received(services)] == ["c"]
+
+    def test_message_that_is_received_too_often_is_a_dead_letter(self, services: Services) -> None:
+        services.sqs.send_message(QueueUrl=services.queue_url, MessageBody="poison")
+
+        for _ in range(2):
+            (message,) = received(services)
+            services.sqs.change_message_visibility(
+                QueueUrl=services.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+            )
+
+        assert received(services) == []
+        assert services.dead_bodies() == ["poison"]
+
+
+@pytest.fixture(autouse=True)
+def empty_queue(services: Services) -> None:
+    """No message of another test is left."""
+    while messages := received(services):
+        for message in messages:
+            services.sqs.delete_message(QueueUrl=services.queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def received(services: Services) -> list[dict[str, Any]]:
+    """Up to ten messages, now in flight."""
+    answer = services.sqs.receive_message(
+        QueueUrl=services.queue_url,
+        MaxNumberOfMessages=10,
+        AttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+    )
+    messages: list[dict[str, Any]] = answer.get("Messages", [])
+    return messages

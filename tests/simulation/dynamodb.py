@@ -1,0 +1,275 @@
+"""DynamoDB in memory: the operations that the product uses, and a log of every write for the invariants.
+
+An expression that this module does not know raises, so that no condition is passed over silently.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+import random
+import re
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tests.simulation.calls import refusal
+
+Record = dict[str, Any]
+_Holds = Callable[[Record, Record], bool]
+
+
+class Write(NamedTuple):
+    """A change of one record: ``old`` and ``new`` are None if it was not there, or is not there any more."""
+
+    at: float
+    pk: str
+    sk: str
+    old: Record | None
+    new: Record | None
+
+
+class DynamoDB:
+    """One table with one index."""
+
+    name = "dynamodb"
+    refusals = ("ThrottlingException", "ProvisionedThroughputExceededException", "InternalServerError")
+
+    def __init__(self, clock: Callable[[], float], chance: random.Random | None = None) -> None:
+        self._clock = clock
+        self._chance = chance
+        self._partitions: dict[str, dict[str, Record]] = {}
+        self._tokens: dict[str, float] = {}
+        self.log: list[Write] = []
+        self._due: float | None = None
+        self._due_of = 0
+
+    # ---------------------------------------------------------------------------------------------------- operations
+
+    def get_item(self, *, TableName: str, Key: Record, ConsistentRead: bool = False) -> dict[str, Any]:  # noqa: N803
+        found = self._partitions.get(Key["pk"]["S"], {}).get(Key["sk"]["S"])
+        return {} if found is None else {"Item": dict(found)}
+
+    def put_item(self, *, TableName: str, Item: Record, **condition: Any) -> dict[str, Any]:  # noqa: N803
+        self._check("put_item", Item, condition)
+        self._set(Item["pk"]["S"], Item["sk"]["S"], Item)
+        return {}
+
+    def delete_item(self, *, TableName: str, Key: Record, **condition: Any) -> dict[str, Any]:  # noqa: N803
+        self._check("delete_item", Key, condition)
+        self._set(Key["pk"]["S"], Key["sk"]["S"], None)
+        return {}
+
+    def transact_write_items(
+        self,
+        *,
+        TransactItems: list[dict[str, Any]],  # noqa: N803
+        ClientRequestToken: str | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
+        if self.knows(ClientRequestToken):
+            return {}
+        writes = [next(iter(one.items())) for one in TransactItems]
+        reasons = [{"Code": "None" if self._allows(kind, one) else "ConditionalCheckFailed"} for kind, one in writes]
+        if any(reason["Code"] != "None" for reason in reasons):
+            raise refusal(
+                "transact_write_items", "TransactionCanceledException", "Cancelled", CancellationReasons=reasons
+            )
+        for kind, one in writes:
+            key = one.get("Item") or one["Key"]
+            if kind != "ConditionCheck":
+                self._set(key["pk"]["S"], key["sk"]["S"], one["Item"] if kind == "Put" else None)
+        if ClientRequestToken:
+            self._tokens[ClientRequestToken] = self._clock()
+        return {}
+
+    def query(
+        self,
+        *,
+        TableName: str,  # noqa: N803
+        KeyConditionExpression: str,  # noqa: N803
+        ExpressionAttributeValues: Record,  # noqa: N803
+        IndexName: str | None = None,  # noqa: N803
+        ConsistentRead: bool = False,  # noqa: N803
+        ScanIndexForward: bool = True,  # noqa: N803
+        Limit: int | None = None,  # noqa: N803
+        ExclusiveStartKey: Record | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
+        order = ("dueShard", "dueAt", "pk", "sk") if IndexName else ("pk", "sk")
+        holds = _compiled(KeyConditionExpression)
+        source = self._indexed() if IndexName else self._partition(ExpressionAttributeValues)
+        if not ConsistentRead:
+            source = self._stale(source, IndexName, ExpressionAttributeValues)
+        found = [record for record in source if holds(record, ExpressionAttributeValues)]
+        found.sort(key=lambda record: [record[name]["S"] for name in order], reverse=not ScanIndexForward)
+        if ExclusiveStartKey:
+            start = [ExclusiveStartKey[name]["S"] for name in order]
+            found = [
+                record for record in found if _beyond([record[name]["S"] for name in order], start, ScanIndexForward)
+            ]
+        # A page may end anywhere (AWS, "Paginating table query results").
+        size = min(Limit or len(found), self._chance.randint(1, 9) if self._chance else len(found))
+        page = [
+            dict(record) if IndexName is None else {name: record[name] for name in order} for record in found[:size]
+        ]
+        more = {"LastEvaluatedKey": {name: page[-1][name] for name in order}} if page and len(found) > size else {}
+        if page and Limit and not more and len(page) == Limit:
+            more = {"LastEvaluatedKey": {name: page[-1][name] for name in order}}
+        return {"Items": page, "Count": len(page), **more}
+
+    # ------------------------------------------------------------------------------------------------- for the world
+
+    def records(self) -> list[Record]:
+        """All that is there."""
+        return [record for partition in self._partitions.values() for record in partition.values()]
+
+    def first_due(self) -> float | None:
+        """When the earliest work is due, in Unix seconds of the wall clock."""
+        if self._due_of != len(self.log):
+            self._due_of = len(self.log)
+            due = min((record["dueAt"]["S"] for record in self._indexed()), default=None)
+            self._due = None if due is None else datetime.fromisoformat(due).timestamp()
+        return self._due
+
+    def knows(self, token: str | None) -> bool:
+        """Whether a transaction of that token was done in the last ten minutes (AWS, "TransactWriteItems")."""
+        return token is not None and self._clock() - self._tokens.get(token, 0) < 600
+
+    def expire(self, pk: str, sk: str, wall: float) -> None:
+        """TTL comes round: delete a record whose time is up."""
+        found = self._partitions.get(pk, {}).get(sk)
+        if found and "ttl" in found and float(found["ttl"]["N"]) <= wall:
+            self._set(pk, sk, None)
+
+    def on_write(self, write: Write) -> None:
+        """Called after each write; the world puts something else here."""
+
+    # ------------------------------------------------------------------------------------------------------ within it
+
+    def _partition(self, values: Record) -> list[Record]:
+        partitions = (self._partitions.get(value["S"], {}) for value in values.values() if "S" in value)
+        return next((list(one.values()) for one in partitions if one), [])
+
+    def _stale(self, source: list[Record], index: str | None, values: Record) -> list[Record]:
+        """What was there a little earlier, which is what a read may find (AWS, "DynamoDB read consistency")."""
+        if self._chance is None or self._chance.random() > 0.1:
+            return source
+        seen_at = self._clock() - self._chance.random() * 2
+        partitions = {value["S"] for value in values.values() if "S" in value}
+        found = {(record["pk"]["S"], record["sk"]["S"]): record for record in source}
+        for write in itertools.takewhile(lambda write: write.at > seen_at, reversed(self.log)):
+            found.pop((write.pk, write.sk), None)
+            if write.old and (index is None or "dueShard" in write.old) and (index or write.pk in partitions):
+                found[write.pk, write.sk] = write.old
+        return list(found.values())
+
+    def _indexed(self) -> list[Record]:
+        return [record for record in self.records() if "dueShard" in record and "dueAt" in record]
+
+    def _allows(self, kind: str, one: dict[str, Any]) -> bool:
+        key = one.get("Item") or one["Key"]
+        now = self._partitions.get(key["pk"]["S"], {}).get(key["sk"]["S"], {})
+        expression = one.get("ConditionExpression")
+        if expression is None:
+            return True
+        for alias, name in one.get("ExpressionAttributeNames", {}).items():
+            expression = expression.replace(alias, name)
+        return _compiled(expression)(now, one.get("ExpressionAttributeValues", {}))
+
+    def _check(self, operation: str, key: Record, condition: dict[str, Any]) -> None:
+        unknown = condition.keys() - {"ConditionExpression", "ExpressionAttributeValues", "ExpressionAttributeNames"}
+        if unknown:
+            raise NotImplementedError(f"{operation} with {unknown}")
+        if not self._allows(operation, {"Key": key, **condition}):
+            raise refusal(operation, "ConditionalCheckFailedException", "The conditional request failed")
+
+    def _set(self, pk: str, sk: str, record: Record | None) -> None:
+        partition = self._partitions.setdefault(pk, {})
+        old = partition.get(sk)
+        if record is None:
+            partition.pop(sk, None)
+        else:
+            partition[sk] = dict(record)
+        if old is None and record is None:
+            return
+        write = Write(self._clock(), pk, sk, old, partition.get(sk))
+        self.log.append(write)
+        self.on_write(write)
+
+
+def _beyond(place: list[str], start: list[str], forward: bool) -> bool:
+    return place > start if forward else place < start
+
+
+# ------------------------------------------------------------------------------------------------------- expressions
+
+_TOKEN = re.compile(r"\s*(<>|<=|>=|[=<>(),]|:?#?[A-Za-z_][A-Za-z0-9_]*)")
+
+
+@functools.cache
+def _compiled(expression: str) -> _Holds:
+    """A condition as a function of the record and the values (AWS, "Condition and filter expressions")."""
+    tokens = [found.group(1) for found in _TOKEN.finditer(expression)]
+    if "".join(tokens) != re.sub(r"\s+", "", expression):
+        raise NotImplementedError(expression)
+    holds, rest = _either(tokens)
+    if rest:
+        raise NotImplementedError(expression)
+    return holds
+
+
+def _either(tokens: list[str]) -> tuple[_Holds, list[str]]:
+    left, tokens = _both(tokens)
+    while tokens and tokens[0] == "OR":
+        right, tokens = _both(tokens[1:])
+        left = functools.partial(lambda a, b, record, values: a(record, values) or b(record, values), left, right)
+    return left, tokens
+
+
+def _both(tokens: list[str]) -> tuple[_Holds, list[str]]:
+    left, tokens = _one(tokens)
+    while tokens and tokens[0] == "AND":
+        right, tokens = _one(tokens[1:])
+        left = functools.partial(lambda a, b, record, values: a(record, values) and b(record, values), left, right)
+    return left, tokens
+
+
+def _one(tokens: list[str]) -> tuple[_Holds, list[str]]:
+    match tokens:
+        case ["NOT", *rest]:
+            inner, rest = _one(rest)
+            return (lambda record, values: not inner(record, values)), rest
+        case ["(", *rest]:
+            inner, rest = _either(rest)
+            return inner, rest[1:]
+        case [("attribute_not_exists" | "attribute_exists") as function, "(", name, ")", *rest]:
+            return (lambda record, values: (name in record) == (function == "attribute_exists")), rest
+        case ["begins_with", "(", name, ",", text, ")", *rest]:
+            return (lambda record, values: record[name]["S"].startswith(values[text]["S"])), rest
+        case [name, "BETWEEN", low, "AND", high, *rest]:
+            return (lambda record, values: values[low]["S"] <= record[name]["S"] <= values[high]["S"]), rest
+        case [left, ("=" | "<>" | "<" | "<=" | ">" | ">=") as sign, right, *rest]:
+            return (
+                lambda record, values: _compare(_operand(left, record, values), sign, _operand(right, record, values))
+            ), rest
+    raise NotImplementedError(" ".join(tokens))
+
+
+def _operand(name: str, record: Record, values: Record) -> Any:
+    held = values[name] if name.startswith(":") else record.get(name)
+    return None if held is None else _comparable(held)
+
+
+def _comparable(held: Record) -> Any:
+    [(kind, value)] = held.items()
+    return Decimal(value) if kind == "N" else value
+
+
+def _compare(left: Any, sign: str, right: Any) -> bool:
+    if left is None or right is None or type(left) is not type(right):
+        return sign == "<>" and left is not right
+    return bool(_SIGNS[sign](left, right))
+
+
+_SIGNS = {"=": operator.eq, "<>": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}

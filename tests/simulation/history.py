@@ -1,0 +1,122 @@
+"""One history: clients act while everything may fail, then all heals, and what is left is looked at."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+from typing import Any, NamedTuple
+
+from tests.simulation import invariants
+from tests.simulation.clients import OWNERS, Client, Ledger
+from tests.simulation.timeline import HOUR, START
+from tests.simulation.world import World
+
+DAY = 24 * HOUR
+
+
+class Outcome(NamedTuple):
+    """What became of a history."""
+
+    seed: int
+    problems: list[str]
+    trace: list[tuple[Any, ...]]
+
+    @property
+    def digest(self) -> str:
+        """The same for two runs in which the very same happened."""
+        return hashlib.sha256(repr(self.trace).encode()).hexdigest()
+
+    def report(self, lines: int = 60, *, whole: bool = False) -> str:
+        """For people: what is wrong, the last events that have to do with it, and how to see it again."""
+        told = self.trace if whole else self._about()[-lines:]
+        return "\n".join(
+            (
+                f"History {self.seed} breaks {len(self.problems)} invariant(s):",
+                *(f"  - {problem}" for problem in self.problems),
+                f"{len(told)} of its {len(self.trace)} events:",
+                *(_line(event) for event in told),
+                f"See all of it again: make simulate SEED={self.seed} HISTORIES=1 TRACE=all",
+            )
+        )
+
+    def _about(self) -> list[tuple[Any, ...]]:
+        """The events that name what the problems name, and those of the processes in which one of these stands."""
+        named = set(
+            re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}|\bt\d+\b|loose/\d|[a-z]+_[a-z]+-\d+", " ".join(self.problems))
+        )
+        pattern = re.compile("|".join(rf"{re.escape(name)}\b" for name in named) or "$.")
+        who = {event[1] for event in self.trace if pattern.search(_line(event))} - {"world"}
+        always = ("all heals", "clock set", "dead letters sent back")
+        return [
+            event
+            for event in self.trace
+            if event[1] in who or event[2] in always or who & set(map(str, event[3:4])) or pattern.search(_line(event))
+        ]
+
+
+def run(seed: int) -> Outcome:
+    """The history of a seed: always the same."""
+    world, ledger = World(seed), Ledger()
+    with world.in_place():
+        _act(world, ledger)
+        _heal(world)
+        problems = [*invariants.broken(world, ledger)]
+        _grow_old(world, ledger)
+        problems += invariants.broken_in_the_end(world, ledger)
+    return Outcome(seed, problems, world.timeline.trace)
+
+
+def _act(world: World, ledger: Ledger) -> None:
+    """Clients act at once, while calls fail, events get lost and the clock is set."""
+    chance, timeline = world.chance, world.timeline
+    clients = [
+        timeline.start(f"{owner}-{number}", Client(world, ledger, owner, chance.randint(2, 9)).work)
+        for number in range(1, chance.randint(1, 3) + 1)
+        for owner in (OWNERS if chance.random() < 0.5 else OWNERS[:1])
+    ]
+    if chance.random() < 0.3:
+        timeline.later(chance.random() * chance.choice((10, HOUR)), lambda: _set_clock(world, -chance.random() * HOUR))
+        timeline.later(HOUR + chance.random() * 2 * HOUR, lambda: _set_clock(world, 0))
+    for _ in range(chance.choice((0, 0, 1, 2))):
+        timeline.later(chance.random() * 2 * HOUR, world.send_back)
+    while not all(client.over for client in clients):
+        world.run_until(timeline.now + 10 * 60)
+    for client in clients:
+        if client.error:
+            raise RuntimeError(f"{client.name} of this history failed: {client.error}")
+    world.run_until(timeline.now + chance.choice((0, 60, HOUR, 26 * HOUR)) * chance.random())
+
+
+def _heal(world: World) -> None:
+    """From now on nothing fails. The operator sends back what failed: soon, or as late as dead letters are kept."""
+    world.faults.stop()
+    world.timeline.note("all heals")
+    _set_clock(world, 0)
+    world.run_until(world.timeline.now + 3 * HOUR)
+    world.remember_dead_letters()
+    world.run_until(world.timeline.now + world.chance.choice((0, 0, 25 * HOUR, 13 * DAY)) * world.chance.random())
+    for _ in range(2):
+        world.send_back()
+        world.run_until(world.timeline.now + 27 * HOUR)
+
+
+def _grow_old(world: World, ledger: Ledger) -> None:
+    """Time passes until everything that is kept for a while is gone; imports are looked at as their time runs out."""
+    until = START + 30 * DAY
+    for late in (HOUR, DAY, 3 * DAY):
+        world.run_until(max(until + late * world.chance.random(), world.timeline.now))
+        invariants.look_at_imports(world, ledger)
+    world.run_until(START + 60 * DAY)
+
+
+def _set_clock(world: World, skew: float) -> None:
+    if world.timeline.skew != skew:
+        world.timeline.skew = skew
+        world.timeline.note("clock set", round(skew))
+
+
+def _line(event: tuple[Any, ...]) -> str:
+    at, who, *what = event
+    shown = dt.datetime.fromtimestamp(at, dt.UTC).strftime("%d %H:%M:%S.%f")[:-3]
+    return f"{shown}  {who:18} {' '.join(str(part) for part in what)}"

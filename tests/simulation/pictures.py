@@ -1,0 +1,50 @@
+"""Pictures whose bytes say what they are, and a renderer that is quick and says what it rendered.
+
+Only decoding is replaced: what :mod:`chalicelib.renders` does around it runs as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chalicelib import errors
+from chalicelib.config import Size
+from chalicelib.thumbnails import Rendered, Thumbnail
+from tests.simulation.timeline import Timeline
+
+KINDS = ("good", "good", "good", "good", "bad", "kills", "hangs")
+MAX_BYTES = 2_000
+"""Instead of 20 MB: the limit is the product's own, made small."""
+
+
+def picture(kind: str, name: str) -> bytes:
+    """The bytes of a picture of a kind. No two of a history are alike."""
+    return f"{kind} {name} ".encode().ljust(MAX_BYTES + 1 if kind == "huge" else 40, b".")
+
+
+class Renderer:
+    """What stands in for Pillow."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+
+    def pixels(self, data: bytes, sizes: Sequence[Size]) -> int:
+        return 1000
+
+    def render(self, data: bytes, sizes: Sequence[Size]) -> Rendered:
+        kind = data.partition(b" ")[0].decode()
+        self._timeline.note("render", data[:30].decode().strip("."))
+        if kind == "kills":
+            self._timeline.die("Runtime exited: out of memory")
+        if kind == "hangs":
+            self._timeline.pause(100_000)
+        self._timeline.pause(self._timeline.chance.choice((0.05, 0.2, 3)))
+        if kind != "good":
+            raise errors.ImageUnreadableError
+        thumbnails = [Thumbnail(size, size.pixels, size.pixels, thumbnail(data, size.pixels)) for size in sizes]
+        return Rendered("image/jpeg", 4000, 3000, thumbnails)
+
+
+def thumbnail(data: bytes, pixels: int) -> bytes:
+    """The thumbnail of so many pixels of a picture."""
+    return f"{pixels} of ".encode() + data

@@ -1,0 +1,123 @@
+"""The SDK repeats a call whose answer got lost: what others did in between stays done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.simulation import faults
+from tests.simulation.faults import Fault
+from tests.simulation.functions import Answer
+from tests.simulation.timeline import HOUR
+from tests.simulation.world import World
+
+WRITES = ("put_item", "transact_write_items")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """One in which nothing goes wrong by itself."""
+    world = World(0)
+    world.faults.stop()
+    with world.in_place():
+        yield world
+
+
+def answer_of_the_next_write_is_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    these_go_wrong(world, monkeypatch, (WRITES, faults.ANSWER_LOST))
+
+
+def these_go_wrong(world: World, monkeypatch: pytest.MonkeyPatch, *steps: tuple[tuple[str, ...], Fault]) -> None:
+    """The next attempt at these operations goes wrong so, then the next at those, and so on."""
+    left = list(steps)
+
+    def at(_: str, operation: str, attempt: int, now: float) -> Fault | None:
+        return left.pop(0)[1] if left and operation in left[0][0] else None
+
+    monkeypatch.setattr(world.faults, "at", at)
+
+
+def meanwhile(world: World, slow: Callable[[], Answer], quick: Callable[[], Answer]) -> tuple[Answer, Answer]:
+    """Ask for ``slow``, and a second later for ``quick``; return both answers."""
+    answers: dict[str, Answer] = {}
+
+    def second() -> None:
+        world.timeline.pause(1)
+        answers["quick"] = quick()
+
+    world.timeline.start("slow", lambda: answers.update(slow=slow()))
+    world.timeline.start("quick", second)
+    world.run_until(world.timeline.now + 60)
+    return answers["slow"], answers["quick"]
+
+
+def ask(world: World, method: str, path: str, body: Any = None, **headers: str) -> Callable[[], Answer]:
+    return lambda: world.api.ask(
+        "ann", method, path, body, {name.replace("_", "-"): text for name, text in headers.items()}
+    )
+
+
+def delete_the_only_item(world: World) -> Answer:
+    (item,) = world.api.ask("ann", "GET", "/items").body["items"]
+    return world.api.ask("ann", "DELETE", f"/items/{item['id']}")
+
+
+@pytest.fixture
+def item(world: World) -> str:
+    created: list[Answer] = []
+    world.timeline.start("setup", lambda: created.append(ask(world, "POST", "/items", {"title": "Vase"})()))
+    world.run_until(world.timeline.now + 10)
+    return f"/items/{created[0].body['id']}"
+
+
+def test_create_that_is_repeated_revives_no_deleted_item(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_of_the_next_write_is_lost(world, monkeypatch)
+
+    create, delete = meanwhile(
+        world, ask(world, "POST", "/items", {"title": "Vase"}), lambda: delete_the_only_item(world)
+    )
+
+    assert (create.status, delete.status) == (201, 200)
+    assert world.ask("ann", "GET", "/items").body["items"] == []
+
+
+@pytest.mark.parametrize("headers", [{}, {"if_match": '"1"'}])
+def test_change_that_is_repeated_leaves_what_is_on_top_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, item: str, headers: dict[str, str]
+) -> None:
+    answer_of_the_next_write_is_lost(world, monkeypatch)
+
+    replaced, patched = meanwhile(
+        world, ask(world, "PUT", item, {"title": "Bowl"}, **headers), ask(world, "PATCH", item, {"price": 1})
+    )
+
+    assert (replaced.status, patched.status) == (503, 200)
+    found = world.ask("ann", "GET", item).body
+    assert (found["title"], found["price"], found["version"]) == ("Bowl", 1, 3)
+
+
+def test_change_that_is_repeated_is_acknowledged_if_nothing_is_on_top_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, item: str
+) -> None:
+    answer_of_the_next_write_is_lost(world, monkeypatch)
+
+    replaced, _ = meanwhile(world, ask(world, "PUT", item, {"title": "Bowl"}), ask(world, "GET", item))
+
+    assert (replaced.status, replaced.body["version"]) == (200, 2)
+
+
+def test_import_that_cannot_be_read_back_is_accepted_or_does_not_happen(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = (("get_item",), faults.REFUSED)
+    these_go_wrong(world, monkeypatch, (WRITES, faults.ANSWER_LOST), (WRITES, faults.CONFLICT), read, read, read)
+
+    started, _ = meanwhile(
+        world, ask(world, "POST", "/imports", {"items": [{"title": "Vase"}]}), ask(world, "GET", "/items")
+    )
+
+    assert started.status == 202
+    world.run_until(world.timeline.now + 2 * HOUR)
+    assert world.ask("ann", "GET", f"/imports/{started.body['id']}").body["status"] == "done"

@@ -1,0 +1,287 @@
+"""Virtual time: tasks that take turns, exactly one at a time, in an order that follows from the seed alone.
+
+A :class:`Process` is one run of a function, or one client. Its tasks are greenlets: plain code that gives way only in
+:meth:`Timeline.pause` and :meth:`Timeline.wait`, so nothing else can happen between two calls of AWS. The tasks of a
+process die together: at its deadline, or when something kills it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+import greenlet
+
+HOUR = 3600.0
+
+START = 1_780_000_000.0
+"""When every history begins, in Unix seconds."""
+
+
+class KilledError(BaseException):
+    """The process of this task is dead: not one more call of it has an effect. No ``except Exception`` catches it."""
+
+
+class Process:
+    """One run of a function, or a client: its tasks end together."""
+
+    def __init__(self, name: str, ended: Callable[[Process], None] | None = None) -> None:
+        self.name = name
+        self.tasks: list[Task] = []
+        self.over = False
+        self.value: Any = None
+        self.error: str | None = None
+        """Why it ended without a value: what it raised, or what killed it."""
+        self.ended = ended
+
+
+class Task:
+    """One thread of a process."""
+
+    def __init__(self, process: Process, work: Callable[[], Any]) -> None:
+        self.process = process
+        self.work = work
+        self.greenlet: Any = None
+        self.over = False
+        self.value: Any = None
+        self.error: Exception | None = None
+        self.turn = 0
+        """How often it has been resumed: who wants to resume it says of which turn, so nothing wakes it too early."""
+        self.watchers: list[Task] = []
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self.over
+
+
+class Awaited(Protocol):
+    """What a task can wait for."""
+
+    watchers: list[Task]
+
+    def done(self) -> bool: ...
+
+
+class Timeline:
+    """The clock, and whose turn it is."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.now = START
+        self.skew = 0.0
+        """How far the wall clock is off: it may be set back, ``now`` never goes back."""
+        self.chance = chance
+        self.running: Task | None = None
+        self.trace: list[tuple[Any, ...]] = []
+        self.silent = False
+        """Whether what happens is left out of the trace."""
+        self._hub = greenlet.getcurrent()
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+
+    # ------------------------------------------------------------------------------------------------- for the world
+
+    def wall(self) -> float:
+        """What a clock on the wall shows, in Unix seconds."""
+        return self.now + self.skew
+
+    def note(self, *what: Any) -> None:
+        """Add a line to the trace: who does it, and what."""
+        if not self.silent:
+            self.trace.append((self.now, self.running.process.name if self.running else "world", *what))
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Have ``action`` done after so many seconds."""
+        heapq.heappush(self._agenda, (self.now + seconds, next(self._numbers), action))
+
+    def next_at(self) -> float | None:
+        """When something happens next, or None if nothing is on the agenda."""
+        return self._agenda[0][0] if self._agenda else None
+
+    def step(self) -> None:
+        """Do what comes next on the agenda."""
+        at, _, action = heapq.heappop(self._agenda)
+        self.now = max(self.now, at)
+        action()
+
+    def start(
+        self,
+        name: str,
+        work: Callable[[], Any],
+        timeout: float | None = None,
+        ended: Callable[[Process], None] | None = None,
+    ) -> Process:
+        """Start a process; after ``timeout`` seconds it is killed. ``ended`` is called once, however it ends."""
+        process = Process(name, ended)
+        self.spawn(process, work)
+        if timeout is not None:
+            self.later(timeout, lambda: self.kill(process, "Task timed out"))
+        return process
+
+    def spawn(self, process: Process, work: Callable[[], Any]) -> Task:
+        """Start one more task of a process."""
+        task = Task(process, work)
+        process.tasks.append(task)
+        self._resume_later(task, 0)
+        return task
+
+    def kill(self, process: Process, why: str) -> None:
+        """End a process at once, wherever its tasks are. Not to be called by one of its own tasks: see die."""
+        if process.over:
+            return
+        process.over = True
+        process.error = why
+        self.note("killed", process.name, why)
+        for task in process.tasks:
+            if not task.over and task.greenlet:
+                self.running = task
+                task.greenlet.throw(KilledError)
+                self.running = None
+            task.over = True
+        if process.ended:
+            process.ended(process)
+
+    # -------------------------------------------------------------------------------------------------- for the tasks
+
+    def pause(self, seconds: float) -> None:
+        """Let so much time pass for the task that is running."""
+        self._resume_later(self.alive(), seconds)
+        self._hub.switch()
+
+    def wait(self, thing: Awaited, timeout: float | None = None) -> bool:
+        """Let time pass until a task or a result is there, and tell whether it is: not if the time-out was first."""
+        task = self.alive()
+        if not thing.done():
+            thing.watchers.append(task)
+            if timeout is not None:
+                self._resume_later(task, timeout)
+            self._hub.switch()
+        return thing.done()
+
+    def wake(self, watchers: list[Task]) -> None:
+        """What these tasks wait for is there."""
+        for watcher in watchers:
+            self._resume_later(watcher, 0)
+        watchers.clear()
+
+    def die(self, why: str) -> None:
+        """End the process of the task that is running, as if it had crashed right here."""
+        process = self.alive().process
+        self.later(0, lambda: self.kill(process, why))
+        self._hub.switch()
+
+    def alive(self) -> Task:
+        """The task that is running. Raise KilledError if its process is dead."""
+        task = self.running
+        assert task is not None, "only tasks can wait"
+        if task.process.over:
+            raise KilledError
+        return task
+
+    def _resume_later(self, task: Task, seconds: float) -> None:
+        turn = task.turn
+        self.later(seconds, lambda: self._resume(task, turn))
+
+    def _resume(self, task: Task, turn: int) -> None:
+        if task.over or task.process.over or task.turn != turn:
+            return
+        task.turn += 1
+        if task.greenlet is None:
+            task.greenlet = greenlet.greenlet(lambda: self._main(task), self._hub)
+        self.running = task
+        task.greenlet.switch()
+        self.running = None
+        if task.over:
+            self._finish(task)
+
+    def _main(self, task: Task) -> None:
+        try:
+            task.value = task.work()
+        except KilledError:
+            return
+        except Exception as error:  # noqa: BLE001 - it is handed to whoever waits for the task
+            task.error = error
+        task.over = True
+
+    def _finish(self, task: Task) -> None:
+        self.wake(task.watchers)
+        process = task.process
+        if task is not process.tasks[0] or process.over:
+            return
+        process.value = task.value
+        process.error = None if task.error is None else f"{type(task.error).__name__}: {task.error}"
+        process.over = True
+        for other in process.tasks[1:]:
+            # What a function leaves running when it has answered is frozen, and may never go on.
+            if not other.over and other.greenlet:
+                self.running = other
+                other.greenlet.throw(KilledError)
+                self.running = None
+            other.over = True
+        if process.ended:
+            process.ended(process)
+
+
+class Pool:
+    """What the product knows as ThreadPoolExecutor: its workers are tasks of the process that made it."""
+
+    timeline: Timeline
+
+    def __init__(self, max_workers: int = 4, *_: Any, **__: Any) -> None:
+        self._room = max_workers
+        self._waiting: list[tuple[_Result, Callable[[], Any]]] = []
+        self._tasks: list[Task] = []
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+    def submit(self, work: Callable[..., Any], *args: Any, **options: Any) -> _Result:
+        """Have ``work`` done as soon as a worker is free."""
+        result = _Result()
+        self._waiting.append((result, lambda: work(*args, **options)))
+        if self._room:
+            self._room -= 1
+            self._tasks.append(self.timeline.spawn(self.timeline.alive().process, self._work))
+        return result
+
+    def map(self, work: Callable[..., Any], *each: Iterable[Any]) -> Iterator[Any]:
+        """Yield the results in order, as they are asked for."""
+        results = [self.submit(work, *args) for args in zip(*each, strict=False)]
+        return (result.result() for result in results)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Wait until all is done."""
+        if cancel_futures:
+            self._waiting.clear()
+        while wait and (busy := [task for task in self._tasks if not task.over]):
+            self.timeline.wait(busy[0])
+
+    def _work(self) -> None:
+        while self._waiting:
+            result, work = self._waiting.pop(0)
+            self.timeline.pause(self.timeline.chance.uniform(0, 0.001))
+            try:
+                result.set_result(work())
+            except Exception as error:  # noqa: BLE001 - it is handed to whoever asks for the result
+                result.set_exception(error)
+        self._room += 1
+
+
+class _Result(Future[Any]):
+    """A future whose reader lets virtual time pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watchers: list[Task] = []
+        self.add_done_callback(lambda _: Pool.timeline.wake(self.watchers))
+
+    def result(self, timeout: float | None = None) -> Any:
+        if not Pool.timeline.wait(self, timeout):
+            raise TimeoutError
+        return super().result(0)
