@@ -133,7 +133,8 @@ class _Batch:
 
     def work(self) -> None:
         """Do all of them, as far as there is time."""
-        suspects = sorted(self._suspects, key=lambda record: (record.receives, record in self._risky))
+        suspects = [record for record in self._records if record in self._suspects]
+        suspects.sort(key=lambda record: (record.receives, record in self._risky))
         others = [record for record in self._records if record not in self._suspects]
         risky = [record for record in others if record in self._risky]
         # One of those that are done last must still have its time.
