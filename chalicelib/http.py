@@ -31,7 +31,7 @@ from chalicelib import (
 )
 from chalicelib.config import APP, settings
 from chalicelib.imports import Begun, Progress
-from chalicelib.items import MAX_KEY_LENGTH, Page, is_key
+from chalicelib.items import KEY_RULE, Page, is_key
 from chalicelib.models import Item
 from chalicelib.preconditions import Preconditions
 
@@ -396,8 +396,7 @@ def idempotency_key(request: Request) -> str | None:
         return None
     if len(lines) > 1 or not is_key(lines[0].strip(" \t")):
         raise errors.InvalidRequestError(
-            problem=f"Send one Idempotency-Key of 1 to {MAX_KEY_LENGTH} visible ASCII characters without a comma, "
-            "such as a UUID.",
+            problem=f"Send one Idempotency-Key of {KEY_RULE}, such as a UUID.",
             details=[{"path": "Idempotency-Key"}],
         )
     return lines[0].strip(" \t")

@@ -46,6 +46,7 @@ def is_key(text: str) -> bool:
 
 # In a header, others would not arrive alike everywhere: bytes beyond ASCII have no agreed encoding (RFC 9110, section
 # 5.5), and a comma may have joined two lines on their way (section 5.3).
+KEY_RULE = f"1 to {MAX_KEY_LENGTH} visible ASCII characters without a comma"
 KEY_PATTERN = rf"[!-+\--~]{{1,{MAX_KEY_LENGTH}}}"
 _KEY = re.compile(KEY_PATTERN)
 

@@ -26,7 +26,7 @@ class _Rule(NamedTuple):
 _RULES: dict[Any, _Rule] = {
     models.Owner: _Rule(primitives.is_owner, "1 to 255 printable ASCII characters"),
     models.Id: _Rule(lambda text: primitives.canonical_id(text) is not None, "a UUID"),
-    models.IdempotencyKey: _Rule(items.is_key, f"1 to {items.MAX_KEY_LENGTH} characters"),
+    models.IdempotencyKey: _Rule(items.is_key, items.KEY_RULE),
     models.UploadKey: _Rule(
         lambda text: text.startswith(bucket.UPLOADS) and len(text.encode()) <= MAX_OBJECT_KEY_BYTES,
         f"the key of an object under {bucket.UPLOADS}, of at most {MAX_OBJECT_KEY_BYTES} bytes",
