@@ -49,6 +49,8 @@ def limits_of_the_template() -> list[Limit]:
             rate = rates.get((method, named), rates["*", "/*"])
             if path.startswith(("/items", "/imports")):
                 found.append(Limit("guarded", rate))
+            elif method == "HEAD":
+                found.append(Limit("public", rate))
             else:
                 found.append(Limit("public", rate, document if path == "/openapi.json" else longest_file))
     return found

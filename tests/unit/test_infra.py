@@ -325,9 +325,10 @@ class TestMergedTemplate:
         assert len(own) == len(others)
         paths = app.app.routes.keys()
         public = {path for path in paths if not path.startswith(("/items", "/imports"))}
-        assert {path for verb, path in own if verb == "GET"} == public, "a public route needs a limit of its own"
+        for read in ("GET", "HEAD"):
+            assert {path for verb, path in own if verb == read} == public, "a public route needs a limit of its own"
         assert {path for verb, path in own if verb == "OPTIONS"} <= paths, "a path that is not there has a limit"
-        assert {verb for verb, _ in own} == {"GET", "OPTIONS"}
+        assert {verb for verb, _ in own} == {"GET", "HEAD", "OPTIONS"}
         assert max(own.values()) < everything["ThrottlingRateLimit"]
 
     def test_console_loads_all_its_files_within_the_limit(self) -> None:
