@@ -113,7 +113,7 @@ def check(refused: dict[str, Any]) -> None:
     assert refused["message"].endswith(".")
 
 
-@pytest.mark.parametrize(("method", "path", "body"), bodies())
+@pytest.mark.parametrize(("method", "path", "body"), list(bodies()))
 def test_body_is_refused_in_plain_words(api: Stage, method: str, path: str, body: bytes) -> None:
     answer = api(method, path.replace("{item_id}", api.item()["id"]), body)
 
@@ -133,6 +133,40 @@ def test_field_that_is_wrong_is_named_with_what_is_allowed(
 
 def is_utf_8(body: bytes) -> bool:
     return "\ufffd" not in body.decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers"),
+    [
+        ("GET", "/items?page=2", None, {}),
+        ("GET", "/items?Limit=1", None, {}),
+        ("GET", "/items?cursor=", None, {}),
+        ("GET", "/items?cursor=abc", None, {}),
+        ("GET", "/items?createdAfter=2026-01-01T00:00:00 01:00", None, {}),
+        ("GET", "/hello?nom=Ann", None, {}),
+        ("GET", "/items/{item_id}?x=1", None, {}),
+        ("GET", "/items/{item_id}", None, {"if_none_match": "abc"}),
+        ("GET", "/items/x", None, {}),
+        ("GET", "/imports/x", None, {}),
+        ("PUT", "/items/{item_id}", fields(), {"if_match": "1"}),
+        ("PUT", "/items/{item_id}", fields(), {"if_match": ""}),
+        ("PUT", "/items/{item_id}", fields(), {"if_match": '"7"'}),
+        ("PATCH", "/items/{item_id}", {}, {"if_none_match": "*"}),
+        ("DELETE", "/items/{item_id}", None, {"if_match": "abc"}),
+        ("POST", "/items", fields(), {"content_type": "application/json; charset=latin-1"}),
+        ("POST", "/items", fields(), {"content_type": "application/xml"}),
+        ("POST", "/items", fields(), {"content_type": "json"}),
+        ("POST", "/items", fields(), {"idempotency_key": ""}),
+        ("POST", "/imports", {"items": [1]}, {"idempotency_key": "é" * 300}),
+    ],
+)
+def test_parameter_or_header_is_refused_in_plain_words(
+    api: Stage, method: str, path: str, body: Any, headers: dict[str, str]
+) -> None:
+    answer = api(method, path.replace("{item_id}", api.item()["id"]), body, **headers)
+
+    assert 400 <= answer.status_code < 500
+    check(said(answer))
 
 
 def test_entry_of_an_import_is_refused_in_plain_words(api: Stage) -> None:
