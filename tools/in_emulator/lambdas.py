@@ -78,27 +78,29 @@ def _share_packages(packages: Packages) -> None:
     class Worker(lambda_runtime.Worker):  # type: ignore[misc]
         """A worker whose package is on its PYTHONPATH; what it unpacks for itself is empty."""
 
-        code_zip: bytes
         config: dict[str, Any]
-        package: Path | None = None
+
+        def __init__(self, func_name: str, config: dict[str, Any], code_zip: bytes) -> None:
+            super().__init__(func_name, config, _NO_PACKAGE)
+            self._archive = code_zip
+            self._package: Path | None = None
 
         def _spawn(self) -> None:
-            if self.package is None:
-                self.package = packages.take(self.code_zip)
-                self.config = _with_path(self.config, self.package)
-                self.code_zip = _NO_PACKAGE
+            if self._package is None:
+                self._package = packages.take(self._archive)
+                self.config = _with_path(self.config, self._package)
             super()._spawn()
 
         def _discard_tmpdir(self) -> None:
             super()._discard_tmpdir()
-            if self.package is not None:
-                packages.release(self.package)
-                self.package = None
+            if self._package is not None:
+                packages.release(self._package)
+                self._package = None
 
     otherwise = lambda_runtime._worker_class_for
 
     def worker_class_for(config: dict[str, Any]) -> type:
-        return Worker if config.get("Runtime", "").startswith("python") else otherwise(config)
+        return Worker if str(config.get("Runtime")).startswith("python") else otherwise(config)
 
     lambda_runtime._worker_class_for = worker_class_for
 
