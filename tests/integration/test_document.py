@@ -254,7 +254,7 @@ ASKED: dict[str, Callable[[Stage], Iterator[HTTPResponse]]] = {
 
 # What each route does first, of what can fail: behind the API, and, of those that need nothing behind it, in the app.
 FIRST = {
-    "POST /items": (aws.dynamodb, "PutItem"),
+    "POST /items": (aws.dynamodb, "TransactWriteItems"),
     "GET /items": (aws.dynamodb, "Query"),
     "POST /imports": (aws.s3, "PutObject"),
 }

@@ -1,0 +1,101 @@
+"""A picture that ends the function that renders it, in real processes and on a real queue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.builders import jpeg
+from tests.e2e.system import EMULATOR_PYTHON, KEPT, copy_project, free_port
+from tests.e2e.waiting import eventually
+from tools import local_stage, provision
+from tools.emulator import Emulator
+from tools.run import aws_client
+from tools.stages import LOCAL
+
+VISIBILITY = 2  # seconds until the messages of a function that died come again, instead of 360
+CRASH, HANG = b"crash", b"hang"
+CRASHING = f"""    if data == {CRASH!r}:
+        __import__("os")._exit(1)
+    if data == {HANG!r}:
+        __import__("time").sleep(20)
+    with _refusing(data):
+        image, still"""
+
+
+class Laptop(NamedTuple):
+    """The packaged app with a decoder that crashes on some pictures, and with shorter times."""
+
+    client: Callable[[str], Any]
+    bucket: str
+    queue_url: str
+    dead_letter_queue_url: str
+
+    def put(self, key: str, data: bytes) -> None:
+        self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=data)
+
+    def thumbnails(self, folder: str) -> set[str]:
+        found = self.client("s3").list_objects_v2(Bucket=self.bucket, Prefix=f"thumbnails/{folder}/")
+        return {one["Key"] for one in found.get("Contents", [])}
+
+    def waiting(self) -> int:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.client("sqs").get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names)
+
+    def dead_letters(self) -> set[str]:
+        """The keys of the pictures that were given up."""
+        found = self.client("sqs").receive_message(
+            QueueUrl=self.dead_letter_queue_url, MaxNumberOfMessages=10, VisibilityTimeout=0
+        )
+        return {json.loads(message["Body"])["key"] for message in found.get("Messages", [])}
+
+    def work(self, enabled: bool) -> None:
+        """Have the consumer take messages, or have it take none."""
+        (mapping,) = self.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+        self.client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+    folder = tmp_path_factory.mktemp("poison")
+    project = copy_project(folder / "project")
+    replace(project / "chalicelib" / "thumbnails.py", "    with _refusing(data):\n        image, still", CRASHING)
+    replace(project / "chalicelib" / "jobs.py", "TIME_NEEDED = 20_000", "TIME_NEEDED = 1_000")
+    replace(project / "chalicelib" / "jobs.py", "VISIBILITY = 360", "VISIBILITY = 12")
+    replace(project / ".chalice" / "config.json", '"lambda_timeout": 60', '"lambda_timeout": 5')
+    emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
+    try:
+        client = aws_client(emulator.url, emulator.root())
+        resources = provision.provision(LOCAL, client, project, print)
+        local_stage.deploy(local_stage.package(project, folder / "build", KEPT, print), client)
+        shorter = {"VisibilityTimeout": str(VISIBILITY)}  # only now, as Lambda refuses it when it makes the mapping
+        client("sqs").set_queue_attributes(QueueUrl=resources["QueueUrl"], Attributes=shorter)
+        yield Laptop(client, resources["BucketName"], resources["QueueUrl"], resources["DeadLetterQueueUrl"])
+    finally:
+        emulator.stop()
+
+
+def replace(path: Path, text: str, other: str) -> None:
+    before = path.read_text(encoding="utf-8")
+    assert text in before, f"{path.name} has no {text!r}"
+    path.write_text(before.replace(text, other, 1), encoding="utf-8")
+
+
+def test_neighbours_of_pictures_that_end_the_function_are_done(laptop: Laptop) -> None:
+    fatal = {4: CRASH, 7: HANG}
+    laptop.work(enabled=False)
+    for number in range(10):
+        laptop.put(f"uploads/poison/{number}.jpg", fatal.get(number, jpeg()))
+    eventually(lambda: laptop.waiting() == 10)
+    laptop.work(enabled=True)
+
+    expected = {f"thumbnails/poison/{number}.jpg.jpg" for number in range(10) if number not in fatal}
+    eventually(lambda: laptop.thumbnails("poison") == expected, 90)
+    dead = {f"uploads/poison/{number}.jpg" for number in fatal}
+    eventually(lambda: laptop.waiting() <= len(fatal), 60)
+    assert laptop.dead_letters() <= dead
