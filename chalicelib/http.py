@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import functools
 import hashlib
 import json
@@ -242,7 +241,7 @@ def body(request: Request) -> bytes:
     """
     try:
         raw = request.raw_body
-    except (binascii.Error, UnicodeEncodeError, ValueError):
+    except ValueError:
         raise errors.InvalidRequestError(problem="The body is not valid base64.") from None
     data = raw if isinstance(raw, bytes) else raw.encode()
     coding = ", ".join(header_lines(request, "content-encoding")).strip().lower()

@@ -168,6 +168,9 @@ class Gateway(local.LocalGateway):
             by_app = "X-Request-Id" in answer["headers"]
         except errors.ApiError as refused:
             answer = _answer(refused, headers)
+        except UnicodeEncodeError:
+            # Chalice encodes the Authorization that it quotes, if there is no such path.
+            answer = _answer(errors.NotFoundError(), headers)
         except local.LocalGatewayException as refused:
             answer = _answer(_meaning(refused), headers)
         except Exception:  # noqa: BLE001 - as API Gateway does: whatever the authorizer raised

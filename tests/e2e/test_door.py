@@ -563,6 +563,13 @@ class TestCompression:
         assert (reply.status, reply.headers["Accept-Patch"]) == (415, None)
 
 
+@pytest.mark.parametrize("path", ["/nowhere", "/health"])
+def test_any_authorization_is_taken_for_no_sign_in(api: Door, path: str) -> None:
+    reply = api.send("GET", path, headers=[("Authorization", "Bearer schlüssel")])
+
+    assert reply.status == (404 if path == "/nowhere" else 200)
+
+
 def test_body_in_chunks_is_read(api: Door) -> None:
     """As `curl -T -` and streams send it."""
     body = b'6\r\n{"titl\r\nb;x=y\r\ne": "Vase"}\r\n0\r\nTrailer: x\r\n\r\n'

@@ -13,6 +13,7 @@ import pytest
 import app
 from chalicelib import operations, wire
 from tests.builders import as_json, fields
+from tests.integration.calls import RECORDER
 from tests.integration.routes import ROUTES
 from tests.integration.stage import OWNER, Stage, said
 
@@ -145,6 +146,18 @@ class TestMethods:
         assert set(answer.headers["Allow"].split(", ")) == allowed
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert said(answer)["requestId"] == answer.headers["X-Request-Id"]
+
+    @pytest.mark.parametrize("path", sorted({path for method, path in ROUTES if method == "GET"}))
+    def test_head_calls_aws_as_get_does(self, api: Stage, path: str) -> None:
+        path = at(path, said(api("POST", "/imports", {"items": [{}]}))["id"] if "import" in path else api.item()["id"])
+
+        def calls(method: str) -> list[tuple[str, str]]:
+            before = len(RECORDER.calls)
+            assert api(method, path).status_code in (200, 404)
+            return [(call.service, call.operation) for call in RECORDER.calls[before:]]
+
+        assert calls("HEAD") == calls("GET")
+        assert bool(calls("GET")) == path.startswith(("/items", "/imports"))
 
 
 class TestIds:
