@@ -63,6 +63,9 @@ def before_call(_: Any, case: Any, __: dict[str, Any]) -> None:
         if case.body.get("expiresAt"):
             case.body["expiresAt"] = _LATER
         _be_as_stored(case.body, case.path_parameters.get("item_id", ""))
+    if "If-None-Match" in case.headers and (case.method != "GET" or '"' not in case.headers["If-None-Match"]):
+        # A write with the current version's tag is refused. Schemathesis takes "0" for a tag.
+        case.headers["If-None-Match"] = '"0"'
     if "Idempotency-Key" in case.headers:
         # One that comes again is answered with the item of before, which may be gone by now.
         case.headers["Idempotency-Key"] = f"{case.headers['Idempotency-Key'][:200]}{uuid.uuid4()}"
