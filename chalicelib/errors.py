@@ -168,12 +168,16 @@ class RequestTooLargeError(ApiError):
     sentence = "This request is too large: send less at once."
 
 
+ENCODINGS = ("gzip", "deflate", "identity")
+"""Of a body: those that API Gateway undoes before the code sees it (AWS, "Payload compression for REST APIs")."""
+
+
 class UnsupportedEncodingError(ApiError):
     code = "UNSUPPORTED_ENCODING"
     status = 415
     sentence = "Send this body uncompressed, or compressed as its Content-Encoding says: gzip or deflate."
     # RFC 9110, section 12.5.3.
-    told_with: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "gzip, deflate, identity"}
+    told_with: ClassVar[Mapping[str, str]] = {"Accept-Encoding": ", ".join(ENCODINGS)}
 
 
 class UnsupportedMediaTypeError(ApiError):

@@ -38,9 +38,6 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 NDJSON = "application/x-ndjson"
 
-ENCODINGS = ("gzip", "deflate", "identity")
-"""Of a body: those that API Gateway undoes before the code sees it (AWS, "Payload compression for REST APIs")."""
-
 _REPLACEMENT = "\ufffd".encode()
 _UTF_8 = {"utf-8", "utf8"}
 _READS = ("GET", "HEAD")
@@ -245,7 +242,7 @@ def body(request: Request) -> bytes:
         raise errors.InvalidRequestError(problem="The body is not valid base64.") from None
     data = raw if isinstance(raw, bytes) else raw.encode()
     coding = ", ".join(header_lines(request, "content-encoding")).strip().lower()
-    if coding not in ("", *ENCODINGS):
+    if coding not in ("", *errors.ENCODINGS):
         raise errors.UnsupportedEncodingError
     place = _not_utf_8(data)
     if place is None:
@@ -380,7 +377,12 @@ def _refuse_unevaluated(request: Request, *, keyed: bool) -> None:
     if request.method not in _WRITES:
         return
     conditions = ("If-Match", "If-None-Match") if request.method == "POST" else ()
-    for name in (*conditions, *(() if keyed else ("Idempotency-Key",))):
+    _refuse(request, *conditions, *(() if keyed else ("Idempotency-Key",)))
+
+
+def _refuse(request: Request, *names: str) -> None:
+    """Raise InvalidRequestError if a request has one of these headers, which its route does not evaluate."""
+    for name in names:
         if header_lines(request, name.lower()):
             raise errors.InvalidRequestError(
                 problem=f"{request.method} {request.path} does not evaluate {name}: leave it out.",
@@ -432,6 +434,7 @@ def _private(tag: str) -> dict[str, str]:
 
 def file_answer(request: Request, text: str, headers: dict[str, str]) -> Response:
     """Return a text that is the same for everybody, to be revalidated before each use, or 304."""
+    _refuse(request, "If-Match")
     headers = {"ETag": _tag_of(text), "Cache-Control": "no-cache"} | headers
     return not_modified(request, headers) or Response(text, {**headers})
 
@@ -462,6 +465,7 @@ def start_after(asked: wire.ListQuery, owner: str) -> str | None:
 
 def items_answer(request: Request, asked: wire.ListQuery, owner: str, page: Page) -> Response:
     """Return a page of a list, as much of it as fits into an answer, and the cursor for what follows; or 304."""
+    _refuse(request, "If-Match")
     shown = fitting(images.shown(item) for item in page.items)
     last = page.last if len(shown) == len(page.items) else page.items[len(shown) - 1].id
     following = last and cursor.give(last, *_list_of(asked, owner))

@@ -196,7 +196,7 @@ def _inflated(headers: Mapping[str, Any], body: bytes | None) -> bytes | None:
     coding = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "").lower()
     if not body or coding in ("", "identity"):
         return body
-    if coding not in http.ENCODINGS:
+    if coding not in errors.ENCODINGS:
         raise errors.UnsupportedEncodingError
     inflater = zlib.decompressobj(zlib.MAX_WBITS | _EITHER_FORMAT)
     try:

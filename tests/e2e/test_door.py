@@ -314,6 +314,12 @@ class TestPreconditions:
 
         assert [(reply.status, reply.error) for reply in replies] == [(400, "INVALID_REQUEST")] * 3
 
+    @pytest.mark.parametrize("path", ["/items", "/", "/openapi.json"])
+    def test_reads_of_what_has_no_version_refuse_if_match(self, api: Door, path: str) -> None:
+        reply = api.send("GET", path, headers=[("If-Match", "*")])
+
+        assert (reply.status, reply.error) == (400, "INVALID_REQUEST")
+
     @pytest.mark.parametrize("name", ["If-Modified-Since", "If-Unmodified-Since"])
     @pytest.mark.parametrize("value", ["Thu, 01 Jan 2015 00:00:00 GMT", "rubbish"])
     def test_dates_are_ignored_as_nothing_has_a_modification_date(self, api: Door, name: str, value: str) -> None:
