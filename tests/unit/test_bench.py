@@ -52,7 +52,8 @@ def limits_of_the_template() -> list[Limit]:
             elif method == "HEAD":
                 found.append(Limit("public", rate))
             else:
-                found.append(Limit("public", rate, document if path == "/openapi.json" else longest_file))
+                body = document if path == "/openapi.json" else longest_file
+                found.append(Limit("public", rate, 0 if method == "HEAD" else body))
     return found
 
 
