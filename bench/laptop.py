@@ -92,7 +92,7 @@ class Load:
             for pid, seconds in now.items():
                 self._cpu[pid] = seconds - before.get(pid, 0.0)
             self.workers = max(self.workers, len(now) - 1)
-            self.disk = max(self.disk, _bytes_in(self._running.emulator / "tmp"))
+            self.disk = max(self.disk, _bytes_beside_objects(self._running.emulator))
 
 
 def measure(number: int, picture: bytes, running: Running, say: Callable[[str], None]) -> None:
@@ -106,7 +106,8 @@ def measure(number: int, picture: bytes, running: Running, say: Callable[[str], 
         took = time.monotonic() - began
     say(
         f"{number} photographs: {made} thumbnails after {took:.1f} s (uploaded after {dropped:.1f} s); "
-        f"{load.cpu:.1f} s of CPU; at most {load.workers} workers, {load.disk / 1e6:.0f} MB in tmp"
+        f"{load.cpu:.1f} s of CPU; at most {load.workers} processes beside the emulator's own, "
+        f"and {load.disk / 1e6:.0f} MB beside the objects"
     )
     if load.seconds:
         said = statistics.quantiles(load.seconds, n=20)
@@ -181,9 +182,12 @@ def _computed(home: Path) -> dict[int, float]:
     return found
 
 
-def _bytes_in(folder: Path) -> int:
+def _bytes_beside_objects(home: Path) -> int:
+    """What the emulator takes on disk, without the objects in its buckets."""
     total = 0
-    for where, _, names in os.walk(folder):
+    for where, folders, names in os.walk(home):
+        if where == str(home):
+            folders.remove("s3")
         for name in names:
             try:
                 total += os.lstat(f"{where}/{name}").st_blocks * 512
