@@ -7,7 +7,12 @@ import hashlib
 import re
 from typing import Any, NamedTuple
 
-from tests.simulation import invariants
+from tests.simulation import (
+    invariants,
+    item_invariants,  # noqa: F401 - registers its invariants
+    message_invariants,
+    picture_invariants,  # noqa: F401 - registers its invariants
+)
 from tests.simulation.clients import OWNERS, Client, Ledger
 from tests.simulation.timeline import HOUR, START
 from tests.simulation.world import World
@@ -106,7 +111,7 @@ def _grow_old(world: World, ledger: Ledger) -> None:
     until = START + 30 * DAY
     for late in (HOUR, DAY, 3 * DAY):
         world.run_until(max(until + late * world.chance.random(), world.timeline.now))
-        invariants.look_at_imports(world, ledger)
+        message_invariants.look_at_imports(world, ledger)
     world.run_until(START + 60 * DAY)
 
 

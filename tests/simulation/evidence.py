@@ -1,0 +1,87 @@
+"""What happened in a history, as the invariants look at it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+from chalicelib import table
+from tests.simulation.dynamodb import Record
+from tests.simulation.world import World
+
+
+class Change(NamedTuple):
+    """One version of an item that was written: ``old`` is None for its first, ``new`` is None if it was deleted."""
+
+    at: float
+    owner: str
+    id: str
+    old: dict[str, Any] | None
+    new: dict[str, Any] | None
+
+    @property
+    def tokens(self) -> set[str]:
+        """Those that came with this change: of the write that made it."""
+        return _tokens(self.new) - _tokens(self.old)
+
+
+def changes(world: World) -> list[Change]:
+    """All that happened to items, in order."""
+    return _changes(world, len(world.dynamodb.log))
+
+
+@functools.lru_cache(maxsize=2)
+def _changes(world: World, writes: int) -> list[Change]:
+    found: list[Change] = []
+    for at, pk, sk, _, record in world.dynamodb.log[:writes]:
+        if sk.startswith("ITEM#"):
+            new = record and {name: table.value(held) for name, held in record.items()}
+            old = next((change.new for change in reversed(found) if change.id == sk[5:]), None)
+            found.append(Change(at, pk.removeprefix("OWNER#"), sk[5:], old, new))
+    return found
+
+
+def _tokens(item: dict[str, Any] | None) -> set[str]:
+    if item is None:
+        return set()
+    fields = item["fields"]
+    return {name for name in fields if re.fullmatch(r"t\d+", name)} | ({fields["by"]} if "by" in fields else set())
+
+
+def by_token(world: World) -> dict[str, list[Change]]:
+    found = defaultdict(list)
+    for change in changes(world):
+        for token in change.tokens:
+            found[token].append(change)
+    return found
+
+
+def lives_of_items(world: World) -> dict[str, list[Change]]:
+    lives = defaultdict(list)
+    for change in changes(world):
+        lives[change.id].append(change)
+    return lives
+
+
+def versions_between(life: list[Change], start: float, end: float) -> set[int | None]:
+    version: int | None = None
+    seen: set[int | None] = set()
+    for change in life:
+        if change.at > start:
+            seen.add(version)
+        version = int(change.new["version"]) if change.new else None
+        if change.at > end:
+            return seen
+    return seen | {version}
+
+
+def shown_item(world: World, owner: str, id_: str) -> dict[str, Any] | None:
+    answer = world.ask(owner, "GET", f"/items/{id_}")
+    found: dict[str, Any] | None = answer.body if answer.status == 200 else None
+    return found
+
+
+def records(world: World, kind: str) -> list[Record]:
+    return [record for record in world.dynamodb.records() if record["sk"]["S"].startswith(f"{kind}#")]

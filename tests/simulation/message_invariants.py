@@ -1,0 +1,109 @@
+"""What has to hold of the queue, of imports, and of what functions raise."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from tests.simulation.clients import GARBAGE, Act, Ledger
+from tests.simulation.evidence import by_token
+from tests.simulation.functions import Answer
+from tests.simulation.invariants import in_the_end, invariant
+from tests.simulation.world import World
+
+
+@in_the_end
+def each_message_makes_its_item(world: World, ledger: Ledger) -> Iterator[str]:
+    made = by_token(world)
+    for act in ledger.of("message"):
+        if act.tokens[0] not in made:
+            yield f"{act} made no item"
+
+
+@invariant
+def imports_are_exact(world: World, ledger: Ledger) -> Iterator[str]:
+    made = by_token(world)
+    for act in ledger.of("import"):
+        happened = [token for token in act.tokens if token in made]
+        if act.done:
+            answer = world.ask(act.owner, "GET", f"/imports/{act.body['id']}")
+            yield from _inexact(act, answer)
+        if act.done and len(happened) < len(act.tokens):
+            yield f"{act} was accepted, and made {happened} only"
+        if happened and len(happened) < len(act.tokens):
+            yield f"{act} happened in part: {happened}"
+
+
+@invariant
+def imports_that_failed_did_not_happen(world: World, ledger: Ledger) -> Iterator[str]:
+    """Without a key nothing tells a second import from the first: who was told of a failure sends it again."""
+    made = by_token(world)
+    for act in ledger.of("import"):
+        told = act.status is not None and act.status >= 500 and act.status != 502
+        if told and act.key is None and any(token in made for token in act.tokens):
+            yield f"{act} failed, and happened"
+
+
+def _inexact(act: Act, answer: Answer) -> Iterator[str]:
+    bad, total = act.details["bad"], act.details["total"]
+    expected = {"status": "done", "total": total, "created": total - bad, "failed": bad}
+    shown = answer.body and {name: answer.body.get(name) for name in expected}
+    if answer.status != 200 or shown != expected:
+        yield f"{act} shows {answer.status} {answer.body}, and should show {expected}"
+
+
+def look_at_imports(world: World, ledger: Ledger) -> None:
+    """As their time runs out they are gone at some moment, and never seem to be anything but done before."""
+    for act in ledger.of("import"):
+        if act.done:
+            answer = world.ask(act.owner, "GET", f"/imports/{act.body['id']}")
+            if answer.status != 404:
+                world.aged.extend(_inexact(act, answer))
+
+
+@in_the_end
+def imports_stay_done_until_they_are_gone(world: World, _: Ledger) -> Iterator[str]:
+    yield from world.aged
+
+
+@invariant
+def no_message_is_left(world: World, _: Ledger) -> Iterator[str]:
+    yield from (f"{message.body} is on the queue" for message in world.sqs.messages.values())
+
+
+@invariant
+def only_what_must_fail_is_a_dead_letter(world: World, _: Ledger) -> Iterator[str]:
+    for message in world.sqs.dead.values():
+        if not _must_fail(world, message.body):
+            yield f"{message.body} is a dead letter"
+    yield from (f"{event['detail']} is a failed event" for event in world.events.failed)
+
+
+@invariant
+def without_faults_only_what_must_fail_becomes_a_dead_letter(world: World, _: Ledger) -> Iterator[str]:
+    for body in world.dead_when_healed if world.was_calm else ():
+        if not _must_fail(world, body):
+            yield f"{body} became a dead letter, and nothing was wrong with it"
+
+
+def _must_fail(world: World, body: str) -> bool:
+    if body in GARBAGE:
+        return True
+    message = json.loads(body)
+    return message["type"] == "image.render" and any(
+        put.key == message["key"] and put.data.startswith((b"kills", b"hangs")) for put in world.s3.log
+    )
+
+
+@in_the_end
+def nothing_unexpected_is_raised_or_answered(world: World, ledger: Ledger) -> Iterator[str]:
+    yield from (f"{act} was answered with a 500" for act in ledger.acts if act.status == 500)
+    for event in world.timeline.trace:
+        if event[2] == "log" and _BUG.match(event[5]):
+            yield f"{event[1]} logged {event[4]} {event[5]}"
+        if event[2] == "batch failed" and _BUG.match(event[3]):
+            yield f"on_messages failed: {event[3]}"
+
+
+_BUG = re.compile(r"(Attribute|Key|Type|Value|Index|Assertion|NotImplemented|Name|Recursion|Lookup|Zero\w+)Error\b")

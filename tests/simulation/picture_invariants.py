@@ -1,0 +1,124 @@
+"""What has to hold of pictures, and of objects in the bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tests.simulation.clients import Act, Ledger
+from tests.simulation.evidence import changes, records, shown_item
+from tests.simulation.invariants import invariant
+from tests.simulation.pictures import thumbnail
+from tests.simulation.s3 import Put
+from tests.simulation.world import World
+
+
+@invariant
+def pictures_are_those_of_the_newest_upload(world: World, ledger: Ledger) -> Iterator[str]:
+    tickets = {act.body["upload"]["fields"]["key"]: act for act in ledger.of("ticket") if act.done}
+    void = _voided(world)
+    for record in records(world, "ITEM"):
+        owner, id_ = record["pk"]["S"][6:], record["sk"]["S"][5:]
+        prefix = f"uploads/items/{owner}/{id_}/"
+        valid = [
+            put for put in world.s3.log if put.key.startswith(prefix) and put.key[len(prefix) :] > void.get(id_, "")
+        ]
+        newest = [put for put in valid if not any(_follows(other, put, tickets) for other in valid)]
+        shown = (shown_item(world, owner, id_) or {}).get("image")
+        candidates: list[Put | None] = [*newest] or [None]
+        problems = [_problems(world, f"items/{owner}/{id_}/", shown, put) for put in candidates]
+        if all(problems):
+            yield f"{id_} shows {_brief(shown)}: {'; or '.join(', '.join(each) for each in problems)}"
+
+
+def _problems(world: World, folder: str, shown: dict[str, Any] | None, put: Put | None) -> list[str]:
+    """Why what an item shows, and what is in its folder, is not what comes of an upload, or of none."""
+    nothing = "there is no upload" if shown else None
+    wrong = nothing if put is None else _wrong(put, shown, world)
+    return [*([wrong] if wrong else []), *_strange_objects(world, folder, put, shown)]
+
+
+def _follows(later: Put, put: Put, tickets: dict[str, Act]) -> bool:
+    """Whether an upload surely counts instead of another: its ticket was asked for when that one's was there."""
+    if later.key == put.key:
+        return later.sequencer > put.sequencer
+    return tickets[later.key].started >= tickets[put.key].ended
+
+
+def _voided(world: World) -> dict[str, str]:
+    """Up to which upload each item's were made void, as a picture was removed."""
+    found: dict[str, str] = {}
+    for change in changes(world):
+        # With an upload's object gone, too, a picture ends; only a removal says up to which upload that is for good.
+        if (
+            change.old
+            and change.new
+            and "image" in change.old
+            and "image" not in change.new
+            and "lastUpload" in change.new
+        ):
+            found[change.id] = max(change.old["image"].get("uploadId", ""), change.old.get("lastUpload", ""))
+    return found
+
+
+def _wrong(put: Put, shown: dict[str, Any] | None, world: World) -> str | None:
+    """Why what an item shows is not what came of an upload."""
+    told = f"the newest upload is {put.data[:20]!r} at {put.key}"
+    if shown is None or shown["status"] != ("ready" if put.data.startswith(b"good") else "failed"):
+        return told
+    if shown["status"] == "failed":
+        return None
+    if f"{put.key}?" not in shown["url"] or shown["bytes"] != len(put.data):
+        return told
+    for one in shown["thumbnails"]:
+        found = world.s3.objects.get(_key(one["url"]))
+        if found is None or found.data != thumbnail(put.data, one["size"]):
+            return f"{told}, and thumbnail {one['size']} is {found and found.data!r}"
+    return None
+
+
+def _brief(shown: dict[str, Any] | None) -> str:
+    if shown is None:
+        return "no picture"
+    return f"{shown['status']} {_key(shown['url']) if 'url' in shown else shown.get('error', '')}"
+
+
+def _key(url: str) -> str:
+    return url.partition("?")[0].split("/", 4)[4]
+
+
+def _strange_objects(world: World, folder: str, newest: Put | None, shown: dict[str, Any] | None) -> Iterator[str]:
+    """What lies in an item's folder although it belongs to no picture that it shows."""
+    belongs = set()
+    if shown and newest:
+        belongs.add(newest.key)
+    if shown and shown["status"] == "ready":
+        belongs |= {_key(one["url"]) for one in shown["thumbnails"]}
+    there = {key for key in world.s3.objects if key.partition("/")[2].startswith(folder)}
+    if there - belongs:
+        yield f"left over: {sorted(there - belongs)}"
+    if belongs - there:
+        yield f"missing: {sorted(belongs - there)}"
+
+
+@invariant
+def no_object_is_left_of_an_item_that_is_gone(world: World, _: Ledger) -> Iterator[str]:
+    living = {record["sk"]["S"][5:] for record in records(world, "ITEM")}
+    for key in world.s3.objects:
+        parts = key.split("/")
+        if parts[1] == "items" and parts[3] not in living:
+            yield key
+
+
+@invariant
+def loose_files_have_their_thumbnails(world: World, _: Ledger) -> Iterator[str]:
+    for key, put in world.s3.objects.items():
+        if (
+            not key.startswith("uploads/loose/")
+            or not put.data.startswith(b"good")
+            or put.sequencer in world.events.lost
+        ):
+            continue
+        found = world.s3.objects.get(f"thumbnails/{key.removeprefix('uploads/')}.jpg")
+        if found is None or found.data != thumbnail(put.data, 200):
+            yield f"{key} is {put.data[:20]!r}, its thumbnail is {found and found.data!r}"
