@@ -306,8 +306,9 @@ def invalid(
     )
     named = dict.fromkeys(itertools.islice(problems, MAX_PROBLEMS))
     details = [{"path": _short(path), "message": _short(message)} for path, message in named]
-    others = " There are other problems too: see details." if details[1:] else ""
-    return errors.InvalidRequestError(problem=f"{details[0]['message']}.{others}", details=details)
+    first, others = details[0]["message"], " There are other problems too: see details." if details[1:] else ""
+    stop = "" if first.endswith(("!", "?", "…")) else "."
+    return errors.InvalidRequestError(problem=f"{first}{stop}{others}", details=details)
 
 
 def _misfits(model: type[msgspec.Struct], said: dict[str, Any]) -> Iterator[msgspec.ValidationError]:

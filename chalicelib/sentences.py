@@ -31,8 +31,10 @@ def problem(error: msgspec.ValidationError, type_: Any, root: str, value: Any = 
     """
     message, in_names, path = _parted(error)
     cause = error.__cause__
-    if isinstance(cause, ValueError):
+    if isinstance(cause, ValueError) and str(cause):
         return Problem(path, str(cause).rstrip("."))  # What a model's own __post_init__ says, as it is.
+    if cause:
+        return about(path, "is not valid", root)
     if found := re.fullmatch("Object missing required field `(.*)`", message, re.DOTALL):
         return about(f"{path}.{found[1]}", "is required", root)
     if found := re.fullmatch("Object contains unknown field `(.*)`", message, re.DOTALL):

@@ -124,6 +124,7 @@ import app
 from chalicelib import aws
 print(json.dumps({
     "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+    "ours": sorted(name for name in sys.modules if name.startswith("chalicelib.")),
     "clients": aws._client.cache_info().currsize,
     "guarded": sorted(
         f"{method} {path}" for path, methods in app.app.routes.items() for method, route in methods.items()
@@ -146,6 +147,11 @@ def deployed() -> Any:
 @pytest.mark.parametrize("package", ["PIL", "jwt", "cryptography", "pydantic", "aws_xray_sdk", "requests", "moto"])
 def test_starting_the_app_imports_nothing_that_only_some_functions_need(deployed: Any, package: str) -> None:
     assert package not in deployed["modules"]
+
+
+@pytest.mark.parametrize("module", ["auth", "jobs", "openapi", "sentences"])
+def test_starting_the_app_imports_nothing_of_ours_that_few_requests_need(deployed: Any, module: str) -> None:
+    assert f"chalicelib.{module}" not in deployed["ours"]
 
 
 def test_starting_the_app_speaks_to_nobody_and_needs_no_account(deployed: Any) -> None:
