@@ -31,13 +31,12 @@ Start = Callable[[], Emulator]
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
-    """Starts an emulator in which the app is deployed."""
+    """Starts an emulator in which the app is deployed, at another port each time."""
     folder = tmp_path_factory.mktemp("load")
     project = copy_project(folder / "project")
-    port = free_port()  # always the same: the addresses of queues, which are kept, have it in them
 
     def start() -> Emulator:
-        return Emulator.start(EMULATOR_PYTHON, folder / "emulator", port)
+        return Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
 
     running = start()
     try:

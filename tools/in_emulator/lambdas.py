@@ -37,6 +37,8 @@ _KNOWN = {
     "ministack.services.lambda_svc:_route_async_failure": "c023331e333f796d",
     "ministack.services.lambda_svc:invoke_async_with_retry": "289fe4d3cbd4089b",
     "ministack.services.sqs:_collect_msgs": "308a6eb1b3d4c8ad",
+    "ministack.services.sqs:_queue_url_for_account": "84f56260ad93d787",
+    "ministack.services.sqs:_rebuild_queue_name_index": "a73806a0000f2e19",
     "ministack.services.sqs:_restore_state": "6ad905ae1eeaa916",
 }
 """What is replaced here or relied on, with the digest of its source."""
@@ -116,6 +118,7 @@ def _queue_events(events: Events) -> None:
 
     def load_persisted_state() -> None:
         load()
+        _find_queues_at_this_port()
         _show_messages_again()
         events.resume()
 
@@ -125,6 +128,16 @@ def _queue_events(events: Events) -> None:
     app._load_persisted_state = load_persisted_state
     eventbridge._dispatch_to_lambda = lambda arn, payload: events.put(arn, _decoded(payload))
     lambda_svc.invoke_async_with_retry = invoke_async_with_retry
+
+
+def _find_queues_at_this_port() -> None:
+    """Give the queues the addresses by which ministack looks for them: these have the emulator's port in them."""
+    for (account, region, url), queue in list(sqs._queues._data.items()):
+        address = sqs._queue_url_for_account(account, queue["name"])
+        if url != address:
+            del sqs._queues._data[account, region, url]
+            sqs._queues._data[account, region, address] = queue | {"url": address}
+    sqs._rebuild_queue_name_index()
 
 
 def _show_messages_again() -> None:
