@@ -21,6 +21,7 @@ STAGES = ("local", "dev", "prod")
 TEMPLATES = ("infra/resources.json", "infra/deployer.json", "infra/pipeline.json")
 """Those that go to CloudFormation as they are."""
 WORKFLOWS = Path(".github/workflows")
+DEPENDABOT = Path(".github/dependabot.yml")
 
 _OF_THE_SYSTEM = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
 
@@ -51,8 +52,9 @@ def scan(tools: Path, project_dir: Path = PROJECT_DIR, stages: Iterable[str] = S
             templates.append(template)
         commands: list[list[str | Path]] = [
             ["checkov", "--framework", "cloudformation", "--skip-download", "--quiet", "--compact", "-f", *templates],
-            ["zizmor", "--offline", "--no-progress", *workflows],
+            ["zizmor", "--offline", "--no-progress", *workflows, project_dir / DEPENDABOT],
             ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows],
+            ["check-jsonschema", "--builtin-schema", "vendor.dependabot", project_dir / DEPENDABOT],
         ]
         passed = [_run([tools / command[0], *command[1:]], project_dir) for command in commands]
         return all(passed)

@@ -98,6 +98,14 @@ def test_wheel_that_was_altered_is_not_packaged(project: Path, wheel: Path) -> N
     assert list((project / ".chalice" / "deployments").glob("*.zip")) == []
 
 
+def test_package_that_chalice_made_without_a_check_is_made_anew(project: Path, wheel: Path) -> None:
+    chalices(project, "arm64")
+    a_wheel(wheel.parent, "answer = 43\n")
+
+    with pytest.raises(WheelError, match=wheel.name):
+        fill(project)
+
+
 def test_wheels_that_are_unpacked_unchecked_are_not_packaged(
     project: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

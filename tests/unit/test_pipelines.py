@@ -24,6 +24,13 @@ BUILD_FILES = sorted((PROJECT / ".ci").glob("*.yml"))
 SCRIPTS = sorted(path for path in (PROJECT / ".ci").iterdir() if not path.suffix)
 TEMPLATES = [PROJECT / "infra" / "deployer.json", PROJECT / "infra" / "pipeline.json"]
 STAGES = ("dev", "prod")
+LOCKED = [
+    path
+    for folder in ("bench", "tests")
+    for path in (PROJECT / folder).rglob("package-lock.json")
+    if "node_modules" not in path.parts
+]
+"""What npm has installed."""
 
 Json = dict[str, Any]
 
@@ -150,6 +157,18 @@ class TestCommands:
         )
 
 
+class TestDependabot:
+    def test_looks_after_everything_that_is_pinned(self) -> None:
+        found: dict[str, set[str]] = {}
+        for one in read(PROJECT / ".github" / "dependabot.yml")["updates"]:
+            found.setdefault(one["package-ecosystem"], set()).update(one.get("directories", [one.get("directory")]))
+        assert found == {
+            "pip": {"/"},
+            "github-actions": {"/"},
+            "npm": {f"/{path.parent.relative_to(PROJECT)}" for path in LOCKED},
+        }
+
+
 class TestWorkflows:
     def test_run_what_everybody_runs_on_every_change(self) -> None:
         ci = read(PROJECT / ".github" / "workflows" / "ci.yml")
@@ -171,6 +190,11 @@ class TestWorkflows:
             ("dev", "package"),
             ("prod", "dev"),
         ]
+
+    def test_packages_are_audited_every_week_and_when_somebody_asks(self) -> None:
+        workflow = read(PROJECT / ".github" / "workflows" / "audit.yml")
+        assert workflow["on"].keys() == {"schedule", "workflow_dispatch"}
+        assert [step["run"] for step in workflow["jobs"]["audit"]["steps"] if "run" in step] == [".ci/audit"]
 
     def test_two_deployments_never_run_at_once_and_none_is_cut_short(self) -> None:
         concurrency = read(PROJECT / ".github" / "workflows" / "deploy.yml")["concurrency"]

@@ -1,0 +1,56 @@
+"""What ``.ci/audit`` asks about, and what it does with the answer: the services that it asks are out of reach here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[3]
+REQUIREMENTS = {path.name for path in PROJECT.glob("requirements*.txt")} - {"requirements-hashes.txt"}
+LOCKED = {
+    str(path.parent)
+    for folder in ("bench", "tests")
+    for path in (PROJECT / folder).rglob("package-lock.json")
+    if "node_modules" not in path.parts
+}
+
+Audit = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Audit:
+    """Runs it with programs that note what they are asked, and where; ``npm=1`` has npm find something."""
+
+    def run(**answers: int) -> tuple[int, list[str]]:
+        asked = tmp_path / "asked"
+        for name in ("pipx", "npm"):
+            program = tmp_path / name
+            program.write_text(f'#!/bin/sh\necho "$(pwd) {name} $@" >>"{asked}"\nexit {answers.get(name, 0)}\n')
+            program.chmod(0o755)
+        env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        ended = subprocess.run([PROJECT / ".ci" / "audit"], env=env, capture_output=True, check=False)
+        return ended.returncode, asked.read_text().splitlines()
+
+    return run
+
+
+def test_every_package_that_is_pinned_is_looked_up(audit: Audit) -> None:
+    status, asked = audit()
+
+    assert status == 0
+    assert {line.rpartition(" -r ")[2] for line in asked if " pipx " in line} == REQUIREMENTS
+    # Without it, a package that could not be looked up passes.
+    assert all(" --strict " in line for line in asked if " pipx " in line)
+    assert {line.partition(" npm ")[0] for line in asked if " npm " in line} == LOCKED
+
+
+@pytest.mark.parametrize("program", ["pipx", "npm"])
+def test_one_finding_fails_and_the_others_are_still_looked_up(audit: Audit, program: str) -> None:
+    status, asked = audit(**{program: 1})
+
+    assert status == 1
+    assert len(asked) == len(REQUIREMENTS) + len(LOCKED)
