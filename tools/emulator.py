@@ -32,7 +32,7 @@ _ROOT_KEY = "root-key"
 _PROGRAM = Path(__file__).with_name("in_emulator") / "__main__.py"
 _READY_WITHIN = 30.0  # seconds; it takes 0.2 to 1.5
 _SAVED_WITHIN = 60.0  # seconds
-SAVE_EVERY = 4.0  # seconds: with the time that a save takes, less than ten
+SAVE_EVERY = 3.0  # seconds: with the time that a save takes, even on a busy machine, less than ten
 
 
 class EmulatorError(Exception):

@@ -174,7 +174,7 @@ def _adopt(folders: Folders) -> str | None:
     if not states and folders.objects.exists() and any(folders.objects.rglob("*")):
         aside = folders.home / f"s3-unsaved-{int(time.time())}"
         folders.objects.rename(aside)
-        found = f"The emulator was killed before it had saved anything: it starts empty. Its objects are in {aside}."
+        found = f"The emulator ended before its first save: it starts empty. The objects that it had are in {aside}."
     first = begin(folders, 1)
     for file in states:
         shutil.copyfile(file, first / file.name)
@@ -227,11 +227,13 @@ def _forget_events(folders: Folders, number: int) -> None:
 
 def _crash(folders: Folders, number: int, taken_back: int) -> str:
     if not _files(folders.save(number), "*.json"):
-        return "The emulator was killed before its first save: it starts empty."
+        return "The emulator ended before its first save: it starts empty."
     saved_at = time.localtime((folders.saves / "current").stat().st_mtime)
     saved = time.strftime("%H:%M:%S on %Y-%m-%d", saved_at)
     objects = f", with {taken_back} changes of objects," if taken_back else ""
-    return f"The emulator was killed: its data is as it was saved at {saved}. What came after that{objects} is gone."
+    return (
+        f"The emulator ended without saving: its data is as it was at {saved}. What came after that{objects} is gone."
+    )
 
 
 def _numbered(folder: Path) -> list[Path]:

@@ -144,7 +144,7 @@ def test_killed_at_any_moment_under_writes_it_loses_nothing_that_was_saved(home:
             kill(emulator)
         emulator = start(home, port)
         try:
-            assert "was killed" in (emulator.found or "")
+            assert "ended without saving" in (emulator.found or "")
             check(emulator, writer)
         except BaseException:
             kill(emulator)
@@ -172,7 +172,7 @@ def test_killed_before_its_first_save_it_starts_again(home: Path) -> None:
     emulator = start(home, port)
 
     try:
-        assert emulator.found == "The emulator was killed before its first save: it starts empty."
+        assert emulator.found == "The emulator ended before its first save: it starts empty."
         create(emulator)
     finally:
         emulator.stop()
@@ -218,4 +218,4 @@ def test_make_run_starts_again_after_its_emulator_was_killed_at_the_first_start(
     second = Terminal(project)
     terminals.append(second)
     second.await_text("Ctrl-C stops it", 120)
-    assert "was killed" in second.text
+    assert "The emulator ended " in second.text

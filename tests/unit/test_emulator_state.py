@@ -104,7 +104,7 @@ def test_a_crash_brings_everything_back_to_the_last_save(emulator: Emulator) -> 
     again = restarted(emulator)
 
     assert again.found is not None
-    assert "was killed" in again.found
+    assert "ended without saving" in again.found
     assert "with 4 changes of objects" in again.found
     assert again.state == "saved"
     assert again.objects == {"bucket/changed": "old", "bucket/deleted": "old", "bucket/again": "old"}
@@ -116,7 +116,7 @@ def test_a_crash_before_the_first_save_starts_empty(emulator: Emulator) -> None:
 
     again = restarted(emulator)
 
-    assert again.found == "The emulator was killed before its first save: it starts empty."
+    assert again.found == "The emulator ended before its first save: it starts empty."
     assert (again.state, again.objects) == (None, {})
 
 
@@ -173,7 +173,7 @@ def test_a_repair_may_be_interrupted(emulator: Emulator, monkeypatch: pytest.Mon
     again = restarted(emulator)
 
     assert (again.state, again.objects) == ("saved", {"bucket/a": "1"})
-    assert "was killed" in (again.found or "")
+    assert "ended without saving" in (again.found or "")
 
 
 def test_a_journal_that_ends_in_the_middle_of_a_line_is_read_so_far(emulator: Emulator) -> None:

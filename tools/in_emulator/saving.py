@@ -81,17 +81,16 @@ class Saver:
 
     async def run(self) -> None:
         """Save while something changes, and once more afterwards: functions may still be at work. Never returns."""
-        saved_at = time.monotonic()
+        saved_at = began = time.monotonic()
         while True:
-            await asyncio.sleep(self._every)
-            if self._changed_at > saved_at - self._every and not self._is_unsettled():
-                began = time.monotonic()
-                if await self._save():
-                    saved_at = began
+            await asyncio.sleep(max(0.1, began + self._every - time.monotonic()))
+            began = time.monotonic()
+            if self._changed_at > saved_at - self._every and not self._is_unsettled() and await self._save():
+                saved_at = began
 
     async def _save(self) -> bool:
         began = time.monotonic()
-        number, self._child = self._start_saving(niceness=10)
+        number, self._child = self._start_saving()
         status = await _ended(self._child)
         self._child = None
         if number < self._number:  # ministack was stopped meanwhile, and has saved
@@ -117,7 +116,7 @@ class Saver:
         self._commit(number, began)
         emulator_state.close(self._folders)
 
-    def _start_saving(self, niceness: int = 0) -> tuple[int, int]:
+    def _start_saving(self) -> tuple[int, int]:
         """Return the number of a new save, and the process that writes it."""
         self._number += 1
         number = self._number
@@ -125,7 +124,6 @@ class Saver:
         events = emulator_state.waiting_events(self._folders)
         child = os.fork()
         if child == 0:
-            os.nice(niceness)
             _as_child(lambda: self._write(number, changed, events))
         return number, child
 
