@@ -257,6 +257,31 @@ class TestBodies:
 
         assert (answer.status_code, said(answer)["n"]) == (201, 7)
 
+    def test_body_that_api_gateway_has_inflated_is_read(self, api: Stage) -> None:
+        # The emulator's does not inflate; whether AWS's leaves the header is not documented.
+        event = api.event("POST", "/items", as_json('"n": 7'), content_encoding="gzip")
+
+        assert api.handle(event).status_code == 201
+
+    @pytest.mark.parametrize("coding", ["gzip", "deflate"])
+    def test_body_that_nothing_has_inflated_is_refused(self, api: Stage, coding: str) -> None:
+        event = api.event("POST", "/items", b"{}", content_encoding=coding)
+
+        answer = api.handle(event | {"body": "\x1f\ufffd\b"})
+
+        assert (answer.status_code, said(answer)["error"]) == (415, "UNSUPPORTED_ENCODING")
+
+    @pytest.mark.parametrize(
+        "lines", [{"Idempotency-Key": ["a", "b"]}, {"Idempotency-Key": ["a"], "idempotency-key": ["b"]}]
+    )
+    def test_two_keys_are_refused_as_api_gateway_passes_them_on(self, api: Stage, lines: dict[str, list[str]]) -> None:
+        # The emulator joins the lines of a header; AWS lists them, and has the last one in "headers".
+        event = api.event("POST", "/items", as_json(), idempotency_key="b")
+
+        answer = api.handle(event | {"multiValueHeaders": {"content-type": ["application/json"], **lines}})
+
+        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
+
     @pytest.mark.parametrize("body", [b"eyJ0", b"\xc3\xbc"])
     def test_a_body_that_claims_to_be_base64_and_is_not_is_refused(self, api: Stage, body: bytes) -> None:
         event = api.event("POST", "/items", body) | {"isBase64Encoded": True}
