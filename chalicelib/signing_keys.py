@@ -69,6 +69,8 @@ class SigningKeys:
         """
         called = time.monotonic()
         with self._lock:
+            if called - self._fetched >= KEPT_WHILE_FAILING:
+                self._keys, self._fetched, self._fetched_at = {}, float("-inf"), float("-inf")
             if called - self._fetched >= MAX_AGE:
                 self._fetch()
             if self._find(kid) is None and not self._are_newer_than(called, in_use_by) and self._fetch():
@@ -83,8 +85,6 @@ class SigningKeys:
             raise KeysUnavailableError(self._failure or _TOO_SOON) from self._failure
 
     def _find(self, kid: object) -> jwt.PyJWK | None:
-        if time.monotonic() - self._fetched >= KEPT_WHILE_FAILING:
-            return None
         return self._keys.get(kid) if isinstance(kid, str) else None
 
     def _are_newer_than(self, called: float, in_use_by: float) -> bool:
@@ -112,7 +112,7 @@ class SigningKeys:
         telemetry.logger.error(
             "Fetching the issuer's keys failed",
             cause=f"{type(error).__name__}: {error}",
-            keys_age_s=round(age) if age < KEPT_WHILE_FAILING else None,
+            keys_age_s=round(age) if self._keys else None,
         )
 
     def _load(self, get: _Get) -> _Loaded:

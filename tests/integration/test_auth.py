@@ -507,6 +507,17 @@ class TestFailingIssuer:
         with pytest.raises(signing_keys.KeysUnavailableError):
             ask(token)
 
+    def test_token_older_than_keys_that_were_given_up_is_not_denied(
+        self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None]
+    ) -> None:
+        token = f"Bearer {issuer.token(iat=time.time() - 1000, exp=time.time() + 100_000)}"
+        assert allowed(ask(token))
+        issuer.broken = True
+        pass_time(signing_keys.KEPT_WHILE_FAILING)
+
+        with pytest.raises(signing_keys.KeysUnavailableError):
+            ask(token)
+
     def test_failed_fetch_is_not_repeated_at_once(
         self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None]
     ) -> None:
