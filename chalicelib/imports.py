@@ -264,7 +264,9 @@ def _was_written(new: Import, at: datetime) -> bool:
     for _ in itertools.islice(items.tries(), 3):
         try:
             table.write(void)
-        except table.ConditionError:
+        except table.ConditionError as refused:
+            if not refused.unclear:
+                return True  # Nobody else has this id, and the other record was not put there.
             break
         except (table.ConflictError, *table.FAILURES):
             continue

@@ -108,15 +108,21 @@ def test_change_that_is_repeated_is_acknowledged_if_nothing_is_on_top_of_it(
     assert (replaced.status, replaced.body["version"]) == (200, 2)
 
 
-def test_import_that_cannot_be_read_back_is_accepted_or_does_not_happen(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = (("get_item",), faults.REFUSED)
-    these_go_wrong(world, monkeypatch, (WRITES, faults.ANSWER_LOST), (WRITES, faults.CONFLICT), read, read, read)
+_LOST, _CONFLICT, _NO_READ = (WRITES, faults.ANSWER_LOST), (WRITES, faults.CONFLICT), (("get_item",), faults.REFUSED)
 
-    started, _ = meanwhile(
-        world, ask(world, "POST", "/imports", {"items": [{"title": "Vase"}]}), ask(world, "GET", "/items")
-    )
+
+@pytest.mark.parametrize(
+    "steps",
+    [[_LOST, _CONFLICT, _NO_READ, _NO_READ, _NO_READ], [_LOST, _LOST, _LOST, _NO_READ, _NO_READ, _NO_READ]],
+    ids=["conflict", "time-outs"],
+)
+def test_import_that_was_written_is_accepted(
+    world: World, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[tuple[str, ...], Fault]]
+) -> None:
+    these_go_wrong(world, monkeypatch, *steps)
+
+    entries = {"items": [{"title": "Vase"}]}
+    started, _ = meanwhile(world, ask(world, "POST", "/imports", entries), ask(world, "GET", "/items"))
 
     assert started.status == 202
     world.run_until(world.timeline.now + 2 * HOUR)
