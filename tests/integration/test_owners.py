@@ -60,7 +60,7 @@ def anns(api: Stage, configured: Callable[..., None]) -> Holdings:
     item = said(ann("POST", "/items", fields(title="Vase"), idempotency_key="anns"))["id"]
     for number in range(3):
         ann("POST", "/items", fields(secret=f"of Ann {number}"))
-    import_ = said(ann("POST", "/imports", {"items": [fields(secret="of Ann")]}))["id"]
+    import_ = said(ann("POST", "/imports", {"items": [fields(secret="of Ann")]}, idempotency_key="anns"))["id"]
     key = said(ann("POST", f"/items/{item}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
     api.put(key, jpeg())
     api.notice(key)
@@ -80,7 +80,13 @@ def unchanged(api: Stage, anns: Holdings) -> Iterator[None]:
 def everything_of(api: Stage, holdings: Holdings) -> tuple[list[Any], dict[str, bytes]]:
     records = [record for record in api.records() if record["pk"]["S"] == f"OWNER#{holdings.owner}"]
     keys = [key for key in api.objects() if f"/{holdings.owner}/" in key]
-    assert {record["sk"]["S"].partition("#")[0] for record in records} == {"ITEM", "KEY", "IMPORT", "CHUNK"}
+    assert {record["sk"]["S"].partition("#")[0] for record in records} == {
+        "ITEM",
+        "KEY",
+        "IMPORT",
+        "IMPORTKEY",
+        "CHUNK",
+    }
     assert {key.partition("/")[0] for key in keys} == {"uploads", "thumbnails", "imports"}
     return records, {key: bucket.read(key).data for key in keys}
 
@@ -210,6 +216,12 @@ class TestWhatOneHasOfTheOther:
             bob("POST", "/items", fields(title="Vase"), idempotency_key="anns").headers["Idempotency-Replayed"]
             == "true"
         )
+
+    def test_key_of_her_import_is_as_good_as_new(self, api: Stage, anns: Holdings) -> None:
+        begun = api.signed_in("bob")("POST", "/imports", {"items": [fields(secret="of Ann")]}, idempotency_key="anns")
+
+        assert (begun.status_code, begun.headers.get("Idempotency-Replayed")) == (202, None)
+        assert said(begun)["id"] != anns.import_
 
     def test_a_ticket_is_good_for_one_key_of_its_owners(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
