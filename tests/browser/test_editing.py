@@ -20,6 +20,18 @@ def test_text_that_nobody_touched_is_saved_as_it_was(system: System, tab: Tab) -
     assert (saved["title"], saved["note"]) == ("Other line ends", "one\r\ntwo\rthree\n")
 
 
+def test_replacement_character_is_saved(system: System, tab: Tab) -> None:
+    # The API accepts it only escaped, and JSON.stringify does not escape it.
+    item = made(system, title="Replaced", note="K\ufffdse")
+    tab.open(system.url)
+    tab.open_item("Replaced")
+    tab.field("title").fill("Still replaced")
+    tab.save()
+
+    saved = request("GET", f"{system.url}/items/{item['id']}").json()
+    assert (saved["title"], saved["note"]) == ("Still replaced", "K\ufffdse")
+
+
 def test_a_field_called_as_something_of_the_language_is_compared_like_any_other(system: System, tab: Tab) -> None:
     tab.expect_fault("412")
     item = made(system, title="Odd names")
