@@ -9,7 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-_ROOTS = ("app.py", "chalicelib", "vendor", "requirements.txt", ".chalice", "infra/package.json")
+_ROOTS = (
+    "app.py",
+    "chalicelib",
+    "vendor",
+    "requirements.txt",
+    "requirements-hashes.txt",
+    ".chalice",
+    "infra/package.json",
+)
 _NOT_IN_CHALICE = ("deployments", "deployed")
 
 
