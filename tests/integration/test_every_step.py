@@ -310,15 +310,6 @@ def another_file_by_the_same_ticket_whose_event_is_lost(world: World) -> End:
     return "ready", key
 
 
-def another_file_by_the_ticket_of_a_broken_one_whose_event_is_lost(world: World) -> End:
-    key = world.ticket()
-    world.put(key, BROKEN)
-    world.event(key)
-    world.work()
-    world.put(key, PHOTO)
-    return "ready", key
-
-
 STORIES: tuple[Callable[[World], End], ...] = (
     one_upload,
     an_upload_whose_event_is_lost,
@@ -334,7 +325,6 @@ STORIES: tuple[Callable[[World], End], ...] = (
     another_file_by_the_same_ticket,
     a_good_file_by_the_ticket_of_a_broken_one_with_the_events_in_reverse,
     another_file_by_the_same_ticket_whose_event_is_lost,
-    another_file_by_the_ticket_of_a_broken_one_whose_event_is_lost,
 )
 
 

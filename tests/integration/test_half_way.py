@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -127,68 +128,49 @@ class TestExpiry:
         assert len(api.records("ITEM#")) == 1
 
 
-class TestLostAnswers:
-    """AWS took a write and its answer got lost: the SDK writes again, and finds its own write there."""
-
-    def twice(self, operation: str) -> None:
-        client: Any = aws.dynamodb()
-        doing = False
-
-        def once_more(params: dict[str, Any], **_: Any) -> None:
-            nonlocal doing
-            if not doing:
-                doing = True
-                getattr(client, operation)(**params)
-
-        client.meta.events.register(f"provide-client-params.dynamodb.{OPERATIONS[operation]}", once_more)
-
-    @pytest.fixture(autouse=True)
-    def own_client(self) -> Any:
-        yield
-        aws._client.cache_clear()
-        aws._session.cache_clear()
-
-    def test_an_item_is_created(self, api: Stage) -> None:
-        self.twice("transact_write_items")
-
-        assert api("POST", "/items", fields()).status_code == 201
-        assert len(api.records("ITEM#")) == 1
-
-    def test_an_item_is_changed(self, api: Stage, item: str) -> None:
-        self.twice("put_item")
-
-        answer = api("PUT", f"/items/{item}", fields(title="Bowl"), if_match='"1"')
-
-        assert (answer.status_code, said(answer)["version"]) == (200, 2)
-
-    def test_an_item_is_deleted(self, api: Stage, item: str) -> None:
-        self.twice("delete_item")
-
-        assert api("DELETE", f"/items/{item}").status_code == 200
-
-
 OPERATIONS = {
-    "put_item": "PutItem",
-    "delete_item": "DeleteItem",
-    "transact_write_items": "TransactWriteItems",
+    "PutItem": "put_item",
+    "DeleteItem": "delete_item",
+    "TransactWriteItems": "transact_write_items",
 }
 
 
-class TestUnclearWrites:
-    """A write timed out after it was done: the caller is told what is there."""
+def send_twice(operation: str) -> None:
+    """The first response to a call of ``operation`` gets lost, and the SDK sends it again by itself."""
+    client: Any = aws.dynamodb()
+    doing = False
 
-    def lose(self, operation: str) -> None:
-        """The next response to a call of ``operation`` gets lost."""
-        lost = iter([ReadTimeoutError(endpoint_url="https://dynamodb.aws.invalid")])
+    def once_more(params: dict[str, Any], **_: Any) -> None:
+        nonlocal doing
+        if not doing:
+            doing = True
+            getattr(client, OPERATIONS[operation])(**params)
 
-        def time_out(**_: Any) -> None:
-            for error in lost:
-                raise error
+    client.meta.events.register(f"provide-client-params.dynamodb.{operation}", once_more)
 
-        provoke(aws.dynamodb(), operation, time_out, "after-call")
 
-    def test_item_is_created_once(self, api: Stage) -> None:
-        self.lose("TransactWriteItems")
+def time_out(operation: str) -> None:
+    """The response to a call of ``operation`` gets lost for good."""
+    lost = iter([ReadTimeoutError(endpoint_url="https://dynamodb.aws.invalid")])
+
+    def lose(**_: Any) -> None:
+        for error in lost:
+            raise error
+
+    provoke(aws.dynamodb(), operation, lose, "after-call")
+
+
+class TestLostAnswers:
+    """AWS took a write and its answer got lost: the caller is told what is there."""
+
+    @pytest.fixture(params=[send_twice, time_out], ids=lambda lose: lose.__name__)
+    def lose(self, request: pytest.FixtureRequest) -> Any:
+        yield request.param
+        aws._client.cache_clear()
+        aws._session.cache_clear()
+
+    def test_item_is_created_once(self, api: Stage, lose: Callable[[str], None]) -> None:
+        lose("TransactWriteItems")
 
         answer = api("POST", "/items", fields(title="Vase"))
 
@@ -196,15 +178,15 @@ class TestUnclearWrites:
         assert api.read(said(answer)["id"]) == said(answer)
         assert len(api.records("ITEM#")) == 1
 
-    def test_item_is_changed(self, api: Stage, item: str) -> None:
-        self.lose("PutItem")
+    def test_item_is_changed(self, api: Stage, item: str, lose: Callable[[str], None]) -> None:
+        lose("PutItem")
 
         answer = api("PUT", f"/items/{item}", fields(title="Bowl"), if_match='"1"')
 
         assert (answer.status_code, said(answer)["version"]) == (200, 2)
 
-    def test_item_is_deleted(self, api: Stage, item: str) -> None:
-        self.lose("DeleteItem")
+    def test_item_is_deleted(self, api: Stage, item: str, lose: Callable[[str], None]) -> None:
+        lose("DeleteItem")
 
         assert api("DELETE", f"/items/{item}").status_code == 200
 
