@@ -26,6 +26,7 @@ import boto3
 
 from bench import photographs
 from tests.e2e.system import copy_project, free_port
+from tools.interruption import Interruption
 
 _PICTURE = next(one for one in photographs.PICTURES if one.name == "12 MP JPEG, as a telephone's")
 _AT_ONCE = 10
@@ -208,7 +209,7 @@ def main() -> None:
     photographs.make([_PICTURE])
     picture = _PICTURE.path.read_bytes()
     say(f"{_PICTURE.name}: {len(picture) / 1e6:.1f} MB")
-    with started(say) as running:
+    with Interruption(), started(say) as running:
         for number in asked.numbers:
             measure(number, picture, running, say)
         if asked.interrupt:
