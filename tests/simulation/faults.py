@@ -66,7 +66,9 @@ class Faults:
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self.rate = chance.choice((0.0, 0.01, 0.05, 0.15, 0.3))
-        """How often an attempt fails. After one that failed, the next fails more often: faults come in company."""
+        """How often an attempt fails."""
+        self._rate_again = chance.choice((0.5, 0.8))
+        """How often an attempt fails after one that failed: faults come in company."""
         self.slow = chance.choice((0.0, 0.02, 0.2))
         """How often a call takes seconds."""
         self.events_lost = chance.choice((0.0, 0.1, 0.1, 0.4))
@@ -74,7 +76,7 @@ class Faults:
         """How often an event comes late, or twice."""
         self._kinds = [fault for fault in ALL if chance.random() < 0.6] or [ANSWER_LOST]
         self._services = chance.choice((SERVICES, SERVICES, (chance.choice(SERVICES),)))
-        self._outage = _outage(chance) if chance.random() < 0.25 else None
+        self._outage = _outage(chance) if chance.random() < 0.4 else None
 
     @property
     def calm(self) -> bool:
@@ -90,7 +92,7 @@ class Faults:
         """What goes wrong with this attempt of a call, or None."""
         if self._outage and self._outage.service == service and self._outage.start <= now < self._outage.end:
             return self._chance.choice((REFUSED, UNREACHABLE))
-        rate = self.rate if attempt == 1 or not self.rate else 0.5
+        rate = self.rate if attempt == 1 or not self.rate else self._rate_again
         if service not in self._services or not self.happens(rate):
             return None
         fault = self._chance.choice(self._kinds)
@@ -113,4 +115,4 @@ class Faults:
 
 def _outage(chance: random.Random) -> Outage:
     start = START + chance.random() * chance.choice((60, HOUR))
-    return Outage(chance.choice(SERVICES), start, start + chance.random() * chance.choice((60, 600, 3 * HOUR)))
+    return Outage(chance.choice(SERVICES), start, start + chance.random() * chance.choice((600, 3 * HOUR)))

@@ -100,7 +100,7 @@ def _heal(world: World) -> None:
     _set_clock(world, 0)
     world.run_until(world.timeline.now + 3 * HOUR)
     world.remember_dead_letters()
-    world.run_until(world.timeline.now + world.chance.choice((0, 0, 25 * HOUR, 13 * DAY)) * world.chance.random())
+    world.run_until(world.timeline.now + world.chance.choice((0, 26 * HOUR, 13 * DAY * world.chance.random())))
     for _ in range(2):
         world.send_back()
         world.run_until(world.timeline.now + 27 * HOUR)
