@@ -140,9 +140,7 @@ def commit(folders: Folders, number: int) -> None:
     _sync(folders.save(number))
     write(folders.saves / "current", str(number).encode())
     _sync(folders.saves)
-    for folder in [*_numbered(folders.undo(0).parent), *_numbered(folders.saves)]:
-        if int(folder.name) < number:
-            shutil.rmtree(folder, ignore_errors=True)
+    _remove_older(folders, number)
 
 
 def recover(folders: Folders) -> str | None:
@@ -153,6 +151,7 @@ def recover(folders: Folders) -> str | None:
     found = None if folders.saves.exists() else _adopt(folders)
     crashed = folders.is_open.exists()
     number = current(folders)
+    _remove_older(folders, number)  # which a commit may have left
     taken_back = sum(_take_back(folders, undo) for undo in reversed(_numbered(folders.undo(0).parent)))
     _restore(folders, number)
     if crashed:
@@ -165,6 +164,13 @@ def recover(folders: Folders) -> str | None:
 def close(folders: Folders) -> None:
     """Note that the last save has everything."""
     folders.is_open.unlink(missing_ok=True)
+
+
+def _remove_older(folders: Folders, number: int) -> None:
+    """Remove what was for the saves before ``number``."""
+    for folder in [*_numbered(folders.undo(0).parent), *_numbered(folders.saves)]:
+        if int(folder.name) < number:
+            shutil.rmtree(folder)
 
 
 def _adopt(folders: Folders) -> str | None:

@@ -134,6 +134,23 @@ def test_a_save_that_was_not_finished_counts_for_nothing(emulator: Emulator) -> 
     assert (again.state, again.objects) == ("saved", {"bucket/a": "1"})
 
 
+def test_a_crash_right_after_a_save_takes_nothing_back_that_it_has(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.put("bucket/a", "1")
+    emulator.save("first")
+    emulator.put("bucket/a", "2")
+    emulator.put("bucket/b", "2")
+    emulator.begin_save("second")
+    with monkeypatch.context() as crash:
+        crash.setattr(emulator_state, "_remove_older", lambda *_: None)
+        emulator_state.commit(emulator.folders, emulator.number)
+
+    again = restarted(emulator)
+
+    assert (again.state, again.objects) == ("second", {"bucket/a": "2", "bucket/b": "2"})
+
+
 def test_the_save_after_one_that_failed_has_everything(emulator: Emulator) -> None:
     emulator.save("first")
     emulator.put("bucket/a", "1")

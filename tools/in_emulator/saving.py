@@ -15,6 +15,7 @@ import logging
 import os
 import re
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -64,6 +65,7 @@ class Saver:
         self._changed_at = -float("inf")
         self._unsettled_since: float | None = None
         self._child: int | None = None
+        self._committing = threading.Lock()
         self._keep_what_changes_in_buckets()
         app.save_all = self._save_at_the_end
 
@@ -93,12 +95,10 @@ class Saver:
         number, self._child = self._start_saving()
         status = await _ended(self._child)
         self._child = None
-        if number < self._number:  # ministack was stopped meanwhile, and has saved
-            return True
         if status != 0:
             _logger.error("The state could not be saved (%s): retrying", status)
             return False
-        self._commit(number, began)
+        await asyncio.to_thread(self._commit, number, began)
         return True
 
     def _save_at_the_end(self, _: States) -> None:
@@ -137,9 +137,12 @@ class Saver:
             _sync(path)
 
     def _commit(self, number: int, began: float) -> None:
-        emulator_state.commit(self._folders, number)
-        self._on_saved(began)
-        _remove_unused_code(self._folders.save(number))
+        with self._committing:
+            if number < emulator_state.current(self._folders):  # ministack was stopped meanwhile, and has saved
+                return
+            emulator_state.commit(self._folders, number)
+            self._on_saved(began)
+            _remove_unused_code(self._folders.save(number))
 
     def _is_unsettled(self) -> bool:
         """Return whether a stack is being changed: by threads, which a save would not have."""
