@@ -70,8 +70,10 @@ class Raw(io.BytesIO):
 def answer(request, **_):
     operation = (request.headers.get("X-Amz-Target") or b"").decode().rpartition(".")[2] or request.method
     calls.append(operation)
+    if request.headers.get("If-None-Match"):
+        return AWSResponse(request.url, 304, {}, Raw())
     body = bytes.fromhex(asked["answers"].get(operation, ""))
-    return AWSResponse(request.url, 200, {"content-length": str(len(body))}, Raw(body))
+    return AWSResponse(request.url, 200, {"content-length": str(len(body)), "etag": '"x"'}, Raw(body))
 
 class Context:
     aws_request_id = function_name = function_version = invoked_function_arn = log_group_name = log_stream_name = "x"
@@ -236,7 +238,8 @@ WORK: dict[str, tuple[dict[str, Any], dict[str, bytes]]] = {
 DONE = {
     "api_handler": ["GetItem"],
     "on_upload": ["GetQueueUrl", "SendMessageBatch"],
-    "on_messages": ["GET", "PUT"],
+    # Before and after a thumbnail is written, the renderer looks whether the file is still the one that it read.
+    "on_messages": ["GET", "GET", "PUT", "GET"],
     "clean_up": ["Query"] * 4,
     "authorize": [],
 }
@@ -326,7 +329,7 @@ def test_every_kind_of_picture_is_rendered(functions: Functions, kind: str) -> N
     )
 
     assert done["result"] == {"batchItemFailures": []}
-    assert done["calls"] == ["GET", "PUT"]
+    assert done["calls"] == DONE["on_messages"]
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
