@@ -261,14 +261,16 @@ def _was_written(new: Import, at: datetime) -> bool:
     fails three times, too, is an import possible that its caller was told has failed.
     """
     void = table.Put(_key(new.owner, new.id), {"void": True}, table.ABSENT, until=at + GIVE_UP_PERIOD)
+    unclear = False
     for _ in itertools.islice(items.tries(), 3):
         try:
             table.write(void)
         except table.ConditionError as refused:
-            if not refused.unclear:
-                return True  # Nobody else has this id, and the other record was not put there.
+            if not (unclear or refused.unclear):
+                return True  # Nobody else has this id, and the other record was never put there.
             break
         except (table.ConflictError, *table.FAILURES):
+            unclear = True
             continue
         return False
     record = table.get(_key(new.owner, new.id))

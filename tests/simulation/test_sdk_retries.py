@@ -127,3 +127,14 @@ def test_import_that_was_written_is_accepted(
     assert started.status == 202
     world.run_until(world.timeline.now + 2 * HOUR)
     assert world.ask("ann", "GET", f"/imports/{started.body['id']}").body["status"] == "done"
+
+
+def test_import_whose_place_was_taken_does_not_happen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    these_go_wrong(world, monkeypatch, _CONFLICT, _NO_READ, _NO_READ, _NO_READ, _LOST, _LOST, _LOST)
+
+    entries = {"items": [{"title": "Vase"}]}
+    started, _ = meanwhile(world, ask(world, "POST", "/imports", entries), ask(world, "GET", "/health"))
+
+    assert started.status == 503
+    world.run_until(world.timeline.now + 2 * HOUR)
+    assert world.ask("ann", "GET", "/items").body["items"] == []
