@@ -95,6 +95,10 @@ def _strange_objects(world: World, folder: str, newest: Put | None, shown: dict[
     if shown and shown["status"] == "ready":
         belongs |= {_key(one["url"]) for one in shown["thumbnails"]}
     there = {key for key in world.s3.objects if key.partition("/")[2].startswith(folder)}
+    if newest and shown and shown.get("error", {}).get("error") == "IMAGE_LOST":
+        # A render that was given up may have begun to write thumbnails: they stay, for it may be sent back and end.
+        own = newest.key.replace("uploads/", "thumbnails/", 1)
+        there = {key for key in there if not key.startswith(f"{own}/")}
     if there - belongs:
         yield f"left over: {sorted(there - belongs)}"
     if belongs - there:
