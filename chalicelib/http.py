@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime
@@ -56,6 +57,7 @@ class Api(Chalice):
     """
 
     def __init__(self) -> None:
+        self._in_thread = threading.local()
         super().__init__(APP, configure_logs=False)
         self.api.cors = cors.of_chalice() or False
         # Pictures go to the bucket and come from it; with each answer, Chalice would look through 16 types three times.
@@ -76,6 +78,15 @@ class Api(Chalice):
             answer = refusal(errors.InternalError(), context.aws_request_id)
             mark(answer, None, context.aws_request_id)
             return answer.to_dict()
+
+    @property
+    def current_request(self) -> Request | None:
+        """The request that this thread answers: ``chalice local`` answers several at once, all with this app."""
+        return getattr(self._in_thread, "request", None)
+
+    @current_request.setter
+    def current_request(self, request: Request | None) -> None:
+        self._in_thread.request = request
 
     def _wrap_handler(self, handler_type: str, handler_name: str, user_handler: Any) -> Any:
         return events.readable(super()._wrap_handler(handler_type, handler_name, user_handler))

@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -80,6 +81,34 @@ def test_an_answer_to_head_has_no_body(ask: Ask, path: str) -> None:
     assert answer["statusCode"] == got["statusCode"]
     assert answer["body"] is None
     assert answer["headers"]["Content-Length"] == str(len(got["body"]))
+
+
+def test_requests_at_the_same_time_are_not_mixed_up() -> None:
+    # chalice local answers each request in a thread of its own, and all with one app.
+    api, first_has_begun, second_is_answered = http.Api(), threading.Event(), threading.Event()
+
+    def wait(request: Request, get_response: Callable[[Request], Response]) -> Response:
+        if request.path == "/first":
+            first_has_begun.set()
+            assert second_is_answered.wait(10)
+        return get_response(request)
+
+    @api.route("/first", public=True)
+    def first(request: Request) -> Response:
+        return http.json_answer(request.path)
+
+    @api.route("/second", public=True)
+    def second(request: Request) -> Response:
+        return http.json_answer(request.path)
+
+    api.register_middleware(wait, "http")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(asking(api), "GET", "/first")
+        assert first_has_begun.wait(10)
+        assert asking(api)("GET", "/second")["body"] == '"/second"'
+        second_is_answered.set()
+
+        assert waiting.result()["body"] == '"/first"'
 
 
 class TestSignIn:
