@@ -24,6 +24,7 @@ from tools.run import aws_client
 
 HTTP_PORT = 8000
 BUCKET = "pictures"
+POOL_KEYS = f"/{REGION}_Ab1/.well-known/jwks.json"
 STRANGE_KEYS = ["test", ACCOUNT, "222222222222", "ROOT", "ROOT1", f"ROOT{ACCOUNT}", "AKIAIOSFODNN7EXAMPLE"]
 """Keys that ministack takes for root unchecked, and keys whose secret the caller does not know."""
 
@@ -232,6 +233,10 @@ UNSIGNED = [
     ("POST", "/2015-03-31/functions/f/invocations", "", b"{}"),
     ("GET", f"/?{urlencode(CREATE_ROLE)}", "", b""),
     ("GET", "/?Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=a&WebIdentityToken=b", "", b""),
+    ("GET", f"{POOL_KEYS}?Action=AssumeRoleWithWebIdentity&Version=2011-06-15", "", b""),
+    ("GET", POOL_KEYS, "AWSCognitoIdentityProviderService.InitiateAuth", b"{}"),
+    ("GET", f"{API}?Action=AssumeRoleWithWebIdentity&Version=2011-06-15", "", b""),
+    ("POST", API, "AWSCognitoIdentityProviderService.InitiateAuth", b"{}"),
     ("GET", "/restapis/a/b/_user_request_/items", "", b""),
     ("GET", "/oauth2/authorize", "", b""),
     ("GET", "/health", "", b""),

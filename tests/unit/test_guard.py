@@ -109,6 +109,11 @@ def test_some_requests_need_no_key(emulator: Emulator, method: str, target: str)
         ("PUT", "/us-east-1_Ab1/.well-known/jwks.json"),
         ("GET", "/bucket/.well-known/jwks.json"),
         ("GET", "/bucket/us-east-1_Ab1/.well-known/jwks.json"),
+        ("GET", "/us-east-1_Ab1/.well-known/jwks.json?Action=AssumeRoleWithWebIdentity"),
+        ("POST", "/_aws/execute-api/"),
+        ("GET", "/_aws/execute-api/?Action=AssumeRoleWithWebIdentity"),
+        ("POST", "/_aws/execute-api/abc"),
+        ("POST", "/_aws/execute-api//api"),
         ("POST", "/"),
     ],
 )
@@ -117,6 +122,11 @@ def test_others_need_one(emulator: Emulator, method: str, target: str) -> None:
 
     assert (status, "not signed" in message) == (403, True)
     assert emulator.ask(method, target, ("authorization", "AKIA"))[0] == 200
+
+
+def test_an_operation_in_a_header_needs_one_beside_a_pools_keys(emulator: Emulator) -> None:
+    """ministack goes by this header, not by the path."""
+    assert emulator.ask("GET", "/us-east-1_Ab1/.well-known/jwks.json", ("x-amz-target", "A.B"))[0] == 403
 
 
 @pytest.mark.parametrize("path", ["/_ministack/reset", "/_anything", "/_aws/lambda-url/x/", "/_ministack/health/x"])

@@ -23,6 +23,8 @@ HEALTH = "/_ministack/health"
 API = "/_aws/execute-api/"
 """Below it a packaged API is served, which has an authorizer of its own."""
 
+_OF_AN_API = re.compile(rf"{API}[^/]+/.*", re.DOTALL)
+"""ministack takes other paths below ``API`` for any service's, by a header or the query."""
 _KEYS = re.compile(r"/[a-z0-9-]+_[A-Za-z0-9]+/\.well-known/(jwks\.json|openid-configuration)")  # of a user pool
 _DELETE_USER = "AWSCognitoIdentityProviderService.DeleteUser"
 """It is not signed (Cognito, "DeleteUser"): it takes the token of the user who is to be deleted."""
@@ -145,9 +147,9 @@ class Request(NamedTuple):
         """Whether it is for everybody: the packaged API, a user pool's public keys and its users, a preflight."""
         return (
             self.path == HEALTH
-            or self.path.startswith(API)
+            or _OF_AN_API.fullmatch(self.path) is not None
             or self.method == "OPTIONS"
-            or (self.method == "GET" and _KEYS.fullmatch(self.path) is not None)
+            or (self.method == "GET" and not self.operations and _KEYS.fullmatch(self.target) is not None)
             or (self.method == "POST" and self.target == "/" and self.operations == [_DELETE_USER])
         )
 
