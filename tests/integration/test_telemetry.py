@@ -281,7 +281,7 @@ class TestSecrets:
         assert "MARKER" not in text
 
     def test_nor_where_something_unforeseen_happens(self, api: Stage, logged: Read) -> None:
-        raises(aws.dynamodb(), "PutItem", RuntimeError("on fire"))
+        raises(aws.dynamodb(), "TransactWriteItems", RuntimeError("on fire"))
 
         api("POST", "/items", fields(title="MARKER"), authorization="Bearer MARKER")
 
