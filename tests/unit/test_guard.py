@@ -124,9 +124,12 @@ def test_others_need_one(emulator: Emulator, method: str, target: str) -> None:
     assert emulator.ask(method, target, ("authorization", "AKIA"))[0] == 200
 
 
-def test_an_operation_in_a_header_needs_one_beside_a_pools_keys(emulator: Emulator) -> None:
-    """ministack goes by this header, not by the path."""
-    assert emulator.ask("GET", "/us-east-1_Ab1/.well-known/jwks.json", ("x-amz-target", "A.B"))[0] == 403
+@pytest.mark.parametrize(
+    "header", [("x-amz-target", "A.B"), ("content-type", "application/x-www-form-urlencoded")], ids=lambda pair: pair[0]
+)
+def test_an_operation_beside_a_pools_keys_needs_one(emulator: Emulator, header: tuple[str, str]) -> None:
+    """ministack goes by the operation that a header or a form names, not by the path."""
+    assert emulator.ask("GET", "/us-east-1_Ab1/.well-known/jwks.json", header)[0] == 403
 
 
 @pytest.mark.parametrize("path", ["/_ministack/reset", "/_anything", "/_aws/lambda-url/x/", "/_ministack/health/x"])

@@ -149,9 +149,13 @@ class Request(NamedTuple):
             self.path == HEALTH
             or _OF_AN_API.fullmatch(self.path) is not None
             or self.method == "OPTIONS"
-            or (self.method == "GET" and not self.operations and _KEYS.fullmatch(self.target) is not None)
+            or (self.method == "GET" and not self.content_type and not self.operations and self._is_for_keys)
             or (self.method == "POST" and self.target == "/" and self.operations == [_DELETE_USER])
         )
+
+    @property
+    def _is_for_keys(self) -> bool:
+        return _KEYS.fullmatch(self.target) is not None
 
 
 _UNSIGNED = "The request is not signed: use the credentials that AWS_CONFIG_FILE=.local/aws-config has."
