@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from chalicelib import jobs, primitives, queue, renders
+from chalicelib import jobs, messages, models, primitives, queue, renders
 from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, run
 
@@ -132,6 +132,24 @@ def test_all_but_those_that_kill_are_done(
 
         assert set(fake.dead) == fatal, f"seed {seed}"
         assert set(fake.done) == set(bodies) - fatal, f"seed {seed}"
+
+
+def test_message_that_cannot_even_be_looked_at_fails_alone(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = messages.read
+
+    def read(body: str) -> models.Message:
+        if body == "poison":
+            raise RecursionError
+        return original(body)
+
+    monkeypatch.setattr(messages, "read", read)
+    api.send("poison", create(1))
+
+    with pytest.raises(jobs.PartialBatchError, match="1 of 2"):
+        run("on_messages", batch(api.receive()))
+
+    assert len(api.records("ITEM#")) == 1
+    assert api.on_queue() == 1
 
 
 class TestSettlingBeforeTheRisk:
