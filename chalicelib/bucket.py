@@ -25,7 +25,6 @@ from urllib.parse import quote, unquote
 from botocore.exceptions import ClientError
 
 from chalicelib import aws, primitives, telemetry
-from chalicelib.config import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
@@ -34,6 +33,9 @@ UPLOADS = "uploads/"
 THUMBNAILS = "thumbnails/"
 IMPORTS = "imports/"
 _OF_ITEMS = "items/"
+
+# In keys, and in the addresses made of them.
+telemetry.hide_owner(rf'((?:{UPLOADS}|{THUMBNAILS}){_OF_ITEMS}|{IMPORTS})[^/\s"\\]+(?=/)')
 
 URL_PERIOD = timedelta(hours=2)
 """How long a presigned URL to download from is good for."""
@@ -155,14 +157,6 @@ def objects_of(owner: str, item_id: str) -> list[str]:
 def originals_of(owner: str, item_id: str) -> dict[str, str]:
     """Return the entity tags of the originals of all uploads to an item, by their keys."""
     return dict(_found(f"{UPLOADS}{_folder(owner, item_id)}"))
-
-
-def logged(key: str) -> str:
-    """Return an upload's key as log lines have it, which may not name its owner (the setting LOG_OWNER)."""
-    upload = Upload.at(key)
-    if upload is None or settings().log_owner == "plain":
-        return key
-    return f"{UPLOADS}{_OF_ITEMS}{telemetry.shown_owner(upload.owner) or '-'}/{upload.item_id}/{upload.id}"
 
 
 def upload_id(key: str) -> str:

@@ -196,7 +196,7 @@ def note(key: str, at: datetime, sequencer: str = "") -> None:
     try:
         item = items.change(upload.owner, upload.item_id, noted, at)
     except errors.ItemNotFoundError:
-        telemetry.logger.info("An upload came for an item that is gone", key=bucket.logged(key))
+        telemetry.logger.info("An upload came for an item that is gone", key=key)
         bucket.delete([key])
         return
     # Queued on every delivery of the event, for the first may have failed between the note and the queue.
@@ -260,7 +260,7 @@ def _retry(item: Item, stuck: Image, at: datetime) -> None:
         return msgspec.structs.replace(now, image=image) if now.image == stuck else now
 
     now = items.change(item.owner, item.id, retried, at)
-    telemetry.logger.warning("A render was stuck", key=bucket.logged(upload.key), attempts=attempts)
+    telemetry.logger.warning("A render was stuck", key=upload.key, attempts=attempts)
     if now.image == again:
         queue.send(RenderImage(upload.key))
 
@@ -269,10 +269,10 @@ def _close_ticket(item: Item, at: datetime) -> None:
     originals = bucket.originals_of(item.owner, item.id)
     newest = max(originals, default="")
     if newest and bucket.upload_id(newest) > (item.last_upload or ""):
-        telemetry.logger.warning("An upload had gone unnoticed", key=bucket.logged(newest))
+        telemetry.logger.warning("An upload had gone unnoticed", key=newest)
         note(newest, at)
     elif newest and (later := _later_sequencer(item, bucket.upload_id(newest), originals[newest])):
-        telemetry.logger.warning("Another file with the same ticket had gone unnoticed", key=bucket.logged(newest))
+        telemetry.logger.warning("Another file with the same ticket had gone unnoticed", key=newest)
         note(newest, at, later)
     # Before the ticket is closed: if this fails, it is due again.
     prune(items.get(item.owner, item.id, at))

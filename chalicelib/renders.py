@@ -79,9 +79,7 @@ def _render_for_item(upload: Upload, has_time: Callable[[], bool]) -> None:
     if item and item.image and images.awaits(item, upload):
         item = _settled(upload, item.image, _outcome(upload, item.image, has_time))
     else:
-        telemetry.logger.info(
-            "Nothing to render: done already, or overtaken, or the item is gone", key=bucket.logged(upload.key)
-        )
+        telemetry.logger.info("Nothing to render: done already, or overtaken, or the item is gone", key=upload.key)
     # Also where there was nothing to render: the delivery before may have failed right here.
     if item:
         images.prune(item)
@@ -139,11 +137,11 @@ def _told(key: str) -> Iterator[None]:
     try:
         yield
     except bucket.ObjectGoneError:
-        telemetry.logger.info("The object is gone", key=bucket.logged(key))
+        telemetry.logger.info("The object is gone", key=key)
         raise
     except errors.ImageError as error:
         telemetry.count(f"RenderFailed.{error.code}")
-        telemetry.logger.warning("A picture was refused", key=bucket.logged(key), error=error.code)
+        telemetry.logger.warning("A picture was refused", key=key, error=error.code)
         raise
 
 

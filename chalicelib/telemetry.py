@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,9 +27,27 @@ logging._srcfile = None  # noqa: SLF001
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
+_OWNED: list[str] = []
+"""Patterns of text that names an owner: the part before the owner as a group, then the owner."""
+
+
 def _serialized(line: dict[str, Any]) -> str:
     # A tenth of the time that the standard library's takes, of which each request pays.
-    return _encoder.encode(line).decode()
+    text = _encoder.encode(line).decode()
+    if settings().log_owner == "plain":
+        return text
+    for pattern in _OWNED:
+        text = re.sub(pattern, r"\1-", text)
+    return text
+
+
+def hide_owner(pattern: str) -> None:
+    """Have a dash stand for the owner in all text that is logged, unless LOG_OWNER is plain.
+
+    ``pattern`` matches the owner and, as its group, what is before it. This is for text that others make of it too,
+    such as the messages of errors. Who a line is about is in its field ``owner``.
+    """
+    _OWNED.append(pattern)
 
 
 logger = Logger(

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
-from chalicelib import aws, cleanup, items, primitives, telemetry
+from chalicelib import aws, bucket, cleanup, items, jobs, primitives, telemetry
 from tests.blocks import PROJECT, block
 from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, draft, fails, raises, run, said
@@ -243,6 +245,25 @@ class TestOwner:
         text = logged()
         assert "ann" not in re.findall(r"\w+", text)
         assert set().union(*owners(text).values()) == {None}
+
+    @pytest.mark.parametrize("log_owner", [{"LOG_OWNER": "none"}, {"LOG_OWNER": "hash", "LOG_OWNER_KEY": "k" * 16}])
+    def test_errors_do_not_name_the_owner_whose_object_they_are_about(
+        self, api: Stage, logged: Read, configured: Callable[..., None], log_owner: dict[str, str]
+    ) -> None:
+        configured(**log_owner)
+        ask = api.signed_in("ann|1")
+        ask("POST", "/imports", {"items": [fields()]})
+        bucket.delete(api.objects("imports/"))
+        with pytest.raises(jobs.PartialBatchError):
+            run("on_messages", batch(api.receive()))
+        address = f"https://b.s3.amazonaws.com/{quote(bucket.import_key('ann|1', 'id'))}"
+        raises(aws.s3(), "PutObject", ReadTimeoutError(endpoint_url=address))
+        assert ask("POST", "/imports", {"items": [fields()]}).status_code == 503
+
+        text = logged()
+        assert "ObjectGoneError" in text
+        assert "Read timeout" in text
+        assert "ann" not in re.findall(r"[a-z]+", text)
 
     def refused_picture(self, api: Stage) -> None:
         """Ann uploads to an item what is no picture; and once more, when the item is gone."""
