@@ -43,6 +43,9 @@ class Room:
 
 _ROOM = Room(MAX_IMAGE_PIXELS)
 
+MAX_FILES = 3
+"""Files at the key of a loose one that are rendered for one message, each because it replaced the one before it."""
+
 
 class OutOfTimeError(Exception):
     """There is not enough time left to begin."""
@@ -61,17 +64,23 @@ def render(key: str, has_time: Callable[[], bool] = lambda: True) -> None:
 
 
 def _render_loose(key: str, has_time: Callable[[], bool]) -> None:
-    """Make the thumbnail of a loose file: of the last one put there, however long renders of earlier ones take."""
+    """Make the thumbnail of a loose file: of the last one put there, however long renders of earlier ones take.
+
+    Raise BusyError if other files keep coming there: the message is tried again later.
+    """
     with suppress(errors.ImageError, bucket.ObjectGoneError), _told(key):
-        original: Object | None = bucket.read(key, MAX_IMAGE_BYTES)
-        while original:
+        original = bucket.read(key, MAX_IMAGE_BYTES)
+        for _ in range(MAX_FILES):
             rendered = _rendered(original, settings().thumbnail_sizes[:1], has_time)
             newer = bucket.read_if_changed(key, original.etag, MAX_IMAGE_BYTES)
             if newer is None:
                 bucket.write(bucket.loose_thumbnail_key(key), rendered.thumbnails[0].data, thumbnails.CONTENT_TYPE)
                 # Another file, and its thumbnail, may have been put there just before this one was.
                 newer = bucket.read_if_changed(key, original.etag, MAX_IMAGE_BYTES)
+            if newer is None:
+                return
             original = newer
+        raise errors.BusyError
 
 
 def _render_for_item(upload: Upload, has_time: Callable[[], bool]) -> None:

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from PIL import Image
 
-from chalicelib import aws, bucket, config, images, items, primitives, renders, wire
+from chalicelib import aws, bucket, config, errors, images, items, primitives, renders, wire
 from chalicelib.bucket import Upload
 from tests.builders import fields, jpeg, png_head, quarters, saved
 from tests.integration.stage import OWNER, Stage, draft, fails, meanwhile, said
@@ -793,6 +793,27 @@ class TestLooseFiles:
         red, _, blue = Image.open(io.BytesIO(data)).getpixel((100, 100))  # type: ignore[misc]
         assert blue > red
 
+    def test_file_that_keeps_being_replaced_is_rendered_later(
+        self, api: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        key, left = api.put("uploads/vase.jpg", self.plain("red")), [*range(10)]
+        original = renders._rendered
+
+        def replaced_meanwhile(*arguments: Any) -> Any:
+            if left:
+                api.put(key, self.plain((left.pop() * 20, 0, 255)))
+            return original(*arguments)
+
+        monkeypatch.setattr(renders, "_rendered", replaced_meanwhile)
+
+        with pytest.raises(errors.BusyError):
+            renders.render(key)
+
+        assert len(left) == 10 - renders.MAX_FILES
+        left.clear()
+        renders.render(key)
+        assert api.objects("thumbnails/") == ["thumbnails/vase.jpg.jpg"]
+
     def test_file_that_is_deleted_while_it_is_rendered_gets_no_thumbnail(self, api: Stage) -> None:
         key = api.put("uploads/vase.jpg", PHOTO)
         meanwhile(aws.s3(), "GetObject", lambda: bucket.delete([key]), "after-call")
@@ -801,7 +822,7 @@ class TestLooseFiles:
 
         assert api.objects() == []
 
-    def plain(self, colour: str) -> bytes:
+    def plain(self, colour: str | tuple[int, int, int]) -> bytes:
         return saved(Image.new("RGB", (300, 300), colour), "JPEG")
 
 
