@@ -67,7 +67,8 @@ _IN_THREADS = serving_locally()
 
 _metrics = EphemeralMetrics(namespace="Vitrine", service=APP)
 _metrics.set_default_dimensions(stage=settings().stage)
-_adding = threading.Lock()  # the consumer does several messages at once, and the metrics are one dictionary
+# The consumer does several messages at once, `chalice local` several requests, and the metrics are one dictionary.
+_adding = threading.Lock()
 _cold = True
 
 
@@ -93,8 +94,9 @@ def invocation(context: Any | None, request_id: str | None = None) -> Iterator[N
     finally:
         logger.thread_safe_clear_keys()
         logger.remove_keys(logger.get_current_keys().keys() - _PERMANENT_KEYS)
-        if _metrics.metric_set:
-            _metrics.flush_metrics()
+        with _adding:
+            if _metrics.metric_set:
+                _metrics.flush_metrics()
 
 
 def observed(event: Any, get_response: Callable[[Any], Any]) -> Any:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -340,6 +341,29 @@ class TestMetrics:
         assert [sorted(dimensions) for dimensions in directive["Dimensions"]] == [["service", "stage"]]
         assert (line["service"], line["stage"]) == ("vitrine", "local")
         assert all(line[metric["Name"]] for metric in directive["Metrics"])
+
+    def test_what_another_thread_counts_while_metrics_are_written_is_kept(
+        self, logged: Read, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # chalice local answers several requests at once.
+        serialize, threads = telemetry._metrics.serialize_metric_set, []
+
+        def meanwhile(*arguments: Any) -> Any:
+            serialized = serialize(*arguments)
+            if not threads:
+                threads.append(Thread(target=telemetry.count, args=("Other",)))
+                threads[0].start()
+                threads[0].join(0.1)
+            return serialized
+
+        monkeypatch.setattr(telemetry._metrics, "serialize_metric_set", meanwhile)
+        with telemetry.invocation(None):
+            telemetry.count("First")
+        threads[0].join()
+        with telemetry.invocation(None):
+            telemetry.count("Second")
+
+        assert metrics(logged()) == {"First": 1, "Other": 1, "Second": 1}
 
     def test_requests_errors_and_items_are_counted(self, api: Stage, logged: Read) -> None:
         api.item()
