@@ -75,7 +75,7 @@ def _parse_request(handler: Any) -> bool:
     if not BaseHTTPRequestHandler.parse_request(handler):
         return False
     port: int = handler.server.server_port
-    _say_port(port)
+    _say_whose_pages_may_upload(port)
     reason = _refusal(handler, port)
     if reason is None:
         return True
@@ -99,11 +99,14 @@ def _refusal(handler: Any, port: int) -> str | None:
     return loopback.refusal(handler.path, headers, port, origins, harmless=opens_page)
 
 
-def _say_port(port: int) -> None:
-    """Tell the emulator that a page of this server may upload to it, in the folder where `make run` looks."""
-    folder = Path(os.environ.get("AWS_CONFIG_FILE", "")).parent / loopback.PORTS
-    if settings().stage == LOCAL and folder.is_dir():
-        (folder / str(port)).touch()
+def _say_whose_pages_may_upload(port: int) -> None:
+    """Tell the emulator, in the folder where it looks, that pages of this server and of CORS_ORIGINS may."""
+    file = Path(os.environ.get("AWS_CONFIG_FILE", "")).parent / loopback.PORTS / str(port)
+    origins = "\n".join(settings().cors.origins)
+    if settings().stage != LOCAL or not file.parent.is_dir():
+        return
+    if not file.is_file() or file.read_text(encoding="utf-8") != origins:
+        file.write_text(origins, encoding="utf-8")
 
 
 def _parse_payload(handler: Any) -> tuple[Any, bytes | None]:

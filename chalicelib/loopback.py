@@ -12,8 +12,8 @@ import uuid
 from collections.abc import Collection, Iterable
 
 PORTS = "ports"
-"""The folder, beside the file that AWS_CONFIG_FILE names, in which each ``chalice local`` puts a file named for its
-port: so the emulator knows whose pages may upload to it."""
+"""The folder, beside the file that AWS_CONFIG_FILE names, in which each ``chalice local`` puts a file that is named for
+its port and contains its CORS_ORIGINS: so the emulator knows whose pages may upload to it."""
 
 _NAMES = ("127.0.0.1", "localhost", "[::1]")
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chalicelib import loopback
 from tests.e2e.shell import AWSCLI
 from tests.e2e.system import configure, copy_project, free_port, request
 from tests.e2e.terminals import Terminal, second_terminal, until
@@ -183,6 +184,24 @@ def test_pages_of_other_origins_are_let_in_by_cors_origins(project: Path) -> Non
         allowed = request("GET", f"{url}/health", Origin="https://shop.example", Sec_Fetch_Site="cross-site")
         assert allowed.headers["Access-Control-Allow-Origin"] == "https://shop.example"
         assert request("GET", f"{url}/health", Origin="https://evil.example").status == 403
+
+
+def test_pages_of_other_origins_upload_pictures_by_cors_origins(terminal: Terminal, project: Path) -> None:
+    local, origin = terminal.project / ".local", "https://shop.example"
+    (project / ".local").mkdir(exist_ok=True)
+    for name in ("aws-config", loopback.PORTS):
+        (project / ".local" / name).symlink_to(local / name)
+    configure(project / ".chalice" / "config.json", CORS_ORIGINS=origin)
+    with second_terminal(project, {}) as url:
+        item = request("POST", f"{url}/items", {}, Origin=origin).json()
+        form = request("POST", f"{url}/items/{item['id']}/image", {"contentType": "image/png"}, Origin=origin)
+    fields = [*form.json()["upload"]["fields"].items(), ("file", "picture")]
+    parts = (f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields)
+    body, type_ = f"{''.join(parts)}--b--\r\n".encode(), "multipart/form-data; boundary=b"
+
+    for sender, status in (("https://evil.example", 403), (origin, 204)):
+        reply = request("POST", form.json()["upload"]["url"], body, content_type=type_, Origin=sender)
+        assert reply.status == status
 
 
 def test_other_users_of_the_machine_cannot_read_the_data(terminal: Terminal) -> None:

@@ -155,6 +155,16 @@ def test_a_page_of_chalice_local_may_ask(emulator: Emulator) -> None:
     assert emulator.ask("POST", "/", signed, ("origin", "http://localhost:8001"))[0] == 403
 
 
+def test_a_page_that_chalice_local_allows_may_ask(emulator: Emulator, tmp_path: Path) -> None:
+    signed, origin = ("authorization", "AKIA"), ("origin", "https://shop.example")
+    assert emulator.ask("POST", "/", signed, origin)[0] == 403
+
+    (tmp_path / "8000").write_text("https://admin.example\nhttps://shop.example")
+
+    assert emulator.ask("POST", "/", signed, origin)[0] == 200
+    assert emulator.ask("POST", "/", signed, ("origin", "https://evil.example"))[0] == 403
+
+
 def test_only_a_presigned_url_may_be_read_from_another_site(emulator: Emulator) -> None:
     site = ("sec-fetch-site", "cross-site")
     query = "X-Amz-Algorithm=a&X-Amz-Credential=AKIA/s3/aws4_request&X-Amz-Signature=c"

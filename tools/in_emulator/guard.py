@@ -88,7 +88,7 @@ class Guard:
     def _reason(self, request: Request) -> str | None:
         if request.path.startswith("/_") and request.path != HEALTH and not request.path.startswith(API):
             return f"Of the emulator's own paths only {HEALTH} and {API} are served."
-        origins = loopback.own_origins({self._port, *_numbers(self._ports)})
+        origins = _origins(self._port, self._ports)
         reason = loopback.refusal(request.target, request.headers, self._port, origins, request.is_presigned_read)
         return reason or self._unknown_caller(request)
 
@@ -179,8 +179,11 @@ def _read(scope: Scope, emulated: Emulated) -> Request:
     )
 
 
-def _numbers(folder: Path) -> list[int]:
-    return [int(entry.name) for entry in folder.glob("*") if entry.name.isdecimal()]
+def _origins(port: int, servers: Path) -> set[str]:
+    """Return the origins whose pages may ask: our own, those of the servers in ``loopback.PORTS``, and those they allow."""
+    files = [entry for entry in servers.glob("*") if entry.name.isdecimal()]
+    allowed = {origin for file in files for origin in file.read_text(encoding="utf-8").split()}
+    return loopback.own_origins({port, *(int(file.name) for file in files)}) | allowed
 
 
 async def _body(receive: Receive) -> bytes | None:
