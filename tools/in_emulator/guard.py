@@ -180,7 +180,7 @@ def _read(scope: Scope, emulated: Emulated) -> Request:
 
 
 def _origins(port: int, servers: Path) -> set[str]:
-    """Return the origins whose pages may ask: those of this server and of ``servers``, and those that the latter allow."""
+    """Return the origins whose pages may ask: those of this server and of ``servers``, and those that they allow."""
     files = [entry for entry in servers.glob("*") if entry.name.isdecimal()]
     allowed = {origin for file in files for origin in file.read_text(encoding="utf-8").split()}
     return loopback.own_origins({port, *(int(file.name) for file in files)}) | allowed
