@@ -108,7 +108,7 @@ class Vitrine:
                 self._ports.emulator,
             )
             running.callback(emulator.stop)
-            running.callback(self._terminal.say, "Stopping, and saving the data ...")
+            running.callback(self._say_that_it_saves, emulator)
         if emulator.found:
             self._terminal.say(emulator.found)
         write_aws_config(self._project_dir, emulator)
@@ -134,7 +134,14 @@ class Vitrine:
                 if emulator.is_alive():
                     raise
             if not emulator.is_alive():
-                raise EmulatorError(f"The emulator stopped unexpectedly: {emulator.last_words()}")
+                raise EmulatorError(
+                    f"The emulator stopped unexpectedly: {emulator.last_words()}\n"
+                    "`make run` starts it again, with the data that it saved last."
+                )
+
+    def _say_that_it_saves(self, emulator: Emulator) -> None:
+        if emulator.is_alive():
+            self._terminal.say("Stopping, and saving the data ...")
 
     def _follow_sources(self) -> None:
         """Make saved sources take effect, or say why they cannot and let the code before them run on."""

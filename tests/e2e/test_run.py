@@ -332,6 +332,7 @@ def test_an_emulator_that_dies_ends_it_with_a_sentence(project: Path, opened: li
 
     assert terminal.await_end() == 1
     assert "The emulator stopped unexpectedly" in terminal.text
+    assert "saving the data" not in terminal.text
     assert "Traceback" not in terminal.text
     assert not alive(family)
 
