@@ -98,7 +98,7 @@ def fill(owner: str, count: int) -> str:
 
 
 def item(owner: str, at: datetime) -> models.Item:
-    return items._new(owner, models.draft(FIELDS), at, primitives.new_id(items._ms(at)))
+    return items._new(owner, models.draft(FIELDS), at, primitives.new_id(primitives.unix_ms(at)))
 
 
 def record(item: models.Item) -> Any:
