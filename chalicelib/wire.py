@@ -262,7 +262,7 @@ class ImportShown(Struct):
 class Detail(Struct):
     """One thing that is wrong."""
 
-    path: Annotated[str, Meta(description="Where in the body or the parameters; `$` is all of it.")]
+    path: Annotated[str, Meta(description="Where in the body or the parameters, or the header; `$` is all of it.")]
     message: Annotated[
         str | UnsetType, Meta(description="What is wrong, and what is allowed. For people: may change.")
     ] = UNSET
