@@ -51,8 +51,7 @@ class Caller(NamedTuple):
 def caller(authorization: str) -> Caller | None:
     """Return who sends this ``Authorization`` header, or None if it is refused; the log says why, without the token.
 
-    Raise if that cannot be told now, as the issuer's keys are not known: API Gateway remembers a refusal for minutes,
-    and an error not at all.
+    Raise if the issuer's keys are not available: API Gateway caches a refusal for minutes, and an error not at all.
     """
     with telemetry.invocation(None):
         try:
@@ -76,8 +75,8 @@ def _caller(authorization: str, issuer: Issuer | None) -> Caller:
     if bearer is None:
         raise jwt.DecodeError
     token = bearer[1]
-    # Claims come first, unproven: an expired token, or one for somebody else, is refused whatever its signature, and so
-    # never has keys fetched.
+    # Claims are checked before the signature: an expired token, or one for another audience, is refused without a fetch
+    # of keys.
     try:
         unproven = _decoded(token, issuer, None)
         header, claims = unproven["header"], unproven["payload"]
@@ -90,7 +89,7 @@ def _caller(authorization: str, issuer: Issuer | None) -> Caller:
 
 
 def _decoded(token: str, issuer: Issuer, key: jwt.PyJWK | None) -> dict[str, Any]:
-    """Return a token's header and payload, whose times and issuer are right. Without a key nobody has proven them."""
+    """Return a token's header and payload, after a check of its times and issuer, and with a key of its signature."""
     return jwt.decode_complete(
         token,
         key or "",

@@ -46,7 +46,7 @@ class ObjectGoneError(Exception):
 
 
 class Object(NamedTuple):
-    """What lies at a key: ``data`` is empty if it has more bytes than were to be read."""
+    """The object at a key; ``data`` is empty if it is larger than the limit of the read."""
 
     etag: str
     size: int
@@ -106,7 +106,7 @@ def read(key: str, limit: int | None = None) -> Object:
 
 
 def read_if_changed(key: str, etag: str, limit: int | None = None) -> Object | None:
-    """Return what lies at ``key`` if it is not the object with that entity tag any more. Raise ObjectGoneError."""
+    """Return the object at ``key``, or None if it has that entity tag still. Raise ObjectGoneError."""
     try:
         answer = _get(key, IfNoneMatch=f'"{etag}"')
     except ClientError as error:

@@ -49,8 +49,10 @@ class Issuer(msgspec.Struct, frozen=True):
 
 
 class Cors(msgspec.Struct, frozen=True):
-    """Whose pages may call the API: ``("*",)`` for anybody's, none for its own console alone; and which headers
-    besides the API's own."""
+    """The origins whose pages may call the API, and the headers that they may use besides the API's own.
+
+    ``("*",)`` is any origin; an empty tuple is the console's own only.
+    """
 
     origins: tuple[str, ...]
     allow_headers: tuple[str, ...]

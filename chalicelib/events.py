@@ -1,7 +1,7 @@
 """What functions are invoked with: events of their own kind, and others, such as the test event of the Lambda console.
 
 Chalice reads an event before it calls a middleware (``chalice.app.EventSourceHandler``), so what it cannot read would
-fail with no line of ours in the log.
+fail without one of our log lines.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _not_ours(event: Any) -> NotOurEventError:
 
 
 class _Unreadable(BaseLambdaEvent):
-    """An event of another kind: good for a function that reads nothing of it."""
+    """An event of another kind: reading anything of it fails, so a function that reads nothing runs."""
 
     def _extract_attributes(self, event_dict: Any) -> None:
         pass

@@ -103,14 +103,14 @@ class Api(Chalice):
         """Register a view for ``path``: it takes the request, the path's parameters by name, and ``asked``.
 
         ``asked`` is the query as a model of the type ``query``, and left out without one: then the route takes no
-        parameters, and a public one ignores them, as links bring some of their own. ``keyed`` says that the view
-        evaluates an ``Idempotency-Key``. ``options`` are those of Chalice's own ``route``. Of bodies, whatever their
-        content type, the view decides.
+        parameters, and a public one ignores them, because trackers add some to links. ``keyed`` says that the view
+        evaluates an ``Idempotency-Key``. ``options`` are those of Chalice's own ``route``. Bodies of any content type
+        reach the view, which checks it.
         """
         if cors.answered_by_the_app() and path not in self.routes:
             self._route(path, None, None, methods=["OPTIONS"])(self._preflight(path))
         methods = options.pop("methods", ["GET"])
-        # RFC 9110, section 9.1: a server must support HEAD. Who sends the answer on leaves its content out.
+        # RFC 9110, section 9.1: a server must support HEAD. API Gateway and ``chalice local`` leave the content out.
         methods = [*methods, "HEAD"] if "GET" in methods else methods
         takes = query or (None if public else _NoParameters)
         return self._route(path, None if public else self.guard, takes, keyed=keyed, methods=methods, **options)
@@ -199,7 +199,7 @@ def _meaning(error: BaseException) -> errors.ApiError:
 
 
 def mark(response: Response, origin: str | None, request_id: str) -> None:
-    """Give an answer the headers that every one has: whose pages may read it, its id, and that its type is no guess."""
+    """Add the headers that every response has: CORS, the request id, and that browsers must not guess the type."""
     response.headers |= cors.headers(origin)
     response.headers["X-Request-Id"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -218,7 +218,7 @@ def _in_our_shape(request: Request, response: Response) -> Response:
 
 
 def owner(request: Request) -> str:
-    """Return whose things a request is about. Raise UnauthorizedError if nobody is signed in."""
+    """Return the owner that a request acts for. Raise UnauthorizedError if nobody is signed in."""
     if settings().auth_mode == "oidc":
         aws.bucket()
     found = _signed_in(request)
@@ -431,7 +431,7 @@ def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = 
 
 
 def item_answer(request: Request, item: Item) -> Response:
-    """Return an item with its entity tag, or 304 if a read says that the caller has this one."""
+    """Return an item with its entity tag, or 304 if If-None-Match of a read names it."""
     if request.method in _READS:
         conditions(request).check_match(item.id, item.version)
     headers = _private(etag(item))
@@ -439,7 +439,7 @@ def item_answer(request: Request, item: Item) -> Response:
 
 
 def _private(tag: str) -> dict[str, str]:
-    """Return the headers of what belongs to one owner: nobody else may store it, and each use is preceded by a look."""
+    """Return the headers of what belongs to one owner: only its client may store it, and must revalidate it."""
     return {"ETag": tag, "Cache-Control": "private, no-cache"}
 
 
@@ -455,11 +455,11 @@ def _tag_of(text: str) -> str:
 
 
 def not_modified(request: Request, headers: dict[str, str]) -> Response | None:
-    """Return 304 if a read says that the caller has what ``headers`` are about, and None if it has to be sent."""
+    """Return 304 if If-None-Match of a read names the ETag in ``headers``, else None: then the content must be sent."""
     known = conditions(request).none_match if request.method in _READS else None
     if known is None or not known.names(headers["ETag"]):
         return None
-    # RFC 9110, section 15.4.5: of the headers that 200 would have, those that caches act upon.
+    # RFC 9110, section 15.4.5: those headers of the 200 that caches use.
     return Response("", {"ETag": headers["ETag"], "Cache-Control": headers["Cache-Control"]}, 304)
 
 

@@ -8,9 +8,9 @@ from chalicelib import errors, table
 
 
 def earlier(key: table.Key, said: str, at: datetime) -> table.Values | None:
-    """Return the record of what was done with ``key``, or None if that was never or is forgotten.
+    """Return the record of what was done with ``key``, or None if there is none or it has expired.
 
-    ``said`` is the digest of what is asked for. Raise IdempotencyKeyReusedError if it was something else then.
+    ``said`` is the digest of the request. Raise IdempotencyKeyReusedError if the recorded one is different.
     """
     record = table.get(key)
     # TTL deletes late, within days (AWS, "Using time to live").
@@ -22,11 +22,11 @@ def earlier(key: table.Key, said: str, at: datetime) -> table.Values | None:
 
 
 def claim(key: table.Key, said: str, made: table.Values, at: datetime, until: datetime) -> table.Put:
-    """Return the write that remembers until then what ``key`` made. Refused if the key was used already."""
+    """Return the write that keeps what ``key`` made until ``until``. It is refused if the key was used already."""
     return table.Put(key, {"said": said, **made}, table.absent_or_over(at), until=until)
 
 
 def remember(key: table.Key, record: table.Values, until: datetime) -> None:
-    """Keep a record that :func:`earlier` returned until then. Raise RefusedError if it has changed since."""
+    """Keep a record that :func:`earlier` returned until ``until``. Raise RefusedError if it has changed since."""
     values = {name: value for name, value in record.items() if name not in ("pk", "sk", "ttl")}
     table.write(table.Put(key, values, table.kept_until(record["ttl"]), until=until))

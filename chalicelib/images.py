@@ -148,7 +148,7 @@ def _image_of(item: Item, upload_id: str) -> Image | None:
 def purge(owner: str, id_: str) -> None:
     """Delete every object of an item that is gone and that no upload can come to any more.
 
-    Of one that is there again, because somebody restored it, only what :func:`prune` deletes.
+    If the item exists again, because somebody restored it, delete only what :func:`prune` deletes.
     """
     item = items.find(owner, id_)
     if item is None:

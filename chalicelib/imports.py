@@ -198,7 +198,7 @@ def resume(owner: str, id_: str, at: datetime) -> None:
 
 
 def _give_up(known: Import, numbers: list[int]) -> None:
-    """Settle chunks that nobody worked off, unless that is done at this very moment; they may still be done later."""
+    """Record chunks as failed that were not processed, unless that is being done now; they may still be done later."""
     telemetry.logger.error("An import was given up", import_id=known.id, chunks=numbers)
     telemetry.count("ImportsGivenUp")
     for number in numbers:

@@ -73,7 +73,7 @@ def create(
                     idempotency.remember(place, record, at + remembered)
                 return _item(owner, record["id"], record), True
             item = _new(owner, draft, at, primitives.new_id(primitives.unix_ms(at)))
-            # What was made lies as deep here as in the item: one level deeper may be more than the table takes.
+            # Fields have the same depth here as in the item: one level more may be more than DynamoDB takes.
             made = {"id": item.id, **_values(item)}
             table.write(_put(item, table.ABSENT), idempotency.claim(place, said, made, at, at + remembered))
             telemetry.count("ItemsCreated")

@@ -158,7 +158,7 @@ class _Batch:
             list(pool.map(lambda record: self._do(record, needed), records))
 
     def _one_by_one(self, suspects: Sequence[Record]) -> None:
-        """Do messages of which one may have ended the function twice, but it is not known which.
+        """Do messages one of which may have ended the function twice; it is not known which.
 
         If the function ends now, those that wait come back as soon as it surely has ended, and so before the one that
         was being done: they are done without it then.

@@ -64,7 +64,7 @@ def _log_message(_: Any, text: str, *values: Any) -> None:
 
 
 def _handle_error(_: Any, __: Any, ___: Any) -> None:
-    """For ``socketserver``, which shows the stack of any error: that a client has left is none of ours."""
+    """For ``socketserver``, which shows the stack of any error: a client that has left is not an error of ours."""
     error = sys.exc_info()[1]
     if not isinstance(error, ConnectionError):
         telemetry.logger.error("A request failed", exc_info=error)

@@ -69,7 +69,7 @@ def _rule(type_: Any) -> _Rule | None:
 
 
 def _unknown(said: dict[str, Any]) -> str:
-    """Return what an object is that is no message of ours: others wrap up what they deliver unless told not to."""
+    """Return what is wrong with an object that is no message: others put what they deliver into envelopes."""
     if said.get("Type") == "Notification" and "TopicArn" in said:
         return "This is an SNS notification: enable raw message delivery for the subscription."
     if "detail-type" in said and "detail" in said:
