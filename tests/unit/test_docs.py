@@ -124,7 +124,8 @@ class TestCommands:
         for module, words in re.findall(r"\bpython -m (tools\.\w+) ([^`\n]+)", text):
             path = PROJECT.joinpath(*module.split("."))
             command = importlib.import_module(f"{module}.__main__" if path.is_dir() else module)
-            command.parser().parse_args(shlex.split(words))
+            parse = getattr(command, "parse", None) or command.parser().parse_args
+            parse(shlex.split(words))
         for words in re.findall(r"\btools/provision\.py ([^`\n]+)", text):
             provision.parser().parse_args(shlex.split(words))
 

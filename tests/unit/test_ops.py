@@ -603,6 +603,18 @@ class TestTheCommandLine:
         assert ended.value.code == 2
         assert "error: " in capsys.readouterr().err
 
+    @pytest.mark.parametrize("arguments", [["--stage", "dev-2", "dead"], ["dead", "--stage", "dev-2"]])
+    def test_takes_the_stage_before_or_behind_the_command(
+        self, arguments: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert ops.main(arguments) == 1
+        assert "dev-2" in capsys.readouterr().err
+
+    def test_without_a_stage_says_so(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            ops.main(["dead"])
+        assert "required: --stage" in capsys.readouterr().err
+
     def test_that_asks_for_help_gets_an_example_of_each_command(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             ops.main(["--help"])

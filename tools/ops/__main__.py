@@ -34,7 +34,7 @@ Exit code: 0 if everything was done, 1 if not, 2 if the arguments are not valid.
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = parser().parse_args(arguments)
+    options = parse(arguments)
     try:
         with Interruption() as interruption:
             variables = stages.environment(provision.PROJECT_DIR, stages.check_name(options.stage))
@@ -57,6 +57,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
 
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Return the options. Ends the process with code 2 if they are not valid."""
+    options = parser().parse_args(arguments)
+    if options.stage is None:  # argparse would demand that a required one stands before the command
+        parser().error("the following arguments are required: --stage")
+    return options
+
+
 def parser() -> argparse.ArgumentParser:
     """What the command takes."""
     parser = argparse.ArgumentParser(
@@ -65,9 +73,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--stage", required=True, help="dev, prod, your own stage, or local while `make run` is running"
-    )
+    parser.add_argument("--stage", help="required: dev, prod, your own stage, or local while `make run` is running")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs; progress messages go to stderr")
     names = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_dead_letter_commands(names)
@@ -116,6 +122,7 @@ def _add_other_commands(names: argparse._SubParsersAction[argparse.ArgumentParse
 def _common() -> argparse.ArgumentParser:
     """What may stand behind a command as well as before it."""
     parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--stage", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
 
