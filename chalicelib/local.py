@@ -111,19 +111,31 @@ def _say_whose_pages_may_upload(port: int) -> None:
 
 def _parse_payload(handler: Any) -> tuple[Any, bytes | None]:
     """Return the headers, every line of them, and the body: Chalice keeps one line of a name, and reads no chunks."""
-    if handler.headers.get("transfer-encoding", "").lower() == "chunked":
-        return handler.headers, b"".join(_chunks(handler.rfile))
-    length = int(handler.headers.get("content-length", "0"))
+    try:
+        if handler.headers.get("transfer-encoding", "").lower() == "chunked":
+            return handler.headers, b"".join(_chunks(handler.rfile))
+        length = _size(handler.headers.get("content-length", "0"), 10)
+    except ValueError:
+        handler.send_error(400, "The length of the body cannot be read")
+        raise ConnectionAbortedError from None  # where the next request begins is not known
     return handler.headers, handler.rfile.read(length) if length > 0 else None
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
     """Yield the chunks of a body (RFC 9112, section 7.1), and read what follows them."""
-    while size := int(stream.readline(_MAX_LINE).partition(b";")[0], 16):
+    while size := _size(stream.readline(_MAX_LINE).partition(b";")[0].decode("latin-1"), 16):
         yield stream.read(size)
         stream.readline(_MAX_LINE)
     while stream.readline(_MAX_LINE).strip():
         pass
+
+
+def _size(text: str, base: int) -> int:
+    """Return the number. Raise ValueError if it is none, or negative, which ``read`` would take for everything."""
+    size = int(text, base)
+    if size < 0:
+        raise ValueError(text)
+    return size
 
 
 _MAX_LINE = 8192

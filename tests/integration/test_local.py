@@ -207,6 +207,25 @@ class TestLog:
 
         assert "Traceback" not in logged()
 
+    @pytest.mark.parametrize(
+        "framing",
+        [
+            b"Content-Length: x\r\n\r\n{}",
+            b"Content-Length: -2\r\n\r\n{}",
+            b"Transfer-Encoding: chunked\r\n\r\nx\r\n{}",
+            b"Transfer-Encoding: chunked\r\n\r\n-2\r\n{}",
+        ],
+    )
+    def test_body_of_unknown_length_is_refused(
+        self, served: tuple[str, int], logged: Callable[[], str], framing: bytes
+    ) -> None:
+        with socket.create_connection(served, timeout=10) as connection:
+            connection.sendall(b"POST /items HTTP/1.1\r\nHost: %s:%d\r\n" % (served[0].encode(), served[1]) + framing)
+            status_line = connection.makefile("rb").readline()
+
+        assert status_line.split(b" ")[1:2] == [b"400"]
+        assert [line["message"] for line in logs(logged())] == ["Not a request of HTTP"]
+
     def test_other_errors_of_the_server_are_logged(
         self, served: tuple[str, int], logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
