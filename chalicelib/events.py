@@ -12,7 +12,7 @@ from typing import Any
 
 from chalice.app import AuthRequest, BaseLambdaEvent, ChaliceAuthorizer, EventSourceHandler, SQSEvent
 
-from chalicelib import telemetry
+from chalicelib import primitives, telemetry
 
 _REQUEST = {"body", "headers", "multiValueQueryStringParameters", "pathParameters", "requestContext", "stageVariables"}
 """What Chalice reads of an event of API Gateway (``chalice.app.Request``)."""
@@ -32,7 +32,9 @@ def is_request(event: Any) -> bool:
 
 def fields_of(event: Any) -> str:
     """Return what may be logged of an event of another kind: the names of its fields."""
-    return ", ".join(sorted(map(str, event)))[:400] if isinstance(event, dict) else f"a {type(event).__name__}"
+    if not isinstance(event, dict):
+        return f"a {type(event).__name__}"
+    return primitives.shortened(", ".join(sorted(map(str, event))), 400)
 
 
 def readable(handler: Any) -> Any:

@@ -325,17 +325,13 @@ def query(request: Request, model: type[_Model]) -> _Model:
     unknown = [name for name in said if name not in names]
     if unknown:
         raise errors.UnknownParameterError(
-            unknown=_short(" or ".join(unknown)),
+            unknown=primitives.shortened(" or ".join(unknown), 100),
             known=", ".join(names) or "none",
-            details=[{"path": _short(f"$.{name}")} for name in unknown[:10]],
+            details=[{"path": primitives.shortened(f"$.{name}", 100)} for name in unknown[:10]],
         )
     for name, values in said.items():
         said[name] = _parameter(name, values, model)
     return models.checked(model, said, "The query", text=True)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 100 else f"{text[:100]}…"
 
 
 def _parameter(name: str, values: list[str], model: type[msgspec.Struct]) -> str | int:

@@ -26,6 +26,9 @@ _MAX_PATCH_BYTES = 3 * MAX_ITEM_BYTES
 MAX_PROBLEMS = 20
 """That one answer names: whoever mends these asks again."""
 
+MAX_QUOTED = 400
+"""Characters of a path or a message: both may repeat what the caller sent, however long."""
+
 _ITEM = "The item"
 """What the whole of it is called in sentences about what is wrong with it."""
 
@@ -305,7 +308,10 @@ def invalid(
         (sentences.problem(misfit, model, root, said, text=text) for misfit in misfits),
     )
     named = dict.fromkeys(itertools.islice(problems, MAX_PROBLEMS))
-    details = [{"path": _short(path), "message": _short(message)} for path, message in named]
+    details = [
+        {"path": primitives.shortened(path, MAX_QUOTED), "message": primitives.shortened(message, MAX_QUOTED)}
+        for path, message in named
+    ]
     first, others = details[0]["message"], " There are other problems too: see details." if details[1:] else ""
     stop = "" if first.endswith(("!", "?", "…")) else "."
     return errors.InvalidRequestError(problem=f"{first}{stop}{others}", details=details)
@@ -343,11 +349,6 @@ def _each_alone(model: type[msgspec.Struct]) -> dict[str, tuple[bool, type[msgsp
         )
         for field in msgspec.structs.fields(model)
     }
-
-
-def _short(text: str) -> str:
-    """A path or a message may repeat what the caller sent, however long."""
-    return text if len(text) <= 400 else f"{text[:400]}…"
 
 
 # ------------------------------------------------------------------------------------------------------- bulk imports

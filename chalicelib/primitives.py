@@ -90,6 +90,11 @@ def _spelled_alike(value: Any) -> Any:
     return value
 
 
+def shortened(text: str, most: int) -> str:
+    """Return ``text``, or its first ``most`` characters and an ellipsis."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 # -------------------------------------------------------------------------------------------------- what DynamoDB holds
 
 MAX_DEPTH = 32
