@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _PAGES = ("/", "/docs")
+_WAITING = 128
+"""Connections that wait to be accepted. ``socketserver`` has 5, so that clients that came together lost theirs."""
 
 
 def prepare() -> None:
@@ -36,6 +38,7 @@ def prepare() -> None:
     for name, method in _HANDLER.items():
         setattr(local.ChaliceRequestHandler, name, method)
     local.ThreadedHTTPServer.handle_error = _handle_error
+    local.ThreadedHTTPServer.request_queue_size = _WAITING
     quieten_libraries()
     warn_without_backend()
 

@@ -161,6 +161,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
         (chalice_local.ChaliceRequestHandler, "log_request"),
         (chalice_local.ChaliceRequestHandler, "log_message"),
         (chalice_local.ThreadedHTTPServer, "handle_error"),
+        (chalice_local.ThreadedHTTPServer, "request_queue_size"),
     ):
         monkeypatch.setattr(place, name, getattr(place, name))
     levels = {name: logging.getLogger(name).level for name in ("", "urllib3.connectionpool")}
@@ -173,6 +174,22 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     server.server.server_close()
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
+
+
+@pytest.mark.usefixtures("served")
+def test_many_clients_may_connect_at_once() -> None:
+    dev_server = chalice_local.LocalDevServer(app.app, Config.create(), "127.0.0.1", 0)
+    host, port = dev_server.server.server_address[:2]
+    with contextlib.ExitStack() as open_:
+        open_.callback(dev_server.server.server_close)
+        clients = [open_.enter_context(contextlib.closing(HTTPConnection(host, port, timeout=5))) for _ in range(50)]
+        for client in clients:
+            client.request("GET", "/health")  # Nothing accepts connections yet.
+
+        threading.Thread(target=dev_server.server.serve_forever, daemon=True).start()
+        open_.callback(dev_server.shutdown)
+
+        assert [client.getresponse().status for client in clients] == [200] * 50
 
 
 class TestLog:
