@@ -24,7 +24,7 @@ SOURCES = app.py chalicelib tools bench
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
 .PHONY: help run test test-unit test-integration test-e2e simulate fuzz lint scan format deploy package named clean
-.PHONY: environments bench bench-images bench-laptop hooks policies smoke test-browser screenshots
+.PHONY: environments bench bench-images bench-laptop hashes hooks policies smoke test-browser screenshots
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -36,7 +36,7 @@ run: $(VENV) $(EMULATOR) ## Run all of it here, on http://127.0.0.1:8000 (PORT=,
 test: $(VENV) $(EMULATOR) $(AWSCLI) $(CLIENTS) ## Run every test but those in a browser, with the coverage gate
 	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0
 	@$(BIN)/python -m pytest tests/simulation
-	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term-missing:skip-covered
+	@$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term-missing:skip-covered
 
 test-unit: $(VENV) ## Run the tests that do no I/O: seconds
 	@$(BIN)/python -m pytest tests/unit
@@ -49,7 +49,7 @@ simulate: $(VENV) ## Run random histories full of faults, in virtual time (HISTO
 		--seed "$(or $(SEED),0)" --trace "$(or $(TRACE),last)"
 
 test-e2e: $(VENV) $(EMULATOR) $(AWSCLI) $(CLIENTS) ## Run the tests on the packaged app in the emulator
-	@$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,warm,scale,consumer,cost, PLAIN=1)
 	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)") $(if $(PLAIN),--plain)
