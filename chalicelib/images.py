@@ -253,16 +253,18 @@ def settle(item: Item, at: datetime) -> None:
 def _retry(item: Item, stuck: Image, at: datetime) -> None:
     upload = Upload(item.owner, item.id, stuck.upload_id or "")
     attempts = stuck.attempts + 1
-    again = msgspec.structs.replace(stuck, attempts=attempts, due_at=primitives.timestamp(at + RENDER_PERIOD))
-    image = failed(stuck, errors.ImageLostError()) if attempts >= MAX_ATTEMPTS else again
+    telemetry.logger.warning("A render was stuck", key=upload.key, attempts=attempts)
+    if attempts >= MAX_ATTEMPTS:
+        image = failed(stuck, errors.ImageLostError())
+    else:
+        image = msgspec.structs.replace(stuck, attempts=attempts, due_at=primitives.timestamp(at + RENDER_PERIOD))
+        # Before it is counted: what the queue did not take was no attempt.
+        queue.send(RenderImage(upload.key))
 
     def retried(now: Item) -> Item:
         return msgspec.structs.replace(now, image=image) if now.image == stuck else now
 
-    now = items.change(item.owner, item.id, retried, at)
-    telemetry.logger.warning("A render was stuck", key=upload.key, attempts=attempts)
-    if now.image == again:
-        queue.send(RenderImage(upload.key))
+    items.change(item.owner, item.id, retried, at)
 
 
 def _close_ticket(item: Item, at: datetime) -> None:
