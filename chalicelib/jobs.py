@@ -160,10 +160,11 @@ class _Batch:
     def _one_by_one(self, suspects: Sequence[Record]) -> None:
         """Do messages one of which may have ended the function twice; it is not known which.
 
-        If the function ends now, those that wait come back as soon as it surely has ended, and so before the one that
-        was being done: they are done without it then.
+        If the function ends now, those that wait come back once it surely has ended, and one after the other: each
+        has a function of its own then, whatever the others do to theirs.
         """
-        _set_visibility(dict.fromkeys(suspects[1:], self._time_left() // 1000 + 1))
+        wait = self._time_left() // 1000 + 10  # and some seconds more, so that none comes with the one that follows it
+        _set_visibility({record: wait * position for position, record in enumerate(suspects) if position})
         for position, record in enumerate(suspects):
             if position:
                 _set_visibility({record: VISIBILITY})

@@ -115,7 +115,7 @@ def create(number: int) -> str:
 
 @pytest.mark.usefixtures("as_configured")
 @BOTH
-@pytest.mark.parametrize("killers", [0, 1, 3])
+@pytest.mark.parametrize("killers", [0, 1, 3, 6, 9])
 @pytest.mark.parametrize("body", [render, create], ids=["renders", "others"])
 def test_all_but_those_that_kill_are_done(
     monkeypatch: pytest.MonkeyPatch, body: Callable[[int], str], killers: int
