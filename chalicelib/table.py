@@ -15,6 +15,7 @@ A record that has work due carries ``dueShard`` and ``dueAt``, and so stands in 
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -106,7 +107,8 @@ def unchanged(version: int) -> Condition:
 
 def absent_or_over(at: datetime) -> Condition:
     """There is no record, or its time is up: TTL deletes late, within days (AWS, "Using time to live")."""
-    return Condition("attribute_not_exists(pk) OR #ttl <= :now", {":now": {"N": _seconds(at)}}, {"#ttl": "ttl"})
+    now = {":now": {"N": str(int(at.timestamp()))}}
+    return Condition("attribute_not_exists(pk) OR #ttl <= :now", now, {"#ttl": "ttl"})
 
 
 def kept_until(ttl: Decimal) -> Condition:
@@ -134,7 +136,8 @@ class Put(NamedTuple):
             shard = zlib.crc32(self.key.id.encode()) % DUE_SHARDS
             record |= {"dueShard": {"S": str(shard)}, "dueAt": {"S": self.due_at}}
         if self.until:
-            record |= {"ttl": {"N": _seconds(self.until)}}
+            # The next whole second: the record must last through the one that ``until`` is in.
+            record |= {"ttl": {"N": str(math.ceil(self.until.timestamp()))}}
         return record
 
 
@@ -269,10 +272,6 @@ def _refusal(error: ClientError, *, unclear: bool) -> RefusedError | None:
 
 _CONDITION_CODES = {"ConditionalCheckFailed", "ConditionalCheckFailedException"}
 _CONFLICT_CODES = {"TransactionConflict", "TransactionConflictException"}
-
-
-def _seconds(at: datetime) -> str:
-    return str(int(at.timestamp()))
 
 
 def attribute(value: Any) -> Values:
