@@ -28,6 +28,9 @@ With the queue's ``maxReceiveCount`` of 6 (``infra/resources.json``) a job outla
 SUSPECT = 3
 """The delivery from which on a message is done alone and last: it may be what ended the function twice."""
 
+APART = 10
+"""Seconds, besides the time that a function may take, between such messages that come back: none meets the next."""
+
 TIME_NEEDED = 20_000
 """Milliseconds of the function's time without which no message is begun: more than the largest picture takes."""
 
@@ -163,7 +166,7 @@ class _Batch:
         If the function ends now, those that wait come back once it surely has ended, and one after the other: each
         has a function of its own then, whatever the others do to theirs.
         """
-        wait = self._time_left() // 1000 + 10  # and some seconds more, so that none comes with the one that follows it
+        wait = self._time_left() // 1000 + APART
         _set_visibility({record: wait * position for position, record in enumerate(suspects) if position})
         for position, record in enumerate(suspects):
             if position:

@@ -68,6 +68,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     replace(project / "chalicelib" / "thumbnails.py", MEASURE, CRASHING)
     replace(project / "chalicelib" / "jobs.py", "TIME_NEEDED = 20_000", "TIME_NEEDED = 1_000")
     replace(project / "chalicelib" / "jobs.py", "VISIBILITY = 360", "VISIBILITY = 12")
+    replace(project / "chalicelib" / "jobs.py", "APART = 10", "APART = 1")
     replace(project / ".chalice" / "config.json", '"lambda_timeout": 60', '"lambda_timeout": 5')
     emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
     try:
@@ -96,7 +97,7 @@ def test_neighbours_of_pictures_that_end_the_function_are_done(laptop: Laptop) -
     laptop.work(enabled=True)
 
     expected = {f"thumbnails/poison/{number}.jpg.jpg" for number in range(10) if number not in fatal}
-    eventually(lambda: laptop.thumbnails("poison") == expected, 90)
+    eventually(lambda: laptop.thumbnails("poison") == expected, 150)
     dead = {f"uploads/poison/{number}.jpg" for number in fatal}
     eventually(lambda: laptop.waiting() <= len(fatal), 120)
     assert laptop.dead_letters() <= dead
