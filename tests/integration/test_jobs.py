@@ -314,6 +314,16 @@ class TestDelete:
 
         assert api.on_queue() == 0
 
+    def test_expired_item_is_deleted(self, api: Stage) -> None:
+        earlier = primitives.now() - timedelta(hours=2)
+        expired = draft(expiresAt=primitives.timestamp(earlier + timedelta(hours=1)))
+        item, _ = items.create(OWNER, expired, earlier)
+        api.send({"type": "item.delete", "owner": OWNER, "id": item.id})
+
+        api.work()
+
+        assert api.records("ITEM") == []
+
     def test_id_in_upper_case_names_the_same_item(self, api: Stage) -> None:
         item = api.item()
         api.send({"type": "item.delete", "owner": OWNER, "id": item["id"].upper()})
