@@ -157,7 +157,11 @@ def _items(number: int) -> str:
 
 GET_ITEM = Event("GET an item", "api_handler", request("GET", "/items/{item_id}"), _status(200), "dynamodb GetItem")
 CREATE_ITEM = Event(
-    "POST an item", "api_handler", request("POST", "/items", json.dumps(_FIELDS)), _status(201), "dynamodb PutItem"
+    "POST an item",
+    "api_handler",
+    request("POST", "/items", json.dumps(_FIELDS)),
+    _status(201),
+    "dynamodb TransactWriteItems",
 )
 TICKET = Event(
     "POST for a ticket",
