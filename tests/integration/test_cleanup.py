@@ -67,6 +67,18 @@ class TestExpiry:
         api.picture(item.id, jpeg())
 
         sweep(now + 2 * HOUR)
+        assert api.objects() == []
+        sweep(now + 3 * HOUR)
+
+        assert (api.objects(), api.records()) == ([], [])
+
+    def test_upload_after_its_ticket_expired_by_another_clock_is_deleted(self, api: Stage, now: datetime) -> None:
+        item = expiring(now)
+        key = api.ticket(item.id)
+        assert sweep(now + 2 * HOUR) == {"expired": 1}
+
+        api.put(key, jpeg())  # by the clock of S3, the ticket is still valid
+        sweep(now + 3 * HOUR)
 
         assert (api.objects(), api.records()) == ([], [])
 
