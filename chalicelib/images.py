@@ -197,8 +197,12 @@ def note(key: str, at: datetime, sequencer: str = "") -> None:
     try:
         item = items.change(upload.owner, upload.item_id, noted, at)
     except errors.ItemNotFoundError:
-        telemetry.logger.info("An upload came for an item that is gone", key=key)
-        bucket.delete([key])
+        if items.find(upload.owner, upload.item_id) is None:
+            telemetry.logger.info("Upload deleted: its item does not exist", key=key)
+            bucket.delete([key])
+        else:
+            # Only by this function's clock: the cleanup deletes the item with its objects, or finds this upload.
+            telemetry.logger.info("Upload skipped: its item has expired", key=key)
         return
     # Queued on every delivery of the event, for the first may have failed between the note and the queue.
     if awaits(item, upload):

@@ -97,7 +97,7 @@ def _render_for_item(upload: Upload, has_time: Callable[[], bool]) -> None:
 
 
 def _settled(upload: Upload, awaited: Image, image: Image | None) -> Item | None:
-    """The item with its picture settled, unless a newer one is awaited by now; None where it is gone."""
+    """Return the item with its picture settled, unless a newer one is awaited by now. None if it does not exist."""
 
     def settled(now: Item) -> Item:
         same = now.image is not None and now.image.sequencer == awaited.sequencer
@@ -106,7 +106,8 @@ def _settled(upload: Upload, awaited: Image, image: Image | None) -> Item | None
     try:
         return items.change(upload.owner, upload.item_id, settled, primitives.now())
     except errors.ItemNotFoundError:
-        return None
+        # If it has only expired, by this function's clock, its objects stay until the cleanup deletes it.
+        return items.find(upload.owner, upload.item_id)
 
 
 def _outcome(upload: Upload, awaited: Image, has_time: Callable[[], bool]) -> Image | None:

@@ -53,6 +53,36 @@ def test_the_schedule_runs_it(api: Stage, now: datetime) -> None:
     assert api.records() == []
 
 
+class TestClockAhead:
+    """An item has expired by the clock of one function and not by that of the others."""
+
+    def test_upload_is_kept_and_becomes_the_picture(
+        self, api: Stage, now: datetime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        item = expiring(now, 3 * HOUR)
+        key = api.put(api.ticket(item.id), jpeg())
+        with monkeypatch.context() as patch:
+            patch.setattr(primitives, "now", lambda: now + 4 * HOUR)
+            api.notice(key)
+
+        sweep(now + 2 * HOUR)  # the ticket and its margin are over
+        api.work()
+
+        assert shown(item.id, now) == {"status": "ready", "error": None}
+
+    def test_render_keeps_the_original(self, api: Stage, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+        item = expiring(now, 3 * HOUR)
+        key = api.upload(item.id, jpeg())
+        with monkeypatch.context() as patch:
+            patch.setattr(primitives, "now", lambda: now + 4 * HOUR)
+            renders.render(key)
+
+        sweep(now + HOUR)  # finds the render stuck
+        api.work()
+
+        assert shown(item.id, now) == {"status": "ready", "error": None}
+
+
 class TestExpiry:
     def test_items_whose_time_is_up_are_deleted_and_no_others(self, api: Stage, now: datetime) -> None:
         over = [expiring(now, timedelta(minutes=minute)) for minute in range(1, 6)]

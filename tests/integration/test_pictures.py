@@ -18,7 +18,7 @@ from PIL import Image
 from chalicelib import aws, bucket, config, errors, images, items, primitives, renders, wire
 from chalicelib.bucket import Upload
 from tests.builders import fields, jpeg, png_head, quarters, saved
-from tests.integration.stage import OWNER, Stage, draft, fails, meanwhile, said
+from tests.integration.stage import OWNER, Stage, draft, fails, meanwhile, run, said
 
 PHOTO = jpeg(1600, 1200)
 OTHER = jpeg(300, 900)
@@ -874,5 +874,6 @@ def test_an_item_that_expires_while_its_picture_is_rendered_leaves_nothing_behin
     images.note(upload.key, at)
 
     api.work()
+    run("clean_up", api._client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [], region="us-east-1"))
 
     assert api.objects() == []
