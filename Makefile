@@ -31,7 +31,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV) $(EMULATOR) ## Run all of it here, on http://127.0.0.1:8000 (PORT=, EMULATOR_PORT= for others)
-	@exec $(BIN)/python -m tools.run --port $(PORT) --emulator-port $(EMULATOR_PORT)
+	@exec $(BIN)/python -m tools.laptop.run --port $(PORT) --emulator-port $(EMULATOR_PORT)
 
 test: $(VENV) $(EMULATOR) $(AWSCLI) $(CLIENTS) ## Run every test but those in a browser, with the coverage gate
 	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0
@@ -55,11 +55,11 @@ bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=
 	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)") $(if $(PLAIN),--plain)
 
 test-browser: $(VENV) $(EMULATOR) ## Run the console in a real browser, which is installed if there is none
-	@$(BIN)/python -m tools.browser
+	@$(BIN)/python -m tools.chromium
 	@$(BIN)/python -m pytest tests/browser -n 2 --dist loadfile
 
 screenshots: $(VENV) $(EMULATOR) ## Make the pictures in docs/screenshots/ anew, by the same tests
-	@$(BIN)/python -m tools.browser
+	@$(BIN)/python -m tools.chromium
 	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser -k "photographs or theirs_and_yours or lines_that_are_bad or tried_from"
 
 bench-images: $(VENV) ## Measure thumbnails beside sharp's, and the consumer (RUNS=31, ONLY=jpeg,consumer)
@@ -77,30 +77,30 @@ lint: $(VENV) ## Check style, format and types
 	@$(BIN)/mypy --strict $(SOURCES)
 
 scan: $(VENV) $(SCAN) ## Look for what is unsafe in the templates and the workflows (checkov, zizmor)
-	@$(BIN)/python -m tools.scan
+	@$(BIN)/python -m tools.security_scan
 
 format: $(VENV) ## Format the code and put imports in order
 	@$(BIN)/ruff check --fix --select I .
 	@$(BIN)/ruff format .
 
 policies: $(VENV) ## Write the policies of all stages anew, from infra/policies.json: asks AWS nothing
-	@$(BIN)/python -m tools.policies
+	@$(BIN)/python -m tools.stage.policies
 
 hashes: $(VENV) ## Write requirements-hashes.txt anew, after a change of requirements.txt: asks PyPI
-	@$(BIN)/python -m tools.wheels
+	@$(BIN)/python -m tools.wheel_hashes
 
 hooks: $(HOOKS) ## Have git run lint before each commit, and the unit tests before each push
 	@.venv-hooks/bin/pre-commit install
 
 deploy: named $(VENV) ## Put a stage into your AWS account, its resources first: make deploy STAGE=dev
-	@$(BIN)/python -m tools.provision --stage "$(STAGE)"
+	@$(BIN)/python -m tools.stage.provision --stage "$(STAGE)"
 	@$(BUNDLE)
 	@$(BIN)/chalice deploy --stage "$(STAGE)"
-	@$(BIN)/python -m tools.provision --stage "$(STAGE)" # Now it is known where the sign-in page leads back to.
+	@$(BIN)/python -m tools.stage.provision --stage "$(STAGE)" # Now it is known where the sign-in page leads back to.
 
 # Chalice asks for a region when it packages, and writes none: the artifact fits any.
 package: named $(VENV) ## Write out/ (template and zip) for a CloudFormation pipeline: make package STAGE=prod
-	@$(BIN)/python -c 'from tools import provision; provision.say_who_gets_in("$(STAGE)")'
+	@$(BIN)/python -c 'from tools.stage import provision; provision.say_who_gets_in("$(STAGE)")'
 	@$(BUNDLE)
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage "$(STAGE)" \
 		--merge-template infra/package.json out

@@ -124,7 +124,7 @@ def started(say: Callable[[str], None]) -> Iterator[Running]:
     folder = Path(tempfile.mkdtemp(prefix="laptop-", dir=photographs.FOLDER))
     project = copy_project(folder / "project")
     port, emulator_port = free_port(), free_port()
-    command = [sys.executable, "-m", "tools.run", "--port", str(port), "--emulator-port", str(emulator_port)]
+    command = [sys.executable, "-m", "tools.laptop.run", "--port", str(port), "--emulator-port", str(emulator_port)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=project, stdout=log, stderr=log, start_new_session=True)
     try:

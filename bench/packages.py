@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from bench import tls
 from bench.events import BUCKET
-from tools import local_stage
 from tools.bundle import archive, package
+from tools.laptop import code_stack
 
 PROJECT = Path(__file__).parents[1]
 BUILD = PROJECT / ".local" / "bench" / "packages"
@@ -67,7 +67,7 @@ def built(report: Report) -> Built:
     shutil.rmtree(BUILD, ignore_errors=True)
     BUILD.mkdir(parents=True)
     report("Packaging the app")
-    made = local_stage.package(PROJECT, BUILD / "build", KEPT, report)
+    made = code_stack.package(PROJECT, BUILD / "build", KEPT, report)
     bundle = _bundled(made.archive, BUILD / "bundle.zip")
     variants = [
         _python("stock", _unpacked(made.archive, BUILD / "stock"), made.template),
@@ -102,7 +102,7 @@ def _unpacked(file: Path, folder: Path) -> Path:
 def _python(name: str, folder: Path, template: dict[str, Any]) -> Variant:
     shared = template.get("Globals", {}).get("Function", {}).get("Environment", {}).get("Variables", {})
     functions = {
-        local_stage.handler_name(id_): one["Properties"]
+        code_stack.handler_name(id_): one["Properties"]
         for id_, one in template["Resources"].items()
         if one["Type"] == "AWS::Serverless::Function"
     }

@@ -37,7 +37,7 @@ _CONFIG = Config(
 )
 _S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4"))
 
-_WHAT_TO_DO = "start it all with `make run`, or provision the stage with tools/provision.py"
+_WHAT_TO_DO = "start it all with `make run`, or provision the stage with `python -m tools.stage.provision`"
 
 _NO_BACKEND = (
     exceptions.EndpointConnectionError,

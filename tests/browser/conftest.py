@@ -20,7 +20,7 @@ from tests.browser.looks import Shots
 from tests.browser.tab import File, Tab
 from tests.e2e.system import configure, copy_project, request
 from tests.e2e.terminals import Terminal, second_terminal
-from tools import browser as browsers
+from tools import chromium as browsers
 
 expect.set_options(timeout=20_000)
 

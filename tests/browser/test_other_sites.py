@@ -16,7 +16,7 @@ from botocore.credentials import Credentials
 
 from tests.browser.conftest import System
 from tests.e2e.system import request
-from tools.emulator import REGION
+from tools.laptop.emulator import REGION
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page, Response

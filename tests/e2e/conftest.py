@@ -16,10 +16,11 @@ from tests.e2e.system import (
     give_up_sooner,
     say_errors_as_the_template_does,
 )
-from tools import local_stage, provision
-from tools.emulator import Emulator
-from tools.run import aws_client
-from tools.stages import LOCAL
+from tools.laptop import code_stack
+from tools.laptop.emulator import Emulator
+from tools.laptop.run import aws_client
+from tools.stage import provision
+from tools.stage.chalice_config import LOCAL
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +33,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         client = aws_client(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
         give_up_sooner(client("sqs"), resources["QueueUrl"])
-        built = bundled(local_stage.package(project, folder / "build", KEPT, print))
-        deployment = local_stage.deploy(built, client)
+        built = bundled(code_stack.package(project, folder / "build", KEPT, print))
+        deployment = code_stack.deploy(built, client)
         say_errors_as_the_template_does(client("apigateway"), deployment.api_id, built.template)
         yield System(
             emulator=emulator,

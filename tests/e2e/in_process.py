@@ -14,7 +14,7 @@ import pytest
 from chalicelib import aws, config
 from tests.e2e.system import ROOT
 from tests.integration.stage import Stage
-from tools.emulator import Emulator
+from tools.laptop.emulator import Emulator
 
 STAGE = "inprocess"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.e2e.system import ROOT
 from tools import processes
-from tools.emulator import ACCOUNT, Emulator
+from tools.laptop.emulator import ACCOUNT, Emulator
 
 AWSCLI = ROOT / ".venv-awscli" / "bin"
 

@@ -12,10 +12,11 @@ from email.message import Message
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools import local_stage, sources
 from tools.bundle import archive, package
-from tools.emulator import Emulator
-from tools.stages import LOCAL
+from tools.laptop import code_stack
+from tools.laptop.emulator import Emulator
+from tools.stage import app_sources
+from tools.stage.chalice_config import LOCAL
 
 ROOT = Path(__file__).parents[2]
 EMULATOR_PYTHON = ROOT / ".venv-emulator" / "bin" / "python"
@@ -78,7 +79,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def copy_project(target: Path) -> Path:
     """A copy of the project to change, with the same environments and, at hand, the same packaged dependencies."""
-    sources.copy(ROOT, target)
+    app_sources.copy(ROOT, target)
     for folder in ("tools", "infra"):
         shutil.copytree(
             ROOT / folder, target / folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
@@ -97,7 +98,7 @@ def configure(path: Path, **variables: str) -> None:
     path.write_text(json.dumps(config))
 
 
-def bundled(built: local_stage.Package) -> local_stage.Package:
+def bundled(built: code_stack.Package) -> code_stack.Package:
     """The same, as it is deployed into AWS: made small and precompiled."""
     whole = archive.read(built.archive)
     archive.write(built.archive, package.bundled(whole).entries)

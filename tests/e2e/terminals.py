@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.system import free_port, request
-from tools import emulator, processes, run
+from tools import processes
+from tools.laptop import emulator, run
 
 
 class Terminal:
@@ -30,7 +31,7 @@ class Terminal:
         ports = ["--port", str(self.port), "--emulator-port", str(self.emulator_port)]
         with self._log.open("wb") as log:
             self.process = processes.start(
-                [sys.executable, "-m", "tools.run", *ports], env=shell(), cwd=project, output=log
+                [sys.executable, "-m", "tools.laptop.run", *ports], env=shell(), cwd=project, output=log
             )
 
     @property

@@ -12,10 +12,11 @@ from tests.builders import fields
 from tests.e2e.pictures import drawing
 from tests.e2e.system import System, copy_project
 from tests.e2e.waiting import eventually
-from tools import local_stage, provision
-from tools.emulator import ACCOUNT as FIRST
-from tools.run import aws_client
-from tools.stages import LOCAL
+from tools.laptop import code_stack
+from tools.laptop.emulator import ACCOUNT as FIRST
+from tools.laptop.run import aws_client
+from tools.stage import provision
+from tools.stage.chalice_config import LOCAL
 
 SECOND = "222222222222"
 
@@ -66,20 +67,20 @@ def accounts(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
     # The resources alone: nothing is packaged from this copy.
     resources = provision.provision(LOCAL, client, copy_project(tmp_path_factory.mktemp("second") / "project"), print)
-    artifacts = f"{local_stage.ARTIFACTS}-{SECOND}"
+    artifacts = f"{code_stack.ARTIFACTS}-{SECOND}"
     client("s3").create_bucket(Bucket=artifacts)
     for key, data in package(system, artifacts).items():
         client("s3").put_object(Bucket=artifacts, Key=key, Body=data)
     cloudformation = client("cloudformation")
     cloudformation.create_stack(
-        StackName=local_stage.STACK,
+        StackName=code_stack.STACK,
         TemplateURL=f"{system.emulator.url}/{artifacts}/sam.json",
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     cloudformation.get_waiter("stack_create_complete").wait(
-        StackName=local_stage.STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        StackName=code_stack.STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
     )
-    deployment = local_stage.find(client)
+    deployment = code_stack.find(client)
     assert deployment is not None
     yield (
         Account(FIRST, system.client, system.functions, system.table, system.bucket, system.queue_url),
@@ -102,10 +103,10 @@ def package(system: System, artifacts: str) -> dict[str, bytes]:
     It is what ``aws cloudformation package`` writes into a template, too: each account has the code in its own bucket.
     """
     s3 = system.client("s3")
-    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=local_stage.ARTIFACTS)["Contents"]]
-    found = {key: s3.get_object(Bucket=local_stage.ARTIFACTS, Key=key)["Body"].read() for key in keys}
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=code_stack.ARTIFACTS)["Contents"]]
+    found = {key: s3.get_object(Bucket=code_stack.ARTIFACTS, Key=key)["Body"].read() for key in keys}
     found["sam.json"] = found["sam.json"].replace(
-        json.dumps({"Bucket": local_stage.ARTIFACTS})[:-1].encode(), json.dumps({"Bucket": artifacts})[:-1].encode()
+        json.dumps({"Bucket": code_stack.ARTIFACTS})[:-1].encode(), json.dumps({"Bucket": artifacts})[:-1].encode()
     )
     return found
 

@@ -20,11 +20,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.e2e.system import EMULATOR_PYTHON, copy_project, free_port
 from tests.e2e.terminals import Terminal, until
-from tools import emulator as emulators
-from tools import emulator_state
-from tools.emulator import Emulator
-from tools.emulator_state import Folders
-from tools.run import aws_client
+from tools.laptop import emulator as emulators
+from tools.laptop import emulator_state
+from tools.laptop.emulator import Emulator
+from tools.laptop.emulator_state import Folders
+from tools.laptop.run import aws_client
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "3"))
 SEED = int(os.environ.get("CRASH_SEED", "1"))

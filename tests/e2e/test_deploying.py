@@ -23,7 +23,7 @@ from tests.blocks import block
 from tests.e2e.shell import at_the_emulator, type_in
 from tests.e2e.system import EMULATOR_PYTHON, ROOT, copy_project, free_port
 from tests.e2e.test_plain_deploy import CHALICE
-from tools.emulator import Emulator
+from tools.laptop.emulator import Emulator
 
 PAGE = "docs/deploying.md"
 RUNBOOK = "docs/operating.md"

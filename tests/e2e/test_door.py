@@ -17,9 +17,9 @@ from tests.e2e.door import Door, Header, Reply
 from tests.e2e.system import ROOT, System, free_port
 from tests.e2e.waiting import eventually
 from tests.unit.test_docs import table_rows
-from tools import run
-from tools.server import Server
-from tools.terminal import Terminal
+from tools.laptop import run
+from tools.laptop.server import Server
+from tools.laptop.terminal import Terminal
 
 
 @pytest.fixture(scope="module", params=["chalice local", "packaged"])

@@ -18,9 +18,9 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from tests.e2e.system import EMULATOR_PYTHON, free_port
-from tools.emulator import ACCOUNT, REGION, Emulator
-from tools.in_emulator.guard import API, HEALTH
-from tools.run import aws_client
+from tools.laptop.emulator import ACCOUNT, REGION, Emulator
+from tools.laptop.emulator_wrapper.guard import API, HEALTH
+from tools.laptop.run import aws_client
 
 HTTP_PORT = 8000
 BUCKET = "pictures"

@@ -15,15 +15,16 @@ import pytest
 from tests.builders import jpeg
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, ROOT, copy_project, free_port
 from tests.e2e.waiting import eventually
-from tools import emulator, local_stage, provision
-from tools.emulator import Emulator, EmulatorError
-from tools.run import aws_client
-from tools.stages import LOCAL
+from tools.laptop import code_stack, emulator
+from tools.laptop.emulator import Emulator, EmulatorError
+from tools.laptop.run import aws_client
+from tools.stage import provision
+from tools.stage.chalice_config import LOCAL
 
 FILES = 40
 AT_ONCE = max(2, os.cpu_count() or 0)
 MOST_WORKERS = {"OnUpload": AT_ONCE, "OnMessages": 5, "CleanUp": 1}
-"""As many as tools/in_emulator/lambdas.py invokes at once, and as infra/package.json lets the queue invoke."""
+"""As many as emulator_wrapper/lambdas.py invokes at once, and as infra/package.json lets the queue invoke."""
 
 
 Start = Callable[[], Emulator]
@@ -42,7 +43,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
     try:
         client = aws_client(running.url, running.root())
         provision.provision(LOCAL, client, project, print)
-        local_stage.deploy(local_stage.package(project, folder / "build", KEPT, print), client)
+        code_stack.deploy(code_stack.package(project, folder / "build", KEPT, print), client)
     finally:
         running.stop()
     return start
@@ -85,7 +86,7 @@ def test_files_dropped_right_before_a_stop_get_thumbnails_after_it(start: Start)
 def test_changed_code_of_the_emulator_is_said_at_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "tools", tmp_path / "tools", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "chalicelib").symlink_to(ROOT / "chalicelib")
-    changed = tmp_path / "tools" / "in_emulator" / "lambdas.py"
+    changed = tmp_path / "tools" / "laptop" / "emulator_wrapper" / "lambdas.py"
     changed.write_text(changed.read_text().replace('_dispatch_to_lambda": "', '_dispatch_to_lambda": "0'))
     monkeypatch.setattr(emulator, "_PROGRAM", changed.with_name("__main__.py"))
 
@@ -110,7 +111,7 @@ def thumbnails(s3: Any, folder: str) -> list[str]:
 
 def bucket(s3: Any) -> str:
     names: list[str] = [one["Name"] for one in s3.list_buckets()["Buckets"]]
-    return next(name for name in names if name != local_stage.ARTIFACTS)
+    return next(name for name in names if name != code_stack.ARTIFACTS)
 
 
 def tmp(running: Emulator) -> Path:

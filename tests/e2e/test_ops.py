@@ -26,9 +26,11 @@ from tests.e2e.shell import at_the_emulator
 from tests.e2e.system import System
 from tests.e2e.test_flows import create, post, settled_image, ticket, waiting
 from tests.e2e.waiting import eventually
-from tools import processes, provision, run
-from tools.emulator import REGION
+from tools import processes
+from tools.laptop import run
+from tools.laptop.emulator import REGION
 from tools.ops import __main__ as ops
+from tools.stage import provision
 
 Command = Callable[..., Any]
 

@@ -21,10 +21,11 @@ from tests.e2e.shell import at_the_emulator
 from tests.e2e.system import System, copy_project, give_up_sooner
 from tests.e2e.test_flows import SCHEDULED
 from tests.e2e.waiting import eventually
-from tools import processes, provision
+from tools import processes
 from tools.bundle import cache
-from tools.run import aws_client
-from tools.stages import LOCAL
+from tools.laptop.run import aws_client
+from tools.stage import provision
+from tools.stage.chalice_config import LOCAL
 
 ACCOUNT = "111111111111"
 # The emulator has no PutRestApi, by which the routes of an API that is there already are sent. And a function is ready

@@ -12,10 +12,11 @@ import pytest
 from tests.builders import jpeg
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, copy_project, free_port
 from tests.e2e.waiting import eventually
-from tools import local_stage, provision
-from tools.emulator import Emulator
-from tools.run import aws_client
-from tools.stages import LOCAL
+from tools.laptop import code_stack
+from tools.laptop.emulator import Emulator
+from tools.laptop.run import aws_client
+from tools.stage import provision
+from tools.stage.chalice_config import LOCAL
 
 VISIBILITY = 6  # seconds until the messages of a function that died come again, instead of 360
 CRASH, HANG = b"crash", b"hang"
@@ -74,7 +75,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     try:
         client = aws_client(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
-        local_stage.deploy(local_stage.package(project, folder / "build", KEPT, print), client)
+        code_stack.deploy(code_stack.package(project, folder / "build", KEPT, print), client)
         shorter = {"VisibilityTimeout": str(VISIBILITY)}  # only now, as Lambda refuses it when it makes the mapping
         client("sqs").set_queue_attributes(QueueUrl=resources["QueueUrl"], Attributes=shorter)
         yield Laptop(client, resources["BucketName"], resources["QueueUrl"], resources["DeadLetterQueueUrl"])

@@ -14,8 +14,8 @@ import pytest
 from tests.e2e.shell import at_the_emulator
 from tests.e2e.system import System, copy_project, free_port
 from tools import processes
-from tools.emulator import Emulator
-from tools.run import aws_client
+from tools.laptop.emulator import Emulator
+from tools.laptop.run import aws_client
 
 OURS, THEIRS = "444444444444", "555555555555"
 
@@ -39,7 +39,7 @@ class Shell:
         """Run the tool in its project; ``changed`` are environment variables, None takes one away."""
         said = {name: value for name, value in (self.env | changed).items() if value is not None}
         return subprocess.run(
-            [sys.executable, "tools/provision.py", *arguments],
+            [sys.executable, "-m", "tools.stage.provision", *arguments],
             cwd=self.project,
             env=processes.without_aws(os.environ) | said,
             stdin=subprocess.DEVNULL,

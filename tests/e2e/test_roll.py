@@ -11,10 +11,11 @@ import pytest
 
 from tests.builders import fields
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, copy_project, free_port, request
-from tools import local_stage, provision
-from tools.emulator import Emulator
-from tools.run import aws_client
-from tools.stages import LOCAL
+from tools.laptop import code_stack
+from tools.laptop.emulator import Emulator
+from tools.laptop.run import aws_client
+from tools.stage import provision
+from tools.stage.chalice_config import LOCAL
 
 
 class Stage(NamedTuple):
@@ -28,10 +29,10 @@ class Stage(NamedTuple):
     def deploy(self) -> None:
         """Its resources, then its code, as the project has them now."""
         provision.provision(LOCAL, self.client, self.project, print)
-        local_stage.deploy(local_stage.package(self.project, self.scratch, KEPT, print), self.client)
+        code_stack.deploy(code_stack.package(self.project, self.scratch, KEPT, print), self.client)
 
     def __call__(self, method: str, path: str, body: Any = None) -> Answer:
-        deployment = local_stage.find(self.client)
+        deployment = code_stack.find(self.client)
         assert deployment
         return request(method, f"{self.url}/_aws/execute-api/{deployment.api_id}/api{path}", body)
 
@@ -106,9 +107,9 @@ def test_items_outlive_the_code(stage: Stage) -> None:
     stage.deploy()
     item = stage("POST", "/items", fields())
 
-    stage.client("cloudformation").delete_stack(StackName=local_stage.STACK)
-    stage.client("cloudformation").get_waiter("stack_delete_complete").wait(StackName=local_stage.STACK)
-    assert local_stage.find(stage.client) is None
+    stage.client("cloudformation").delete_stack(StackName=code_stack.STACK)
+    stage.client("cloudformation").get_waiter("stack_delete_complete").wait(StackName=code_stack.STACK)
+    assert code_stack.find(stage.client) is None
     stage.deploy()
 
     assert stage.has(item)

@@ -340,7 +340,7 @@ def test_an_emulator_that_dies_ends_it_with_a_sentence(project: Path, opened: li
 
 def start_in_vain(project: Path, port: int, emulator_port: int) -> str:
     """The one line that is left when it cannot start."""
-    command = [sys.executable, "-m", "tools.run", "--port", str(port), "--emulator-port", str(emulator_port)]
+    command = [sys.executable, "-m", "tools.laptop.run", "--port", str(port), "--emulator-port", str(emulator_port)]
     ended = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
     assert ended.stderr == ""

@@ -13,9 +13,9 @@ import pytest
 
 from tests.e2e.system import copy_project, free_port, request
 from tests.e2e.test_run import until
-from tools import run
-from tools.emulator import root
-from tools.terminal import Terminal
+from tools.laptop import run
+from tools.laptop.emulator import root
+from tools.laptop.terminal import Terminal
 
 
 class Inside:

@@ -29,10 +29,11 @@ from tests.e2e.system import (
 from tests.e2e.test_deploying import checkout
 from tests.e2e.test_flows import post
 from tests.e2e.waiting import eventually
-from tools import local_stage, provision
-from tools.emulator import Emulator
-from tools.run import aws_client
-from tools.stages import LOCAL
+from tools.laptop import code_stack
+from tools.laptop.emulator import Emulator
+from tools.laptop.run import aws_client
+from tools.stage import provision
+from tools.stage.chalice_config import LOCAL
 
 PASSWORD = "Correct horse 1 battery!"
 
@@ -86,8 +87,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
         # The issuer has the name that it has in AWS, where in the emulator its keys do not lie.
         keys = f"{emulator.url}/{pool.id}/.well-known/jwks.json"
         configure(project / ".chalice" / "config.json", AUTH_MODE="oidc", OIDC_JWKS_URL=keys)
-        built = bundled(local_stage.package(project, folder / "build", KEPT, print))
-        deployment = local_stage.deploy(built, client)
+        built = bundled(code_stack.package(project, folder / "build", KEPT, print))
+        deployment = code_stack.deploy(built, client)
         say_errors_as_the_template_does(client("apigateway"), deployment.api_id, built.template)
         url = f"{emulator.url}/_aws/execute-api/{deployment.api_id}/api"
         yield Closed(url, emulator, pool, client, deployment.functions)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.system import System, copy_project
-from tools import provision
-from tools.run import aws_client
+from tools.laptop.run import aws_client
+from tools.stage import provision
 
 ACCOUNT = "222222222222"
 CONSOLE = "https://abc.execute-api.us-east-1.amazonaws.com/api/"

@@ -26,7 +26,7 @@ from tests.integration.stage import fails
 from tools.interruption import Interrupted, Interruption
 from tools.ops import commands, logs
 from tools.ops.stage import Stage
-from tools.stages import StageError
+from tools.stage.chalice_config import StageError
 
 GROUP = "/aws/lambda/vitrine-local"
 CONSUMER_GROUP = "/aws/lambda/vitrine-local-on_messages"

@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from tools import provision, storage
-from tools.stages import StageError
+from tools.stage import provision, retained_resources
+from tools.stage.chalice_config import StageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2]
 TABLE = "vitrine-dev"
 BUCKET = "vitrine-dev-123456789012-eu-west-1"
-KEPT = storage.Names(TABLE, BUCKET, "vitrine-dev")
+KEPT = retained_resources.Names(TABLE, BUCKET, "vitrine-dev")
 
 
 @pytest.fixture
@@ -64,16 +64,16 @@ def cognito(session: boto3.Session) -> CognitoIdentityProviderClient:
 
 
 def test_names_follow_from_the_stage_the_account_and_the_region(session: boto3.Session) -> None:
-    assert storage.names("dev", session.client) == KEPT
+    assert retained_resources.names("dev", session.client) == KEPT
 
 
 @pytest.mark.usefixtures("dynamodb", "s3", "cognito")
 def test_empty_ones_hold_no_data(session: boto3.Session) -> None:
-    assert storage.holding_data(KEPT, session.client) == []
+    assert retained_resources.holding_data(KEPT, session.client) == []
 
 
 def test_missing_ones_hold_no_data(session: boto3.Session) -> None:
-    assert storage.holding_data(KEPT, session.client) == []
+    assert retained_resources.holding_data(KEPT, session.client) == []
 
 
 def test_one_item_object_or_user_is_data(
@@ -82,7 +82,7 @@ def test_one_item_object_or_user_is_data(
     cognito.admin_create_user(UserPoolId=pools(cognito)["vitrine-dev"], Username="ann@example.com")
     dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
     s3.put_object(Bucket=BUCKET, Key="uploads/a", Body=b"")
-    assert storage.holding_data(KEPT, session.client) == [
+    assert retained_resources.holding_data(KEPT, session.client) == [
         f"the table {TABLE}",
         f"the bucket {BUCKET}",
         "the user pool vitrine-dev",
@@ -99,7 +99,7 @@ def test_removing_takes_protection_and_content_along(
     cognito.admin_create_user(UserPoolId=pools(cognito)["vitrine-dev"], Username="ann@example.com")
     dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
     s3.put_object(Bucket=BUCKET, Key="uploads/a", Body=b"")
-    storage.remove(KEPT, session.client, print)
+    retained_resources.remove(KEPT, session.client, print)
     assert TABLE not in dynamodb.list_tables()["TableNames"]
     assert BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
     assert list(pools(cognito)) == ["vitrine-prod"]
@@ -107,7 +107,7 @@ def test_removing_takes_protection_and_content_along(
 
 def test_removing_again_is_no_error(session: boto3.Session) -> None:
     lines: list[str] = []
-    storage.remove(KEPT, session.client, lines.append)
+    retained_resources.remove(KEPT, session.client, lines.append)
     assert lines == []
 
 

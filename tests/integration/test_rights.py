@@ -19,12 +19,13 @@ from chalicelib import aws, cleanup, items, primitives
 from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, run
 from tests.rights import Called, Grant, Need, grants, needs
-from tools import aws_calls, stages
+from tools import aws_calls
 from tools.bundle import calls as calls_in_code
+from tools.stage import chalice_config
 
 PROJECT = Path(__file__).parents[2]
 # As they are in AWS: the stage local has what only the emulator asks for besides.
-POLICIES = json.loads(json.dumps(stages.policies(PROJECT, "prod")).replace("vitrine-prod", "vitrine-local"))
+POLICIES = json.loads(json.dumps(chalice_config.policies(PROJECT, "prod")).replace("vitrine-prod", "vitrine-local"))
 
 
 def requests(stage: Stage) -> None:

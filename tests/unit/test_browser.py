@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import browser
+from tools import chromium
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only folder that programs are looked for in."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("BROWSER_PATH", raising=False)
-    monkeypatch.setattr(browser, "_of_playwright", lambda: None)
+    monkeypatch.setattr(chromium, "_of_playwright", lambda: None)
     return tmp_path
 
 
@@ -29,22 +29,22 @@ def test_the_first_that_starts_is_taken(programs: Path) -> None:
     program(programs / "chromium-browser", "echo 'Install it as a snap'; exit 1")
     chrome = program(programs / "google-chrome", "echo Google Chrome 150")
 
-    assert browser.find() == chrome
+    assert chromium.find() == chrome
 
 
 def test_another_can_be_named(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(programs / "chromium", "exit 0")
     monkeypatch.setenv("BROWSER_PATH", program(programs / "mine", "exit 0"))
 
-    assert browser.find() == str(programs / "mine")
+    assert chromium.find() == str(programs / "mine")
 
 
 def test_one_that_is_named_and_does_not_start_is_an_error(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(programs / "chromium", "exit 0")
     monkeypatch.setenv("BROWSER_PATH", str(programs / "nowhere"))
 
-    with pytest.raises(browser.BrowserError, match="BROWSER_PATH"):
-        browser.find()
+    with pytest.raises(chromium.BrowserError, match="BROWSER_PATH"):
+        chromium.find()
 
 
 def test_root_gets_the_distributions(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,12 +52,12 @@ def test_root_gets_the_distributions(programs: Path, monkeypatch: pytest.MonkeyP
     program(programs / "apt-get", f'[ "$1" = update ] || {{ {made}; }}')
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
-    assert browser.install() == str(programs / "chromium")
+    assert chromium.install() == str(programs / "chromium")
 
 
 def test_where_none_can_be_had_it_says_so(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr("sys.executable", program(programs / "python", "exit 1"))
 
-    with pytest.raises(browser.BrowserError, match="install one"):
-        browser.install()
+    with pytest.raises(chromium.BrowserError, match="install one"):
+        chromium.install()

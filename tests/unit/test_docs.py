@@ -18,7 +18,7 @@ import yaml
 import app
 from chalicelib import bucket, config, errors, models, table
 from tests.blocks import blocks
-from tools import provision, stages
+from tools.stage import chalice_config
 
 PROJECT = Path(__file__).resolve().parents[2]
 DECISIONS = sorted((PROJECT / "docs" / "decisions").glob("0*.md"))
@@ -121,13 +121,11 @@ class TestCommands:
     @pytest.mark.parametrize("page", PAGES, ids=name_of)
     def test_give_a_tool_what_it_takes(self, page: Path) -> None:
         text = code(page.read_text(encoding="utf-8"))
-        for module, words in re.findall(r"\bpython -m (tools\.\w+) ([^`\n]+)", text):
+        for module, words in re.findall(r"\bpython -m (tools[.\w]+) ([^`\n]+)", text):
             path = PROJECT.joinpath(*module.split("."))
             command = importlib.import_module(f"{module}.__main__" if path.is_dir() else module)
             parse = getattr(command, "parse", None) or command.parser().parse_args
             parse(shlex.split(words))
-        for words in re.findall(r"\btools/provision\.py ([^`\n]+)", text):
-            provision.parser().parse_args(shlex.split(words))
 
     @pytest.mark.parametrize("page", PAGES, ids=name_of)
     def test_give_chalice_what_it_takes(self, page: Path) -> None:
@@ -179,7 +177,7 @@ class TestArchitecture:
         assert {name for name in named if name.endswith(".py`")} == modules | {"`app.py`"}
 
     def test_says_of_each_function_what_it_may_do(self) -> None:
-        functions = {f"`{name}`" for name in stages.policies(PROJECT, "dev")}
+        functions = {f"`{name}`" for name in chalice_config.policies(PROJECT, "dev")}
         assert {row[0] for row in table_rows("docs/architecture.md", "Who may do what")} == functions
 
     def test_has_exactly_the_messages_that_the_queue_takes(self) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import emulator_state
-from tools.emulator_state import Folders, Journal
+from tools.laptop import emulator_state
+from tools.laptop.emulator_state import Folders, Journal
 
 
 class Emulator:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tools.in_emulator.guard import HEALTH, Guard
+from tools.laptop.emulator_wrapper.guard import HEALTH, Guard
 
 PORT = 4566
 

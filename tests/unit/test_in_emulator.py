@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.in_emulator import pinned
-from tools.in_emulator.events import Event, Events
-from tools.in_emulator.packages import Packages
+from tools.laptop.emulator_wrapper import pinned
+from tools.laptop.emulator_wrapper.events import Event, Events
+from tools.laptop.emulator_wrapper.packages import Packages
 
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:on_upload"
 

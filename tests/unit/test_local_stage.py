@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tools import local_stage, processes
-from tools.stages import StageError
+from tools import processes
+from tools.laptop import code_stack
+from tools.stage.chalice_config import StageError
 
 MAC = ("Darwin", "arm64")
 LAMBDA = ("Linux", "x86_64")
@@ -72,9 +73,9 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def build(project: Path, system: tuple[str, str]) -> tuple[local_stage.Package, dict[str, str]]:
+def build(project: Path, system: tuple[str, str]) -> tuple[code_stack.Package, dict[str, str]]:
     folder = project.parent
-    built = local_stage.package(project, folder / "build", folder / "kept", lambda line: None, system)
+    built = code_stack.package(project, folder / "build", folder / "kept", lambda line: None, system)
     with zipfile.ZipFile(built.archive) as whole:
         assert len(whole.namelist()) == len(set(whole.namelist()))
         return built, {name: whole.read(name).decode() for name in whole.namelist()}
@@ -136,7 +137,7 @@ def test_an_app_that_does_not_load_is_said_with_its_place_and_its_error(project:
 def test_the_template_gets_its_code_and_its_name() -> None:
     template = {"Resources": {"CleanUp": {"Type": "AWS::Serverless::Function", "Properties": {"CodeUri": "./x.zip"}}}}
 
-    placed = local_stage.at(template, {"Bucket": "b", "Key": "k"}, "abc")
+    placed = code_stack.at(template, {"Bucket": "b", "Key": "k"}, "abc")
 
     assert placed["Resources"]["CleanUp"]["Properties"]["CodeUri"] == {"Bucket": "b", "Key": "k"}
     assert placed["Outputs"] == {"SourceDigest": {"Value": "abc"}}
@@ -148,4 +149,4 @@ def test_the_template_gets_its_code_and_its_name() -> None:
     [("APIHandler", "api_handler"), ("OnUpload", "on_upload"), ("CleanUp", "clean_up"), ("Authorize", "authorize")],
 )
 def test_functions_are_named_as_in_app_py(logical_id: str, name: str) -> None:
-    assert local_stage.handler_name(logical_id) == name
+    assert code_stack.handler_name(logical_id) == name

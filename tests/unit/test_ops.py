@@ -17,7 +17,6 @@ from unittest import mock
 import pytest
 from botocore import exceptions
 
-from tools import provision
 from tools.interruption import Interrupted, Interruption
 from tools.ops import __main__ as ops
 from tools.ops import commands, items, logs, queues, reasons, texts
@@ -28,7 +27,8 @@ from tools.ops.logs import Entry
 from tools.ops.objects import Object
 from tools.ops.reasons import Reason
 from tools.ops.stage import Stage, find
-from tools.stages import StageError
+from tools.stage import provision
+from tools.stage.chalice_config import StageError
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
 ITEM = "019a0000-0000-7000-8000-000000000001"
@@ -451,7 +451,7 @@ class TestAStage:
 
     @pytest.mark.parametrize("outputs", [None, {}])
     def test_that_is_not_there_is_a_sentence_with_a_remedy(self, outputs: dict[str, str] | None) -> None:
-        with pytest.raises(StageError, match=r"no stack vitrine-dev-resources.*tools\.provision --stage dev"):
+        with pytest.raises(StageError, match=r"no stack vitrine-dev-resources.*tools\.stage\.provision --stage dev"):
             find("dev", self.cloudformation(outputs))
 
     def test_has_its_functions_whichever_way_they_were_deployed_and_no_other_stages(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tools import policies, stages
+from tools.stage import chalice_config, policies
 
 PROJECT = Path(__file__).resolve().parents[2]
 STATEMENT = {"Sid": "Tell", "Effect": "Allow", "Action": "sns:Publish", "Resource": "arn:aws:sns:*:*:x-{stage}"}
@@ -65,8 +65,8 @@ def test_a_new_function_gets_a_policy_of_its_own_in_every_stage(project: Path, s
 
 
 def test_a_stage_that_is_not_there_is_named(project: Path) -> None:
-    with pytest.raises(stages.StageError, match=r"no stage pr12: .* local, dev, prod"):
-        stages.write_policies(project, "pr12")
+    with pytest.raises(chalice_config.StageError, match=r"no stage pr12: .* local, dev, prod"):
+        chalice_config.write_policies(project, "pr12")
 
 
 def test_the_command_says_what_it_wrote(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 from botocore import exceptions
 
-from tools import provision, stack, stages
+from tools.stage import chalice_config, provision, stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,49 +161,49 @@ UNCHANGED = "The submitted information didn't contain changes."
 class TestStageNames:
     @pytest.mark.parametrize("name", ["dev", "a", "pr1234"])
     def test_short_words_name_a_stage(self, name: str) -> None:
-        assert stages.check_name(name) == name
+        assert chalice_config.check_name(name) == name
 
     @pytest.mark.parametrize("name", ["", "Dev", "dev-resources", "../dev", "1st", "a" * 21])
     def test_anything_that_could_collide_or_escape_does_not(self, name: str) -> None:
-        with pytest.raises(stages.StageError, match="is not a stage name"):
-            stages.check_name(name)
+        with pytest.raises(chalice_config.StageError, match="is not a stage name"):
+            chalice_config.check_name(name)
 
 
 class TestRecording:
     def test_bucket_is_written_into_the_stages_entry_and_no_other(self, project: Path) -> None:
         before = config(project)
-        stages.record(project, "prod", OUTPUTS)
+        chalice_config.record(project, "prod", OUTPUTS)
         after = config(project)
         assert after["stages"]["prod"].pop("environment_variables")["BUCKET_NAME"] == OUTPUTS["BucketName"]
         before["stages"]["prod"].pop("environment_variables")
         assert after == before
 
     def test_user_pool_is_written_too(self, project: Path) -> None:
-        stages.record(project, "prod", OUTPUTS)
-        variables = stages.environment(project, "prod")
+        chalice_config.record(project, "prod", OUTPUTS)
+        variables = chalice_config.environment(project, "prod")
         assert variables["USER_POOL_ISSUER"] == OUTPUTS["UserPoolIssuer"]
         assert variables["USER_POOL_CLIENT_ID"] == "client-1"
 
     def test_laptop_leaves_the_committed_configuration_as_it_is(self, project: Path) -> None:
         # The emulator's user pool has another name each time.
-        committed = {"BucketName": stages.environment(project, "local")["BUCKET_NAME"]}
+        committed = {"BucketName": chalice_config.environment(project, "local")["BUCKET_NAME"]}
         before = config(project)
-        stages.record(project, "local", OUTPUTS | committed)
+        chalice_config.record(project, "local", OUTPUTS | committed)
         assert config(project) == before
 
     def test_second_time_writes_nothing(self, project: Path) -> None:
-        assert stages.record(project, "dev", OUTPUTS)
-        assert stages.record(project, "dev", OUTPUTS) == []
+        assert chalice_config.record(project, "dev", OUTPUTS)
+        assert chalice_config.record(project, "dev", OUTPUTS) == []
 
     def test_settings_added_by_hand_stay(self, project: Path) -> None:
         edited = config(project)
         edited["stages"]["dev"]["environment_variables"]["LOG_LEVEL"] = "DEBUG"
         (project / ".chalice" / "config.json").write_text(json.dumps(edited), encoding="utf-8")
-        stages.record(project, "dev", OUTPUTS)
-        assert stages.environment(project, "dev")["LOG_LEVEL"] == "DEBUG"
+        chalice_config.record(project, "dev", OUTPUTS)
+        assert chalice_config.environment(project, "dev")["LOG_LEVEL"] == "DEBUG"
 
     def test_new_stage_has_the_shape_of_prod(self, project: Path) -> None:
-        stages.record(project, "pr12", {})
+        chalice_config.record(project, "pr12", {})
         # As text, so that the order counts as well.
         assert json.dumps(config(project)["stages"]["pr12"]) == json.dumps(config(project)["stages"]["prod"]).replace(
             "prod", "pr12"
@@ -211,15 +211,15 @@ class TestRecording:
 
     def test_new_stage_comes_last_and_moves_no_line(self, project: Path) -> None:
         before = (project / ".chalice" / "config.json").read_text(encoding="utf-8").splitlines()
-        stages.record(project, "pr12", OUTPUTS)
-        stages.record(project, "pr13", OUTPUTS)
+        chalice_config.record(project, "pr12", OUTPUTS)
+        chalice_config.record(project, "pr13", OUTPUTS)
         after = (project / ".chalice" / "config.json").read_text(encoding="utf-8").splitlines()
         kept = "\n".join(before).removesuffix("\n    }\n  }\n}")
         assert "\n".join(after).startswith(kept)
         assert list(config(project)["stages"]) == ["local", "dev", "prod", "pr12", "pr13"]
 
     def test_every_function_gets_a_policy_file_for_the_stage(self, project: Path) -> None:
-        stages.record(project, "pr12", {})
+        chalice_config.record(project, "pr12", {})
         functions = config(project)["stages"]["pr12"]["lambda_functions"]
         texts = [
             (project / ".chalice" / function["iam_policy_file"]).read_text(encoding="utf-8")
@@ -229,18 +229,18 @@ class TestRecording:
 
     def test_forgetting_takes_the_bucket_out_again(self, project: Path) -> None:
         before = config(project)
-        stages.record(project, "prod", OUTPUTS)
-        stages.forget(project, "prod")
+        chalice_config.record(project, "prod", OUTPUTS)
+        chalice_config.forget(project, "prod")
         before["stages"]["prod"]["environment_variables"].pop("BUCKET_NAME", None)
         assert config(project) == before
 
     def test_local_stage_keeps_what_is_committed(self, project: Path) -> None:
-        assert stages.forget(project, "local") == []
+        assert chalice_config.forget(project, "local") == []
 
     def test_unreadable_config_is_one_sentence(self, project: Path) -> None:
         (project / ".chalice" / "config.json").write_text("{", encoding="utf-8")
-        with pytest.raises(stages.StageError, match="cannot be read"):
-            stages.record(project, "dev", OUTPUTS)
+        with pytest.raises(chalice_config.StageError, match="cannot be read"):
+            chalice_config.record(project, "dev", OUTPUTS)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ class TestRecording:
     ],
 )
 def test_who_gets_in_is_said(variables: dict[str, str], words: str) -> None:
-    assert words in stages.sign_in("dev", variables)
+    assert words in chalice_config.sign_in("dev", variables)
 
 
 class TestProvisioning:
@@ -265,7 +265,7 @@ class TestProvisioning:
         assert provision.provision("dev", aws, project, lines.append) == OUTPUTS
         assert aws.calls == ["plan create", "execute"]
         assert "Table: create complete" in lines
-        assert stages.environment(project, "dev")["BUCKET_NAME"] == OUTPUTS["BucketName"]
+        assert chalice_config.environment(project, "dev")["BUCKET_NAME"] == OUTPUTS["BucketName"]
 
     def test_unchanged_stage_is_left_alone(self, project: Path) -> None:
         aws = ScriptedCloudFormation("UPDATE_COMPLETE", refusal=UNCHANGED)
@@ -319,7 +319,7 @@ class TestProvisioning:
 
     def test_no_means_no_and_leaves_nothing_behind(self, project: Path) -> None:
         aws = ScriptedCloudFormation()
-        with pytest.raises(stages.StageError, match=r"Nothing was changed\."):
+        with pytest.raises(chalice_config.StageError, match=r"Nothing was changed\."):
             provision.provision("dev", aws, project, agree=lambda question: False)
         assert aws.calls == ["plan create", "discard", "delete"]
 
@@ -345,7 +345,7 @@ class TestProvisioning:
             ]
         )
         with pytest.raises(
-            stages.StageError, match=r"ROLLBACK_COMPLETE\. Bucket: it is taken\. If that was left behind"
+            chalice_config.StageError, match=r"ROLLBACK_COMPLETE\. Bucket: it is taken\. If that was left behind"
         ):
             provision.provision("dev", aws, project)
         assert aws.calls == ["plan create", "execute", "delete"]
@@ -355,14 +355,14 @@ class TestProvisioning:
             "CREATE_COMPLETE",
             script=[event("Queue", "UPDATE_FAILED", "no such value"), ends("UPDATE_ROLLBACK_COMPLETE")],
         )
-        with pytest.raises(stages.StageError, match="Queue: no such value"):
+        with pytest.raises(chalice_config.StageError, match="Queue: no such value"):
             provision.provision("dev", aws, project)
         assert "delete" not in aws.calls
 
     def test_taken_name_is_told_as_cloudformation_found_it(self, project: Path) -> None:
         aws = ScriptedCloudFormation(refusal="1 problem. Call DescribeEvents", found="The bucket already exists.")
         with pytest.raises(
-            stages.StageError, match=r"refuses .*: The bucket already exists\. If that .*, take another name"
+            chalice_config.StageError, match=r"refuses .*: The bucket already exists\. If that .*, take another name"
         ):
             provision.provision("dev", aws, project)
 
@@ -378,17 +378,17 @@ class TestProvisioning:
     def test_stuck_stack_is_not_touched_and_the_way_out_is_said(self, project: Path, status: str, remedy: str) -> None:
         aws = ScriptedCloudFormation(status)
         said = f"stuck in {status}: aws cloudformation {remedy} --stack-name vitrine-dev-resources$"
-        with pytest.raises(stages.StageError, match=said):
+        with pytest.raises(chalice_config.StageError, match=said):
             provision.provision("dev", aws, project)
         assert aws.calls == []
 
     def test_busy_stack_is_waited_for_by_the_person(self, project: Path) -> None:
-        with pytest.raises(stages.StageError, match="try again"):
+        with pytest.raises(chalice_config.StageError, match="try again"):
             provision.provision("dev", ScriptedCloudFormation("UPDATE_IN_PROGRESS"), project)
 
     def test_local_stage_never_comes_to_stand_in_aws(self, project: Path) -> None:
         aws = ScriptedCloudFormation()
-        with pytest.raises(stages.StageError, match="not in AWS"):
+        with pytest.raises(chalice_config.StageError, match="not in AWS"):
             provision.provision("local", aws, project)
         assert aws.calls == []
 
@@ -409,7 +409,7 @@ class TestDeleting:
     def test_failure_names_its_cause(self) -> None:
         script = [event("Queue", "DELETE_FAILED", "held"), ends("DELETE_FAILED", "could not delete")]
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=script)
-        with pytest.raises(stages.StageError, match="Queue: held"):
+        with pytest.raises(chalice_config.StageError, match="Queue: held"):
             stack.remove(aws, "vitrine-dev-resources", print)
 
     def test_stack_that_is_gone_is_no_error(self) -> None:
@@ -418,7 +418,7 @@ class TestDeleting:
         assert aws.calls == []
 
     def test_stage_that_nobody_knows_is_no_success(self, project: Path) -> None:
-        with pytest.raises(stages.StageError, match=r"There is no stage pord: .* has local, dev, prod\.$"):
+        with pytest.raises(chalice_config.StageError, match=r"There is no stage pord: .* has local, dev, prod\.$"):
             provision.delete("pord", ScriptedCloudFormation(), project)
 
     def test_resources_that_chalice_deployed_onto_stay(self, project: Path) -> None:
@@ -428,14 +428,14 @@ class TestDeleting:
         deployed.write_text(json.dumps({"resources": [function]}), encoding="utf-8")
         aws = ScriptedCloudFormation("CREATE_COMPLETE")
 
-        with pytest.raises(stages.StageError, match=r"run chalice delete --stage dev first\.$"):
+        with pytest.raises(chalice_config.StageError, match=r"run chalice delete --stage dev first\.$"):
             provision.delete("dev", aws, project, delete_data=True)
 
         assert aws.calls == []
 
     def test_resources_that_code_runs_on_stay(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", imported_by=["vitrine-dev"])
-        with pytest.raises(stages.StageError, match="vitrine-dev runs on these resources"):
+        with pytest.raises(chalice_config.StageError, match="vitrine-dev runs on these resources"):
             provision.delete("dev", aws, project)
         assert aws.calls == []
 
@@ -456,7 +456,7 @@ class TestDeleting:
         (exceptions.UnauthorizedSSOTokenError(), "run aws sso login"),
         (exceptions.CredentialRetrievalError(provider="x", error_msg="no"), "sign in (aws sso login)"),
         (exceptions.ProfileNotFound(profile="x"), "(x) could not be found"),
-        (stages.StageError("As it is."), "As it is."),
+        (chalice_config.StageError("As it is."), "As it is."),
     ],
 )
 def test_what_goes_wrong_is_one_sentence(error: Exception, words: str) -> None:

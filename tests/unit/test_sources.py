@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import sources
+from tools.stage import app_sources
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_sources_are_what_the_package_is_made_of(project: Path) -> None:
-    assert [str(path) for path in sources.files(project)] == [
+    assert [str(path) for path in app_sources.files(project)] == [
         "app.py",
         "chalicelib/items.py",
         "chalicelib/web/index.html",
@@ -50,22 +50,22 @@ def test_sources_are_what_the_package_is_made_of(project: Path) -> None:
     ],
 )
 def test_what_programs_leave_behind_is_no_source(project: Path, left_behind: str) -> None:
-    before = sources.digest(project)
+    before = app_sources.digest(project)
 
     (project / left_behind).parent.mkdir(parents=True, exist_ok=True)
     (project / left_behind).write_text("x")
 
-    assert sources.digest(project) == before
+    assert app_sources.digest(project) == before
 
 
 def test_a_saved_an_added_and_a_removed_file_are_changes(project: Path) -> None:
-    before = sources.stamps(project)
+    before = app_sources.stamps(project)
 
     (project / "chalicelib/items.py").write_text("ITEMS = 22\n")
     (project / "chalicelib/new.py").write_text("")
     (project / "chalicelib/web/index.html").unlink()
 
-    assert sources.changes(before, sources.stamps(project)) == [
+    assert app_sources.changes(before, app_sources.stamps(project)) == [
         Path("chalicelib/items.py"),
         Path("chalicelib/new.py"),
         Path("chalicelib/web/index.html"),
@@ -74,22 +74,22 @@ def test_a_saved_an_added_and_a_removed_file_are_changes(project: Path) -> None:
 
 def test_a_file_saved_with_the_same_size_is_a_change(project: Path) -> None:
     os.utime(project / "app.py", (1, 1))
-    before = sources.stamps(project)
+    before = app_sources.stamps(project)
 
     (project / "app.py").write_text("app = 2\n")
 
-    assert sources.changes(before, sources.stamps(project)) == [Path("app.py")]
+    assert app_sources.changes(before, app_sources.stamps(project)) == [Path("app.py")]
 
 
 def test_the_digest_follows_content_names_and_what_else_decides(project: Path) -> None:
-    first = sources.digest(project, "Linux")
-    assert sources.digest(project, "Darwin") != first
+    first = app_sources.digest(project, "Linux")
+    assert app_sources.digest(project, "Darwin") != first
 
     (project / "chalicelib/items.py").rename(project / "chalicelib/things.py")
-    assert sources.digest(project, "Linux") != first
+    assert app_sources.digest(project, "Linux") != first
 
     (project / "chalicelib/things.py").rename(project / "chalicelib/items.py")
-    assert sources.digest(project, "Linux") == first
+    assert app_sources.digest(project, "Linux") == first
 
 
 def test_a_copy_holds_the_sources_alone(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -97,9 +97,9 @@ def test_a_copy_holds_the_sources_alone(project: Path, tmp_path_factory: pytest.
     target.mkdir()
     (target / "stale.py").write_text("")
 
-    sources.copy(project, target)
+    app_sources.copy(project, target)
 
-    assert sources.digest(target) == sources.digest(project)
+    assert app_sources.digest(target) == app_sources.digest(project)
     assert not (target / "stale.py").exists()
     assert not (target / "README.md").exists()
 
@@ -114,7 +114,7 @@ def test_a_copy_holds_the_sources_alone(project: Path, tmp_path_factory: pytest.
 def test_a_file_that_cannot_be_read_is_one_sentence(project: Path, path: str, text: str, said: str) -> None:
     (project / path).write_text(text)
 
-    problem = sources.problem(project, [Path(path)])
+    problem = app_sources.problem(project, [Path(path)])
 
     assert problem is not None
     assert problem.startswith(said)
@@ -122,4 +122,4 @@ def test_a_file_that_cannot_be_read_is_one_sentence(project: Path, path: str, te
 
 
 def test_a_good_file_and_a_removed_one_are_no_problem(project: Path) -> None:
-    assert sources.problem(project, [Path("app.py"), Path(".chalice/config.json"), Path("gone.py")]) is None
+    assert app_sources.problem(project, [Path("app.py"), Path(".chalice/config.json"), Path("gone.py")]) is None

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tools import logs
-from tools.terminal import Terminal
+from tools.laptop import function_logs
+from tools.laptop.terminal import Terminal
 
 
 @pytest.fixture
@@ -111,4 +111,4 @@ def test_what_lambda_adds_to_a_log_is_left_out() -> None:
         "START RequestId: 1 Version: $LATEST\n{}\n  indented\nEND RequestId: 1\nREPORT RequestId: 1\tDuration: 2 ms\n"
     )
 
-    assert logs.lines(message) == ["{}", "  indented"]
+    assert function_logs.lines(message) == ["{}", "  indented"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tools import wheels
+from tools import wheel_hashes
 
 PROJECT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = """
@@ -25,14 +25,14 @@ def file(name: str) -> dict[str, Any]:
 
 
 def test_list_has_wheels_of_every_requirement_and_no_other() -> None:
-    asked = wheels.wanted((PROJECT / "requirements.txt").read_text(encoding="utf-8"))
-    lines = (PROJECT / wheels.NAME).read_text(encoding="utf-8").splitlines()
+    asked = wheel_hashes.wanted((PROJECT / "requirements.txt").read_text(encoding="utf-8"))
+    lines = (PROJECT / wheel_hashes.NAME).read_text(encoding="utf-8").splitlines()
 
     assert [line.split()[0] for line in lines if re.match(r"\w", line)] == [
         f"{name}=={version}" for name, version in asked
     ]
-    assert len(wheels.read(PROJECT)) >= len(asked)
-    assert all(re.fullmatch("[0-9a-f]{64}", one) for one in wheels.read(PROJECT))
+    assert len(wheel_hashes.read(PROJECT)) >= len(asked)
+    assert all(re.fullmatch("[0-9a-f]{64}", one) for one in wheel_hashes.read(PROJECT))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_list_has_wheels_of_every_requirement_and_no_other() -> None:
     [(None, ["12.2.0", "13.0.0"]), ("python3.11", ["12.2.0"]), ("3.12", ["13.0.0"]), ("python3.14", ["13.0.0"])],
 )
 def test_requirements_are_those_of_the_python_that_runs_them(python: str | None, pillows: list[str]) -> None:
-    assert wheels.wanted(REQUIREMENTS, python) == [*(("Pillow", one) for one in pillows), ("six", "1.17.0")]
+    assert wheel_hashes.wanted(REQUIREMENTS, python) == [*(("Pillow", one) for one in pillows), ("six", "1.17.0")]
 
 
 @pytest.mark.parametrize(
@@ -62,21 +62,23 @@ def test_requirements_are_those_of_the_python_that_runs_them(python: str | None,
     ],
 )
 def test_wheels_are_those_that_run_in_lambda(name: str, runs: bool) -> None:
-    assert wheels.chosen([file(name)], "1.0") == ([file(name)["hashes"]["sha256"]] if runs else [])
+    assert wheel_hashes.chosen([file(name)], "1.0") == ([file(name)["hashes"]["sha256"]] if runs else [])
 
 
 def test_wheel_that_is_not_in_the_list_is_named(tmp_path: Path) -> None:
     wheel = tmp_path / "six-1.17.0-py3-none-any.whl"
     wheel.write_bytes(b"six")
     known = frozenset([hashlib.sha256(b"six").hexdigest()])
-    wheels.check(wheel, known)
+    wheel_hashes.check(wheel, known)
 
     wheel.write_bytes(b"six and more")
 
-    with pytest.raises(wheels.WheelError, match=r"six-1\.17\.0-py3-none-any\.whl is not in requirements-hashes\.txt"):
-        wheels.check(wheel, known)
+    with pytest.raises(
+        wheel_hashes.WheelError, match=r"six-1\.17\.0-py3-none-any\.whl is not in requirements-hashes\.txt"
+    ):
+        wheel_hashes.check(wheel, known)
 
 
 def test_project_without_a_list_is_told_how_to_make_it(tmp_path: Path) -> None:
-    with pytest.raises(wheels.WheelError, match="make hashes"):
-        wheels.read(tmp_path)
+    with pytest.raises(wheel_hashes.WheelError, match="make hashes"):
+        wheel_hashes.read(tmp_path)

@@ -11,8 +11,8 @@ from tools.bundle.archive import CompileError
 from tools.bundle.calls import UnclearCallError
 from tools.bundle.contents import UnknownImportError
 from tools.bundle.patterns import RecordError
-from tools.stages import StageError
-from tools.wheels import WheelError
+from tools.stage.chalice_config import StageError
+from tools.wheel_hashes import WheelError
 
 
 def main(arguments: list[str]) -> int:

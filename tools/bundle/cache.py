@@ -13,9 +13,9 @@ from chalice.config import Config
 from chalice.deploy.packager import DependencyBuilder, LambdaDeploymentPackager, PipRunner, SubprocessPip
 from chalice.utils import UI, OSUtils
 
-from tools import wheels
+from tools import wheel_hashes
 from tools.bundle import archive, package
-from tools.stages import StageError
+from tools.stage.chalice_config import StageError
 
 Report = Callable[[str], None]
 
@@ -64,7 +64,9 @@ class _Packages:
         except (OSError, ValueError) as error:
             raise StageError(f"{project_dir}/.chalice/config.json cannot be read: {error}") from error
         if stage not in settings["stages"]:
-            raise StageError(f"There is no stage {stage} in .chalice/config.json: make it with tools/provision.py.")
+            raise StageError(
+                f"There is no stage {stage} in .chalice/config.json: create it with tools/stage/provision.py."
+            )
         config = Config(chalice_stage=stage, config_from_disk=settings)
         self._python: str = config.lambda_python_version
         self._said = io.StringIO()
@@ -87,7 +89,7 @@ class _Packages:
         if "Could not install dependencies" in self._said.getvalue():  # Chalice says so, and packages the rest
             made.unlink()
             raise StageError(f"Some of requirements.txt has no wheel for Lambda. {self._said.getvalue().strip()}")
-        if self._unpacker.unpacked < len(wheels.wanted(self._requirements(), self._python)):
+        if self._unpacker.unpacked < len(wheel_hashes.wanted(self._requirements(), self._python)):
             made.unlink()
             raise StageError("Chalice unpacked wheels that were not checked: this version of it needs another check.")
         return made
@@ -106,7 +108,7 @@ class _Unpacker(OSUtils):
 
     def extract_zipfile(self, zipfile_path: str, unpack_dir: str) -> None:
         """Unpack a wheel. Raise WheelError for one that is not in the list."""
-        wheels.check(Path(zipfile_path), wheels.read(self._project_dir))
+        wheel_hashes.check(Path(zipfile_path), wheel_hashes.read(self._project_dir))
         self.unpacked += 1
         super().extract_zipfile(zipfile_path, unpack_dir)
 

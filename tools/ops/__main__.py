@@ -11,11 +11,11 @@ import boto3
 from botocore import exceptions
 
 from chalicelib.config import ConfigError
-from tools import provision, stages
 from tools.interruption import Interrupted, Interruption
 from tools.ops import commands, logs
 from tools.ops.stage import find
-from tools.stages import StageError
+from tools.stage import chalice_config, provision
+from tools.stage.chalice_config import StageError
 
 _EXAMPLES = """\
 examples:
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         with Interruption() as interruption:
-            variables = stages.environment(provision.PROJECT_DIR, stages.check_name(options.stage))
+            variables = chalice_config.environment(provision.PROJECT_DIR, chalice_config.check_name(options.stage))
             provision.point_to(options.stage, variables)
             stage = find(options.stage, functools.partial(provision.make_client, boto3.Session()))
             done: int = options.command(commands.Job(stage, options, interruption))

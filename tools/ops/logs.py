@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from chalicelib.primitives import timestamp
-from tools.logs import lines
+from tools.laptop.function_logs import lines
+from tools.laptop.terminal import printable
 from tools.ops.stage import Function
-from tools.terminal import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient

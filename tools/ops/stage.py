@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tools import stack
-from tools.provision import stack_name
-from tools.stages import LOCAL, StageError
+from tools.stage import stack
+from tools.stage.chalice_config import LOCAL, StageError
+from tools.stage.provision import stack_name
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import FunctionConfigurationTypeDef
@@ -70,7 +70,7 @@ def find(name: str, client: Client) -> Stage:
         remedy = (
             "start it by `make run`"
             if name == LOCAL
-            else f"sign in to where it is, or make it with `python -m tools.provision --stage {name}`"
+            else f"sign in to where it is, or make it with `python -m tools.stage.provision --stage {name}`"
         )
         raise StageError(f"There is no stage {name} in this account and region (no stack {wanted}): {remedy}.")
     bucket, queue_url, dead_letter_queue_url = (outputs[output] for output in _NEEDED)

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from chalicelib.primitives import timestamp, to_json
+from tools.laptop.terminal import printable
 from tools.ops.cleanup import Swept
 from tools.ops.items import Traces
 from tools.ops.letters import Letter
 from tools.ops.reasons import Reason
-from tools.terminal import printable
 
 _BODY = 120  # characters of a body that are shown
 _WHY = 400  # and of what went wrong

@@ -19,11 +19,12 @@ from chalice.deploy.swagger import CFNSwaggerGenerator
 from samtranslator.translator.transform import transform
 
 from chalicelib import auth, config
-from tools import scan, stages
+from tools import security_scan
+from tools.stage import chalice_config
 
 PROJECT = Path(__file__).resolve().parents[3]
-STAGES = list(scan.STAGES)
-DEPLOYED = [stage for stage in STAGES if stage != stages.LOCAL]
+STAGES = list(security_scan.STAGES)
+DEPLOYED = [stage for stage in STAGES if stage != chalice_config.LOCAL]
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
 FUNCTIONS = {
     "APIHandler": "api_handler",
@@ -48,7 +49,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Packaged:
     def package(stage: str) -> Path:
         if stage not in made:
             folder = tmp_path_factory.mktemp(stage)
-            scan.packaged(stage, folder / "project")
+            security_scan.packaged(stage, folder / "project")
             made[stage] = folder / "project" / "out" / "sam.json"
         return made[stage]
 
@@ -164,7 +165,7 @@ class TestEveryStage:
         for function, role in roles.items():
             properties = template["Resources"][role]["Properties"]
             [policy] = properties["Policies"]
-            assert policy["PolicyDocument"] == stages.policies(PROJECT, stage)[function]
+            assert policy["PolicyDocument"] == chalice_config.policies(PROJECT, stage)[function]
             assert "ManagedPolicyArns" not in properties
 
     def test_every_role_is_bounded_if_a_boundary_is_named_and_only_then(self, packaged: Packaged, stage: str) -> None:
@@ -233,7 +234,7 @@ class TestEveryStage:
         # Merged into what Chalice made, or all there is of it where no route has sign-in: it must be whole.
         assert merged["securityDefinitions"]["authorize"] == authorizer_of_chalice()
         guarded = [one for path in merged["paths"].values() for one in path.values() if "security" in one]
-        assert bool(guarded) == (stage != stages.LOCAL)
+        assert bool(guarded) == (stage != chalice_config.LOCAL)
         for header, is_token in AUTHORIZATIONS.items():
             assert bool(re.search(expression, header)) == is_token, header
             assert bool(auth._BEARER.fullmatch(header)) == is_token, header

@@ -1,6 +1,6 @@
 """Look for what is unsafe in all that AWS and GitHub are to carry out: templates by checkov, workflows by zizmor.
 
-python -m tools.scan
+python -m tools.security_scan
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tools import packaging, processes
-from tools.stages import StageError
+from tools import processes
+from tools.stage import chalice_package
+from tools.stage.chalice_config import StageError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 STAGES = ("local", "dev", "prod")
@@ -31,10 +32,10 @@ def packaged(stage: str, scratch: Path, project_dir: Path = PROJECT_DIR) -> dict
 
     ``scratch`` becomes a folder of the sources. Raises StageError with what Chalice said where they do not load.
     """
-    packaging.copy_app(project_dir, scratch, stage)
+    chalice_package.copy_app(project_dir, scratch, stage)
     # Of the shell's variables none may get in, as a setting of the app.
     environ = {name: value for name, value in os.environ.items() if name in _OF_THE_SYSTEM}
-    status, said = packaging.chalice_package(scratch, stage, environ, "--merge-template", "infra/package.json")
+    status, said = chalice_package.chalice_package(scratch, stage, environ, "--merge-template", "infra/package.json")
     if status != 0:
         raise StageError(f"The stage {stage} cannot be packaged. {said}")
     template: dict[str, Any] = json.loads((scratch / "out" / "sam.json").read_text(encoding="utf-8"))

@@ -7,14 +7,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools import processes, sources
+from tools import processes
+from tools.stage import app_sources
 
 
 def copy_app(project_dir: Path, target: Path, stage: str) -> None:
     """Make ``target`` a folder of the sources, to be packaged for ``stage``, with no dependencies and no word of where
     AWS is. That is for ``chalice local``: a function is told by Lambda, and has the credentials of its role.
     """
-    sources.copy(project_dir, target)
+    app_sources.copy(project_dir, target)
     (target / "requirements.txt").write_text("", encoding="utf-8")
     config_file = target / ".chalice" / "config.json"
     config = json.loads(config_file.read_text(encoding="utf-8"))

@@ -13,8 +13,8 @@ import urllib.request
 from pathlib import Path
 
 from tools import processes
-from tools.stages import LOCAL
-from tools.terminal import Terminal
+from tools.laptop.terminal import Terminal
+from tools.stage.chalice_config import LOCAL
 
 _READY_WITHIN = 30.0  # seconds
 _NAME = "http"

@@ -1,6 +1,6 @@
 """The hashes of the wheels that go into the functions' package: ``requirements-hashes.txt``.
 
-python -m tools.wheels
+python -m tools.wheel_hashes
 
 Chalice downloads wheels by version alone, for another platform than this one, so pip's own check of hashes cannot see
 to it: hashes in ``requirements.txt`` hold for the first of its downloads, and not for those that follow for Lambda.

@@ -1,6 +1,6 @@
 """Write the IAM policies of all stages from ``infra/policies.json``. It asks AWS nothing.
 
-python -m tools.policies
+python -m tools.stage.policies
 """
 
 from __future__ import annotations
@@ -8,14 +8,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tools import stages
+from tools.stage import chalice_config
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
+PROJECT_DIR = Path(__file__).resolve().parents[2]
 
 
 def write(project_dir: Path = PROJECT_DIR) -> list[Path]:
     """Write the policies of every stage that ``.chalice/config.json`` has. Returns the files written, each once."""
-    written = [path for stage in stages.names(project_dir) for path in stages.write_policies(project_dir, stage)]
+    written = [
+        path
+        for stage in chalice_config.names(project_dir)
+        for path in chalice_config.write_policies(project_dir, stage)
+    ]
     return list(dict.fromkeys(written))
 
 
@@ -23,7 +27,7 @@ def main() -> int:
     """Run the command line; returns the exit code."""
     try:
         written = write()
-    except (stages.StageError, OSError, ValueError) as error:
+    except (chalice_config.StageError, OSError, ValueError) as error:
         print(f"The policies could not be written: {error}", file=sys.stderr)
         return 1
     for path in written:

@@ -1,6 +1,6 @@
 """A Chromium to test the console with: one that is on this machine, or else one that is put here.
 
-python -m tools.browser
+python -m tools.chromium
 """
 
 from __future__ import annotations

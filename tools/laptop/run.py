@@ -21,14 +21,15 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import loopback
-from tools import local_stage, logs, provision, sources
-from tools.emulator import REGION, Credentials, Emulator, EmulatorError, check_port, make_private
 from tools.interruption import Interrupted, Interruption
-from tools.server import Server, ServerError
-from tools.stages import LOCAL, StageError
-from tools.terminal import Terminal
+from tools.laptop import code_stack, function_logs
+from tools.laptop.emulator import REGION, Credentials, Emulator, EmulatorError, check_port, make_private
+from tools.laptop.server import Server, ServerError
+from tools.laptop.terminal import Terminal
+from tools.stage import app_sources, provision
+from tools.stage.chalice_config import LOCAL, StageError
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
+PROJECT_DIR = Path(__file__).resolve().parents[2]
 AWS_CONFIG = ".local/aws-config"
 """Where `chalice local --stage local` finds the emulator: the stage's AWS_CONFIG_FILE."""
 
@@ -96,7 +97,7 @@ class Vitrine:
     def _start(self, running: contextlib.ExitStack) -> Emulator:
         """Start every part, each to be stopped when ``running`` is left, the emulator last."""
         began = time.monotonic()
-        stamps = sources.stamps(self._project_dir)
+        stamps = app_sources.stamps(self._project_dir)
         local = self._project_dir / ".local"
         make_private(local)
         shutil.rmtree(local / loopback.PORTS, ignore_errors=True)  # of servers that may run no more
@@ -114,8 +115,8 @@ class Vitrine:
         write_aws_config(self._project_dir, emulator)
         client = aws_client(emulator.url, emulator.root())
         provision.provision(LOCAL, client, self._project_dir, self._terminal.say)
-        deployment = local_stage.find(client, local_stage.source_digest(self._project_dir)) or self._deploy(client)
-        running.callback(logs.Tail(client("logs"), deployment.functions, self._terminal.line).stop)
+        deployment = code_stack.find(client, code_stack.source_digest(self._project_dir)) or self._deploy(client)
+        running.callback(function_logs.Tail(client("logs"), deployment.functions, self._terminal.line).stop)
         running.callback(self._server.stop)
         with self._interruption.held():
             self._server.start()
@@ -151,7 +152,7 @@ class Vitrine:
         began = time.monotonic()
         self._terminal.say(f"Saved: {', '.join(map(str, changed))}")
         try:
-            if problem := sources.problem(self._project_dir, changed):
+            if problem := app_sources.problem(self._project_dir, changed):
                 raise StageError(problem)
             package = self._package()
         except StageError as error:
@@ -160,7 +161,7 @@ class Vitrine:
         with self._interruption.held():
             self._server.stop()
             self._server.start()
-        local_stage.deploy(package, self._client)
+        code_stack.deploy(package, self._client)
         self._server.await_ready()
         self._terminal.say(f"In effect after {time.monotonic() - began:.1f} s, for HTTP and for events.")
         if Path("requirements.txt") in changed:
@@ -168,20 +169,20 @@ class Vitrine:
 
     def _saved(self) -> list[Path]:
         """The sources saved since the last call, once nothing more is being saved."""
-        before, after = self._stamps, sources.stamps(self._project_dir)
+        before, after = self._stamps, app_sources.stamps(self._project_dir)
         while self._stamps != after:
             self._stamps = after
             time.sleep(_SETTLE)
-            after = sources.stamps(self._project_dir)
-        return sources.changes(before, after)
+            after = app_sources.stamps(self._project_dir)
+        return app_sources.changes(before, after)
 
-    def _deploy(self, client: local_stage.Client) -> local_stage.Deployment:
+    def _deploy(self, client: code_stack.Client) -> code_stack.Deployment:
         self._terminal.say("Deploying the event functions into the emulator")
-        return local_stage.deploy(self._package(), client)
+        return code_stack.deploy(self._package(), client)
 
-    def _package(self) -> local_stage.Package:
+    def _package(self) -> code_stack.Package:
         local = self._project_dir / ".local"
-        return local_stage.package(self._project_dir, local / "build", local / "kept", self._terminal.say)
+        return code_stack.package(self._project_dir, local / "build", local / "kept", self._terminal.say)
 
     def _show(self, emulator: Emulator) -> None:
         self._terminal.say(
@@ -212,7 +213,7 @@ def write_aws_config(project_dir: Path, emulator: Emulator) -> None:
     )
 
 
-def aws_client(url: str, credentials: Credentials) -> local_stage.Client:
+def aws_client(url: str, credentials: Credentials) -> code_stack.Client:
     """Makes clients of the emulator at ``url``."""
     session = boto3.Session(credentials.access_key, credentials.secret_key, region_name=REGION)
     config = Config(retries={"mode": "standard", "total_max_attempts": 2})

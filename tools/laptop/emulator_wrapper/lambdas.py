@@ -18,9 +18,9 @@ from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
 from ministack.services import eventbridge, lambda_svc, sqs
 
-from tools.in_emulator import pinned
-from tools.in_emulator.events import Event, Events
-from tools.in_emulator.packages import Packages
+from tools.laptop.emulator_wrapper import pinned
+from tools.laptop.emulator_wrapper.events import Event, Events
+from tools.laptop.emulator_wrapper.packages import Packages
 
 _KNOWN = {
     "ministack.app:_handle_lifespan": "0daf4cf135cf3cb4",

@@ -1,6 +1,6 @@
 """Create, update or delete the resources of a stage, and record what its code has to know about them.
 
-python -m tools.provision --stage dev
+python -m tools.stage.provision --stage dev
 """
 
 from __future__ import annotations
@@ -18,19 +18,15 @@ import boto3
 from botocore import exceptions
 from botocore.config import Config
 
-if not __package__:
-    # Started as `python tools/provision.py`, which puts tools/ on the path instead of the project.
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tools import stack, stages, storage
-from tools.stages import LOCAL, StageError
+from tools.stage import chalice_config, retained_resources, stack
+from tools.stage.chalice_config import LOCAL, StageError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-    from tools.stack import Report
+    from tools.stage.stack import Report
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
+PROJECT_DIR = Path(__file__).resolve().parents[2]
 
 Client = Callable[[str], Any]
 """Makes the client of an AWS service from its name, as ``boto3.Session.client`` does."""
@@ -57,7 +53,7 @@ def provision(
     errors, of which ``sentence`` makes one.
     """
     cloudformation = client("cloudformation")
-    _check_place(stages.check_name(stage), cloudformation.meta.endpoint_url)
+    _check_place(chalice_config.check_name(stage), cloudformation.meta.endpoint_url)
     name = stack_name(stage)
     template = (project_dir / "infra" / "resources.json").read_text(encoding="utf-8")
     parameters = {"Stage": stage}
@@ -79,7 +75,7 @@ def provision(
             raise StageError("Nothing was changed.")
         stack.execute(cloudformation, plan, report)
     outputs = stack.outputs(cloudformation, name)
-    _report_written(stages.record(project_dir, stage, outputs), project_dir, report)
+    _report_written(chalice_config.record(project_dir, stage, outputs), project_dir, report)
     return outputs
 
 
@@ -92,7 +88,7 @@ def console_urls(stage: str, cloudformation: CloudFormationClient, project_dir: 
     said = stack.parameters(cloudformation, stack_name(stage)).get("ConsoleUrls", "")
     found = [
         stack.outputs(cloudformation, f"vitrine-{stage}").get("EndpointURL"),
-        stages.deployed_url(project_dir, stage),
+        chalice_config.deployed_url(project_dir, stage),
     ]
     urls = [*said.split(","), *(f"{url.rstrip('/')}/" for url in found if url)]
     return list(dict.fromkeys(url for url in urls if url))
@@ -113,26 +109,26 @@ def delete(
     Can be run again after it was interrupted.
     """
     cloudformation = client("cloudformation")
-    _check_place(stages.check_name(stage), cloudformation.meta.endpoint_url)
+    _check_place(chalice_config.check_name(stage), cloudformation.meta.endpoint_url)
     name = stack_name(stage)
-    known = stages.names(project_dir)
+    known = chalice_config.names(project_dir)
     if stage not in known and stack.describe(cloudformation, name) is None:
         raise StageError(f"There is no stage {stage}: .chalice/config.json has {', '.join(known)}.")
     if users := stack.importers(cloudformation, f"{name}-BucketName"):
         raise StageError(f"{', '.join(users)} runs on these resources: delete that stack first.")
-    if stages.deployed(project_dir, stage):
+    if chalice_config.deployed(project_dir, stage):
         raise StageError(
             f"Code that chalice deployed runs on these resources: run chalice delete --stage {stage} first."
         )
-    kept = storage.names(stage, client)
-    full = storage.holding_data(kept, client)
+    kept = retained_resources.names(stage, client)
+    full = retained_resources.holding_data(kept, client)
     if full and not delete_data:
         raise StageError(f"There is data in {' and '.join(full)}, so nothing was deleted: add --delete-data.")
     if not agree(f"Delete {name}{', and all data in ' + ' and '.join(full) if full else ''}?"):
         raise StageError("Nothing was deleted.")
     stack.remove(cloudformation, name, report)
-    storage.remove(kept, client, report)
-    _report_written(stages.forget(project_dir, stage), project_dir, report)
+    retained_resources.remove(kept, client, report)
+    _report_written(chalice_config.forget(project_dir, stage), project_dir, report)
 
 
 def sentence(error: Exception, stage: str) -> str:
@@ -187,7 +183,11 @@ _REMEDIES = {
 
 def say_who_gets_in(stage: str, variables: Mapping[str, str] | None = None) -> None:
     """Say it before anything is done."""
-    print(stages.sign_in(stage, stages.environment(PROJECT_DIR, stage) if variables is None else variables))
+    print(
+        chalice_config.sign_in(
+            stage, chalice_config.environment(PROJECT_DIR, stage) if variables is None else variables
+        )
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -196,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     stage = options.stage
     agree: Agree = always if options.yes else _ask
     try:
-        variables = stages.environment(PROJECT_DIR, stages.check_name(stage))
+        variables = chalice_config.environment(PROJECT_DIR, chalice_config.check_name(stage))
         point_to(stage, variables)
         client = functools.partial(make_client, boto3.Session())
         if options.delete:

@@ -20,8 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tools import packaging, processes, sources, stack
-from tools.stages import LOCAL, StageError
+from tools import processes
+from tools.stage import app_sources, chalice_package, stack
+from tools.stage.chalice_config import LOCAL, StageError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -74,7 +75,7 @@ def host() -> tuple[str, str]:
 
 def source_digest(project_dir: Path, system: tuple[str, str] | None = None) -> str:
     """A name for all that decides what the package holds."""
-    return sources.digest(project_dir, sys.version, *(system or host()))
+    return app_sources.digest(project_dir, sys.version, *(system or host()))
 
 
 def package(
@@ -88,7 +89,7 @@ def package(
     system = system or host()
     digest = source_digest(project_dir, system)
     folder = build_dir / "app"
-    packaging.copy_app(project_dir, folder, LOCAL)
+    chalice_package.copy_app(project_dir, folder, LOCAL)
     requirements = project_dir / "requirements.txt"
     dependencies = _dependencies(requirements, build_dir / "dependencies", kept_dir, system, report)
     _chalice_package(folder, "--merge-template", "infra/package.json")
@@ -212,7 +213,7 @@ def _build_for_host(requirements: Path, scratch: Path, target: Path) -> None:
 
 def _chalice_package(folder: Path, *options: str) -> str:
     """Run ``chalice package`` for the stage local. Returns what it said."""
-    status, said = packaging.chalice_package(folder, LOCAL, os.environ, *options)
+    status, said = chalice_package.chalice_package(folder, LOCAL, os.environ, *options)
     if status != 0:
         raise StageError(f"The app cannot be packaged. {_last_lines(said.replace(f'{folder}/', ''))}")
     return said

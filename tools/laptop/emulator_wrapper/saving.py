@@ -1,7 +1,7 @@
 """Saves ministack's state while it runs, where ministack itself saves at its end alone.
 
 A save is written by a child process, which has all memory as it was at one moment (fork(2)), while ministack goes on.
-tools/emulator_state.py says what lies where, and brings everything back to the last save after a crash.
+tools/laptop/emulator_state.py says what lies where, and brings everything back to the last save after a crash.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ministack.core import persistence
 from ministack.services import lambda_svc, s3
 from ministack.services.cloudformation import _stacks
 
-from tools import emulator_state
-from tools.emulator_state import Folders, Journal
-from tools.in_emulator import pinned
-from tools.in_emulator.guard import App, Receive, Scope, Send
+from tools.laptop import emulator_state
+from tools.laptop.emulator_state import Folders, Journal
+from tools.laptop.emulator_wrapper import pinned
+from tools.laptop.emulator_wrapper.guard import App, Receive, Scope, Send
 
 _KNOWN = {
     "ministack.app:_build_persistence_save_dict": "9a6393cc953d2f67",

@@ -1,7 +1,7 @@
 """The local emulator of AWS (ministack, in ``.venv-emulator``): started, watched and stopped.
 
 It is bound to 127.0.0.1, checks signatures and IAM policies, and saves its state every few seconds and when it is
-stopped with SIGTERM. What of ours runs in its process is in ``tools/in_emulator``.
+stopped with SIGTERM. What of ours runs in its process is in ``tools/laptop/emulator_wrapper``.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from chalicelib import loopback
-from tools import emulator_state, processes
-from tools.emulator_state import Folders
+from tools import processes
+from tools.laptop import emulator_state
+from tools.laptop.emulator_state import Folders
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 
 _HOST = "127.0.0.1"
 _ROOT_KEY = "root-key"
-_PROGRAM = Path(__file__).with_name("in_emulator") / "__main__.py"
+_PROGRAM = Path(__file__).with_name("emulator_wrapper") / "__main__.py"
 _READY_WITHIN = 30.0  # seconds; it takes 0.2 to 1.5
 _SAVED_WITHIN = 60.0  # seconds
 SAVE_EVERY = 3.0  # seconds: with the time that a save takes, even on a busy machine, less than ten

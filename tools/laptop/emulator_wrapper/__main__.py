@@ -1,6 +1,6 @@
 """Start ministack with our changes around it. Run as a file by the emulator's Python; takes its settings as variables.
 
-Settings that ministack itself reads are listed in ``tools/emulator.py``.
+Settings that ministack itself reads are listed in ``tools/laptop/emulator.py``.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[2]))  # last: nothing of ours hides what ministack imports
+sys.path.append(str(Path(__file__).resolve().parents[3]))  # last: nothing of ours hides what ministack imports
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
 
-from tools.emulator_state import Folders
-from tools.in_emulator import lambdas
-from tools.in_emulator.callers import Callers
-from tools.in_emulator.guard import App, Guard
-from tools.in_emulator.saving import Saver
+from tools.laptop.emulator_state import Folders
+from tools.laptop.emulator_wrapper import lambdas
+from tools.laptop.emulator_wrapper.callers import Callers
+from tools.laptop.emulator_wrapper.guard import App, Guard
+from tools.laptop.emulator_wrapper.saving import Saver
 
 _KEEP_ALIVE = 75.0  # seconds, as ministack's own main() has it
 

@@ -8,6 +8,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+_HERE = "tools/laptop/emulator_wrapper"
+
 
 class ChangedCodeError(Exception):
     """Code that ours was written for has changed; the message says which, and what to do."""
@@ -19,8 +21,8 @@ def check(known: Mapping[str, str]) -> None:
     if changed:
         listed = ", ".join(f"{name} (now {found or 'missing'})" for name, found in changed.items())
         raise ChangedCodeError(
-            f"This version of ministack has other code than tools/in_emulator was written for: {listed}. Compare it "
-            "with what tools/in_emulator replaces, adapt that if necessary, then update the digests there."
+            f"This version of ministack has other code than the one that {_HERE} was written for: {listed}. Compare it "
+            f"with what {_HERE} replaces, adapt that if necessary, then update the digests there."
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from tools.stages import StageError
+from tools.stage.chalice_config import StageError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

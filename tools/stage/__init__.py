@@ -1,0 +1,1 @@
+"""Create, configure, package and delete a stage."""
