@@ -15,9 +15,10 @@ EMULATOR = .venv-emulator/.ready
 SCAN = .venv-scan/.ready
 BENCH = .venv-bench/.ready
 AWSCLI = .venv-awscli/.ready
-CLIENTS = .venv-clients/.ready
+NODE = .venv-node/.ready
 HOOKS = .venv-hooks/.ready
 BIN = .venv/bin
+IN_NODE = .venv-node/bin/node
 SOURCES = app.py chalicelib tools bench
 
 # What Chalice deploys or packages after this is the bundle, or with STOCK=1 whatever Chalice makes by itself.
@@ -33,7 +34,7 @@ help: ## Show this list
 run: $(VENV) $(EMULATOR) ## Run all of it here, on http://127.0.0.1:8000 (PORT=, EMULATOR_PORT= for others)
 	@exec $(BIN)/python -m tools.laptop.run --port $(PORT) --emulator-port $(EMULATOR_PORT)
 
-test: $(VENV) $(EMULATOR) $(AWSCLI) $(CLIENTS) ## Run every test but those in a browser, with the coverage gate
+test: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run every test but those in a browser, with the coverage gate
 	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0
 	@$(BIN)/python -m pytest tests/simulation
 	@$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term-missing:skip-covered
@@ -48,7 +49,7 @@ simulate: $(VENV) ## Run random histories full of faults, in virtual time (HISTO
 	@$(BIN)/python -m tests.simulation --histories "$(or $(HISTORIES),300)" --workers "$(or $(WORKERS),1)" \
 		--seed "$(or $(SEED),0)" --trace "$(or $(TRACE),last)"
 
-test-e2e: $(VENV) $(EMULATOR) $(AWSCLI) $(CLIENTS) ## Run the tests on the packaged app in the emulator
+test-e2e: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run the tests on the packaged app in the emulator
 	@$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,warm,scale,consumer,cost, PLAIN=1)
@@ -71,10 +72,11 @@ bench-laptop: $(VENV) $(EMULATOR) ## Drop many photographs at once into a `make 
 fuzz: $(VENV) $(EMULATOR) ## Look for requests that the API answers otherwise than its document says (EXAMPLES=200 SEED=random)
 	@FUZZ_EXAMPLES="$(or $(EXAMPLES),200)" FUZZ_SEED="$(or $(SEED),random)" $(BIN)/python -m pytest -s tests/e2e/test_contract.py
 
-lint: $(VENV) ## Check style, format and types
+lint: $(VENV) $(NODE) ## Check style, format and types of Python and JavaScript
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict $(SOURCES)
+	@$(IN_NODE) .venv-node/node_modules/eslint/bin/eslint.js --max-warnings 0 chalicelib/web eslint.config.js
 
 scan: $(VENV) $(SCAN) ## Look for what is unsafe in the templates and the workflows (checkov, zizmor)
 	@$(BIN)/python -m tools.security_scan
@@ -113,10 +115,10 @@ smoke: $(VENV) ## Run the smoke test against a deployed stage: make smoke URL=ht
 named:
 	@test -n "$(STAGE)" || { echo "Say which stage: make $(MAKECMDGOALS) STAGE=dev" >&2; exit 1; }
 
-environments: $(VENV) $(EMULATOR) $(SCAN) $(AWSCLI) $(CLIENTS) ## Make all that lint, scan and test need, side by side with -j 4
+environments: $(VENV) $(EMULATOR) $(SCAN) $(AWSCLI) $(NODE) ## Make all that lint, scan and test need, side by side with -j 4
 
 clean: ## Remove everything that was made here, the local stage's data included
-	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .venv-awscli .venv-clients .venv-hooks .local out .chalice/deployments
+	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .venv-awscli .venv-node .venv-hooks .local out .chalice/deployments
 	@rm -rf bench/node_modules bench/node/node_modules
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
@@ -153,12 +155,12 @@ $(BENCH): requirements-bench.txt
 $(HOOKS): requirements-hooks.txt
 	$(call make_venv,requirements-hooks.txt)
 
-# Node and npm come with it, so that a machine needs neither.
-$(CLIENTS): requirements-clients.txt tests/clients/package-lock.json
-	$(call make_venv,requirements-clients.txt)
-	@cp tests/clients/package.json tests/clients/package-lock.json $(@D)
+# Node and npm are installed by pip, so that no machine needs them.
+$(NODE): requirements-node.txt package-lock.json
+	$(call make_venv,requirements-node.txt)
+	@cp package.json package-lock.json $(@D)
 	@cd $(@D) && PATH="$$PWD/bin:$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts || { rm .ready; \
-		echo "The packages of tests/clients/package-lock.json could not be installed." >&2; exit 1; }
+		echo "Installing the packages of package-lock.json failed." >&2; exit 1; }
 
 $(AWSCLI): requirements-awscli.txt
 	$(call make_venv,requirements-awscli.txt)

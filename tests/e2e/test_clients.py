@@ -21,8 +21,8 @@ from tests.integration.processes.test_item_fields import run_edited
 from tests.unit.test_openapi import NAMESAKES
 
 CLIENTS = ROOT / "tests" / "clients"
-ENVIRONMENT = ROOT / ".venv-clients"
-"""The generators: made by `make environments`."""
+ENVIRONMENT = ROOT / ".venv-node"
+"""Node, TypeScript and the generators."""
 PYTHON = ENVIRONMENT / "bin" / "python"
 
 
@@ -73,7 +73,7 @@ def run(folder: Path, *command: str | Path) -> str:
 def typescript(folder: Path, program: str) -> None:
     """Make a TypeScript client of the document in ``folder``, and compile it with a program that uses it."""
     (folder / "node_modules").symlink_to(ENVIRONMENT / "node_modules")
-    (folder / "package.json").write_bytes((CLIENTS / "package.json").read_bytes())
+    (folder / "package.json").write_bytes((ROOT / "package.json").read_bytes())
     (folder / "job.ts").write_text(program, encoding="utf-8")
     options = ("--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes", "--types", "node")
     run(folder, "node", "node_modules/openapi-typescript/bin/cli.js", "openapi.json", "--output", "api.ts")

@@ -26,8 +26,7 @@ TEMPLATES = [PROJECT / "infra" / "deployer.json", PROJECT / "infra" / "pipeline.
 STAGES = ("dev", "prod")
 LOCKED = [
     path
-    for folder in ("bench", "tests")
-    for path in (PROJECT / folder).rglob("package-lock.json")
+    for path in (PROJECT / "package-lock.json", *(PROJECT / "bench").rglob("package-lock.json"))
     if "node_modules" not in path.parts
 ]
 """What npm has installed."""
@@ -165,7 +164,7 @@ class TestDependabot:
         assert found == {
             "pip": {"/"},
             "github-actions": {"/"},
-            "npm": {f"/{path.parent.relative_to(PROJECT)}" for path in LOCKED},
+            "npm": {f"/{path.parent.relative_to(PROJECT)}".removesuffix(".") for path in LOCKED},
         }
 
 

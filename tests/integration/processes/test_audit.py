@@ -13,8 +13,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 REQUIREMENTS = {path.name for path in PROJECT.glob("requirements*.txt")} - {"requirements-hashes.txt"}
 LOCKED = {
     str(path.parent)
-    for folder in ("bench", "tests")
-    for path in (PROJECT / folder).rglob("package-lock.json")
+    for path in (PROJECT / "package-lock.json", *(PROJECT / "bench").rglob("package-lock.json"))
     if "node_modules" not in path.parts
 }
 
