@@ -102,7 +102,7 @@ deploy: named $(VENV) ## Put a stage into your AWS account, its resources first:
 
 # Chalice asks for a region when it packages, and writes none: the artifact fits any.
 package: named $(VENV) ## Write out/ (template and zip) for a CloudFormation pipeline: make package STAGE=prod
-	@$(BIN)/python -c 'from tools.stage import provision; provision.say_who_gets_in("$(STAGE)")'
+	@$(BIN)/python -c 'from tools.stage import provision; print(provision.describe_access("$(STAGE)"))'
 	@$(BUNDLE)
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage "$(STAGE)" \
 		--merge-template infra/package.json out

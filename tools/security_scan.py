@@ -15,7 +15,7 @@ from typing import Any
 
 from tools import processes
 from tools.stage import chalice_package
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 STAGES = ("local", "dev", "prod")
@@ -35,7 +35,7 @@ def packaged(stage: str, scratch: Path, project_dir: Path = PROJECT_DIR) -> dict
     chalice_package.copy_app(project_dir, scratch, stage)
     # Of the shell's variables none may get in, as a setting of the app.
     environ = {name: value for name, value in os.environ.items() if name in _OF_THE_SYSTEM}
-    status, said = chalice_package.chalice_package(scratch, stage, environ, "--merge-template", "infra/package.json")
+    status, said = chalice_package.run(scratch, stage, environ, "--merge-template", "infra/package.json")
     if status != 0:
         raise StageError(f"The stage {stage} cannot be packaged. {said}")
     template: dict[str, Any] = json.loads((scratch / "out" / "sam.json").read_text(encoding="utf-8"))

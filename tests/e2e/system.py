@@ -16,7 +16,7 @@ from tools.bundle import archive, package
 from tools.laptop import code_stack
 from tools.laptop.emulator import Emulator
 from tools.stage import app_sources
-from tools.stage.chalice_config import LOCAL
+from tools.stage.names import LOCAL
 
 ROOT = Path(__file__).parents[2]
 EMULATOR_PYTHON = ROOT / ".venv-emulator" / "bin" / "python"

@@ -16,7 +16,7 @@ from tools.laptop import code_stack
 from tools.laptop.emulator import ACCOUNT as FIRST
 from tools.laptop.run import aws_client
 from tools.stage import provision
-from tools.stage.chalice_config import LOCAL
+from tools.stage.names import LOCAL
 
 SECOND = "222222222222"
 

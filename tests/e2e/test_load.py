@@ -19,7 +19,7 @@ from tools.laptop import code_stack, emulator
 from tools.laptop.emulator import Emulator, EmulatorError
 from tools.laptop.run import aws_client
 from tools.stage import provision
-from tools.stage.chalice_config import LOCAL
+from tools.stage.names import LOCAL
 
 FILES = 40
 AT_ONCE = max(2, os.cpu_count() or 0)

@@ -25,7 +25,7 @@ from tools import processes
 from tools.bundle import cache
 from tools.laptop.run import aws_client
 from tools.stage import provision
-from tools.stage.chalice_config import LOCAL
+from tools.stage.names import LOCAL
 
 ACCOUNT = "111111111111"
 # The emulator has no PutRestApi, by which the routes of an API that is there already are sent. And a function is ready

@@ -16,7 +16,7 @@ from tools.laptop import code_stack
 from tools.laptop.emulator import Emulator
 from tools.laptop.run import aws_client
 from tools.stage import provision
-from tools.stage.chalice_config import LOCAL
+from tools.stage.names import LOCAL
 
 VISIBILITY = 6  # seconds until the messages of a function that died come again, instead of 360
 CRASH, HANG = b"crash", b"hang"

@@ -19,8 +19,8 @@ from botocore.exceptions import ClientError
 from tests import rights
 from tests.e2e.system import System, copy_project
 from tools.laptop.emulator import REGION
-from tools.stage import chalice_config, provision
-from tools.stage.chalice_config import LOCAL
+from tools.stage import policies, provision
+from tools.stage.names import LOCAL
 
 PROJECT = Path(__file__).parents[2]
 SERVICES = ("dynamodb", "s3", "sqs")
@@ -256,7 +256,7 @@ def test_no_right_is_left_out_that_another_function_has() -> None:
     """Whatever any function may do stands above as denied to each that may not."""
     granted = {
         function: {grant.action for grant in rights.grants(policy) if grant.action.partition(":")[0] in SERVICES}
-        for function, policy in chalice_config.policies(PROJECT, "dev").items()
+        for function, policy in policies.for_stage(PROJECT, "dev").items()
     }
     denied = {function: set[str]() for function in granted}
     for row in TABLE:

@@ -15,7 +15,7 @@ from tools.laptop import code_stack
 from tools.laptop.emulator import Emulator
 from tools.laptop.run import aws_client
 from tools.stage import provision
-from tools.stage.chalice_config import LOCAL
+from tools.stage.names import LOCAL
 
 
 class Stage(NamedTuple):

@@ -21,7 +21,7 @@ from tests.integration.calls import RECORDER
 from tests.integration.stage import Stage, forget_what_was_provoked
 from tests.rights import Called, Grant, grants, missing
 from tools import aws_calls
-from tools.stage import chalice_config
+from tools.stage import policies
 
 _PROJECT = Path(__file__).parents[2]
 _TEMPLATE = _PROJECT / "infra" / "resources.json"
@@ -88,7 +88,7 @@ def calls() -> Iterator[list[Called]]:
 
 @functools.cache
 def _granted(function: str) -> list[Grant]:
-    return grants(chalice_config.policies(_PROJECT, config.settings().stage)[function])
+    return grants(policies.for_stage(_PROJECT, config.settings().stage)[function])
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from chalice.utils import UI, OSUtils
 
 from tools.bundle import __main__ as command
 from tools.bundle import archive, cache, package
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 from tools.wheel_hashes import WheelError
 
 STAGES = {"dev": {"lambda_architecture": "arm64"}, "old": {}}

@@ -26,7 +26,7 @@ from tests.integration.stage import fails
 from tools.interruption import Interrupted, Interruption
 from tools.ops import commands, logs
 from tools.ops.stage import Stage
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 
 GROUP = "/aws/lambda/vitrine-local"
 CONSUMER_GROUP = "/aws/lambda/vitrine-local-on_messages"

@@ -1,4 +1,4 @@
-"""The end of what holds a stage's data. Its beginning needs more CloudFormation than moto's has."""
+"""Deletion of the resources that hold data. Creating them needs more of CloudFormation than moto has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from tools.stage import provision, retained_resources
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2]
 TABLE = "vitrine-dev"
 BUCKET = "vitrine-dev-123456789012-eu-west-1"
-KEPT = retained_resources.Names(TABLE, BUCKET, "vitrine-dev")
+RETAINED = retained_resources.Names(TABLE, BUCKET, "vitrine-dev")
 
 
 @pytest.fixture
@@ -63,17 +63,17 @@ def cognito(session: boto3.Session) -> CognitoIdentityProviderClient:
     return client
 
 
-def test_names_follow_from_the_stage_the_account_and_the_region(session: boto3.Session) -> None:
-    assert retained_resources.names("dev", session.client) == KEPT
+def test_names_contain_stage_account_and_region(session: boto3.Session) -> None:
+    assert retained_resources.names("dev", session.client) == RETAINED
 
 
 @pytest.mark.usefixtures("dynamodb", "s3", "cognito")
-def test_empty_ones_hold_no_data(session: boto3.Session) -> None:
-    assert retained_resources.holding_data(KEPT, session.client) == []
+def test_empty_resources_hold_no_data(session: boto3.Session) -> None:
+    assert retained_resources.with_data(RETAINED, session.client) == []
 
 
-def test_missing_ones_hold_no_data(session: boto3.Session) -> None:
-    assert retained_resources.holding_data(KEPT, session.client) == []
+def test_missing_resources_hold_no_data(session: boto3.Session) -> None:
+    assert retained_resources.with_data(RETAINED, session.client) == []
 
 
 def test_one_item_object_or_user_is_data(
@@ -82,7 +82,7 @@ def test_one_item_object_or_user_is_data(
     cognito.admin_create_user(UserPoolId=pools(cognito)["vitrine-dev"], Username="ann@example.com")
     dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
     s3.put_object(Bucket=BUCKET, Key="uploads/a", Body=b"")
-    assert retained_resources.holding_data(KEPT, session.client) == [
+    assert retained_resources.with_data(RETAINED, session.client) == [
         f"the table {TABLE}",
         f"the bucket {BUCKET}",
         "the user pool vitrine-dev",
@@ -93,25 +93,25 @@ def pools(cognito: CognitoIdentityProviderClient) -> dict[str, str]:
     return {pool["Name"]: pool["Id"] for pool in cognito.list_user_pools(MaxResults=60)["UserPools"]}
 
 
-def test_removing_takes_protection_and_content_along(
+def test_protected_resources_are_deleted_with_content(
     session: boto3.Session, dynamodb: DynamoDBClient, s3: S3Client, cognito: CognitoIdentityProviderClient
 ) -> None:
     cognito.admin_create_user(UserPoolId=pools(cognito)["vitrine-dev"], Username="ann@example.com")
     dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
     s3.put_object(Bucket=BUCKET, Key="uploads/a", Body=b"")
-    retained_resources.remove(KEPT, session.client, print)
+    retained_resources.delete(RETAINED, session.client, print)
     assert TABLE not in dynamodb.list_tables()["TableNames"]
     assert BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
     assert list(pools(cognito)) == ["vitrine-prod"]
 
 
-def test_removing_again_is_no_error(session: boto3.Session) -> None:
+def test_deleting_missing_resources_is_no_error(session: boto3.Session) -> None:
     lines: list[str] = []
-    retained_resources.remove(KEPT, session.client, lines.append)
+    retained_resources.delete(RETAINED, session.client, lines.append)
     assert lines == []
 
 
-class TestDeletingAStageWhoseStackIsGone:
+class TestDeletingAStageWithoutStack:
     @pytest.fixture
     def client(self, session: boto3.Session) -> provision.Client:
         def client(service: str) -> Any:
@@ -125,24 +125,22 @@ class TestDeletingAStageWhoseStackIsGone:
         shutil.copy(PROJECT / ".chalice" / "config.json", tmp_path / ".chalice")
         return tmp_path
 
-    def test_data_is_not_deleted_by_the_way(
-        self, client: provision.Client, project: Path, dynamodb: DynamoDBClient
-    ) -> None:
+    def test_data_is_kept_by_default(self, client: provision.Client, project: Path, dynamodb: DynamoDBClient) -> None:
         dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
         with pytest.raises(StageError, match="There is data in the table vitrine-dev, so nothing was deleted"):
             provision.delete("dev", client, project)
         assert dynamodb.scan(TableName=TABLE)["Count"] == 1
 
-    def test_data_goes_when_asked_for_and_agreed_to(
+    def test_data_is_deleted_after_confirmation(
         self, client: provision.Client, project: Path, dynamodb: DynamoDBClient
     ) -> None:
         dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
         with pytest.raises(StageError, match="Nothing was deleted"):
-            provision.delete("dev", client, project, agree=lambda question: False, delete_data=True)
+            provision.delete("dev", client, project, confirm=lambda question: False, delete_data=True)
         provision.delete("dev", client, project, delete_data=True)
         assert TABLE not in dynamodb.list_tables()["TableNames"]
 
-    def test_empty_leftovers_are_swept_so_that_the_names_are_free(
+    def test_empty_resources_are_deleted(
         self, client: provision.Client, project: Path, dynamodb: DynamoDBClient, s3: S3Client
     ) -> None:
         provision.delete("dev", client, project)

@@ -21,11 +21,11 @@ from tests.integration.stage import OWNER, Stage, batch, context, run
 from tests.rights import Called, Grant, Need, grants, needs
 from tools import aws_calls
 from tools.bundle import calls as calls_in_code
-from tools.stage import chalice_config
+from tools.stage import policies
 
 PROJECT = Path(__file__).parents[2]
 # As they are in AWS: the stage local has what only the emulator asks for besides.
-POLICIES = json.loads(json.dumps(chalice_config.policies(PROJECT, "prod")).replace("vitrine-prod", "vitrine-local"))
+POLICIES = json.loads(json.dumps(policies.for_stage(PROJECT, "prod")).replace("vitrine-prod", "vitrine-local"))
 
 
 def requests(stage: Stage) -> None:

@@ -18,7 +18,7 @@ import yaml
 import app
 from chalicelib import bucket, config, errors, models, table
 from tests.blocks import blocks
-from tools.stage import chalice_config
+from tools.stage import policies
 
 PROJECT = Path(__file__).resolve().parents[2]
 DECISIONS = sorted((PROJECT / "docs" / "decisions").glob("0*.md"))
@@ -177,7 +177,7 @@ class TestArchitecture:
         assert {name for name in named if name.endswith(".py`")} == modules | {"`app.py`"}
 
     def test_says_of_each_function_what_it_may_do(self) -> None:
-        functions = {f"`{name}`" for name in chalice_config.policies(PROJECT, "dev")}
+        functions = {f"`{name}`" for name in policies.for_stage(PROJECT, "dev")}
         assert {row[0] for row in table_rows("docs/architecture.md", "Who may do what")} == functions
 
     def test_has_exactly_the_messages_that_the_queue_takes(self) -> None:

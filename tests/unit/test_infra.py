@@ -12,7 +12,9 @@ import pytest
 import app
 from chalicelib import config, errors, jobs
 from tests import rights
-from tools.stage import chalice_config
+from tools.stage import chalice_config, policies
+from tools.stage.errors import StageError
+from tools.stage.names import check_stage_name
 
 PROJECT = Path(__file__).resolve().parents[2]
 STAGES = ["local", "dev", "prod"]
@@ -41,7 +43,7 @@ def timeout(function: str) -> int:
 
 
 def statements(function: str) -> list[dict[str, Any]]:
-    return [*chalice_config.policies(PROJECT, "dev")[function]["Statement"]]
+    return [*policies.for_stage(PROJECT, "dev")[function]["Statement"]]
 
 
 def as_list(value: str | list[str]) -> list[str]:
@@ -259,15 +261,15 @@ class TestStack:
     @pytest.mark.parametrize("name", ["dev", "a", "feature12", "a" * 20, "", "Dev", "1st", "a" * 21, "dev-x", "ü"])
     def test_agrees_with_the_tool_on_what_a_stage_may_be_called(self, name: str) -> None:
         try:
-            chalice_config.check_name(name)
-        except chalice_config.StageError:
+            check_stage_name(name)
+        except StageError:
             accepted = False
         else:
             accepted = True
         assert accepted == bool(re.search(TEMPLATE["Parameters"]["Stage"]["AllowedPattern"], name))
 
     def test_gives_the_code_what_it_is_told(self) -> None:
-        assert set(chalice_config.RECORDED.values()) <= set(TEMPLATE["Outputs"])
+        assert set(chalice_config.RECORDED_OUTPUTS.values()) <= set(TEMPLATE["Outputs"])
 
 
 class TestMergedTemplate:
@@ -308,7 +310,7 @@ class TestMergedTemplate:
             name: one.get("Properties", {}).get("Environment", {}).get("Variables", {}) for name, one in MERGED.items()
         }
         assert [name for name, variables in told.items() if variable in variables] == ["APIHandler", "Authorize"]
-        export = TEMPLATE["Outputs"][chalice_config.RECORDED[variable]]["Export"]["Name"]["Fn::Sub"]
+        export = TEMPLATE["Outputs"][chalice_config.RECORDED_OUTPUTS[variable]]["Export"]["Name"]["Fn::Sub"]
         for function in ("APIHandler", "Authorize"):
             imported = told[function][variable]["Fn::ImportValue"]["Fn::Sub"]
             assert imported == export.replace("${AWS::StackName}", "${AWS::StackName}-resources")
@@ -410,12 +412,12 @@ class TestPolicies:
     @pytest.mark.parametrize("function", FUNCTIONS)
     def test_committed_files_are_what_the_source_says(self, stage: str, function: str) -> None:
         written = PROJECT / ".chalice" / f"policy-{function}-{stage}.json"
-        said = chalice_config.policies(PROJECT, stage)[function]
+        said = policies.for_stage(PROJECT, stage)[function]
         assert written.exists(), "say `make policies`"
         assert json.loads(written.read_text(encoding="utf-8")) == said, "say `make policies`"
 
     def test_every_function_has_one(self) -> None:
-        assert sorted(chalice_config.policies(PROJECT, "dev")) == FUNCTIONS
+        assert sorted(policies.for_stage(PROJECT, "dev")) == FUNCTIONS
 
     @pytest.mark.parametrize("function", FUNCTIONS)
     def test_names_actions_one_by_one(self, function: str) -> None:
@@ -440,19 +442,19 @@ class TestPolicies:
         # IAM User Guide, "AWS global condition context keys": the account that owns the resource.
         own = {"aws:ResourceAccount": "${aws:PrincipalAccount}"}
         elsewhere = {"logs", "xray"}  # of these no other account lets anybody in
-        for one in chalice_config.policies(PROJECT, stage)[function]["Statement"]:
+        for one in policies.for_stage(PROJECT, stage)[function]["Statement"]:
             services = {action.partition(":")[0] for action in as_list(one["Action"])}
             assert services <= elsewhere or one["Condition"]["StringEquals"] == own, one["Sid"]
 
     def test_policy_variables_stay_out_of_the_emulator_which_knows_none(self) -> None:
-        assert "${" not in json.dumps(chalice_config.policies(PROJECT, "local"))
+        assert "${" not in json.dumps(policies.for_stage(PROJECT, "local"))
 
     @pytest.mark.parametrize("stage", STAGES)
     @pytest.mark.parametrize("function", FUNCTIONS)
     def test_writes_its_own_log_alone(self, function: str, stage: str) -> None:
         def may_write(group: str) -> bool:
             need = rights.Need("logs:PutLogEvents", f"arn:aws:logs:us-east-1:1:log-group:{group}:log-stream:1")
-            return any(grant.covers(need) for grant in rights.grants(chalice_config.policies(PROJECT, stage)[function]))
+            return any(grant.covers(need) for grant in rights.grants(policies.for_stage(PROJECT, stage)[function]))
 
         groups = {
             name: [f"/aws/lambda/vitrine-{stage}-{logical_id}-1A2B3C", f"/aws/lambda/{by_chalice}"]
@@ -471,19 +473,19 @@ class TestPolicies:
     def test_fits_an_account_in_any_partition(self) -> None:
         # The partition is aws-us-gov in GovCloud and aws-cn in China. IAM User Guide, "IAM JSON policy elements:
         # Resource": a wildcard may stand for a segment of an ARN, other than the service.
-        assert set(re.findall(r"arn:[^:]*", json.dumps(chalice_config.policies(PROJECT, "dev")))) == {"arn:*"}
+        assert set(re.findall(r"arn:[^:]*", json.dumps(policies.for_stage(PROJECT, "dev")))) == {"arn:*"}
 
     @pytest.mark.parametrize("stage", ["dev", "prod"])
     def test_actions_that_only_the_emulator_knows_stay_local(self, stage: str) -> None:
-        assert "Batch" in json.dumps(chalice_config.policies(PROJECT, "local"))
-        assert "Batch" not in json.dumps(chalice_config.policies(PROJECT, stage))
+        assert "Batch" in json.dumps(policies.for_stage(PROJECT, "local"))
+        assert "Batch" not in json.dumps(policies.for_stage(PROJECT, stage))
 
     def test_only_what_lambda_calls_by_itself_may_put_away_events_that_failed(self) -> None:
         keeping = [name for name in FUNCTIONS if "-events-dead" in json.dumps(statements(name))]
         assert keeping == ["clean_up", "on_upload"]
 
     def test_nobody_reads_the_whole_table(self) -> None:
-        rendered = json.dumps(chalice_config.policies(PROJECT, "dev"))
+        rendered = json.dumps(policies.for_stage(PROJECT, "dev"))
         assert "dynamodb:Scan" not in rendered
 
     def test_only_the_cleanup_asks_for_work_due(self) -> None:

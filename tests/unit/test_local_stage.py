@@ -11,7 +11,7 @@ import pytest
 
 from tools import processes
 from tools.laptop import code_stack
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 
 MAC = ("Darwin", "arm64")
 LAMBDA = ("Linux", "x86_64")

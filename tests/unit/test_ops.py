@@ -28,7 +28,7 @@ from tools.ops.objects import Object
 from tools.ops.reasons import Reason
 from tools.ops.stage import Stage, find
 from tools.stage import provision
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
 ITEM = "019a0000-0000-7000-8000-000000000001"

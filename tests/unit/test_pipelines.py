@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests import rights
-from tools.stage import chalice_config
+from tools.stage import policies
 
 PROJECT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
@@ -112,7 +112,7 @@ def bounded() -> list[rights.Grant]:
 
 def granted() -> list[rights.Grant]:
     """What the functions of dev are granted, all together."""
-    return [grant for policy in chalice_config.policies(PROJECT, "dev").values() for grant in rights.grants(policy)]
+    return [grant for policy in policies.for_stage(PROJECT, "dev").values() for grant in rights.grants(policy)]
 
 
 def covers(grants: list[rights.Grant], one: rights.Grant) -> bool:

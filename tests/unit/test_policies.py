@@ -1,4 +1,4 @@
-"""`make policies`: what a function may do is said in one file, and follows in all stages without an AWS account."""
+"""``make policies`` writes the IAM policies of all stages from one file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tools.stage import chalice_config, policies
+from tools.stage import policies
+from tools.stage.errors import StageError
 
 PROJECT = Path(__file__).resolve().parents[2]
 STATEMENT = {"Sid": "Tell", "Effect": "Allow", "Action": "sns:Publish", "Resource": "arn:aws:sns:*:*:x-{stage}"}
@@ -40,35 +41,35 @@ def granted(project: Path, function: str, stage: str) -> list[dict[str, Any]]:
     return statements
 
 
-def test_what_is_committed_is_up_to_date(project: Path) -> None:
-    assert policies.write(project) == []
+def test_committed_policies_are_up_to_date(project: Path) -> None:
+    assert policies.write_all(project) == []
 
 
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
-def test_a_right_reaches_its_function_in_every_stage(project: Path, stage: str) -> None:
+def test_added_statement_is_written_for_every_stage(project: Path, stage: str) -> None:
     allow(project, "clean_up", STATEMENT)
 
-    written = policies.write(project)
+    written = policies.write_all(project)
 
     assert project / ".chalice" / f"policy-clean_up-{stage}.json" in written
     assert {**STATEMENT, "Resource": f"arn:aws:sns:*:*:x-{stage}"} in granted(project, "clean_up", stage)
-    assert policies.write(project) == []
+    assert policies.write_all(project) == []
 
 
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
-def test_a_new_function_gets_a_policy_of_its_own_in_every_stage(project: Path, stage: str) -> None:
+def test_new_function_gets_its_own_policy_in_every_stage(project: Path, stage: str) -> None:
     allow(project, "report", STATEMENT)
 
-    policies.write(project)
+    policies.write_all(project)
 
     assert granted(project, "report", stage)[0]["Sid"] == "Tell"
 
 
-def test_a_stage_that_is_not_there_is_named(project: Path) -> None:
-    with pytest.raises(chalice_config.StageError, match=r"no stage pr12: .* local, dev, prod"):
-        chalice_config.write_policies(project, "pr12")
+def test_unknown_stage_is_an_error(project: Path) -> None:
+    with pytest.raises(StageError, match=r"no stage pr12: .* local, dev, prod"):
+        policies.write(project, "pr12")
 
 
-def test_the_command_says_what_it_wrote(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_says_that_nothing_changed(capsys: pytest.CaptureFixture[str]) -> None:
     assert policies.main() == 0
     assert capsys.readouterr().out == "The policies of all stages are up to date.\n"

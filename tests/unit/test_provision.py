@@ -1,4 +1,4 @@
-"""A stage's files, and provisioning against a CloudFormation that follows a script."""
+"""A stage's files, and provisioning with a scripted CloudFormation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from unittest import mock
 import pytest
 from botocore import exceptions
 
-from tools.stage import chalice_config, provision, stack
+from tools.stage import aws_session, chalice_config, policies, provision, stack
+from tools.stage.errors import StageError
+from tools.stage.names import check_stage_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,66 +162,68 @@ UNCHANGED = "The submitted information didn't contain changes."
 
 class TestStageNames:
     @pytest.mark.parametrize("name", ["dev", "a", "pr1234"])
-    def test_short_words_name_a_stage(self, name: str) -> None:
-        assert chalice_config.check_name(name) == name
+    def test_lower_case_letters_and_digits_are_valid(self, name: str) -> None:
+        assert check_stage_name(name) == name
 
     @pytest.mark.parametrize("name", ["", "Dev", "dev-resources", "../dev", "1st", "a" * 21])
-    def test_anything_that_could_collide_or_escape_does_not(self, name: str) -> None:
-        with pytest.raises(chalice_config.StageError, match="is not a stage name"):
-            chalice_config.check_name(name)
+    def test_other_names_are_refused(self, name: str) -> None:
+        with pytest.raises(StageError, match="is not a stage name"):
+            check_stage_name(name)
 
 
 class TestRecording:
-    def test_bucket_is_written_into_the_stages_entry_and_no_other(self, project: Path) -> None:
+    def test_bucket_name_is_written_to_that_stage_only(self, project: Path) -> None:
         before = config(project)
-        chalice_config.record(project, "prod", OUTPUTS)
+        chalice_config.record_outputs(project, "prod", OUTPUTS)
         after = config(project)
         assert after["stages"]["prod"].pop("environment_variables")["BUCKET_NAME"] == OUTPUTS["BucketName"]
         before["stages"]["prod"].pop("environment_variables")
         assert after == before
 
-    def test_user_pool_is_written_too(self, project: Path) -> None:
-        chalice_config.record(project, "prod", OUTPUTS)
+    def test_user_pool_is_written(self, project: Path) -> None:
+        chalice_config.record_outputs(project, "prod", OUTPUTS)
         variables = chalice_config.environment(project, "prod")
         assert variables["USER_POOL_ISSUER"] == OUTPUTS["UserPoolIssuer"]
         assert variables["USER_POOL_CLIENT_ID"] == "client-1"
 
-    def test_laptop_leaves_the_committed_configuration_as_it_is(self, project: Path) -> None:
-        # The emulator's user pool has another name each time.
+    def test_local_stage_leaves_the_committed_file_unchanged(self, project: Path) -> None:
+        # The emulator's user pool has a new id each time.
         committed = {"BucketName": chalice_config.environment(project, "local")["BUCKET_NAME"]}
         before = config(project)
-        chalice_config.record(project, "local", OUTPUTS | committed)
+        chalice_config.record_outputs(project, "local", OUTPUTS | committed)
         assert config(project) == before
 
-    def test_second_time_writes_nothing(self, project: Path) -> None:
-        assert chalice_config.record(project, "dev", OUTPUTS)
-        assert chalice_config.record(project, "dev", OUTPUTS) == []
+    def test_second_write_changes_nothing(self, project: Path) -> None:
+        assert chalice_config.record_outputs(project, "dev", OUTPUTS)
+        assert chalice_config.record_outputs(project, "dev", OUTPUTS) == []
 
-    def test_settings_added_by_hand_stay(self, project: Path) -> None:
+    def test_manual_settings_are_kept(self, project: Path) -> None:
         edited = config(project)
         edited["stages"]["dev"]["environment_variables"]["LOG_LEVEL"] = "DEBUG"
         (project / ".chalice" / "config.json").write_text(json.dumps(edited), encoding="utf-8")
-        chalice_config.record(project, "dev", OUTPUTS)
+        chalice_config.record_outputs(project, "dev", OUTPUTS)
         assert chalice_config.environment(project, "dev")["LOG_LEVEL"] == "DEBUG"
 
-    def test_new_stage_has_the_shape_of_prod(self, project: Path) -> None:
-        chalice_config.record(project, "pr12", {})
+    def test_new_stage_has_the_same_entry_as_prod(self, project: Path) -> None:
+        chalice_config.record_outputs(project, "pr12", {})
+        policies.write(project, "pr12")
         # As text, so that the order counts as well.
         assert json.dumps(config(project)["stages"]["pr12"]) == json.dumps(config(project)["stages"]["prod"]).replace(
             "prod", "pr12"
         )
 
-    def test_new_stage_comes_last_and_moves_no_line(self, project: Path) -> None:
+    def test_new_stage_is_appended(self, project: Path) -> None:
         before = (project / ".chalice" / "config.json").read_text(encoding="utf-8").splitlines()
-        chalice_config.record(project, "pr12", OUTPUTS)
-        chalice_config.record(project, "pr13", OUTPUTS)
+        chalice_config.record_outputs(project, "pr12", OUTPUTS)
+        chalice_config.record_outputs(project, "pr13", OUTPUTS)
         after = (project / ".chalice" / "config.json").read_text(encoding="utf-8").splitlines()
         kept = "\n".join(before).removesuffix("\n    }\n  }\n}")
         assert "\n".join(after).startswith(kept)
         assert list(config(project)["stages"]) == ["local", "dev", "prod", "pr12", "pr13"]
 
-    def test_every_function_gets_a_policy_file_for_the_stage(self, project: Path) -> None:
-        chalice_config.record(project, "pr12", {})
+    def test_every_function_gets_a_policy_file(self, project: Path) -> None:
+        chalice_config.record_outputs(project, "pr12", {})
+        policies.write(project, "pr12")
         functions = config(project)["stages"]["pr12"]["lambda_functions"]
         texts = [
             (project / ".chalice" / function["iam_policy_file"]).read_text(encoding="utf-8")
@@ -227,20 +231,20 @@ class TestRecording:
         ]
         assert all("vitrine-pr12" in text and "{stage}" not in text for text in texts)
 
-    def test_forgetting_takes_the_bucket_out_again(self, project: Path) -> None:
+    def test_forgetting_removes_the_outputs(self, project: Path) -> None:
         before = config(project)
-        chalice_config.record(project, "prod", OUTPUTS)
-        chalice_config.forget(project, "prod")
+        chalice_config.record_outputs(project, "prod", OUTPUTS)
+        chalice_config.forget_outputs(project, "prod")
         before["stages"]["prod"]["environment_variables"].pop("BUCKET_NAME", None)
         assert config(project) == before
 
-    def test_local_stage_keeps_what_is_committed(self, project: Path) -> None:
-        assert chalice_config.forget(project, "local") == []
+    def test_local_stage_keeps_its_outputs(self, project: Path) -> None:
+        assert chalice_config.forget_outputs(project, "local") == []
 
-    def test_unreadable_config_is_one_sentence(self, project: Path) -> None:
+    def test_invalid_config_is_a_stage_error(self, project: Path) -> None:
         (project / ".chalice" / "config.json").write_text("{", encoding="utf-8")
-        with pytest.raises(chalice_config.StageError, match="cannot be read"):
-            chalice_config.record(project, "dev", OUTPUTS)
+        with pytest.raises(StageError, match="cannot be read"):
+            chalice_config.record_outputs(project, "dev", OUTPUTS)
 
 
 @pytest.mark.parametrize(
@@ -252,8 +256,8 @@ class TestRecording:
         ({"AUTH_MODE": "none", "OIDC_ISSUER": "https://sign.in"}, "open: anyone who can reach it"),
     ],
 )
-def test_who_gets_in_is_said(variables: dict[str, str], words: str) -> None:
-    assert words in chalice_config.sign_in("dev", variables)
+def test_access_is_described(variables: dict[str, str], words: str) -> None:
+    assert words in provision.describe_access("dev", variables)
 
 
 class TestProvisioning:
@@ -267,12 +271,12 @@ class TestProvisioning:
         assert "Table: create complete" in lines
         assert chalice_config.environment(project, "dev")["BUCKET_NAME"] == OUTPUTS["BucketName"]
 
-    def test_unchanged_stage_is_left_alone(self, project: Path) -> None:
+    def test_unchanged_stage_is_not_updated(self, project: Path) -> None:
         aws = ScriptedCloudFormation("UPDATE_COMPLETE", refusal=UNCHANGED)
         provision.provision("dev", aws, project)
         assert aws.calls == ["plan update", "discard"]
 
-    def test_sign_in_page_comes_with_the_code_that_it_leads_back_to(self, project: Path) -> None:
+    def test_console_url_is_set_after_the_code_is_deployed(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
         provision.provision("dev", aws, project)
         assert aws.asked == {"Stage": "dev"}
@@ -282,7 +286,7 @@ class TestProvisioning:
         provision.provision("dev", aws, project)
         assert aws.asked == {"Stage": "dev", "ConsoleUrls": aws.url}
 
-    def test_sign_in_page_leads_back_to_what_chalice_deployed(self, project: Path) -> None:
+    def test_console_url_of_chalice_deploy_is_set(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
         deployed = {"resources": [{"resource_type": "rest_api", "rest_api_url": "https://abc/api"}]}
         (project / ".chalice" / "deployed").mkdir()
@@ -290,20 +294,20 @@ class TestProvisioning:
         provision.provision("dev", aws, project)
         assert aws.asked["ConsoleUrls"] == "https://abc/api/"
 
-    def test_addresses_added_to_it_by_hand_stay(self, project: Path) -> None:
+    def test_manual_console_urls_are_kept(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
         aws.url = "https://abc/api/"
         aws.parameters = {"Stage": "dev", "ConsoleUrls": "https://shop.example/,https://abc/api/"}
         provision.provision("dev", aws, project)
         assert aws.asked["ConsoleUrls"] == "https://shop.example/,https://abc/api/"
 
-    def test_parameters_that_nobody_names_stay(self, project: Path) -> None:
+    def test_other_parameters_keep_their_values(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
         aws.parameters = {"Stage": "dev", "Another": "kept"}
         provision.provision("dev", aws, project)
         assert aws.asked == {"Stage": "dev", "Another": "kept"}
 
-    def test_changes_are_shown_before_anybody_is_asked(self, project: Path) -> None:
+    def test_changes_are_shown_before_the_question(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
         heard: list[str] = []
 
@@ -317,25 +321,23 @@ class TestProvisioning:
             "Make these changes to vitrine-dev-resources?",
         ]
 
-    def test_no_means_no_and_leaves_nothing_behind(self, project: Path) -> None:
+    def test_refused_change_is_discarded(self, project: Path) -> None:
         aws = ScriptedCloudFormation()
-        with pytest.raises(chalice_config.StageError, match=r"Nothing was changed\."):
-            provision.provision("dev", aws, project, agree=lambda question: False)
+        with pytest.raises(StageError, match=r"Nothing was changed\."):
+            provision.provision("dev", aws, project, confirm=lambda question: False)
         assert aws.calls == ["plan create", "discard", "delete"]
 
     @pytest.mark.parametrize("left", [KeyboardInterrupt, RuntimeError])
-    def test_whoever_leaves_without_an_answer_leaves_nothing_behind(
-        self, project: Path, left: type[BaseException]
-    ) -> None:
+    def test_interrupted_question_discards_the_change(self, project: Path, left: type[BaseException]) -> None:
         def agree(question: str) -> bool:
             raise left
 
         aws = ScriptedCloudFormation()
         with pytest.raises(left):
-            provision.provision("dev", aws, project, agree=agree)
+            provision.provision("dev", aws, project, confirm=agree)
         assert aws.calls == ["plan create", "discard", "delete"]
 
-    def test_failure_names_its_first_cause_and_clears_up(self, project: Path) -> None:
+    def test_failed_creation_reports_its_cause_and_is_deleted(self, project: Path) -> None:
         aws = ScriptedCloudFormation(
             script=[
                 event("Bucket", "CREATE_FAILED", "it is taken"),
@@ -344,9 +346,7 @@ class TestProvisioning:
                 ends("ROLLBACK_COMPLETE"),
             ]
         )
-        with pytest.raises(
-            chalice_config.StageError, match=r"ROLLBACK_COMPLETE\. Bucket: it is taken\. If that was left behind"
-        ):
+        with pytest.raises(StageError, match=r"ROLLBACK_COMPLETE\. Bucket: it is taken\. If it was left over"):
             provision.provision("dev", aws, project)
         assert aws.calls == ["plan create", "execute", "delete"]
 
@@ -355,15 +355,13 @@ class TestProvisioning:
             "CREATE_COMPLETE",
             script=[event("Queue", "UPDATE_FAILED", "no such value"), ends("UPDATE_ROLLBACK_COMPLETE")],
         )
-        with pytest.raises(chalice_config.StageError, match="Queue: no such value"):
+        with pytest.raises(StageError, match="Queue: no such value"):
             provision.provision("dev", aws, project)
         assert "delete" not in aws.calls
 
-    def test_taken_name_is_told_as_cloudformation_found_it(self, project: Path) -> None:
+    def test_validation_problem_is_reported(self, project: Path) -> None:
         aws = ScriptedCloudFormation(refusal="1 problem. Call DescribeEvents", found="The bucket already exists.")
-        with pytest.raises(
-            chalice_config.StageError, match=r"refuses .*: The bucket already exists\. If that .*, take another name"
-        ):
+        with pytest.raises(StageError, match=r"rejected .*: The bucket already exists\. If it .*, use another name"):
             provision.provision("dev", aws, project)
 
     @pytest.mark.parametrize(
@@ -375,30 +373,30 @@ class TestProvisioning:
             ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
         ],
     )
-    def test_stuck_stack_is_not_touched_and_the_way_out_is_said(self, project: Path, status: str, remedy: str) -> None:
+    def test_stuck_stack_is_reported_with_a_remedy(self, project: Path, status: str, remedy: str) -> None:
         aws = ScriptedCloudFormation(status)
         said = f"stuck in {status}: aws cloudformation {remedy} --stack-name vitrine-dev-resources$"
-        with pytest.raises(chalice_config.StageError, match=said):
+        with pytest.raises(StageError, match=said):
             provision.provision("dev", aws, project)
         assert aws.calls == []
 
-    def test_busy_stack_is_waited_for_by_the_person(self, project: Path) -> None:
-        with pytest.raises(chalice_config.StageError, match="try again"):
+    def test_stack_in_progress_is_an_error(self, project: Path) -> None:
+        with pytest.raises(StageError, match="try again"):
             provision.provision("dev", ScriptedCloudFormation("UPDATE_IN_PROGRESS"), project)
 
-    def test_local_stage_never_comes_to_stand_in_aws(self, project: Path) -> None:
+    def test_local_stage_is_refused_in_aws(self, project: Path) -> None:
         aws = ScriptedCloudFormation()
-        with pytest.raises(chalice_config.StageError, match="not in AWS"):
+        with pytest.raises(StageError, match="not in AWS"):
             provision.provision("local", aws, project)
         assert aws.calls == []
 
-    def test_local_stage_is_at_home_in_an_emulator(self, project: Path) -> None:
+    def test_local_stage_is_accepted_in_an_emulator(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", refusal=UNCHANGED, endpoint="http://127.0.0.1:4566")
         assert provision.provision("local", aws, project)
 
 
 class TestDeleting:
-    def test_stack_is_followed_to_its_end(self) -> None:
+    def test_deletion_is_followed_to_its_end(self) -> None:
         lines: list[str] = []
         script = [event("Table", "DELETE_SKIPPED"), event("Queue", "DELETE_COMPLETE"), ends("DELETE_COMPLETE")]
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=script)
@@ -406,36 +404,36 @@ class TestDeleting:
         assert aws.calls == ["delete"]
         assert lines == ["Table: delete skipped", "Queue: delete complete"]
 
-    def test_failure_names_its_cause(self) -> None:
+    def test_failed_deletion_reports_its_cause(self) -> None:
         script = [event("Queue", "DELETE_FAILED", "held"), ends("DELETE_FAILED", "could not delete")]
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=script)
-        with pytest.raises(chalice_config.StageError, match="Queue: held"):
+        with pytest.raises(StageError, match="Queue: held"):
             stack.remove(aws, "vitrine-dev-resources", print)
 
-    def test_stack_that_is_gone_is_no_error(self) -> None:
+    def test_missing_stack_is_no_error(self) -> None:
         aws = ScriptedCloudFormation()
         stack.remove(aws, "vitrine-dev-resources", print)
         assert aws.calls == []
 
-    def test_stage_that_nobody_knows_is_no_success(self, project: Path) -> None:
-        with pytest.raises(chalice_config.StageError, match=r"There is no stage pord: .* has local, dev, prod\.$"):
+    def test_unknown_stage_is_an_error(self, project: Path) -> None:
+        with pytest.raises(StageError, match=r"There is no stage pord: .* has local, dev, prod\.$"):
             provision.delete("pord", ScriptedCloudFormation(), project)
 
-    def test_resources_that_chalice_deployed_onto_stay(self, project: Path) -> None:
+    def test_resources_used_by_chalice_deploy_are_kept(self, project: Path) -> None:
         deployed = project / ".chalice" / "deployed" / "dev.json"
         deployed.parent.mkdir()
         function = {"resource_type": "lambda_function", "name": "on_upload"}
         deployed.write_text(json.dumps({"resources": [function]}), encoding="utf-8")
         aws = ScriptedCloudFormation("CREATE_COMPLETE")
 
-        with pytest.raises(chalice_config.StageError, match=r"run chalice delete --stage dev first\.$"):
+        with pytest.raises(StageError, match=r"run chalice delete --stage dev first\.$"):
             provision.delete("dev", aws, project, delete_data=True)
 
         assert aws.calls == []
 
-    def test_resources_that_code_runs_on_stay(self, project: Path) -> None:
+    def test_resources_used_by_a_stack_are_kept(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", imported_by=["vitrine-dev"])
-        with pytest.raises(chalice_config.StageError, match="vitrine-dev runs on these resources"):
+        with pytest.raises(StageError, match="vitrine-dev uses these resources"):
             provision.delete("dev", aws, project)
         assert aws.calls == []
 
@@ -456,33 +454,33 @@ class TestDeleting:
         (exceptions.UnauthorizedSSOTokenError(), "run aws sso login"),
         (exceptions.CredentialRetrievalError(provider="x", error_msg="no"), "sign in (aws sso login)"),
         (exceptions.ProfileNotFound(profile="x"), "(x) could not be found"),
-        (chalice_config.StageError("As it is."), "As it is."),
+        (StageError("As it is."), "As it is."),
     ],
 )
-def test_what_goes_wrong_is_one_sentence(error: Exception, words: str) -> None:
-    told = provision.sentence(error, "dev")
+def test_aws_error_is_one_sentence(error: Exception, words: str) -> None:
+    told = aws_session.describe_error(error, "dev")
     assert words in told
     assert "\n" not in told
 
 
-def test_dead_emulator_is_to_be_started() -> None:
+def test_missing_emulator_is_explained() -> None:
     error = exceptions.EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
-    assert "make run" in provision.sentence(error, "local")
+    assert "make run" in aws_session.describe_error(error, "local")
 
 
 class TestCommandLine:
-    def test_bad_stage_name_ends_in_a_sentence(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_invalid_stage_name_is_an_error(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert provision.main(["--stage", "No-Good"]) == 1
         assert "is not a stage name" in capsys.readouterr().err
 
-    def test_missing_emulator_ends_in_a_sentence(
+    def test_missing_emulator_is_an_error(
         self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr(provision, "PROJECT_DIR", project)
         assert provision.main(["--stage", "local"]) == 1
         assert "make run" in capsys.readouterr().err
 
-    def test_end_of_input_is_a_no(
+    def test_end_of_input_counts_as_no(
         self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         aws = ScriptedCloudFormation()
@@ -497,7 +495,7 @@ class TestCommandLine:
         assert capsys.readouterr().err.strip().endswith("Nothing was changed.")
         assert aws.calls == ["plan create", "discard", "delete"]
 
-    def test_who_gets_in_is_said_beforehand_and_the_next_step_at_the_end(
+    def test_access_is_described_beforehand_and_the_next_step_at_the_end(
         self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", refusal=UNCHANGED)

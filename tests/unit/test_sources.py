@@ -1,4 +1,4 @@
-"""What counts as a source of the app, and what is noticed about it."""
+"""The source files of the app: listed, digested, copied and compared."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_sources_are_what_the_package_is_made_of(project: Path) -> None:
+def test_sources_are_the_inputs_of_the_package(project: Path) -> None:
     assert [str(path) for path in app_sources.files(project)] == [
         "app.py",
         "chalicelib/items.py",
@@ -49,7 +49,7 @@ def test_sources_are_what_the_package_is_made_of(project: Path) -> None:
         ".chalice/deployed/dev.json",
     ],
 )
-def test_what_programs_leave_behind_is_no_source(project: Path, left_behind: str) -> None:
+def test_generated_files_are_no_sources(project: Path, left_behind: str) -> None:
     before = app_sources.digest(project)
 
     (project / left_behind).parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def test_what_programs_leave_behind_is_no_source(project: Path, left_behind: str
     assert app_sources.digest(project) == before
 
 
-def test_a_saved_an_added_and_a_removed_file_are_changes(project: Path) -> None:
+def test_saved_added_and_removed_files_are_changes(project: Path) -> None:
     before = app_sources.stamps(project)
 
     (project / "chalicelib/items.py").write_text("ITEMS = 22\n")
@@ -72,7 +72,7 @@ def test_a_saved_an_added_and_a_removed_file_are_changes(project: Path) -> None:
     ]
 
 
-def test_a_file_saved_with_the_same_size_is_a_change(project: Path) -> None:
+def test_file_saved_with_the_same_size_is_a_change(project: Path) -> None:
     os.utime(project / "app.py", (1, 1))
     before = app_sources.stamps(project)
 
@@ -81,7 +81,7 @@ def test_a_file_saved_with_the_same_size_is_a_change(project: Path) -> None:
     assert app_sources.changes(before, app_sources.stamps(project)) == [Path("app.py")]
 
 
-def test_the_digest_follows_content_names_and_what_else_decides(project: Path) -> None:
+def test_digest_depends_on_content_names_and_inputs(project: Path) -> None:
     first = app_sources.digest(project, "Linux")
     assert app_sources.digest(project, "Darwin") != first
 
@@ -92,7 +92,7 @@ def test_the_digest_follows_content_names_and_what_else_decides(project: Path) -
     assert app_sources.digest(project, "Linux") == first
 
 
-def test_a_copy_holds_the_sources_alone(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_copy_has_the_sources_only(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     target = tmp_path_factory.mktemp("copy") / "of"
     target.mkdir()
     (target / "stale.py").write_text("")
@@ -111,15 +111,15 @@ def test_a_copy_holds_the_sources_alone(project: Path, tmp_path_factory: pytest.
         (".chalice/config.json", "{,}", ".chalice/config.json: Expecting property name"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_sentence(project: Path, path: str, text: str, said: str) -> None:
+def test_syntax_error_is_one_line(project: Path, path: str, text: str, said: str) -> None:
     (project / path).write_text(text)
 
-    problem = app_sources.problem(project, [Path(path)])
+    problem = app_sources.syntax_error(project, [Path(path)])
 
     assert problem is not None
     assert problem.startswith(said)
     assert "\n" not in problem
 
 
-def test_a_good_file_and_a_removed_one_are_no_problem(project: Path) -> None:
-    assert app_sources.problem(project, [Path("app.py"), Path(".chalice/config.json"), Path("gone.py")]) is None
+def test_valid_and_removed_files_are_no_error(project: Path) -> None:
+    assert app_sources.syntax_error(project, [Path("app.py"), Path(".chalice/config.json"), Path("gone.py")]) is None

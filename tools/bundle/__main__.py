@@ -11,7 +11,7 @@ from tools.bundle.archive import CompileError
 from tools.bundle.calls import UnclearCallError
 from tools.bundle.contents import UnknownImportError
 from tools.bundle.patterns import RecordError
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 from tools.wheel_hashes import WheelError
 
 

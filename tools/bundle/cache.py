@@ -15,7 +15,7 @@ from chalice.utils import UI, OSUtils
 
 from tools import wheel_hashes
 from tools.bundle import archive, package
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 
 Report = Callable[[str], None]
 

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tools import processes
 from tools.stage import app_sources, chalice_package, stack
-from tools.stage.chalice_config import LOCAL, StageError
+from tools.stage.errors import StageError
+from tools.stage.names import LOCAL
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -213,7 +214,7 @@ def _build_for_host(requirements: Path, scratch: Path, target: Path) -> None:
 
 def _chalice_package(folder: Path, *options: str) -> str:
     """Run ``chalice package`` for the stage local. Returns what it said."""
-    status, said = chalice_package.chalice_package(folder, LOCAL, os.environ, *options)
+    status, said = chalice_package.run(folder, LOCAL, os.environ, *options)
     if status != 0:
         raise StageError(f"The app cannot be packaged. {_last_lines(said.replace(f'{folder}/', ''))}")
     return said

@@ -26,8 +26,9 @@ from tools.laptop import code_stack, function_logs
 from tools.laptop.emulator import REGION, Credentials, Emulator, EmulatorError, check_port, make_private
 from tools.laptop.server import Server, ServerError
 from tools.laptop.terminal import Terminal
-from tools.stage import app_sources, provision
-from tools.stage.chalice_config import LOCAL, StageError
+from tools.stage import app_sources, aws_session, provision
+from tools.stage.errors import StageError
+from tools.stage.names import LOCAL
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 AWS_CONFIG = ".local/aws-config"
@@ -152,7 +153,7 @@ class Vitrine:
         began = time.monotonic()
         self._terminal.say(f"Saved: {', '.join(map(str, changed))}")
         try:
-            if problem := app_sources.problem(self._project_dir, changed):
+            if problem := app_sources.syntax_error(self._project_dir, changed):
                 raise StageError(problem)
             package = self._package()
         except StageError as error:
@@ -234,7 +235,7 @@ def main(arguments: list[str] | None = None) -> int:
         terminal.say("Stopped. The data is kept for the next start.")
         return 0
     except (EmulatorError, ServerError, StageError, BotoCoreError, ClientError) as error:
-        terminal.say(provision.sentence(error, LOCAL))
+        terminal.say(aws_session.describe_error(error, LOCAL))
     return 1
 
 

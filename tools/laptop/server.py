@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tools import processes
 from tools.laptop.terminal import Terminal
-from tools.stage.chalice_config import LOCAL
+from tools.stage.names import LOCAL
 
 _READY_WITHIN = 30.0  # seconds
 _NAME = "http"

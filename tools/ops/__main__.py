@@ -14,8 +14,9 @@ from chalicelib.config import ConfigError
 from tools.interruption import Interrupted, Interruption
 from tools.ops import commands, logs
 from tools.ops.stage import find
-from tools.stage import chalice_config, provision
-from tools.stage.chalice_config import StageError
+from tools.stage import aws_session, chalice_config, provision
+from tools.stage.errors import StageError
+from tools.stage.names import check_stage_name
 
 _EXAMPLES = """\
 examples:
@@ -37,13 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         with Interruption() as interruption:
-            variables = chalice_config.environment(provision.PROJECT_DIR, chalice_config.check_name(options.stage))
-            provision.point_to(options.stage, variables)
-            stage = find(options.stage, functools.partial(provision.make_client, boto3.Session()))
+            variables = chalice_config.environment(provision.PROJECT_DIR, check_stage_name(options.stage))
+            aws_session.apply_settings(options.stage, variables, provision.PROJECT_DIR)
+            stage = find(options.stage, functools.partial(aws_session.make_client, boto3.Session()))
             done: int = options.command(commands.Job(stage, options, interruption))
             return done
     except (StageError, ConfigError, exceptions.BotoCoreError, exceptions.ClientError) as error:
-        print(provision.sentence(error, options.stage), file=sys.stderr)
+        print(aws_session.describe_error(error, options.stage), file=sys.stderr)
         return 1
     except Interrupted:
         # Who follows the logs has no other way to end it.

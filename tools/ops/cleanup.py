@@ -13,7 +13,7 @@ from botocore.config import Config
 from chalicelib.primitives import timestamp
 from tools.ops import logs
 from tools.ops.stage import Function, Stage
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import InvocationResponseTypeDef

@@ -14,7 +14,7 @@ from tools.ops import cleanup, items, logs, loose, queues, reasons, texts
 from tools.ops.letters import Letter
 from tools.ops.queues import Queue, Report
 from tools.ops.stage import Stage
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 
 PROGRESS_EVERY = 10
 """Letters between two lines that say how far a command is."""

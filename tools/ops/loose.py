@@ -11,7 +11,7 @@ from tools.ops import objects
 from tools.ops.objects import Object
 from tools.ops.queues import Report
 from tools.ops.stage import Stage
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

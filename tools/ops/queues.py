@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from tools.interruption import Interruption
 from tools.ops.letters import Letter
 from tools.ops.stage import Stage
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

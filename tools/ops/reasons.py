@@ -11,7 +11,7 @@ from chalicelib.primitives import timestamp
 from tools.ops import logs
 from tools.ops.letters import Letter
 from tools.ops.stage import Function, Stage
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tools.stage import stack
-from tools.stage.chalice_config import LOCAL, StageError
-from tools.stage.provision import stack_name
+from tools.stage.errors import StageError
+from tools.stage.names import LOCAL, resource_stack_name
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import FunctionConfigurationTypeDef
@@ -64,7 +64,7 @@ class Stage(NamedTuple):
 
 def find(name: str, client: Client) -> Stage:
     """The stage ``name``, by what its resource stack says. Raises StageError where there is none."""
-    wanted = stack_name(name)
+    wanted = resource_stack_name(name)
     outputs = stack.outputs(client("cloudformation"), wanted)
     if any(output not in outputs for output in _NEEDED):
         remedy = (

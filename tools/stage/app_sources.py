@@ -1,4 +1,4 @@
-"""The files that the app consists of: what is packaged, and watched, and what names its state by a digest."""
+"""The source files of the app: list, digest and copy them, and find those that changed."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ _NOT_IN_CHALICE = ("deployments", "deployed")
 
 
 class Stamp(NamedTuple):
-    """What tells a saved file from the one before, without reading it."""
+    """A file's state, to notice a change without reading the file."""
 
     modified: int
+    """Nanoseconds since the epoch."""
     size: int
+    """Bytes."""
 
 
 def files(project_dir: Path) -> Iterator[Path]:
-    """Every source file of the app, relative to ``project_dir``, in a fixed order.
+    """Yield the path of every source file of the app, relative to ``project_dir``, in a fixed order.
 
-    What editors, Python and Chalice leave among them does not count: hidden files, backups, bytecode, packages.
+    Skip hidden files, backups, bytecode and Chalice's own output.
     """
     for root in _ROOTS:
         start = project_dir / root
@@ -42,7 +44,7 @@ def files(project_dir: Path) -> Iterator[Path]:
 
 
 def stamps(project_dir: Path) -> dict[Path, Stamp]:
-    """The stamp of every source file."""
+    """Return the stamp of every source file."""
     found = {}
     for path in files(project_dir):
         try:
@@ -54,12 +56,12 @@ def stamps(project_dir: Path) -> dict[Path, Stamp]:
 
 
 def changes(before: Mapping[Path, Stamp], after: Mapping[Path, Stamp]) -> list[Path]:
-    """The files that were added, saved or removed between two sets of stamps."""
+    """Return the files that were added, saved or removed between two sets of stamps."""
     return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
 
 def digest(project_dir: Path, *more: str) -> str:
-    """A name for exactly these sources (and ``more``, whatever else decides what is built of them)."""
+    """Return a digest of the source files and of ``more``, the other inputs of a build."""
     total = hashlib.sha256("\0".join(more).encode())
     for path in files(project_dir):
         content = hashlib.sha256((project_dir / path).read_bytes()).hexdigest()
@@ -68,15 +70,15 @@ def digest(project_dir: Path, *more: str) -> str:
 
 
 def copy(project_dir: Path, target: Path) -> None:
-    """Make ``target`` a folder of the source files alone, whatever it was before."""
+    """Replace ``target`` by a folder with the source files only."""
     shutil.rmtree(target, ignore_errors=True)
     for path in files(project_dir):
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project_dir / path, target / path)
 
 
-def problem(project_dir: Path, paths: Iterable[Path]) -> str | None:
-    """What keeps one of ``paths`` from being read as Python or JSON, as one line for a person, or None."""
+def syntax_error(project_dir: Path, paths: Iterable[Path]) -> str | None:
+    """Return the first syntax error in ``paths``, Python or JSON files, as one line, or None."""
     for path in paths:
         try:
             text = (project_dir / path).read_text(encoding="utf-8")

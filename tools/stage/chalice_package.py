@@ -1,4 +1,4 @@
-"""The app by itself in a folder of its own, for Chalice to package in a second: without its dependencies."""
+"""Package the app with Chalice but without its dependencies, which takes a second."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from tools.stage import app_sources
 
 
 def copy_app(project_dir: Path, target: Path, stage: str) -> None:
-    """Make ``target`` a folder of the sources, to be packaged for ``stage``, with no dependencies and no word of where
-    AWS is. That is for ``chalice local``: a function is told by Lambda, and has the credentials of its role.
+    """Copy the sources to ``target``, without requirements and without the stage's AWS variables.
+
+    Those variables are for ``chalice local``: in Lambda a function has the credentials of its role.
     """
     app_sources.copy(project_dir, target)
     (target / "requirements.txt").write_text("", encoding="utf-8")
@@ -25,13 +26,12 @@ def copy_app(project_dir: Path, target: Path, stage: str) -> None:
     config_file.write_text(json.dumps(config), encoding="utf-8")
 
 
-def chalice_package(folder: Path, stage: str, environ: Mapping[str, str], *options: str) -> tuple[int, str]:
-    """Run ``chalice package`` for ``stage`` in ``folder``, into its folder ``out``.
+def run(folder: Path, stage: str, environ: Mapping[str, str], *options: str) -> tuple[int, str]:
+    """Run ``chalice package`` for ``stage`` in ``folder``, with ``environ`` less its AWS variables.
 
-    ``environ`` is that of the process, of which AWS's variables are left out. Returns Chalice's exit status, and what
-    it said.
+    The result is in the subfolder ``out``. Return Chalice's exit status and its output.
     """
-    # Chalice asks for a region, though nothing it writes has one in it.
+    # Chalice requires a region, but its output contains none.
     env = processes.without_aws(environ) | {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1"}
     chalice = Path(sys.executable).with_name("chalice")
     return processes.run([chalice, "package", "--stage", stage, *options, "out"], env=env, cwd=folder)

@@ -1,22 +1,23 @@
-"""What of a stage outlives its stack, as it holds data: table, bucket, user pool. Whether there is any, and its end."""
+"""The resources with data that a deleted stack retains: table, bucket and user pool."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
+
+from tools.stage.aws_session import Client
+from tools.stage.names import code_stack_name
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-Client = Callable[[str], Any]
-
 
 class Names(NamedTuple):
-    """What they are called."""
+    """The names of the retained resources."""
 
     table: str
     bucket: str
@@ -24,32 +25,33 @@ class Names(NamedTuple):
 
 
 def names(stage: str, client: Client) -> Names:
-    """The names of a stage, formed as in ``infra/resources.json``, stack or no stack."""
+    """Return the names of a stage's resources, formed as in ``infra/resources.json``, whether they exist or not."""
     account = client("sts").get_caller_identity()["Account"]
     region = client("s3").meta.region_name
-    return Names(f"vitrine-{stage}", f"vitrine-{stage}-{account}-{region}", f"vitrine-{stage}")
+    name = code_stack_name(stage)
+    return Names(table=name, bucket=f"{name}-{account}-{region}", user_pool=name)
 
 
-def holding_data(kept: Names, client: Client) -> list[str]:
-    """Which of them exist and hold anything, each as words for a person."""
-    full = []
-    if _has_items(client("dynamodb"), kept.table):
-        full.append(f"the table {kept.table}")
-    if _has_objects(client("s3"), kept.bucket):
-        full.append(f"the bucket {kept.bucket}")
-    if _has_users(client("cognito-idp"), kept.user_pool):
-        full.append(f"the user pool {kept.user_pool}")
-    return full
+def with_data(retained: Names, client: Client) -> list[str]:
+    """Return those of the resources that exist and hold data, each as text such as "the table vitrine-dev"."""
+    found = []
+    if _has_items(client("dynamodb"), retained.table):
+        found.append(f"the table {retained.table}")
+    if _has_objects(client("s3"), retained.bucket):
+        found.append(f"the bucket {retained.bucket}")
+    if _has_users(client("cognito-idp"), retained.user_pool):
+        found.append(f"the user pool {retained.user_pool}")
+    return found
 
 
-def remove(kept: Names, client: Client, report: Callable[[str], None]) -> None:
-    """Delete them with all that is in them, where they exist. There is no way back but a table's recovery."""
-    if _remove_bucket(client("s3"), kept.bucket):
-        report(f"Deleted the bucket {kept.bucket}")
-    if _remove_table(client("dynamodb"), kept.table):
-        report(f"Deleted the table {kept.table}")
-    if _remove_user_pools(client("cognito-idp"), kept.user_pool):
-        report(f"Deleted the user pool {kept.user_pool}")
+def delete(retained: Names, client: Client, report: Callable[[str], None]) -> None:
+    """Delete those of the resources that exist, with their data. Only the table can be restored (point-in-time)."""
+    if _delete_bucket(client("s3"), retained.bucket):
+        report(f"Deleted the bucket {retained.bucket}")
+    if _delete_table(client("dynamodb"), retained.table):
+        report(f"Deleted the table {retained.table}")
+    if _delete_user_pools(client("cognito-idp"), retained.user_pool):
+        report(f"Deleted the user pool {retained.user_pool}")
 
 
 def _has_items(dynamodb: DynamoDBClient, table: str) -> bool:
@@ -66,7 +68,7 @@ def _has_objects(s3: S3Client, bucket: str) -> bool:
         return _absent(error)
 
 
-def _remove_bucket(s3: S3Client, bucket: str) -> bool:
+def _delete_bucket(s3: S3Client, bucket: str) -> bool:
     try:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
             if keys := [{"Key": found["Key"]} for found in page.get("Contents", [])]:
@@ -77,7 +79,7 @@ def _remove_bucket(s3: S3Client, bucket: str) -> bool:
     return True
 
 
-def _remove_table(dynamodb: DynamoDBClient, table: str) -> bool:
+def _delete_table(dynamodb: DynamoDBClient, table: str) -> bool:
     try:
         if dynamodb.describe_table(TableName=table)["Table"].get("DeletionProtectionEnabled"):
             dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
@@ -90,7 +92,7 @@ def _remove_table(dynamodb: DynamoDBClient, table: str) -> bool:
 
 
 def _user_pools(cognito: CognitoIdentityProviderClient, name: str) -> Iterator[str]:
-    """The ids of the pools of that name: to Cognito it is no more than a label."""
+    """Yield the ids of the pools of that name, which in Cognito need not be unique."""
     for page in cognito.get_paginator("list_user_pools").paginate(PaginationConfig={"PageSize": 60}):
         yield from (pool["Id"] for pool in page["UserPools"] if pool["Name"] == name)
 
@@ -99,7 +101,7 @@ def _has_users(cognito: CognitoIdentityProviderClient, name: str) -> bool:
     return any(cognito.list_users(UserPoolId=pool, Limit=1)["Users"] for pool in _user_pools(cognito, name))
 
 
-def _remove_user_pools(cognito: CognitoIdentityProviderClient, name: str) -> bool:
+def _delete_user_pools(cognito: CognitoIdentityProviderClient, name: str) -> bool:
     pools = list(_user_pools(cognito, name))
     for pool in pools:
         cognito.update_user_pool(UserPoolId=pool, DeletionProtection="INACTIVE")
@@ -108,7 +110,7 @@ def _remove_user_pools(cognito: CognitoIdentityProviderClient, name: str) -> boo
 
 
 def _absent(error: ClientError) -> bool:
-    """False, for a table or bucket that does not exist; any other error is raised again."""
+    """Return False if the error says that the table or bucket does not exist. Raise any other error again."""
     if error.response["Error"]["Code"] in ("NoSuchBucket", "ResourceNotFoundException"):
         return False
     raise error

@@ -1,4 +1,4 @@
-"""One CloudFormation stack: what would change, the change made, the stack removed, each to its end."""
+"""Plan, execute and follow changes of a CloudFormation stack."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from tools.stage.chalice_config import StageError
+from tools.stage.errors import StageError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     )
 
 Report = Callable[[str], None]
-"""Takes one line for a person to read."""
+"""Takes one line to show to the user."""
 
-_SETTLED = {"CREATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
+_UPDATABLE = {"CREATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
 _DONE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"}
 _REPLACEMENT = {"True": ": REPLACED", "Conditional": ": perhaps REPLACED"}
 _ROLLS_BACK = {"CREATE_FAILED", "UPDATE_FAILED"}
-# AWS, "Troubleshooting CloudFormation": one that was never made whole can only be deleted (its data stays).
+# AWS, "Troubleshooting CloudFormation". A stack whose creation failed can only be deleted; its data is retained.
 _REMEDIES = {"UPDATE_ROLLBACK_FAILED": "continue-update-rollback", "UPDATE_FAILED": "rollback-stack"}
-_PATIENCE = 30 * 60.0  # seconds; a table, a bucket and two queues take about one minute
+_TIMEOUT = 30 * 60.0  # seconds; a table, a bucket and two queues take about one minute
 
 
 class Plan(NamedTuple):
-    """A change set that waits to be executed or discarded."""
+    """A change set, to be executed or discarded."""
 
     stack_id: str
     change_set_id: str
@@ -46,17 +46,19 @@ class Plan(NamedTuple):
 def prepare(
     cloudformation: CloudFormationClient, name: str, template: str, parameters: Mapping[str, str]
 ) -> Plan | None:
-    """What it takes to make stack ``name`` what ``template`` says with ``parameters``, or None where it is that.
+    """Return the change that makes stack ``name`` match ``template`` and ``parameters``, or None if it does already.
 
-    Parameters that are left out keep the values that the stack has, or else the template's defaults.
-    Raises StageError where the stack is in no state to be changed, or CloudFormation refuses the template.
+    A parameter that is left out keeps its current value, or else gets the template's default. Raise StageError if the
+    stack cannot be updated in its current state, or if CloudFormation rejects the template.
     """
-    before = describe(cloudformation, name)
-    creates = _may_create(before)
-    said: list[ParameterTypeDef] = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+    current = describe(cloudformation, name)
+    creates = _is_new(current)
+    given: list[ParameterTypeDef] = [
+        {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+    ]
     kept: list[ParameterTypeDef] = [
         {"ParameterKey": one["ParameterKey"], "UsePreviousValue": True}
-        for one in (before.get("Parameters", []) if before else [])
+        for one in (current.get("Parameters", []) if current else [])
         if one["ParameterKey"] not in parameters
     ]
     change_set = cloudformation.create_change_set(
@@ -64,7 +66,7 @@ def prepare(
         ChangeSetName=f"provision-{time.time_ns()}",
         ChangeSetType="CREATE" if creates else "UPDATE",
         TemplateBody=template,
-        Parameters=[*said, *kept],
+        Parameters=[*given, *kept],
     )
     described = _await_change_set(cloudformation, change_set["Id"])
     changes = [_describe_change(change) for change in described.get("Changes", [])]
@@ -73,25 +75,25 @@ def prepare(
         return plan
     reason = described.get("StatusReason", "")
     unchanged = "didn't contain changes" in reason or "No updates are to be performed" in reason
-    problem = "" if unchanged else _problem_found(cloudformation, change_set=plan.change_set_id)
+    problem = "" if unchanged else _validation_problem(cloudformation, change_set=plan.change_set_id)
     discard(cloudformation, plan)
     if unchanged:
         return None
-    raise StageError(f"CloudFormation refuses the change to {name}: {_with_remedy(problem or reason)}")
+    raise StageError(f"CloudFormation rejected the change to {name}: {_with_remedy(problem or reason)}")
 
 
 def discard(cloudformation: CloudFormationClient, plan: Plan) -> None:
-    """Drop a plan, and the empty stack that planning a new one leaves behind."""
+    """Delete a plan, and the empty stack that planning a new one creates."""
     cloudformation.delete_change_set(ChangeSetName=plan.change_set_id)
     if plan.creates:
         cloudformation.delete_stack(StackName=plan.stack_id)
 
 
 def execute(cloudformation: CloudFormationClient, plan: Plan, report: Report) -> None:
-    """Carry a plan out, reporting each resource as it gets there.
+    """Execute a plan, reporting each resource as it changes.
 
-    A stack that could not be created is deleted again, so that the next try starts clean.
-    Raises StageError with the first cause of a failure.
+    A stack whose creation failed is deleted, so that the next attempt can create it. Raise StageError with the first
+    cause of a failure.
     """
     seen = {event["EventId"] for event in _events(cloudformation, plan.stack_id)}
     cloudformation.execute_change_set(ChangeSetName=plan.change_set_id)
@@ -104,9 +106,9 @@ def execute(cloudformation: CloudFormationClient, plan: Plan, report: Report) ->
 
 
 def remove(cloudformation: CloudFormationClient, name: str, report: Report) -> None:
-    """Delete the stack ``name`` where there is one, but not the resources it retains.
+    """Delete the stack ``name`` if it exists, but not the resources that it retains.
 
-    Raises StageError with the first cause of a failure.
+    Raise StageError with the first cause of a failure.
     """
     stack = describe(cloudformation, name)
     if stack is None:
@@ -118,7 +120,7 @@ def remove(cloudformation: CloudFormationClient, name: str, report: Report) -> N
 
 
 def describe(cloudformation: CloudFormationClient, name: str) -> StackTypeDef | None:
-    """The stack ``name`` (or id) as CloudFormation describes it, or None where there is none."""
+    """Return CloudFormation's description of the stack ``name`` (or id), or None if it does not exist."""
     try:
         stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as error:
@@ -129,32 +131,32 @@ def describe(cloudformation: CloudFormationClient, name: str) -> StackTypeDef | 
 
 
 def outputs(cloudformation: CloudFormationClient, name: str) -> dict[str, str]:
-    """The outputs of the stack ``name``, by their keys; none where there is no stack."""
+    """Return the outputs of the stack ``name`` by key; none if it does not exist."""
     stack = describe(cloudformation, name)
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])} if stack else {}
 
 
 def parameters(cloudformation: CloudFormationClient, name: str) -> dict[str, str]:
-    """The values of the parameters of the stack ``name``, by their keys; none where there is no stack."""
+    """Return the parameter values of the stack ``name`` by key; none if it does not exist."""
     stack = describe(cloudformation, name)
     return {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])} if stack else {}
 
 
 def importers(cloudformation: CloudFormationClient, export: str) -> list[str]:
-    """The names of the stacks that import ``export``."""
+    """Return the names of the stacks that import ``export``."""
     try:
         return cloudformation.list_imports(ExportName=export)["Imports"]
     except ClientError as error:
         if error.response["Error"]["Code"] == "ValidationError":
-            return []  # nobody imports it, or there is no such export
+            return []  # nothing imports it, or there is no such export
         raise
 
 
-def _may_create(stack: StackTypeDef | None) -> bool:
+def _is_new(stack: StackTypeDef | None) -> bool:
     if stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS":
         return True
     name, status = stack["StackName"], stack["StackStatus"]
-    if status in _SETTLED:
+    if status in _UPDATABLE:
         return False
     if status.endswith("_IN_PROGRESS"):
         raise StageError(f"The stack {name} is being changed ({status}): try again when that has finished.")
@@ -167,7 +169,7 @@ def _await_change_set(cloudformation: CloudFormationClient, id_: str) -> Describ
         change_set = cloudformation.describe_change_set(ChangeSetName=id_)
         if change_set["Status"] in ("CREATE_COMPLETE", "FAILED"):
             return change_set
-    raise StageError("CloudFormation took over half an hour to work out the changes: try again.")
+    raise StageError("Timeout: CloudFormation did not compute the changes within half an hour. Try again.")
 
 
 def _describe_change(change: ChangeTypeDef) -> str:
@@ -188,32 +190,34 @@ def _follow(cloudformation: CloudFormationClient, stack_id: str, seen: set[str],
             elif status in _DONE:
                 return
             elif not status.endswith("_IN_PROGRESS") and status not in _ROLLS_BACK:
-                cause = _problem_found(cloudformation, stack=stack_id) or cause
+                cause = _validation_problem(cloudformation, stack=stack_id) or cause
                 raise StageError(f"{event['StackName']} ended in {status}. {_with_remedy(cause)}".strip())
-    raise StageError("CloudFormation has not finished after half an hour: look at the stack in the console.")
+    raise StageError(
+        "Timeout: CloudFormation did not finish within half an hour. Look at the stack in the AWS console."
+    )
 
 
 def _with_remedy(cause: str) -> str:
     if not re.search(r"already exists|is not available|is taken", cause):
         return cause
     return (
-        f"{cause.rstrip('.')}. If that was left behind by this stage, --delete clears it away;"
-        " if it is somebody else's, take another name for the stage."
+        f"{cause.rstrip('.')}. If it was left over from this stage, --delete removes it;"
+        " if it belongs to somebody else, use another name for the stage."
     )
 
 
 def _cause(event: StackEventTypeDef) -> str:
-    """Why the event is a failure of its own; empty where it is none, or the consequence of another."""
+    """Return why the event's resource failed; empty if it did not, or if that is a consequence of another failure."""
     reason = event.get("ResourceStatusReason", "")
     if not event["ResourceStatus"].endswith("_FAILED") or "cancelled" in reason:
         return ""
     return f"{event['LogicalResourceId']}: {reason}"
 
 
-def _problem_found(cloudformation: CloudFormationClient, *, change_set: str = "", stack: str = "") -> str:
-    """What CloudFormation's checks ahead of a deployment found, such as a name already taken; often nothing.
+def _validation_problem(cloudformation: CloudFormationClient, *, change_set: str = "", stack: str = "") -> str:
+    """Return what CloudFormation's pre-deployment validation found, such as a name already taken; empty if nothing.
 
-    A change set's or a stack event's own reason only says how many problems there are.
+    The reason of a change set or a stack event only says how many problems there are.
     """
     try:
         if change_set:
@@ -221,13 +225,13 @@ def _problem_found(cloudformation: CloudFormationClient, *, change_set: str = ""
         else:
             found = cloudformation.describe_events(StackName=stack, Filters={"FailedEvents": True})
     except ClientError:
-        return ""  # who may not ask gets the short reason
+        return ""  # without that permission the short reason has to do
     failures = (event for event in found["OperationEvents"] if event.get("ValidationFailureMode") == "FAIL")
     return next((event["ValidationStatusReason"] for event in failures), "")
 
 
 def _events(cloudformation: CloudFormationClient, stack_id: str) -> Iterator[StackEventTypeDef]:
-    """The stack's events, latest first."""
+    """Yield the stack's events, latest first."""
     for page in cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id):
         yield from page["StackEvents"]
 
@@ -240,8 +244,8 @@ def _unseen(events: Iterable[StackEventTypeDef], seen: set[str]) -> Iterator[Sta
 
 
 def _polls() -> Iterator[None]:
-    """Yield at growing intervals, until patience is at its end."""
-    end = time.monotonic() + _PATIENCE
+    """Yield at growing intervals until the timeout."""
+    end = time.monotonic() + _TIMEOUT
     pause = 0.1
     while time.monotonic() < end:
         yield

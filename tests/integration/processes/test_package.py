@@ -20,11 +20,12 @@ from samtranslator.translator.transform import transform
 
 from chalicelib import auth, config
 from tools import security_scan
-from tools.stage import chalice_config
+from tools.stage import policies
+from tools.stage.names import LOCAL
 
 PROJECT = Path(__file__).resolve().parents[3]
 STAGES = list(security_scan.STAGES)
-DEPLOYED = [stage for stage in STAGES if stage != chalice_config.LOCAL]
+DEPLOYED = [stage for stage in STAGES if stage != LOCAL]
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
 FUNCTIONS = {
     "APIHandler": "api_handler",
@@ -165,7 +166,7 @@ class TestEveryStage:
         for function, role in roles.items():
             properties = template["Resources"][role]["Properties"]
             [policy] = properties["Policies"]
-            assert policy["PolicyDocument"] == chalice_config.policies(PROJECT, stage)[function]
+            assert policy["PolicyDocument"] == policies.for_stage(PROJECT, stage)[function]
             assert "ManagedPolicyArns" not in properties
 
     def test_every_role_is_bounded_if_a_boundary_is_named_and_only_then(self, packaged: Packaged, stage: str) -> None:
@@ -234,7 +235,7 @@ class TestEveryStage:
         # Merged into what Chalice made, or all there is of it where no route has sign-in: it must be whole.
         assert merged["securityDefinitions"]["authorize"] == authorizer_of_chalice()
         guarded = [one for path in merged["paths"].values() for one in path.values() if "security" in one]
-        assert bool(guarded) == (stage != chalice_config.LOCAL)
+        assert bool(guarded) == (stage != LOCAL)
         for header, is_token in AUTHORIZATIONS.items():
             assert bool(re.search(expression, header)) == is_token, header
             assert bool(auth._BEARER.fullmatch(header)) == is_token, header
