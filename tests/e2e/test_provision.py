@@ -1,4 +1,4 @@
-"""What goes wrong when a stage is provisioned: one sentence that says what to do, and nothing is changed."""
+"""``python -m tools.stage.provision`` against the emulator: errors are one sentence and change nothing."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def shell(system: System, tmp_path_factory: pytest.TempPathFactory) -> Shell:
         "out of reach",
     ],
 )
-def test_a_shell_that_is_not_ready_ends_in_one_sentence(
+def test_missing_setting_is_one_sentence(
     shell: Shell, changed: dict[str, str | None], words: str
 ) -> None:
     before = shell.configuration()
@@ -92,7 +92,7 @@ def test_a_shell_that_is_not_ready_ends_in_one_sentence(
     assert shell.configuration() == before
 
 
-def test_a_bucket_name_that_another_account_has_is_said(shell: Shell) -> None:
+def test_bucket_name_of_another_account_is_an_error(shell: Shell) -> None:
     shell.client("s3", THEIRS).create_bucket(Bucket=f"vitrine-taken-{OURS}-us-east-1")
 
     done = shell.provision("--stage", "taken", "--yes")
@@ -100,13 +100,13 @@ def test_a_bucket_name_that_another_account_has_is_said(shell: Shell) -> None:
     print(done.stdout, done.stderr)
     assert done.returncode == 1
     assert f"vitrine-taken-{OURS}-us-east-1" in done.stderr
-    assert "take another name for the stage" in done.stderr
+    assert "use another name for the stage" in done.stderr
     assert done.stderr.count("\n") == 1
     assert '"taken"' not in shell.configuration()
     assert shell.provision("--stage", "taken", "--yes").stderr == done.stderr
 
 
-def test_a_stack_that_was_never_made_whole_is_said(shell: Shell) -> None:
+def test_failed_stack_is_an_error_with_a_remedy(shell: Shell) -> None:
     shell.client("s3", THEIRS).create_bucket(Bucket=f"vitrine-stuck-{OURS}-us-east-1")
     template = (shell.project / "infra" / "resources.json").read_text(encoding="utf-8")
     shell.client("cloudformation").create_stack(
@@ -124,7 +124,7 @@ def test_a_stack_that_was_never_made_whole_is_said(shell: Shell) -> None:
     )
 
 
-def test_a_new_stage_is_one_command_and_goes_again_when_it_is_empty(shell: Shell) -> None:
+def test_stage_is_created_and_deleted(shell: Shell) -> None:
     before = json.loads(shell.configuration())
 
     asked = shell.provision("--stage", "pr12")
@@ -159,7 +159,7 @@ def test_a_new_stage_is_one_command_and_goes_again_when_it_is_empty(shell: Shell
         (["--stage", "pord", "--delete", "--yes"], "There is no stage pord: .chalice/config.json has "),
     ],
 )
-def test_a_name_that_is_no_stages_is_said(shell: Shell, arguments: list[str], words: str) -> None:
+def test_wrong_stage_name_is_an_error(shell: Shell, arguments: list[str], words: str) -> None:
     done = shell.provision(*arguments)
 
     assert (done.returncode, done.stderr.startswith(words), done.stderr.count("\n")) == (1, True, 1), done.stderr
