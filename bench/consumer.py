@@ -15,9 +15,12 @@ from typing import Any
 from unittest import mock
 
 from bench.worker import serve
-from chalicelib import bucket, items, jobs, primitives, queue
-from chalicelib.bucket import Upload
-from chalicelib.models import Image, Item, RenderImage
+from chalicelib.aws import bucket, queue
+from chalicelib.aws.bucket import Upload
+from chalicelib.catalogue import consumer, items
+from chalicelib.catalogue.messages import RenderImage
+from chalicelib.catalogue.models import Image, Item
+from chalicelib.values import exact_json, ids, times
 
 S3_CALL, TABLE_CALL, QUEUE_CALL = 0.020, 0.005, 0.010
 """Seconds that each call takes, as a rule of thumb from within a region."""
@@ -50,20 +53,20 @@ class StandIn:
         if any(item.image is None or item.image.status != "ready" for item in self._items.values()):
             raise RuntimeError("Not all pictures were rendered.")
 
-    def message(self) -> jobs.Record:
+    def message(self) -> consumer.Record:
         """The message about a new upload to a new item."""
-        upload = Upload("local", primitives.new_id(), primitives.new_id())
+        upload = Upload("local", ids.new_id(), ids.new_id())
         self._items[upload.item_id] = Item(
             owner=upload.owner,
             id=upload.item_id,
             version=1,
-            created_at=primitives.timestamp(_NOW),
-            updated_at=primitives.timestamp(_NOW),
+            created_at=times.timestamp(_NOW),
+            updated_at=times.timestamp(_NOW),
             fields={},
             image=Image(status="processing", upload_id=upload.id),
             last_upload=upload.id,
         )
-        return jobs.Record(upload.id, "", primitives.to_json(RenderImage(upload.key)).decode(), 1, _NOW)
+        return consumer.Record(upload.id, "", exact_json.to_json(RenderImage(upload.key)).decode(), 1, _NOW)
 
     def _read(self, *_: Any) -> bucket.Object:
         time.sleep(S3_CALL)
@@ -102,7 +105,7 @@ def _settle(original: bytes, size: int) -> None:
     messages = [stand_in.message() for _ in range(BATCH)]
     with stand_in.in_place():
         for start in range(0, BATCH, size):
-            jobs.settle(messages[start : start + size], _CONTEXT)
+            consumer.settle(messages[start : start + size], _CONTEXT)
 
 
 if __name__ == "__main__":

@@ -18,14 +18,16 @@ from PIL import Image
 from bench import photographs
 from bench.photographs import Picture
 from bench.stand_in import Record
-from chalicelib import bucket, imports, models, primitives, table
-from chalicelib.bucket import Upload
+from chalicelib.aws import bucket, table
+from chalicelib.aws.bucket import Upload
+from chalicelib.catalogue import bulk_imports, models
+from chalicelib.catalogue.messages import ImportChunk, Message, RenderImage
 from chalicelib.config import MAX_IMAGE_PIXELS
-from chalicelib.models import ImportChunk, Message, RenderImage
+from chalicelib.values import exact_json, ids, times
 
 OWNER = "local"
 BUCKET = "vitrine-local-000000000000-us-east-1"
-CHUNK = imports.CHUNK
+CHUNK = bulk_imports.CHUNK
 """Entries of the import that is measured: as many as one message creates."""
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,7 +35,7 @@ _FIELDS = {"title": "Vase", "price": 120, "tags": ["glass", "blue"], "text": "x"
 
 
 def _id(number: int) -> str:
-    return primitives.new_id(int(_AT.timestamp() * 1000), number)
+    return ids.new_id(int(_AT.timestamp() * 1000), number)
 
 
 ITEM, IMPORT = _id(1), _id(2)
@@ -127,7 +129,7 @@ def _delivered(message: Message) -> dict[str, Any]:
     record = {
         "messageId": "059f36b4-0000-4000-8000-000000000000",
         "receiptHandle": "handle",
-        "body": primitives.to_json(message).decode(),
+        "body": exact_json.to_json(message).decode(),
         "attributes": {
             "ApproximateReceiveCount": "1",
             "SentTimestamp": sent,
@@ -222,7 +224,7 @@ LARGEST = (LARGEST_IMPORT, RENDER_LARGEST)
 
 def records() -> list[Record]:
     """The table's records that the events are about."""
-    created = primitives.timestamp(_AT)
+    created = times.timestamp(_AT)
     item = {"version": 1, "createdAt": created, "updatedAt": created, "fields": _FIELDS}
     waiting = [
         _record("ITEM", upload.item_id, item | {"image": _processing(upload), "lastUpload": upload.id})
@@ -233,7 +235,7 @@ def records() -> list[Record]:
 
 
 def _processing(upload: Upload) -> dict[str, Any]:
-    due_at = primitives.timestamp(_AT + timedelta(minutes=30))
+    due_at = times.timestamp(_AT + timedelta(minutes=30))
     image: dict[str, Any] = msgspec.to_builtins(models.Image(status="processing", upload_id=upload.id, due_at=due_at))
     return image
 

@@ -1,4 +1,4 @@
-"""Our side: thumbnails made by :mod:`chalicelib.thumbnails`. Told in processor time of all its threads."""
+"""Our side: thumbnails made by :mod:`chalicelib.pictures.thumbnails`. Told in processor time of all its threads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import time
 from PIL import Image
 
 from bench.worker import Task, serve
-from chalicelib import thumbnails
 from chalicelib.config import Size
+from chalicelib.pictures import thumbnails
 
 COVER, FIT = Size(200, "cover"), Size(800, "fit")
 

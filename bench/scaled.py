@@ -13,7 +13,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from chalicelib import aws, cleanup, config, items, primitives, table
+from chalicelib import aws, config
+from chalicelib.aws import table
+from chalicelib.catalogue import cleanup, items
+from chalicelib.values import ids, times
 
 COUNTS = (1_000, 10_000, 100_000)
 DUE = (10, 100)
@@ -86,13 +89,13 @@ def add(numbers: range, expires_at: datetime | None = None) -> list[str]:
 
 
 def _id(number: int) -> str:
-    return primitives.new_id(int((_START + timedelta(seconds=number)).timestamp() * 1000), number)
+    return ids.new_id(int((_START + timedelta(seconds=number)).timestamp() * 1000), number)
 
 
 def _record(id_: str, at: datetime, expires_at: datetime | None) -> Any:
-    made = primitives.timestamp(at)
+    made = times.timestamp(at)
     values: table.Values = {"version": 1, "createdAt": made, "updatedAt": made, "fields": _FIELDS}
-    due_at = None if expires_at is None else primitives.timestamp(expires_at)
+    due_at = None if expires_at is None else times.timestamp(expires_at)
     if due_at:
         values["expiresAt"] = due_at
     return table.Put(table.Key(_OWNER, "ITEM", id_), values, due_at=due_at).parameters["Item"]
@@ -131,8 +134,8 @@ def said(taken: list[dict[str, Taken]]) -> dict[str, float]:
     """Medians: capacity units and milliseconds."""
     found: dict[str, float] = {}
     for name in dict.fromkeys(name for one in taken for name in one):
-        units, times = zip(*(one[name] for one in taken if name in one), strict=True)
-        found |= {f"{name}_units": statistics.median(units), f"{name}_ms": round(statistics.median(times), 1)}
+        units, durations = zip(*(one[name] for one in taken if name in one), strict=True)
+        found |= {f"{name}_units": statistics.median(units), f"{name}_ms": round(statistics.median(durations), 1)}
     return found
 
 

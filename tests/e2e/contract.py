@@ -13,7 +13,9 @@ from typing import Any
 import schemathesis
 from schemathesis.openapi.checks import EnsureResourceAvailability
 
-from chalicelib import errors, models, primitives
+from chalicelib import errors
+from chalicelib.catalogue import models
+from chalicelib.values import dynamodb_limits
 
 _LATER = "2100-01-01T00:00:00Z"
 _OF_A_LIST = ("order", "createdAfter", "createdBefore")
@@ -141,4 +143,4 @@ def _holdable(value: Any) -> Any:
         return [_holdable(inner) for inner in value]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    return 0 if any(primitives.unholdable(Decimal(repr(value)))) else value
+    return 0 if any(dynamodb_limits.unholdable(Decimal(repr(value)))) else value

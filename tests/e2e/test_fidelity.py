@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.models import MANAGED_FIELDS, MAX_ITEM_BYTES
-from chalicelib.primitives import MAX_DEPTH, to_json
+from chalicelib.catalogue.models import MANAGED_FIELDS
+from chalicelib.catalogue.validation import MAX_ITEM_BYTES
+from chalicelib.values.dynamodb_limits import MAX_DEPTH
+from chalicelib.values.exact_json import to_json
 from tests.builders import REQUIRED, as_json, fields
 from tests.e2e.in_process import app_on_a_table_of_its_own
 from tests.e2e.system import System

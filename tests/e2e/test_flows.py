@@ -13,7 +13,7 @@ import pytest
 import requests
 from PIL import Image
 
-from chalicelib.bucket import Upload
+from chalicelib.aws.bucket import Upload
 from tests.builders import as_json, fields
 from tests.e2e.pictures import drawing, photograph
 from tests.e2e.system import System

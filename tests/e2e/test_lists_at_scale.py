@@ -16,7 +16,11 @@ from urllib.parse import quote
 import pytest
 from chalice.test import HTTPResponse
 
-from chalicelib import aws, config, cursor, http, items, models, primitives, table, wire
+from chalicelib import aws, config
+from chalicelib.aws import table
+from chalicelib.catalogue import items, models, validation
+from chalicelib.http import cursors, requests, schemas
+from chalicelib.values import dynamodb_limits, ids, times
 from tests.e2e.in_process import app_on_a_table_of_its_own
 from tests.e2e.system import System
 from tests.integration.stage import Stage, said
@@ -60,7 +64,7 @@ class Meter:
 
 
 def size(record: table.Values) -> int:
-    return primitives.size_in_table(table._plain(record))
+    return dynamodb_limits.size_in_table(table._plain(record))
 
 
 class Shelves(NamedTuple):
@@ -98,7 +102,7 @@ def fill(owner: str, count: int) -> str:
 
 
 def item(owner: str, at: datetime) -> models.Item:
-    return items._new(owner, models.draft(FIELDS), at, primitives.new_id(primitives.unix_ms(at)))
+    return items._new(owner, validation.draft(FIELDS), at, ids.new_id(times.unix_ms(at)))
 
 
 def record(item: models.Item) -> Any:
@@ -108,13 +112,13 @@ def record(item: models.Item) -> Any:
 def after(owner: str, id_: str) -> str:
     """The page that follows an item in an owner's list."""
     # As nextCursor would say it. To walk there takes the emulator minutes: it alone looks at all that an owner has.
-    return f"/items?cursor={cursor.give(id_, *http._list_of(wire.ListQuery(), owner))}"
+    return f"/items?cursor={cursors.give(id_, *requests.list_of(schemas.ListQuery(), owner))}"
 
 
 def around(id_: str, order: str) -> str:
     """The first page of an hour's items, an item's half an hour before and after."""
-    middle = datetime.fromtimestamp(primitives.id_time_ms(id_) / 1000, UTC)
-    start, end = (quote(primitives.timestamp(middle + timedelta(minutes=by))) for by in (-30, 30))
+    middle = datetime.fromtimestamp(ids.id_time_ms(id_) / 1000, UTC)
+    start, end = (quote(times.timestamp(middle + timedelta(minutes=by))) for by in (-30, 30))
     return f"/items?createdAfter={start}&createdBefore={end}&order={order}"
 
 
@@ -151,7 +155,7 @@ def test_one_item_costs_the_same_among_100_items_and_among_10_000(shelves: Shelv
 
 
 def test_an_item_that_is_not_there_costs_one_read(shelves: Shelves) -> None:
-    cost = shelves.meter.of(lambda: shelves.asking("many")("GET", f"/items/{primitives.new_id()}"))
+    cost = shelves.meter.of(lambda: shelves.asking("many")("GET", f"/items/{ids.new_id()}"))
 
     assert cost == [Read("GetItem", looked_at=0, given=0, units=1)]
 

@@ -18,7 +18,7 @@ import boto3
 import pytest
 
 from chalicelib import aws, config
-from chalicelib.primitives import new_id
+from chalicelib.values.ids import new_id
 from tests.blocks import block
 from tests.builders import as_json, fields
 from tests.e2e.pictures import photograph

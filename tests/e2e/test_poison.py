@@ -66,10 +66,10 @@ class Laptop(NamedTuple):
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     folder = tmp_path_factory.mktemp("poison")
     project = copy_project(folder / "project")
-    replace(project / "chalicelib" / "thumbnails.py", MEASURE, CRASHING)
-    replace(project / "chalicelib" / "jobs.py", "TIME_NEEDED = 20_000", "TIME_NEEDED = 1_000")
-    replace(project / "chalicelib" / "jobs.py", "VISIBILITY = 360", "VISIBILITY = 12")
-    replace(project / "chalicelib" / "jobs.py", "APART = 10", "APART = 1")
+    replace(project / "chalicelib" / "pictures" / "thumbnails.py", MEASURE, CRASHING)
+    replace(project / "chalicelib" / "catalogue" / "consumer.py", "TIME_NEEDED = 20_000", "TIME_NEEDED = 1_000")
+    replace(project / "chalicelib" / "catalogue" / "consumer.py", "VISIBILITY = 360", "VISIBILITY = 12")
+    replace(project / "chalicelib" / "catalogue" / "consumer.py", "APART = 10", "APART = 1")
     replace(project / ".chalice" / "config.json", '"lambda_timeout": 60', '"lambda_timeout": 5')
     emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
     try:

@@ -81,9 +81,7 @@ def shell(system: System, tmp_path_factory: pytest.TempPathFactory) -> Shell:
         "out of reach",
     ],
 )
-def test_missing_setting_is_one_sentence(
-    shell: Shell, changed: dict[str, str | None], words: str
-) -> None:
+def test_missing_setting_is_one_sentence(shell: Shell, changed: dict[str, str | None], words: str) -> None:
     before = shell.configuration()
 
     done = shell.provision("--stage", "dev", "--yes", **changed)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chalicelib import loopback
+from chalicelib.http import loopback
 from tests.e2e.shell import AWSCLI
 from tests.e2e.system import configure, copy_project, free_port, request
 from tests.e2e.terminals import Terminal, second_terminal, until

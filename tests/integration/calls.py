@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.client import BaseClient
 from botocore.signers import S3PostPresigner
 
-from chalicelib import auth, cleanup, http, images, jobs, renders
+from chalicelib.catalogue import cleanup, consumer, item_pictures, thumbnail_jobs
+from chalicelib.http import api, auth
 from tests.rights import Called
 from tools.aws_calls import PRESIGNED_POST
 
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 _NOBODY = ""
 # Where tests go in: by app.py's handlers (tests/integration/stage.py names those), or right behind them.
 _WAYS_IN: list[tuple[ModuleType | type, str, str]] = [
-    (http.Api, "__call__", "api_handler"),
-    (images, "note", "on_upload"),
-    (jobs, "settle", "on_messages"),
-    (jobs, "do", "on_messages"),
-    (renders, "render", "on_messages"),
+    (api.Api, "__call__", "api_handler"),
+    (item_pictures, "note", "on_upload"),
+    (consumer, "settle", "on_messages"),
+    (consumer, "do", "on_messages"),
+    (thumbnail_jobs, "render", "on_messages"),
     (cleanup, "sweep", "clean_up"),
     (auth, "caller", "authorize"),
 ]

@@ -14,8 +14,10 @@ from chalice.local import LambdaContext, LocalGateway
 from chalice.test import Client, HTTPResponse
 
 import app
-from chalicelib import aws, config, models, primitives
-from chalicelib.bucket import Upload
+from chalicelib import aws, config
+from chalicelib.aws.bucket import Upload
+from chalicelib.catalogue import models, validation
+from chalicelib.values import exact_json
 from tests import builders
 from tests.integration.calls import RECORDER
 
@@ -85,7 +87,7 @@ class Stage:
 
     def put(self, key: str, data: bytes) -> str:
         """Puts an object, whose event does not come (yet)."""
-        put = aws.s3().put_object(Bucket=aws.bucket(), Key=key, Body=data)
+        put = aws.s3().put_object(Bucket=aws.bucket_name(), Key=key, Body=data)
         self.etags[key] = put["ETag"].strip('"')
         self.sequencers[key] = f"{int(self.sequencers.get(key, '0'), 16) + 1:018X}"
         return key
@@ -93,7 +95,7 @@ class Stage:
     def notice(self, key: str, bucket: str | None = None, sequencer: str | None = None) -> None:
         """The event of an object reaches its listener: that of the last one put there, or of another."""
         said = {"key": key, "size": 1, "sequencer": sequencer or self.sequencers.get(key, "0")}
-        detail = {"bucket": {"name": bucket or aws.bucket()}, "object": said}
+        detail = {"bucket": {"name": bucket or aws.bucket_name()}, "object": said}
         event = self._client.events.generate_cw_event("aws.s3", "Object Created", detail, [], region="us-east-1")
         run("on_upload", event)
 
@@ -117,7 +119,7 @@ class Stage:
 
     def objects(self, prefix: str = "") -> list[str]:
         """The keys in the bucket."""
-        found = aws.s3().list_objects_v2(Bucket=aws.bucket(), Prefix=prefix)
+        found = aws.s3().list_objects_v2(Bucket=aws.bucket_name(), Prefix=prefix)
         return [one["Key"] for one in found.get("Contents", [])]
 
     # ----------------------------------------------------------------------------------------------------------- queue
@@ -165,7 +167,7 @@ class Stage:
 
 def said(answer: HTTPResponse) -> Any:
     """What a JSON answer says, with its numbers exact."""
-    return primitives.from_json(answer.body)
+    return exact_json.from_json(answer.body)
 
 
 def run(function: str, event: dict[str, Any], milliseconds: int = 60_000) -> Any:
@@ -267,7 +269,7 @@ def provoke(client: Any, operation: str, do: Callable[..., Any], event: str) -> 
 
 def draft(**body: Any) -> models.Draft:
     """A caller's fields, checked."""
-    return models.draft(builders.fields(**body))
+    return validation.draft(builders.fields(**body))
 
 
 def _sent(body: Any, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:

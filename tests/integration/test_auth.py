@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 import app
-from chalicelib import auth, config, signing_keys
+from chalicelib import config
+from chalicelib.http import auth, signing_keys
 
 AUDIENCE = "client-1"
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abc/api/GET/items"

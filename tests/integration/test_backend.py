@@ -9,7 +9,9 @@ import boto3
 import pytest
 from botocore import exceptions
 
-from chalicelib import aws, bucket, config, errors, local
+from chalicelib import aws, config, errors
+from chalicelib.aws import bucket
+from chalicelib.http import chalice_local
 from tests.builders import fields
 from tests.integration.stage import Stage, fails, raises, said
 
@@ -48,7 +50,7 @@ class TestUnprovisioned:
         assert aws._client.cache_info().currsize == 0
 
     def test_chalice_local_says_it_at_once(self, logged: Callable[[], str]) -> None:
-        local.warn_without_backend()
+        chalice_local.warn_without_backend()
 
         assert "The stage local is not provisioned: start it all with `make run`" in logged()
 
@@ -102,7 +104,7 @@ def test_a_table_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
 
 
 def test_a_bucket_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
-    aws.s3().delete_bucket(Bucket=aws.bucket())
+    aws.s3().delete_bucket(Bucket=aws.bucket_name())
 
     answer = api("POST", "/imports", {"items": [{}]})
 
@@ -235,14 +237,14 @@ def test_objects_that_may_not_be_read_are_no_missing_ones(api: Stage) -> None:
 
 class TestCheck:
     def test_a_backend_that_answers_needs_no_word(self, logged: Callable[[], str]) -> None:
-        local.warn_without_backend()
+        chalice_local.warn_without_backend()
 
         assert logged() == ""
 
     def test_one_that_does_not_is_named_with_what_to_do(self, logged: Callable[[], str]) -> None:
         raises(aws.dynamodb(), "DescribeTable", exceptions.EndpointConnectionError(endpoint_url=ENDPOINT))
 
-        local.warn_without_backend()
+        chalice_local.warn_without_backend()
 
         assert "no backend to talk to" in logged()
 
@@ -258,6 +260,6 @@ class TestCheck:
     ) -> None:
         fails(aws.dynamodb(), "DescribeTable", code)
 
-        local.warn_without_backend()
+        chalice_local.warn_without_backend()
 
         assert logged() != ""

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib import bucket, jobs, renders, thumbnails
+from chalicelib.aws import bucket
+from chalicelib.catalogue import consumer, thumbnail_jobs
 from chalicelib.config import MAX_IMAGE_PIXELS
+from chalicelib.pictures import thumbnails
 from tests.builders import jpeg, png_head
 from tests.integration.stage import Stage, batch, run
 
@@ -41,19 +43,21 @@ def together(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, parties: i
 def test_pictures_of_one_batch_are_under_way_at_once(
     api: Stage, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
 ) -> None:
-    loose(api, jobs.WORKERS, jpeg())
-    together(monkeypatch, module, name, jobs.WORKERS)
+    loose(api, consumer.WORKERS, jpeg())
+    together(monkeypatch, module, name, consumer.WORKERS)
 
     api.work()
 
-    assert len(api.objects("thumbnails/")) == jobs.WORKERS
+    assert len(api.objects("thumbnails/")) == consumer.WORKERS
 
 
 def test_one_message_by_itself_needs_no_other_thread(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     loose(api, 1, jpeg())
     seen: list[threading.Thread] = []
-    original = renders.render
-    monkeypatch.setattr(renders, "render", lambda *asked: (seen.append(threading.current_thread()), original(*asked)))
+    original = thumbnail_jobs.render
+    monkeypatch.setattr(
+        thumbnail_jobs, "render", lambda *asked: (seen.append(threading.current_thread()), original(*asked))
+    )
 
     api.work()
 
@@ -92,7 +96,7 @@ class TestRoom:
         """How many pixels were in a room at most, when pictures of these sizes came to it all at once."""
 
         def measure(pixels: int, pictures: list[int]) -> int:
-            room, lock = renders.Room(pixels), threading.Lock()
+            room, lock = thumbnail_jobs.Room(pixels), threading.Lock()
             taken, most = 0, 0
 
             def picture(size: int) -> None:
@@ -120,7 +124,7 @@ class TestRoom:
         assert use(50, [60, 10, 60, 10, 60]) == 60
 
     def test_is_left_by_a_picture_that_fails(self) -> None:
-        room = renders.Room(50)
+        room = thumbnail_jobs.Room(50)
         with pytest.raises(ValueError, match="broken"), room.taken(50):
             raise ValueError("broken")
 
@@ -128,5 +132,5 @@ class TestRoom:
             pass
 
     def test_holds_the_largest_picture_that_is_taken(self) -> None:
-        with renders._ROOM.taken(MAX_IMAGE_PIXELS):
+        with thumbnail_jobs._ROOM.taken(MAX_IMAGE_PIXELS):
             pass

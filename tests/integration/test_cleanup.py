@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib import aws, cleanup, config, images, items, models, primitives, renders
-from chalicelib.bucket import Upload
+from chalicelib import aws, config
+from chalicelib.aws.bucket import Upload
+from chalicelib.catalogue import cleanup, item_pictures, items, models, thumbnail_jobs
+from chalicelib.values import times
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, context, draft, fails, meanwhile, run, said
 
@@ -20,7 +22,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def now() -> datetime:
-    return primitives.now()
+    return times.now()
 
 
 def sweep(at: datetime, milliseconds: int = 60_000) -> dict[str, int]:
@@ -28,7 +30,7 @@ def sweep(at: datetime, milliseconds: int = 60_000) -> dict[str, int]:
 
 
 def expiring(at: datetime, after: timedelta = HOUR, **fields: Any) -> models.Item:
-    item, _ = items.create(OWNER, draft(expiresAt=primitives.timestamp(at + after), **fields), at)
+    item, _ = items.create(OWNER, draft(expiresAt=times.timestamp(at + after), **fields), at)
     return item
 
 
@@ -62,7 +64,7 @@ class TestClockAhead:
         item = expiring(now, 3 * HOUR)
         key = api.put(api.ticket(item.id), jpeg())
         with monkeypatch.context() as patch:
-            patch.setattr(primitives, "now", lambda: now + 4 * HOUR)
+            patch.setattr(times, "now", lambda: now + 4 * HOUR)
             api.notice(key)
 
         sweep(now + 2 * HOUR)  # the ticket and its margin are over
@@ -74,8 +76,8 @@ class TestClockAhead:
         item = expiring(now, 3 * HOUR)
         key = api.upload(item.id, jpeg())
         with monkeypatch.context() as patch:
-            patch.setattr(primitives, "now", lambda: now + 4 * HOUR)
-            renders.render(key)
+            patch.setattr(times, "now", lambda: now + 4 * HOUR)
+            thumbnail_jobs.render(key)
 
         sweep(now + HOUR)  # finds the render stuck
         api.work()
@@ -125,7 +127,7 @@ class TestExpiry:
 
     def test_an_item_whose_expiry_was_put_off_stays(self, api: Stage, now: datetime) -> None:
         item = expiring(now)
-        items.patch(OWNER, item.id, {"expiresAt": primitives.timestamp(now + 5 * HOUR)}, now)
+        items.patch(OWNER, item.id, {"expiresAt": times.timestamp(now + 5 * HOUR)}, now)
 
         assert sweep(now + 2 * HOUR) == {}
         assert items.find(OWNER, item.id) is not None
@@ -146,7 +148,7 @@ class TestExpiry:
 
     def test_everybodys_items_are_swept(self, api: Stage, now: datetime) -> None:
         for owner in ("ann", "bob#1", OWNER):
-            items.create(owner, draft(expiresAt=primitives.timestamp(now + HOUR)), now)
+            items.create(owner, draft(expiresAt=times.timestamp(now + HOUR)), now)
 
         assert sweep(now + HOUR) == {"expired": 3}
         assert api.records() == []
@@ -225,7 +227,7 @@ class TestTickets:
         key = api.upload(id_, jpeg())
         fails(aws.dynamodb(), "PutItem", "AccessDeniedException", times=1)
         with pytest.raises(aws.dynamodb().exceptions.ClientError):
-            renders.render(key)
+            thumbnail_jobs.render(key)
         api.put(key, b"no picture")
 
         api.work()
@@ -250,7 +252,7 @@ class TestTickets:
     def test_a_newer_ticket_keeps_its_own_time(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.ticket(id_)
-        images.ticket(OWNER, id_, "image/png", now + timedelta(minutes=50))
+        item_pictures.ticket(OWNER, id_, "image/png", now + timedelta(minutes=50))
 
         assert sweep(now + HOUR) == {}
         assert shown(id_, now) == {"status": "pending", "error": None}
@@ -259,21 +261,21 @@ class TestTickets:
         id_ = api.item()["id"]
         api.ticket(id_)
         later = now + HOUR
-        meanwhile(aws.dynamodb(), "PutItem", lambda: images.ticket(OWNER, id_, "image/png", later))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.ticket(OWNER, id_, "image/png", later))
 
         sweep(later)
 
         assert shown(id_, now) == {"status": "pending", "error": None}
         item = items.get(OWNER, id_, now)
         assert item.ticket_until is not None
-        assert item.ticket_until > primitives.timestamp(later)
+        assert item.ticket_until > times.timestamp(later)
 
     def test_what_a_removal_could_not_delete_is_deleted(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.picture(id_, jpeg())
         fails(aws.s3(), "DeleteObject", "InternalError", times=1)
         with pytest.raises(aws.s3().exceptions.ClientError):
-            images.remove(OWNER, id_, now)
+            item_pictures.remove(OWNER, id_, now)
 
         sweep(now + HOUR)
 

@@ -10,7 +10,8 @@ from chalice.config import Config
 from chalice.deploy.validate import validate_routes
 from chalice.local import LocalGateway
 
-from chalicelib import errors, http
+from chalicelib import errors
+from chalicelib.http import api, responses
 
 if TYPE_CHECKING:
     from chalice.app import Request, Response
@@ -26,22 +27,22 @@ def asked(configured: Callable[..., None]) -> Callable[..., Ask]:
 
     def build(**settings: str) -> Ask:
         configured(**settings)
-        api = http.Api()
+        app = api.Api()
 
-        @api.route("/things", methods=["GET"])
+        @app.route("/things", methods=["GET"])
         def list_things(request: Request) -> Response:
-            return http.json_answer([])
+            return responses.json_answer([])
 
-        @api.route("/things", methods=["POST"])
+        @app.route("/things", methods=["POST"])
         def create_thing(request: Request) -> Response:
             raise errors.BusyError
 
-        @api.route("/things/{id_}")
+        @app.route("/things/{id_}")
         def get_thing(request: Request, id_: str) -> Response:
             raise errors.NotFoundError
 
-        validate_routes(api.routes)
-        gateway = LocalGateway(api, Config.create())
+        validate_routes(app.routes)
+        gateway = LocalGateway(app, Config.create())
 
         def ask(method: str, path: str, origin: str | None = None) -> dict[str, Any]:
             headers = {} if origin is None else {"origin": origin}

@@ -12,11 +12,15 @@ from chalice.test import HTTPResponse
 from jsonschema import Draft202012Validator
 
 import app
-from chalicelib import aws, http, imports, items, models, openapi, pages, primitives, wire
+from chalicelib import aws
+from chalicelib.catalogue import bulk_imports, items, validation
+from chalicelib.http import requests, schemas, static_files
+from chalicelib.openapi import generator
+from chalicelib.values import exact_json
 from tests.builders import as_json, fields, jpeg
 from tests.integration.stage import Stage, fails, said
 
-DOCUMENT = json.loads(primitives.to_json(openapi.document(app.app.routes)))
+DOCUMENT = json.loads(exact_json.to_json(generator.document(app.app.routes)))
 ROUTES = [f"{method.upper()} {path}" for path, methods in DOCUMENT["paths"].items() for method in methods]
 NOWHERE = "019ca7b4-e400-7abc-8def-0123456789ab"
 
@@ -118,7 +122,7 @@ def of_bad_fields(api: Stage, method: str, path: str) -> Iterator[HTTPResponse]:
     yield api(method, path, b"[]")
     yield api(method, path, fields(id=1, version=2))
     yield api(method, path, fields(expiresAt="yesterday"))
-    yield api(method, path, {"a": "x" * models.MAX_ITEM_BYTES})
+    yield api(method, path, {"a": "x" * validation.MAX_ITEM_BYTES})
     yield from of_unreadable_bodies(api, method, path)
 
 
@@ -211,18 +215,18 @@ def of_removed_images(api: Stage) -> Iterator[HTTPResponse]:
 
 def of_imports(api: Stage) -> Iterator[HTTPResponse]:
     yield api("POST", "/imports", {"items": [{"title": "Vase"}, 7]})
-    yield api("POST", "/imports", b'{"title": "Vase"}\n', content_type=http.NDJSON)
+    yield api("POST", "/imports", b'{"title": "Vase"}\n', content_type=requests.NDJSON)
     for title in ("Vase", "Bowl"):
         yield api("POST", "/imports", {"items": [{"title": title}]}, idempotency_key="one")
     yield api("POST", "/imports", {"items": []})
-    yield api("POST", "/imports", b" " * (imports.MAX_BYTES + 1))
+    yield api("POST", "/imports", b" " * (bulk_imports.MAX_BYTES + 1))
     yield from of_unreadable_bodies(api, "POST", "/imports")
 
 
 def of_progress(api: Stage) -> Iterator[HTTPResponse]:
-    entries = [{"title": "Vase"}, {"id": 1}, {"": 1}, {"expiresAt": "x"}, {"a": "x" * models.MAX_ITEM_BYTES}]
-    lines = b"\n".join([*(primitives.to_json(entry) for entry in entries), b"{"])
-    begun = api("POST", "/imports", lines, content_type=http.NDJSON)
+    entries = [{"title": "Vase"}, {"id": 1}, {"": 1}, {"expiresAt": "x"}, {"a": "x" * validation.MAX_ITEM_BYTES}]
+    lines = b"\n".join([*(exact_json.to_json(entry) for entry in entries), b"{"])
+    begun = api("POST", "/imports", lines, content_type=requests.NDJSON)
     for step in (lambda: None, api.work):
         step()
         yield api("GET", f"/imports/{said(begun)['id']}")
@@ -259,12 +263,12 @@ FIRST = {
     "POST /imports": (aws.s3, "PutObject"),
 }
 IN_THE_APP = {
-    "GET /": (pages, "console"),
-    "GET /docs": (pages, "docs"),
-    "GET /web/{name}": (pages, "file"),
-    "GET /openapi.json": (openapi, "document"),
-    "GET /hello": (http, "query"),
-    "GET /health": (wire, "Health"),
+    "GET /": (static_files, "console"),
+    "GET /docs": (static_files, "docs"),
+    "GET /web/{name}": (static_files, "file"),
+    "GET /openapi.json": (generator, "document"),
+    "GET /hello": (requests, "query"),
+    "GET /health": (schemas, "Health"),
 }
 
 
@@ -363,7 +367,7 @@ class TestWhatFitsItsSchemaIsTaken:
 
         assert made.status_code == 201
         path = f"/items/{said(made)['id']}"
-        assert said(api("GET", path))["n"] == primitives.from_json(number)
+        assert said(api("GET", path))["n"] == exact_json.from_json(number)
         assert api("PATCH", path, {"title": "Vase"}).status_code == 200
 
     def test_a_size_may_be_any_whole_number(self, api: Stage) -> None:

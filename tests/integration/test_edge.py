@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 import app
-from chalicelib import operations, wire
+from chalicelib.http import schemas
+from chalicelib.openapi import operations
 from tests.builders import as_json, fields
 from tests.integration.calls import RECORDER
 from tests.integration.routes import ROUTES
@@ -52,7 +53,7 @@ def test_every_refusal_has_the_one_shape(api: Stage, method: str, path: str) -> 
     answer = api(method, at(path), ROUTES[method, path])
 
     if answer.status_code >= 400:
-        refusal = msgspec.json.decode(answer.body, type=wire.Error)
+        refusal = msgspec.json.decode(answer.body, type=schemas.Error)
         assert refusal.request_id == answer.headers["X-Request-Id"]
         assert set(said(answer)) <= {"error", "message", "requestId", "details"}
         assert answer.headers["Content-Type"] == "application/json"

@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib import aws, bucket, cleanup, items, primitives, table
-from chalicelib.bucket import Upload
-from chalicelib.models import Image
+from chalicelib import aws
+from chalicelib.aws import bucket, table
+from chalicelib.aws.bucket import Upload
+from chalicelib.catalogue import cleanup, items
+from chalicelib.catalogue.models import Image
+from chalicelib.values import times
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, run, said
 
@@ -96,7 +99,7 @@ class World:
 
     def lose(self, key: str) -> None:
         with self._unhindered():
-            aws.s3().delete_object(Bucket=aws.bucket(), Key=key)
+            aws.s3().delete_object(Bucket=aws.bucket_name(), Key=key)
 
     def event(self, key: str, sequencer: str | None = None) -> None:
         """An event is delivered up to three times (AWS, "Asynchronous invocation")."""
@@ -132,7 +135,7 @@ class World:
     def sweep(self, hours: int) -> None:
         """The cleanup comes round, that many hours later, and what it queues is worked off."""
         with suppress(KilledError, ClientError):
-            cleanup.sweep(primitives.now() + timedelta(hours=hours), context("clean_up", 60_000))
+            cleanup.sweep(times.now() + timedelta(hours=hours), context("clean_up", 60_000))
         self.work()
 
     def picture(self) -> Image | None:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from chalicelib import aws, cleanup, errors, images, items, jobs, primitives, renders
+from chalicelib import aws, errors
+from chalicelib.catalogue import cleanup, consumer, item_pictures, items, thumbnail_jobs
+from chalicelib.values import exact_json, times
 from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, context, draft, fails, meanwhile, provoke, raises, said
 
@@ -17,7 +19,7 @@ PHOTO, OTHER = jpeg(1600, 1200), jpeg(400, 300)
 
 
 def sweep(hours: float) -> dict[str, int]:
-    return cleanup.sweep(primitives.now() + timedelta(hours=hours), context("clean_up", 60_000))
+    return cleanup.sweep(times.now() + timedelta(hours=hours), context("clean_up", 60_000))
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ class TestObjects:
         api.picture(item, PHOTO)
         fails(aws.s3(), "DeleteObject", "InternalError", times=2)
         with pytest.raises(aws.s3().exceptions.ClientError):
-            images.remove(OWNER, item, primitives.now())
+            item_pictures.remove(OWNER, item, times.now())
 
         sweep(1)
         sweep(2)
@@ -39,7 +41,7 @@ class TestObjects:
 
     def test_an_item_whose_picture_was_removed_takes_what_is_left_of_it_along(self, api: Stage, item: str) -> None:
         key = api.picture(item, PHOTO)
-        images.remove(OWNER, item, primitives.now())
+        item_pictures.remove(OWNER, item, times.now())
         sweep(1)
         api.put(key, PHOTO)
 
@@ -74,9 +76,9 @@ class TestObjects:
         api.drop()
         fails(aws.s3(), "DeleteObject", "InternalError", times=1)
         with pytest.raises(aws.s3().exceptions.ClientError):
-            renders.render(newer)
+            thumbnail_jobs.render(newer)
 
-        renders.render(newer)
+        thumbnail_jobs.render(newer)
 
         assert api.objects("uploads/") == [newer]
         assert len(api.objects("thumbnails/")) == 2
@@ -88,11 +90,11 @@ class TestObjects:
 
         def overtake() -> None:
             api.put(newer, PHOTO)
-            images.note(newer, primitives.now())
-            renders.render(newer)
+            item_pictures.note(newer, times.now())
+            thumbnail_jobs.render(newer)
 
         meanwhile(aws.s3(), "PutObject", overtake)
-        renders.render(older)
+        thumbnail_jobs.render(older)
 
         assert api.objects("uploads/") == [newer]
         assert len(api.objects("thumbnails/")) == 2
@@ -101,8 +103,8 @@ class TestObjects:
 
 class TestExpiry:
     def test_an_item_whose_end_is_put_off_while_it_is_swept_stays(self, api: Stage) -> None:
-        at = primitives.now()
-        ending = draft(expiresAt=primitives.timestamp(at + timedelta(minutes=1)))
+        at = times.now()
+        ending = draft(expiresAt=times.timestamp(at + timedelta(minutes=1)))
         expiring, _ = items.create(OWNER, ending, at)
 
         def put_off() -> None:
@@ -114,16 +116,16 @@ class TestExpiry:
         assert api.read(expiring.id)["version"] == 2
 
     def test_a_message_that_comes_again_after_its_items_end_is_done_already(self, api: Stage) -> None:
-        sent = primitives.now()
+        sent = times.now()
         body = {
             "type": "item.create",
             "owner": OWNER,
-            "item": fields(expiresAt=primitives.timestamp(sent + timedelta(hours=1))),
+            "item": fields(expiresAt=times.timestamp(sent + timedelta(hours=1))),
         }
-        record = jobs.Record("message-1", "receipt", primitives.to_json(body).decode(), 1, sent)
-        jobs.do(record)
+        record = consumer.Record("message-1", "receipt", exact_json.to_json(body).decode(), 1, sent)
+        consumer.do(record)
 
-        jobs.do(record._replace(receives=2, sent_at=sent))
+        consumer.do(record._replace(receives=2, sent_at=sent))
 
         assert len(api.records("ITEM#")) == 1
 
@@ -216,11 +218,11 @@ def test_a_queue_that_does_not_answer_keeps_no_message_that_is_done(api: Stage) 
     for n in range(3):
         api.send({"type": "item.create", "owner": OWNER, "item": fields(n=n)})
     api.send("nonsense")
-    records = [jobs.Record.of(one) for one in as_records(api.receive())]
+    records = [consumer.Record.of(one) for one in as_records(api.receive())]
     raises(aws.sqs(), "ChangeMessageVisibilityBatch", ReadTimeoutError(endpoint_url="https://aws.invalid"))
 
-    with pytest.raises(jobs.PartialBatchError):
-        jobs.settle(records, context("on_messages"))
+    with pytest.raises(consumer.PartialBatchError):
+        consumer.settle(records, context("on_messages"))
 
     assert api.on_queue() == 1
 
@@ -237,4 +239,4 @@ def test_a_patch_that_nests_without_end_is_refused(api: Stage, item: str) -> Non
         patch = {"a": patch}
 
     with pytest.raises(errors.InvalidRequestError, match="32 levels"):
-        items.patch(OWNER, item, patch, primitives.now())
+        items.patch(OWNER, item, patch, times.now())

@@ -13,21 +13,11 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from chalicelib import (
-    aws,
-    bucket,
-    cleanup,
-    config,
-    errors,
-    http,
-    imports,
-    items,
-    models,
-    primitives,
-    queue,
-    table,
-    wire,
-)
+from chalicelib import aws, config, errors
+from chalicelib.aws import bucket, queue, table
+from chalicelib.catalogue import bulk_imports, cleanup, items, messages, models
+from chalicelib.http import responses, schemas
+from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields
 from tests.integration.stage import (
     OWNER,
@@ -76,7 +66,7 @@ def progress(api: Stage, id_: str) -> dict[str, Any]:
     answer = api("GET", f"/imports/{id_}")
     assert answer.status_code == 200
     shown: dict[str, Any] = said(answer)
-    msgspec.json.decode(answer.body, type=wire.ImportShown)
+    msgspec.json.decode(answer.body, type=schemas.ImportShown)
     return shown
 
 
@@ -133,7 +123,7 @@ def test_an_import_is_worked_off_chunk_by_chunk(api: Stage) -> None:
     id_ = start(api, *(fields(title=str(number)) for number in range(120)))
     assert api.on_queue() == 3
 
-    imports.work_off(OWNER, id_, 1)
+    bulk_imports.work_off(OWNER, id_, 1)
     assert counts(api, id_) == ("running", 120, 50, 0)
     api.work()
 
@@ -151,7 +141,7 @@ def test_chunk_has_no_more_bytes_than_one_transaction_takes(api: Stage) -> None:
 
 
 def test_entry_that_no_chunk_has_room_for_fails_alone(api: Stage) -> None:
-    id_ = start(api, {"title": "a"}, {"title": "x" * imports.CHUNK_BYTES}, {"title": "b"})
+    id_ = start(api, {"title": "a"}, {"title": "x" * bulk_imports.CHUNK_BYTES}, {"title": "b"})
 
     api.work()
 
@@ -223,7 +213,7 @@ def test_a_bad_entry_never_stops_the_others_and_is_named_with_its_reason(api: St
 def test_what_is_kept_of_bad_entries_stays_small_whatever_they_hold(api: Stage) -> None:
     # DynamoDB takes 400 KB a record, and one record says what became of a chunk.
     name = "x" * 40_000
-    id_ = start(api, *({name: 10**40 + 1} for _ in range(imports.CHUNK - 25)))
+    id_ = start(api, *({name: 10**40 + 1} for _ in range(bulk_imports.CHUNK - 25)))
 
     api.work()
 
@@ -331,8 +321,8 @@ class TestTwice:
     def test_a_chunk_that_is_delivered_twice_creates_its_items_once(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"}, {"id": "x"}, {"title": "b"})
 
-        imports.work_off(OWNER, id_, 0)
-        imports.work_off(OWNER, id_, 0)
+        bulk_imports.work_off(OWNER, id_, 0)
+        bulk_imports.work_off(OWNER, id_, 0)
         api.work()
 
         assert counts(api, id_) == ("done", 3, 2, 1)
@@ -341,7 +331,7 @@ class TestTwice:
     def test_chunk_whose_function_dies_is_done_whole_or_not_at_all(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"}, {"title": "b"}, {"title": "c"})
         with fault(aws.dynamodb(), "TransactWriteItems", "before-call"), pytest.raises(KilledError):
-            imports.work_off(OWNER, id_, 0)
+            bulk_imports.work_off(OWNER, id_, 0)
         assert (counts(api, id_), titles(api)) == (("queued", 3, 0, 0), [])
 
         api.work()
@@ -352,7 +342,7 @@ class TestTwice:
     def test_item_that_was_deleted_since_its_function_died_stays_deleted(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"}, {"title": "b"})
         with fault(aws.dynamodb(), "TransactWriteItems", "after-call"), pytest.raises(KilledError):
-            imports.work_off(OWNER, id_, 0)
+            bulk_imports.work_off(OWNER, id_, 0)
         for item in said(api("GET", "/items"))["items"]:
             api("DELETE", f"/items/{item['id']}")
 
@@ -363,7 +353,7 @@ class TestTwice:
 
     def test_an_item_that_was_deleted_since_is_not_made_again_once_its_chunk_is_done(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"})
-        imports.work_off(OWNER, id_, 0)
+        bulk_imports.work_off(OWNER, id_, 0)
         (item,) = said(api("GET", "/items"))["items"]
         api("DELETE", f"/items/{item['id']}")
 
@@ -391,7 +381,7 @@ class TestQueueing:
         assert api.on_queue() == 0
         assert "An import could not be queued" in logged()
 
-        cleanup.sweep(primitives.now() + timedelta(hours=1), context("clean_up"))
+        cleanup.sweep(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
         assert counts(api, id_) == ("done", 2, 2, 0)
         assert titles(api) == ["a", "b"]
@@ -401,9 +391,9 @@ class TestQueueing:
         answers(aws.sqs(), "SendMessageBatch", refused)
         id_ = start(api, *({"title": f"{number:03d}"} for number in range(200)))
         forget_what_was_provoked()
-        imports.work_off(OWNER, id_, 0)
+        bulk_imports.work_off(OWNER, id_, 0)
 
-        cleanup.sweep(primitives.now() + timedelta(hours=1), context("clean_up"))
+        cleanup.sweep(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
 
         assert counts(api, id_) == ("done", 200, 200, 0)
@@ -419,22 +409,22 @@ class TestQueueing:
 
     def test_a_chunk_of_no_import_is_a_failure_that_somebody_sees(self) -> None:
         with pytest.raises(errors.ImportNotFoundError):
-            imports.work_off(OWNER, primitives.new_id(), 0)
+            bulk_imports.work_off(OWNER, ids.new_id(), 0)
 
     def test_a_queue_that_refuses_a_message_says_so(self) -> None:
         answers(aws.sqs(), "SendMessageBatch", {"Failed": [{"Id": "0", "SenderFault": True, "Code": "Nope"}]})
 
         with pytest.raises(queue.NotSentError, match="1 of 1 messages were not taken: Nope"):
-            queue.send(models.RenderImage("uploads/vase.png"))
+            queue.send(messages.RenderImage("uploads/vase.png"))
 
 
 class TestLost:
     def test_chunks_that_got_lost_are_queued_again_after_an_hour(self, api: Stage) -> None:
         id_ = start(api, *(fields(title=str(number)) for number in range(120)))
-        imports.work_off(OWNER, id_, 1)
+        bulk_imports.work_off(OWNER, id_, 1)
         api.drop()
 
-        imports.resume(OWNER, id_, primitives.now() + timedelta(hours=1))
+        bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=1))
 
         assert sorted(message["chunk"] for message in api.drop()) == [0, 2]
 
@@ -442,20 +432,20 @@ class TestLost:
         id_ = start(api, {"title": "a"})
         api.work()
 
-        imports.resume(OWNER, id_, primitives.now() + timedelta(hours=1))
+        bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=1))
 
         assert api.on_queue() == 0
         assert "dueAt" not in api.records("IMPORT")[0]
         assert counts(api, id_) == ("done", 1, 1, 0)
 
     def test_one_that_is_not_is_looked_at_every_hour_for_a_day(self, api: Stage) -> None:
-        id_, at = start(api, {"title": "a"}), primitives.now()
+        id_, at = start(api, {"title": "a"}), times.now()
 
-        imports.resume(OWNER, id_, at + timedelta(hours=1))
+        bulk_imports.resume(OWNER, id_, at + timedelta(hours=1))
         (record,) = api.records("IMPORT")
-        assert record["dueAt"]["S"] == primitives.timestamp(at + timedelta(hours=2))
+        assert record["dueAt"]["S"] == times.timestamp(at + timedelta(hours=2))
         api.drop()
-        imports.resume(OWNER, id_, at + timedelta(hours=25))
+        bulk_imports.resume(OWNER, id_, at + timedelta(hours=25))
 
         assert api.on_queue() == 0
         assert "dueAt" not in api.records("IMPORT")[0]
@@ -463,9 +453,9 @@ class TestLost:
     def given_up(self, api: Stage) -> str:
         """An import of 75 entries whose second chunk got lost for good."""
         id_ = start(api, *({"title": f"{number:03d}"} for number in range(75)))
-        imports.work_off(OWNER, id_, 0)
+        bulk_imports.work_off(OWNER, id_, 0)
         api.drop()
-        imports.resume(OWNER, id_, primitives.now() + timedelta(hours=25))
+        bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
         return id_
 
     def test_an_import_that_is_given_up_is_done_and_says_which_entries_are_lost(
@@ -487,7 +477,7 @@ class TestLost:
         id_ = self.given_up(api)
         before = progress(api, id_)
 
-        imports.resume(OWNER, id_, primitives.now() + timedelta(hours=25))
+        bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
 
         assert progress(api, id_) == before
 
@@ -503,9 +493,9 @@ class TestLost:
 
     def test_a_chunk_that_is_done_while_it_is_given_up_counts_as_done(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"})
-        meanwhile(aws.dynamodb(), "PutItem", lambda: imports.work_off(OWNER, id_, 0))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: bulk_imports.work_off(OWNER, id_, 0))
 
-        imports.resume(OWNER, id_, primitives.now() + timedelta(hours=25))
+        bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
 
         assert counts(api, id_) == ("done", 1, 1, 0)
 
@@ -514,14 +504,14 @@ class TestLost:
         bucket.delete(api.objects("imports/"))
 
         with pytest.raises(bucket.ObjectGoneError):
-            imports.work_off(OWNER, id_, 0)
+            bulk_imports.work_off(OWNER, id_, 0)
 
 
 def test_busy_table_is_no_failure_of_an_entry(api: Stage) -> None:
     id_ = start(api, {"title": "a"})
     fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException", times=2)
 
-    imports.work_off(OWNER, id_, 0)
+    bulk_imports.work_off(OWNER, id_, 0)
 
     assert counts(api, id_) == ("done", 1, 1, 0)
 
@@ -534,7 +524,7 @@ def test_table_that_stays_out_of_reach_fails_the_message(api: Stage, code: str, 
     fails(aws.dynamodb(), "TransactWriteItems", code)
 
     with pytest.raises(error):
-        imports.work_off(OWNER, id_, 0)
+        bulk_imports.work_off(OWNER, id_, 0)
 
     assert counts(api, id_) == ("queued", 1, 0, 0)
 
@@ -571,11 +561,11 @@ class TestIdempotencyKey:
         assert api("POST", "/items", {"title": "a"}, idempotency_key="k").headers["Idempotency-Replayed"] == "true"
 
     def test_key_is_forgotten_after_24_hours(self, api: Stage) -> None:
-        at = primitives.now()
-        first = imports.start(OWNER, [b"{}"], at, "k")
+        at = times.now()
+        first = bulk_imports.start(OWNER, [b"{}"], at, "k")
 
-        within = imports.start(OWNER, [b"{}"], at + timedelta(hours=23, minutes=59), "k")
-        after = imports.start(OWNER, [b"{}"], at + timedelta(hours=24, seconds=1), "k")
+        within = bulk_imports.start(OWNER, [b"{}"], at + timedelta(hours=23, minutes=59), "k")
+        after = bulk_imports.start(OWNER, [b"{}"], at + timedelta(hours=24, seconds=1), "k")
 
         assert within == first._replace(replayed=True)
         assert (after.replayed, after.id != first.id) == (False, True)
@@ -651,7 +641,7 @@ class TestUnclearWrites:
         # What timed out reaches DynamoDB in the end.
         with pytest.raises(ClientError, match=r"Conditional|conditional"):
             getattr(aws.dynamodb(), operation)(**late[0])
-        cleanup.sweep(primitives.now() + timedelta(hours=1), context("clean_up"))
+        cleanup.sweep(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
 
         assert answer.status_code == 503
@@ -663,7 +653,7 @@ class TestUnclearWrites:
         unclear("PutItem", done=done)
 
         answer = api("POST", "/imports", {"items": [{"title": "a"}]})
-        cleanup.sweep(primitives.now() + timedelta(hours=1), context("clean_up"))
+        cleanup.sweep(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
 
         assert answer.status_code == 503
@@ -683,9 +673,9 @@ def test_give_up_waits_for_a_transaction_in_progress(api: Stage) -> None:
     fails(aws.dynamodb(), "PutItem", "TransactionConflictException", times=1)
 
     with pytest.raises(table.ConflictError):
-        imports.resume(OWNER, id_, primitives.now() + timedelta(hours=25))
+        bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
     assert counts(api, id_) == ("queued", 1, 0, 0)
-    imports.resume(OWNER, id_, primitives.now() + timedelta(hours=26))
+    bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=26))
 
     assert counts(api, id_) == ("done", 1, 0, 1)
 
@@ -696,17 +686,17 @@ def test_import_is_over_when_its_results_may_be_deleted(api: Stage) -> None:
     kept = {int(record["ttl"]["N"]) for record in api.records("CHUNK")}
     deleted = datetime.fromtimestamp(min(kept), UTC)
 
-    assert imports.progress(OWNER, id_, deleted - timedelta(seconds=1)).status == "done"
+    assert bulk_imports.progress(OWNER, id_, deleted - timedelta(seconds=1)).status == "done"
     with pytest.raises(errors.ImportNotFoundError):
-        imports.progress(OWNER, id_, deleted)
+        bulk_imports.progress(OWNER, id_, deleted)
 
 
 def test_failures_are_cut_before_they_outgrow_lambda() -> None:
     failures = [models.Failure(index, "INVALID_REQUEST", "\U0001f600" * 800) for index in range(1_000)]
 
-    answer = http.import_answer("id", imports.Progress("done", 2_000, 0, 2_000, failures))
+    answer = responses.import_answer("id", bulk_imports.Progress("done", 2_000, 0, 2_000, failures))
 
-    shown = primitives.from_json(answer.body)
+    shown = exact_json.from_json(answer.body)
     assert len(json.dumps(answer.body)) < 6 * 1024 * 1024
     assert shown["failed"] == 2_000
     assert [one["index"] for one in shown["errors"]] == list(range(len(shown["errors"])))
@@ -714,7 +704,7 @@ def test_failures_are_cut_before_they_outgrow_lambda() -> None:
 
 
 def test_what_is_kept_of_an_import_is_forgotten_after_thirty_days(api: Stage) -> None:
-    at = primitives.now()
+    at = times.now()
     start(api, {"title": "a"})
     api.work()
 
@@ -737,6 +727,6 @@ def test_items_of_an_import_stand_at_its_time(api: Stage) -> None:
     id_ = start(api, {"title": "a"})
     api.work()
 
-    (item,) = items.page(OWNER, items.Range(), 10, None, primitives.now()).items
+    (item,) = items.page(OWNER, items.Range(), 10, None, times.now()).items
 
-    assert primitives.id_time_ms(item.id) == primitives.id_time_ms(id_)
+    assert ids.id_time_ms(item.id) == ids.id_time_ms(id_)

@@ -9,7 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib import aws, errors, items, models, primitives, wire
+from chalicelib import aws, errors
+from chalicelib.catalogue import items, models
+from chalicelib.http import schemas
+from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields
 from tests.integration.stage import OWNER, Stage, draft, fails, meanwhile, said
 
@@ -17,7 +20,7 @@ VASE = fields(title="Vase", weight=12, marks=["blue", None, True], box={"height"
 
 
 def after(at: datetime, seconds: float) -> str:
-    return primitives.timestamp(at + timedelta(seconds=seconds))
+    return times.timestamp(at + timedelta(seconds=seconds))
 
 
 class TestLife:
@@ -42,9 +45,9 @@ class TestLife:
     def test_an_answer_has_the_managed_fields_that_the_document_promises(self, api: Stage) -> None:
         item = api.item(expiresAt="2100-01-01T00:00:00Z")
 
-        managed = msgspec.json.decode(primitives.to_json(item), type=wire.ManagedFields)
+        managed = msgspec.json.decode(exact_json.to_json(item), type=schemas.ManagedFields)
 
-        assert primitives.timestamp(managed.created_at) == item["createdAt"]
+        assert times.timestamp(managed.created_at) == item["createdAt"]
         assert item["expiresAt"] == "2100-01-01T00:00:00.000Z"
 
     @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ class TestLife:
 
         kept = said(api("GET", f"/items/{said(created)['id']}"))
 
-        assert kept["n"] == primitives.from_json(number)
+        assert kept["n"] == exact_json.from_json(number)
 
     @pytest.mark.parametrize("number", ["0E-200", "0e400", "-0.0"])
     def test_zero_is_kept_however_it_is_spelled(self, api: Stage, number: str) -> None:
@@ -146,8 +149,8 @@ class TestLife:
 
         answer = said(api(method, f"/items/{item['id']}", as_json(f'"n": {after}')))
 
-        assert (answer["version"], answer["n"]) == (2, primitives.from_json(after))
-        assert type(api.read(item["id"])["n"]) is type(primitives.from_json(after))
+        assert (answer["version"], answer["n"]) == (2, exact_json.from_json(after))
+        assert type(api.read(item["id"])["n"]) is type(exact_json.from_json(after))
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH"])
     def test_change_to_nothing_new_is_held_to_its_precondition(self, api: Stage, method: str) -> None:
@@ -207,8 +210,8 @@ class TestLife:
         assert api.records() == []
 
     def test_an_item_whose_time_is_up_is_hidden_before_it_is_cleaned_up(self, api: Stage) -> None:
-        past = primitives.now() - timedelta(days=1)
-        item, _ = items.create(OWNER, draft(expiresAt=primitives.timestamp(past + timedelta(hours=1))), past)
+        past = times.now() - timedelta(days=1)
+        item, _ = items.create(OWNER, draft(expiresAt=times.timestamp(past + timedelta(hours=1))), past)
 
         for method, body in {"GET": None, "PUT": fields(), "PATCH": {}, "DELETE": None}.items():
             assert api(method, f"/items/{item.id}", body).status_code == 404
@@ -216,15 +219,15 @@ class TestLife:
         assert len(api.records("ITEM")) == 1
 
     def test_an_item_ends_after_it_began_and_changes_before_it_ends(self, api: Stage) -> None:
-        at = primitives.now()
-        over, to_come = draft(expiresAt=primitives.timestamp(at)), draft(expiresAt=after(at, 0.001))
+        at = times.now()
+        over, to_come = draft(expiresAt=times.timestamp(at)), draft(expiresAt=after(at, 0.001))
 
         item, _ = items.create(OWNER, to_come, at)
 
         for refused in (
             lambda: items.create(OWNER, over, at),
             lambda: items.create(OWNER, over, at, "k"),
-            lambda: items.creation(OWNER, primitives.new_id(), over, at),
+            lambda: items.creation(OWNER, ids.new_id(), over, at),
             lambda: items.replace(OWNER, item.id, fields(expiresAt=over.expires_at), at),
             lambda: items.patch(OWNER, item.id, {"expiresAt": over.expires_at}, at),
         ):
@@ -234,9 +237,9 @@ class TestLife:
         assert items.get(OWNER, item.id, at) == item
 
     def test_an_item_is_there_until_its_time_is_up(self, api: Stage) -> None:
-        at = primitives.now()
+        at = times.now()
         until = at + timedelta(hours=1)
-        item, _ = items.create(OWNER, draft(expiresAt=primitives.timestamp(until)), at)
+        item, _ = items.create(OWNER, draft(expiresAt=times.timestamp(until)), at)
 
         assert items.get(OWNER, item.id, until - timedelta(seconds=1)) == item
         with pytest.raises(errors.ItemNotFoundError):
@@ -302,7 +305,7 @@ class TestTwoWriters:
     """What somebody else does between one's read and one's write."""
 
     def patch(self, id_: str, **changes: Any) -> models.Item:
-        return items.patch(OWNER, id_, changes, primitives.now())
+        return items.patch(OWNER, id_, changes, times.now())
 
     def test_two_patches_of_different_fields_both_survive(self, api: Stage) -> None:
         id_ = api.item(title="Vase")["id"]
@@ -324,7 +327,7 @@ class TestTwoWriters:
 
     def test_an_item_that_is_deleted_meanwhile_does_not_come_back(self, api: Stage) -> None:
         id_ = api.item(title="Vase")["id"]
-        meanwhile(aws.dynamodb(), "PutItem", lambda: items.remove(OWNER, id_, primitives.now()))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: items.remove(OWNER, id_, times.now()))
 
         answer = api("PATCH", f"/items/{id_}", {"title": "ours"})
 
@@ -407,9 +410,9 @@ class TestIdempotency:
         assert len(api.records("ITEM")) == 1
 
     def test_other_keys_make_other_items(self, api: Stage) -> None:
-        ids = {said(self.post(api, key, VASE))["id"] for key in ("1", "2", "1#2", "x" * 255, "~", "!")}
+        created = {said(self.post(api, key, VASE))["id"] for key in ("1", "2", "1#2", "x" * 255, "~", "!")}
 
-        assert len(ids) == 6
+        assert len(created) == 6
 
     @pytest.mark.parametrize("key", ["", "x" * 256])
     def test_a_key_has_1_to_255_characters(self, api: Stage, key: str) -> None:
@@ -419,7 +422,7 @@ class TestIdempotency:
         assert api.records() == []
 
     def test_a_key_is_good_for_a_day_even_where_nobody_tidied_up(self, api: Stage) -> None:
-        at = primitives.now()
+        at = times.now()
         first, _ = items.create(OWNER, draft(a=1), at, "k")
 
         soon, replayed = items.create(OWNER, draft(a=1), at + timedelta(hours=23, minutes=59), "k")
@@ -429,8 +432,8 @@ class TestIdempotency:
         assert (late.id == first.id, made_again) == (False, False)
 
     def test_the_first_answer_comes_again_after_the_items_time_is_up(self, api: Stage) -> None:
-        earlier = primitives.now() - timedelta(hours=2)
-        until = primitives.timestamp(earlier + timedelta(hours=1))
+        earlier = times.now() - timedelta(hours=2)
+        until = times.timestamp(earlier + timedelta(hours=1))
         first, _ = items.create(OWNER, draft(title="Milk", expiresAt=until), earlier, "k")
 
         again = self.post(api, "k", fields(title="Milk", expiresAt=until))
@@ -445,7 +448,7 @@ class TestIdempotency:
         assert api.records() == []
 
     def test_the_store_is_told_to_forget_a_key_after_a_day(self, api: Stage) -> None:
-        at = primitives.now()
+        at = times.now()
         items.create(OWNER, draft(), at, "k")
 
         (record,) = api.records("KEY")
@@ -456,7 +459,7 @@ class TestIdempotency:
         theirs: list[models.Item] = []
 
         def they_come_first() -> None:
-            at = primitives.now()
+            at = times.now()
             theirs.append(items.create(OWNER, draft(title="Vase"), at, "k")[0])
 
         meanwhile(aws.dynamodb(), "TransactWriteItems", they_come_first)
@@ -469,7 +472,7 @@ class TestIdempotency:
 
     def test_of_two_at_once_with_the_same_key_and_other_bodies_one_is_refused(self, api: Stage) -> None:
         def they_come_first() -> None:
-            at = primitives.now()
+            at = times.now()
             items.create(OWNER, draft(title="Lamp"), at, "k")
 
         meanwhile(aws.dynamodb(), "TransactWriteItems", they_come_first)
@@ -527,5 +530,5 @@ def test_ids_of_items_begin_with_their_time(api: Stage) -> None:
     item = api.item()
 
     assert re.fullmatch(r"[0-9a-f-]{36}", item["id"])
-    assert primitives.timestamp(primitives.parse_time(item["createdAt"])) == item["createdAt"]
-    assert abs(primitives.id_time_ms(item["id"]) - primitives.parse_time(item["createdAt"]).timestamp() * 1000) < 2
+    assert times.timestamp(times.parse_time(item["createdAt"])) == item["createdAt"]
+    assert abs(ids.id_time_ms(item["id"]) - times.parse_time(item["createdAt"]).timestamp() * 1000) < 2

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from chalicelib import aws, errors, images, items, jobs, models, primitives
+from chalicelib import aws, errors
+from chalicelib.catalogue import consumer, item_pictures, items, messages
+from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, draft, fails, raises, run, said
 
@@ -45,12 +47,12 @@ def create(title: str, **also: Any) -> dict[str, Any]:
 
 def ending(hours_ago: int) -> dict[str, Any]:
     """A message that creates an item whose time was up so many hours ago."""
-    item = fields(title="milk", expiresAt=primitives.timestamp(primitives.now() - timedelta(hours=hours_ago)))
+    item = fields(title="milk", expiresAt=times.timestamp(times.now() - timedelta(hours=hours_ago)))
     return {"type": "item.create", "owner": OWNER, "item": item}
 
 
-def sent_two_hours_ago(message: dict[str, Any]) -> jobs.Record:
-    return jobs.Record("1", "receipt", json.dumps(message), 1, primitives.now() - timedelta(hours=2))
+def sent_two_hours_ago(message: dict[str, Any]) -> consumer.Record:
+    return consumer.Record("1", "receipt", json.dumps(message), 1, times.now() - timedelta(hours=2))
 
 
 def titles(api: Stage) -> set[str]:
@@ -107,7 +109,7 @@ class TestWithoutReports:
     def test_a_bad_message_stays_and_the_others_are_done_and_deleted(self, api: Stage, bad: str) -> None:
         api.send(create("a"), bad, create("b"))
 
-        with pytest.raises(jobs.PartialBatchError, match="1 of 3 messages failed"):
+        with pytest.raises(consumer.PartialBatchError, match="1 of 3 messages failed"):
             run("on_messages", batch(api.receive()))
 
         assert titles(api) == {"a", "b"}
@@ -116,7 +118,7 @@ class TestWithoutReports:
     def test_one_bad_message_among_ten_leaves_nine_done(self, api: Stage) -> None:
         api.send(*(create(str(number)) for number in range(4)), "bad", *(create(str(number)) for number in range(4, 9)))
 
-        with pytest.raises(jobs.PartialBatchError):
+        with pytest.raises(consumer.PartialBatchError):
             run("on_messages", batch(api.receive()))
 
         assert titles(api) == {str(number) for number in range(9)}
@@ -125,7 +127,7 @@ class TestWithoutReports:
     def test_a_batch_of_bad_messages_only_stays_whole(self, api: Stage) -> None:
         api.send("one", "two")
 
-        with pytest.raises(jobs.PartialBatchError, match="2 of 2"):
+        with pytest.raises(consumer.PartialBatchError, match="2 of 2"):
             run("on_messages", batch(api.receive()))
 
         assert api.on_queue() == 2
@@ -133,7 +135,7 @@ class TestWithoutReports:
     def test_two_messages_of_the_same_text_are_told_apart(self, api: Stage) -> None:
         api.send(create("a", key="1"), create("a", key="1"), "bad")
 
-        with pytest.raises(jobs.PartialBatchError, match="1 of 3"):
+        with pytest.raises(consumer.PartialBatchError, match="1 of 3"):
             run("on_messages", batch(api.receive()))
 
         assert api.on_queue() == 1
@@ -154,7 +156,7 @@ class TestComingAgain:
             api.send("bad")
             (message,) = api.receive()
             message["Attributes"]["ApproximateReceiveCount"] = str(receives)
-            with pytest.raises(jobs.PartialBatchError):
+            with pytest.raises(consumer.PartialBatchError):
                 run("on_messages", batch([message]))
         finally:
             events.unregister(name, unique_id="asked")
@@ -168,7 +170,7 @@ class TestComingAgain:
         api.send("bad", create("a"))
         fails(aws.sqs(), "ChangeMessageVisibilityBatch", "AccessDenied")
 
-        with pytest.raises(jobs.PartialBatchError, match="1 of 2"):
+        with pytest.raises(consumer.PartialBatchError, match="1 of 2"):
             run("on_messages", batch(api.receive()))
 
         assert api.on_queue() == 1
@@ -191,7 +193,7 @@ class TestComingAgain:
         api.send(create("a"))
         messages = api.receive()
         fails(aws.dynamodb(), "TransactWriteItems", "InternalServerError", times=1)
-        with pytest.raises(jobs.PartialBatchError):
+        with pytest.raises(consumer.PartialBatchError):
             run("on_messages", batch(messages))
 
         run("on_messages", batch(messages))
@@ -220,36 +222,38 @@ class TestCreate:
     def test_message_that_is_sent_back_weeks_later_makes_nothing_more(
         self, api: Stage, monkeypatch: pytest.MonkeyPatch, key: str | None
     ) -> None:
-        at = primitives.now()
-        record = jobs.Record("message-1", "receipt", json.dumps(create("a", **({"key": key} if key else {}))), 1, at)
+        at = times.now()
+        record = consumer.Record(
+            "message-1", "receipt", json.dumps(create("a", **({"key": key} if key else {}))), 1, at
+        )
 
         for days in (0, 22, 44, 66):
-            monkeypatch.setattr(primitives, "now", lambda days=days: at + timedelta(days=days))
-            jobs.do(record)
+            monkeypatch.setattr(times, "now", lambda days=days: at + timedelta(days=days))
+            consumer.do(record)
 
         assert len(api.records("ITEM")) == 1
 
     def test_key_that_came_over_http_first_is_remembered_as_long(
         self, api: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        at = primitives.now()
+        at = times.now()
         api("POST", "/items", fields(title="a"), idempotency_key="k")
-        record = jobs.Record("message-1", "receipt", json.dumps(create("a", key="k")), 1, at)
+        record = consumer.Record("message-1", "receipt", json.dumps(create("a", key="k")), 1, at)
 
         for hours in (23, 25):
-            monkeypatch.setattr(primitives, "now", lambda hours=hours: at + timedelta(hours=hours))
-            jobs.do(record)
+            monkeypatch.setattr(times, "now", lambda hours=hours: at + timedelta(hours=hours))
+            consumer.do(record)
 
         assert len(api.records("ITEM")) == 1
 
     def test_what_is_over_before_its_turn_comes_is_done_with(self, api: Stage) -> None:
-        jobs.do(sent_two_hours_ago(ending(hours_ago=1)))
+        consumer.do(sent_two_hours_ago(ending(hours_ago=1)))
 
         assert api.records() == []
 
     def test_what_was_over_when_it_was_sent_is_a_failure(self, api: Stage) -> None:
         with pytest.raises(errors.InvalidExpiryError):
-            jobs.do(sent_two_hours_ago(ending(hours_ago=3)))
+            consumer.do(sent_two_hours_ago(ending(hours_ago=3)))
 
         assert api.records() == []
 
@@ -258,7 +262,7 @@ class TestCreate:
         body = json.loads(record.body)["item"]
         items.create(OWNER, draft(**body), record.sent_at, record.message_id)
 
-        jobs.do(record)
+        consumer.do(record)
 
         assert len(api.records("ITEM")) == 1
 
@@ -272,7 +276,7 @@ class TestCreate:
     def test_a_key_that_came_with_something_else_before_is_a_failure(self, api: Stage) -> None:
         api.send(create("a", key="k"), create("b", key="k"))
 
-        with pytest.raises(jobs.PartialBatchError, match="1 of 2"):
+        with pytest.raises(consumer.PartialBatchError, match="1 of 2"):
             run("on_messages", batch(api.receive()))
 
         assert len(api.records("ITEM")) == 1
@@ -308,15 +312,15 @@ class TestDelete:
     def test_an_item_that_is_gone_already_is_no_failure(self, api: Stage) -> None:
         item = api.item()
         message = {"type": "item.delete", "owner": OWNER, "id": item["id"]}
-        api.send(message, message, {**message, "id": primitives.new_id()})
+        api.send(message, message, {**message, "id": ids.new_id()})
 
         api.work()
 
         assert api.on_queue() == 0
 
     def test_expired_item_is_deleted(self, api: Stage) -> None:
-        earlier = primitives.now() - timedelta(hours=2)
-        expired = draft(expiresAt=primitives.timestamp(earlier + timedelta(hours=1)))
+        earlier = times.now() - timedelta(hours=2)
+        expired = draft(expiresAt=times.timestamp(earlier + timedelta(hours=1)))
         item, _ = items.create(OWNER, expired, earlier)
         api.send({"type": "item.delete", "owner": OWNER, "id": item.id})
 
@@ -344,16 +348,16 @@ class TestDelete:
 @pytest.mark.parametrize(
     "message",
     [
-        models.RenderImage("uploads/a b.png"),
-        models.DeleteItem("ann", primitives.new_id(0, 0)),
+        messages.RenderImage("uploads/a b.png"),
+        messages.DeleteItem("ann", ids.new_id(0, 0)),
     ],
     ids=lambda message: type(message).__name__,
 )
-def test_what_we_send_is_understood(message: models.Message) -> None:
-    body = primitives.to_json(message).decode()
+def test_what_we_send_is_understood(message: messages.Message) -> None:
+    body = exact_json.to_json(message).decode()
 
     assert "." in json.loads(body)["type"]
-    jobs.do(jobs.Record("message-1", "receipt", body, 1, primitives.now()))
+    consumer.do(consumer.Record("message-1", "receipt", body, 1, times.now()))
 
 
 def test_what_a_message_says_beyond_its_fields_is_passed_over(api: Stage) -> None:
@@ -367,11 +371,11 @@ def test_what_a_message_says_beyond_its_fields_is_passed_over(api: Stage) -> Non
 def test_a_render_that_fails_for_a_passing_reason_takes_nothing_along(api: Stage) -> None:
     item = api.item(title="a")
     key = api.put(api.ticket(item["id"]), b"no picture")
-    images.note(key, primitives.now())
+    item_pictures.note(key, times.now())
     api.send(create("b"))
     fails(aws.s3(), "GetObject", "InternalError", times=1)
 
-    with pytest.raises(jobs.PartialBatchError, match="1 of 2"):
+    with pytest.raises(consumer.PartialBatchError, match="1 of 2"):
         run("on_messages", batch(api.receive()))
 
     assert titles(api) == {"a", "b"}

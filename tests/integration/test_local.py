@@ -15,13 +15,13 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 import pytest
-from chalice import local as chalice_local
+from chalice import local as chalice_server
 from chalice.app import AuthResponse, Request, Response
 from chalice.config import Config
 
 import app
-from chalicelib import http, local
-from chalicelib.local import Gateway
+from chalicelib.http import api, chalice_local, responses
+from chalicelib.http.chalice_local import Gateway
 from tests.builders import as_json
 from tests.integration.test_telemetry import logs
 
@@ -33,7 +33,7 @@ def ask() -> Ask:
     return asking(app.app)
 
 
-def asking(api: http.Api) -> Ask:
+def asking(api: api.Api) -> Ask:
     def ask(method: str, path: str, **headers: str) -> dict[str, Any]:
         return Gateway(api, Config.create()).handle_request(method, path, headers, b"")
 
@@ -85,7 +85,7 @@ def test_an_answer_to_head_has_no_body(ask: Ask, path: str) -> None:
 
 def test_requests_at_the_same_time_are_not_mixed_up() -> None:
     # chalice local answers each request in a thread of its own, and all with one app.
-    api, first_has_begun, second_is_answered = http.Api(), threading.Event(), threading.Event()
+    both, first_has_begun, second_is_answered = api.Api(), threading.Event(), threading.Event()
 
     def wait(request: Request, get_response: Callable[[Request], Response]) -> Response:
         if request.path == "/first":
@@ -93,19 +93,19 @@ def test_requests_at_the_same_time_are_not_mixed_up() -> None:
             assert second_is_answered.wait(10)
         return get_response(request)
 
-    @api.route("/first", public=True)
+    @both.route("/first", public=True)
     def first(request: Request) -> Response:
-        return http.json_answer(request.path)
+        return responses.json_answer(request.path)
 
-    @api.route("/second", public=True)
+    @both.route("/second", public=True)
     def second(request: Request) -> Response:
-        return http.json_answer(request.path)
+        return responses.json_answer(request.path)
 
-    api.register_middleware(wait, "http")
+    both.register_middleware(wait, "http")
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(asking(api), "GET", "/first")
+        waiting = pool.submit(asking(both), "GET", "/first")
         assert first_has_begun.wait(10)
-        assert asking(api)("GET", "/second")["body"] == '"/second"'
+        assert asking(both)("GET", "/second")["body"] == '"/second"'
         second_is_answered.set()
 
         assert waiting.result()["body"] == '"/first"'
@@ -142,31 +142,31 @@ class TestSignIn:
         assert "MARKER" not in answer["body"]
 
 
-def closed(decide: Callable[[], AuthResponse | None]) -> http.Api:
-    api = http.Api()
-    api.guard = api.authorizer()(lambda request: decide())
+def closed(decide: Callable[[], AuthResponse | None]) -> api.Api:
+    guarded = api.Api()
+    guarded.guard = guarded.authorizer()(lambda request: decide())
 
-    @api.route("/things")
+    @guarded.route("/things")
     def list_things(request: Request) -> Response:
-        return http.json_answer([])
+        return responses.json_answer([])
 
-    return api
+    return guarded
 
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     """The address of a server as ``chalice local`` starts one."""
     for place, name in (
-        (chalice_local, "LocalGateway"),
-        (chalice_local.ChaliceRequestHandler, "log_request"),
-        (chalice_local.ChaliceRequestHandler, "log_message"),
-        (chalice_local.ThreadedHTTPServer, "handle_error"),
-        (chalice_local.ThreadedHTTPServer, "request_queue_size"),
+        (chalice_server, "LocalGateway"),
+        (chalice_server.ChaliceRequestHandler, "log_request"),
+        (chalice_server.ChaliceRequestHandler, "log_message"),
+        (chalice_server.ThreadedHTTPServer, "handle_error"),
+        (chalice_server.ThreadedHTTPServer, "request_queue_size"),
     ):
         monkeypatch.setattr(place, name, getattr(place, name))
     levels = {name: logging.getLogger(name).level for name in ("", "urllib3.connectionpool")}
-    local.prepare()
-    server = chalice_local.LocalDevServer(app.app, Config.create(), "127.0.0.1", 0)
+    chalice_local.prepare()
+    server = chalice_server.LocalDevServer(app.app, Config.create(), "127.0.0.1", 0)
     thread = threading.Thread(target=server.server.serve_forever, daemon=True)
     thread.start()
     yield server.server.server_address[:2]
@@ -178,7 +178,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.usefixtures("served")
 def test_many_clients_may_connect_at_once() -> None:
-    dev_server = chalice_local.LocalDevServer(app.app, Config.create(), "127.0.0.1", 0)
+    dev_server = chalice_server.LocalDevServer(app.app, Config.create(), "127.0.0.1", 0)
     host, port = dev_server.server.server_address[:2]
     with contextlib.ExitStack() as open_:
         open_.callback(dev_server.server.server_close)

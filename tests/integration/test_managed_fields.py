@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib import primitives
+from chalicelib.values import exact_json
 from tests.builders import fields, jpeg
 from tests.integration.stage import Stage, said
 
@@ -50,7 +50,7 @@ def test_read_item_is_accepted_after_a_change(
 
 @of_both
 def test_read_item_sent_back_unchanged_changes_nothing(api: Stage, pictured: dict[str, Any], method: str) -> None:
-    answer = api(method, f"/items/{pictured['id']}", primitives.to_json(spelled_otherwise(pictured)))
+    answer = api(method, f"/items/{pictured['id']}", exact_json.to_json(spelled_otherwise(pictured)))
 
     assert (answer.status_code, said(answer)["version"]) == (200, pictured["version"])
 
@@ -72,7 +72,7 @@ def spelled_otherwise(read: dict[str, Any]) -> dict[str, Any]:
 
 @of_both
 def test_other_spelling_of_the_same_values_is_accepted(api: Stage, pictured: dict[str, Any], method: str) -> None:
-    body = primitives.to_json(spelled_otherwise(pictured))
+    body = exact_json.to_json(spelled_otherwise(pictured))
 
     assert api(method, f"/items/{pictured['id']}", body).status_code == 200
 

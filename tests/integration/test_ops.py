@@ -19,7 +19,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.s3.models import s3_backends
 
-from chalicelib import aws, config, primitives
+from chalicelib import aws, config
+from chalicelib.values import ids
 from tests.builders import jpeg
 from tests.integration.stage import Stage as Api
 from tests.integration.stage import fails
@@ -437,7 +438,7 @@ class TestAnItem:
         )
         sizes = {one["key"]: one["size"] for one in shown["objects"]}
         for key, size in sizes.items():
-            assert size == aws.s3().head_object(Bucket=aws.bucket(), Key=key)["ContentLength"]
+            assert size == aws.s3().head_object(Bucket=aws.bucket_name(), Key=key)["ContentLength"]
         assert [letter["id"] for letter in shown["deadLetters"]] == [about]
         assert "Signature" not in json.dumps(shown)
 
@@ -453,7 +454,7 @@ class TestAnItem:
         assert shown["purgeDueAt"] > datetime.now(UTC).isoformat()
 
     def test_of_which_there_is_nothing_is_a_sentence(self, ops: Ops) -> None:
-        id_ = primitives.new_id()
+        id_ = ids.new_id()
         with pytest.raises(StageError, match=rf"There is nothing of an item {id_} of ann: no record, no object"):
             ops(commands.item, owner="ann", id=id_)
 
@@ -583,7 +584,7 @@ class TestRenderMissing:
 
     def test_leaves_out_pictures_of_items_and_folders(self, ops: Ops, api: Api, said: Callable[[], Any]) -> None:
         id_ = api.item()["id"]
-        self.put(ops, f"uploads/items/local/{id_}/{primitives.new_id()}")
+        self.put(ops, f"uploads/items/local/{id_}/{ids.new_id()}")
         self.put(ops, "uploads/folder/", body=b"")
 
         ops(commands.render_missing, dry_run=False)

@@ -13,7 +13,11 @@ import pytest
 from chalice.test import HTTPResponse
 
 import app
-from chalicelib import aws, bucket, cursor, errors, imports, primitives
+from chalicelib import aws, errors
+from chalicelib.aws import bucket
+from chalicelib.catalogue import bulk_imports
+from chalicelib.http import cursors
+from chalicelib.values import ids
 from tests.builders import fields, jpeg
 from tests.integration.routes import ROUTES
 from tests.integration.stage import Stage, said
@@ -200,7 +204,7 @@ class TestWhatOneHasOfTheOther:
 
     def test_a_cursor_forged_to_go_on_after_her_item_goes_on_in_ones_own_list(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
-        forged = cursor.give(primitives.new_id(primitives.id_time_ms(anns.item) + 60_000), "bob", "desc", None, None)
+        forged = cursors.give(ids.new_id(ids.id_time_ms(anns.item) + 60_000), "bob", "desc", None, None)
         mine = said(bob("POST", "/items", fields(title="Lamp")))
 
         assert [item["id"] for item in said(bob("GET", f"/items?cursor={forged}"))["items"]] == [mine["id"]]
@@ -232,11 +236,11 @@ class TestWhatOneHasOfTheOther:
         policy = json.loads(base64.b64decode(upload["fields"]["policy"]))
         assert upload["fields"]["key"].startswith(f"uploads/items/bob/{mine}/")
         assert {"key": upload["fields"]["key"]} in policy["conditions"]
-        assert {"bucket": aws.bucket()} in policy["conditions"]
+        assert {"bucket": aws.bucket_name()} in policy["conditions"]
 
     @pytest.mark.parametrize("owner", ["bob", "%61nn", "%61nn/..", "ann%2F", "Ann"])
     def test_an_object_beside_hers_is_not_taken_for_hers(self, api: Stage, anns: Holdings, owner: str) -> None:
-        key = f"uploads/items/{owner}/{anns.item}/{primitives.new_id()}"
+        key = f"uploads/items/{owner}/{anns.item}/{ids.new_id()}"
 
         api.put(key, jpeg(200, 200))
         api.notice(key)
@@ -268,6 +272,6 @@ class TestWhatOneHasOfTheOther:
 
         api.work()
         with pytest.raises(errors.ImportNotFoundError):
-            imports.work_off("bob", anns.import_, 0)
+            bulk_imports.work_off("bob", anns.import_, 0)
 
         assert len(said(api.signed_in("bob")("GET", "/items"))["items"]) == 1

@@ -15,8 +15,12 @@ import msgspec
 import pytest
 from PIL import Image
 
-from chalicelib import aws, bucket, config, errors, images, items, primitives, renders, wire
-from chalicelib.bucket import Upload
+from chalicelib import aws, config, errors
+from chalicelib.aws import bucket
+from chalicelib.aws.bucket import Upload
+from chalicelib.catalogue import item_pictures, items, thumbnail_jobs
+from chalicelib.http import schemas
+from chalicelib.values import exact_json, ids, times
 from tests.builders import fields, jpeg, png_head, quarters, saved
 from tests.integration.stage import OWNER, Stage, draft, fails, meanwhile, run, said
 
@@ -39,15 +43,15 @@ class TestTickets:
         return api("POST", f"/items/{item['id']}/image", {"contentType": content_type})
 
     def test_a_ticket_says_where_to_post_how_much_and_until_when(self, api: Stage, item: dict[str, Any]) -> None:
-        before = primitives.now()
+        before = times.now()
 
         answer = self.ask(api, item)
 
-        ticket = msgspec.json.decode(answer.body, type=wire.Ticket)
-        until = primitives.parse_time(ticket.expires_at)
+        ticket = msgspec.json.decode(answer.body, type=schemas.Ticket)
+        until = times.parse_time(ticket.expires_at)
         assert answer.status_code == 201
         assert ticket.max_bytes == config.MAX_IMAGE_BYTES
-        assert before + timedelta(minutes=14) < until < primitives.now() + timedelta(minutes=16)
+        assert before + timedelta(minutes=14) < until < times.now() + timedelta(minutes=16)
         assert ticket.upload.url.startswith("https://")
 
     def test_s3_itself_is_told_to_hold_the_upload_to_key_type_and_size(self, api: Stage, item: dict[str, Any]) -> None:
@@ -119,8 +123,8 @@ class TestReady:
 
         api.work()
 
-        shown = msgspec.json.decode(primitives.to_json(image(api, item)), type=wire.ImageShown)
-        assert isinstance(shown, wire.ImageReady)
+        shown = msgspec.json.decode(exact_json.to_json(image(api, item)), type=schemas.ImageShown)
+        assert isinstance(shown, schemas.ImageReady)
         assert shown.content_type == "image/jpeg"
         assert (shown.width, shown.height, shown.bytes) == (1600, 1200, len(PHOTO))
         assert [(one.size, one.width, one.height) for one in shown.thumbnails] == [(200, 200, 200), (800, 800, 600)]
@@ -130,7 +134,7 @@ class TestReady:
         api.picture(item["id"], PHOTO)
 
         for key, size in zip(api.objects("thumbnails/"), ((200, 200), (800, 600)), strict=True):
-            kept = aws.s3().get_object(Bucket=aws.bucket(), Key=key)
+            kept = aws.s3().get_object(Bucket=aws.bucket_name(), Key=key)
             assert kept["ContentType"] == "image/jpeg"
             assert Image.open(io.BytesIO(kept["Body"].read())).size == size
 
@@ -321,7 +325,7 @@ class TestEvents:
     def test_a_render_that_is_queued_twice_is_made_once(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
         api.notice(key)
-        renders.render(key)
+        thumbnail_jobs.render(key)
         version = api.read(item["id"])["version"]
 
         api.work()
@@ -360,9 +364,9 @@ class TestEvents:
     def test_a_newer_upload_that_comes_while_an_older_is_rendered_wins(self, api: Stage, item: dict[str, Any]) -> None:
         older = api.upload(item["id"], OTHER)
         newer = api.put(api.ticket(item["id"]), PHOTO)
-        meanwhile(aws.s3(), "GetObject", lambda: images.note(newer, primitives.now()))
+        meanwhile(aws.s3(), "GetObject", lambda: item_pictures.note(newer, times.now()))
 
-        renders.render(older)
+        thumbnail_jobs.render(older)
         assert image(api, item) == {"status": "processing"}
         api.work()
 
@@ -374,7 +378,7 @@ class TestEvents:
         older = api.upload(item["id"], OTHER)
         api.upload(item["id"], PHOTO)
 
-        renders.render(older)
+        thumbnail_jobs.render(older)
 
         assert image(api, item) == {"status": "processing"}
         assert api.objects("thumbnails/") == []
@@ -408,10 +412,10 @@ class TestClockSetBack:
         """Return the key of a ticket that is given while the clock is so many hours behind."""
 
         def give(hours: int) -> str:
-            at = primitives.now() - timedelta(hours=hours)
+            at = times.now() - timedelta(hours=hours)
             with monkeypatch.context() as patch:
                 patch.setattr(time, "time_ns", lambda: int(at.timestamp() * 1e9))
-                patch.setattr(primitives, "now", lambda: at)
+                patch.setattr(times, "now", lambda: at)
                 return api.ticket(item["id"])
 
         return give
@@ -455,7 +459,7 @@ class TestClockSetBack:
         assert tickets == sorted(tickets)
 
     def test_change_is_never_older_than_the_one_before(self, api: Stage, item: dict[str, Any]) -> None:
-        changed = items.replace(OWNER, item["id"], fields(title="Lamp"), primitives.now() - timedelta(hours=1))
+        changed = items.replace(OWNER, item["id"], fields(title="Lamp"), times.now() - timedelta(hours=1))
 
         assert changed.updated_at == item["updatedAt"]
 
@@ -516,7 +520,7 @@ class TestAnotherFileByTheSameTicket:
         api.drop()
 
         meanwhile(aws.s3(), "PutObject", lambda: api.notice(api.put(key, PHOTO)))
-        renders.render(key)
+        thumbnail_jobs.render(key)
         assert image(api, item) == {"status": "processing"}
         api.work()
 
@@ -528,10 +532,10 @@ class TestAnotherFileByTheSameTicket:
 
         def overtake() -> None:
             api.notice(api.put(key, PHOTO))
-            renders.render(key)
+            thumbnail_jobs.render(key)
 
         meanwhile(aws.s3(), "PutObject", overtake)
-        renders.render(key)
+        thumbnail_jobs.render(key)
 
         self.assert_it_is_the_photo(api, item, key)
 
@@ -541,10 +545,10 @@ class TestAnotherFileByTheSameTicket:
 
         def overtake() -> None:
             api.put(key, PHOTO)
-            renders.render(key)
+            thumbnail_jobs.render(key)
 
         meanwhile(aws.s3(), "PutObject", overtake)
-        renders.render(key)
+        thumbnail_jobs.render(key)
         api.notice(key)
         api.work()
 
@@ -565,7 +569,7 @@ class TestAnotherFileByTheSameTicket:
         self, api: Stage, item: dict[str, Any]
     ) -> None:
         key = api.put(api.ticket(item["id"]), PHOTO)
-        images.note(key, primitives.now())
+        item_pictures.note(key, times.now())
         api.work()
 
         api.notice(key)
@@ -577,9 +581,9 @@ class TestAnotherFileByTheSameTicket:
         shown = image(api, item)
         assert shown is not None
         assert (shown["status"], shown["width"], shown["height"], shown["bytes"]) == ("ready", 1600, 1200, len(PHOTO))
-        assert aws.s3().get_object(Bucket=aws.bucket(), Key=key)["Body"].read() == PHOTO
+        assert aws.s3().get_object(Bucket=aws.bucket_name(), Key=key)["Body"].read() == PHOTO
         _, thumbnail = thumbnails = api.objects("thumbnails/")
-        data = aws.s3().get_object(Bucket=aws.bucket(), Key=thumbnail)["Body"].read()
+        data = aws.s3().get_object(Bucket=aws.bucket_name(), Key=thumbnail)["Body"].read()
         assert Image.open(io.BytesIO(data)).size == (800, 600)
         assert [urlsplit(one["url"]).path.partition("/thumbnails/")[2] for one in shown["thumbnails"]] == [
             one.removeprefix("thumbnails/") for one in thumbnails
@@ -619,9 +623,9 @@ class TestGone:
         self, api: Stage, item: dict[str, Any]
     ) -> None:
         key = api.upload(item["id"], PHOTO)
-        meanwhile(aws.dynamodb(), "PutItem", lambda: images.remove_item(OWNER, item["id"], primitives.now()))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.remove_item(OWNER, item["id"], times.now()))
 
-        renders.render(key)
+        thumbnail_jobs.render(key)
 
         assert api.objects() == []
         assert api("GET", f"/items/{item['id']}").status_code == 404
@@ -650,7 +654,7 @@ class TestGone:
 
         (reminder,) = api.records()
         assert reminder["sk"]["S"] == f"PURGE#{item['id']}"
-        assert reminder["dueAt"]["S"] > primitives.timestamp(primitives.now() + timedelta(minutes=25))
+        assert reminder["dueAt"]["S"] > times.timestamp(times.now() + timedelta(minutes=25))
 
     def test_an_item_without_a_picture_leaves_no_reminder(self, api: Stage, item: dict[str, Any]) -> None:
         api("DELETE", f"/items/{item['id']}")
@@ -699,9 +703,9 @@ class TestRemoval:
 
     def test_a_render_on_its_way_does_not_bring_it_back(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
-        meanwhile(aws.dynamodb(), "PutItem", lambda: images.remove(OWNER, item["id"], primitives.now()))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.remove(OWNER, item["id"], times.now()))
 
-        renders.render(key)
+        thumbnail_jobs.render(key)
 
         assert image(api, item) is None
 
@@ -762,7 +766,7 @@ class TestLooseFiles:
         api.work()
 
         assert api.objects("thumbnails/") == [thumbnail]
-        data = aws.s3().get_object(Bucket=aws.bucket(), Key=thumbnail)["Body"].read()
+        data = aws.s3().get_object(Bucket=aws.bucket_name(), Key=thumbnail)["Body"].read()
         assert Image.open(io.BytesIO(data)).size == (200, 200)
 
     def test_a_loose_file_that_is_no_picture_is_left_alone(self, api: Stage) -> None:
@@ -784,12 +788,12 @@ class TestLooseFiles:
 
         def overtake() -> None:
             api.put(key, self.plain("blue"))
-            renders.render(key)
+            thumbnail_jobs.render(key)
 
         meanwhile(aws.s3(), operation, overtake, event)
-        renders.render(key)
+        thumbnail_jobs.render(key)
 
-        data = aws.s3().get_object(Bucket=aws.bucket(), Key="thumbnails/vase.jpg.jpg")["Body"].read()
+        data = aws.s3().get_object(Bucket=aws.bucket_name(), Key="thumbnails/vase.jpg.jpg")["Body"].read()
         red, _, blue = Image.open(io.BytesIO(data)).getpixel((100, 100))  # type: ignore[misc]
         assert blue > red
 
@@ -797,28 +801,28 @@ class TestLooseFiles:
         self, api: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         key, left = api.put("uploads/vase.jpg", self.plain("red")), [*range(10)]
-        original = renders._rendered
+        original = thumbnail_jobs._rendered
 
         def replaced_meanwhile(*arguments: Any) -> Any:
             if left:
                 api.put(key, self.plain((left.pop() * 20, 0, 255)))
             return original(*arguments)
 
-        monkeypatch.setattr(renders, "_rendered", replaced_meanwhile)
+        monkeypatch.setattr(thumbnail_jobs, "_rendered", replaced_meanwhile)
 
         with pytest.raises(errors.BusyError):
-            renders.render(key)
+            thumbnail_jobs.render(key)
 
-        assert len(left) == 10 - renders.MAX_FILES
+        assert len(left) == 10 - thumbnail_jobs.MAX_FILES
         left.clear()
-        renders.render(key)
+        thumbnail_jobs.render(key)
         assert api.objects("thumbnails/") == ["thumbnails/vase.jpg.jpg"]
 
     def test_file_that_is_deleted_while_it_is_rendered_gets_no_thumbnail(self, api: Stage) -> None:
         key = api.put("uploads/vase.jpg", PHOTO)
         meanwhile(aws.s3(), "GetObject", lambda: bucket.delete([key]), "after-call")
 
-        renders.render(key)
+        thumbnail_jobs.render(key)
 
         assert api.objects() == []
 
@@ -855,10 +859,10 @@ def test_a_render_that_storage_refuses_is_tried_again_later(api: Stage, item: di
     key = api.upload(item["id"], PHOTO)
     fails(aws.s3(), "GetObject", "SlowDown", times=1)
     with pytest.raises(aws.s3().exceptions.ClientError):
-        renders.render(key)
+        thumbnail_jobs.render(key)
     assert image(api, item) == {"status": "processing"}
 
-    renders.render(key)
+    thumbnail_jobs.render(key)
 
     shown = image(api, item)
     assert shown is not None
@@ -866,12 +870,12 @@ def test_a_render_that_storage_refuses_is_tried_again_later(api: Stage, item: di
 
 
 def test_an_item_that_expires_while_its_picture_is_rendered_leaves_nothing_behind(api: Stage) -> None:
-    at = primitives.now() - timedelta(hours=1)
-    item, _ = items.create(OWNER, draft(expiresAt=primitives.timestamp(at + timedelta(minutes=30))), at)
-    upload = Upload(OWNER, item.id, primitives.new_id())
-    images.ticket(OWNER, item.id, "image/jpeg", at)
+    at = times.now() - timedelta(hours=1)
+    item, _ = items.create(OWNER, draft(expiresAt=times.timestamp(at + timedelta(minutes=30))), at)
+    upload = Upload(OWNER, item.id, ids.new_id())
+    item_pictures.ticket(OWNER, item.id, "image/jpeg", at)
     api.put(upload.key, PHOTO)
-    images.note(upload.key, at)
+    item_pictures.note(upload.key, at)
 
     api.work()
     run("clean_up", api._client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [], region="us-east-1"))

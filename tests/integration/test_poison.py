@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from chalicelib import jobs, messages, models, primitives, queue, renders
+from chalicelib.aws import queue
+from chalicelib.catalogue import consumer, messages, thumbnail_jobs
+from chalicelib.values import times
 from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, run
 
@@ -47,7 +49,7 @@ class Queue:
         self.killers = killers
         self.done: list[str] = []
         self.dead: list[str] = []
-        self._batch: list[jobs.Record] = []
+        self._batch: list[consumer.Record] = []
         self._killed = False
 
     def run(self) -> None:
@@ -58,32 +60,32 @@ class Queue:
             if self._batch:
                 self._invoke()
 
-    def _receive(self) -> Iterator[jobs.Record]:
+    def _receive(self) -> Iterator[consumer.Record]:
         visible = [handle for handle, message in self.messages.items() if message.at <= self.now]
         for handle in visible[:10]:
             message = self.messages[handle]
             if message.receives == MAX_RECEIVES:
                 self.dead.append(self.messages.pop(handle).body)
                 continue
-            self.messages[handle] = message._replace(at=self.now + jobs.VISIBILITY, receives=message.receives + 1)
-            yield jobs.Record(handle, handle, message.body, message.receives + 1, primitives.now())
+            self.messages[handle] = message._replace(at=self.now + consumer.VISIBILITY, receives=message.receives + 1)
+            yield consumer.Record(handle, handle, message.body, message.receives + 1, times.now())
 
     def _invoke(self) -> None:
         self._killed = False
         try:
-            answer = jobs.settle(self._batch, context("on_messages"))
+            answer = consumer.settle(self._batch, context("on_messages"))
         except KilledError:
             self.now += 60  # It may have hung until its time-out.
-        except jobs.PartialBatchError:
+        except consumer.PartialBatchError:
             pass
         else:
             failed = {one["itemIdentifier"] for one in (answer or {}).get("batchItemFailures", [])}
             self.delete([record.receipt_handle for record in self._batch if record.message_id not in failed])
 
-    def do(self, record: jobs.Record, _: Any) -> None:
-        alone = record.receives >= jobs.SUSPECT
-        together = [record] if alone else [one for one in self._batch if one.receives < jobs.SUSPECT]
-        if not alone and not jobs._decodes(record):
+    def do(self, record: consumer.Record, _: Any) -> None:
+        alone = record.receives >= consumer.SUSPECT
+        together = [record] if alone else [one for one in self._batch if one.receives < consumer.SUSPECT]
+        if not alone and not consumer._decodes(record):
             together = []  # These are done before the first render begins.
         if any(one.body in self.killers for one in together):
             self._killed = True
@@ -125,7 +127,7 @@ def test_all_but_those_that_kill_are_done(
         fatal = set(bodies[:killers])
         random.Random(seed).shuffle(bodies)
         fake = Queue(bodies, fatal)
-        for module, name in ((jobs, "do"), (queue, "delete"), (queue, "set_visibility")):
+        for module, name in ((consumer, "do"), (queue, "delete"), (queue, "set_visibility")):
             monkeypatch.setattr(module, name, getattr(fake, name))
 
         fake.run()
@@ -137,7 +139,7 @@ def test_all_but_those_that_kill_are_done(
 def test_message_that_cannot_even_be_looked_at_fails_alone(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     original = messages.read
 
-    def read(body: str) -> models.Message:
+    def read(body: str) -> messages.Message:
         if body == "poison":
             raise RecursionError
         return original(body)
@@ -145,7 +147,7 @@ def test_message_that_cannot_even_be_looked_at_fails_alone(api: Stage, monkeypat
     monkeypatch.setattr(messages, "read", read)
     api.send("poison", create(1))
 
-    with pytest.raises(jobs.PartialBatchError, match="1 of 2"):
+    with pytest.raises(consumer.PartialBatchError, match="1 of 2"):
         run("on_messages", batch(api.receive()))
 
     assert len(api.records("ITEM#")) == 1
@@ -158,7 +160,7 @@ class TestSettlingBeforeTheRisk:
         """Have the render of a key kill the function, as soon as something holds."""
 
         def kill(fatal: str, when: Callable[[], bool]) -> None:
-            original = renders.render
+            original = thumbnail_jobs.render
 
             def render(key: str, *more: Any) -> None:
                 if key != fatal:
@@ -168,7 +170,7 @@ class TestSettlingBeforeTheRisk:
                     time.sleep(0.01)
                 raise KilledError
 
-            monkeypatch.setattr(renders, "render", render)
+            monkeypatch.setattr(thumbnail_jobs, "render", render)
 
         return kill
 
@@ -210,8 +212,8 @@ class TestTimeLeft:
         api.send(create(1), render(1))
         messages = api.receive()
 
-        with pytest.raises(jobs.PartialBatchError, match="2 of 2"):
-            run("on_messages", batch(messages), milliseconds=jobs.TIME_NEEDED - 1_000)
+        with pytest.raises(consumer.PartialBatchError, match="2 of 2"):
+            run("on_messages", batch(messages), milliseconds=consumer.TIME_NEEDED - 1_000)
 
         assert api.records("ITEM#") == []
         assert api.on_queue() == 2
@@ -219,10 +221,10 @@ class TestTimeLeft:
     def test_suspect_keeps_its_time(self, api: Stage) -> None:
         api.send(create(1), create(2))
         messages = api.receive()
-        messages[1]["Attributes"]["ApproximateReceiveCount"] = str(jobs.SUSPECT)
+        messages[1]["Attributes"]["ApproximateReceiveCount"] = str(consumer.SUSPECT)
 
-        with pytest.raises(jobs.PartialBatchError, match="1 of 2"):
-            run("on_messages", batch(messages), milliseconds=jobs.TIME_NEEDED * 2 - 1_000)
+        with pytest.raises(consumer.PartialBatchError, match="1 of 2"):
+            run("on_messages", batch(messages), milliseconds=consumer.TIME_NEEDED * 2 - 1_000)
 
         (record,) = api.records("ITEM#")
         assert record["fields"]["M"]["n"]["N"] == str(json.loads(messages[1]["Body"])["item"]["n"])
@@ -230,7 +232,7 @@ class TestTimeLeft:
     def test_picture_that_waited_too_long_for_room_is_not_decoded(self, api: Stage) -> None:
         key = api.put("uploads/1.jpg", jpeg())
 
-        with pytest.raises(renders.OutOfTimeError):
-            renders.render(key, lambda: False)
+        with pytest.raises(thumbnail_jobs.OutOfTimeError):
+            thumbnail_jobs.render(key, lambda: False)
 
         assert api.objects("thumbnails/") == []

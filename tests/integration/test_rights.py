@@ -15,7 +15,9 @@ import pytest
 from chalice.app import SQSEventConfig
 
 import app
-from chalicelib import aws, cleanup, items, primitives
+from chalicelib import aws
+from chalicelib.catalogue import cleanup, items
+from chalicelib.values import times
 from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, run
 from tests.rights import Called, Grant, Need, grants, needs
@@ -50,7 +52,7 @@ def uploads(stage: Stage) -> None:
     aws.queue_url.cache_clear()  # as in a process that has just begun
     stage.notice(key)
     key = stage.put(stage.ticket(item), jpeg())
-    items.remove(OWNER, item, primitives.now())
+    items.remove(OWNER, item, times.now())
     stage.notice(key)
     stage.notice(stage.put("uploads/loose.jpg", jpeg()))
 
@@ -75,7 +77,7 @@ def messages(stage: Stage) -> None:
 
 def sweeps(stage: Stage) -> None:
     """With work due of every kind."""
-    over = stage.item(expiresAt=primitives.timestamp(primitives.now() + timedelta(minutes=30)))["id"]
+    over = stage.item(expiresAt=times.timestamp(times.now() + timedelta(minutes=30)))["id"]
     stage.picture(over, jpeg())
     stage("POST", "/imports", {"items": [fields()]})
     unused, lost, stuck = (stage.item()["id"] for _ in range(3))
@@ -87,7 +89,7 @@ def sweeps(stage: Stage) -> None:
     stage("DELETE", f"/items/{gone}")
     aws.queue_url.cache_clear()  # as in a process that has just begun
     for hours in range(1, 5):
-        cleanup.sweep(primitives.now() + timedelta(hours=hours), context("clean_up"))
+        cleanup.sweep(times.now() + timedelta(hours=hours), context("clean_up"))
 
 
 def tokens(stage: Stage) -> None:
@@ -138,10 +140,13 @@ def test_operations_listed_for_a_function_are_those_it_calls(function: str, call
 
 
 def test_operations_listed_are_those_that_stand_in_the_code() -> None:
-    sources = {path.name: path.read_text(encoding="utf-8") for path in (PROJECT / "chalicelib").glob("*.py")}
+    sources = {
+        path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8")
+        for path in (PROJECT / "chalicelib").rglob("*.py")
+    }
     written = {
         f"{one.service}.{getattr(aws, one.service)().meta.method_to_api_mapping[one.method]}"
-        for one in calls_in_code.found({f"chalicelib/{name}": text for name, text in sources.items()})
+        for one in calls_in_code.found(sources)
     }
     listed = {
         f"{service}.{name}"

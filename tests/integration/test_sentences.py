@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib import errors, messages
+from chalicelib import errors
+from chalicelib.catalogue import messages
 from tests.builders import as_json, fields
 from tests.integration.routes import ROUTES
 from tests.integration.stage import Stage, said

@@ -16,7 +16,10 @@ from urllib.parse import quote
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from chalicelib import aws, bucket, cleanup, items, jobs, primitives, telemetry
+from chalicelib import aws, telemetry
+from chalicelib.aws import bucket
+from chalicelib.catalogue import cleanup, consumer, items
+from chalicelib.values import times
 from tests.blocks import PROJECT, block
 from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, draft, fails, raises, run, said
@@ -199,12 +202,12 @@ class TestOwner:
         assert found["A picture was refused"] == found["A message was processed"] == {"ann"}
 
     def test_sweep_names_whose_work_failed(self, api: Stage, logged: Read) -> None:
-        ends = primitives.timestamp(primitives.now() + timedelta(seconds=1))
+        ends = times.timestamp(times.now() + timedelta(seconds=1))
         api.signed_in("ann")("POST", "/items", fields(expiresAt=ends))
         fails(aws.dynamodb(), "GetItem", "InternalServerError")
         logged()
 
-        cleanup.sweep(primitives.now() + timedelta(days=1), context("clean_up"))
+        cleanup.sweep(times.now() + timedelta(days=1), context("clean_up"))
 
         found = owners(logged())
         assert found["What was due could not be done"] == {"ann"}
@@ -255,7 +258,7 @@ class TestOwner:
         ask = api.signed_in("ann|1")
         ask("POST", "/imports", {"items": [fields()]})
         bucket.delete(api.objects("imports/"))
-        with pytest.raises(jobs.PartialBatchError):
+        with pytest.raises(consumer.PartialBatchError):
             run("on_messages", batch(api.receive()))
         address = f"https://b.s3.amazonaws.com/{quote(bucket.import_key('ann|1', 'id'))}"
         raises(aws.s3(), "PutObject", ReadTimeoutError(endpoint_url=address))
@@ -403,8 +406,8 @@ class TestMetrics:
         assert metrics(logged()).items() >= {"MessagesFailed": 1, "ImportEntriesFailed": 1, "ItemsCreated": 1}.items()
 
     def test_what_the_cleanup_did_is_counted(self, api: Stage, logged: Read) -> None:
-        at = primitives.now() - timedelta(days=1)
-        items.create(OWNER, draft(expiresAt=primitives.timestamp(at + timedelta(hours=1))), at)
+        at = times.now() - timedelta(days=1)
+        items.create(OWNER, draft(expiresAt=times.timestamp(at + timedelta(hours=1))), at)
         event = api._client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [], region="us-east-1")
 
         run("clean_up", event)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from chalicelib import primitives
+from chalicelib.values import times
 from tests.simulation.functions import Answer
 from tests.simulation.pictures import KINDS, picture
 from tests.simulation.timeline import HOUR
@@ -255,8 +255,8 @@ class Client:
             return {}
         seconds = self._chance.choice((2, 60, 2 * HOUR)) * self._chance.random()
         return {
-            "expiresAt": primitives.timestamp(
-                primitives.now().fromtimestamp(self._world.timeline.wall() + seconds, primitives.now().tzinfo)
+            "expiresAt": times.timestamp(
+                times.now().fromtimestamp(self._world.timeline.wall() + seconds, times.now().tzinfo)
             )
         }
 

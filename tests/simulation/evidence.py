@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from typing import Any, NamedTuple
 
-from chalicelib import table
+from chalicelib.aws import table
 from tests.simulation.dynamodb import Record
 from tests.simulation.world import World
 

@@ -198,7 +198,7 @@ class Events:
             "region": "us-east-1",
             "resources": [],
             "detail": {
-                "bucket": {"name": aws.bucket()},
+                "bucket": {"name": aws.bucket_name()},
                 "object": {"key": put.key, "size": len(put.data), "sequencer": put.sequencer},
             },
         }

@@ -1,6 +1,6 @@
 """Pictures whose bytes say what they are, and a renderer that is quick and says what it rendered.
 
-Only decoding is replaced: what :mod:`chalicelib.renders` does around it runs as it is.
+Only decoding is replaced: what :mod:`chalicelib.catalogue.thumbnail_jobs` does around it runs as it is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from chalicelib import errors
 from chalicelib.config import Size
-from chalicelib.thumbnails import Rendered, Thumbnail
+from chalicelib.pictures.thumbnails import Rendered, Thumbnail
 from tests.simulation.timeline import Timeline
 
 KINDS = ("good", "good", "good", "good", "bad", "kills", "hangs")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib import table
+from chalicelib.aws import table
 from tests.simulation import history
 
 HISTORIES = 300

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib import aws, config, images, imports, jobs, primitives, renders, telemetry, thumbnails
+from chalicelib import aws, config, telemetry
+from chalicelib.catalogue import bulk_imports, consumer, item_pictures, thumbnail_jobs
+from chalicelib.pictures import thumbnails
+from chalicelib.values import times
 from tests.simulation import pictures
 from tests.simulation.calls import SimulatedClient
 from tests.simulation.dynamodb import DynamoDB
@@ -120,17 +123,17 @@ class World:
         patch.setattr(time, "monotonic", self._clock)
         patch.setattr(time, "perf_counter", self._clock)
         patch.setattr(time, "sleep", self.timeline.pause)
-        patch.setattr(primitives, "now", lambda: datetime.fromtimestamp(wall(), UTC))
+        patch.setattr(times, "now", lambda: datetime.fromtimestamp(wall(), UTC))
         patch.setattr(os, "urandom", self.chance.randbytes)
         random.seed(self.chance.random())
         Pool.timeline = self.timeline
-        patch.setattr(jobs, "ThreadPoolExecutor", Pool)
+        patch.setattr(consumer, "ThreadPoolExecutor", Pool)
         renderer = pictures.Renderer(self.timeline)
         patch.setattr(thumbnails, "render", renderer.render)
         patch.setattr(thumbnails, "pixels", renderer.pixels)
-        patch.setattr(renders, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
-        patch.setattr(images, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
-        patch.setattr(imports, "CHUNK", CHUNK)
+        patch.setattr(thumbnail_jobs, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
+        patch.setattr(item_pictures, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
+        patch.setattr(bulk_imports, "CHUNK", CHUNK)
         self._listen(patch)
 
     def _listen(self, patch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from botocore.retries import standard
 
-from chalicelib import aws, jobs
+from chalicelib import aws
+from chalicelib.catalogue import consumer
 from tools.aws_calls import CALLS
 
 PROJECT = Path(__file__).parents[2]
@@ -54,7 +55,7 @@ def test_a_client_gives_up_a_connection_after_a_second_and_keeps_those_it_has(cl
 
 @of_every_client
 def test_every_worker_of_the_consumer_has_a_connection(client: Callable[[], Any]) -> None:
-    assert client().meta.config.max_pool_connections == jobs.WORKERS
+    assert client().meta.config.max_pool_connections == consumer.WORKERS
 
 
 @pytest.mark.parametrize(

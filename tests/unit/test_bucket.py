@@ -8,18 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib import bucket, primitives
-from chalicelib.bucket import Upload
+from chalicelib.aws import bucket
+from chalicelib.aws.bucket import Upload
+from chalicelib.values import ids
 
 ITEM, UPLOAD = "019ca7b4-e400-7abc-8def-0123456789ab", "019ca7b4-e401-7abc-8def-0123456789ab"
 owners = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
     st.text("./%2Ee", min_size=1, max_size=4),
 )
-ids = st.builds(primitives.new_id, st.integers(0, 2**48 - 1), st.integers(0, 2**74 - 1))
+new_ids = st.builds(ids.new_id, st.integers(0, 2**48 - 1), st.integers(0, 2**74 - 1))
 
 
-@given(owners, ids, ids)
+@given(owners, new_ids, new_ids)
 def test_an_upload_is_known_by_its_key_whoever_the_owner_is(owner: str, item_id: str, upload_id: str) -> None:
     upload = Upload(owner, item_id, upload_id)
 
@@ -28,14 +29,14 @@ def test_an_upload_is_known_by_its_key_whoever_the_owner_is(owner: str, item_id:
     assert bucket.upload_id(upload.thumbnail_key(200, "0A", "e")) == upload_id
 
 
-@given(owners, owners, ids, ids)
+@given(owners, owners, new_ids, new_ids)
 def test_one_owners_folder_never_holds_anothers_uploads(one: str, other: str, item_id: str, upload_id: str) -> None:
     key = Upload(one, item_id, upload_id).key
 
     assert key.startswith(Upload(other, item_id, "").key) is (one == other)
 
 
-@given(owners, ids, ids)
+@given(owners, new_ids, new_ids)
 def test_no_client_folds_a_key_in_an_address(owner: str, item_id: str, upload_id: str) -> None:
     # RFC 3986, section 5.2.4: "." and ".." are steps in a path; WHATWG URL, section 4.4: so are they as "%2e".
     upload = Upload(owner, item_id, upload_id)

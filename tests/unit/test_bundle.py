@@ -28,7 +28,7 @@ from tools.bundle.calls import Call
 PROJECT = Path(__file__).parents[2]
 SOURCES = {
     path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8")
-    for path in [PROJECT / "app.py", *(PROJECT / "chalicelib").glob("*.py")]
+    for path in [PROJECT / "app.py", *(PROJECT / "chalicelib").rglob("*.py")]
 }
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib import errors, http
+from chalicelib import errors
+from chalicelib.http import responses
 from tests.builders import request
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -81,7 +82,7 @@ def test_every_error_has_its_answer_in_the_one_shape(cls: type[errors.ApiError])
     error = made(cls)
     assert isinstance(error, errors.ApiError)
 
-    answer = http.error_answer(request(), error)
+    answer = responses.error_answer(request(), error)
 
     assert 400 <= cls.status < 600
     assert answer.status_code == cls.status
@@ -95,7 +96,7 @@ def test_whoever_should_come_again_is_told_when(cls: type[errors.ApiError]) -> N
     error = made(cls)
     assert isinstance(error, errors.ApiError)
 
-    answer = http.error_answer(request(), error)
+    answer = responses.error_answer(request(), error)
 
     assert ("Retry-After" in answer.headers) is (cls.status in (429, 503))
     assert all(isinstance(value, str) for value in answer.headers.values())
@@ -104,6 +105,6 @@ def test_whoever_should_come_again_is_told_when(cls: type[errors.ApiError]) -> N
 def test_details_stand_beside_the_sentence() -> None:
     details = [{"path": "$.a", "message": "no"}]
 
-    answer = http.error_answer(request(), errors.InvalidRequestError(problem="No.", details=details))
+    answer = responses.error_answer(request(), errors.InvalidRequestError(problem="No.", details=details))
 
     assert json.loads(answer.body)["details"] == details

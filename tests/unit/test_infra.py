@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import app
-from chalicelib import config, errors, jobs
+from chalicelib import config, errors
+from chalicelib.catalogue import consumer
 from tests import rights
 from tools.stage import chalice_config, policies
 from tools.stage.errors import StageError
@@ -110,8 +111,8 @@ class TestQueues:
         assert properties("Queue")["VisibilityTimeout"] >= 6 * timeout("on_messages")
 
     def test_visibility_is_what_the_consumer_sets_again(self) -> None:
-        assert properties("Queue")["VisibilityTimeout"] == jobs.VISIBILITY
-        assert 1_000 * timeout("on_messages") > 2 * jobs.TIME_NEEDED
+        assert properties("Queue")["VisibilityTimeout"] == consumer.VISIBILITY
+        assert 1_000 * timeout("on_messages") > 2 * consumer.TIME_NEEDED
 
     def test_message_that_fails_six_times_goes_to_the_dead_letter_queue(self) -> None:
         redrive = properties("Queue")["RedrivePolicy"]
@@ -123,14 +124,14 @@ class TestQueues:
     def test_jobs_outlast_two_minutes_in_which_nothing_answers(self) -> None:
         # Lambda Developer Guide, "Using Lambda with Amazon SQS": at least five receives.
         tries = properties("Queue")["RedrivePolicy"]["maxReceiveCount"]
-        waits = [min(jobs.FIRST_WAIT * 2**failed, jobs.LONGEST_WAIT) for failed in range(tries - 1)]
+        waits = [min(consumer.FIRST_WAIT * 2**failed, consumer.LONGEST_WAIT) for failed in range(tries - 1)]
         assert sum(waits) >= 120
-        assert max(waits) == jobs.LONGEST_WAIT
+        assert max(waits) == consumer.LONGEST_WAIT
 
     def test_keys_of_messages_are_remembered_longer_than_the_messages_can_come_again(self) -> None:
         waiting = properties("Queue")["MessageRetentionPeriod"]
         dead = properties("DeadLetterQueue")["MessageRetentionPeriod"]
-        assert jobs.REMEMBERED.total_seconds() > waiting + dead + waiting + 86_400
+        assert consumer.REMEMBERED.total_seconds() > waiting + dead + waiting + 86_400
 
     def test_dead_letters_are_kept_as_long_as_sqs_can(self) -> None:
         assert properties("DeadLetterQueue")["MessageRetentionPeriod"] == 14 * 86_400
@@ -284,9 +285,9 @@ class TestMergedTemplate:
         assert MERGED["CleanUp"]["Properties"]["EventInvokeConfig"]["MaximumEventAgeInSeconds"] <= 3600
 
     def test_failed_messages_are_reported_where_the_mapping_heeds_it(self) -> None:
-        consumer = MERGED["OnMessages"]["Properties"]
-        assert consumer["Environment"]["Variables"]["REPORT_BATCH_ITEM_FAILURES"] == "true"
-        mapping = consumer["Events"]["OnMessagesSqsEventSource"]["Properties"]
+        function = MERGED["OnMessages"]["Properties"]
+        assert function["Environment"]["Variables"]["REPORT_BATCH_ITEM_FAILURES"] == "true"
+        mapping = function["Events"]["OnMessagesSqsEventSource"]["Properties"]
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
     def test_nobody_else_is_told_that_failures_may_be_reported(self) -> None:

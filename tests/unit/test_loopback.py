@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from chalicelib import loopback
+from chalicelib.http import loopback
 
 PORT, OTHER_PORT = 8000, 4566
 OURS = loopback.own_origins([PORT, OTHER_PORT])

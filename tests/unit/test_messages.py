@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib import errors, messages, models, primitives
+from chalicelib import errors
+from chalicelib.catalogue import messages, validation
+from chalicelib.values import exact_json
 from tests.builders import fields
 
 ID = "019ca7b4-e400-7abc-8def-0123456789ab"
@@ -21,18 +23,18 @@ TYPES = "type must be one of: image.render, import.chunk, item.create, item.dele
 
 @pytest.mark.parametrize("message", [CREATE, DELETE, CHUNK, RENDER, CREATE | {"key": "k" * 255}])
 def test_valid_message_is_read(message: dict[str, Any]) -> None:
-    assert json.loads(primitives.to_json(messages.read(json.dumps(message)))).items() >= message.items()
+    assert json.loads(exact_json.to_json(messages.read(json.dumps(message)))).items() >= message.items()
 
 
 def test_ids_are_read_in_lower_case() -> None:
-    assert messages.read(json.dumps(DELETE | {"id": ID.upper()})) == models.DeleteItem("ann", ID)
-    assert messages.read(json.dumps(CHUNK | {"importId": ID.upper()})) == models.ImportChunk("ann", ID, 0)
+    assert messages.read(json.dumps(DELETE | {"id": ID.upper()})) == messages.DeleteItem("ann", ID)
+    assert messages.read(json.dumps(CHUNK | {"importId": ID.upper()})) == messages.ImportChunk("ann", ID, 0)
 
 
 def test_owner_keeps_its_case() -> None:
     owner = ID.upper()
 
-    assert messages.read(json.dumps(DELETE | {"owner": owner})) == models.DeleteItem(owner, ID)
+    assert messages.read(json.dumps(DELETE | {"owner": owner})) == messages.DeleteItem(owner, ID)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_text_that_is_no_message_has_a_problem(body: str) -> None:
     assert messages.problem(body)
 
 
-@pytest.mark.parametrize("item", [{"": 1}, {"version": 1}, [], {"a": "x" * models.MAX_ITEM_BYTES}])
+@pytest.mark.parametrize("item", [{"": 1}, {"version": 1}, [], {"a": "x" * validation.MAX_ITEM_BYTES}])
 def test_item_is_held_to_the_rules_of_http(item: Any) -> None:
     assert messages.problem(json.dumps(CREATE | {"item": item}))
 

@@ -16,8 +16,13 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import app
-from chalicelib import bucket, config, errors, images, imports, items, models, openapi, primitives, wire
-from chalicelib.openapi import OPERATIONS
+from chalicelib import config, errors
+from chalicelib.aws import bucket
+from chalicelib.catalogue import bulk_imports, item_fields, item_pictures, items, models, validation
+from chalicelib.http import schemas
+from chalicelib.openapi import generator
+from chalicelib.openapi.generator import OPERATIONS
+from chalicelib.values import dynamodb_limits, exact_json
 from tests.builders import fields
 from tests.integration.processes.test_item_fields import CLOSED, ON_SALE, run_edited
 
@@ -29,7 +34,7 @@ GUARDED = {
     }
     for path, methods in app.app.routes.items()
 }
-DOCUMENT = json.loads(primitives.to_json(openapi.document(GUARDED)))
+DOCUMENT = json.loads(exact_json.to_json(generator.document(GUARDED)))
 SCHEMAS = DOCUMENT["components"]["schemas"]
 OPERATIONS_SAID = [
     pytest.param(path, method, operation, id=f"{method.upper()} {path}")
@@ -37,7 +42,7 @@ OPERATIONS_SAID = [
     for method, operation in methods.items()
 ]
 # What an adopter has declared is described, or not, as they like.
-DECLARED = {field.encode_name for field in msgspec.structs.fields(models.ItemFields)}
+DECLARED = {field.encode_name for field in msgspec.structs.fields(item_fields.ItemFields)}
 of_every_operation = pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS_SAID)
 
 
@@ -139,18 +144,18 @@ class TestDescription:
     @pytest.mark.parametrize(
         "limit",
         [
-            f"{primitives.EXACT.prec} significant digits",
-            f"{models.MAX_ITEM_BYTES:,} bytes",
-            f"{primitives.MAX_DEPTH} levels",
+            f"{dynamodb_limits.EXACT.prec} significant digits",
+            f"{validation.MAX_ITEM_BYTES:,} bytes",
+            f"{dynamodb_limits.MAX_DEPTH} levels",
             f"1 to {items.MAX_KEY_LENGTH} characters",
             f"{items.IDEMPOTENCY_PERIOD // timedelta(hours=1)} hours",
-            f"{images.TICKET_PERIOD // timedelta(minutes=1)} minutes",
+            f"{item_pictures.TICKET_PERIOD // timedelta(minutes=1)} minutes",
             f"{bucket.URL_PERIOD // timedelta(hours=1)} hours",
             f"{config.MAX_IMAGE_BYTES // 1024**2} MB",
             f"{config.MAX_IMAGE_PIXELS // 10**6} million pixels",
-            f"{imports.MAX_ENTRIES:,} items",
-            f"{imports.MAX_BYTES // 1024**2} MB",
-            f"{imports.KEPT.days} days",
+            f"{bulk_imports.MAX_ENTRIES:,} items",
+            f"{bulk_imports.MAX_BYTES // 1024**2} MB",
+            f"{bulk_imports.KEPT.days} days",
         ],
     )
     def test_says_the_limits_that_there_are(self, limit: str) -> None:
@@ -181,12 +186,12 @@ class TestOperations:
 
     def test_a_route_that_nobody_described_is_found_out(self) -> None:
         with pytest.raises(KeyError):
-            openapi.document({"/secret": {"GET": app.app.routes["/health"]["GET"]}})
+            generator.document({"/secret": {"GET": app.app.routes["/health"]["GET"]}})
 
     def test_a_browsers_question_before_another_is_none(self) -> None:
         routes = {"/items": {**app.app.routes["/items"], "OPTIONS": app.app.routes["/items"]["GET"]}}
 
-        assert openapi.document(routes)["paths"]["/items"].keys() == {"get", "post"}
+        assert generator.document(routes)["paths"]["/items"].keys() == {"get", "post"}
 
     def test_have_names_of_their_own(self) -> None:
         names = [operation["operationId"] for methods in DOCUMENT["paths"].values() for operation in methods.values()]
@@ -243,7 +248,7 @@ class TestOperations:
         assert asks or operation["security"] == []
 
     def test_that_let_in_whoever_comes_take_a_token_all_the_same(self) -> None:
-        document = openapi.document({"/items": {"GET": SimpleNamespace(view_name="list_items", authorizer=None)}})
+        document = generator.document({"/items": {"GET": SimpleNamespace(view_name="list_items", authorizer=None)}})
 
         assert document["paths"]["/items"]["get"]["security"] == [{"bearer": []}, {}]
 
@@ -287,7 +292,7 @@ class TestOperations:
         assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 25}
         assert key["schema"] == {"type": "string", "pattern": r"^[!-+\--~]{1,255}$"}
         assert name["schema"] == {"type": "string", "maxLength": 100, "default": "World"}
-        assert SCHEMAS["ImportRequest"]["properties"]["items"]["maxItems"] == imports.MAX_ENTRIES
+        assert SCHEMAS["ImportRequest"]["properties"]["items"]["maxItems"] == bulk_imports.MAX_ENTRIES
 
 
 class TestErrors:
@@ -456,7 +461,7 @@ class TestSchemas:
         assert SCHEMAS["Hello"]["properties"]["timestamp"]["format"] == "date-time"
 
     def test_the_kinds_of_pictures_that_may_be_uploaded_are_listed(self) -> None:
-        schema = SCHEMAS[wire.TicketRequest.__name__]["properties"]["contentType"]
+        schema = SCHEMAS[schemas.TicketRequest.__name__]["properties"]["contentType"]
 
         assert "image/jpeg" in resolved(DOCUMENT, schema)["enum"]
 
@@ -596,7 +601,7 @@ def test_the_issuer_is_named_where_the_stage_knows_it(monkeypatch: pytest.Monkey
     stage = {"OIDC_ISSUER": "https://id.example", "OIDC_AUDIENCE": "shop, desk"}
     monkeypatch.setattr(config, "settings", lambda: config.load(stage))
 
-    said = openapi.document(app.app.routes)["components"]["securitySchemes"]["bearer"]
+    said = generator.document(app.app.routes)["components"]["securitySchemes"]["bearer"]
 
     assert (said["type"], said["scheme"], said["bearerFormat"]) == ("http", "bearer", "JWT")
     assert "https://id.example" in said["description"]

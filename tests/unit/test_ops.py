@@ -285,7 +285,7 @@ class TestWhatIsShown:
         assert texts.swept(Swept({}, [], finished=True)) == "Nothing was due."
 
     def test_has_every_kind_that_a_cleanup_counts_in_words(self) -> None:
-        source = (provision.PROJECT_DIR / "chalicelib" / "cleanup.py").read_text(encoding="utf-8")
+        source = (provision.PROJECT_DIR / "chalicelib" / "catalogue" / "cleanup.py").read_text(encoding="utf-8")
         counted = {name for pair in re.findall(r'return "(\w+)"|counts\["(\w+)"\]', source) for name in pair if name}
         assert counted == set(texts.KINDS)
 

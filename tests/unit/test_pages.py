@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 import pytest
 from chalice.app import Request
 
-from chalicelib import pages
+from chalicelib.http import static_files
 
 
 def asked(path: str) -> Request:
@@ -26,13 +26,13 @@ def asked(path: str) -> Request:
 @pytest.mark.parametrize(
     ("page", "path", "base"),
     [
-        (pages.console, "/", "/"),
-        (pages.console, "/api/", "/api/"),
-        (pages.console, "/api", "/api/"),
-        (pages.docs, "/docs", "/"),
-        (pages.docs, "/docs/", "/"),
-        (pages.docs, "/api/docs", "/api/"),
-        (pages.docs, "/api/docs/", "/api/"),
+        (static_files.console, "/", "/"),
+        (static_files.console, "/api/", "/api/"),
+        (static_files.console, "/api", "/api/"),
+        (static_files.docs, "/docs", "/"),
+        (static_files.docs, "/docs/", "/"),
+        (static_files.docs, "/api/docs", "/api/"),
+        (static_files.docs, "/api/docs/", "/api/"),
     ],
 )
 def test_links_lead_to_the_files(page, path: str, base: str) -> None:

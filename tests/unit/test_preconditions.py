@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib import errors, preconditions
-from chalicelib.preconditions import Preconditions, Tags
+from chalicelib import errors
+from chalicelib.catalogue import preconditions
+from chalicelib.catalogue.preconditions import Preconditions, Tags
 
 
 @pytest.mark.parametrize(

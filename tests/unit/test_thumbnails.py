@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 
-from chalicelib import errors, thumbnails
+from chalicelib import errors
 from chalicelib.config import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Size
+from chalicelib.pictures import thumbnails
 from tests.builders import BLUE, GREEN, RED, YELLOW, jpeg, png_head, quarters, rgb_profile, saved
 
 COVER, FIT = Size(200, "cover"), Size(800, "fit")

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from PIL import ExifTags, Image, ImageChops, ImageFilter, ImageOps, ImageStat, PngImagePlugin
 
-from chalicelib import errors, thumbnails
+from chalicelib import errors
 from chalicelib.config import Size
+from chalicelib.pictures import thumbnails
 from tests.builders import (
     PNG,
     arithmetic_jpeg,

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 SERVICES = ("dynamodb", "s3", "sqs")
-"""The clients that ``chalicelib/aws.py`` makes, by the names that botocore has for them."""
+"""The clients that ``chalicelib/aws/__init__.py`` makes, by the names that botocore has for them."""
 
-CLIENTS = "chalicelib/aws.py"
+CLIENTS = "chalicelib/aws/__init__.py"
 
 BY_BOTOCORE = {
     # endpoint discovery, where AWS_ENABLE_ENDPOINT_DISCOVERY asks for it (botocore.discovery)

@@ -23,7 +23,7 @@ _FROM_NATIVE_CODE = {
 """Packages whose native modules import others by themselves: all of these then."""
 
 _BY_NAME: dict[str, tuple[str, ...]] = {
-    "PIL.Image": (),  # its plugins, where nobody says which: chalicelib.thumbnails does
+    "PIL.Image": (),  # its plugins, where nobody says which: chalicelib.pictures.thumbnails does
     "aws_lambda_powertools.shared.lazy_import": (),  # the X-Ray SDK, for a Tracer, which needs it installed
     "botocore.plugin": (),  # what ~/.aws/config names
     "botocore.vendored.six": (),  # modules of the standard library

@@ -99,4 +99,4 @@ def _recorded(own: Mapping[str, bytes]) -> str:
 def _of_functions(own: Mapping[str, bytes]) -> list[str]:
     """The app's modules that a function can import, the app before all others."""
     modules = (path.removesuffix(".py").replace("/", ".") for path in own if path.endswith(".py"))
-    return ["app", *sorted(set(modules) - {"app", "chalicelib.local", "chalicelib.__init__"})]
+    return ["app", *sorted(set(modules) - {"app", "chalicelib.http.chalice_local", "chalicelib.__init__"})]

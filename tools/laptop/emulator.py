@@ -20,7 +20,7 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from chalicelib import loopback
+from chalicelib.http import loopback
 from tools import processes
 from tools.laptop import emulator_state
 from tools.laptop.emulator_state import Folders

@@ -20,7 +20,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib import loopback
+from chalicelib.http import loopback
 from tools.interruption import Interrupted, Interruption
 from tools.laptop import code_stack, function_logs
 from tools.laptop.emulator import REGION, Credentials, Emulator, EmulatorError, check_port, make_private

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.config import Config
 
-from chalicelib.primitives import timestamp
+from chalicelib.values.times import timestamp
 from tools.ops import logs
 from tools.ops.stage import Function, Stage
 from tools.stage.errors import StageError
@@ -18,7 +18,7 @@ from tools.stage.errors import StageError
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import InvocationResponseTypeDef
 
-_ENTRY_FAILED = "What was due could not be done"  # what the cleanup logs of each (chalicelib/cleanup.py)
+_ENTRY_FAILED = "What was due could not be done"  # what the cleanup logs of each (chalicelib/catalogue/cleanup.py)
 _TIME_UP = "The time is up: the next sweep goes on"
 _PATIENCE = 15.0  # seconds until a line is in CloudWatch
 

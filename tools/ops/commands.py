@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, cast
 
-from chalicelib import primitives
+from chalicelib.values import ids, times
 from tools.interruption import Interruption
 from tools.ops import cleanup, items, logs, loose, queues, reasons, texts
 from tools.ops.letters import Letter
@@ -72,7 +72,7 @@ class Tally:
 def dead(job: Job) -> int:
     """Shows the dead letters, and why each failed."""
     looked = [(queue, queue.held_elsewhere(), queue.look()) for queue in job.queues]
-    now = primitives.now()
+    now = times.now()
     why = reasons.why(job.stage, [letter for *_, letters in looked for letter in letters], now)
     data = {
         "count": sum(len(letters) for *_, letters in looked),
@@ -127,7 +127,7 @@ def _choose(job: Job) -> list[Part]:
     """The letters that were named, or all. Raises StageError where one that was named is not there."""
     found = [Part(queue, queue.look()) for queue in job.queues]
     if not job.options.all:
-        wanted = {primitives.canonical_id(id_) or id_ for id_ in job.options.ids}
+        wanted = {ids.canonical_id(id_) or id_ for id_ in job.options.ids}
         missing = wanted - {letter.id for part in found for letter in part.letters}
         if missing:
             raise StageError(f"There is no dead letter {' and no '.join(sorted(missing))}. Nothing was done.")
@@ -138,7 +138,7 @@ def _choose(job: Job) -> list[Part]:
 def _make_sure(job: Job, chosen: list[Part], question: str, otherwise: str, *accepted: str) -> None:
     """Show what was chosen, and ask. Raises StageError, saying ``otherwise``, unless somebody agrees."""
     letters = [letter for part in chosen for letter in part.letters]
-    now = primitives.now()
+    now = times.now()
     for letter in letters[:SHOWN]:
         job.say(texts.letter(letter, now))
     if letters[SHOWN:]:
@@ -235,13 +235,13 @@ def tail(job: Job) -> int:
 
 def item(job: Job) -> int:
     """Shows all that there is of an item."""
-    owner, id_ = job.options.owner, primitives.canonical_id(job.options.id)
+    owner, id_ = job.options.owner, ids.canonical_id(job.options.id)
     if id_ is None:
         raise StageError(f"{job.options.id} is no item id: an id is a UUID.")
     traces = items.look(job.stage, owner, id_, [letter for queue in job.queues for letter in queue.look()])
     if not any(traces):
         raise StageError(f"There is nothing of an item {id_} of {owner}: no record, no object, no dead letter.")
-    now = primitives.now()
+    now = times.now()
     data = {
         "owner": owner,
         "id": id_,
@@ -249,8 +249,7 @@ def item(job: Job) -> int:
         "due": [{"at": at, "what": what} for at, what in traces.due.items()],
         "purgeDueAt": traces.purge_due_at,
         "objects": [
-            {"key": one.key, "size": one.size, "modifiedAt": primitives.timestamp(one.modified_at)}
-            for one in traces.objects
+            {"key": one.key, "size": one.size, "modifiedAt": times.timestamp(one.modified_at)} for one in traces.objects
         ],
         "deadLetters": [texts.letter_data(letter, now) for letter in traces.letters],
     }

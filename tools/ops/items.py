@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from chalicelib import bucket, models, table
-from chalicelib.bucket import Upload
-from chalicelib.table import Key
+from chalicelib.aws import bucket, table
+from chalicelib.aws.bucket import Upload
+from chalicelib.aws.table import Key
+from chalicelib.catalogue import messages
 from tools.ops import objects
 from tools.ops.letters import Letter
 from tools.ops.objects import Object
@@ -53,10 +54,10 @@ def look(stage: Stage, owner: str, id_: str, dead_letters: list[Letter]) -> Trac
 def names(letter: Letter, owner: str, id_: str) -> bool:
     """Whether a message is about that item."""
     match letter.job:
-        case models.RenderImage(key=key):
+        case messages.RenderImage(key=key):
             upload = Upload.at(key)
             return upload is not None and (upload.owner, upload.item_id) == (owner, id_)
-        case models.DeleteItem(owner=its_owner, id=its_id):
+        case messages.DeleteItem(owner=its_owner, id=its_id):
             return (its_owner, its_id) == (owner, id_)
         case _:
             return False

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from chalicelib import errors, messages, models, primitives
+from chalicelib import errors
+from chalicelib.catalogue import messages
+from chalicelib.values import exact_json
 
 
 class FailedEvent(NamedTuple):
@@ -44,7 +46,7 @@ class Letter(NamedTuple):
         return named if isinstance(named, str) else None
 
     @property
-    def job(self) -> models.Message | None:
+    def job(self) -> messages.Message | None:
         """What it asks the consumer for, or None where that cannot be understood."""
         try:
             return messages.read(self.body)
@@ -66,13 +68,13 @@ class Letter(NamedTuple):
     def job_again(self) -> str:
         """The body that asks for the same once more, in a new message with a new id.
 
-        An ``item.create`` without a key counts by its id (``chalicelib/jobs.py``). So it takes the old one along as its
-        key: it makes one item, even if it was done after all, or is sent back twice.
+        An ``item.create`` without a key counts by its id (``chalicelib/catalogue/consumer.py``). So it takes the
+        old one along as its key: it makes one item, even if it was done after all, or is sent back twice.
         """
         job = self.job
-        if not isinstance(job, models.CreateItem) or job.key is not None:
+        if not isinstance(job, messages.CreateItem) or job.key is not None:
             return self.body
-        return primitives.to_json(msgspec.structs.replace(job, key=self.id)).decode()
+        return exact_json.to_json(msgspec.structs.replace(job, key=self.id)).decode()
 
     @property
     def _said(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from chalicelib.primitives import timestamp
+from chalicelib.values.times import timestamp
 from tools.laptop.function_logs import lines
 from tools.laptop.terminal import printable
 from tools.ops.stage import Function

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chalicelib import bucket
-from chalicelib.models import RenderImage
-from chalicelib.primitives import to_json
+from chalicelib.aws import bucket
+from chalicelib.catalogue.messages import RenderImage
+from chalicelib.values.exact_json import to_json
 from tools.ops import objects
 from tools.ops.objects import Object
 from tools.ops.queues import Report

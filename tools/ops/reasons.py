@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from chalicelib import messages
-from chalicelib.primitives import timestamp
+from chalicelib.catalogue import messages
+from chalicelib.values.times import timestamp
 from tools.ops import logs
 from tools.ops.letters import Letter
 from tools.ops.stage import Function, Stage
@@ -16,7 +16,7 @@ from tools.stage.errors import StageError
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
-_MESSAGE_FAILED = "A message failed"  # what the consumer logs of each (chalicelib/jobs.py)
+_MESSAGE_FAILED = "A message failed"  # what the consumer logs of each (chalicelib/catalogue/consumer.py)
 
 
 class Reason(NamedTuple):

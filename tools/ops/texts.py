@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.primitives import timestamp, to_json
+from chalicelib.values.exact_json import to_json
+from chalicelib.values.times import timestamp
 from tools.laptop.terminal import printable
 from tools.ops.cleanup import Swept
 from tools.ops.items import Traces

@@ -54,17 +54,20 @@ ItemFields = msgspec.defstruct("ItemFields", [(f"field_{number}", int) for numbe
 CODE = """
 import json, sys
 import app
-from chalicelib import errors, models, openapi, primitives
+from chalicelib import errors
+from chalicelib.catalogue import validation
+from chalicelib.openapi import generator
+from chalicelib.values import exact_json
 
 def outcome(body):
     try:
-        return primitives.to_json(models.draft(primitives.json_object(body)).fields).decode()
+        return exact_json.to_json(validation.draft(exact_json.json_object(body)).fields).decode()
     except errors.ApiError as error:
         return [error.code, error.message, error.details]
 
 print(json.dumps({
     "outcomes": [outcome(body) for body in json.loads(sys.argv[1])],
-    "document": openapi.document(app.app.routes),
+    "document": generator.document(app.app.routes),
 }))
 """
 
@@ -143,9 +146,9 @@ def run_edited(folder: Path, edit: str, bodies: list[str]) -> subprocess.Complet
     """Runs the app with an edit of ``ItemFields`` on some bodies."""
     shutil.copy(PROJECT / "app.py", folder)
     shutil.copytree(PROJECT / "chalicelib", folder / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
-    models = folder / "chalicelib" / "models.py"
+    models = folder / "chalicelib" / "catalogue" / "item_fields.py"
     source = models.read_text(encoding="utf-8")
-    edited = re.sub(r"\nclass ItemFields\(.*?\n(?=\n\n)", lambda _: edit, source, count=1, flags=re.DOTALL)
+    edited = re.sub(r"\nclass ItemFields\(.*\Z", lambda _: edit, source, count=1, flags=re.DOTALL)
     assert edited != source
     models.write_text(edited.replace("import msgspec\n", f"{IMPORTS}import msgspec\n", 1), encoding="utf-8")
     return subprocess.run(

@@ -18,7 +18,8 @@ from chalice import Chalice
 from chalice.deploy.swagger import CFNSwaggerGenerator
 from samtranslator.translator.transform import transform
 
-from chalicelib import auth, config
+from chalicelib import config
+from chalicelib.http import auth
 from tools import security_scan
 from tools.stage import policies
 from tools.stage.names import LOCAL
@@ -266,7 +267,7 @@ class TestEveryStage:
         self, packaged: Packaged, stage: str
     ) -> None:
         [alarm] = [one for one in alarms(read(packaged(stage))).values() if one["Namespace"] == "Vitrine"]
-        counted = (PROJECT / "chalicelib" / "signing_keys.py").read_text(encoding="utf-8")
+        counted = (PROJECT / "chalicelib" / "http" / "signing_keys.py").read_text(encoding="utf-8")
         assert f'telemetry.count("{alarm["MetricName"]}")' in counted
         stage_of_stack = {"Fn::Select": [1, {"Fn::Split": ["-", {"Ref": "AWS::StackName"}]}]}
         assert {one["Name"]: one["Value"] for one in alarm["Dimensions"]} == {
@@ -305,7 +306,7 @@ class TestEveryStage:
             }
 
     def test_dashboard_asks_for_what_is_counted_in_this_stage(self, packaged: Packaged, stage: str) -> None:
-        sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "chalicelib").glob("*.py")]
+        sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "chalicelib").rglob("*.py")]
         counted = {name for text in sources for name in re.findall(r'(?:count|took|read)\("(\w+)"', text)}
         asked = metrics(dashboard(read(packaged(stage)), stage), "Vitrine")
         assert {one[1] for one in asked} <= counted

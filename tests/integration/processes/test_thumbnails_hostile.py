@@ -22,9 +22,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from chalicelib import avif as avif_boxing
-from chalicelib import stills, thumbnails
 from chalicelib.config import MAX_IMAGE_BYTES, Size
+from chalicelib.pictures import avif, first_frame, thumbnails
 from tests.builders import (
     PNG,
     frame_control,
@@ -57,7 +56,8 @@ UNSUPPORTED = "IMAGE_TYPE_UNSUPPORTED"
 # Renders what comes in, a batch a process, and says what came of each and how much memory they took at most.
 RENDERER = """
 import json, os, resource, struct, sys
-from chalicelib import errors, thumbnails
+from chalicelib import errors
+from chalicelib.pictures import thumbnails
 from chalicelib.config import Size
 
 UNIT = 1 if sys.platform == "darwin" else 1024
@@ -244,7 +244,7 @@ def bmp(width: int, height: int, pixels: bytes, *, bits: int = 8, packing: int =
     )
 
 
-def avif(width: int, height: int, said: tuple[int, int]) -> bytes:
+def avif_of_one_colour(width: int, height: int, said: tuple[int, int]) -> bytes:
     """An AVIF of one colour whose box says another size than its picture has."""
     data = saved(Image.new("RGB", (width, height), (9, 99, 200)), "AVIF")
     assert data.count(struct.pack(">II", width, height)) == 1
@@ -253,7 +253,7 @@ def avif(width: int, height: int, said: tuple[int, int]) -> bytes:
 
 def avif_of_frames(count: int) -> bytes:
     """An AVIF of 12 megapixels whose picture is coded over and over again."""
-    return avif_storing(avif(4_000, 3_000, (4_000, 3_000)), lambda stored: count * stored)
+    return avif_storing(avif_of_one_colour(4_000, 3_000, (4_000, 3_000)), lambda stored: count * stored)
 
 
 def avif_with_room() -> bytes:
@@ -268,7 +268,7 @@ def avif_with_room() -> bytes:
         header = bytes(int(bits[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(bits), 8))
         return stored[:3] + bytes((len(header),)) + header + stored[end:]
 
-    return avif_storing(avif(64, 48, (64, 48)), widened)
+    return avif_storing(avif_of_one_colour(64, 48, (64, 48)), widened)
 
 
 def avif_storing(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
@@ -394,7 +394,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "jpeg: 50 megapixels, progressive": (lambda: scans(6, 10_000, 5_000), SHOWN),
     "webp: 12 megapixels": (lambda: flat_webp(4_000, 3_000), SHOWN),
-    "avif: 12 megapixels": (lambda: avif(4_000, 3_000, (4_000, 3_000)), SHOWN),
+    "avif: 12 megapixels": (lambda: avif_of_one_colour(4_000, 3_000, (4_000, 3_000)), SHOWN),
     # One side alone, or both, beyond any measure.
     "png: all the pixels that a header can say": (
         lambda: png(png_header(0x7FFFFFFF, 0x7FFFFFFF), b""),
@@ -410,8 +410,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "gif: a canvas of 4 gigapixels": (lambda: gif(canvas=(65_535, 65_535)), MANY),
     "gif: a large canvas with a tiny frame": (lambda: gif(canvas=(4_000, 3_000)), SHOWN),
-    "avif: a box says 268 megapixels": (lambda: avif(64, 48, (16_384, 16_384)), MANY),
-    "avif: a box says less than its picture has": (lambda: avif(4_000, 3_000, (64, 48)), SHOWN),
+    "avif: a box says 268 megapixels": (lambda: avif_of_one_colour(64, 48, (16_384, 16_384)), MANY),
+    "avif: a box says less than its picture has": (lambda: avif_of_one_colour(4_000, 3_000, (64, 48)), SHOWN),
     "bmp: a header says 4 gigapixels": (lambda: bmp(65_535, 65_535, bytes(100)), MANY),
     "bmp: more rows than bytes": (lambda: bmp(7_000, 7_000, bytes(100)), UNREADABLE),
     "jpeg: no rows": (lambda: scans(6, 64, 0), UNREADABLE),
@@ -447,7 +447,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "jpeg: a thousand scans": (lambda: scans(1_000, 7_000, 7_000), UNREADABLE),
     "jpeg: a thousand scans, a colour each": (lambda: scans_apart(1_000, 7_000, 7_000), UNREADABLE),
     "jpeg: 12 megapixels, a scan a colour": (lambda: scans_apart(3, 4_000, 3_000), SHOWN),
-    "jpeg: as many scans as are allowed": (lambda: scans(stills.MAX_SCANS, 2_000, 1_500), SHOWN),
+    "jpeg: as many scans as are allowed": (lambda: scans(first_frame.MAX_SCANS, 2_000, 1_500), SHOWN),
     "jpeg: millions of empty segments": (
         lambda: before_pixels(jpeg(64, 48), segment(0xE5, b"") * 4_000_000),
         UNREADABLE,
@@ -577,9 +577,9 @@ def test_an_avif_is_looked_for_nowhere_but_in_the_file(elsewhere: int) -> None:
     def boxes(where: int) -> bytes:
         return avif_boxes(b"\x44\0" + struct.pack(">HHHHHII", 1, 1, where, 0, 1, 0, 0), version=1)
 
-    assert avif_boxing.items_only(boxes(0))[1] == ()
+    assert avif.items_only(boxes(0))[1] == ()
     with pytest.raises(ValueError, match="lie in no box of theirs"):
-        avif_boxing.items_only(boxes(elsewhere))
+        avif.items_only(boxes(elsewhere))
 
 
 WHOLE: dict[str, Callable[[], bytes]] = {

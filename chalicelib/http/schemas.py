@@ -1,0 +1,279 @@
+"""What goes over HTTP, as models: requests are held to them, and the OpenAPI document is made of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from chalicelib import config, errors
+from chalicelib.catalogue.models import Failure
+from chalicelib.http.cursors import give
+
+ContentType = Literal["image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff", "image/avif", "image/bmp"]
+
+_Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+_Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+_Moment = Annotated[datetime, Meta(tz=True)]
+_Url = Annotated[str, Meta(extra_json_schema={"format": "uri"})]
+_Pixels = Annotated[int, Meta(ge=1)]
+_Count = Annotated[int, Meta(ge=0)]
+
+CURSOR = give("019ca7b4-e400-7abc-8def-0123456789ab", "somebody", "desc", None, None)
+"""What a cursor looks like."""
+
+
+def _one_of(*kinds: type[errors.ApiError] | type[errors.ImageError]) -> dict[str, Any]:
+    return {"enum": [kind.code for kind in kinds]}
+
+
+# --------------------------------------------------------------------------------------------------------------- about
+
+
+class HelloQuery(Struct):
+    """The parameters of `GET /hello`."""
+
+    name: Annotated[str, Meta(max_length=100, description="The name to greet.", examples=["Ann"])] = "World"
+
+
+class Hello(Struct, rename="camel"):
+    """A greeting."""
+
+    message: Annotated[str, Meta(description="`Hello, `, the name, and an exclamation mark.")]
+    timestamp: Annotated[_Time, Meta(description="When this was sent.")]
+    request_id: Annotated[str, Meta(description="The header `X-Request-Id`.")]
+
+
+class Health(Struct):
+    """The API responds. It does not check the table, the bucket or the queue."""
+
+    status: Annotated[Literal["ok"], Meta(description="Always `ok`: an API that is not well does not respond.")]
+    stage: Annotated[str, Meta(description="The stage, such as `prod`.")]
+    version: Annotated[str, Meta(description="The version of Vitrine.")]
+
+
+# --------------------------------------------------------------------------------------------------------------- items
+
+
+class ListQuery(Struct, rename="camel"):
+    """Which items, and how many at a time."""
+
+    limit: Annotated[int, Meta(ge=1, le=100, description="The maximum number of items on a page.", examples=[2])] = 25
+    cursor: Annotated[
+        str | None,
+        Meta(description="`nextCursor` of the previous page; omit it for the first page.", examples=[CURSOR]),
+    ] = None
+    order: Annotated[
+        Literal["desc", "asc"], Meta(description="By time of creation: newest first or oldest first.", examples=["asc"])
+    ] = "desc"
+    created_after: Annotated[
+        _Moment | None, Meta(description="Only items created after this time.", examples=["2026-01-01T00:00:00Z"])
+    ] = None
+    created_before: Annotated[
+        _Moment | None, Meta(description="Only items created before this time.", examples=["2100-01-01T00:00:00Z"])
+    ] = None
+
+
+class ThumbnailShown(Struct):
+    """A smaller copy of the picture: a JPEG, upright, in sRGB, without any of the original's metadata."""
+
+    size: Annotated[_Pixels, Meta(description="Its name: the side of the square that it fills or fits into.")]
+    width: Annotated[_Pixels, Meta(description="In pixels.")]
+    height: Annotated[_Pixels, Meta(description="In pixels.")]
+    url: Annotated[_Url, Meta(description="A temporary URL to download it.")]
+
+
+class ImageProblem(Struct):
+    """Why there are no thumbnails."""
+
+    error: Annotated[
+        str,
+        Meta(
+            description="For programs: stays the same.", extra_json_schema=_one_of(*errors.ImageError.__subclasses__())
+        ),
+    ]
+    message: Annotated[str, Meta(description="For people: may change.")]
+
+
+class ImagePending(Struct, rename="camel", tag_field="status", tag="pending"):
+    """There is a ticket but no upload yet. If no upload arrives, this state is removed again."""
+
+    content_type: Annotated[ContentType, Meta(description="The type that the ticket was requested for.")]
+
+
+class ImageProcessing(Struct, tag_field="status", tag="processing"):
+    """A picture was uploaded, and its thumbnails are being made; this takes a few seconds."""
+
+
+class ImageReady(Struct, rename="camel", tag_field="status", tag="ready"):
+    """A picture and its thumbnails."""
+
+    content_type: Annotated[ContentType, Meta(description="The type of the picture, detected from its content.")]
+    width: Annotated[_Pixels, Meta(description="Of the upright picture, in pixels.")]
+    height: Annotated[_Pixels, Meta(description="Of the upright picture, in pixels.")]
+    bytes: Annotated[int, Meta(ge=1, le=config.MAX_IMAGE_BYTES, description="The size of the uploaded file.")]
+    url: Annotated[_Url, Meta(description="A temporary URL to download the picture as it was uploaded.")]
+    thumbnails: Annotated[
+        list[ThumbnailShown], Meta(description="One in each size that the stage is configured to make.")
+    ]
+
+
+class ImageFailed(Struct, tag_field="status", tag="failed"):
+    """No thumbnails can be made from the uploaded picture. The next upload replaces it."""
+
+    error: Annotated[ImageProblem, Meta(description="Why.")]
+
+
+ImageShown = ImagePending | ImageProcessing | ImageReady | ImageFailed
+
+
+class ManagedFields(Struct, rename="camel"):
+    """The fields that Vitrine adds to the caller's own."""
+
+    id: Annotated[_Id, Meta(description="A UUIDv7 in lower case: ids sort by the time of creation.")]
+    version: Annotated[int, Meta(ge=1, description="Starts at 1 and increases by one with every change.")]
+    created_at: Annotated[_Moment, Meta(description="When the item was created.")]
+    updated_at: Annotated[_Moment, Meta(description="When this version was written.")]
+    expires_at: Annotated[
+        _Moment | UnsetType, Meta(description="When the item expires, if it does: from then on it is not found.")
+    ] = UNSET
+    image: Annotated[
+        ImageShown | UnsetType,
+        Meta(description="The item's picture; its shape depends on its `status`. Absent if there is none."),
+    ] = UNSET
+
+
+class ItemPage(Struct, rename="camel"):
+    """Some of the caller's items."""
+
+    items: Annotated[
+        list[Any],
+        Meta(description="In the requested order. A page may contain fewer items than `limit` even if more follow."),
+    ]
+    count: Annotated[_Count, Meta(description="The number of items on this page.")]
+    next_cursor: Annotated[str | None, Meta(description="The `cursor` of the next page; null at the end.")]
+
+
+class Deleted(Struct):
+    """The item that was deleted, or whose picture was removed."""
+
+    message: Annotated[str, Meta(description="For people: may change.")]
+    id: Annotated[_Id, Meta(description="The item's id.")]
+
+
+# ------------------------------------------------------------------------------------------------------------ pictures
+
+
+class ImageQuery(Struct):
+    """Which picture of an item to download."""
+
+    size: Annotated[
+        int | None,
+        Meta(description="A thumbnail's `size`, as the item lists it; omit it for the original.", examples=[200]),
+    ] = None
+
+
+class TicketRequest(Struct, rename="camel"):
+    """The picture to be uploaded."""
+
+    content_type: Annotated[
+        ContentType,
+        Meta(
+            description="The type of the file, in any case; S3 refuses any other. `image/jpg` is taken as `image/jpeg`."
+        ),
+    ]
+
+
+class PresignedPost(Struct):
+    """A form that S3 accepts."""
+
+    url: Annotated[_Url, Meta(description="The URL to POST the form to, as `multipart/form-data`.")]
+    fields: Annotated[dict[str, str], Meta(description="The form's parts, all of them; add the file last, as `file`.")]
+
+
+class Ticket(Struct, rename="camel"):
+    """Permission to upload one picture."""
+
+    upload: Annotated[PresignedPost, Meta(description="The form to send to S3.")]
+    max_bytes: Annotated[int, Meta(description="The largest file that S3 accepts with this ticket.")]
+    expires_at: Annotated[_Time, Meta(description="When the ticket expires.")]
+
+
+# ------------------------------------------------------------------------------------------------------- bulk imports
+
+
+class ImportRequest(Struct):
+    """The items to create."""
+
+    items: Annotated[list[Any], Meta(min_length=1, description="Each is validated separately, when it is processed.")]
+
+
+Lines = Annotated[
+    str,
+    Meta(
+        # What stands for bytes that are not UTF-8 is refused: see http.body.
+        pattern="^[^\ufffd]*[^ \\t\\n\\v\\f\\r\ufffd][^\ufffd]*$",
+        description="One JSON object per line (NDJSON); blank lines are ignored.",
+    ),
+]
+
+
+class ImportFailure(Struct):
+    """An entry of an import that did not become an item."""
+
+    index: Annotated[_Count, Meta(description="Its position among the entries, from 0; blank lines are not counted.")]
+    error: Annotated[
+        str,
+        Meta(
+            description="The error that `POST /items` would have returned.",
+            extra_json_schema=_one_of(
+                errors.InvalidJsonError,
+                errors.InvalidRequestError,
+                errors.ReservedFieldError,
+                errors.InvalidExpiryError,
+                errors.ItemTooLargeError,
+            ),
+        ),
+    ]
+    message: Annotated[str, Meta(description="For people: may change.")]
+
+
+class ImportShown(Struct):
+    """The progress of an import. Once it is done, `created` and `failed` add up to `total`."""
+
+    id: Annotated[_Id, Meta(description="A UUIDv7 in lower case.")]
+    status: Annotated[Literal["queued", "running", "done"], Meta(description="None, some or all of it is processed.")]
+    total: Annotated[int, Meta(ge=1, description="The number of entries.")]
+    created: Annotated[_Count, Meta(description="How many became items.")]
+    failed: Annotated[_Count, Meta(description="How many did not.")]
+    errors: Annotated[
+        list[Failure],
+        Meta(
+            description="Why they did not, in the order of the entries: the first 1,000, or fewer if their messages "
+            "are too long for one response."
+        ),
+    ]
+
+
+# -------------------------------------------------------------------------------------------------------------- errors
+
+
+class Detail(Struct):
+    """One thing that is wrong."""
+
+    path: Annotated[str, Meta(description="Where in the body or the parameters, or the header; `$` is all of it.")]
+    message: Annotated[
+        str | UnsetType, Meta(description="What is wrong, and what is allowed. For people: may change.")
+    ] = UNSET
+
+
+class Error(Struct, rename="camel"):
+    """Why a request was refused. Every error has this shape."""
+
+    error: Annotated[str, Meta(description="For programs: stays the same.")]
+    message: Annotated[str, Meta(description="For people: may change.")]
+    request_id: Annotated[str, Meta(description="The header `X-Request-Id`: finds this request in the logs.")]
+    details: Annotated[
+        list[Detail] | UnsetType, Meta(description="What is wrong and where; absent if the message says it all.")
+    ] = UNSET

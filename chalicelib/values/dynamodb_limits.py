@@ -1,0 +1,63 @@
+"""What DynamoDB can hold: numbers, nesting, names and sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Context, Decimal, Inexact, Overflow, Subnormal
+from typing import Any
+
+MAX_DEPTH = 32
+"""Levels of nesting that it holds (AWS, "Service quotas: Attributes: Nested attribute depth").
+
+The outermost object is one of them, and so is whatever lies innermost, be it a mere number.
+"""
+
+MAX_NAME_BYTES = 65_535
+"""Of a field's name (AWS, "DynamoDB naming rules": Attribute names)."""
+
+# Its number type: 38 digits, 1E-130 to 9.99…E+125 (AWS, "Naming rules and data types: Number").
+EXACT = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Overflow, Subnormal])
+
+
+def unholdable(value: Any, path: str = "$", depth: int = 1) -> Iterator[tuple[str, str]]:
+    """Yield what it cannot hold in a JSON value: the path, and what is true of the value there and may not be."""
+    if depth > MAX_DEPTH:
+        yield path, f"lies deeper than {MAX_DEPTH} levels"
+    elif isinstance(value, dict):
+        for name in value:
+            yield from _unholdable_name(name, path)
+        for name, inner in value.items():
+            yield from unholdable(inner, f"{path}.{name}", depth + 1)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from unholdable(inner, f"{path}[{index}]", depth + 1)
+    elif isinstance(value, int | Decimal) and not _is_exact(value):
+        yield path, "has more than 38 digits, or is beyond 1E-130 to 1E+126"
+
+
+def _unholdable_name(name: str, path: str) -> Iterator[tuple[str, str]]:
+    if name == "":
+        yield path, "has a field with an empty name"
+    if len(name.encode()) > MAX_NAME_BYTES:
+        yield path, f"has a field with a name of more than {MAX_NAME_BYTES} bytes"
+
+
+def _is_exact(number: int | Decimal) -> bool:
+    try:
+        EXACT.create_decimal(number)
+    except ArithmeticError:
+        return False
+    return True
+
+
+def size_in_table(value: Any) -> int:
+    """The bytes that it counts (AWS, "DynamoDB item sizes and formats"): of many short values, more than JSON."""
+    if isinstance(value, dict):
+        return 3 + sum(1 + len(name.encode()) + size_in_table(inner) for name, inner in value.items())
+    if isinstance(value, list):
+        return 3 + sum(1 + size_in_table(inner) for inner in value)
+    if isinstance(value, str):
+        return len(value.encode())
+    if value is None or isinstance(value, bool):
+        return 1
+    return 2 + (len(Decimal(value).as_tuple().digits) + 1) // 2

@@ -1,0 +1,53 @@
+"""Ids: UUIDv7, whose order is the order of their times. And which texts are ids and owners."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+
+def new_id(at_ms: int | None = None, tail: int | None = None) -> str:
+    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then 74 of chance, so that ids sort by time.
+
+    ``tail`` replaces the chance, for ids that have to come out the same when the work is done twice.
+    """
+    at_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
+    tail = int.from_bytes(os.urandom(10)) if tail is None else tail
+    tail &= (1 << 74) - 1
+    bits = at_ms << 80 | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & ((1 << 62) - 1)
+    text = f"{bits:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def new_id_after(floor: str, at_ms: int) -> str:
+    """Return a new id of the time ``at_ms`` that sorts after ``floor``, even if the clock was set back since then."""
+    id_ = new_id(at_ms)
+    return id_ if id_ > floor else new_id(id_time_ms(floor) + 1)
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` is written as :func:`new_id` writes ids."""
+    return len(text) == 36 and [len(part) for part in text.split("-")] == [8, 4, 4, 4, 12] and set(text) <= _ID_LETTERS
+
+
+_ID_LETTERS = frozenset("0123456789abcdef-")
+
+
+def canonical_id(text: str) -> str | None:
+    """Return an id as it is stored, or None if ``text`` is no id. Case does not count (RFC 9562, section 4)."""
+    lower = text.lower()
+    return lower if is_id(lower) else None
+
+
+def is_owner(text: str) -> bool:
+    """Return whether ``text`` can name an owner: a subject (OpenID Connect Core 1.0, section 2, ``sub``)."""
+    return _OWNER.fullmatch(text) is not None
+
+
+_OWNER = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def id_time_ms(id_: str) -> int:
+    """The Unix milliseconds that an id carries."""
+    return int(id_.replace("-", "")[:12], 16)
