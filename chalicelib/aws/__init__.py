@@ -9,14 +9,13 @@ import functools
 import threading
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from botocore import exceptions
 from botocore.config import Config
 from botocore.session import Session
 
-from chalicelib.config import LOCAL, settings
-from chalicelib.errors import ApiError, BackendUnavailableError, BusyError
+from chalicelib.config import settings
 
 if TYPE_CHECKING:
+    from botocore import exceptions
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
@@ -37,52 +36,6 @@ _CONFIG = Config(
 )
 _S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4"))
 
-_WHAT_TO_DO = "start it all with `make run`, or provision the stage with `python -m tools.stage.provision`"
-
-_NO_BACKEND = (
-    exceptions.EndpointConnectionError,
-    exceptions.NoCredentialsError,
-    exceptions.PartialCredentialsError,
-    exceptions.NoRegionError,
-    exceptions.ProfileNotFound,
-)
-_NO_BACKEND_CODES = frozenset({"ResourceNotFoundException", "NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue"})
-# What the SDK's own retries did not get over: what its standard mode retries, by exception, status and code
-# (botocore.retries.standard, whose names for them are private; a test compares).
-_BUSY = (exceptions.ConnectionError, exceptions.HTTPClientError)
-_BUSY_STATUSES = frozenset({500, 502, 503, 504})
-_TRANSIENT_CODES = frozenset({"PriorRequestNotComplete", "RequestTimeout", "RequestTimeoutException"})
-_THROTTLING_CODES = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "LimitExceededException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
-    }
-)
-# Of those, what services call by other names, in the reasons of a cancelled transaction among others.
-_OTHER_BUSY_CODES = frozenset(
-    {
-        "InternalError",
-        "InternalServerError",
-        "OverLimit",
-        "ProvisionedThroughputExceeded",
-        "ServiceUnavailable",
-        "ThrottlingError",
-    }
-)
-_BUSY_CODES = _TRANSIENT_CODES | _THROTTLING_CODES | _OTHER_BUSY_CODES
-
 
 def dynamodb() -> DynamoDBClient:
     """The client for the table."""
@@ -99,11 +52,20 @@ def sqs() -> SQSClient:
     return _shared("sqs", _CONFIG)
 
 
+class NotProvisionedError(Exception):
+    """The stage has no resources yet: ``tools/stage/provision.py`` creates them and writes the bucket's name."""
+
+
+def require_provisioned() -> None:
+    """Raise NotProvisionedError if the stage is not provisioned."""
+    bucket_name()
+
+
 def bucket_name() -> str:
-    """The stage's bucket. Raises BackendUnavailableError while the stage is not provisioned."""
+    """Return the name of the stage's bucket. Raise NotProvisionedError if the stage is not provisioned."""
     name = settings().bucket
     if name is None:
-        raise BackendUnavailableError(problem=f"The stage {settings().stage} is not provisioned: {_WHAT_TO_DO}")
+        raise NotProvisionedError(f"The stage {settings().stage} is not provisioned")
     return name
 
 
@@ -129,51 +91,9 @@ def was_retried(error: exceptions.ClientError) -> bool:
     return error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
 
 
-def as_api_error(error: BaseException) -> ApiError | None:
-    """What an error means to a caller of the API, or None where it means nothing but a bug.
-
-    What a caller is told holds nothing of the error's own text, which names endpoints, accounts and keys.
-    """
-    if isinstance(error, ApiError):
-        return error
-    if isinstance(error, _NO_BACKEND):
-        return _unavailable(f"The stage {settings().stage} has no backend to talk to")
-    if _is_busy(error):
-        return BusyError(problem="AWS did not answer in time, or is limiting requests")
-    if _codes(error) & _NO_BACKEND_CODES:
-        return _unavailable(f"The resources of the stage {settings().stage} are missing")
-    return None
-
-
-def _codes(error: BaseException) -> set[str]:
-    return {code_of(error), *reasons_of(error)} if isinstance(error, exceptions.ClientError) else set()
-
-
-def _is_busy(error: BaseException) -> bool:
-    if not isinstance(error, exceptions.ClientError):
-        return isinstance(error, _BUSY)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return status in _BUSY_STATUSES or bool(_codes(error) & _BUSY_CODES)
-
-
-def _unavailable(problem: str) -> BackendUnavailableError:
-    # Only on the laptop is the caller somebody who can do anything about it.
-    advice = f": {_WHAT_TO_DO}" if settings().stage == LOCAL else ""
-    return BackendUnavailableError(problem=f"{problem}{advice}")
-
-
-def check() -> None:
-    """Looks whether the stage's backend answers.
-
-    Raises BackendUnavailableError where it does not, with the reason and what to do: it is for a developer's log.
-    """
-    try:
-        dynamodb().describe_table(TableName=settings().table)
-    except BackendUnavailableError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is said
-        problem = f"The stage {settings().stage} has no backend to talk to ({error})"
-        raise BackendUnavailableError(problem=f"{problem}: {_WHAT_TO_DO}") from None
+def check_backend() -> None:
+    """Raise an exception if the stage's table does not exist or cannot be reached."""
+    dynamodb().describe_table(TableName=settings().table)
 
 
 @overload
@@ -191,7 +111,7 @@ def _shared(service: Any, config: Config) -> Any:
 @functools.cache
 def _client(service: Any, config: Config) -> Any:
     # A stage that nobody provisioned must not be looked for in whatever account the caller's shell is signed in to.
-    bucket_name()
+    require_provisioned()
     return _session().create_client(service, config=config)
 
 

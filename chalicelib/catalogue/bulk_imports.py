@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from chalicelib import aws, errors, telemetry
-from chalicelib.aws import bucket, queue, table
+from chalicelib.aws import bucket, failures, queue, table
 from chalicelib.catalogue import idempotency, items, validation
 from chalicelib.catalogue.messages import ImportChunk
 from chalicelib.catalogue.models import Chunk, ChunkResult, Failure, Import
@@ -160,7 +160,7 @@ def work_off(owner: str, id_: str, number: int) -> None:
         except table.RefusedError:
             continue  # The same message is processed elsewhere at this moment.
         except table.FAILURES as error:
-            if not isinstance(aws.as_api_error(error), errors.BusyError):
+            if not failures.is_transient(error):
                 raise
             continue
         telemetry.count("ItemsCreated", result.created)

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, Request, Response
 
-from chalicelib import aws, errors, lambda_events, telemetry
+from chalicelib import errors, telemetry
 from chalicelib.config import APP
-from chalicelib.http import cors, requests, responses
+from chalicelib.http import cors, exceptions, lambda_events, requests, responses
 from chalicelib.values import ids
 
 _View = Callable[..., Response]
@@ -160,7 +160,7 @@ def _with_canonical_ids(path: dict[str, str]) -> dict[str, str]:
 
 def _meaning(error: BaseException) -> errors.ApiError:
     """What an exception means to the caller; what means nothing but a bug is logged with its stack, and only there."""
-    known = aws.as_api_error(error)
+    known = exceptions.as_api_error(error)
     if known is None:
         telemetry.logger.error("An unexpected error", exc_info=error)
         return errors.InternalError()

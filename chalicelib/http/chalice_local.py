@@ -17,9 +17,9 @@ from urllib.parse import unquote
 
 from chalice import local
 
-from chalicelib import aws, errors, telemetry
+from chalicelib import errors, telemetry
 from chalicelib.config import LOCAL, settings
-from chalicelib.http import loopback, responses
+from chalicelib.http import exceptions, loopback, responses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -169,11 +169,10 @@ _HANDLER = {
 
 
 def warn_without_backend() -> None:
-    """Says at once what every request would have to say, and what to do about it."""
-    try:
-        aws.check()
-    except errors.ApiError as problem:
-        telemetry.logger.warning(problem.message)
+    """Log a warning if the backend does not respond, with what to do: otherwise only the first request would tell."""
+    problem = exceptions.backend_problem()
+    if problem is not None:
+        telemetry.logger.warning(problem)
 
 
 class Gateway(local.LocalGateway):

@@ -34,7 +34,7 @@ _Model = TypeVar("_Model", bound=msgspec.Struct)
 def owner(request: Request) -> str:
     """Return the owner that a request acts for. Raise UnauthorizedError if nobody is signed in."""
     if settings().auth_mode == "oidc":
-        aws.bucket_name()
+        aws.require_provisioned()
     found = signed_in(request)
     if found is None:
         raise errors.UnauthorizedError

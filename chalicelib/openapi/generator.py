@@ -259,7 +259,7 @@ _ERRORS: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
     errors.ItemTooLargeError: lambda: errors.ItemTooLargeError(limit=validation.MAX_ITEM_BYTES, size=400_000),
     errors.ImportTooLargeError: lambda: errors.ImportTooLargeError(limit=f"{bulk_imports.MAX_ENTRIES} items"),
     errors.BackendUnavailableError: lambda: errors.BackendUnavailableError(
-        problem="The stage dev has no backend to talk to"
+        problem="The backend of the stage dev cannot be reached"
     ),
 }
 

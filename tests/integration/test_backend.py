@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import boto3
 import pytest
-from botocore import exceptions
+from botocore import exceptions as botocore_exceptions
 
 from chalicelib import aws, config, errors
 from chalicelib.aws import bucket
-from chalicelib.http import chalice_local
+from chalicelib.http import chalice_local, exceptions
 from tests.builders import fields
 from tests.integration.stage import Stage, fails, raises, said
 
@@ -52,17 +52,17 @@ class TestUnprovisioned:
     def test_chalice_local_says_it_at_once(self, logged: Callable[[], str]) -> None:
         chalice_local.warn_without_backend()
 
-        assert "The stage local is not provisioned: start it all with `make run`" in logged()
+        assert "The stage local is not provisioned: start everything with `make run`" in logged()
 
 
 UNREACHABLE = pytest.mark.parametrize(
     "error",
     [
-        exceptions.EndpointConnectionError(endpoint_url=ENDPOINT),
-        exceptions.NoCredentialsError(),
-        exceptions.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
-        exceptions.NoRegionError(),
-        exceptions.ProfileNotFound(profile="work"),
+        botocore_exceptions.EndpointConnectionError(endpoint_url=ENDPOINT),
+        botocore_exceptions.NoCredentialsError(),
+        botocore_exceptions.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+        botocore_exceptions.NoRegionError(),
+        botocore_exceptions.ProfileNotFound(profile="work"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -88,10 +88,10 @@ def test_callers_of_a_deployed_stage_are_not_told_to_start_it(
 ) -> None:
     configured(STAGE="prod", AUTH_MODE="none")
 
-    answered = aws.as_api_error(error)
+    answered = exceptions.as_api_error(error)
 
     assert isinstance(answered, errors.BackendUnavailableError)
-    assert answered.message == "The stage prod has no backend to talk to."
+    assert answered.message == "The backend of the stage prod cannot be reached."
 
 
 def test_a_table_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
@@ -100,7 +100,7 @@ def test_a_table_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
     answer = api("GET", "/items")
 
     assert (answer.status_code, said(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
-    assert "resources of the stage local are missing" in said(answer)["message"]
+    assert "Resources of the stage local are missing" in said(answer)["message"]
 
 
 def test_a_bucket_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
@@ -150,25 +150,25 @@ def test_slow_request_to_s3_asks_to_come_again(api: Stage, code: str) -> None:
 
     assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
     assert answer.headers["Retry-After"] == "1"
-    assert said(answer)["message"] == "AWS did not answer in time, or is limiting requests: try again in a moment."
+    assert said(answer)["message"] == "AWS did not respond in time, or throttled the request: try again in a moment."
 
 
 def test_server_error_of_aws_asks_to_come_again_whatever_its_code() -> None:
-    error = exceptions.ClientError(
+    error = botocore_exceptions.ClientError(
         {"Error": {"Code": "503"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "HeadObject"
     )  # type: ignore[typeddict-item]
 
-    assert isinstance(aws.as_api_error(error), errors.BusyError)
+    assert isinstance(exceptions.as_api_error(error), errors.BusyError)
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        exceptions.ConnectTimeoutError(endpoint_url=ENDPOINT),
-        exceptions.ReadTimeoutError(endpoint_url=ENDPOINT),
-        exceptions.ConnectionClosedError(endpoint_url=ENDPOINT),
-        exceptions.ResponseStreamingError(error="reset"),
-        exceptions.SSLError(endpoint_url=ENDPOINT, error="reset"),
+        botocore_exceptions.ConnectTimeoutError(endpoint_url=ENDPOINT),
+        botocore_exceptions.ReadTimeoutError(endpoint_url=ENDPOINT),
+        botocore_exceptions.ConnectionClosedError(endpoint_url=ENDPOINT),
+        botocore_exceptions.ResponseStreamingError(error="reset"),
+        botocore_exceptions.SSLError(endpoint_url=ENDPOINT, error="reset"),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -231,7 +231,7 @@ def test_an_error_of_the_store_that_is_no_conflict_is_not_tried_again(
 def test_objects_that_may_not_be_read_are_no_missing_ones(api: Stage) -> None:
     fails(aws.s3(), "GetObject", "AccessDenied")
 
-    with pytest.raises(exceptions.ClientError):
+    with pytest.raises(botocore_exceptions.ClientError):
         bucket.read("uploads/vase.png")
 
 
@@ -242,17 +242,19 @@ class TestCheck:
         assert logged() == ""
 
     def test_one_that_does_not_is_named_with_what_to_do(self, logged: Callable[[], str]) -> None:
-        raises(aws.dynamodb(), "DescribeTable", exceptions.EndpointConnectionError(endpoint_url=ENDPOINT))
+        raises(aws.dynamodb(), "DescribeTable", botocore_exceptions.EndpointConnectionError(endpoint_url=ENDPOINT))
 
         chalice_local.warn_without_backend()
 
-        assert "no backend to talk to" in logged()
+        assert "The backend of the stage local cannot be reached" in logged()
 
     def test_missing_resources_are_named_with_what_to_do(self) -> None:
         boto3.client("dynamodb").delete_table(TableName=config.settings().table)
 
-        with pytest.raises(errors.BackendUnavailableError, match="make run"):
-            aws.check()
+        problem = exceptions.backend_problem()
+
+        assert problem is not None
+        assert "make run" in problem
 
     @pytest.mark.parametrize("code", ["UnrecognizedClientException", "ExpiredTokenException", "AccessDeniedException"])
     def test_chalice_local_starts_whatever_the_shells_credentials_are_good_for(

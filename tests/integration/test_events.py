@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import app
-from chalicelib import lambda_events, telemetry
+from chalicelib import telemetry
+from chalicelib.http import lambda_events
 from tests.integration.stage import Stage, batch, context, said
 from tests.integration.test_telemetry import logs
 

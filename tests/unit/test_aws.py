@@ -12,6 +12,7 @@ import pytest
 from botocore.retries import standard
 
 from chalicelib import aws
+from chalicelib.aws import failures
 from chalicelib.catalogue import consumer
 from tools.aws_calls import CALLS
 
@@ -75,7 +76,7 @@ def test_the_last_attempt_of_a_call_ends_before_the_function_does(function: str,
 def test_what_the_sdk_retries_asks_to_come_again() -> None:
     checker = standard.TransientRetryableChecker
 
-    assert set(checker._TRANSIENT_ERROR_CODES) == aws._TRANSIENT_CODES
-    assert set(standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES) == aws._THROTTLING_CODES
-    assert set(checker._TRANSIENT_STATUS_CODES) == aws._BUSY_STATUSES
-    assert set(checker._TRANSIENT_EXCEPTION_CLS) == set(aws._BUSY)
+    assert set(checker._TRANSIENT_ERROR_CODES) == failures._TRANSIENT_CODES
+    assert set(standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES) == failures._THROTTLING_CODES
+    assert set(checker._TRANSIENT_STATUS_CODES) == failures._TRANSIENT_STATUSES
+    assert set(checker._TRANSIENT_EXCEPTION_CLS) == set(failures._TRANSIENT)

@@ -30,7 +30,7 @@ FILES.pop("", None)
 LAYERS = (
     {"config", "errors", "coldstart"},
     {"telemetry", "values"},
-    {"aws", "pictures", "lambda_events"},
+    {"aws", "pictures"},
     {"catalogue"},
     {"http"},
     {"openapi"},
@@ -39,7 +39,7 @@ LAYERS = (
 
 # Which packages may import what comes from elsewhere.
 KNOWN_BY: dict[str, set[str]] = {
-    "chalice": {"app", "http", "lambda_events"},
+    "chalice": {"app", "http"},
     "boto3": set(),
     "botocore": {"aws"},
     "PIL": {"pictures"},

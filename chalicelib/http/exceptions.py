@@ -1,0 +1,48 @@
+"""Translate exceptions to the errors that the API responds with."""
+
+from __future__ import annotations
+
+from chalicelib import aws
+from chalicelib.aws import failures
+from chalicelib.config import LOCAL, settings
+from chalicelib.errors import ApiError, BackendUnavailableError, BusyError
+
+_HOW_TO_START = "start everything with `make run`, or provision the stage with `python -m tools.stage.provision`"
+
+
+def as_api_error(error: BaseException) -> ApiError | None:
+    """Return the error that the client is sent for an exception, or None if the exception is unexpected.
+
+    It never contains the text of the exception, which names endpoints, accounts and keys.
+    """
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, aws.NotProvisionedError):
+        return BackendUnavailableError(problem=f"{error}: {_HOW_TO_START}")
+    if failures.is_unreachable(error):
+        return _unavailable(f"The backend of the stage {settings().stage} cannot be reached")
+    if failures.is_transient(error):
+        return BusyError(problem="AWS did not respond in time, or throttled the request")
+    if failures.is_missing_resource(error):
+        return _unavailable(f"Resources of the stage {settings().stage} are missing")
+    return None
+
+
+def backend_problem() -> str | None:
+    """Return why the backend of the stage does not respond and how to start it, or None if it responds.
+
+    For a developer's log: it contains the text of the exception.
+    """
+    try:
+        aws.check_backend()
+    except aws.NotProvisionedError as error:
+        return f"{error}: {_HOW_TO_START}."
+    except Exception as error:  # noqa: BLE001 - all of them are reported, and none stops chalice local
+        return f"The backend of the stage {settings().stage} cannot be reached ({error}): {_HOW_TO_START}."
+    return None
+
+
+def _unavailable(problem: str) -> BackendUnavailableError:
+    # In a deployed stage the client's developer cannot start anything.
+    advice = f": {_HOW_TO_START}" if settings().stage == LOCAL else ""
+    return BackendUnavailableError(problem=f"{problem}{advice}")
