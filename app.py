@@ -61,7 +61,7 @@ def get_openapi(request: Request) -> Response:
 
 @app.route("/hello", public=True, query=schemas.HelloQuery)
 def say_hello(request: Request, asked: schemas.HelloQuery) -> Response:
-    at = times.timestamp(times.now())
+    at = times.format_time(times.now())
     return responses.json_answer(schemas.Hello(f"Hello, {asked.name}!", at, requests.request_id(request)))
 
 

@@ -224,18 +224,18 @@ LARGEST = (LARGEST_IMPORT, RENDER_LARGEST)
 
 def records() -> list[Record]:
     """The table's records that the events are about."""
-    created = times.timestamp(_AT)
+    created = times.format_time(_AT)
     item = {"version": 1, "createdAt": created, "updatedAt": created, "fields": _FIELDS}
     waiting = [
         _record("ITEM", upload.item_id, item | {"image": _processing(upload), "lastUpload": upload.id})
         for upload in (*(upload for _, upload in TO_RENDER), PLAIN)
     ]
-    known = {"created_at": created, "total": CHUNK, "chunks": [[0, CHUNK, 0, len(_entries())]]}
+    known = {"createdAt": created, "total": CHUNK, "chunks": [[0, CHUNK, 0, len(_entries())]]}
     return [_record("ITEM", ITEM, item), _record("IMPORT", IMPORT, known), *waiting]
 
 
 def _processing(upload: Upload) -> dict[str, Any]:
-    due_at = times.timestamp(_AT + timedelta(minutes=30))
+    due_at = times.format_time(_AT + timedelta(minutes=30))
     image: dict[str, Any] = msgspec.to_builtins(models.Image(status="processing", upload_id=upload.id, due_at=due_at))
     return image
 

@@ -93,9 +93,9 @@ def _id(number: int) -> str:
 
 
 def _record(id_: str, at: datetime, expires_at: datetime | None) -> Any:
-    made = times.timestamp(at)
+    made = times.format_time(at)
     values: table.Values = {"version": 1, "createdAt": made, "updatedAt": made, "fields": _FIELDS}
-    due_at = None if expires_at is None else times.timestamp(expires_at)
+    due_at = None if expires_at is None else times.format_time(expires_at)
     if due_at:
         values["expiresAt"] = due_at
     return table.Put(table.Key(_OWNER, "ITEM", id_), values, due_at=due_at).parameters["Item"]

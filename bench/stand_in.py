@@ -106,13 +106,13 @@ class Services:
 
 def read_units(records: list[Record], *, consistent: bool) -> float:
     """What DynamoDB takes for reading ``records`` in one call: a unit for each 4 KB, half of it unless consistent."""
-    size = sum(dynamodb_limits.size_in_table(_plain(record)) for record in records)
+    size = sum(dynamodb_limits.stored_size(_plain(record)) for record in records)
     return max(1, math.ceil(size / 4096)) * (1 if consistent else 0.5)
 
 
 def write_units(record: Record) -> float:
     """What DynamoDB takes for writing ``record``: a unit for each KB, and as much again where the index has it."""
-    units = max(1, math.ceil(dynamodb_limits.size_in_table(_plain(record)) / 1024))
+    units = max(1, math.ceil(dynamodb_limits.stored_size(_plain(record)) / 1024))
     return units * (2 if "dueShard" in record else 1)
 
 

@@ -251,7 +251,7 @@ def due(at: datetime) -> Iterator[Key]:
                 TableName=settings().table,
                 IndexName="due",
                 KeyConditionExpression="dueShard = :shard AND dueAt <= :at",
-                ExpressionAttributeValues={":shard": {"S": str(shard)}, ":at": {"S": times.timestamp(at)}},
+                ExpressionAttributeValues={":shard": {"S": str(shard)}, ":at": {"S": times.format_time(at)}},
             )
         )
         for one in pages:
@@ -283,7 +283,7 @@ def attribute(value: Any) -> Values:
         case bool():
             return {"BOOL": value}
         case int() | Decimal():
-            return {"N": str(dynamodb_limits.EXACT.create_decimal(value))}
+            return {"N": str(dynamodb_limits.NUMBER_CONTEXT.create_decimal(value))}
         case str():
             return {"S": value}
         case list() | tuple():
@@ -294,13 +294,13 @@ def attribute(value: Any) -> Values:
 
 
 def value(attribute: Values) -> Any:
-    """What an attribute of a record holds."""
+    """Return the JSON value of an attribute, with numbers as int or Decimal."""
     [(kind, held)] = attribute.items()
     match kind:
         case "NULL":
             return None
         case "N":
-            return Decimal(held)
+            return int(held) if held.removeprefix("-").isdigit() else Decimal(held)
         case "L":
             return [value(one) for one in held]
         case "M":

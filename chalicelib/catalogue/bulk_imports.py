@@ -30,7 +30,7 @@ CHUNK = 50
 
 CHUNK_BYTES = 1024 * 1024
 """Of its entries as JSON, unless it has only one. A transaction may have 4 MB, and DynamoDB counts at most
-twice the bytes of JSON (``dynamodb_limits.size_in_table``): a digit and its comma count 4."""
+twice the bytes of JSON (``dynamodb_limits.stored_size``): a digit and its comma count 4."""
 
 KEPT = timedelta(days=30)
 RESUME_PERIOD = timedelta(hours=1)
@@ -78,7 +78,7 @@ def entries_of_json(body: bytes) -> list[bytes]:
     except msgspec.ValidationError as problem:
         raise validation.invalid(_Body, "The body", problem) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
-        raise exact_json.unreadable(body, problem, "The body") from None
+        raise exact_json.invalid_json(body, problem, "The body") from None
     # Chunks are kept as NDJSON. In JSON a line break stands between tokens only: in a string it is escaped.
     return [bytes(entry).replace(b"\n", b" ") for entry in entries]
 
@@ -111,7 +111,7 @@ def start(owner: str, entries: list[bytes], at: datetime, key: str | None = None
     new = Import(
         owner=owner,
         id=ids.new_id(times.unix_ms(at)),
-        created_at=times.timestamp(at),
+        created_at=times.format_time(at),
         total=len(entries),
         chunks=_cut(entries),
     )
@@ -152,7 +152,7 @@ def work_off(owner: str, id_: str, number: int) -> None:
     work: tuple[list[table.Put], ChunkResult] | None = None
     for _ in items.tries():
         earlier = table.get(_result_key(owner, id_, number))
-        if earlier is not None and not earlier.get("given_up"):
+        if earlier is not None and not earlier.get("givenUp"):
             return
         puts, result = work = work or _work(owner, id_, number)
         try:
@@ -228,7 +228,7 @@ def _cut(entries: list[bytes]) -> tuple[Chunk, ...]:
 
 def _begun_with(claim: _Claim, at: datetime) -> Begun | None:
     record = idempotency.earlier(claim.key, claim.said, at)
-    return Begun(record["id"], int(record["total"]), replayed=True) if record else None
+    return Begun(record["id"], record["total"], replayed=True) if record else None
 
 
 def _accepted(new: Import, claim: _Claim | None, at: datetime) -> Begun:
@@ -282,7 +282,7 @@ def _was_written(new: Import, at: datetime) -> bool:
 
 
 def _item(known: Import, index: int, line: bytes) -> table.Put:
-    draft = validation.draft(exact_json.json_object(line, "The entry"))
+    draft = validation.draft(exact_json.object_from_json(line, "The entry"))
     return items.creation(known.owner, _entry_id(known, index), draft, times.parse_time(known.created_at))
 
 
@@ -311,24 +311,21 @@ def _known(owner: str, id_: str) -> Import:
     record = table.get(_key(owner, id_)) if ids.is_id(id_) else None
     if record is None or "void" in record:
         raise errors.ImportNotFoundError(id=id_)
-    return exact_json.typed(record | {"owner": owner, "id": id_}, Import)
+    return msgspec.convert(record | {"owner": owner, "id": id_}, Import)
 
 
 def _results(owner: str, id_: str) -> dict[int, ChunkResult]:
     return {
-        int(chunk_id.rpartition("#")[2]): exact_json.typed(record, ChunkResult)
+        int(chunk_id.rpartition("#")[2]): msgspec.convert(record, ChunkResult)
         for chunk_id, record in table.every(owner, "CHUNK", f"{id_}#")
     }
 
 
 def _put(known: Import, condition: table.Condition, due_at: datetime | None) -> table.Put:
-    values = {
-        "created_at": known.created_at,
-        "total": known.total,
-        "chunks": [msgspec.to_builtins(chunk) for chunk in known.chunks],
-    }
+    values: table.Values = msgspec.to_builtins(known)
+    values = {name: value for name, value in values.items() if name not in ("owner", "id")}
     until = times.parse_time(known.created_at) + KEPT
-    due = None if due_at is None else times.timestamp(due_at)
+    due = None if due_at is None else times.format_time(due_at)
     return table.Put(_key(known.owner, known.id), values, condition, due_at=due, until=until)
 
 
@@ -337,7 +334,7 @@ def _put_result(known: Import, number: int, result: ChunkResult, condition: tabl
     return table.Put(_result_key(known.owner, known.id, number), msgspec.to_builtins(result), condition, until=until)
 
 
-_NOT_DONE = table.Condition("attribute_not_exists(pk) OR given_up = :true", {":true": {"BOOL": True}})
+_NOT_DONE = table.Condition("attribute_not_exists(pk) OR givenUp = :true", {":true": {"BOOL": True}})
 
 
 def _key(owner: str, id_: str) -> table.Key:

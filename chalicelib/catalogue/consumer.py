@@ -233,7 +233,7 @@ def _set_visibility(seconds: Mapping[Record, int]) -> None:
 
 
 def _create_item(message: CreateItem, record: Record) -> None:
-    draft = validation.draft(exact_json.json_object(message.item, "item"))
+    draft = validation.draft(exact_json.object_from_json(message.item, "item"))
     try:
         items.create(message.owner, draft, times.now(), message.key or record.message_id, REMEMBERED)
     except errors.InvalidExpiryError:

@@ -17,14 +17,14 @@ def earlier(key: table.Key, said: str, at: datetime) -> table.Values | None:
     # TTL deletes late, within days (AWS, "Using time to live").
     if record is None or record["ttl"] <= at.timestamp():
         return None
-    if record["said"] != said:
+    if record.get("requestDigest") != said:
         raise errors.IdempotencyKeyReusedError
     return record
 
 
 def claim(key: table.Key, said: str, made: table.Values, at: datetime, until: datetime) -> table.Put:
     """Return the write that keeps what ``key`` made until ``until``. It is refused if the key was used already."""
-    return table.Put(key, {"said": said, **made}, table.absent_or_over(at), until=until)
+    return table.Put(key, {"requestDigest": said, **made}, table.absent_or_over(at), until=until)
 
 
 def remember(key: table.Key, record: table.Values, until: datetime) -> None:

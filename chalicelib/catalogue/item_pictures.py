@@ -57,7 +57,7 @@ class Ticket(NamedTuple):
 def ticket(owner: str, id_: str, content_type: str, at: datetime) -> Ticket:
     """Leave to upload a picture of ``content_type`` to an item within 15 minutes. Raises ItemNotFoundError."""
     until = at + TICKET_PERIOD
-    lapses = times.timestamp(until + NOTICE_PERIOD)
+    lapses = times.format_time(until + NOTICE_PERIOD)
 
     def with_ticket(item: Item) -> Item:
         # The order of tickets decides which picture wins, so it must not depend on the clock.
@@ -73,7 +73,7 @@ def ticket(owner: str, id_: str, content_type: str, at: datetime) -> Ticket:
     item = items.change(owner, id_, with_ticket, at)
     upload = Upload(owner, id_, item.last_ticket or "")
     post = bucket.presigned_post(upload.key, content_type, MAX_IMAGE_BYTES, TICKET_PERIOD)
-    return Ticket(post, times.timestamp(until))
+    return Ticket(post, times.format_time(until))
 
 
 def url(item: Item, size: int | None) -> str:
@@ -99,7 +99,7 @@ def remove(owner: str, id_: str, at: datetime, conditions: Preconditions = preco
         if item.image is None:
             raise errors.ImageNotFoundError(id=id_)
         # Due at once: should the objects not go now, the cleanup finds that they have to.
-        due = max(times.timestamp(at), item.ticket_until or "")
+        due = max(times.format_time(at), item.ticket_until or "")
         last = max(item.image.upload_id or "", item.last_upload or "") or None
         return msgspec.structs.replace(item, image=None, ticket_until=due, last_upload=last)
 
@@ -194,7 +194,7 @@ def note(key: str, at: datetime, sequencer: str = "") -> None:
     def noted(item: Item) -> Item:
         if not _newer(item, upload, sequencer):
             return item
-        due = times.timestamp(at + RENDER_PERIOD)
+        due = times.format_time(at + RENDER_PERIOD)
         image = Image(status="processing", upload_id=upload.id, sequencer=sequencer, due_at=due)
         return msgspec.structs.replace(item, image=image, last_upload=upload.id)
 
@@ -252,7 +252,7 @@ def failed(awaited: Image, error: errors.ImageError, etag: str = "") -> Image:
 
 def settle(item: Item, at: datetime) -> None:
     """Does what is due on an item's picture: a stuck render, an upload that went unnoticed, a ticket that lapsed."""
-    time = times.timestamp(at)
+    time = times.format_time(at)
     if item.image and item.image.due_at and item.image.due_at <= time:
         _retry(item, item.image, at)
     if item.ticket_until and item.ticket_until <= time:
@@ -266,7 +266,7 @@ def _retry(item: Item, stuck: Image, at: datetime) -> None:
     if attempts >= MAX_ATTEMPTS:
         image = failed(stuck, errors.ImageLostError())
     else:
-        image = msgspec.structs.replace(stuck, attempts=attempts, due_at=times.timestamp(at + RENDER_PERIOD))
+        image = msgspec.structs.replace(stuck, attempts=attempts, due_at=times.format_time(at + RENDER_PERIOD))
         # Before it is counted: what the queue did not take was no attempt.
         queue.send(RenderImage(upload.key))
 

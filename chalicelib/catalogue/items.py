@@ -16,7 +16,7 @@ import msgspec
 from chalicelib import errors, telemetry
 from chalicelib.aws import table
 from chalicelib.catalogue import idempotency, models, preconditions, validation
-from chalicelib.catalogue.models import Draft, Image, Item
+from chalicelib.catalogue.models import Draft, Item
 from chalicelib.catalogue.preconditions import Preconditions
 from chalicelib.values import exact_json, ids, times
 
@@ -150,7 +150,7 @@ def change(
         if stepped is old:
             return old
         # The clock may have been set back since the last write.
-        updated_at = max(old.updated_at, times.timestamp(at))
+        updated_at = max(old.updated_at, times.format_time(at))
         new = msgspec.structs.replace(stepped, version=old.version + 1, updated_at=updated_at)
         try:
             table.write(_put(new, table.unchanged(old.version)))
@@ -221,7 +221,7 @@ def remove(
         conditions.check(id_, item.version)
         writes: list[table.Put | table.Delete] = [_delete(item)]
         if item.may_have_objects:
-            due_at = max(times.timestamp(at), item.ticket_until or "")
+            due_at = max(times.format_time(at), item.ticket_until or "")
             writes.append(table.Put(table.Key(owner, "PURGE", id_), {}, due_at=due_at))
         try:
             table.write(*writes)
@@ -256,7 +256,7 @@ def _create(item: Item) -> Item:
 
 
 def _new(owner: str, draft: Draft, at: datetime, id_: str) -> Item:
-    created = times.timestamp(at)
+    created = times.format_time(at)
     return Item(
         owner=owner,
         id=id_,
@@ -274,7 +274,7 @@ def _with(item: Item, draft: Draft, at: datetime) -> Item:
     What changes nothing is no write: a new version of the same would be a 412 to everybody who is editing it.
     """
     expires_at = _end(draft, at)
-    if expires_at == item.expires_at and exact_json.same(draft.fields, item.fields):
+    if expires_at == item.expires_at and exact_json.equal(draft.fields, item.fields):
         return item
     return msgspec.structs.replace(item, fields=draft.fields, expires_at=expires_at)
 
@@ -307,31 +307,9 @@ def _delete(item: Item) -> table.Delete:
 
 
 def _values(item: Item) -> table.Values:
-    values = {
-        "version": item.version,
-        "createdAt": item.created_at,
-        "updatedAt": item.updated_at,
-        "fields": item.fields,
-        "expiresAt": item.expires_at,
-        "image": item.image and msgspec.to_builtins(item.image),
-        "ticketUntil": item.ticket_until,
-        "lastUpload": item.last_upload,
-        "lastTicket": item.last_ticket,
-    }
-    return {name: value for name, value in values.items() if value is not None}
+    values: table.Values = msgspec.to_builtins(item, builtin_types=(Decimal,))
+    return {name: value for name, value in values.items() if name not in ("owner", "id")}
 
 
 def _item(owner: str, id_: str, record: table.Values) -> Item:
-    return Item(
-        owner=owner,
-        id=id_,
-        version=int(record["version"]),
-        created_at=record["createdAt"],
-        updated_at=record["updatedAt"],
-        fields=record["fields"],
-        expires_at=record.get("expiresAt"),
-        image=exact_json.typed(record["image"], Image) if "image" in record else None,
-        ticket_until=record.get("ticketUntil"),
-        last_upload=record.get("lastUpload"),
-        last_ticket=record.get("lastTicket"),
-    )
+    return msgspec.convert(record | {"owner": owner, "id": id_}, Item)

@@ -78,7 +78,7 @@ _TYPES: dict[str, type[msgspec.Struct]] = {str(one.__struct_config__.tag): one f
 
 def read(body: str) -> Message:
     """Return the message, its ids in lower case. Raise an ApiError of status 400 that says what is wrong with it."""
-    said = exact_json.json_object(body, "The message")
+    said = exact_json.object_from_json(body, "The message")
     type_ = said.get("type")
     if not isinstance(type_, str) or type_ not in _TYPES:
         raise errors.InvalidRequestError(problem=_unknown(said))
@@ -98,7 +98,7 @@ def problem(body: str) -> str | None:
     try:
         message = read(body)
         if isinstance(message, CreateItem):
-            validation.draft(exact_json.json_object(message.item, "item"))
+            validation.draft(exact_json.object_from_json(message.item, "item"))
     except errors.ApiError as error:
         return error.message
     return None

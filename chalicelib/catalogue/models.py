@@ -54,7 +54,7 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     due_at: str | None = None
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """An item as kept. Every write makes the next ``version``."""
 
     owner: str
@@ -119,7 +119,7 @@ def facts(image: Image) -> Fields:
 
 
 def _over(expires_at: str | None, at: datetime) -> bool:
-    return expires_at is not None and expires_at <= times.timestamp(at)
+    return expires_at is not None and expires_at <= times.format_time(at)
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
@@ -132,7 +132,7 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     size: int
 
 
-class Import(msgspec.Struct, frozen=True, kw_only=True):
+class Import(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An import as kept: what came, cut into chunks that the queue works off."""
 
     owner: str
@@ -150,7 +150,7 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
 
 
-class ChunkResult(msgspec.Struct, frozen=True, omit_defaults=True):
+class ChunkResult(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """What became of one chunk of an import."""
 
     created: int

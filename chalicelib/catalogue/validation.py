@@ -12,7 +12,7 @@ import msgspec
 
 from chalicelib import errors
 from chalicelib.catalogue import item_fields, models
-from chalicelib.values import dynamodb_limits, exact_json, ids, times
+from chalicelib.values import dynamodb_limits, exact_json, ids, texts, times
 
 MAX_ITEM_BYTES = 350 * 1024
 """Of the caller's fields, as JSON and as DynamoDB counts. It takes 400 KB a record; the managed fields need some."""
@@ -49,12 +49,12 @@ def draft(body: dict[str, Any]) -> models.Draft:
         raise errors.ReservedFieldError(*managed)
     # By far the cheapest check comes first: the next one visits each value, seconds for a body of some megabytes.
     _limit_size(_size_as_json(fields))
-    if any(dynamodb_limits.unholdable(fields)):
-        unholdable = dynamodb_limits.unholdable(fields)
+    if any(dynamodb_limits.violations(fields)):
+        unholdable = dynamodb_limits.violations(fields)
         raise invalid(
             item_fields.ItemFields, _ITEM, *_misfits(item_fields.ItemFields, fields), unholdable=unholdable, said=fields
         )
-    _limit_size(dynamodb_limits.size_in_table(fields))
+    _limit_size(dynamodb_limits.stored_size(fields))
     encoded = exact_json.to_json(fields)
     try:
         _fields_decoder.decode(encoded)
@@ -68,8 +68,8 @@ def draft(body: dict[str, Any]) -> models.Draft:
 def check_patch(changes: dict[str, Any]) -> None:
     """Raises for a merge patch as :func:`draft` does, where that can be said before it is applied."""
     _limit_patch(changes)
-    if any(dynamodb_limits.unholdable(changes)):
-        raise invalid(item_fields.ItemFields, _ITEM, unholdable=dynamodb_limits.unholdable(changes))
+    if any(dynamodb_limits.violations(changes)):
+        raise invalid(item_fields.ItemFields, _ITEM, unholdable=dynamodb_limits.violations(changes))
     _expiry(changes.get("expiresAt"))
 
 
@@ -115,7 +115,7 @@ def check_managed(item: models.Item, managed: models.Fields) -> None:
 
 def _is_stored(item: models.Item, name: str, value: Any) -> bool:
     # What no item can hold equals nothing in one. It may be too large or too deep to be compared.
-    if _size_as_json(value) > MAX_ITEM_BYTES or any(dynamodb_limits.unholdable(value)):
+    if _size_as_json(value) > MAX_ITEM_BYTES or any(dynamodb_limits.violations(value)):
         return False
     if name == "id":
         return isinstance(value, str) and ids.canonical_id(value) == item.id
@@ -125,7 +125,7 @@ def _is_stored(item: models.Item, name: str, value: Any) -> bool:
         return _equal(_without_urls(value), item.image and models.facts(item.image))
     stored = {"createdAt": item.created_at, "updatedAt": item.updated_at}[name]
     try:
-        return times.timestamp(times.parse_time(value)) == stored
+        return times.format_time(times.parse_time(value)) == stored
     except ValueError:
         return False
 
@@ -148,7 +148,7 @@ def _expiry(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        return times.timestamp(times.parse_time(value))
+        return times.format_time(times.parse_time(value))
     except ValueError:
         raise errors.InvalidExpiryError from None
 
@@ -177,12 +177,12 @@ def invalid(
     from chalicelib.values import validation_messages  # noqa: PLC0415 - most requests never need it
 
     problems = itertools.chain(
-        (validation_messages.about(path, what, root) for path, what in unholdable),
-        (validation_messages.problem(misfit, model, root, said, text=text) for misfit in misfits),
+        (validation_messages.problem_at(path, what, root) for path, what in unholdable),
+        (validation_messages.describe(misfit, model, root, said, text=text) for misfit in misfits),
     )
     named = dict.fromkeys(itertools.islice(problems, MAX_PROBLEMS))
     details = [
-        {"path": exact_json.shortened(path, MAX_QUOTED), "message": exact_json.shortened(message, MAX_QUOTED)}
+        {"path": texts.truncate(path, MAX_QUOTED), "message": texts.truncate(message, MAX_QUOTED)}
         for path, message in named
     ]
     first, others = details[0]["message"], " There are other problems too: see details." if details[1:] else ""

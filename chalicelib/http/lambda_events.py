@@ -13,7 +13,7 @@ from typing import Any
 from chalice.app import AuthRequest, BaseLambdaEvent, ChaliceAuthorizer, EventSourceHandler, SQSEvent
 
 from chalicelib import telemetry
-from chalicelib.values import exact_json
+from chalicelib.values import texts
 
 _REQUEST = {"body", "headers", "multiValueQueryStringParameters", "pathParameters", "requestContext", "stageVariables"}
 """What Chalice reads of an event of API Gateway (``chalice.app.Request``)."""
@@ -35,7 +35,7 @@ def fields_of(event: Any) -> str:
     """Return what may be logged of an event of another kind: the names of its fields."""
     if not isinstance(event, dict):
         return f"a {type(event).__name__}"
-    return exact_json.shortened(", ".join(sorted(map(str, event))), 400)
+    return texts.truncate(", ".join(sorted(map(str, event))), 400)
 
 
 def readable(handler: Any) -> Any:

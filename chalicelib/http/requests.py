@@ -18,7 +18,7 @@ from chalicelib.catalogue.items import KEY_RULE, is_key
 from chalicelib.catalogue.preconditions import Preconditions
 from chalicelib.config import settings
 from chalicelib.http import cursors, schemas
-from chalicelib.values import exact_json
+from chalicelib.values import exact_json, texts
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -117,7 +117,7 @@ def content_type(request: Request, *accepted: str) -> str:
 def json_object(request: Request, *types: str) -> dict[str, Any]:
     """Return the body as a JSON object with exact numbers; ``types`` are those that it may have, JSON if none."""
     content_type(request, *(types or (JSON,)))
-    return exact_json.json_object(body(request))
+    return exact_json.object_from_json(body(request))
 
 
 def image_ticket_request(request: Request) -> schemas.TicketRequest:
@@ -140,9 +140,9 @@ def query(request: Request, model: type[_Model]) -> _Model:
     unknown = [name for name in said if name not in names]
     if unknown:
         raise errors.UnknownParameterError(
-            unknown=exact_json.shortened(" or ".join(unknown), 100),
+            unknown=texts.truncate(" or ".join(unknown), 100),
             known=", ".join(names) or "none",
-            details=[{"path": exact_json.shortened(f"$.{name}", 100)} for name in unknown[:10]],
+            details=[{"path": texts.truncate(f"$.{name}", 100)} for name in unknown[:10]],
         )
     for name, values in said.items():
         said[name] = _parameter(name, values, model)

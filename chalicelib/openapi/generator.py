@@ -66,9 +66,9 @@ def document(routes: Mapping[str, Mapping[str, Route]]) -> dict[str, Any]:
 def _description() -> str:
     text = Template((Path(__file__).parent / "description.md").read_text(encoding="utf-8"))
     return text.substitute(
-        digits=dynamodb_limits.EXACT.prec,
-        lowest=dynamodb_limits.EXACT.Emin,
-        highest=dynamodb_limits.EXACT.Emax + 1,
+        digits=dynamodb_limits.NUMBER_CONTEXT.prec,
+        lowest=dynamodb_limits.NUMBER_CONTEXT.Emin,
+        highest=dynamodb_limits.NUMBER_CONTEXT.Emax + 1,
         item_bytes=f"{validation.MAX_ITEM_BYTES:,}",
         item_kb=validation.MAX_ITEM_BYTES // 1024,
         levels=dynamodb_limits.MAX_DEPTH,
@@ -249,8 +249,8 @@ def _error(kind: type[errors.ApiError], operation: Operation | None = None) -> e
 
 
 _ERRORS: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
-    errors.InvalidRequestError: lambda: _raised(exact_json.json_object, b"[]"),
-    errors.InvalidJsonError: lambda: _raised(exact_json.json_object, b'{"title": }'),
+    errors.InvalidRequestError: lambda: _raised(exact_json.object_from_json, b"[]"),
+    errors.InvalidJsonError: lambda: _raised(exact_json.object_from_json, b'{"title": }'),
     errors.ReservedFieldError: lambda: _raised(validation.draft, {"id": operations.ID}),
     errors.MethodNotAllowedError: lambda: errors.MethodNotAllowedError(allowed="GET, POST"),
     errors.VersionMismatchError: lambda: errors.VersionMismatchError(

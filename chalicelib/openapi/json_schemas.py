@@ -170,7 +170,7 @@ _ENTRY: Schema = {
 
 
 def _value() -> Schema:
-    exact = dynamodb_limits.EXACT
+    exact = dynamodb_limits.NUMBER_CONTEXT
     beyond = float(f"1e{exact.Emax + 1}")
     return {
         "title": "Value",

@@ -1,4 +1,4 @@
-"""What DynamoDB can hold: numbers, nesting, names and sizes."""
+"""DynamoDB's limits on the numbers, nesting, names and sizes of what it stores."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from decimal import Context, Decimal, Inexact, Overflow, Subnormal
 from typing import Any
 
 MAX_DEPTH = 32
-"""Levels of nesting that it holds (AWS, "Service quotas: Attributes: Nested attribute depth").
+"""Levels of nesting (AWS, "Service quotas: Attributes: Nested attribute depth").
 
-The outermost object is one of them, and so is whatever lies innermost, be it a mere number.
+The outermost object is one level, and the innermost value is one too, even if it is a number.
 """
 
 MAX_NAME_BYTES = 65_535
-"""Of a field's name (AWS, "DynamoDB naming rules": Attribute names)."""
+"""Bytes of a field's name (AWS, "DynamoDB naming rules": Attribute names)."""
 
-# Its number type: 38 digits, 1E-130 to 9.99…E+125 (AWS, "Naming rules and data types: Number").
-EXACT = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Overflow, Subnormal])
+NUMBER_CONTEXT = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Overflow, Subnormal])
+"""38 digits, 1E-130 to 9.99…E+125 (AWS, "Naming rules and data types: Number"). Raise for any other number."""
 
 
-def unholdable(value: Any, path: str = "$", depth: int = 1) -> Iterator[tuple[str, str]]:
-    """Yield what it cannot hold in a JSON value: the path, and what is true of the value there and may not be."""
+def violations(value: Any, path: str = "$", depth: int = 1) -> Iterator[tuple[str, str]]:
+    """Yield what DynamoDB cannot store in a JSON value: the path, and what is wrong there."""
     if depth > MAX_DEPTH:
         yield path, f"lies deeper than {MAX_DEPTH} levels"
     elif isinstance(value, dict):
         for name in value:
-            yield from _unholdable_name(name, path)
+            yield from _name_violations(name, path)
         for name, inner in value.items():
-            yield from unholdable(inner, f"{path}.{name}", depth + 1)
+            yield from violations(inner, f"{path}.{name}", depth + 1)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from unholdable(inner, f"{path}[{index}]", depth + 1)
+            yield from violations(inner, f"{path}[{index}]", depth + 1)
     elif isinstance(value, int | Decimal) and not _is_exact(value):
         yield path, "has more than 38 digits, or is beyond 1E-130 to 1E+126"
 
 
-def _unholdable_name(name: str, path: str) -> Iterator[tuple[str, str]]:
+def _name_violations(name: str, path: str) -> Iterator[tuple[str, str]]:
     if name == "":
         yield path, "has a field with an empty name"
     if len(name.encode()) > MAX_NAME_BYTES:
@@ -44,18 +44,21 @@ def _unholdable_name(name: str, path: str) -> Iterator[tuple[str, str]]:
 
 def _is_exact(number: int | Decimal) -> bool:
     try:
-        EXACT.create_decimal(number)
+        NUMBER_CONTEXT.create_decimal(number)
     except ArithmeticError:
         return False
     return True
 
 
-def size_in_table(value: Any) -> int:
-    """The bytes that it counts (AWS, "DynamoDB item sizes and formats"): of many short values, more than JSON."""
+def stored_size(value: Any) -> int:
+    """Return the bytes that DynamoDB counts for a JSON value (AWS, "DynamoDB item sizes and formats").
+
+    For many short values they are more than the bytes of the JSON.
+    """
     if isinstance(value, dict):
-        return 3 + sum(1 + len(name.encode()) + size_in_table(inner) for name, inner in value.items())
+        return 3 + sum(1 + len(name.encode()) + stored_size(inner) for name, inner in value.items())
     if isinstance(value, list):
-        return 3 + sum(1 + size_in_table(inner) for inner in value)
+        return 3 + sum(1 + stored_size(inner) for inner in value)
     if isinstance(value, str):
         return len(value.encode())
     if value is None or isinstance(value, bool):

@@ -1,10 +1,10 @@
-"""JSON whose numbers keep their exact value, digests of JSON values, and JSON Merge Patch."""
+"""JSON with exact numbers, digests of JSON values, and JSON Merge Patch."""
 
 from __future__ import annotations
 
 import hashlib
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -12,8 +12,7 @@ from chalicelib import errors
 from chalicelib.values import dynamodb_limits
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""What Windows' programs begin a text in UTF-8 with. RFC 8259, section 8.1: a parser may ignore it."""
-
+"""Programs on Windows write it at the start of UTF-8 text. A parser may ignore it (RFC 8259, section 8.1)."""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
@@ -21,38 +20,33 @@ _decoder = msgspec.json.Decoder(float_hook=lambda text: Decimal(text) or 0)
 
 
 def to_json(value: Any) -> bytes:
-    """JSON with every number as exact as it is in ``value``."""
+    """Return ``value`` as JSON. Numbers keep all their digits."""
     return _encoder.encode(value)
 
 
 def from_json(data: bytes | str | msgspec.Raw, root: str = "The body") -> Any:
-    """The JSON value in ``data``, numbers as int or Decimal. Raises InvalidJsonError, which calls ``data`` ``root``."""
+    """Return the JSON value in ``data``, with numbers as int or Decimal.
+
+    Raise InvalidJsonError if it is not JSON; its message calls ``data`` by the name ``root``.
+    """
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeError, ArithmeticError, RecursionError) as problem:
-        raise unreadable(data, problem, root) from None
+        raise invalid_json(data, problem, root) from None
 
 
-def unreadable(data: bytes | str | msgspec.Raw, problem: Exception, root: str) -> errors.InvalidJsonError:
-    """Return what to raise for ``data`` of which a decoder raised ``problem``."""
-    from chalicelib.values import validation_messages  # noqa: PLC0415 - most requests never need it
+def invalid_json(data: bytes | str | msgspec.Raw, problem: Exception, root: str) -> errors.InvalidJsonError:
+    """Return the error for ``data`` that a JSON decoder rejected with the exception ``problem``."""
+    from chalicelib.values import validation_messages  # noqa: PLC0415 - only invalid requests need it
 
     if isinstance(problem, RecursionError):
         return errors.InvalidJsonError(root=root, problem=f"it nests deeper than {dynamodb_limits.MAX_DEPTH} levels")
     text = bytes(data) if isinstance(data, msgspec.Raw) else data
-    return errors.InvalidJsonError(root=root, problem=validation_messages.unreadable(text, problem))
+    return errors.InvalidJsonError(root=root, problem=validation_messages.describe_invalid_json(text, problem))
 
 
-_Type = TypeVar("_Type")
-
-
-def typed(value: Any, type_: type[_Type]) -> _Type:
-    """A value that came from the table, as the model it was made from: its Decimals become what the model says."""
-    return msgspec.json.decode(to_json(value), type=type_)
-
-
-def json_object(data: bytes | str | msgspec.Raw, root: str = "The body") -> dict[str, Any]:
-    """Like :func:`from_json`, for a body that has to be an object. Raises InvalidRequestError where it is not."""
+def object_from_json(data: bytes | str | msgspec.Raw, root: str = "The body") -> dict[str, Any]:
+    """Return the JSON object in ``data``, as :func:`from_json` does. Raise InvalidRequestError for another value."""
     value = from_json(data, root)
     if not isinstance(value, dict):
         problem = f"{root} must be a JSON object"
@@ -61,37 +55,30 @@ def json_object(data: bytes | str | msgspec.Raw, root: str = "The body") -> dict
 
 
 def digest(value: Any) -> str:
-    """The same for two JSON values that say the same, in whatever order and spelling."""
-    return hashlib.sha256(_sorted_encoder.encode(_spelled_alike(value))).hexdigest()
+    """Return the SHA-256 of a JSON value in a canonical form: neither field order nor number notation changes it."""
+    return hashlib.sha256(_sorted_encoder.encode(_canonical(value))).hexdigest()
 
 
-def same(one: Any, other: Any) -> bool:
-    """Return whether two JSON values are equal: ``1`` and ``1.0`` are, as the table stores both alike; ``true`` is not.
-
-    Python's own comparison takes true for 1, so that it only finds the values that are certainly different.
-    """
+def equal(one: Any, other: Any) -> bool:
+    """Return whether two JSON values are equal. ``1`` equals ``1.0``, which DynamoDB stores alike, but not ``true``."""
+    # In Python, True == 1. So == can only rule values out, and the digests decide.
     return bool(one == other) and digest(one) == digest(other)
 
 
-def _spelled_alike(value: Any) -> Any:
+def _canonical(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _spelled_alike(inner) for name, inner in value.items()}
+        return {name: _canonical(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_spelled_alike(inner) for inner in value]
+        return [_canonical(inner) for inner in value]
     if isinstance(value, str):
         return f"text {value}"
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return f"number {Decimal(value).normalize(dynamodb_limits.EXACT)}"
+        return f"number {Decimal(value).normalize(dynamodb_limits.NUMBER_CONTEXT)}"
     return value
 
 
-def shortened(text: str, most: int) -> str:
-    """Return ``text``, or its first ``most`` characters and an ellipsis."""
-    return text if len(text) <= most else f"{text[:most]}…"
-
-
 def merge_patch(target: Any, patch: Any) -> Any:
-    """RFC 7396, section 2: ``patch`` applied to ``target``; null removes."""
+    """Return ``target`` with ``patch`` applied (RFC 7396, section 2): null removes a field."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}

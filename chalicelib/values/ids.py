@@ -1,4 +1,4 @@
-"""Ids: UUIDv7, whose order is the order of their times. And which texts are ids and owners."""
+"""Ids (UUIDv7, which sort by time) and owner names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import time
 
 
 def new_id(at_ms: int | None = None, tail: int | None = None) -> str:
-    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then 74 of chance, so that ids sort by time.
+    """Return a UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then 74 random bits.
 
-    ``tail`` replaces the chance, for ids that have to come out the same when the work is done twice.
+    ``at_ms`` defaults to the current time. ``tail`` replaces the random bits, so that the same work gets the same id
+    when it is repeated.
     """
     at_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
     tail = int.from_bytes(os.urandom(10)) if tail is None else tail
@@ -21,33 +22,38 @@ def new_id(at_ms: int | None = None, tail: int | None = None) -> str:
 
 
 def new_id_after(floor: str, at_ms: int) -> str:
-    """Return a new id of the time ``at_ms`` that sorts after ``floor``, even if the clock was set back since then."""
+    """Return a new id for the time ``at_ms`` that sorts after ``floor``, even if the clock was set back."""
     id_ = new_id(at_ms)
     return id_ if id_ > floor else new_id(id_time_ms(floor) + 1)
 
 
+def id_time_ms(id_: str) -> int:
+    """Return the Unix milliseconds that an id contains."""
+    return int(id_.replace("-", "")[:12], 16)
+
+
 def is_id(text: str) -> bool:
-    """Whether ``text`` is written as :func:`new_id` writes ids."""
-    return len(text) == 36 and [len(part) for part in text.split("-")] == [8, 4, 4, 4, 12] and set(text) <= _ID_LETTERS
+    """Return whether ``text`` is an id in the stored form: a UUID of any version, in lower case."""
+    return (
+        len(text) == 36 and [len(part) for part in text.split("-")] == [8, 4, 4, 4, 12] and set(text) <= _ID_CHARACTERS
+    )
 
 
-_ID_LETTERS = frozenset("0123456789abcdef-")
+_ID_CHARACTERS = frozenset("0123456789abcdef-")
 
 
 def canonical_id(text: str) -> str | None:
-    """Return an id as it is stored, or None if ``text`` is no id. Case does not count (RFC 9562, section 4)."""
+    """Return an id in the stored form, or None if ``text`` is not an id. Case is ignored (RFC 9562, section 4)."""
     lower = text.lower()
     return lower if is_id(lower) else None
 
 
 def is_owner(text: str) -> bool:
-    """Return whether ``text`` can name an owner: a subject (OpenID Connect Core 1.0, section 2, ``sub``)."""
+    """Return whether ``text`` can be an owner: 1 to 255 printable ASCII characters.
+
+    An owner is the subject of a token (OpenID Connect Core 1.0, section 2, ``sub``).
+    """
     return _OWNER.fullmatch(text) is not None
 
 
 _OWNER = re.compile(r"[\x20-\x7e]{1,255}")
-
-
-def id_time_ms(id_: str) -> int:
-    """The Unix milliseconds that an id carries."""
-    return int(id_.replace("-", "")[:12], 16)

@@ -1,4 +1,4 @@
-"""Times as text: ISO 8601 in UTC, whose text order is time order."""
+"""Times as ISO 8601 text in UTC."""
 
 from __future__ import annotations
 
@@ -7,30 +7,36 @@ from datetime import UTC, datetime
 import msgspec
 
 
-def timestamp(at: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds, always 24 characters, so that text order is time order."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def now() -> datetime:
-    """This moment, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def unix_ms(at: datetime) -> int:
-    """Return ``at`` as Unix milliseconds."""
+    """Return ``at`` in Unix milliseconds."""
     return int(at.timestamp() * 1000)
 
 
+def format_time(at: datetime) -> str:
+    """Return ``at`` as ISO 8601 in UTC with milliseconds.
+
+    The text is always 24 characters long, so sorting texts sorts times.
+    """
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def parse_time(text: str) -> datetime:
-    """A point in time from ISO 8601 with its offset (RFC 3339). Raises ValueError for anything else."""
+    """Return the time in UTC that ``text`` states in ISO 8601 with an offset (RFC 3339).
+
+    Raise ValueError for any other text, and for a time outside the years 1 to 9999 in UTC.
+    """
     try:
         at = msgspec.convert(text, datetime)
     except msgspec.ValidationError as problem:
         raise ValueError(str(problem)) from None
     if at.tzinfo is None:
-        raise ValueError("a time without its offset")
+        raise ValueError("The time has no offset.")
     try:
         return at.astimezone(UTC)
     except OverflowError:
-        raise ValueError("a time that is beyond the calendar in UTC") from None
+        raise ValueError("The time is outside the years 1 to 9999 in UTC.") from None

@@ -1,7 +1,7 @@
-"""Sentences about what is wrong with what a caller sent, for the client's developer: the field, and what is allowed.
+"""Messages for invalid JSON and invalid values: which field is wrong, and what is allowed there.
 
-msgspec finds what is wrong, in words of its own for Python's types. Only the place is taken from them: what is allowed
-there follows from the type. It is imported when something is wrong, because most requests never need it.
+msgspec's own messages name Python types. Only the path is taken from them; what is allowed follows from the model.
+Import this module only when something is invalid: most requests never need it.
 """
 
 from __future__ import annotations
@@ -17,48 +17,51 @@ import msgspec.inspect as types
 
 
 class Problem(NamedTuple):
-    """What is wrong in one place: a JSONPath for programs, a sentence without its full stop for people."""
+    """One invalid value: its JSONPath, and a sentence about it without the full stop."""
 
     path: str
     message: str
 
 
-def problem(error: msgspec.ValidationError, type_: Any, root: str, value: Any = None, *, text: bool = False) -> Problem:
-    """Return what msgspec found wrong in a ``value`` that should be a ``type_``.
+def describe(
+    error: msgspec.ValidationError, type_: Any, root: str, value: Any = None, *, text: bool = False
+) -> Problem:
+    """Return the problem that msgspec reported when it validated ``value`` as ``type_``.
 
-    ``root`` is what the whole value is called, such as "The body". ``text``: it is text whatever it stands for, as in a
-    query, so that only its form can be wrong.
+    ``root`` names the whole value in the message, such as "The body". Pass ``text=True`` if every value was sent as
+    text, as in a query: then the message does not mention JSON types.
     """
-    message, in_names, path = _parted(error)
+    message, in_names, path = _split(error)
     cause = error.__cause__
     if isinstance(cause, ValueError) and str(cause):
-        return Problem(path, str(cause).rstrip("."))  # What a model's own __post_init__ says, as it is.
+        return Problem(path, str(cause).rstrip("."))  # A model's own __post_init__ raised it.
     if cause:
-        return about(path, "is not valid", root)
+        return problem_at(path, "is not valid", root)
     if found := re.fullmatch("Object missing required field `(.*)`", message, re.DOTALL):
-        return about(f"{path}.{found[1]}", "is required", root)
+        return problem_at(f"{path}.{found[1]}", "is required", root)
     if found := re.fullmatch("Object contains unknown field `(.*)`", message, re.DOTALL):
-        return about(f"{path}.{found[1]}", _unknown(_at(type_, path, value)), root)
-    named = f"Each name in {name(path, root)}" if in_names else name(path, root)
-    return Problem(path, f"{named} {_must(message, _at(type_, path, value, in_names=in_names), text or in_names)}")
+        return problem_at(f"{path}.{found[1]}", _unknown_field(_types_at(type_, path, value)), root)
+    subject = f"Each name in {_label(path, root)}" if in_names else _label(path, root)
+    allowed = _types_at(type_, path, value, in_names=in_names)
+    return Problem(path, f"{subject} {_requirement(message, allowed, text or in_names)}")
 
 
-def about(path: str, what: str, root: str) -> Problem:
-    """Return the problem that ``what`` is true of the value at ``path``."""
-    return Problem(path, f"{name(path, root)} {what}")
+def problem_at(path: str, predicate: str, root: str) -> Problem:
+    """Return the problem with the value at ``path``; ``predicate`` completes the sentence: "is required"."""
+    return Problem(path, f"{_label(path, root)} {predicate}")
 
 
-def name(path: str, root: str) -> str:
-    """Return what a value is called: ``items[3].price`` for the path ``$.items[3].price``."""
+def _label(path: str, root: str) -> str:
+    """Return how a message names a value: ``items[3].price`` for the path ``$.items[3].price``."""
     inner = path.removeprefix("$").removeprefix(".")
     if inner.endswith("[...]"):
-        return f"Each value in {name(path[:-5], root)}"
+        return f"Each value in {_label(path[:-5], root)}"
     return inner.replace("[...]", "[…]") or root
 
 
-# ------------------------------------------------------------------------------------------------------- what is wrong
+# ---------------------------------------------------------------------------------------------------- msgspec's errors
 
-_JSON = {
+_JSON_TYPES = {
     "int": "an integer",
     "float": "a decimal number",
     "str": "a string",
@@ -69,84 +72,95 @@ _JSON = {
 }
 
 
-def _parted(error: msgspec.ValidationError) -> tuple[str, bool, str]:
-    """Return msgspec's message, whether it is about the names in an object, and the path; the root's is left out."""
+def _split(error: msgspec.ValidationError) -> tuple[str, bool, str]:
+    """Return msgspec's message without the path, whether it is about the names in an object, and the path."""
     pattern = r"(.*?)(?: - at `(key` in `)?(\$[^`]*)`)?"
-    said = str(error)
-    own = str(error.__cause__) if error.__cause__ else ""
-    found = re.fullmatch(pattern, said.removeprefix(own), re.DOTALL)
-    message, in_names, path = found.groups() if found else (said, None, None)
-    return own or message, in_names is not None, path or "$"
+    text = str(error)
+    cause = str(error.__cause__) if error.__cause__ else ""
+    found = re.fullmatch(pattern, text.removeprefix(cause), re.DOTALL)
+    message, in_names, path = found.groups() if found else (text, None, None)
+    return cause or message, in_names is not None, path or "$"
 
 
-def _must(message: str, allowed: list[types.Type], text: bool) -> str:
-    words = {word: None for type_ in allowed for word in _words(type_)}
-    null = ["null"] if "null" in words and not text else []
-    choices = [word for word in words if word != "null"] + null
-    if not choices:
+def _requirement(message: str, allowed: list[types.Type], text: bool) -> str:
+    choices = {choice: None for type_ in allowed for choice in _describe_type(type_)}
+    null = ["null"] if "null" in choices and not text else []
+    ordered = [choice for choice in choices if choice != "null"] + null
+    if not ordered:
         return "is not valid"
-    wrong = re.search(r", got `(\w+)`$", message)
-    is_not = f", not {_JSON[wrong[1]]}" if wrong and wrong[1] in _JSON and not text else ""
-    return f"must be {_either(choices)}{is_not}"
+    sent = re.search(r", got `(\w+)`$", message)
+    is_not = f", not {_JSON_TYPES[sent[1]]}" if sent and sent[1] in _JSON_TYPES and not text else ""
+    return f"must be {_or(ordered)}{is_not}"
 
 
-def _unknown(allowed: list[types.Type]) -> str:
+def _unknown_field(allowed: list[types.Type]) -> str:
     names = [field for type_ in allowed for field in _fields(type_)]
-    return f"is not an allowed field, such as {_either(names)}" if names else "is not allowed"
+    return f"is not an allowed field, such as {_or(names)}" if names else "is not allowed"
 
 
-# ------------------------------------------------------------------------------------------------------ what is allowed
+# ------------------------------------------------------------------------------------------- the types at a JSONPath
 
 
 @functools.cache
-def _whole(type_: Any) -> types.Type:
+def _type_info(type_: Any) -> types.Type:
     return types.type_info(type_)
 
 
-def _at(type_: Any, path: str, value: Any, *, in_names: bool = False) -> list[types.Type]:
-    """Return the types that a value at ``path`` may have; of a union of models those that have the field."""
-    found, rest = [(_whole(type_), value)], path.removeprefix("$")
+def _types_at(type_: Any, path: str, value: Any, *, in_names: bool = False) -> list[types.Type]:
+    """Return the types that are allowed at ``path``; of a union of models, those of the members that have the field.
+
+    With ``in_names=True``, return the types of the names in the object there.
+    """
+    found, rest = [(_type_info(type_), value)], path.removeprefix("$")
     while rest and found:
-        steps = [(step, part) for one, held in found for part in _alike(one, held) for step in _step(part, rest, held)]
-        longest = max((len(step) for (step, _, _), _ in steps), default=len(rest))
-        found = [(inner, held) for (step, inner, held), _ in steps if len(step) == longest]
+        steps = [
+            step for outer, held in found for member in _members(outer, held) for step in _steps(member, rest, held)
+        ]
+        longest = max((len(step.text) for step in steps), default=len(rest))
+        found = [(step.type, step.value) for step in steps if len(step.text) == longest]
         rest = rest[longest:]
-    parts = [part for one, held in found for part in _alike(one, held)]
-    return [part.key_type for part in parts if isinstance(part, _MAPS)] if in_names else parts
+    members = [member for outer, held in found for member in _members(outer, held)]
+    return [member.key_type for member in members if isinstance(member, _MAPS)] if in_names else members
 
 
 _MAPS = (types.DictType, types.FrozenDictType)
 
 
-def _alike(type_: types.Type, value: Any) -> list[types.Type]:
-    """Return the members of a union, but of models that a tag tells apart only the one that ``value`` says it is."""
+def _members(type_: types.Type, value: Any) -> list[types.Type]:
+    """Return the members of a union; of tagged models only the one whose tag ``value`` has. Other types: themselves."""
     if isinstance(type_, types.Metadata):
-        return _alike(type_.type, value)
+        return _members(type_.type, value)
     if not isinstance(type_, types.UnionType):
         return [type_]
-    parts = [part for one in type_.types for part in _alike(one, value)]
-    said = [part for part in parts if isinstance(value, dict) and _is_tagged(part, value)]
-    return said or parts
+    members = [member for one in type_.types for member in _members(one, value)]
+    tagged = [member for member in members if isinstance(value, dict) and _has_tag(value, member)]
+    return tagged or members
 
 
-def _is_tagged(type_: types.Type, value: dict[str, Any]) -> bool:
+def _has_tag(value: dict[str, Any], type_: types.Type) -> bool:
     return (
         isinstance(type_, types.StructType) and type_.tag_field is not None and value.get(type_.tag_field) == type_.tag
     )
 
 
-def _step(type_: types.Type, rest: str, value: Any) -> Iterator[tuple[str, types.Type, Any]]:
-    """Yield each way into ``type_`` that ``rest`` of a path may begin with: the step, the type there and the value."""
+class _Step(NamedTuple):
+    text: str
+    type: types.Type
+    value: Any
+
+
+def _steps(type_: types.Type, rest: str, value: Any) -> Iterator[_Step]:
+    """Yield each step into ``type_`` that the rest of a path can start with."""
     for field, inner in _fields(type_).items():
         if re.match(rf"\.{re.escape(field)}(?![^.\[])", rest):
-            yield f".{field}", inner, value.get(field) if isinstance(value, dict) else None
+            yield _Step(f".{field}", inner, value.get(field) if isinstance(value, dict) else None)
     if isinstance(type_, _MAPS) and rest.startswith("[...]"):
-        yield "[...]", type_.value_type, None
+        yield _Step("[...]", type_.value_type, None)
     if found := re.match(r"\[(\d+)\]", rest):
         index = int(found[1])
         held = value[index] if isinstance(value, list) and index < len(value) else None
-        for inner in _items(type_)[index : index + 1] or _items(type_)[-1:]:
-            yield found[0], inner, held
+        for inner in _element_types(type_)[index : index + 1] or _element_types(type_)[-1:]:
+            yield _Step(found[0], inner, held)
 
 
 def _fields(type_: types.Type) -> dict[str, types.Type]:
@@ -158,8 +172,8 @@ def _fields(type_: types.Type) -> dict[str, types.Type]:
     return fields
 
 
-def _items(type_: types.Type) -> tuple[types.Type, ...]:
-    """Return the types of an array's first values; the last is that of all further ones too."""
+def _element_types(type_: types.Type) -> tuple[types.Type, ...]:
+    """Return the types of an array's first elements; the last one applies to all further elements."""
     if isinstance(type_, types.CollectionType):
         return (type_.item_type,)
     if isinstance(type_, types.TupleType):
@@ -169,21 +183,24 @@ def _items(type_: types.Type) -> tuple[types.Type, ...]:
     return ()
 
 
-def _words(type_: types.Type) -> list[str]:
-    """Return what a type allows, in words: several if it is one of several, none if it is not known."""
+# --------------------------------------------------------------------------------------------- types in plain English
+
+
+def _describe_type(type_: types.Type) -> list[str]:
+    """Return descriptions of the values that a type allows: one, several for an enumeration, none if it is unknown."""
     if isinstance(type_, types.StructType) and type_.array_like:
         return ["an array"]
-    say = next((say for kind, say in _SAID.items() if isinstance(type_, kind)), None)
-    return say(type_) if say else []
+    describe = next((describe for kind, describe in _DESCRIPTIONS.items() if isinstance(type_, kind)), None)
+    return describe(type_) if describe else []
 
 
-def _either(words: list[str]) -> str:
-    *others, last = words
+def _or(choices: list[str]) -> str:
+    *others, last = choices
     return f"{', '.join(others)} or {last}" if others else last
 
 
 def _number(kind: str) -> Callable[[Any], list[str]]:
-    def say(type_: types.IntType | types.FloatType) -> list[str]:
+    def describe(type_: types.IntType | types.FloatType) -> list[str]:
         low, high = type_.ge, type_.le
         bounds = {
             f"from {low} to {high}": low is not None and high is not None,
@@ -193,18 +210,18 @@ def _number(kind: str) -> Callable[[Any], list[str]]:
             f"less than {type_.lt}": type_.lt is not None,
             f"divisible by {type_.multiple_of}": type_.multiple_of is not None,
         }
-        return [f"{kind} {' and '.join(words for words, holds in bounds.items() if holds)}".rstrip()]
+        return [f"{kind} {' and '.join(bound for bound, applies in bounds.items() if applies)}".rstrip()]
 
-    return say
+    return describe
 
 
 def _sized(kind: str, unit: str) -> Callable[[Any], list[str]]:
-    def say(type_: Any) -> list[str]:
+    def describe(type_: Any) -> list[str]:
         least, most = type_.min_length, type_.max_length
         pattern = getattr(type_, "pattern", None)
         return [kind + _size(least, most, unit) + (f" that matches the pattern {pattern}" if pattern else "")]
 
-    return say
+    return describe
 
 
 def _size(least: int | None, most: int | None, unit: str) -> str:
@@ -227,7 +244,7 @@ def _values(values: Any) -> list[str]:
     return [one if isinstance(one, str) and one else json.dumps(one) for one in values]
 
 
-_SAID: dict[type[types.Type], Callable[[Any], list[str]]] = {
+_DESCRIPTIONS: dict[type[types.Type], Callable[[Any], list[str]]] = {
     types.NoneType: lambda _: ["null"],
     types.BoolType: lambda _: ["true", "false"],
     types.IntType: _number("an integer"),
@@ -254,39 +271,39 @@ _SAID: dict[type[types.Type], Callable[[Any], list[str]]] = {
 }
 
 
-# --------------------------------------------------------------------------------------------------------- what is JSON
+# -------------------------------------------------------------------------------------------------------- invalid JSON
 
 
-def unreadable(data: bytes | str, error: Exception) -> str:
-    """Return why ``data`` is not JSON, of which a decoder raised ``error``."""
+def describe_invalid_json(data: bytes | str, error: Exception) -> str:
+    """Return why ``data``, for which msgspec's decoder raised ``error``, is not JSON, with line and column if known."""
     if isinstance(error, msgspec.ValidationError | ArithmeticError):
         return "it has a number of an impossible size"
     try:
         text = data.encode().decode() if isinstance(data, str) else data.decode()
-        json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse)
-    except json.JSONDecodeError as wrong:
-        return _misplaced(wrong.doc, wrong.pos)
-    except UnicodeDecodeError as wrong:
-        return f"the byte {_place(wrong.object[: wrong.start].decode())} is not UTF-8"
-    except (UnicodeEncodeError, RecursionError, ValueError) as wrong:
-        return str(wrong) if type(wrong) is ValueError else "it cannot be read"
-    # Python's own decoder takes half a surrogate pair.
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_reject_constant)
+    except json.JSONDecodeError as problem:
+        return _unexpected(problem.doc, problem.pos)
+    except UnicodeDecodeError as problem:
+        return f"the byte {_position(problem.object[: problem.start].decode())} is not UTF-8"
+    except (UnicodeEncodeError, RecursionError, ValueError) as problem:
+        return str(problem) if type(problem) is ValueError else "it cannot be read"
+    # Python's decoder accepts half a surrogate pair, msgspec's does not.
     return "it has an escape such as \\ud83d that is only half of a character"
 
 
-def _refuse(constant: str) -> Any:
+def _reject_constant(constant: str) -> Any:
     raise ValueError(f"{constant} is not a JSON number")
 
 
-def _misplaced(text: str, at: int) -> str:
+def _unexpected(text: str, at: int) -> str:
     if not text.strip():
         return "it is empty"
     if at >= len(text.rstrip()):
         return "it ends too early"
     if text[at] == '"':
-        return f"there is an unexpected or unfinished string {_place(text[:at])}"
-    return f"there is an unexpected {json.dumps(text[at], ensure_ascii=False)} {_place(text[:at])}"
+        return f"there is an unexpected or unfinished string {_position(text[:at])}"
+    return f"there is an unexpected {json.dumps(text[at], ensure_ascii=False)} {_position(text[:at])}"
 
 
-def _place(before: str) -> str:
+def _position(before: str) -> str:
     return f"at line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"

@@ -143,4 +143,4 @@ def _holdable(value: Any) -> Any:
         return [_holdable(inner) for inner in value]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    return 0 if any(dynamodb_limits.unholdable(Decimal(repr(value)))) else value
+    return 0 if any(dynamodb_limits.violations(Decimal(repr(value)))) else value

@@ -64,7 +64,7 @@ class Meter:
 
 
 def size(record: table.Values) -> int:
-    return dynamodb_limits.size_in_table(table._plain(record))
+    return dynamodb_limits.stored_size(table._plain(record))
 
 
 class Shelves(NamedTuple):
@@ -118,7 +118,7 @@ def after(owner: str, id_: str) -> str:
 def around(id_: str, order: str) -> str:
     """The first page of an hour's items, an item's half an hour before and after."""
     middle = datetime.fromtimestamp(ids.id_time_ms(id_) / 1000, UTC)
-    start, end = (quote(times.timestamp(middle + timedelta(minutes=by))) for by in (-30, 30))
+    start, end = (quote(times.format_time(middle + timedelta(minutes=by))) for by in (-30, 30))
     return f"/items?createdAfter={start}&createdBefore={end}&order={order}"
 
 

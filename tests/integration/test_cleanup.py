@@ -30,7 +30,7 @@ def sweep(at: datetime, milliseconds: int = 60_000) -> dict[str, int]:
 
 
 def expiring(at: datetime, after: timedelta = HOUR, **fields: Any) -> models.Item:
-    item, _ = items.create(OWNER, draft(expiresAt=times.timestamp(at + after), **fields), at)
+    item, _ = items.create(OWNER, draft(expiresAt=times.format_time(at + after), **fields), at)
     return item
 
 
@@ -127,7 +127,7 @@ class TestExpiry:
 
     def test_an_item_whose_expiry_was_put_off_stays(self, api: Stage, now: datetime) -> None:
         item = expiring(now)
-        items.patch(OWNER, item.id, {"expiresAt": times.timestamp(now + 5 * HOUR)}, now)
+        items.patch(OWNER, item.id, {"expiresAt": times.format_time(now + 5 * HOUR)}, now)
 
         assert sweep(now + 2 * HOUR) == {}
         assert items.find(OWNER, item.id) is not None
@@ -148,7 +148,7 @@ class TestExpiry:
 
     def test_everybodys_items_are_swept(self, api: Stage, now: datetime) -> None:
         for owner in ("ann", "bob#1", OWNER):
-            items.create(owner, draft(expiresAt=times.timestamp(now + HOUR)), now)
+            items.create(owner, draft(expiresAt=times.format_time(now + HOUR)), now)
 
         assert sweep(now + HOUR) == {"expired": 3}
         assert api.records() == []
@@ -268,7 +268,7 @@ class TestTickets:
         assert shown(id_, now) == {"status": "pending", "error": None}
         item = items.get(OWNER, id_, now)
         assert item.ticket_until is not None
-        assert item.ticket_until > times.timestamp(later)
+        assert item.ticket_until > times.format_time(later)
 
     def test_what_a_removal_could_not_delete_is_deleted(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]

@@ -104,7 +104,7 @@ class TestObjects:
 class TestExpiry:
     def test_an_item_whose_end_is_put_off_while_it_is_swept_stays(self, api: Stage) -> None:
         at = times.now()
-        ending = draft(expiresAt=times.timestamp(at + timedelta(minutes=1)))
+        ending = draft(expiresAt=times.format_time(at + timedelta(minutes=1)))
         expiring, _ = items.create(OWNER, ending, at)
 
         def put_off() -> None:
@@ -120,7 +120,7 @@ class TestExpiry:
         body = {
             "type": "item.create",
             "owner": OWNER,
-            "item": fields(expiresAt=times.timestamp(sent + timedelta(hours=1))),
+            "item": fields(expiresAt=times.format_time(sent + timedelta(hours=1))),
         }
         record = consumer.Record("message-1", "receipt", exact_json.to_json(body).decode(), 1, sent)
         consumer.do(record)

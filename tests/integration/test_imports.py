@@ -443,7 +443,7 @@ class TestLost:
 
         bulk_imports.resume(OWNER, id_, at + timedelta(hours=1))
         (record,) = api.records("IMPORT")
-        assert record["dueAt"]["S"] == times.timestamp(at + timedelta(hours=2))
+        assert record["dueAt"]["S"] == times.format_time(at + timedelta(hours=2))
         api.drop()
         bulk_imports.resume(OWNER, id_, at + timedelta(hours=25))
 

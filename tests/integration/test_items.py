@@ -20,7 +20,7 @@ VASE = fields(title="Vase", weight=12, marks=["blue", None, True], box={"height"
 
 
 def after(at: datetime, seconds: float) -> str:
-    return times.timestamp(at + timedelta(seconds=seconds))
+    return times.format_time(at + timedelta(seconds=seconds))
 
 
 class TestLife:
@@ -47,7 +47,7 @@ class TestLife:
 
         managed = msgspec.json.decode(exact_json.to_json(item), type=schemas.ManagedFields)
 
-        assert times.timestamp(managed.created_at) == item["createdAt"]
+        assert times.format_time(managed.created_at) == item["createdAt"]
         assert item["expiresAt"] == "2100-01-01T00:00:00.000Z"
 
     @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ class TestLife:
 
     def test_an_item_whose_time_is_up_is_hidden_before_it_is_cleaned_up(self, api: Stage) -> None:
         past = times.now() - timedelta(days=1)
-        item, _ = items.create(OWNER, draft(expiresAt=times.timestamp(past + timedelta(hours=1))), past)
+        item, _ = items.create(OWNER, draft(expiresAt=times.format_time(past + timedelta(hours=1))), past)
 
         for method, body in {"GET": None, "PUT": fields(), "PATCH": {}, "DELETE": None}.items():
             assert api(method, f"/items/{item.id}", body).status_code == 404
@@ -220,7 +220,7 @@ class TestLife:
 
     def test_an_item_ends_after_it_began_and_changes_before_it_ends(self, api: Stage) -> None:
         at = times.now()
-        over, to_come = draft(expiresAt=times.timestamp(at)), draft(expiresAt=after(at, 0.001))
+        over, to_come = draft(expiresAt=times.format_time(at)), draft(expiresAt=after(at, 0.001))
 
         item, _ = items.create(OWNER, to_come, at)
 
@@ -239,7 +239,7 @@ class TestLife:
     def test_an_item_is_there_until_its_time_is_up(self, api: Stage) -> None:
         at = times.now()
         until = at + timedelta(hours=1)
-        item, _ = items.create(OWNER, draft(expiresAt=times.timestamp(until)), at)
+        item, _ = items.create(OWNER, draft(expiresAt=times.format_time(until)), at)
 
         assert items.get(OWNER, item.id, until - timedelta(seconds=1)) == item
         with pytest.raises(errors.ItemNotFoundError):
@@ -433,7 +433,7 @@ class TestIdempotency:
 
     def test_the_first_answer_comes_again_after_the_items_time_is_up(self, api: Stage) -> None:
         earlier = times.now() - timedelta(hours=2)
-        until = times.timestamp(earlier + timedelta(hours=1))
+        until = times.format_time(earlier + timedelta(hours=1))
         first, _ = items.create(OWNER, draft(title="Milk", expiresAt=until), earlier, "k")
 
         again = self.post(api, "k", fields(title="Milk", expiresAt=until))
@@ -530,5 +530,5 @@ def test_ids_of_items_begin_with_their_time(api: Stage) -> None:
     item = api.item()
 
     assert re.fullmatch(r"[0-9a-f-]{36}", item["id"])
-    assert times.timestamp(times.parse_time(item["createdAt"])) == item["createdAt"]
+    assert times.format_time(times.parse_time(item["createdAt"])) == item["createdAt"]
     assert abs(ids.id_time_ms(item["id"]) - times.parse_time(item["createdAt"]).timestamp() * 1000) < 2

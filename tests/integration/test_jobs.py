@@ -47,7 +47,7 @@ def create(title: str, **also: Any) -> dict[str, Any]:
 
 def ending(hours_ago: int) -> dict[str, Any]:
     """A message that creates an item whose time was up so many hours ago."""
-    item = fields(title="milk", expiresAt=times.timestamp(times.now() - timedelta(hours=hours_ago)))
+    item = fields(title="milk", expiresAt=times.format_time(times.now() - timedelta(hours=hours_ago)))
     return {"type": "item.create", "owner": OWNER, "item": item}
 
 
@@ -320,7 +320,7 @@ class TestDelete:
 
     def test_expired_item_is_deleted(self, api: Stage) -> None:
         earlier = times.now() - timedelta(hours=2)
-        expired = draft(expiresAt=times.timestamp(earlier + timedelta(hours=1)))
+        expired = draft(expiresAt=times.format_time(earlier + timedelta(hours=1)))
         item, _ = items.create(OWNER, expired, earlier)
         api.send({"type": "item.delete", "owner": OWNER, "id": item.id})
 

@@ -46,7 +46,7 @@ def walk(api: Stage, query: str) -> Iterator[dict[str, list[dict[str, int]]]]:
 
 
 def when(minute: float) -> str:
-    return quote(times.timestamp(DAY + timedelta(minutes=minute)))
+    return quote(times.format_time(DAY + timedelta(minutes=minute)))
 
 
 def test_all_that_is_wrong_with_a_query_is_said_at_once(api: Stage) -> None:
@@ -240,7 +240,7 @@ def test_imports_keys_and_other_records_are_no_items(api: Stage) -> None:
 def test_what_has_expired_is_passed_over_and_the_walk_goes_on(api: Stage) -> None:
     for minute in range(6):
         at = DAY + timedelta(minutes=minute)
-        over = {"expiresAt": times.timestamp(at + timedelta(minutes=1))} if minute < 4 else {}
+        over = {"expiresAt": times.format_time(at + timedelta(minutes=1))} if minute < 4 else {}
         items.create(OWNER, draft(minute=minute, **over), at)
 
     seen = [minute for page in walk(api, "order=asc&limit=2") for minute in minutes(page)]

@@ -654,7 +654,7 @@ class TestGone:
 
         (reminder,) = api.records()
         assert reminder["sk"]["S"] == f"PURGE#{item['id']}"
-        assert reminder["dueAt"]["S"] > times.timestamp(times.now() + timedelta(minutes=25))
+        assert reminder["dueAt"]["S"] > times.format_time(times.now() + timedelta(minutes=25))
 
     def test_an_item_without_a_picture_leaves_no_reminder(self, api: Stage, item: dict[str, Any]) -> None:
         api("DELETE", f"/items/{item['id']}")
@@ -871,7 +871,7 @@ def test_a_render_that_storage_refuses_is_tried_again_later(api: Stage, item: di
 
 def test_an_item_that_expires_while_its_picture_is_rendered_leaves_nothing_behind(api: Stage) -> None:
     at = times.now() - timedelta(hours=1)
-    item, _ = items.create(OWNER, draft(expiresAt=times.timestamp(at + timedelta(minutes=30))), at)
+    item, _ = items.create(OWNER, draft(expiresAt=times.format_time(at + timedelta(minutes=30))), at)
     upload = Upload(OWNER, item.id, ids.new_id())
     item_pictures.ticket(OWNER, item.id, "image/jpeg", at)
     api.put(upload.key, PHOTO)

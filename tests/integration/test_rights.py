@@ -77,7 +77,7 @@ def messages(stage: Stage) -> None:
 
 def sweeps(stage: Stage) -> None:
     """With work due of every kind."""
-    over = stage.item(expiresAt=times.timestamp(times.now() + timedelta(minutes=30)))["id"]
+    over = stage.item(expiresAt=times.format_time(times.now() + timedelta(minutes=30)))["id"]
     stage.picture(over, jpeg())
     stage("POST", "/imports", {"items": [fields()]})
     unused, lost, stuck = (stage.item()["id"] for _ in range(3))

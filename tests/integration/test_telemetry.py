@@ -202,7 +202,7 @@ class TestOwner:
         assert found["A picture was refused"] == found["A message was processed"] == {"ann"}
 
     def test_sweep_names_whose_work_failed(self, api: Stage, logged: Read) -> None:
-        ends = times.timestamp(times.now() + timedelta(seconds=1))
+        ends = times.format_time(times.now() + timedelta(seconds=1))
         api.signed_in("ann")("POST", "/items", fields(expiresAt=ends))
         fails(aws.dynamodb(), "GetItem", "InternalServerError")
         logged()
@@ -407,7 +407,7 @@ class TestMetrics:
 
     def test_what_the_cleanup_did_is_counted(self, api: Stage, logged: Read) -> None:
         at = times.now() - timedelta(days=1)
-        items.create(OWNER, draft(expiresAt=times.timestamp(at + timedelta(hours=1))), at)
+        items.create(OWNER, draft(expiresAt=times.format_time(at + timedelta(hours=1))), at)
         event = api._client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [], region="us-east-1")
 
         run("clean_up", event)

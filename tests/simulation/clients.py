@@ -255,7 +255,7 @@ class Client:
             return {}
         seconds = self._chance.choice((2, 60, 2 * HOUR)) * self._chance.random()
         return {
-            "expiresAt": times.timestamp(
+            "expiresAt": times.format_time(
                 times.now().fromtimestamp(self._world.timeline.wall() + seconds, times.now().tzinfo)
             )
         }

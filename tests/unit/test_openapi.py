@@ -144,7 +144,7 @@ class TestDescription:
     @pytest.mark.parametrize(
         "limit",
         [
-            f"{dynamodb_limits.EXACT.prec} significant digits",
+            f"{dynamodb_limits.NUMBER_CONTEXT.prec} significant digits",
             f"{validation.MAX_ITEM_BYTES:,} bytes",
             f"{dynamodb_limits.MAX_DEPTH} levels",
             f"1 to {items.MAX_KEY_LENGTH} characters",

@@ -182,7 +182,7 @@ WRONG: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize(("body", "problem"), WRONG.items())
 def test_field_and_what_is_allowed_are_named(body: str, problem: tuple[str, str]) -> None:
     with pytest.raises(errors.InvalidRequestError) as refused:
-        validation.checked(Everything, exact_json.json_object(body))
+        validation.checked(Everything, exact_json.object_from_json(body))
 
     assert refused.value.details == [{"path": problem[0], "message": problem[1]}]
     assert refused.value.message == problem[1] + ("" if problem[1].endswith("?") else ".")
@@ -194,7 +194,7 @@ def test_every_field_of_the_model_is_tried() -> None:
 
 
 def test_message_that_is_not_known_says_nothing_of_its_own() -> None:
-    told = validation_messages.problem(msgspec.ValidationError("Bad `Struct` - at `$.x[0].y`"), Everything, "The body")
+    told = validation_messages.describe(msgspec.ValidationError("Bad `Struct` - at `$.x[0].y`"), Everything, "The body")
 
     assert told == ("$.x[0].y", "x[0].y is not valid")
 
@@ -225,14 +225,14 @@ NOT_JSON: dict[bytes, str] = {
 @pytest.mark.parametrize(("body", "why"), NOT_JSON.items(), ids=lambda value: str(value[:20]))
 def test_body_that_is_not_json_is_refused_with_the_reason_and_the_place(body: bytes, why: str) -> None:
     with pytest.raises(errors.InvalidJsonError) as refused:
-        exact_json.json_object(body, "The entry")
+        exact_json.object_from_json(body, "The entry")
 
     assert refused.value.message == f"The entry is not valid JSON in UTF-8: {why}."
     assert words_of_libraries(refused.value.message) == []
 
 
 def test_value_of_every_type_of_msgspec_has_words() -> None:
-    known = tuple(validation_messages._SAID)
+    known = tuple(validation_messages._DESCRIPTIONS)
     unknown = [
         kind
         for kind in vars(msgspec.inspect).values()

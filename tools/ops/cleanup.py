@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.config import Config
 
-from chalicelib.values.times import timestamp
+from chalicelib.values.times import format_time
 from tools.ops import logs
 from tools.ops.stage import Function, Stage
 from tools.stage.errors import StageError
@@ -98,7 +98,7 @@ def _scheduled(at: datetime) -> dict[str, Any]:
         "detail-type": "Scheduled Event",
         "source": "tools.ops",
         "account": "",
-        "time": timestamp(at),
+        "time": format_time(at),
         "region": "",
         "resources": [],
         "detail": {},

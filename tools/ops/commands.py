@@ -249,7 +249,8 @@ def item(job: Job) -> int:
         "due": [{"at": at, "what": what} for at, what in traces.due.items()],
         "purgeDueAt": traces.purge_due_at,
         "objects": [
-            {"key": one.key, "size": one.size, "modifiedAt": times.timestamp(one.modified_at)} for one in traces.objects
+            {"key": one.key, "size": one.size, "modifiedAt": times.format_time(one.modified_at)}
+            for one in traces.objects
         ],
         "deadLetters": [texts.letter_data(letter, now) for letter in traces.letters],
     }

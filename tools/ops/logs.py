@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from chalicelib.values.times import timestamp
+from chalicelib.values.times import format_time
 from tools.laptop.function_logs import lines
 from tools.laptop.terminal import printable
 from tools.ops.stage import Function
@@ -97,7 +97,7 @@ def as_it_is(entry: Entry) -> str:
     """An entry as its function wrote it; one that is no JSON is wrapped up, so that every line of the output is."""
     if entry.fields is not None:
         return entry.text
-    wrapped = {"timestamp": timestamp(entry.at), "function": entry.function, "message": entry.text}
+    wrapped = {"timestamp": format_time(entry.at), "function": entry.function, "message": entry.text}
     return json.dumps(wrapped, ensure_ascii=False)
 
 
@@ -145,7 +145,7 @@ def _said_at(entry: Entry) -> datetime:
 
 
 def _line(entry: Entry, level: str, message: str, *rest: str) -> str:
-    head = f"{timestamp(entry.at)} {entry.function:<11} {level:<8}"
+    head = f"{format_time(entry.at)} {entry.function:<11} {level:<8}"
     return printable("  ".join([head + message, *rest])).rstrip()
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.catalogue import messages
-from chalicelib.values.times import timestamp
+from chalicelib.values.times import format_time
 from tools.ops import logs
 from tools.ops.letters import Letter
 from tools.ops.stage import Function, Stage
@@ -87,5 +87,5 @@ def _silence(letter: Letter, kept: datetime | None) -> str:
     if kept is None:
         return "The consumer's logs are gone."
     if letter.sent_at < kept:
-        return f"The consumer's logs of that time are gone: they go back to {timestamp(kept)}."
+        return f"The consumer's logs of that time are gone: they go back to {format_time(kept)}."
     return "No log line names it: the consumer ended before it could say why (time or memory), or never had it."

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.values.exact_json import to_json
-from chalicelib.values.times import timestamp
+from chalicelib.values.times import format_time
 from tools.laptop.terminal import printable
 from tools.ops.cleanup import Swept
 from tools.ops.items import Traces
@@ -58,7 +58,7 @@ def how_many(found: int, queue: str, elsewhere: int) -> str:
 
 def letter(one: Letter, now: datetime, why: str = "") -> str:
     """A letter in two lines, and a third that says why it failed."""
-    head = f"\n{one.id}  {printable(one.type or 'no type')}  sent {timestamp(one.sent_at)} ({age(one, now)} ago)"
+    head = f"\n{one.id}  {printable(one.type or 'no type')}  sent {format_time(one.sent_at)} ({age(one, now)} ago)"
     lines = [f"{head}, handed out {one.receives} times", f"  body  {shortened(one.body, _BODY)}"]
     return "\n".join([*lines, f"  why   {why}"] if why else lines)
 
@@ -67,14 +67,14 @@ def why(reason: Reason | str) -> str:
     """Why a letter failed, or why that is not known."""
     if isinstance(reason, str):
         return reason
-    return f"{shortened(reason.last_line or reason.error, _WHY)} ({timestamp(reason.at)})"
+    return f"{shortened(reason.last_line or reason.error, _WHY)} ({format_time(reason.at)})"
 
 
 def why_data(reason: Reason | str) -> dict[str, Any]:
     """Why a letter failed, for a program."""
     if isinstance(reason, str):
         return {"why": None, "whyNot": reason}
-    return {"why": {"error": reason.error, "lastLine": reason.last_line, "at": timestamp(reason.at)}}
+    return {"why": {"error": reason.error, "lastLine": reason.last_line, "at": format_time(reason.at)}}
 
 
 def letter_data(one: Letter, now: datetime) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def letter_data(one: Letter, now: datetime) -> dict[str, Any]:
         "id": one.id,
         "queue": one.queue,
         "type": one.type,
-        "sentAt": timestamp(one.sent_at),
+        "sentAt": format_time(one.sent_at),
         "ageSeconds": int((now - one.sent_at).total_seconds()),
         "receives": one.receives,
         "body": one.body,
@@ -129,7 +129,7 @@ def item(owner: str, id_: str, traces: Traces, now: datetime) -> str:
     if lines[-1] == "Due":
         lines.append("  nothing")
     lines += ["", f"Objects ({len(traces.objects)}, {sum(one.size for one in traces.objects)} bytes)"]
-    lines += [f"  {one.size:>10}  {timestamp(one.modified_at)}  {printable(one.key)}" for one in traces.objects]
+    lines += [f"  {one.size:>10}  {format_time(one.modified_at)}  {printable(one.key)}" for one in traces.objects]
     lines += ["", f"Dead letters that name it ({len(traces.letters)})"]
     return "\n".join([*lines, *(letter(one, now) for one in traces.letters)])
 

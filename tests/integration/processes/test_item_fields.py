@@ -61,7 +61,7 @@ from chalicelib.values import exact_json
 
 def outcome(body):
     try:
-        return exact_json.to_json(validation.draft(exact_json.json_object(body)).fields).decode()
+        return exact_json.to_json(validation.draft(exact_json.object_from_json(body)).fields).decode()
     except errors.ApiError as error:
         return [error.code, error.message, error.details]
 
