@@ -1,4 +1,4 @@
-"""The code that stands in the pages, by the comment before it: ``<!-- name -->``."""
+"""Read the code blocks of the pages, by the comment before each: ``<!-- name -->``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FENCED = re.compile(r"^( *)(?:<!-- ([\w -]+) -->\n\1)?```(\w*)\n(.*?)^\1```$", f
 
 
 class Block(NamedTuple):
-    """What stands between two fences; ``name`` and ``language`` are empty where none is said."""
+    """A fenced code block. ``name`` and ``language`` are empty if the page gives none."""
 
     name: str
     language: str
@@ -19,7 +19,7 @@ class Block(NamedTuple):
 
 
 def blocks(page: str) -> list[Block]:
-    """All of a page, which is a path below the project's folder."""
+    """Return all blocks of ``page``, a path relative to the project."""
     text = (PROJECT / page).read_text(encoding="utf-8")
     return [
         Block(name, language, re.sub(rf"(?m)^{indent}", "", code))
@@ -28,7 +28,7 @@ def blocks(page: str) -> list[Block]:
 
 
 def block(page: str, name: str) -> str:
-    """The one of that name."""
+    """Return the text of the only block of that name. Raise AssertionError if there is none, or more than one."""
     found = [one.text for one in blocks(page) if one.name == name]
-    assert len(found) == 1, f"{page} has {len(found)} pieces of code behind <!-- {name} -->"
+    assert len(found) == 1, f"{page} has {len(found)} blocks named <!-- {name} -->"
     return found[0]

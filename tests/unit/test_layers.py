@@ -7,12 +7,15 @@ import functools
 import graphlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.blocks import blocks
 
 PROJECT = Path(__file__).parents[2]
 
@@ -100,6 +103,16 @@ def test_packages_import_one_way(module: str) -> None:
 
 def test_no_modules_import_each_other() -> None:
     graphlib.TopologicalSorter({module: own_imports(module) - {module} for module in FILES}).prepare()
+
+
+def test_architecture_page_draws_the_imports_between_packages() -> None:
+    [picture] = [one.text for one in blocks("docs/architecture.md") if one.language == "mermaid"]
+    drawn = re.findall(r"^ *(\w+)(?:\[.+\])? --> (\w+)$", picture, flags=re.MULTILINE)
+    packages = {package(module) for module in FILES if "." in module} | {"app"}
+
+    imports = {(package(module), package(name)) for module in FILES for name in own_imports(module)}
+
+    assert set(drawn) == {(one, other) for one, other in imports if {one, other} <= packages and one != other}
 
 
 @pytest.mark.parametrize("distribution", KNOWN_BY)
