@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib import coldstart  # isort: skip - before all that it is for
+from chalicelib import coldstart  # isort: skip - it turns garbage collection off for the imports that follow
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def authorize(request: AuthRequest) -> AuthResponse:
 
 
 # Every route below stands behind it, unless it says that it is public.
-app.guard = authorize if config.sign_in_demanded() else None
+app.guard = authorize if config.sign_in_required() else None
 
 
 # -------------------------------------------------------------------------------------------------------- public routes
@@ -185,9 +185,9 @@ def clean_up(event: CloudWatchEvent) -> dict[str, int]:
     return cleanup.sweep(times.now(), event.context)
 
 
-if config.serving_locally():
+if config.is_chalice_local():
     from chalicelib.http import chalice_local
 
     chalice_local.prepare()
 
-coldstart.over()
+coldstart.finish()

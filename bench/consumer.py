@@ -45,7 +45,7 @@ class StandIn:
     def in_place(self) -> Iterator[None]:
         """Stands in for both. Raises RuntimeError where not all pictures are ready in the end."""
         with (
-            mock.patch.multiple(bucket, read=self._read, write=self._write, objects_of=self._objects_of),
+            mock.patch.multiple(bucket, read=self._read, write=self._write, item_keys=self._item_keys),
             mock.patch.multiple(items, find=self._find, change=self._change),
             mock.patch.multiple(queue, delete=self._delete),
         ):
@@ -75,7 +75,7 @@ class StandIn:
     def _write(self, *_: Any) -> None:
         time.sleep(S3_CALL)
 
-    def _objects_of(self, *_: Any) -> list[str]:
+    def _item_keys(self, *_: Any) -> list[str]:
         time.sleep(2 * S3_CALL)  # originals and thumbnails are listed by a call each
         return []
 

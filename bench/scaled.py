@@ -94,7 +94,7 @@ def _id(number: int) -> str:
 
 def _record(id_: str, at: datetime, expires_at: datetime | None) -> Any:
     made = times.format_time(at)
-    values: table.Values = {"version": 1, "createdAt": made, "updatedAt": made, "fields": _FIELDS}
+    values: table.Record = {"version": 1, "createdAt": made, "updatedAt": made, "fields": _FIELDS}
     due_at = None if expires_at is None else times.format_time(expires_at)
     if due_at:
         values["expiresAt"] = due_at

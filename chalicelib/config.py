@@ -100,7 +100,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         auth_mode=_auth_mode(environ.get("AUTH_MODE") or "oidc", stage),
         issuer=_issuer(environ),
         cors=Cors(
-            _origins(environ.get("CORS_ORIGINS") or ("" if stage == LOCAL or serving_locally() else "*")),
+            _origins(environ.get("CORS_ORIGINS") or ("" if stage == LOCAL or is_chalice_local() else "*")),
             _headers("CORS_ALLOW_HEADERS", environ),
             _headers("CORS_EXPOSE_HEADERS", environ),
         ),
@@ -118,7 +118,7 @@ def settings() -> Settings:
     return load(os.environ)
 
 
-def sign_in_demanded() -> bool:
+def sign_in_required() -> bool:
     """Whether the routes stand behind the authorizer.
 
     They do in every stage but those that say ``AUTH_MODE=local`` or ``AUTH_MODE=none``. Under ``chalice local`` a stage
@@ -126,10 +126,10 @@ def sign_in_demanded() -> bool:
     """
     if settings().auth_mode != "oidc":
         return False
-    return settings().bucket is not None or not serving_locally()
+    return settings().bucket is not None or not is_chalice_local()
 
 
-def serving_locally() -> bool:
+def is_chalice_local() -> bool:
     """Whether this is ``chalice local``, and neither a deployed function nor another Chalice command."""
     return "AWS_CHALICE_CLI_MODE" in os.environ and _command(sys.argv[1:]) == "local"
 

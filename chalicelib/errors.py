@@ -53,13 +53,13 @@ class ApiError(Exception):
     sentence: ClassVar[str]
     retry_after: ClassVar[int | None] = None
     """Seconds after which trying again makes sense (RFC 9110, section 10.2.3), or None."""
-    told_with: ClassVar[Mapping[str, str]] = {}
+    extra_headers: ClassVar[Mapping[str, str]] = {}
     """Headers of the response."""
 
     def __init__(self, *, details: list[Any] | None = None, **words: object) -> None:
         self.message = self.sentence.format(**words)
         self.details = details
-        self.headers = dict(self.told_with)
+        self.headers = dict(self.extra_headers)
         super().__init__(self.message)
 
 
@@ -177,7 +177,7 @@ class UnsupportedEncodingError(ApiError):
     status = 415
     sentence = "Send this body uncompressed, or compressed as its Content-Encoding says: gzip or deflate."
     # RFC 9110, section 12.5.3.
-    told_with: ClassVar[Mapping[str, str]] = {"Accept-Encoding": ", ".join(ENCODINGS)}
+    extra_headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": ", ".join(ENCODINGS)}
 
 
 class UnsupportedMediaTypeError(ApiError):

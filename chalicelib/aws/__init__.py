@@ -1,6 +1,7 @@
-"""The AWS clients: made once per process, on first use, with limits on how long they wait.
+"""The AWS clients, and the codes of their errors.
 
-Where they point (region, credentials, ``AWS_ENDPOINT_URL``) is the environment's matter alone.
+Clients are created on first use, once per process. Region, credentials and endpoint come from the environment
+(``AWS_DEFAULT_REGION``, ``AWS_PROFILE``, ``AWS_ENDPOINT_URL`` …).
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 CONNECTIONS = 4
-"""Calls of one service that can be under way at once, each on a connection that is kept for the next."""
+"""Simultaneous calls to one service. Each has a connection, which is kept for the next call."""
 
-# One second is ages for a connection inside a region; a waiting function is paid for, so it gives up early and the
-# SDK's standard retries (with backoff and jitter) take over. All of it ends within the time that a function has: at
-# worst 3 × (1 + 5) s and 3 s between them. A large object may take longer, for each read from the connection has 5 s.
+# Waiting functions cost money, and inside a region a connection takes milliseconds, so a call times out early and the
+# SDK's standard retries (with backoff and jitter) follow. A call takes at most 3 × (1 + 5) s and 3 s between attempts,
+# less than the time limit of each function. A large object may take longer: the 5 s are for one read from the socket.
 _CONFIG = Config(
     connect_timeout=1,
     read_timeout=5,
@@ -38,17 +39,17 @@ _S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4"))
 
 
 def dynamodb() -> DynamoDBClient:
-    """The client for the table."""
+    """Return the DynamoDB client."""
     return _shared("dynamodb", _CONFIG)
 
 
 def s3() -> S3Client:
-    """The client for the bucket."""
+    """Return the S3 client."""
     return _shared("s3", _S3_CONFIG)
 
 
 def sqs() -> SQSClient:
-    """The client for the queue."""
+    """Return the SQS client."""
     return _shared("sqs", _CONFIG)
 
 
@@ -71,23 +72,23 @@ def bucket_name() -> str:
 
 @functools.cache
 def queue_url() -> str:
-    """The jobs queue's URL, asked for once per process: its name follows from the stage, its URL from the account."""
+    """Return the URL of the jobs queue. SQS is asked for it once per process."""
     return sqs().get_queue_url(QueueName=settings().queue)["QueueUrl"]
 
 
-def code_of(error: exceptions.ClientError) -> str:
-    """The service's own code for what went wrong, such as ``NoSuchKey``."""
+def error_code(error: exceptions.ClientError) -> str:
+    """Return the service's error code, such as ``NoSuchKey``, or an empty string."""
     return error.response.get("Error", {}).get("Code", "")
 
 
-def reasons_of(error: exceptions.ClientError) -> set[str]:
-    """Why a transaction was cancelled: one code for each of its writes, ``None`` for one that was not the cause."""
+def cancellation_codes(error: exceptions.ClientError) -> set[str]:
+    """Return the error codes of the writes of a cancelled transaction, ``"None"`` for a write that is not the cause."""
     reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
     return {reason.get("Code", "None") for reason in reasons}
 
 
 def was_retried(error: exceptions.ClientError) -> bool:
-    """Whether the SDK had made the call before, so that an earlier attempt may have had an effect."""
+    """Return whether the SDK repeated the call, so that an earlier attempt may have succeeded."""
     return error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
 
 
@@ -103,22 +104,23 @@ def _shared(service: Literal["s3"], config: Config) -> S3Client: ...
 @overload
 def _shared(service: Literal["sqs"], config: Config) -> SQSClient: ...
 def _shared(service: Any, config: Config) -> Any:
-    # A client may be used by several threads, and be made by one (boto3, "Multithreading or multiprocessing").
-    with _making:
+    # Threads may share a client, but creating one is not thread-safe (boto3, "Multithreading or multiprocessing").
+    with _creating:
         return _client(service, config)
 
 
 @functools.cache
 def _client(service: Any, config: Config) -> Any:
-    # A stage that nobody provisioned must not be looked for in whatever account the caller's shell is signed in to.
+    # If the stage is not provisioned, do not call the account that the shell happens to have credentials for.
     require_provisioned()
     return _session().create_client(service, config=config)
 
 
 @functools.cache
 def _session() -> Session:
-    # boto3 makes its clients of this very session. It would bring resources, transfers and multiprocessing as well.
+    # boto3.client() creates its clients from such a session too. Importing boto3 would take longer: it also loads
+    # resources, transfers and multiprocessing.
     return Session()
 
 
-_making = threading.Lock()
+_creating = threading.Lock()

@@ -72,4 +72,6 @@ def is_transient(error: BaseException) -> bool:
 
 
 def _codes(error: BaseException) -> set[str]:
-    return {aws.code_of(error), *aws.reasons_of(error)} if isinstance(error, exceptions.ClientError) else set()
+    if isinstance(error, exceptions.ClientError):
+        return {aws.error_code(error), *aws.cancellation_codes(error)}
+    return set()

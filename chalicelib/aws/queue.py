@@ -1,4 +1,4 @@
-"""The jobs queue: how messages are sent and settled. :mod:`chalicelib.catalogue.consumer` processes them."""
+"""The jobs queue: send, delete and delay messages. :mod:`chalicelib.catalogue.consumer` processes them."""
 
 from __future__ import annotations
 
@@ -13,63 +13,62 @@ from chalicelib.values import exact_json
 if TYPE_CHECKING:
     import msgspec
     from mypy_boto3_sqs.type_defs import (
+        BatchResultErrorEntryTypeDef,
         ChangeMessageVisibilityBatchRequestEntryTypeDef,
         DeleteMessageBatchRequestEntryTypeDef,
         SendMessageBatchRequestEntryTypeDef,
     )
 
-_BATCH = 10
-"""Entries that SQS takes in one call (AWS, "SendMessageBatch")."""
+_MAX_BATCH = 10
+"""Entries that SQS accepts in one call (AWS, "SendMessageBatch")."""
 
 
-class NotSentError(Exception):
-    """The queue took some messages, and not all."""
+class QueueError(Exception):
+    """SQS rejected some entries of a batch and accepted the others."""
 
 
-class NotSettledError(Exception):
-    """The queue settled some messages, and not all."""
-
-
-FAILURES = (NotSentError, NotSettledError, BotoCoreError, ClientError)
-"""What functions here raise if the queue does only some of what is asked, or nothing, or does not answer."""
+FAILURES = (QueueError, BotoCoreError, ClientError)
+"""The exceptions that the functions of this module raise if SQS rejects a call or some of it, or does not answer."""
 
 
 def send(*messages: msgspec.Struct) -> None:
-    """Queues messages. Raises one of FAILURES; some of the messages may have been taken all the same."""
+    """Send messages. Raise one of FAILURES; some of the messages may have been sent nevertheless."""
     bodies = [exact_json.to_json(message).decode() for message in messages]
-    for start in range(0, len(bodies), _BATCH):
-        batch = bodies[start : start + _BATCH]
+    for start in range(0, len(bodies), _MAX_BATCH):
+        batch = bodies[start : start + _MAX_BATCH]
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {"Id": str(position), "MessageBody": body} for position, body in enumerate(batch)
         ]
         answer = aws.sqs().send_message_batch(QueueUrl=aws.queue_url(), Entries=entries)
-        if refused := answer.get("Failed"):
-            raise NotSentError(f"{len(refused)} of {len(entries)} messages were not taken: {refused[0].get('Code')}")
+        _require_all(answer.get("Failed"), len(entries), "sent")
 
 
 def delete(handles: Sequence[str]) -> None:
-    """Delete up to ten messages that were received, by their receipt handles. Raise one of FAILURES."""
+    """Delete up to 10 received messages, given their receipt handles. Raise one of FAILURES."""
     if not handles:
         return
     entries: list[DeleteMessageBatchRequestEntryTypeDef] = [
         {"Id": str(position), "ReceiptHandle": handle} for position, handle in enumerate(handles)
     ]
     answer = aws.sqs().delete_message_batch(QueueUrl=aws.queue_url(), Entries=entries)
-    if refused := answer.get("Failed"):
-        raise NotSettledError(f"{len(refused)} of {len(entries)} messages were not deleted: {refused[0].get('Code')}")
+    _require_all(answer.get("Failed"), len(entries), "deleted")
 
 
 def set_visibility(seconds: Mapping[str, int]) -> None:
-    """Have up to ten messages that were received come again after so many seconds, by their receipt handles.
+    """Set the visibility timeouts of up to 10 received messages, in seconds from now, by receipt handle.
 
-    Raise one of FAILURES.
+    SQS delivers a message again when its timeout ends. Raise one of FAILURES.
     """
     if not seconds:
         return
     entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
-        {"Id": str(position), "ReceiptHandle": handle, "VisibilityTimeout": wait}
-        for position, (handle, wait) in enumerate(seconds.items())
+        {"Id": str(position), "ReceiptHandle": handle, "VisibilityTimeout": timeout}
+        for position, (handle, timeout) in enumerate(seconds.items())
     ]
     answer = aws.sqs().change_message_visibility_batch(QueueUrl=aws.queue_url(), Entries=entries)
-    if refused := answer.get("Failed"):
-        raise NotSettledError(f"{len(refused)} of {len(entries)} messages were not changed: {refused[0].get('Code')}")
+    _require_all(answer.get("Failed"), len(entries), "changed")
+
+
+def _require_all(rejected: Sequence[BatchResultErrorEntryTypeDef] | None, count: int, done: str) -> None:
+    if rejected:
+        raise QueueError(f"{len(rejected)} of {count} messages were not {done}: {rejected[0].get('Code')}")

@@ -1,16 +1,16 @@
-"""The DynamoDB table. Nothing else knows how it is keyed, or speaks to it.
+"""The DynamoDB table: its keys, conditional writes and queries. No other module accesses it.
 
-The partition is the owner, so nothing that one owner can say reaches another's records. The sort key says what a
-record is::
+The partition key is the owner, so that no request can reach another owner's records. The sort key is the kind of the
+record and its id::
 
-    OWNER#{owner}   ITEM#{item id}            an item; ids sort by time: the partition read backwards is newest first
-                    KEY#{idempotency key}     what a create with that key made
-                    IMPORTKEY#{key}           the import that a request with that idempotency key began
-                    PURGE#{item id}           an item is gone, and objects of it may still be in the bucket
+    OWNER#{owner}   ITEM#{item id}            an item. Ids sort by time, so reading backwards lists the newest first
+                    KEY#{idempotency key}     the item that a create with this idempotency key made
+                    IMPORTKEY#{key}           the import that a request with this idempotency key started
+                    PURGE#{item id}           a deleted item whose objects may still be in the bucket
                     IMPORT#{import id}        an import
-                    CHUNK#{import id}#{n}     the result of one chunk of it
+                    CHUNK#{import id}#{n}     the result of one chunk of an import
 
-A record that has work due carries ``dueShard`` and ``dueAt``, and so stands in the sparse index ``due``.
+A record with work due has the attributes ``dueShard`` and ``dueAt``, which put it into the sparse index ``due``.
 """
 
 from __future__ import annotations
@@ -25,71 +25,75 @@ from typing import Any, Literal, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import aws
+from chalicelib.aws import dynamodb_json
+from chalicelib.aws.dynamodb_json import Attributes
 from chalicelib.config import settings
-from chalicelib.values import dynamodb_limits, times
+from chalicelib.values import times
 
 DUE_SHARDS = 4
-"""Partitions of the index: each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity")."""
+"""Partitions of the index. Each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity")."""
 
 Kind = Literal["ITEM", "KEY", "PURGE", "IMPORT", "IMPORTKEY", "CHUNK"]
-Values = dict[str, Any]
+
+Record = dict[str, Any]
+"""The attributes of a record as Python values."""
 
 
-class RefusedError(Exception):
-    """A write was refused because of what others write: read again, then try again.
+class WriteRejectedError(Exception):
+    """DynamoDB rejected a write because of another one. Read the record again before the next attempt.
 
-    ``unclear`` tells that the refused one was not the SDK's first attempt: an earlier one may have been carried out.
+    If ``may_be_applied``, the SDK had sent the write before, and that attempt may have succeeded.
     """
 
-    def __init__(self, unclear: bool) -> None:
+    def __init__(self, may_be_applied: bool) -> None:
         super().__init__()
-        self.unclear = unclear
+        self.may_be_applied = may_be_applied
 
 
-class ConditionError(RefusedError):
-    """A record is not what the condition of a write demands."""
+class ConditionFailedError(WriteRejectedError):
+    """A record does not meet the condition of the write."""
 
 
-class ConflictError(RefusedError):
-    """A transaction was in progress on the same record, so that nothing is known of what the record is.
+class TransactionConflictError(WriteRejectedError):
+    """Another transaction was in progress on the same record.
 
-    It may be cancelled yet: never conclude from this that a record was written.
+    It may still be cancelled, so this says nothing about what the record is or will be.
     """
 
 
 FAILURES = (BotoCoreError, ClientError)
-"""What :func:`write` raises besides. The write may have been done all the same, and only its response been lost."""
+"""The other exceptions of :func:`write`. The write may have been applied and only its response lost."""
 
 
 class Key(NamedTuple):
-    """Where a record stands."""
+    """The primary key of a record."""
 
     owner: str
     kind: Kind
     id: str
 
     @property
-    def attributes(self) -> Values:
-        """The two attributes of the primary key, as DynamoDB has them."""
+    def attributes(self) -> Attributes:
+        """The partition key and the sort key."""
         return {"pk": {"S": f"OWNER#{self.owner}"}, "sk": {"S": f"{self.kind}#{self.id}"}}
 
     @staticmethod
-    def of(record: Values) -> Key:
-        """That of a record which was read."""
-        kind, _, id_ = record["sk"]["S"].partition("#")
-        return Key(record["pk"]["S"].removeprefix("OWNER#"), kind, id_)
+    def from_attributes(attributes: Attributes) -> Key:
+        """Return the key of a record that was read."""
+        kind, _, id_ = attributes["sk"]["S"].partition("#")
+        return Key(attributes["pk"]["S"].removeprefix("OWNER#"), kind, id_)
 
 
 class Condition(NamedTuple):
-    """What has to hold of the record that is there now."""
+    """A condition expression that the stored record must meet for a write to be applied."""
 
     expression: str
-    values: Values = {}  # noqa: RUF012 - never changed
+    values: Attributes = {}  # noqa: RUF012 - never changed
     names: dict[str, str] = {}  # noqa: RUF012 - never changed
 
     @property
-    def parameters(self) -> Values:
-        """What a call of DynamoDB takes for it."""
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of a DynamoDB call for this condition."""
         return (
             {"ConditionExpression": self.expression}
             | ({"ExpressionAttributeValues": self.values} if self.values else {})
@@ -101,45 +105,51 @@ ABSENT = Condition("attribute_not_exists(pk)")
 PRESENT = Condition("attribute_exists(pk)")
 
 
-def unchanged(version: int) -> Condition:
-    """The record is the one that was read."""
+def version_is(version: int) -> Condition:
+    """Return the condition that the record has this version."""
     return Condition("version = :version", {":version": {"N": str(version)}})
 
 
-def absent_or_over(at: datetime) -> Condition:
-    """There is no record, or its time is up: TTL deletes late, within days (AWS, "Using time to live")."""
+def absent_or_expired(at: datetime) -> Condition:
+    """Return the condition that there is no record or that its ``ttl`` has passed.
+
+    DynamoDB deletes expired records within a few days (AWS, "Using time to live (TTL) in DynamoDB").
+    """
     now = {":now": {"N": str(int(at.timestamp()))}}
     return Condition("attribute_not_exists(pk) OR #ttl <= :now", now, {"#ttl": "ttl"})
 
 
-def kept_until(ttl: Decimal) -> Condition:
-    """The record is one whose time ends at ``ttl``, in Unix seconds."""
+def ttl_is(ttl: Decimal) -> Condition:
+    """Return the condition that the record has this ``ttl``, in Unix seconds."""
     return Condition("#ttl = :ttl", {":ttl": {"N": str(ttl)}}, {"#ttl": "ttl"})
 
 
 class Put(NamedTuple):
-    """A record to write: ``due_at`` brings it before the cleanup, ``until`` has DynamoDB delete it after that time."""
+    """A record to write.
+
+    ``due_at`` puts it into the index ``due``. After ``delete_after``, DynamoDB deletes it.
+    """
 
     key: Key
-    values: Values
+    record: Record
     condition: Condition | None = None
     due_at: str | None = None
-    until: datetime | None = None
+    delete_after: datetime | None = None
 
     @property
-    def parameters(self) -> Values:
-        """What a call of DynamoDB takes for it."""
-        return {"Item": self._record(), **_named(self.condition)}
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of a DynamoDB call for this write."""
+        return {"Item": self._attributes(), **_table_and(self.condition)}
 
-    def _record(self) -> Values:
-        record = self.key.attributes | {name: attribute(value) for name, value in self.values.items()}
+    def _attributes(self) -> Attributes:
+        attributes = self.key.attributes | {name: dynamodb_json.serialize(value) for name, value in self.record.items()}
         if self.due_at:
             shard = zlib.crc32(self.key.id.encode()) % DUE_SHARDS
-            record |= {"dueShard": {"S": str(shard)}, "dueAt": {"S": self.due_at}}
-        if self.until:
-            # The next whole second: the record must last through the one that ``until`` is in.
-            record |= {"ttl": {"N": str(math.ceil(self.until.timestamp()))}}
-        return record
+            attributes |= {"dueShard": {"S": str(shard)}, "dueAt": {"S": self.due_at}}
+        if self.delete_after:
+            # Rounded up, so that the record exists until the end of the second that ``delete_after`` is in.
+            attributes |= {"ttl": {"N": str(math.ceil(self.delete_after.timestamp()))}}
+        return attributes
 
 
 class Delete(NamedTuple):
@@ -149,59 +159,64 @@ class Delete(NamedTuple):
     condition: Condition | None = None
 
     @property
-    def parameters(self) -> Values:
-        """What a call of DynamoDB takes for it."""
-        return {"Key": self.key.attributes, **_named(self.condition)}
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of a DynamoDB call for this deletion."""
+        return {"Key": self.key.attributes, **_table_and(self.condition)}
 
 
 def write(*writes: Put | Delete) -> None:
-    """Write all of it or nothing: several in one transaction.
+    """Apply all writes or none. Several are sent as one transaction.
 
-    Raise ConditionError, ConflictError, or one of FAILURES.
+    Raise ConditionFailedError, TransactionConflictError, or one of FAILURES.
     """
     if len(writes) > 1:
         _transact(writes)
         return
-    [one] = writes
+    [single] = writes
     try:
-        if isinstance(one, Put):
-            aws.dynamodb().put_item(**one.parameters)
+        if isinstance(single, Put):
+            aws.dynamodb().put_item(**single.parameters)
         else:
-            aws.dynamodb().delete_item(**one.parameters)
+            aws.dynamodb().delete_item(**single.parameters)
     except ClientError as error:
-        if refusal := _refusal(error, unclear=aws.was_retried(error)):
-            raise refusal from error
+        if rejection := _rejection(error, may_be_applied=aws.was_retried(error)):
+            raise rejection from error
         raise
 
 
-def write_once(one: Put) -> None:
-    """Write a record as :func:`write` does, at most once, at twice the price.
+def write_once(put: Put) -> None:
+    """Write a record as :func:`write` does, at most once, for twice the price.
 
-    The SDK repeats a PutItem if its response got lost. If the record was deleted in between, that would write it again.
-    DynamoDB knows the SDK's second attempt at a transaction by its token (AWS, "TransactWriteItems": Idempotency).
+    The SDK repeats a PutItem if its response is lost. If the record has been deleted in between, the repetition writes
+    it again. In a transaction, DynamoDB recognises it by its token (AWS, "TransactWriteItems": Idempotency).
     """
-    _transact([one])
+    _transact([put])
 
 
 def _transact(writes: Sequence[Put | Delete]) -> None:
     try:
-        aws.dynamodb().transact_write_items(TransactItems=[{type(one).__name__: one.parameters} for one in writes])  # type: ignore[misc]
+        aws.dynamodb().transact_write_items(
+            TransactItems=[{type(write).__name__: write.parameters} for write in writes]  # type: ignore[misc]
+        )
     except ClientError as error:
-        if refusal := _refusal(error, unclear=False):
-            raise refusal from error
+        if rejection := _rejection(error, may_be_applied=False):
+            raise rejection from error
         raise
 
 
-def get(key: Key) -> Values | None:
-    """The record, as it is at this moment, or None."""
+def get(key: Key) -> Record | None:
+    """Return a record, read consistently, or None if there is none."""
     answer = aws.dynamodb().get_item(TableName=settings().table, Key=key.attributes, ConsistentRead=True)
-    return _plain(answer["Item"]) if "Item" in answer else None
+    return dynamodb_json.deserialize_all(answer["Item"]) if "Item" in answer else None
 
 
-def page(
+def query_page(
     owner: str, kind: Kind, low: str, high: str, *, backwards: bool, limit: int, start_after: str | None
-) -> tuple[list[tuple[str, Values]], bool]:
-    """Up to ``limit`` records with ids from ``low`` to ``high``, each with its id, and whether more follow."""
+) -> tuple[list[tuple[str, Record]], bool]:
+    """Return up to ``limit`` records with ids from ``low`` to ``high``, each with its id, and whether more follow.
+
+    The read is eventually consistent. ``start_after`` is the id of the last record of the previous page.
+    """
     start: Any = {"ExclusiveStartKey": Key(owner, kind, start_after).attributes} if start_after else {}
     answer = aws.dynamodb().query(
         TableName=settings().table,
@@ -215,11 +230,12 @@ def page(
         Limit=limit,
         **start,
     )
-    return [(Key.of(record).id, _plain(record)) for record in answer["Items"]], "LastEvaluatedKey" in answer
+    records = [(Key.from_attributes(found).id, dynamodb_json.deserialize_all(found)) for found in answer["Items"]]
+    return records, "LastEvaluatedKey" in answer
 
 
-def every(owner: str, kind: Kind, prefix: str) -> Iterator[tuple[str, Values]]:
-    """All records whose ids begin with ``prefix``, as they are at this moment, each with its id."""
+def query_prefix(owner: str, kind: Kind, prefix: str) -> Iterator[tuple[str, Record]]:
+    """Yield all records whose ids begin with ``prefix``, each with its id. The read is consistent."""
     prefix_key = Key(owner, kind, prefix).attributes
     pages = (
         aws.dynamodb()
@@ -231,16 +247,16 @@ def every(owner: str, kind: Kind, prefix: str) -> Iterator[tuple[str, Values]]:
             ConsistentRead=True,
         )
     )
-    for one in pages:
-        for record in one["Items"]:
-            yield Key.of(record).id, _plain(record)
+    for page in pages:
+        for found in page["Items"]:
+            yield Key.from_attributes(found).id, dynamodb_json.deserialize_all(found)
 
 
-def due(at: datetime) -> Iterator[Key]:
-    """The records that have work due at ``at``, read page by page as they are taken.
+def due_keys(at: datetime) -> Iterator[Key]:
+    """Yield the keys of the records whose work is due at ``at``. The next page is read when it is needed.
 
-    Of each shard, the longest overdue come first. Another shard comes first every hour, so that a backlog in one, which
-    takes all of a sweep's time, does not hold up the others for good.
+    The most overdue records of a shard come first. Which shard comes first changes every hour, so that a backlog in one
+    shard, which may use up all the time of a cleanup, does not block the others forever.
     """
     first = int(at.timestamp() // 3600)
     for shard in (number % DUE_SHARDS for number in range(first, first + DUE_SHARDS)):
@@ -254,59 +270,24 @@ def due(at: datetime) -> Iterator[Key]:
                 ExpressionAttributeValues={":shard": {"S": str(shard)}, ":at": {"S": times.format_time(at)}},
             )
         )
-        for one in pages:
-            yield from (Key.of(record) for record in one["Items"])
+        for page in pages:
+            yield from (Key.from_attributes(found) for found in page["Items"])
 
 
-def _named(condition: Condition | None) -> Values:
+def _table_and(condition: Condition | None) -> dict[str, Any]:
     return {"TableName": settings().table} | (condition.parameters if condition else {})
 
 
-def _refusal(error: ClientError, *, unclear: bool) -> RefusedError | None:
-    """Return what a failed write means if others caused it, and None for any other failure."""
-    cancelled = aws.code_of(error) == "TransactionCanceledException"
-    codes = aws.reasons_of(error) - {"None"} if cancelled else {aws.code_of(error)}
+def _rejection(error: ClientError, *, may_be_applied: bool) -> WriteRejectedError | None:
+    """Return the exception for a write that failed because of another one, or None if it failed otherwise."""
+    cancelled = aws.error_code(error) == "TransactionCanceledException"
+    codes = aws.cancellation_codes(error) - {"None"} if cancelled else {aws.error_code(error)}
     if not codes <= _CONDITION_CODES | _CONFLICT_CODES:
         return None
-    return ConditionError(unclear) if codes and codes <= _CONDITION_CODES else ConflictError(unclear)
+    if codes and codes <= _CONDITION_CODES:
+        return ConditionFailedError(may_be_applied)
+    return TransactionConflictError(may_be_applied)
 
 
 _CONDITION_CODES = {"ConditionalCheckFailed", "ConditionalCheckFailedException"}
 _CONFLICT_CODES = {"TransactionConflict", "TransactionConflictException"}
-
-
-def attribute(value: Any) -> Values:
-    """A JSON value as DynamoDB has it (AWS, "AttributeValue"). Raises TypeError for a value that is none."""
-    match value:
-        case None:
-            return {"NULL": True}
-        case bool():
-            return {"BOOL": value}
-        case int() | Decimal():
-            return {"N": str(dynamodb_limits.NUMBER_CONTEXT.create_decimal(value))}
-        case str():
-            return {"S": value}
-        case list() | tuple():
-            return {"L": [attribute(one) for one in value]}
-        case dict():
-            return {"M": {name: attribute(one) for name, one in value.items()}}
-    raise TypeError(f"A record holds no {type(value).__name__}")
-
-
-def value(attribute: Values) -> Any:
-    """Return the JSON value of an attribute, with numbers as int or Decimal."""
-    [(kind, held)] = attribute.items()
-    match kind:
-        case "NULL":
-            return None
-        case "N":
-            return int(held) if held.removeprefix("-").isdigit() else Decimal(held)
-        case "L":
-            return [value(one) for one in held]
-        case "M":
-            return _plain(held)
-    return held
-
-
-def _plain(record: Values) -> Values:
-    return {name: value(held) for name, held in record.items()}

@@ -157,14 +157,14 @@ def work_off(owner: str, id_: str, number: int) -> None:
         puts, result = work = work or _work(owner, id_, number)
         try:
             table.write(*puts)
-        except table.RefusedError:
+        except table.WriteRejectedError:
             continue  # The same message is processed elsewhere at this moment.
         except table.FAILURES as error:
             if not failures.is_transient(error):
                 raise
             continue
-        telemetry.count("ItemsCreated", result.created)
-        telemetry.count("ImportEntriesFailed", len(result.failures))
+        telemetry.add_count("ItemsCreated", result.created)
+        telemetry.add_count("ImportEntriesFailed", len(result.failures))
         return
     raise errors.BusyError
 
@@ -175,7 +175,7 @@ def _work(owner: str, id_: str, number: int) -> tuple[list[table.Put], ChunkResu
     if not 0 <= number < len(known.chunks):
         raise errors.ImportNotFoundError(id=id_)
     chunk = known.chunks[number]
-    lines = bucket.read_part(bucket.import_key(owner, id_), chunk.start, chunk.size).split(b"\n")
+    lines = bucket.read_range(bucket.import_key(owner, id_), chunk.start, chunk.size).split(b"\n")
     puts: list[table.Put] = []
     failures: list[Failure] = []
     for index, line in enumerate(lines, chunk.first):
@@ -204,13 +204,13 @@ def resume(owner: str, id_: str, at: datetime) -> None:
 def _give_up(known: Import, numbers: list[int]) -> None:
     """Record chunks as failed that were not processed, unless that is being done now; they may still be done later."""
     telemetry.logger.error("An import was given up", import_id=known.id, chunks=numbers)
-    telemetry.count("ImportsGivenUp")
+    telemetry.add_count("ImportsGivenUp")
     for number in numbers:
         chunk = known.chunks[number]
         indexes = range(chunk.first, chunk.first + chunk.entries)
         lost = tuple(Failure(index, errors.InternalError.code, _LOST) for index in indexes)
         # Not for a conflict: a transaction that is in progress may be cancelled yet.
-        with contextlib.suppress(table.ConditionError):
+        with contextlib.suppress(table.ConditionFailedError):
             table.write(_put_result(known, number, ChunkResult(created=0, failures=lost, given_up=True), table.ABSENT))
 
 
@@ -243,7 +243,7 @@ def _accepted(new: Import, claim: _Claim | None, at: datetime) -> Begun:
         writes.append(idempotency.claim(claim.key, claim.said, made, at, at + items.IDEMPOTENCY_PERIOD))
     for _ in items.tries():
         try:
-            with contextlib.suppress(table.RefusedError):
+            with contextlib.suppress(table.WriteRejectedError):
                 table.write(*writes)
                 return begun
             # By another request with the same key; or by this very write, if its first response got lost.
@@ -264,16 +264,16 @@ def _was_written(new: Import, at: datetime) -> bool:
     The failed write may still be under way. So another record is put in its place, which has it refused; only if that
     fails three times, too, is an import possible that its caller was told has failed.
     """
-    void = table.Put(_key(new.owner, new.id), {"void": True}, table.ABSENT, until=at + GIVE_UP_PERIOD)
+    void = table.Put(_key(new.owner, new.id), {"void": True}, table.ABSENT, delete_after=at + GIVE_UP_PERIOD)
     unclear = False
     for _ in itertools.islice(items.tries(), 3):
         try:
             table.write(void)
-        except table.ConditionError as refused:
-            if not (unclear or refused.unclear):
+        except table.ConditionFailedError as refused:
+            if not (unclear or refused.may_be_applied):
                 return True  # Nobody else has this id, and the other record was never put there.
             break
-        except (table.ConflictError, *table.FAILURES):
+        except (table.TransactionConflictError, *table.FAILURES):
             unclear = True
             continue
         return False
@@ -317,21 +317,23 @@ def _known(owner: str, id_: str) -> Import:
 def _results(owner: str, id_: str) -> dict[int, ChunkResult]:
     return {
         int(chunk_id.rpartition("#")[2]): msgspec.convert(record, ChunkResult)
-        for chunk_id, record in table.every(owner, "CHUNK", f"{id_}#")
+        for chunk_id, record in table.query_prefix(owner, "CHUNK", f"{id_}#")
     }
 
 
 def _put(known: Import, condition: table.Condition, due_at: datetime | None) -> table.Put:
-    values: table.Values = msgspec.to_builtins(known)
+    values: table.Record = msgspec.to_builtins(known)
     values = {name: value for name, value in values.items() if name not in ("owner", "id")}
     until = times.parse_time(known.created_at) + KEPT
     due = None if due_at is None else times.format_time(due_at)
-    return table.Put(_key(known.owner, known.id), values, condition, due_at=due, until=until)
+    return table.Put(_key(known.owner, known.id), values, condition, due_at=due, delete_after=until)
 
 
 def _put_result(known: Import, number: int, result: ChunkResult, condition: table.Condition) -> table.Put:
     until = times.parse_time(known.created_at) + KEPT
-    return table.Put(_result_key(known.owner, known.id, number), msgspec.to_builtins(result), condition, until=until)
+    return table.Put(
+        _result_key(known.owner, known.id, number), msgspec.to_builtins(result), condition, delete_after=until
+    )
 
 
 _NOT_DONE = table.Condition("attribute_not_exists(pk) OR givenUp = :true", {":true": {"BOOL": True}})

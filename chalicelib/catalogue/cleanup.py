@@ -21,20 +21,20 @@ def sweep(at: datetime, context: Any) -> Counter[str]:
     An entry that fails is logged, left for the next sweep, and stops nothing.
     """
     counts: Counter[str] = Counter()
-    for key in table.due(at):
+    for key in table.due_keys(at):
         if context.get_remaining_time_in_millis() < MARGIN_MS:
             telemetry.logger.warning("The time is up: the next sweep goes on", done=counts)
             break
-        telemetry.acts_for(key.owner)
+        telemetry.set_owner(key.owner)
         try:
             counts[_settle(key, at)] += 1
         except Exception:  # noqa: BLE001 - an entry stops nothing but itself
             telemetry.logger.exception("What was due could not be done", kind=key.kind, id=key.id)
             counts["failed"] += 1
         finally:
-            telemetry.acts_for(None)
+            telemetry.set_owner(None)
     for name, number in counts.items():
-        telemetry.count(f"Cleanup.{name}", number)
+        telemetry.add_count(f"Cleanup.{name}", number)
     telemetry.logger.info("Swept", done=counts)
     return counts
 

@@ -87,8 +87,8 @@ def settle(records: Sequence[Record], context: Any) -> dict[str, Any] | None:
     """
     batch = _Batch(records, context.get_remaining_time_in_millis)
     batch.work()
-    telemetry.count("MessagesFailed", len(batch.failed))
-    telemetry.count("MessagesPutOff", len(batch.put_off))
+    telemetry.add_count("MessagesFailed", len(batch.failed))
+    telemetry.add_count("MessagesPutOff", len(batch.put_off))
     again = [record for record in records if record not in batch.done]
     _set_visibility({record: _wait(record) for record in again})
     if settings().report_batch_item_failures:
@@ -105,7 +105,7 @@ def do(record: Record, has_time: Callable[[], bool] = lambda: True) -> None:
     Raise an ApiError that says what is wrong with an invalid one, or OutOfTimeError if there is not enough time.
     """
     message = messages.read(record.body)
-    telemetry.acts_for(_owner_of(message))
+    telemetry.set_owner(_owner_of(message))
     if isinstance(message, RenderImage):
         thumbnail_jobs.render(message.key, has_time)
     else:
@@ -116,7 +116,7 @@ def do(record: Record, has_time: Callable[[], bool] = lambda: True) -> None:
 def _owner_of(message: Message) -> str | None:
     if not isinstance(message, RenderImage):
         return message.owner
-    upload = Upload.at(message.key)
+    upload = Upload.from_key(message.key)
     return None if upload is None else upload.owner
 
 
@@ -197,7 +197,7 @@ class _Batch:
             if len(self._records) > 1 and record in self._suspects | self._risky:
                 self._delete([record])
         finally:
-            telemetry.acts_for(None)  # this thread does another message next
+            telemetry.set_owner(None)  # this thread does another message next
 
     def _delete(self, records: Sequence[Record]) -> None:
         try:

@@ -25,7 +25,7 @@ import msgspec
 
 from chalicelib import errors, telemetry
 from chalicelib.aws import bucket, queue
-from chalicelib.aws.bucket import Post, Upload
+from chalicelib.aws.bucket import PresignedPost, Upload
 from chalicelib.catalogue import items, models, preconditions
 from chalicelib.catalogue.messages import RenderImage
 from chalicelib.catalogue.models import Image, Item, Problem
@@ -47,7 +47,7 @@ MAX_ATTEMPTS = 3
 class Ticket(NamedTuple):
     """Leave to upload one picture, until ``expires_at``."""
 
-    post: Post
+    post: PresignedPost
     expires_at: str
 
 
@@ -113,7 +113,7 @@ def remove_item(
     item = items.remove(owner, id_, at, conditions, over=over)
     if not item.may_have_objects:
         return
-    bucket.delete(bucket.objects_of(owner, id_))
+    bucket.delete(bucket.item_keys(owner, id_))
     # With a ticket, even one that has expired by this clock, an upload may follow: the clocks of two functions differ.
     if item.ticket_until is None:
         items.purged(owner, id_)
@@ -124,7 +124,7 @@ def prune(item: Item) -> None:
 
     One that is newer is on its way to being the item's picture, and stays.
     """
-    bucket.delete(key for key in bucket.objects_of(item.owner, item.id) if _over(item, key))
+    bucket.delete(key for key in bucket.item_keys(item.owner, item.id) if _over(item, key))
 
 
 def _over(item: Item, key: str) -> bool:
@@ -157,7 +157,7 @@ def purge(owner: str, id_: str) -> None:
     """
     item = items.find(owner, id_)
     if item is None:
-        bucket.delete(bucket.objects_of(owner, id_))
+        bucket.delete(bucket.item_keys(owner, id_))
     else:
         telemetry.logger.warning("An item that was deleted is there again", item_id=id_)
         prune(item)
@@ -185,11 +185,11 @@ def note(key: str, at: datetime, sequencer: str = "") -> None:
 
     Of two objects put there, the later has the greater ``sequencer``; it is empty where no event told of the object.
     """
-    upload = Upload.at(key)
+    upload = Upload.from_key(key)
     if upload is None:
         queue.send(RenderImage(key))
         return
-    telemetry.acts_for(upload.owner)
+    telemetry.set_owner(upload.owner)
 
     def noted(item: Item) -> Item:
         if not _newer(item, upload, sequencer):
@@ -277,7 +277,7 @@ def _retry(item: Item, stuck: Image, at: datetime) -> None:
 
 
 def _close_ticket(item: Item, at: datetime) -> None:
-    originals = bucket.originals_of(item.owner, item.id)
+    originals = bucket.original_etags(item.owner, item.id)
     newest = max(originals, default="")
     if newest and bucket.upload_id(newest) > (item.last_upload or ""):
         telemetry.logger.warning("An upload had gone unnoticed", key=newest)

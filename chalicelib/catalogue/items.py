@@ -70,7 +70,7 @@ def create(
     said = exact_json.digest(msgspec.to_builtins(draft, builtin_types=(Decimal,)))
     place = table.Key(owner, "KEY", key)
     for _ in tries():
-        with contextlib.suppress(table.RefusedError):
+        with contextlib.suppress(table.WriteRejectedError):
             if record := idempotency.earlier(place, said, at):
                 if remembered > IDEMPOTENCY_PERIOD:
                     idempotency.remember(place, record, at + remembered)
@@ -79,7 +79,7 @@ def create(
             # Fields have the same depth here as in the item: one level more may be more than DynamoDB takes.
             made = {"id": item.id, **_values(item)}
             table.write(_put(item, table.ABSENT), idempotency.claim(place, said, made, at, at + remembered))
-            telemetry.count("ItemsCreated")
+            telemetry.add_count("ItemsCreated")
             return item, False
     raise errors.BusyError
 
@@ -119,7 +119,7 @@ def page(owner: str, which: Range, limit: int, start_after: str | None, at: date
     if start_after is not None and not low <= start_after <= high:
         # DynamoDB refuses an ExclusiveStartKey beyond the bounds of the query.
         raise errors.InvalidCursorError
-    records, more = table.page(
+    records, more = table.query_page(
         owner, "ITEM", low, high, backwards=which.newest_first, limit=limit, start_after=start_after
     )
     found = [_item(owner, id_, record) for id_, record in records]
@@ -153,9 +153,9 @@ def change(
         updated_at = max(old.updated_at, times.format_time(at))
         new = msgspec.structs.replace(stepped, version=old.version + 1, updated_at=updated_at)
         try:
-            table.write(_put(new, table.unchanged(old.version)))
-        except table.RefusedError as refused:
-            unclear = refused.unclear
+            table.write(_put(new, table.version_is(old.version)))
+        except table.WriteRejectedError as refused:
+            unclear = refused.may_be_applied
             continue
         except table.FAILURES:
             if find(owner, id_) != new:
@@ -225,7 +225,7 @@ def remove(
             writes.append(table.Put(table.Key(owner, "PURGE", id_), {}, due_at=due_at))
         try:
             table.write(*writes)
-        except table.RefusedError:
+        except table.WriteRejectedError:
             continue
         except table.FAILURES:
             if find(owner, id_) is not None:
@@ -243,14 +243,14 @@ def _create(item: Item) -> Item:
     for _ in tries():
         try:
             table.write_once(_put(item, table.ABSENT))
-        except table.ConflictError:
+        except table.TransactionConflictError:
             continue
-        except table.ConditionError:
+        except table.ConditionFailedError:
             pass  # Nobody else has this id: an earlier try wrote the item, and its response got lost.
         except table.FAILURES:
             if find(item.owner, item.id) is None:
                 raise
-        telemetry.count("ItemsCreated")
+        telemetry.add_count("ItemsCreated")
         return item
     raise errors.BusyError
 
@@ -293,7 +293,7 @@ def tries() -> Iterator[int]:
     """Count the tries of a conditional write; wait a random while between them, longer each time, at most 1.3 s."""
     for attempt in range(_TRIES):
         if attempt:
-            telemetry.count("WriteRetries")
+            telemetry.add_count("WriteRetries")
             time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - no secret hangs on it
         yield attempt
 
@@ -303,13 +303,13 @@ def _put(item: Item, condition: table.Condition) -> table.Put:
 
 
 def _delete(item: Item) -> table.Delete:
-    return table.Delete(table.Key(item.owner, "ITEM", item.id), table.unchanged(item.version))
+    return table.Delete(table.Key(item.owner, "ITEM", item.id), table.version_is(item.version))
 
 
-def _values(item: Item) -> table.Values:
-    values: table.Values = msgspec.to_builtins(item, builtin_types=(Decimal,))
+def _values(item: Item) -> table.Record:
+    values: table.Record = msgspec.to_builtins(item, builtin_types=(Decimal,))
     return {name: value for name, value in values.items() if name not in ("owner", "id")}
 
 
-def _item(owner: str, id_: str, record: table.Values) -> Item:
+def _item(owner: str, id_: str, record: table.Record) -> Item:
     return msgspec.convert(record | {"owner": owner, "id": id_}, Item)

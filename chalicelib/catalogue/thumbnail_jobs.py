@@ -60,7 +60,7 @@ def render(key: str, has_time: Callable[[], bool] = lambda: True) -> None:
 
     Raise OutOfTimeError if there ``has_time`` no more when the picture could be decoded.
     """
-    upload = Upload.at(key)
+    upload = Upload.from_key(key)
     if upload is None:
         _render_loose(key, has_time)
     else:
@@ -72,7 +72,7 @@ def _render_loose(key: str, has_time: Callable[[], bool]) -> None:
 
     Raise BusyError if other files keep coming there: the message is tried again later.
     """
-    with suppress(errors.ImageError, bucket.ObjectGoneError), _told(key):
+    with suppress(errors.ImageError, bucket.ObjectNotFoundError), _told(key):
         original = bucket.read(key, MAX_IMAGE_BYTES)
         for _ in range(MAX_FILES):
             rendered = _rendered(original, settings().thumbnail_sizes[:1], has_time)
@@ -97,7 +97,7 @@ def _render_for_item(upload: Upload, has_time: Callable[[], bool]) -> None:
     if item:
         item_pictures.prune(item)
     else:
-        bucket.delete(bucket.objects_of(upload.owner, upload.item_id))
+        bucket.delete(bucket.item_keys(upload.owner, upload.item_id))
 
 
 def _settled(upload: Upload, awaited: Image, image: Image | None) -> Item | None:
@@ -119,7 +119,7 @@ def _outcome(upload: Upload, awaited: Image, has_time: Callable[[], bool]) -> Im
     try:
         with _told(upload.key):
             original = bucket.read(upload.key, MAX_IMAGE_BYTES)
-    except bucket.ObjectGoneError:
+    except bucket.ObjectNotFoundError:
         return None
     try:
         with _told(upload.key):
@@ -150,11 +150,11 @@ def _told(key: str) -> Iterator[None]:
     """Say in log and metrics why an object is not rendered."""
     try:
         yield
-    except bucket.ObjectGoneError:
+    except bucket.ObjectNotFoundError:
         telemetry.logger.info("The object is gone", key=key)
         raise
     except errors.ImageError as error:
-        telemetry.count(f"RenderFailed.{error.code}")
+        telemetry.add_count(f"RenderFailed.{error.code}")
         telemetry.logger.warning("A picture was refused", key=key, error=error.code)
         raise
 
@@ -167,7 +167,7 @@ def _rendered(original: Object, sizes: tuple[Size, ...], has_time: Callable[[], 
             raise OutOfTimeError
         started = time.perf_counter()
         rendered = thumbnails.render(original.data, sizes)
-    telemetry.count("Renders")
-    telemetry.took("RenderTime", telemetry.milliseconds_since(started))
-    telemetry.read("RenderBytes", original.size)
+    telemetry.add_count("Renders")
+    telemetry.add_milliseconds("RenderTime", telemetry.milliseconds_since(started))
+    telemetry.add_bytes("RenderBytes", original.size)
     return rendered

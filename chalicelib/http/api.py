@@ -35,7 +35,7 @@ class Api(Chalice):
         self.api.binary_types = []
         self.register_middleware(boundary, "http")
         for kind in ("sqs", "cloudwatch", "scheduled"):
-            self.register_middleware(telemetry.observed, kind)
+            self.register_middleware(telemetry.log_run, kind)
 
         self.guard: ChaliceAuthorizer | None = None
         """The authorizer that every route stands behind which does not say ``public=True``."""
@@ -136,13 +136,13 @@ def boundary(request: Request, get_response: Callable[[Request], Response]) -> R
     id_ = requests.request_id(request)
     with telemetry.invocation(request.lambda_context, id_):
         try:
-            telemetry.acts_for(requests.signed_in(request))
+            telemetry.set_owner(requests.signed_in(request))
             response = _in_our_shape(request, get_response(request))
         except Exception as raised:  # noqa: BLE001 - Chalice would answer it in a shape of its own
             cause = raised.__cause__ if isinstance(raised, ChaliceUnhandledError) else raised
             response = responses.error_answer(request, _meaning(cause or raised))
         responses.mark(response, request.headers.get("origin"), id_)
-        telemetry.count("Requests")
+        telemetry.add_count("Requests")
         telemetry.logger.info(
             "Answered",
             method=request.method,

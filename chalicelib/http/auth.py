@@ -58,7 +58,7 @@ def caller(authorization: str) -> Caller | None:
         try:
             return _caller(authorization, settings().issuer)
         except jwt.InvalidTokenError as problem:
-            telemetry.count("SignInRefused")
+            telemetry.add_count("SignInRefused")
             telemetry.logger.info("A token was refused", reason=type(problem).__name__)
             return None
         except Exception:

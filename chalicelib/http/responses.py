@@ -151,7 +151,7 @@ def redirect(url: str) -> Response:
 
 def error_answer(request: Request, error: errors.ApiError) -> Response:
     """An error in the one shape that all have, counted."""
-    telemetry.count(f"Error.{error.code}")
+    telemetry.add_count(f"Error.{error.code}")
     return refusal(error, requests.request_id(request))
 
 

@@ -108,7 +108,7 @@ class SigningKeys:
         self._paused_until, self._failure = now + PAUSE, error
         self._address = self._issuer.jwks_url  # it may have moved
         age = now - self._fetched
-        telemetry.count("SigningKeysFetchFailed")
+        telemetry.add_count("SigningKeysFetchFailed")
         telemetry.logger.error(
             "Fetching the issuer's keys failed",
             cause=f"{type(error).__name__}: {error}",

@@ -80,7 +80,7 @@ def _policy() -> str:
 def _sign_in() -> str:
     """Whose page the console signs people in on, and as which client, as percent-encoded JSON; "" where on none."""
     issuer = config.settings().issuer
-    if not config.sign_in_demanded() or issuer is None or issuer.client_id is None:
+    if not config.sign_in_required() or issuer is None or issuer.client_id is None:
         return ""
     told = {"issuer": issuer.url, "clientId": issuer.client_id, "audiences": issuer.audiences}
     return quote(json.dumps(told))

@@ -75,7 +75,7 @@ def _description() -> str:
         key_length=items.MAX_KEY_LENGTH,
         idempotency_hours=_hours(items.IDEMPOTENCY_PERIOD),
         ticket_minutes=item_pictures.TICKET_PERIOD // timedelta(minutes=1),
-        url_hours=_hours(bucket.URL_PERIOD),
+        url_hours=_hours(bucket.DOWNLOAD_URL_PERIOD),
         image_mb=config.MAX_IMAGE_BYTES // 1024**2,
         megapixels=config.MAX_IMAGE_PIXELS // 10**6,
         import_entries=f"{bulk_imports.MAX_ENTRIES:,}",

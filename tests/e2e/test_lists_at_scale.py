@@ -17,7 +17,7 @@ import pytest
 from chalice.test import HTTPResponse
 
 from chalicelib import aws, config
-from chalicelib.aws import table
+from chalicelib.aws import dynamodb_json, table
 from chalicelib.catalogue import items, models, validation
 from chalicelib.http import cursors, requests, schemas
 from chalicelib.values import dynamodb_limits, ids, times
@@ -63,8 +63,8 @@ class Meter:
         return list(self.reads)
 
 
-def size(record: table.Values) -> int:
-    return dynamodb_limits.stored_size(table._plain(record))
+def size(record: table.Record) -> int:
+    return dynamodb_limits.stored_size(dynamodb_json.deserialize_all(record))
 
 
 class Shelves(NamedTuple):

@@ -113,7 +113,7 @@ class Stage:
 
     def thumbnails(self, key: str) -> list[str]:
         """The keys of the thumbnails of the last object put at an upload's key."""
-        upload = Upload.at(key)
+        upload = Upload.from_key(key)
         assert upload is not None
         return [upload.thumbnail_key(size, self.sequencers[key], self.etags[key]) for size in (200, 800)]
 

@@ -416,13 +416,14 @@ def test_the_document_and_the_pages_are_there(functions: Functions) -> None:
 
 
 def test_an_error_shows_its_line_in_the_log(unpacked: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(unpacked)!r}); from chalicelib.aws import table; table.attribute(1.5)"
+    path = f"import sys; sys.path.insert(0, {str(unpacked)!r})"
+    code = f"{path}; from chalicelib.aws import dynamodb_json; dynamodb_json.serialize(1.5)"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", code], env={}, capture_output=True, text=True, check=False
     )
 
-    assert 'raise TypeError(f"A record holds no {type(value).__name__}")' in done.stderr
-    assert f'File "{unpacked / "chalicelib" / "aws" / "table.py"}", line ' in done.stderr
+    assert 'raise TypeError(f"DynamoDB cannot store a value of type {type(value).__name__}.")' in done.stderr
+    assert f'File "{unpacked / "chalicelib" / "aws" / "dynamodb_json.py"}", line ' in done.stderr
 
 
 def test_it_is_the_same_bytes_every_time(unpacked: Path) -> None:

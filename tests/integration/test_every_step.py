@@ -145,7 +145,7 @@ class World:
 
     def objects(self) -> list[str]:
         """The objects of the item, whatever they are."""
-        return bucket.objects_of(OWNER, self.item)
+        return bucket.item_keys(OWNER, self.item)
 
     def left_overs(self) -> list[Any]:
         """What should not be there any more: messages, a reminder of the item's end, work due on it."""
@@ -355,7 +355,7 @@ def test_whatever_fails_the_end_is_the_same(api: Stage, story: Callable[[World],
 
 
 def _upload(key: str) -> Upload:
-    upload = Upload.at(key)
+    upload = Upload.from_key(key)
     assert upload is not None
     return upload
 

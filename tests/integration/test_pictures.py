@@ -73,7 +73,7 @@ class TestTickets:
 
         assert len(set(keys)) == 3
         for key in keys:
-            upload = Upload.at(key)
+            upload = Upload.from_key(key)
             assert upload is not None
             assert (upload.owner, upload.item_id) == (OWNER, item["id"])
 
@@ -227,7 +227,7 @@ class TestReady:
         assert answer.headers["ETag"] != tag
         assert api("GET", f"/items/{item['id']}", if_none_match=answer.headers["ETag"]).status_code == 304
         # The last copy that is confirmed is an hour old, and its addresses are good for an hour more.
-        assert timedelta(hours=2) <= bucket.URL_PERIOD
+        assert timedelta(hours=2) <= bucket.DOWNLOAD_URL_PERIOD
 
     def test_copy_without_addresses_is_confirmed_for_ever(
         self, api: Stage, item: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -237,7 +237,7 @@ class TestOwner:
             ["bash", "-c", typed.replace(" OWNER", " ann")], env=os.environ | {"LOG_OWNER_KEY": key}, cwd=PROJECT
         )
 
-        assert (status, printed.strip()) == (0, telemetry.shown_owner("ann"))
+        assert (status, printed.strip()) == (0, telemetry.logged_owner("ann"))
 
     def test_lines_name_nobody_if_they_shall_not(
         self, api: Stage, logged: Read, configured: Callable[..., None]
@@ -265,7 +265,7 @@ class TestOwner:
         assert ask("POST", "/imports", {"items": [fields()]}).status_code == 503
 
         text = logged()
-        assert "ObjectGoneError" in text
+        assert "ObjectNotFoundError" in text
         assert "Read timeout" in text
         assert "ann" not in re.findall(r"[a-z]+", text)
 
@@ -354,17 +354,17 @@ class TestMetrics:
         def meanwhile(*arguments: Any) -> Any:
             serialized = serialize(*arguments)
             if not threads:
-                threads.append(Thread(target=telemetry.count, args=("Other",)))
+                threads.append(Thread(target=telemetry.add_count, args=("Other",)))
                 threads[0].start()
                 threads[0].join(0.1)
             return serialized
 
         monkeypatch.setattr(telemetry._metrics, "serialize_metric_set", meanwhile)
         with telemetry.invocation(None):
-            telemetry.count("First")
+            telemetry.add_count("First")
         threads[0].join()
         with telemetry.invocation(None):
-            telemetry.count("Second")
+            telemetry.add_count("Second")
 
         assert metrics(logged()) == {"First": 1, "Other": 1, "Second": 1}
 

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from typing import Any, NamedTuple
 
-from chalicelib.aws import table
+from chalicelib.aws import dynamodb_json
 from tests.simulation.dynamodb import Record
 from tests.simulation.world import World
 
@@ -37,7 +37,7 @@ def _changes(world: World, writes: int) -> list[Change]:
     found: list[Change] = []
     for at, pk, sk, _, record in world.dynamodb.log[:writes]:
         if sk.startswith("ITEM#"):
-            new = record and {name: table.value(held) for name, held in record.items()}
+            new = record and dynamodb_json.deserialize_all(record)
             old = next((change.new for change in reversed(found) if change.id == sk[5:]), None)
             found.append(Change(at, pk.removeprefix("OWNER#"), sk[5:], old, new))
     return found

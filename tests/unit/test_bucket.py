@@ -24,7 +24,7 @@ new_ids = st.builds(ids.new_id, st.integers(0, 2**48 - 1), st.integers(0, 2**74 
 def test_an_upload_is_known_by_its_key_whoever_the_owner_is(owner: str, item_id: str, upload_id: str) -> None:
     upload = Upload(owner, item_id, upload_id)
 
-    assert Upload.at(upload.key) == upload
+    assert Upload.from_key(upload.key) == upload
     assert bucket.upload_id(upload.key) == upload_id
     assert bucket.upload_id(upload.thumbnail_key(200, "0A", "e")) == upload_id
 
@@ -51,8 +51,8 @@ def test_owner_of_dots_has_them_escaped(owner: str) -> None:
     key = Upload(owner, ITEM, UPLOAD).key
 
     assert key == f"uploads/items/{owner.replace('.', '%2E')}/{ITEM}/{UPLOAD}"
-    assert Upload.at(key) == Upload(owner, ITEM, UPLOAD)
-    assert Upload.at(f"uploads/items/{owner}/{ITEM}/{UPLOAD}") is None
+    assert Upload.from_key(key) == Upload(owner, ITEM, UPLOAD)
+    assert Upload.from_key(f"uploads/items/{owner}/{ITEM}/{UPLOAD}") is None
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_owner_of_dots_has_them_escaped(owner: str) -> None:
     ],
 )
 def test_any_other_upload_is_a_loose_file(key: str) -> None:
-    assert Upload.at(key) is None
+    assert Upload.from_key(key) is None
 
 
 @pytest.mark.parametrize(

@@ -149,14 +149,14 @@ def test_only_the_stage_local_signs_everyone_in_as_local(stage: str) -> None:
 def test_a_stage_is_served_locally_only_under_chalice_local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CHALICE_CLI_MODE", raising=False)
     monkeypatch.setattr(sys, "argv", ["chalice", "local"])
-    assert not config.serving_locally()
+    assert not config.is_chalice_local()
 
     monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
-    assert config.serving_locally()
+    assert config.is_chalice_local()
 
     for words in (["--debug", "local"], ["--project-dir", "local", "local"], ["--project-dir=.", "local"]):
         monkeypatch.setattr(sys, "argv", ["chalice", *words])
-        assert config.serving_locally()
+        assert config.is_chalice_local()
     for words in (
         ["deploy"],
         ["package", "--stage", "local", "out"],
@@ -164,7 +164,7 @@ def test_a_stage_is_served_locally_only_under_chalice_local(monkeypatch: pytest.
         [],
     ):
         monkeypatch.setattr(sys, "argv", ["chalice", *words])
-        assert not config.serving_locally()
+        assert not config.is_chalice_local()
 
 
 class TestIssuer:
@@ -228,19 +228,19 @@ class TestWhoIsAsked:
     def test_nobody_is_where_the_stage_says_that_it_is_open(self, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
         monkeypatch.setenv("AUTH_MODE", mode)
 
-        assert not config.sign_in_demanded()
+        assert not config.sign_in_required()
 
     def test_everybody_is_elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AUTH_MODE")
 
-        assert config.sign_in_demanded()
+        assert config.sign_in_required()
 
     def test_nobody_is_under_chalice_local_where_nothing_is_provisioned(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AUTH_MODE")
         monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
         monkeypatch.setattr(sys, "argv", ["chalice", "local"])
 
-        assert not config.sign_in_demanded()
+        assert not config.sign_in_required()
 
     def test_everybody_is_under_chalice_local_where_something_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AUTH_MODE")
@@ -248,7 +248,7 @@ class TestWhoIsAsked:
         monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
         monkeypatch.setattr(sys, "argv", ["chalice", "local"])
 
-        assert config.sign_in_demanded()
+        assert config.sign_in_required()
 
 
 def test_what_opens_the_laptop_to_everybody_does_not_open_a_deployed_stage() -> None:

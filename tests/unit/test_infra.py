@@ -393,7 +393,7 @@ class TestApiGatewaysOwnAnswers:
         headers = response["ResponseParameters"]["Headers"]
         assert headers.get("Retry-After") == (f"'{error.retry_after}'" if error.retry_after else None)
         assert headers["Cache-Control"] == "'no-store'"
-        assert {name: headers[name].strip("'") for name in error.told_with} == error.told_with
+        assert {name: headers[name].strip("'") for name in error.extra_headers} == error.extra_headers
 
     @pytest.mark.parametrize("kind", sorted(GATEWAY_RESPONSES))
     def test_may_be_read_by_any_web_page(self, kind: str) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import errors
-from chalicelib.aws import table
+from chalicelib.aws import dynamodb_json, table
 from chalicelib.catalogue import bulk_imports, models, validation
 from chalicelib.values import dynamodb_limits, exact_json, ids, times
 from tests.builders import REQUIRED, as_json, fields
@@ -54,7 +54,7 @@ def draft(members: str) -> models.Draft:
 def kept(fields: models.Fields) -> models.Fields:
     """What the table makes of fields on their way in and out."""
     record = table.Put(table.Key("ann", "ITEM", "1"), {"fields": fields}).parameters["Item"]
-    out: models.Fields = table._plain(record)["fields"]
+    out: models.Fields = dynamodb_json.deserialize_all(record)["fields"]
     return out
 
 

@@ -150,7 +150,7 @@ class TestDescription:
             f"1 to {items.MAX_KEY_LENGTH} characters",
             f"{items.IDEMPOTENCY_PERIOD // timedelta(hours=1)} hours",
             f"{item_pictures.TICKET_PERIOD // timedelta(minutes=1)} minutes",
-            f"{bucket.URL_PERIOD // timedelta(hours=1)} hours",
+            f"{bucket.DOWNLOAD_URL_PERIOD // timedelta(hours=1)} hours",
             f"{config.MAX_IMAGE_BYTES // 1024**2} MB",
             f"{config.MAX_IMAGE_PIXELS // 10**6} million pixels",
             f"{bulk_imports.MAX_ENTRIES:,} items",

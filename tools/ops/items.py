@@ -55,7 +55,7 @@ def names(letter: Letter, owner: str, id_: str) -> bool:
     """Whether a message is about that item."""
     match letter.job:
         case messages.RenderImage(key=key):
-            upload = Upload.at(key)
+            upload = Upload.from_key(key)
             return upload is not None and (upload.owner, upload.item_id) == (owner, id_)
         case messages.DeleteItem(owner=its_owner, id=its_id):
             return (its_owner, its_id) == (owner, id_)

@@ -36,7 +36,7 @@ def without_thumbnail(stage: Stage) -> list[str]:
     return [
         file.key
         for file in objects.under(stage, bucket.UPLOADS)
-        if file.size and bucket.Upload.at(file.key) is None and is_missing(file)
+        if file.size and bucket.Upload.from_key(file.key) is None and is_missing(file)
     ]
 
 

@@ -268,7 +268,7 @@ class TestEveryStage:
     ) -> None:
         [alarm] = [one for one in alarms(read(packaged(stage))).values() if one["Namespace"] == "Vitrine"]
         counted = (PROJECT / "chalicelib" / "http" / "signing_keys.py").read_text(encoding="utf-8")
-        assert f'telemetry.count("{alarm["MetricName"]}")' in counted
+        assert f'telemetry.add_count("{alarm["MetricName"]}")' in counted
         stage_of_stack = {"Fn::Select": [1, {"Fn::Split": ["-", {"Ref": "AWS::StackName"}]}]}
         assert {one["Name"]: one["Value"] for one in alarm["Dimensions"]} == {
             "service": config.APP,

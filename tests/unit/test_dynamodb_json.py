@@ -10,7 +10,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.aws import table
+from chalicelib.aws import dynamodb_json
 
 numbers = st.integers(-(10**38) + 1, 10**38 - 1) | st.decimals(allow_nan=False, allow_infinity=False, places=6).filter(
     lambda number: len(number.normalize().as_tuple().digits) <= 38
@@ -26,22 +26,24 @@ values = st.recursive(
 def test_a_value_is_stored_as_boto3_would(value: Any) -> None:
     theirs = TypeDeserializer().deserialize(TypeSerializer().serialize(value))
 
-    assert table.value(table.attribute(value)) == theirs == value
-    assert TypeDeserializer().deserialize(table.attribute(value)) == value
-    assert table.value(TypeSerializer().serialize(value)) == value
+    assert dynamodb_json.deserialize(dynamodb_json.serialize(value)) == theirs == value
+    assert TypeDeserializer().deserialize(dynamodb_json.serialize(value)) == value
+    assert dynamodb_json.deserialize(TypeSerializer().serialize(value)) == value
 
 
 def test_true_is_no_number_and_a_number_no_truth() -> None:
-    assert table.attribute([True, 1, False, 0]) == {"L": [{"BOOL": True}, {"N": "1"}, {"BOOL": False}, {"N": "0"}]}
+    assert dynamodb_json.serialize([True, 1, False, 0]) == {
+        "L": [{"BOOL": True}, {"N": "1"}, {"BOOL": False}, {"N": "0"}]
+    }
 
 
 def test_the_smallest_number_keeps_its_digits_where_boto3_refuses_it() -> None:
     smallest = Decimal("1.2345678901234567890123456789012345678E-130")
 
-    assert table.value(table.attribute(smallest)) == smallest
+    assert dynamodb_json.deserialize(dynamodb_json.serialize(smallest)) == smallest
 
 
 @pytest.mark.parametrize("value", [1.5, {1, 2}, object(), b"bytes"])
 def test_what_is_no_json_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match=type(value).__name__):
-        table.attribute(value)
+        dynamodb_json.serialize(value)
