@@ -337,6 +337,20 @@ def test_variables_of_make_are_listed_with_their_defaults() -> None:
     assert plain == {name: variables[name] for name in plain}
 
 
+LOGGED_BY_LAMBDA = {"Task timed out", "Runtime exited"}
+
+
+def test_log_lines_that_operators_search_for_are_logged() -> None:
+    in_page = {
+        text for text in inline_code(PROJECT / "docs/operating.md") if re.fullmatch(r"[A-Z][a-z]+ [\w ']+", text)
+    }
+    in_alarms = set(
+        re.findall(r"\(([A-Z][a-z]* [a-z' ]+)\)", read("infra/package.json") + read("infra/resources.json"))
+    )
+    sources = "".join(path.read_text(encoding="utf-8") for path in (PROJECT / "chalicelib").rglob("*.py"))
+    assert {line for line in in_page | in_alarms if f'"{line}' not in sources} == LOGGED_BY_LAMBDA
+
+
 def test_alarms_are_listed() -> None:
     names = [
         re.sub(
