@@ -1,4 +1,4 @@
-"""Being asked to stop, by Ctrl-C, SIGTERM or SIGHUP: once is enough, and it may have to wait a moment."""
+"""Handle SIGINT (Ctrl-C), SIGTERM and SIGHUP: stop once, and not in the middle of a critical section."""
 
 from __future__ import annotations
 
@@ -12,45 +12,46 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """Somebody asked this program to stop. No Exception: nothing but its own handler is to catch it."""
+    """A signal asks this program to stop. Not an Exception, so that no general handler catches it."""
 
 
 class Interruption:
-    """While entered, the first request to stop raises Interrupted in the main thread; others do nothing."""
+    """While entered, the first signal raises Interrupted in the main thread; later ones are ignored."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._requested = False
         self._raises = False
 
     def __enter__(self) -> Self:
-        self._before = [signal.signal(number, self._ask) for number in _SIGNALS]
+        self._previous_handlers = [signal.signal(number, self._handle) for number in _SIGNALS]
         self._raises = True
         return self
 
     def __exit__(self, *error: object) -> None:
-        for number, handler in zip(_SIGNALS, self._before, strict=True):
+        for number, handler in zip(_SIGNALS, self._previous_handlers, strict=True):
             signal.signal(number, handler)
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Let a request wait for the end of this block, which starts a process and notes that it runs.
+    def deferred(self) -> Iterator[None]:
+        """Defer a signal until this block ends, for example while a process is started and recorded.
 
-        An error in the block comes first: the request then waits for the next block, and a new one interrupts at once.
+        An error in the block is raised first: the signal then waits for the next block, and a new one interrupts at
+        once.
         """
         raised, self._raises = self._raises, False
         try:
             yield
         finally:
             self._raises = raised
-        if self._asked and raised:
+        if self._requested and raised:
             self._raise()
 
-    def close(self) -> None:
-        """From now on a request to stop changes nothing: it is being done."""
+    def ignore(self) -> None:
+        """Ignore signals from now on, because the program is stopping already."""
         self._raises = False
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (what a signal handler takes)
-        self._asked = True
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (the signature of a signal handler)
+        self._requested = True
         if self._raises:
             self._raise()
 

@@ -1,6 +1,6 @@
 """What comes by the queue, held to the same rules as what comes by HTTP.
 
-A producer gets no answer. So what is wrong with a message is a sentence in the log, which ``python -m tools.ops dead``
+A producer gets no answer. So what is wrong with a message is a sentence in the log, which ``tools.ops dead-letters``
 shows beside the dead letter that the message becomes.
 """
 

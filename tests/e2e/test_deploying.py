@@ -176,6 +176,12 @@ class TestTheRunbook:
         settings = prod.client("apigateway").get_stage(restApiId=api_id, stageName="api")["methodSettings"]["*/*"]
         assert (settings["throttlingRateLimit"], settings["throttlingBurstLimit"]) == (5, 5)
 
+    def test_lists_the_log_groups_of_the_stage(self, prod: Person) -> None:
+        functions = [one["FunctionName"] for one in prod.client("lambda").list_functions()["Functions"]]
+        groups = {f"/aws/lambda/{name}" for name in functions if name.startswith("vitrine-prod-")}
+
+        assert set(prod.types(block(RUNBOOK, "log groups")).split()) == groups
+
     def test_locks_a_user_out(self, prod: Person) -> None:
         pool = {"UserPoolId": prod.outputs("vitrine-prod-resources")["UserPoolId"], "Username": "ann@example.com"}
         prod.client("cognito-idp").admin_create_user(**pool, MessageAction="SUPPRESS")
@@ -222,7 +228,7 @@ def test_by_chalice_and_undoing_it(person: Person) -> None:
     assert group["retentionInDays"] == 365
 
     said = person.types(block(PAGE, "undo"), "y\n")
-    assert "The resources of the stage dev are deleted." in said
+    assert "Deleted the resources of the stage dev." in said
     assert names() == []
     tables = person.client("dynamodb").list_tables()["TableNames"]
     assert "vitrine-dev" not in tables

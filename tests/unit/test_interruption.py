@@ -26,9 +26,9 @@ def test_a_request_waits_until_what_must_be_whole_is_done() -> None:
         done.append("noted")
 
     with Interruption() as interruption:
-        with pytest.raises(Interrupted), interruption.held():
+        with pytest.raises(Interrupted), interruption.deferred():
             start()
-        with interruption.held():
+        with interruption.deferred():
             done.append("after")
 
     assert done == ["noted", "after"]
@@ -39,13 +39,13 @@ def test_an_error_inside_is_not_hidden_by_a_request() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         raise ValueError("inside")
 
-    with Interruption() as interruption, pytest.raises(ValueError, match="inside"), interruption.held():
+    with Interruption() as interruption, pytest.raises(ValueError, match="inside"), interruption.deferred():
         fail()
 
 
 def test_a_request_after_an_error_inside_still_interrupts() -> None:
     with Interruption() as interruption:
-        with pytest.raises(ValueError, match="inside"), interruption.held():
+        with pytest.raises(ValueError, match="inside"), interruption.deferred():
             raise ValueError("inside")
         with pytest.raises(Interrupted):
             os.kill(os.getpid(), signal.SIGINT)
@@ -57,15 +57,15 @@ def test_a_request_during_an_error_inside_is_heard_at_the_next_occasion() -> Non
         raise ValueError("inside")
 
     with Interruption() as interruption:
-        with pytest.raises(ValueError, match="inside"), interruption.held():
+        with pytest.raises(ValueError, match="inside"), interruption.deferred():
             fail()
-        with pytest.raises(Interrupted), interruption.held():
+        with pytest.raises(Interrupted), interruption.deferred():
             pass
 
 
 def test_once_it_is_stopping_a_request_changes_nothing() -> None:
     with Interruption() as interruption:
-        interruption.close()
+        interruption.ignore()
         os.kill(os.getpid(), signal.SIGINT)
 
 

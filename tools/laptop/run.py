@@ -93,7 +93,7 @@ class Vitrine:
                 self._show(emulator)
                 self._watch(emulator)
             finally:
-                self._interruption.close()
+                self._interruption.ignore()
 
     def _start(self, running: contextlib.ExitStack) -> Emulator:
         """Start every part, each to be stopped when ``running`` is left, the emulator last."""
@@ -103,7 +103,7 @@ class Vitrine:
         make_private(local)
         shutil.rmtree(local / loopback.PORTS, ignore_errors=True)  # of servers that may run no more
         (local / loopback.PORTS).mkdir()
-        with self._interruption.held():
+        with self._interruption.deferred():
             emulator = Emulator.start(
                 self._project_dir / ".venv-emulator" / "bin" / "python",
                 local / "emulator",
@@ -119,7 +119,7 @@ class Vitrine:
         deployment = code_stack.find(client, code_stack.source_digest(self._project_dir)) or self._deploy(client)
         running.callback(function_logs.Tail(client("logs"), deployment.functions, self._terminal.line).stop)
         running.callback(self._server.stop)
-        with self._interruption.held():
+        with self._interruption.deferred():
             self._server.start()
         self._server.await_ready()
         self._client, self._stamps = client, stamps
@@ -159,7 +159,7 @@ class Vitrine:
         except StageError as error:
             self._terminal.say(f"{error}\nThe previous code keeps running.")
             return
-        with self._interruption.held():
+        with self._interruption.deferred():
             self._server.stop()
             self._server.start()
         code_stack.deploy(package, self._client)

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
+from tools.terminal_text import printable
+
 _METRICS = '{"_aws":'  # CloudWatch's embedded metric format
 _WIDTH = 11  # of the longest name, on_messages and api_handler
 _RED, _GREEN, _YELLOW, _CYAN = 31, 32, 33, 36  # ECMA-48, section 8.3.117
@@ -94,11 +96,6 @@ def _is_terminal(stream: IO[str]) -> bool:
         return stream.isatty()
     except ValueError:  # closed
         return False
-
-
-def printable(text: str) -> str:
-    """Return ``text`` on one line, in which nothing steers the terminal, whoever wrote it."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _fields(text: str) -> dict[str, Any]:

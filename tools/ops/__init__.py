@@ -1,1 +1,1 @@
-"""What an operator does with a stage that runs: ``python -m tools.ops --stage dev --help``."""
+"""The operator's commands for a running stage: ``python -m tools.ops --stage dev --help``."""

@@ -1,97 +1,67 @@
-"""The hourly cleanup, now."""
+"""Run the hourly cleanup now."""
 
 from __future__ import annotations
 
 import base64
 import json
-import time
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from botocore.config import Config
 
 from chalicelib.values.times import format_time
-from tools.ops import logs
-from tools.ops.stage import Function, Stage
+from tools.ops.deployed_stage import Stage
+from tools.ops.log_lines import json_lines, last_line
 from tools.stage.errors import StageError
 
-if TYPE_CHECKING:
-    from mypy_boto3_lambda.type_defs import InvocationResponseTypeDef
-
-_ENTRY_FAILED = "What was due could not be done"  # what the cleanup logs of each (chalicelib/catalogue/cleanup.py)
-_TIME_UP = "The time is up: the next sweep goes on"
-_PATIENCE = 15.0  # seconds until a line is in CloudWatch
+# Log messages of chalicelib/catalogue/cleanup.py.
+TASK_FAILED = "What was due could not be done"
+TIME_LIMIT = "The time is up: the next sweep goes on"
 
 
 class Failure(NamedTuple):
-    """Something that was due and could not be done."""
+    """A cleanup task that failed, and stays due."""
 
     kind: str
     id: str
     error: str
-    """The last line of the exception."""
+    """The last line of its traceback."""
 
 
-class Swept(NamedTuple):
-    """What a cleanup did."""
+class Result(NamedTuple):
+    """What a run of the cleanup did."""
 
     counts: dict[str, int]
-    """How many of each kind, as the metrics ``Cleanup.<kind>`` count them."""
+    """The tasks done by kind, as in the metrics ``Cleanup.<kind>``."""
     failures: list[Failure]
-    """Of as many as ``counts["failed"]`` says, those that the logs name."""
+    """The last of the ``counts["failed"]`` tasks that failed: Lambda returns the last 4 KB of the log."""
     finished: bool
-    """Whether it came to the end; if not, the next one goes on."""
+    """Whether everything that was due was tried; if not, the next run continues."""
 
 
-def run(stage: Stage) -> Swept:
-    """Have the cleanup do what is due. Raises StageError with its error where it fails as a whole."""
-    began = datetime.now(UTC)
-    (function, *_) = stage.functions("clean_up")
-    answer = _invoke(stage, function)
-    said = json.load(answer["Payload"])
-    if answer.get("FunctionError"):
-        raise StageError(f"The cleanup failed: {said.get('errorType', '')} {said.get('errorMessage', said)}".strip())
-    lines = _own_lines(answer.get("LogResult", ""))
-    finished = not any(line["message"] == _TIME_UP for line in lines)
-    failures = _failures(stage, function, began, lines, said.get("failed", 0))
-    return Swept(said, failures, finished)
-
-
-def _invoke(stage: Stage, function: Function) -> InvocationResponseTypeDef:
-    # As long as it may take, and once: a second try would be a second cleanup beside the first.
-    patient = Config(read_timeout=function.timeout + 30, retries={"total_max_attempts": 1})
-    answer: InvocationResponseTypeDef = stage.client("lambda", config=patient).invoke(
-        FunctionName=function.name, LogType="Tail", Payload=json.dumps(_scheduled(datetime.now(UTC)))
+def run(stage: Stage) -> Result:
+    """Invoke the cleanup function and wait for it. Raise StageError if the run failed as a whole."""
+    function = stage.function("clean_up")
+    # One attempt, because a second one would run beside the first; and as long as the function may take.
+    config = Config(read_timeout=function.timeout + 30, retries={"total_max_attempts": 1})
+    response = stage.client("lambda", config=config).invoke(
+        FunctionName=function.name, LogType="Tail", Payload=json.dumps(_scheduled_event(datetime.now(UTC)))
     )
-    return answer
+    counts = json.load(response["Payload"])
+    if response.get("FunctionError"):
+        error = f"{counts.get('errorType', '')} {counts.get('errorMessage', counts)}".strip()
+        raise StageError(f"The cleanup failed: {error}")
+    lines = list(json_lines(base64.b64decode(response.get("LogResult", "")).decode(errors="replace")))
+    failures = [
+        Failure(line["kind"], line["id"], last_line(line.get("exception", "")))
+        for line in lines
+        if line.get("message") == TASK_FAILED
+    ]
+    return Result(counts, failures, finished=all(line.get("message") != TIME_LIMIT for line in lines))
 
 
-def _failures(
-    stage: Stage, function: Function, began: datetime, lines: list[dict[str, Any]], number: int
-) -> list[Failure]:
-    if not number or not lines:
-        return []
-    run_id = lines[-1].get("invocation_id")
-    client, end = stage.client("logs"), time.monotonic() + _PATIENCE
-    while True:
-        entries = logs.read(client, [function], began - timedelta(minutes=10), f'"{_ENTRY_FAILED}"')
-        said = [entry.fields or {} for entry in entries]
-        found = [one for one in said if one.get("message") == _ENTRY_FAILED and one.get("invocation_id") == run_id]
-        if len(found) >= number or time.monotonic() > end:
-            return [Failure(one["kind"], one["id"], logs.last_line(one.get("exception", ""))) for one in found]
-        time.sleep(1)
-
-
-def _own_lines(tail: str) -> list[dict[str, Any]]:
-    """The lines that the function wrote last: Lambda gives the last 4 KB, of which the first may be cut."""
-    at = datetime.now(UTC)
-    texts = base64.b64decode(tail).decode(errors="replace").splitlines()
-    said = (logs.Entry(at, "clean_up", text).fields for text in texts)
-    return [fields for fields in said if fields and "message" in fields]
-
-
-def _scheduled(at: datetime) -> dict[str, Any]:
-    """The event of EventBridge's schedule, as far as Chalice reads it."""
+def _scheduled_event(at: datetime) -> dict[str, Any]:
+    """Return the event of EventBridge's schedule, with the fields that Chalice reads."""
     return {
         "version": "0",
         "id": "tools.ops",

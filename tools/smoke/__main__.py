@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
         except Interrupted:
             pass
         finally:
-            interruption.close()
+            interruption.ignore()
             watch.take(walk.last_steps())
     sentence = _sentence(options.url, walk, watch)
     if options.json:

@@ -1,4 +1,4 @@
-"""What lies in a stage's bucket."""
+"""List the objects of a stage's bucket."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from tools.ops.stage import Stage
+from tools.ops.deployed_stage import Stage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-class Object(NamedTuple):
-    """What lies at one key of the bucket."""
+class S3Object(NamedTuple):
+    """One object of the bucket."""
 
     key: str
     size: int
@@ -21,9 +21,9 @@ class Object(NamedTuple):
     modified_at: datetime
 
 
-def under(stage: Stage, prefix: str) -> Iterator[Object]:
-    """Yield the objects whose keys begin with ``prefix``: one request for a thousand."""
+def with_prefix(stage: Stage, prefix: str) -> Iterator[S3Object]:
+    """Yield the objects whose keys begin with ``prefix``, a thousand for each request."""
     s3: S3Client = stage.client("s3")
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=stage.bucket, Prefix=prefix):
         for found in page.get("Contents", []):
-            yield Object(found["Key"], found["Size"], found["LastModified"])
+            yield S3Object(found["Key"], found["Size"], found["LastModified"])

@@ -1,0 +1,87 @@
+"""Dead letters: queue messages that the consumer failed on, and events that a function failed on."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from chalicelib import errors
+from chalicelib.catalogue import messages
+from chalicelib.values import exact_json
+
+
+class FailedEvent(NamedTuple):
+    """Lambda's record of an event that a function failed on (AWS, "Lambda asynchronous invocation records")."""
+
+    function: str
+    """The function's ARN."""
+    event: Any
+    error: str
+    """The exception's name."""
+    message: str
+
+
+class DeadLetter(NamedTuple):
+    """A message in a dead-letter queue."""
+
+    id: str
+    queue: str
+    """The queue's name."""
+    sent_at: datetime
+    receives: int
+    """How often it was received, by the consumer and by these commands."""
+    body: str
+    attributes: dict[str, Any]
+    """Its message attributes, in the form that SQS accepts."""
+
+    @property
+    def type(self) -> str | None:
+        """Return the type of the message, or of the failed event, such as ``image.render`` or ``Object Created``."""
+        content = self._content
+        event = content.get("requestPayload")
+        type_ = event.get("detail-type") if isinstance(event, dict) else content.get("type")
+        return type_ if isinstance(type_, str) else None
+
+    @property
+    def message(self) -> messages.Message | None:
+        """Return the consumer's message, or None if the body is not a valid one."""
+        try:
+            return messages.read(self.body)
+        except errors.ApiError:
+            return None
+
+    @property
+    def failed_event(self) -> FailedEvent | None:
+        """Return the failed event, or None if the body is not Lambda's record of one."""
+        content = self._content
+        context, response = content.get("requestContext"), content.get("responsePayload")
+        if not isinstance(context, dict) or "functionArn" not in context or "requestPayload" not in content:
+            return None
+        response = response if isinstance(response, dict) else {}
+        error = str(response.get("errorType") or context.get("condition") or "")
+        return FailedEvent(
+            context["functionArn"], content["requestPayload"], error, str(response.get("errorMessage") or "")
+        )
+
+    @property
+    def redrive_body(self) -> str:
+        """Return the body to send back.
+
+        An ``item.create`` without a key is idempotent by its message id, and SQS gives a message that is sent again a
+        new id. So it gets its old id as its key: then it creates one item, however often it is sent back.
+        """
+        message = self.message
+        if not isinstance(message, messages.CreateItem) or message.key is not None:
+            return self.body
+        return exact_json.to_json(msgspec.structs.replace(message, key=self.id)).decode()
+
+    @property
+    def _content(self) -> dict[str, Any]:
+        try:
+            content = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return content if isinstance(content, dict) else {}

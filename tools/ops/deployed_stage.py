@@ -1,0 +1,80 @@
+"""Find a deployed stage's queues, bucket and functions, in AWS or in the emulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tools.stage import stack
+from tools.stage.errors import StageError
+from tools.stage.names import LOCAL, code_stack_name, resource_stack_name
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda.type_defs import FunctionConfigurationTypeDef
+
+Client = Callable[..., Any]
+"""Creates the client of an AWS service from the service's name, as ``boto3.Session.client`` does."""
+
+_REQUIRED_OUTPUTS = ("BucketName", "QueueUrl", "DeadLetterQueueUrl")
+
+
+class Function(NamedTuple):
+    """A Lambda function of a stage."""
+
+    handler: str
+    """Its name in app.py."""
+    name: str
+    log_group: str
+    timeout: int
+    """Seconds."""
+
+
+class Stage(NamedTuple):
+    """A deployed stage."""
+
+    name: str
+    client: Client
+    bucket: str
+    queue_url: str
+    dead_letter_queue_url: str
+    failed_event_queue_url: str | None
+    """None if the resource stack is older than that queue."""
+
+    def function(self, handler: str) -> Function:
+        """Return the function that app.py calls ``handler``. Raise StageError if it is not deployed."""
+        for function in self._functions():
+            if function.handler == handler:
+                return function
+        raise StageError(f"The function {handler} of the stage {self.name} is not deployed in this account and region.")
+
+    def _functions(self) -> Iterator[Function]:
+        # Chalice names them vitrine-dev-on_upload, CloudFormation vitrine-dev-OnUpload-1A2B3C; the handler is the same.
+        # A stage's name has no hyphen, so no other stage's functions have this prefix.
+        prefix = f"{code_stack_name(self.name)}-"
+        for page in self.client("lambda").get_paginator("list_functions").paginate():
+            yield from (_function(one) for one in page["Functions"] if one["FunctionName"].startswith(prefix))
+
+
+def find(name: str, client: Client) -> Stage:
+    """Return the stage ``name``. Raise StageError if it is not deployed."""
+    stack_name = resource_stack_name(name)
+    outputs = stack.outputs(client("cloudformation"), stack_name)
+    if any(output not in outputs for output in _REQUIRED_OUTPUTS):
+        remedy = (
+            "start it with `make run`"
+            if name == LOCAL
+            else f"sign in to where it is, or create it with `python -m tools.stage.provision --stage {name}`"
+        )
+        raise StageError(f"There is no stage {name} in this account and region (no stack {stack_name}): {remedy}.")
+    bucket, queue_url, dead_letter_queue_url = (outputs[output] for output in _REQUIRED_OUTPUTS)
+    return Stage(name, client, bucket, queue_url, dead_letter_queue_url, outputs.get("FailedEventQueueUrl"))
+
+
+def _function(description: FunctionConfigurationTypeDef) -> Function:
+    name = description["FunctionName"]
+    return Function(
+        description.get("Handler", "").rpartition(".")[2],
+        name,
+        description.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}",
+        description.get("Timeout", 0),
+    )

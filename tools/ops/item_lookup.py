@@ -1,0 +1,73 @@
+"""Find everything that is stored about one item."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from chalicelib.aws import bucket, table
+from chalicelib.aws.bucket import Upload
+from chalicelib.aws.table import Key
+from chalicelib.catalogue import messages
+from tools.ops import s3_objects
+from tools.ops.dead_letters import DeadLetter
+from tools.ops.deployed_stage import Stage
+from tools.ops.s3_objects import S3Object
+
+CLEANUP_REASONS = {
+    "expiresAt": "the item expires",
+    "ticketUntil": "its upload ticket expires",
+    "image.dueAt": "its thumbnail job is overdue",
+}
+"""Why the cleanup comes to an item, by the attribute of its record with the time."""
+
+
+class ItemData(NamedTuple):
+    """Everything that is stored about an item."""
+
+    record: dict[str, Any] | None
+    """Its record in the table, with exact numbers."""
+    purge_due_at: str | None
+    """When the cleanup deletes the objects that the deleted item may have left, if it is due."""
+    objects: list[S3Object]
+    dead_letters: list[DeadLetter]
+    """The dead letters that name it."""
+
+    @property
+    def due(self) -> dict[str, str]:
+        """Return why the cleanup will come to it, by the time, the next first."""
+        record = self.record or {}
+        times = {**record, "image.dueAt": record.get("image", {}).get("dueAt")}
+        found = {str(times[name]): reason for name, reason in CLEANUP_REASONS.items() if times.get(name)}
+        return dict(sorted(found.items()))
+
+
+def find(stage: Stage, owner: str, id_: str, dead_letters: list[DeadLetter]) -> ItemData:
+    """Return what is in the table, in the bucket and among ``dead_letters`` about an item."""
+    # chalicelib gets the names of its table and bucket from the environment, as in the functions.
+    os.environ |= {"STAGE": stage.name, "BUCKET_NAME": stage.bucket}
+    purge = table.get(Key(owner, "PURGE", id_))
+    return ItemData(
+        table.get(Key(owner, "ITEM", id_)),
+        purge["dueAt"] if purge else None,
+        _objects(stage, owner, id_),
+        [letter for letter in dead_letters if is_about(letter, owner, id_)],
+    )
+
+
+def is_about(letter: DeadLetter, owner: str, id_: str) -> bool:
+    """Return whether a message is about that item."""
+    match letter.message:
+        case messages.RenderImage(key=key):
+            upload = Upload.from_key(key)
+            return upload is not None and (upload.owner, upload.item_id) == (owner, id_)
+        case messages.DeleteItem(owner=message_owner, id=message_id):
+            return (message_owner, message_id) == (owner, id_)
+        case _:
+            return False
+
+
+def _objects(stage: Stage, owner: str, id_: str) -> list[S3Object]:
+    originals = Upload(owner, id_, "").key
+    thumbnails = bucket.THUMBNAILS + originals.removeprefix(bucket.UPLOADS)
+    return [one for prefix in (originals, thumbnails) for one in s3_objects.with_prefix(stage, prefix)]

@@ -1,0 +1,134 @@
+"""What the commands print: text for a person, JSON for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from chalicelib.values.exact_json import to_json
+from chalicelib.values.times import format_time
+from tools.ops.cleanup import Result
+from tools.ops.dead_letters import DeadLetter
+from tools.ops.failure_reasons import Reason
+from tools.ops.item_lookup import ItemData
+from tools.terminal_text import printable
+
+_MAX_BODY = 120  # characters
+_MAX_REASON = 400  # characters
+
+TASKS = {
+    "expired": "expired items deleted",
+    "pictures": "pictures checked: overdue thumbnail jobs, lost upload events, expired tickets",
+    "purged": "deleted items whose last objects were deleted",
+    "imports": "imports resumed",
+    "gone": "skipped: the item no longer exists",
+    "failed": "failed, to be retried in the next run",
+}
+"""The kinds of task that the cleanup counts."""
+
+
+def json_text(data: Any) -> str:
+    """Return ``data`` as indented JSON, with exact numbers."""
+    return msgspec.json.format(to_json(data), indent=2).decode()
+
+
+def dead_letter_text(letter: DeadLetter, now: datetime, reason: Reason | None = None) -> str:
+    """Return a dead letter in two lines, and its reason in a third."""
+    head = f"\n{letter.id}  {printable(letter.type or 'no type')}"
+    head += f"  sent {format_time(letter.sent_at)} ({age(letter, now)} ago), received {letter.receives} times"
+    lines = [head, f"  body    {shorten(letter.body, _MAX_BODY)}"]
+    if reason:
+        at = f" ({format_time(reason.at)})" if reason.at else ""
+        lines.append(f"  reason  {shorten(reason.message or reason.error or '', _MAX_REASON)}{at}")
+    return "\n".join(lines)
+
+
+def dead_letter_json(letter: DeadLetter, now: datetime) -> dict[str, Any]:
+    """Return a dead letter with its whole body."""
+    return {
+        "id": letter.id,
+        "queue": letter.queue,
+        "type": letter.type,
+        "sentAt": format_time(letter.sent_at),
+        "ageSeconds": int((now - letter.sent_at).total_seconds()),
+        "receives": letter.receives,
+        "body": letter.body,
+    }
+
+
+def reason_json(reason: Reason) -> dict[str, Any]:
+    """Return a reason."""
+    return {"error": reason.error, "message": reason.message, "at": reason.at and format_time(reason.at)}
+
+
+def queue_heading(queue: str, count: int, in_flight: int) -> str:
+    """Return the line before a queue's dead letters."""
+    heading = f"{count} in {queue}, the oldest first:" if count else f"{queue} is empty."
+    if not in_flight:
+        return heading
+    return f"{heading}\nAbout {in_flight} more are in flight: another command received them, for up to 5 minutes."
+
+
+def count_dead_letters(letters: Sized) -> str:
+    """Return ``1 dead letter``, ``2 dead letters``."""
+    return f"{len(letters)} dead letter{'' if len(letters) == 1 else 's'}"
+
+
+def cleanup_text(result: Result) -> str:
+    """Return what a cleanup did, one line for each kind of task and for each failure."""
+    lines = [f"{count:>7}  {kind}: {TASKS.get(kind, 'done')}" for kind, count in sorted(result.counts.items())]
+    lines += [f"         {printable(f'{one.kind} {one.id}: {one.error}')}" for one in result.failures]
+    others = result.counts.get("failed", 0) - len(result.failures)
+    if others > 0:
+        lines.append(f"         {others} more failed: see the log of clean_up.")
+    if not result.finished:
+        lines.append("Time limit reached: run it again, or leave the rest to the next hour.")
+    return "\n".join(lines or ["Nothing was due."])
+
+
+def loose_files_text(keys: list[str], queued: int) -> str:
+    """Return the loose files without a current thumbnail, and whether their jobs were queued."""
+    if not keys:
+        return "Every loose file has a current thumbnail."
+    what = f"{len(keys)} loose file{'' if len(keys) == 1 else 's'} without a current thumbnail"
+    outcome = "all queued; files that are not pictures stay without one" if queued else "none queued"
+    return "\n".join([*map(printable, keys), f"{what}: {outcome}."])
+
+
+def item_text(owner: str, id_: str, found: ItemData, now: datetime) -> str:
+    """Return everything that is stored about an item."""
+    lines = [f"Item {id_} of {owner}", "", "Record"]
+    lines += _indented(json_text(found.record)) if found.record else ["  none: it was deleted or never existed"]
+    lines += ["", "Due for cleanup"]
+    due = [f"  {at}  {what}" for at, what in found.due.items()]
+    if found.purge_due_at:
+        due.append(f"  {found.purge_due_at}  the item is deleted, its last objects are not")
+    lines += due or ["  nothing"]
+    lines += ["", f"Objects ({len(found.objects)}, {sum(one.size for one in found.objects)} bytes)"]
+    lines += [f"  {one.size:>10}  {format_time(one.modified_at)}  {printable(one.key)}" for one in found.objects]
+    lines += ["", f"Dead letters ({len(found.dead_letters)})"]
+    return "\n".join([*lines, *(dead_letter_text(letter, now) for letter in found.dead_letters)])
+
+
+def age(letter: DeadLetter, now: datetime) -> str:
+    """Return how long ago a dead letter was sent, in its two largest units."""
+    minutes, seconds = divmod(max(int((now - letter.sent_at).total_seconds()), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def shorten(text: str, length: int) -> str:
+    """Return ``text`` on one line, cut off after ``length`` characters."""
+    return printable(text) if len(text) <= length else f"{printable(text[:length])}… ({len(text)} characters)"
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {printable(line)}" for line in text.splitlines()]
