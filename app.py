@@ -97,21 +97,22 @@ def get_item(request: Request, item_id: str) -> Response:
 @app.route("/items/{item_id}", methods=["PUT"])
 def replace_item(request: Request, item_id: str) -> Response:
     at = times.now()
-    body = requests.json_object(request)
-    item = items.replace(requests.owner(request), item_id, body, at, requests.conditions(request))
+    managed, fields = requests.item_body(request)
+    item = items.replace(requests.owner(request), item_id, fields, at, requests.write_check(request, managed))
     return responses.item_answer(request, item)
 
 
 @app.route("/items/{item_id}", methods=["PATCH"])
 def patch_item(request: Request, item_id: str) -> Response:
-    changes = requests.json_object(request, requests.MERGE_PATCH, requests.JSON)
-    item = items.patch(requests.owner(request), item_id, changes, times.now(), requests.conditions(request))
+    managed, changes = requests.item_body(request, requests.MERGE_PATCH, requests.JSON)
+    check = requests.write_check(request, managed)
+    item = items.patch(requests.owner(request), item_id, changes, times.now(), check)
     return responses.item_answer(request, item)
 
 
 @app.route("/items/{item_id}", methods=["DELETE"])
 def delete_item(request: Request, item_id: str) -> Response:
-    item_pictures.remove_item(requests.owner(request), item_id, times.now(), requests.conditions(request))
+    item_pictures.remove_item(requests.owner(request), item_id, times.now(), requests.write_check(request))
     return responses.json_answer(schemas.Deleted("Item deleted", item_id))
 
 
@@ -135,7 +136,7 @@ def get_image(request: Request, item_id: str, asked: schemas.ImageQuery) -> Resp
 
 @app.route("/items/{item_id}/image", methods=["DELETE"])
 def delete_image(request: Request, item_id: str) -> Response:
-    item_pictures.remove(requests.owner(request), item_id, times.now(), requests.conditions(request))
+    item_pictures.remove(requests.owner(request), item_id, times.now(), requests.write_check(request))
     return responses.json_answer(schemas.Deleted("Image deleted", item_id))
 
 

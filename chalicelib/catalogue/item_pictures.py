@@ -19,17 +19,17 @@ picture counts as noting all that its tickets are for.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from chalicelib import errors, telemetry
 from chalicelib.aws import bucket, queue
 from chalicelib.aws.bucket import PresignedPost, Upload
-from chalicelib.catalogue import items, models, preconditions
+from chalicelib.catalogue import items
+from chalicelib.catalogue.items import Check
 from chalicelib.catalogue.messages import RenderImage
 from chalicelib.catalogue.models import Image, Item, Problem
-from chalicelib.catalogue.preconditions import Preconditions
 from chalicelib.config import MAX_IMAGE_BYTES
 from chalicelib.values import ids, times
 
@@ -89,7 +89,7 @@ def url(item: Item, size: int | None) -> str:
     raise errors.ImageNotFoundError(id=item.id)
 
 
-def remove(owner: str, id_: str, at: datetime, conditions: Preconditions = preconditions.NONE) -> None:
+def remove(owner: str, id_: str, at: datetime, check: Check = items.accept_any) -> None:
     """Removes an item's picture, with its objects; one that is pending, with the tickets given for it.
 
     Raises ImageNotFoundError, and as items.change does.
@@ -103,14 +103,12 @@ def remove(owner: str, id_: str, at: datetime, conditions: Preconditions = preco
         last = max(item.image.upload_id or "", item.last_upload or "") or None
         return msgspec.structs.replace(item, image=None, ticket_until=due, last_upload=last)
 
-    prune(items.change(owner, id_, without, at, conditions))
+    prune(items.change(owner, id_, without, at, check))
 
 
-def remove_item(
-    owner: str, id_: str, at: datetime, conditions: Preconditions = preconditions.NONE, *, over: bool = False
-) -> None:
+def remove_item(owner: str, id_: str, at: datetime, check: Check = items.accept_any, *, over: bool = False) -> None:
     """Removes an item with its objects; ``over``: one whose time is up. Raises as items.remove does."""
-    item = items.remove(owner, id_, at, conditions, over=over)
+    item = items.remove(owner, id_, at, check, over=over)
     if not item.may_have_objects:
         return
     bucket.delete(bucket.item_keys(owner, id_))
@@ -162,19 +160,6 @@ def purge(owner: str, id_: str) -> None:
         telemetry.logger.warning("An item that was deleted is there again", item_id=id_)
         prune(item)
     items.purged(owner, id_)
-
-
-def shown(item: Item) -> dict[str, Any]:
-    """An item as callers see it: its managed fields, its picture with URLs good for two hours, and its own fields."""
-    managed = {
-        "id": item.id,
-        "version": item.version,
-        "createdAt": item.created_at,
-        "updatedAt": item.updated_at,
-        "expiresAt": item.expires_at,
-        "image": item.image and _shown(item, item.image),
-    }
-    return {name: value for name, value in managed.items() if value is not None} | item.fields
 
 
 # ------------------------------------------------------------------------------------------------ what uploads set off
@@ -304,14 +289,3 @@ def _later_sequencer(item: Item, upload_id: str, etag: str) -> str | None:
     """
     image = _image_of(item, upload_id)
     return f"{image.sequencer}z" if image and image.etag not in ("", etag) else None
-
-
-def _shown(item: Item, image: Image) -> dict[str, Any]:
-    shown = models.facts(image)
-    if image.status != "ready":
-        return shown
-    thumbnails = [
-        said | {"url": bucket.presigned_get(one.key)}
-        for said, one in zip(shown["thumbnails"], image.thumbnails, strict=True)
-    ]
-    return shown | {"url": url(item, None), "thumbnails": thumbnails}

@@ -15,9 +15,8 @@ import msgspec
 
 from chalicelib import errors, telemetry
 from chalicelib.aws import table
-from chalicelib.catalogue import idempotency, models, preconditions, validation
+from chalicelib.catalogue import idempotency, models, validation
 from chalicelib.catalogue.models import Draft, Item
-from chalicelib.catalogue.preconditions import Preconditions
 from chalicelib.values import exact_json, ids, times
 
 IDEMPOTENCY_PERIOD = timedelta(hours=24)
@@ -25,6 +24,9 @@ MAX_KEY_LENGTH = 255
 """Characters of an Idempotency-Key."""
 
 _TRIES = 8
+
+Check = Callable[[Item], None]
+"""A condition for a write. It is called with the current item, and raises an ApiError to prevent the write."""
 
 
 class Range(NamedTuple):
@@ -40,6 +42,10 @@ class Page(NamedTuple):
 
     items: list[Item]
     last: str | None
+
+
+def accept_any(_: Item) -> None:
+    """Prevent no write: the condition of a write without conditions."""
 
 
 def is_key(text: str) -> bool:
@@ -126,14 +132,12 @@ def page(owner: str, which: Range, limit: int, start_after: str | None, at: date
     return Page([item for item in found if not item.over(at)], found[-1].id if more else None)
 
 
-def change(
-    owner: str, id_: str, step: Callable[[Item], Item], at: datetime, conditions: Preconditions = preconditions.NONE
-) -> Item:
+def change(owner: str, id_: str, step: Callable[[Item], Item], at: datetime, check: Check = accept_any) -> Item:
     """Reads an item, puts what ``step`` makes of it in its place, and returns that.
 
     ``step`` may run several times; where it returns its own argument, nothing is written.
 
-    Raises ItemNotFoundError; VersionMismatchError if ``conditions`` exclude the current version; BusyError
+    Raises ItemNotFoundError; what ``check`` raises; BusyError
     after eight tries, or if it cannot be told whether the write was done, because others have changed the item since.
     """
     new: Item | None = None
@@ -145,7 +149,7 @@ def change(
             return old
         if new and unclear and old.version >= new.version:
             raise errors.BusyError
-        conditions.check(id_, old.version)
+        check(old)
         stepped = step(old)
         if stepped is old:
             return old
@@ -164,47 +168,35 @@ def change(
     raise errors.BusyError
 
 
-def replace(
-    owner: str, id_: str, body: models.Fields, at: datetime, conditions: Preconditions = preconditions.NONE
-) -> Item:
+def replace(owner: str, id_: str, body: models.Fields, at: datetime, check: Check = accept_any) -> Item:
     """Replace the fields of an item by those in ``body``; if they are the same, return the item as it is.
 
-    Managed fields may stand in ``body`` if they equal the stored ones.
-
-    Raise as :func:`change` and :func:`validation.draft` do, ReservedFieldError if a managed field differs, and
-    InvalidExpiryError if the item would have expired at ``at``.
+    Raise as :func:`change` and :func:`validation.draft` do, and InvalidExpiryError if the item would have expired at
+    ``at``.
     """
-    managed, own = validation.parted(body)
-    draft = validation.draft(own)
+    draft = validation.draft(body)
 
     def replaced(item: Item) -> Item:
-        validation.check_managed(item, managed)
         return _with(item, draft, at)
 
-    return change(owner, id_, replaced, at, conditions)
+    return change(owner, id_, replaced, at, check)
 
 
-def patch(
-    owner: str, id_: str, changes: models.Fields, at: datetime, conditions: Preconditions = preconditions.NONE
-) -> Item:
+def patch(owner: str, id_: str, changes: models.Fields, at: datetime, check: Check = accept_any) -> Item:
     """Apply a JSON Merge Patch (RFC 7396) to a caller's fields; if it changes nothing, return the item as it is.
 
     Raise as :func:`replace` does.
     """
-    managed, own = validation.parted(changes)
-    validation.check_patch(own)
+    validation.check_patch(changes)
 
     def merged(item: Item) -> Item:
-        validation.check_managed(item, managed)
         body = item.fields if item.expires_at is None else {**item.fields, "expiresAt": item.expires_at}
-        return _with(item, validation.draft(exact_json.merge_patch(body, own)), at)
+        return _with(item, validation.draft(exact_json.merge_patch(body, changes)), at)
 
-    return change(owner, id_, merged, at, conditions)
+    return change(owner, id_, merged, at, check)
 
 
-def remove(
-    owner: str, id_: str, at: datetime, conditions: Preconditions = preconditions.NONE, *, over: bool = False
-) -> Item:
+def remove(owner: str, id_: str, at: datetime, check: Check = accept_any, *, over: bool = False) -> Item:
     """Deletes an item and returns what it was; ``over``: one whose time is up, and only such a one.
 
     Where objects of it may be in the bucket, a PURGE record stays, due once no upload can follow any more, until
@@ -218,7 +210,7 @@ def remove(
             return tried
         if item is None or item.over(at) != over:
             raise errors.ItemNotFoundError(id=id_)
-        conditions.check(id_, item.version)
+        check(item)
         writes: list[table.Put | table.Delete] = [_delete(item)]
         if item.may_have_objects:
             due_at = max(times.format_time(at), item.ticket_until or "")

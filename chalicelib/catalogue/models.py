@@ -9,8 +9,6 @@ import msgspec
 
 from chalicelib.values import times
 
-MANAGED_FIELDS = ("id", "version", "createdAt", "updatedAt", "image")
-
 Fields = dict[str, Any]
 """The caller's own fields: JSON values, with numbers as int or Decimal so that each keeps its exact value."""
 
@@ -54,17 +52,26 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     due_at: str | None = None
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """An item as kept. Every write makes the next ``version``."""
+class ManagedFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The fields of an item that callers read and Vitrine sets. Every write makes the next ``version``."""
 
-    owner: str
     id: str
     version: int
     created_at: str
     updated_at: str
+    image: Image | None = None
+
+
+MANAGED_FIELDS = tuple(field.encode_name for field in msgspec.structs.fields(ManagedFields))
+"""Their names in JSON."""
+
+
+class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """An item as stored."""
+
+    owner: str
     fields: Fields
     expires_at: str | None = None
-    image: Image | None = None
     ticket_until: str | None = None
     """When the last upload ticket is surely over: then the cleanup looks whether its upload went unnoticed."""
     last_upload: str | None = None
@@ -100,22 +107,6 @@ class Draft(msgspec.Struct, frozen=True):
     def over(self, at: datetime) -> bool:
         """Whether its time is up, so that nothing can be made of it any more."""
         return _over(self.expires_at, at)
-
-
-def facts(image: Image) -> Fields:
-    """Return what callers see of a picture, except its URLs."""
-    known = {
-        "status": image.status,
-        "contentType": image.content_type,
-        "width": image.width,
-        "height": image.height,
-        "bytes": image.bytes,
-        "error": image.error and msgspec.to_builtins(image.error),
-    }
-    shown = {name: value for name, value in known.items() if value is not None}
-    if image.status == "ready":
-        shown["thumbnails"] = [{"size": one.size, "width": one.width, "height": one.height} for one in image.thumbnails]
-    return shown
 
 
 def _over(expires_at: str | None, at: datetime) -> bool:

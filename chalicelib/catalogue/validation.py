@@ -12,7 +12,7 @@ import msgspec
 
 from chalicelib import errors
 from chalicelib.catalogue import item_fields, models
-from chalicelib.values import dynamodb_limits, exact_json, ids, texts, times
+from chalicelib.values import dynamodb_limits, exact_json, texts, times
 
 MAX_ITEM_BYTES = 350 * 1024
 """Of the caller's fields, as JSON and as DynamoDB counts. It takes 400 KB a record; the managed fields need some."""
@@ -39,12 +39,12 @@ _fields_decoder = msgspec.json.Decoder(item_fields.ItemFields)
 def draft(body: dict[str, Any]) -> models.Draft:
     """A caller's JSON object, checked for all that does not depend on the time: what is right today is right for ever.
 
-    Raises ReservedFieldError for a managed field, which :func:`parted` takes out of a body that may have some;
-    InvalidExpiryError for an ``expiresAt`` that is no time, ItemTooLargeError above MAX_ITEM_BYTES, and
-    InvalidRequestError, naming each path, for what DynamoDB cannot hold or ItemFields does not allow.
+    Raises ReservedFieldError for a managed field, InvalidExpiryError for an ``expiresAt`` that is no time,
+    ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError, naming each path, for what DynamoDB cannot hold or
+    ItemFields does not allow.
     """
     fields = {name: value for name, value in body.items() if name != "expiresAt"}
-    managed, _ = parted(body)
+    managed = [name for name in models.MANAGED_FIELDS if name in body]
     if managed:
         raise errors.ReservedFieldError(*managed)
     # By far the cheapest check comes first: the next one visits each value, seconds for a body of some megabytes.
@@ -95,53 +95,9 @@ def _size_as_json(value: Any) -> int:
         return 0  # It nests too deep, which the next check finds and names.
 
 
-def parted(body: dict[str, Any]) -> tuple[models.Fields, models.Fields]:
-    """Return the managed fields in a caller's JSON object, and the other fields."""
-    managed = {name: body[name] for name in models.MANAGED_FIELDS if name in body}
-    return managed, {name: value for name, value in body.items() if name not in managed}
-
-
-def check_managed(item: models.Item, managed: models.Fields) -> None:
-    """Raise ReservedFieldError for the fields in ``managed`` that differ from those of ``item``.
-
-    So a client can read an item, change it, and send all of it back. A value is the same in another spelling: an id in
-    upper case, a time with another offset, a number with a decimal point. The URLs in ``image`` are not compared,
-    because they change with time. Null is the same as absent.
-    """
-    differing = [name for name, value in managed.items() if not _is_stored(item, name, value)]
-    if differing:
-        raise errors.ReservedFieldError(*differing, stored=True)
-
-
-def _is_stored(item: models.Item, name: str, value: Any) -> bool:
-    # What no item can hold equals nothing in one. It may be too large or too deep to be compared.
-    if _size_as_json(value) > MAX_ITEM_BYTES or any(dynamodb_limits.violations(value)):
-        return False
-    if name == "id":
-        return isinstance(value, str) and ids.canonical_id(value) == item.id
-    if name == "version":
-        return _equal(value, item.version)
-    if name == "image":
-        return _equal(_without_urls(value), item.image and models.facts(item.image))
-    stored = {"createdAt": item.created_at, "updatedAt": item.updated_at}[name]
-    try:
-        return times.format_time(times.parse_time(value)) == stored
-    except ValueError:
-        return False
-
-
-def _equal(sent: Any, stored: Any) -> bool:
-    return exact_json.digest(sent) == exact_json.digest(stored)
-
-
-def _without_urls(image: Any) -> Any:
-    if isinstance(image, list):
-        return [_without_urls(one) for one in image]
-    if not isinstance(image, dict):
-        return image
-    return {
-        name: _without_urls(value) if name == "thumbnails" else value for name, value in image.items() if name != "url"
-    }
+def can_be_stored(value: Any) -> bool:
+    """Return whether an item may contain this JSON value: it is neither too large nor impossible in DynamoDB."""
+    return _size_as_json(value) <= MAX_ITEM_BYTES and not any(dynamodb_limits.violations(value))
 
 
 def _expiry(value: Any) -> str | None:

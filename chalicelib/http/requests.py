@@ -13,11 +13,12 @@ import msgspec
 from chalice.app import MultiDict, Request
 
 from chalicelib import aws, errors
-from chalicelib.catalogue import bulk_imports, preconditions, validation
-from chalicelib.catalogue.items import KEY_RULE, is_key
-from chalicelib.catalogue.preconditions import Preconditions
+from chalicelib.catalogue import bulk_imports, validation
+from chalicelib.catalogue.items import KEY_RULE, Check, is_key
+from chalicelib.catalogue.models import Fields, Item
 from chalicelib.config import settings
-from chalicelib.http import cursors, schemas
+from chalicelib.http import conditional_requests, cursors, managed_fields, schemas
+from chalicelib.http.conditional_requests import Preconditions
 from chalicelib.values import exact_json, texts
 
 JSON = "application/json"
@@ -120,6 +121,11 @@ def json_object(request: Request, *types: str) -> dict[str, Any]:
     return exact_json.object_from_json(body(request))
 
 
+def item_body(request: Request, *types: str) -> tuple[Fields, Fields]:
+    """Return the managed fields in the body of a write, and the other fields; ``types`` as in json_object."""
+    return managed_fields.split(json_object(request, *types))
+
+
 def image_ticket_request(request: Request) -> schemas.TicketRequest:
     """Return which type of picture a ticket is for: in any case, and image/jpg as what it is called officially."""
     asked = json_object(request)
@@ -182,12 +188,26 @@ def header_lines(request: Request, name: str) -> list[str]:
     return [value for other, values in sent.items() if other.lower() == name for value in values]
 
 
-def conditions(request: Request) -> Preconditions:
-    """Return the preconditions of a request. Raise InvalidRequestError for a malformed one."""
-    match, none_match = (
-        preconditions.parse(name, header_lines(request, name.lower())) for name in ("If-Match", "If-None-Match")
+def preconditions(request: Request) -> Preconditions:
+    """Return the preconditions of a request. Raise InvalidRequestError if a header is malformed."""
+    if_match, if_none_match = (
+        conditional_requests.parse(name, header_lines(request, name.lower())) for name in ("If-Match", "If-None-Match")
     )
-    return Preconditions(match, none_match)
+    return Preconditions(if_match, if_none_match)
+
+
+def write_check(request: Request, managed: Fields | None = None) -> Check:
+    """Return a condition that raises VersionMismatchError or ReservedFieldError if the item must not be changed.
+
+    It checks the preconditions of the request, and that the ``managed`` fields in its body equal the stored ones.
+    """
+    conditions = preconditions(request)
+
+    def check(item: Item) -> None:
+        conditions.check_write(item)
+        managed_fields.check_unchanged(item, managed or {})
+
+    return check
 
 
 def refuse_unevaluated(request: Request, *, keyed: bool) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chalicelib import config, errors
-from chalicelib.catalogue.models import Failure
 from chalicelib.http.cursors import give
 
 ContentType = Literal["image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff", "image/avif", "image/bmp"]
@@ -75,7 +74,7 @@ class ListQuery(Struct, rename="camel"):
     ] = None
 
 
-class ThumbnailShown(Struct):
+class Thumbnail(Struct):
     """A smaller copy of the picture: a JPEG, upright, in sRGB, without any of the original's metadata."""
 
     size: Annotated[_Pixels, Meta(description="Its name: the side of the square that it fills or fits into.")]
@@ -114,9 +113,7 @@ class ImageReady(Struct, rename="camel", tag_field="status", tag="ready"):
     height: Annotated[_Pixels, Meta(description="Of the upright picture, in pixels.")]
     bytes: Annotated[int, Meta(ge=1, le=config.MAX_IMAGE_BYTES, description="The size of the uploaded file.")]
     url: Annotated[_Url, Meta(description="A temporary URL to download the picture as it was uploaded.")]
-    thumbnails: Annotated[
-        list[ThumbnailShown], Meta(description="One in each size that the stage is configured to make.")
-    ]
+    thumbnails: Annotated[list[Thumbnail], Meta(description="One in each size that the stage is configured to make.")]
 
 
 class ImageFailed(Struct, tag_field="status", tag="failed"):
@@ -125,21 +122,21 @@ class ImageFailed(Struct, tag_field="status", tag="failed"):
     error: Annotated[ImageProblem, Meta(description="Why.")]
 
 
-ImageShown = ImagePending | ImageProcessing | ImageReady | ImageFailed
+Image = ImagePending | ImageProcessing | ImageReady | ImageFailed
 
 
-class ManagedFields(Struct, rename="camel"):
-    """The fields that Vitrine adds to the caller's own."""
+class Item(Struct, rename="camel"):
+    """The managed fields of an item. Its JSON contains the caller's own fields as well."""
 
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case: ids sort by the time of creation.")]
     version: Annotated[int, Meta(ge=1, description="Starts at 1 and increases by one with every change.")]
-    created_at: Annotated[_Moment, Meta(description="When the item was created.")]
-    updated_at: Annotated[_Moment, Meta(description="When this version was written.")]
+    created_at: Annotated[_Time, Meta(description="When the item was created.")]
+    updated_at: Annotated[_Time, Meta(description="When this version was written.")]
     expires_at: Annotated[
-        _Moment | UnsetType, Meta(description="When the item expires, if it does: from then on it is not found.")
+        _Time | UnsetType, Meta(description="When the item expires, if it does: from then on it is not found.")
     ] = UNSET
     image: Annotated[
-        ImageShown | UnsetType,
+        Image | UnsetType,
         Meta(description="The item's picture; its shape depends on its `status`. Absent if there is none."),
     ] = UNSET
 
@@ -239,7 +236,7 @@ class ImportFailure(Struct):
     message: Annotated[str, Meta(description="For people: may change.")]
 
 
-class ImportShown(Struct):
+class Import(Struct):
     """The progress of an import. Once it is done, `created` and `failed` add up to `total`."""
 
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case.")]
@@ -248,7 +245,7 @@ class ImportShown(Struct):
     created: Annotated[_Count, Meta(description="How many became items.")]
     failed: Annotated[_Count, Meta(description="How many did not.")]
     errors: Annotated[
-        list[Failure],
+        list[ImportFailure],
         Meta(
             description="Why they did not, in the order of the entries: the first 1,000, or fewer if their messages "
             "are too long for one response."

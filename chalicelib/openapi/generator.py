@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from chalicelib import config, errors
 from chalicelib.aws import bucket
-from chalicelib.catalogue import bulk_imports, item_pictures, items, preconditions, validation
+from chalicelib.catalogue import bulk_imports, item_pictures, items, validation
+from chalicelib.http import conditional_requests
 from chalicelib.openapi import json_schemas, operations
 from chalicelib.openapi.json_schemas import Schema
 from chalicelib.openapi.operations import OPERATIONS, Answer, Content, Operation
@@ -239,7 +240,7 @@ def _error(kind: type[errors.ApiError], operation: Operation | None = None) -> e
     if operation and operation.query and kind is errors.InvalidRequestError:
         return _raised(validation.checked, operation.query, dict([operation.misfit]))
     if operation and kind is errors.InvalidRequestError and not operation.body:
-        return _raised(preconditions.parse, "If-None-Match", ["1"])
+        return _raised(conditional_requests.parse, "If-None-Match", ["1"])
     if operation and kind is errors.UnknownParameterError:
         known = ", ".join(json_schemas.fields(operation.query)) if operation.query else "none"
         return kind(unknown="page", known=known, details=[{"path": "$.page"}])

@@ -54,7 +54,7 @@ def _without_null(schema: Schema) -> Schema:
 def components() -> dict[str, Schema]:
     """All schemas that have a name."""
     made = {**_made()[1], **_parts()}
-    managed = made.pop(schemas.ManagedFields.__name__)
+    managed = made.pop(schemas.Item.__name__)
     made["Value"] = _value()
     made[DOCUMENT] = {"title": DOCUMENT, "description": "An OpenAPI 3.1 document.", "type": "object"}
     made[_CONTENT_TYPE] = msgspec.json.schema(schemas.ContentType) | {
@@ -71,10 +71,7 @@ def components() -> dict[str, Schema]:
         "items": _ENTRY,
         "maxItems": bulk_imports.MAX_ENTRIES,
     }
-    # It is kept in fewer words than it is shown here.
-    del made[models.Failure.__name__]
-    failures = {"items": ref(schemas.ImportFailure.__name__), "maxItems": bulk_imports.MAX_FAILURES_SHOWN}
-    made[schemas.ImportShown.__name__]["properties"]["errors"] |= failures
+    made[schemas.Import.__name__]["properties"]["errors"]["maxItems"] = bulk_imports.MAX_FAILURES_SHOWN
     return made
 
 
@@ -145,13 +142,13 @@ def _described(declared: Schema) -> str:
 _IMAGE, _CONTENT_TYPE = "Image", "ContentType"
 
 _MODELS: tuple[type[Any], ...] = (
-    schemas.ManagedFields,
+    schemas.Item,
     schemas.ItemPage,
     schemas.Deleted,
     schemas.TicketRequest,
     schemas.Ticket,
     schemas.ImportRequest,
-    schemas.ImportShown,
+    schemas.Import,
     schemas.ImportFailure,
     schemas.Hello,
     schemas.Health,

@@ -369,7 +369,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         {
             202: Answer(
                 "The import, not started yet, or as it was when it began with this key before.",
-                Content(schemas.ImportShown, {"queued": _import("queued", 0)}),
+                Content(schemas.Import, {"queued": _import("queued", 0)}),
                 ("Location", "Idempotency-Replayed", *_UNSTORED),
                 links=("watchImport",),
             )
@@ -397,7 +397,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             200: Answer(
                 "The progress.",
                 Content(
-                    schemas.ImportShown,
+                    schemas.Import,
                     {
                         "running": _import("running", 1),
                         "done": _import("done", 2),

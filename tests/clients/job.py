@@ -20,9 +20,9 @@ from vitrine_client.models import (
     Deleted,
     Error,
     ImageReady,
+    Import,
     ImportRequest,
-    ImportShown,
-    ImportShownStatus,
+    ImportStatus,
     Item,
     ItemFields,
     ItemPage,
@@ -103,13 +103,13 @@ def change(id_: UUID) -> None:
 def bulk() -> None:
     entries = [ItemFields.from_dict({"title": "One"}), ItemFields.from_dict({"title": "Two", "tags": ["a", "b"]})]
     begun = create_import.sync(client=client, body=ImportRequest(items=list(entries)))
-    assert isinstance(begun, ImportShown), begun
+    assert isinstance(begun, Import), begun
     id_ = begun.id
 
-    def done() -> ImportShown | None:
+    def done() -> Import | None:
         progress = get_import.sync(id_, client=client)
-        assert isinstance(progress, ImportShown), progress
-        return progress if progress.status == ImportShownStatus.DONE else None
+        assert isinstance(progress, Import), progress
+        return progress if progress.status == ImportStatus.DONE else None
 
     progress = eventually(done)
     assert (progress.created, progress.failed) == (2, 0)

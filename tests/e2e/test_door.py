@@ -218,7 +218,7 @@ class TestByteOrderMarks:
 
 class TestPreconditions:
     MALFORMED = ("1", "", 'w/"1"', '"1" "2"', '*, "1"')
-    """Others are in tests/unit/test_preconditions.py."""
+    """More of them are in tests/unit/http/test_conditional_requests.py."""
 
     @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
     @pytest.mark.parametrize("value", MALFORMED)

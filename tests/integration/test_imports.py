@@ -66,7 +66,7 @@ def progress(api: Stage, id_: str) -> dict[str, Any]:
     answer = api("GET", f"/imports/{id_}")
     assert answer.status_code == 200
     shown: dict[str, Any] = said(answer)
-    msgspec.json.decode(answer.body, type=schemas.ImportShown)
+    msgspec.json.decode(answer.body, type=schemas.Import)
     return shown
 
 

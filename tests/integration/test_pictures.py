@@ -123,7 +123,7 @@ class TestReady:
 
         api.work()
 
-        shown = msgspec.json.decode(exact_json.to_json(image(api, item)), type=schemas.ImageShown)
+        shown = msgspec.json.decode(exact_json.to_json(image(api, item)), type=schemas.Image)
         assert isinstance(shown, schemas.ImageReady)
         assert shown.content_type == "image/jpeg"
         assert (shown.width, shown.height, shown.bytes) == (1600, 1200, len(PHOTO))
