@@ -55,7 +55,7 @@ def _digests(hash_seed: str) -> list[str]:
 
 def test_lost_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the condition that a write is on top of what was read, one of two edits gets lost."""
-    monkeypatch.setattr(table, "unchanged", lambda _: table.Condition("attribute_exists(pk)"))
+    monkeypatch.setattr(table, "version_is", lambda _: table.Condition("attribute_exists(pk)"))
 
     problems = " ".join(problem for seed in range(100) for problem in history.run(seed).problems)
 
