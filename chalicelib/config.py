@@ -1,4 +1,4 @@
-"""Settings: read from the environment once, checked once, immutable from then on."""
+"""The settings: environment variables, read and validated once per process. docs/settings.md describes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_IMAGE_PIXELS = 50_000_000
 
 LOCAL = "local"
-"""The stage of the laptop, which is deployed nowhere else."""
+"""The stage of `make run`."""
 
 AuthMode = Literal["oidc", "local", "none"]
 Fit = Literal["cover", "fit"]
@@ -27,31 +27,31 @@ LogOwner = Literal["plain", "hash", "none"]
 
 
 class ConfigError(ValueError):
-    """A setting has a value that cannot be meant; the message names it and what it may be."""
+    """A setting is not valid. The message contains its name, its value and what is allowed."""
 
 
 class Size(msgspec.Struct, frozen=True):
-    """A thumbnail to make: ``cover`` fills a square of ``pixels`` a side, ``fit`` stays inside one, never enlarged."""
+    """A thumbnail size. ``cover`` fills a square of ``pixels`` × ``pixels``, ``fit`` fits inside it, never enlarged."""
 
     pixels: int
     fit: Fit
 
 
 class Issuer(msgspec.Struct, frozen=True):
-    """Whose tokens are good (OpenID Connect Core 1.0, section 2): ``iss``, and whom they have to be for."""
+    """The issuer whose tokens are accepted, and their accepted audiences (OpenID Connect Core 1.0, section 2)."""
 
     url: str
     audiences: tuple[str, ...]
     jwks_url: str | None
-    """Where its keys lie, or None where its discovery document says so."""
+    """The URL of its keys, or None to take it from the issuer's discovery document."""
     client_id: str | None = None
-    """Which of its clients the console is (RFC 6749, section 2.2), or None where it is none: then it takes tokens."""
+    """The console's client id (RFC 6749, section 2.2), or None if the user has to paste a token into the console."""
 
 
 class Cors(msgspec.Struct, frozen=True):
-    """The origins whose pages may call the API, and the headers that they may use besides the API's own.
+    """Origins that may call the API, and headers that they may use in addition to those of the API.
 
-    ``("*",)`` is any origin; an empty tuple is the console's own only.
+    The origins ``("*",)`` allow any origin, an empty tuple only the console's own.
     """
 
     origins: tuple[str, ...]
@@ -60,7 +60,7 @@ class Cors(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a function of this stage has to know. Names follow from the stage; only the bucket's has to be told."""
+    """The settings of a stage. Names of resources are derived from the stage, except that of the bucket."""
 
     stage: str
     bucket: str | None
@@ -69,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors: Cors
     log_level: str
     log_owner: LogOwner
-    """How log lines name the owner: as tokens do, by a keyed hash, or not at all."""
+    """How log lines name the owner: as in the token, as a keyed hash, or not at all."""
     log_owner_key: str
     """The key of that hash."""
     thumbnail_sizes: tuple[Size, ...]
@@ -87,12 +87,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bucket_prefix(self) -> str:
-        """How the bucket's name begins: the account and region that follow are not known when the app is packaged."""
+        """The beginning of the bucket's name. Account and region follow, which are unknown when the app is packaged."""
         return f"{APP}-{self.stage}-"
 
 
 def load(environ: Mapping[str, str]) -> Settings:
-    """The settings that ``environ`` holds. Raises ConfigError where one of them cannot be meant."""
+    """Return the settings in ``environ``. Raise ConfigError if one of them is not valid."""
     stage = _stage(environ.get("STAGE", "dev"))
     return Settings(
         stage=stage,
@@ -114,15 +114,15 @@ def load(environ: Mapping[str, str]) -> Settings:
 
 @functools.cache
 def settings() -> Settings:
-    """This process's settings."""
+    """Return the settings of the process. Raise ConfigError if one of them is not valid."""
     return load(os.environ)
 
 
 def sign_in_required() -> bool:
-    """Whether the routes stand behind the authorizer.
+    """Return whether the routes require a token: if AUTH_MODE is ``oidc``.
 
-    They do in every stage but those that say ``AUTH_MODE=local`` or ``AUTH_MODE=none``. Under ``chalice local`` a stage
-    that nobody provisioned has nothing to guard: there, each route answers what is missing, to anybody.
+    Under ``chalice local``, the routes of a stage that is not provisioned require none. There is nothing to protect,
+    and each route can respond with what is missing.
     """
     if settings().auth_mode != "oidc":
         return False
@@ -130,105 +130,116 @@ def sign_in_required() -> bool:
 
 
 def is_chalice_local() -> bool:
-    """Whether this is ``chalice local``, and neither a deployed function nor another Chalice command."""
+    """Return whether the process is ``chalice local``, not a deployed function or another Chalice command."""
     return "AWS_CHALICE_CLI_MODE" in os.environ and _command(sys.argv[1:]) == "local"
 
 
 def _command(arguments: list[str]) -> str | None:
-    """Which of Chalice's commands ``arguments`` call: before it come options only, one of which takes a value."""
-    before = ""
+    """Return the Chalice command in ``arguments``: the first one that is neither an option nor an option's value."""
+    previous = ""
     for argument in arguments:
-        if not argument.startswith("-") and before != "--project-dir":
+        if not argument.startswith("-") and previous != "--project-dir":
             return argument
-        before = argument
+        previous = argument
     return None
 
 
 def _stage(text: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", text):
-        raise ConfigError(f"STAGE is {text!r}: up to 20 lower-case letters and digits, a letter first.")
+        raise ConfigError(f"STAGE is {text!r}: it must be 1 to 20 lowercase letters and digits, a letter first.")
     return text
 
 
 def _auth_mode(text: str, stage: str) -> AuthMode:
     if text not in get_args(AuthMode):
-        raise ConfigError(f"AUTH_MODE is {text!r}: it may be oidc, local or none.")
+        raise ConfigError(f"AUTH_MODE is {text!r}: it must be oidc, local or none.")
     if text == "local" and stage != LOCAL:
-        raise ConfigError(f"AUTH_MODE is 'local' in the stage {stage}: to open a stage to everybody, it says none.")
+        raise ConfigError(
+            f"AUTH_MODE is 'local' in the stage {stage}: it must be oidc, or none for an API without sign-in."
+        )
     return cast("AuthMode", text)
 
 
 def _issuer(environ: Mapping[str, str]) -> Issuer | None:
-    """The issuer that is named, or else the stage's own user pool, or None: then nobody gets in."""
+    """Return the issuer in OIDC_ISSUER, else the stage's user pool, else None: then no token is accepted."""
     pool, client = environ.get("USER_POOL_ISSUER"), environ.get("USER_POOL_CLIENT_ID")
     url, audience, jwks_url = (environ.get(f"OIDC_{name}") for name in ("ISSUER", "AUDIENCE", "JWKS_URL"))
     client_id = environ.get("OIDC_CLIENT_ID") or None
     if not url and pool:
-        # AWS, "Verifying JSON web tokens": where a user pool has its keys.
+        # The URL of a user pool's keys is from AWS, "Verifying JSON web tokens".
         url, audience, jwks_url = pool, audience or client, jwks_url or f"{pool}/.well-known/jwks.json"
         client_id = client_id or client
     if not url:
         return None
-    audiences = _listed(audience or "")
+    audiences = _split(audience or "")
     if not audiences:
-        raise ConfigError("OIDC_AUDIENCE is missing: it names whom the tokens of OIDC_ISSUER have to be for.")
-    keys = https("OIDC_JWKS_URL", jwks_url) if jwks_url else None
-    return Issuer(https("OIDC_ISSUER", url), audiences, keys, client_id)
+        raise ConfigError(
+            "OIDC_AUDIENCE is missing: with OIDC_ISSUER, it must contain the accepted audiences, comma-separated."
+        )
+    keys = require_https("OIDC_JWKS_URL", jwks_url) if jwks_url else None
+    return Issuer(require_https("OIDC_ISSUER", url), audiences, keys, client_id)
 
 
-def https(name: str, url: str) -> str:
-    """``url`` itself. Raises ConfigError where somebody on the way could put keys of their own in its place."""
+def require_https(name: str, url: str) -> str:
+    """Return ``url``, the setting ``name``. Raise ConfigError if it is neither https nor of this machine.
+
+    Over plain http, an attacker on the network could replace the issuer's keys.
+    """
     parts = urlsplit(url)
     if not (parts.scheme == "https" and parts.hostname) and not (
         parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
     ):
-        raise ConfigError(f"{name} is {url!r}: it begins with https://, or stands on this very machine.")
+        raise ConfigError(f"{name} is {url!r}: it must begin with https://, or be an address of this machine.")
     return url
 
 
 def _origins(text: str) -> tuple[str, ...]:
-    origins = _listed(text)
+    origins = _split(text)
     if origins != ("*",) and not all(re.fullmatch(r"https?://[^/\s*]+", origin) for origin in origins):
-        raise ConfigError(f"CORS_ORIGINS is {text!r}: it is *, or looks like https://a.example,https://b.example.")
+        raise ConfigError(
+            f"CORS_ORIGINS is {text!r}: it must be *, or a list such as https://a.example,https://b.example."
+        )
     return origins
 
 
 def _headers(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    headers = _listed(environ.get(name) or "")
+    headers = _split(environ.get(name) or "")
     if not all(re.fullmatch(r"[A-Za-z0-9-]+", header) for header in headers):
-        raise ConfigError(f"{name} is {environ[name]!r}: it looks like X-One,X-Two.")
+        raise ConfigError(f"{name} is {environ[name]!r}: it must be a list such as X-One,X-Two.")
     return headers
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def _split(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _log_level(text: str) -> str:
     if text not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise ConfigError(f"LOG_LEVEL is {text!r}: it may be DEBUG, INFO, WARNING or ERROR.")
+        raise ConfigError(f"LOG_LEVEL is {text!r}: it must be DEBUG, INFO, WARNING or ERROR.")
     return text
 
 
 def _log_owner(text: str) -> LogOwner:
     if text not in get_args(LogOwner):
-        raise ConfigError(f"LOG_OWNER is {text!r}: it may be plain, hash or none.")
+        raise ConfigError(f"LOG_OWNER is {text!r}: it must be plain, hash or none.")
     return cast("LogOwner", text)
 
 
 def _log_owner_key(environ: Mapping[str, str]) -> str:
     key = environ.get("LOG_OWNER_KEY", "")
-    # Owners can be guessed, and so can a short key: then the hash tells who it is.
+    # Owners can be guessed. If the key can be guessed too, the hash reveals the owner.
     if environ.get("LOG_OWNER") == "hash" and not 16 <= len(key.encode()) <= 64:
-        raise ConfigError("LOG_OWNER is 'hash': it needs a LOG_OWNER_KEY, a secret of 16 to 64 bytes.")
+        raise ConfigError("LOG_OWNER is 'hash': LOG_OWNER_KEY must be a secret of 16 to 64 bytes.")
     return key
 
 
 def _sizes(text: str) -> tuple[Size, ...]:
     if not re.fullmatch(r"(cover|fit):[1-9]\d{1,3}(,(cover|fit):[1-9]\d{1,3})*", text):
-        raise ConfigError(f"THUMBNAIL_SIZES is {text!r}: it looks like cover:200,fit:800, in pixels.")
+        raise ConfigError(
+            f"THUMBNAIL_SIZES is {text!r}: it must be a list such as cover:200,fit:800, in pixels from 10 to 9999."
+        )
     pairs = (part.split(":") for part in text.split(","))
     sizes = tuple(Size(int(pixels), "cover" if fit == "cover" else "fit") for fit, pixels in pairs)
     if len({size.pixels for size in sizes}) < len(sizes):
-        raise ConfigError(f"THUMBNAIL_SIZES is {text!r}: each number of pixels may stand in it once.")
+        raise ConfigError(f"THUMBNAIL_SIZES is {text!r}: it must not contain the same number of pixels twice.")
     return sizes

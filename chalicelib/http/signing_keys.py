@@ -20,7 +20,7 @@ from typing import Any
 import jwt
 
 from chalicelib import telemetry
-from chalicelib.config import ConfigError, Issuer, https
+from chalicelib.config import ConfigError, Issuer, require_https
 
 MAX_AGE = 600
 """Seconds after which the keys are fetched again."""
@@ -133,7 +133,7 @@ def _discovered(url: str, get: _Get) -> str:
     document = get(f"{url.rstrip('/')}/.well-known/openid-configuration")
     if document.get("issuer") != url:
         raise ConfigError(f"OIDC_ISSUER is {url!r}, but its discovery document is of {document.get('issuer')!r}.")
-    return https("jwks_uri", str(document["jwks_uri"]))
+    return require_https("jwks_uri", str(document["jwks_uri"]))
 
 
 def _within(seconds: float, load: Callable[[_Get], _Loaded]) -> _Loaded:

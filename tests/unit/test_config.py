@@ -1,4 +1,4 @@
-"""Settings: what stands without any, and what each refuses."""
+"""The settings: their defaults, and which values are rejected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chalicelib import config
 from chalicelib.config import ConfigError, Cors, Issuer, Size
 
 
-def test_without_any_setting_a_stage_is_closed_and_has_no_backend() -> None:
+def test_defaults() -> None:
     settings = config.load({})
 
     assert settings == config.Settings(
@@ -28,7 +28,7 @@ def test_without_any_setting_a_stage_is_closed_and_has_no_backend() -> None:
     )
 
 
-def test_names_follow_from_the_stage() -> None:
+def test_resource_names_contain_the_stage() -> None:
     settings = config.load({"STAGE": "prod"})
 
     assert (settings.table, settings.queue, settings.bucket_prefix) == (
@@ -38,7 +38,7 @@ def test_names_follow_from_the_stage() -> None:
     )
 
 
-def test_each_setting_is_read() -> None:
+def test_every_setting_is_read() -> None:
     settings = config.load(
         {
             "STAGE": "p1",
@@ -85,37 +85,37 @@ def test_each_setting_is_read() -> None:
         "THUMBNAIL_SIZES",
     ],
 )
-def test_an_empty_setting_is_as_good_as_none(name: str) -> None:
+def test_empty_setting_is_the_default(name: str) -> None:
     assert config.load({name: ""}) == config.load({})
 
 
 @pytest.mark.parametrize("key", ["", "x" * 15, "x" * 65, "ü" * 33])
-def test_owners_are_hashed_with_a_key_that_nobody_guesses(key: str) -> None:
+def test_key_of_the_owner_hash_must_have_16_to_64_bytes(key: str) -> None:
     with pytest.raises(config.ConfigError, match="LOG_OWNER_KEY"):
         config.load({"LOG_OWNER": "hash", "LOG_OWNER_KEY": key})
 
 
-@pytest.mark.parametrize("said", ["false", "True", "1", ""])
-def test_failures_are_reported_only_where_the_setting_says_exactly_true(said: str) -> None:
-    assert config.load({"REPORT_BATCH_ITEM_FAILURES": said}).report_batch_item_failures is False
+@pytest.mark.parametrize("value", ["false", "True", "1", ""])
+def test_only_true_reports_batch_item_failures(value: str) -> None:
+    assert config.load({"REPORT_BATCH_ITEM_FAILURES": value}).report_batch_item_failures is False
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "value"),
     [
-        *(("STAGE", said) for said in ("", "Prod", "1st", "my-stage", "prod\n", "a" * 21, "ä")),
-        *(("AUTH_MODE", said) for said in ("OIDC", "off", "no ne", "false")),
+        *(("STAGE", value) for value in ("", "Prod", "1st", "my-stage", "prod\n", "a" * 21, "ä")),
+        *(("AUTH_MODE", value) for value in ("OIDC", "off", "no ne", "false")),
         *(
-            ("CORS_ORIGINS", said)
-            for said in ("shop.example", "https://shop.example/", "*,https://a.example", "https://*.a")
+            ("CORS_ORIGINS", value)
+            for value in ("shop.example", "https://shop.example/", "*,https://a.example", "https://*.a")
         ),
-        *(("CORS_ALLOW_HEADERS", said) for said in ("X One", "X-One;X-Two", "ä")),
-        *(("CORS_EXPOSE_HEADERS", said) for said in ("*", "X-One: 1")),
-        *(("LOG_LEVEL", said) for said in ("info", "TRACE", "10")),
-        *(("LOG_OWNER", said) for said in ("Plain", "hashed", "sha256", "hash")),
+        *(("CORS_ALLOW_HEADERS", value) for value in ("X One", "X-One;X-Two", "ä")),
+        *(("CORS_EXPOSE_HEADERS", value) for value in ("*", "X-One: 1")),
+        *(("LOG_LEVEL", value) for value in ("info", "TRACE", "10")),
+        *(("LOG_OWNER", value) for value in ("Plain", "hashed", "sha256", "hash")),
         *(
-            ("THUMBNAIL_SIZES", said)
-            for said in (
+            ("THUMBNAIL_SIZES", value)
+            for value in (
                 "200",
                 "square:200",
                 "cover:200;fit:800",
@@ -130,23 +130,23 @@ def test_failures_are_reported_only_where_the_setting_says_exactly_true(said: st
         ),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_a_sentence_that_names_it(name: str, said: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        config.load({name: said})
+def test_invalid_value_is_rejected_with_its_name(name: str, value: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        config.load({name: value})
 
-    assert str(refused.value).startswith(f"{name} is {said!r}: ")
-    assert str(refused.value).endswith(".")
+    assert str(error.value).startswith(f"{name} is {value!r}: ")
+    assert str(error.value).endswith(".")
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod", "local2"])
-def test_only_the_stage_local_signs_everyone_in_as_local(stage: str) -> None:
+def test_auth_mode_local_is_only_for_the_stage_local(stage: str) -> None:
     assert config.load({"STAGE": "local", "AUTH_MODE": "local"}).auth_mode == "local"
 
-    with pytest.raises(ConfigError, match=f"AUTH_MODE is 'local' in the stage {stage}: .* says none"):
+    with pytest.raises(ConfigError, match=f"AUTH_MODE is 'local' in the stage {stage}: .* none for"):
         config.load({"STAGE": stage, "AUTH_MODE": "local"})
 
 
-def test_a_stage_is_served_locally_only_under_chalice_local(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chalice_local_is_recognised_by_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CHALICE_CLI_MODE", raising=False)
     monkeypatch.setattr(sys, "argv", ["chalice", "local"])
     assert not config.is_chalice_local()
@@ -168,33 +168,31 @@ def test_a_stage_is_served_locally_only_under_chalice_local(monkeypatch: pytest.
 
 
 class TestIssuer:
-    """Whose tokens are good, by the environment."""
-
     NAMED: ClassVar = {"OIDC_ISSUER": "https://sign.in/", "OIDC_AUDIENCE": "shop"}
     POOL: ClassVar = {"USER_POOL_ISSUER": "https://pool", "USER_POOL_CLIENT_ID": "client"}
 
-    def test_is_the_one_that_is_named(self) -> None:
+    def test_oidc_issuer_has_precedence_over_the_user_pool(self) -> None:
         for environment in (self.NAMED, self.POOL | self.NAMED):
             assert config.load(environment).issuer == Issuer("https://sign.in/", ("shop",), None)
 
-    def test_is_the_stages_own_pool_where_none_is(self) -> None:
+    def test_user_pool_is_the_default(self) -> None:
         assert config.load(self.POOL).issuer == Issuer(
             "https://pool", ("client",), "https://pool/.well-known/jwks.json", "client"
         )
 
-    def test_console_is_a_client_of_another_issuer_only_where_it_is_said_which(self) -> None:
-        for said, client_id in (({}, None), ({"OIDC_CLIENT_ID": "console"}, "console")):
-            found = config.load(self.POOL | self.NAMED | said).issuer
+    def test_client_id_of_another_issuer_must_be_set(self) -> None:
+        for setting, client_id in (({}, None), ({"OIDC_CLIENT_ID": "console"}, "console")):
+            found = config.load(self.POOL | self.NAMED | setting).issuer
             assert found is not None
             assert found.client_id == client_id
 
-    def test_pool_may_have_other_clients(self) -> None:
+    def test_oidc_audience_replaces_the_client_of_the_pool(self) -> None:
         found = config.load(self.POOL | {"OIDC_AUDIENCE": "client,app"}).issuer
         assert found is not None
         assert found.audiences == ("client", "app")
 
     @pytest.mark.parametrize("audience", ["", " , "])
-    def test_takes_no_tokens_that_are_for_just_anybody(self, audience: str) -> None:
+    def test_oidc_issuer_requires_an_audience(self, audience: str) -> None:
         with pytest.raises(ConfigError, match="OIDC_AUDIENCE is missing"):
             config.load(self.POOL | self.NAMED | {"OIDC_AUDIENCE": audience})
 
@@ -202,20 +200,18 @@ class TestIssuer:
         "address", ["http://sign.in", "sign.in", "https://", "file:///keys", "http://localhost.evil.example"]
     )
     @pytest.mark.parametrize("name", ["OIDC_ISSUER", "OIDC_JWKS_URL"])
-    def test_keys_never_come_where_somebody_could_put_their_own(self, name: str, address: str) -> None:
-        with pytest.raises(ConfigError, match=f"{name} is '{address}': it begins with https"):
+    def test_urls_without_tls_are_rejected(self, name: str, address: str) -> None:
+        with pytest.raises(ConfigError, match=f"{name} is '{address}': it must begin with https"):
             config.load(self.NAMED | {name: address})
 
     @pytest.mark.parametrize("address", ["http://127.0.0.1:9000/keys", "http://localhost/keys", "http://[::1]/keys"])
-    def test_keys_may_lie_on_this_very_machine(self, address: str) -> None:
+    def test_urls_of_this_machine_may_be_http(self, address: str) -> None:
         assert config.load(self.NAMED | {"OIDC_JWKS_URL": address}).issuer == Issuer(
             "https://sign.in/", ("shop",), address
         )
 
 
-class TestWhoIsAsked:
-    """Whether routes stand behind the authorizer, by the environment."""
-
+class TestSignIn:
     @pytest.fixture(autouse=True)
     def fresh_settings(self, monkeypatch: pytest.MonkeyPatch) -> object:
         monkeypatch.delenv("BUCKET_NAME")
@@ -225,32 +221,27 @@ class TestWhoIsAsked:
         config.settings.cache_clear()
 
     @pytest.mark.parametrize("mode", ["local", "none"])
-    def test_nobody_is_where_the_stage_says_that_it_is_open(self, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    def test_is_not_required_with_auth_mode_local_or_none(self, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
         monkeypatch.setenv("AUTH_MODE", mode)
 
         assert not config.sign_in_required()
 
-    def test_everybody_is_elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_required_by_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AUTH_MODE")
 
         assert config.sign_in_required()
 
-    def test_nobody_is_under_chalice_local_where_nothing_is_provisioned(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_not_required_under_chalice_local_without_resources(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AUTH_MODE")
         monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
         monkeypatch.setattr(sys, "argv", ["chalice", "local"])
 
         assert not config.sign_in_required()
 
-    def test_everybody_is_under_chalice_local_where_something_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_required_under_chalice_local_with_resources(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AUTH_MODE")
         monkeypatch.setenv("BUCKET_NAME", "vitrine-dev-1-x")
         monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
         monkeypatch.setattr(sys, "argv", ["chalice", "local"])
 
         assert config.sign_in_required()
-
-
-def test_what_opens_the_laptop_to_everybody_does_not_open_a_deployed_stage() -> None:
-    with pytest.raises(config.ConfigError, match="AUTH_MODE is 'local' in the stage prod"):
-        config.load({"STAGE": "prod", "AUTH_MODE": "local"})
