@@ -1,6 +1,7 @@
-"""Every error the API can answer: its code, its status and its sentence, each in one place.
+"""All errors of the API, with their codes, statuses and messages. docs/errors.md explains them to users.
 
-FORBIDDEN, REQUEST_TOO_LARGE and THROTTLED are said by API Gateway alone: ``infra/package.json`` has them from here.
+Only API Gateway responds with REQUEST_TOO_LARGE and THROTTLED. ``infra/package.json`` repeats the messages that API
+Gateway needs, and a test compares them.
 
 ApiError
 ├── InvalidRequestError        400 INVALID_REQUEST
@@ -28,7 +29,7 @@ ApiError
 ├── BusyError                  503 BUSY
 └── BackendUnavailableError    503 BACKEND_UNAVAILABLE
 
-ImageError (a picture's own failure, kept in the item: never an HTTP answer)
+ImageError (stored in the item as the reason why its picture failed; never an HTTP response)
 ├── ImageUnreadableError       IMAGE_UNREADABLE
 ├── ImageTypeUnsupportedError  IMAGE_TYPE_UNSUPPORTED
 ├── ImageTooLargeError         IMAGE_TOO_LARGE
@@ -43,21 +44,22 @@ from typing import Any, ClassVar
 
 
 class ApiError(Exception):
-    """An error with an answer of its own.
+    """An error with a response of its own.
 
-    ``sentence`` is a format string over the keywords given; ``details`` (a list of JSON values) goes out beside it.
+    ``sentence`` is the format string of the message; the keyword arguments fill it in. ``details`` is a list of JSON
+    values for the response.
     """
 
     code: ClassVar[str]
     status: ClassVar[int]
     sentence: ClassVar[str]
     retry_after: ClassVar[int | None] = None
-    """Seconds after which trying again makes sense (RFC 9110, section 10.2.3), or None."""
+    """The value of Retry-After in seconds (RFC 9110, section 10.2.3), or None for no such header."""
     extra_headers: ClassVar[Mapping[str, str]] = {}
-    """Headers of the response."""
+    """Further headers of the response."""
 
-    def __init__(self, *, details: list[Any] | None = None, **words: object) -> None:
-        self.message = self.sentence.format(**words)
+    def __init__(self, *, details: list[Any] | None = None, **values: object) -> None:
+        self.message = self.sentence.format(**values)
         self.details = details
         self.headers = dict(self.extra_headers)
         super().__init__(self.message)
@@ -79,7 +81,7 @@ class ReservedFieldError(InvalidRequestError):
     sentence = "{names} managed by Vitrine and cannot be {done}: {remedy}."
 
     def __init__(self, *names: str, stored: bool = False) -> None:
-        """Refuse the managed fields ``names``; ``stored``: there is an item, whose own would have been accepted."""
+        """Reject the managed fields ``names``. With ``stored``, the item exists and its own values are accepted."""
         *first, last = names
         are, them = ("are", "them") if first else ("is", "it")
         super().__init__(
@@ -92,12 +94,12 @@ class ReservedFieldError(InvalidRequestError):
 
 class InvalidCursorError(InvalidRequestError):
     code = "INVALID_CURSOR"
-    sentence = "This cursor does not belong to this list: start again without one."
+    sentence = "The cursor is not valid for this list: leave it out to get the first page."
 
 
 class UnknownParameterError(InvalidRequestError):
     code = "UNKNOWN_PARAMETER"
-    sentence = "There is no parameter {unknown} here: this route takes {known}."
+    sentence = "Unknown query parameter {unknown}: this route accepts {known}."
 
 
 class InvalidExpiryError(InvalidRequestError):
@@ -130,7 +132,7 @@ class ItemNotFoundError(NotFoundError):
 
 class ImageNotFoundError(NotFoundError):
     code = "IMAGE_NOT_FOUND"
-    sentence = "Item {id} has no such picture."
+    sentence = "Item {id} has no picture that is ready, or no thumbnail of this size."
 
 
 class ImportNotFoundError(NotFoundError):
@@ -147,19 +149,19 @@ class MethodNotAllowedError(ApiError):
 class VersionMismatchError(ApiError):
     code = "VERSION_MISMATCH"
     status = 412
-    sentence = "Item {id} is at version {version} now, which {condition}: read it again, then decide."
+    sentence = "Item {id} is at version {version} now, which {condition}: read it again before you change it."
 
 
 class ItemTooLargeError(ApiError):
     code = "ITEM_TOO_LARGE"
     status = 413
-    sentence = "An item holds at most {limit} bytes of JSON; this one would have {size}, as JSON or in the table."
+    sentence = "An item may have at most {limit} bytes, as JSON and in the table; this one would have {size}."
 
 
 class ImportTooLargeError(ApiError):
     code = "IMPORT_TOO_LARGE"
     status = 413
-    sentence = "An import takes at most {limit}: split it."
+    sentence = "An import may have at most {limit}: split it."
 
 
 class RequestTooLargeError(ApiError):
@@ -169,13 +171,13 @@ class RequestTooLargeError(ApiError):
 
 
 ENCODINGS = ("gzip", "deflate", "identity")
-"""Of a body: those that API Gateway undoes before the code sees it (AWS, "Payload compression for REST APIs")."""
+"""The content encodings of a body that API Gateway decodes (AWS, "Payload compression for REST APIs")."""
 
 
 class UnsupportedEncodingError(ApiError):
     code = "UNSUPPORTED_ENCODING"
     status = 415
-    sentence = "Send this body uncompressed, or compressed as its Content-Encoding says: gzip or deflate."
+    sentence = "Content-Encoding must be gzip, deflate or identity, and the body must be encoded accordingly."
     # RFC 9110, section 12.5.3.
     extra_headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": ", ".join(ENCODINGS)}
 
@@ -183,7 +185,7 @@ class UnsupportedEncodingError(ApiError):
 class UnsupportedMediaTypeError(ApiError):
     code = "UNSUPPORTED_MEDIA_TYPE"
     status = 415
-    sentence = "Send this body as {accepted}, in UTF-8."
+    sentence = "Content-Type must be {accepted}, and its charset UTF-8."
 
 
 class IdempotencyKeyReusedError(ApiError):
@@ -202,7 +204,7 @@ class ThrottledError(ApiError):
 class InternalError(ApiError):
     code = "INTERNAL_ERROR"
     status = 500
-    sentence = "Something went wrong on our side. The request id finds it in the logs."
+    sentence = "Internal error: the logs of the API have its cause, by the request id."
 
 
 class BusyError(ApiError):
@@ -211,7 +213,7 @@ class BusyError(ApiError):
     sentence = "{problem}: try again in a moment."
     retry_after = 1
 
-    def __init__(self, *, problem: str = "Too many requests are changing the same thing at once", **_: object) -> None:
+    def __init__(self, *, problem: str = "Too many requests are changing the same data at once", **_: object) -> None:
         super().__init__(problem=problem)
 
 
@@ -223,13 +225,13 @@ class BackendUnavailableError(ApiError):
 
 
 class ImageError(Exception):
-    """A picture that cannot become thumbnails, however often it is tried."""
+    """A picture of which no thumbnails can be made. Retrying does not help."""
 
     code: ClassVar[str]
     sentence: ClassVar[str]
 
-    def __init__(self, **words: object) -> None:
-        self.message = self.sentence.format(**words)
+    def __init__(self, **values: object) -> None:
+        self.message = self.sentence.format(**values)
         super().__init__(self.message)
 
 
@@ -240,7 +242,7 @@ class ImageUnreadableError(ImageError):
 
 class ImageTypeUnsupportedError(ImageError):
     code = "IMAGE_TYPE_UNSUPPORTED"
-    sentence = "{kind} pictures cannot be shown: save it as JPEG or PNG and upload that{hint}."
+    sentence = "{kind} is not supported: save the picture as JPEG or PNG and upload that{hint}."
 
     def __init__(self, kind: str, hint: str = "") -> None:
         super().__init__(kind=kind, hint=hint)

@@ -185,7 +185,10 @@ class TestIds:
         assert said(api("PATCH", path, {"title": "Cup"}))["id"] == item["id"]
         key = said(api("POST", f"{path}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
         assert key.startswith(f"uploads/items/{OWNER}/{item['id']}/")
-        assert said(api("GET", f"{path}/image"))["message"] == f"Item {item['id']} has no such picture."
+        assert (
+            said(api("GET", f"{path}/image"))["message"]
+            == f"Item {item['id']} has no picture that is ready, or no thumbnail of this size."
+        )
         assert said(api("DELETE", f"{path}/image"))["id"] == item["id"]
         assert said(api("DELETE", path))["id"] == item["id"]
         assert said(api("GET", path))["message"] == f"There is no item {item['id']}."

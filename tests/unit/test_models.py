@@ -191,7 +191,7 @@ class TestDraft:
     def test_one_byte_more_is_refused_with_both_numbers(self) -> None:
         body = {"a": "é" * ((validation.MAX_ITEM_BYTES - len('{"a":""}')) // 2) + "x"}
 
-        with pytest.raises(errors.ItemTooLargeError, match="at most 358400 bytes of JSON; this one would have 358401"):
+        with pytest.raises(errors.ItemTooLargeError, match=r"at most 358400 bytes, .*; this one would have 358401"):
             validation.draft(body)
 
     def test_short_values_that_take_more_room_in_the_table_than_in_json_are_counted_as_they_lie_there(self) -> None:

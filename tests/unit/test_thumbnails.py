@@ -389,7 +389,7 @@ class TestRefusals:
     )
     def test_a_known_kind_that_is_not_taken_is_called_by_its_name(self, data: bytes, kind: str) -> None:
         with pytest.raises(
-            errors.ImageTypeUnsupportedError, match=f"^{kind} pictures cannot be shown: save it as JPEG"
+            errors.ImageTypeUnsupportedError, match=f"^{kind} is not supported: save the picture as JPEG"
         ):
             render(data)
 

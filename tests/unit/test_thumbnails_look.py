@@ -646,7 +646,7 @@ class TestTiff:
     def test_measurements_are_refused(self, format_: int) -> None:
         data = rgb_page(scene(), blocks=[bytes(4 * WIDTH * HEIGHT)], more={258: 32, 262: 1, 277: 1, 339: format_})
 
-        with pytest.raises(errors.ImageTypeUnsupportedError, match=r"^32-bit grey pictures cannot be shown"):
+        with pytest.raises(errors.ImageTypeUnsupportedError, match=r"^32-bit grey is not supported"):
             thumbnails.render(data, [FIT])
 
     @pytest.mark.parametrize("alpha", [1, 2], ids=["multiplied in", "not multiplied in"])
