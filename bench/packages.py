@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from bench import tls
 from bench.events import BUCKET
-from tools.bundle import archive, package
+from tools.bundle import archive, build
 from tools.laptop import code_stack
 
 PROJECT = Path(__file__).parents[1]
@@ -89,7 +89,7 @@ def built(report: Report) -> Built:
 
 def _bundled(stock: Path, target: Path) -> Path:
     """The bundle of ``stock``, as ``make deploy`` makes it."""
-    archive.write(target, package.bundled(archive.read(stock)).entries)
+    archive.write(target, build.build(archive.read(stock)).entries)
     return target
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from tools.bundle import authorities
+from tools.bundle import certificate_authorities
 
 _VALID = dt.timedelta(days=1)
 _PEM = serialization.Encoding.PEM
@@ -37,10 +37,10 @@ class Authority(NamedTuple):
     def trust_in(self, package: Path) -> None:
         """Has botocore in ``package`` trust it, in whichever way that one knows authorities."""
         certificate = self.certificate.read_bytes()
-        if (package / authorities.FOLDER).is_dir():
-            for path, content in authorities.files(certificate).items():
+        if (package / certificate_authorities.FOLDER).is_dir():
+            for path, content in certificate_authorities.split(certificate).items():
                 (package / path).write_bytes(content)
-        with (package / authorities.FILE).open("ab") as file:
+        with (package / certificate_authorities.FILE).open("ab") as file:
             file.write(certificate)
 
 

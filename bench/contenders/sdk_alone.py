@@ -9,7 +9,7 @@ import json
 import os
 from typing import Any
 
-import compiled_patterns  # type: ignore[import-not-found]  # noqa: F401 - first, as in the bundle
+import precompiled_regexes  # type: ignore[import-not-found]  # noqa: F401 - first, as in the bundle
 from botocore.session import Session
 
 _client: Any = Session().create_client("dynamodb")

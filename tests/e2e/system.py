@@ -12,7 +12,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools.bundle import archive, package
+from tools.bundle import archive, build
 from tools.laptop import code_stack
 from tools.laptop.emulator import Emulator
 from tools.stage import app_sources
@@ -101,7 +101,7 @@ def configure(path: Path, **variables: str) -> None:
 def bundled(built: code_stack.Package) -> code_stack.Package:
     """The same, as it is deployed into AWS: made small and precompiled."""
     whole = archive.read(built.archive)
-    archive.write(built.archive, package.bundled(whole).entries)
+    archive.write(built.archive, build.build(whole).entries)
     return built
 
 

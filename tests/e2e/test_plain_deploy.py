@@ -22,7 +22,7 @@ from tests.e2e.system import System, copy_project, give_up_sooner
 from tests.e2e.test_flows import SCHEDULED
 from tests.e2e.waiting import eventually
 from tools import processes
-from tools.bundle import cache
+from tools.bundle import chalice_deployments
 from tools.laptop.run import aws_client
 from tools.stage import provision
 from tools.stage.names import LOCAL
@@ -60,7 +60,7 @@ def deployed(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     resources = provision.provision(LOCAL, client, project, print)
     give_up_sooner(client("sqs"), resources["QueueUrl"])
     tell_functions_nothing_of_aws(project)
-    cache.fill(project, LOCAL, print)
+    chalice_deployments.write_bundle(project, LOCAL, print)
     command = [sys.executable, "-c", CHALICE, "deploy", "--stage", LOCAL]
 
     def deploy() -> None:

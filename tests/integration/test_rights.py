@@ -22,7 +22,7 @@ from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, run
 from tests.rights import Called, Grant, Need, grants, needs
 from tools import aws_calls
-from tools.bundle import calls as calls_in_code
+from tools.bundle import aws_operations
 from tools.stage import policies
 
 PROJECT = Path(__file__).parents[2]
@@ -146,7 +146,7 @@ def test_operations_listed_are_those_that_stand_in_the_code() -> None:
     }
     written = {
         f"{one.service}.{getattr(aws, one.service)().meta.method_to_api_mapping[one.method]}"
-        for one in calls_in_code.found(sources)
+        for one in aws_operations.find(sources)
     }
     listed = {
         f"{service}.{name}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore import handlers
 from botocore.retries import standard
 
 from chalicelib import aws
@@ -80,3 +81,54 @@ def test_what_the_sdk_retries_asks_to_come_again() -> None:
     assert set(standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES) == failures._THROTTLING_CODES
     assert set(checker._TRANSIENT_STATUS_CODES) == failures._TRANSIENT_STATUSES
     assert set(checker._TRANSIENT_EXCEPTION_CLS) == set(failures._TRANSIENT)
+
+
+class RecordingEvents:
+    """The parts of botocore's event hooks that register handlers."""
+
+    def __init__(self) -> None:
+        self.first: list[Any] = []
+        self.middle: list[Any] = []
+        self.last: list[Any] = []
+
+    def register_first(self, *handler: Any) -> None:
+        self.first.append(handler)
+
+    def register(self, *handler: Any) -> None:
+        self.middle.append(handler)
+
+    def register_last(self, *handler: Any) -> None:
+        self.last.append(handler)
+
+
+def test_session_has_all_handlers_of_its_services() -> None:
+    events = RecordingEvents()
+    aws._register_handlers(events)  # type: ignore[arg-type]
+
+    needed = [spec for spec in handlers.BUILTIN_HANDLERS if is_needed(spec[0])]
+    assert [spec[:2] for spec in needed if spec[2:] == (handlers.REGISTER_FIRST,)] == events.first
+    assert [spec for spec in needed if len(spec) == 2] == events.middle
+    assert [spec[:2] for spec in needed if spec[2:] == (handlers.REGISTER_LAST,)] == events.last
+    assert len(needed) < len(handlers.BUILTIN_HANDLERS) / 2
+
+
+def is_needed(event: str) -> bool:
+    """Whether an event of botocore can occur: not of another service, not of documentation."""
+    match event.split("."):
+        case ["docs", *_]:
+            return False
+        case [_, service, *_]:
+            return service == "*" or service in CLIENTS
+    return True
+
+
+@pytest.mark.parametrize(("token", "method"), [("token", "explicit"), ("", "env")])
+def test_keys_of_lambda_are_used_without_a_search(monkeypatch: pytest.MonkeyPatch, token: str, method: str) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+
+    credentials = aws._session().get_credentials()
+
+    assert (credentials.access_key, credentials.secret_key, credentials.method) == ("key", "secret", method)
+    assert (credentials.token or "") == token

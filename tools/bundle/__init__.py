@@ -1,6 +1,6 @@
-"""The small, precompiled package that is deployed: ``make deploy`` and ``make package`` make it first.
+"""Build the package that is deployed: the one that Chalice makes, smaller and with bytecode.
 
-It is kept where Chalice looks for a package made before, under ``.chalice/deployments``, by the name that Chalice gives
-to exactly these sources: ``chalice deploy`` and ``chalice package`` find it there and take it as it is.
+``make deploy`` and ``make package`` run this first. The result replaces Chalice's own package under
+``.chalice/deployments``, where ``chalice deploy`` and ``chalice package`` look for one that is already built.
 docs/decisions/0025-what-is-deployed-is-a-small-precompiled-bundle.md says what is in it and why.
 """

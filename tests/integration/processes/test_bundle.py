@@ -1,33 +1,27 @@
-"""The bundle of this app as it is, unpacked: every function does its work on it, and loads what it needs for that."""
+"""The unpacked bundle of this app: each function runs on it and loads only the modules that it needs."""
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import chalice
 import pytest
 
 from bench import tls
 from bench.stand_in import Services
-from tests import builders
-from tools.bundle import archive, authorities, package
+from tests import builders, bundle_files
+from tools.bundle import archive, build, certificate_authorities
 
-PROJECT = Path(__file__).parents[2]
+# The most modules of the bundle that a process loads for one invocation: the number that was counted, and a few more.
+# Modules of the standard library are not counted, because they differ between versions of Python.
+BUDGET = {"api_handler": 210, "on_upload": 210, "on_messages": 250, "clean_up": 210, "authorize": 275}
 
-# Modules of the bundle that a process has loaded when a function has done its work once; the standard library's differ
-# from one Python to the next. A number is what was counted, and a few: who adds an import sees what comes with it.
-BUDGET = {"api_handler": 200, "on_upload": 200, "on_messages": 240, "clean_up": 200, "authorize": 265}
-
-# What a function has no business to load.
+# Modules that no function needs.
 NEVER = {
     "boto3",
     "s3transfer",
@@ -36,7 +30,7 @@ NEVER = {
     "importlib.metadata",
     "html",
     "pydantic",
-    "botocore.docs.bcdoc",
+    "botocore.docs.method",
 }
 PICTURES = {"PIL", "chalicelib.catalogue.thumbnail_jobs"}
 SIGN_IN = {"jwt", "cryptography", "_cffi_backend"}
@@ -49,11 +43,11 @@ FORBIDDEN = {
     "authorize": NEVER | PICTURES | OF_THE_DOCUMENT,
 }
 
-# One invocation in a process as Lambda starts it, with AWS answering from the environment: no socket is opened.
+# One invocation in a new process. AWS's answers come from standard input: no socket is opened.
 RUN = """
 import io, json, re, sys
 sys.path.insert(0, sys.argv[1])
-asked = json.load(sys.stdin)
+given = json.load(sys.stdin)
 
 compiled = []
 compile_ = re._compiler.compile
@@ -72,7 +66,7 @@ def answer(request, **_):
     calls.append(operation)
     if request.headers.get("If-None-Match"):
         return AWSResponse(request.url, 304, {}, Raw())
-    body = bytes.fromhex(asked["answers"].get(operation, ""))
+    body = bytes.fromhex(given["answers"].get(operation, ""))
     return AWSResponse(request.url, 200, {"content-length": str(len(body)), "etag": '"x"'}, Raw(body))
 
 class Context:
@@ -83,8 +77,8 @@ class Context:
 
 calls = []
 aws._session().register("before-send", answer)
-handler = app.app if asked["function"] == "api_handler" else getattr(app, asked["function"])
-result = handler(asked["event"], Context())
+handler = app.app if given["function"] == "api_handler" else getattr(app, given["function"])
+result = handler(given["event"], Context())
 print()
 print(json.dumps({"result": result, "calls": calls, "modules": sorted(sys.modules), "compiled": compiled}, default=str))
 """
@@ -92,36 +86,20 @@ print(json.dumps({"result": result, "calls": calls, "modules": sorted(sys.module
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of the sources here and the dependencies that are installed here."""
+    """The bundle of the sources and the installed dependencies, unpacked."""
     folder = tmp_path_factory.mktemp("bundle")
-    archive.unpack(package.bundled(dict(stock())).entries, folder)
+    archive.unpack(build.build(bundle_files.stock_package()).entries, folder)
     return folder
 
 
-def stock() -> Iterator[tuple[str, bytes]]:
-    """A package as Chalice makes it, by path."""
-    for line in (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines():
-        name = line.partition("==")[0]
-        if "python_version <" in line or not name or name.startswith("#"):
-            continue
-        for file in metadata.files(name) or ():
-            if ".." not in file.parts and file.suffix != ".pyc":
-                yield file.as_posix(), file.read_binary()
-    for name in ("__init__.py", "app.py"):
-        yield f"chalice/{name}", Path(chalice.__file__).with_name(name).read_bytes()
-    for path in [PROJECT / "app.py", *(PROJECT / "chalicelib").rglob("*")]:
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield path.relative_to(PROJECT).as_posix(), path.read_bytes()
-
-
 class Functions:
-    """Invokes the functions, each in a process of its own that has the bundle and the standard library, no more."""
+    """Invokes each function in a new process that has only the bundle and the standard library."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def invoke(self, function: str, event: dict[str, Any], **answers: bytes) -> Any:
-        asked = {"function": function, "event": event, "answers": {name: body.hex() for name, body in answers.items()}}
+        given = {"function": function, "event": event, "answers": {name: body.hex() for name, body in answers.items()}}
         environment = {
             "STAGE": "local",
             "AUTH_MODE": "local",
@@ -134,7 +112,7 @@ class Functions:
         }
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-B", "-c", RUN, str(self._folder)],
-            input=json.dumps(asked),
+            input=json.dumps(given),
             env=environment,
             cwd=os.sep,
             capture_output=True,
@@ -145,8 +123,8 @@ class Functions:
         return json.loads(done.stdout.splitlines()[-1])
 
 
-def printed(folder: Path, code: str) -> str:
-    """What ``code`` prints, run with the bundle in ``folder`` and the standard library alone."""
+def output(folder: Path, code: str) -> str:
+    """What ``code`` prints when it runs with only the bundle in ``folder`` and the standard library."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", f"import sys; sys.path.insert(0, {str(folder)!r})\n{code}"],
         env={},
@@ -175,7 +153,7 @@ RECORD = {
 
 
 def request(path: str, resource: str, **parameters: str) -> dict[str, Any]:
-    """The event of a GET, as API Gateway sends it."""
+    """The event of a GET request, as API Gateway sends it."""
     return {
         "resource": resource,
         "path": path,
@@ -192,7 +170,7 @@ def request(path: str, resource: str, **parameters: str) -> dict[str, Any]:
 
 
 def render(key: str) -> dict[str, Any]:
-    """The event of a message that asks for the thumbnails of ``key``."""
+    """The event of a message that requests the thumbnails of ``key``."""
     record = {
         "messageId": "m",
         "receiptHandle": "h",
@@ -202,7 +180,7 @@ def render(key: str) -> dict[str, Any]:
     return {"Records": [record]}
 
 
-SAID_BY_EVENTBRIDGE = {
+EVENTBRIDGE_EVENT = {
     "version": "0",
     "account": "123456789012",
     "region": "us-east-1",
@@ -213,14 +191,14 @@ SAID_BY_EVENTBRIDGE = {
     "id": "x",
     "resources": [],
 }
-WORK: dict[str, tuple[dict[str, Any], dict[str, bytes]]] = {
+INVOCATIONS: dict[str, tuple[dict[str, Any], dict[str, bytes]]] = {
     "api_handler": (
         request(f"/items/{ITEM_ID}", "/items/{item_id}", item_id=ITEM_ID),
         {"GetItem": json.dumps({"Item": RECORD}).encode()},
     ),
     "on_upload": (
         {
-            **SAID_BY_EVENTBRIDGE,
+            **EVENTBRIDGE_EVENT,
             "detail": {
                 "bucket": {"name": "vitrine-local-000000000000-us-east-1"},
                 "object": {"key": "uploads/a.jpg", "size": 1},
@@ -232,31 +210,31 @@ WORK: dict[str, tuple[dict[str, Any], dict[str, bytes]]] = {
         },
     ),
     "on_messages": (render("uploads/a.jpg"), {"GET": builders.jpeg()}),
-    "clean_up": (SAID_BY_EVENTBRIDGE, {"Query": b'{"Items": [], "Count": 0}'}),
+    "clean_up": (EVENTBRIDGE_EVENT, {"Query": b'{"Items": [], "Count": 0}'}),
     "authorize": ({"type": "TOKEN", "authorizationToken": "Bearer a.b.c", "methodArn": "arn:aws:x:y:z:a/b/c/d"}, {}),
 }
-DONE = {
+CALLS = {
     "api_handler": ["GetItem"],
     "on_upload": ["GetQueueUrl", "SendMessageBatch"],
-    # Before and after a thumbnail is written, the renderer looks whether the file is still the one that it read.
+    # Before and after it writes a thumbnail, the function checks that the upload is still the one that it read.
     "on_messages": ["GET", "GET", "PUT", "GET"],
     "clean_up": ["Query"] * 4,
     "authorize": [],
 }
 
 
-@pytest.fixture(scope="module", params=WORK)
+@pytest.fixture(scope="module", params=INVOCATIONS)
 def invoked(functions: Functions, request: pytest.FixtureRequest) -> tuple[str, Any]:
-    """Each function, and what came of its first invocation."""
+    """Each function and the result of its first invocation."""
     function = request.param
-    event, answers = WORK[function]
+    event, answers = INVOCATIONS[function]
     return function, functions.invoke(function, event, **answers)
 
 
-def test_a_function_does_its_work(invoked: tuple[str, Any]) -> None:
+def test_function_works(invoked: tuple[str, Any]) -> None:
     function, done = invoked
 
-    assert done["calls"] == DONE[function]
+    assert done["calls"] == CALLS[function]
     if function == "api_handler":
         assert done["result"]["statusCode"] == 200
         assert json.loads(done["result"]["body"])["price"] == 19.9
@@ -264,72 +242,51 @@ def test_a_function_does_its_work(invoked: tuple[str, Any]) -> None:
         assert done["result"] == {"batchItemFailures": []}
 
 
-def ours(modules: list[str]) -> list[str]:
-    """Those of ``modules`` that came out of the bundle."""
+def from_bundle(modules: list[str]) -> list[str]:
+    """Those of ``modules`` that are not of the standard library."""
     return [name for name in modules if name.partition(".")[0] not in {*sys.stdlib_module_names, "__main__"}]
 
 
-def test_a_function_loads_only_what_it_runs(invoked: tuple[str, Any]) -> None:
+def test_function_loads_only_what_it_needs(invoked: tuple[str, Any]) -> None:
     function, done = invoked
 
     assert [name for name in done["modules"] if name in FORBIDDEN[function]] == []
-    assert len(ours(done["modules"])) <= BUDGET[function]
+    assert len(from_bundle(done["modules"])) <= BUDGET[function]
 
 
-def test_regular_expressions_are_compiled_already(invoked: tuple[str, Any]) -> None:
-    """But for a few that are first asked for by what a function does: some hundred and fifty otherwise."""
+def test_regular_expressions_are_precompiled(invoked: tuple[str, Any]) -> None:
+    """Without the cache, a function compiles about 150. A few are compiled by functions when they run."""
     _, done = invoked
 
     assert len(done["compiled"]) <= 10, done["compiled"]
 
 
-def test_they_are_what_python_makes_of_them(unpacked: Path) -> None:
+def test_precompiled_expressions_equal_pythons(unpacked: Path) -> None:
     code = """
 import re
 re.purge()
-import compiled_patterns
+import precompiled_regexes
 kept = dict(re._cache)
 assert len(kept) > 100
 print([pattern for (_, pattern, flags), it in kept.items() if re._compiler.compile(pattern, flags) != it])
 """
-    assert printed(unpacked, code) == "[]"
+    assert output(unpacked, code) == "[]"
 
 
-def test_a_python_with_another_engine_compiles_them_itself(unpacked: Path) -> None:
-    code = "import _sre, re; _sre.MAGIC += 1; re.purge(); import compiled_patterns; print(len(re._cache))"
+def test_another_engine_ignores_precompiled_expressions(unpacked: Path) -> None:
+    code = "import _sre, re; _sre.MAGIC += 1; re.purge(); import precompiled_regexes; print(len(re._cache))"
 
-    assert printed(unpacked, code) == "0"
-
-
-def test_a_session_has_the_handlers_of_the_services_in_use(unpacked: Path) -> None:
-    """All that botocore has for them, and none that is there for another or for documentation."""
-    code = "from botocore import handlers; print([handler[0] for handler in handlers.BUILTIN_HANDLERS])"
-    # A process of its own: in this one, moto has added some.
-    whole = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-
-    kept = ast.literal_eval(printed(unpacked, code))
-
-    assert kept == [event for event in ast.literal_eval(whole) if concerns(event, {"dynamodb", "s3", "sqs"})]
-
-
-def concerns(event: str, services: set[str]) -> bool:
-    """Whether an event of botocore's is one of these services', or of all, and not one of its documentation's."""
-    match event.split("."):
-        case ["docs", *_]:
-            return False
-        case [_, service, *_]:
-            return service == "*" or service in services
-    return True
+    assert output(unpacked, code) == "0"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF", "BMP"])
-def test_every_kind_of_picture_is_rendered(functions: Functions, kind: str) -> None:
+def test_every_format_is_rendered(functions: Functions, kind: str) -> None:
     done = functions.invoke(
         "on_messages", render(f"uploads/a.{kind.lower()}"), GET=builders.saved(builders.quarters(), kind)
     )
 
     assert done["result"] == {"batchItemFailures": []}
-    assert done["calls"] == DONE["on_messages"]
+    assert done["calls"] == CALLS["on_messages"]
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
@@ -342,17 +299,17 @@ key = ec.generate_private_key(ec.SECP256R1()) if {algorithm!r} == "ES256" else r
 token = jwt.encode({{"sub": "ann"}}, key, {algorithm!r})
 print(jwt.decode(token, key.public_key(), algorithms=auth.ALGORITHMS)["sub"])
 """
-    assert printed(unpacked, code) == "ann"
+    assert output(unpacked, code) == "ann"
 
 
 @pytest.fixture
 def authority(tmp_path: Path) -> tls.Authority:
-    """One that nobody trusts so far."""
+    """An authority that is not trusted."""
     return tls.made(tmp_path)
 
 
-def called(folder: Path, authority: tls.Authority, environment: str = "") -> str:
-    """What comes of a call by the bundle in ``folder`` to a service that shows a certificate of ``authority``."""
+def call_with_tls(folder: Path, authority: tls.Authority, environment: str = "") -> str:
+    """The result of a call by the bundle in ``folder`` to a service with a certificate of ``authority``."""
     with Services([], {}, authority.context()) as services:
         code = f"""
 import os
@@ -368,31 +325,29 @@ try:
 except Exception as error:
     print(type(error).__name__)
 """
-        return printed(folder, code)
+        return output(folder, code)
 
 
-def test_a_service_is_trusted_by_an_authority_in_the_folder(
-    unpacked: Path, authority: tls.Authority, tmp_path: Path
-) -> None:
+def test_authority_in_the_folder_is_trusted(unpacked: Path, authority: tls.Authority, tmp_path: Path) -> None:
     folder = shutil.copytree(unpacked, tmp_path / "bundle")
-    for path, content in authorities.files(authority.certificate.read_bytes()).items():
+    for path, content in certificate_authorities.split(authority.certificate.read_bytes()).items():
         (folder / path).write_bytes(content)
 
-    assert called(folder, authority) == "answered"
+    assert call_with_tls(folder, authority) == "answered"
 
 
-def test_a_service_of_an_unknown_authority_is_not_trusted(unpacked: Path, authority: tls.Authority) -> None:
-    assert called(unpacked, authority) == "SSLError"
+def test_unknown_authority_is_not_trusted(unpacked: Path, authority: tls.Authority) -> None:
+    assert call_with_tls(unpacked, authority) == "SSLError"
 
 
-def test_authorities_that_somebody_names_count_instead(unpacked: Path, authority: tls.Authority) -> None:
+def test_aws_ca_bundle_is_used_instead(unpacked: Path, authority: tls.Authority) -> None:
     named = f'os.environ["AWS_CA_BUNDLE"] = {str(authority.certificate)!r}'
 
-    assert called(unpacked, authority, named) == "answered"
+    assert call_with_tls(unpacked, authority, named) == "answered"
 
 
-def test_a_start_is_not_held_up_by_looking_for_garbage(unpacked: Path) -> None:
-    """But for what comes before the app's first line; afterwards it is collected as ever."""
+def test_garbage_is_not_collected_during_start(unpacked: Path) -> None:
+    """Collections before the first line of app.py cannot be avoided. Afterwards, collection is enabled."""
     code = """
 import gc, os
 os.environ |= {"STAGE": "local", "AUTH_MODE": "local"}
@@ -401,13 +356,13 @@ before = collections()
 import app
 print(collections() - before, gc.isenabled())
 """
-    held_up, goes_on = printed(unpacked, code).split()
+    collected, enabled = output(unpacked, code).split()
 
-    assert int(held_up) <= 3
-    assert goes_on == "True"
+    assert int(collected) <= 3
+    assert enabled == "True"
 
 
-def test_the_document_and_the_pages_are_there(functions: Functions) -> None:
+def test_document_and_pages_are_served(functions: Functions) -> None:
     document = functions.invoke("api_handler", request("/openapi.json", "/openapi.json"))["result"]
     console = functions.invoke("api_handler", request("/", "/"))["result"]
 
@@ -415,7 +370,7 @@ def test_the_document_and_the_pages_are_there(functions: Functions) -> None:
     assert "<html" in console["body"]
 
 
-def test_an_error_shows_its_line_in_the_log(unpacked: Path) -> None:
+def test_traceback_shows_source_line(unpacked: Path) -> None:
     path = f"import sys; sys.path.insert(0, {str(unpacked)!r})"
     code = f"{path}; from chalicelib.aws import dynamodb_json; dynamodb_json.serialize(1.5)"
     done = subprocess.run(
@@ -426,7 +381,7 @@ def test_an_error_shows_its_line_in_the_log(unpacked: Path) -> None:
     assert f'File "{unpacked / "chalicelib" / "aws" / "dynamodb_json.py"}", line ' in done.stderr
 
 
-def test_it_is_the_same_bytes_every_time(unpacked: Path) -> None:
-    again = package.bundled(dict(stock())).entries
+def test_bundle_is_reproducible(unpacked: Path) -> None:
+    again = build.build(bundle_files.stock_package()).entries
 
     assert {path: (unpacked / path).read_bytes() for path in again} == again

@@ -1,8 +1,7 @@
-"""The AWS operations that the code calls, found in the code itself.
+"""Find the AWS operations that the code calls, by reading the code.
 
-One form of call is understood, and any other use of a client is an error: ``aws.s3().put_object(…)``, with
-``get_paginator("name")`` and ``generate_presigned_url("name", …)`` naming the operation by a literal. So a call that
-the bundle would not know of cannot be written.
+Only one form of call is allowed: ``aws.s3().put_object(…)``, with a literal name for ``get_paginator("name")`` and
+``generate_presigned_url("name", …)``. Any other use of a client is an error, so that no call can be missed.
 """
 
 from __future__ import annotations
@@ -11,39 +10,37 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from tools.bundle.errors import UnclearCallError
+
 SERVICES = ("dynamodb", "s3", "sqs")
-"""The clients that ``chalicelib/aws/__init__.py`` makes, by the names that botocore has for them."""
+"""The services of the clients in ``chalicelib/aws/__init__.py``, as botocore names them."""
 
 CLIENTS = "chalicelib/aws/__init__.py"
 
 BY_BOTOCORE = {
-    # endpoint discovery, where AWS_ENABLE_ENDPOINT_DISCOVERY asks for it (botocore.discovery)
+    # endpoint discovery, if AWS_ENABLE_ENDPOINT_DISCOVERY is set (botocore.discovery)
     "dynamodb": {"DescribeEndpoints"},
-    # a presigned POST is shaped after CreateBucket (botocore.signers); a bucket's region and a directory bucket's
-    # session are asked for on the way (botocore.utils)
+    # CreateBucket is the model of a presigned POST (botocore.signers); the others find a bucket's region and open a
+    # directory bucket's session (botocore.utils)
     "s3": {"CreateBucket", "CreateSession", "HeadBucket"},
     "sqs": set[str](),
 }
-"""Operations that botocore uses of its own accord."""
+"""Operations that botocore calls by itself."""
 
 _NAMING = {"get_paginator", "generate_presigned_url", "get_waiter"}
 _NAMELESS = {"generate_presigned_post"}
 
 
-class UnclearCallError(Exception):
-    """A client is used in a way that does not say which operation it calls; the message says where."""
-
-
 class Call(NamedTuple):
-    """An operation, by its method's name in botocore (``put_object``), and whether it is called page by page."""
+    """An operation, by the name of its method in botocore (``put_object``), and whether a paginator calls it."""
 
     service: str
     method: str
     paged: bool = False
 
 
-def found(sources: Mapping[str, str]) -> set[Call]:
-    """Every call in ``sources`` (Python text by path). Raises UnclearCallError where one cannot be told."""
+def find(sources: Mapping[str, str]) -> set[Call]:
+    """Return every call in ``sources`` (Python text by path). Raise UnclearCallError if an operation is not named."""
     return {call for path, text in sources.items() for call in _calls(path, ast.parse(text))}
 
 
@@ -62,7 +59,7 @@ def _calls(path: str, tree: ast.Module) -> Iterator[Call]:
 
 
 def _client(node: ast.AST, *, inside: bool) -> str | None:
-    """The service whose client ``node`` gets, if it does."""
+    """Return the service if ``node`` is a call that returns its client."""
     if not isinstance(node, ast.Call):
         return None
     if inside:

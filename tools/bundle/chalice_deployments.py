@@ -1,4 +1,4 @@
-"""The packages that Chalice keeps under ``.chalice/deployments``, and the bundle in the place of one."""
+"""Replace a package that Chalice keeps under ``.chalice/deployments`` by the bundle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chalice.deploy.packager import DependencyBuilder, LambdaDeploymentPackager,
 from chalice.utils import UI, OSUtils
 
 from tools import wheel_hashes
-from tools.bundle import archive, package
+from tools.bundle import archive, build
 from tools.stage.errors import StageError
 
 Report = Callable[[str], None]
@@ -22,11 +22,11 @@ Report = Callable[[str], None]
 _MARK = b"vitrine bundle "
 
 
-def fill(project_dir: Path, stage: str, report: Report) -> Path:
-    """Put the bundle of the stage's package where Chalice looks for it, unless it is there. Returns where that is.
+def write_bundle(project_dir: Path, stage: str, report: Report) -> Path:
+    """Build the bundle of a stage where Chalice looks for its package, unless it is up to date. Return its path.
 
-    Raises StageError where Chalice cannot package all of requirements.txt, WheelError for a wheel that is not in
-    requirements-hashes.txt, and whatever ``package.bundled`` raises.
+    Raise StageError if Chalice cannot package all of requirements.txt, WheelError for a wheel that is not in
+    requirements-hashes.txt, and BundleError.
     """
     packages = _Packages(project_dir, stage)
     place = packages.place
@@ -34,28 +34,28 @@ def fill(project_dir: Path, stage: str, report: Report) -> Path:
     if place.exists() and archive.comment(place) == mark:
         report(f"The bundle is up to date: {place}")
         return place
-    # A bundle of other tools than these left out what is needed again; and nobody checked the wheels of Chalice's own.
+    # A bundle of other tools may lack files, and the wheels of a package that Chalice made alone were not checked.
     place.unlink(missing_ok=True)
-    report("Packaging: half a minute")
+    report("Packaging takes half a minute")
     stock_size = packages.make().stat().st_size
     stock = archive.read(place)
-    bundle = package.bundled(stock)
+    bundle = build.build(stock)
     archive.write(place, bundle.entries, mark)
-    for line in package.report(stock, bundle):
+    for line in build.report(stock, bundle):
         report(line)
     report(f"  zip: {stock_size / 2**20:.1f} MiB → {place.stat().st_size / 2**20:.1f} MiB, {place}")
     return place
 
 
-def clear(project_dir: Path, stage: str) -> None:
-    """Take the bundle away, if it is there: Chalice makes its own package then."""
+def remove_bundle(project_dir: Path, stage: str) -> None:
+    """Remove the bundle of a stage, if there is one. Chalice then makes its own package."""
     place = _Packages(project_dir, stage).place
     if place.exists() and archive.comment(place).startswith(_MARK):
         place.unlink()
 
 
 class _Packages:
-    """Chalice's own packager, as ``chalice deploy --stage`` sets it up (``chalice.deploy.deployer``)."""
+    """Chalice's packager, configured as ``chalice deploy --stage`` does (``chalice.deploy.deployer``)."""
 
     def __init__(self, project_dir: Path, stage: str) -> None:
         self._project_dir = str(project_dir)
@@ -69,29 +69,29 @@ class _Packages:
             )
         config = Config(chalice_stage=stage, config_from_disk=settings)
         self._python: str = config.lambda_python_version
-        self._said = io.StringIO()
+        self._output = io.StringIO()
         tools = self._unpacker = _Unpacker(project_dir)
         pip = PipRunner(pip=SubprocessPip(osutils=tools), osutils=tools)
         self._packager = LambdaDeploymentPackager(
             osutils=tools,
             dependency_builder=DependencyBuilder(tools, pip, architecture=config.lambda_architecture),
-            ui=UI(out=self._said, err=self._said),
+            ui=UI(out=self._output, err=self._output),
             architecture=config.lambda_architecture,
         )
-        # Chalice counts bytecode among the sources, and writes some itself when it imports the app. All of it is
-        # there before the name is asked for, so that the name is the same when Chalice asks.
+        # Chalice names the package by a hash of the sources and their bytecode, which it writes itself when it imports
+        # the app. With all of it written first, the name is the same when Chalice looks for it.
         compileall.compile_dir(project_dir / "chalicelib", quiet=1)
         self.place = Path(self._packager.deployment_package_filename(self._project_dir, self._python))
 
     def make(self) -> Path:
-        """Have Chalice make its package, unless it is there."""
+        """Make Chalice's package, unless it exists. Return its path. Raise StageError or WheelError."""
         made = Path(self._packager.create_deployment_package(self._project_dir, self._python))
-        if "Could not install dependencies" in self._said.getvalue():  # Chalice says so, and packages the rest
+        if "Could not install dependencies" in self._output.getvalue():  # Chalice prints this and packages the rest
             made.unlink()
-            raise StageError(f"Some of requirements.txt has no wheel for Lambda. {self._said.getvalue().strip()}")
+            raise StageError(f"Some of requirements.txt has no wheel for Lambda. {self._output.getvalue().strip()}")
         if self._unpacker.unpacked < len(wheel_hashes.wanted(self._requirements(), self._python)):
             made.unlink()
-            raise StageError("Chalice unpacked wheels that were not checked: this version of it needs another check.")
+            raise StageError("Chalice unpacked wheels that were not checked. Adapt _Unpacker to this version.")
         return made
 
     def _requirements(self) -> str:
@@ -100,21 +100,21 @@ class _Packages:
 
 
 class _Unpacker(OSUtils):
-    """Checks each wheel before Chalice unpacks it into the package (``DependencyBuilder._install_wheels``)."""
+    """Check each wheel before Chalice unpacks it into the package (``DependencyBuilder._install_wheels``)."""
 
     def __init__(self, project_dir: Path) -> None:
         self._project_dir = project_dir
         self.unpacked = 0
 
     def extract_zipfile(self, zipfile_path: str, unpack_dir: str) -> None:
-        """Unpack a wheel. Raise WheelError for one that is not in the list."""
+        """Unpack a wheel. Raise WheelError if it is not in requirements-hashes.txt."""
         wheel_hashes.check(Path(zipfile_path), wheel_hashes.read(self._project_dir))
         self.unpacked += 1
         super().extract_zipfile(zipfile_path, unpack_dir)
 
 
 def _digest_of_tools() -> bytes:
-    """A name for what decides, beside the sources, how the bundle comes out."""
+    """Return a hash of the code that builds the bundle."""
     total = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         total.update(path.read_bytes())

@@ -1,18 +1,19 @@
-"""Which files of a package stay in the bundle: those that the app can reach.
+"""Select the files of a package that the app can reach.
 
-A module is reached when the app, or a module that is reached, imports it anywhere in its text, functions included, but
-for what it imports for types alone. What is imported otherwise, by a name put together or from native code, no text
-tells: a module that does so has to stand in a table here, with what it may import, or there is no bundle.
+A module is reachable if the app, or another reachable module, imports it anywhere in its text, also inside functions,
+but not only for type checkers. Imports by a computed name or from native code cannot be read from the text: a module
+that does either must be listed here with what it may import, otherwise building the bundle fails.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+
+from tools.bundle.errors import UnknownImportError
 
 STARTS = ("app",)
-"""Where everything begins: Lambda imports app.py."""
+"""Entry points: Lambda imports app.py."""
 
 _APP = ("app.py", "chalicelib/", "vendor/", "chalice/")
 
@@ -20,54 +21,47 @@ _FROM_NATIVE_CODE = {
     "cryptography": ("cryptography", "_cffi_backend"),
     "msgspec": ("msgspec",),
 }
-"""Packages whose native modules import others by themselves: all of these then."""
+"""Packages whose native modules import Python modules, and the packages that are kept whole for them."""
 
 _BY_NAME: dict[str, tuple[str, ...]] = {
-    "PIL.Image": (),  # its plugins, where nobody says which: chalicelib.pictures.thumbnails does
-    "aws_lambda_powertools.shared.lazy_import": (),  # the X-Ray SDK, for a Tracer, which needs it installed
-    "botocore.plugin": (),  # what ~/.aws/config names
+    "PIL.Image": (),  # all plugins, if no formats are given: chalicelib.pictures.thumbnails does
+    "aws_lambda_powertools.shared.lazy_import": (),  # the X-Ray SDK, for a Tracer
+    "botocore.plugin": (),  # plugins that ~/.aws/config names
     "botocore.vendored.six": (),  # modules of the standard library
-    "dateutil": (),  # its submodules, where one is used without being imported
+    "dateutil": (),  # submodules that are used without being imported
     "six": (),
 }
-"""Modules that import by a name put together, and what of it Vitrine needs."""
+"""Modules that import by a computed name, and which of those imports Vitrine needs."""
 
 _NOT_FOLLOWED = {
-    # Turns pydantic models into dictionaries, and brings Powertools' whole resolver; Vitrine has no pydantic.
+    # Converts pydantic models, and loads Powertools' whole resolver. Vitrine does not use pydantic.
     ("aws_lambda_powertools.shared.functions", "aws_lambda_powertools.event_handler.openapi.compat"),
-    # Pillow on a screen.
+    # Pillow on a screen
     ("PIL.Image", "PIL.ImageQt"),
     ("PIL.Image", "PIL.ImageShow"),
     ("PIL.ImageCms", "PIL.ImageWin"),
 }
-"""Imports inside functions that are never called here: who imports, and what."""
+"""Imports inside functions that Vitrine never calls: the importing module, and what it imports."""
 
-_STAND_INS = Path(__file__).with_name("instead")
-"""Laid out as the package is."""
 _NOT_FOR_RUNNING = (".pyi", ".pyx", ".pxd", ".c", ".h", "py.typed", ".pyc")
 
 
-class UnknownImportError(Exception):
-    """A module imports in a way that no text tells; the message names it."""
+def reachable(entries: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return those of ``entries`` (a package's files by path) that the app can reach.
 
-
-def chosen(entries: Mapping[str, bytes]) -> dict[str, bytes]:
-    """What of ``entries`` (a package's files by path) the app can reach, with the stand-ins in place.
-
-    Licences and notices stay with what they are of. botocore's data stays whole. Raises UnknownImportError.
+    Data files and licences are kept with their package. Raise UnknownImportError.
     """
-    whole = {**entries, **_stand_ins(entries)}
-    modules = {name: path for path in whole if (name := _module(path))}
-    reached = _reached(whole, modules)
+    modules = {name: path for path in entries if (name := _module(path))}
+    reached = _reached(entries, modules)
     files = {modules[name] for name in reached}
-    needed = files | _linked(whole, files)
-    needed |= {path for path in whole.keys() - modules.values() if _stays(path, modules, reached)}
-    needed |= {path for path in whole if _is_notice(path, whole, files)}
-    return {path: whole[path] for path in sorted(needed)}
+    needed = files | _linked(entries, files)
+    needed |= {path for path in entries.keys() - modules.values() if _is_needed_data(path, modules, reached)}
+    needed |= {path for path in entries if _is_notice(path, entries, files)}
+    return {path: entries[path] for path in sorted(needed)}
 
 
 def _module(path: str) -> str | None:
-    """What ``path`` is imported as, if it can be."""
+    """Return the name that ``path`` is imported by, or None if it is no module."""
     folder, _, name = path.rpartition("/")
     if not name.endswith((".py", ".so")) or ".libs" in folder or "-" in folder:
         return None
@@ -80,7 +74,7 @@ def _reached(entries: Mapping[str, bytes], modules: Mapping[str, str]) -> set[st
     waiting = [*STARTS, *(name for name, path in modules.items() if path.startswith(_APP))]
     while waiting:
         name = waiting.pop()
-        # To import a.b.c is to import a and a.b before.
+        # Importing a.b.c imports a and a.b first.
         above, _, _ = name.rpartition(".")
         if above:
             waiting.append(above)
@@ -99,7 +93,7 @@ def _imports(name: str, modules: Mapping[str, str], entries: Mapping[str, bytes]
     tree = ast.parse(entries[path])
     by_name = _imports_by_name(tree)
     if by_name and name not in _BY_NAME and not path.startswith(_APP):
-        raise UnknownImportError(f"{path}, line {by_name[0]}: imports by a name put together: see {__name__}._BY_NAME.")
+        raise UnknownImportError(f"{path}, line {by_name[0]}: imports by a computed name: see {__name__}._BY_NAME.")
     yield from _BY_NAME.get(name, ())
     package = name if path.endswith("__init__.py") else name.rpartition(".")[0]
     for imported in _imported(tree, package):
@@ -108,8 +102,8 @@ def _imports(name: str, modules: Mapping[str, str], entries: Mapping[str, bytes]
 
 
 def _imported(tree: ast.Module, package: str) -> Iterator[str]:
-    """What a module in ``package`` imports; ``from a import b`` may be of the module ``a.b`` as well."""
-    for node in running(tree):
+    """Yield the names that a module in ``package`` imports. ``from a import b`` may import the module ``a.b`` too."""
+    for node in _executed(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -119,8 +113,8 @@ def _imported(tree: ast.Module, package: str) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def running(tree: ast.AST) -> Iterator[ast.AST]:
-    """The parts of a module that are there when it runs: all but what only a type checker sees."""
+def _executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a module, without those that only a type checker sees."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -132,17 +126,17 @@ def running(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _imports_by_name(tree: ast.Module) -> list[int]:
-    """The lines of calls that import a module whose name is not written there."""
+    """Return the lines of calls that import a module by a computed name."""
     return [
         node.lineno
-        for node in running(tree)
+        for node in _executed(tree)
         if isinstance(node, ast.Call)
         and ast.unparse(node.func).rpartition(".")[2] in ("__import__", "import_module", "spec_from_file_location")
     ]
 
 
-def _stays(path: str, modules: Mapping[str, str], reached: set[str]) -> bool:
-    """Whether a file that is no module stays: the app's own, and the data of packages that are reached."""
+def _is_needed_data(path: str, modules: Mapping[str, str], reached: set[str]) -> bool:
+    """Return whether a file that is no module is the app's own, or belongs to a reachable package."""
     if path.startswith(_APP):
         return "__pycache__" not in path
     if path.endswith(_NOT_FOR_RUNNING) or ".libs/" in path:
@@ -154,7 +148,7 @@ def _stays(path: str, modules: Mapping[str, str], reached: set[str]) -> bool:
 
 
 def _linked(entries: Mapping[str, bytes], files: set[str]) -> set[str]:
-    """The shared libraries, in a wheel's ``{package}.libs``, that native modules among ``files`` name, or theirs do."""
+    """Return the libraries in ``{package}.libs`` that native modules of ``files`` link to, directly or not."""
     libraries = {path.rpartition("/")[2].encode(): path for path in entries if ".libs/" in path}
     linked: set[str] = set()
     waiting = [path for path in files if path.endswith(".so")]
@@ -167,7 +161,7 @@ def _linked(entries: Mapping[str, bytes], files: set[str]) -> set[str]:
 
 
 def _is_notice(path: str, entries: Mapping[str, bytes], files: set[str]) -> bool:
-    """Whether ``path`` belongs to the metadata of a distribution of which something stays."""
+    """Return whether ``path`` is a licence, notice or METADATA of a distribution with a file in ``files``."""
     folder, _, rest = path.partition("/")
     if not folder.endswith(".dist-info"):
         return False
@@ -175,12 +169,3 @@ def _is_notice(path: str, entries: Mapping[str, bytes], files: set[str]) -> bool
         return False
     record = entries.get(f"{folder}/RECORD", b"").decode()
     return any(line.partition(",")[0] in files for line in record.splitlines())
-
-
-def _stand_ins(entries: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Small modules of our own for large ones that are imported and never used."""
-    found = {path.relative_to(_STAND_INS).as_posix(): path for path in _STAND_INS.rglob("*.py")}
-    unknown = found.keys() - entries.keys()
-    if unknown:
-        raise UnknownImportError(f"{', '.join(sorted(unknown))} stand in for modules that are no longer there.")
-    return {path: file.read_bytes() for path, file in found.items()}
