@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -148,35 +149,28 @@ def test_named_functions_exist(page: Path) -> None:
     for text in inline_code(page) - NOT_CODE:
         name = text.removesuffix("()")
         if re.fullmatch(r"[a-z_]\w*(\.[A-Za-z_]\w*)+", name) and not names_a_file(text) and not name.endswith(".com"):
-            assert any(map(has(name), modules(name))), text
+            assert exists(name), text
 
 
-def has(name: str) -> Any:
-    """Return a function that says whether a module has the last part of ``name``: ``b.c`` of ``a.b.c`` for ``a``."""
-
-    def found(module: ModuleType) -> bool:
-        words = name.split(".")
-        attributes = words[words.index(module.__name__.rpartition(".")[2]) + 1 :]
-        value: Any = module
-        for attribute in attributes:
-            if not hasattr(value, attribute):
-                return False
-            value = getattr(value, attribute)
-        return True
-
-    return found
-
-
-def modules(name: str) -> Iterator[ModuleType]:
-    """Yield the modules that the start of ``name`` may be: ``items.change`` is of chalicelib.catalogue.items."""
+def exists(name: str) -> bool:
+    """Return whether the start of ``name`` is a module, here or installed, and the rest of it is in that module."""
     words = name.split(".")
-    for length in range(len(words), 0, -1):
-        path = Path(*words[:length])
-        for file in files():
-            if file.match(f"{path}.py") or file.match(f"{path}/__init__.py"):
-                yield importlib.import_module(".".join(file.with_suffix("").parts).removesuffix(".__init__"))
-    if importlib.util.find_spec(words[0]):
-        yield importlib.import_module(words[0])
+    for length in range(1, len(words) + 1):
+        for module in modules(words[:length]):
+            with contextlib.suppress(AttributeError):
+                functools.reduce(getattr, words[length:], module)
+                return True
+    return False
+
+
+def modules(words: list[str]) -> list[ModuleType]:
+    """Return the modules with a path that ends in these words: ``items`` matches chalicelib.catalogue.items."""
+    path = "/".join(words)
+    ours = [file for file in files() if file.match(f"{path}.py") or file.match(f"{path}/__init__.py")]
+    names = [".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in ours]
+    if not names and importlib.util.find_spec(words[0]):
+        names = [".".join(words)]
+    return [importlib.import_module(one) for one in names]
 
 
 # ------------------------------------------------------------------------------------------------------------- commands
