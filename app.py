@@ -22,11 +22,11 @@ app = api.Api()
 def authorize(request: AuthRequest) -> AuthResponse:
     from chalicelib.http import auth  # noqa: PLC0415 - it brings cryptography, which the other functions need not pay for
 
-    caller = auth.caller(request.token)
+    caller = auth.authenticate(request.token)
     if caller is None:
         return AuthResponse(routes=[], principal_id="nobody")
-    # API Gateway keeps this answer for five minutes and for all routes: the edge looks at the time once more.
-    return AuthResponse(routes=["*"], principal_id=caller.owner, context={"until": str(caller.until)})
+    # API Gateway caches this for all routes: requests.signed_in_owner checks expiresAt again.
+    return AuthResponse(routes=["*"], principal_id=caller.owner, context={"expiresAt": str(caller.expires_at)})
 
 
 # Every route below stands behind it, unless it says that it is public.

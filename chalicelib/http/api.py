@@ -30,7 +30,7 @@ class Api(Chalice):
     def __init__(self) -> None:
         self._in_thread = threading.local()
         super().__init__(APP, configure_logs=False)
-        self.api.cors = cors.of_chalice() or False
+        self.api.cors = cors.gateway_config() or False
         # Pictures go to the bucket and come from it; with each answer, Chalice would look through 16 types three times.
         self.api.binary_types = []
         self.register_middleware(boundary, "http")
@@ -45,7 +45,7 @@ class Api(Chalice):
         if lambda_events.is_request(event) and event["requestContext"]["resourcePath"] in self.routes:
             return super().__call__(event, context)
         with telemetry.invocation(context):
-            telemetry.logger.error("Not an API Gateway event", fields=lambda_events.fields_of(event))
+            telemetry.logger.error("Not an API Gateway event", fields=lambda_events.field_names(event))
             answer = responses.refusal(errors.InternalError(), context.aws_request_id)
             responses.mark(answer, None, context.aws_request_id)
             return answer.to_dict()
@@ -60,7 +60,7 @@ class Api(Chalice):
         self._in_thread.request = request
 
     def _wrap_handler(self, handler_type: str, handler_name: str, user_handler: Any) -> Any:
-        return lambda_events.readable(super()._wrap_handler(handler_type, handler_name, user_handler))
+        return lambda_events.accept_any(super()._wrap_handler(handler_type, handler_name, user_handler))
 
     def route(
         self,
@@ -78,7 +78,7 @@ class Api(Chalice):
         evaluates an ``Idempotency-Key``. ``options`` are those of Chalice's own ``route``. Bodies of any content type
         reach the view, which checks it.
         """
-        if cors.answered_by_the_app() and path not in self.routes:
+        if cors.has_preflight_routes() and path not in self.routes:
             self._route(path, None, None, methods=["OPTIONS"])(self._preflight(path))
         methods = options.pop("methods", ["GET"])
         # RFC 9110, section 9.1: a server must support HEAD. API Gateway and ``chalice local`` leave the content out.
@@ -113,7 +113,7 @@ class Api(Chalice):
 
     def _preflight(self, path: str) -> _View:
         def answer_preflight(_: Request, **__: str) -> Response:
-            return cors.preflight(self.routes[path])
+            return cors.preflight_response(self.routes[path])
 
         return answer_preflight
 
@@ -136,7 +136,7 @@ def boundary(request: Request, get_response: Callable[[Request], Response]) -> R
     id_ = requests.request_id(request)
     with telemetry.invocation(request.lambda_context, id_):
         try:
-            telemetry.set_owner(requests.signed_in(request))
+            telemetry.set_owner(requests.signed_in_owner(request))
             response = _in_our_shape(request, get_response(request))
         except Exception as raised:  # noqa: BLE001 - Chalice would answer it in a shape of its own
             cause = raised.__cause__ if isinstance(raised, ChaliceUnhandledError) else raised

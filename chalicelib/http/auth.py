@@ -1,6 +1,6 @@
-"""Who comes in: the bearer tokens (RFC 6750) of one OpenID Connect issuer, and the owners that they name.
+"""Verify the bearer tokens (RFC 6750) of one OpenID Connect issuer, and return the owners that they name.
 
-The authorizer alone imports this: it brings cryptography, which no other function has to load.
+Only the authorizer imports this module, because it imports cryptography, which no other function needs.
 """
 
 from __future__ import annotations
@@ -18,79 +18,80 @@ from chalicelib.http.signing_keys import SigningKeys, UnknownKeyError
 from chalicelib.values import ids
 
 ALGORITHMS = ("RS256", "ES256")
-"""Signatures by a key that only the issuer has. None of those that can be made with what everybody knows."""
+"""Asymmetric signatures: only the issuer has the key. HMAC and ``none`` are not accepted."""
 
 OWNER_CLAIM = "sub"
-"""Which claim of a token names the owner: a person, or whatever else an issuer's tokens say that they belong to."""
+"""The claim that names the owner: a person by default, or another claim of the issuer, such as a tenant."""
 
 LEEWAY = 30
-"""Seconds that the issuer's clock and ours may differ."""
+"""Seconds by which the clocks of the issuer and of AWS may differ."""
 
-_TYPES = ("jwt", "at+jwt")  # RFC 7519, section 5.1, and RFC 9068, section 2.1; in most tokens there is none
-_OTHER_TYPES = ("refresh", "offline", "logout", "initialaccesstoken", "registrationaccesstoken")  # Keycloak's claim
+_TYPES = ("jwt", "at+jwt")  # RFC 7519, section 5.1, and RFC 9068, section 2.1; most tokens have no "typ"
+# Values of Keycloak's claim "typ".
+_OTHER_TYPES = ("refresh", "offline", "logout", "initialaccesstoken", "registrationaccesstoken")
 
 _PART = r"[\w=-]+"
-# RFC 6750, section 2.1, and RFC 7515, section 3.1. API Gateway holds a deployed stage to the same (infra/package.json).
+# RFC 6750, section 2.1, and RFC 7515, section 3.1. API Gateway applies the same rule in deployed stages
+# (infra/package.json).
 _BEARER = re.compile(rf"bearer +({_PART}\.{_PART}\.{_PART})", re.IGNORECASE | re.ASCII)
 
 
 class TokenTypeError(jwt.InvalidTokenError):
-    """A token that is neither an access token nor an id token."""
+    """The token is neither an access token nor an id token."""
 
 
 class BoundTokenError(jwt.InvalidTokenError):
-    """A token that is good only with a proof that its sender has a key, which is not checked here."""
+    """The token requires a proof that its sender has a key, which Vitrine does not verify."""
 
 
 class Caller(NamedTuple):
-    """Who asks: the owner whose things they may reach, and until when (Unix seconds) their token lets them."""
+    """The result of a valid token: the owner, and the Unix time in seconds at which the token expires."""
 
     owner: str
-    until: int
+    expires_at: int
 
 
-def caller(authorization: str) -> Caller | None:
-    """Return who sends this ``Authorization`` header, or None if it is refused; the log says why, without the token.
+def authenticate(authorization: str) -> Caller | None:
+    """Return the caller for an ``Authorization`` header, or None if it has no valid token; the reason is logged.
 
-    Raise if the issuer's keys are not available: API Gateway caches a refusal for minutes, and an error not at all.
+    Raise an exception if the issuer's keys are not available: API Gateway caches a denial for minutes, but no error.
     """
     with telemetry.invocation(None):
         try:
-            return _caller(authorization, settings().issuer)
+            return _verify(authorization, settings().issuer)
         except jwt.InvalidTokenError as problem:
             telemetry.add_count("SignInRefused")
-            telemetry.logger.info("A token was refused", reason=type(problem).__name__)
+            telemetry.logger.info("Token rejected", reason=type(problem).__name__)
             return None
         except Exception:
-            telemetry.logger.exception("Tokens cannot be checked")
+            telemetry.logger.exception("Token verification failed")
             raise
 
 
-def _caller(authorization: str, issuer: Issuer | None) -> Caller:
+def _verify(authorization: str, issuer: Issuer | None) -> Caller:
     if issuer is None:
         telemetry.logger.error(
-            "Nobody gets in: this stage knows no issuer of tokens. Provision it, or set OIDC_ISSUER and OIDC_AUDIENCE."
+            "All tokens are rejected: the stage has no issuer. Provision it, or set OIDC_ISSUER and OIDC_AUDIENCE."
         )
         raise jwt.InvalidIssuerError
     bearer = _BEARER.fullmatch(authorization.strip())
     if bearer is None:
         raise jwt.DecodeError
     token = bearer[1]
-    # Claims are checked before the signature: an expired token, or one for another audience, is refused without a fetch
-    # of keys.
+    # Claims are checked before the signature, so that no keys are fetched for a token that is rejected anyway.
     try:
-        unproven = _decoded(token, issuer, None)
-        header, claims = unproven["header"], unproven["payload"]
-        _check(header, claims, issuer)
+        unverified = _decode(token, issuer, None)
+        header, claims = unverified["header"], unverified["payload"]
+        _check_claims(header, claims, issuer)
         issued_at = float(claims.get("iat", "inf"))
     except (ArithmeticError, TypeError, ValueError) as error:
-        raise jwt.DecodeError from error  # a claim such as "exp": 1e999, which PyJWT does not expect
-    _decoded(token, issuer, _key(header, issuer, issued_at))
+        raise jwt.DecodeError from error  # PyJWT does not expect a claim such as "exp": 1e999
+    _decode(token, issuer, _signing_key(header, issuer, issued_at))
     return Caller(claims[OWNER_CLAIM], int(claims["exp"]) + LEEWAY)
 
 
-def _decoded(token: str, issuer: Issuer, key: jwt.PyJWK | None) -> dict[str, Any]:
-    """Return a token's header and payload, after a check of its times and issuer, and with a key of its signature."""
+def _decode(token: str, issuer: Issuer, key: jwt.PyJWK | None) -> dict[str, Any]:
+    """Return the header and payload of a token. Check its times and issuer, and with a ``key`` its signature."""
     return jwt.decode_complete(
         token,
         key or "",
@@ -105,21 +106,21 @@ def _decoded(token: str, issuer: Issuer, key: jwt.PyJWK | None) -> dict[str, Any
             "verify_nbf": True,
             "verify_iat": True,
             "verify_iss": True,
-            # Whom it is for is looked at in _check: Cognito's access tokens say that in another claim.
+            # _check_claims verifies the audience: Cognito's access tokens have it in another claim.
             "verify_aud": False,
         },
     )
 
 
-def _check(header: dict[str, Any], claims: dict[str, Any], issuer: Issuer) -> None:
-    """Raise InvalidTokenError unless this is an access or id token of some owner, for one of our audiences."""
+def _check_claims(header: dict[str, Any], claims: dict[str, Any], issuer: Issuer) -> None:
+    """Raise InvalidTokenError unless this is an access or id token that names an owner, for an accepted audience."""
     if header.get("alg") not in ALGORITHMS:
         raise jwt.InvalidAlgorithmError
     if not _is_access_or_id_token(header, claims):
         raise TokenTypeError
     if "cnf" in claims:
-        # RFC 7800, section 3.1: DPoP (RFC 9449) and mutual TLS (RFC 8705) bind a token to a key. Without a check of the
-        # proof it would be a bearer token, which its client has asked it not to be.
+        # RFC 7800, section 3.1: DPoP (RFC 9449) and mutual TLS (RFC 8705) bind a token to a key. Accepting it without
+        # verifying the proof would turn it into a bearer token.
         raise BoundTokenError
     if not _audiences(claims) & set(issuer.audiences):
         raise jwt.InvalidAudienceError
@@ -129,7 +130,7 @@ def _check(header: dict[str, Any], claims: dict[str, Any], issuer: Issuer) -> No
 
 
 def _is_access_or_id_token(header: dict[str, Any], claims: dict[str, Any]) -> bool:
-    """Return whether a token is no other kind of its issuer's JSON Web Tokens (RFC 8725, sections 3.11 and 3.12)."""
+    """Return whether this is not another kind of JSON Web Token (RFC 8725, sections 3.11 and 3.12)."""
     type_ = header.get("typ", "JWT")
     return (
         isinstance(type_, str)
@@ -141,22 +142,22 @@ def _is_access_or_id_token(header: dict[str, Any], claims: dict[str, Any]) -> bo
 
 
 def _audiences(claims: dict[str, Any]) -> set[str]:
-    """Whom a token is for: its ``aud``, or, where it has none, as in Cognito's access tokens, its ``client_id``."""
-    said = claims.get("aud", claims.get("client_id"))
-    return {one for one in (said if isinstance(said, list) else [said]) if isinstance(one, str)}
+    """Return the audiences of a token: its ``aud``, or its ``client_id``, as in Cognito's access tokens."""
+    value = claims.get("aud", claims.get("client_id"))
+    return {audience for audience in (value if isinstance(value, list) else [value]) if isinstance(audience, str)}
 
 
-def _key(header: dict[str, Any], issuer: Issuer, issued_at: float) -> jwt.PyJWK:
-    """Return the issuer's key that a token's header names. Raise InvalidTokenError if it has none for such a token."""
+def _signing_key(header: dict[str, Any], issuer: Issuer, issued_at: float) -> jwt.PyJWK:
+    """Return the issuer's key that a token's header names. Raise InvalidTokenError if the issuer does not have it."""
     if "kid" not in header:
         raise UnknownKeyError
-    # An issuer shows a key before it signs with it.
-    key = _keys(issuer).find(header["kid"], in_use_by=issued_at + LEEWAY)
+    # An issuer publishes a key before it signs with it.
+    key = _signing_keys(issuer).find(header["kid"], in_use_by=issued_at + LEEWAY)
     if key.algorithm_name != header["alg"]:
         raise jwt.InvalidAlgorithmError
     return key
 
 
 @functools.cache
-def _keys(issuer: Issuer) -> SigningKeys:
+def _signing_keys(issuer: Issuer) -> SigningKeys:
     return SigningKeys(issuer)

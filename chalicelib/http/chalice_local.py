@@ -1,6 +1,6 @@
-"""Has ``chalice local`` answer as the packaged API does, where Chalice's stand-in for API Gateway does not.
+"""Make ``chalice local`` respond as the deployed API does, where Chalice's local gateway differs from API Gateway.
 
-Imported under ``chalice local`` alone: what it changes is not in the functions' zip.
+Imported only under ``chalice local``: the modules of Chalice that it changes are not in the functions' zip.
 """
 
 from __future__ import annotations
@@ -26,66 +26,68 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _PAGES = ("/", "/docs")
-_WAITING = 128
-"""Connections that wait to be accepted. ``socketserver`` has 5, so that clients that came together lost theirs."""
+_BACKLOG = 128
+"""Connections waiting to be accepted. With the 5 of ``socketserver``, simultaneous clients lose connections."""
 
 
 def prepare() -> None:
-    """Puts :class:`Gateway` in its place with a guard before it, and looks whether there is a backend."""
+    """Install :class:`Gateway` and the checks of requests, and warn if there is no backend."""
     if settings().stage == LOCAL:
-        # Botocore looks there before it looks into the profile, and takes an empty value for one that is wrong.
+        # Botocore reads this variable before the profile, and fails if it is empty.
         os.environ.pop("AWS_WEB_IDENTITY_TOKEN_FILE", None)
     local.LocalGateway = Gateway  # type: ignore[misc]
-    for name, method in _HANDLER.items():
+    for name, method in _HANDLER_METHODS.items():
         setattr(local.ChaliceRequestHandler, name, method)
     local.ThreadedHTTPServer.handle_error = _handle_error
-    local.ThreadedHTTPServer.request_queue_size = _WAITING
+    local.ThreadedHTTPServer.request_queue_size = _BACKLOG
     quieten_libraries()
     warn_without_backend()
 
 
-def _do_any_method(handler: Any, name: str) -> Any:
-    """For ``http.server``, which answers a method that its class has no ``do_…`` for with 501, in HTML."""
+def _handle_any_method(handler: Any, name: str) -> Any:
+    """Return the handler of an HTTP method. Without it, ``http.server`` responds to unknown methods with HTML."""
     if not name.startswith("do_"):
         raise AttributeError(name)
     return handler.do_GET
 
 
 def quieten_libraries() -> None:
-    """Log nothing of libraries below WARNING, which ``chalice local`` shows from INFO on."""
+    """Log nothing below WARNING from libraries: ``chalice local`` would show their INFO lines."""
     logging.getLogger().setLevel(logging.WARNING)
-    # Each request has a thread here, and may find all connections in use: urllib3 then opens another, and warns.
+    # Each request has its own thread here. If all connections are in use, urllib3 opens another and warns.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 def _log_nothing(_: Any, *__: Any) -> None:
-    """For ``http.server``, which logs each request: we do, with more to say."""
+    """Replace the request log of ``http.server``: the API logs each request itself."""
 
 
 def _log_message(_: Any, text: str, *values: Any) -> None:
-    """For ``http.server``, which says so on standard error if it cannot read a request."""
-    telemetry.logger.info("Not a request of HTTP", problem=text % values)
+    """Log what ``http.server`` writes to standard error if it cannot parse a request."""
+    telemetry.logger.info("Not an HTTP request", problem=text % values)
 
 
 def _handle_error(_: Any, __: Any, ___: Any) -> None:
-    """For ``socketserver``, which shows the stack of any error: a client that has left is not an error of ours."""
+    """Log an exception of a request, unless the client closed the connection."""
     error = sys.exc_info()[1]
     if not isinstance(error, ConnectionError):
-        telemetry.logger.error("A request failed", exc_info=error)
+        telemetry.logger.error("Request failed", exc_info=error)
 
 
 def _parse_request(handler: Any) -> bool:
-    """For ``http.server``, which answers a request only if this returns true: refuse those of other sites."""
+    """Return whether ``http.server`` handles the request. Respond with 403 to requests from other sites."""
     if not BaseHTTPRequestHandler.parse_request(handler):
         return False
     port: int = handler.server.server_port
-    _say_whose_pages_may_upload(port)
-    reason = _refusal(handler, port)
+    _write_origins_for_the_emulator(port)
+    reason = _rejection(handler, port)
     if reason is None:
         return True
-    telemetry.logger.warning("Refused", method=handler.command, path=handler.path.partition("?")[0], problem=reason)
-    body = loopback.answer(reason)
-    handler.close_connection = True  # what is left of the request is not read
+    telemetry.logger.warning(
+        "Request rejected", method=handler.command, path=handler.path.partition("?")[0], problem=reason
+    )
+    body = loopback.error_body(reason)
+    handler.close_connection = True  # the rest of the request is not read
     handler.send_response(403)
     handler.send_header("Content-Type", "application/json")
     handler.send_header("Content-Length", str(len(body)))
@@ -96,15 +98,15 @@ def _parse_request(handler: Any) -> bool:
     return False
 
 
-def _refusal(handler: Any, port: int) -> str | None:
+def _rejection(handler: Any, port: int) -> str | None:
     headers = list(handler.headers.items())
     opens_page = loopback.opens_page(handler.command, handler.path.partition("?")[0], headers, _PAGES)
     origins = loopback.own_origins([port]).union(settings().cors.origins)
-    return loopback.refusal(handler.path, headers, port, origins, harmless=opens_page)
+    return loopback.rejection(handler.path, headers, port, origins, harmless=opens_page)
 
 
-def _say_whose_pages_may_upload(port: int) -> None:
-    """Tell the emulator, in the folder where it looks, that pages of this server and of CORS_ORIGINS may."""
+def _write_origins_for_the_emulator(port: int) -> None:
+    """Write the file from which the emulator reads whose pages may upload: this server's and those in CORS_ORIGINS."""
     file = Path(os.environ.get("AWS_CONFIG_FILE", "")).parent / loopback.PORTS / str(port)
     origins = "\n".join(settings().cors.origins)
     if settings().stage != LOCAL or not file.parent.is_dir():
@@ -114,19 +116,19 @@ def _say_whose_pages_may_upload(port: int) -> None:
 
 
 def _parse_payload(handler: Any) -> tuple[Any, bytes | None]:
-    """Return the headers, every line of them, and the body: Chalice keeps one line of a name, and reads no chunks."""
+    """Return all header lines and the body. Chalice keeps one line of each header, and reads no chunked bodies."""
     try:
         if handler.headers.get("transfer-encoding", "").lower() == "chunked":
             return handler.headers, b"".join(_chunks(handler.rfile))
         length = _size(handler.headers.get("content-length", "0"), 10)
     except ValueError:
-        handler.send_error(400, "The length of the body cannot be read")
-        raise ConnectionAbortedError from None  # where the next request begins is not known
+        handler.send_error(400, "The Content-Length or a chunk size is malformed")
+        raise ConnectionAbortedError from None  # the start of the next request is unknown
     return handler.headers, handler.rfile.read(length) if length > 0 else None
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the chunks of a body (RFC 9112, section 7.1), and read what follows them."""
+    """Yield the chunks of a body (RFC 9112, section 7.1), and skip the trailers."""
     while size := _size(stream.readline(_MAX_LINE).partition(b";")[0].decode("latin-1"), 16):
         yield stream.read(size)
         stream.readline(_MAX_LINE)
@@ -135,7 +137,7 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _size(text: str, base: int) -> int:
-    """Return the number. Raise ValueError if it is none, or negative, which ``read`` would take for everything."""
+    """Return ``text`` as a number. Raise ValueError if it is not one or negative: ``read(-1)`` would block."""
     size = int(text, base)
     if size < 0:
         raise ValueError(text)
@@ -146,26 +148,26 @@ _MAX_LINE = 8192
 
 
 def _send_without_body(handler: Any, code: int, headers: dict[str, Any]) -> None:
-    """Send a response without content; one to HEAD brings the length that GET's has (RFC 9110, section 8.6)."""
-    if code not in _EMPTY:
+    """Send a response without content. A response to HEAD has the Content-Length of GET (RFC 9110, section 8.6)."""
+    if code not in _STATUSES_WITHOUT_CONTENT:
         headers.setdefault("Content-Length", "0")
     handler.send_response(code)
-    handler._send_headers(headers)  # noqa: SLF001 - this is a method of the same class, in effect
+    handler._send_headers(headers)  # noqa: SLF001 - this function becomes a method of the same class
 
 
-_EMPTY = (204, 304)
-"""Statuses whose responses have no content and no Content-Length (RFC 9110, sections 8.6, 15.3.5 and 15.4.5)."""
+_STATUSES_WITHOUT_CONTENT = (204, 304)
+"""Their responses have no Content-Length either (RFC 9110, sections 8.6, 15.3.5 and 15.4.5)."""
 
 
-_HANDLER = {
-    "__getattr__": _do_any_method,
+_HANDLER_METHODS = {
+    "__getattr__": _handle_any_method,
     "parse_request": _parse_request,
     "log_request": _log_nothing,
     "log_message": _log_message,
     "_parse_payload": _parse_payload,
     "_send_http_response_no_body": _send_without_body,
 }
-"""Methods that Chalice's handler of requests gets."""
+"""Methods that replace those of Chalice's request handler."""
 
 
 def warn_without_backend() -> None:
@@ -176,27 +178,28 @@ def warn_without_backend() -> None:
 
 
 class Gateway(local.LocalGateway):
-    """API Gateway with the gateway responses of ``infra/package.json``."""
+    """Chalice's local gateway, with the gateway responses of ``infra/package.json``."""
 
     def handle_request(self, method: str, path: str, headers: dict[str, Any], body: bytes | None) -> dict[str, Any]:
-        """The answer to a request, one in the shape of ours where Chalice's own would have another."""
-        by_app = False
+        """Return the app's response to a request, or an error in the app's shape if the gateway rejects it."""
+        logged = False
         try:
-            answer = super().handle_request(method, path, headers, _inflated(headers, body))
-            by_app = "X-Request-Id" in answer["headers"]
-        except errors.ApiError as refused:
-            answer = _answer(refused, headers)
+            response = super().handle_request(method, path, headers, _decompress(headers, body))
+            logged = "X-Request-Id" in response["headers"]  # it comes from the app, which logs its responses
+        except errors.ApiError as error:
+            response = _error_response(error, headers)
         except UnicodeEncodeError:
-            # Chalice encodes the Authorization that it quotes, if there is no such path.
-            answer = _answer(errors.NotFoundError(), headers)
-        except local.LocalGatewayException as refused:
-            answer = _answer(_meaning(refused), headers)
-        except Exception:  # noqa: BLE001 - as API Gateway does: whatever the authorizer raised
-            telemetry.logger.exception("The authorizer failed")
-            answer = _answer(errors.InternalError(), headers)
-        if not by_app:  # which logs what it answers
-            telemetry.logger.info("Answered", method=method, path=path.partition("?")[0], status=answer["statusCode"])
-        return _without_body(answer) if method == "HEAD" or answer["statusCode"] in _EMPTY else answer
+            # If the path is unknown, Chalice encodes the Authorization header that its message quotes.
+            response = _error_response(errors.NotFoundError(), headers)
+        except local.LocalGatewayException as error:
+            response = _error_response(_as_api_error(error), headers)
+        except Exception:  # noqa: BLE001 - as API Gateway does with whatever an authorizer raises
+            telemetry.logger.exception("Authorizer failed")
+            response = _error_response(errors.InternalError(), headers)
+        status = response["statusCode"]
+        if not logged:
+            telemetry.logger.info("Answered", method=method, path=path.partition("?")[0], status=status)
+        return _without_body(response) if method == "HEAD" or status in _STATUSES_WITHOUT_CONTENT else response
 
     def _generate_lambda_event(
         self, method: str, path: str, headers: dict[str, Any], body: bytes | None
@@ -209,46 +212,46 @@ class Gateway(local.LocalGateway):
         return event
 
 
-def _inflated(headers: Mapping[str, Any], body: bytes | None) -> bytes | None:
-    """Return the body without its compression. Raise UnsupportedEncodingError, RequestTooLargeError."""
+def _decompress(headers: Mapping[str, Any], body: bytes | None) -> bytes | None:
+    """Return the decompressed body. Raise UnsupportedEncodingError or RequestTooLargeError."""
     coding = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "").lower()
     if not body or coding in ("", "identity"):
         return body
     if coding not in errors.ENCODINGS:
         raise errors.UnsupportedEncodingError
-    inflater = zlib.decompressobj(zlib.MAX_WBITS | _EITHER_FORMAT)
+    decompressor = zlib.decompressobj(zlib.MAX_WBITS | _GZIP_OR_ZLIB)
     try:
-        inflated = inflater.decompress(body, _MAX_BODY + 1)
+        decompressed = decompressor.decompress(body, _MAX_BODY_BYTES + 1)
     except zlib.error:
         raise errors.UnsupportedEncodingError from None
-    if len(inflated) > _MAX_BODY:
+    if len(decompressed) > _MAX_BODY_BYTES:
         raise errors.RequestTooLargeError
-    if not inflater.eof:
+    if not decompressor.eof:
         raise errors.UnsupportedEncodingError
-    return inflated
+    return decompressed
 
 
-_EITHER_FORMAT = 32  # zlib's manual, inflateInit2: of gzip and zlib, the one that the data begin with
-_MAX_BODY = 10 * 1024 * 1024
-"""Bytes of a request (AWS, "API Gateway quotas": Payload size)."""
+_GZIP_OR_ZLIB = 32  # zlib's manual, inflateInit2: detect which of the two formats the data has
+_MAX_BODY_BYTES = 10 * 1024 * 1024
+"""AWS, "API Gateway quotas": Payload size."""
 
 
-def _without_body(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return ``answer`` without its content: on a connection that is kept, it would be read as the next response."""
-    if answer["statusCode"] not in _EMPTY:
-        answer["headers"]["Content-Length"] = str(len((answer["body"] or "").encode()))
-    return answer | {"body": None}
+def _without_body(response: dict[str, Any]) -> dict[str, Any]:
+    """Return ``response`` without content, which the client would read as the next response on the connection."""
+    if response["statusCode"] not in _STATUSES_WITHOUT_CONTENT:
+        response["headers"]["Content-Length"] = str(len((response["body"] or "").encode()))
+    return response | {"body": None}
 
 
-def _meaning(refused: local.LocalGatewayException) -> errors.ApiError:
-    if refused.headers.get("x-amzn-ErrorType") == "AccessDeniedException" or refused.CODE == 401:
+def _as_api_error(error: local.LocalGatewayException) -> errors.ApiError:
+    if error.headers.get("x-amzn-ErrorType") == "AccessDeniedException" or error.CODE == 401:
         return errors.UnauthorizedError()
-    return errors.NotFoundError() if refused.CODE == 403 else errors.InternalError()
+    return errors.NotFoundError() if error.CODE == 403 else errors.InternalError()
 
 
-def _answer(error: errors.ApiError, sent: dict[str, Any]) -> dict[str, Any]:
-    origin = next((value for name, value in sent.items() if name.lower() == "origin"), None)
+def _error_response(error: errors.ApiError, request_headers: dict[str, Any]) -> dict[str, Any]:
+    origin = next((value for name, value in request_headers.items() if name.lower() == "origin"), None)
     request_id = str(uuid.uuid4())
-    answer = responses.refusal(error, request_id)
-    responses.mark(answer, origin, request_id)
-    return answer.to_dict()
+    response = responses.refusal(error, request_id)
+    responses.mark(response, origin, request_id)
+    return response.to_dict()

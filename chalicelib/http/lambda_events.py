@@ -1,7 +1,7 @@
-"""What functions are invoked with: events of their own kind, and others, such as the test event of the Lambda console.
+"""Accept events of the wrong kind, such as a test event of the Lambda console, so that they fail with a log line.
 
-Chalice reads an event before it calls a middleware (``chalice.app.EventSourceHandler``), so what it cannot read would
-fail without one of our log lines.
+Chalice parses an event before it calls a middleware (``chalice.app.EventSourceHandler``), so without this module an
+event that Chalice cannot parse would fail before anything is logged.
 """
 
 from __future__ import annotations
@@ -16,67 +16,67 @@ from chalicelib import telemetry
 from chalicelib.values import texts
 
 _REQUEST = {"body", "headers", "multiValueQueryStringParameters", "pathParameters", "requestContext", "stageVariables"}
-"""What Chalice reads of an event of API Gateway (``chalice.app.Request``)."""
+"""The fields that Chalice reads from an event of API Gateway (``chalice.app.Request``)."""
 
 
-class NotOurEventError(Exception):
-    """A function was invoked with an event of another kind than its own."""
+class UnexpectedEventError(Exception):
+    """The function was invoked with an event of another kind than it handles."""
 
 
 def is_request(event: Any) -> bool:
-    """Return whether ``event`` is a request as a REST API of API Gateway hands it over (its payload format 1.0)."""
+    """Return whether ``event`` is a request from a REST API of API Gateway (payload format 1.0)."""
     if not isinstance(event, dict) or not event.keys() >= _REQUEST:
         return False
     context = event["requestContext"]
     return isinstance(context, dict) and {"httpMethod", "path", "resourcePath"} <= context.keys()
 
 
-def fields_of(event: Any) -> str:
-    """Return what may be logged of an event of another kind: the names of its fields."""
+def field_names(event: Any) -> str:
+    """Return the names of an event's fields, for the log: its values may be confidential."""
     if not isinstance(event, dict):
         return f"a {type(event).__name__}"
     return texts.truncate(", ".join(sorted(map(str, event))), 400)
 
 
-def readable(handler: Any) -> Any:
-    """Return a handler of Chalice's that takes any event: one of another kind fails when something of it is read."""
+def accept_any(handler: Any) -> Any:
+    """Return a Chalice handler for any event. Reading an unexpected one raises UnexpectedEventError."""
     if isinstance(handler, EventSourceHandler):
-        handler.event_class = functools.partial(_event, handler.event_class)
-    return _Authorizer(handler.name, handler.func) if isinstance(handler, ChaliceAuthorizer) else handler
+        handler.event_class = functools.partial(_parse, handler.event_class)
+    return _AuthorizerOfAnyEvent(handler.name, handler.func) if isinstance(handler, ChaliceAuthorizer) else handler
 
 
-def _event(of: type[BaseLambdaEvent], event: Any, context: Any) -> BaseLambdaEvent:
+def _parse(event_class: type[BaseLambdaEvent], event: Any, context: Any) -> BaseLambdaEvent:
     try:
-        read = of(event, context)
-        if isinstance(read, SQSEvent):
-            list(read)  # Chalice reads its records when they are taken.
+        parsed = event_class(event, context)
+        if isinstance(parsed, SQSEvent):
+            list(parsed)  # Chalice parses the records when they are iterated over.
     except (KeyError, TypeError):
-        return _Unreadable(event, context)
-    return read
+        return _UnexpectedEvent(event, context)
+    return parsed
 
 
-def _not_ours(event: Any) -> NotOurEventError:
-    return NotOurEventError(f"Not an event of this function: its fields are {fields_of(event)}")
+def _error(event: Any) -> UnexpectedEventError:
+    return UnexpectedEventError(f"Not an event of this function: its fields are {field_names(event)}")
 
 
-class _Unreadable(BaseLambdaEvent):
-    """An event of another kind: reading anything of it fails, so a function that reads nothing runs."""
+class _UnexpectedEvent(BaseLambdaEvent):
+    """An event of another kind. Functions that do not read their event, such as the cleanup, run all the same."""
 
     def _extract_attributes(self, event_dict: Any) -> None:
         pass
 
     def __getattr__(self, _: str) -> Any:
-        raise _not_ours(self.to_dict())
+        raise _error(self.to_dict())
 
     def __iter__(self) -> Iterator[Any]:
-        raise _not_ours(self.to_dict())
+        raise _error(self.to_dict())
 
 
-class _Authorizer(ChaliceAuthorizer):
+class _AuthorizerOfAnyEvent(ChaliceAuthorizer):
     def _transform_event(self, event: Any) -> AuthRequest:
         try:
             return super()._transform_event(event)
         except (KeyError, TypeError):
-            error = _not_ours(event)
+            error = _error(event)
             telemetry.logger.error("The run failed", exc_info=error)
             raise error from None

@@ -36,20 +36,21 @@ def owner(request: Request) -> str:
     """Return the owner that a request acts for. Raise UnauthorizedError if nobody is signed in."""
     if settings().auth_mode == "oidc":
         aws.require_provisioned()
-    found = signed_in(request)
+    found = signed_in_owner(request)
     if found is None:
         raise errors.UnauthorizedError
     return found
 
 
-def signed_in(request: Request) -> str | None:
+def signed_in_owner(request: Request) -> str | None:
     """Return the owner that a request is signed in as, or None."""
     if settings().auth_mode != "oidc":
         return settings().auth_mode
-    let_in = request.context.get("authorizer") or {}
-    if not let_in.get("principalId") or float(let_in["until"]) <= time.time():
+    authorizer = request.context.get("authorizer") or {}
+    # API Gateway caches the authorizer's response for minutes, so the token may have expired since.
+    if not authorizer.get("principalId") or float(authorizer["expiresAt"]) <= time.time():
         return None
-    return str(let_in["principalId"])
+    return str(authorizer["principalId"])
 
 
 def request_id(request: Request) -> str:

@@ -22,7 +22,7 @@ _READS = ("GET", "HEAD")
 
 def mark(response: Response, origin: str | None, request_id: str) -> None:
     """Add the headers that every response has: CORS, the request id, and that browsers must not guess the type."""
-    response.headers |= cors.headers(origin)
+    response.headers |= cors.response_headers(origin)
     response.headers["X-Request-Id"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
 

@@ -180,7 +180,7 @@ def test_what_cannot_be_a_token_runs_no_function(api: Closed) -> None:
 
     def refusals() -> list[str]:
         events = api.client("logs").filter_log_events(logGroupName=group)["events"]
-        return [event["message"] for event in events if "A token was refused" in event["message"]]
+        return [event["message"] for event in events if "Token rejected" in event["message"]]
 
     refused(api("GET", "/items", Authorization="Bearer a.b.c"))  # runs it, and its line comes after those of others
     eventually(refusals)
@@ -259,7 +259,7 @@ def test_no_part_of_a_token_is_logged(api: Closed, ann: dict[str, str]) -> None:
         found = [api.client("logs").filter_log_events(logGroupName=group)["events"] for group in groups]
         return "\n".join(event["message"] for events in found for event in events)
 
-    eventually(lambda: "A token was refused" in lines())
+    eventually(lambda: "Token rejected" in lines())
     assert not any(part in lines() for part in ann["AccessToken"].split("."))
 
 

@@ -30,7 +30,7 @@ _WAYS_IN: list[tuple[ModuleType | type, str, str]] = [
     (consumer, "do", "on_messages"),
     (thumbnail_jobs, "render", "on_messages"),
     (cleanup, "sweep", "clean_up"),
-    (auth, "caller", "authorize"),
+    (auth, "authenticate", "authorize"),
 ]
 
 

@@ -59,7 +59,7 @@ class Stage:
 
         def ask(method: str, path: str, body: Any = None, **headers: str) -> HTTPResponse:
             event = self.event(method, path, body, **headers)
-            event["requestContext"]["authorizer"] = {"principalId": owner, "until": until}
+            event["requestContext"]["authorizer"] = {"principalId": owner, "expiresAt": until}
             return self.handle(event)
 
         return ask

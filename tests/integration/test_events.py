@@ -83,7 +83,7 @@ class TestEventFunctions:
     @pytest.mark.parametrize("function", ["on_upload", "on_messages"])
     @strange
     def test_strange_event_fails_with_one_line(self, function: str, event: Any, logged: Callable[[], str]) -> None:
-        with pytest.raises(lambda_events.NotOurEventError, match="Not an event of this function"):
+        with pytest.raises(lambda_events.UnexpectedEventError, match="Not an event of this function"):
             getattr(app, function)(event, context(function))
 
         (line,) = logs(logged())
@@ -92,7 +92,7 @@ class TestEventFunctions:
 
     @pytest.mark.parametrize("records", [None, 7, [{}], [None]])
     def test_strange_records_fail_with_one_line(self, records: Any, logged: Callable[[], str]) -> None:
-        with pytest.raises(lambda_events.NotOurEventError):
+        with pytest.raises(lambda_events.UnexpectedEventError):
             app.on_messages({"Records": records}, context("on_messages"))
 
         assert len(logs(logged())) == 1
@@ -105,7 +105,7 @@ class TestEventFunctions:
 
     @strange
     def test_authorizer_fails_with_one_line(self, event: Any, logged: Callable[[], str]) -> None:
-        with pytest.raises(lambda_events.NotOurEventError):
+        with pytest.raises(lambda_events.UnexpectedEventError):
             app.authorize(event, context("authorize"))
 
         (line,) = logs(logged())

@@ -241,7 +241,7 @@ class TestLog:
             status_line = connection.makefile("rb").readline()
 
         assert status_line.split(b" ")[1:2] == [b"400"]
-        assert [line["message"] for line in logs(logged())] == ["Not a request of HTTP"]
+        assert [line["message"] for line in logs(logged())] == ["Not an HTTP request"]
 
     def test_other_errors_of_the_server_are_logged(
         self, served: tuple[str, int], logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
@@ -254,7 +254,7 @@ class TestLog:
             connection.getresponse()
 
         (line,) = logs(logged())
-        assert (line["level"], line["message"]) == ("ERROR", "A request failed")
+        assert (line["level"], line["message"]) == ("ERROR", "Request failed")
 
     def test_libraries_are_silent_below_warning(self, served: tuple[str, int], logged: Callable[[], str]) -> None:
         logging.getLogger("botocore.credentials").info("Found credentials")

@@ -129,7 +129,7 @@ class ApiGateway:
                 "resourcePath": resource,
                 "path": f"/api{bare}",
                 "requestId": f"request-{self._requests}",
-                "authorizer": {"principalId": owner, "until": "4102444800"},
+                "authorizer": {"principalId": owner, "expiresAt": "4102444800"},
             },
             "headers": said,
             "multiValueHeaders": {name: [value] for name, value in said.items()},

@@ -14,7 +14,7 @@ HOST = ("Host", "127.0.0.1:8000")
 
 
 def reason(*headers: tuple[str, str], target: str = "/items", port: int = PORT, harmless: bool = False) -> str | None:
-    return loopback.refusal(target, headers, port, OURS, harmless)
+    return loopback.rejection(target, headers, port, OURS, harmless)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "LOCALHOST:8000", "[::1]:8000"])
@@ -132,9 +132,11 @@ def test_a_program_that_is_no_browser_is_served() -> None:
 
 def test_origins_of_others_may_be_allowed() -> None:
     page = ("Origin", "https://shop.example")
-    assert loopback.refusal("/", [HOST, page, ("Sec-Fetch-Site", "cross-site")], PORT, {"https://shop.example"}) is None
-    assert loopback.refusal("/", [HOST, page], PORT, {"*"}) is None
-    assert loopback.refusal("/", [("Host", "evil.example"), page], PORT, {"*"}) is not None
+    assert (
+        loopback.rejection("/", [HOST, page, ("Sec-Fetch-Site", "cross-site")], PORT, {"https://shop.example"}) is None
+    )
+    assert loopback.rejection("/", [HOST, page], PORT, {"*"}) is None
+    assert loopback.rejection("/", [("Host", "evil.example"), page], PORT, {"*"}) is not None
 
 
 TAB = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")]
@@ -151,5 +153,5 @@ def test_a_link_may_open_a_page_in_a_tab_and_nothing_else() -> None:
 
 
 def test_a_refusal_is_one_sentence_in_the_shape_of_errors() -> None:
-    said = json.loads(loopback.answer("No."))
+    said = json.loads(loopback.error_body("No."))
     assert (said["error"], said["message"], set(said)) == ("FORBIDDEN", "No.", {"error", "message", "requestId"})

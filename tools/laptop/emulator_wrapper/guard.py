@@ -89,7 +89,7 @@ class Guard:
         if request.path.startswith("/_") and request.path != HEALTH and not request.path.startswith(API):
             return f"Of the emulator's own paths only {HEALTH} and {API} are served."
         origins = _origins(self._port, self._ports)
-        reason = loopback.refusal(request.target, request.headers, self._port, origins, request.is_presigned_read)
+        reason = loopback.rejection(request.target, request.headers, self._port, origins, request.is_presigned_read)
         return reason or self._unknown_caller(request)
 
     def _unknown_caller(self, request: Request) -> str | None:
@@ -211,7 +211,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(send: Send, reason: str) -> None:
-    body = loopback.answer(reason)
+    body = loopback.error_body(reason)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
