@@ -409,7 +409,7 @@ class TestIssuer:
         page = {"issuer": issuer.url, "jwks_uri": "http://keys.example/keys"}
         monkeypatch.setattr(issuer, "page", lambda _: page)
 
-        with pytest.raises(signing_keys.KeysUnavailableError, match="begins with https"):
+        with pytest.raises(signing_keys.KeysUnavailableError, match="must begin with https"):
             ask(f"Bearer {issuer.token()}")
 
 
