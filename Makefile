@@ -19,6 +19,7 @@ NODE = .venv-node/.ready
 HOOKS = .venv-hooks/.ready
 BIN = .venv/bin
 IN_NODE = .venv-node/bin/node
+TEST_WEB = $(IN_NODE) --test --test-isolation=none --test-force-exit --test-reporter=dot tests/web/*.test.js
 SOURCES = app.py chalicelib tools bench
 
 # What Chalice deploys or packages after this is the bundle, or with STOCK=1 whatever Chalice makes by itself.
@@ -35,11 +36,13 @@ run: $(VENV) $(EMULATOR) ## Run all of it here, on http://127.0.0.1:8000 (PORT=,
 	@exec $(BIN)/python -m tools.laptop.run --port $(PORT) --emulator-port $(EMULATOR_PORT)
 
 test: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run every test but those in a browser, with the coverage gate
+	@$(TEST_WEB)
 	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0
 	@$(BIN)/python -m pytest tests/simulation
 	@$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term-missing:skip-covered
 
-test-unit: $(VENV) ## Run the tests that do no I/O: seconds
+test-unit: $(VENV) $(NODE) ## Run the tests that do no I/O: seconds
+	@$(TEST_WEB)
 	@$(BIN)/python -m pytest tests/unit
 
 test-integration: $(VENV) ## Run the tests on AWS in memory (moto)
@@ -76,7 +79,8 @@ lint: $(VENV) $(NODE) ## Check style, format and types of Python and JavaScript
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict $(SOURCES)
-	@$(IN_NODE) .venv-node/node_modules/eslint/bin/eslint.js --max-warnings 0 chalicelib/web eslint.config.js
+	@$(IN_NODE) .venv-node/node_modules/eslint/bin/eslint.js --max-warnings 0 chalicelib/web tests/web eslint.config.js
+	@$(IN_NODE) .venv-node/node_modules/typescript/bin/tsc --project jsconfig.json
 
 scan: $(VENV) $(SCAN) ## Look for what is unsafe in the templates and the workflows (checkov, zizmor)
 	@$(BIN)/python -m tools.security_scan

@@ -1,4 +1,4 @@
-// ESLint's rules for the console (chalicelib/web). `make lint` runs it from .venv-node.
+// ESLint's rules for the console (chalicelib/web) and its tests. `make lint` runs it from .venv-node.
 
 import globals from "./.venv-node/node_modules/globals/index.js";
 import js from "./.venv-node/node_modules/@eslint/js/src/index.js";
@@ -8,12 +8,34 @@ export default [
   {
     linterOptions: { reportUnusedDisableDirectives: "error" },
     rules: {
+      "array-callback-return": "error",
+      complexity: ["error", 10],
+      "consistent-return": "error",
       eqeqeq: "error",
+      "max-depth": ["error", 3],
+      "max-len": ["error", { code: 120 }],
+      "max-lines": ["error", { max: 300, skipBlankLines: true, skipComments: true }],
+      "max-lines-per-function": ["error", { max: 40, skipBlankLines: true, skipComments: true }],
+      "max-params": ["error", 4],
       "no-console": "error",
+      "no-implicit-coercion": "error",
+      "no-param-reassign": ["error", { props: false }],
+      "no-shadow": "error",
+      "no-throw-literal": "error",
+      "no-unused-expressions": ["error", { allowShortCircuit: true, allowTernary: true }],
       "no-unused-vars": ["error", { ignoreRestSiblings: true }],
+      "no-use-before-define": ["error", { classes: false, functions: false, variables: false }],
       "no-var": "error",
+      "object-shorthand": "error",
       "prefer-const": "error",
+      "prefer-template": "error",
+      "require-atomic-updates": "off",
     },
   },
   { files: ["chalicelib/web/**"], languageOptions: { globals: globals.browser } },
+  {
+    files: ["tests/web/**"],
+    languageOptions: { globals: { ...globals.nodeBuiltin, ...globals.browser } },
+    rules: { "max-lines-per-function": "off" },
+  },
 ];

@@ -1,130 +1,122 @@
-// The API as the pages use it: calls, problems in words, JSON whose numbers stay exact.
+// Calls of the API, and what they fail with.
 
-import { authorization, renew, root } from "./session.js";
+import { parseJson, toJson } from "./exact-json.js";
+import { apiRoot, authorizationHeader, renewToken } from "./session.js";
 
-// ------------------------------------------------------------------------------------------------------- exact JSON
-// The API keeps every number to its last digit, and a JavaScript number cannot. A number that would change on its way
-// through one travels as a string behind MARK, two characters of Unicode's private use area that no text has.
-
-const MARK = "\uE0A1\uE0A2";
-const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
-const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-const MARKED = new RegExp(`"${MARK}(-?\\d+(?:\\.\\d+)?(?:[eE][+-]?\\d+)?)"`, "g");
-
-/** The value of a JSON text. Throws SyntaxError. */
-export function parse(text) {
-  JSON.parse(text); // For its message: positions in it are those of the text as it was written.
-  const inexact = (token) => token[0] !== '"' && String(Number(token)) !== token;
-  return JSON.parse(text.replace(TOKENS, (token) => (inexact(token) ? `"${MARK}${token}"` : token)));
-}
-
-/** The JSON text of a value that `parse` or `number` gave. The API accepts U+FFFD only escaped. */
-export function write(value, indent) {
-  return JSON.stringify(value, null, indent).replace(MARKED, "$1").replaceAll("\uFFFD", "\\ufffd");
-}
-
-/** A number from its text, or undefined where it is none. */
-export const number = (text) => (NUMBER.test(text.trim()) ? parse(text.trim()) : undefined);
-
-export const isNumber = (value) => typeof value === "number" || (typeof value === "string" && value.startsWith(MARK));
-
-/** Whether two JSON values say the same, in whatever order; undefined is only the same as itself. */
-export function same(one, other) {
-  return one === undefined || other === undefined ? one === other : write(sorted(one)) === write(sorted(other));
-}
-
-function sorted(value) {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(Object.keys(value).sort().map((name) => [name, sorted(value[name])]));
-}
-
-// ------------------------------------------------------------------------------------------------------------ calls
-
-/**
- * Why a call failed: `status` 0 when no answer of the API came; `error` for programs, `message` for people; `retryAfter`
- * in seconds, 0 where the API does not say.
- */
+/** An error whose message is shown to the user. */
 export class Problem extends Error {
-  constructor({ status = 0, error = "", message, requestId = "", details = [], retryAfter = 0 }) {
+  /**
+   * @param {ProblemFields} fields
+   */
+  constructor({ message, status = 0, error = "", requestId = "", details = [], retryAfter = 0 }) {
     super(message);
-    Object.assign(this, { status, error, requestId, details, retryAfter });
+    this.status = status;
+    this.error = error;
+    this.requestId = requestId;
+    this.details = details;
+    this.retryAfter = retryAfter;
   }
 
-  /** Whether the same call may succeed later: no answer came, the API was busy, or it had trouble. */
-  get passing() {
+  /** Whether the same call may succeed later. */
+  get isTemporary() {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 
-  /** Whether the stage asks for a sign-in: API Gateway by itself, as `chalice deploy` leaves it, calls a bad token 403. */
-  get signIn() {
+  /** Whether the user must sign in. API Gateway itself rejects a token with 403, without an error code. */
+  get needsSignIn() {
     return this.status === 401 || (this.status === 403 && this.error === "");
   }
 }
 
-const WORDS = {
-  401: "This stage needs sign-in.",
+/** For responses that are not the API's own. @type {Record<number, string>} */
+const MESSAGES = {
+  401: "This stage requires sign-in.",
   403: "This is not allowed here.",
   404: "There is nothing at this address.",
-  413: "This is more than the API takes at once.",
-  429: "Too many requests at once: try again in a moment.",
-  502: "The API could not answer: try again in a moment.",
-  503: "The API is not available: try again in a moment.",
-  504: "The API took too long to answer: try again.",
+  413: "This is more than the API accepts at once.",
+  429: "Too many requests at once. Try again in a moment.",
+  502: "The API could not respond. Try again in a moment.",
+  503: "The API is not available. Try again in a moment.",
+  504: "The API took too long to respond. Try again.",
 };
 
 /**
- * Calls the API: `path` below its root, `body` a value (sent as JSON) or a text of the given `type`; `signal` breaks the
- * call off. Gives `{data, etag, status}`. Throws Problem.
+ * Call the API. Renew an expired token once. Throw Problem.
+ * @param {string} method
+ * @param {string} path below the API's root, without a slash at its start
+ * @param {CallOptions} [options]
+ * @returns {Promise<{data: any, etag: string | null, status: number}>}
  */
-export async function call(method, path, { body, type = "application/json", headers = {}, keepalive = false, signal } = {}) {
-  const payload = body === undefined || typeof body === "string" ? body : write(body);
-  const asked = async () => ({
-    method, body: payload, keepalive, signal, cache: "no-store",
-    headers: { ...(await authorization()), ...headers, ...(body !== undefined && { "Content-Type": type }) },
-  });
-  const sent = await asked();
-  let { response, text } = await answered(path, sent);
-  if ([401, 403].includes(response.status) && sent.headers.Authorization && (await renew())) ({ response, text } = await answered(path, await asked()));
-  const data = lenient(text);
+export async function call(method, path, options = {}) {
+  let answer = await send(method, path, options);
+  const isRejected = [401, 403].includes(answer.response.status);
+  if (isRejected && (await renewToken())) answer = await send(method, path, options);
+  const { response } = answer;
+  const data = parsedOrUndefined(answer.text);
   if (!response.ok) throw problemOf(response, data);
-  // Such as the sign-in page of a hotel's network, which answers whatever was asked. No answer of the API came, then.
-  if (data === undefined) throw new Problem({ message: "The answer did not come from the API. Does this network want you to sign in first?" });
+  // Not JSON, such as the sign-in page of a hotel's network.
+  if (data === undefined) {
+    throw new Problem({ message: "The answer did not come from the API. Does this network require a sign-in?" });
+  }
   return { data, etag: response.headers.get("ETag"), status: response.status };
 }
 
-async function answered(path, sent) {
+/** @param {string} method @param {string} path @param {CallOptions} options */
+async function send(method, path, { body, type = "application/json", headers, keepalive = false, signal }) {
+  const hasBody = body !== undefined;
+  const payload = typeof body === "string" || !hasBody ? body : toJson(body);
+  const allHeaders = { ...(await authorizationHeader()), ...headers, ...(hasBody && { "Content-Type": type }) };
   try {
-    const response = await fetch(new URL(path, root), sent);
+    const response = await fetch(new URL(path, apiRoot), {
+      method, body: payload, headers: allHeaders, keepalive, signal, cache: "no-store",
+    });
     return { response, text: await response.text() };
   } catch {
-    throw new Problem({ message: navigator.onLine ? "The API does not answer." : "You are offline." });
+    throw new Problem({ message: navigator.onLine ? "The API does not respond." : "You are offline." });
   }
 }
 
+/** @param {Response} response @param {any} data */
 function problemOf(response, data) {
   const { status } = response;
-  const said = data && typeof data === "object" ? data : {};
+  const body = data && typeof data === "object" ? data : {};
   return new Problem({
     status,
-    error: said.error ?? "",
-    message: said.message || said.Message || WORDS[status] || `The API answered ${status}.`,
-    requestId: said.requestId ?? response.headers.get("X-Request-Id") ?? "",
-    details: said.details ?? [],
+    error: body.error,
+    message: body.message || body.Message || MESSAGES[status] || `The API responded with status ${status}.`,
+    requestId: body.requestId ?? response.headers.get("X-Request-Id") ?? "",
+    details: body.details,
     retryAfter: Number(response.headers.get("Retry-After")) || 0,
   });
 }
 
-/** The value of a JSON text, or undefined where it is none. */
-function lenient(text) {
+/** @param {string} text */
+function parsedOrUndefined(text) {
   try {
-    return parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }
 }
 
-/** A key that makes a create safe to send again (also where a page is not served securely). */
-export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
+/** Return a new key. `crypto.randomUUID` is missing on pages without TLS. */
+export function newIdempotencyKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
 
+/**
+ * Return the header that makes a write fail with 412 if the item has changed.
+ * @param {string | null} [etag]
+ * @returns {Record<string, string>}
+ */
+export const ifMatch = (etag) => (etag ? { "If-Match": etag } : {});
+
+/** @param {string} id */
 export const itemPath = (id) => `items/${encodeURIComponent(id)}`;
+
+/** Resolve the page's links. Relative ones would depend on whether the address ends with a slash. */
+export function resolveLinks() {
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll("a[data-path]"))) {
+    link.href = new URL(link.dataset.path ?? "", apiRoot).href;
+  }
+}

@@ -1,128 +1,148 @@
-// The console's page: what is above the gallery, who is signed in, and what it all begins with.
+// Starts the console, and handles its toolbar, its buttons and the session.
 
-import { Problem, call } from "./api.js";
-import { $, relative, task } from "./dom.js";
-import { filter, load, lookFor, reset, showSignIn } from "./gallery.js";
-import { person, returned, root, signOut, token } from "./session.js";
+import { Problem, call, resolveLinks } from "./api.js";
+import { $, relativeTime, showErrorNotice, targetOf } from "./dom.js";
+import { clearGallery, filterCards, loadPage, setQuery, showSignIn } from "./gallery.js";
+import { completeSignIn, signOut, token, userName } from "./session.js";
 
 // ------------------------------------------------------------------------------------------------------------- toolbar
 
 const DAY = 24 * 60 * 60 * 1000;
-const when = $("#when");
-const between = $("#between");
+const age = $("#age");
+const dates = $("#dates");
 const [from, to] = [$("#from"), $("#to")];
 
-/** The first moment of a day, in the time of whoever looks, as the API writes it; `days` later where given. */
-function startOf(date, days = 0) {
+/**
+ * Return the start of a day in the user's time zone.
+ * @param {string} date such as "2026-01-31"
+ * @param {number} [daysLater]
+ */
+function startOfDay(date, daysLater = 0) {
   const [year, month, day] = date.split("-").map(Number);
-  return new Date(year, month - 1, day + days);
+  return new Date(year, month - 1, day + daysLater);
 }
 
-/** The API's bounds leave out the moment that they name. */
-function bounds() {
-  if (when.value === "any") return { createdAfter: null, createdBefore: null };
-  if (when.value !== "between") return { createdAfter: new Date(Date.now() - when.value * DAY).toISOString(), createdBefore: null };
+/** Return parameters of `GET /items`, which excludes the bounds themselves. */
+function ageBounds() {
+  if (age.value === "any") return { createdAfter: null, createdBefore: null };
+  if (age.value !== "between") {
+    return { createdAfter: new Date(Date.now() - age.value * DAY).toISOString(), createdBefore: null };
+  }
   return {
-    createdAfter: from.value ? new Date(startOf(from.value) - 1).toISOString() : null,
-    createdBefore: to.value ? startOf(to.value, 1).toISOString() : null,
+    createdAfter: from.value ? new Date(startOfDay(from.value).getTime() - 1).toISOString() : null,
+    createdBefore: to.value ? startOfDay(to.value, 1).toISOString() : null,
   };
 }
 
-function changed() {
-  between.hidden = when.value !== "between";
+function applyAge() {
+  dates.hidden = age.value !== "between";
   to.min = from.value;
   from.max = to.value;
-  lookFor(bounds());
+  setQuery(ageBounds());
 }
 
-when.addEventListener("change", changed);
-between.addEventListener("change", changed);
-$("#order").addEventListener("change", (event) => lookFor({ order: event.target.value }));
-$("#find").addEventListener("input", (event) => filter(event.target.value));
-$("#refresh").addEventListener("click", () => load({ afresh: true }));
-$("#toolbar").addEventListener("submit", (event) => event.preventDefault());
+age.addEventListener("change", applyAge);
+dates.addEventListener("change", applyAge);
+$("#order").addEventListener("change", (/** @type {Event} */ event) => setQuery({ order: targetOf(event).value }));
+$("#find").addEventListener("input", (/** @type {Event} */ event) => filterCards(targetOf(event).value));
+$("#refresh").addEventListener("click", () => loadPage({ fromStart: true }));
+$("#toolbar").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
 $("#show-all").addEventListener("click", () => {
   $("#find").value = "";
-  filter("");
-  if (when.value !== "any") {
-    when.value = "any";
-    changed();
+  filterCards("");
+  if (age.value !== "any") {
+    age.value = "any";
+    applyAge();
   }
   $("#find").focus();
 });
 
-// ---------------------------------------------------------------------------------------------------------- session
+// --------------------------------------------------------------------------------------------------- modules for later
 
-/** All that is not needed to show the items. */
-let found;
-const ways = new Promise((resolve) => (found = resolve));
-
-for (const one of document.querySelectorAll("[data-do]")) {
-  one.addEventListener("click", () => ways.then(({ actions }) => actions[one.dataset.do](), () => {}));
+/** Each file is a call of the function, and a new AWS account can run few at once: so what shows items comes first. */
+async function loadRest() {
+  const [router, files, itemActions] = await Promise.all([
+    import("./router.js"), import("./file-input.js"), import("./item-actions.js"),
+  ]);
+  return { ...router, ...files, ...itemActions };
 }
 
-const holdsFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+/** @type {(modules: ReturnType<typeof loadRest>) => void} */
+let setRest;
+/** @type {ReturnType<typeof loadRest>} */
+const rest = new Promise((resolve) => (setRest = resolve));
+const ignoreFailure = () => {}; // `start` reports it.
 
-// From the beginning: while the rest is on its way, the browser would open the file instead.
+for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-action]"))) {
+  const act = () => rest.then(({ actions }) => actions[element.dataset.action ?? ""](), ignoreFailure);
+  element.addEventListener("click", act);
+}
+
+/** @param {DragEvent} event */
+const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+
+// Here and not in file-input.js: until that is loaded, the browser would open the file.
 addEventListener("dragover", (event) => {
-  if (!holdsFiles(event)) return;
+  if (!event.dataTransfer || !hasFiles(event)) return;
   event.preventDefault();
   event.dataTransfer.dropEffect = "copy";
 });
 addEventListener("drop", (event) => {
-  if (!holdsFiles(event)) return;
+  if (!event.dataTransfer || !hasFiles(event)) return;
   event.preventDefault();
-  const [files, target] = [[...event.dataTransfer.files], event.target];
-  ways.then(({ take }) => take(files, target), () => {});
+  const [files, target] = [[...event.dataTransfer.files], targetOf(event)];
+  rest.then(({ addFiles }) => addFiles(files, target), ignoreFailure);
 });
+
+// ------------------------------------------------------------------------------------------------------------- session
 
 function showSession() {
   $("#account").hidden = !token();
-  $("#person").textContent = person();
+  $("#user-name").textContent = userName();
 }
 
 addEventListener("session", showSession);
 
 $("#sign-out").addEventListener("click", async () => {
-  await ways.then(({ finishDeleting }) => finishDeleting(), () => {}); // While it may still be done in this person's name.
-  const left = signOut();
-  reset();
+  await rest.then(({ finishDeletes }) => finishDeletes(), ignoreFailure);
+  const signedOut = signOut();
+  clearGallery();
   showSession();
-  await left.catch(() => {}); // It is over here, whatever the issuer makes of it.
-  load({ afresh: true });
+  await signedOut.catch(() => {}); // It has ended here, even if the issuer does not respond.
+  loadPage({ fromStart: true });
 });
 
-/** Begins where the issuer's page sent somebody back to, with what they were typing when they left. */
-async function begin() {
+async function start() {
   let draft = null;
   try {
-    draft = await returned();
+    draft = await completeSignIn();
     showSession();
-    load();
+    loadPage();
   } catch (failure) {
-    showSignIn(failure);
+    showSignIn(/** @type {Error} */ (failure));
   }
-  // Second, so that the items come first, and few files are asked for at once: each is a call of the function.
-  found(import("./ways.js"));
+  setRest(loadRest());
   try {
-    (await ways).begin(draft);
+    (await rest).openFirstView(draft);
   } catch {
-    task("The console is not complete").fail(new Problem({ message: "Part of it could not be loaded. Reload the page." }));
+    const problem = new Problem({ message: "Part of it could not be loaded. Reload the page." });
+    showErrorNotice("The console is incomplete", problem);
   }
 }
 
-// ------------------------------------------------------------------------------------------------------------ frame
+// ---------------------------------------------------------------------------------------------------------------- page
 
-function showLine() {
+function showOffline() {
   $("#offline").hidden = navigator.onLine;
 }
 
-addEventListener("offline", showLine);
-addEventListener("online", showLine);
+addEventListener("offline", showOffline);
+addEventListener("online", showOffline);
 
-/** "Just now" is true for less than a minute. */
 setInterval(() => {
-  for (const one of document.querySelectorAll("time")) one.textContent = relative(new Date(one.dateTime));
+  for (const element of document.querySelectorAll("time")) {
+    element.textContent = relativeTime(new Date(element.dateTime));
+  }
 }, 30_000);
 
 async function showStage() {
@@ -132,10 +152,8 @@ async function showStage() {
   $("#stage").hidden = false;
 }
 
-// The page may have been opened without the slash at its end: then links of its own would miss the stage.
-for (const link of document.querySelectorAll("a[data-to]")) link.href = new URL(link.dataset.to, root);
-
-showLine();
+resolveLinks();
+showOffline();
 showSession();
 showStage().catch(() => {});
-begin();
+start();

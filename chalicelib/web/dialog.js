@@ -1,164 +1,150 @@
-// The dialog: one at a time, about one item or a new one; and the address that leads to it.
+// The dialog, which shows one view at a time, and questions above it.
 
-import { $, button, h } from "./dom.js";
-import { watch } from "./items.js";
+import { $, button, h, targetOf } from "./dom.js";
+import { clearRoute, setRoute } from "./hash-routes.js";
+import { onItemStored } from "./items.js";
 
 const dialog = $("#item");
 const heading = $("h2", dialog);
 const stage = $(".stage", dialog);
 const content = $(".content", dialog);
 
-// Beside a modal dialog nothing is reached or heard: what goes on there comes along, and home again.
-const homes = [...document.querySelectorAll("[data-along]")].map((element) => [element, element.parentNode, element.nextElementSibling]);
+// Nothing outside a modal dialog can be used: so these move into it, and back when it closes.
+const movedElements = [...document.querySelectorAll("[data-moves-to-dialog]")].map((element) =>
+  ({ element, parent: /** @type {Node} */ (element.parentNode), next: element.nextElementSibling }));
 
+/** @type {View | null} */
 let view = null;
+/** What had the focus when the dialog was opened. @type {any} */
 let opener = null;
 
-/**
- * What the dialog shows, or null: `{id, kind, route, changed(item), take(files), leave(), touched()}`. `leave` goes one
- * step back, unless that would lose something: then it asks; `touched` is whether it would.
- */
-export const current = () => view;
+export const currentView = () => view;
 
-/** Shows `next` in place of whatever was shown. */
-export function show(next, title, { picture = [], parts }) {
+/**
+ * Show a view.
+ * @param {View} next
+ * @param {string} title
+ * @param {{picture?: Node[], parts: Node[]}} content
+ */
+export function showView(next, title, { picture = [], parts }) {
   view = next;
   dialog.className = next.kind;
   document.title = `${title} · Vitrine`;
   heading.textContent = title;
-  stage.replaceChildren(...picture);
-  content.replaceChildren(...parts);
-  if (!dialog.open) open();
+  replaceContent(picture, parts);
+  if (!dialog.open) openDialog();
   content.scrollTop = 0;
   dialog.scrollTop = 0;
   heading.focus();
-  enter(next.route);
+  setRoute(next.route);
 }
 
-function open() {
+/** @param {Node[]} picture @param {Node[]} parts */
+function replaceContent(picture, parts) {
+  stage.replaceChildren(...picture);
+  content.replaceChildren(...parts);
+}
+
+/**
+ * Redraw the current view. The focus stays on the element with the same `data-key`.
+ * @param {string} title
+ * @param {{picture: Node[], parts: Node[]}} content
+ */
+export function updateView(title, { picture, parts }) {
+  const key = focusedKey();
+  heading.textContent = title;
+  replaceContent(picture, parts);
+  focusKey(key);
+}
+
+/** Return the focused element's `data-key`. @returns {string | undefined} */
+export const focusedKey = () => /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.key;
+
+/** Focus an element by its `data-key`. Return false if none is visible. @param {string} [key] */
+export function focusKey(key) {
+  const element = key && $(`[data-key="${key}"]`, dialog);
+  if (!element || element.hidden) return false;
+  element.focus();
+  return true;
+}
+
+function openDialog() {
   opener = document.activeElement;
   dialog.showModal();
-  dialog.append(...homes.map(([element]) => element));
+  dialog.append(...movedElements.map(({ element }) => element));
 }
 
-export function close() {
+export function closeDialog() {
   const id = view?.id;
   view = null;
   if (dialog.open) dialog.close();
-  for (const [element, parent, next] of homes.toReversed()) parent.insertBefore(element, next);
-  stage.replaceChildren();
-  content.replaceChildren();
+  for (const { element, parent, next } of movedElements.toReversed()) parent.insertBefore(element, next);
+  replaceContent([], []);
   document.title = "Vitrine";
-  exit();
-  // Its card may be another one by now than that which opened it.
+  clearRoute();
+  // The card may have been replaced since it opened the dialog.
   const card = id && $(`.card[data-id="${CSS.escape(id)}"] a`);
   (card || (opener?.isConnected ? opener : $("#new"))).focus();
 }
 
-/** Goes one step back: out of a form to the item, from the item to the gallery. */
-export const leave = () => (view ? view.leave() : close());
+export const leaveView = () => (view ? view.leave() : closeDialog());
 
-/** Lets nothing be typed or pressed in the dialog while `action` runs; the focus is where it was when it ends. */
-export async function whileBusy(action) {
-  const focused = document.activeElement;
+/**
+ * Disable the dialog's content while `action` runs.
+ * @param {() => Promise<void>} action
+ */
+export async function disableWhile(action) {
+  const focused = /** @type {HTMLElement} */ (document.activeElement);
   content.inert = true;
   try {
     await action();
   } finally {
     content.inert = false;
-    const lost = !document.activeElement || [document.body, dialog].includes(document.activeElement);
-    if (lost && focused.isConnected) focused.focus();
+    const isFocusLost = !document.activeElement || [document.body, dialog].includes(document.activeElement);
+    if (isFocusLost && focused.isConnected) focused.focus();
   }
 }
 
-/** Asks before something is lost: whether the answer was `yes`, the label of the button that does it. */
-export function ask(question, yes) {
+/**
+ * Return whether the user confirms.
+ * @param {string} question
+ * @param {string} label of the button that confirms
+ * @returns {Promise<boolean>}
+ */
+export function confirmWith(question, label) {
   return new Promise((resolve) => {
-    const answer = (given) => {
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+    const answer = (/** @type {boolean} */ value) => {
       asking.close();
       asking.remove();
-      before?.focus();
-      resolve(given);
+      focused?.focus();
+      resolve(value);
     };
-    const before = document.activeElement;
-    const asking = h("dialog", { class: "ask", role: "alertdialog", "aria-labelledby": "question", oncancel: () => answer(false) },
+    const oncancel = () => answer(false);
+    const asking = h("dialog", { class: "ask", role: "alertdialog", "aria-labelledby": "question", oncancel },
       h("p", { id: "question" }, question),
-      h("div", { class: "row" }, button("Cancel", () => answer(false)), button(yes, () => answer(true), { class: "primary" })));
+      h("div", { class: "row" }, button("Cancel", oncancel), button(label, () => answer(true), { class: "primary" })));
     document.body.append(asking);
     asking.showModal();
   });
 }
 
-watch((item) => view?.id === item.id && view.changed(item));
+onItemStored((item) => view?.id === item.id && view.onItemChange(item));
 
-$(".close", dialog).addEventListener("click", leave);
-// A browser lets the first "cancel" be prevented and closes at the next, whatever was typed: so the key is taken first.
+$(".close", dialog).addEventListener("click", leaveView);
+// A browser lets only the first "cancel" be prevented: so the key is handled before it becomes one.
 addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || !dialog.open || event.isComposing || event.target.closest?.(".ask")) return;
+  if (event.key !== "Escape" || !dialog.open || event.isComposing || targetOf(event).closest?.(".ask")) return;
   event.preventDefault();
-  leave();
+  leaveView();
 }, { capture: true });
-dialog.addEventListener("cancel", (event) => {
+dialog.addEventListener("cancel", (/** @type {Event} */ event) => {
   if (event.target !== dialog) return;
   event.preventDefault();
-  leave();
+  leaveView();
 });
 dialog.addEventListener("close", () => {
   if (!view || dialog.open) return;
-  dialog.showModal(); // Closed over our heads, as a phone's second Back does.
-  leave();
+  dialog.showModal(); // A phone closes it at the second Back.
+  leaveView();
 });
-
-// ------------------------------------------------------------------------------------------------------------- address
-
-// Where somebody is in the console: "#item=<id>", "#new", or "" for the gallery.
-
-export const here = () => location.hash;
-
-/** The id of the item that a route leads to, or null. */
-export function itemOf(route) {
-  if (!route.startsWith("#item=")) return null;
-  try {
-    return decodeURIComponent(route.slice(6));
-  } catch {
-    return null; // "%" and no code after it.
-  }
-}
-
-// Going back takes the browser a while: what comes next waits for it, so that it does not end in the wrong place.
-let settled = Promise.resolve();
-let arrived = null;
-
-const inTurn = (step) => (settled = settled.then(step));
-
-/** Says where somebody is now. From the gallery it is a step that Back undoes; from one item to the next it is none. */
-export function enter(route) {
-  inTurn(() => {
-    if (here() === route) return;
-    if (here()) history.replaceState(history.state, "", route);
-    else history.pushState({ entered: true }, "", route);
-  });
-}
-
-/** Back to the gallery, and so in the browser's history, unless somebody came from elsewhere. */
-export function exit() {
-  inTurn(() => {
-    if (!here()) return undefined;
-    if (!history.state?.entered) return history.replaceState(null, "", location.pathname + location.search);
-    return new Promise((resolve) => {
-      arrived = resolve;
-      setTimeout(resolve, 1000); // A browser may refuse to go back.
-      history.back();
-    });
-  });
-}
-
-/** Has `listener` called when somebody goes back or forth, or changes the address by hand. */
-export function onRoute(listener) {
-  addEventListener("popstate", () => {
-    const ours = arrived;
-    arrived = null;
-    if (ours) ours();
-    else listener(here());
-  });
-}

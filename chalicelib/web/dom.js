@@ -1,91 +1,150 @@
-// What the pages build themselves from: elements, words for values, problems, and notices.
+// Elements, values in words, error boxes and notices.
 
 /**
- * An element. `on…` are listeners, names of properties are set as such, all others are attributes; what is null,
- * undefined or false is left out, of children as of properties. Text is always text, never markup.
+ * Return the first match. Its type is any, because only the caller knows the element.
+ * @param {string} selector
+ * @param {ParentNode} [parent]
+ * @returns {any}
+ */
+export const $ = (selector, parent = document) => parent.querySelector(selector);
+
+/**
+ * Return a new element. Properties that begin with "on" are listeners; others are DOM properties if those exist, if not
+ * attributes. null, undefined and false are left out. Text is never parsed as HTML.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, any>} [properties]
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function h(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
+  const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (name in made && !name.includes("-")) made[name] = value;
-    else made.setAttribute(name, value === true ? "" : value);
+    if (isPresent(value)) setProperty(element, name, value);
   }
-  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
-  return made;
+  element.append(.../** @type {any[]} */ (children).flat(Infinity).filter(isPresent));
+  return element;
 }
 
-export const $ = (selector, within = document) => within.querySelector(selector);
+/** @param {any} value */
+const isPresent = (value) => value !== null && value !== undefined && value !== false;
 
-export const button = (label, onclick, properties = {}) => h("button", { type: "button", onclick, ...properties }, label);
+/** @param {any} element @param {string} name @param {any} value */
+function setProperty(element, name, value) {
+  if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+  else if (name in element && !name.includes("-")) element[name] = value;
+  else element.setAttribute(name, value === true ? "" : value);
+}
 
-// ------------------------------------------------------------------------------------------------------------ words
+/**
+ * @param {string} label
+ * @param {(event: MouseEvent) => any} onclick
+ * @param {Record<string, any>} [properties]
+ */
+export function button(label, onclick, properties = {}) {
+  return h("button", { type: "button", onclick, ...properties }, label);
+}
 
-const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-const ago = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
-const STEPS = [["second", 60], ["minute", 60], ["hour", 24], ["day", 7]];
+/**
+ * Return the element that an event happened to.
+ * @param {Event} event
+ * @returns {any}
+ */
+export const targetOf = (event) => event.target;
 
-/** A time as people say it: "5 minutes ago" in the last week, the date before that; the exact one on hover. */
-export function time(iso) {
+/** @param {MouseEvent | KeyboardEvent} event */
+export const hasModifier = (event) => event.altKey || event.ctrlKey || event.metaKey || event.shiftKey;
+
+const exactTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const relativeFormat = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+/** How many of a unit make one of the next. @type {[Intl.RelativeTimeFormatUnit, number][]} */
+const UNITS = [["second", 60], ["minute", 60], ["hour", 24], ["day", 7]];
+
+/**
+ * Return a relative time, with the exact one as its tooltip.
+ * @param {string} iso
+ */
+export function timeElement(iso) {
   const at = new Date(iso);
-  return h("time", { dateTime: iso, title: clock.format(at) }, relative(at));
+  return h("time", { dateTime: iso, title: exactTime.format(at) }, relativeTime(at));
 }
 
-/** The same in words alone. */
-export function relative(at) {
-  let distance = (at - Date.now()) / 1000;
+/**
+ * Return "5 minutes ago", or the date if that is a week or more away.
+ * @param {Date} at
+ */
+export function relativeTime(at) {
+  let distance = (at.getTime() - Date.now()) / 1000;
   if (Math.abs(distance) < 45) return "just now";
-  for (const [unit, size] of STEPS) {
-    if (Math.abs(distance) < size) return ago.format(Math.round(distance), unit);
+  for (const [unit, size] of UNITS) {
+    if (Math.abs(distance) < size) return relativeFormat.format(Math.round(distance), unit);
     distance /= size;
   }
   return at.toLocaleDateString(undefined, { dateStyle: "medium" });
 }
 
-/** A number of bytes as people say it. */
-export function bytes(count) {
+/**
+ * Return "1.5 KB".
+ * @param {number} count
+ */
+export function formatBytes(count) {
   if (count < 1024) return `${count} bytes`;
   const [value, unit] = count < 1024 ** 2 ? [count / 1024, "KB"] : [count / 1024 ** 2, "MB"];
   return `${value.toLocaleString(undefined, { maximumFractionDigits: value < 10 ? 1 : 0 })} ${unit}`;
 }
 
-export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
+/** @param {number} count @param {string} noun */
+export const plural = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
 
-/** A problem in words, with the id that finds its request in the logs. */
+/**
+ * Return a box that shows an error. The request id finds it in the logs.
+ * @param {Error & Partial<ProblemFields>} problem
+ * @param {...Child} actions buttons
+ */
 export function problemBox(problem, ...actions) {
-  const more = (problem.details ?? []).filter((detail) => detail.message && !problem.message.includes(detail.message));
+  const more = (problem.details ?? []).filter(({ message }) => message && !problem.message.includes(message));
   return h("div", { class: "problem", role: "alert" },
     h("p", {}, problem.message),
-    more.length > 0 && h("ul", {}, more.map((detail) => h("li", {}, h("code", {}, detail.path), ` ${detail.message}`))),
-    problem.requestId && h("p", { class: "request" }, `${problem.error} · request `, h("code", {}, problem.requestId)),
+    more.length > 0 && h("ul", {}, more.map(({ path, message }) => h("li", {}, h("code", {}, path), ` ${message}`))),
+    problem.requestId && requestLine(problem),
     actions.length > 0 && h("div", { class: "row" }, actions));
 }
 
-// ---------------------------------------------------------------------------------------------------------- notices
-
-/** Says something to those who do not see the page change. */
-export const announce = (text) => $("#said").replaceChildren(text);
+/** @param {Partial<ProblemFields>} problem */
+export const requestLine = ({ error, requestId }) =>
+  h("p", { class: "request" }, `${error} · request `, h("code", {}, requestId));
 
 /**
- * Puts up a notice beside the page, with what can be done about it (uploads and imports have the activity panel). What it
- * gives: `say(text)`, `fail(problem, ...extra)` which stays until it is dismissed, `close()`, and `attended()`: whether
- * somebody is at it right now.
+ * Have screen readers say a text.
+ * @param {string} text
  */
-export function task(title, ...actions) {
-  const words = h("div", { class: "words" });
-  const dismiss = button("×", () => close(), { class: "quiet", "aria-label": `Dismiss: ${title}`, hidden: true });
-  const notice = h("li", {}, h("div", { class: "row" }, h("strong", { title }, title), actions, dismiss), words);
+export const announce = (text) => $("#announcer").replaceChildren(text);
+
+/**
+ * Show a notice in the corner. It is in use while the pointer or the focus is on it.
+ * @param {string} title
+ * @param {...Child} actions buttons
+ */
+export function showNotice(title, ...actions) {
+  const text = h("div", { class: "message" });
   const close = () => notice.remove();
+  const dismiss = button("×", close, { class: "quiet", "aria-label": `Dismiss: ${title}`, hidden: true });
+  const notice = h("li", {}, h("div", { class: "row" }, h("strong", { title }, title), actions, dismiss), text);
   $("#tray .notices").append(notice);
   return {
     close,
-    attended: () => notice.matches(":hover, :focus-within"),
-    say: (text) => words.replaceChildren(text),
-    fail(problem, ...extra) {
+    isInUse: () => notice.matches(":hover, :focus-within"),
+    fail(/** @type {Error} */ problem) {
       dismiss.hidden = false;
-      notice.classList.add("bad");
-      words.replaceChildren(problemBox(problem), ...extra.filter(Boolean));
+      notice.classList.add("error");
+      text.replaceChildren(problemBox(problem));
     },
   };
 }
+
+/**
+ * Show a notice of an error.
+ * @param {string} title
+ * @param {Error} problem
+ */
+export const showErrorNotice = (title, problem) => showNotice(title).fail(problem);

@@ -1,281 +1,327 @@
-// The gallery: the items that were listed, page by page, or made here; or the way in for those not signed in.
+// The gallery: the cards of the items.
 
 import { Problem, call } from "./api.js";
 import { $, button, h, plural, problemBox } from "./dom.js";
-import { cardOf, forgetAll, keep, known, leaving, textOf, watch } from "./items.js";
-import { canSignIn, setToken, signIn, token } from "./session.js";
-import { busy, follow } from "./work.js";
+import { cardOf } from "./item-card.js";
+import { clearStore, containsWords, onItemStored, pendingDeletes, storeItem, storedItem } from "./items.js";
+import { signInBox } from "./sign-in.js";
 
 const gallery = $("#gallery");
 const state = $("#state");
-const more = $("#more");
+const moreButton = $("#more");
 const moreState = $("#more-state");
 
-const PAGE = 24;
+const PAGE_SIZE = 24;
+const MAX_NEWER_PAGES = 20;
+const NEWER_PAGE_SIZE = 100;
+
+/** @type {Map<string, HTMLLIElement>} */
 const cards = new Map();
-/** Which items, and in which order, in the API's own words. */
+/** Parameters of `GET /items`. @type {Record<string, string>} */
 let query = { order: "desc" };
+/** What the cards are filtered by, in lower case. */
 let words = "";
+/** @type {string | null} */
 let cursor = null;
-let loading = false;
-/** Whether the last answer was a refusal: then nothing is asked for until somebody says so, or the line is back. */
-let failed = false;
-/** Counts what was asked for afresh: an answer to something older is not shown any more. */
-let turn = 0;
+let isLoading = false;
+/** Whether a page could not be loaded. Only the user, or being online again, tries again. */
+let hasFailed = false;
+/** Responses to older loads are ignored. */
+let loadNumber = 0;
 
-// --------------------------------------------------------------------------------------------------------- loading
+// ------------------------------------------------------------------------------------------------------------ loading
 
-/** Loads the next page, or with `afresh` the first one again, in place of all that is shown. */
-export async function load({ afresh = false } = {}) {
-  if (loading && !afresh) return;
-  const mine = (turn += 1);
-  loading = true;
-  failed = false;
-  if (afresh) cursor = null;
-  if (cards.size === 0) skeletons();
-  gallery.setAttribute("aria-busy", "true");
-  more.hidden = true;
-  moreState.replaceChildren();
+/**
+ * Load the next page; with `fromStart`, replace all cards by the first.
+ * @param {{fromStart?: boolean}} [options]
+ */
+export async function loadPage({ fromStart = false } = {}) {
+  if (isLoading && !fromStart) return;
+  loadNumber += 1;
+  const mine = loadNumber;
+  showLoading(fromStart);
   try {
-    const { items, nextCursor } = await page(cursor);
-    if (mine !== turn) return;
-    if (!cursor) clear();
-    cursor = nextCursor;
-    for (const item of items) show(item);
+    const page = await fetchPage(cursor, PAGE_SIZE);
+    if (mine !== loadNumber) return;
+    if (!cursor) clearCards();
+    cursor = page.nextCursor;
+    page.items.forEach((item) => showCard(item));
     state.replaceChildren();
   } catch (problem) {
-    if (!(problem instanceof Problem)) throw problem;
-    if (mine !== turn) return;
-    failed = true;
-    showProblem(problem);
+    if (mine !== loadNumber) return;
+    hasFailed = true;
+    showLoadProblem(problem);
   } finally {
-    if (mine === turn) settle();
+    if (mine === loadNumber) showLoaded();
   }
 }
 
-async function page(after, limit = PAGE) {
-  const { data } = await call("GET", `items?${new URLSearchParams({ limit, ...query, ...(after && { cursor: after }) })}`);
-  if (!Array.isArray(data?.items)) throw new Problem({ message: "The answer is not a list of items. Is something else running at this address?" });
-  return data;
+/** @param {boolean} fromStart */
+function showLoading(fromStart) {
+  isLoading = true;
+  hasFailed = false;
+  if (fromStart) cursor = null;
+  if (cards.size === 0) showSkeletons();
+  gallery.setAttribute("aria-busy", "true");
+  moreButton.hidden = true;
+  moreState.replaceChildren();
 }
 
-function settle() {
-  loading = false;
+function showLoaded() {
+  isLoading = false;
   gallery.removeAttribute("aria-busy");
-  more.hidden = !cursor || failed;
-  sum();
-  // It tells only of changes: what stays in view, as a page may hold no item at all, would never be told of again.
-  observer.unobserve(more);
-  observer.observe(more);
+  moreButton.hidden = !cursor || hasFailed;
+  updateCount();
+  // An observer reports changes only, and a page that adds no card leaves the button in view.
+  observer.unobserve(moreButton);
+  observer.observe(moreButton);
 }
 
-/** Shows what was made elsewhere since the gallery was loaded, and leaves all else where it is. */
-export async function catchUp() {
-  if (query.order !== "desc" || cards.size === 0) return load({ afresh: true });
-  const mine = turn;
+/**
+ * @param {string | null} after
+ * @param {number} limit
+ * @returns {Promise<{items: Item[], nextCursor: string | null}>}
+ */
+async function fetchPage(after, limit) {
+  const parameters = new URLSearchParams({ ...query, limit: String(limit), ...(after && { cursor: after }) });
+  const { data } = await call("GET", `items?${parameters}`);
+  if (Array.isArray(data?.items)) return data;
+  throw new Problem({ message: "The answer is not a list of items. Is another program running at this address?" });
+}
+
+/** Show items that were created elsewhere since the gallery was loaded. Other cards stay. */
+export async function loadNewer() {
+  if (query.order !== "desc" || cards.size === 0) return loadPage({ fromStart: true });
   try {
-    let found;
-    for (let pages = 0, next = null; pages < 20; pages += 1, next = found.nextCursor) {
-      found = await page(next, 100);
-      if (mine !== turn) return undefined;
-      const met = found.items.some((item) => cards.has(item.id));
-      for (const item of found.items) show(item);
-      if (met || !found.nextCursor) return sum();
-    }
+    if (await showNewer(loadNumber)) return undefined;
   } catch (problem) {
-    if (!(problem instanceof Problem)) throw problem;
-    return showProblem(problem);
+    return showLoadProblem(problem);
   }
-  return load({ afresh: true });
+  return loadPage({ fromStart: true });
 }
 
-/** Shows other items, or in another order: `next` is what changes in the API's query, null for what it no longer says. */
-export function lookFor(next) {
-  query = Object.fromEntries(Object.entries({ ...query, ...next }).filter(([, value]) => value !== null));
-  return load({ afresh: true });
+/** Return false if there are too many newer items. @param {number} mine */
+async function showNewer(mine) {
+  let after = null;
+  for (let pages = 0; pages < MAX_NEWER_PAGES; pages += 1) {
+    const page = await fetchPage(after, NEWER_PAGE_SIZE);
+    if (mine !== loadNumber) return true;
+    const isCaughtUp = page.items.some((item) => cards.has(item.id)) || !page.nextCursor;
+    page.items.forEach((item) => showCard(item));
+    if (isCaughtUp) {
+      updateCount();
+      return true;
+    }
+    after = page.nextCursor;
+  }
+  return false;
 }
 
-/** Empties the gallery, as when somebody signs out: whatever was asked for before will not be shown. */
-export function reset() {
-  turn += 1;
-  loading = false;
+/**
+ * Change parameters of `GET /items`, and load the items again.
+ * @param {Record<string, string | null>} changes
+ */
+export function setQuery(changes) {
+  const merged = Object.entries({ ...query, ...changes });
+  query = /** @type {Record<string, string>} */ (Object.fromEntries(merged.filter(([, value]) => value !== null)));
+  return loadPage({ fromStart: true });
+}
+
+/** Remove all items, as at sign-out. */
+export function clearGallery() {
+  loadNumber += 1;
+  isLoading = false;
   cursor = null;
-  clear();
-  forgetAll();
+  clearCards();
+  clearStore();
   state.replaceChildren();
   moreState.replaceChildren();
 }
 
-function clear() {
+function clearCards() {
   cards.clear();
   gallery.replaceChildren();
 }
 
-function skeletons() {
+function showSkeletons() {
   state.replaceChildren();
   $("#empty").hidden = true;
   $("#toolbar").hidden = false;
-  gallery.replaceChildren(...Array.from({ length: 12 }, () => h("li", { class: "card skeleton", "aria-hidden": "true" }, h("div", { class: "frame" }))));
+  const skeleton = () => h("li", { class: "card skeleton", "aria-hidden": "true" }, h("div", { class: "frame" }));
+  gallery.replaceChildren(...Array.from({ length: 12 }, skeleton));
 }
 
-function showProblem(problem) {
+/** @param {unknown} problem */
+function showLoadProblem(problem) {
+  if (!(problem instanceof Problem)) throw problem;
   if (cards.size === 0) gallery.replaceChildren();
-  if (problem.signIn) return showSignIn(problem);
-  // Beside what it is about: whoever has scrolled to the end does not see what is above the gallery.
-  (cursor ? moreState : state).replaceChildren(problemBox(problem, button("Try again", () => load())));
+  if (problem.needsSignIn) return showSignIn(problem);
+  // After the last card: what is above the gallery is out of view there.
+  (cursor ? moreState : state).replaceChildren(problemBox(problem, button("Try again", () => loadPage())));
   return undefined;
 }
 
-/** Offers to sign in, in place of the items. */
+/**
+ * Offer to sign in, below the items if there are any.
+ * @param {Error} problem
+ */
 export function showSignIn(problem) {
-  const box = signInBox(problem, () => load({ afresh: true }));
-  if (cards.size > 0) return moreState.replaceChildren(box);
+  const box = signInBox(problem, () => loadPage({ fromStart: true }));
+  if (cards.size > 0) {
+    moreState.replaceChildren(box);
+    return;
+  }
   state.replaceChildren(box);
   if (document.activeElement === document.body) $("button, input", box).focus();
-  return undefined;
 }
 
-// ------------------------------------------------------------------------------------------------------------- sign-in
+// -------------------------------------------------------------------------------------------------------------- cards
 
-/** Offers the issuer's page, or a field for a token where the console knows none; `entered()` is called with a token. */
-export function signInBox(problem, entered) {
-  const trouble = h("div");
-  const begin = () => signIn({ route: location.hash }).catch((failure) => trouble.replaceChildren(problemBox(failure)));
-  return h("div", { class: "sign-in" },
-    h("h2", {}, "Sign in to see the items"), problem.status === undefined ? problemBox(problem) : h("p", {}, reason()),
-    canSignIn && h("div", { class: "row" }, button("Sign in", begin, { class: "primary" })), trouble,
-    canSignIn ? h("details", {}, h("summary", {}, "Use a token instead"), tokenForm(entered)) : tokenForm(entered),
-    problem.requestId && h("p", { class: "request" }, `${problem.error} · request `, h("code", {}, problem.requestId)));
-}
-
-function reason() {
-  if (!token()) return "This stage shows items only to people who have signed in.";
-  return canSignIn ? "Your session is over." : "The token was not accepted. It may have expired, or come from another issuer.";
-}
-
-/** Takes a token from elsewhere, then calls `entered()`. */
-export function tokenForm(entered) {
-  const input = h("input", { type: "password", autocomplete: "off", required: true, spellcheck: false });
-  const submit = (event) => {
-    event.preventDefault();
-    event.stopPropagation(); // It may be inside another form's dialog.
-    setToken(input.value);
-    entered();
-  };
-  return h("form", { class: "token-form", onsubmit: submit },
-    h("label", {}, "Bearer token", input),
-    h("p", { class: "note" }, "It is kept in this tab only, and gone when the tab is closed."),
-    h("div", { class: "row" }, h("button", {}, "Use it")));
-}
-
-// ----------------------------------------------------------------------------------------------------------- cards
-
-/** Shows an item: where its card is, else where the order of ids has it. */
-export function show(item, etag = null) {
-  const { item: newest } = keep(item, etag);
-  if (cards.has(item.id) || leaving.has(item.id)) return;
+/**
+ * Store an item and show its card, in the order of ids, which sort by creation time.
+ * @param {Item} item
+ * @param {string | null} [etag]
+ */
+export function showCard(item, etag = null) {
+  const { item: newest } = storeItem(item, etag);
+  if (cards.has(item.id) || pendingDeletes.has(item.id)) return;
   cards.set(item.id, cardOf(newest));
-  place(item.id);
-  followIfRendering(newest);
+  placeCard(item.id);
+  followPicture(newest);
 }
 
-/** Ids sort by the time when they were made. */
-function place(id) {
-  const card = cards.get(id);
-  const earlier = query.order === "desc" ? (other) => other.dataset.id > id : (other) => other.dataset.id < id;
-  const before = [...gallery.children].findLast(earlier);
-  if (before) before.after(card);
+/** @param {string} id */
+function placeCard(id) {
+  const card = /** @type {HTMLLIElement} */ (cards.get(id));
+  const isBefore = (/** @type {any} */ { dataset }) => (query.order === "desc" ? dataset.id > id : dataset.id < id);
+  const previous = [...gallery.children].findLast(isBefore);
+  if (previous) previous.after(card);
   else gallery.prepend(card);
-  card.hidden = !matches(known(id).item);
+  card.hidden = !matchesFilter(id);
 }
 
-watch((item, before) => {
+onItemStored((item, before) => {
   const card = cards.get(item.id);
   if (!card || before?.version === item.version) return;
-  const fresh = cardOf(item);
-  const focused = card.contains(document.activeElement);
-  fresh.hidden = card.hidden;
-  card.replaceWith(fresh);
-  cards.set(item.id, fresh);
-  if (focused) $("a", fresh).focus();
-  followIfRendering(item);
+  const replacement = cardOf(item);
+  const hasFocus = card.contains(document.activeElement);
+  replacement.hidden = card.hidden;
+  card.replaceWith(replacement);
+  cards.set(item.id, replacement);
+  if (hasFocus) $("a", replacement).focus();
+  followPicture(item);
 });
 
-/** Makes sure that an item just made is seen: words to filter by that are not in it are taken back. */
-export function reveal(id) {
-  if (!cards.get(id)?.hidden) return sum();
+/**
+ * Clear the filter if it hides an item.
+ * @param {string} id
+ */
+export function ensureVisible(id) {
+  if (!cards.get(id)?.hidden) {
+    updateCount();
+    return;
+  }
   $("#find").value = "";
-  return filter("");
+  filterCards("");
 }
 
-/** Takes a card away; gives the one after it, or null. */
-export function hide(id) {
-  const card = cards.get(id);
-  const next = beside(id, 1) ?? beside(id, -1);
-  card?.remove();
-  sum();
-  return next && cards.get(next);
+/**
+ * Hide a card. Return the card beside it, or null.
+ * @param {string} id
+ */
+export function hideCard(id) {
+  const neighbour = neighbourId(id, 1) ?? neighbourId(id, -1);
+  cards.get(id)?.remove();
+  updateCount();
+  return neighbour && cards.get(neighbour);
 }
 
-/** Shows an item again that was on its way out, as it is by now. */
-export function comeBack(id) {
-  leaving.delete(id);
-  if (!cards.has(id)) cards.set(id, cardOf(known(id).item));
-  place(id);
-  sum();
+/**
+ * Show the card of a hidden item again, and return it.
+ * @param {string} id
+ */
+export function restoreCard(id) {
+  pendingDeletes.delete(id);
+  if (!cards.has(id)) cards.set(id, cardOf(storedItem(id)));
+  placeCard(id);
+  updateCount();
   return cards.get(id);
 }
 
-/** Takes an item off for good. */
-export function drop(id) {
-  hide(id);
+/** @param {string} id */
+export function removeCard(id) {
+  hideCard(id);
   cards.delete(id);
 }
 
-/** The id of the item that is shown so many places after (or before) another, or null. */
-export function beside(id, steps) {
-  const shown = [...gallery.children].filter((card) => !card.hidden && card.dataset.id);
-  const at = shown.findIndex((card) => card.dataset.id === id);
-  return (at >= 0 && shown[at + steps]?.dataset.id) || null;
+/**
+ * Return the id of the item so many cards after another, or before it if `steps` is negative.
+ * @param {string} id
+ * @param {number} steps
+ * @returns {string | null}
+ */
+export function neighbourId(id, steps) {
+  const visible = [...gallery.children].filter((card) => !card.hidden && card.dataset.id);
+  const index = visible.findIndex((card) => card.dataset.id === id);
+  return (index >= 0 && visible[index + steps]?.dataset.id) || null;
 }
 
-/** Whether there are items after those that are shown. */
-export const hasMore = () => cursor !== null && !failed && words === "";
+export const hasMore = () => cursor !== null && !hasFailed && words === "";
 
+/** @type {Set<string>} */
 const followed = new Set();
 
-/** A picture that something else renders is followed until it is there. */
-function followIfRendering({ id, image }) {
-  if (!["pending", "processing"].includes(image?.status) || busy.has(id) || followed.has(id)) return;
+/** Show a picture that is being rendered when it is ready. @param {Item} item */
+async function followPicture({ id, image }) {
+  if (!["pending", "processing"].includes(image?.status ?? "") || followed.has(id)) return;
   followed.add(id);
-  follow(id, (_, item, etag) => keep(item, etag)).finally(() => followed.delete(id));
+  try {
+    const { followStatus } = await import("./picture-status.js"); // Few galleries need it.
+    await followStatus(id);
+  } catch {
+    // The card stays as it is.
+  } finally {
+    followed.delete(id);
+  }
 }
 
-// ------------------------------------------------------------------------------------------------------- what is shown
+// ---------------------------------------------------------------------------------------------------- filter and count
 
-const matches = (item) => words.split(/\s+/).every((word) => textOf(item).includes(word));
+/** @param {string} id */
+const matchesFilter = (id) => containsWords(storedItem(id), words);
 
-/** Shows only those of the loaded items that say all of these words. */
-export function filter(text) {
+/**
+ * Show only items whose fields contain every word of `text`.
+ * @param {string} text
+ */
+export function filterCards(text) {
   words = text.trim().toLowerCase();
-  for (const [id, card] of cards) card.hidden = !matches(known(id).item);
-  sum();
+  for (const [id, card] of cards) card.hidden = !matchesFilter(id);
+  updateCount();
 }
 
-/** Says how many items are shown, and what to do where there are none. */
-function sum() {
+function updateCount() {
   const all = [...gallery.children].filter((card) => card.dataset.id);
-  const shown = all.filter((card) => !card.hidden);
-  const none = all.length === 0 && !cursor && !failed && !loading;
-  const bounded = "createdAfter" in query || "createdBefore" in query;
-  $("#count").textContent = all.length === 0 ? "" : words ? `${shown.length} of ${plural(all.length, "item")}${cursor ? " loaded" : ""}`
-    : `${plural(all.length, "item")}${cursor ? " loaded, more to come" : ""}`;
-  $("#empty").hidden = !none || bounded;
-  $("#none").hidden = !(none && bounded) && !(all.length > 0 && shown.length === 0);
-  $("#toolbar").hidden = none && !bounded;
+  const visible = all.filter((card) => !card.hidden).length;
+  const isEmpty = all.length === 0 && !cursor && !hasFailed && !isLoading;
+  const hasBounds = "createdAfter" in query || "createdBefore" in query;
+  $("#count").textContent = countText(visible, all.length);
+  $("#empty").hidden = !isEmpty || hasBounds;
+  $("#no-match").hidden = !(isEmpty && hasBounds) && !(all.length > 0 && visible === 0);
+  $("#toolbar").hidden = isEmpty && !hasBounds;
   document.dispatchEvent(new Event("gallery"));
 }
 
-const observer = new IntersectionObserver(([entry]) => entry.isIntersecting && cursor && !failed && !loading && !words && load(), { rootMargin: "600px" });
-more.addEventListener("click", () => load());
-addEventListener("online", () => (failed || cards.size === 0) && load());
+/** @param {number} visible @param {number} total */
+function countText(visible, total) {
+  if (total === 0) return "";
+  if (words) return `${visible} of ${plural(total, "item")}${cursor ? " loaded" : ""}`;
+  return `${plural(total, "item")}${cursor ? " loaded, more to come" : ""}`;
+}
+
+const canLoadMore = () => hasMore() && !isLoading;
+const observer = new IntersectionObserver(([entry]) => entry.isIntersecting && canLoadMore() && loadPage(), {
+  rootMargin: "600px",
+});
+moreButton.addEventListener("click", () => loadPage());
+addEventListener("online", () => (hasFailed || cards.size === 0) && loadPage());

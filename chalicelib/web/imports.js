@@ -1,140 +1,182 @@
-// Files of items, JSON or NDJSON: what is sent of them, and what became of it.
+// Imports of files with items, in JSON or NDJSON.
 
-import { activity } from "./activity.js";
-import { Problem, call, newKey, parse } from "./api.js";
-import { bytes, h, plural } from "./dom.js";
-import { Overdue, poll, waitingWords, whenPossible } from "./poll.js";
+import { Problem, call, newIdempotencyKey } from "./api.js";
+import { formatBytes, h, plural } from "./dom.js";
+import { parseJson } from "./exact-json.js";
+import { PollTimeout, poll, retry } from "./poll.js";
+import { Transfer } from "./progress-panel.js";
 
-/** Bytes that the API takes at once. */
+/** The limit of `POST /imports`. */
 const MAX_BYTES = 5 * 1024 * 1024;
-const STILL = 600; // seconds without progress after which nobody need go on looking
+const NO_PROGRESS_SECONDS = 600;
 
-const ending = (name) => name.split(".").pop().toLowerCase();
-
-/** Whether a file is one to import. */
-export const isImport = (file) => ["json", "ndjson", "jsonl"].includes(ending(file.name));
-
-/** Imports a file of items, shown in the activity panel; `done()` is called when there is something new. */
-export function importFile(file, done) {
-  const stopped = new AbortController();
-  const shown = activity(`Import ${file.name}`, { kind: "import", cancel: () => stopped.abort(new Error("Cancelled")) });
-  return run({ file, done, shown, signal: stopped.signal });
-}
-
-async function run(job) {
-  const { shown, signal, done } = job;
-  try {
-    job.read ??= await entriesOf(job.file);
-    job.begun ??= await send(job);
-    shown.sent();
-    const end = await finished(job);
-    done();
-    if (end.failed === 0) shown.done(`${plural(end.created, "item")} created`);
-    else shown.fail(new Problem({ message: summary(end) }), { parts: end.failed, extra: badOnes(end, job.read) });
-  } catch (problem) {
-    if (signal.aborted) return shown.stop(signal.reason.message);
-    if (!(problem instanceof Problem)) throw problem;
-    shown.fail(problem, problem.passing || problem.signIn ? { label: job.begun ? "Keep watching" : "Send again", again: () => run(job) } : {});
-  }
-  return undefined;
-}
-
-// ---------------------------------------------------------------------------------------------------------- reading
+/** @param {string} name */
+const extensionOf = (name) => name.split(".").pop()?.toLowerCase() ?? "";
 
 /**
- * What a file holds, as `{body, type, lines}`: `lines` are the numbers of the lines that its entries stand in, null where
- * it is one JSON value. Throws Problem.
+ * Return whether a file is to be imported.
+ * @param {File} file
  */
-async function entriesOf(file) {
+export const isImportFile = (file) => ["json", "ndjson", "jsonl"].includes(extensionOf(file.name));
+
+/**
+ * Import a file, and show its progress.
+ * @param {File} file
+ * @param {() => void} onDone
+ */
+export const importFile = (file, onDone) => new Import(file, onDone).run();
+
+class Import extends Transfer {
+  /** Sent again under it, the file is imported once. */
+  key = newIdempotencyKey();
+  /** @type {ImportBody | null} */
+  content = null;
+  /** The import, when it is sent. @type {ImportStatus | null} */
+  started = null;
+
+  /** @param {File} file @param {() => void} onDone */
+  constructor(file, onDone) {
+    super(`Import ${file.name}`, "import");
+    this.file = file;
+    this.onDone = onDone;
+  }
+
+  get retryLabel() {
+    return this.started ? "Keep watching" : "Send again";
+  }
+
+  async attempt() {
+    this.content ??= await readImport(this.file);
+    this.started ??= await this.#send(this.content);
+    this.markSent();
+    const result = await this.#watch(this.started);
+    this.onDone();
+    this.#showResult(result, this.content);
+  }
+
+  /** @param {ImportBody} content @returns {Promise<ImportStatus>} */
+  async #send({ body, type }) {
+    const { signal } = this;
+    this.setProgress(null);
+    this.setText("Sending");
+    const post = () => call("POST", "imports", { body, type, headers: { "Idempotency-Key": this.key }, signal });
+    return (await retry(post, { signal, onRetry: (text) => this.setText(text) })).data;
+  }
+
+  /** @param {ImportStatus} started @returns {Promise<ImportStatus>} */
+  async #watch(started) {
+    let processed = 0;
+    this.#showStatus(started);
+    const check = async (/** @type {() => void} */ restartTimeout) => {
+      const { data } = await call("GET", `imports/${encodeURIComponent(started.id)}`);
+      this.#showStatus(data);
+      if (data.created + data.failed > processed) restartTimeout();
+      processed = data.created + data.failed;
+      return data.status === "done" ? data : undefined;
+    };
+    const onRetry = (/** @type {string} */ text) => this.setText(text);
+    try {
+      return await poll(check, { signal: this.signal, seconds: NO_PROGRESS_SECONDS, onRetry });
+    } catch (problem) {
+      if (!(problem instanceof PollTimeout)) throw problem;
+      throw new PollTimeout({ message: "No progress for ten minutes. The rest is tried again every hour, for a day." });
+    }
+  }
+
+  /** @param {ImportStatus} status */
+  #showStatus(status) {
+    const { created, failed, total } = status;
+    this.setProgress((created + failed) / total);
+    const isQueued = status.status === "queued";
+    const counts = `${countsText(status)} of ${total.toLocaleString()}`;
+    this.setText(isQueued ? `${plural(total, "item")} waiting` : counts);
+  }
+
+  /** @param {ImportStatus} result @param {ImportBody} content */
+  #showResult(result, content) {
+    if (result.failed === 0) {
+      this.end("done", `${plural(result.created, "item")} created`);
+      return;
+    }
+    const problem = new Problem({ message: countsText(result) });
+    this.fail(problem, { failedItems: result.failed, extra: failureList(result, content) });
+  }
+}
+
+/** @param {ImportStatus} status */
+function countsText({ created, failed }) {
+  return `${plural(created, "item")} created${failed > 0 ? `, ${failed.toLocaleString()} failed` : ""}`;
+}
+
+/** List the items that failed. @param {ImportStatus} result @param {ImportBody} content */
+function failureList({ errors, failed }, { lines }) {
+  const limit = errors.length < failed ? ` (the first ${errors.length.toLocaleString()})` : "";
+  return h("details", { open: failed <= 5 },
+    h("summary", {}, `${lines ? "Lines" : "Items"} that failed${limit}`),
+    h("ol", { class: "failed-lines" }, errors.map(({ index, message, error }) =>
+      h("li", { value: lines?.[index] ?? index + 1 }, message, " ", h("code", {}, error)))));
+}
+
+/**
+ * Return what to send of a file. Throw Problem if it is too large, or has no items.
+ * @param {File} file
+ * @returns {Promise<ImportBody>}
+ */
+export async function readImport(file) {
   if (file.size > MAX_BYTES) throw tooLarge(file.size);
   const text = await file.text();
-  const read = asJson(text) ?? asLines(text, file.name);
-  const size = new Blob([read.body]).size;
+  const content = jsonImport(text) ?? linesImport(text, file.name);
+  const size = new Blob([content.body]).size;
   if (size > MAX_BYTES) throw tooLarge(size);
-  return read;
+  return content;
 }
 
-const tooLarge = (size) => new Problem({ status: 413, message: `An import may have ${bytes(MAX_BYTES)}; this one has ${bytes(size)}.` });
+/** @param {number} size */
+function tooLarge(size) {
+  const message = `An import may have ${formatBytes(MAX_BYTES)}; this one has ${formatBytes(size)}.`;
+  return new Problem({ status: 413, message });
+}
 
-/** A JSON array, or one object, is wrapped as it stands, so that its numbers stay exact. */
-function asJson(text) {
+/** Read an array, an object with `items` or a single item. Return null if it is not JSON. @param {string} text */
+function jsonImport(text) {
   const value = valueOf(text);
   if (value === undefined) return null;
-  if (value === null || typeof value !== "object") throw new Problem({ message: "There is no item in this file: it holds a single value." });
-  const type = "application/json";
-  if (Array.isArray(value)) return { body: `{"items":${text}}`, type, lines: null };
-  return { body: Array.isArray(value.items) ? text : `{"items":[${text}]}`, type, lines: null };
+  if (value === null || typeof value !== "object") {
+    throw new Problem({ message: "There is no item in this file: it holds a single value." });
+  }
+  // The text is wrapped and not written anew: its numbers stay exact.
+  const items = Array.isArray(value) ? text : `[${text}]`;
+  return { body: Array.isArray(value.items) ? text : `{"items":${items}}`, type: "application/json", lines: null };
 }
 
-/** NDJSON, whatever the file is called. A .json file with lines that are no objects is JSON with a mistake in it. */
-function asLines(text, name) {
-  // As the API takes lines apart, which passes over blank ones and does not count them.
-  const lines = text.split(/\r\n|\n|\r/).map((line, index) => [line, index + 1]).filter(([line]) => /[^ \t\v\f]/.test(line));
-  if (ending(name) === "json" && !lines.every(([line]) => isObject(valueOf(line)))) throw mistakeIn(text);
-  return { body: text, type: "application/x-ndjson", lines: lines.map(([, number]) => number) };
+/** Read lines with an item each. @param {string} text @param {string} name */
+function linesImport(text, name) {
+  // As the API does, which ignores blank lines and does not count them.
+  const lines = text.split(/\r\n|\n|\r/).map((line, index) => ({ line, number: index + 1 }))
+    .filter(({ line }) => /[^ \t\v\f]/.test(line));
+  // A .json file may hold lines. If they are not all objects, it is JSON with a syntax error.
+  if (extensionOf(name) === "json" && !lines.every(({ line }) => isObject(valueOf(line)))) throw syntaxProblem(text);
+  return { body: text, type: "application/x-ndjson", lines: lines.map(({ number }) => number) };
 }
 
+/** @param {any} value */
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
+/** Return the value of a JSON text, or undefined. @param {string} text */
 function valueOf(text) {
   try {
-    return parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }
 }
 
-function mistakeIn(text) {
+/** @param {string} text */
+function syntaxProblem(text) {
   try {
     JSON.parse(text);
-  } catch (mistake) {
-    return new Problem({ message: `This is not JSON: ${mistake.message}. Nothing was sent.` });
+  } catch (error) {
+    return new Problem({ message: `This is not JSON: ${/** @type {Error} */ (error).message}. Nothing was sent.` });
   }
-  throw new TypeError("There is no mistake.");
-}
-
-// ---------------------------------------------------------------------------------------------------------- sending
-
-async function send(job) {
-  const { read: { body, type }, shown, signal } = job;
-  job.key ??= newKey(); // One for each file: sent again, it is imported once.
-  shown.progress(null);
-  shown.say("Sending");
-  const headers = { "Idempotency-Key": job.key };
-  const ask = async () => (await call("POST", "imports", { body, type, headers, signal })).data;
-  return whenPossible(ask, { signal, trouble: (problem) => shown.say(waitingWords(problem)) });
-}
-
-async function finished({ begun, shown, signal }) {
-  let done = 0;
-  tell(shown, begun);
-  const look = async (anew) => {
-    const { data: now } = await call("GET", `imports/${encodeURIComponent(begun.id)}`);
-    tell(shown, now);
-    if (now.created + now.failed > done) anew();
-    done = now.created + now.failed;
-    return now.status === "done" ? now : undefined;
-  };
-  const trouble = () => shown.say(navigator.onLine ? "The API does not answer: asking again" : "You are offline: the import goes on");
-  try {
-    return await poll(look, { signal, seconds: STILL, trouble });
-  } catch (problem) {
-    if (!(problem instanceof Overdue)) throw problem;
-    throw new Overdue({ message: "Nothing has happened for ten minutes. What is left is tried again every hour, for a day." });
-  }
-}
-
-function tell(shown, now) {
-  shown.progress((now.created + now.failed) / now.total);
-  shown.say(now.status === "queued" ? `${plural(now.total, "item")} waiting` : `${summary(now)} of ${now.total.toLocaleString()}`);
-}
-
-const summary = ({ created, failed }) => `${plural(created, "item")} created${failed ? `, ${failed.toLocaleString()} failed` : ""}`;
-
-function badOnes({ errors, failed }, { lines }) {
-  const number = ({ index }) => lines?.[index] ?? index + 1;
-  const what = lines ? "Lines" : "Items";
-  return h("details", { open: failed <= 5 },
-    h("summary", {}, `${what} that failed${errors.length < failed ? ` (the first ${errors.length.toLocaleString()})` : ""}`),
-    h("ol", { class: "bad-lines" }, errors.map((one) => h("li", { value: number(one) }, one.message, " ", h("code", {}, one.error)))));
+  throw new TypeError("The text is valid JSON.");
 }

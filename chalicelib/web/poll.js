@@ -1,19 +1,26 @@
-// Waiting for what the API does in its own time: patient with a line that breaks, and with an API that is busy.
+// Polling and retries.
 
 import { Problem } from "./api.js";
 
-/** It has not happened in the time that it should take; it still may. */
-export class Overdue extends Problem {}
+/** `poll` gave up. The result may still come. */
+export class PollTimeout extends Problem {}
 
-const LONGEST = 120; // seconds that a Retry-After is heeded
+const MAX_RETRY_AFTER = 120; // seconds
+const FIRST_DELAY = 500; // milliseconds, as all that follow
+const MAX_DELAY = 5000;
+const MAX_BACKOFF = 30000;
+const OFFLINE_DELAY = 15000;
 
 /**
- * Waits, in milliseconds; being online again ends the wait early. A browser that calls itself offline gets at least 15
- * seconds: it may still reach an API on the same machine. Throws the signal's reason where that ends the wait.
+ * Wait, or until the browser is online again. Throw the signal's reason when it aborts. While the browser calls itself
+ * offline, wait at least 15 seconds: an API on the same machine may still respond.
+ * @param {number} ms
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<void>}
  */
-export function pause(ms, signal) {
+export function wait(ms, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(end, navigator.onLine ? ms : Math.max(ms, 15000));
+    const timer = setTimeout(end, navigator.onLine ? ms : Math.max(ms, OFFLINE_DELAY));
     function end() {
       clearTimeout(timer);
       removeEventListener("online", end);
@@ -27,62 +34,79 @@ export function pause(ms, signal) {
   });
 }
 
-/** How long to wait after that many failures in a row, in milliseconds: twice as long each time, and not all at once. */
-function backoff(problem, failures) {
-  const asked = Math.min(problem.retryAfter, LONGEST) * 1000;
-  return Math.max(asked, Math.min(1000 * 2 ** failures, 30000)) * (1 + Math.random() / 5);
+/**
+ * Return the delay after a failure in milliseconds: what the API asks for, or exponential backoff; with jitter.
+ * @param {Problem} problem
+ * @param {number} failures directly before it
+ */
+export function retryDelay(problem, failures) {
+  const requested = Math.min(problem.retryAfter, MAX_RETRY_AFTER) * 1000;
+  return Math.max(requested, Math.min(1000 * 2 ** failures, MAX_BACKOFF)) * (1 + Math.random() / 5);
 }
 
 /**
- * Looks again and again, until `look()` gives something; undefined is "not yet". Failures that may pass are waited out,
- * and told to `trouble(problem)`; any other is thrown. Throws Overdue when nothing has come for `seconds`: a time in which
- * the browser was offline does not count, and `look` may start it anew by calling what it is given. `floor()` is the
- * shortest wait between two looks, in milliseconds; the longest is five seconds where that is not longer.
+ * Call `check` until it returns a value, and return that. Wait out temporary failures, throw others. Throw PollTimeout
+ * after some time, which `check` may restart.
+ * @template Result
+ * @param {(restartTimeout: () => void) => Promise<Result | undefined>} check
+ * @param {PollOptions} [options]
+ * @returns {Promise<Result>}
  */
-export async function poll(look, { signal, seconds = 300, floor = () => 0, trouble = () => {} } = {}) {
-  let end;
-  const anew = () => (end = Date.now() + seconds * 1000);
-  anew();
-  for (let turn = 0, failures = 0, wait = 500; ; turn += 1) {
-    await pause(Math.max(wait, floor()), signal);
+export async function poll(check, { signal, seconds = 300, minDelay = () => 0, onRetry } = {}) {
+  let deadline = 0;
+  const restartTimeout = () => (deadline = Date.now() + seconds * 1000);
+  restartTimeout();
+  for (let turn = 0, failures = 0, delay = FIRST_DELAY; ; turn += 1) {
+    await wait(Math.max(delay, minDelay()), signal);
     try {
-      const found = await look(anew);
-      if (found !== undefined) return found;
+      const result = await check(restartTimeout);
+      if (result !== undefined) return result;
       failures = 0;
-      wait = Math.min(500 * 1.3 ** turn, 5000);
+      delay = Math.min(FIRST_DELAY * 1.3 ** turn, MAX_DELAY);
     } catch (problem) {
-      signal?.throwIfAborted();
-      if (!(problem instanceof Problem && problem.passing)) throw problem;
-      trouble(problem);
-      wait = backoff(problem, failures);
+      delay = delayAfter(problem, failures, { signal, onRetry, isRetryable: (one) => one.isTemporary });
       failures += 1;
     }
-    if (!navigator.onLine) anew();
-    if (Date.now() > end) throw new Overdue({ message: "It takes longer than usual." });
+    if (!navigator.onLine) restartTimeout();
+    if (Date.now() > deadline) throw new PollTimeout({ message: "It takes longer than usual." });
   }
 }
 
-/** What is said while a problem is waited out. */
-export function waitingWords({ status }) {
-  if (!navigator.onLine) return "You are offline: it goes on when you are back";
-  return status === 429 ? "Waiting: many requests at once" : "The API does not answer: asking again";
-}
-
-const tooEarly = (problem) => problem.status === 429 || (problem.status === 0 && !navigator.onLine);
+/** @param {Problem} problem */
+const isTooEarly = (problem) => problem.status === 429 || (problem.status === 0 && !navigator.onLine);
 
 /**
- * Does something that may be done more than once, again as long as it comes `early`: by itself, when the browser is
- * offline or the API has too many requests (429). `trouble(problem)` hears of each wait.
+ * Repeat `action` as long as the browser is offline or the API has too many requests.
+ * @template Result
+ * @param {() => Promise<Result>} action
+ * @param {PollOptions} [options]
+ * @returns {Promise<Result>}
  */
-export async function whenPossible(action, { signal, early = tooEarly, trouble = () => {} } = {}) {
+export async function retry(action, { signal, onRetry } = {}) {
   for (let failures = 0; ; failures += 1) {
     try {
       return await action();
     } catch (problem) {
-      signal?.throwIfAborted();
-      if (!(problem instanceof Problem && early(problem))) throw problem;
-      trouble(problem);
-      await pause(backoff(problem, failures), signal);
+      await wait(delayAfter(problem, failures, { signal, onRetry, isRetryable: isTooEarly }), signal);
     }
   }
+}
+
+/**
+ * Return the delay after a failure, or throw it.
+ * @param {unknown} problem
+ * @param {number} failures
+ * @param {PollOptions & {isRetryable: (problem: Problem) => boolean}} options
+ */
+function delayAfter(problem, failures, { signal, onRetry, isRetryable }) {
+  signal?.throwIfAborted();
+  if (!(problem instanceof Problem && isRetryable(problem))) throw problem;
+  onRetry?.(retryText(problem));
+  return retryDelay(problem, failures);
+}
+
+/** @param {Problem} problem */
+function retryText({ status }) {
+  if (!navigator.onLine) return "You are offline: it continues when you are online again";
+  return status === 429 ? "Too many requests: retrying" : "The API does not respond: retrying";
 }

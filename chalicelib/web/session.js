@@ -1,216 +1,276 @@
-// Who is signed in: OpenID Connect's code flow with PKCE (OpenID Connect Core 1.0, section 3.1; RFC 7636), as a client
-// without a secret. All of it is kept for this tab alone, and gone with it.
+// The user's session, by OpenID Connect's code flow with PKCE (OpenID Connect Core 1.0, 3.1; RFC 7636), as a client
+// without a secret. It is kept in this tab's session storage.
 
-/** Where the API lies: this file is served as `web/session.js` below it, whatever stage path comes before. */
-export const root = new URL("..", import.meta.url);
+/** The API's address, stage's path included. This file is served as `web/session.js` below it. */
+export const apiRoot = new URL("..", import.meta.url);
 
-const told = document.querySelector('meta[name="sign-in"]')?.content;
+/** @type {HTMLMetaElement | null} */
+const meta = document.querySelector('meta[name="sign-in"]');
 
-/** Who signs people in, as `{issuer, clientId, audiences}`; null where nobody has to, or the console is no client there. */
-const client = told ? JSON.parse(decodeURIComponent(told)) : null;
+/** The issuer and the client's id; null if the stage is open, or has no client for the console. @type {any} */
+const client = meta?.content ? JSON.parse(decodeURIComponent(meta.content)) : null;
 
-const SESSION = "vitrine.session";
-const ASKED = "vitrine.asked";
-const EARLY = 60; // seconds before its end that a token is renewed
-const SKEW = 300; // seconds that this device's clock and the issuer's may differ
-const PATIENCE = 15000; // milliseconds that the issuer has for an answer
+const SESSION_KEY = "vitrine.session";
+const REQUEST_KEY = "vitrine.sign-in";
+const RENEW_BEFORE = 60; // seconds before a token expires
+const CLOCK_SKEW = 300; // seconds that this device's clock and the issuer's may differ
+const ISSUER_TIMEOUT = 15000; // milliseconds
 
-const read = (key) => JSON.parse(sessionStorage.getItem(key));
-const keep = (key, value) => (value ? sessionStorage.setItem(key, JSON.stringify(value)) : sessionStorage.removeItem(key));
+/** @param {string} key */
+const load = (key) => JSON.parse(sessionStorage.getItem(key) ?? "null");
 
-/** Keeps a session, or ends it; the window hears of it as the event `session`. */
-function keepSession(session) {
-  keep(SESSION, session);
+/** @param {string} key @param {any} value */
+function save(key, value) {
+  if (value) sessionStorage.setItem(key, JSON.stringify(value));
+  else sessionStorage.removeItem(key);
+}
+
+/** @returns {Session | null} */
+const loadSession = () => load(SESSION_KEY);
+
+/** The window gets the event `session`. @param {Session | null} session */
+function saveSession(session) {
+  save(SESSION_KEY, session);
   dispatchEvent(new Event("session"));
 }
 
-/** Whether there is a page of an issuer to sign in on. */
 export const canSignIn = client !== null;
 
-/** The token that the API is asked with, or "". */
-export const token = () => read(SESSION)?.token ?? "";
+/** Return the token that requests are authorized with, or "". */
+export const token = () => loadSession()?.token ?? "";
 
-/** Whose session it is, in the issuer's words: an address or a name; "" where it does not say. */
-export const person = () => read(SESSION)?.person ?? "";
+/** Return the signed-in user's email address or name, or "". */
+export const userName = () => loadSession()?.userName ?? "";
 
-/** Takes a token that somebody had from elsewhere; "" forgets the one that is there. */
-export const setToken = (value) => keepSession(value && { token: value.replace(/^bearer\s+/i, "").trim() });
+/**
+ * Use a token from elsewhere, with or without "Bearer". "" ends the session.
+ * @param {string} value
+ */
+export const setToken = (value) => saveSession(value ? { token: value.replace(/^bearer\s+/i, "").trim() } : null);
 
-/** What a request has to say of who asks; a token about to end is renewed first, where that can be done. */
-export async function authorization() {
-  const { until, refresh } = read(SESSION) ?? {};
-  if (refresh && until - EARLY < Date.now() / 1000) await renew();
+/**
+ * Return the headers that authorize a request. Renew a token that is about to expire.
+ * @returns {Promise<Record<string, string>>}
+ */
+export async function authorizationHeader() {
+  const { expiresAt = Infinity, refreshToken } = loadSession() ?? {};
+  if (refreshToken && expiresAt - RENEW_BEFORE < Date.now() / 1000) await renewToken();
   return token() ? { Authorization: `Bearer ${token()}` } : {};
 }
 
-// ----------------------------------------------------------------------------------------------------------- signing in
+// ------------------------------------------------------------------------------------------------------------- sign-in
 
-/** Leaves for the issuer's page. `draft` is given back when somebody returns from it. Throws Error with a sentence. */
+/**
+ * Go to the issuer's page. `completeSignIn` returns `draft` when the user is back. Throw Error.
+ * @param {any} [draft]
+ */
 export async function signIn(draft = null) {
-  const { authorization_endpoint: page, scopes_supported: scopes = [] } = await discovered();
+  const { authorization_endpoint: page, scopes_supported: scopes = [] } = await issuerMetadata();
   if (!page) throw new Error(`${client.issuer} has no page to sign in on.`);
-  const asked = { state: random(), nonce: random(), verifier: random(), back: location.href, draft };
-  keep(ASKED, asked);
+  const request = { state: randomText(), nonce: randomText(), verifier: randomText(), returnTo: location.href, draft };
+  save(REQUEST_KEY, request);
   location.assign(withQuery(page, {
     response_type: "code",
     client_id: client.clientId,
-    redirect_uri: root.href,
-    scope: ["openid", "email", ...(scopes.includes("offline_access") ? ["offline_access"] : [])].join(" "),
-    state: asked.state,
-    nonce: asked.nonce,
-    code_challenge: base64url(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(asked.verifier))),
+    redirect_uri: apiRoot.href,
+    scope: scopes.includes("offline_access") ? "openid email offline_access" : "openid email",
+    state: request.state,
+    nonce: request.nonce,
+    code_challenge: base64url(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(request.verifier))),
     code_challenge_method: "S256",
   }));
 }
 
-/**
- * Takes up what the issuer's page sent somebody back with, if that is how this page was opened: gives the draft that
- * `signIn` was called with. Throws Error with a sentence.
- */
-export async function returned() {
-  const said = Object.fromEntries(new URL(location).searchParams);
-  if (!client || !said.state || !(said.code || said.error)) return null;
-  history.replaceState(null, "", root); // A code is not for the history, nor to be sent again by reloading.
-  const asked = read(ASKED);
-  keep(ASKED, null);
-  if (asked?.state !== said.state) throw new Error("This sign-in was not begun in this tab.");
-  // RFC 9207: the answer is of the issuer that was asked, where it says so.
-  if (said.iss && said.iss !== client.issuer) throw new Error(`This sign-in comes from ${said.iss}, which was not asked.`);
-  if (said.error) throw new Error(said.error_description || `The sign-in ended with ${said.error}.`);
-  const tokens = await redeemed({ grant_type: "authorization_code", code: said.code, redirect_uri: root.href, code_verifier: asked.verifier });
-  if (!tokens.id_token) throw new Error("The issuer gave no id token.");
-  check(tokens.id_token);
-  if (claims(tokens.id_token).nonce !== asked.nonce) throw new Error("The token that came is not the one that was asked for.");
-  begin(tokens);
-  if (asked.back !== root.href && new URL(asked.back).pathname !== root.pathname) location.replace(asked.back);
-  return asked.draft;
+/** Complete a sign-in, if the issuer's page led here. Return its draft, or null. Throw Error with a message to show. */
+export async function completeSignIn() {
+  const answer = Object.fromEntries(new URL(location.href).searchParams);
+  if (!client || !answer.state || !(answer.code || answer.error)) return null;
+  history.replaceState(null, "", apiRoot); // The code must not stay in the history.
+  const request = load(REQUEST_KEY);
+  save(REQUEST_KEY, null);
+  checkAnswer(answer, request);
+  const tokens = await requestTokens({
+    grant_type: "authorization_code", code: answer.code, redirect_uri: apiRoot.href, code_verifier: request.verifier,
+  });
+  if (!tokens.id_token) throw new Error("The issuer sent no id token.");
+  checkIdToken(tokens.id_token);
+  if (claimsOf(tokens.id_token).nonce !== request.nonce) throw new Error(WRONG_TOKEN);
+  startSession(tokens);
+  if (new URL(request.returnTo).pathname !== apiRoot.pathname) location.replace(request.returnTo);
+  return request.draft;
 }
 
+/** @param {Record<string, string>} answer @param {{state: string} | null} request */
+function checkAnswer({ state, iss, error, error_description: description }, request) {
+  if (request?.state !== state) throw new Error("This sign-in was not started in this tab.");
+  // RFC 9207: the answer comes from the issuer that was asked.
+  if (iss && iss !== client.issuer) throw new Error(`This sign-in comes from ${iss}, which was not asked.`);
+  if (error) throw new Error(description || `The sign-in failed with ${error}.`);
+}
+
+const WRONG_TOKEN = "The token that came is not the one that was asked for.";
+
 /**
- * Whether an id token is one to go by (OpenID Connect Core 1.0, 3.1.3.7). It came from the issuer itself over TLS, which
- * stands for checking its signature. One that renews another is of the same person (12.2). Throws Error with a sentence.
+ * Check an id token (OpenID Connect Core 1.0, 3.1.3.7). It came from the issuer over TLS, which replaces checking its
+ * signature. A renewed one must have the same subject (12.2).
+ * @param {string} idToken
+ * @param {string} [subject]
  */
-function check(idToken, person) {
-  const { iss, sub, aud, azp = client.clientId, exp, iat } = claims(idToken);
+function checkIdToken(idToken, subject) {
+  const { iss, sub, aud, azp = client.clientId, exp, iat } = claimsOf(idToken);
   const now = Date.now() / 1000;
-  const meant = iss === client.issuer && [aud].flat().includes(client.clientId) && azp === client.clientId;
-  if (!meant || sub !== (person ?? sub)) throw new Error("The token that came is not the one that was asked for.");
-  if (!(exp > now - SKEW)) throw new Error("The token that came is over already. Is this device's clock right?");
-  if (!(iat < now + SKEW)) throw new Error("The token that came is of a time to come. Is this device's clock right?");
+  const isForClient = iss === client.issuer && [aud].flat().includes(client.clientId) && azp === client.clientId;
+  if (!isForClient || (subject !== undefined && sub !== subject)) throw new Error(WRONG_TOKEN);
+  if (!(exp > now - CLOCK_SKEW)) throw new Error("The token that came has expired. Is this device's clock right?");
+  if (!(iat < now + CLOCK_SKEW)) throw new Error("The token that came is not valid yet. Is this device's clock right?");
 }
 
-function begin(tokens) {
-  const { id_token: id, access_token: access, refresh_token: refresh } = tokens;
-  const before = read(SESSION) ?? {};
-  const whose = claims(id);
-  // An access token may be for the issuer alone, and then opens nothing here: the id token names this client.
-  const good = [access, id].find((one) => [claims(one).aud ?? claims(one).client_id].flat().some((whom) => client.audiences.includes(whom)));
-  if (!good) throw new Error("None of the tokens that came is for this API.");
-  keepSession({
-    token: good,
-    until: claims(good).exp,
-    refresh: refresh ?? before.refresh,
-    id: id ?? before.id,
-    person: whose.email ?? whose.preferred_username ?? whose.name ?? before.person ?? "",
+/** @param {Record<string, string>} tokens */
+function startSession({ id_token: idToken, access_token: accessToken, refresh_token: refreshToken }) {
+  const previous = loadSession();
+  // An access token may be for the issuer alone. The id token is for this client.
+  const usable = [accessToken, idToken].find(isForApi);
+  if (!usable) throw new Error("None of the tokens that came is for this API.");
+  saveSession({
+    token: usable,
+    expiresAt: claimsOf(usable).exp,
+    refreshToken: refreshToken ?? previous?.refreshToken,
+    idToken: idToken ?? previous?.idToken,
+    userName: nameIn(claimsOf(idToken)) ?? previous?.userName ?? "",
   });
 }
 
-/** The renewal that is under way, as `{refresh, done}`: by which token, and a promise of whether it succeeds. */
-let renewing = null;
+/** @param {Record<string, any>} claims */
+const nameIn = (claims) => claims.email ?? claims.preferred_username ?? claims.name;
 
-/** Has the issuer give a new token for one that is over; whether it did. */
-export function renew() {
-  const { refresh } = read(SESSION) ?? {};
-  if (!refresh) return Promise.resolve(false);
-  if (renewing?.refresh === refresh) return renewing.done;
-  const mine = { refresh, done: renewed(refresh).finally(() => renewing === mine && (renewing = null)) };
-  renewing = mine;
+/** @param {string} jwt */
+function isForApi(jwt) {
+  const { aud, client_id: clientId } = claimsOf(jwt);
+  return [aud ?? clientId].flat().some((one) => client.audiences.includes(one));
+}
+
+// -------------------------------------------------------------------------------------------------- renewal, sign-out
+
+/** The running renewal. @type {{refreshToken: string, done: Promise<boolean>} | null} */
+let renewal = null;
+
+/** Renew the token, and return whether that succeeded. Calls at the same time share one renewal. */
+export async function renewToken() {
+  const refreshToken = loadSession()?.refreshToken;
+  if (!refreshToken) return false;
+  if (renewal?.refreshToken === refreshToken) return renewal.done;
+  const mine = { refreshToken, done: renewWith(refreshToken).finally(() => renewal === mine && (renewal = null)) };
+  renewal = mine;
   return mine.done;
 }
 
-async function renewed(refresh) {
-  const still = () => read(SESSION)?.refresh === refresh;
+/** @param {string} refreshToken */
+async function renewWith(refreshToken) {
+  const isCurrent = () => loadSession()?.refreshToken === refreshToken;
   try {
-    const tokens = await redeemed({ grant_type: "refresh_token", refresh_token: refresh });
-    // Whoever signed out meanwhile is to stay so, here and at the issuer.
-    if (!still()) return await revoke(tokens.refresh_token);
-    if (tokens.id_token) check(tokens.id_token, claims(read(SESSION).id).sub);
-    begin(tokens);
+    const tokens = await requestTokens({ grant_type: "refresh_token", refresh_token: refreshToken });
+    if (!isCurrent()) {
+      await revoke(tokens.refresh_token); // The user has signed out meanwhile.
+      return false;
+    }
+    if (tokens.id_token) checkIdToken(tokens.id_token, claimsOf(loadSession()?.idToken).sub);
+    startSession(tokens);
     return true;
   } catch (problem) {
-    // Refused once, it always will be; an issuer out of reach may be there again the next time.
-    if (problem.refused && still()) keepSession({ ...read(SESSION), refresh: undefined });
+    // What was refused will be refused again. An issuer out of reach may respond the next time.
+    const session = problem instanceof IssuerRefusal && isCurrent() && loadSession();
+    if (session) saveSession({ ...session, refreshToken: undefined });
     return false;
   }
 }
 
-/** Has the issuer forget a refresh token (RFC 7009), if it can; false, for renewals that come to nothing. */
-async function revoke(refresh) {
-  const { revocation_endpoint: endpoint } = await discovered();
-  if (refresh && endpoint) await post(endpoint, { token: refresh, client_id: client.clientId }).catch(() => {});
-  return false;
+/** Revoke a refresh token (RFC 7009). @param {string} [refreshToken] */
+async function revoke(refreshToken) {
+  const { revocation_endpoint: endpoint } = await issuerMetadata();
+  if (!refreshToken || !endpoint) return;
+  await postForm(endpoint, { token: refreshToken, client_id: client.clientId }).catch(() => {});
 }
 
-/** Ends the session, here and at the issuer. */
+/** End the session, here and at the issuer. This may leave the page. */
 export async function signOut() {
-  const { refresh, id } = read(SESSION) ?? {};
-  const late = renewing?.done;
-  keepSession(null);
-  if (!client || !id) return;
-  const { end_session_endpoint: leave } = await discovered();
-  await Promise.all([revoke(refresh), late]); // Leaving would break off what revokes the token that comes late.
-  // OpenID Connect RP-Initiated Logout 1.0; Cognito calls the address to come back to `logout_uri`.
-  if (leave) location.assign(withQuery(leave, { id_token_hint: id, client_id: client.clientId, post_logout_redirect_uri: root.href, logout_uri: root.href }));
+  const { refreshToken, idToken } = loadSession() ?? {};
+  const running = renewal?.done;
+  saveSession(null);
+  if (!client || !idToken) return;
+  const { end_session_endpoint: page } = await issuerMetadata();
+  await Promise.all([revoke(refreshToken), running]); // The renewal revokes its token.
+  if (!page) return;
+  // OpenID Connect RP-Initiated Logout 1.0; Cognito calls the address to return to `logout_uri`.
+  const returnTo = apiRoot.href;
+  location.assign(withQuery(page, {
+    id_token_hint: idToken, client_id: client.clientId, post_logout_redirect_uri: returnTo, logout_uri: returnTo,
+  }));
 }
 
 // --------------------------------------------------------------------------------------------------------- the issuer
 
-let known = null;
+class IssuerRefusal extends Error {}
 
-/** What an issuer says of itself (OpenID Connect Discovery 1.0, section 4). */
-async function discovered() {
-  if (known) return known;
-  const found = await answered(fetch(`${client.issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, { credentials: "omit", signal: AbortSignal.timeout(PATIENCE) }));
+/** @type {Record<string, any> | null} */
+let metadata = null;
+
+/** OpenID Connect Discovery 1.0, section 4. @returns {Promise<Record<string, any>>} */
+async function issuerMetadata() {
+  if (metadata) return metadata;
+  const url = `${client.issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
+  const found = await jsonFrom(fetch(url, { credentials: "omit", signal: AbortSignal.timeout(ISSUER_TIMEOUT) }));
   if (found.issuer !== client.issuer) throw new Error(`${client.issuer} calls itself ${found.issuer}.`);
-  return (known = found);
+  return (metadata = found);
 }
 
-async function redeemed(form) {
-  const { token_endpoint: endpoint } = await discovered();
-  return answered(post(endpoint, { ...form, client_id: client.clientId }));
+/** @param {Record<string, string>} form */
+async function requestTokens(form) {
+  const { token_endpoint: endpoint } = await issuerMetadata();
+  return jsonFrom(postForm(endpoint, { ...form, client_id: client.clientId }));
 }
 
-const post = (url, form) => fetch(url, { method: "POST", body: new URLSearchParams(form), credentials: "omit", cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+/** @param {string} url @param {Record<string, string>} form */
+const postForm = (url, form) => fetch(url, {
+  method: "POST", body: new URLSearchParams(form), credentials: "omit", cache: "no-store",
+  signal: AbortSignal.timeout(ISSUER_TIMEOUT),
+});
 
-async function answered(request) {
+/** @param {Promise<Response>} request @returns {Promise<any>} */
+async function jsonFrom(request) {
   let response;
-  let said;
+  let body;
   try {
     response = await request;
-    said = await response.json();
+    body = await response.json();
   } catch {
-    throw new Error(navigator.onLine ? `${client.issuer} does not answer.` : "You are offline.");
+    throw new Error(navigator.onLine ? `${client.issuer} does not respond.` : "You are offline.");
   }
-  if (!response.ok) throw Object.assign(new Error(`${client.issuer} says no: ${said.error_description ?? said.error ?? response.status}`), { refused: true });
-  return said;
+  if (response.ok) return body;
+  throw new IssuerRefusal(`${client.issuer} refused: ${body.error_description ?? body.error ?? response.status}`);
 }
 
-// -------------------------------------------------------------------------------------------------------------- texts
+// ------------------------------------------------------------------------------------------------------------ encoding
 
+/** @param {string} address @param {Record<string, string>} parameters */
 function withQuery(address, parameters) {
   const url = new URL(address);
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   return url;
 }
 
-const base64url = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
-const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
+/** @param {ArrayBuffer | Uint8Array} bytes */
+function base64url(bytes) {
+  const text = btoa(String.fromCharCode(...new Uint8Array(bytes)));
+  return text.replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
 
-/** What a JSON Web Token says, unchecked; nothing where it is none. */
-function claims(jwt) {
+const randomText = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
+
+/** Return a token's claims, unchecked. {} if it is no JSON Web Token. @param {any} jwt */
+function claimsOf(jwt) {
   try {
-    const bytes = Uint8Array.from(atob(jwt.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")), (one) => one.charCodeAt(0));
-    return JSON.parse(new TextDecoder().decode(bytes));
+    const text = atob(jwt.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(text, (one) => one.charCodeAt(0))));
   } catch {
     return {};
   }

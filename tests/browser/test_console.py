@@ -274,7 +274,7 @@ class TestPictures:
         expect(tab.tray.get_by_role("alert")).to_contain_text("cannot be read as a picture", timeout=60_000)
         expect(tab.card("Torn")).to_contain_text("Picture failed")
         tab.view_item("Torn")
-        expect(tab.dialog.locator(".why")).to_contain_text("cannot be read as a picture")
+        expect(tab.dialog.locator(".picture-error")).to_contain_text("cannot be read as a picture")
         assert serious_faults(tab.page) == []
 
     def test_a_file_of_another_kind_is_refused_at_once(self, tab: Tab) -> None:
@@ -307,7 +307,7 @@ class TestImports:
         tab.drop("main", File("winter.ndjson", "", "\n".join(lines).encode()))
         expect(tab.tray).to_contain_text("10 items created, 2 failed", timeout=60_000)
 
-        bad = tab.tray.locator(".bad-lines li")
+        bad = tab.tray.locator(".failed-lines li")
         assert [bad.nth(n).get_attribute("value") for n in range(2)] == ["4", "9"]
         expect(bad.nth(1)).to_contain_text("RESERVED_FIELD")
         expect(tab.card("Linen")).to_be_visible()

@@ -110,7 +110,7 @@ def test_nobody_is_shut_out(tab: Tab, width: int, scheme: str) -> None:
     tab.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     route = tab.page.locator("#post-items")
     route.evaluate("route => route.open = true")
-    route.locator("details.answer").evaluate_all("answers => answers.forEach(one => (one.open = true))")
+    route.locator("details.response").evaluate_all("answers => answers.forEach(one => (one.open = true))")
     route.get_by_role("button", name="Send").click()
     expect(route.locator(".result")).to_contain_text("201")
 

@@ -35,7 +35,7 @@ class TestOfThree:
         expect(tab.card("Oak table")).to_be_visible()
         expect(tab.card("Oak bench")).to_be_hidden()
         tab.page.get_by_role("searchbox").fill("cherry")
-        expect(tab.page.get_by_text("No item here matches.")).to_be_visible()
+        expect(tab.page.get_by_text("No items match.")).to_be_visible()
         assert serious_faults(tab.page) == []
         tab.press("Show all items")
 
@@ -57,7 +57,7 @@ class TestOfThree:
     def test_shows_what_was_added_between_two_days(self, tab: Tab) -> None:
         tab.page.get_by_label("Added", exact=True).select_option("Between dates…")
         tab.page.get_by_label("Added until").fill("2001-12-31")
-        expect(tab.page.get_by_text("No item here matches.")).to_be_visible()
+        expect(tab.page.get_by_text("No items match.")).to_be_visible()
         tab.page.get_by_label("Added until").fill("2100-12-31")
         expect(tab.card("Elm chair")).to_be_visible()
         tab.page.get_by_label("Added", exact=True).select_option("Last 24 hours")
@@ -92,7 +92,7 @@ class TestOfThree:
         empty(system)
         tab.press("Refresh")
 
-        expect(tab.page.get_by_role("heading", name="Nothing on show yet")).to_be_visible()
+        expect(tab.page.get_by_role("heading", name="No items yet")).to_be_visible()
         assert serious_faults(tab.page) == []
 
 

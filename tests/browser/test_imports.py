@@ -66,7 +66,7 @@ class TestReading:
         drop(tab, "gaps.ndjson", '\n{"title": "After a blank"}\n  \n\n{"id": 7}\n\n{"title"\n')
         expect(end(tab)).to_contain_text("1 item created, 2 failed", timeout=60_000)
 
-        bad = tab.panel.locator(".bad-lines li")
+        bad = tab.panel.locator(".failed-lines li")
         assert [one.get_attribute("value") for one in bad.all()] == ["5", "7"]
         expect(tab.panel.get_by_role("button", name="1 import done · 2 items failed")).to_be_visible()
         assert serious_faults(tab.page) == []
@@ -128,7 +128,7 @@ class TestTheLine:
         expect(tab.panel).to_contain_text("0 items created of 1")
         for _ in range(3):
             tab.page.clock.fast_forward(300_000)
-        expect(tab.panel.get_by_role("alert")).to_contain_text("Nothing has happened for ten minutes")
+        expect(tab.panel.get_by_role("alert")).to_contain_text("No progress for ten minutes")
         tab.page.unroute("**/imports/*")
         tab.press("Keep watching: Import still.ndjson")
 

@@ -83,7 +83,7 @@ def test_a_new_token_is_taken_in_the_form_itself(system: System, tab: Tab) -> No
     refuse_writes(tab, "POST")
     tab.press("Create")
     tab.dialog.get_by_label("Bearer token").fill("a.new.one")
-    tab.press("Use it")
+    tab.press("Use token")
     expect(tab.dialog.get_by_label("Bearer token")).to_have_count(0)
     tab.press("Create")
 

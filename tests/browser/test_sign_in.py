@@ -50,7 +50,7 @@ def end_session(tab: Tab, token: str = "over.and.done") -> None:
     """Its token is over, or is ``token`` and about to be."""
     tab.page.evaluate(
         "token => sessionStorage.setItem('vitrine.session', JSON.stringify({...JSON.parse("
-        "sessionStorage.getItem('vitrine.session')), token, until: 0}))",
+        "sessionStorage.getItem('vitrine.session')), token, expiresAt: 0}))",
         token,
     )
 
@@ -59,7 +59,7 @@ def test_whoever_signs_in_sees_their_own_items_and_who_they_are(closed: str, doo
     assert serious_faults(door.page) == []
     sign_in(door, "ann")
 
-    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    expect(door.page.get_by_text("No items yet")).to_be_visible()
     expect(door.page.get_by_text("ann@example.com")).to_be_visible()
     assert door.page.url == f"{closed}/"
     assert serious_faults(door.page) == []
@@ -73,20 +73,20 @@ def test_an_access_token_for_others_is_left_alone(issuer: Issuer, door: Tab) -> 
     issuer.access_token_for = "the issuer itself"
     sign_in(door, "bea")
 
-    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    expect(door.page.get_by_text("No items yet")).to_be_visible()
 
 
 def test_a_token_is_renewed_before_it_ends(issuer: Issuer, door: Tab) -> None:
     issuer.token_seconds = 20
     sign_in(door, "cid")
-    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    expect(door.page.get_by_text("No items yet")).to_be_visible()
     first = session(door)
     issuer.token_seconds = 3600
     door.create("After the renewal")
 
     assert issuer.grants[:2] == ["authorization_code", "refresh_token"]
     assert session(door)["token"] != first["token"]
-    assert session(door)["refresh"] != first["refresh"]
+    assert session(door)["refreshToken"] != first["refreshToken"]
 
 
 def test_a_session_that_is_over_keeps_what_was_typed(issuer: Issuer, door: Tab) -> None:
@@ -109,13 +109,13 @@ def test_a_session_that_is_over_keeps_what_was_typed(issuer: Issuer, door: Tab) 
 
 def test_a_bad_token_leads_to_sign_in_also_where_api_gateway_says_so_in_its_own_words(closed: str, door: Tab) -> None:
     sign_in(door, "hal")
-    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    expect(door.page.get_by_text("No items yet")).to_be_visible()
     door.expect_fault("403")
     said = {"Message": "User is not authorized to access this resource"}
     door.page.route("**/items?*", lambda route: route.fulfill(status=403, json=said))
     door.page.reload()
 
-    expect(door.page.get_by_text("Your session is over.")).to_be_visible()
+    expect(door.page.get_by_text("Your session has expired.")).to_be_visible()
 
 
 def test_signing_out_ends_it_here_and_there(issuer: Issuer, door: Tab) -> None:
@@ -132,7 +132,7 @@ def test_signing_out_while_the_token_is_renewed_ends_the_new_one_too(
 ) -> None:
     sign_in(door, "kim")
     expect(door.page.get_by_text("kim@example.com")).to_be_visible()
-    others = set(issuer.refresh_tokens) - {session(door)["refresh"]}
+    others = set(issuer.refresh_tokens) - {session(door)["refreshToken"]}
     held: list[tuple[Route, APIResponse]] = []
 
     def hold(route: Route) -> None:
@@ -141,7 +141,7 @@ def test_signing_out_while_the_token_is_renewed_ends_the_new_one_too(
     context.route(f"{issuer.url}/token", hold)
     end_session(door)
     door.drop("main", File.photograph("moon"))
-    expect(door.panel).to_contain_text("Asking where to put it")
+    expect(door.panel).to_contain_text("Requesting the upload")
     while not held:
         door.page.wait_for_timeout(100)
     door.page.get_by_role("button", name="Sign out").click()
@@ -181,7 +181,7 @@ def test_the_issuers_no_is_said(door: Tab) -> None:
 def test_an_answer_to_what_was_not_asked_is_refused(closed: str, issuer: Issuer, tab: Tab) -> None:
     tab.page.goto(f"{closed}/?code=stolen&state=made-up")
 
-    expect(tab.page.get_by_role("alert")).to_contain_text("not begun in this tab")
+    expect(tab.page.get_by_role("alert")).to_contain_text("not started in this tab")
     assert issuer.grants == []
 
 
@@ -192,9 +192,9 @@ def test_an_answer_to_what_was_not_asked_is_refused(closed: str, issuer: Issuer,
         ({"iss": "https://evil.example"}, "not the one that was asked for"),
         ({"aud": "another client"}, "not the one that was asked for"),
         ({"aud": [CLIENT, "another client"], "azp": "another client"}, "not the one that was asked for"),
-        ({"exp": 1_500_000_000}, "over already"),
-        ({"exp": None}, "over already"),
-        ({"iat": 4_000_000_000}, "of a time to come"),
+        ({"exp": 1_500_000_000}, "has expired"),
+        ({"exp": None}, "has expired"),
+        ({"iat": 4_000_000_000}, "not valid yet"),
     ],
 )
 def test_an_id_token_that_is_not_the_one_asked_for_is_refused(
@@ -235,9 +235,9 @@ def test_another_issuers_answer_is_refused(door: Tab, issuer: Issuer, context: B
 def test_a_token_from_elsewhere_will_do(door: Tab, issuer: Issuer) -> None:
     door.page.get_by_text("Use a token instead").click()
     door.page.get_by_label("Bearer token").fill(f"Bearer {issuer.tokens('fay', None)['id_token']}")
-    door.page.get_by_role("button", name="Use it").click()
+    door.page.get_by_role("button", name="Use token").click()
 
-    expect(door.page.get_by_text("Nothing on show yet")).to_be_visible()
+    expect(door.page.get_by_text("No items yet")).to_be_visible()
 
 
 def test_the_api_page_signs_in_too_and_comes_back_to_where_it_was(closed: str, tab: Tab) -> None:

@@ -85,7 +85,7 @@ class TestOpening:
 def test_a_part_that_cannot_be_loaded_is_said(system: System, tab: Tab) -> None:
     tab.expect_fault("ERR_FAILED")
     made(system, title="Seen all the same")
-    tab.page.route("**/web/form.js", lambda route: route.abort())
+    tab.page.route("**/web/item-form.js", lambda route: route.abort())
     tab.open(system.url)
 
     expect(tab.page.get_by_role("alert")).to_contain_text("could not be loaded")

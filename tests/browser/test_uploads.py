@@ -155,7 +155,7 @@ class TestTheLine:
         tab.drop(tab.card("Patience"), File.photograph("rocket"))
         expect(entry(tab, "rocket.jpg")).to_contain_text("Making thumbnails")
         answers.refuse = (503, {})
-        expect(entry(tab, "rocket.jpg")).to_contain_text("asking again")
+        expect(entry(tab, "rocket.jpg")).to_contain_text("retrying")
         answers.refuse, answers.image = None, "as it is"
 
         expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=60_000)
@@ -241,13 +241,13 @@ class TestMany:
         bucket.release()
 
         expect(tab.panel.get_by_role("button", name="4 pictures ready")).to_be_visible(timeout=60_000)
-        expect(tab.page.locator("#said")).to_have_text("4 pictures ready")
+        expect(tab.page.locator("#announcer")).to_have_text("4 pictures ready")
         expect(tab.panel).to_be_hidden()
 
     def test_an_upload_can_be_cancelled_and_the_next_one_goes_on(self, tab: Tab, bucket: Bucket) -> None:
         bucket.hold()
         tab.drop("main", *(File.photograph("coffee", f"Order {n}") for n in range(4)))
-        expect(entry(tab, "Order 3.jpg")).to_contain_text("Waiting its turn")
+        expect(entry(tab, "Order 3.jpg")).to_contain_text("Waiting")
         tab.panel.get_by_role("button", name="Cancel Order 1.jpg").click()
 
         expect(entry(tab, "Order 1.jpg")).to_contain_text("Cancelled")
@@ -299,8 +299,8 @@ class TestLeaving:
         tab.drop(tab.card("Late"), File.photograph("moon"))
         expect(entry(tab, "moon.jpg")).to_contain_text("The token is over.")
         assert serious_faults(tab.page) == []
-        tab.panel.get_by_label("Another one").fill("Bearer of.good.news")
-        tab.press("Use it and go on")
+        tab.panel.get_by_label("Another token").fill("Bearer of.good.news")
+        tab.press("Use token and retry")
 
         tab.expect_picture("Late")
         assert "of.good.news" in tab.page.evaluate("sessionStorage.getItem('vitrine.session')")
@@ -322,4 +322,4 @@ def test_the_panel_stays_at_hand_in_a_dialog(tab: Tab, bucket: Bucket) -> None:
 
     expect(tab.dialog.get_by_role("button", name="1 picture on its way")).to_be_visible()
     tab.dialog.get_by_role("button", name="Cancel moon.jpg").click()
-    expect(tab.dialog.locator(".activity")).to_contain_text("Cancelled")
+    expect(tab.dialog.locator(".progress-panel")).to_contain_text("Cancelled")

@@ -168,7 +168,7 @@ def test_what_goes_on_is_heard_while_the_dialog_is_open(system: System, tab: Tab
 
     expect(tab.dialog.get_by_role("status").filter(has_text="Saved")).to_be_attached()
     tab.press("Close")
-    expect(tab.page.locator("body > #said")).to_have_text("Saved")
+    expect(tab.page.locator("body > #announcer")).to_have_text("Saved")
 
 
 def test_the_focus_stays_on_a_card_whose_picture_comes(system: System, tab: Tab) -> None:
@@ -203,7 +203,7 @@ class TestFilesInTheDialog:
         tab.drop("#item .stage", File.photograph("coffee"), File.photograph("rocket"), File.photograph("hubble"))
         tab.page.get_by_role("alertdialog").get_by_role("button", name="Replace").click()
 
-        expect(tab.tray.get_by_role("alert")).to_contain_text("Left out: rocket.jpg, hubble.jpg")
+        expect(tab.tray.get_by_role("alert")).to_contain_text("Ignored: rocket.jpg, hubble.jpg")
 
 
 def test_text_that_comes_with_a_picture_of_itself_is_pasted_as_text(tab: Tab) -> None:

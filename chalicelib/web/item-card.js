@@ -1,0 +1,82 @@
+// An item's card in the gallery, and its picture in any size.
+
+import { call, itemPath } from "./api.js";
+import { h, timeElement } from "./dom.js";
+import { itemRoute, storeItem, summaryOf, titleOf } from "./items.js";
+
+/** @param {Item} item */
+export function cardOf(item) {
+  return h("li", { class: "card", "data-id": item.id },
+    h("div", { class: "frame" }, frameContent(item)),
+    h("h2", {}, h("a", { href: itemRoute(item.id) }, titleOf(item))),
+    h("p", { class: "line" }, summaryOf(item) || timeElement(item.createdAt)));
+}
+
+const STATUS_TEXTS = { pending: "No picture yet", processing: "Making thumbnails", failed: "Picture failed" };
+
+/** Return the picture, or the title's first letter, and a note. @param {Item} item */
+function frameContent(item) {
+  const expires = item.expiresAt && h("span", { class: "chip" }, `Expires ${shortDate(item.expiresAt)}`);
+  const [letter, status] = placeholder(item);
+  if (item.image?.status !== "ready") return [letter, status ?? expires];
+  return [pictureElement(item, { sizes: "(min-width: 40rem) 18rem, 46vw" }), expires];
+}
+
+/**
+ * Return what replaces a picture: the title's first letter, and the picture's status.
+ * @param {Item} item
+ */
+export function placeholder(item) {
+  const { image } = item;
+  const letter = h("span", { class: "letter", "aria-hidden": "true" }, [...titleOf(item)][0].toUpperCase());
+  if (!image || image.status === "ready") return [letter, null];
+  const { status, error } = image;
+  return [letter, h("span", { class: `chip ${status}`, title: error?.message }, STATUS_TEXTS[status])];
+}
+
+/** @param {string} iso */
+function shortDate(iso) {
+  const at = new Date(iso);
+  const isThisYear = at.getFullYear() === new Date().getFullYear();
+  return at.toLocaleDateString(undefined, { day: "numeric", month: "short", year: isThisYear ? undefined : "numeric" });
+}
+
+/**
+ * Return an item's picture; with `uncropped`, without the cropped sizes. If its URLs have expired, read the item again.
+ * @param {Item} item
+ * @param {{sizes: string, uncropped?: boolean}} options
+ */
+export function pictureElement(item, { sizes, uncropped = false }) {
+  const attributes = { alt: "", loading: "lazy", decoding: "async", sizes };
+  const element = h("img", { ...attributes, ...sourcesOf(/** @type {ItemImage} */ (item.image), uncropped) });
+  const reload = async () => {
+    const { data, etag } = await call("GET", itemPath(item.id));
+    storeItem(data, etag);
+    if (data.image?.status === "ready" && data.version === item.version) {
+      element.src = sourcesOf(data.image, uncropped).src;
+    }
+  };
+  element.addEventListener("error", () => {
+    element.removeAttribute("srcset");
+    reload().catch(() => {});
+  }, { once: true });
+  return element;
+}
+
+const SHOWN_BY_EVERY_BROWSER = ["image/jpeg", "image/png", "image/webp", "image/gif"];
+const MAX_ORIGINAL = 3 * 1024 * 1024; // bytes
+
+/**
+ * Return `src` and `srcset`. They include the original if it is small and every browser shows it.
+ * @param {ItemImage} image
+ * @param {boolean} uncropped
+ */
+export function sourcesOf(image, uncropped) {
+  const ratio = image.width / image.height;
+  const isUncropped = (/** @type {Picture} */ one) => Math.abs(one.width / one.height - ratio) < 0.03 * ratio;
+  const thumbnails = (image.thumbnails ?? []).filter((one) => !uncropped || isUncropped(one));
+  const isShowable = image.bytes <= MAX_ORIGINAL && SHOWN_BY_EVERY_BROWSER.includes(image.contentType);
+  /** @type {Picture[]} */
+  const all = (uncropped && isShowable) || thumbnails.length === 0 ? [...thumbnails, image] : thumbnails;
+  return { srcset: all.map(({ url, width }) => `${url} ${width}w`).join(", "), src: all[0].url };
+}

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { beforeEach, describe, test } from "node:test";
+import { parseJson } from "../../chalicelib/web/exact-json.js";
+import {
+  clearStore, containsWords, fieldLabel, getStored, isTimestamp, itemIdOf, itemRoute, listedFields, onItemStored,
+  ownFields, pendingDeletes, storeItem, summaryOf, titleOf,
+} from "../../chalicelib/web/items.js";
+
+// Hooks outside of describe would run for the tests of every file.
+describe("items", () => {
+  const AT = "2026-01-31T12:00:00.000Z";
+  const item = (fields) => ({ id: "item-1", version: 1, createdAt: AT, updatedAt: AT, ...fields });
+
+  beforeEach(clearStore);
+
+  test("the newest version of an item is stored", () => {
+    storeItem(item({ version: 2, title: "new" }), '"2"');
+    const kept = storeItem(item({ version: 1, title: "old" }), '"1"');
+    assert.deepEqual([kept.item.title, kept.etag], ["new", '"2"']);
+    assert.equal(getStored("item-1").item.title, "new");
+  });
+
+  test("a list keeps the entity tag of the same version", () => {
+    storeItem(item({}), '"1"');
+    assert.equal(storeItem(item({})).etag, '"1"');
+    assert.equal(storeItem(item({ version: 2 })).etag, null);
+  });
+
+  test("listeners get an item and what was stored before", () => {
+    const calls = [];
+    onItemStored((now, before) => calls.push([now.version, before?.version]));
+    storeItem(item({ version: 2 }));
+    storeItem(item({ version: 3 }));
+    storeItem(item({ version: 1 }));
+    assert.deepEqual(calls, [[2, undefined], [3, 2]]);
+  });
+
+  test("sign-out clears items and pending deletes", () => {
+    storeItem(item({}));
+    pendingDeletes.add("item-1");
+    clearStore();
+    assert.equal(getStored("item-1"), undefined);
+    assert.equal(pendingDeletes.size, 0);
+  });
+
+  test("timestamps have a date, a time and a zone", () => {
+    for (const text of ["2026-01-31T12:00Z", AT, "2026-01-31T12:00:00+02:00"]) {
+      assert.equal(isTimestamp(text), true, text);
+    }
+    for (const text of ["2026-01-31", "2026-01-31T12:00", "2026-13-31T12:00Z", "today", 5, null]) {
+      assert.equal(isTimestamp(text), false, String(text));
+    }
+  });
+
+  test("managed fields are not the caller's", () => {
+    const own = { title: "Vase", expiresAt: AT };
+    assert.deepEqual(ownFields(item({ image: { status: "ready" }, ...own })), own);
+  });
+
+  test("the title is the first field that can be one", () => {
+    assert.equal(titleOf(item({ name: "Name", title: "Title" })), "Title");
+    assert.equal(titleOf(item({ title: " ", name: "Name" })), "Name");
+    assert.equal(titleOf(item({ title: 5, label: "Label" })), "Label");
+    assert.equal(titleOf(item({ title: parseJson("5.0") })), "item-1");
+  });
+
+  test("the title and the expiry are not listed", () => {
+    assert.deepEqual(listedFields(item({ title: "Vase", name: "Blue", expiresAt: AT })), [["name", "Blue"]]);
+  });
+
+  test("field names become words", () => {
+    for (const name of ["pixelsPerInch", "pixels_per_inch", "pixels-per-inch"]) {
+      assert.equal(fieldLabel(name), "Pixels per inch");
+    }
+    assert.equal(fieldLabel("imageURL"), "Image URL");
+    assert.equal(fieldLabel("__"), "__");
+  });
+
+  test("the summary names what alone says nothing", () => {
+    const fields = { framed: true, sold: false, height: parseJson("12.50"), tags: ["blue", "old"], more: "x" };
+    assert.equal(summaryOf(item({ title: "Vase", ...fields })), "Framed · Height 12.50 · blue, old");
+  });
+
+  test("the summary has no times and no objects", () => {
+    assert.equal(summaryOf(item({ title: "Vase", seen: AT, lens: { mm: 50 }, place: "Pier 9" })), "Pier 9");
+    assert.equal(summaryOf(item({ title: "Vase" })), "");
+  });
+
+  test("all words have to be in the fields", () => {
+    const vase = item({ title: "Blue Vase", height: parseJson("74.0") });
+    assert.equal(containsWords(vase, "blue 74.0"), true);
+    assert.equal(containsWords(vase, "blue green"), false);
+    assert.equal(containsWords(vase, ""), true);
+    assert.equal(containsWords(vase, "item-1"), false);
+  });
+
+  test("routes name items", () => {
+    assert.equal(itemIdOf(itemRoute("a/b c%")), "a/b c%");
+    assert.equal(itemIdOf("#new"), null);
+    assert.equal(itemIdOf("#item=%"), null);
+  });
+});

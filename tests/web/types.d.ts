@@ -1,0 +1,177 @@
+// Types that the JSDoc comments of chalicelib/web name. They stand here because nothing in that folder is built: what lies
+// there is sent to browsers.
+
+/** An item as the API returns it. Fields of the caller's own have any name and type. */
+interface Item {
+  id: string;
+  version: number;
+  createdAt: string;
+  updatedAt: string;
+  expiresAt?: string | null;
+  image?: ItemImage;
+  [field: string]: any;
+}
+
+/** The fields of an item that the caller may change. */
+type Fields = Record<string, any>;
+
+interface Picture {
+  width: number;
+  height: number;
+  url: string;
+}
+
+/** `image` of an item. Sizes and URLs are there if its status is "ready". */
+interface ItemImage extends Picture {
+  status: "pending" | "processing" | "ready" | "failed";
+  contentType: string;
+  bytes: number;
+  thumbnails?: Picture[];
+  error?: { error: string; message: string };
+}
+
+/** An item and its entity tag, which is null until the item was read by itself. */
+interface StoredItem {
+  item: Item;
+  etag: string | null;
+}
+
+/** What `POST /items/{id}/image` returns: a form that uploads one file to the bucket. */
+interface UploadTicket {
+  upload: { url: string; fields: Record<string, string> };
+  maxBytes: number;
+}
+
+/** What `GET /imports/{id}` returns. */
+interface ImportStatus {
+  id: string;
+  status: "queued" | "running" | "done";
+  total: number;
+  created: number;
+  failed: number;
+  errors: { index: number; error: string; message: string }[];
+}
+
+/** One entry of `details` of an error. */
+interface ProblemDetail {
+  path: string;
+  message: string;
+}
+
+interface ProblemFields {
+  message: string;
+  /** HTTP status; 0 if the API did not respond. */
+  status?: number;
+  /** The API's error code. */
+  error?: string;
+  requestId?: string;
+  details?: ProblemDetail[];
+  /** In seconds. */
+  retryAfter?: number;
+}
+
+/** What the dialog shows. */
+interface View {
+  id?: string;
+  kind: "viewing" | "editing";
+  /** The part of the address that leads here, such as "#new". */
+  route: string;
+  onItemChange(item: Item): void;
+  /** Use files that were dropped on the dialog or pasted. */
+  addFiles(files: File[]): void;
+  /** Go one step back. Ask first if that would lose changes. */
+  leave(): void;
+  hasChanges(): boolean;
+}
+
+/** A JSON Schema, or a part of one, in the OpenAPI document. */
+type Schema = Record<string, any>;
+
+/** One operation of the OpenAPI document, and where it is. */
+interface Operation {
+  method: string;
+  path: string;
+  spec: Record<string, any>;
+}
+
+/** What `h` accepts as children: strings and nodes; null, undefined and false are left out. */
+type Child = Node | string | null | undefined | false | Child[];
+
+type OperationGroup = { name: string; description?: string; operations: Operation[] };
+type ApiRequest = { method: string; url: URL; headers: Record<string, string>; body?: string };
+type RequestParameter = {
+  name: string;
+  in: string;
+  input: HTMLInputElement | HTMLSelectElement;
+  required: boolean;
+  renew?: () => void;
+};
+type SchemaReader = import("../../chalicelib/web/json-schema.js").SchemaReader;
+
+type ApiProblem = import("../../chalicelib/web/api.js").Problem;
+
+interface CallOptions {
+  /** A value, which is sent as JSON, or a text of `type`. */
+  body?: any;
+  /** Content type of the body. */
+  type?: string;
+  headers?: Record<string, string>;
+  keepalive?: boolean;
+  signal?: AbortSignal;
+}
+
+interface PollOptions {
+  signal?: AbortSignal;
+  /** Give up after that time. The time while the browser is offline does not count. */
+  seconds?: number;
+  /** Return the shortest delay between two calls, in milliseconds. */
+  minDelay?: () => number;
+  /** Called before a temporary failure is waited out, with what to show meanwhile. */
+  onRetry?: (text: string) => void;
+}
+
+interface Session {
+  /** What requests are authorized with. */
+  token: string;
+  /** In seconds since 1970. */
+  expiresAt?: number;
+  refreshToken?: string;
+  idToken?: string;
+  userName?: string;
+}
+
+/** What a form starts with. */
+interface Draft {
+  /** null for a new item. */
+  item: Item | null;
+  etag: string | null;
+  /** What the user has typed already. */
+  fields?: Fields;
+  /** The key that `fields` were sent under: sent again under the same key, they create one item. */
+  key?: { fields: Fields; value: string };
+}
+
+type Control = HTMLInputElement | HTMLTextAreaElement;
+type TypeName = "text" | "number" | "boolean" | "time" | "json";
+
+/** A type of fields in the editor. */
+interface FieldType {
+  label: string;
+  matches(value: any): boolean;
+  show(value: any): Control;
+  /** Return the control's value. Throw SyntaxError, and show it at the control. */
+  read(control: any): any;
+}
+
+/** A picture that is in the bucket, and the item as it was before that. */
+type SentUpload = { uploadId: string; before: Item };
+type UploadResult = { state: "ready" | "stopped"; text: string } | { state: "failed"; problem: ApiProblem };
+
+/** What is sent of a file to import. */
+interface ImportBody {
+  body: string;
+  /** Content type of the body. */
+  type: string;
+  /** The numbers of the lines of its items; null if it is one JSON value. */
+  lines: number[] | null;
+}
