@@ -9,14 +9,14 @@ from PIL import Image
 
 from bench.worker import Task, serve
 from chalicelib.config import Size
-from chalicelib.pictures import thumbnails
+from chalicelib.pictures import decoding, thumbnails
 
 COVER, FIT = Size(200, "cover"), Size(800, "fit")
 
 
 def _decode(data: bytes) -> None:
     """What Pillow's full decode costs: the least for a format that it cannot decode at a reduced scale."""
-    with Image.open(io.BytesIO(data), formats=thumbnails.FORMATS) as image:
+    with Image.open(io.BytesIO(data), formats=decoding.FORMATS) as image:
         image.load()
 
 

@@ -162,7 +162,7 @@ def _told(key: str) -> Iterator[None]:
 def _rendered(original: Object, sizes: tuple[Size, ...], has_time: Callable[[], bool]) -> Rendered:
     if original.size > MAX_IMAGE_BYTES:
         raise errors.ImageTooLargeError(limit=MAX_IMAGE_BYTES, size=original.size)
-    with _ROOM.taken(thumbnails.pixels(original.data, sizes)):
+    with _ROOM.taken(thumbnails.pixels_in_memory(original.data, sizes)):
         if not has_time():  # Others may have had the room for long.
             raise OutOfTimeError
         started = time.perf_counter()

@@ -20,7 +20,7 @@ from tools.stage.names import LOCAL
 
 VISIBILITY = 6  # seconds until the messages of a function that died come again, instead of 360
 CRASH, HANG = b"crash", b"hang"
-MEASURE = "def pixels(data: bytes, sizes: Sequence[Size]) -> int:\n"
+MEASURE = "def pixels_in_memory(data: bytes, sizes: Sequence[Size]) -> int:\n"
 CRASHING = f"""{MEASURE}
     if data == {CRASH!r}:
         __import__("os")._exit(1)

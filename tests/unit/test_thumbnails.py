@@ -294,7 +294,7 @@ def test_nothing_that_a_program_wrote_into_a_png_is_kept() -> None:
 class TestPixels:
     @pytest.mark.parametrize("kind", FORMATS[1:])
     def test_a_picture_is_held_whole(self, kind: str) -> None:
-        assert thumbnails.pixels(saved(quarters(), kind), [COVER]) == 400 * 300
+        assert thumbnails.pixels_in_memory(saved(quarters(), kind), [COVER]) == 400 * 300
 
     @pytest.mark.parametrize(
         ("sizes", "held"),
@@ -306,13 +306,13 @@ class TestPixels:
         ],
     )
     def test_a_jpeg_is_held_at_the_scale_that_its_thumbnails_need(self, sizes: list[Size], held: int) -> None:
-        assert thumbnails.pixels(jpeg(2400, 1600), sizes) == held
+        assert thumbnails.pixels_in_memory(jpeg(2400, 1600), sizes) == held
 
     def test_a_progressive_jpeg_is_held_whole_whatever_the_scale(self) -> None:
-        assert thumbnails.pixels(jpeg(2400, 1600, progressive=True), [COVER]) == 2400 * 1600
+        assert thumbnails.pixels_in_memory(jpeg(2400, 1600, progressive=True), [COVER]) == 2400 * 1600
 
     def test_not_one_pixel_is_decoded_to_tell(self) -> None:
-        assert thumbnails.pixels(png_head(10_000, 5_000), [COVER]) == MAX_IMAGE_PIXELS
+        assert thumbnails.pixels_in_memory(png_head(10_000, 5_000), [COVER]) == MAX_IMAGE_PIXELS
 
     @pytest.mark.parametrize(
         ("data", "error"),
@@ -327,7 +327,7 @@ class TestPixels:
         self, data: bytes, error: type[errors.ImageError]
     ) -> None:
         with pytest.raises(error):
-            thumbnails.pixels(data, [COVER])
+            thumbnails.pixels_in_memory(data, [COVER])
 
 
 class TestRefusals:

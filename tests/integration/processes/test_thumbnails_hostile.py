@@ -83,7 +83,7 @@ def limited(batch, sizes):
 
 def held(data, sizes):
     try:
-        return thumbnails.pixels(data, sizes)
+        return thumbnails.pixels_in_memory(data, sizes)
     except errors.ImageError:
         return 0
 
@@ -577,9 +577,9 @@ def test_an_avif_is_looked_for_nowhere_but_in_the_file(elsewhere: int) -> None:
     def boxes(where: int) -> bytes:
         return avif_boxes(b"\x44\0" + struct.pack(">HHHHHII", 1, 1, where, 0, 1, 0, 0), version=1)
 
-    assert avif.items_only(boxes(0))[1] == ()
+    assert avif.reduce(boxes(0))[1] == ()
     with pytest.raises(ValueError, match="lie in no box of theirs"):
-        avif.items_only(boxes(elsewhere))
+        avif.reduce(boxes(elsewhere))
 
 
 WHOLE: dict[str, Callable[[], bytes]] = {

@@ -1,0 +1,186 @@
+"""Open and decode picture files with Pillow, within limits on bytes and pixels."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageCms,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from chalicelib import errors
+from chalicelib.config import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
+from chalicelib.pictures import first_frame
+from chalicelib.pictures.first_frame import FirstFrame
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+# Import the plugins of the supported formats. Otherwise Pillow imports all of its 40 to identify a file.
+_PLUGINS = (
+    JpegImagePlugin.JpegImageFile,
+    PngImagePlugin.PngImageFile,
+    WebPImagePlugin.WebPImageFile,
+    GifImagePlugin.GifImageFile,
+    TiffImagePlugin.TiffImageFile,
+    AvifImagePlugin.AvifImageFile,
+    BmpImagePlugin.BmpImageFile,
+)
+FORMATS = tuple(plugin.format for plugin in _PLUGINS)
+"""Pillow's names of the supported formats. The content of a file decides which one it is."""
+
+# Pillow warns at its limit and raises an exception at twice that. The limit here is checked before decoding.
+Image.MAX_IMAGE_PIXELS = None
+# Of a PNG's compressed chunks, only the colour profile gets past first_frame.
+PngImagePlugin.MAX_TEXT_CHUNK = first_frame.MAX_PROFILE
+# Have libtiff read the positions of a TIFF's strips and tiles: it reads no more of them than the picture has.
+TiffImagePlugin.READ_LIBTIFF = True
+
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+# The mode to convert from, by the first letter of a picture's mode and the colour space of its profile (ICC.1,
+# section 7.2.6). Profiles of other combinations are ignored.
+_PROFILE_MODES = {("R", b"RGB "): "RGB", ("L", b"RGB "): "RGB", ("L", b"GRAY"): "L", ("C", b"CMYK"): "CMYK"}
+
+
+class Picture(NamedTuple):
+    """A decoded picture in a mode that can be resized.
+
+    ``width`` and ``height`` are those of the visible area: if a JPEG is decoded at a smaller scale, its last column and
+    row may be visible only in part. ``orientation`` is that of EXIF. ``to_srgb`` is None if viewers would not convert
+    the colours.
+    """
+
+    image: Image.Image
+    width: float
+    height: float
+    orientation: int
+    to_srgb: ImageCms.ImageCmsTransform | None
+
+
+@contextlib.contextmanager
+def rejecting(data: bytes) -> Iterator[None]:
+    """Turn every exception inside the block into an ImageError about ``data``, except MemoryError."""
+    if len(data) > MAX_IMAGE_BYTES:
+        raise errors.ImageTooLargeError(limit=MAX_IMAGE_BYTES, size=len(data))
+    try:
+        yield
+    except (errors.ImageError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001 - for damaged files, Pillow's decoders raise almost every built-in exception
+        _reject(data)
+
+
+def open_first_frame(data: bytes) -> tuple[ImageFile, FirstFrame]:
+    """Return the first picture in ``data``, with its header read and its pixels not decoded yet."""
+    frame = first_frame.extract(data)
+    if frame is None:
+        _reject(data)
+    _check_pixels(frame.coded_sizes)
+    image = Image.open(io.BytesIO(frame.data), formats=[frame.kind])
+    _check_pixels([image.size])
+    if image.tile and image.tile[0].codec_name == "bmp_rle":
+        # Pillow decodes it in Python, byte by byte, and 4 bytes can stand for gigabytes of pixels.
+        raise errors.ImageTypeUnsupportedError(kind="Run-length encoded BMP")
+    if image.mode in ("I", "F"):
+        # These are measurements: the file does not say which values are black and white.
+        raise errors.ImageTypeUnsupportedError(kind="32-bit grey")
+    return image, frame
+
+
+def _check_pixels(frames: Sequence[tuple[int, int]]) -> None:
+    for width, height in frames:
+        if width * height > MAX_IMAGE_PIXELS:
+            raise errors.ImageTooManyPixelsError(limit=MAX_IMAGE_PIXELS, width=width, height=height)
+    # A picture may consist of several: colours, alpha, a gain map. More than four are hidden frames.
+    if sum(width * height for width, height in frames) > 4 * MAX_IMAGE_PIXELS:
+        raise ValueError("The frames have too many pixels together.")
+
+
+def decode(image: ImageFile, smallest: tuple[int, int]) -> Picture:
+    """Decode a picture at the smallest scale that the format offers with at least this width and height."""
+    width: float = image.width
+    height: float = image.height
+    if drafted := image.draft(None, smallest):
+        _, _, width, height = drafted[1]
+        # Pass the whole file at once: at the end of each of Pillow's 64 KiB blocks, libjpeg leaves its fast path.
+        image.decodermaxblock = MAX_IMAGE_BYTES
+    extents = image.tile[0].extents if image.tile else None
+    image.load()
+    picture = _eight_bits(image) if image.mode.startswith("I;16") else image
+    if image.format in ("GIF", "PNG") and extents and extents != (0, 0, *image.size):
+        # The canvas outside the first frame of an animation is transparent.
+        picture = Image.new("RGBA", image.size)
+        picture.paste(image.crop(extents).convert("RGBA"), extents)
+    picture = _resizable(picture)
+    # Read after loading: then Pillow has turned a TIFF upright and removed its orientation.
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return Picture(picture, width, height, orientation, _to_srgb(image.info.get("icc_profile"), picture.mode))
+
+
+def _resizable(picture: Image.Image) -> Image.Image:
+    """Return the picture in a mode that can be resized: without a palette, with premultiplied alpha."""
+    if picture.mode in ("LA", "RGBA"):
+        return picture.convert(picture.mode[:-1] + "a")
+    if picture.has_transparency_data:
+        return picture.convert("RGBA").convert("RGBa")
+    if picture.mode in ("L", "RGB", "CMYK"):
+        return picture
+    return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
+def _eight_bits(image: ImageFile) -> Image.Image:
+    """Return 16-bit grey scaled to 8 bits. Pillow's own conversion clips instead of scaling."""
+    values = image.convert("I")
+    grey = values.point([value >> 8 for value in range(0x10000)], "L")
+    if (transparent := image.info.get("transparency")) is not None:
+        alpha = values.point([255 * (value != transparent) for value in range(0x10000)], "L")
+        return Image.merge("LA", (grey, alpha))
+    zero_is_white = getattr(image, "tag_v2", {}).get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+    return ImageOps.invert(grey) if zero_is_white else grey
+
+
+# Building a transform takes as long as a thumbnail, and most pictures have the profile of one of a few phones.
+@functools.lru_cache(maxsize=4)
+def _to_srgb(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Return the transform from a profile to sRGB, or None if viewers ignore the profile."""
+    if not profile:
+        return None
+    try:
+        known = _PROFILE_MODES.get((mode[0], profile[16:20]))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.buildTransform(source, _SRGB, known, "RGB") if known else None
+    except (ImageCms.PyCMSError, OSError):
+        return None
+
+
+def _reject(data: bytes) -> NoReturn:
+    for kind, head in _UNSUPPORTED.items():
+        if re.match(head, data[:2048], re.DOTALL | re.IGNORECASE):
+            raise errors.ImageTypeUnsupportedError(kind=kind, hint=_HINTS.get(kind, "")) from None
+    raise errors.ImageUnreadableError from None
+
+
+_UNSUPPORTED = {
+    # By brand (ISO/IEC 23008-12, annex B). mif1 and msf1 allow any codec; AVIF is recognised by its compatible brands.
+    "HEIC": rb"....ftyp(hei[cmsx]|hev[cmsx]|(mif1|msf1)(?!.{0,80}avi[fs]))",
+    "PDF": rb"\s*%pdf",
+    "SVG": rb"(\xef\xbb\xbf)?\s*<(svg|[?!].{0,1000}<svg)",
+}
+"""Common formats that are not supported, by the first bytes of their files."""
+
+_HINTS = {"HEIC": "; on an iPhone: Settings, Camera, Formats, Most Compatible"}
