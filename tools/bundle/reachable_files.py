@@ -24,7 +24,7 @@ _FROM_NATIVE_CODE = {
 """Packages whose native modules import Python modules, and the packages that are kept whole for them."""
 
 _BY_NAME: dict[str, tuple[str, ...]] = {
-    "PIL.Image": (),  # all plugins, if no formats are given: chalicelib.pictures.thumbnails does
+    "PIL.Image": (),  # all plugins, if no formats are given: chalicelib.pictures.decoding gives them
     "aws_lambda_powertools.shared.lazy_import": (),  # the X-Ray SDK, for a Tracer
     "botocore.plugin": (),  # plugins that ~/.aws/config names
     "botocore.vendored.six": (),  # modules of the standard library
