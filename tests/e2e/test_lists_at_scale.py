@@ -23,7 +23,7 @@ from chalicelib.http import cursors, requests, schemas
 from chalicelib.values import dynamodb_limits, ids, times
 from tests.e2e.in_process import app_on_a_table_of_its_own
 from tests.e2e.system import System
-from tests.integration.stage import Stage, said
+from tests.integration.stage import Stage, json_of
 
 Ask = Callable[..., HTTPResponse]
 
@@ -186,4 +186,4 @@ def test_the_meter_would_see_what_is_read_and_not_shown(shelves: Shelves) -> Non
 
 
 def twenty_five(answer: HTTPResponse) -> None:
-    assert said(answer)["count"] == 25
+    assert json_of(answer)["count"] == 25

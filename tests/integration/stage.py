@@ -68,13 +68,13 @@ class Stage:
         """A new item, as the API answers it."""
         answer = self("POST", "/items", builders.fields(**fields))
         assert answer.status_code == 201, answer.body
-        return said(answer)
+        return json_of(answer)
 
     def read(self, id_: str) -> dict[str, Any]:
         """An item as it is now."""
         answer = self("GET", f"/items/{id_}")
         assert answer.status_code == 200, answer.body
-        return said(answer)
+        return json_of(answer)
 
     # --------------------------------------------------------------------------------------------------------- uploads
 
@@ -82,7 +82,7 @@ class Stage:
         """The key that a new ticket lets its holder upload to."""
         answer = self("POST", f"/items/{item_id}/image", {"contentType": content_type})
         assert answer.status_code == 201, answer.body
-        key: str = said(answer)["upload"]["fields"]["key"]
+        key: str = json_of(answer)["upload"]["fields"]["key"]
         return key
 
     def put(self, key: str, data: bytes) -> str:
@@ -165,8 +165,8 @@ class Stage:
         return [record for record in found if record["sk"]["S"].startswith(kind)]
 
 
-def said(answer: HTTPResponse) -> Any:
-    """What a JSON answer says, with its numbers exact."""
+def json_of(answer: HTTPResponse) -> Any:
+    """Return the JSON of a response, with exact numbers."""
     return exact_json.from_json(answer.body)
 
 

@@ -16,7 +16,7 @@ import yaml
 from chalicelib import config
 from tests.blocks import block
 from tests.builders import REQUIRED
-from tests.integration.stage import OWNER, Stage, said
+from tests.integration.stage import OWNER, Stage, json_of
 from tools import processes
 
 PROJECT = Path(__file__).parents[2]
@@ -43,25 +43,25 @@ OF_THE_PROJECT = [
 """What has to hold in a project that was changed: its tests of fields, settings, routes, errors and jobs."""
 
 OF_THE_CHANGES = """
-from tests.integration.stage import said
+from tests.integration.stage import json_of
 
 def test_items_are_held_to_the_fields(api):
     assert api("POST", "/items", {"title": "Vase", "price": 9.5, "colour": "blue"}).status_code == 201
-    assert said(api("POST", "/items", {"price": 9.5}))["error"] == "INVALID_REQUEST"
-    refused = said(api("POST", "/items", {"title": "Vase", "price": -1}))
+    assert json_of(api("POST", "/items", {"price": 9.5}))["error"] == "INVALID_REQUEST"
+    refused = json_of(api("POST", "/items", {"title": "Vase", "price": -1}))
     assert "A price cannot be below zero" in str(refused)
 
 def test_the_document_has_them(api):
-    assert "title" in said(api("GET", "/openapi.json"))["components"]["schemas"]["ItemFields"]["required"]
+    assert "title" in json_of(api("GET", "/openapi.json"))["components"]["schemas"]["ItemFields"]["required"]
 
 def test_people_are_greeted_as_it_is_set(api):
-    assert said(api("GET", "/hello"))["message"] == "Hello, World!"
+    assert json_of(api("GET", "/hello"))["message"] == "Hello, World!"
 
 def test_an_item_is_kept(api):
     item = api.item(expiresAt="2100-01-01T00:00:00Z")
-    assert "expiresAt" not in said(api("DELETE", f"/items/{item['id']}/expiry"))
+    assert "expiresAt" not in json_of(api("DELETE", f"/items/{item['id']}/expiry"))
     assert "expiresAt" not in api.read(item["id"])
-    assert said(api("DELETE", f"/items/{item['id']}/expiry"))["error"] == "NEVER_ENDS"
+    assert json_of(api("DELETE", f"/items/{item['id']}/expiry"))["error"] == "NEVER_ENDS"
 
 def test_an_item_is_changed_by_a_job(stage):
     item = stage.item(price=1)
@@ -145,7 +145,9 @@ def test_a_job_that_is_sent_as_the_page_says_is_done(stage: Stage) -> None:
 
     stage.work()
 
-    assert [item["title"] for item in said(stage("GET", "/items"))["items"]] == [{"title": "Vase", **REQUIRED}["title"]]
+    assert [item["title"] for item in json_of(stage("GET", "/items"))["items"]] == [
+        {"title": "Vase", **REQUIRED}["title"]
+    ]
 
 
 def test_a_producer_may_send_to_the_queue_that_the_page_names() -> None:

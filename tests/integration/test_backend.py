@@ -13,7 +13,7 @@ from chalicelib import aws, config, errors
 from chalicelib.aws import bucket
 from chalicelib.http import chalice_local, exceptions
 from tests.builders import fields
-from tests.integration.stage import Stage, fails, raises, said
+from tests.integration.stage import Stage, fails, json_of, raises
 
 BEHIND = [("GET", "/items"), ("POST", "/items"), ("GET", "/imports/019ca7b4-e400-7abc-8def-0123456789ab")]
 ENDPOINT = "https://dynamodb.aws.invalid"
@@ -33,9 +33,9 @@ class TestUnprovisioned:
 
         answer = api(method, path, fields() if method == "POST" else None)
 
-        assert (answer.status_code, said(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
-        assert "The stage local is not provisioned" in said(answer)["message"]
-        assert "make run" in said(answer)["message"]
+        assert (answer.status_code, json_of(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
+        assert "The stage local is not provisioned" in json_of(answer)["message"]
+        assert "make run" in json_of(answer)["message"]
         assert answer.headers["Retry-After"] == "10"
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
@@ -76,9 +76,9 @@ def test_a_backend_that_cannot_be_reached_is_said_to_be_unavailable_and_the_log_
 
     answer = api("GET", "/items")
 
-    assert (answer.status_code, said(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
-    assert "make run" in said(answer)["message"]
-    assert str(error) not in said(answer)["message"]
+    assert (answer.status_code, json_of(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
+    assert "make run" in json_of(answer)["message"]
+    assert str(error) not in json_of(answer)["message"]
     assert json.dumps(str(error)) in logged()
 
 
@@ -99,8 +99,8 @@ def test_a_table_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
 
     answer = api("GET", "/items")
 
-    assert (answer.status_code, said(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
-    assert "Resources of the stage local are missing" in said(answer)["message"]
+    assert (answer.status_code, json_of(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
+    assert "Resources of the stage local are missing" in json_of(answer)["message"]
 
 
 def test_a_bucket_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
@@ -108,7 +108,7 @@ def test_a_bucket_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
 
     answer = api("POST", "/imports", {"items": [{}]})
 
-    assert (answer.status_code, said(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
+    assert (answer.status_code, json_of(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
 
 
 def test_a_queue_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
@@ -117,7 +117,7 @@ def test_a_queue_that_is_missing_is_said_to_be_missing(api: Stage) -> None:
 
     answer = api("POST", "/imports", {"items": [{}]})
 
-    assert (answer.status_code, said(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
+    assert (answer.status_code, json_of(answer)["error"]) == (503, "BACKEND_UNAVAILABLE")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_backend_that_is_busy_asks_to_come_again(api: Stage, code: str) -> Non
 
     answer = api("POST", "/items", fields())
 
-    assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
+    assert (answer.status_code, json_of(answer)["error"]) == (503, "BUSY")
     assert answer.headers["Retry-After"] == "1"
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
@@ -148,9 +148,9 @@ def test_slow_request_to_s3_asks_to_come_again(api: Stage, code: str) -> None:
 
     answer = api("POST", "/imports", {"items": [{}]})
 
-    assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
+    assert (answer.status_code, json_of(answer)["error"]) == (503, "BUSY")
     assert answer.headers["Retry-After"] == "1"
-    assert said(answer)["message"] == "AWS did not respond in time, or throttled the request: try again in a moment."
+    assert json_of(answer)["message"] == "AWS did not respond in time, or throttled the request: try again in a moment."
 
 
 def test_server_error_of_aws_asks_to_come_again_whatever_its_code() -> None:
@@ -179,8 +179,8 @@ def test_a_backend_that_does_not_answer_in_time_asks_to_come_again(
 
     answer = api("GET", "/items")
 
-    assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
-    assert ENDPOINT not in said(answer)["message"]
+    assert (answer.status_code, json_of(answer)["error"]) == (503, "BUSY")
+    assert ENDPOINT not in json_of(answer)["message"]
     assert json.dumps(str(error)) in logged()
     assert answer.headers["Retry-After"] == "1"
 
@@ -195,13 +195,13 @@ def test_what_nobody_foresaw_is_told_to_the_log_and_not_to_the_caller(
 
     answer = api("GET", "/items")
 
-    assert (answer.status_code, said(answer)["error"]) == (500, "INTERNAL_ERROR")
+    assert (answer.status_code, json_of(answer)["error"]) == (500, "INTERNAL_ERROR")
     assert b"MARKER" not in answer.body
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     lines = logged()
     assert "MARKER" in lines
     assert "Traceback" in lines
-    assert said(answer)["requestId"] in lines
+    assert json_of(answer)["requestId"] in lines
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException", "ResourceInUseException", ""])
@@ -210,7 +210,7 @@ def test_any_other_answer_of_aws_is_an_error_of_ours(api: Stage, logged: Callabl
 
     answer = api("GET", "/items")
 
-    assert (answer.status_code, said(answer)["error"]) == (500, "INTERNAL_ERROR")
+    assert (answer.status_code, json_of(answer)["error"]) == (500, "INTERNAL_ERROR")
     assert b"provoked" not in answer.body
     assert "provoked" in logged()
 

@@ -15,7 +15,7 @@ from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import cleanup, item_pictures, items, models, thumbnail_jobs
 from chalicelib.values import times
 from tests.builders import jpeg
-from tests.integration.stage import OWNER, Stage, context, draft, fails, meanwhile, run, said
+from tests.integration.stage import OWNER, Stage, context, draft, fails, json_of, meanwhile, run
 
 HOUR = timedelta(hours=1)
 
@@ -392,13 +392,13 @@ class TestStuckRenders:
 
 class TestImports:
     def test_an_import_whose_chunks_got_lost_goes_on(self, api: Stage, now: datetime) -> None:
-        id_ = said(api("POST", "/imports", {"items": [{"title": "a"}]}))["id"]
+        id_ = json_of(api("POST", "/imports", {"items": [{"title": "a"}]}))["id"]
         api.drop()
 
         assert sweep(now + 2 * HOUR) == {"imports": 1}
         api.work()
 
-        assert said(api("GET", f"/imports/{id_}"))["status"] == "done"
+        assert json_of(api("GET", f"/imports/{id_}"))["status"] == "done"
 
     def test_an_import_that_is_done_is_looked_at_once(self, api: Stage, now: datetime) -> None:
         api("POST", "/imports", {"items": [{"title": "a"}]})

@@ -18,7 +18,7 @@ from chalicelib.http import requests, schemas, static_files
 from chalicelib.openapi import generator
 from chalicelib.values import exact_json
 from tests.builders import as_json, fields, jpeg
-from tests.integration.stage import Stage, fails, said
+from tests.integration.stage import Stage, fails, json_of
 
 DOCUMENT = json.loads(exact_json.to_json(generator.document(app.app.routes)))
 ROUTES = [f"{method.upper()} {path}" for path, methods in DOCUMENT["paths"].items() for method in methods]
@@ -71,7 +71,7 @@ def hold(route: str, answer: HTTPResponse) -> tuple[str, str | None]:
     if "json" not in answer.headers["Content-Type"]:
         return status, None
     check(content["schema"], json.loads(answer.body))
-    return status, said(answer)["error"] if status >= "400" else None
+    return status, json_of(answer)["error"] if status >= "400" else None
 
 
 def resolved(node: dict[str, Any]) -> dict[str, Any]:
@@ -229,7 +229,7 @@ def of_progress(api: Stage) -> Iterator[HTTPResponse]:
     begun = api("POST", "/imports", lines, content_type=requests.NDJSON)
     for step in (lambda: None, api.work):
         step()
-        yield api("GET", f"/imports/{said(begun)['id']}")
+        yield api("GET", f"/imports/{json_of(begun)['id']}")
     yield api("GET", f"/imports/{NOWHERE}")
     yield api("GET", f"/imports/{NOWHERE}?page=2")
 
@@ -311,7 +311,7 @@ def test_an_operation_answers_all_that_is_promised_and_nothing_else(
 
 
 def test_every_state_of_a_picture_is_seen_on_the_way(api: Stage) -> None:
-    states = {said(answer).get("image", {}).get("status") for answer in of_reading(api) if answer.status_code == 200}
+    states = {json_of(answer).get("image", {}).get("status") for answer in of_reading(api) if answer.status_code == 200}
 
     assert states == {None, "pending", "processing", "ready", "failed"}
 
@@ -340,7 +340,7 @@ class TestWhatFitsNoSchemaIsRefused:
     def test_a_time_is_a_time(self, api: Stage, name: str, value: str) -> None:
         answer = api("GET", f"/items?{name}={value}")
 
-        assert (answer.status_code, said(answer)["details"][0]["path"]) == (400, f"$.{name}")
+        assert (answer.status_code, json_of(answer)["details"][0]["path"]) == (400, f"$.{name}")
 
     @pytest.mark.parametrize("value", ["1.0", "1e1", "10E-1", "null", "٣"])
     def test_a_limit_is_a_whole_number(self, api: Stage, value: str) -> None:
@@ -350,14 +350,14 @@ class TestWhatFitsNoSchemaIsRefused:
     def test_a_size_is_a_whole_number(self, api: Stage, value: str) -> None:
         answer = api("GET", f"/items/{api.item()['id']}/image?size={value}")
 
-        assert (answer.status_code, said(answer)["details"][0]["path"]) == (400, "$.size")
+        assert (answer.status_code, json_of(answer)["details"][0]["path"]) == (400, "$.size")
 
     def test_an_end_that_is_no_time_is_no_matter_of_versions(self, api: Stage) -> None:
         path = f"/items/{api.item()['id']}"
 
         for method in ("PUT", "PATCH"):
             answer = api(method, path, fields(expiresAt="soon"), if_match='"7"')
-            assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_EXPIRY"), method
+            assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_EXPIRY"), method
 
 
 class TestWhatFitsItsSchemaIsTaken:
@@ -366,8 +366,8 @@ class TestWhatFitsItsSchemaIsTaken:
         made = api("POST", "/items", as_json(f'"n": {number}'))
 
         assert made.status_code == 201
-        path = f"/items/{said(made)['id']}"
-        assert said(api("GET", path))["n"] == exact_json.from_json(number)
+        path = f"/items/{json_of(made)['id']}"
+        assert json_of(api("GET", path))["n"] == exact_json.from_json(number)
         assert api("PATCH", path, {"title": "Vase"}).status_code == 200
 
     def test_a_size_may_be_any_whole_number(self, api: Stage) -> None:

@@ -16,7 +16,7 @@ from chalicelib.openapi import operations
 from tests.builders import as_json, fields
 from tests.integration.calls import RECORDER
 from tests.integration.routes import ROUTES
-from tests.integration.stage import OWNER, Stage, said
+from tests.integration.stage import OWNER, Stage, json_of
 
 NOWHERE = "019ca7b4-e400-7abc-8def-0123456789ab"
 
@@ -55,7 +55,7 @@ def test_every_refusal_has_the_one_shape(api: Stage, method: str, path: str) -> 
     if answer.status_code >= 400:
         refusal = msgspec.json.decode(answer.body, type=schemas.Error)
         assert refusal.request_id == answer.headers["X-Request-Id"]
-        assert set(said(answer)) <= {"error", "message", "requestId", "details"}
+        assert set(json_of(answer)) <= {"error", "message", "requestId", "details"}
         assert answer.headers["Content-Type"] == "application/json"
 
 
@@ -80,7 +80,7 @@ class TestAbout:
         answer = api("GET", "/hello")
 
         assert answer.status_code == 200
-        hello = said(answer)
+        hello = json_of(answer)
         assert hello["message"] == "Hello, World!"
         assert hello["requestId"] == answer.headers["X-Request-Id"]
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", hello["timestamp"])
@@ -90,19 +90,19 @@ class TestAbout:
         [("name=Ann", "Ann"), ("name=J%C3%BCrgen+K", "Jürgen K")],
     )
     def test_hello_greets_who_is_named(self, api: Stage, query: str, name: str) -> None:
-        assert said(api("GET", f"/hello?{query}"))["message"] == f"Hello, {name}!"
+        assert json_of(api("GET", f"/hello?{query}"))["message"] == f"Hello, {name}!"
 
     def test_hello_greets_nobody_of_more_than_100_letters(self, api: Stage) -> None:
         assert api("GET", f"/hello?name={'x' * 100}").status_code == 200
         answer = api("GET", f"/hello?name={'x' * 101}")
 
         assert answer.status_code == 400
-        assert said(answer)["details"] == [
+        assert json_of(answer)["details"] == [
             {"path": "$.name", "message": "name must be a string of at most 100 characters"}
         ]
 
     def test_health_says_which_stage_and_version_answers(self, api: Stage) -> None:
-        assert said(api("GET", "/health")) == {"status": "ok", "stage": "local", "version": "0.1.0"}
+        assert json_of(api("GET", "/health")) == {"status": "ok", "stage": "local", "version": "0.1.0"}
 
     @pytest.mark.parametrize("path", ["/", "/docs"])
     def test_pages_run_nothing_from_elsewhere(self, api: Stage, path: str) -> None:
@@ -129,7 +129,7 @@ class TestAbout:
         assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
 
     def test_the_document_is_served(self, api: Stage) -> None:
-        document = said(api("GET", "/openapi.json"))
+        document = json_of(api("GET", "/openapi.json"))
 
         assert document["openapi"] == "3.1.0"
         assert document["paths"].keys() == app.app.routes.keys()
@@ -141,16 +141,18 @@ class TestMethods:
         answer = api("TRACE", at(path))
 
         assert answer.status_code == 405
-        assert said(answer)["error"] == "METHOD_NOT_ALLOWED"
+        assert json_of(answer)["error"] == "METHOD_NOT_ALLOWED"
         allowed = set(app.app.routes[path])
         assert ("HEAD" in allowed) == ("GET" in allowed)
         assert set(answer.headers["Allow"].split(", ")) == allowed
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert said(answer)["requestId"] == answer.headers["X-Request-Id"]
+        assert json_of(answer)["requestId"] == answer.headers["X-Request-Id"]
 
     @pytest.mark.parametrize("path", sorted({path for method, path in ROUTES if method == "GET"}))
     def test_head_calls_aws_as_get_does(self, api: Stage, path: str) -> None:
-        path = at(path, said(api("POST", "/imports", {"items": [{}]}))["id"] if "import" in path else api.item()["id"])
+        path = at(
+            path, json_of(api("POST", "/imports", {"items": [{}]}))["id"] if "import" in path else api.item()["id"]
+        )
 
         def calls(method: str) -> list[tuple[str, str]]:
             before = len(RECORDER.calls)
@@ -167,36 +169,36 @@ class TestIds:
         for method, path in OF_ONE_ITEM:
             answer = api(method, at(path, id_), ROUTES[method, path])
 
-            assert (answer.status_code, said(answer)["error"]) == (404, "ITEM_NOT_FOUND"), f"{method} {path}"
+            assert (answer.status_code, json_of(answer)["error"]) == (404, "ITEM_NOT_FOUND"), f"{method} {path}"
 
     @pytest.mark.parametrize("id_", [NOWHERE, "x", "a" * 5_000])
     def test_nor_is_an_import(self, api: Stage, id_: str) -> None:
         answer = api("GET", f"/imports/{id_}")
 
         assert answer.status_code == 404
-        assert said(answer)["error"] == "IMPORT_NOT_FOUND"
+        assert json_of(answer)["error"] == "IMPORT_NOT_FOUND"
 
     def test_id_in_upper_case_names_the_same_item(self, api: Stage) -> None:
         item = api.item(title="Vase")
         path = f"/items/{item['id'].upper()}"
 
-        assert said(api("GET", path)) == item
-        assert said(api("PUT", path, fields(title="Lamp")))["id"] == item["id"]
-        assert said(api("PATCH", path, {"title": "Cup"}))["id"] == item["id"]
-        key = said(api("POST", f"{path}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
+        assert json_of(api("GET", path)) == item
+        assert json_of(api("PUT", path, fields(title="Lamp")))["id"] == item["id"]
+        assert json_of(api("PATCH", path, {"title": "Cup"}))["id"] == item["id"]
+        key = json_of(api("POST", f"{path}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
         assert key.startswith(f"uploads/items/{OWNER}/{item['id']}/")
         assert (
-            said(api("GET", f"{path}/image"))["message"]
+            json_of(api("GET", f"{path}/image"))["message"]
             == f"Item {item['id']} has no picture that is ready, or no thumbnail of this size."
         )
-        assert said(api("DELETE", f"{path}/image"))["id"] == item["id"]
-        assert said(api("DELETE", path))["id"] == item["id"]
-        assert said(api("GET", path))["message"] == f"There is no item {item['id']}."
+        assert json_of(api("DELETE", f"{path}/image"))["id"] == item["id"]
+        assert json_of(api("DELETE", path))["id"] == item["id"]
+        assert json_of(api("GET", path))["message"] == f"There is no item {item['id']}."
 
     def test_id_in_upper_case_names_the_same_import(self, api: Stage) -> None:
-        started = said(api("POST", "/imports", {"items": [fields()]}))
+        started = json_of(api("POST", "/imports", {"items": [fields()]}))
 
-        assert said(api("GET", f"/imports/{started['id'].upper()}"))["id"] == started["id"]
+        assert json_of(api("GET", f"/imports/{started['id'].upper()}"))["id"] == started["id"]
 
     def test_an_id_is_taken_letter_by_letter(self, api: Stage) -> None:
         item = api.item(title="Vase")
@@ -219,8 +221,8 @@ class TestBodies:
         answer = api(method, path, b"{}", content_type=content_type)
 
         assert answer.status_code == 415
-        assert said(answer)["error"] == "UNSUPPORTED_MEDIA_TYPE"
-        assert "application/json" in said(answer)["message"]
+        assert json_of(answer)["error"] == "UNSUPPORTED_MEDIA_TYPE"
+        assert "application/json" in json_of(answer)["message"]
 
     @pytest.mark.parametrize(("method", "path"), WITH_BODY)
     @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON"])
@@ -242,24 +244,24 @@ class TestBodies:
         answer = api(method, at(path, api.item()["id"]), body)
 
         assert answer.status_code == 400
-        assert said(answer)["error"] in ("INVALID_JSON", "INVALID_REQUEST")
+        assert json_of(answer)["error"] in ("INVALID_JSON", "INVALID_REQUEST")
         if path != "/imports":
-            assert said(answer)["error"] == "INVALID_JSON"
+            assert json_of(answer)["error"] == "INVALID_JSON"
 
     @pytest.mark.parametrize(("method", "path"), WITH_BODY)
     @pytest.mark.parametrize("body", [b"[]", b"7", b'"a"', b"null"])
     def test_a_body_that_is_no_object_is_refused(self, api: Stage, method: str, path: str, body: bytes) -> None:
         answer = api(method, at(path, api.item()["id"]), body)
 
-        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
-        assert said(answer)["details"][0]["path"] == "$"
+        assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_REQUEST")
+        assert json_of(answer)["details"][0]["path"] == "$"
 
     def test_a_body_may_come_in_base64(self, api: Stage) -> None:
         event = api.event("POST", "/items", base64.b64encode(as_json('"n": 7'))) | {"isBase64Encoded": True}
 
         answer = api.handle(event)
 
-        assert (answer.status_code, said(answer)["n"]) == (201, 7)
+        assert (answer.status_code, json_of(answer)["n"]) == (201, 7)
 
     def test_body_that_api_gateway_has_inflated_is_read(self, api: Stage) -> None:
         # The emulator's does not inflate; whether AWS's leaves the header is not documented.
@@ -273,7 +275,7 @@ class TestBodies:
 
         answer = api.handle(event | {"body": "\x1f\ufffd\b"})
 
-        assert (answer.status_code, said(answer)["error"]) == (415, "UNSUPPORTED_ENCODING")
+        assert (answer.status_code, json_of(answer)["error"]) == (415, "UNSUPPORTED_ENCODING")
 
     @pytest.mark.parametrize(
         "lines", [{"Idempotency-Key": ["a", "b"]}, {"Idempotency-Key": ["a"], "idempotency-key": ["b"]}]
@@ -284,7 +286,7 @@ class TestBodies:
 
         answer = api.handle(event | {"multiValueHeaders": {"content-type": ["application/json"], **lines}})
 
-        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
+        assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_REQUEST")
 
     @pytest.mark.parametrize("body", [b"eyJ0", b"\xc3\xbc"])
     def test_a_body_that_claims_to_be_base64_and_is_not_is_refused(self, api: Stage, body: bytes) -> None:
@@ -294,13 +296,13 @@ class TestBodies:
         answer = api.handle(event)
 
         assert answer.status_code == 400
-        assert "base64" in said(answer)["message"]
+        assert "base64" in json_of(answer)["message"]
 
     def test_a_body_is_refused_with_what_is_wrong_where(self, api: Stage) -> None:
         answer = api("POST", "/items", as_json('"a": {"b": [1, 1e999]}, "": 0'))
 
         assert answer.status_code == 400
-        assert said(answer)["details"] == [
+        assert json_of(answer)["details"] == [
             {"path": "$", "message": "The item has a field with an empty name"},
             {"path": "$.a.b[1]", "message": "a.b[1] has more than 38 digits, or is beyond 1E-130 to 1E+126"},
         ]
@@ -326,9 +328,9 @@ class TestBodies:
     def test_an_item_that_is_too_large_is_refused_with_both_sizes(self, api: Stage) -> None:
         answer = api("POST", "/items", {"a": "x" * 358_400})
 
-        assert (answer.status_code, said(answer)["error"]) == (413, "ITEM_TOO_LARGE")
-        assert "358400" in said(answer)["message"]
-        assert "358408" in said(answer)["message"]
+        assert (answer.status_code, json_of(answer)["error"]) == (413, "ITEM_TOO_LARGE")
+        assert "358400" in json_of(answer)["message"]
+        assert "358408" in json_of(answer)["message"]
 
 
 class TestQueries:
@@ -352,8 +354,8 @@ class TestQueries:
     def test_a_parameter_that_cannot_be_meant_is_refused_by_name(self, api: Stage, query: str, path: str) -> None:
         answer = api("GET", f"/items?{query}")
 
-        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
-        assert [detail["path"] for detail in said(answer)["details"]] == [path]
+        assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_REQUEST")
+        assert [detail["path"] for detail in json_of(answer)["details"]] == [path]
 
     @pytest.mark.parametrize(
         "query",
@@ -372,7 +374,7 @@ class TestQueries:
     def test_a_cursor_that_was_not_given_out_is_refused(self, api: Stage, cursor: str) -> None:
         answer = api("GET", f"/items?cursor={cursor}")
 
-        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_CURSOR")
+        assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_CURSOR")
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -387,8 +389,8 @@ def test_idempotency_key_is_evaluated_or_refused(api: Stage, method: str, path: 
     elif method == "GET":
         assert answer.status_code in (200, 404)
     else:
-        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
-        assert "does not evaluate Idempotency-Key" in said(answer)["message"]
+        assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_REQUEST")
+        assert "does not evaluate Idempotency-Key" in json_of(answer)["message"]
         assert api.records("ITEM#") == before
 
 
@@ -399,7 +401,7 @@ class TestOwners:
         for (method, path), body in ROUTES.items():
             answer = api(method, at(path), body)
             if path.startswith(("/items", "/imports")):
-                assert (answer.status_code, said(answer)["error"]) == (401, "UNAUTHORIZED")
+                assert (answer.status_code, json_of(answer)["error"]) == (401, "UNAUTHORIZED")
             else:
                 assert answer.status_code in (200, 404)
 
@@ -410,17 +412,17 @@ class TestOwners:
 
         assert api.signed_in("ann", until=str(now + 60))("GET", "/items").status_code == 200
         late = api.signed_in("ann", until=str(now))("GET", "/items")
-        assert (late.status_code, said(late)["error"]) == (401, "UNAUTHORIZED")
+        assert (late.status_code, json_of(late)["error"]) == (401, "UNAUTHORIZED")
         assert late.headers["WWW-Authenticate"] == "Bearer"
 
     def test_a_stage_that_is_open_has_one_owner(self, api: Stage, configured: Callable[..., None]) -> None:
         configured(AUTH_MODE="none")
 
-        item = said(api.signed_in("ann")("POST", "/items", fields()))
+        item = json_of(api.signed_in("ann")("POST", "/items", fields()))
 
         assert api("GET", f"/items/{item['id']}").status_code == 200
 
     def test_where_a_new_item_is_stands_with_api_gateways_stage(self, api: Stage) -> None:
         answer = api.handle(api.event("POST", "/items", fields()))
 
-        assert answer.headers["Location"] == f"/api/items/{said(answer)['id']}"
+        assert answer.headers["Location"] == f"/api/items/{json_of(answer)['id']}"

@@ -11,7 +11,7 @@ import pytest
 import app
 from chalicelib import telemetry
 from chalicelib.http import lambda_events
-from tests.integration.stage import Stage, batch, context, said
+from tests.integration.stage import Stage, batch, context, json_of
 from tests.integration.test_telemetry import logs
 
 CONSOLE = {"key1": "value1", "key2": "value2", "key3": "value3"}
@@ -66,12 +66,12 @@ class TestApi:
         event = api.event("GET", "/health")
         event["requestContext"]["resourcePath"] = "/{proxy+}"
 
-        assert said(api.handle(event))["error"] == "INTERNAL_ERROR"
+        assert json_of(api.handle(event))["error"] == "INTERNAL_ERROR"
 
     def test_request_without_its_path_parameters_is_answered_in_our_shape(self, api: Stage) -> None:
         event = api.event("GET", "/items/1") | {"pathParameters": None}
 
-        assert said(api.handle(event))["error"] == "INTERNAL_ERROR"
+        assert json_of(api.handle(event))["error"] == "INTERNAL_ERROR"
 
     def test_values_of_a_strange_event_are_not_logged(self, logged: Callable[[], str]) -> None:
         app.app({"token": "MARKER"}, context("api_handler"))

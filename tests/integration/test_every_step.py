@@ -22,7 +22,7 @@ from chalicelib.catalogue import cleanup, items
 from chalicelib.catalogue.models import Image
 from chalicelib.values import times
 from tests.builders import jpeg
-from tests.integration.stage import OWNER, Stage, batch, context, run, said
+from tests.integration.stage import OWNER, Stage, batch, context, json_of, run
 
 PHOTO, OTHER, BROKEN = jpeg(64, 48), jpeg(48, 64), b"not a picture at all"
 
@@ -84,7 +84,7 @@ class World:
             with suppress(KilledError):
                 answer = self.stage(method, path, body)
                 if answer.status_code < 500:
-                    return said(answer)
+                    return json_of(answer)
         raise AssertionError(f"{method} {path} failed twice")
 
     def ticket(self) -> str:

@@ -13,7 +13,7 @@ from chalicelib import aws, errors
 from chalicelib.catalogue import cleanup, consumer, item_pictures, items, thumbnail_jobs
 from chalicelib.values import exact_json, times
 from tests.builders import fields, jpeg
-from tests.integration.stage import OWNER, Stage, context, draft, fails, meanwhile, provoke, raises, said
+from tests.integration.stage import OWNER, Stage, context, draft, fails, json_of, meanwhile, provoke, raises
 
 PHOTO, OTHER = jpeg(1600, 1200), jpeg(400, 300)
 
@@ -177,7 +177,7 @@ class TestLostAnswers:
         answer = api("POST", "/items", fields(title="Vase"))
 
         assert answer.status_code == 201
-        assert api.read(said(answer)["id"]) == said(answer)
+        assert api.read(json_of(answer)["id"]) == json_of(answer)
         assert len(api.records("ITEM#")) == 1
 
     def test_item_is_changed(self, api: Stage, item: str, lose: Callable[[str], None]) -> None:
@@ -185,7 +185,7 @@ class TestLostAnswers:
 
         answer = api("PUT", f"/items/{item}", fields(title="Bowl"), if_match='"1"')
 
-        assert (answer.status_code, said(answer)["version"]) == (200, 2)
+        assert (answer.status_code, json_of(answer)["version"]) == (200, 2)
 
     def test_item_is_deleted(self, api: Stage, item: str, lose: Callable[[str], None]) -> None:
         lose("DeleteItem")
@@ -211,7 +211,7 @@ def test_item_that_conflicts_with_a_transaction_is_written_after_it(api: Stage) 
     answer = api("POST", "/items", fields(title="Vase"))
 
     assert answer.status_code == 201
-    assert api.read(said(answer)["id"]) == said(answer)
+    assert api.read(json_of(answer)["id"]) == json_of(answer)
 
 
 def test_a_queue_that_does_not_answer_keeps_no_message_that_is_done(api: Stage) -> None:

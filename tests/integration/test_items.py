@@ -14,7 +14,7 @@ from chalicelib.catalogue import items, models
 from chalicelib.http import schemas
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields
-from tests.integration.stage import OWNER, Stage, draft, fails, meanwhile, said
+from tests.integration.stage import OWNER, Stage, draft, fails, json_of, meanwhile
 
 VASE = fields(title="Vase", weight=12, marks=["blue", None, True], box={"height": 30})
 
@@ -27,7 +27,7 @@ class TestLife:
     def test_an_item_is_created_with_its_address_and_tag(self, api: Stage) -> None:
         answer = api("POST", "/items", VASE)
 
-        item = said(answer)
+        item = json_of(answer)
         assert answer.status_code == 201
         assert answer.headers["Location"] == f"/items/{item['id']}"
         assert answer.headers["ETag"] == '"1"'
@@ -39,7 +39,7 @@ class TestLife:
 
         answer = api("GET", f"/items/{item['id']}")
 
-        assert said(answer) == item
+        assert json_of(answer) == item
         assert answer.headers["ETag"] == '"1"'
 
     def test_an_answer_has_the_managed_fields_that_the_document_promises(self, api: Stage) -> None:
@@ -57,7 +57,7 @@ class TestLife:
     def test_a_number_keeps_its_exact_value(self, api: Stage, number: str) -> None:
         created = api("POST", "/items", as_json(f'"n": {number}'))
 
-        kept = said(api("GET", f"/items/{said(created)['id']}"))
+        kept = json_of(api("GET", f"/items/{json_of(created)['id']}"))
 
         assert kept["n"] == exact_json.from_json(number)
 
@@ -65,7 +65,7 @@ class TestLife:
     def test_zero_is_kept_however_it_is_spelled(self, api: Stage, number: str) -> None:
         created = api("POST", "/items", as_json(f'"n": {number}'))
 
-        assert said(api("GET", f"/items/{said(created)['id']}"))["n"] == 0
+        assert json_of(api("GET", f"/items/{json_of(created)['id']}"))["n"] == 0
 
     def test_words_that_the_store_reserves_are_names_like_any_other(self, api: Stage) -> None:
         body = {
@@ -91,13 +91,13 @@ class TestLife:
 
         assert answer.status_code == 200
         assert answer.headers["ETag"] == '"2"'
-        assert said(answer) == fields(title="Lamp") | {
+        assert json_of(answer) == fields(title="Lamp") | {
             "id": item["id"],
             "version": 2,
             "createdAt": item["createdAt"],
-            "updatedAt": said(answer)["updatedAt"],
+            "updatedAt": json_of(answer)["updatedAt"],
         }
-        assert api.read(item["id"]) == said(answer)
+        assert api.read(item["id"]) == json_of(answer)
 
     def test_patching_changes_what_is_named_and_nothing_else(self, api: Stage) -> None:
         item = api.item(**VASE)
@@ -107,12 +107,12 @@ class TestLife:
 
         assert answer.status_code == 200
         kept = fields(title="Vase", marks=[1], box={"height": 30, "width": 7}, new={"a": {}})
-        assert said(answer).items() >= kept.items()
-        assert "weight" not in said(answer)
-        assert api.read(item["id"]) == said(answer)
+        assert json_of(answer).items() >= kept.items()
+        assert "weight" not in json_of(answer)
+        assert api.read(item["id"]) == json_of(answer)
 
     def test_a_patch_keeps_the_exact_numbers_that_it_does_not_name(self, api: Stage) -> None:
-        item = said(api("POST", "/items", as_json('"n": 0.30000000000000000000000000000000000001')))
+        item = json_of(api("POST", "/items", as_json('"n": 0.30000000000000000000000000000000000001')))
 
         api("PATCH", f"/items/{item['id']}", {"title": "Vase"})
 
@@ -124,14 +124,14 @@ class TestLife:
         ['"n": 1.0', '"n": 1', '"n": 10E-1', '"n": 1.00, "expiresAt": "2100-01-01T01:00:00+01:00"'],
     )
     def test_change_to_the_same_value_writes_nothing(self, api: Stage, method: str, again: str) -> None:
-        item = said(api("POST", "/items", as_json('"n": 1, "expiresAt": "2100-01-01T00:00:00Z"')))
+        item = json_of(api("POST", "/items", as_json('"n": 1, "expiresAt": "2100-01-01T00:00:00Z"')))
         if "expiresAt" not in again:
             again += ', "expiresAt": "2100-01-01T00:00:00.0004Z"'
         fails(aws.dynamodb(), "PutItem", "ValidationException")
 
         answer = api(method, f"/items/{item['id']}", as_json(again), if_match='"1"')
 
-        assert (answer.status_code, said(answer), answer.headers["ETag"]) == (200, item, '"1"')
+        assert (answer.status_code, json_of(answer), answer.headers["ETag"]) == (200, item, '"1"')
 
     @pytest.mark.parametrize("patch", [{}, {"gone": None}, {"box": {}}, {"box": {"height": 30, "gone": None}}])
     def test_patch_that_changes_nothing_writes_nothing(self, api: Stage, patch: dict[str, Any]) -> None:
@@ -140,14 +140,14 @@ class TestLife:
 
         answer = api("PATCH", f"/items/{item['id']}", patch)
 
-        assert (answer.status_code, said(answer)) == (200, item)
+        assert (answer.status_code, json_of(answer)) == (200, item)
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH"])
     @pytest.mark.parametrize(("before", "after"), [("1", "true"), ("0", "false"), ("1", '"1"'), ("[1, 2]", "[2, 1]")])
     def test_change_of_type_or_order_is_a_change(self, api: Stage, method: str, before: str, after: str) -> None:
-        item = said(api("POST", "/items", as_json(f'"n": {before}')))
+        item = json_of(api("POST", "/items", as_json(f'"n": {before}')))
 
-        answer = said(api(method, f"/items/{item['id']}", as_json(f'"n": {after}')))
+        answer = json_of(api(method, f"/items/{item['id']}", as_json(f'"n": {after}')))
 
         assert (answer["version"], answer["n"]) == (2, exact_json.from_json(after))
         assert type(api.read(item["id"])["n"]) is type(exact_json.from_json(after))
@@ -158,16 +158,17 @@ class TestLife:
 
         answer = api(method, f"/items/{item['id']}", VASE, if_match='"2"')
 
-        assert (answer.status_code, said(answer)["error"]) == (412, "VERSION_MISMATCH")
+        assert (answer.status_code, json_of(answer)["error"]) == (412, "VERSION_MISMATCH")
 
     def test_an_expiry_is_set_kept_and_taken_away_by_patches(self, api: Stage) -> None:
         path = f"/items/{api.item()['id']}"
 
         assert (
-            said(api("PATCH", path, {"expiresAt": "2100-01-01T00:00:00Z"}))["expiresAt"] == "2100-01-01T00:00:00.000Z"
+            json_of(api("PATCH", path, {"expiresAt": "2100-01-01T00:00:00Z"}))["expiresAt"]
+            == "2100-01-01T00:00:00.000Z"
         )
-        assert said(api("PATCH", path, {"title": "Vase"}))["expiresAt"] == "2100-01-01T00:00:00.000Z"
-        assert "expiresAt" not in said(api("PATCH", path, {"expiresAt": None}))
+        assert json_of(api("PATCH", path, {"title": "Vase"}))["expiresAt"] == "2100-01-01T00:00:00.000Z"
+        assert "expiresAt" not in json_of(api("PATCH", path, {"expiresAt": None}))
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH"])
     @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ class TestLife:
 
         answer = api(method, f"/items/{item['id']}", body)
 
-        assert said(answer)["error"] == code
+        assert json_of(answer)["error"] == code
         assert 400 <= answer.status_code < 500
         assert api.read(item["id"]) == item
 
@@ -197,14 +198,14 @@ class TestLife:
 
         answer = api("PATCH", f"/items/{item['id']}", {"b": "x" * 200_000})
 
-        assert (answer.status_code, said(answer)["error"]) == (413, "ITEM_TOO_LARGE")
+        assert (answer.status_code, json_of(answer)["error"]) == (413, "ITEM_TOO_LARGE")
 
     def test_a_deleted_item_is_gone(self, api: Stage) -> None:
         item = api.item()
 
         answer = api("DELETE", f"/items/{item['id']}")
 
-        assert (answer.status_code, said(answer)) == (200, {"message": "Item deleted", "id": item["id"]})
+        assert (answer.status_code, json_of(answer)) == (200, {"message": "Item deleted", "id": item["id"]})
         for method in ("GET", "DELETE"):
             assert api(method, f"/items/{item['id']}").status_code == 404
         assert api.records() == []
@@ -215,7 +216,7 @@ class TestLife:
 
         for method, body in {"GET": None, "PUT": fields(), "PATCH": {}, "DELETE": None}.items():
             assert api(method, f"/items/{item.id}", body).status_code == 404
-        assert said(api("GET", "/items"))["items"] == []
+        assert json_of(api("GET", "/items"))["items"] == []
         assert len(api.records("ITEM")) == 1
 
     def test_an_item_ends_after_it_began_and_changes_before_it_ends(self, api: Stage) -> None:
@@ -271,8 +272,8 @@ class TestPreconditions:
 
         answer = api(method, f"/items/{item['id']}", body, if_match=tags)
 
-        assert (answer.status_code, said(answer)["error"]) == (412, "VERSION_MISMATCH")
-        assert "at version 3 now" in said(answer)["message"]
+        assert (answer.status_code, json_of(answer)["error"]) == (412, "VERSION_MISMATCH")
+        assert "at version 3 now" in json_of(answer)["message"]
         assert api.read(item["id"]) == item
 
     @pytest.mark.parametrize("tags", ['"3"', 'W/"3"', '"1", W/"3"', "*", '"a,b", "3"'])
@@ -287,7 +288,7 @@ class TestPreconditions:
     def test_who_has_another_is_sent_it(self, api: Stage, item: dict[str, Any], tags: str) -> None:
         answer = api("GET", f"/items/{item['id']}", if_none_match=tags)
 
-        assert (answer.status_code, said(answer)) == (200, item)
+        assert (answer.status_code, json_of(answer)) == (200, item)
 
     def test_write_happens_if_none_of_the_tags_matches(self, api: Stage, item: dict[str, Any]) -> None:
         assert api("PUT", f"/items/{item['id']}", fields(), if_none_match='"3-1"').status_code == 412
@@ -357,7 +358,7 @@ class TestTwoWriters:
 
         answer = api(method, f"/items/{id_}", {"a": 1} if method == "PATCH" else None)
 
-        assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
+        assert (answer.status_code, json_of(answer)["error"]) == (503, "BUSY")
         assert answer.headers["Retry-After"] == "1"
 
 
@@ -371,7 +372,7 @@ class TestIdempotency:
         second = self.post(api, "k", VASE)
 
         assert (second.status_code, second.headers["Idempotency-Replayed"]) == (201, "true")
-        assert said(second) == said(first)
+        assert json_of(second) == json_of(first)
         for header in ("ETag", "Location"):
             assert second.headers[header] == first.headers[header]
         assert "Idempotency-Replayed" not in first.headers
@@ -379,16 +380,16 @@ class TestIdempotency:
 
     def test_the_first_answer_stays_the_same_whatever_happens_to_the_item(self, api: Stage) -> None:
         first = self.post(api, "k", VASE)
-        api("PATCH", f"/items/{said(first)['id']}", {"title": "Lamp"})
-        api("DELETE", f"/items/{said(first)['id']}")
+        api("PATCH", f"/items/{json_of(first)['id']}", {"title": "Lamp"})
+        api("DELETE", f"/items/{json_of(first)['id']}")
 
-        assert said(self.post(api, "k", VASE)) == said(first)
+        assert json_of(self.post(api, "k", VASE)) == json_of(first)
 
     @pytest.mark.parametrize("members", ['"b": [1.0], "a": 100', ' "a": 1E2, "b": [1] '])
     def test_the_same_body_in_another_spelling_is_the_same(self, api: Stage, members: str) -> None:
         first = self.post(api, "k", as_json('"a": 100, "b": [1]'))
 
-        assert said(self.post(api, "k", as_json(members)))["id"] == said(first)["id"]
+        assert json_of(self.post(api, "k", as_json(members)))["id"] == json_of(first)["id"]
 
     @pytest.mark.parametrize(
         "body",
@@ -406,11 +407,11 @@ class TestIdempotency:
 
         answer = self.post(api, "k", fields(**body))
 
-        assert (answer.status_code, said(answer)["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+        assert (answer.status_code, json_of(answer)["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
         assert len(api.records("ITEM")) == 1
 
     def test_other_keys_make_other_items(self, api: Stage) -> None:
-        created = {said(self.post(api, key, VASE))["id"] for key in ("1", "2", "1#2", "x" * 255, "~", "!")}
+        created = {json_of(self.post(api, key, VASE))["id"] for key in ("1", "2", "1#2", "x" * 255, "~", "!")}
 
         assert len(created) == 6
 
@@ -418,7 +419,7 @@ class TestIdempotency:
     def test_a_key_has_1_to_255_characters(self, api: Stage, key: str) -> None:
         answer = self.post(api, key, VASE)
 
-        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
+        assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_REQUEST")
         assert api.records() == []
 
     def test_a_key_is_good_for_a_day_even_where_nobody_tidied_up(self, api: Stage) -> None:
@@ -439,12 +440,12 @@ class TestIdempotency:
         again = self.post(api, "k", fields(title="Milk", expiresAt=until))
 
         assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
-        assert (said(again)["id"], said(again)["expiresAt"]) == (first.id, until)
+        assert (json_of(again)["id"], json_of(again)["expiresAt"]) == (first.id, until)
 
     def test_a_key_that_made_nothing_yet_makes_nothing_whose_time_is_up(self, api: Stage) -> None:
         answer = self.post(api, "k", fields(title="Milk", expiresAt="2001-01-01T00:00:00Z"))
 
-        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_EXPIRY")
+        assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_EXPIRY")
         assert api.records() == []
 
     def test_the_store_is_told_to_forget_a_key_after_a_day(self, api: Stage) -> None:
@@ -467,7 +468,7 @@ class TestIdempotency:
         ours = self.post(api, "k", fields(title="Vase"))
 
         assert ours.headers["Idempotency-Replayed"] == "true"
-        assert said(ours)["id"] == theirs[0].id
+        assert json_of(ours)["id"] == theirs[0].id
         assert len(api.records("ITEM")) == 1
 
     def test_of_two_at_once_with_the_same_key_and_other_bodies_one_is_refused(self, api: Stage) -> None:
@@ -495,7 +496,7 @@ class TestIdempotency:
 
         answer = self.post(api, "k", VASE)
 
-        assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
+        assert (answer.status_code, json_of(answer)["error"]) == (503, "BUSY")
 
     def test_a_transaction_that_was_cancelled_for_too_much_work_may_be_tried_again(self, api: Stage) -> None:
         # AWS, "TransactionCanceledException": ThrottlingError and ProvisionedThroughputExceeded are among its reasons.
@@ -504,7 +505,7 @@ class TestIdempotency:
 
         answer = self.post(api, "k", VASE)
 
-        assert (answer.status_code, said(answer)["error"]) == (503, "BUSY")
+        assert (answer.status_code, json_of(answer)["error"]) == (503, "BUSY")
 
     def test_an_item_as_deep_as_they_go_can_be_created_with_a_key(self, api: Stage) -> None:
         # What a key made is kept so that it can be answered again: it must not lie deeper there than in the item.

@@ -14,7 +14,7 @@ from chalicelib import aws, errors
 from chalicelib.catalogue import consumer, item_pictures, items, messages
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields, jpeg
-from tests.integration.stage import OWNER, Stage, batch, draft, fails, raises, run, said
+from tests.integration.stage import OWNER, Stage, batch, draft, fails, json_of, raises, run
 
 BAD = [
     "",
@@ -56,7 +56,7 @@ def sent_two_hours_ago(message: dict[str, Any]) -> consumer.Record:
 
 
 def titles(api: Stage) -> set[str]:
-    return {item["title"] for item in said(api("GET", "/items?limit=100"))["items"]}
+    return {item["title"] for item in json_of(api("GET", "/items?limit=100"))["items"]}
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ class TestCreate:
 
         api.work()
 
-        assert [item["id"] for item in said(api("GET", "/items"))["items"]] == [said(first)["id"]]
+        assert [item["id"] for item in json_of(api("GET", "/items"))["items"]] == [json_of(first)["id"]]
 
     def test_numbers_keep_their_exact_value(self, api: Stage) -> None:
         item = as_json('"n": 0.30000000000000000000000000000000000001').decode()

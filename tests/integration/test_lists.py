@@ -14,7 +14,7 @@ from chalicelib.catalogue import items
 from chalicelib.http import cursors
 from chalicelib.values import times
 from tests.builders import fields
-from tests.integration.stage import OWNER, Stage, draft, said
+from tests.integration.stage import OWNER, Stage, draft, json_of
 
 if TYPE_CHECKING:
     from chalice.test import HTTPResponse
@@ -37,7 +37,7 @@ def walk(api: Stage, query: str) -> Iterator[dict[str, list[dict[str, int]]]]:
     """The pages of a list, each asked for when it is wanted."""
     cursor = ""
     while True:
-        page = said(api("GET", f"/items?{query}{cursor}"))
+        page = json_of(api("GET", f"/items?{query}{cursor}"))
         assert page["count"] == len(page["items"])
         yield page
         if page["nextCursor"] is None:
@@ -52,30 +52,30 @@ def when(minute: float) -> str:
 def test_all_that_is_wrong_with_a_query_is_said_at_once(api: Stage) -> None:
     answer = api("GET", "/items?limit=0&order=random&createdAfter=yesterday&createdBefore=2026-01-01T00:00:00Z")
 
-    assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
-    assert [detail["path"] for detail in said(answer)["details"]] == ["$.limit", "$.order", "$.createdAfter"]
+    assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_REQUEST")
+    assert [detail["path"] for detail in json_of(answer)["details"]] == ["$.limit", "$.order", "$.createdAfter"]
 
 
 def test_an_empty_list_ends_at_once(api: Stage) -> None:
-    assert said(api("GET", "/items")) == {"items": [], "count": 0, "nextCursor": None}
+    assert json_of(api("GET", "/items")) == {"items": [], "count": 0, "nextCursor": None}
 
 
 def test_the_newest_come_first_unless_the_oldest_are_asked_for(api: Stage) -> None:
     for minute in (2, 0, 1):
         created(minute)
 
-    assert minutes(said(api("GET", "/items"))) == [2, 1, 0]
-    assert minutes(said(api("GET", "/items?order=desc"))) == [2, 1, 0]
-    assert minutes(said(api("GET", "/items?order=asc"))) == [0, 1, 2]
+    assert minutes(json_of(api("GET", "/items"))) == [2, 1, 0]
+    assert minutes(json_of(api("GET", "/items?order=desc"))) == [2, 1, 0]
+    assert minutes(json_of(api("GET", "/items?order=asc"))) == [0, 1, 2]
 
 
 def test_a_page_holds_25_unless_another_number_is_asked_for(api: Stage) -> None:
     for minute in range(26):
         created(minute)
 
-    assert said(api("GET", "/items"))["count"] == 25
-    assert said(api("GET", "/items?limit=1"))["count"] == 1
-    assert said(api("GET", "/items?limit=100"))["count"] == 26
+    assert json_of(api("GET", "/items"))["count"] == 25
+    assert json_of(api("GET", "/items?limit=1"))["count"] == 1
+    assert json_of(api("GET", "/items?limit=100"))["count"] == 26
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -137,7 +137,7 @@ class TestRanges:
         for minute in range(5):
             created(minute)
 
-        page = said(api("GET", f"/items?{query}&order={order}"))
+        page = json_of(api("GET", f"/items?{query}&order={order}"))
 
         assert minutes(page) == (seen if order == "asc" else seen[::-1])
 
@@ -146,8 +146,8 @@ class TestRanges:
 
         at = quote(item["createdAt"])
 
-        assert said(api("GET", f"/items?createdAfter={at}"))["items"] == []
-        assert said(api("GET", f"/items?createdBefore={at}"))["items"] == []
+        assert json_of(api("GET", f"/items?createdAfter={at}"))["items"] == []
+        assert json_of(api("GET", f"/items?createdBefore={at}"))["items"] == []
 
     @pytest.mark.parametrize("order", ["asc", "desc"])
     def test_a_range_is_walked_like_a_list(self, api: Stage, order: str) -> None:
@@ -163,11 +163,11 @@ class TestRanges:
     def test_a_cursor_is_good_for_its_own_list_only(self, api: Stage, other: str) -> None:
         for minute in range(3):
             created(minute)
-        cursor = said(api("GET", "/items?limit=1"))["nextCursor"]
+        cursor = json_of(api("GET", "/items?limit=1"))["nextCursor"]
 
         answer = api("GET", f"/items?limit=1&{other}&cursor={cursor}")
 
-        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_CURSOR")
+        assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_CURSOR")
 
     @pytest.mark.parametrize("order", ["asc", "desc"])
     @pytest.mark.parametrize("minute", [0, 1, 3, 4])
@@ -180,14 +180,14 @@ class TestRanges:
 
         answer = api("GET", f"/items?order={order}&createdAfter={when(1)}&createdBefore={when(3)}&cursor={forged}")
 
-        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_CURSOR")
+        assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_CURSOR")
 
     def test_a_cursor_is_good_for_pages_of_another_length(self, api: Stage) -> None:
         for minute in range(4):
             created(minute)
-        cursor = said(api("GET", "/items?limit=1"))["nextCursor"]
+        cursor = json_of(api("GET", "/items?limit=1"))["nextCursor"]
 
-        assert minutes(said(api("GET", f"/items?limit=100&cursor={cursor}"))) == [2, 1, 0]
+        assert minutes(json_of(api("GET", f"/items?limit=100&cursor={cursor}"))) == [2, 1, 0]
 
 
 LAMBDA_LIMIT = 6 * 1024 * 1024
@@ -208,7 +208,7 @@ class TestLongPages:
         while cursor is not None:
             answer = api("GET", f"/items?limit=100&order={order}{cursor}")
             assert (answer.status_code, encoded(answer) < LAMBDA_LIMIT) == (200, True)
-            page = said(answer)
+            page = json_of(answer)
             assert page["count"] == len(page["items"]) > 0
             seen += minutes(page)
             cursor = page["nextCursor"] and f"&cursor={page['nextCursor']}"
@@ -219,7 +219,7 @@ class TestLongPages:
         for minute in range(100):
             items.create(OWNER, draft(minute=minute, text="a" * 1_000), DAY + timedelta(minutes=minute))
 
-        assert said(api("GET", "/items?limit=100"))["count"] == 100
+        assert json_of(api("GET", "/items?limit=100"))["count"] == 100
 
 
 def test_a_list_shows_its_owners_items_only(api: Stage) -> None:
@@ -227,14 +227,14 @@ def test_a_list_shows_its_owners_items_only(api: Stage) -> None:
     for owner in ("loca", "local2", "local#ITEM", "LOCAL"):
         created(1, owner)
 
-    assert minutes(said(api("GET", "/items"))) == [0]
+    assert minutes(json_of(api("GET", "/items"))) == [0]
 
 
 def test_imports_keys_and_other_records_are_no_items(api: Stage) -> None:
     api("POST", "/items", fields(minute=1), idempotency_key="k")
     api("POST", "/imports", {"items": [fields()]})
 
-    assert minutes(said(api("GET", "/items"))) == [1]
+    assert minutes(json_of(api("GET", "/items"))) == [1]
 
 
 def test_what_has_expired_is_passed_over_and_the_walk_goes_on(api: Stage) -> None:

@@ -20,7 +20,7 @@ from chalicelib.http import cursors
 from chalicelib.values import ids
 from tests.builders import fields, jpeg
 from tests.integration.routes import ROUTES
-from tests.integration.stage import Stage, said
+from tests.integration.stage import Stage, json_of
 
 Ask = Callable[..., HTTPResponse]
 
@@ -61,16 +61,16 @@ def anns(api: Stage, configured: Callable[..., None]) -> Holdings:
     """What Ann has, in a stage where one signs in."""
     configured(AUTH_MODE="oidc")
     ann = api.signed_in("ann")
-    item = said(ann("POST", "/items", fields(title="Vase"), idempotency_key="anns"))["id"]
+    item = json_of(ann("POST", "/items", fields(title="Vase"), idempotency_key="anns"))["id"]
     for number in range(3):
         ann("POST", "/items", fields(secret=f"of Ann {number}"))
-    import_ = said(ann("POST", "/imports", {"items": [fields(secret="of Ann")]}, idempotency_key="anns"))["id"]
-    key = said(ann("POST", f"/items/{item}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
+    import_ = json_of(ann("POST", "/imports", {"items": [fields(secret="of Ann")]}, idempotency_key="anns"))["id"]
+    key = json_of(ann("POST", f"/items/{item}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
     api.put(key, jpeg())
     api.notice(key)
     api.work()
-    assert said(ann("GET", f"/items/{item}"))["image"]["status"] == "ready"
-    return Holdings("ann", item, import_, said(ann("GET", "/items?limit=1"))["nextCursor"], key)
+    assert json_of(ann("GET", f"/items/{item}"))["image"]["status"] == "ready"
+    return Holdings("ann", item, import_, json_of(ann("GET", "/items?limit=1"))["nextCursor"], key)
 
 
 @pytest.fixture(autouse=True)
@@ -178,14 +178,14 @@ def test_owners_whose_names_look_alike_are_strangers(api: Stage, anns: Holdings,
         hers = anns.import_ if "{import_id}" in path else anns.item
         assert other(method, at(path, hers), ROUTES[method, path]).status_code == 404
 
-    assert said(other("GET", "/items"))["items"] == []
-    mine = said(other("POST", "/items", fields(title="Lamp"), idempotency_key="anns"))
-    ticket = said(other("POST", f"/items/{mine['id']}/image", {"contentType": "image/jpeg"}))
+    assert json_of(other("GET", "/items"))["items"] == []
+    mine = json_of(other("POST", "/items", fields(title="Lamp"), idempotency_key="anns"))
+    ticket = json_of(other("POST", f"/items/{mine['id']}/image", {"contentType": "image/jpeg"}))
     key = ticket["upload"]["fields"]["key"]
     api.put(key, jpeg(200, 200))
     api.notice(key)
     api.work()
-    assert said(other("GET", f"/items/{mine['id']}"))["image"]["width"] == 200
+    assert json_of(other("GET", f"/items/{mine['id']}"))["image"]["width"] == 200
     other("DELETE", f"/items/{mine['id']}")
     assert key not in api.objects()
 
@@ -200,14 +200,14 @@ class TestWhatOneHasOfTheOther:
         nobodys = bob("GET", f"/items?limit=1&cursor={'A' * 40}")
 
         assert but_for_its_id(hers, anns.cursor) == but_for_its_id(nobodys, "A" * 40)
-        assert said(hers)["error"] == "INVALID_CURSOR"
+        assert json_of(hers)["error"] == "INVALID_CURSOR"
 
     def test_a_cursor_forged_to_go_on_after_her_item_goes_on_in_ones_own_list(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
         forged = cursors.give(ids.new_id(ids.id_time_ms(anns.item) + 60_000), "bob", "desc", None, None)
-        mine = said(bob("POST", "/items", fields(title="Lamp")))
+        mine = json_of(bob("POST", "/items", fields(title="Lamp")))
 
-        assert [item["id"] for item in said(bob("GET", f"/items?cursor={forged}"))["items"]] == [mine["id"]]
+        assert [item["id"] for item in json_of(bob("GET", f"/items?cursor={forged}"))["items"]] == [mine["id"]]
 
     def test_her_idempotency_key_is_as_good_as_new(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
@@ -215,7 +215,7 @@ class TestWhatOneHasOfTheOther:
         made = bob("POST", "/items", fields(title="Vase"), idempotency_key="anns")
 
         assert (made.status_code, made.headers.get("Idempotency-Replayed")) == (201, None)
-        assert said(made)["id"] != anns.item
+        assert json_of(made)["id"] != anns.item
         assert (
             bob("POST", "/items", fields(title="Vase"), idempotency_key="anns").headers["Idempotency-Replayed"]
             == "true"
@@ -225,13 +225,13 @@ class TestWhatOneHasOfTheOther:
         begun = api.signed_in("bob")("POST", "/imports", {"items": [fields(secret="of Ann")]}, idempotency_key="anns")
 
         assert (begun.status_code, begun.headers.get("Idempotency-Replayed")) == (202, None)
-        assert said(begun)["id"] != anns.import_
+        assert json_of(begun)["id"] != anns.import_
 
     def test_a_ticket_is_good_for_one_key_of_its_owners(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
-        mine = said(bob("POST", "/items", fields()))["id"]
+        mine = json_of(bob("POST", "/items", fields()))["id"]
 
-        upload = said(bob("POST", f"/items/{mine}/image", {"contentType": "image/jpeg"}))["upload"]
+        upload = json_of(bob("POST", f"/items/{mine}/image", {"contentType": "image/jpeg"}))["upload"]
 
         policy = json.loads(base64.b64decode(upload["fields"]["policy"]))
         assert upload["fields"]["key"].startswith(f"uploads/items/bob/{mine}/")
@@ -246,17 +246,17 @@ class TestWhatOneHasOfTheOther:
         api.notice(key)
         api.work()
 
-        assert said(api.signed_in("ann")("GET", f"/items/{anns.item}"))["image"]["width"] == 400
+        assert json_of(api.signed_in("ann")("GET", f"/items/{anns.item}"))["image"]["width"] == 400
 
     def test_addresses_that_one_is_shown_lead_to_ones_own_pictures(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
-        mine = said(bob("POST", "/items", fields()))["id"]
-        key = said(bob("POST", f"/items/{mine}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
+        mine = json_of(bob("POST", "/items", fields()))["id"]
+        key = json_of(bob("POST", f"/items/{mine}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
         api.put(key, jpeg())
         api.notice(key)
         api.work()
 
-        image = said(bob("GET", f"/items/{mine}"))["image"]
+        image = json_of(bob("GET", f"/items/{mine}"))["image"]
         urls = [image["url"], *(one["url"] for one in image["thumbnails"])]
         urls += [bob("GET", f"/items/{mine}/image{query}").headers["Location"] for query in ("", "?size=200")]
 
@@ -274,4 +274,4 @@ class TestWhatOneHasOfTheOther:
         with pytest.raises(errors.ImportNotFoundError):
             bulk_imports.work_off("bob", anns.import_, 0)
 
-        assert len(said(api.signed_in("bob")("GET", "/items"))["items"]) == 1
+        assert len(json_of(api.signed_in("bob")("GET", "/items"))["items"]) == 1

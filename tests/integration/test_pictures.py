@@ -22,7 +22,7 @@ from chalicelib.catalogue import item_pictures, items, thumbnail_jobs
 from chalicelib.http import schemas
 from chalicelib.values import exact_json, ids, times
 from tests.builders import fields, jpeg, png_head, quarters, saved
-from tests.integration.stage import OWNER, Stage, draft, fails, meanwhile, run, said
+from tests.integration.stage import OWNER, Stage, draft, fails, json_of, meanwhile, run
 
 PHOTO = jpeg(1600, 1200)
 OTHER = jpeg(300, 900)
@@ -55,7 +55,7 @@ class TestTickets:
         assert ticket.upload.url.startswith("https://")
 
     def test_s3_itself_is_told_to_hold_the_upload_to_key_type_and_size(self, api: Stage, item: dict[str, Any]) -> None:
-        fields = said(self.ask(api, item, "image/webp"))["upload"]["fields"]
+        fields = json_of(self.ask(api, item, "image/webp"))["upload"]["fields"]
 
         policy = json.loads(base64.b64decode(fields["policy"]))
 
@@ -69,7 +69,7 @@ class TestTickets:
         assert fields["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
 
     def test_every_ticket_is_for_a_key_of_its_own_under_its_item(self, api: Stage, item: dict[str, Any]) -> None:
-        keys = [said(self.ask(api, item))["upload"]["fields"]["key"] for _ in range(3)]
+        keys = [json_of(self.ask(api, item))["upload"]["fields"]["key"] for _ in range(3)]
 
         assert len(set(keys)) == 3
         for key in keys:
@@ -111,8 +111,8 @@ class TestTickets:
     def test_no_other_may(self, api: Stage, item: dict[str, Any], body: dict[str, Any], path: str) -> None:
         answer = api("POST", f"/items/{item['id']}/image", body)
 
-        assert (answer.status_code, said(answer)["error"]) == (400, "INVALID_REQUEST")
-        assert said(answer)["details"][0]["path"] == path
+        assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_REQUEST")
+        assert json_of(answer)["details"][0]["path"] == path
         assert image(api, item) is None
 
 
@@ -180,7 +180,7 @@ class TestReady:
 
         answer = api("GET", f"/items/{item['id']}/image?size=300")
 
-        assert (answer.status_code, said(answer)["error"]) == (404, "IMAGE_NOT_FOUND")
+        assert (answer.status_code, json_of(answer)["error"]) == (404, "IMAGE_NOT_FOUND")
         assert api("GET", f"/items/{item['id']}/image?size=big").status_code == 400
 
     @pytest.mark.parametrize("status", [None, "pending", "processing", "failed"])
@@ -196,7 +196,7 @@ class TestReady:
 
         answer = api("GET", f"/items/{item['id']}/image")
 
-        assert (answer.status_code, said(answer)["error"]) == (404, "IMAGE_NOT_FOUND")
+        assert (answer.status_code, json_of(answer)["error"]) == (404, "IMAGE_NOT_FOUND")
         assert (image(api, item) or {}).get("status") == status
 
     def test_a_tag_of_an_item_with_addresses_still_names_its_version(self, api: Stage, item: dict[str, Any]) -> None:
@@ -223,7 +223,7 @@ class TestReady:
         at(hour + 3600)
         answer = api("GET", f"/items/{item['id']}", if_none_match=tag)
         assert answer.status_code == 200
-        assert said(answer)["image"]["status"] == "ready"
+        assert json_of(answer)["image"]["status"] == "ready"
         assert answer.headers["ETag"] != tag
         assert api("GET", f"/items/{item['id']}", if_none_match=answer.headers["ETag"]).status_code == 304
         # The last copy that is confirmed is an hour old, and its addresses are good for an hour more.
@@ -250,7 +250,7 @@ class TestReady:
     def test_a_list_shows_pictures_too(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
 
-        (listed,) = said(api("GET", "/items"))["items"]
+        (listed,) = json_of(api("GET", "/items"))["items"]
 
         assert listed["image"]["thumbnails"][0]["size"] == 200
 
@@ -673,13 +673,13 @@ class TestRemoval:
 
         answer = self.remove(api, item)
 
-        assert (answer.status_code, said(answer)) == (200, {"message": "Image deleted", "id": item["id"]})
+        assert (answer.status_code, json_of(answer)) == (200, {"message": "Image deleted", "id": item["id"]})
         assert image(api, item) is None
         assert api.objects() == []
         assert api.read(item["id"])["title"] == "Vase"
 
     def test_there_is_nothing_to_remove_twice(self, api: Stage, item: dict[str, Any]) -> None:
-        assert said(self.remove(api, item))["error"] == "IMAGE_NOT_FOUND"
+        assert json_of(self.remove(api, item))["error"] == "IMAGE_NOT_FOUND"
         api.picture(item["id"], PHOTO)
 
         assert self.remove(api, item).status_code == 200

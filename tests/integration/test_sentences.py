@@ -11,7 +11,7 @@ from chalicelib import errors
 from chalicelib.catalogue import messages
 from tests.builders import as_json, fields
 from tests.integration.routes import ROUTES
-from tests.integration.stage import Stage, said
+from tests.integration.stage import Stage, json_of
 from tests.libraries import words_of_libraries
 
 ID = "019ca7b4-e400-7abc-8def-0123456789ab"
@@ -119,7 +119,7 @@ def test_body_is_refused_in_plain_words(api: Stage, method: str, path: str, body
     answer = api(method, path.replace("{item_id}", api.item()["id"]), body)
 
     assert 400 <= answer.status_code < 500
-    check(said(answer))
+    check(json_of(answer))
 
 
 @pytest.mark.parametrize(("method", "path", "body", "headers", "sentence"), OTHERS)
@@ -128,8 +128,8 @@ def test_field_that_is_wrong_is_named_with_what_is_allowed(
 ) -> None:
     answer = api(method, path.replace("{item_id}", api.item()["id"]), body, **headers)
 
-    assert (answer.status_code, said(answer)["message"]) == (400, sentence)
-    check(said(answer))
+    assert (answer.status_code, json_of(answer)["message"]) == (400, sentence)
+    check(json_of(answer))
 
 
 def is_utf_8(body: bytes) -> bool:
@@ -167,7 +167,7 @@ def test_parameter_or_header_is_refused_in_plain_words(
     answer = api(method, path.replace("{item_id}", api.item()["id"]), body, **headers)
 
     assert 400 <= answer.status_code < 500
-    check(said(answer))
+    check(json_of(answer))
 
 
 def test_entry_of_an_import_is_refused_in_plain_words(api: Stage) -> None:
@@ -175,10 +175,10 @@ def test_entry_of_an_import_is_refused_in_plain_words(api: Stage) -> None:
     lines = [body for body in (*BODIES.values(), *ITEMS.values()) if body.strip() and is_utf_8(body)]
     entries = [body.replace(b"\n", b" ") for body in lines]
 
-    begun = said(api("POST", "/imports", b"\n".join(entries), content_type="application/x-ndjson"))
+    begun = json_of(api("POST", "/imports", b"\n".join(entries), content_type="application/x-ndjson"))
     api.work()
 
-    done = said(api("GET", f"/imports/{begun['id']}"))
+    done = json_of(api("GET", f"/imports/{begun['id']}"))
     assert (done["status"], done["created"]) == ("done", 0)
     assert len(done["errors"]) == done["total"] >= len(entries)
     for failure in done["errors"]:

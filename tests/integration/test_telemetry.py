@@ -22,7 +22,7 @@ from chalicelib.catalogue import cleanup, consumer, items
 from chalicelib.values import times
 from tests.blocks import PROJECT, block
 from tests.builders import fields, jpeg
-from tests.integration.stage import OWNER, Stage, batch, context, draft, fails, raises, run, said
+from tests.integration.stage import OWNER, Stage, batch, context, draft, fails, json_of, raises, run
 from tools import processes
 
 Read = Callable[[], str]
@@ -272,9 +272,9 @@ class TestOwner:
     def refused_picture(self, api: Stage) -> None:
         """Ann uploads to an item what is no picture; and once more, when the item is gone."""
         ask = api.signed_in("ann")
-        item = said(ask("POST", "/items", fields()))["id"]
+        item = json_of(ask("POST", "/items", fields()))["id"]
         keys = [
-            said(ask("POST", f"/items/{item}/image", {"contentType": "image/png"}))["upload"]["fields"]["key"]
+            json_of(ask("POST", f"/items/{item}/image", {"contentType": "image/png"}))["upload"]["fields"]["key"]
             for _ in range(2)
         ]
         api.notice(api.put(keys[0], b"no picture"))
@@ -288,7 +288,7 @@ class TestSecrets:
         secret = fields(title="MARKER", nested={"deep": ["MARKER"]})
         token = "Bearer MARKER"
 
-        item = said(api("POST", "/items", secret, authorization=token, idempotency_key="MARKER"))
+        item = json_of(api("POST", "/items", secret, authorization=token, idempotency_key="MARKER"))
         api("PUT", f"/items/{item['id']}", secret, authorization=token)
         api("PATCH", f"/items/{item['id']}", secret, authorization=token)
         api("GET", f"/items/{item['id']}", authorization=token, cookie="MARKER")

@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.values import exact_json
 from tests.builders import fields, jpeg
-from tests.integration.stage import Stage, said
+from tests.integration.stage import Stage, json_of
 
 of_both = pytest.mark.parametrize("method", ["PUT", "PATCH"])
 OTHER_ID = "019ca7b4-e400-7abc-8def-0123456789ab"
@@ -43,16 +43,16 @@ def test_read_item_is_accepted_after_a_change(
     answer = api(method, f"/items/{read['id']}", read | {"title": "Blue vase"})
 
     assert answer.status_code == 200
-    assert said(answer)["title"] == api.read(read["id"])["title"] == "Blue vase"
-    assert said(answer).keys() == read.keys()
-    assert said(answer)["version"] == read["version"] + 1
+    assert json_of(answer)["title"] == api.read(read["id"])["title"] == "Blue vase"
+    assert json_of(answer).keys() == read.keys()
+    assert json_of(answer)["version"] == read["version"] + 1
 
 
 @of_both
 def test_read_item_sent_back_unchanged_changes_nothing(api: Stage, pictured: dict[str, Any], method: str) -> None:
     answer = api(method, f"/items/{pictured['id']}", exact_json.to_json(spelled_otherwise(pictured)))
 
-    assert (answer.status_code, said(answer)["version"]) == (200, pictured["version"])
+    assert (answer.status_code, json_of(answer)["version"]) == (200, pictured["version"])
 
 
 def spelled_otherwise(read: dict[str, Any]) -> dict[str, Any]:
@@ -111,11 +111,11 @@ def test_other_value_is_refused_by_name(
 ) -> None:
     answer = api(method, f"/items/{item['id']}", item | {name: value})
 
-    assert (answer.status_code, said(answer)["error"]) == (400, "RESERVED_FIELD")
-    assert said(answer)["message"] == (
+    assert (answer.status_code, json_of(answer)["error"]) == (400, "RESERVED_FIELD")
+    assert json_of(answer)["message"] == (
         f"{name} is managed by Vitrine and cannot be changed: leave it out, or send it as stored."
     )
-    assert said(answer)["details"] == [{"path": f"$.{name}"}]
+    assert json_of(answer)["details"] == [{"path": f"$.{name}"}]
     assert api.read(item["id"]) == item
 
 
@@ -136,20 +136,20 @@ def test_other_picture_is_refused(api: Stage, pictured: dict[str, Any], method: 
 
     answer = api(method, f"/items/{pictured['id']}", body)
 
-    assert (answer.status_code, said(answer)["error"]) == (400, "RESERVED_FIELD")
-    assert "image is managed" in said(answer)["message"]
+    assert (answer.status_code, json_of(answer)["error"]) == (400, "RESERVED_FIELD")
+    assert "image is managed" in json_of(answer)["message"]
 
 
 @of_both
 def test_picture_cannot_be_removed_by_null(api: Stage, pictured: dict[str, Any], method: str) -> None:
-    assert said(api(method, f"/items/{pictured['id']}", fields(image=None)))["error"] == "RESERVED_FIELD"
+    assert json_of(api(method, f"/items/{pictured['id']}", fields(image=None)))["error"] == "RESERVED_FIELD"
 
 
 @of_both
 def test_only_differing_fields_are_named(api: Stage, item: dict[str, Any], method: str) -> None:
     body = item | {"version": 7, "updatedAt": "2001-01-01T00:00:00Z", "image": {"status": "ready"}}
 
-    refused = said(api(method, f"/items/{item['id']}", body))
+    refused = json_of(api(method, f"/items/{item['id']}", body))
 
     assert refused["message"] == (
         "version, updatedAt and image are managed by Vitrine and cannot be changed: "
@@ -164,18 +164,18 @@ def test_precondition_comes_first(api: Stage, item: dict[str, Any], method: str)
 
     refused = api(method, f"/items/{item['id']}", stale, if_match='"1"')
 
-    assert (refused.status_code, said(refused)["error"]) == (412, "VERSION_MISMATCH")
+    assert (refused.status_code, json_of(refused)["error"]) == (412, "VERSION_MISMATCH")
 
 
 @of_both
 def test_missing_item_comes_first(api: Stage, item: dict[str, Any], method: str) -> None:
-    assert said(api(method, f"/items/{OTHER_ID}", item))["error"] == "ITEM_NOT_FOUND"
+    assert json_of(api(method, f"/items/{OTHER_ID}", item))["error"] == "ITEM_NOT_FOUND"
 
 
 def test_new_item_has_no_stored_value(api: Stage, item: dict[str, Any]) -> None:
     refused = api("POST", "/items", item)
 
-    assert (refused.status_code, said(refused)["error"]) == (400, "RESERVED_FIELD")
-    assert said(refused)["message"] == (
+    assert (refused.status_code, json_of(refused)["error"]) == (400, "RESERVED_FIELD")
+    assert json_of(refused)["message"] == (
         "id, version, createdAt and updatedAt are managed by Vitrine and cannot be set: leave them out."
     )
