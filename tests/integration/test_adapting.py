@@ -38,7 +38,8 @@ DIFFS = ("fields", "smoke", "sizes", "sign-in", "company", "setting", "route", "
 OF_THE_PROJECT = [
     *(f"tests/unit/test_{name}.py" for name in ("config", "docs", "errors", "models", "openapi")),
     "tests/integration/processes/test_swagger.py",
-    *(f"tests/integration/test_{name}.py" for name in ("auth", "document", "items", "jobs", "owners")),
+    *(f"tests/integration/http/test_{name}.py" for name in ("auth", "owners")),
+    *(f"tests/integration/test_{name}.py" for name in ("document", "items", "jobs")),
 ]
 """What has to hold in a project that was changed: its tests of fields, settings, routes, errors and jobs."""
 

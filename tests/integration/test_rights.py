@@ -93,7 +93,7 @@ def sweeps(stage: Stage) -> None:
 
 
 def tokens(stage: Stage) -> None:
-    """That of somebody whom nobody knows; those that are good are in tests/integration/test_auth.py."""
+    """That of somebody whom nobody knows; those that are good are in tests/integration/http/test_auth.py."""
     event = {"type": "TOKEN", "authorizationToken": "Bearer none", "methodArn": "arn:aws:execute-api:::1/api/GET/items"}
     assert app.authorize(event, context("authorize"))["principalId"] == "nobody"
 

@@ -13,7 +13,7 @@ import pytest
 
 from chalicelib.catalogue import bulk_imports
 
-WEB = Path(__file__).parents[2] / "chalicelib" / "web"
+WEB = Path(__file__).parents[3] / "chalicelib" / "web"
 PAGES = {"/": "index.html", "/docs": "docs.html"}
 
 
