@@ -43,7 +43,7 @@ test: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run all tests except the browser 
 
 test-unit: $(VENV) $(NODE) ## Run the tests without I/O, in seconds
 	@$(TEST_WEB)
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest tests/unit -n auto --dist worksteal
 
 test-integration: $(VENV) ## Run the tests with AWS in memory (moto)
 	@$(BIN)/python -m pytest tests/integration

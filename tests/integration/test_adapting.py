@@ -183,4 +183,4 @@ def test_another_name_goes_through_all_of_it(project: Path) -> None:
     run(project, "bash", "-euo", "pipefail", "-c", "\n".join(rename))
 
     run(project, "bash", "-c", "! git grep -Ii vitrine")
-    run_tests(project, "tests/unit/test_infra.py", "tests/unit/test_layers.py")
+    run_tests(project, "tests/unit/test_infra.py", "tests/integration/processes/test_app_import.py")

@@ -1,4 +1,4 @@
-"""Which key belongs to what."""
+"""The keys of objects in the bucket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ new_ids = st.builds(ids.new_id, st.integers(0, 2**48 - 1), st.integers(0, 2**74 
 
 
 @given(owners, new_ids, new_ids)
-def test_an_upload_is_known_by_its_key_whoever_the_owner_is(owner: str, item_id: str, upload_id: str) -> None:
+def test_upload_can_be_read_from_its_key(owner: str, item_id: str, upload_id: str) -> None:
     upload = Upload(owner, item_id, upload_id)
 
     assert Upload.from_key(upload.key) == upload
@@ -30,15 +30,15 @@ def test_an_upload_is_known_by_its_key_whoever_the_owner_is(owner: str, item_id:
 
 
 @given(owners, owners, new_ids, new_ids)
-def test_one_owners_folder_never_holds_anothers_uploads(one: str, other: str, item_id: str, upload_id: str) -> None:
+def test_folders_of_owners_do_not_overlap(one: str, other: str, item_id: str, upload_id: str) -> None:
     key = Upload(one, item_id, upload_id).key
 
     assert key.startswith(Upload(other, item_id, "").key) is (one == other)
 
 
 @given(owners, new_ids, new_ids)
-def test_no_client_folds_a_key_in_an_address(owner: str, item_id: str, upload_id: str) -> None:
-    # RFC 3986, section 5.2.4: "." and ".." are steps in a path; WHATWG URL, section 4.4: so are they as "%2e".
+def test_clients_do_not_normalize_the_urls_of_keys(owner: str, item_id: str, upload_id: str) -> None:
+    # Clients remove the segments "." and ".." (RFC 3986, section 5.2.4), also as "%2e" (WHATWG URL, section 4.4).
     upload = Upload(owner, item_id, upload_id)
     for key in (upload.key, upload.thumbnail_key(200, "0A", "e"), bucket.import_key(owner, item_id)):
         path = f"/{quote(key)}"
@@ -47,7 +47,7 @@ def test_no_client_folds_a_key_in_an_address(owner: str, item_id: str, upload_id
 
 
 @pytest.mark.parametrize("owner", [".", ".."])
-def test_owner_of_dots_has_them_escaped(owner: str) -> None:
+def test_owner_of_dots_is_percent_encoded(owner: str) -> None:
     key = Upload(owner, ITEM, UPLOAD).key
 
     assert key == f"uploads/items/{owner.replace('.', '%2E')}/{ITEM}/{UPLOAD}"
@@ -70,7 +70,7 @@ def test_owner_of_dots_has_them_escaped(owner: str) -> None:
         f"thumbnails/items/ann/{ITEM}/{UPLOAD}",
     ],
 )
-def test_any_other_upload_is_a_loose_file(key: str) -> None:
+def test_any_other_key_is_a_loose_file(key: str) -> None:
     assert Upload.from_key(key) is None
 
 
@@ -84,14 +84,14 @@ def test_any_other_upload_is_a_loose_file(key: str) -> None:
         ("uploads/uploads/ü.png", "thumbnails/uploads/ü.png.jpg"),
     ],
 )
-def test_a_loose_files_thumbnail_keeps_the_whole_name(key: str, thumbnail: str) -> None:
+def test_loose_thumbnail_keeps_the_extension(key: str, thumbnail: str) -> None:
     assert bucket.loose_thumbnail_key(key) == thumbnail
 
 
 @given(st.sets(st.text(min_size=1, max_size=8), min_size=2, max_size=2))
-def test_no_two_loose_files_share_a_thumbnail(names: set[str]) -> None:
+def test_loose_files_have_different_thumbnails(names: set[str]) -> None:
     assert len({bucket.loose_thumbnail_key(f"uploads/{name}") for name in names}) == 2
 
 
-def test_import_lies_under_its_owner() -> None:
+def test_import_key_contains_the_owner() -> None:
     assert bucket.import_key("a/b", ITEM) == f"imports/a%2Fb/{ITEM}.ndjson"

@@ -1,4 +1,4 @@
-"""The AWS clients: when they are made, how long they wait, and how many may use one at once."""
+"""The AWS clients: their creation, timeouts, retries and connections."""
 
 from __future__ import annotations
 
@@ -10,44 +10,42 @@ from typing import Any
 
 import pytest
 from botocore import handlers
-from botocore.retries import standard
 
 from chalicelib import aws
-from chalicelib.aws import failures
 from chalicelib.catalogue import consumer
 from tools.aws_calls import CALLS
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 CLIENTS: dict[str, Callable[[], Any]] = {"dynamodb": aws.dynamodb, "s3": aws.s3, "sqs": aws.sqs}
 
 of_every_client = pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
 
 
 @pytest.fixture(autouse=True)
-def made_anew() -> Iterator[None]:
-    _forget()
+def no_clients_yet() -> Iterator[None]:
+    _clear_caches()
     yield
-    _forget()
+    _clear_caches()
 
 
-def _forget() -> None:
+def _clear_caches() -> None:
     aws._client.cache_clear()
     aws._session.cache_clear()
 
 
 @of_every_client
-def test_a_client_is_made_once_for_all_threads(client: Callable[[], Any]) -> None:
+def test_threads_share_one_client(client: Callable[[], Any]) -> None:
     assert aws._client.cache_info().currsize == 0
 
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: client(), range(32)))
+        clients = list(pool.map(lambda _: client(), range(32)))
 
-    assert len({id(one) for one in made}) == 1
+    assert len({id(client) for client in clients}) == 1
     assert aws._client.cache_info().currsize == 1
 
 
 @of_every_client
-def test_a_client_gives_up_a_connection_after_a_second_and_keeps_those_it_has(client: Callable[[], Any]) -> None:
+def test_connections_time_out_early_and_are_kept(client: Callable[[], Any]) -> None:
     config = client().meta.config
 
     assert config.connect_timeout == 1
@@ -56,31 +54,22 @@ def test_a_client_gives_up_a_connection_after_a_second_and_keeps_those_it_has(cl
 
 
 @of_every_client
-def test_every_worker_of_the_consumer_has_a_connection(client: Callable[[], Any]) -> None:
+def test_every_consumer_thread_has_a_connection(client: Callable[[], Any]) -> None:
     assert client().meta.config.max_pool_connections == consumer.WORKERS
 
 
 @pytest.mark.parametrize(
     ("function", "service"), [(function, service) for function, services in CALLS.items() for service in services]
 )
-def test_the_last_attempt_of_a_call_ends_before_the_function_does(function: str, service: str) -> None:
+def test_all_attempts_of_a_call_fit_into_the_function_timeout(function: str, service: str) -> None:
     config = CLIENTS[service]().meta.config
     attempts = config.retries["total_max_attempts"]
-    waits = sum(2**attempt for attempt in range(attempts - 1))  # at most: botocore.retries.standard, ExponentialBackoff
+    waits = sum(2**attempt for attempt in range(attempts - 1))  # the most that ExponentialBackoff waits
 
     longest = attempts * (config.connect_timeout + config.read_timeout) + waits
 
     functions = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))["lambda_functions"]
     assert longest < functions[function]["lambda_timeout"]
-
-
-def test_what_the_sdk_retries_asks_to_come_again() -> None:
-    checker = standard.TransientRetryableChecker
-
-    assert set(checker._TRANSIENT_ERROR_CODES) == failures._TRANSIENT_CODES
-    assert set(standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES) == failures._THROTTLING_CODES
-    assert set(checker._TRANSIENT_STATUS_CODES) == failures._TRANSIENT_STATUSES
-    assert set(checker._TRANSIENT_EXCEPTION_CLS) == set(failures._TRANSIENT)
 
 
 class RecordingEvents:
@@ -113,7 +102,7 @@ def test_session_has_all_handlers_of_its_services() -> None:
 
 
 def is_needed(event: str) -> bool:
-    """Whether an event of botocore can occur: not of another service, not of documentation."""
+    """Return whether an event of botocore can occur: not of another service, not of documentation."""
     match event.split("."):
         case ["docs", *_]:
             return False

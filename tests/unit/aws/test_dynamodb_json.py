@@ -1,4 +1,4 @@
-"""Values on their way into the table and back, beside what boto3 makes of them."""
+"""DynamoDB's JSON, compared with boto3's conversion."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ values = st.recursive(
 
 
 @given(values)
-def test_a_value_is_stored_as_boto3_would(value: Any) -> None:
-    theirs = TypeDeserializer().deserialize(TypeSerializer().serialize(value))
+def test_values_are_converted_as_by_boto3(value: Any) -> None:
+    expected = TypeDeserializer().deserialize(TypeSerializer().serialize(value))
 
-    assert dynamodb_json.deserialize(dynamodb_json.serialize(value)) == theirs == value
+    assert dynamodb_json.deserialize(dynamodb_json.serialize(value)) == expected == value
     assert TypeDeserializer().deserialize(dynamodb_json.serialize(value)) == value
     assert dynamodb_json.deserialize(TypeSerializer().serialize(value)) == value
 
 
-def test_true_is_no_number_and_a_number_no_truth() -> None:
+def test_booleans_and_numbers_are_told_apart() -> None:
     assert dynamodb_json.serialize([True, 1, False, 0]) == {
         "L": [{"BOOL": True}, {"N": "1"}, {"BOOL": False}, {"N": "0"}]
     }
 
 
-def test_the_smallest_number_keeps_its_digits_where_boto3_refuses_it() -> None:
+def test_smallest_number_keeps_its_digits() -> None:
+    # boto3 rejects it.
     smallest = Decimal("1.2345678901234567890123456789012345678E-130")
 
     assert dynamodb_json.deserialize(dynamodb_json.serialize(smallest)) == smallest
 
 
 @pytest.mark.parametrize("value", [1.5, {1, 2}, object(), b"bytes"])
-def test_what_is_no_json_is_refused(value: Any) -> None:
+def test_other_types_are_rejected(value: Any) -> None:
     with pytest.raises(TypeError, match=type(value).__name__):
         dynamodb_json.serialize(value)

@@ -1,0 +1,63 @@
+"""Importing app.py in a process of its own: what it loads, and what it must not do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).parents[3]
+
+CODE = """
+import json, sys
+import app
+from chalicelib import aws
+print(json.dumps({
+    "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+    "own": sorted(name for name in sys.modules if name.startswith("chalicelib.")),
+    "clients": aws._client.cache_info().currsize,
+    "guarded": sorted(
+        f"{method} {path}" for path, methods in app.app.routes.items() for method, route in methods.items()
+        if route.authorizer is not None
+    ),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> Any:
+    """Return what is loaded after an import of app.py in a deployed stage."""
+    environment = {"PATH": os.environ["PATH"], "STAGE": "prod", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("package", ["PIL", "jwt", "cryptography", "pydantic", "aws_xray_sdk", "requests", "moto"])
+def test_libraries_of_single_functions_are_not_loaded(imported: Any, package: str) -> None:
+    assert package not in imported["modules"]
+
+
+@pytest.mark.parametrize(
+    "module", ["http.auth", "catalogue.consumer", "openapi.generator", "values.validation_messages"]
+)
+def test_modules_of_few_requests_are_not_loaded(imported: Any, module: str) -> None:
+    assert f"chalicelib.{module}" not in imported["own"]
+
+
+def test_no_aws_client_is_created(imported: Any) -> None:
+    assert imported["clients"] == 0
+
+
+def test_routes_require_sign_in_by_default(imported: Any) -> None:
+    from chalicelib.openapi.generator import OPERATIONS
+
+    guarded = {(method, path) for (method, path), operation in OPERATIONS.items() if not operation.public}
+    guarded |= {("HEAD", path) for method, path in guarded if method == "GET"}
+    assert imported["guarded"] == sorted(map(" ".join, guarded))
