@@ -26,7 +26,7 @@ SOURCES = app.py chalicelib tools bench
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
 .PHONY: help run test test-unit test-integration test-e2e simulate fuzz lint scan format deploy package named clean
-.PHONY: environments bench bench-images bench-laptop hashes hooks policies smoke test-browser screenshots
+.PHONY: openapi environments bench bench-images bench-laptop hashes hooks policies smoke test-browser screenshots
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -89,6 +89,9 @@ format: $(VENV) ## Format the code and sort imports
 	@$(BIN)/ruff check --fix --select I .
 	@$(BIN)/ruff format .
 
+openapi: $(VENV) ## Write chalicelib/openapi.json after a change of routes, models or errors
+	@$(BIN)/python -m tools.openapi
+
 policies: $(VENV) ## Write the IAM policies of all stages from infra/policies.json, without calling AWS
 	@$(BIN)/python -m tools.stage.policies
 
@@ -98,14 +101,14 @@ hashes: $(VENV) ## Write requirements-hashes.txt after a change of requirements.
 hooks: $(HOOKS) ## Let git run lint before each commit, and the unit tests before each push
 	@.venv-hooks/bin/pre-commit install
 
-deploy: named $(VENV) ## Deploy a stage to your AWS account: make deploy STAGE=dev
+deploy: named $(VENV) openapi ## Deploy a stage to your AWS account: make deploy STAGE=dev
 	@$(BIN)/python -m tools.stage.provision --stage "$(STAGE)"
 	@$(BUNDLE)
 	@$(BIN)/chalice deploy --stage "$(STAGE)"
 	@$(BIN)/python -m tools.stage.provision --stage "$(STAGE)" # The address to which the sign-in page returns is known now.
 
 # Chalice needs a region to package, but does not write it into the artifact, which fits any region.
-package: named $(VENV) ## Write out/ (template and zip) for CloudFormation: make package STAGE=prod
+package: named $(VENV) openapi ## Write out/ (template and zip) for CloudFormation: make package STAGE=prod
 	@$(BIN)/python -c 'from tools.stage import provision; print(provision.describe_access("$(STAGE)"))'
 	@$(BUNDLE)
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage "$(STAGE)" \

@@ -8,11 +8,11 @@ from typing import Any
 
 from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Request, Response, SQSEvent
 
-from chalicelib import config
+from chalicelib import config, errors
 from chalicelib.aws import bucket
 from chalicelib.catalogue import bulk_imports, cleanup, item_pictures, items, validation
 from chalicelib.http import api, requests, responses, schemas, static_files
-from chalicelib.values import exact_json, times
+from chalicelib.values import times
 
 settings = config.settings()
 app = api.Api()
@@ -20,6 +20,7 @@ app = api.Api()
 
 @app.authorizer(ttl_seconds=300)
 def authorize(request: AuthRequest) -> AuthResponse:
+    """Let in whoever has a valid token."""
     from chalicelib.http import auth  # noqa: PLC0415 - it brings cryptography, which the other functions need not pay for
 
     caller = auth.authenticate(request.token)
@@ -36,82 +37,145 @@ app.guard = authorize if config.sign_in_required() else None
 # -------------------------------------------------------------------------------------------------------- public routes
 
 
-@app.route("/", public=True)
+@app.route("/", public=True, response_model="Page")
 def show_console(request: Request) -> Response:
+    """Show the web console."""
     return static_files.console(request)
 
 
-@app.route("/docs", public=True)
+@app.route("/docs", public=True, response_model="Page")
 def show_docs(request: Request) -> Response:
+    """Show this document.
+
+    As a page on which you can try every route.
+    """
     return static_files.docs(request)
 
 
-@app.route("/web/{name}", public=True)
+@app.route("/web/{name}", public=True, response_model="File", errors=[errors.NotFoundError])
 def get_web_file(request: Request, name: str) -> Response:
+    """Read a file of the console or this page."""
     return static_files.file(request, name)
 
 
-@app.route("/openapi.json", public=True)
+@app.route("/openapi.json", public=True, response_model="Document")
 def get_openapi(request: Request) -> Response:
-    from chalicelib.openapi import generator  # noqa: PLC0415 - it describes every route, for whoever asks for that alone
+    """Read this document.
 
-    text = exact_json.to_json(generator.document(app.routes)).decode()
-    return responses.file_answer(request, text, {"Content-Type": requests.JSON})
+    It is generated from the routes and models in use, so it always matches them.
+    """
+    return static_files.openapi(request)
 
 
-@app.route("/hello", public=True, query=schemas.HelloQuery)
+@app.route("/hello", public=True, query=schemas.HelloQuery, response_model=schemas.Hello)
 def say_hello(request: Request, asked: schemas.HelloQuery) -> Response:
+    """Greet somebody."""
     at = times.format_time(times.now())
     return responses.json_answer(schemas.Hello(f"Hello, {asked.name}!", at, requests.request_id(request)))
 
 
-@app.route("/health", public=True)
+@app.route("/health", public=True, response_model=schemas.Health)
 def get_health(_: Request) -> Response:
+    """Check that the API responds."""
     return responses.json_answer(schemas.Health("ok", settings.stage, config.VERSION))
 
 
 # --------------------------------------------------------------------------------------------------------------- items
 
 
-@app.route("/items", methods=["POST"], keyed=True)
+@app.route(
+    "/items",
+    methods=["POST"],
+    keyed=True,
+    body="ItemFields",
+    status_code=201,
+    response_model=schemas.Item,
+    response_description="The new item, or the one that was created with this key before.",
+    examples=["withoutPicture"],
+)
 def create_item(request: Request) -> Response:
+    """Create an item.
+
+    The body is the item. With an `Idempotency-Key`, you can repeat the request without creating another item.
+    """
     at = times.now()
     draft = validation.draft(requests.json_object(request))
     item, replayed = items.create(requests.owner(request), draft, at, requests.idempotency_key(request))
     return responses.created(request, item, replayed)
 
 
-@app.route("/items", methods=["GET"], query=schemas.ListQuery)
+@app.route("/items", query=schemas.ListQuery, response_model=schemas.ItemPage, errors=[errors.InvalidCursorError])
 def list_items(request: Request, asked: schemas.ListQuery) -> Response:
+    """List items, page by page.
+
+    Newest first, unless `order` is `asc`.
+    """
     owner = requests.owner(request)
     which = items.Range(asked.order == "desc", asked.created_after, asked.created_before)
     page = items.page(owner, which, asked.limit, requests.start_after(asked, owner), times.now())
     return responses.items_answer(request, asked, owner, page)
 
 
-@app.route("/items/{item_id}", methods=["GET"])
+@app.route(
+    "/items/{item_id}", response_model=schemas.Item, errors=[errors.ItemNotFoundError, errors.VersionMismatchError]
+)
 def get_item(request: Request, item_id: str) -> Response:
+    """Read an item."""
     return responses.item_answer(request, items.get(requests.owner(request), item_id, times.now()))
 
 
-@app.route("/items/{item_id}", methods=["PUT"])
+@app.route(
+    "/items/{item_id}",
+    methods=["PUT"],
+    body="ItemReplacement",
+    response_model=schemas.Item,
+    errors=[errors.ItemNotFoundError, errors.VersionMismatchError],
+)
 def replace_item(request: Request, item_id: str) -> Response:
+    """Replace an item's own fields.
+
+    All of them, and `expiresAt`: fields that are not in the body are removed. The picture stays. You can read an item,
+    change it, and send all of it: managed fields are accepted if they equal what is stored. If nothing changes, nothing
+    is written and the version stays.
+    """
     at = times.now()
     managed, fields = requests.item_body(request)
     item = items.replace(requests.owner(request), item_id, fields, at, requests.write_check(request, managed))
     return responses.item_answer(request, item)
 
 
-@app.route("/items/{item_id}", methods=["PATCH"])
+@app.route(
+    "/items/{item_id}",
+    methods=["PATCH"],
+    body={requests.MERGE_PATCH: "ItemPatch", requests.JSON: "ItemPatch"},
+    response_model=schemas.Item,
+    errors=[errors.ItemNotFoundError, errors.VersionMismatchError],
+)
 def patch_item(request: Request, item_id: str) -> Response:
+    """Change some of an item's own fields.
+
+    With a JSON Merge Patch (RFC 7396). The result must follow the rules for a whole item. If it is the same as before,
+    nothing is written and the version stays.
+    """
     managed, changes = requests.item_body(request, requests.MERGE_PATCH, requests.JSON)
     check = requests.write_check(request, managed)
     item = items.patch(requests.owner(request), item_id, changes, times.now(), check)
     return responses.item_answer(request, item)
 
 
-@app.route("/items/{item_id}", methods=["DELETE"])
+@app.route(
+    "/items/{item_id}",
+    methods=["DELETE"],
+    response_model=schemas.Deleted,
+    response_description="The item is deleted.",
+    examples=["itemDeleted"],
+    errors=[errors.ItemNotFoundError, errors.VersionMismatchError],
+)
 def delete_item(request: Request, item_id: str) -> Response:
+    """Delete an item.
+
+    Its picture goes with it.
+    """
     item_pictures.remove_item(requests.owner(request), item_id, times.now(), requests.write_check(request))
     return responses.json_answer(schemas.Deleted("Item deleted", item_id))
 
@@ -119,8 +183,20 @@ def delete_item(request: Request, item_id: str) -> Response:
 # ------------------------------------------------------------------------------------------------------------ pictures
 
 
-@app.route("/items/{item_id}/image", methods=["POST"])
+@app.route(
+    "/items/{item_id}/image",
+    methods=["POST"],
+    tag="Pictures",
+    body=schemas.TicketRequest,
+    status_code=201,
+    response_model=schemas.Ticket,
+    errors=[errors.ItemNotFoundError],
+)
 def create_image_ticket(request: Request, item_id: str) -> Response:
+    """Get a ticket to upload a picture.
+
+    When the upload arrives, it replaces the item's current picture.
+    """
     asked = requests.image_ticket_request(request)
     ticket = item_pictures.ticket(requests.owner(request), item_id, asked.content_type, times.now())
     return responses.json_answer(
@@ -128,14 +204,38 @@ def create_image_ticket(request: Request, item_id: str) -> Response:
     )
 
 
-@app.route("/items/{item_id}/image", methods=["GET"], query=schemas.ImageQuery)
+@app.route(
+    "/items/{item_id}/image",
+    tag="Pictures",
+    query=schemas.ImageQuery,
+    status_code=302,
+    response_description="A redirect to a temporary download URL.",
+    errors=[errors.ItemNotFoundError, errors.ImageNotFoundError],
+)
 def get_image(request: Request, item_id: str, asked: schemas.ImageQuery) -> Response:
+    """Download the picture or a thumbnail.
+
+    Only once the item's `image.status` is `ready`.
+    """
     item = items.get(requests.owner(request), item_id, times.now())
     return responses.redirect(item_pictures.url(item, asked.size))
 
 
-@app.route("/items/{item_id}/image", methods=["DELETE"])
+@app.route(
+    "/items/{item_id}/image",
+    methods=["DELETE"],
+    tag="Pictures",
+    response_model=schemas.Deleted,
+    response_description="The picture is removed.",
+    examples=["imageDeleted"],
+    errors=[errors.ItemNotFoundError, errors.ImageNotFoundError, errors.VersionMismatchError],
+)
 def delete_image(request: Request, item_id: str) -> Response:
+    """Remove the picture.
+
+    With its thumbnails; the item stays. If the picture is still `pending`, uploads with its tickets are discarded. A
+    ticket for a picture that was to replace it can still be used.
+    """
     item_pictures.remove(requests.owner(request), item_id, times.now(), requests.write_check(request))
     return responses.json_answer(schemas.Deleted("Image deleted", item_id))
 
@@ -143,14 +243,35 @@ def delete_image(request: Request, item_id: str) -> Response:
 # ------------------------------------------------------------------------------------------------------- bulk imports
 
 
-@app.route("/imports", methods=["POST"], keyed=True)
+@app.route(
+    "/imports",
+    methods=["POST"],
+    keyed=True,
+    body={requests.JSON: schemas.ImportRequest, requests.NDJSON: schemas.Lines},
+    status_code=202,
+    response_model=schemas.Import,
+    response_description="The import, not started yet, or as it was when it began with this key before.",
+    examples=["queued"],
+    errors=[errors.ImportTooLargeError],
+)
 def create_import(request: Request) -> Response:
+    """Create many items.
+
+    Up to 10,000 items, in up to 5 MB. Once accepted, every item is tried: usually within seconds, within hours if the
+    queue is unavailable. With an `Idempotency-Key`, you can repeat the request without importing anything twice.
+    """
     owner, entries, at = requests.owner(request), requests.entries(request), times.now()
     return responses.accepted(request, bulk_imports.start(owner, entries, at, requests.idempotency_key(request)))
 
 
-@app.route("/imports/{import_id}", methods=["GET"])
+@app.route(
+    "/imports/{import_id}",
+    response_model=schemas.Import,
+    examples=["running", "done", "oneFailed"],
+    errors=[errors.ImportNotFoundError],
+)
 def get_import(request: Request, import_id: str) -> Response:
+    """Show the progress of an import."""
     return responses.import_answer(import_id, bulk_imports.progress(requests.owner(request), import_id, times.now()))
 
 
@@ -168,6 +289,7 @@ _UPLOADED = {
 
 @app.on_cw_event(_UPLOADED)
 def on_upload(event: CloudWatchEvent) -> None:
+    """Record an upload on its item, and queue the job that makes its thumbnails."""
     if event.detail["bucket"]["name"] == settings.bucket:
         put = event.detail["object"]
         item_pictures.note(put["key"], times.now(), put.get("sequencer", ""))
@@ -175,6 +297,7 @@ def on_upload(event: CloudWatchEvent) -> None:
 
 @app.on_sqs_message(queue=settings.queue, batch_size=10)
 def on_messages(event: SQSEvent) -> dict[str, Any] | None:
+    """Process messages from the queue."""
     from chalicelib.catalogue import consumer  # noqa: PLC0415 - it brings Pillow, which the other functions need not pay for
 
     records = [consumer.Record.of(record.to_dict()) for record in event]
@@ -183,6 +306,7 @@ def on_messages(event: SQSEvent) -> dict[str, Any] | None:
 
 @app.schedule(Rate(1, unit=Rate.HOURS), description="Does what is due: expired items, lost uploads, stuck renders.")
 def clean_up(event: CloudWatchEvent) -> dict[str, int]:
+    """Do the work that is due: expired items, lost uploads, stuck jobs."""
     return cleanup.sweep(times.now(), event.context)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, Request, Response
@@ -16,7 +16,35 @@ from chalicelib.config import APP
 from chalicelib.http import cors, exceptions, lambda_events, requests, responses
 from chalicelib.values import ids
 
+if TYPE_CHECKING:
+    from chalicelib.errors import ApiError
+
 _View = Callable[..., Response]
+
+
+class Operation(msgspec.Struct, kw_only=True):
+    """What a route declares for the OpenAPI document; its summary and description are its view's docstring.
+
+    The document is made of it by ``make openapi`` (``tools/openapi``). Of a route that declares nothing it has the
+    errors that every route can return.
+    """
+
+    public: bool = False
+    keyed: bool = False
+    query: type[msgspec.Struct] | None = None
+    body: Any = None
+    """The model of a JSON body, or a dictionary of models by content type."""
+    response_model: Any = None
+    """A model in ``http/schemas.py``, or the name of a schema that ``tools/openapi/json_schemas.py`` makes."""
+    status_code: int = 200
+    response_description: str = ""
+    """By default, the first sentence of the model's docstring."""
+    examples: Sequence[str] = ()
+    """Which of the model's examples in ``tools/openapi/examples.py`` the response has; by default all of them."""
+    errors: Sequence[type[ApiError]] = ()
+    """Errors beside those that follow from the rest."""
+    tag: str = ""
+    """By default, the first part of the path."""
 
 
 class Api(Chalice):
@@ -28,6 +56,8 @@ class Api(Chalice):
     """
 
     def __init__(self) -> None:
+        self.operations: dict[tuple[str, str], Operation] = {}
+        """What each route declares for the OpenAPI document, by method and path."""
         self._in_thread = threading.local()
         super().__init__(APP, configure_logs=False)
         self.api.cors = cors.gateway_config() or False
@@ -66,25 +96,27 @@ class Api(Chalice):
         self,
         path: str,
         *,
+        methods: Sequence[str] = ("GET",),
         public: bool = False,
         keyed: bool = False,
         query: type[msgspec.Struct] | None = None,
-        **options: Any,
+        **documented: Any,
     ) -> Callable[[_View], _View]:
         """Register a view for ``path``: it takes the request, the path's parameters by name, and ``asked``.
 
         ``asked`` is the query as a model of the type ``query``, and left out without one: then the route takes no
         parameters, and a public one ignores them, because trackers add some to links. ``keyed`` says that the view
-        evaluates an ``Idempotency-Key``. ``options`` are those of Chalice's own ``route``. Bodies of any content type
+        evaluates an ``Idempotency-Key``. ``documented`` are the other fields of Operation. Bodies of any content type
         reach the view, which checks it.
         """
+        operation = Operation(public=public, keyed=keyed, query=query, **documented)
+        self.operations |= {(method, path): operation for method in methods}
         if cors.has_preflight_routes() and path not in self.routes:
             self._route(path, None, None, methods=["OPTIONS"])(self._preflight(path))
-        methods = options.pop("methods", ["GET"])
         # RFC 9110, section 9.1: a server must support HEAD. API Gateway and ``chalice local`` leave the content out.
-        methods = [*methods, "HEAD"] if "GET" in methods else methods
+        methods = [*methods, "HEAD"] if "GET" in methods else list(methods)
         takes = query or (None if public else _NoParameters)
-        return self._route(path, None if public else self.guard, takes, keyed=keyed, methods=methods, **options)
+        return self._route(path, None if public else self.guard, takes, keyed=keyed, methods=methods)
 
     def _route(
         self,

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import msgspec
+
 from chalicelib import config, errors
-from chalicelib.http import responses
+from chalicelib.http import requests, responses
 
 if TYPE_CHECKING:
     from chalice.app import Request, Response
 
 _WEB = Path(__file__).parents[1] / "web"
+_OPENAPI = Path(__file__).parents[1] / "openapi.json"
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -42,6 +45,23 @@ def file(request: Request, name: str) -> Response:
     if name not in _names():
         raise errors.NotFoundError
     return _answer(request, name, _text(name), {})
+
+
+def openapi(request: Request) -> Response:
+    """Return the OpenAPI document, ``chalicelib/openapi.json``, with what differs from stage to stage."""
+    document = msgspec.json.decode(_OPENAPI.read_bytes())
+    settings = config.settings()
+    if settings.issuer is not None:
+        audiences = "` or `".join(settings.issuer.audiences)
+        document["components"]["securitySchemes"]["bearer"]["description"] += (
+            f" This stage accepts tokens from `{settings.issuer.url}` for `{audiences}`."
+        )
+    if not config.sign_in_required():
+        # An empty requirement makes the others optional (OpenAPI 3.1, "Security Requirement Object").
+        for operation in (operation for methods in document["paths"].values() for operation in methods.values()):
+            operation["security"] += [{}] if operation["security"] else []
+    text = msgspec.json.encode(document).decode()
+    return responses.file_answer(request, text, {"Content-Type": requests.JSON})
 
 
 def _page(request: Request, name: str, prefix: str) -> Response:

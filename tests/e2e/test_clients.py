@@ -17,8 +17,7 @@ import pytest
 
 from tests.e2e.pictures import photograph
 from tests.e2e.system import ROOT, System
-from tests.integration.processes.test_item_fields import run_edited
-from tests.unit.test_openapi import NAMESAKES
+from tests.integration.processes.test_item_fields import NAMESAKES, run_edited
 
 CLIENTS = ROOT / "tests" / "clients"
 ENVIRONMENT = ROOT / ".venv-node"

@@ -1,28 +1,37 @@
-"""Every route of the app, as tests ask it that try all of them. A route that is new belongs here."""
+"""Every route of the app, for tests that send a request to each of them."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import app
 from tests.builders import fields
 
-ROUTES: dict[tuple[str, str], Any] = {
-    ("GET", "/"): None,
-    ("GET", "/docs"): None,
-    ("GET", "/web/{name}"): None,
-    ("GET", "/openapi.json"): None,
-    ("GET", "/hello"): None,
-    ("GET", "/health"): None,
+DOCUMENT = json.loads((Path(app.__file__).parent / "chalicelib" / "openapi.json").read_text(encoding="utf-8"))
+"""The OpenAPI document, as ``make openapi`` wrote it."""
+
+_BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/items"): fields(title="Vase"),
-    ("GET", "/items"): None,
-    ("GET", "/items/{item_id}"): None,
     ("PUT", "/items/{item_id}"): fields(title="mine"),
     ("PATCH", "/items/{item_id}"): {"title": "mine"},
-    ("DELETE", "/items/{item_id}"): None,
     ("POST", "/items/{item_id}/image"): {"contentType": "image/png"},
-    ("GET", "/items/{item_id}/image"): None,
-    ("DELETE", "/items/{item_id}/image"): None,
     ("POST", "/imports"): {"items": [fields(title="Vase")]},
-    ("GET", "/imports/{import_id}"): None,
 }
-"""By method and path, a body that the route takes. HEAD, which every GET answers too, is left out."""
+
+
+def _example(method: str, path: str) -> Any:
+    """Return the first example of a body in the OpenAPI document, or None."""
+    content = DOCUMENT["paths"].get(path, {}).get(method.lower(), {}).get("requestBody", {}).get("content", {})
+    examples = [example["value"] for type_ in content.values() for example in type_["examples"].values()]
+    return next(iter(examples), None)
+
+
+ROUTES: dict[tuple[str, str], Any] = {
+    (method, path): _BODIES.get((method, path)) or _example(method, path)
+    for path, methods in app.app.routes.items()
+    for method in methods
+    if method not in ("HEAD", "OPTIONS")
+}
+"""A body that the route accepts, or None, by method and path; HEAD, which every GET supports, is not listed."""

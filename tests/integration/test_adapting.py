@@ -121,6 +121,8 @@ def test_with_all_changes_the_project_does_what_the_page_says_and_its_tests_pass
     for name in DIFFS:
         change(project, name)
 
+    run(project, sys.executable, "-m", "tools.openapi")
+
     bin_ = Path(sys.executable).parent
     run(project, bin_ / "ruff", "check", "app.py", "chalicelib", "tests")
     run(project, bin_ / "ruff", "format", "--check", "app.py", "chalicelib", "tests")

@@ -31,7 +31,6 @@ LAYERS = (
     {"aws", "pictures"},
     {"catalogue"},
     {"http"},
-    {"openapi"},
     {"app"},
 )
 
@@ -42,6 +41,10 @@ KNOWN_BY: dict[str, set[str]] = {
     "botocore": {"aws"},
     "PIL": {"pictures"},
     "aws_lambda_powertools": {"telemetry"},
+    # They are not deployed.
+    "tools": set(),
+    "bench": set(),
+    "tests": set(),
 }
 
 
@@ -126,4 +129,5 @@ def test_the_app_is_a_table_of_contents() -> None:
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
 
     assert all(function.decorator_list for function in functions)
-    assert max(len(function.body) for function in functions) <= 4
+    assert all(map(ast.get_docstring, functions))
+    assert max(len(function.body) for function in functions) <= 5  # the docstring, and four statements

@@ -182,7 +182,7 @@ def _build_for_lambda(requirements: Path, scratch: Path, target: Path) -> None:
     shutil.copyfile(requirements, scratch / "requirements.txt")
     said = _chalice_package(scratch)
     if "Could not install dependencies" in said:  # Chalice says so, and packages the rest
-        raise StageError(f"Some of requirements.txt has no wheel for Lambda. {_last_lines(said)}")
+        raise StageError(f"Some of requirements.txt has no wheel for Lambda. {last_lines(said)}")
     with zipfile.ZipFile(scratch / "out" / "deployment.zip") as whole, _new_zip(target) as kept:
         for entry in whole.infolist():
             if entry.filename != "app.py" and not entry.filename.startswith("chalice/"):
@@ -205,7 +205,7 @@ def _build_for_host(requirements: Path, scratch: Path, target: Path) -> None:
         [*install, "--target", scratch, "-r", requirements], env=os.environ, cwd=requirements.parent
     )
     if status != 0:
-        raise StageError(f"The functions' dependencies cannot be installed. {_last_lines(said)}")
+        raise StageError(f"The functions' dependencies cannot be installed. {last_lines(said)}")
     with _new_zip(target) as kept:
         for path in sorted(scratch.rglob("*")):
             if path.is_file() and path.relative_to(scratch).parts[0] != "bin":
@@ -216,7 +216,7 @@ def _chalice_package(folder: Path, *options: str) -> str:
     """Run ``chalice package`` for the stage local. Returns what it said."""
     status, said = chalice_package.run(folder, LOCAL, os.environ, *options)
     if status != 0:
-        raise StageError(f"The app cannot be packaged. {_last_lines(said.replace(f'{folder}/', ''))}")
+        raise StageError(f"The app cannot be packaged. {last_lines(said.replace(f'{folder}/', ''))}")
     return said
 
 
@@ -252,8 +252,8 @@ def _new_zip(path: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
-def _last_lines(said: str) -> str:
-    """The end of what a program said: of a Python stack, the place and the error."""
+def last_lines(said: str) -> str:
+    """Return the end of what a program said: of a Python stack, the place and the error."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     places = [line for line in lines if line.startswith('File "')]
     return " ".join([*places[-1:], *[line for line in lines[-1:] if line not in places]])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import os
 import shlex
 import shutil
 import sys
@@ -21,6 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.http import loopback
+from tools import processes
 from tools.interruption import Interrupted, Interruption
 from tools.laptop import code_stack, function_logs
 from tools.laptop.emulator import REGION, Credentials, Emulator, EmulatorError, check_port, make_private
@@ -34,6 +36,7 @@ PROJECT_DIR = Path(__file__).resolve().parents[2]
 AWS_CONFIG = ".local/aws-config"
 """Where `chalice local --stage local` finds the emulator: the stage's AWS_CONFIG_FILE."""
 
+_OPENAPI = Path("chalicelib/openapi.json")
 _PROFILE = "vitrine-local"
 _LOOK_EVERY = 0.3  # seconds
 _SETTLE = 0.15  # seconds without another change, as an editor saves several files
@@ -98,6 +101,7 @@ class Vitrine:
     def _start(self, running: contextlib.ExitStack) -> Emulator:
         """Start every part, each to be stopped when ``running`` is left, the emulator last."""
         began = time.monotonic()
+        self._update_openapi()
         stamps = app_sources.stamps(self._project_dir)
         local = self._project_dir / ".local"
         make_private(local)
@@ -155,6 +159,8 @@ class Vitrine:
         try:
             if problem := app_sources.syntax_error(self._project_dir, changed):
                 raise StageError(problem)
+            self._update_openapi()
+            self._stamps |= {_OPENAPI: app_sources.stamp(self._project_dir / _OPENAPI)}
             package = self._package()
         except StageError as error:
             self._terminal.say(f"{error}\nThe previous code keeps running.")
@@ -167,6 +173,16 @@ class Vitrine:
         self._terminal.say(f"In effect after {time.monotonic() - began:.1f} s, for HTTP and for events.")
         if Path("requirements.txt") in changed:
             self._terminal.say("HTTP keeps using the old packages: stop, and `make run` again to use the new ones.")
+
+    def _update_openapi(self) -> None:
+        """Write the OpenAPI document if the sources make another one. Raise StageError if they do not load."""
+        env = processes.without_aws(os.environ) | {"STAGE": LOCAL, "PYTHONDONTWRITEBYTECODE": "1"}
+        status, text = processes.run([sys.executable, "-m", "tools.openapi"], env=env, cwd=self._project_dir)
+        if status != 0:
+            problem = code_stack.last_lines(text.replace(f"{self._project_dir}/", ""))
+            raise StageError(f"The OpenAPI document cannot be generated. {problem}")
+        if text:
+            self._terminal.say(text.strip())
 
     def _saved(self) -> list[Path]:
         """The sources saved since the last call, once nothing more is being saved."""

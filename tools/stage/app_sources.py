@@ -48,11 +48,16 @@ def stamps(project_dir: Path) -> dict[Path, Stamp]:
     found = {}
     for path in files(project_dir):
         try:
-            status = (project_dir / path).stat()
+            found[path] = stamp(project_dir / path)
         except FileNotFoundError:  # removed since it was listed
             continue
-        found[path] = Stamp(status.st_mtime_ns, status.st_size)
     return found
+
+
+def stamp(path: Path) -> Stamp:
+    """Return the stamp of a file. Raise FileNotFoundError if there is none."""
+    status = path.stat()
+    return Stamp(status.st_mtime_ns, status.st_size)
 
 
 def changes(before: Mapping[Path, Stamp], after: Mapping[Path, Stamp]) -> list[Path]:

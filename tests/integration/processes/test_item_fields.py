@@ -47,6 +47,20 @@ class ItemFields(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     maker: str
 '''
 
+NAMESAKES = '''
+class Value(msgspec.Struct):
+    amount: Annotated[int, msgspec.Meta(ge=1, description="How much.")]
+    currency: str
+
+
+class ItemFields(msgspec.Struct, rename="camel"):
+    """A box of boxes."""
+
+    value: Value
+    name: Annotated[str, msgspec.Meta(min_length=3, max_length=5)]
+    inner: list["ItemFields"] = msgspec.field(default_factory=list)
+'''
+
 MANY = """
 ItemFields = msgspec.defstruct("ItemFields", [(f"field_{number}", int) for number in range(30)])
 """
@@ -56,8 +70,8 @@ import json, sys
 import app
 from chalicelib import errors
 from chalicelib.catalogue import validation
-from chalicelib.openapi import generator
 from chalicelib.values import exact_json
+from tools.openapi.document import document
 
 def outcome(body):
     try:
@@ -67,7 +81,7 @@ def outcome(body):
 
 print(json.dumps({
     "outcomes": [outcome(body) for body in json.loads(sys.argv[1])],
-    "document": generator.document(app.app.routes),
+    "document": document(app.app),
 }))
 """
 
@@ -142,10 +156,17 @@ CLOSED_REFUSED = {
 }
 
 
-def run_edited(folder: Path, edit: str, bodies: list[str]) -> subprocess.CompletedProcess[str]:
-    """Runs the app with an edit of ``ItemFields`` on some bodies."""
+def copy_app(folder: Path) -> None:
+    """Copy the app, and what makes its OpenAPI document."""
     shutil.copy(PROJECT / "app.py", folder)
-    shutil.copytree(PROJECT / "chalicelib", folder / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("chalicelib", "tools/openapi"):
+        shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "tools" / "__init__.py", folder / "tools")
+
+
+def run_edited(folder: Path, edit: str, bodies: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run the app with an edit of ``ItemFields`` on some bodies."""
+    copy_app(folder)
     models = folder / "chalicelib" / "catalogue" / "item_fields.py"
     source = models.read_text(encoding="utf-8")
     edited = re.sub(r"\nclass ItemFields\(.*\Z", lambda _: edit, source, count=1, flags=re.DOTALL)

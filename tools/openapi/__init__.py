@@ -1,0 +1,1 @@
+"""Make ``chalicelib/openapi.json`` from the routes in app.py, the models and the errors."""

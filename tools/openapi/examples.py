@@ -1,0 +1,209 @@
+"""The examples in the OpenAPI document, by model and name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from chalicelib import config, errors
+from chalicelib.catalogue import item_fields, models, validation
+from chalicelib.http import schemas
+from chalicelib.values import exact_json
+from tools.openapi.json_schemas import Schema
+
+Examples = dict[str, Any]
+"""Values by name."""
+
+ID = "019ca7b4-e400-7abc-8def-0123456789ab"
+_UPLOAD_ID = "019ca7b4-e3ff-7123-9abc-def012345678"
+_LATER = "2100-01-31T12:00:00.000Z"
+_VASE: models.Fields = {"title": "Blue vase", "price": 48.5, "tags": ["glass", "1930s"]}
+
+_MANAGED = {
+    "id": ID,
+    "version": 1,
+    "createdAt": "2026-03-01T08:00:00.000Z",
+    "updatedAt": "2026-03-01T08:00:00.000Z",
+}
+_S3 = "https://vitrine-prod-123456789012-eu-central-1.s3.amazonaws.com"
+_SIGNED = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=7200&X-Amz-Signature=5f1c"
+_KEY = f"uploads/items/4c8e5f0a-7b1d-4c0e-9a35-2f6d8c1b7e90/{ID}/{_UPLOAD_ID}"
+_DOWNLOAD = f"{_S3}/{_KEY}?{_SIGNED}"
+_THUMBNAIL = _DOWNLOAD.replace("uploads", "thumbnails", 1)
+_IMAGES: Examples = {
+    "pending": {"status": "pending", "contentType": "image/jpeg"},
+    "processing": {"status": "processing"},
+    "ready": {
+        "status": "ready",
+        "contentType": "image/jpeg",
+        "width": 1600,
+        "height": 1200,
+        "bytes": 482133,
+        "url": _DOWNLOAD,
+        "thumbnails": [{"size": 200, "width": 200, "height": 200, "url": _THUMBNAIL}],
+    },
+    "failed": {
+        "status": "failed",
+        "error": {"error": errors.ImageUnreadableError.code, "message": errors.ImageUnreadableError().message},
+    },
+}
+_TICKET = {
+    "upload": {
+        "url": f"{_S3}/",
+        "fields": {
+            "Content-Type": "image/jpeg",
+            "key": _KEY,
+            "policy": "eyJleHBpcmF0aW9uIjogIjIwMjYtMDMtMDFUMDg6MTU6MDBaIn0=",
+            "x-amz-algorithm": "AWS4-HMAC-SHA256",
+            "x-amz-credential": "EXAMPLE/20260301/eu-central-1/s3/aws4_request",
+            "x-amz-date": "20260301T080000Z",
+            "x-amz-signature": "5f1c",
+        },
+    },
+    "maxBytes": config.MAX_IMAGE_BYTES,
+    "expiresAt": "2026-03-01T08:15:00.000Z",
+}
+
+
+def _import(status: str, created: int, *failures: errors.ApiError) -> Schema:
+    listed = [{"index": 1, "error": failure.code, "message": failure.message} for failure in failures]
+    return {"id": ID, "status": status, "total": 2, "created": created, "failed": len(listed), "errors": listed}
+
+
+_EXAMPLES: dict[Any, Examples] = {
+    None: {},
+    "Page": {"page": "<!doctype html>"},
+    "File": {"text": "…"},
+    "Document": {"head": {"openapi": "3.1.0"}},
+    schemas.Hello: {"ann": {"message": "Hello, Ann!", "timestamp": "2026-03-01T08:00:00.000Z", "requestId": ID}},
+    schemas.Health: {"ok": {"status": "ok", "stage": "prod", "version": config.VERSION}},
+    schemas.Deleted: {
+        "itemDeleted": {"message": "Item deleted", "id": ID},
+        "imageDeleted": {"message": "Image deleted", "id": ID},
+    },
+    schemas.TicketRequest: {"jpeg": {"contentType": "image/jpeg"}},
+    schemas.Ticket: {"ticket": _TICKET},
+    schemas.Import: {
+        "queued": _import("queued", 0),
+        "running": _import("running", 1),
+        "done": _import("done", 2),
+        "oneFailed": _import("done", 1, errors.ReservedFieldError("id")),
+    },
+}
+
+
+def _with_own_fields(own: models.Fields) -> dict[Any, Examples]:
+    """Return the examples that contain an item's own fields; ``own`` is what they look like."""
+    expiring = own | {"expiresAt": _LATER}
+    page = {"items": [_MANAGED | own], "count": 1, "nextCursor": None}
+    return {
+        schemas.Item: {
+            "withoutPicture": _MANAGED | own,
+            "thatExpires": _MANAGED | {"expiresAt": _LATER} | own,
+            **{f"withPicture{status.title()}": _MANAGED | {"image": image} | own for status, image in _IMAGES.items()},
+        },
+        "ItemFields": {"forGood": own, "untilThen": expiring},
+        "ItemReplacement": {"forGood": own, "untilThen": expiring},
+        "ItemPatch": {
+            "set": dict(list(own.items())[:1]),
+            "setEnd": {"expiresAt": _LATER},
+            "removeEnd": {"expiresAt": None},
+        },
+        schemas.ItemPage: {
+            "onePage": page,
+            "moreFollow": page | {"nextCursor": schemas.CURSOR},
+            "none": {"items": [], "count": 0, "nextCursor": None},
+        },
+        schemas.ImportRequest: {"two": {"items": [own, expiring]}},
+        schemas.Lines: {"two": "".join(f"{exact_json.to_json(one).decode()}\n" for one in (own, expiring))},
+    }
+
+
+class ExamplesByModel:
+    """The examples of every model, with an item's own fields as ``ItemFields`` declares them."""
+
+    def __init__(self) -> None:
+        own = _own_fields()
+        of_items = _with_own_fields(own or {})
+        # If no item can be made up, there is no example of one.
+        self._known = _EXAMPLES | (of_items if own is not None else {model: {} for model in of_items})
+
+    def of(self, model: Any, names: Sequence[str] = ()) -> Examples:
+        """Return the examples of ``model``, or those called ``names``. Raise KeyError if it has none of that name.
+
+        If there are none in this file, one is made from the model's types, with the ``examples`` of its fields.
+        """
+        if model not in self._known:
+            self._known[model] = _made_up(model)
+        examples = self._known[model]
+        return {name: examples[name] for name in names} if names and examples else examples
+
+
+def _own_fields() -> models.Fields | None:
+    """Return what an item's own fields may look like, or None if nothing that is known here fits ``ItemFields``."""
+    for example in (_VASE, _sample_of(item_fields.ItemFields)):
+        try:
+            return validation.draft(example).fields
+        except errors.ApiError:
+            continue
+    return None
+
+
+def _made_up(model: Any) -> Examples:
+    sample = _sample_of(model)
+    try:
+        msgspec.json.decode(exact_json.to_json(sample), type=model)
+    except msgspec.ValidationError:
+        return {}
+    return {"example": sample}
+
+
+def _sample_of(model: Any) -> Any:
+    (schema,), definitions = msgspec.json.schema_components([model], ref_template="{name}")
+    return _sample(schema, definitions)
+
+
+def _sample(schema: Schema, definitions: Mapping[str, Schema]) -> Any:
+    """Return a value that is likely to fit a schema made by msgspec."""
+    if "$ref" in schema:
+        return _sample(definitions[schema["$ref"]], definitions)
+    if "anyOf" in schema:
+        return _sample(schema["anyOf"][0], definitions)
+    if given := [*schema.get("examples", ()), *schema.get("enum", ())]:
+        return given[0]
+    if schema.get("type") == "object":
+        return {name: _sample(schema["properties"][name], definitions) for name in schema.get("required", ())}
+    if schema.get("type") == "array":
+        return [_sample(schema.get("items", {}), definitions)] * schema.get("minItems", 1)
+    make = _SCALARS.get(schema.get("type", ""))
+    return make and make(schema)
+
+
+def _text(schema: Schema) -> str:
+    shortest: int = schema.get("minLength", 1)
+    return _OF_FORMAT.get(schema.get("format", ""), "x" * shortest)
+
+
+def _number(schema: Schema) -> int:
+    lowest: int = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+    return lowest
+
+
+_SCALARS: dict[str, Callable[[Schema], Any]] = {
+    "string": _text,
+    "integer": _number,
+    "number": _number,
+    "boolean": lambda _: True,
+}
+
+_OF_FORMAT = {
+    "date-time": _LATER,
+    "date": _LATER[:10],
+    "time": "12:00:00Z",
+    "duration": "P1D",
+    "uuid": ID,
+    "uri": "https://www.example.com/",
+    "decimal": "1",
+}

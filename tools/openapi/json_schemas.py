@@ -1,0 +1,220 @@
+"""JSON Schemas (2020-12) for the OpenAPI document: those that msgspec makes of the models, and those of an item.
+
+An item has the caller's own fields beside the managed ones, so its schemas follow from ``item_fields.ItemFields``.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from chalicelib.catalogue import bulk_imports, item_fields, models
+from chalicelib.http import schemas
+from chalicelib.values import dynamodb_limits, exact_json
+
+Schema = dict[str, Any]
+
+_PLACE = "#/components/schemas/{name}"
+_PART = "ItemFields.{name}"
+"""The name of a model inside ``ItemFields``, which another model may share."""
+
+_ALWAYS: tuple[type[Any], ...] = (
+    schemas.Item,
+    schemas.ItemPage,
+    schemas.TicketRequest,
+    schemas.ImportRequest,
+    schemas.Import,
+    schemas.Error,
+)
+"""Models whose schemas are completed here."""
+
+
+class Schemas:
+    """The schemas of ``models`` and of an item."""
+
+    def __init__(self, models: Iterable[Any]) -> None:
+        # A name stands for a schema that is made here.
+        known = dict.fromkeys([*_ALWAYS, *(model for model in models if not isinstance(model, str))])
+        references, made = msgspec.json.schema_components(list(known), ref_template=_PLACE)
+        self._of = dict(zip(known, references, strict=True)) | _INLINE
+        self.components: dict[str, Schema] = _completed(made)
+        """All schemas that have a name."""
+
+    def of(self, model: Any) -> Schema:
+        """Return the schema of a model, or a reference to it; ``model`` may be the name of a schema."""
+        found: Schema = self._of[model] if model in self._of else ref(model)
+        return found
+
+
+_INLINE: dict[Any, Schema] = {"Page": {"type": "string"}, "File": {"type": "string"}, None: {}}
+"""Schemas that need no name; None stands for a body of which the route declares nothing."""
+
+
+def ref(name: str) -> Schema:
+    """Return a reference to the schema of that name."""
+    return {"$ref": _PLACE.format(name=name)}
+
+
+def parameters(query: type[Any]) -> dict[str, Schema]:
+    """Return the schemas of a query's parameters by name, without null, which cannot be sent."""
+    _, made = msgspec.json.schema_components([query])
+    return {name: _without_null(schema) for name, schema in made[query.__name__]["properties"].items()}
+
+
+def _without_null(schema: Schema) -> Schema:
+    if "anyOf" not in schema:
+        return schema
+    other: Schema = next(one for one in schema["anyOf"] if one["type"] != "null")
+    return {name: value for name, value in schema.items() if name not in ("anyOf", "default")} | other
+
+
+def _completed(made: dict[str, Schema]) -> dict[str, Schema]:
+    """Add what the types of the models do not contain, and the schemas that follow from ``ItemFields``."""
+    made |= _parts()
+    made["Value"] = _value()
+    made["Document"] = {"title": "Document", "description": "An OpenAPI 3.1 document.", "type": "object"}
+    _share(made, "ContentType", "A type of pictures.", schemas.ImagePending, schemas.ImageReady, schemas.TicketRequest)
+    managed = made.pop(schemas.Item.__name__)
+    made["Image"] = managed["properties"]["image"] | {"title": "Image"}
+    _refer(managed["properties"], "image", "Image")
+    made |= _of_items(_declared()["ItemFields"], managed)
+    _extend(made, schemas.ItemPage, "items", items=ref("Item"))
+    _extend(made, schemas.ImportRequest, "items", items=_ENTRY, maxItems=bulk_imports.MAX_ENTRIES)
+    _extend(made, schemas.Import, "errors", maxItems=bulk_imports.MAX_FAILURES_SHOWN)
+    return made
+
+
+def _share(made: dict[str, Schema], name: str, description: str, *models: type[Any]) -> None:
+    """Make the field ``contentType`` of ``models`` one schema, so that client generators make one type of it."""
+    made[name] = msgspec.json.schema(schemas.ContentType) | {"title": name, "description": description}
+    for model in models:
+        _refer(made[model.__name__]["properties"], "contentType", name)
+
+
+def _refer(properties: dict[str, Schema], field: str, name: str) -> None:
+    properties[field] = ref(name) | {"description": properties[field]["description"]}
+
+
+def _extend(made: dict[str, Schema], model: type[Any], field: str, **more: Any) -> None:
+    made[model.__name__]["properties"][field] |= more
+
+
+def _of_items(declared: Schema, managed: Schema) -> dict[str, Schema]:
+    """Return the schemas of an item, and of the bodies that create, replace and change one."""
+    own = declared["properties"]
+    free = {
+        "propertyNames": {"minLength": 1},
+        "additionalProperties": False if declared.get("additionalProperties") is False else ref("Value"),
+    }
+    sent = {"expiresAt": _EXPIRES_AT} | _sent_back(managed["properties"])
+    return {
+        "Item": free
+        | {
+            "title": "Item",
+            "description": "A stored item: the managed fields and the caller's own.",
+            "type": "object",
+            "properties": managed["properties"] | own,
+            "required": [*managed["required"], *declared["required"]],
+        },
+        "ItemFields": declared
+        | free
+        | {
+            "description": _description(declared),
+            "properties": own | {"expiresAt": _EXPIRES_AT},
+            "propertyNames": {"minLength": 1, "not": {"enum": list(models.MANAGED_FIELDS)}},
+        },
+        "ItemReplacement": declared
+        | free
+        | {
+            "title": "ItemReplacement",
+            "description": "An item's own fields, and the managed ones if they equal what is stored.",
+            "properties": own | sent,
+        },
+        "ItemPatch": free
+        | {
+            "title": "ItemPatch",
+            "description": "A JSON Merge Patch (RFC 7396) of an item's own fields: null removes one. The managed "
+            "fields may be sent if they equal what is stored.",
+            "type": "object",
+            "properties": sent,
+            "additionalProperties": ref("Value"),
+        },
+    }
+
+
+def _sent_back(managed: dict[str, Schema]) -> dict[str, Schema]:
+    """Return the managed fields in a body: each as it was read, and null if there is no picture."""
+    sent = {name: managed[name] for name in models.MANAGED_FIELDS}
+    sent["image"] = {
+        "description": "As it was read; its URLs are not compared, because they change with time.",
+        "anyOf": [ref("Image"), {"type": "null"}],
+    }
+    return sent
+
+
+def _description(declared: Schema) -> str:
+    # While the class declares nothing, its docstring is for the developer who will.
+    text: str = declared.get("description", "") if declared["properties"] else ""
+    return text or "An item's own fields, of any name and type."
+
+
+_EXPIRES_AT: Schema = {
+    "description": "When the item expires, a future time. Null or absent: never.",
+    "type": ["string", "null"],
+    "format": "date-time",
+}
+
+_ENTRY: Schema = {
+    "anyOf": [ref("ItemFields"), {"description": "Anything else is accepted too, and fails when it is processed."}]
+}
+
+
+def _value() -> Schema:
+    exact = dynamodb_limits.NUMBER_CONTEXT
+    beyond = float(f"1e{exact.Emax + 1}")
+    return {
+        "title": "Value",
+        "description": f"Any JSON value. A number has at most {exact.prec} significant digits, and is 0 or at least "
+        f"1E{exact.Emin} in magnitude. Nesting goes at most {dynamodb_limits.MAX_DEPTH} levels deep.",
+        "exclusiveMinimum": -beyond,
+        "exclusiveMaximum": beyond,
+        "items": ref("Value"),
+        "propertyNames": {"minLength": 1},
+        # Not additionalProperties: client generators would take any value for an object.
+        "unevaluatedProperties": ref("Value"),
+    }
+
+
+@functools.cache
+def _declared() -> dict[str, Schema]:
+    """Return the schemas of ``ItemFields`` and of the models in it, by name."""
+    _, made = msgspec.json.schema_components([item_fields.ItemFields], ref_template=_PLACE.format(name=_PART))
+    declared: dict[str, Schema] = _as_enforced(made)
+    return declared
+
+
+def _parts() -> dict[str, Schema]:
+    """Return the schemas of the models in ``ItemFields``, by names that no other model has."""
+    text = exact_json.to_json(_declared()).decode()
+    named = {_PART.format(name=name): schema for name, schema in _declared().items()}
+    # Client generators name a model after its title.
+    return {name: schema | {"title": name} for name, schema in named.items() if f'"{ref(name)["$ref"]}"' in text}
+
+
+def _as_enforced(schema: Any) -> Any:
+    """Return a schema of msgspec's as the API enforces it: a decimal may be a number too, and there are no defaults.
+
+    A field that is left out stays out of the item, while client generators take a field with a default for one that
+    is always there.
+    """
+    if isinstance(schema, list):
+        return [_as_enforced(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    number = {"type": ["number", "string"]} if schema.get("format") == "decimal" else {}
+    kept = {name: _as_enforced(inner) for name, inner in schema.items() if name not in ("default", "properties")}
+    fields = {"properties": {name: _as_enforced(inner) for name, inner in schema.get("properties", {}).items()}}
+    return kept | number | (fields if "properties" in schema else {})

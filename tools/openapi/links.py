@@ -1,0 +1,62 @@
+"""The links from the response of one operation to the parameters of the next (OpenAPI 3.1, "Link Object")."""
+
+from __future__ import annotations
+
+from tools.openapi.json_schemas import Schema
+
+_BY_BODY = {"path.item_id": "$response.body#/id"}
+_BY_TAG = _BY_BODY | {"header.If-Match": "$response.header.ETag"}
+_BY_PATH = {"path.item_id": "$request.path.item_id"}
+
+
+def _link(operation_id: str, description: str, parameters: dict[str, str]) -> Schema:
+    return {"operationId": operation_id, "description": description, "parameters": parameters}
+
+
+COMPONENTS: dict[str, Schema] = {
+    "readItem": _link("getItem", "Read it.", _BY_BODY),
+    "readItemIfChanged": _link(
+        "getItem", "Read it if it has changed.", _BY_BODY | {"header.If-None-Match": "$response.header.ETag"}
+    ),
+    "replaceItem": _link("replaceItem", "Replace its fields, unless somebody else has written since.", _BY_TAG),
+    "patchItem": _link("patchItem", "Change it, unless somebody else has written since.", _BY_TAG),
+    "deleteItem": _link("deleteItem", "Delete it, unless somebody else has written since.", _BY_TAG),
+    "createImageTicket": _link("createImageTicket", "Give it a picture.", _BY_BODY),
+    "readThumbnail": _link(
+        "getImage",
+        "Download its first thumbnail.",
+        _BY_BODY | {"query.size": "$response.body#/image/thumbnails/0/size"},
+    ),
+    "watchItem": _link("getItem", "See whether the picture is ready.", _BY_PATH),
+    "deleteImage": _link("deleteImage", "Remove the picture again.", _BY_PATH),
+    "getImage": _link("getImage", "The picture no longer exists.", _BY_PATH),
+    "nextPage": _link(
+        "listItems",
+        "Continue with the same order and bounds.",
+        {
+            "query.cursor": "$response.body#/nextCursor",
+            **{f"query.{name}": f"$request.query.{name}" for name in ("order", "createdAfter", "createdBefore")},
+        },
+    ),
+    "readFirst": _link("getItem", "Read the first of them.", {"path.item_id": "$response.body#/items/0/id"}),
+    "watchImport": _link("getImport", "Show its progress.", {"path.import_id": "$response.body#/id"}),
+}
+
+_ITEM = ("readItem", "readItemIfChanged", "replaceItem", "patchItem", "deleteItem", "createImageTicket")
+
+_FROM: dict[str, tuple[str, ...]] = {
+    "createItem": _ITEM,
+    "getItem": (*_ITEM, "readThumbnail"),
+    "replaceItem": _ITEM,
+    "patchItem": _ITEM,
+    "deleteItem": ("readItem",),
+    "listItems": ("nextPage", "readFirst"),
+    "createImageTicket": ("watchItem", "deleteImage"),
+    "deleteImage": ("watchItem", "getImage"),
+    "createImport": ("watchImport",),
+}
+
+
+def references(operation_id: str) -> dict[str, Schema]:
+    """Return the links from the response of an operation; most have none."""
+    return {name: {"$ref": f"#/components/links/{name}"} for name in _FROM.get(operation_id, ())}
