@@ -99,7 +99,7 @@ def create_item(request: Request) -> Response:
     The body is the item. With an `Idempotency-Key`, you can repeat the request without creating another item.
     """
     at = times.now()
-    draft = validation.draft(requests.json_object(request))
+    draft = validation.validate_item(requests.json_object(request))
     item, replayed = items.create(requests.owner(request), draft, at, requests.idempotency_key(request))
     return responses.created(request, item, replayed)
 
@@ -112,7 +112,7 @@ def list_items(request: Request, asked: schemas.ListQuery) -> Response:
     """
     owner = requests.owner(request)
     which = items.Range(asked.order == "desc", asked.created_after, asked.created_before)
-    page = items.page(owner, which, asked.limit, requests.start_after(asked, owner), times.now())
+    page = items.list_page(owner, which, asked.limit, requests.start_after(asked, owner), times.now())
     return responses.items_answer(request, asked, owner, page)
 
 
@@ -176,7 +176,7 @@ def delete_item(request: Request, item_id: str) -> Response:
 
     Its picture goes with it.
     """
-    item_pictures.remove_item(requests.owner(request), item_id, times.now(), requests.write_check(request))
+    item_pictures.delete_item(requests.owner(request), item_id, times.now(), requests.write_check(request))
     return responses.json_answer(schemas.Deleted("Item deleted", item_id))
 
 
@@ -198,7 +198,7 @@ def create_image_ticket(request: Request, item_id: str) -> Response:
     When the upload arrives, it replaces the item's current picture.
     """
     asked = requests.image_ticket_request(request)
-    ticket = item_pictures.ticket(requests.owner(request), item_id, asked.content_type, times.now())
+    ticket = item_pictures.create_ticket(requests.owner(request), item_id, asked.content_type, times.now())
     return responses.json_answer(
         schemas.Ticket(schemas.PresignedPost(*ticket.post), config.MAX_IMAGE_BYTES, ticket.expires_at), 201
     )
@@ -218,7 +218,7 @@ def get_image(request: Request, item_id: str, asked: schemas.ImageQuery) -> Resp
     Only once the item's `image.status` is `ready`.
     """
     item = items.get(requests.owner(request), item_id, times.now())
-    return responses.redirect(item_pictures.url(item, asked.size))
+    return responses.redirect(item_pictures.download_url(item, asked.size))
 
 
 @app.route(
@@ -236,7 +236,7 @@ def delete_image(request: Request, item_id: str) -> Response:
     With its thumbnails; the item stays. If the picture is still `pending`, uploads with its tickets are discarded. A
     ticket for a picture that was to replace it can still be used.
     """
-    item_pictures.remove(requests.owner(request), item_id, times.now(), requests.write_check(request))
+    item_pictures.delete(requests.owner(request), item_id, times.now(), requests.write_check(request))
     return responses.json_answer(schemas.Deleted("Image deleted", item_id))
 
 
@@ -292,7 +292,7 @@ def on_upload(event: CloudWatchEvent) -> None:
     """Record an upload on its item, and queue the job that makes its thumbnails."""
     if event.detail["bucket"]["name"] == settings.bucket:
         put = event.detail["object"]
-        item_pictures.note(put["key"], times.now(), put.get("sequencer", ""))
+        item_pictures.record_upload(put["key"], times.now(), put.get("sequencer", ""))
 
 
 @app.on_sqs_message(queue=settings.queue, batch_size=10)
@@ -300,14 +300,14 @@ def on_messages(event: SQSEvent) -> dict[str, Any] | None:
     """Process messages from the queue."""
     from chalicelib.catalogue import consumer  # noqa: PLC0415 - it brings Pillow, which the other functions need not pay for
 
-    records = [consumer.Record.of(record.to_dict()) for record in event]
-    return consumer.settle(records, event.context)
+    records = [consumer.Record.from_event(record.to_dict()) for record in event]
+    return consumer.process_batch(records, event.context)
 
 
 @app.schedule(Rate(1, unit=Rate.HOURS), description="Does what is due: expired items, lost uploads, stuck renders.")
 def clean_up(event: CloudWatchEvent) -> dict[str, int]:
     """Do the work that is due: expired items, lost uploads, stuck jobs."""
-    return cleanup.sweep(times.now(), event.context)
+    return cleanup.run(times.now(), event.context)
 
 
 if config.is_chalice_local():

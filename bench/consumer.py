@@ -105,7 +105,7 @@ def _settle(original: bytes, size: int) -> None:
     messages = [stand_in.message() for _ in range(BATCH)]
     with stand_in.in_place():
         for start in range(0, BATCH, size):
-            consumer.settle(messages[start : start + size], _CONTEXT)
+            consumer.process_batch(messages[start : start + size], _CONTEXT)
 
 
 if __name__ == "__main__":

@@ -103,14 +103,14 @@ def _record(id_: str, at: datetime, expires_at: datetime | None) -> Any:
 
 def page(size: int) -> None:
     """Reads the page that follows the item in the middle."""
-    found = items.page(_OWNER, items.Range(), PAGE, _id(size // 2), datetime.now(UTC))
+    found = items.list_page(_OWNER, items.Range(), PAGE, _id(size // 2), datetime.now(UTC))
     if len(found.items) != PAGE:
         raise RuntimeError("The page is not full.")
 
 
 def sweep(at: datetime, due: int) -> None:
     """Cleans up the items whose time is up, which are so many."""
-    done = cleanup.sweep(at, SimpleNamespace(get_remaining_time_in_millis=lambda: 300_000))
+    done = cleanup.run(at, SimpleNamespace(get_remaining_time_in_millis=lambda: 300_000))
     if done != {"expired": due}:
         raise RuntimeError(f"The cleanup did {done}.")
 

@@ -1,4 +1,4 @@
-"""The hourly sweep: does what is due, and nothing else is read."""
+"""The hourly cleanup: do the work that is due. It reads only the index of work due, never the whole table."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from chalicelib.aws import table
 from chalicelib.aws.table import Key
 from chalicelib.catalogue import bulk_imports, item_pictures, items
 
-MARGIN_MS = 15_000
-"""What is left of the function's time when the sweep stops: more than one entry takes."""
+MIN_REMAINING_MS = 15_000
+"""Start no task with less of the function's time left, in milliseconds. One task takes less."""
 
 
-def sweep(at: datetime, context: Any) -> Counter[str]:
-    """Does everything that is due at ``at`` while the Lambda ``context`` has time, and counts what it did by kind.
+def run(at: datetime, context: Any) -> Counter[str]:
+    """Do the work that is due at ``at`` while the Lambda ``context`` has time. Return the number of tasks by result.
 
-    An entry that fails is logged, left for the next sweep, and stops nothing.
+    A task that fails is logged, does not stop the others, and is tried again in the next run.
     """
     counts: Counter[str] = Counter()
     for key in table.due_keys(at):
-        if context.get_remaining_time_in_millis() < MARGIN_MS:
-            telemetry.logger.warning("The time is up: the next sweep goes on", done=counts)
+        if context.get_remaining_time_in_millis() < MIN_REMAINING_MS:
+            telemetry.logger.warning("Time limit reached; continuing in the next run", done=counts)
             break
         telemetry.set_owner(key.owner)
         try:
-            counts[_settle(key, at)] += 1
-        except Exception:  # noqa: BLE001 - an entry stops nothing but itself
-            telemetry.logger.exception("What was due could not be done", kind=key.kind, id=key.id)
+            counts[_do_task(key, at)] += 1
+        except Exception:  # noqa: BLE001 - one task that fails must not stop the others
+            telemetry.logger.exception("Cleanup task failed", kind=key.kind, id=key.id)
             counts["failed"] += 1
         finally:
             telemetry.set_owner(None)
-    for name, number in counts.items():
-        telemetry.add_count(f"Cleanup.{name}", number)
-    telemetry.logger.info("Swept", done=counts)
+    for result, number in counts.items():
+        telemetry.add_count(f"Cleanup.{result}", number)
+    telemetry.logger.info("Cleanup finished", done=counts)
     return counts
 
 
-def _settle(key: Key, at: datetime) -> str:
+def _do_task(key: Key, at: datetime) -> str:
+    """Do what is due on one record. Return the name of the result."""
     try:
-        return _done(key, at)
+        if key.kind == "PURGE":
+            item_pictures.purge(key.owner, key.id)
+            return "purged"
+        if key.kind == "IMPORT":
+            bulk_imports.resume(key.owner, key.id, at)
+            return "imports"
+        return _do_item_task(key, at)
     except errors.NotFoundError:
-        return "gone"  # or an item's end was put off since it was read
+        return "gone"  # It was deleted or changed since the index was read.
 
 
-def _done(key: Key, at: datetime) -> str:
-    """Does what is due on one record, and says of which kind it was. Raises NotFoundError if somebody was quicker."""
-    if key.kind == "PURGE":
-        item_pictures.purge(key.owner, key.id)
-        return "purged"
-    if key.kind == "IMPORT":
-        bulk_imports.resume(key.owner, key.id, at)
-        return "imports"
+def _do_item_task(key: Key, at: datetime) -> str:
     item = items.find(key.owner, key.id)
     if item is None:
         return "gone"
-    if item.over(at):
-        item_pictures.remove_item(item.owner, item.id, at, over=True)
+    if item.is_expired(at):
+        item_pictures.delete_item(item.owner, item.id, at, expired=True)
         return "expired"
-    item_pictures.settle(item, at)
+    item_pictures.do_work_due(item, at)
     return "pictures"

@@ -1,6 +1,6 @@
-"""The jobs queue, coming out: batches in, each message settled on its own.
+"""Process batches of queue messages. One message that fails does not affect the others.
 
-What a producer may put there, and what is done for it, stands in the table ``_DO``.
+``_HANDLERS`` maps each type of message to its function.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from chalicelib.config import settings
 from chalicelib.values import exact_json, times
 
 WORKERS = aws.CONNECTIONS
-"""Messages that are done at once: while one picture keeps the processor busy, others come from S3 and go there."""
+"""Messages that are processed at the same time: while one picture is decoded, others are read and written."""
 
-FIRST_WAIT = 5
-LONGEST_WAIT = 80
-"""Seconds until a message that failed is delivered again: the first wait, doubled each time, up to the longest.
+MIN_RETRY_DELAY = 5
+MAX_RETRY_DELAY = 80
+"""Seconds until a failed message is delivered again: the first delay, then doubled each time, up to the maximum.
 
-With the queue's ``maxReceiveCount`` of 6 (``infra/resources.json``) a job outlasts two minutes without what it needs.
+With the queue's ``maxReceiveCount`` of 6 (``infra/resources.json``), a message survives an outage of two minutes.
 """
 
-SUSPECT = 3
-"""The delivery from which on a message is done alone and last: it may be what ended the function twice."""
+SUSPECT_RECEIVES = 3
+"""From this delivery on, process a message alone and last: it may be what ended the function twice."""
 
-APART = 10
-"""Seconds, besides the time that a function may take, between such messages that come back: none meets the next."""
+SUSPECT_SPACING = 10
+"""Seconds, besides the function's remaining time, between two suspects that are delivered again."""
 
-TIME_NEEDED = 20_000
-"""Milliseconds of the function's time without which no message is begun: more than the largest picture takes."""
+MIN_REMAINING_MS = 20_000
+"""Start no message with less of the function's time left, in milliseconds. The largest picture takes less."""
 
-VISIBILITY = 360
-"""Seconds until a message comes back after the function died: the queue's (``infra/resources.json``)."""
+VISIBILITY_TIMEOUT = 360
+"""Seconds until a message is delivered again if the function ends: the queue's setting (``infra/resources.json``)."""
 
-REMEMBERED = timedelta(days=30)
-"""How long the key of a message is remembered: longer than the message can come again.
+KEY_PERIOD = timedelta(days=30)
+"""How long the idempotency key of a message is remembered: longer than the message can be delivered again.
 
-It may wait in the queue for 4 days, then 14 days as a dead letter, and when it is sent back 4 days more
-(``infra/resources.json``). If it comes again, its key is remembered for that long again.
+A message may wait 4 days in the queue, 14 days as a dead letter and, sent back, 4 days in the queue
+(``infra/resources.json``). Each delivery starts the period again.
 """
 
 
@@ -59,8 +59,8 @@ class Record(NamedTuple):
     sent_at: datetime
 
     @staticmethod
-    def of(record: Mapping[str, Any]) -> Record:
-        """From a record as Lambda hands it over."""
+    def from_event(record: Mapping[str, Any]) -> Record:
+        """Return a record of the event that Lambda passes to a consumer."""
         attributes = record["attributes"]
         return Record(
             record["messageId"],
@@ -72,45 +72,44 @@ class Record(NamedTuple):
 
 
 class PartialBatchError(Exception):
-    """Some messages of a batch failed. The others are deleted already, so that only the failed ones come again."""
+    """Some messages of a batch failed. The others are deleted, so only the failed ones are delivered again."""
 
 
-def settle(records: Sequence[Record], context: Any) -> dict[str, Any] | None:
-    """Do what each message asks for, and see to it that those that failed, and only those, are delivered again.
+def process_batch(records: Sequence[Record], context: Any) -> dict[str, Any] | None:
+    """Process messages, and have only those that failed delivered again.
 
-    If the event source mapping has ``ReportBatchItemFailures`` (``infra/package.json`` sets it, and says so in the
-    environment), the response names them (AWS, "Implementing partial batch responses"). Without it, Lambda takes the
-    same response for full success. So the messages that are done are deleted here then, and PartialBatchError leaves
-    the rest on the queue.
+    If the event source mapping has ``ReportBatchItemFailures`` (``infra/package.json`` sets it, and an environment
+    variable says so), return the failed messages (AWS, "Implementing partial batch responses"). Without it, Lambda
+    would treat this response as full success. So delete the processed messages and raise PartialBatchError.
 
-    No message is begun for which the Lambda ``context`` has too little time.
+    Start no message if the Lambda ``context`` has too little time left.
     """
     batch = _Batch(records, context.get_remaining_time_in_millis)
-    batch.work()
+    batch.process()
     telemetry.add_count("MessagesFailed", len(batch.failed))
-    telemetry.add_count("MessagesPutOff", len(batch.put_off))
-    again = [record for record in records if record not in batch.done]
-    _set_visibility({record: _wait(record) for record in again})
+    telemetry.add_count("MessagesDeferred", len(batch.deferred))
+    remaining = [record for record in records if record not in batch.done]
+    _set_visibility({record: _retry_delay(record) for record in remaining})
     if settings().report_batch_item_failures:
-        return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in again]}
-    if again:
+        return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in remaining]}
+    if remaining:
         batch.delete_done()
-        raise PartialBatchError(f"{len(again)} of {len(records)} messages failed.")
+        raise PartialBatchError(f"{len(remaining)} of {len(records)} messages failed.")
     return None
 
 
-def do(record: Record, has_time: Callable[[], bool] = lambda: True) -> None:
-    """Do what one message asks for.
+def process_message(record: Record, has_time: Callable[[], bool] = lambda: True) -> None:
+    """Process one message.
 
-    Raise an ApiError that says what is wrong with an invalid one, or OutOfTimeError if there is not enough time.
+    Raise an ApiError with the reason if the message is invalid, and OutOfTimeError if not enough time is left.
     """
-    message = messages.read(record.body)
+    message = messages.parse(record.body)
     telemetry.set_owner(_owner_of(message))
     if isinstance(message, RenderImage):
         thumbnail_jobs.render(message.key, has_time)
     else:
-        _DO[type(message)](message, record)
-    telemetry.logger.info("A message was processed", message_id=record.message_id, type=message.__struct_config__.tag)
+        _HANDLERS[type(message)](message, record)
+    telemetry.logger.info("Message processed", message_id=record.message_id, type=message.__struct_config__.tag)
 
 
 def _owner_of(message: Message) -> str | None:
@@ -121,139 +120,138 @@ def _owner_of(message: Message) -> str | None:
 
 
 class _Batch:
-    """The messages of one invocation, done in an order in which a message that ends the function harms no other.
+    """The messages of one invocation, processed so that one that ends the function does not affect the others.
 
-    A picture can crash a decoder, take all memory or all time. Lambda then delivers the whole batch again, so whatever
-    is done is deleted from the queue before that can happen: messages without a picture before the first render begins,
-    each render as it ends. Messages that come for the third time are done last, one by one.
+    A picture can crash a decoder, or use up all memory or time. Lambda then delivers the whole batch again. So delete
+    what is processed before that can happen: messages without a picture before the first render starts, each render
+    when it ends. Process messages that are delivered for the third time (suspects) last, one by one.
     """
 
     def __init__(self, records: Sequence[Record], time_left: Callable[[], int]) -> None:
         self.done: list[Record] = []
         self.failed: list[Record] = []
-        self.put_off: list[Record] = []
+        self.deferred: list[Record] = []
         self._records = records
         self._time_left = time_left
         self._deleted: set[Record] = set()
-        self._suspects = {record for record in records if record.receives >= SUSPECT}
-        self._risky = {record for record in records if _decodes(record)}
+        self._suspects = {record for record in records if record.receives >= SUSPECT_RECEIVES}
+        self._renders = {record for record in records if _is_render(record)}
 
-    def work(self) -> None:
-        """Do all of them, as far as there is time."""
+    def process(self) -> None:
+        """Process all messages for which there is enough time."""
         suspects = [record for record in self._records if record in self._suspects]
-        suspects.sort(key=lambda record: (record.receives, record in self._risky))
+        suspects.sort(key=lambda record: (record.receives, record in self._renders))
         others = [record for record in self._records if record not in self._suspects]
-        risky = [record for record in others if record in self._risky]
-        # One of those that are done last must still have its time.
-        needed = TIME_NEEDED * 2 if suspects else TIME_NEEDED
-        self._at_once([record for record in others if record not in self._risky], needed)
-        if risky or suspects:
+        renders = [record for record in others if record in self._renders]
+        # Leave enough time for at least one suspect.
+        needed_ms = MIN_REMAINING_MS * 2 if suspects else MIN_REMAINING_MS
+        self._process_in_parallel([record for record in others if record not in self._renders], needed_ms)
+        if renders or suspects:
             self.delete_done()
-        self._at_once(risky, needed)
-        self._one_by_one(suspects)
+        self._process_in_parallel(renders, needed_ms)
+        self._process_one_by_one(suspects)
 
     def delete_done(self) -> None:
-        """Delete the messages that are done, so that they cannot come again whatever happens from here on."""
+        """Delete the processed messages from the queue, so that they cannot be delivered again."""
         self._delete([record for record in self.done if record not in self._deleted])
 
-    def _at_once(self, records: Sequence[Record], needed: int) -> None:
+    def _process_in_parallel(self, records: Sequence[Record], needed_ms: int) -> None:
         if len(records) < 2:
             for record in records:
-                self._do(record, needed)
+                self._process(record, needed_ms)
             return
         with ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(lambda record: self._do(record, needed), records))
+            list(pool.map(lambda record: self._process(record, needed_ms), records))
 
-    def _one_by_one(self, suspects: Sequence[Record]) -> None:
-        """Do messages one of which may have ended the function twice; it is not known which.
+    def _process_one_by_one(self, suspects: Sequence[Record]) -> None:
+        """Process messages one of which may have ended the function twice; it is unknown which.
 
-        If the function ends now, those that wait come back once it surely has ended, and one after the other: each
-        has a function of its own then, whatever the others do to theirs.
+        If the function ends again, those still waiting are delivered after its timeout and one after the other. So
+        each gets a function of its own.
         """
-        wait = self._time_left() // 1000 + APART
-        _set_visibility({record: wait * position for position, record in enumerate(suspects) if position})
+        spacing = self._time_left() // 1000 + SUSPECT_SPACING
+        _set_visibility({record: spacing * position for position, record in enumerate(suspects) if position})
         for position, record in enumerate(suspects):
             if position:
-                _set_visibility({record: VISIBILITY})
-            self._do(record, TIME_NEEDED)
+                _set_visibility({record: VISIBILITY_TIMEOUT})
+            self._process(record, MIN_REMAINING_MS)
 
-    def _do(self, record: Record, needed: int) -> None:
+    def _process(self, record: Record, needed_ms: int) -> None:
         def has_time() -> bool:
-            return self._time_left() >= needed
+            return self._time_left() >= needed_ms
 
         try:
             if not has_time():
                 raise thumbnail_jobs.OutOfTimeError
-            do(record, has_time)
+            process_message(record, has_time)
         except thumbnail_jobs.OutOfTimeError:
-            telemetry.logger.warning("A message was put off: too little time is left", message_id=record.message_id)
-            self.put_off.append(record)
+            telemetry.logger.warning("Message deferred: not enough time left", message_id=record.message_id)
+            self.deferred.append(record)
         except Exception:  # noqa: BLE001 - see the comment
-            # Nothing that one message does may take its batch along: it comes again, and then to the dead-letter queue.
-            telemetry.logger.exception("A message failed", message_id=record.message_id)
+            # No error of one message may fail its batch: it is delivered again, and at last to the dead-letter queue.
+            telemetry.logger.exception("Message failed", message_id=record.message_id)
             self.failed.append(record)
         else:
             self.done.append(record)
-            if len(self._records) > 1 and record in self._suspects | self._risky:
+            if len(self._records) > 1 and record in self._suspects | self._renders:
                 self._delete([record])
         finally:
-            telemetry.set_owner(None)  # this thread does another message next
+            telemetry.set_owner(None)  # This thread processes another message next.
 
     def _delete(self, records: Sequence[Record]) -> None:
         try:
             queue.delete([record.receipt_handle for record in records])
         except queue.FAILURES as error:
-            telemetry.logger.warning("Messages that are done could not be deleted", error=str(error))
+            telemetry.logger.warning("Deleting processed messages failed", error=str(error))
         else:
             self._deleted.update(records)
 
 
-def _decodes(record: Record) -> bool:
-    """Whether a message has a picture decoded, which may end the function."""
+def _is_render(record: Record) -> bool:
+    """Return whether processing a message decodes a picture, which may end the function."""
     try:
-        return isinstance(messages.read(record.body), RenderImage)
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, it fails when its turn comes, and its batch does not
+        return isinstance(messages.parse(record.body), RenderImage)
+    except Exception:  # noqa: BLE001 - an invalid message fails later, when it is processed, without its batch
         return False
 
 
-def _wait(record: Record) -> int:
-    """Return the seconds until a message that failed is delivered again: 5, 10, 20 …
+def _retry_delay(record: Record) -> int:
+    """Return the seconds until a failed message is delivered again: 5, 10, 20 …
 
-    The queue's visibility timeout, six times the function's own, is for a function that died, and far too long to wait
-    for one that said it failed.
+    The queue's visibility timeout, six times the function's timeout, is for a function that ended without a response.
     """
-    return min(FIRST_WAIT << (record.receives - 1), LONGEST_WAIT)
+    return min(MIN_RETRY_DELAY << (record.receives - 1), MAX_RETRY_DELAY)
 
 
 def _set_visibility(seconds: Mapping[Record, int]) -> None:
     try:
-        queue.set_visibility({record.receipt_handle: wait for record, wait in seconds.items()})
+        queue.set_visibility({record.receipt_handle: delay for record, delay in seconds.items()})
     except queue.FAILURES as error:
-        telemetry.logger.warning("Messages keep their visibility timeout", error=str(error))
+        telemetry.logger.warning("Changing the visibility timeout failed", error=str(error))
 
 
 def _create_item(message: CreateItem, record: Record) -> None:
-    draft = validation.draft(exact_json.object_from_json(message.item, "item"))
+    new = validation.validate_item(exact_json.object_from_json(message.item, "item"))
     try:
-        items.create(message.owner, draft, times.now(), message.key or record.message_id, REMEMBERED)
+        items.create(message.owner, new, times.now(), message.key or record.message_id, KEY_PERIOD)
     except errors.InvalidExpiryError:
-        if draft.over(record.sent_at):
+        if new.is_expired(record.sent_at):
             raise
-        # It was right when it was sent. What it asks for would be gone again by now.
-        telemetry.logger.info("An item's time was up before its turn came", message_id=record.message_id)
+        # It was valid when it was sent. The item would be deleted again by now.
+        telemetry.logger.info("Message skipped: the item has expired since it was sent", message_id=record.message_id)
 
 
 def _delete_item(message: DeleteItem, _: Record) -> None:
-    # An expired item, too: nobody can read it now, but if the clock is set back it would be there again.
+    # An expired item too: if the clock were set back, it would be readable again.
     for expired in (False, True):
         with contextlib.suppress(errors.ItemNotFoundError):
-            item_pictures.remove_item(message.owner, message.id, times.now(), over=expired)
+            item_pictures.delete_item(message.owner, message.id, times.now(), expired=expired)
             return
-    telemetry.logger.info("This item was deleted already", item_id=message.id)
+    telemetry.logger.info("Message skipped: the item is already deleted", item_id=message.id)
 
 
-_DO: dict[type[Any], Callable[[Any, Record], None]] = {
-    ImportChunk: lambda message, _: bulk_imports.work_off(message.owner, message.import_id, message.chunk),
+_HANDLERS: dict[type[Any], Callable[[Any, Record], None]] = {
+    ImportChunk: lambda message, _: bulk_imports.process_chunk(message.owner, message.import_id, message.chunk),
     CreateItem: _create_item,
     DeleteItem: _delete_item,
 }

@@ -1,4 +1,12 @@
-"""The fields of your items: declare yours here."""
+"""The fields of your items: declare them in the class ItemFields.
+
+``title: str`` declares a required field, ``price: Decimal | None = None`` an optional one. Every item that is created
+or changed is validated; fields that are not declared are stored as they are. Types and constraints are those of
+msgspec (https://jcristharif.com/msgspec/constraints.html). For any other rule raise ValueError in ``__post_init__``:
+its message is the error message that the client gets.
+
+The API reference and generated clients show the docstring of the class.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +14,4 @@ import msgspec
 
 
 class ItemFields(msgspec.Struct, rename="camel"):
-    """The fields that your items must or may have: declare them here, and requests are held to them.
-
-    ``title: str`` requires a field, ``price: Decimal | None = None`` types one that may be left out. Fields that are
-    not declared are kept as they come. What msgspec can check, this can: see
-    https://jcristharif.com/msgspec/constraints.html. What it cannot, a ``__post_init__`` can: the sentence of a
-    ValueError that it raises goes out as it is.
-    """
+    """The fields of an item. Other fields of any name and type are allowed too, and are returned as they were sent."""

@@ -10,11 +10,11 @@ import msgspec
 from chalicelib.values import times
 
 Fields = dict[str, Any]
-"""The caller's own fields: JSON values, with numbers as int or Decimal so that each keeps its exact value."""
+"""JSON values by name. Numbers are int or Decimal, so that they keep their exact value."""
 
 
 class Thumbnail(msgspec.Struct, frozen=True, rename="camel"):
-    """One thumbnail of a picture: ``size`` names it (its box, in pixels), ``key`` is where it lies in the bucket."""
+    """One thumbnail of a picture. ``size`` is the configured size in pixels; ``key`` is its key in the bucket."""
 
     size: int
     width: int
@@ -23,7 +23,7 @@ class Thumbnail(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Why a picture or an imported item failed: a code for programs and a sentence for people."""
+    """Why a picture failed: an error code and a message."""
 
     error: str
     message: str
@@ -33,15 +33,15 @@ ImageStatus = Literal["pending", "processing", "ready", "failed"]
 
 
 class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    """The picture of an item, as kept. The head of ``images.py`` says which status follows which."""
+    """The picture of an item. ``item_pictures.py`` describes the states and the transitions between them."""
 
     status: ImageStatus
     upload_id: str | None = None
-    """Whose picture it is; while it is pending, the newest upload that a ticket was given for."""
+    """The upload that the picture came with. While it is pending, the newest upload that a ticket was issued for."""
     sequencer: str = ""
-    """Which of the objects put at that upload's key it is: S3 gives a later one a greater text."""
+    """S3's sequencer of the object. Of several objects put at the upload's key, a later one has a greater sequencer."""
     etag: str = ""
-    """The entity tag of the bytes that were rendered, or refused."""
+    """The entity tag of the object that was rendered or refused."""
     content_type: str | None = None
     width: int | None = None
     height: int | None = None
@@ -49,11 +49,13 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     thumbnails: tuple[Thumbnail, ...] = ()
     error: Problem | None = None
     attempts: int = 0
+    """How often the cleanup has queued the render again."""
     due_at: str | None = None
+    """When the cleanup queues the render again."""
 
 
 class ManagedFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The fields of an item that callers read and Vitrine sets. Every write makes the next ``version``."""
+    """The fields of an item that Vitrine sets and callers read. Each write increases ``version`` by one."""
 
     id: str
     version: int
@@ -73,58 +75,61 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     fields: Fields
     expires_at: str | None = None
     ticket_until: str | None = None
-    """When the last upload ticket is surely over: then the cleanup looks whether its upload went unnoticed."""
+    """When the last upload ticket has expired and its event is overdue. Then the cleanup looks for a lost upload."""
     last_upload: str | None = None
-    """The newest upload that was noted, or whose ticket is void as its pending picture was removed.
+    """The newest upload that was recorded, or that was cancelled because its pending picture was deleted.
 
-    It is kept when the picture is removed, so that a late event cannot bring it back.
+    It is kept when the picture is deleted, so that a late event cannot bring the picture back.
     """
     last_ticket: str | None = None
-    """The newest upload that a ticket was given for: the next ticket's is greater, whatever the clock says."""
+    """The newest upload that a ticket was issued for. The next ticket's is greater, whatever the clock says."""
 
     @property
     def may_have_objects(self) -> bool:
-        """Whether objects of it may be in the bucket, now or by an upload still to come."""
+        """Whether the bucket may contain objects of the item, now or after an upload that is still possible."""
         return bool(self.image or self.ticket_until or self.last_upload)
-
-    def over(self, at: datetime) -> bool:
-        """Whether its time is up."""
-        return _over(self.expires_at, at)
 
     @property
     def due_at(self) -> str | None:
-        """When the cleanup has to look at this item next, or None."""
+        """When the cleanup has work to do on this item next, or None."""
         due = (self.expires_at, self.ticket_until, self.image and self.image.due_at)
         return min((at for at in due if at), default=None)
 
+    def is_expired(self, at: datetime) -> bool:
+        """Return whether the item has expired at ``at``."""
+        return _is_expired(self.expires_at, at)
 
-class Draft(msgspec.Struct, frozen=True):
-    """What a caller may say of an item: its own fields, and when it ends."""
+
+class ItemInput(msgspec.Struct, frozen=True):
+    """What a caller sets of an item: its own fields and the expiry."""
 
     fields: Fields
     expires_at: str | None = None
 
-    def over(self, at: datetime) -> bool:
-        """Whether its time is up, so that nothing can be made of it any more."""
-        return _over(self.expires_at, at)
+    def is_expired(self, at: datetime) -> bool:
+        """Return whether an item made from it would have expired at ``at``."""
+        return _is_expired(self.expires_at, at)
 
 
-def _over(expires_at: str | None, at: datetime) -> bool:
+def _is_expired(expires_at: str | None, at: datetime) -> bool:
     return expires_at is not None and expires_at <= times.format_time(at)
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
-    """A part of an import that is created at once: ``entries`` of them, ``size`` bytes of its object."""
+    """A part of an import that is created in one transaction."""
 
     first: int
-    """The number of its first entry in the import."""
+    """The number of its first entry in the import, from 0."""
     entries: int
+    """The number of its entries."""
     start: int
+    """The position of its first byte in the import's object."""
     size: int
+    """The number of its bytes there."""
 
 
 class Import(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An import as kept: what came, cut into chunks that the queue works off."""
+    """A bulk import, split into chunks."""
 
     owner: str
     id: str
@@ -134,7 +139,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """An entry of an import that made no item."""
+    """An entry of an import that no item was created from."""
 
     index: int
     error: str
@@ -142,9 +147,9 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class ChunkResult(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What became of one chunk of an import."""
+    """The result of one chunk of an import."""
 
     created: int
     failures: tuple[Failure, ...] = ()
     given_up: bool = False
-    """Nobody worked it off in time: how many of its items were created is not known, and counts as none."""
+    """It was not processed within a day. Its entries count as failed, and may still be processed later."""

@@ -1,6 +1,6 @@
-"""Uploads to thumbnails: reads an original, has :mod:`chalicelib.pictures.thumbnails` render it, keeps what came of it.
+"""Render thumbnails of uploads: read the original, call ``pictures/thumbnails.py``, store the result.
 
-Only the queue's consumer imports this, and with it Pillow.
+Only the queue consumer imports this module, because it imports Pillow.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from chalicelib.pictures.thumbnails import Rendered
 from chalicelib.values import times
 
 
-class Room:
-    """Room for so many pixels: how many pictures are decoded at once depends on how large they are."""
+class PixelBudget:
+    """Limit the pixels that are decoded at the same time: many small pictures, or few large ones."""
 
     def __init__(self, pixels: int) -> None:
         self._pixels = self._free = pixels
         self._changed = threading.Condition()
 
     @contextmanager
-    def taken(self, pixels: int) -> Iterator[None]:
-        """Waits until there is room for ``pixels``, and keeps it; one picture that fills all of it is let in alone."""
+    def reserve(self, pixels: int) -> Iterator[None]:
+        """Wait until ``pixels`` are free, and keep them. A picture larger than the whole budget is decoded alone."""
         needed = min(pixels, self._pixels)
         with self._changed:
             self._changed.wait_for(lambda: needed <= self._free)
@@ -45,41 +45,41 @@ class Room:
                 self._changed.notify_all()
 
 
-_ROOM = Room(MAX_IMAGE_PIXELS)
+_BUDGET = PixelBudget(MAX_IMAGE_PIXELS)
 
-MAX_FILES = 3
-"""Files at the key of a loose one that are rendered for one message, each because it replaced the one before it."""
+MAX_LOOSE_RENDERS = 3
+"""Renders of a loose file for one message, each because another file was put at its key during the previous one."""
 
 
 class OutOfTimeError(Exception):
-    """There is not enough time left to begin."""
+    """The function has not enough time left to start."""
 
 
 def render(key: str, has_time: Callable[[], bool] = lambda: True) -> None:
-    """Make the thumbnails of the object at ``key``. Doing it again changes nothing, and costs little.
+    """Render the thumbnails of the object at ``key``. Repeating it changes nothing, and does not decode again.
 
-    Raise OutOfTimeError if there ``has_time`` no more when the picture could be decoded.
+    Raise OutOfTimeError if ``has_time()`` is false when the picture could be decoded.
     """
     upload = Upload.from_key(key)
     if upload is None:
-        _render_loose(key, has_time)
+        _render_loose_file(key, has_time)
     else:
         _render_for_item(upload, has_time)
 
 
-def _render_loose(key: str, has_time: Callable[[], bool]) -> None:
-    """Make the thumbnail of a loose file: of the last one put there, however long renders of earlier ones take.
+def _render_loose_file(key: str, has_time: Callable[[], bool]) -> None:
+    """Render the thumbnail of the last file that was put at ``key``, even if renders of earlier ones take longer.
 
-    Raise BusyError if other files keep coming there: the message is tried again later.
+    Raise BusyError if the file is replaced during each render: the message is retried later.
     """
-    with suppress(errors.ImageError, bucket.ObjectNotFoundError), _told(key):
+    with suppress(errors.ImageError, bucket.ObjectNotFoundError), _log_failures(key):
         original = bucket.read(key, MAX_IMAGE_BYTES)
-        for _ in range(MAX_FILES):
-            rendered = _rendered(original, settings().thumbnail_sizes[:1], has_time)
+        for _ in range(MAX_LOOSE_RENDERS):
+            rendered = _render(original, settings().thumbnail_sizes[:1], has_time)
             newer = bucket.read_if_changed(key, original.etag, MAX_IMAGE_BYTES)
             if newer is None:
                 bucket.write(bucket.loose_thumbnail_key(key), rendered.thumbnails[0].data, thumbnails.CONTENT_TYPE)
-                # Another file, and its thumbnail, may have been put there just before this one was.
+                # Another file and its thumbnail may have been put there just before this thumbnail.
                 newer = bucket.read_if_changed(key, original.etag, MAX_IMAGE_BYTES)
             if newer is None:
                 return
@@ -89,81 +89,84 @@ def _render_loose(key: str, has_time: Callable[[], bool]) -> None:
 
 def _render_for_item(upload: Upload, has_time: Callable[[], bool]) -> None:
     item = items.find(upload.owner, upload.item_id)
-    if item and item.image and item_pictures.awaits(item, upload):
-        item = _settled(upload, item.image, _outcome(upload, item.image, has_time))
+    if item and item.image and item_pictures.needs_render(item, upload):
+        item = _save_result(upload, item.image, _render_upload(upload, item.image, has_time))
     else:
-        telemetry.logger.info("Nothing to render: done already, or overtaken, or the item is gone", key=upload.key)
-    # Also where there was nothing to render: the delivery before may have failed right here.
+        telemetry.logger.info("Render skipped: already rendered, superseded or deleted", key=upload.key)
+    # Even if the render was skipped: the previous delivery may have failed at this point.
     if item:
-        item_pictures.prune(item)
+        item_pictures.delete_superseded_objects(item)
     else:
         bucket.delete(bucket.item_keys(upload.owner, upload.item_id))
 
 
-def _settled(upload: Upload, awaited: Image, image: Image | None) -> Item | None:
-    """Return the item with its picture settled, unless a newer one is awaited by now. None if it does not exist."""
+def _save_result(upload: Upload, rendered: Image, result: Image | None) -> Item | None:
+    """Store ``result`` in the item unless its picture is no longer the one that was ``rendered``.
 
-    def settled(now: Item) -> Item:
-        same = now.image is not None and now.image.sequencer == awaited.sequencer
-        return msgspec.structs.replace(now, image=image) if same and item_pictures.awaits(now, upload) else now
+    Return the item, or None if it does not exist.
+    """
+
+    def with_result(now: Item) -> Item:
+        same = now.image is not None and now.image.sequencer == rendered.sequencer
+        return msgspec.structs.replace(now, image=result) if same and item_pictures.needs_render(now, upload) else now
 
     try:
-        return items.change(upload.owner, upload.item_id, settled, times.now())
+        return items.change(upload.owner, upload.item_id, with_result, times.now())
     except errors.ItemNotFoundError:
-        # If it has only expired, by this function's clock, its objects stay until the cleanup deletes it.
+        # If it has only expired by this function's clock, its objects stay until the cleanup deletes it.
         return items.find(upload.owner, upload.item_id)
 
 
-def _outcome(upload: Upload, awaited: Image, has_time: Callable[[], bool]) -> Image | None:
-    """What has become of an upload: a picture that is ready or failed, or None where its object is gone."""
+def _render_upload(upload: Upload, image: Image, has_time: Callable[[], bool]) -> Image | None:
+    """Render an upload and store its thumbnails. Return the ready or failed picture, or None if its object is gone."""
     try:
-        with _told(upload.key):
+        with _log_failures(upload.key):
             original = bucket.read(upload.key, MAX_IMAGE_BYTES)
     except bucket.ObjectNotFoundError:
         return None
     try:
-        with _told(upload.key):
-            rendered = _rendered(original, settings().thumbnail_sizes, has_time)
+        with _log_failures(upload.key):
+            rendered = _render(original, settings().thumbnail_sizes, has_time)
     except errors.ImageError as error:
-        return item_pictures.failed(awaited, error, original.etag)
+        return item_pictures.failed_image(image, error, original.etag)
     return Image(
         status="ready",
         upload_id=upload.id,
-        sequencer=awaited.sequencer,
+        sequencer=image.sequencer,
         etag=original.etag,
         content_type=rendered.content_type,
         width=rendered.width,
         height=rendered.height,
         bytes=original.size,
-        thumbnails=tuple(_kept(upload, awaited, original.etag, made) for made in rendered.thumbnails),
+        thumbnails=tuple(_store(one, upload, image.sequencer, original.etag) for one in rendered.thumbnails),
     )
 
 
-def _kept(upload: Upload, awaited: Image, etag: str, made: thumbnails.Thumbnail) -> Thumbnail:
-    key = upload.thumbnail_key(made.size.pixels, awaited.sequencer, etag)
-    bucket.write(key, made.data, thumbnails.CONTENT_TYPE)
-    return Thumbnail(made.size.pixels, made.width, made.height, key)
+def _store(rendered: thumbnails.Thumbnail, upload: Upload, sequencer: str, etag: str) -> Thumbnail:
+    key = upload.thumbnail_key(rendered.size.pixels, sequencer, etag)
+    bucket.write(key, rendered.data, thumbnails.CONTENT_TYPE)
+    return Thumbnail(rendered.size.pixels, rendered.width, rendered.height, key)
 
 
 @contextmanager
-def _told(key: str) -> Iterator[None]:
-    """Say in log and metrics why an object is not rendered."""
+def _log_failures(key: str) -> Iterator[None]:
+    """Log and count the errors for which an object is not rendered, and raise them again."""
     try:
         yield
     except bucket.ObjectNotFoundError:
-        telemetry.logger.info("The object is gone", key=key)
+        telemetry.logger.info("Render skipped: object deleted", key=key)
         raise
     except errors.ImageError as error:
         telemetry.add_count(f"RenderFailed.{error.code}")
-        telemetry.logger.warning("A picture was refused", key=key, error=error.code)
+        telemetry.logger.warning("Render failed", key=key, error=error.code)
         raise
 
 
-def _rendered(original: Object, sizes: tuple[Size, ...], has_time: Callable[[], bool]) -> Rendered:
+def _render(original: Object, sizes: tuple[Size, ...], has_time: Callable[[], bool]) -> Rendered:
     if original.size > MAX_IMAGE_BYTES:
         raise errors.ImageTooLargeError(limit=MAX_IMAGE_BYTES, size=original.size)
-    with _ROOM.taken(thumbnails.pixels_in_memory(original.data, sizes)):
-        if not has_time():  # Others may have had the room for long.
+    with _BUDGET.reserve(thumbnails.pixels_in_memory(original.data, sizes)):
+        if not has_time():  # Waiting for the budget may have taken long.
             raise OutOfTimeError
         started = time.perf_counter()
         rendered = thumbnails.render(original.data, sizes)

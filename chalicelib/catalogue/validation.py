@@ -1,4 +1,4 @@
-"""Check what a caller sent against the models, and what an item may contain."""
+"""Validate what a caller sent: items, patches, and values of any model."""
 
 from __future__ import annotations
 
@@ -15,92 +15,102 @@ from chalicelib.catalogue import item_fields, models
 from chalicelib.values import dynamodb_limits, exact_json, texts, times
 
 MAX_ITEM_BYTES = 350 * 1024
-"""Of the caller's fields, as JSON and as DynamoDB counts. It takes 400 KB a record; the managed fields need some."""
+"""Of the caller's fields, as JSON and as DynamoDB counts them.
+
+DynamoDB allows 400 KB in a record, of which the managed fields need some.
+"""
 
 _MAX_PATCH_BYTES = 3 * MAX_ITEM_BYTES
 """A patch that removes all fields of the largest item, ``"a":null`` for each ``"a":1``, and sets as many new ones."""
 
 MAX_PROBLEMS = 20
-"""That one answer names: whoever mends these asks again."""
+"""Problems that one response lists."""
 
-MAX_QUOTED = 400
-"""Characters of a path or a message: both may repeat what the caller sent, however long."""
+MAX_TEXT_LENGTH = 400
+"""Characters of a path or a message in a response. Both may repeat what the caller sent."""
 
-_ITEM = "The item"
-"""What the whole of it is called in sentences about what is wrong with it."""
+_ROOT = "The item"
+"""What error messages call an item as a whole."""
 
 _Model = TypeVar("_Model", bound=msgspec.Struct)
 
 
-# Made as the app starts, so that a field which cannot be declared stops that, and not a request.
+# Made at import, so that an invalid declaration fails at the start and not in a request.
 _fields_decoder = msgspec.json.Decoder(item_fields.ItemFields)
 
 
-def draft(body: dict[str, Any]) -> models.Draft:
-    """A caller's JSON object, checked for all that does not depend on the time: what is right today is right for ever.
+# --------------------------------------------------------------------------------------------------------------- items
 
-    Raises ReservedFieldError for a managed field, InvalidExpiryError for an ``expiresAt`` that is no time,
-    ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError, naming each path, for what DynamoDB cannot hold or
+
+def validate_item(body: dict[str, Any]) -> models.ItemInput:
+    """Return a caller's JSON object as the input for an item. The result does not depend on the current time.
+
+    Raise ReservedFieldError for a managed field, InvalidExpiryError for an ``expiresAt`` that is not a time,
+    ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError with each path for what DynamoDB cannot store or
     ItemFields does not allow.
     """
     fields = {name: value for name, value in body.items() if name != "expiresAt"}
     managed = [name for name in models.MANAGED_FIELDS if name in body]
     if managed:
         raise errors.ReservedFieldError(*managed)
-    # By far the cheapest check comes first: the next one visits each value, seconds for a body of some megabytes.
-    _limit_size(_size_as_json(fields))
+    # The cheapest check first: the next one visits each value, which takes seconds for some megabytes.
+    _check_size(_json_size(fields))
     if any(dynamodb_limits.violations(fields)):
-        unholdable = dynamodb_limits.violations(fields)
-        raise invalid(
-            item_fields.ItemFields, _ITEM, *_misfits(item_fields.ItemFields, fields), unholdable=unholdable, said=fields
-        )
-    _limit_size(dynamodb_limits.stored_size(fields))
+        raise _invalid_item(fields, violations=dynamodb_limits.violations(fields))
+    _check_size(dynamodb_limits.stored_size(fields))
     encoded = exact_json.to_json(fields)
     try:
         _fields_decoder.decode(encoded)
     except msgspec.ValidationError as problem:
-        raise invalid(
-            item_fields.ItemFields, _ITEM, *_misfits(item_fields.ItemFields, fields), problem, said=fields
-        ) from None
-    return models.Draft(fields, _expiry(body.get("expiresAt")))
+        raise _invalid_item(fields, problem) from None
+    return models.ItemInput(fields, _parse_expiry(body.get("expiresAt")))
 
 
-def check_patch(changes: dict[str, Any]) -> None:
-    """Raises for a merge patch as :func:`draft` does, where that can be said before it is applied."""
-    _limit_patch(changes)
+def _invalid_item(
+    fields: models.Fields, *problems: msgspec.ValidationError, violations: Iterable[tuple[str, str]] = ()
+) -> errors.InvalidRequestError:
+    model = item_fields.ItemFields
+    return invalid_request(
+        model, _ROOT, *_field_problems(model, fields), *problems, violations=violations, value=fields
+    )
+
+
+def validate_patch(changes: dict[str, Any]) -> None:
+    """Raise for a merge patch as :func:`validate_item` does, for what is invalid whatever it is applied to."""
+    _check_patch_size(changes)
     if any(dynamodb_limits.violations(changes)):
-        raise invalid(item_fields.ItemFields, _ITEM, unholdable=dynamodb_limits.violations(changes))
-    _expiry(changes.get("expiresAt"))
-
-
-def _limit_patch(changes: dict[str, Any]) -> None:
-    """Raise ItemTooLargeError for a patch of which more stays in the item than one holds, cheapest check first."""
-    size = _size_as_json(changes)
-    if size > _MAX_PATCH_BYTES:
-        raise errors.ItemTooLargeError(limit=MAX_ITEM_BYTES, size=size)
-    if size > MAX_ITEM_BYTES:
-        with contextlib.suppress(RecursionError):  # It nests too deep, which the next check finds and names.
-            _limit_size(_size_as_json(exact_json.merge_patch({}, changes)))
-
-
-def _limit_size(size: int) -> None:
-    if size > MAX_ITEM_BYTES:
-        raise errors.ItemTooLargeError(limit=MAX_ITEM_BYTES, size=size)
-
-
-def _size_as_json(value: Any) -> int:
-    try:
-        return len(exact_json.to_json(value))
-    except RecursionError:
-        return 0  # It nests too deep, which the next check finds and names.
+        raise invalid_request(item_fields.ItemFields, _ROOT, violations=dynamodb_limits.violations(changes))
+    _parse_expiry(changes.get("expiresAt"))
 
 
 def can_be_stored(value: Any) -> bool:
     """Return whether an item may contain this JSON value: it is neither too large nor impossible in DynamoDB."""
-    return _size_as_json(value) <= MAX_ITEM_BYTES and not any(dynamodb_limits.violations(value))
+    return _json_size(value) <= MAX_ITEM_BYTES and not any(dynamodb_limits.violations(value))
 
 
-def _expiry(value: Any) -> str | None:
+def _check_patch_size(changes: dict[str, Any]) -> None:
+    """Raise ItemTooLargeError for a patch that adds more than an item may have. The cheapest check is first."""
+    size = _json_size(changes)
+    if size > _MAX_PATCH_BYTES:
+        raise errors.ItemTooLargeError(limit=MAX_ITEM_BYTES, size=size)
+    if size > MAX_ITEM_BYTES:
+        with contextlib.suppress(RecursionError):  # It nests too deep: the next check reports that.
+            _check_size(_json_size(exact_json.merge_patch({}, changes)))
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_ITEM_BYTES:
+        raise errors.ItemTooLargeError(limit=MAX_ITEM_BYTES, size=size)
+
+
+def _json_size(value: Any) -> int:
+    try:
+        return len(exact_json.to_json(value))
+    except RecursionError:
+        return 0  # It nests too deep: the next check reports that.
+
+
+def _parse_expiry(value: Any) -> str | None:
     if value is None:
         return None
     try:
@@ -109,68 +119,76 @@ def _expiry(value: Any) -> str | None:
         raise errors.InvalidExpiryError from None
 
 
-def checked(model: type[_Model], said: dict[str, Any], root: str = "The body", *, text: bool = False) -> _Model:
-    """A caller's JSON object as a ``model``; ``root`` is what it is called, ``text`` that its values are text.
+# -------------------------------------------------------------------------------------------------------------- models
 
-    Raises InvalidRequestError with the path of each field that does not fit, and what is allowed there.
+
+def validate(model: type[_Model], value: dict[str, Any], root: str = "The body", *, text: bool = False) -> _Model:
+    """Return a caller's JSON object as a ``model``.
+
+    Raise InvalidRequestError with the path of each invalid field and what is allowed there. ``root`` names the object
+    in its message. Pass ``text=True`` if all values were sent as text, as in a query.
     """
     try:
-        return _decoded(model, said)
+        return _convert(model, value)
     except msgspec.ValidationError as problem:
-        # What is no single field's problem, such as what a model's __post_init__ says, the first alone tells.
-        raise invalid(model, root, *_misfits(model, said), problem, said=said, text=text) from None
+        # `problem` is also a problem of no single field, such as one that the model's __post_init__ reports.
+        raise invalid_request(model, root, *_field_problems(model, value), problem, value=value, text=text) from None
 
 
-def invalid(
+def invalid_request(
     model: type[msgspec.Struct],
     root: str,
-    *misfits: msgspec.ValidationError,
-    unholdable: Iterable[tuple[str, str]] = (),
-    said: models.Fields | None = None,
+    *problems: msgspec.ValidationError,
+    violations: Iterable[tuple[str, str]] = (),
+    value: models.Fields | None = None,
     text: bool = False,
 ) -> errors.InvalidRequestError:
-    """Return what to raise for what msgspec found, and what the table cannot hold, in what should be a ``model``."""
-    from chalicelib.values import validation_messages  # noqa: PLC0415 - most requests never need it
+    """Return the error for a value that is not a valid ``model``.
 
-    problems = itertools.chain(
-        (validation_messages.problem_at(path, what, root) for path, what in unholdable),
-        (validation_messages.describe(misfit, model, root, said, text=text) for misfit in misfits),
+    ``problems`` are what msgspec reported, ``violations`` what DynamoDB cannot store; ``root``, ``value`` and ``text``
+    are those of :func:`validate`.
+    """
+    from chalicelib.values import validation_messages  # noqa: PLC0415 - only invalid requests need it
+
+    found = itertools.chain(
+        (validation_messages.problem_at(path, predicate, root) for path, predicate in violations),
+        (validation_messages.describe(problem, model, root, value, text=text) for problem in problems),
     )
-    named = dict.fromkeys(itertools.islice(problems, MAX_PROBLEMS))
+    listed = dict.fromkeys(itertools.islice(found, MAX_PROBLEMS))
     details = [
-        {"path": texts.truncate(path, MAX_QUOTED), "message": texts.truncate(message, MAX_QUOTED)}
-        for path, message in named
+        {"path": texts.truncate(path, MAX_TEXT_LENGTH), "message": texts.truncate(message, MAX_TEXT_LENGTH)}
+        for path, message in listed
     ]
     first, others = details[0]["message"], " There are other problems too: see details." if details[1:] else ""
     stop = "" if first.endswith(("!", "?", "…")) else "."
     return errors.InvalidRequestError(problem=f"{first}{stop}{others}", details=details)
 
 
-def _misfits(model: type[msgspec.Struct], said: dict[str, Any]) -> Iterator[msgspec.ValidationError]:
-    """Yield each field's first problem: msgspec stops at the first of them all."""
-    alone = _each_alone(model)
-    for name, (required, part) in alone.items():
+def _field_problems(model: type[msgspec.Struct], value: dict[str, Any]) -> Iterator[msgspec.ValidationError]:
+    """Yield the first problem of each field. msgspec itself stops at the first invalid field."""
+    parts = _one_field_models(model)
+    for name, (required, part) in parts.items():
         try:
-            if required or name in said:
-                _decoded(part, {name: said[name]} if name in said else {})
+            if required or name in value:
+                _convert(part, {name: value[name]} if name in value else {})
         except msgspec.ValidationError as problem:
             yield problem
     if model.__struct_config__.forbid_unknown_fields:
-        for name in [name for name in said if name not in alone]:
+        for name in [name for name in value if name not in parts]:
             yield msgspec.ValidationError(f"Object contains unknown field `{name}`")
 
 
-def _decoded(model: type[_Model], said: dict[str, Any]) -> _Model:
+def _convert(model: type[_Model], value: dict[str, Any]) -> _Model:
     try:
-        return msgspec.json.decode(exact_json.to_json(said), type=model)
+        return msgspec.json.decode(exact_json.to_json(value), type=model)
     except RecursionError:
-        # What could just be read, fewer calls deep, need not be writable here.
+        # The value could be decoded, but here the stack is deeper.
         raise msgspec.ValidationError from ValueError(f"This nests deeper than {dynamodb_limits.MAX_DEPTH} levels")
 
 
 @functools.cache
-def _each_alone(model: type[msgspec.Struct]) -> dict[str, tuple[bool, type[msgspec.Struct]]]:
-    """By its name in JSON, whether a field of ``model`` is required, and a model that has this field only."""
+def _one_field_models(model: type[msgspec.Struct]) -> dict[str, tuple[bool, type[msgspec.Struct]]]:
+    """Return, by a field's name in JSON, whether the field is required, and a model that has only this field."""
     return {
         field.encode_name: (
             field.required,

@@ -13,8 +13,9 @@ import msgspec
 from chalice.app import MultiDict, Request
 
 from chalicelib import aws, errors
-from chalicelib.catalogue import bulk_imports, validation
-from chalicelib.catalogue.items import KEY_RULE, Check, is_key
+from chalicelib.catalogue import import_entries, validation
+from chalicelib.catalogue.idempotency import KEY_RULE, is_key
+from chalicelib.catalogue.items import Check
 from chalicelib.catalogue.models import Fields, Item
 from chalicelib.config import settings
 from chalicelib.http import conditional_requests, cursors, managed_fields, schemas
@@ -133,7 +134,7 @@ def image_ticket_request(request: Request) -> schemas.TicketRequest:
     type_ = asked.get("contentType")
     if isinstance(type_, str):
         asked["contentType"] = {"image/jpg": "image/jpeg"}.get(type_.lower(), type_.lower())
-    return validation.checked(schemas.TicketRequest, asked)
+    return validation.validate(schemas.TicketRequest, asked)
 
 
 def query(request: Request, model: type[_Model]) -> _Model:
@@ -153,7 +154,7 @@ def query(request: Request, model: type[_Model]) -> _Model:
         )
     for name, values in said.items():
         said[name] = _parameter(name, values, model)
-    return validation.checked(model, said, "The query", text=True)
+    return validation.validate(model, said, "The query", text=True)
 
 
 def _parameter(name: str, values: list[str], model: type[msgspec.Struct]) -> str | int:
@@ -259,5 +260,5 @@ def list_of(asked: schemas.ListQuery, owner: str) -> tuple[object, ...]:
 def entries(request: Request) -> list[bytes]:
     """The entries of an import, unread: of ``{"items": […]}``, or the lines of NDJSON."""
     if content_type(request, JSON, NDJSON) == NDJSON:
-        return bulk_imports.entries_of_ndjson(body(request))
-    return bulk_imports.entries_of_json(body(request))
+        return import_entries.entries_from_ndjson(body(request))
+    return import_entries.entries_from_json(body(request))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chalice.app import Request, Response
 
 from chalicelib import errors, telemetry
-from chalicelib.catalogue.bulk_imports import Begun, Progress
+from chalicelib.catalogue.bulk_imports import Progress, Started
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.models import Item
 from chalicelib.http import cors, cursors, requests, schemas, serializers
@@ -86,10 +86,10 @@ def import_answer(id_: str, progress: Progress, status: int = 200, headers: dict
     return json_answer(serializers.import_progress(id_, progress), status, headers)
 
 
-def accepted(request: Request, begun: Begun) -> Response:
+def accepted(request: Request, started: Started) -> Response:
     """Return 202 with an import as it begins, and where to watch it."""
-    headers = {"Location": location(request, begun.id), **_replayed(begun.replayed)}
-    return import_answer(begun.id, Progress("queued", begun.total, 0, 0, []), 202, headers)
+    headers = {"Location": location(request, started.id), **_replayed(started.replayed)}
+    return import_answer(started.id, Progress("queued", started.total, 0, 0, []), 202, headers)
 
 
 def _replayed(replayed: bool) -> dict[str, str]:

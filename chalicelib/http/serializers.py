@@ -28,11 +28,11 @@ One item always fits: 350 KB take 2.1 MB if each byte is encoded as six.
 def item(stored: Item) -> bytes:
     """Return the JSON of an item: the managed fields, then the caller's own, with exact numbers."""
     managed, own = exact_json.to_json(managed_fields(stored)), exact_json.to_json(stored.fields)
-    # No name is in both (validation.draft), so the two objects can be joined as text.
+    # No name is in both (validation.validate_item), so the two objects can be joined as text.
     return managed if own == b"{}" else b"%b,%b" % (managed[:-1], own[1:])
 
 
-def managed_fields(stored: Item, url: Callable[[Item, int | None], str] = item_pictures.url) -> schemas.Item:
+def managed_fields(stored: Item, url: Callable[[Item, int | None], str] = item_pictures.download_url) -> schemas.Item:
     """Return the managed fields of an item. ``url`` returns the URL of the original (None) or of a thumbnail's size."""
     # Not by _copy, which takes half a microsecond longer: a list has a hundred items.
     return schemas.Item(

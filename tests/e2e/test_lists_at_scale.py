@@ -102,7 +102,7 @@ def fill(owner: str, count: int) -> str:
 
 
 def item(owner: str, at: datetime) -> models.Item:
-    return items._new(owner, validation.draft(FIELDS), at, ids.new_id(times.unix_ms(at)))
+    return items._new_item(owner, validation.validate_item(FIELDS), at, ids.new_id(times.unix_ms(at)))
 
 
 def record(item: models.Item) -> Any:

@@ -25,11 +25,11 @@ _NOBODY = ""
 # Where tests go in: by app.py's handlers (tests/integration/stage.py names those), or right behind them.
 _WAYS_IN: list[tuple[ModuleType | type, str, str]] = [
     (api.Api, "__call__", "api_handler"),
-    (item_pictures, "note", "on_upload"),
-    (consumer, "settle", "on_messages"),
-    (consumer, "do", "on_messages"),
+    (item_pictures, "record_upload", "on_upload"),
+    (consumer, "process_batch", "on_messages"),
+    (consumer, "process_message", "on_messages"),
     (thumbnail_jobs, "render", "on_messages"),
-    (cleanup, "sweep", "clean_up"),
+    (cleanup, "run", "clean_up"),
     (auth, "authenticate", "authorize"),
 ]
 

@@ -267,9 +267,9 @@ def provoke(client: Any, operation: str, do: Callable[..., Any], event: str) -> 
     _provoked.append((client.meta.events, name, do))
 
 
-def draft(**body: Any) -> models.Draft:
+def draft(**body: Any) -> models.ItemInput:
     """A caller's fields, checked."""
-    return validation.draft(builders.fields(**body))
+    return validation.validate_item(builders.fields(**body))
 
 
 def _sent(body: Any, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:

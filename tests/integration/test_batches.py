@@ -96,7 +96,7 @@ class TestRoom:
         """How many pixels were in a room at most, when pictures of these sizes came to it all at once."""
 
         def measure(pixels: int, pictures: list[int]) -> int:
-            room, lock = thumbnail_jobs.Room(pixels), threading.Lock()
+            room, lock = thumbnail_jobs.PixelBudget(pixels), threading.Lock()
             taken, most = 0, 0
 
             def picture(size: int) -> None:
@@ -124,7 +124,7 @@ class TestRoom:
         assert use(50, [60, 10, 60, 10, 60]) == 60
 
     def test_is_left_by_a_picture_that_fails(self) -> None:
-        room = thumbnail_jobs.Room(50)
+        room = thumbnail_jobs.PixelBudget(50)
         with pytest.raises(ValueError, match="broken"), room.taken(50):
             raise ValueError("broken")
 
@@ -132,5 +132,5 @@ class TestRoom:
             pass
 
     def test_holds_the_largest_picture_that_is_taken(self) -> None:
-        with thumbnail_jobs._ROOM.taken(MAX_IMAGE_PIXELS):
+        with thumbnail_jobs._BUDGET.taken(MAX_IMAGE_PIXELS):
             pass

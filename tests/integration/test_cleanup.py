@@ -26,7 +26,7 @@ def now() -> datetime:
 
 
 def sweep(at: datetime, milliseconds: int = 60_000) -> dict[str, int]:
-    return dict(cleanup.sweep(at, context("clean_up", milliseconds)))
+    return dict(cleanup.run(at, context("clean_up", milliseconds)))
 
 
 def expiring(at: datetime, after: timedelta = HOUR, **fields: Any) -> models.Item:
@@ -252,7 +252,7 @@ class TestTickets:
     def test_a_newer_ticket_keeps_its_own_time(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.ticket(id_)
-        item_pictures.ticket(OWNER, id_, "image/png", now + timedelta(minutes=50))
+        item_pictures.create_ticket(OWNER, id_, "image/png", now + timedelta(minutes=50))
 
         assert sweep(now + HOUR) == {}
         assert shown(id_, now) == {"status": "pending", "error": None}
@@ -261,7 +261,7 @@ class TestTickets:
         id_ = api.item()["id"]
         api.ticket(id_)
         later = now + HOUR
-        meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.ticket(OWNER, id_, "image/png", later))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.create_ticket(OWNER, id_, "image/png", later))
 
         sweep(later)
 
@@ -275,7 +275,7 @@ class TestTickets:
         api.picture(id_, jpeg())
         fails(aws.s3(), "DeleteObject", "InternalError", times=1)
         with pytest.raises(aws.s3().exceptions.ClientError):
-            item_pictures.remove(OWNER, id_, now)
+            item_pictures.delete(OWNER, id_, now)
 
         sweep(now + HOUR)
 
@@ -436,10 +436,10 @@ class TestStopping:
         while Counter(left().values()) != dict.fromkeys("0123", 4):
             item = expiring(now)
             if Counter(left().values())[left()[f"ITEM#{item.id}"]] > 4:
-                items.remove(OWNER, item.id, now)
+                items.delete(OWNER, item.id, now)
         before, after = left(), []
         for hour in range(1, 5):
-            cleanup.sweep(now + hour * HOUR, TimeForOne())
+            cleanup.run(now + hour * HOUR, TimeForOne())
             after.append({before[key] for key in before.keys() - left().keys()})
 
         assert [len(shards) for shards in after] == [1, 2, 3, 4]
@@ -449,7 +449,7 @@ class TestStopping:
 
         sweep(now + HOUR, milliseconds=0)
 
-        assert "The time is up" in logged()
+        assert "Time limit reached" in logged()
 
     def test_an_entry_that_fails_stops_no_other_and_is_tried_again(self, api: Stage, now: datetime) -> None:
         for _ in range(5):
@@ -473,7 +473,7 @@ class TestStopping:
 
     def test_what_somebody_else_has_done_meanwhile_is_no_failure(self, api: Stage, now: datetime) -> None:
         item = expiring(now)
-        meanwhile(aws.dynamodb(), "GetItem", lambda: items.remove(OWNER, item.id, now))
+        meanwhile(aws.dynamodb(), "GetItem", lambda: items.delete(OWNER, item.id, now))
 
         assert sweep(now + HOUR) == {"gone": 1}
 
@@ -484,7 +484,7 @@ class TestStopping:
         id_ = api.item()["id"]
         api.ticket(id_)
         client = aws.s3() if call == "ListObjectsV2" else aws.dynamodb()
-        meanwhile(client, call, lambda: items.remove(OWNER, id_, now))
+        meanwhile(client, call, lambda: items.delete(OWNER, id_, now))
 
         assert sweep(now + HOUR) == {"gone": 1}
         assert "Traceback" not in logged()
@@ -492,7 +492,7 @@ class TestStopping:
     def test_neither_is_one_that_is_deleted_while_its_render_is_queued_again(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.upload(id_, jpeg())
-        meanwhile(aws.dynamodb(), "PutItem", lambda: items.remove(OWNER, id_, now))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: items.delete(OWNER, id_, now))
 
         assert sweep(now + HOUR) == {"gone": 1}
 

@@ -12,7 +12,7 @@ from chalice.test import HTTPResponse
 from jsonschema import Draft202012Validator
 
 from chalicelib import aws
-from chalicelib.catalogue import bulk_imports, items, validation
+from chalicelib.catalogue import idempotency, import_entries, validation
 from chalicelib.http import requests, schemas, static_files
 from chalicelib.values import exact_json
 from tests.builders import as_json, fields, jpeg
@@ -111,7 +111,7 @@ def of_creation(api: Stage) -> Iterator[HTTPResponse]:
         yield api("POST", "/items", fields(**own))
     for title in ("Vase", "Vase", "Bowl"):
         yield api("POST", "/items", fields(title=title), idempotency_key="one")
-    yield api("POST", "/items", fields(), idempotency_key="x" * (items.MAX_KEY_LENGTH + 1))
+    yield api("POST", "/items", fields(), idempotency_key="x" * (idempotency.MAX_KEY_LENGTH + 1))
     yield from of_bad_fields(api, "POST", "/items")
 
 
@@ -217,7 +217,7 @@ def of_imports(api: Stage) -> Iterator[HTTPResponse]:
     for title in ("Vase", "Bowl"):
         yield api("POST", "/imports", {"items": [{"title": title}]}, idempotency_key="one")
     yield api("POST", "/imports", {"items": []})
-    yield api("POST", "/imports", b" " * (bulk_imports.MAX_BYTES + 1))
+    yield api("POST", "/imports", b" " * (import_entries.MAX_BYTES + 1))
     yield from of_unreadable_bodies(api, "POST", "/imports")
 
 

@@ -135,7 +135,7 @@ class World:
     def sweep(self, hours: int) -> None:
         """The cleanup comes round, that many hours later, and what it queues is worked off."""
         with suppress(KilledError, ClientError):
-            cleanup.sweep(times.now() + timedelta(hours=hours), context("clean_up", 60_000))
+            cleanup.run(times.now() + timedelta(hours=hours), context("clean_up", 60_000))
         self.work()
 
     def picture(self) -> Image | None:

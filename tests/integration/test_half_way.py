@@ -19,7 +19,7 @@ PHOTO, OTHER = jpeg(1600, 1200), jpeg(400, 300)
 
 
 def sweep(hours: float) -> dict[str, int]:
-    return cleanup.sweep(times.now() + timedelta(hours=hours), context("clean_up", 60_000))
+    return cleanup.run(times.now() + timedelta(hours=hours), context("clean_up", 60_000))
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ class TestObjects:
         api.picture(item, PHOTO)
         fails(aws.s3(), "DeleteObject", "InternalError", times=2)
         with pytest.raises(aws.s3().exceptions.ClientError):
-            item_pictures.remove(OWNER, item, times.now())
+            item_pictures.delete(OWNER, item, times.now())
 
         sweep(1)
         sweep(2)
@@ -41,7 +41,7 @@ class TestObjects:
 
     def test_an_item_whose_picture_was_removed_takes_what_is_left_of_it_along(self, api: Stage, item: str) -> None:
         key = api.picture(item, PHOTO)
-        item_pictures.remove(OWNER, item, times.now())
+        item_pictures.delete(OWNER, item, times.now())
         sweep(1)
         api.put(key, PHOTO)
 
@@ -90,7 +90,7 @@ class TestObjects:
 
         def overtake() -> None:
             api.put(newer, PHOTO)
-            item_pictures.note(newer, times.now())
+            item_pictures.record_upload(newer, times.now())
             thumbnail_jobs.render(newer)
 
         meanwhile(aws.s3(), "PutObject", overtake)
@@ -123,9 +123,9 @@ class TestExpiry:
             "item": fields(expiresAt=times.format_time(sent + timedelta(hours=1))),
         }
         record = consumer.Record("message-1", "receipt", exact_json.to_json(body).decode(), 1, sent)
-        consumer.do(record)
+        consumer.process_message(record)
 
-        consumer.do(record._replace(receives=2, sent_at=sent))
+        consumer.process_message(record._replace(receives=2, sent_at=sent))
 
         assert len(api.records("ITEM#")) == 1
 
@@ -218,11 +218,11 @@ def test_a_queue_that_does_not_answer_keeps_no_message_that_is_done(api: Stage) 
     for n in range(3):
         api.send({"type": "item.create", "owner": OWNER, "item": fields(n=n)})
     api.send("nonsense")
-    records = [consumer.Record.of(one) for one in as_records(api.receive())]
+    records = [consumer.Record.from_event(one) for one in as_records(api.receive())]
     raises(aws.sqs(), "ChangeMessageVisibilityBatch", ReadTimeoutError(endpoint_url="https://aws.invalid"))
 
     with pytest.raises(consumer.PartialBatchError):
-        consumer.settle(records, context("on_messages"))
+        consumer.process_batch(records, context("on_messages"))
 
     assert api.on_queue() == 1
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from chalicelib import aws, config, errors
 from chalicelib.aws import bucket, queue, table
-from chalicelib.catalogue import bulk_imports, cleanup, items, messages, models
+from chalicelib.catalogue import bulk_imports, cleanup, import_entries, items, messages, models
 from chalicelib.http import responses, schemas
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields
@@ -123,7 +123,7 @@ def test_an_import_is_worked_off_chunk_by_chunk(api: Stage) -> None:
     id_ = start(api, *(fields(title=str(number)) for number in range(120)))
     assert api.on_queue() == 3
 
-    bulk_imports.work_off(OWNER, id_, 1)
+    bulk_imports.process_chunk(OWNER, id_, 1)
     assert counts(api, id_) == ("running", 120, 50, 0)
     api.work()
 
@@ -141,7 +141,7 @@ def test_chunk_has_no_more_bytes_than_one_transaction_takes(api: Stage) -> None:
 
 
 def test_entry_that_no_chunk_has_room_for_fails_alone(api: Stage) -> None:
-    id_ = start(api, {"title": "a"}, {"title": "x" * bulk_imports.CHUNK_BYTES}, {"title": "b"})
+    id_ = start(api, {"title": "a"}, {"title": "x" * import_entries.CHUNK_BYTES}, {"title": "b"})
 
     api.work()
 
@@ -213,7 +213,7 @@ def test_a_bad_entry_never_stops_the_others_and_is_named_with_its_reason(api: St
 def test_what_is_kept_of_bad_entries_stays_small_whatever_they_hold(api: Stage) -> None:
     # DynamoDB takes 400 KB a record, and one record says what became of a chunk.
     name = "x" * 40_000
-    id_ = start(api, *({name: 10**40 + 1} for _ in range(bulk_imports.CHUNK - 25)))
+    id_ = start(api, *({name: 10**40 + 1} for _ in range(import_entries.CHUNK_ENTRIES - 25)))
 
     api.work()
 
@@ -321,8 +321,8 @@ class TestTwice:
     def test_a_chunk_that_is_delivered_twice_creates_its_items_once(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"}, {"id": "x"}, {"title": "b"})
 
-        bulk_imports.work_off(OWNER, id_, 0)
-        bulk_imports.work_off(OWNER, id_, 0)
+        bulk_imports.process_chunk(OWNER, id_, 0)
+        bulk_imports.process_chunk(OWNER, id_, 0)
         api.work()
 
         assert counts(api, id_) == ("done", 3, 2, 1)
@@ -331,7 +331,7 @@ class TestTwice:
     def test_chunk_whose_function_dies_is_done_whole_or_not_at_all(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"}, {"title": "b"}, {"title": "c"})
         with fault(aws.dynamodb(), "TransactWriteItems", "before-call"), pytest.raises(KilledError):
-            bulk_imports.work_off(OWNER, id_, 0)
+            bulk_imports.process_chunk(OWNER, id_, 0)
         assert (counts(api, id_), titles(api)) == (("queued", 3, 0, 0), [])
 
         api.work()
@@ -342,7 +342,7 @@ class TestTwice:
     def test_item_that_was_deleted_since_its_function_died_stays_deleted(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"}, {"title": "b"})
         with fault(aws.dynamodb(), "TransactWriteItems", "after-call"), pytest.raises(KilledError):
-            bulk_imports.work_off(OWNER, id_, 0)
+            bulk_imports.process_chunk(OWNER, id_, 0)
         for item in said(api("GET", "/items"))["items"]:
             api("DELETE", f"/items/{item['id']}")
 
@@ -353,7 +353,7 @@ class TestTwice:
 
     def test_an_item_that_was_deleted_since_is_not_made_again_once_its_chunk_is_done(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"})
-        bulk_imports.work_off(OWNER, id_, 0)
+        bulk_imports.process_chunk(OWNER, id_, 0)
         (item,) = said(api("GET", "/items"))["items"]
         api("DELETE", f"/items/{item['id']}")
 
@@ -379,9 +379,9 @@ class TestQueueing:
         id_ = start(api, {"title": "a"}, {"title": "b"})
         assert counts(api, id_) == ("queued", 2, 0, 0)
         assert api.on_queue() == 0
-        assert "An import could not be queued" in logged()
+        assert "Queueing an import failed" in logged()
 
-        cleanup.sweep(times.now() + timedelta(hours=1), context("clean_up"))
+        cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
         assert counts(api, id_) == ("done", 2, 2, 0)
         assert titles(api) == ["a", "b"]
@@ -391,9 +391,9 @@ class TestQueueing:
         answers(aws.sqs(), "SendMessageBatch", refused)
         id_ = start(api, *({"title": f"{number:03d}"} for number in range(200)))
         forget_what_was_provoked()
-        bulk_imports.work_off(OWNER, id_, 0)
+        bulk_imports.process_chunk(OWNER, id_, 0)
 
-        cleanup.sweep(times.now() + timedelta(hours=1), context("clean_up"))
+        cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
 
         assert counts(api, id_) == ("done", 200, 200, 0)
@@ -409,7 +409,7 @@ class TestQueueing:
 
     def test_a_chunk_of_no_import_is_a_failure_that_somebody_sees(self) -> None:
         with pytest.raises(errors.ImportNotFoundError):
-            bulk_imports.work_off(OWNER, ids.new_id(), 0)
+            bulk_imports.process_chunk(OWNER, ids.new_id(), 0)
 
     def test_a_queue_that_refuses_a_message_says_so(self) -> None:
         answers(aws.sqs(), "SendMessageBatch", {"Failed": [{"Id": "0", "SenderFault": True, "Code": "Nope"}]})
@@ -421,7 +421,7 @@ class TestQueueing:
 class TestLost:
     def test_chunks_that_got_lost_are_queued_again_after_an_hour(self, api: Stage) -> None:
         id_ = start(api, *(fields(title=str(number)) for number in range(120)))
-        bulk_imports.work_off(OWNER, id_, 1)
+        bulk_imports.process_chunk(OWNER, id_, 1)
         api.drop()
 
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=1))
@@ -453,7 +453,7 @@ class TestLost:
     def given_up(self, api: Stage) -> str:
         """An import of 75 entries whose second chunk got lost for good."""
         id_ = start(api, *({"title": f"{number:03d}"} for number in range(75)))
-        bulk_imports.work_off(OWNER, id_, 0)
+        bulk_imports.process_chunk(OWNER, id_, 0)
         api.drop()
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
         return id_
@@ -470,7 +470,7 @@ class TestLost:
         assert "not processed within a day" in lost[0]["message"]
         lines = logged()
         assert '"level":"ERROR"' in lines
-        assert "An import was given up" in lines
+        assert "Import failed: chunks not processed within a day" in lines
         assert '"ImportsGivenUp":[1.0]' in lines
 
     def test_giving_up_twice_is_giving_up_once(self, api: Stage) -> None:
@@ -493,7 +493,7 @@ class TestLost:
 
     def test_a_chunk_that_is_done_while_it_is_given_up_counts_as_done(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"})
-        meanwhile(aws.dynamodb(), "PutItem", lambda: bulk_imports.work_off(OWNER, id_, 0))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: bulk_imports.process_chunk(OWNER, id_, 0))
 
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
 
@@ -504,14 +504,14 @@ class TestLost:
         bucket.delete(api.objects("imports/"))
 
         with pytest.raises(bucket.ObjectNotFoundError):
-            bulk_imports.work_off(OWNER, id_, 0)
+            bulk_imports.process_chunk(OWNER, id_, 0)
 
 
 def test_busy_table_is_no_failure_of_an_entry(api: Stage) -> None:
     id_ = start(api, {"title": "a"})
     fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException", times=2)
 
-    bulk_imports.work_off(OWNER, id_, 0)
+    bulk_imports.process_chunk(OWNER, id_, 0)
 
     assert counts(api, id_) == ("done", 1, 1, 0)
 
@@ -524,7 +524,7 @@ def test_table_that_stays_out_of_reach_fails_the_message(api: Stage, code: str, 
     fails(aws.dynamodb(), "TransactWriteItems", code)
 
     with pytest.raises(error):
-        bulk_imports.work_off(OWNER, id_, 0)
+        bulk_imports.process_chunk(OWNER, id_, 0)
 
     assert counts(api, id_) == ("queued", 1, 0, 0)
 
@@ -641,7 +641,7 @@ class TestUnclearWrites:
         # What timed out reaches DynamoDB in the end.
         with pytest.raises(ClientError, match=r"Conditional|conditional"):
             getattr(aws.dynamodb(), operation)(**late[0])
-        cleanup.sweep(times.now() + timedelta(hours=1), context("clean_up"))
+        cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
 
         assert answer.status_code == 503
@@ -653,7 +653,7 @@ class TestUnclearWrites:
         unclear("PutItem", done=done)
 
         answer = api("POST", "/imports", {"items": [{"title": "a"}]})
-        cleanup.sweep(times.now() + timedelta(hours=1), context("clean_up"))
+        cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
 
         assert answer.status_code == 503
@@ -727,6 +727,6 @@ def test_items_of_an_import_stand_at_its_time(api: Stage) -> None:
     id_ = start(api, {"title": "a"})
     api.work()
 
-    (item,) = items.page(OWNER, items.Range(), 10, None, times.now()).items
+    (item,) = items.list_page(OWNER, items.Range(), 10, None, times.now()).items
 
     assert ids.id_time_ms(item.id) == ids.id_time_ms(id_)

@@ -228,7 +228,7 @@ class TestLife:
         for refused in (
             lambda: items.create(OWNER, over, at),
             lambda: items.create(OWNER, over, at, "k"),
-            lambda: items.creation(OWNER, ids.new_id(), over, at),
+            lambda: items.prepare_create(OWNER, ids.new_id(), over, at),
             lambda: items.replace(OWNER, item.id, fields(expiresAt=over.expires_at), at),
             lambda: items.patch(OWNER, item.id, {"expiresAt": over.expires_at}, at),
         ):
@@ -328,7 +328,7 @@ class TestTwoWriters:
 
     def test_an_item_that_is_deleted_meanwhile_does_not_come_back(self, api: Stage) -> None:
         id_ = api.item(title="Vase")["id"]
-        meanwhile(aws.dynamodb(), "PutItem", lambda: items.remove(OWNER, id_, times.now()))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: items.delete(OWNER, id_, times.now()))
 
         answer = api("PATCH", f"/items/{id_}", {"title": "ours"})
 

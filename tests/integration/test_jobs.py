@@ -229,7 +229,7 @@ class TestCreate:
 
         for days in (0, 22, 44, 66):
             monkeypatch.setattr(times, "now", lambda days=days: at + timedelta(days=days))
-            consumer.do(record)
+            consumer.process_message(record)
 
         assert len(api.records("ITEM")) == 1
 
@@ -242,18 +242,18 @@ class TestCreate:
 
         for hours in (23, 25):
             monkeypatch.setattr(times, "now", lambda hours=hours: at + timedelta(hours=hours))
-            consumer.do(record)
+            consumer.process_message(record)
 
         assert len(api.records("ITEM")) == 1
 
     def test_what_is_over_before_its_turn_comes_is_done_with(self, api: Stage) -> None:
-        consumer.do(sent_two_hours_ago(ending(hours_ago=1)))
+        consumer.process_message(sent_two_hours_ago(ending(hours_ago=1)))
 
         assert api.records() == []
 
     def test_what_was_over_when_it_was_sent_is_a_failure(self, api: Stage) -> None:
         with pytest.raises(errors.InvalidExpiryError):
-            consumer.do(sent_two_hours_ago(ending(hours_ago=3)))
+            consumer.process_message(sent_two_hours_ago(ending(hours_ago=3)))
 
         assert api.records() == []
 
@@ -262,7 +262,7 @@ class TestCreate:
         body = json.loads(record.body)["item"]
         items.create(OWNER, draft(**body), record.sent_at, record.message_id)
 
-        consumer.do(record)
+        consumer.process_message(record)
 
         assert len(api.records("ITEM")) == 1
 
@@ -357,7 +357,7 @@ def test_what_we_send_is_understood(message: messages.Message) -> None:
     body = exact_json.to_json(message).decode()
 
     assert "." in json.loads(body)["type"]
-    consumer.do(consumer.Record("message-1", "receipt", body, 1, times.now()))
+    consumer.process_message(consumer.Record("message-1", "receipt", body, 1, times.now()))
 
 
 def test_what_a_message_says_beyond_its_fields_is_passed_over(api: Stage) -> None:
@@ -371,7 +371,7 @@ def test_what_a_message_says_beyond_its_fields_is_passed_over(api: Stage) -> Non
 def test_a_render_that_fails_for_a_passing_reason_takes_nothing_along(api: Stage) -> None:
     item = api.item(title="a")
     key = api.put(api.ticket(item["id"]), b"no picture")
-    item_pictures.note(key, times.now())
+    item_pictures.record_upload(key, times.now())
     api.send(create("b"))
     fails(aws.s3(), "GetObject", "InternalError", times=1)
 

@@ -389,7 +389,7 @@ FAILED_EVENT = json.dumps(
 
 
 def failed(message_id: str, last_line: str) -> str:
-    said = {"message": "A message failed", "message_id": message_id, "exception_name": last_line.partition(":")[0]}
+    said = {"message": "Message failed", "message_id": message_id, "exception_name": last_line.partition(":")[0]}
     return json.dumps({"level": "ERROR", **said, "exception": f"Traceback\n  File\n{last_line}"})
 
 

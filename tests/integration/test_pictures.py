@@ -364,7 +364,7 @@ class TestEvents:
     def test_a_newer_upload_that_comes_while_an_older_is_rendered_wins(self, api: Stage, item: dict[str, Any]) -> None:
         older = api.upload(item["id"], OTHER)
         newer = api.put(api.ticket(item["id"]), PHOTO)
-        meanwhile(aws.s3(), "GetObject", lambda: item_pictures.note(newer, times.now()))
+        meanwhile(aws.s3(), "GetObject", lambda: item_pictures.record_upload(newer, times.now()))
 
         thumbnail_jobs.render(older)
         assert image(api, item) == {"status": "processing"}
@@ -569,7 +569,7 @@ class TestAnotherFileByTheSameTicket:
         self, api: Stage, item: dict[str, Any]
     ) -> None:
         key = api.put(api.ticket(item["id"]), PHOTO)
-        item_pictures.note(key, times.now())
+        item_pictures.record_upload(key, times.now())
         api.work()
 
         api.notice(key)
@@ -623,7 +623,7 @@ class TestGone:
         self, api: Stage, item: dict[str, Any]
     ) -> None:
         key = api.upload(item["id"], PHOTO)
-        meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.remove_item(OWNER, item["id"], times.now()))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.delete_item(OWNER, item["id"], times.now()))
 
         thumbnail_jobs.render(key)
 
@@ -703,7 +703,7 @@ class TestRemoval:
 
     def test_a_render_on_its_way_does_not_bring_it_back(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
-        meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.remove(OWNER, item["id"], times.now()))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.delete(OWNER, item["id"], times.now()))
 
         thumbnail_jobs.render(key)
 
@@ -801,19 +801,19 @@ class TestLooseFiles:
         self, api: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         key, left = api.put("uploads/vase.jpg", self.plain("red")), [*range(10)]
-        original = thumbnail_jobs._rendered
+        original = thumbnail_jobs._render
 
         def replaced_meanwhile(*arguments: Any) -> Any:
             if left:
                 api.put(key, self.plain((left.pop() * 20, 0, 255)))
             return original(*arguments)
 
-        monkeypatch.setattr(thumbnail_jobs, "_rendered", replaced_meanwhile)
+        monkeypatch.setattr(thumbnail_jobs, "_render", replaced_meanwhile)
 
         with pytest.raises(errors.BusyError):
             thumbnail_jobs.render(key)
 
-        assert len(left) == 10 - thumbnail_jobs.MAX_FILES
+        assert len(left) == 10 - thumbnail_jobs.MAX_LOOSE_RENDERS
         left.clear()
         thumbnail_jobs.render(key)
         assert api.objects("thumbnails/") == ["thumbnails/vase.jpg.jpg"]
@@ -873,9 +873,9 @@ def test_an_item_that_expires_while_its_picture_is_rendered_leaves_nothing_behin
     at = times.now() - timedelta(hours=1)
     item, _ = items.create(OWNER, draft(expiresAt=times.format_time(at + timedelta(minutes=30))), at)
     upload = Upload(OWNER, item.id, ids.new_id())
-    item_pictures.ticket(OWNER, item.id, "image/jpeg", at)
+    item_pictures.create_ticket(OWNER, item.id, "image/jpeg", at)
     api.put(upload.key, PHOTO)
-    item_pictures.note(upload.key, at)
+    item_pictures.record_upload(upload.key, at)
 
     api.work()
     run("clean_up", api._client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [], region="us-east-1"))

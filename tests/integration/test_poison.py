@@ -67,13 +67,15 @@ class Queue:
             if message.receives == MAX_RECEIVES:
                 self.dead.append(self.messages.pop(handle).body)
                 continue
-            self.messages[handle] = message._replace(at=self.now + consumer.VISIBILITY, receives=message.receives + 1)
+            self.messages[handle] = message._replace(
+                at=self.now + consumer.VISIBILITY_TIMEOUT, receives=message.receives + 1
+            )
             yield consumer.Record(handle, handle, message.body, message.receives + 1, times.now())
 
     def _invoke(self) -> None:
         self._killed = False
         try:
-            answer = consumer.settle(self._batch, context("on_messages"))
+            answer = consumer.process_batch(self._batch, context("on_messages"))
         except KilledError:
             self.now += 60  # It may have hung until its time-out.
         except consumer.PartialBatchError:
@@ -82,10 +84,10 @@ class Queue:
             failed = {one["itemIdentifier"] for one in (answer or {}).get("batchItemFailures", [])}
             self.delete([record.receipt_handle for record in self._batch if record.message_id not in failed])
 
-    def do(self, record: consumer.Record, _: Any) -> None:
-        alone = record.receives >= consumer.SUSPECT
-        together = [record] if alone else [one for one in self._batch if one.receives < consumer.SUSPECT]
-        if not alone and not consumer._decodes(record):
+    def process(self, record: consumer.Record, _: Any) -> None:
+        alone = record.receives >= consumer.SUSPECT_RECEIVES
+        together = [record] if alone else [one for one in self._batch if one.receives < consumer.SUSPECT_RECEIVES]
+        if not alone and not consumer._is_render(record):
             together = []  # These are done before the first render begins.
         if any(one.body in self.killers for one in together):
             self._killed = True
@@ -127,8 +129,9 @@ def test_all_but_those_that_kill_are_done(
         fatal = set(bodies[:killers])
         random.Random(seed).shuffle(bodies)
         fake = Queue(bodies, fatal)
-        for module, name in ((consumer, "do"), (queue, "delete"), (queue, "set_visibility")):
-            monkeypatch.setattr(module, name, getattr(fake, name))
+        monkeypatch.setattr(consumer, "process_message", fake.process)
+        monkeypatch.setattr(queue, "delete", fake.delete)
+        monkeypatch.setattr(queue, "set_visibility", fake.set_visibility)
 
         fake.run()
 
@@ -137,14 +140,14 @@ def test_all_but_those_that_kill_are_done(
 
 
 def test_message_that_cannot_even_be_looked_at_fails_alone(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = messages.read
+    original = messages.parse
 
     def read(body: str) -> messages.Message:
         if body == "poison":
             raise RecursionError
         return original(body)
 
-    monkeypatch.setattr(messages, "read", read)
+    monkeypatch.setattr(messages, "parse", read)
     api.send("poison", create(1))
 
     with pytest.raises(consumer.PartialBatchError, match="1 of 2"):
@@ -213,7 +216,7 @@ class TestTimeLeft:
         messages = api.receive()
 
         with pytest.raises(consumer.PartialBatchError, match="2 of 2"):
-            run("on_messages", batch(messages), milliseconds=consumer.TIME_NEEDED - 1_000)
+            run("on_messages", batch(messages), milliseconds=consumer.MIN_REMAINING_MS - 1_000)
 
         assert api.records("ITEM#") == []
         assert api.on_queue() == 2
@@ -221,10 +224,10 @@ class TestTimeLeft:
     def test_suspect_keeps_its_time(self, api: Stage) -> None:
         api.send(create(1), create(2))
         messages = api.receive()
-        messages[1]["Attributes"]["ApproximateReceiveCount"] = str(consumer.SUSPECT)
+        messages[1]["Attributes"]["ApproximateReceiveCount"] = str(consumer.SUSPECT_RECEIVES)
 
         with pytest.raises(consumer.PartialBatchError, match="1 of 2"):
-            run("on_messages", batch(messages), milliseconds=consumer.TIME_NEEDED * 2 - 1_000)
+            run("on_messages", batch(messages), milliseconds=consumer.MIN_REMAINING_MS * 2 - 1_000)
 
         (record,) = api.records("ITEM#")
         assert record["fields"]["M"]["n"]["N"] == str(json.loads(messages[1]["Body"])["item"]["n"])

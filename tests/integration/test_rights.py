@@ -52,7 +52,7 @@ def uploads(stage: Stage) -> None:
     aws.queue_url.cache_clear()  # as in a process that has just begun
     stage.notice(key)
     key = stage.put(stage.ticket(item), jpeg())
-    items.remove(OWNER, item, times.now())
+    items.delete(OWNER, item, times.now())
     stage.notice(key)
     stage.notice(stage.put("uploads/loose.jpg", jpeg()))
 
@@ -89,7 +89,7 @@ def sweeps(stage: Stage) -> None:
     stage("DELETE", f"/items/{gone}")
     aws.queue_url.cache_clear()  # as in a process that has just begun
     for hours in range(1, 5):
-        cleanup.sweep(times.now() + timedelta(hours=hours), context("clean_up"))
+        cleanup.run(times.now() + timedelta(hours=hours), context("clean_up"))
 
 
 def tokens(stage: Stage) -> None:

@@ -117,7 +117,7 @@ class TestLines:
         with pytest.raises(Exception, match="1 of 1 messages failed"):
             run("on_messages", batch(messages))
 
-        (line,) = [line for line in logs(logged()) if line["message"] == "A message failed"]
+        (line,) = [line for line in logs(logged()) if line["message"] == "Message failed"]
         assert line["message_id"] == messages[0]["MessageId"]
         assert "Traceback" in line["exception"]
 
@@ -182,7 +182,7 @@ class TestOwner:
         api.work()
 
         found = owners(logged())
-        assert found["A message was processed"] == set(names)
+        assert found["Message processed"] == set(names)
         assert found["The run ended"] == {None}
 
     def test_message_that_failed_names_its_owner(self, api: Stage, logged: Read) -> None:
@@ -192,14 +192,14 @@ class TestOwner:
             run("on_messages", batch(api.receive()))
 
         found = owners(logged())
-        assert found["A message failed"] == {"ann"}
+        assert found["Message failed"] == {"ann"}
         assert found["The run failed"] == {None}
 
     def test_upload_and_its_picture_name_their_owner(self, api: Stage, logged: Read) -> None:
         self.refused_picture(api)
 
         found = owners(logged())
-        assert found["A picture was refused"] == found["A message was processed"] == {"ann"}
+        assert found["Render failed"] == found["Message processed"] == {"ann"}
 
     def test_sweep_names_whose_work_failed(self, api: Stage, logged: Read) -> None:
         ends = times.format_time(times.now() + timedelta(seconds=1))
@@ -207,11 +207,11 @@ class TestOwner:
         fails(aws.dynamodb(), "GetItem", "InternalServerError")
         logged()
 
-        cleanup.sweep(times.now() + timedelta(days=1), context("clean_up"))
+        cleanup.run(times.now() + timedelta(days=1), context("clean_up"))
 
         found = owners(logged())
-        assert found["What was due could not be done"] == {"ann"}
-        assert found["Swept"] == {None}
+        assert found["Cleanup task failed"] == {"ann"}
+        assert found["Cleanup finished"] == {None}
 
     def test_hash_with_a_key_stands_for_the_owner(
         self, api: Stage, logged: Read, configured: Callable[..., None]
@@ -223,7 +223,7 @@ class TestOwner:
             text = logged()
             assert "ann" not in re.findall(r"\w+", text)
             found = owners(text)
-            assert found["A picture was refused"] == found["Answered"]
+            assert found["Render failed"] == found["Answered"]
             seen += found["Answered"]
         assert len(set(seen)) == 2
         assert all(re.fullmatch("[0-9a-f]{16}", one) for one in seen)

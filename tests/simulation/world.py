@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib import aws, config, telemetry
-from chalicelib.catalogue import bulk_imports, consumer, item_pictures, thumbnail_jobs
+from chalicelib.catalogue import consumer, import_entries, item_pictures, thumbnail_jobs
 from chalicelib.pictures import thumbnails
 from chalicelib.values import times
 from tests.simulation import pictures
@@ -133,7 +133,7 @@ class World:
         patch.setattr(thumbnails, "pixels", renderer.pixels)
         patch.setattr(thumbnail_jobs, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
         patch.setattr(item_pictures, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
-        patch.setattr(bulk_imports, "CHUNK", CHUNK)
+        patch.setattr(import_entries, "CHUNK_ENTRIES", CHUNK)
         self._listen(patch)
 
     def _listen(self, patch: pytest.MonkeyPatch) -> None:

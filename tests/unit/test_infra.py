@@ -111,8 +111,8 @@ class TestQueues:
         assert properties("Queue")["VisibilityTimeout"] >= 6 * timeout("on_messages")
 
     def test_visibility_is_what_the_consumer_sets_again(self) -> None:
-        assert properties("Queue")["VisibilityTimeout"] == consumer.VISIBILITY
-        assert 1_000 * timeout("on_messages") > 2 * consumer.TIME_NEEDED
+        assert properties("Queue")["VisibilityTimeout"] == consumer.VISIBILITY_TIMEOUT
+        assert 1_000 * timeout("on_messages") > 2 * consumer.MIN_REMAINING_MS
 
     def test_message_that_fails_six_times_goes_to_the_dead_letter_queue(self) -> None:
         redrive = properties("Queue")["RedrivePolicy"]
@@ -124,14 +124,14 @@ class TestQueues:
     def test_jobs_outlast_two_minutes_in_which_nothing_answers(self) -> None:
         # Lambda Developer Guide, "Using Lambda with Amazon SQS": at least five receives.
         tries = properties("Queue")["RedrivePolicy"]["maxReceiveCount"]
-        waits = [min(consumer.FIRST_WAIT * 2**failed, consumer.LONGEST_WAIT) for failed in range(tries - 1)]
+        waits = [min(consumer.MIN_RETRY_DELAY * 2**failed, consumer.MAX_RETRY_DELAY) for failed in range(tries - 1)]
         assert sum(waits) >= 120
-        assert max(waits) == consumer.LONGEST_WAIT
+        assert max(waits) == consumer.MAX_RETRY_DELAY
 
     def test_keys_of_messages_are_remembered_longer_than_the_messages_can_come_again(self) -> None:
         waiting = properties("Queue")["MessageRetentionPeriod"]
         dead = properties("DeadLetterQueue")["MessageRetentionPeriod"]
-        assert consumer.REMEMBERED.total_seconds() > waiting + dead + waiting + 86_400
+        assert consumer.KEY_PERIOD.total_seconds() > waiting + dead + waiting + 86_400
 
     def test_dead_letters_are_kept_as_long_as_sqs_can(self) -> None:
         assert properties("DeadLetterQueue")["MessageRetentionPeriod"] == 14 * 86_400

@@ -23,18 +23,18 @@ TYPES = "type must be one of: image.render, import.chunk, item.create, item.dele
 
 @pytest.mark.parametrize("message", [CREATE, DELETE, CHUNK, RENDER, CREATE | {"key": "k" * 255}])
 def test_valid_message_is_read(message: dict[str, Any]) -> None:
-    assert json.loads(exact_json.to_json(messages.read(json.dumps(message)))).items() >= message.items()
+    assert json.loads(exact_json.to_json(messages.parse(json.dumps(message)))).items() >= message.items()
 
 
 def test_ids_are_read_in_lower_case() -> None:
-    assert messages.read(json.dumps(DELETE | {"id": ID.upper()})) == messages.DeleteItem("ann", ID)
-    assert messages.read(json.dumps(CHUNK | {"importId": ID.upper()})) == messages.ImportChunk("ann", ID, 0)
+    assert messages.parse(json.dumps(DELETE | {"id": ID.upper()})) == messages.DeleteItem("ann", ID)
+    assert messages.parse(json.dumps(CHUNK | {"importId": ID.upper()})) == messages.ImportChunk("ann", ID, 0)
 
 
 def test_owner_keeps_its_case() -> None:
     owner = ID.upper()
 
-    assert messages.read(json.dumps(DELETE | {"owner": owner})) == messages.DeleteItem(owner, ID)
+    assert messages.parse(json.dumps(DELETE | {"owner": owner})) == messages.DeleteItem(owner, ID)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_owner_keeps_its_case() -> None:
 )
 def test_invalid_message_is_refused_with_what_is_allowed(message: dict[str, Any], sentence: str) -> None:
     with pytest.raises(errors.InvalidRequestError) as refused:
-        messages.read(json.dumps(message))
+        messages.parse(json.dumps(message))
 
     assert refused.value.message == sentence
-    assert messages.problem(json.dumps(message)) == sentence
+    assert messages.find_problem(json.dumps(message)) == sentence
 
 
 @pytest.mark.parametrize(
@@ -83,18 +83,18 @@ def test_invalid_message_is_refused_with_what_is_allowed(message: dict[str, Any]
     ids=["SNS", "EventBridge", "S3 test", "S3"],
 )
 def test_envelope_is_named(body: dict[str, Any], words: str) -> None:
-    assert words in str(messages.problem(json.dumps(body)))
+    assert words in str(messages.find_problem(json.dumps(body)))
 
 
 @pytest.mark.parametrize("body", ["", "nonsense", "[]", "null", "{}", "[" * 10_000])
 def test_text_that_is_no_message_has_a_problem(body: str) -> None:
-    assert messages.problem(body)
+    assert messages.find_problem(body)
 
 
 @pytest.mark.parametrize("item", [{"": 1}, {"version": 1}, [], {"a": "x" * validation.MAX_ITEM_BYTES}])
 def test_item_is_held_to_the_rules_of_http(item: Any) -> None:
-    assert messages.problem(json.dumps(CREATE | {"item": item}))
+    assert messages.find_problem(json.dumps(CREATE | {"item": item}))
 
 
 def test_valid_message_has_no_problem() -> None:
-    assert [messages.problem(json.dumps(message)) for message in (CREATE, DELETE, CHUNK, RENDER)] == [None] * 4
+    assert [messages.find_problem(json.dumps(message)) for message in (CREATE, DELETE, CHUNK, RENDER)] == [None] * 4

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from chalicelib import errors
 from chalicelib.aws import dynamodb_json, table
-from chalicelib.catalogue import bulk_imports, models, validation
+from chalicelib.catalogue import import_entries, models, validation
 from chalicelib.values import dynamodb_limits, exact_json, ids, times
 from tests.builders import REQUIRED, as_json, fields
 
@@ -47,8 +47,8 @@ values = st.recursive(
 objects = st.dictionaries(names, values, max_size=5)
 
 
-def draft(members: str) -> models.Draft:
-    return validation.draft(exact_json.object_from_json(as_json(members)))
+def draft(members: str) -> models.ItemInput:
+    return validation.validate_item(exact_json.object_from_json(as_json(members)))
 
 
 def kept(fields: models.Fields) -> models.Fields:
@@ -123,53 +123,53 @@ class TestJson:
 class TestDraft:
     @given(objects)
     def test_any_fields_are_the_callers(self, body: dict[str, Any]) -> None:
-        assert validation.draft({**body, **REQUIRED}) == models.Draft({**body, **REQUIRED})
+        assert validation.validate_item({**body, **REQUIRED}) == models.ItemInput({**body, **REQUIRED})
 
     @pytest.mark.parametrize("name", models.MANAGED_FIELDS)
     def test_a_managed_field_is_refused_by_name(self, name: str) -> None:
         with pytest.raises(errors.ReservedFieldError, match=f"^{name} is managed") as refused:
-            validation.draft({name: None})
+            validation.validate_item({name: None})
 
         assert refused.value.details == [{"path": f"$.{name}"}]
 
     def test_every_managed_field_in_a_body_is_named(self) -> None:
         with pytest.raises(errors.ReservedFieldError, match=r"^id and version are managed") as refused:
-            validation.draft({"version": 1, "id": "x", "title": "Vase"})
+            validation.validate_item({"version": 1, "id": "x", "title": "Vase"})
 
         assert refused.value.details == [{"path": "$.id"}, {"path": "$.version"}]
 
     def test_managed_names_are_free_further_in(self) -> None:
         body = fields(shop={"id": 7, "version": "b", "expiresAt": "never"})
 
-        assert validation.draft(body).fields == body
+        assert validation.validate_item(body).fields == body
 
     @pytest.mark.parametrize(
         ("body", "path", "name"), [({"": 1}, "$", "The item"), ({"a": [{"": 1}]}, "$.a[0]", "a[0]")]
     )
     def test_an_empty_name_is_refused_with_its_path(self, body: dict[str, Any], path: str, name: str) -> None:
         with pytest.raises(errors.InvalidRequestError, match="empty name") as refused:
-            validation.draft(fields(**body))
+            validation.validate_item(fields(**body))
 
         assert refused.value.details == [{"path": path, "message": f"{name} has a field with an empty name"}]
 
     def test_nesting_goes_32_levels_deep(self) -> None:
         body = fields(**nested(32))
 
-        assert validation.draft(body).fields == body
+        assert validation.validate_item(body).fields == body
 
     @pytest.mark.parametrize("innermost", [{}, [], 1, "", None, False])
     def test_deeper_nesting_is_refused_with_its_path(self, innermost: object) -> None:
         body = json.loads(json.dumps(nested(32)).replace("{}", json.dumps({"a": innermost})))
 
         with pytest.raises(errors.InvalidRequestError, match="deeper than 32 levels") as refused:
-            validation.draft(body)
+            validation.validate_item(body)
 
         assert refused.value.details is not None
         assert refused.value.details[0]["path"] == "$" + ".a" * 32
 
     def test_every_problem_is_named(self) -> None:
         with pytest.raises(errors.InvalidRequestError) as refused:
-            validation.draft(fields(a=Decimal("1E+200"), b={"": 1}, c=[10**40 + 1]))
+            validation.validate_item(fields(a=Decimal("1E+200"), b={"": 1}, c=[10**40 + 1]))
 
         assert refused.value.details is not None
         assert [detail["path"] for detail in refused.value.details] == ["$.a", "$.b", "$.c[0]"]
@@ -177,7 +177,7 @@ class TestDraft:
     @pytest.mark.parametrize("body", [{"n": [10**40 + 1] * 8_000}, {"x" * 100_000: 10**40 + 1}])
     def test_a_refusal_stays_small_however_much_is_wrong(self, body: dict[str, Any]) -> None:
         with pytest.raises(errors.InvalidRequestError) as refused:
-            validation.draft(body)
+            validation.validate_item(body)
 
         assert len(refused.value.message) < 1_000
         assert len(exact_json.to_json(refused.value.details)) < 100_000
@@ -186,13 +186,13 @@ class TestDraft:
         body = fields(a="")
         body["a"] = "x" * (validation.MAX_ITEM_BYTES - len(exact_json.to_json(body)))
 
-        assert validation.draft(body).fields == body
+        assert validation.validate_item(body).fields == body
 
     def test_one_byte_more_is_refused_with_both_numbers(self) -> None:
         body = {"a": "é" * ((validation.MAX_ITEM_BYTES - len('{"a":""}')) // 2) + "x"}
 
         with pytest.raises(errors.ItemTooLargeError, match=r"at most 358400 bytes, .*; this one would have 358401"):
-            validation.draft(body)
+            validation.validate_item(body)
 
     def test_short_values_that_take_more_room_in_the_table_than_in_json_are_counted_as_they_lie_there(self) -> None:
         # A digit and its comma are two bytes of JSON; in the table a number of one digit takes two, its place in the
@@ -200,9 +200,9 @@ class TestDraft:
         body = {"n": [1] * 170_000}
 
         with pytest.raises(errors.ItemTooLargeError):
-            validation.draft(body)
+            validation.validate_item(body)
 
-    @pytest.mark.parametrize("check", [validation.draft, validation.check_patch])
+    @pytest.mark.parametrize("check", [validation.validate_item, validation.validate_patch])
     def test_size_is_checked_before_values_are(
         self, check: Callable[[dict[str, Any]], object], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -214,7 +214,7 @@ class TestDraft:
 
         assert visited == []
 
-    @pytest.mark.parametrize("check", [validation.draft, validation.check_patch])
+    @pytest.mark.parametrize("check", [validation.validate_item, validation.validate_patch])
     def test_large_body_that_nests_too_deep_is_refused(self, check: Callable[[dict[str, Any]], object]) -> None:
         body: dict[str, Any] = {"a": "x" * 400_000}
         for _ in range(2_000):
@@ -226,7 +226,7 @@ class TestDraft:
 
 class TestPatchSize:
     def test_patch_may_remove_all_fields_of_the_largest_item(self) -> None:
-        validation.check_patch(dict.fromkeys((f"{number:05d}" for number in range(34_000)), None))
+        validation.validate_patch(dict.fromkeys((f"{number:05d}" for number in range(34_000)), None))
 
     @pytest.mark.parametrize(
         "changes",
@@ -239,7 +239,7 @@ class TestPatchSize:
     )
     def test_patch_larger_than_any_item_allows_is_refused(self, changes: dict[str, Any]) -> None:
         with pytest.raises(errors.ItemTooLargeError):
-            validation.check_patch(changes)
+            validation.validate_patch(changes)
 
 
 class Shelf(msgspec.Struct):
@@ -282,17 +282,17 @@ class TestChecked:
     )
     def test_every_field_that_does_not_fit_is_named(self, said: dict[str, Any], problems: dict[str, str]) -> None:
         with pytest.raises(errors.InvalidRequestError) as refused:
-            validation.checked(Shelf, said)
+            validation.validate(Shelf, said)
 
         assert refused.value.details == [{"path": path, "message": message} for path, message in problems.items()]
 
     def test_what_fits_is_the_model(self) -> None:
-        assert validation.checked(Shelf, {"row": 7, "place": "right"}) == Shelf(7, "right")
+        assert validation.validate(Shelf, {"row": 7, "place": "right"}) == Shelf(7, "right")
 
     @pytest.mark.parametrize("said", [{"place": "x" * 100_000}, {"row": 1, "place": "x" * 100_000}])
     def test_a_refusal_stays_small_whatever_it_repeats(self, said: dict[str, Any]) -> None:
         with pytest.raises(errors.InvalidRequestError) as refused:
-            validation.checked(Shelf, said)
+            validation.validate(Shelf, said)
 
         assert len(refused.value.message) < 1_000
         assert len(exact_json.to_json(refused.value.details)) < 2_000
@@ -303,7 +303,7 @@ class TestChecked:
             deep = [deep]
 
         with pytest.raises(errors.InvalidRequestError, match="This nests deeper than 32 levels"):
-            validation.checked(Shelf, {"row": 1, "labels": deep})
+            validation.validate(Shelf, {"row": 1, "labels": deep})
 
 
 class TestExpiry:
@@ -317,10 +317,10 @@ class TestExpiry:
         ],
     )
     def test_a_time_is_kept_in_utc(self, said: str, kept: str) -> None:
-        assert validation.draft(fields(expiresAt=said)) == models.Draft(REQUIRED, kept)
+        assert validation.validate_item(fields(expiresAt=said)) == models.ItemInput(REQUIRED, kept)
 
     def test_null_means_never(self) -> None:
-        assert validation.draft(fields(expiresAt=None)) == models.Draft(REQUIRED)
+        assert validation.validate_item(fields(expiresAt=None)) == models.ItemInput(REQUIRED)
 
     @pytest.mark.parametrize(
         "said",
@@ -340,7 +340,7 @@ class TestExpiry:
     )
     def test_what_is_no_time_is_refused(self, said: object) -> None:
         with pytest.raises(errors.InvalidExpiryError, match="must be a future time"):
-            validation.draft(fields(expiresAt=said))
+            validation.validate_item(fields(expiresAt=said))
 
 
 # RFC 7396, appendix A, every row of it.
@@ -429,8 +429,8 @@ def test_chunk_of_an_import_fits_into_a_transaction(own: dict[str, Any]) -> None
     size = dynamodb_limits.stored_size(own)
 
     assert size <= 2 * json_bytes + 10
-    assert 2 * bulk_imports.CHUNK_BYTES + bulk_imports.CHUNK * (managed + 10) < 4 * 1024 * 1024
-    assert bulk_imports.CHUNK + 1 <= 100
+    assert 2 * import_entries.CHUNK_BYTES + import_entries.CHUNK_ENTRIES * (managed + 10) < 4 * 1024 * 1024
+    assert import_entries.CHUNK_ENTRIES + 1 <= 100
 
 
 class TestIds:

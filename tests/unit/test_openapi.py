@@ -17,7 +17,15 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 import app
 from chalicelib import config, errors
 from chalicelib.aws import bucket
-from chalicelib.catalogue import bulk_imports, item_fields, item_pictures, items, models, validation
+from chalicelib.catalogue import (
+    bulk_imports,
+    idempotency,
+    import_entries,
+    item_fields,
+    item_pictures,
+    models,
+    validation,
+)
 from chalicelib.http import api, cors, schemas
 from chalicelib.values import dynamodb_limits
 from tests.builders import fields
@@ -149,15 +157,15 @@ class TestDescription:
             f"{dynamodb_limits.NUMBER_CONTEXT.prec} significant digits",
             f"{validation.MAX_ITEM_BYTES:,} bytes",
             f"{dynamodb_limits.MAX_DEPTH} levels",
-            f"1 to {items.MAX_KEY_LENGTH} characters",
-            f"{items.IDEMPOTENCY_PERIOD // timedelta(hours=1)} hours",
+            f"1 to {idempotency.MAX_KEY_LENGTH} characters",
+            f"{idempotency.PERIOD // timedelta(hours=1)} hours",
             f"{item_pictures.TICKET_PERIOD // timedelta(minutes=1)} minutes",
             f"{bucket.DOWNLOAD_URL_PERIOD // timedelta(hours=1)} hours",
             f"{config.MAX_IMAGE_BYTES // 1024**2} MB",
             f"{config.MAX_IMAGE_PIXELS // 10**6} million pixels",
-            f"{bulk_imports.MAX_ENTRIES:,} items",
-            f"{bulk_imports.MAX_BYTES // 1024**2} MB",
-            f"{bulk_imports.KEPT.days} days",
+            f"{import_entries.MAX_ENTRIES:,} items",
+            f"{import_entries.MAX_BYTES // 1024**2} MB",
+            f"{bulk_imports.RETENTION.days} days",
         ],
     )
     def test_states_the_limits(self, limit: str) -> None:
@@ -276,13 +284,13 @@ class TestOperations:
         assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 25}
         assert key["schema"] == {"type": "string", "pattern": r"^[!-+\--~]{1,255}$"}
         assert name["schema"] == {"type": "string", "maxLength": 100, "default": "World"}
-        assert SCHEMAS["ImportRequest"]["properties"]["items"]["maxItems"] == bulk_imports.MAX_ENTRIES
+        assert SCHEMAS["ImportRequest"]["properties"]["items"]["maxItems"] == import_entries.MAX_ENTRIES
 
     def test_state_the_limits_of_imports(self) -> None:
         text = DOCUMENT["paths"]["/imports"]["post"]["description"]
 
-        assert f"{bulk_imports.MAX_ENTRIES:,} items" in text
-        assert f"{bulk_imports.MAX_BYTES // 1024**2} MB" in text
+        assert f"{import_entries.MAX_ENTRIES:,} items" in text
+        assert f"{import_entries.MAX_BYTES // 1024**2} MB" in text
 
 
 class TestUndeclaredRoute:

@@ -267,7 +267,7 @@ def reasons(*letters: DeadLetter, logs: ScriptedLogs) -> dict[str, Reason]:
 
 
 def failure(message_id: str, error: str, at: datetime) -> tuple[datetime, str]:
-    line = {"message": "A message failed", "message_id": message_id, "exception_name": "E", "exception": f"T\n{error}"}
+    line = {"message": "Message failed", "message_id": message_id, "exception_name": "E", "exception": f"T\n{error}"}
     return at, json.dumps({"level": "ERROR", "timestamp": at.isoformat(), **line})
 
 
@@ -280,9 +280,9 @@ class TestReason:
                 failure("a", "first", AT),
                 failure("a", "second", AT + timedelta(seconds=5)),
                 failure("b", "of another message", AT + timedelta(seconds=6)),
-                (AT + timedelta(seconds=7), '{"message": "A message failed to convince", "message_id": "a"}'),
-                (AT + timedelta(seconds=8), "A message failed, in a line that is not JSON"),
-                (AT + timedelta(seconds=9), '{"message": "A message failed", "cut off'),
+                (AT + timedelta(seconds=7), '{"message": "Message failed to convince", "message_id": "a"}'),
+                (AT + timedelta(seconds=8), "Message failed, in a line that is not JSON"),
+                (AT + timedelta(seconds=9), '{"message": "Message failed", "cut off'),
             ),
         )
         assert found["a"] == Reason("second", "E", AT + timedelta(seconds=5))

@@ -182,7 +182,7 @@ WRONG: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize(("body", "problem"), WRONG.items())
 def test_field_and_what_is_allowed_are_named(body: str, problem: tuple[str, str]) -> None:
     with pytest.raises(errors.InvalidRequestError) as refused:
-        validation.checked(Everything, exact_json.object_from_json(body))
+        validation.validate(Everything, exact_json.object_from_json(body))
 
     assert refused.value.details == [{"path": problem[0], "message": problem[1]}]
     assert refused.value.message == problem[1] + ("" if problem[1].endswith("?") else ".")

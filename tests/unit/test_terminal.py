@@ -62,9 +62,11 @@ class TestTerminal:
         assert shown({"LOG": "json"}, **said) == f"http        │ {json.dumps(said)}\n"
 
     def test_other_lines_have_their_fields_without_ids(self) -> None:
-        line = shown(level="INFO", message="The object is gone", key="uploads/a", request_id="1", stage="local")
+        line = shown(
+            level="INFO", message="Render skipped: object deleted", key="uploads/a", request_id="1", stage="local"
+        )
 
-        assert line == "http        │ The object is gone  key=uploads/a\n"
+        assert line == "http        │ Render skipped: object deleted  key=uploads/a\n"
 
     def test_error_has_its_request_id_and_its_stack(self) -> None:
         line = shown({"NO_COLOR": "1"}, level="ERROR", message="Bad", request_id="1", exception="Trace\n  KeyError: 7")

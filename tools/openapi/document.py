@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import config
 from chalicelib.aws import bucket
-from chalicelib.catalogue import bulk_imports, item_pictures, items, validation
+from chalicelib.catalogue import bulk_imports, idempotency, import_entries, item_pictures, validation
 from chalicelib.http.api import Api, Operation
 from chalicelib.values import dynamodb_limits
 from tools.openapi import error_responses, headers, links
@@ -123,16 +123,16 @@ def _description() -> str:
         item_bytes=f"{validation.MAX_ITEM_BYTES:,}",
         item_kb=validation.MAX_ITEM_BYTES // 1024,
         levels=dynamodb_limits.MAX_DEPTH,
-        key_length=items.MAX_KEY_LENGTH,
-        idempotency_hours=_hours(items.IDEMPOTENCY_PERIOD),
+        key_length=idempotency.MAX_KEY_LENGTH,
+        idempotency_hours=_hours(idempotency.PERIOD),
         ticket_minutes=item_pictures.TICKET_PERIOD // timedelta(minutes=1),
         url_hours=_hours(bucket.DOWNLOAD_URL_PERIOD),
         image_mb=config.MAX_IMAGE_BYTES // 1024**2,
         megapixels=config.MAX_IMAGE_PIXELS // 10**6,
-        import_entries=f"{bulk_imports.MAX_ENTRIES:,}",
-        import_mb=bulk_imports.MAX_BYTES // 1024**2,
+        import_entries=f"{import_entries.MAX_ENTRIES:,}",
+        import_mb=import_entries.MAX_BYTES // 1024**2,
         failures_shown=f"{bulk_imports.MAX_FAILURES_SHOWN:,}",
-        import_days=bulk_imports.KEPT.days,
+        import_days=bulk_imports.RETENTION.days,
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 from chalice.app import MultiDict, Request
 
 from chalicelib import errors
-from chalicelib.catalogue import bulk_imports, validation
+from chalicelib.catalogue import import_entries, validation
 from chalicelib.http import conditional_requests, requests
 from chalicelib.http.api import Operation
 from chalicelib.values import exact_json
@@ -120,12 +120,12 @@ def _instance(kind: type[errors.ApiError], declared: Operation, body_types: Sequ
 _INSTANCES: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
     errors.InvalidRequestError: lambda: _raised(exact_json.object_from_json, b"[]"),
     errors.InvalidJsonError: lambda: _raised(exact_json.object_from_json, b'{"title": }'),
-    errors.ReservedFieldError: lambda: _raised(validation.draft, {"id": ID}),
+    errors.ReservedFieldError: lambda: _raised(validation.validate_item, {"id": ID}),
     errors.VersionMismatchError: lambda: errors.VersionMismatchError(
         id=ID, version=2, condition="If-Match does not name"
     ),
     errors.ItemTooLargeError: lambda: errors.ItemTooLargeError(limit=validation.MAX_ITEM_BYTES, size=400_000),
-    errors.ImportTooLargeError: lambda: errors.ImportTooLargeError(limit=f"{bulk_imports.MAX_ENTRIES} items"),
+    errors.ImportTooLargeError: lambda: errors.ImportTooLargeError(limit=f"{import_entries.MAX_ENTRIES} items"),
     errors.BusyError: errors.BusyError,
     errors.BackendUnavailableError: lambda: errors.BackendUnavailableError(
         problem="The stage dev has no backend to talk to"

@@ -145,7 +145,7 @@ def _own_fields() -> models.Fields | None:
     """Return what an item's own fields may look like, or None if nothing that is known here fits ``ItemFields``."""
     for example in (_VASE, _sample_of(item_fields.ItemFields)):
         try:
-            return validation.draft(example).fields
+            return validation.validate_item(example).fields
         except errors.ApiError:
             continue
     return None

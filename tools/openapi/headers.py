@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from chalicelib.catalogue import items
+from chalicelib.catalogue import idempotency
 from tools.openapi.examples import ID
 from tools.openapi.json_schemas import Schema
 
@@ -48,8 +48,8 @@ _ENTITY_TAGS: Schema = {
 _REQUEST: dict[str, Schema] = {
     "Idempotency-Key": {
         "description": "Chosen by the caller: repeating the same key with the same body creates nothing more for "
-        f"{items.IDEMPOTENCY_PERIOD // timedelta(hours=1)} hours.",
-        "schema": {"type": "string", "pattern": f"^{items.KEY_PATTERN}$"},
+        f"{idempotency.PERIOD // timedelta(hours=1)} hours.",
+        "schema": {"type": "string", "pattern": f"^{idempotency.KEY_PATTERN}$"},
         "example": "6f1c1a3e-2b3f-4c62-9d5b-8f0a3c5e7d11",
     },
     "If-Match.read": {

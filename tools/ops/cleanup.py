@@ -15,8 +15,8 @@ from tools.ops.log_lines import json_lines, last_line
 from tools.stage.errors import StageError
 
 # Log messages of chalicelib/catalogue/cleanup.py.
-TASK_FAILED = "What was due could not be done"
-TIME_LIMIT = "The time is up: the next sweep goes on"
+TASK_FAILED = "Cleanup task failed"
+TIME_LIMIT = "Time limit reached; continuing in the next run"
 
 
 class Failure(NamedTuple):

@@ -49,7 +49,7 @@ class DeadLetter(NamedTuple):
     def message(self) -> messages.Message | None:
         """Return the consumer's message, or None if the body is not a valid one."""
         try:
-            return messages.read(self.body)
+            return messages.parse(self.body)
         except errors.ApiError:
             return None
 

@@ -17,7 +17,7 @@ from tools.stage.errors import StageError
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
-MESSAGE_FAILED = "A message failed"
+MESSAGE_FAILED = "Message failed"
 """The consumer's log message about each message that it fails on."""
 
 NO_LOG_LINE = (
@@ -63,7 +63,7 @@ def _find_in_log(stage: Stage, letters: list[DeadLetter]) -> dict[str, Reason]:
 
 def _invalid_message(letter: DeadLetter) -> Reason | None:
     """Return what is wrong with the message itself, or None if it is valid."""
-    problem = messages.problem(letter.body)
+    problem = messages.find_problem(letter.body)
     return Reason(problem, "InvalidRequestError", letter.sent_at) if problem else None
 
 

@@ -199,7 +199,7 @@ def test_entry_of_an_import_is_refused_in_plain_words(api: Stage) -> None:
     ],
 )
 def test_message_of_the_queue_is_refused_in_plain_words(body: str, problem: str) -> None:
-    told = messages.problem(body)
+    told = messages.find_problem(body)
 
     assert told is not None
     assert told.startswith(problem)

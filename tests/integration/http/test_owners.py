@@ -268,6 +268,6 @@ class TestWhatOneHasOfTheOther:
 
         api.work()
         with pytest.raises(errors.ImportNotFoundError):
-            bulk_imports.work_off("bob", anns.import_, 0)
+            bulk_imports.process_chunk("bob", anns.import_, 0)
 
         assert len(json_of(api.signed_in("bob")("GET", "/items"))["items"]) == 1

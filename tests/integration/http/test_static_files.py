@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from chalicelib.catalogue import bulk_imports
+from chalicelib.catalogue import import_entries
 
 WEB = Path(__file__).parents[3] / "chalicelib" / "web"
 PAGES = {"/": "index.html", "/docs": "docs.html"}
@@ -104,7 +104,7 @@ def test_console_knows_the_apis_limit_of_an_import() -> None:
     said = re.search(r"MAX_BYTES = ([\d *]+);", (WEB / "imports.js").read_text(encoding="utf-8"))
 
     assert said is not None
-    assert math.prod(map(int, said[1].split("*"))) == bulk_imports.MAX_BYTES
+    assert math.prod(map(int, said[1].split("*"))) == import_entries.MAX_BYTES
 
 
 def told(api) -> str:

@@ -75,7 +75,7 @@ from tools.openapi.document import document
 
 def outcome(body):
     try:
-        return exact_json.to_json(validation.draft(exact_json.object_from_json(body)).fields).decode()
+        return exact_json.to_json(validation.validate_item(exact_json.object_from_json(body)).fields).decode()
     except errors.ApiError as error:
         return [error.code, error.message, error.details]
 
