@@ -1,7 +1,7 @@
-"""No file, however it was made, takes more memory than its pixels, hangs, or ends otherwise than shown or refused.
+"""Malicious and damaged pictures: each is shown or rejected, in limited time and memory.
 
-Each is rendered in a process of its own that the system ends if it takes far too much, so that a test fails and not the
-machine. What is asserted is memory, in bytes, and that an end comes; never how soon.
+Each is rendered in a process of its own with limits on memory and CPU time, so that a test fails instead of the
+machine. The tests assert the outcome and the memory in bytes, no durations.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ from tests.builders import (
 SIZES = (Size(200, "cover"), Size(800, "fit"))
 KINDS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF", "BMP")
 MIB = 1024 * 1024
-FEW = 16 * MIB
-"""What rendering takes besides pixels and copies of the file."""
+OVERHEAD = 16 * MIB
+"""The memory that rendering needs besides the pixels and copies of the file."""
 
 SHOWN, UNREADABLE, MANY = "SHOWN", "IMAGE_UNREADABLE", "IMAGE_TOO_MANY_PIXELS"
 UNSUPPORTED = "IMAGE_TYPE_UNSUPPORTED"
 
-# Renders what comes in, a batch a process, and says what came of each and how much memory they took at most.
+# Renders each batch from standard input in a child process, and prints the outcomes and the peak memory.
 RENDERER = """
 import json, os, resource, struct, sys
 from chalicelib import errors
@@ -95,9 +95,9 @@ while line := sys.stdin.buffer.readline():
     if child := os.fork():
         os.close(into)
         with os.fdopen(out) as answer:
-            said = answer.read()
+            result = answer.read()
         status = os.waitpid(child, 0)[1]
-        print(said or json.dumps({"died": status}), flush=True)
+        print(result or json.dumps({"died": status}), flush=True)
     else:
         with os.fdopen(into, "w") as answer:
             json.dump(limited(batch, sizes), answer)
@@ -106,26 +106,26 @@ while line := sys.stdin.buffer.readline():
 
 
 class Renderer:
-    """A process that renders in further processes, each of them limited."""
+    """A process that renders batches in child processes with limits."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-B", "-W", "ignore", "-c", RENDERER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # where libtiff complains
+            stderr=subprocess.DEVNULL,  # libtiff writes a line for each damaged row
             cwd=Path(__file__).parents[3],
         )
 
     def render(self, batch: Sequence[bytes], sizes: Sequence[Size] = SIZES) -> dict[str, Any]:
-        """What came of each of ``batch``, and how many bytes it took more than was there before."""
+        """Return the outcome of each of ``batch``, the bytes that they needed at most, and the most pixels of one."""
         assert self._process.stdin
         assert self._process.stdout
         asked = {"lengths": [len(data) for data in batch], "sizes": [(size.pixels, size.fit) for size in sizes]}
         self._process.stdin.write(json.dumps(asked).encode() + b"\n" + b"".join(batch))
         self._process.stdin.flush()
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        assert "died" not in answer, f"It was ended by the system: {answer['died']}"
+        assert "died" not in answer, f"The process died: {answer['died']}"
         return answer
 
     def close(self) -> None:
@@ -139,11 +139,11 @@ def renderer() -> Iterator[Renderer]:
     renderer.close()
 
 
-# Every file below is made when it is asked for, and each is an attack that has been seen somewhere.
+# The files below are made on demand.
 
 
 def flat_png(width: int, height: int, channels: int, *before: bytes, depth: int = 8) -> bytes:
-    """Nothing but zeros: 50 megapixels in less than 2 MB."""
+    """Return a PNG of zeros: 50 megapixels take less than 2 MB."""
     rows = zlib.compressobj(1)
     row = bytes(1 + width * channels * depth // 8)
     packed = b"".join(rows.compress(row) for _ in range(height)) + rows.flush()
@@ -159,7 +159,7 @@ def flat_png(width: int, height: int, channels: int, *before: bytes, depth: int 
 
 @functools.cache
 def bomb(megabytes: int) -> bytes:
-    """Zeros, packed."""
+    """Return compressed zeros."""
     packer = zlib.compressobj(6)
     return b"".join(packer.compress(bytes(MIB)) for _ in range(megabytes)) + packer.flush()
 
@@ -171,7 +171,7 @@ def small_png(*before: bytes) -> bytes:
 
 
 def before_pixels(data: bytes, segments: bytes) -> bytes:
-    """A JPEG with more in front."""
+    """Return a JPEG with more segments at its start."""
     return data[:2] + segments + data[2:]
 
 
@@ -179,16 +179,16 @@ def segment(marker: int, body: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
 
 
-def everywhere(count: int, length: int, first: int = 0xC000) -> bytes:
-    """A TIFF directory of tags whose values are all the same place: each tag takes it once more."""
+def overlapping_tags(count: int, length: int, first: int = 0xC000) -> bytes:
+    """Return a TIFF directory of tags whose values are all stored at the same offset."""
     entries = b"".join(struct.pack("<HHII", first + tag, 1, length, 8) for tag in range(count))
     return struct.pack("<H", count) + entries + bytes(4)
 
 
 def exif_of_many_tags(length: int) -> bytes:
-    """EXIF of which each tag repeats all of it."""
+    """Return EXIF in which the value of each tag is the whole of it."""
     count = 2000
-    directory = everywhere(count, length)
+    directory = overlapping_tags(count, length)
     return b"II*\0" + struct.pack("<I", 8 + length) + bytes(length) + directory
 
 
@@ -198,7 +198,7 @@ def page(width: int, height: int, blocks: Sequence[bytes], **more: Any) -> bytes
 
 
 def scans(count: int, width: int, height: int) -> bytes:
-    """A progressive JPEG that goes over its pixels again and again, for a few bytes each time."""
+    """Return a progressive JPEG with many scans of a few bytes."""
     data = jpeg(64, 48, progressive=True)
     frame = data.index(b"\xff\xc2") + 5
     data = data[:frame] + struct.pack(">HH", height, width) + data[frame + 4 :]
@@ -207,7 +207,7 @@ def scans(count: int, width: int, height: int) -> bytes:
 
 
 def scans_apart(count: int, width: int, height: int) -> bytes:
-    """A JPEG that is not progressive, of scans for one colour each, all of them empty."""
+    """Return a baseline JPEG with many empty scans of one colour each."""
     data = jpeg(64, 48)
     frame, first = data.index(b"\xff\xc0") + 5, data.index(b"\xff\xda")
     head = data[:frame] + struct.pack(">HH", height, width) + data[frame + 4 : first]
@@ -216,7 +216,7 @@ def scans_apart(count: int, width: int, height: int) -> bytes:
 
 
 def gif(*blocks: bytes, canvas: tuple[int, int] = (64, 48)) -> bytes:
-    """A GIF with more in front of its picture."""
+    """Return a GIF with more blocks before its picture."""
     data = saved(quarters(64, 48), "GIF")
     image = 13 + (3 << (data[10] & 7) + 1)
     return data[:6] + struct.pack("<HH", *canvas) + data[10:image] + b"".join(blocks) + data[image:]
@@ -228,7 +228,7 @@ def sub_blocks(data: bytes, length: int = 255) -> bytes:
 
 
 def flat_webp(width: int, height: int) -> bytes:
-    """One colour takes no bits a pixel in lossless WebP: any size in 38 bytes."""
+    """Return a lossless WebP of one colour, which takes 38 bytes at any size."""
     data = bytearray(saved(Image.new("RGB", (16, 16), (9, 99, 200)), "WEBP", lossless=True))
     place = data.index(b"VP8L") + 9
     fixed = int.from_bytes(data[place : place + 4], "little") >> 28
@@ -245,19 +245,19 @@ def bmp(width: int, height: int, pixels: bytes, *, bits: int = 8, packing: int =
 
 
 def avif_of_one_colour(width: int, height: int, said: tuple[int, int]) -> bytes:
-    """An AVIF of one colour whose box says another size than its picture has."""
+    """Return an AVIF of one colour whose box has the size ``said`` instead of its own."""
     data = saved(Image.new("RGB", (width, height), (9, 99, 200)), "AVIF")
     assert data.count(struct.pack(">II", width, height)) == 1
     return data.replace(struct.pack(">II", width, height), struct.pack(">II", *said))
 
 
 def avif_of_frames(count: int) -> bytes:
-    """An AVIF of 12 megapixels whose picture is coded over and over again."""
+    """Return an AVIF of 12 megapixels in which the picture is coded many times."""
     return avif_storing(avif_of_one_colour(4_000, 3_000, (4_000, 3_000)), lambda stored: count * stored)
 
 
 def avif_with_room() -> bytes:
-    """An AVIF whose frames may have sizes of their own, of 16 bits (AV1, section 5.5.1)."""
+    """Return an AVIF whose frames may have sizes of 16 bits (AV1, section 5.5.1)."""
 
     def widened(stored: bytes) -> bytes:
         assert stored.startswith(b"\x12\0\x0a")
@@ -272,7 +272,7 @@ def avif_with_room() -> bytes:
 
 
 def avif_storing(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    """An AVIF with what is stored in it changed."""
+    """Return an AVIF with its stored data changed."""
     start = data.index(b"mdat") + 4
     stored = data[start:]
     changed = change(stored)
@@ -283,20 +283,20 @@ def avif_storing(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
 
 
 def avif_boxes(iloc: bytes, stored: bytes = b"", more: bytes = b"", version: int = 0) -> bytes:
-    """The boxes of an AVIF whose picture is item 1."""
+    """Return an AVIF whose picture is item 1."""
     infe = b"\2\0\0\0\0\1\0\0av01\0"
     boxes = box(b"iloc", bytes((version, 0, 0, 0)) + iloc) + box(b"infe", infe) + box(b"free", more)
     return box(b"ftyp", b"avif" + bytes(4)) + box(b"meta", bytes(4) + boxes) + box(b"mdat", stored)
 
 
 def avif_of_extents(count: int) -> bytes:
-    """A picture that is put together of all of the file, again and again."""
+    """Return an AVIF whose picture consists of the whole file, many times."""
     extents = struct.pack(">II", 0, 19_000_000) * count
     return avif_boxes(b"\x44\0" + struct.pack(">HHHH", 1, 1, 0, count) + extents, bytes(19_000_000))
 
 
 def avif_of_nothings() -> bytes:
-    """Four billion pieces, each of no bits."""
+    """Return an AVIF with four billion extents of zero bits."""
     return avif_boxes(b"\0\0" + struct.pack(">H", 65_535) + struct.pack(">HHH", 2, 0, 65_535) * 65_535)
 
 
@@ -358,17 +358,17 @@ def many_pages() -> bytes:
 
 
 def more_strips() -> bytes:
-    """Two rows to a strip are all but all rows of it: each second strip begins over again."""
+    """Return a TIFF with more strips than it has rows, all at the same offset."""
     return page(3_000, 3_001, [bytes(9_000_000)], _259=1, _278=3_000, _273=[8] * 100_000, _279=[9_000_000] * 100_000)
 
 
 def elsewhere(data: bytes) -> bytes:
-    """A TIFF in which a tile's width is a number of 8 bytes, of a type with a sign."""
+    """Return a TIFF in which the tile width is a signed number of 8 bytes."""
     return data.replace(struct.pack("<HHI", 322, 4, 2), struct.pack("<HHI", 322, 17, 1))
 
 
 def said_twice() -> bytes:
-    """A TIFF whose tiles are of two sizes."""
+    """Return a TIFF with two tile sizes."""
     data = page(64, 48, [bomb(100)], _322=10_000, _323=10_000, _326=64, _327=48)
     for tag, twice in ((326, 322), (327, 323)):
         data = data.replace(struct.pack("<HHI", tag, 4, 1), struct.pack("<HHI", twice, 4, 1))
@@ -386,7 +386,7 @@ def avif_with_exif(exif: bytes) -> bytes:
 
 
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
-    # As large as is allowed, in the forms that take most.
+    # The largest pictures allowed, in the formats that need most memory.
     "png: 50 megapixels with alpha": (lambda: flat_png(10_000, 5_000, 4), SHOWN),
     "png: 12 megapixels of 16 bits, one of them clear": (
         lambda: flat_png(4_000, 3_000, 1, png_chunk(b"tRNS", b"\0\1"), depth=16),
@@ -395,7 +395,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "jpeg: 50 megapixels, progressive": (lambda: scans(6, 10_000, 5_000), SHOWN),
     "webp: 12 megapixels": (lambda: flat_webp(4_000, 3_000), SHOWN),
     "avif: 12 megapixels": (lambda: avif_of_one_colour(4_000, 3_000, (4_000, 3_000)), SHOWN),
-    # One side alone, or both, beyond any measure.
+    # Headers with huge sizes.
     "png: all the pixels that a header can say": (
         lambda: png(png_header(0x7FFFFFFF, 0x7FFFFFFF), b""),
         MANY,
@@ -494,11 +494,18 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     # TIFF's directories, strips and tiles.
     "tiff: tags that repeat the file": (
-        lambda: b"II*\0" + struct.pack("<I", 8 + 18_000_000) + bytes(18_000_000) + everywhere(60_000, 17_000_000, 1000),
+        lambda: (
+            b"II*\0"
+            + struct.pack("<I", 8 + 18_000_000)
+            + bytes(18_000_000)
+            + overlapping_tags(60_000, 17_000_000, 1000)
+        ),
         UNREADABLE,
     ),
     "tiff: known tags that repeat the file": (
-        lambda: b"II*\0" + struct.pack("<I", 8 + 18_000_000) + bytes(18_000_000) + everywhere(700, 17_000_000, 254),
+        lambda: (
+            b"II*\0" + struct.pack("<I", 8 + 18_000_000) + bytes(18_000_000) + overlapping_tags(700, 17_000_000, 254)
+        ),
         UNREADABLE,
     ),
     "tiff: a directory that is its own successor": (own_successor, SHOWN),
@@ -561,7 +568,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_file_takes_no_more_than_its_pixels(name: str, renderer: Renderer) -> None:
+def test_memory_is_limited_by_pixels(name: str, renderer: Renderer) -> None:
     make, outcome = HOSTILE[name]
     data = make()
     assert len(data) <= MAX_IMAGE_BYTES
@@ -569,11 +576,11 @@ def test_a_file_takes_no_more_than_its_pixels(name: str, renderer: Renderer) -> 
     rendered = renderer.render([data])
 
     assert outcome is None or rendered["outcomes"] == [outcome]
-    assert rendered["bytes"] <= rendered["pixels"] * thumbnails.BYTES_PER_PIXEL + 4 * len(data) + FEW
+    assert rendered["bytes"] <= rendered["pixels"] * thumbnails.BYTES_PER_PIXEL + 4 * len(data) + OVERHEAD
 
 
-@pytest.mark.parametrize("elsewhere", [1, 2], ids=["in the box of small things", "in another item"])
-def test_an_avif_is_looked_for_nowhere_but_in_the_file(elsewhere: int) -> None:
+@pytest.mark.parametrize("elsewhere", [1, 2], ids=["in idat", "in another item"])
+def test_avif_pictures_must_be_at_file_offsets(elsewhere: int) -> None:
     def boxes(where: int) -> bytes:
         return avif_boxes(b"\x44\0" + struct.pack(">HHHHHII", 1, 1, where, 0, 1, 0, 0), version=1)
 
@@ -597,72 +604,72 @@ WHOLE: dict[str, Callable[[], bytes]] = {
     "AVIF": lambda: saved(noise("RGBA"), "AVIF", icc_profile=BROKEN, exif=ORIENTED),
     "BMP": lambda: saved(noise("RGB").quantize(64), "BMP"),
 }
-MOVING: dict[str, Callable[[], bytes]] = {
+ANIMATED: dict[str, Callable[[], bytes]] = {
     kind: lambda kind=kind: saved(noise("RGB"), kind, save_all=True, append_images=[noise("RGBA").convert("RGB")])
     for kind in ("PNG", "WEBP", "GIF", "AVIF", "TIFF")
 }
 PROFILE = rgb_profile((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841), 2.2)
-BROKEN = PROFILE[:140]  # Of a good one, each picture would wait for the tables to be made.
+BROKEN = PROFILE[:140]  # A valid one would take time for each picture.
 ORIENTED = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
 
 
 def noise(mode: str) -> Image.Image:
-    """A small picture that cannot be packed."""
+    """Return a small picture that cannot be compressed."""
     bands = [Image.frombytes("L", (60, 45), random.Random(band).randbytes(60 * 45)) for band in range(len(mode))]
     return Image.merge(mode, bands)
 
 
 @pytest.mark.parametrize("kind", WHOLE)
-def test_a_file_cut_off_anywhere_is_refused(kind: str, renderer: Renderer) -> None:
+def test_truncated_file_is_rejected(kind: str, renderer: Renderer) -> None:
     data = WHOLE[kind]()
 
     answer = renderer.render([data, *(data[: len(data) * tenth // 10] for tenth in range(10))])
 
     assert answer["outcomes"] == [SHOWN, *[UNREADABLE] * 10]
-    assert answer["bytes"] <= FEW
+    assert answer["bytes"] <= OVERHEAD
 
 
 @pytest.mark.parametrize(
     "make",
     [pytest.param(make, id=kind) for kind, make in WHOLE.items()]
-    + [pytest.param(make, id=f"{kind}, moving") for kind, make in MOVING.items()],
+    + [pytest.param(make, id=f"{kind}, animated") for kind, make in ANIMATED.items()],
 )
-def test_damage_anywhere_ends_in_a_picture_or_a_refusal(make: Callable[[], bytes], renderer: Renderer) -> None:
+def test_damaged_file_is_shown_or_rejected(make: Callable[[], bytes], renderer: Renderer) -> None:
     data, chance = make(), random.Random(1)
 
     answer = renderer.render([damaged(data, chance) for _ in range(200)], [Size(24, "cover")])
 
     assert set(answer["outcomes"]) <= {SHOWN, UNREADABLE, MANY, UNSUPPORTED}
-    assert answer["bytes"] <= answer["pixels"] * thumbnails.BYTES_PER_PIXEL + FEW
+    assert answer["bytes"] <= answer["pixels"] * thumbnails.BYTES_PER_PIXEL + OVERHEAD
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_a_damaged_profile_never_keeps_a_picture_from_being_shown(mode: str, renderer: Renderer) -> None:
+def test_picture_with_a_damaged_profile_is_shown(mode: str, renderer: Renderer) -> None:
     inks = {
         (c, m, y, k): (100.0 - 25 * (c + m + y + k), 0.0, 0.0) for c, m, y, k in itertools.product((0, 1), repeat=4)
     }
     profile = {"RGB": PROFILE, "L": grey_profile(1.8), "CMYK": ink_profile(inks)}[mode]
     chance = random.Random(2)
-    count = 15 if mode == "CMYK" else 150  # as a table for four inks takes a tenth of a second to make ready
+    count = 15 if mode == "CMYK" else 150  # a table for CMYK takes a tenth of a second to build
     batch = [saved(noise(mode), "JPEG", icc_profile=damaged(profile, chance)) for _ in range(count)]
 
     answer = renderer.render(batch, [Size(24, "cover")])
 
     assert set(answer["outcomes"]) == {SHOWN}
-    assert answer["bytes"] <= FEW
+    assert answer["bytes"] <= OVERHEAD
 
 
 def damaged(data: bytes, chance: random.Random) -> bytes:
-    """One to four bits turned: half of the times at its beginning, where more depends on each."""
+    """Flip one to four bits, half of the times in the header."""
     end = len(data) if chance.random() < 0.5 else min(len(data), 400)
     bits = bytearray(data)
     for _ in range(chance.randint(1, 4)):
         bits[chance.randrange(end)] ^= 1 << chance.randrange(8)
-    return with_right_sums(bytes(bits)) if data.startswith(PNG) else bytes(bits)
+    return with_valid_checksums(bytes(bits)) if data.startswith(PNG) else bytes(bits)
 
 
-def with_right_sums(data: bytes) -> bytes:
-    """A PNG whose damage its check sums do not tell."""
+def with_valid_checksums(data: bytes) -> bytes:
+    """Return a PNG with its checksums corrected."""
     with contextlib.suppress(struct.error):
         return PNG + b"".join(png_chunk(*part) for part in png_parts(data))
     return data

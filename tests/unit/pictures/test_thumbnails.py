@@ -1,0 +1,130 @@
+"""Thumbnails: their sizes and order, and how much memory a picture needs."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import pytest
+from PIL import Image
+
+from chalicelib import errors
+from chalicelib.config import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Size
+from chalicelib.pictures import thumbnails
+from chalicelib.pictures.decoding import FORMATS
+from tests.builders import GREEN, RED, jpeg, png_head, quarters, saved
+
+COVER, FIT = Size(200, "cover"), Size(800, "fit")
+Colour = tuple[int, ...]
+
+
+def render(data: bytes, *sizes: Size) -> thumbnails.Rendered:
+    return thumbnails.render(data, sizes or (COVER, FIT))
+
+
+def opened(thumbnail: thumbnails.Thumbnail) -> Image.Image:
+    return Image.open(io.BytesIO(thumbnail.data))
+
+
+def pixel(picture: Image.Image, x: int, y: int) -> Colour:
+    value = picture.getpixel((x, y))
+    assert isinstance(value, tuple)
+    return value
+
+
+def alike(one: Colour, other: Colour, tolerance: int = 12) -> bool:
+    return all(abs(a - b) <= tolerance for a, b in zip(one, other, strict=True))
+
+
+class TestSizes:
+    @pytest.mark.parametrize(
+        ("size", "cover", "fit"),
+        [
+            ((1600, 1200), (200, 200), (800, 600)),
+            ((1200, 1600), (200, 200), (600, 800)),
+            ((900, 900), (200, 200), (800, 800)),
+            ((801, 3), (200, 200), (800, 3)),
+            ((400, 300), (200, 200), (400, 300)),
+            ((100, 50), (200, 200), (100, 50)),
+            ((1, 1), (200, 200), (1, 1)),
+            ((1, 20_000), (200, 200), (1, 800)),
+            ((20_000, 1), (200, 200), (800, 1)),
+        ],
+    )
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+    def test_cover_fills_a_square_and_fit_stays_inside_it(
+        self, size: tuple[int, int], cover: tuple[int, int], fit: tuple[int, int], kind: str
+    ) -> None:
+        rendered = render(saved(quarters(*size), kind))
+
+        assert (rendered.width, rendered.height) == size
+        for thumbnail, expected in zip(rendered.thumbnails, (cover, fit), strict=True):
+            assert (thumbnail.width, thumbnail.height) == expected
+            assert opened(thumbnail).size == expected
+
+    def test_cover_crops_to_the_middle(self) -> None:
+        picture = Image.new("RGB", (900, 300), RED)
+        picture.paste(GREEN, (300, 0, 600, 300))
+
+        thumbnail = opened(render(saved(picture, "PNG"), COVER).thumbnails[0])
+
+        assert alike(pixel(thumbnail, 5, 100), GREEN)
+        assert alike(pixel(thumbnail, 194, 100), GREEN)
+
+    def test_thumbnails_are_in_the_order_of_the_sizes(self) -> None:
+        sizes = (Size(64, "cover"), Size(300, "fit"), Size(1000, "cover"))
+
+        rendered = render(jpeg(1500, 1000), *sizes)
+
+        assert [thumbnail.size for thumbnail in rendered.thumbnails] == list(sizes)
+        assert [(thumbnail.width, thumbnail.height) for thumbnail in rendered.thumbnails] == [
+            (64, 64),
+            (300, 200),
+            (1000, 1000),
+        ]
+
+
+class TestPixelsInMemory:
+    @pytest.mark.parametrize("kind", FORMATS[1:])
+    def test_all_pixels_of_other_formats_are_counted(self, kind: str) -> None:
+        assert thumbnails.pixels_in_memory(saved(quarters(), kind), [COVER]) == 400 * 300
+
+    @pytest.mark.parametrize(
+        ("sizes", "held"),
+        [
+            ([COVER], 300 * 200),
+            ([COVER, Size(800, "fit")], 1200 * 800),
+            ([Size(2400, "fit")], 2400 * 1600),
+            ([Size(9000, "fit")], 2400 * 1600),
+        ],
+    )
+    def test_jpeg_is_counted_at_its_decoded_scale(self, sizes: list[Size], held: int) -> None:
+        assert thumbnails.pixels_in_memory(jpeg(2400, 1600), sizes) == held
+
+    def test_all_pixels_of_a_progressive_jpeg_are_counted(self) -> None:
+        assert thumbnails.pixels_in_memory(jpeg(2400, 1600, progressive=True), [COVER]) == 2400 * 1600
+
+    def test_only_the_header_is_read(self) -> None:
+        assert thumbnails.pixels_in_memory(png_head(10_000, 5_000), [COVER]) == MAX_IMAGE_PIXELS
+
+    @pytest.mark.parametrize(
+        ("data", "error"),
+        [
+            (bytes(MAX_IMAGE_BYTES + 1), errors.ImageTooLargeError),
+            (png_head(10_000, 5_001), errors.ImageTooManyPixelsError),
+            (b"%PDF-1.7\n", errors.ImageTypeUnsupportedError),
+            (b"", errors.ImageUnreadableError),
+        ],
+    )
+    def test_rejections_by_header_are_raised(self, data: bytes, error: type[errors.ImageError]) -> None:
+        with pytest.raises(error):
+            thumbnails.pixels_in_memory(data, [COVER])
+
+
+def test_gif_has_the_size_of_its_canvas() -> None:
+    gif = bytearray(saved(Image.new("RGB", (300, 200), RED), "GIF"))
+    gif[6:10] = struct.pack("<HH", 600, 400)
+
+    rendered = render(bytes(gif))
+
+    assert (rendered.width, rendered.height) == (600, 400)
