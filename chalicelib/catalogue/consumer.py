@@ -216,7 +216,7 @@ def _is_render(record: Record) -> bool:
 
 
 def _retry_delay(record: Record) -> int:
-    """Return the seconds until a failed message is delivered again: 5, 10, 20 …
+    """Return the seconds until a failed message is delivered again: 5, 10, 20 and so on.
 
     The queue's visibility timeout, six times the function's timeout, is for a function that ended without a response.
     """

@@ -28,7 +28,7 @@ class Renderer:
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
 
-    def pixels(self, data: bytes, sizes: Sequence[Size]) -> int:
+    def pixels_in_memory(self, data: bytes, sizes: Sequence[Size]) -> int:
         return 1000
 
     def render(self, data: bytes, sizes: Sequence[Size]) -> Rendered:

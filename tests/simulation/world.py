@@ -130,7 +130,7 @@ class World:
         patch.setattr(consumer, "ThreadPoolExecutor", Pool)
         renderer = pictures.Renderer(self.timeline)
         patch.setattr(thumbnails, "render", renderer.render)
-        patch.setattr(thumbnails, "pixels", renderer.pixels)
+        patch.setattr(thumbnails, "pixels_in_memory", renderer.pixels_in_memory)
         patch.setattr(thumbnail_jobs, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
         patch.setattr(item_pictures, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
         patch.setattr(import_entries, "CHUNK_ENTRIES", CHUNK)
