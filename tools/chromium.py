@@ -1,4 +1,4 @@
-"""A Chromium to test the console with: one that is on this machine, or else one that is put here.
+"""Find a Chromium for the browser tests, or install one.
 
 python -m tools.chromium
 """
@@ -12,42 +12,42 @@ import sys
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-"""What Debian, Ubuntu and Google call it. ``BROWSER_PATH`` names another."""
+"""The names of the program in Debian, Ubuntu and Google's packages. ``BROWSER_PATH`` names another."""
 
 
 class BrowserError(Exception):
-    """There is no browser to test with; the message is the sentence to show."""
+    """There is no usable browser. The message is the sentence to show to the user."""
 
 
 def find() -> str | None:
-    """The path of a browser that starts, or None. Raises BrowserError where ``BROWSER_PATH`` names none that does."""
-    if named := os.environ.get("BROWSER_PATH"):
-        if not _starts(named):
-            raise BrowserError(f"BROWSER_PATH is {named!r}: that does not start.")
-        return named
-    candidates = [*(shutil.which(name) for name in NAMES), _of_playwright()]
+    """Return the path of a browser that starts, or None. Raise BrowserError if that in ``BROWSER_PATH`` does not."""
+    if path := os.environ.get("BROWSER_PATH"):
+        if not _starts(path):
+            raise BrowserError(f"The program in BROWSER_PATH does not start: {path!r}.")
+        return path
+    candidates = [*(shutil.which(name) for name in NAMES), _playwright_path()]
     return next((path for path in candidates if path and _starts(path)), None)
 
 
 def install() -> str:
-    """Put one on this machine and return its path: Debian's where this may, else Playwright's own.
+    """Install one and return its path: from apt as root, otherwise Playwright's.
 
-    Raises BrowserError where neither is to be had.
+    Raise BrowserError if both fail.
     """
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        _tried(["apt-get", "update", "-qq"])
-        _tried(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"])
+        _run(["apt-get", "update", "-qq"])
+        _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"])
         if path := find():
             return path
     libraries = ["--with-deps"] if os.geteuid() == 0 else []
-    _tried([sys.executable, "-m", "playwright", "install", *libraries, "chromium"])
+    _run([sys.executable, "-m", "playwright", "install", *libraries, "chromium"])
     if path := find():
         return path
-    raise BrowserError("There is no Chromium, and none could be installed: install one, or name it in BROWSER_PATH.")
+    raise BrowserError("Installing Chromium failed: install one, or set BROWSER_PATH to it.")
 
 
 def _starts(path: str) -> bool:
-    """Whether it is a browser. A stub that only tells of another package is none (Ubuntu's, without snapd)."""
+    """Return whether it starts. Ubuntu's package without snapd is a stub that does not."""
     try:
         ended = subprocess.run([path, "--version"], capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -55,23 +55,23 @@ def _starts(path: str) -> bool:
     return ended.returncode == 0
 
 
-def _of_playwright() -> str | None:
-    """Where Playwright keeps its own, or would."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - it starts a process, and is the last resort
+def _playwright_path() -> str | None:
+    """Return the path of Playwright's own browser, or None if it is not installed."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - starts a process, so only if necessary
 
     with sync_playwright() as playwright:
         path = playwright.chromium.executable_path
     return path if Path(path).exists() else None
 
 
-def _tried(command: list[str]) -> None:
-    """Run it for what it may do: whether there is a browser afterwards is looked at, not how it ended."""
+def _run(command: list[str]) -> None:
+    """Run a command and ignore its exit status: the caller checks whether there is a browser."""
     print("$", " ".join(command), flush=True)
     subprocess.run(command, check=False, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
 
 
 def main() -> int:
-    """Say which browser there is, after installing one where there was none. Returns the exit code."""
+    """Print the path of the browser, after installing one if necessary. Return the exit code."""
     try:
         print(f"Browser: {find() or install()}")
     except BrowserError as error:

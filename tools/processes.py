@@ -1,6 +1,6 @@
-"""Child processes that leave nothing behind: each has a process group of its own, which is stopped as one.
+"""Run child processes in process groups of their own, so that each can be stopped with its own children.
 
-Ctrl-C in the terminal reaches the parent alone, so that the parent decides in which order things stop.
+Ctrl-C in the terminal reaches only the parent, which then stops the children in the right order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-_LAST_WORDS = 5.0  # seconds a group gets to leave by itself before it is killed
+_STOP_TIMEOUT = 5.0  # seconds
 
 
 def start(
@@ -24,9 +24,9 @@ def start(
     output: IO[bytes] | int | None = None,
     keep_open: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start ``command`` in a session of its own; both its output streams go to ``output``.
+    """Start ``command`` in a session of its own, with stdout and stderr to ``output``.
 
-    ``keep_open`` are file descriptors that it inherits.
+    It inherits the file descriptors in ``keep_open``. Return the process.
     """
     return subprocess.Popen(
         [str(part) for part in command],
@@ -40,29 +40,36 @@ def start(
     )
 
 
-def stop(process: subprocess.Popen[bytes], patience: float = _LAST_WORDS) -> None:
-    """Ask ``process`` to end (SIGTERM), wait ``patience`` seconds, then kill what is left of its group."""
+def stop(process: subprocess.Popen[bytes], timeout: float = _STOP_TIMEOUT) -> None:
+    """Send SIGTERM to ``process``, wait up to ``timeout`` seconds, then kill the rest of its group."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(patience)
-    # macOS answers EPERM where a group has only zombies left.
+        process.wait(timeout)
+    # macOS responds with EPERM if the group has only zombies.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def run(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path) -> tuple[int, str]:
-    """Run ``command`` to its end, or stop it at an exception. Returns its exit status and all it wrote."""
+    """Run ``command``, and stop it at an exception. Return its exit status and its output."""
     process = start(command, env=env, cwd=cwd, output=subprocess.PIPE)
     try:
-        written, _ = process.communicate()
+        output, _ = process.communicate()
     except BaseException:
         stop(process)
         raise
-    return process.returncode, written.decode(errors="replace")
+    return process.returncode, output.decode(errors="replace")
 
 
 def without_aws(environ: Mapping[str, str]) -> dict[str, str]:
-    """``environ`` without what it says about AWS: no account that the shell is signed in to is meant."""
+    """Return ``environ`` without its AWS variables, which may point to a real account."""
     return {name: value for name, value in environ.items() if not name.startswith("AWS_")}
+
+
+def error_summary(output: str) -> str:
+    """Return the end of a program's output on one line; of a traceback, the last place and the error."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    places = [line for line in lines if line.startswith('File "')]
+    return " ".join([*places[-1:], *[line for line in lines[-1:] if line not in places]])

@@ -1,4 +1,4 @@
-"""Look for what is unsafe in all that AWS and GitHub are to carry out: templates by checkov, workflows by zizmor.
+"""Scan the CloudFormation templates (checkov) and the GitHub workflows (zizmor, check-jsonschema) for problems.
 
 python -m tools.security_scan
 """
@@ -20,36 +20,36 @@ from tools.stage.errors import StageError
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 STAGES = ("local", "dev", "prod")
 TEMPLATES = ("infra/resources.json", "infra/deployer.json", "infra/pipeline.json")
-"""Those that go to CloudFormation as they are."""
+"""The templates that are deployed as they are."""
 WORKFLOWS = Path(".github/workflows")
 DEPENDABOT = Path(".github/dependabot.yml")
 
-_OF_THE_SYSTEM = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
+_SYSTEM_VARIABLES = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
 
 
-def packaged(stage: str, scratch: Path, project_dir: Path = PROJECT_DIR) -> dict[str, Any]:
-    """The template that ``make package`` makes for ``stage``, in a second, as the zip beside it lacks dependencies.
+def packaged_template(stage: str, scratch: Path, project_dir: Path = PROJECT_DIR) -> dict[str, Any]:
+    """Return the template that ``make package`` creates for ``stage``; without the dependencies, it takes a second.
 
-    ``scratch`` becomes a folder of the sources. Raises StageError with what Chalice said where they do not load.
+    ``scratch`` is a folder to work in. Raise StageError with Chalice's output if the sources do not load.
     """
     chalice_package.copy_app(project_dir, scratch, stage)
-    # Of the shell's variables none may get in, as a setting of the app.
-    environ = {name: value for name, value in os.environ.items() if name in _OF_THE_SYSTEM}
-    status, said = chalice_package.run(scratch, stage, environ, "--merge-template", "infra/package.json")
+    # Without the shell's other variables, which could be settings of the app.
+    environ = {name: value for name, value in os.environ.items() if name in _SYSTEM_VARIABLES}
+    status, output = chalice_package.run(scratch, stage, environ, "--merge-template", "infra/package.json")
     if status != 0:
-        raise StageError(f"The stage {stage} cannot be packaged. {said}")
+        raise StageError(f"The stage {stage} cannot be packaged. {output}")
     template: dict[str, Any] = json.loads((scratch / "out" / "sam.json").read_text(encoding="utf-8"))
     return template
 
 
-def scan(tools: Path, project_dir: Path = PROJECT_DIR, stages: Iterable[str] = STAGES) -> bool:
-    """Have everything looked at by the programs in the folder ``tools``; whether they found nothing."""
+def scan(programs: Path, project_dir: Path = PROJECT_DIR, stages: Iterable[str] = STAGES) -> bool:
+    """Run the programs in the folder ``programs``. Return whether all of them found nothing."""
     workflows = sorted((project_dir / WORKFLOWS).glob("*.yml"))
     with tempfile.TemporaryDirectory() as folder:
         templates = [project_dir / name for name in TEMPLATES]
         for stage in stages:
             template = Path(folder) / f"packaged-{stage}.json"
-            template.write_text(json.dumps(packaged(stage, Path(folder) / stage, project_dir), indent=2))
+            template.write_text(json.dumps(packaged_template(stage, Path(folder) / stage, project_dir), indent=2))
             templates.append(template)
         commands: list[list[str | Path]] = [
             ["checkov", "--framework", "cloudformation", "--skip-download", "--quiet", "--compact", "-f", *templates],
@@ -57,12 +57,12 @@ def scan(tools: Path, project_dir: Path = PROJECT_DIR, stages: Iterable[str] = S
             ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows],
             ["check-jsonschema", "--builtin-schema", "vendor.dependabot", project_dir / DEPENDABOT],
         ]
-        passed = [_run([tools / command[0], *command[1:]], project_dir) for command in commands]
+        passed = [_run([programs / command[0], *command[1:]], project_dir) for command in commands]
         return all(passed)
 
 
 def main() -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line. Return the exit code."""
     try:
         return 0 if scan(PROJECT_DIR / ".venv-scan" / "bin") else 1
     except StageError as error:
@@ -71,9 +71,9 @@ def main() -> int:
 
 
 def _run(command: list[str | Path], project_dir: Path) -> bool:
-    status, said = processes.run(command, env=processes.without_aws(os.environ), cwd=project_dir)
+    status, output = processes.run(command, env=processes.without_aws(os.environ), cwd=project_dir)
     print(f"{Path(command[0]).name}: {'found nothing' if status == 0 else f'exit status {status}'}")
-    print(said.strip())
+    print(output.strip())
     return status == 0
 
 

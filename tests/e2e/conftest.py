@@ -17,8 +17,7 @@ from tests.e2e.system import (
     say_errors_as_the_template_does,
 )
 from tools.laptop import code_stack
-from tools.laptop.emulator import Emulator
-from tools.laptop.run import aws_client
+from tools.laptop.emulator import Emulator, client_factory
 from tools.stage import provision
 from tools.stage.names import LOCAL
 
@@ -30,7 +29,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     project = copy_project(folder / "project")
     emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
     try:
-        client = aws_client(emulator.url, emulator.root())
+        client = client_factory(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
         give_up_sooner(client("sqs"), resources["QueueUrl"])
         built = bundled(code_stack.package(project, folder / "build", KEPT, print))

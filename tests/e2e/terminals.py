@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.e2e.system import free_port, request
 from tools import processes
-from tools.laptop import emulator, run
+from tools.laptop import emulator
 
 
 class Terminal:
@@ -24,8 +24,8 @@ class Terminal:
         self.port = port or free_port()
         self.emulator_port = emulator_port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.client = run.aws_client(
-            f"http://127.0.0.1:{self.emulator_port}", emulator.root(project / ".local" / "emulator")
+        self.client = emulator.client_factory(
+            f"http://127.0.0.1:{self.emulator_port}", emulator.root_credentials(project / ".local" / "emulator")
         )
         self._log = project / ".local" / "terminal.log"
         ports = ["--port", str(self.port), "--emulator-port", str(self.emulator_port)]

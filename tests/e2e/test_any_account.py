@@ -14,7 +14,7 @@ from tests.e2e.system import System, copy_project
 from tests.e2e.waiting import eventually
 from tools.laptop import code_stack
 from tools.laptop.emulator import ACCOUNT as FIRST
-from tools.laptop.run import aws_client
+from tools.laptop.emulator import client_factory
 from tools.stage import provision
 from tools.stage.names import LOCAL
 
@@ -63,7 +63,7 @@ class Account(NamedTuple):
 
 @pytest.fixture(scope="module")
 def accounts(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Account, Account]]:
-    client = aws_client(system.emulator.url, system.emulator.root(SECOND))
+    client = client_factory(system.emulator.url, system.emulator.root(SECOND))
 
     # The resources alone: nothing is packaged from this copy.
     resources = provision.provision(LOCAL, client, copy_project(tmp_path_factory.mktemp("second") / "project"), print)

@@ -22,9 +22,8 @@ from tests.e2e.system import EMULATOR_PYTHON, copy_project, free_port
 from tests.e2e.terminals import Terminal, until
 from tools.laptop import emulator as emulators
 from tools.laptop import emulator_state
-from tools.laptop.emulator import Emulator
+from tools.laptop.emulator import Emulator, client_factory
 from tools.laptop.emulator_state import Folders
-from tools.laptop.run import aws_client
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "3"))
 SEED = int(os.environ.get("CRASH_SEED", "1"))
@@ -39,7 +38,7 @@ class Writer:
     """
 
     def __init__(self, emulator: Emulator, seed: int) -> None:
-        client = aws_client(emulator.url, emulator.root())
+        client = client_factory(emulator.url, emulator.root())
         self._folders = Folders(emulator.home)
         self._table, self._s3 = client("dynamodb"), client("s3")
         self._random = random.Random(seed)
@@ -105,7 +104,7 @@ def kill(emulator: Emulator) -> None:
 
 
 def create(emulator: Emulator) -> None:
-    client = aws_client(emulator.url, emulator.root())
+    client = client_factory(emulator.url, emulator.root())
     client("s3").create_bucket(Bucket=BUCKET)
     client("dynamodb").create_table(
         TableName=TABLE,
@@ -117,7 +116,7 @@ def create(emulator: Emulator) -> None:
 
 def check(emulator: Emulator, writer: Writer) -> None:
     """Whether all is there that was acknowledged before the save began that the emulator started from."""
-    client = aws_client(emulator.url, emulator.root())
+    client = client_factory(emulator.url, emulator.root())
     items, s3 = read(client("dynamodb")), client("s3")
     save = emulator_state.current(Folders(emulator.home))
     for seen, item, version, _ in writer.acknowledged:
@@ -144,7 +143,7 @@ def test_killed_at_any_moment_under_writes_it_loses_nothing_that_was_saved(home:
             kill(emulator)
         emulator = start(home, port)
         try:
-            assert "ended without saving" in (emulator.found or "")
+            assert "ended without saving" in (emulator.recovery_message or "")
             check(emulator, writer)
         except BaseException:
             kill(emulator)
@@ -152,12 +151,12 @@ def test_killed_at_any_moment_under_writes_it_loses_nothing_that_was_saved(home:
         report(emulator, writer, killed_at)
     emulator.stop()
     emulator = start(home, port)
-    assert emulator.found is None
+    assert emulator.recovery_message is None
     emulator.stop()
 
 
 def report(emulator: Emulator, writer: Writer, killed_at: float) -> None:
-    items = read(aws_client(emulator.url, emulator.root())("dynamodb"))
+    items = read(client_factory(emulator.url, emulator.root())("dynamodb"))
     lost = [at for _, item, version, at in writer.acknowledged if items.get(item, (0,))[0] < version]
     oldest = killed_at - min(lost, default=killed_at)
     print(f"{len(writer.acknowledged)} writes, {len(lost)} lost, the oldest {oldest:.1f} s before the end")
@@ -172,7 +171,7 @@ def test_killed_before_its_first_save_it_starts_again(home: Path) -> None:
     emulator = start(home, port)
 
     try:
-        assert emulator.found == "The emulator ended before its first save: it starts empty."
+        assert emulator.recovery_message == "The emulator ended before its first save: it starts empty."
         create(emulator)
     finally:
         emulator.stop()
@@ -185,7 +184,7 @@ def test_what_reads_saves_nothing(home: Path) -> None:
         await_saves(home, 1)
         time.sleep(4)  # it is saved once more, for what functions may still do
         saved = emulator_state.current(Folders(home))
-        client = aws_client(emulator.url, emulator.root())
+        client = client_factory(emulator.url, emulator.root())
         for _ in range(4):
             read(client("dynamodb"))
             client("s3").list_buckets()

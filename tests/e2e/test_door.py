@@ -32,7 +32,7 @@ def api(request: pytest.FixtureRequest, system: System) -> Iterator[Door]:
     server = Server(system.project, free_port(), Terminal(io.StringIO()))
     server.start()
     try:
-        server.await_ready()
+        server.wait_until_ready()
         yield Door(request.param, server.url)
     finally:
         server.stop()

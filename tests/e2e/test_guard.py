@@ -18,9 +18,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from tests.e2e.system import EMULATOR_PYTHON, free_port
-from tools.laptop.emulator import ACCOUNT, REGION, Emulator
-from tools.laptop.emulator_wrapper.guard import API, HEALTH
-from tools.laptop.run import aws_client
+from tools.laptop.emulator import ACCOUNT, REGION, Emulator, client_factory
+from tools.laptop.emulator_wrapper.request_guard import API, HEALTH
 
 HTTP_PORT = 8000
 BUCKET = "pictures"
@@ -58,7 +57,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def client(emulator: Emulator) -> Any:
-    return functools.cache(aws_client(emulator.url, emulator.root()))
+    return functools.cache(client_factory(emulator.url, emulator.root()))
 
 
 def ask(
@@ -212,11 +211,11 @@ def test_the_owner_of_the_secret_is_root(emulator: Emulator, client: Any) -> Non
 
 
 def test_each_account_has_its_root(emulator: Emulator) -> None:
-    other = aws_client(emulator.url, emulator.root("222222222222"))
+    other = client_factory(emulator.url, emulator.root("222222222222"))
     other("sqs").create_queue(QueueName="theirs")
 
     assert other("sts").get_caller_identity()["Account"] == "222222222222"
-    assert not aws_client(emulator.url, emulator.root())("sqs").list_queues().get("QueueUrls")
+    assert not client_factory(emulator.url, emulator.root())("sqs").list_queues().get("QueueUrls")
 
 
 UNSIGNED = [

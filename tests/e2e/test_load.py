@@ -16,15 +16,14 @@ from tests.builders import jpeg
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, ROOT, copy_project, free_port
 from tests.e2e.waiting import eventually
 from tools.laptop import code_stack, emulator
-from tools.laptop.emulator import Emulator, EmulatorError
-from tools.laptop.run import aws_client
+from tools.laptop.emulator import Emulator, EmulatorError, client_factory
 from tools.stage import provision
 from tools.stage.names import LOCAL
 
 FILES = 40
 AT_ONCE = max(2, os.cpu_count() or 0)
 MOST_WORKERS = {"OnUpload": AT_ONCE, "OnMessages": 5, "CleanUp": 1}
-"""As many as emulator_wrapper/lambdas.py invokes at once, and as infra/package.json lets the queue invoke."""
+"""As many as emulator_wrapper/lambda_functions.py invokes at once, and as infra/package.json lets the queue invoke."""
 
 
 Start = Callable[[], Emulator]
@@ -41,7 +40,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
 
     running = start()
     try:
-        client = aws_client(running.url, running.root())
+        client = client_factory(running.url, running.root())
         provision.provision(LOCAL, client, project, print)
         code_stack.deploy(code_stack.package(project, folder / "build", KEPT, print), client)
     finally:
@@ -57,7 +56,7 @@ def started(start: Start) -> Iterator[Emulator]:
 
 
 def test_all_files_dropped_at_once_get_thumbnails_from_few_workers(started: Emulator) -> None:
-    s3 = aws_client(started.url, started.root())("s3")
+    s3 = client_factory(started.url, started.root())("s3")
 
     drop(s3, "at-once")
 
@@ -71,12 +70,12 @@ def test_all_files_dropped_at_once_get_thumbnails_from_few_workers(started: Emul
 def test_files_dropped_right_before_a_stop_get_thumbnails_after_it(start: Start) -> None:
     running = start()
     try:
-        drop(aws_client(running.url, running.root())("s3"), "before-stop")
+        drop(client_factory(running.url, running.root())("s3"), "before-stop")
     finally:
         running.stop()
     running = start()
     try:
-        s3 = aws_client(running.url, running.root())("s3")
+        s3 = client_factory(running.url, running.root())("s3")
         eventually(lambda: len(thumbnails(s3, "before-stop")) == FILES, 120)
     finally:
         running.stop()
@@ -86,11 +85,13 @@ def test_files_dropped_right_before_a_stop_get_thumbnails_after_it(start: Start)
 def test_changed_code_of_the_emulator_is_said_at_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "tools", tmp_path / "tools", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "chalicelib").symlink_to(ROOT / "chalicelib")
-    changed = tmp_path / "tools" / "laptop" / "emulator_wrapper" / "lambdas.py"
+    changed = tmp_path / "tools" / "laptop" / "emulator_wrapper" / "lambda_functions.py"
     changed.write_text(changed.read_text().replace('_dispatch_to_lambda": "', '_dispatch_to_lambda": "0'))
     monkeypatch.setattr(emulator, "_PROGRAM", changed.with_name("__main__.py"))
 
-    with pytest.raises(EmulatorError, match=r"other code than .*eventbridge:_dispatch_to_lambda.* update the digests"):
+    with pytest.raises(
+        EmulatorError, match=r"changed functions: .*eventbridge:_dispatch_to_lambda.* update the digests"
+    ):
         Emulator.start(EMULATOR_PYTHON, tmp_path / "emulator", free_port())
 
 

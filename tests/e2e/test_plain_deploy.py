@@ -23,7 +23,7 @@ from tests.e2e.test_flows import SCHEDULED
 from tests.e2e.waiting import eventually
 from tools import processes
 from tools.bundle import chalice_deployments
-from tools.laptop.run import aws_client
+from tools.laptop.emulator import client_factory
 from tools.stage import provision
 from tools.stage.names import LOCAL
 
@@ -55,7 +55,7 @@ class Deployed(NamedTuple):
 def deployed(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     project = copy_project(tmp_path_factory.mktemp("deploy") / "project")
     env = at_the_emulator(system.emulator, ACCOUNT)
-    client = aws_client(system.emulator.url, system.emulator.root(ACCOUNT))
+    client = client_factory(system.emulator.url, system.emulator.root(ACCOUNT))
 
     resources = provision.provision(LOCAL, client, project, print)
     give_up_sooner(client("sqs"), resources["QueueUrl"])

@@ -13,8 +13,7 @@ from tests.builders import jpeg
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, copy_project, free_port
 from tests.e2e.waiting import eventually
 from tools.laptop import code_stack
-from tools.laptop.emulator import Emulator
-from tools.laptop.run import aws_client
+from tools.laptop.emulator import Emulator, client_factory
 from tools.stage import provision
 from tools.stage.names import LOCAL
 
@@ -73,7 +72,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     replace(project / ".chalice" / "config.json", '"lambda_timeout": 60', '"lambda_timeout": 5')
     emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
     try:
-        client = aws_client(emulator.url, emulator.root())
+        client = client_factory(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
         code_stack.deploy(code_stack.package(project, folder / "build", KEPT, print), client)
         shorter = {"VisibilityTimeout": str(VISIBILITY)}  # only now, as Lambda refuses it when it makes the mapping

@@ -14,8 +14,7 @@ import pytest
 from tests.e2e.shell import at_the_emulator
 from tests.e2e.system import System, copy_project, free_port
 from tools import processes
-from tools.laptop.emulator import Emulator
-from tools.laptop.run import aws_client
+from tools.laptop.emulator import Emulator, client_factory
 
 OURS, THEIRS = "444444444444", "555555555555"
 
@@ -33,7 +32,7 @@ class Shell:
         }
 
     def client(self, service: str, account: str = OURS) -> Any:
-        return aws_client(self._emulator.url, self._emulator.root(account))(service)
+        return client_factory(self._emulator.url, self._emulator.root(account))(service)
 
     def provision(self, *arguments: str, **changed: str | None) -> subprocess.CompletedProcess[str]:
         """Run the tool in its project; ``changed`` are environment variables, None takes one away."""

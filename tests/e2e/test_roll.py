@@ -12,8 +12,7 @@ import pytest
 from tests.builders import fields
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, copy_project, free_port, request
 from tools.laptop import code_stack
-from tools.laptop.emulator import Emulator
-from tools.laptop.run import aws_client
+from tools.laptop.emulator import Emulator, client_factory
 from tools.stage import provision
 from tools.stage.names import LOCAL
 
@@ -50,7 +49,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     project = copy_project(tmp_path / "project")
     emulator = Emulator.start(EMULATOR_PYTHON, tmp_path / "emulator", free_port())
     try:
-        yield Stage(project, tmp_path / "scratch", emulator.url, aws_client(emulator.url, emulator.root()))
+        yield Stage(project, tmp_path / "scratch", emulator.url, client_factory(emulator.url, emulator.root()))
     finally:
         emulator.stop()
 

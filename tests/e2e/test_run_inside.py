@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.system import copy_project, free_port, request
 from tests.e2e.test_run import until
 from tools.laptop import run
-from tools.laptop.emulator import root
+from tools.laptop.emulator import client_factory, root_credentials
 from tools.laptop.terminal import Terminal
 
 
@@ -65,7 +65,7 @@ def test_it_starts_follows_the_sources_shows_logs_and_stops(inside: Inside, tmp_
 
     def deeds() -> None:
         home = tmp_path / "project" / ".local" / "emulator"
-        client = run.aws_client(f"http://127.0.0.1:{inside.emulator_port}", root(home))
+        client = client_factory(f"http://127.0.0.1:{inside.emulator_port}", root_credentials(home))
         good = source.read_text()
         source.write_text("def (")
         until(lambda: "The previous code keeps running." in inside.text)

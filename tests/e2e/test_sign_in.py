@@ -30,8 +30,7 @@ from tests.e2e.test_deploying import checkout
 from tests.e2e.test_flows import post
 from tests.e2e.waiting import eventually
 from tools.laptop import code_stack
-from tools.laptop.emulator import Emulator
-from tools.laptop.run import aws_client
+from tools.laptop.emulator import Emulator, client_factory
 from tools.stage import provision
 from tools.stage.names import LOCAL
 
@@ -81,7 +80,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
     # One of its own: a packaged API can be called in the emulator's first account alone, and only one fits in there.
     emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
     try:
-        client = aws_client(emulator.url, emulator.root())
+        client = client_factory(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
         pool = Pool(client("cognito-idp"), resources["UserPoolId"], resources["UserPoolClientId"])
         # The issuer has the name that it has in AWS, where in the emulator its keys do not lie.

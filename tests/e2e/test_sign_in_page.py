@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.system import System, copy_project
-from tools.laptop.run import aws_client
+from tools.laptop.emulator import client_factory
 from tools.stage import provision
 
 ACCOUNT = "222222222222"
@@ -16,7 +16,7 @@ CONSOLE = "https://abc.execute-api.us-east-1.amazonaws.com/api/"
 
 def test_it_leads_back_to_the_console_from_the_second_provisioning_on(system: System, tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
-    client = aws_client(system.emulator.url, system.emulator.root(ACCOUNT))
+    client = client_factory(system.emulator.url, system.emulator.root(ACCOUNT))
 
     def sign_in() -> tuple[Any, Any]:
         outputs = provision.provision("dev", client, project, print)

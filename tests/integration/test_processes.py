@@ -27,7 +27,7 @@ def start(code: str, tmp_path: Path) -> subprocess.Popen[bytes]:
     return processes.start([sys.executable, "-u", "-c", code], env=os.environ, cwd=tmp_path, output=subprocess.PIPE)
 
 
-def test_what_a_process_started_ends_with_it(tmp_path: Path) -> None:
+def test_children_of_a_process_end_with_it(tmp_path: Path) -> None:
     parent = start(PARENT, tmp_path)
     assert parent.stdout is not None
     said = {parent.stdout.readline(), parent.stdout.readline()}
@@ -39,17 +39,17 @@ def test_what_a_process_started_ends_with_it(tmp_path: Path) -> None:
     assert child != parent.pid
 
 
-def test_a_process_that_does_not_want_to_end_is_killed(tmp_path: Path) -> None:
+def test_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     process = start(STUBBORN, tmp_path)
     assert process.stdout is not None
     process.stdout.readline()
 
-    processes.stop(process, patience=0.1)
+    processes.stop(process, timeout=0.1)
 
     assert process.returncode == -signal.SIGKILL
 
 
-def test_a_process_may_be_stopped_twice(tmp_path: Path) -> None:
+def test_process_may_be_stopped_twice(tmp_path: Path) -> None:
     process = start("", tmp_path)
 
     processes.stop(process)
@@ -58,7 +58,7 @@ def test_a_process_may_be_stopped_twice(tmp_path: Path) -> None:
     assert process.returncode is not None
 
 
-def test_a_program_is_run_to_its_end(tmp_path: Path) -> None:
+def test_run_returns_status_and_output(tmp_path: Path) -> None:
     code = "import sys, os; print(os.getcwd()); print('sorry', file=sys.stderr); sys.exit(3)"
 
     status, said = processes.run([sys.executable, "-c", code], env=os.environ, cwd=tmp_path)
@@ -67,7 +67,7 @@ def test_a_program_is_run_to_its_end(tmp_path: Path) -> None:
     assert set(said.split()) == {str(tmp_path.resolve()), "sorry"}
 
 
-def test_an_exception_while_a_program_runs_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exception_stops_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
 
     def interrupted(process: subprocess.Popen[bytes]) -> None:
@@ -82,5 +82,5 @@ def test_an_exception_while_a_program_runs_stops_it(tmp_path: Path, monkeypatch:
     assert started[0].returncode is not None
 
 
-def test_what_the_shell_says_about_aws_is_left_out() -> None:
+def test_aws_variables_are_removed() -> None:
     assert processes.without_aws({"AWS_PROFILE": "work", "AWS_REGION": "x", "PATH": "/bin"}) == {"PATH": "/bin"}

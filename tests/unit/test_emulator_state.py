@@ -53,7 +53,7 @@ class Emulator:
         events = emulator_state.waiting_events(self.folders)
         folder = emulator_state.begin(self.folders, self.number)
         emulator_state.write(folder / "dynamodb.json", state.encode())
-        emulator_state.note_events(folder, events)
+        emulator_state.write_event_names(folder, events)
 
     def save(self, state: str) -> None:
         self.begin_save(state)
@@ -73,11 +73,11 @@ def restarted(emulator: Emulator) -> Emulator:
     return Emulator(emulator.folders.home)
 
 
-def test_the_first_start_is_empty(emulator: Emulator) -> None:
+def test_first_start_is_empty(emulator: Emulator) -> None:
     assert (emulator.found, emulator.state, emulator.objects) == (None, None, {})
 
 
-def test_a_stop_keeps_everything(emulator: Emulator) -> None:
+def test_stop_keeps_everything(emulator: Emulator) -> None:
     emulator.put("bucket/a", "1")
     emulator.event("1.json")
     emulator.stop("one item")
@@ -88,7 +88,7 @@ def test_a_stop_keeps_everything(emulator: Emulator) -> None:
     assert emulator_state.waiting_events(again.folders) == ["1.json"]
 
 
-def test_a_crash_brings_everything_back_to_the_last_save(emulator: Emulator) -> None:
+def test_crash_restores_the_last_save(emulator: Emulator) -> None:
     emulator.put("bucket/changed", "old")
     emulator.put("bucket/deleted", "old")
     emulator.put("bucket/again", "old")
@@ -105,13 +105,13 @@ def test_a_crash_brings_everything_back_to_the_last_save(emulator: Emulator) -> 
 
     assert again.found is not None
     assert "ended without saving" in again.found
-    assert "with 4 changes of objects" in again.found
+    assert "including 4 changes of objects" in again.found
     assert again.state == "saved"
     assert again.objects == {"bucket/changed": "old", "bucket/deleted": "old", "bucket/again": "old"}
     assert emulator_state.waiting_events(again.folders) == []
 
 
-def test_a_crash_before_the_first_save_starts_empty(emulator: Emulator) -> None:
+def test_crash_before_the_first_save_starts_empty(emulator: Emulator) -> None:
     emulator.put("bucket/a", "1")
 
     again = restarted(emulator)
@@ -120,7 +120,7 @@ def test_a_crash_before_the_first_save_starts_empty(emulator: Emulator) -> None:
     assert (again.state, again.objects) == (None, {})
 
 
-def test_a_save_that_was_not_finished_counts_for_nothing(emulator: Emulator) -> None:
+def test_incomplete_save_is_ignored(emulator: Emulator) -> None:
     emulator.put("bucket/a", "1")
     emulator.save("saved")
     emulator.put("bucket/a", "2")
@@ -134,9 +134,7 @@ def test_a_save_that_was_not_finished_counts_for_nothing(emulator: Emulator) -> 
     assert (again.state, again.objects) == ("saved", {"bucket/a": "1"})
 
 
-def test_a_crash_right_after_a_save_takes_nothing_back_that_it_has(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_crash_right_after_a_save_keeps_it(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     emulator.put("bucket/a", "1")
     emulator.save("first")
     emulator.put("bucket/a", "2")
@@ -151,7 +149,7 @@ def test_a_crash_right_after_a_save_takes_nothing_back_that_it_has(
     assert (again.state, again.objects) == ("second", {"bucket/a": "2", "bucket/b": "2"})
 
 
-def test_the_save_after_one_that_failed_has_everything(emulator: Emulator) -> None:
+def test_save_after_a_failed_one_is_complete(emulator: Emulator) -> None:
     emulator.save("first")
     emulator.put("bucket/a", "1")
     emulator.begin_save("failed")
@@ -164,7 +162,7 @@ def test_the_save_after_one_that_failed_has_everything(emulator: Emulator) -> No
     assert (again.state, again.objects) == ("third", {"bucket/a": "1", "bucket/b": "2"})
 
 
-def test_a_repair_may_be_interrupted(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recovery_may_be_interrupted(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     emulator.put("bucket/a", "1")
     emulator.save("saved")
     emulator.delete("bucket/a")
@@ -174,13 +172,13 @@ def test_a_repair_may_be_interrupted(emulator: Emulator, monkeypatch: pytest.Mon
     undone: list[Path] = []
 
     def fail_at(step: int) -> None:
-        def take_back(folders: Folders, undo: Path, real: object = emulator_state._take_back) -> int:
+        def undo_or_fail(folders: Folders, undo: Path, real: object = emulator_state._undo) -> int:
             if len(undone) == step:
                 raise KeyboardInterrupt
             undone.append(undo)
             return real(folders, undo)  # type: ignore[operator]
 
-        monkeypatch.setattr(emulator_state, "_take_back", take_back)
+        monkeypatch.setattr(emulator_state, "_undo", undo_or_fail)
         with pytest.raises(KeyboardInterrupt):
             restarted(emulator)
         monkeypatch.undo()
@@ -193,7 +191,7 @@ def test_a_repair_may_be_interrupted(emulator: Emulator, monkeypatch: pytest.Mon
     assert "ended without saving" in (again.found or "")
 
 
-def test_a_journal_that_ends_in_the_middle_of_a_line_is_read_so_far(emulator: Emulator) -> None:
+def test_incomplete_last_journal_line_is_ignored(emulator: Emulator) -> None:
     emulator.save("saved")
     emulator.put("bucket/a", "1")
     journal = emulator.folders.undo(emulator.number) / "journal"
@@ -202,7 +200,7 @@ def test_a_journal_that_ends_in_the_middle_of_a_line_is_read_so_far(emulator: Em
     assert restarted(emulator).objects == {}
 
 
-def test_saves_that_are_over_are_removed(emulator: Emulator) -> None:
+def test_old_saves_are_deleted(emulator: Emulator) -> None:
     for number in range(5):
         emulator.put("bucket/a", str(number))
         emulator.save(str(number))
@@ -211,7 +209,7 @@ def test_saves_that_are_over_are_removed(emulator: Emulator) -> None:
     assert [path.name for path in emulator.folders.undo(0).parent.iterdir()] == [str(emulator.number)]
 
 
-def test_states_that_are_not_saved_anew_stay(emulator: Emulator) -> None:
+def test_unchanged_states_are_kept(emulator: Emulator) -> None:
     emulator.begin_save("first")
     emulator_state.write(emulator.folders.save(emulator.number) / "sqs.json", b"queue")
     emulator_state.commit(emulator.folders, emulator.number)
@@ -222,7 +220,7 @@ def test_states_that_are_not_saved_anew_stay(emulator: Emulator) -> None:
     assert (again.state, (again.folders.state / "sqs.json").read_text()) == ("second", "queue")
 
 
-def test_a_file_system_without_hard_links_will_do(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_system_without_hard_links_works(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(_: object, __: object) -> None:
         raise PermissionError
 
@@ -234,8 +232,8 @@ def test_a_file_system_without_hard_links_will_do(emulator: Emulator, monkeypatc
     assert restarted(emulator).objects == {"bucket/a": "1"}
 
 
-class TestAnEmulatorThatSavedAtItsEndAlone:
-    def test_is_taken_over(self, tmp_path: Path) -> None:
+class TestStateWithoutSaves:
+    def test_it_becomes_the_first_save(self, tmp_path: Path) -> None:
         (tmp_path / "state" / "events").mkdir(parents=True)
         (tmp_path / "state" / "dynamodb.json").write_text("items")
         (tmp_path / "state" / "events" / "1.json").write_text(json.dumps({}))
@@ -247,7 +245,7 @@ class TestAnEmulatorThatSavedAtItsEndAlone:
         assert (taken.found, taken.state, taken.objects) == (None, "items", {"bucket/a": "1"})
         assert emulator_state.waiting_events(restarted(taken).folders) == ["1.json"]
 
-    def test_starts_empty_if_it_never_saved_and_keeps_the_objects_aside(self, tmp_path: Path) -> None:
+    def test_objects_without_a_state_are_set_aside(self, tmp_path: Path) -> None:
         (tmp_path / "s3" / "bucket").mkdir(parents=True)
         (tmp_path / "s3" / "bucket" / "a").write_text("1")
 

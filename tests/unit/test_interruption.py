@@ -11,14 +11,14 @@ from tools.interruption import Interrupted, Interruption
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_request_to_stop_interrupts_once(number: signal.Signals) -> None:
+def test_first_signal_interrupts(number: signal.Signals) -> None:
     with Interruption():
         with pytest.raises(Interrupted):
             os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)
 
 
-def test_a_request_waits_until_what_must_be_whole_is_done() -> None:
+def test_signal_in_a_deferred_block_waits_for_its_end() -> None:
     done = []
 
     def start() -> None:
@@ -34,7 +34,7 @@ def test_a_request_waits_until_what_must_be_whole_is_done() -> None:
     assert done == ["noted", "after"]
 
 
-def test_an_error_inside_is_not_hidden_by_a_request() -> None:
+def test_error_in_a_deferred_block_comes_before_the_signal() -> None:
     def fail() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         raise ValueError("inside")
@@ -43,7 +43,7 @@ def test_an_error_inside_is_not_hidden_by_a_request() -> None:
         fail()
 
 
-def test_a_request_after_an_error_inside_still_interrupts() -> None:
+def test_signal_after_an_error_interrupts() -> None:
     with Interruption() as interruption:
         with pytest.raises(ValueError, match="inside"), interruption.deferred():
             raise ValueError("inside")
@@ -51,7 +51,7 @@ def test_a_request_after_an_error_inside_still_interrupts() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_request_during_an_error_inside_is_heard_at_the_next_occasion() -> None:
+def test_signal_before_an_error_waits_for_the_next_block() -> None:
     def fail() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         raise ValueError("inside")
@@ -63,13 +63,13 @@ def test_a_request_during_an_error_inside_is_heard_at_the_next_occasion() -> Non
             pass
 
 
-def test_once_it_is_stopping_a_request_changes_nothing() -> None:
+def test_ignored_signal_does_nothing() -> None:
     with Interruption() as interruption:
         interruption.ignore()
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_the_handlers_from_before_come_back() -> None:
+def test_previous_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGTERM)
 
     with Interruption():

@@ -89,7 +89,7 @@ class _Packages:
         if "Could not install dependencies" in self._output.getvalue():  # Chalice prints this and packages the rest
             made.unlink()
             raise StageError(f"Some of requirements.txt has no wheel for Lambda. {self._output.getvalue().strip()}")
-        if self._unpacker.unpacked < len(wheel_hashes.wanted(self._requirements(), self._python)):
+        if self._unpacker.unpacked < len(wheel_hashes.pinned_versions(self._requirements(), self._python)):
             made.unlink()
             raise StageError("Chalice unpacked wheels that were not checked. Adapt _Unpacker to this version.")
         return made

@@ -1,7 +1,7 @@
-"""The code stack of the stage local: packaged by Chalice as for AWS, and deployed into the emulator.
+"""Package the app and deploy it into the emulator, as the code stack of the stage local.
 
-Chalice builds a zip anew, dependencies and all, whenever a source file changes. Here the dependencies are
-built once per requirements.txt and kept; a changed app is packaged without any, in a second, and joined with them.
+Chalice rebuilds the whole zip, with its dependencies, when a source file changes. Here the dependencies are built once
+for each requirements.txt and kept; a changed app is packaged without them, in a second, and merged with them.
 """
 
 from __future__ import annotations
@@ -16,28 +16,25 @@ import shutil
 import sys
 import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tools import processes
 from tools.stage import app_sources, chalice_package, stack
+from tools.stage.aws_session import Client
 from tools.stage.errors import StageError
-from tools.stage.names import LOCAL
+from tools.stage.names import LOCAL, code_stack_name
+from tools.stage.stack import Report
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-STACK = f"vitrine-{LOCAL}"
+STACK = code_stack_name(LOCAL)
 ARTIFACTS = "vitrine-artifacts"
 
-Client = Callable[[str], Any]
-"""Makes the client of an AWS service from its name, as ``boto3.Session.client`` does."""
-Report = Callable[[str], None]
-
-_DIGEST = "SourceDigest"
+_DIGEST_OUTPUT = "SourceDigest"
 _TEMPLATE = "sam.json"
-_WRECKED = (
+_UNUSABLE = (
     "CREATE_FAILED",
     "ROLLBACK_COMPLETE",
     "ROLLBACK_FAILED",
@@ -45,16 +42,16 @@ _WRECKED = (
     "DELETE_FAILED",
 )
 _LAMBDA = ("Linux", "x86_64")
-_SMALLEST_APP = f"""
+_MINIMAL_APP = f"""
 from chalice import Chalice
 app = Chalice("{STACK}")
 app.lambda_function()(lambda event, context: None)
 """
-_SMALLEST_CONFIG = {"version": "2.0", "app_name": STACK, "stages": {LOCAL: {}}}
+_MINIMAL_CONFIG = {"version": "2.0", "app_name": STACK, "stages": {LOCAL: {}}}
 
 
 class Package(NamedTuple):
-    """What Chalice made of the sources."""
+    """The packaged app."""
 
     digest: str
     template: dict[str, Any]
@@ -62,49 +59,49 @@ class Package(NamedTuple):
 
 
 class Deployment(NamedTuple):
-    """The code stack as it stands in the emulator."""
+    """The code stack in the emulator."""
 
     api_id: str
     functions: dict[str, str]
-    """The functions' names in Lambda, by what app.py calls them."""
+    """The functions' names in Lambda, by their names in app.py."""
 
 
 def host() -> tuple[str, str]:
-    """The system and the processor that this runs on."""
+    """Return the operating system and the processor of this machine."""
     return platform.system(), platform.machine()
 
 
 def source_digest(project_dir: Path, system: tuple[str, str] | None = None) -> str:
-    """A name for all that decides what the package holds."""
+    """Return a digest of everything that the package depends on."""
     return app_sources.digest(project_dir, sys.version, *(system or host()))
 
 
 def package(
-    project_dir: Path, build_dir: Path, kept_dir: Path, report: Report, system: tuple[str, str] | None = None
+    project_dir: Path, build_dir: Path, cache_dir: Path, report: Report, system: tuple[str, str] | None = None
 ) -> Package:
-    """Package the app for the emulator, whose functions run here: the zip holds the wheels of ``system``.
+    """Package the app with the wheels of ``system``, on which the emulator runs the functions; default: this machine.
 
-    ``build_dir`` is emptied first; ``kept_dir`` keeps the dependencies from one time to the next. Raises StageError
-    with what Chalice said where the app does not load.
+    ``build_dir`` is emptied first; ``cache_dir`` keeps the dependencies for the next time. Raise StageError with
+    Chalice's output if the app does not load.
     """
     system = system or host()
     digest = source_digest(project_dir, system)
     folder = build_dir / "app"
     chalice_package.copy_app(project_dir, folder, LOCAL)
     requirements = project_dir / "requirements.txt"
-    dependencies = _dependencies(requirements, build_dir / "dependencies", kept_dir, system, report)
+    dependencies = _dependencies(requirements, build_dir / "dependencies", cache_dir, system, report)
     _chalice_package(folder, "--merge-template", "infra/package.json")
     archive = build_dir / "deployment.zip"
-    _join(dependencies, folder / "out" / "deployment.zip", archive)
+    _merge(dependencies, folder / "out" / "deployment.zip", archive)
     template = json.loads((folder / "out" / "sam.json").read_text(encoding="utf-8"))
     return Package(digest, template, archive)
 
 
 def find(client: Client, digest: str | None = None) -> Deployment | None:
-    """The code stack, or None where there is none (or, with ``digest``, none of exactly these sources)."""
+    """Return the code stack, or None if there is none or, with ``digest``, if it has other sources."""
     cloudformation = client("cloudformation")
     outputs = stack.outputs(cloudformation, STACK)
-    if "RestAPIId" not in outputs or (digest and outputs.get(_DIGEST) != digest):
+    if "RestAPIId" not in outputs or (digest and outputs.get(_DIGEST_OUTPUT) != digest):
         return None
     resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
     functions = {
@@ -116,7 +113,7 @@ def find(client: Client, digest: str | None = None) -> Deployment | None:
 
 
 def deploy(built: Package, client: Client) -> Deployment:
-    """Make the emulator run ``built``, unless it does. Raises StageError where it does not take it."""
+    """Deploy ``built`` unless it is deployed already. Raise StageError if the emulator refuses it."""
     if running := find(client, built.digest):
         return running
     s3 = client("s3")
@@ -124,7 +121,7 @@ def deploy(built: Package, client: Client) -> Deployment:
     key = f"{built.digest}.zip"
     s3.upload_file(str(built.archive), ARTIFACTS, key)
     cloudformation = client("cloudformation")
-    template = at(built.template, {"Bucket": ARTIFACTS, "Key": key}, built.digest)
+    template = with_code(built.template, {"Bucket": ARTIFACTS, "Key": key}, built.digest)
     s3.put_object(Bucket=ARTIFACTS, Key=_TEMPLATE, Body=json.dumps(template).encode())
     _update(cloudformation, f"{s3.meta.endpoint_url}/{ARTIFACTS}/{_TEMPLATE}")
     for old in s3.list_objects_v2(Bucket=ARTIFACTS).get("Contents", []):
@@ -136,53 +133,55 @@ def deploy(built: Package, client: Client) -> Deployment:
     return deployment
 
 
-def at(template: dict[str, Any], code: dict[str, str], digest: str) -> dict[str, Any]:
-    """``template`` with its functions' code at ``code``, named by ``digest`` in an output."""
-    placed: dict[str, Any] = json.loads(json.dumps(template))
-    for resource in placed["Resources"].values():
+def with_code(template: dict[str, Any], code: dict[str, str], digest: str) -> dict[str, Any]:
+    """Return ``template`` with ``code`` as the location of its functions' code, and ``digest`` in an output."""
+    changed: dict[str, Any] = json.loads(json.dumps(template))
+    for resource in changed["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = code
-    placed.setdefault("Outputs", {})[_DIGEST] = {"Value": digest}
-    return placed
+    changed.setdefault("Outputs", {})[_DIGEST_OUTPUT] = {"Value": digest}
+    return changed
 
 
 def handler_name(logical_id: str) -> str:
-    """What app.py calls the function that Chalice's template calls ``logical_id``."""
+    """Return the name in app.py of the function that is ``logical_id`` in Chalice's template."""
     if logical_id == "APIHandler":
         return "api_handler"
     return re.sub(r"(?<!^)(?=[A-Z])", "_", logical_id).lower()
 
 
-def _dependencies(requirements: Path, build_dir: Path, kept_dir: Path, system: tuple[str, str], report: Report) -> Path:
-    """A zip of what ``requirements`` names, built in ``build_dir`` unless ``kept_dir`` has it."""
-    decides = (*system, sys.version, requirements.read_text(encoding="utf-8"))
-    kept = kept_dir / f"dependencies-{hashlib.sha256(repr(decides).encode()).hexdigest()[:16]}.zip"
-    kept_dir.mkdir(parents=True, exist_ok=True)
-    with (kept_dir / "lock").open("w") as lock:
-        # Whoever comes second waits for what the first one makes.
+def _dependencies(
+    requirements: Path, build_dir: Path, cache_dir: Path, system: tuple[str, str], report: Report
+) -> Path:
+    """Return a zip of the packages in ``requirements``, built in ``build_dir`` unless ``cache_dir`` has it."""
+    inputs = (*system, sys.version, requirements.read_text(encoding="utf-8"))
+    cached = cache_dir / f"dependencies-{hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]}.zip"
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with (cache_dir / "lock").open("w") as lock:
+        # A second process waits for the result of the first one.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if kept.exists():
-            return kept
-        report("Packaging the functions' dependencies: half a minute, once")
-        unfinished = kept_dir / "unfinished.part"
+        if cached.exists():
+            return cached
+        report("Packaging the dependencies of the functions (about 30 s, only once)")
+        unfinished = cache_dir / "unfinished.part"
         build = _build_for_lambda if system == _LAMBDA else _build_for_host
         build(requirements, build_dir, unfinished)
         shutil.rmtree(build_dir)
-        for old in kept_dir.glob("dependencies-*.zip"):
+        for old in cache_dir.glob("dependencies-*.zip"):
             old.unlink()
-        return unfinished.rename(kept)
+        return unfinished.rename(cached)
 
 
 def _build_for_lambda(requirements: Path, scratch: Path, target: Path) -> None:
-    """The wheels that Chalice picks for Lambda, by having it package the smallest app there is."""
+    """Write a zip of the wheels that Chalice chooses for Lambda, by packaging a minimal app."""
     shutil.rmtree(scratch, ignore_errors=True)
     (scratch / ".chalice").mkdir(parents=True)
-    (scratch / "app.py").write_text(_SMALLEST_APP, encoding="utf-8")
-    (scratch / ".chalice" / "config.json").write_text(json.dumps(_SMALLEST_CONFIG), encoding="utf-8")
+    (scratch / "app.py").write_text(_MINIMAL_APP, encoding="utf-8")
+    (scratch / ".chalice" / "config.json").write_text(json.dumps(_MINIMAL_CONFIG), encoding="utf-8")
     shutil.copyfile(requirements, scratch / "requirements.txt")
-    said = _chalice_package(scratch)
-    if "Could not install dependencies" in said:  # Chalice says so, and packages the rest
-        raise StageError(f"Some of requirements.txt has no wheel for Lambda. {last_lines(said)}")
+    output = _chalice_package(scratch)
+    if "Could not install dependencies" in output:  # Chalice packages the others without an error
+        raise StageError(f"A package in requirements.txt has no wheel for Lambda. {processes.error_summary(output)}")
     with zipfile.ZipFile(scratch / "out" / "deployment.zip") as whole, _new_zip(target) as kept:
         for entry in whole.infolist():
             if entry.filename != "app.py" and not entry.filename.startswith("chalice/"):
@@ -190,7 +189,7 @@ def _build_for_lambda(requirements: Path, scratch: Path, target: Path) -> None:
 
 
 def _build_for_host(requirements: Path, scratch: Path, target: Path) -> None:
-    """The wheels of this machine, for an emulator that runs functions on it: Lambda's would not load."""
+    """Write a zip of this machine's wheels: those for Lambda would not load here."""
     shutil.rmtree(scratch, ignore_errors=True)
     install = [
         sys.executable,
@@ -201,11 +200,11 @@ def _build_for_host(requirements: Path, scratch: Path, target: Path) -> None:
         "--no-compile",
         "--only-binary=:all:",
     ]
-    status, said = processes.run(
+    status, output = processes.run(
         [*install, "--target", scratch, "-r", requirements], env=os.environ, cwd=requirements.parent
     )
     if status != 0:
-        raise StageError(f"The functions' dependencies cannot be installed. {last_lines(said)}")
+        raise StageError(f"The functions' dependencies cannot be installed. {processes.error_summary(output)}")
     with _new_zip(target) as kept:
         for path in sorted(scratch.rglob("*")):
             if path.is_file() and path.relative_to(scratch).parts[0] != "bin":
@@ -213,20 +212,20 @@ def _build_for_host(requirements: Path, scratch: Path, target: Path) -> None:
 
 
 def _chalice_package(folder: Path, *options: str) -> str:
-    """Run ``chalice package`` for the stage local. Returns what it said."""
-    status, said = chalice_package.run(folder, LOCAL, os.environ, *options)
+    """Run ``chalice package`` for the stage local. Return its output."""
+    status, output = chalice_package.run(folder, LOCAL, os.environ, *options)
     if status != 0:
-        raise StageError(f"The app cannot be packaged. {last_lines(said.replace(f'{folder}/', ''))}")
-    return said
+        raise StageError(f"The app cannot be packaged. {processes.error_summary(output.replace(f'{folder}/', ''))}")
+    return output
 
 
 def _update(cloudformation: CloudFormationClient, template_url: str) -> None:
-    """Make the code stack what the template at ``template_url`` says: a request itself holds no more than 51,200 bytes.
+    """Create or update the code stack from the template at ``template_url``: in a request, its limit is 51,200 bytes.
 
-    Raises StageError with the reason where it fails.
+    Raise StageError if that fails.
     """
     before = stack.describe(cloudformation, STACK)
-    if before is not None and before["StackStatus"] in _WRECKED:
+    if before is not None and before["StackStatus"] in _UNUSABLE:
         cloudformation.delete_stack(StackName=STACK)
         before = None
     change = cloudformation.update_stack if before else cloudformation.create_stack
@@ -238,10 +237,10 @@ def _update(cloudformation: CloudFormationClient, template_url: str) -> None:
         time.sleep(0.05)
     if after is None or after["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         reason = after and (after.get("StackStatusReason") or after["StackStatus"])
-        raise StageError(f"The emulator does not take the stack {STACK}: {reason}")
+        raise StageError(f"Deploying the stack {STACK} into the emulator failed: {reason}")
 
 
-def _join(dependencies: Path, code: Path, target: Path) -> None:
+def _merge(dependencies: Path, code: Path, target: Path) -> None:
     shutil.copyfile(dependencies, target)
     with zipfile.ZipFile(code) as app, zipfile.ZipFile(target, "a", zipfile.ZIP_DEFLATED) as whole:
         for entry in app.infolist():
@@ -250,10 +249,3 @@ def _join(dependencies: Path, code: Path, target: Path) -> None:
 
 def _new_zip(path: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
-
-
-def last_lines(said: str) -> str:
-    """Return the end of what a program said: of a Python stack, the place and the error."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    places = [line for line in lines if line.startswith('File "')]
-    return " ".join([*places[-1:], *[line for line in lines[-1:] if line not in places]])

@@ -1,13 +1,14 @@
-"""The local emulator of AWS (ministack, in ``.venv-emulator``): started, watched and stopped.
+"""Start and stop the local emulator of AWS (ministack, in ``.venv-emulator``), and create clients for it.
 
-It is bound to 127.0.0.1, checks signatures and IAM policies, and saves its state every few seconds and when it is
-stopped with SIGTERM. What of ours runs in its process is in ``tools/laptop/emulator_wrapper``.
+It listens on 127.0.0.1, checks signatures and IAM policies, and saves its state every few seconds and at SIGTERM. Its
+program is ``tools/laptop/emulator_wrapper``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import secrets
 import shutil
@@ -20,10 +21,14 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import boto3
+from botocore.config import Config
+
 from chalicelib.http import loopback
 from tools import processes
 from tools.laptop import emulator_state
 from tools.laptop.emulator_state import Folders
+from tools.stage.aws_session import Client
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -31,59 +36,59 @@ REGION = "us-east-1"
 _HOST = "127.0.0.1"
 _ROOT_KEY = "root-key"
 _PROGRAM = Path(__file__).with_name("emulator_wrapper") / "__main__.py"
-_READY_WITHIN = 30.0  # seconds; it takes 0.2 to 1.5
-_SAVED_WITHIN = 60.0  # seconds
+_START_TIMEOUT = 30.0  # seconds; it takes 0.2 to 1.5
+_STOP_TIMEOUT = 60.0  # seconds
 SAVE_EVERY = 3.0  # seconds: with the time that a save takes, even on a busy machine, less than ten
 
 
 class EmulatorError(Exception):
-    """The emulator cannot run; the message is the whole sentence to show."""
+    """The emulator cannot run. The message is the sentence to show to the user."""
 
 
 class Credentials(NamedTuple):
-    """What a caller signs with who is an account's root in the emulator."""
+    """The access key of an account's root in the emulator."""
 
     access_key: str
     secret_key: str
 
 
-def root(home: Path, account: str = ACCOUNT) -> Credentials:
+def root_credentials(home: Path, account: str = ACCOUNT) -> Credentials:
     """Return the root credentials of ``account`` in the emulator whose state is in ``home``.
 
-    Their secret is made once per installation, and is readable by its owner alone.
+    The secret key is created once per installation, in a file that only its owner can read.
     """
     make_private(home)
     path = home / _ROOT_KEY
     if not path.exists():
-        with tempfile.NamedTemporaryFile("w", dir=home, encoding="ascii") as file:  # which its owner alone may read
+        with tempfile.NamedTemporaryFile("w", dir=home, encoding="ascii") as file:  # with mode 0600
             file.write(secrets.token_hex(20))
             file.flush()
             with contextlib.suppress(FileExistsError):
-                os.link(file.name, path)  # whole or not at all, and the first one stays
+                os.link(file.name, path)  # atomic; if two processes do this, the first one's file stays
     return Credentials(f"ROOT{account}", path.read_text(encoding="ascii"))
 
 
 class Emulator:
-    """A running emulator. Make one with ``start``."""
+    """A running emulator, started with ``start``."""
 
     def __init__(self, process: subprocess.Popen[bytes], home: Path, port: int, lock: int) -> None:
         self.home = home
         self.port = port
-        self.found: str | None = None
-        """What its start found and repaired, as a sentence for a person."""
+        self.recovery_message: str | None = None
+        """What was lost in a crash before this start, as a sentence."""
         self._process = process
         self._lock = lock
 
     @classmethod
     def start(cls, python: Path, home: Path, port: int) -> Self:
-        """Start the emulator that ``python``'s environment has, on ``port``, and wait until it answers.
+        """Start the emulator with the interpreter ``python`` on ``port``, and wait until it is ready.
 
-        ``home`` is the folder of its state, which one emulator at a time may use. Raises EmulatorError.
+        ``home`` is the folder of its state, for one emulator at a time. Raise EmulatorError if it cannot run.
         """
         if not python.exists():
             raise EmulatorError(f"The emulator is not installed ({python} is missing): start with `make run`.")
         home = home.resolve()
-        root(home)
+        root_credentials(home)
         lock = _lock(home)
         try:
             check_port(port, "EMULATOR_PORT")
@@ -91,7 +96,7 @@ class Emulator:
             os.close(lock)
             raise
         _empty(home / "tmp")
-        found = emulator_state.recover(Folders(home))
+        recovery_message = emulator_state.recover(Folders(home))
         with (home / "emulator.log").open("wb") as log:
             process = processes.start(
                 [python, _PROGRAM],
@@ -103,9 +108,9 @@ class Emulator:
         os.truncate(lock, 0)
         os.pwrite(lock, str(process.pid).encode(), 0)
         emulator = cls(process, home, port, lock)
-        emulator.found = found
+        emulator.recovery_message = recovery_message
         try:
-            emulator._await_health()
+            emulator._wait_until_healthy()
         except BaseException:
             emulator.stop()
             raise
@@ -113,69 +118,78 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Return its URL."""
         return f"http://{_HOST}:{self.port}"
 
     def root(self, account: str = ACCOUNT) -> Credentials:
-        """What to sign with as the root of ``account``."""
-        return root(self.home, account)
+        """Return the root credentials of ``account``."""
+        return root_credentials(self.home, account)
 
     @property
     def pid(self) -> int:
-        """Its process, which leads the group of everything it started."""
+        """Return its process id, which is also that of its process group."""
         return self._process.pid
 
     def is_alive(self) -> bool:
-        """Whether its process still runs."""
+        """Return whether its process is running."""
         return self._process.poll() is None
 
-    def last_words(self) -> str:
-        """The last line it wrote, for a sentence about its death."""
+    def last_output(self) -> str:
+        """Return the last line of its log, for an error message."""
         lines = (self.home / "emulator.log").read_text(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
 
     def stop(self) -> None:
-        """Let it save its state and end, with everything it started. May be called twice."""
-        processes.stop(self._process, _SAVED_WITHIN)
-        _empty(self.home / "tmp")  # it never removes its workers' folders
+        """Stop it and its child processes, after it has saved its state. May be called twice."""
+        processes.stop(self._process, _STOP_TIMEOUT)
+        _empty(self.home / "tmp")  # ministack does not delete its workers' folders
         with contextlib.suppress(OSError):
             os.close(self._lock)
 
-    def _await_health(self) -> None:
-        end = time.monotonic() + _READY_WITHIN
+    def _wait_until_healthy(self) -> None:
+        end = time.monotonic() + _START_TIMEOUT
         while time.monotonic() < end:
             if not self.is_alive():
-                raise EmulatorError(f"The emulator ended while it started: {self.last_words()}")
+                raise EmulatorError(f"The emulator failed to start: {self.last_output()}")
             with (
                 contextlib.suppress(OSError),
                 urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=5),
             ):
                 return
             time.sleep(0.05)
-        raise EmulatorError(f"The emulator did not answer within {_READY_WITHIN:.0f} s: {self.last_words()}")
+        raise EmulatorError(
+            f"Timeout: the emulator did not respond within {_START_TIMEOUT:.0f} s: {self.last_output()}"
+        )
+
+
+def client_factory(url: str, credentials: Credentials) -> Client:
+    """Return a function that creates clients of the emulator at ``url``."""
+    session = boto3.Session(credentials.access_key, credentials.secret_key, region_name=REGION)
+    config = Config(retries={"mode": "standard", "total_max_attempts": 2})
+    return functools.partial(session.client, endpoint_url=url, config=config)
 
 
 def check_port(port: int, name: str) -> None:
-    """Raises EmulatorError where something else uses ``port``; the setting ``name`` chooses another."""
+    """Raise EmulatorError if ``port`` cannot be used. ``name`` is the setting that chooses another."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((_HOST, port))
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or "there is no such port"
+            reason = getattr(error, "strerror", None) or "not a valid port"
             raise EmulatorError(
                 f"Port {port} cannot be used ({reason}): free it, or choose another with {name}=."
             ) from error
 
 
 def make_private(folder: Path) -> None:
-    """Make ``folder``, which other users of the machine cannot look into."""
+    """Create ``folder``, readable only by its owner."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
 
 
 def _environment(home: Path, port: int) -> dict[str, str]:
-    """All that it sees: its workers, which stand for Lambda, inherit every variable."""
+    """Return its whole environment, because its workers, the Lambda functions, inherit every variable."""
     return {
         "AUTH": "true",
         "BIND_HOST": _HOST,
@@ -198,15 +212,15 @@ def _environment(home: Path, port: int) -> dict[str, str]:
 
 
 def _lock(home: Path) -> int:
-    """A file descriptor that holds ``home``. The emulator inherits it: the lock lasts until both are gone."""
+    """Lock ``home``. Return the file descriptor, which the emulator inherits, so that the lock lasts until both end."""
     lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        owner = os.pread(lock, 20, 0).decode() or "unknown"
+        holder = os.pread(lock, 20, 0).decode() or "unknown"
         os.close(lock)
         raise EmulatorError(
-            f"Another emulator (process {owner}) uses {home}: stop its `make run`, or that process."
+            f"Another emulator (process {holder}) uses {home}: stop its `make run`, or that process."
         ) from error
     return lock
 

@@ -1,8 +1,9 @@
-"""The emulator's data on disk: whole saves, what changed in buckets since, and the way back to the last save.
+"""The emulator's data on disk: saves, and the changes of S3 objects since the last one, to recover after a crash.
 
-In the emulator's folder, ``saves/N`` is a save, ``saves/current`` names the last complete one, and ``undo/N`` lists
-what has changed in ``s3``, where objects lie, since save N began. A start after a crash takes that back: then tables,
-queues and buckets are all as they were at one moment. ``saves/open`` exists while an emulator runs.
+In the emulator's folder, ``saves/N`` is a save, ``saves/current`` has the number of the last complete one, and
+``undo/N`` lists the changes in ``s3``, the folder of the objects, since save N began. A start after a crash undoes
+these: then tables, queues and buckets are as they were at the same moment. ``saves/open`` exists while an emulator
+runs.
 """
 
 from __future__ import annotations
@@ -18,50 +19,50 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 _EVENTS = "events"
-"""The file of a save with the names of the events that waited then."""
+"""The file of a save with the names of the events that were waiting."""
 
 
 class Folders(NamedTuple):
-    """Where what is, in the emulator's folder."""
+    """The paths in the emulator's folder."""
 
     home: Path
 
     @property
     def state(self) -> Path:
-        """Where ministack reads its state at its start."""
+        """Return the folder from which ministack reads its state when it starts."""
         return self.home / "state"
 
     @property
     def objects(self) -> Path:
-        """Where ministack keeps the objects of buckets."""
+        """Return the folder of the S3 objects."""
         return self.home / "s3"
 
     @property
     def events(self) -> Path:
-        """The events that wait for a function."""
+        """Return the folder of the events that wait for a function."""
         return self.state / "events"
 
     @property
     def saves(self) -> Path:
-        """The saves."""
+        """Return the folder of the saves."""
         return self.home / "saves"
 
     @property
     def is_open(self) -> Path:
-        """The file that is there while an emulator runs."""
+        """Return the file that exists while an emulator runs."""
         return self.saves / "open"
 
     def save(self, number: int) -> Path:
-        """A save."""
+        """Return the folder of a save."""
         return self.saves / str(number)
 
     def undo(self, number: int) -> Path:
-        """What changed since a save began."""
+        """Return the folder with the changes since a save began."""
         return self.home / "undo" / str(number)
 
 
 class Journal:
-    """Keeps what is about to change in a folder, so that it can be brought back. For several threads."""
+    """Records files before they change, so that the change can be undone. Thread-safe."""
 
     def __init__(self, folders: Folders, number: int) -> None:
         self._folders = folders
@@ -69,29 +70,29 @@ class Journal:
         self._open(number)
 
     def start(self, number: int) -> set[Path]:
-        """List from now on what changes since save ``number``. Return the paths that were listed before."""
+        """Record the changes since save ``number`` from now on. Return the paths that were recorded before."""
         with self._lock:
-            listed = self._listed
+            recorded = self._recorded
             os.close(self._file)
             self._open(number)
-            return listed
+            return recorded
 
     def before_change(self, path: Path) -> None:
-        """Keep the file at ``path``, which is about to be written or deleted, or that there is none."""
+        """Record the file at ``path``, or that there is none, before it is written or deleted."""
         with self._lock:
-            if path in self._listed:
+            if path in self._recorded:
                 return
-            kept = f"kept-{len(self._listed)}"
+            kept = f"kept-{len(self._recorded)}"
             try:
-                _keep(path, self._folder / kept)
+                _link(path, self._folder / kept)
             except FileNotFoundError:
                 kept = ""
             line = json.dumps({"path": str(path.relative_to(self._folders.objects)), "kept": kept}) + "\n"
-            os.write(self._file, line.encode())  # it is on its way to the disk before the change is
-            self._listed.add(path)
+            os.write(self._file, line.encode())  # written before the change
+            self._recorded.add(path)
 
     def _open(self, number: int) -> None:
-        self._listed: set[Path] = set()
+        self._recorded: set[Path] = set()
         self._folder = self._folders.undo(number)
         self._folder.mkdir(parents=True)
         self._file = os.open(self._folder / "journal", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -106,17 +107,17 @@ def current(folders: Folders) -> int:
 
 
 def begin(folders: Folders, number: int) -> Path:
-    """Return a new folder for save ``number``, with all files of the last one, each of which may be replaced."""
+    """Return a new folder for save ``number`` with links to the files of the last one, to be replaced one by one."""
     folder = folders.save(number)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for file in _files(folders.save(current(folders))):
-        _keep(file, folder / file.name)
+        _link(file, folder / file.name)
     return folder
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file: whole or not at all, and on the disk when this returns."""
+    """Write a file atomically, and flush it to the disk."""
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as file:
         file.write(content)
@@ -126,17 +127,17 @@ def write(path: Path, content: bytes) -> None:
 
 
 def waiting_events(folders: Folders) -> list[str]:
-    """Return the names of the events that wait, or were done since the last save."""
+    """Return the names of the events that are waiting, or were done since the last save."""
     return [file.name for file in folders.events.glob("*.json")]
 
 
-def note_events(folder: Path, names: list[str]) -> None:
-    """Note in a save which events waited when it began."""
+def write_event_names(folder: Path, names: list[str]) -> None:
+    """Write into a save which events were waiting when it began."""
     write(folder / _EVENTS, json.dumps(names).encode())
 
 
 def commit(folders: Folders, number: int) -> None:
-    """Make save ``number`` the last complete one, and remove what was for those before it."""
+    """Make save ``number`` the last complete one, and delete older ones with their undo folders."""
     _sync(folders.save(number))
     write(folders.saves / "current", str(number).encode())
     _sync(folders.saves)
@@ -144,53 +145,53 @@ def commit(folders: Folders, number: int) -> None:
 
 
 def recover(folders: Folders) -> str | None:
-    """Prepare a start: bring everything back to the last save. Return a sentence on what was found, if not all is well.
+    """Restore the last save before a start. After a crash, return a sentence that says what is lost.
 
-    It may be interrupted, and done again.
+    It may be interrupted and repeated.
     """
-    found = None if folders.saves.exists() else _adopt(folders)
+    message = None if folders.saves.exists() else _import_state(folders)
     crashed = folders.is_open.exists()
     number = current(folders)
-    _remove_older(folders, number)  # which a commit may have left
-    taken_back = sum(_take_back(folders, undo) for undo in reversed(_numbered(folders.undo(0).parent)))
+    _remove_older(folders, number)  # those that an interrupted commit left
+    undone = sum(_undo(folders, undo) for undo in reversed(_numbered(folders.undo(0).parent)))
     _restore(folders, number)
     if crashed:
-        _forget_events(folders, number)
-        found = _crash(folders, number, taken_back)
+        _delete_events_after(folders, number)
+        message = _crash_message(folders, number, undone)
     folders.is_open.touch()
-    return found
+    return message
 
 
 def close(folders: Folders) -> None:
-    """Note that the last save has everything."""
+    """Record that the last save is up to date."""
     folders.is_open.unlink(missing_ok=True)
 
 
 def _remove_older(folders: Folders, number: int) -> None:
-    """Remove what was for the saves before ``number``."""
+    """Delete the saves before ``number``, and their undo folders."""
     for folder in [*_numbered(folders.undo(0).parent), *_numbered(folders.saves)]:
         if int(folder.name) < number:
             shutil.rmtree(folder)
 
 
-def _adopt(folders: Folders) -> str | None:
-    """Take over what an emulator left that made no saves of this kind: it saved at its end alone."""
+def _import_state(folders: Folders) -> str | None:
+    """Make the first save of the state of an emulator without saves. Return a sentence if that state is lost."""
     states = _files(folders.state, "*.json")
-    found = None
+    message = None
     if not states and folders.objects.exists() and any(folders.objects.rglob("*")):
         aside = folders.home / f"s3-unsaved-{int(time.time())}"
         folders.objects.rename(aside)
-        found = f"The emulator ended before its first save: it starts empty. The objects that it had are in {aside}."
+        message = f"The emulator ended before its first save: it starts empty. Its objects are kept in {aside}."
     first = begin(folders, 1)
     for file in states:
         shutil.copyfile(file, first / file.name)
-    note_events(first, waiting_events(folders))
+    write_event_names(first, waiting_events(folders))
     commit(folders, 1)
-    return found
+    return message
 
 
-def _take_back(folders: Folders, undo: Path) -> int:
-    """Undo the changes that ``undo`` lists. Return how many files that were."""
+def _undo(folders: Folders, undo: Path) -> int:
+    """Undo the changes that ``undo`` lists. Return their number."""
     entries = list(_entries(undo / "journal"))
     for entry in entries:
         path = folders.objects / entry["path"]
@@ -206,12 +207,12 @@ def _take_back(folders: Folders, undo: Path) -> int:
 def _entries(journal: Path) -> Iterator[dict[str, Any]]:
     with contextlib.suppress(FileNotFoundError):
         for line in journal.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError):  # the last line may be half there: then its change was not made
+            with contextlib.suppress(ValueError):  # the last line may be incomplete: then its change was not made
                 yield json.loads(line)
 
 
 def _restore(folders: Folders, number: int) -> None:
-    """Have ministack read the save, and remove the other ones, which are not complete."""
+    """Copy the save to where ministack reads it, and delete the other saves, which are incomplete."""
     folders.state.mkdir(exist_ok=True)
     for file in _files(folders.state, "*.json"):
         file.unlink()
@@ -222,8 +223,8 @@ def _restore(folders: Folders, number: int) -> None:
             shutil.rmtree(folder)
 
 
-def _forget_events(folders: Folders, number: int) -> None:
-    """Remove events that came after the save: what they tell of has been taken back."""
+def _delete_events_after(folders: Folders, number: int) -> None:
+    """Delete the events after the save: the changes that they report were undone."""
     listed = folders.save(number) / _EVENTS
     known = set(json.loads(listed.read_bytes())) if listed.exists() else set()
     for file in _files(folders.events):
@@ -231,15 +232,13 @@ def _forget_events(folders: Folders, number: int) -> None:
             file.unlink()
 
 
-def _crash(folders: Folders, number: int, taken_back: int) -> str:
+def _crash_message(folders: Folders, number: int, undone: int) -> str:
     if not _files(folders.save(number), "*.json"):
         return "The emulator ended before its first save: it starts empty."
     saved_at = time.localtime((folders.saves / "current").stat().st_mtime)
     saved = time.strftime("%H:%M:%S on %Y-%m-%d", saved_at)
-    objects = f", with {taken_back} changes of objects," if taken_back else ""
-    return (
-        f"The emulator ended without saving: its data is as it was at {saved}. What came after that{objects} is gone."
-    )
+    objects = f", including {undone} changes of objects," if undone else ""
+    return f"The emulator ended without saving: its data is as of {saved}. Later changes{objects} are lost."
 
 
 def _numbered(folder: Path) -> list[Path]:
@@ -250,8 +249,8 @@ def _files(folder: Path, pattern: str = "*") -> list[Path]:
     return [path for path in folder.glob(pattern) if path.is_file()]
 
 
-def _keep(file: Path, name: Path) -> None:
-    """Give a file a second name, under which it stays as it is when another is written in its place."""
+def _link(file: Path, name: Path) -> None:
+    """Link ``file`` to ``name``, which keeps its content when ``file`` is replaced."""
     try:
         os.link(file, name)
     except FileNotFoundError:
@@ -261,7 +260,7 @@ def _keep(file: Path, name: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Have the folder itself on the disk, and so the names in it (fsync(2), "Description")."""
+    """Flush the folder to the disk, with the names in it (fsync(2), "Description")."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

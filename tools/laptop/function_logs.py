@@ -1,4 +1,4 @@
-"""The logs of the functions in the emulator, as they are written."""
+"""Follow the logs of the functions in the emulator."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
-_EVERY = 0.5  # seconds
-_WINDOW = 2000  # milliseconds that are read again, as two streams' events may come out of order
-_PLATFORM = ("INIT_START ", "START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
+_INTERVAL = 0.5  # seconds
+_OVERLAP = 2000  # milliseconds that are read again, because the events of two streams may be out of order
+_LAMBDA_LINES = ("INIT_START ", "START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
 
 Entry = tuple[int, str, str]
-"""Its time in milliseconds, its stream, its text."""
+"""Time in milliseconds, log stream, text."""
 Write = Callable[[str, str], None]
 """Takes a function's name and one line of its log."""
 
 
-class Tail:
-    """Hands on, from a thread of its own, what functions log from now on, without what Lambda adds."""
+class LogFollower:
+    """Writes the lines that functions log from now on, without those of Lambda, in a thread of its own."""
 
     def __init__(self, client: CloudWatchLogsClient, functions: Mapping[str, str], write: Write) -> None:
-        """``functions`` are the functions' names in Lambda, by the names to show."""
+        """Start to follow ``functions``, their names in Lambda by the names to show."""
         self._client = client
         self._functions = dict(functions)
         self._write = write
@@ -36,17 +36,17 @@ class Tail:
         self._thread.start()
 
     def stop(self) -> None:
-        """End. May be called twice."""
+        """Stop. May be called twice."""
         self._ended.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._ended.wait(_EVERY):
+        while not self._ended.wait(_INTERVAL):
             for name in self._functions:
-                self._hand_on(name)
+                self._write_new(name)
 
-    def _hand_on(self, name: str) -> None:
-        since = max((time for time, _, _ in self._seen[name]), default=_WINDOW) - _WINDOW
+    def _write_new(self, name: str) -> None:
+        since = max((time for time, _, _ in self._seen[name]), default=_OVERLAP) - _OVERLAP
         entries = self._entries(name, since)
         unseen = Counter(entries) - self._seen[name]
         for entry in entries:
@@ -61,11 +61,11 @@ class Tail:
         group = f"/aws/lambda/{self._functions[name]}"
         try:
             events = self._client.filter_log_events(logGroupName=group, startTime=since)["events"]
-        except (BotoCoreError, ClientError):  # nothing logged yet, or the emulator is stopping
+        except (BotoCoreError, ClientError):  # no log group yet, or the emulator is stopping
             return []
         return [(event["timestamp"], event["logStreamName"], event["message"]) for event in events]
 
 
 def lines(message: str) -> list[str]:
-    """The lines of a log entry that the function itself wrote."""
-    return [line.rstrip() for line in message.splitlines() if not line.startswith(_PLATFORM)]
+    """Return the function's own lines of a log entry, without those of Lambda."""
+    return [line.rstrip() for line in message.splitlines() if not line.startswith(_LAMBDA_LINES)]

@@ -1,14 +1,13 @@
-"""`make run`: the whole system on this machine, in one terminal, until Ctrl-C.
+"""``make run``: run the whole system on this machine until Ctrl-C.
 
-The emulator stands for AWS, with its state under .local/; the resources and the event functions are deployed into
-it from the same definitions as everywhere; HTTP is served by `chalice local`. Saved sources take effect at once.
+The emulator replaces AWS, with its state in .local/. The resources and the event functions are deployed into it from
+the same definitions as in AWS; ``chalice local`` serves HTTP. Saved source files take effect at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import os
 import shlex
 import shutil
@@ -17,29 +16,28 @@ import time
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.http import loopback
 from tools import processes
 from tools.interruption import Interrupted, Interruption
 from tools.laptop import code_stack, function_logs
-from tools.laptop.emulator import REGION, Credentials, Emulator, EmulatorError, check_port, make_private
+from tools.laptop.emulator import REGION, Emulator, EmulatorError, check_port, client_factory, make_private
 from tools.laptop.server import Server, ServerError
 from tools.laptop.terminal import Terminal
 from tools.stage import app_sources, aws_session, provision
+from tools.stage.aws_session import Client
 from tools.stage.errors import StageError
 from tools.stage.names import LOCAL
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 AWS_CONFIG = ".local/aws-config"
-"""Where `chalice local --stage local` finds the emulator: the stage's AWS_CONFIG_FILE."""
+"""The stage's AWS_CONFIG_FILE, with the emulator's URL and credentials."""
 
 _OPENAPI = Path("chalicelib/openapi.json")
 _PROFILE = "vitrine-local"
-_LOOK_EVERY = 0.3  # seconds
-_SETTLE = 0.15  # seconds without another change, as an editor saves several files
+_CHECK_INTERVAL = 0.3  # seconds
+_QUIET_PERIOD = 0.15  # seconds without another change, because an editor may save several files
 
 _CONFIG = """\
 # Written by `make run`: where the emulator is.
@@ -59,7 +57,7 @@ _READY = """
     AWS           {aws}, for other tools:
                   export AWS_CONFIG_FILE={config} AWS_PROFILE={profile}
                   aws --endpoint-url {aws} sqs list-queues
-    Data          {data} (kept; `make clean` removes it)
+    Data          {data} (kept; `make clean` deletes it)
 
   Upload a picture, from a folder with a photo.jpg (README.md explains each step):
 
@@ -74,8 +72,8 @@ curl -s $api/items/$id
 """
 
 
-class Vitrine:
-    """The whole system on this machine."""
+class System:
+    """The whole system: emulator, event functions and HTTP server."""
 
     def __init__(self, project_dir: Path, ports: Ports, terminal: Terminal, interruption: Interruption) -> None:
         self._project_dir = project_dir
@@ -85,9 +83,9 @@ class Vitrine:
         self._server = Server(project_dir, ports.http, terminal)
 
     def run(self) -> None:
-        """Start everything and keep it running.
+        """Start everything and keep it running. Never return.
 
-        Never returns: raises Interrupted, or an error that says what ended or could not start.
+        Raise Interrupted, or an error that says what ended or could not start.
         """
         check_port(self._ports.http, "PORT")
         with contextlib.ExitStack() as running:
@@ -99,13 +97,13 @@ class Vitrine:
                 self._interruption.ignore()
 
     def _start(self, running: contextlib.ExitStack) -> Emulator:
-        """Start every part, each to be stopped when ``running`` is left, the emulator last."""
+        """Start every part. When ``running`` is left, they are stopped, the emulator last."""
         began = time.monotonic()
         self._update_openapi()
         stamps = app_sources.stamps(self._project_dir)
         local = self._project_dir / ".local"
         make_private(local)
-        shutil.rmtree(local / loopback.PORTS, ignore_errors=True)  # of servers that may run no more
+        shutil.rmtree(local / loopback.PORTS, ignore_errors=True)  # left over by servers that were killed
         (local / loopback.PORTS).mkdir()
         with self._interruption.deferred():
             emulator = Emulator.start(
@@ -114,48 +112,50 @@ class Vitrine:
                 self._ports.emulator,
             )
             running.callback(emulator.stop)
-            running.callback(self._say_that_it_saves, emulator)
-        if emulator.found:
-            self._terminal.say(emulator.found)
+            running.callback(self._print_stopping, emulator)
+        if emulator.recovery_message:
+            self._terminal.write(emulator.recovery_message)
         write_aws_config(self._project_dir, emulator)
-        client = aws_client(emulator.url, emulator.root())
-        provision.provision(LOCAL, client, self._project_dir, self._terminal.say)
+        client = client_factory(emulator.url, emulator.root())
+        provision.provision(LOCAL, client, self._project_dir, self._terminal.write)
         deployment = code_stack.find(client, code_stack.source_digest(self._project_dir)) or self._deploy(client)
-        running.callback(function_logs.Tail(client("logs"), deployment.functions, self._terminal.line).stop)
+        running.callback(
+            function_logs.LogFollower(client("logs"), deployment.functions, self._terminal.write_line_of).stop
+        )
         running.callback(self._server.stop)
         with self._interruption.deferred():
             self._server.start()
-        self._server.await_ready()
+        self._server.wait_until_ready()
         self._client, self._stamps = client, stamps
-        self._terminal.say(f"Ready after {time.monotonic() - began:.1f} s.")
+        self._terminal.write(f"Ready after {time.monotonic() - began:.1f} s.")
         return emulator
 
     def _watch(self, emulator: Emulator) -> NoReturn:
         while True:
-            time.sleep(_LOOK_EVERY)
+            time.sleep(_CHECK_INTERVAL)
             try:
                 self._server.check()
-                self._follow_sources()
+                self._apply_changes()
             except (BotoCoreError, ClientError):
                 if emulator.is_alive():
                     raise
             if not emulator.is_alive():
                 raise EmulatorError(
-                    f"The emulator stopped unexpectedly: {emulator.last_words()}\n"
-                    "`make run` starts it again, with the data that it saved last."
+                    f"The emulator stopped unexpectedly: {emulator.last_output()}\n"
+                    "`make run` starts it again, with the data of its last save."
                 )
 
-    def _say_that_it_saves(self, emulator: Emulator) -> None:
+    def _print_stopping(self, emulator: Emulator) -> None:
         if emulator.is_alive():
-            self._terminal.say("Stopping, and saving the data ...")
+            self._terminal.write("Stopping, and saving the data …")
 
-    def _follow_sources(self) -> None:
-        """Make saved sources take effect, or say why they cannot and let the code before them run on."""
-        changed = self._saved()
+    def _apply_changes(self) -> None:
+        """Deploy saved source files. If they do not load, print why, and keep the previous code running."""
+        changed = self._changed_files()
         if not changed:
             return
         began = time.monotonic()
-        self._terminal.say(f"Saved: {', '.join(map(str, changed))}")
+        self._terminal.write(f"Saved: {', '.join(map(str, changed))}")
         try:
             if problem := app_sources.syntax_error(self._project_dir, changed):
                 raise StageError(problem)
@@ -163,46 +163,48 @@ class Vitrine:
             self._stamps |= {_OPENAPI: app_sources.stamp(self._project_dir / _OPENAPI)}
             package = self._package()
         except StageError as error:
-            self._terminal.say(f"{error}\nThe previous code keeps running.")
+            self._terminal.write(f"{error}\nThe previous code keeps running.")
             return
         with self._interruption.deferred():
             self._server.stop()
             self._server.start()
         code_stack.deploy(package, self._client)
-        self._server.await_ready()
-        self._terminal.say(f"In effect after {time.monotonic() - began:.1f} s, for HTTP and for events.")
+        self._server.wait_until_ready()
+        self._terminal.write(f"In effect after {time.monotonic() - began:.1f} s, for HTTP and for events.")
         if Path("requirements.txt") in changed:
-            self._terminal.say("HTTP keeps using the old packages: stop, and `make run` again to use the new ones.")
+            self._terminal.write(
+                "HTTP still uses the old packages: stop, and run `make run` again to use the new ones."
+            )
 
     def _update_openapi(self) -> None:
         """Write the OpenAPI document if the sources make another one. Raise StageError if they do not load."""
         env = processes.without_aws(os.environ) | {"STAGE": LOCAL, "PYTHONDONTWRITEBYTECODE": "1"}
         status, text = processes.run([sys.executable, "-m", "tools.openapi"], env=env, cwd=self._project_dir)
         if status != 0:
-            problem = code_stack.last_lines(text.replace(f"{self._project_dir}/", ""))
+            problem = processes.error_summary(text.replace(f"{self._project_dir}/", ""))
             raise StageError(f"The OpenAPI document cannot be generated. {problem}")
         if text:
-            self._terminal.say(text.strip())
+            self._terminal.write(text.strip())
 
-    def _saved(self) -> list[Path]:
-        """The sources saved since the last call, once nothing more is being saved."""
+    def _changed_files(self) -> list[Path]:
+        """Return the source files saved since the last call, after the last one of a series."""
         before, after = self._stamps, app_sources.stamps(self._project_dir)
         while self._stamps != after:
             self._stamps = after
-            time.sleep(_SETTLE)
+            time.sleep(_QUIET_PERIOD)
             after = app_sources.stamps(self._project_dir)
         return app_sources.changes(before, after)
 
-    def _deploy(self, client: code_stack.Client) -> code_stack.Deployment:
-        self._terminal.say("Deploying the event functions into the emulator")
+    def _deploy(self, client: Client) -> code_stack.Deployment:
+        self._terminal.write("Deploying the event functions into the emulator")
         return code_stack.deploy(self._package(), client)
 
     def _package(self) -> code_stack.Package:
         local = self._project_dir / ".local"
-        return code_stack.package(self._project_dir, local / "build", local / "kept", self._terminal.say)
+        return code_stack.package(self._project_dir, local / "build", local / "kept", self._terminal.write)
 
     def _show(self, emulator: Emulator) -> None:
-        self._terminal.say(
+        self._terminal.write(
             _READY.format(
                 http=self._server.url,
                 aws=emulator.url,
@@ -214,14 +216,14 @@ class Vitrine:
 
 
 class Ports(NamedTuple):
-    """Where the system is reached on 127.0.0.1."""
+    """The ports on 127.0.0.1."""
 
     http: int
     emulator: int
 
 
 def write_aws_config(project_dir: Path, emulator: Emulator) -> None:
-    """Write where `chalice local --stage local` finds the emulator."""
+    """Write the emulator's URL and credentials to the stage's AWS_CONFIG_FILE."""
     path = project_dir / AWS_CONFIG
     path.touch(0o600)
     path.chmod(0o600)
@@ -230,15 +232,8 @@ def write_aws_config(project_dir: Path, emulator: Emulator) -> None:
     )
 
 
-def aws_client(url: str, credentials: Credentials) -> code_stack.Client:
-    """Makes clients of the emulator at ``url``."""
-    session = boto3.Session(credentials.access_key, credentials.secret_key, region_name=REGION)
-    config = Config(retries={"mode": "standard", "total_max_attempts": 2})
-    return functools.partial(session.client, endpoint_url=url, config=config)
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Run until asked to stop. Returns 0 then, 1 where something ended by itself or could not start."""
+    """Run until a signal asks to stop, then return 0. Return 1 if something ended or could not start."""
     parser = argparse.ArgumentParser(prog="make run", description="Run all of Vitrine on this machine.")
     parser.add_argument("--port", type=int, default=8000, help="the port of the API and the console")
     parser.add_argument("--emulator-port", type=int, default=4566, help="the port of the emulator")
@@ -246,12 +241,12 @@ def main(arguments: list[str] | None = None) -> int:
     terminal = Terminal()
     try:
         with Interruption() as interruption:
-            Vitrine(PROJECT_DIR, Ports(options.port, options.emulator_port), terminal, interruption).run()
+            System(PROJECT_DIR, Ports(options.port, options.emulator_port), terminal, interruption).run()
     except Interrupted:
-        terminal.say("Stopped. The data is kept for the next start.")
+        terminal.write("Stopped. The data is kept for the next start.")
         return 0
     except (EmulatorError, ServerError, StageError, BotoCoreError, ClientError) as error:
-        terminal.say(aws_session.describe_error(error, LOCAL))
+        terminal.write(aws_session.describe_error(error, LOCAL))
     return 1
 
 

@@ -1,4 +1,4 @@
-"""`chalice local`, as `make run` runs it: HTTP for the stage local."""
+"""Start and stop ``chalice local``, which serves HTTP for the stage local."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tools import processes
 from tools.laptop.terminal import Terminal
 from tools.stage.names import LOCAL
 
-_READY_WITHIN = 30.0  # seconds
+_START_TIMEOUT = 30.0  # seconds
 _NAME = "http"
 
 
 class ServerError(Exception):
-    """The server does not run; the message is the whole sentence to show."""
+    """The server is not running. The message is the sentence to show to the user."""
 
 
 class Server:
-    """A server that can be started anew.
+    """A server that can be restarted.
 
-    Chalice's own reloader stays off. It watches the whole project folder, so that each picture that the
-    emulator stores in .local/ would restart it, and it ends for good at the first source that does not load.
+    Chalice's own reloader is off. It watches the whole project folder, so it would restart for each picture that the
+    emulator stores in .local/, and it exits at the first source file that does not load.
     """
 
     def __init__(self, project_dir: Path, port: int, terminal: Terminal) -> None:
@@ -40,7 +40,7 @@ class Server:
         self._output: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start it; it answers a little later (``await_ready``)."""
+        """Start it. It is ready a little later (``wait_until_ready``)."""
         chalice = Path(sys.executable).with_name("chalice")
         command: list[str | Path] = [
             chalice,
@@ -56,29 +56,31 @@ class Server:
         if self._process.stdout is not None:
             self._output = self._terminal.follow(_NAME, self._process.stdout)
 
-    def await_ready(self) -> None:
-        """Wait until it answers GET /health. Raises ServerError where it ends, or takes too long."""
-        end = time.monotonic() + _READY_WITHIN
+    def wait_until_ready(self) -> None:
+        """Wait until GET /health succeeds. Raise ServerError if it ends or takes too long."""
+        end = time.monotonic() + _START_TIMEOUT
         while time.monotonic() < end:
             self.check()
             try:
                 with urllib.request.urlopen(f"{self.url}/health", timeout=5):
                     return
             except urllib.error.HTTPError as error:
-                raise ServerError(f"The app answers {error.code} to GET /health: see its lines above.") from error
+                raise ServerError(
+                    f"GET /health failed with status {error.code}: see the lines of http above."
+                ) from error
             except OSError:
                 time.sleep(0.05)
-        raise ServerError(f"The server did not answer within {_READY_WITHIN:.0f} s.")
+        raise ServerError(f"Timeout: the server did not respond within {_START_TIMEOUT:.0f} s.")
 
     def check(self) -> None:
-        """Raises ServerError where it has ended."""
+        """Raise ServerError if it has ended."""
         if self._process is None or self._process.poll() is not None:
             if self._output is not None:
                 self._output.join(1)
-            raise ServerError("The server (chalice local) has ended: see its lines above.")
+            raise ServerError("The server (chalice local) has ended: see the lines of http above.")
 
     def stop(self) -> None:
-        """End it. May be called twice."""
+        """Stop it. May be called twice."""
         if self._process is not None:
             processes.stop(self._process)
             with contextlib.suppress(RuntimeError):

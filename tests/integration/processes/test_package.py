@@ -51,7 +51,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Packaged:
     def package(stage: str) -> Path:
         if stage not in made:
             folder = tmp_path_factory.mktemp(stage)
-            security_scan.packaged(stage, folder / "project")
+            security_scan.packaged_template(stage, folder / "project")
             made[stage] = folder / "project" / "out" / "sam.json"
         return made[stage]
 

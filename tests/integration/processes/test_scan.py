@@ -60,4 +60,4 @@ def test_app_that_does_not_load_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(
         security_scan.StageError, match=r"The stage dev cannot be packaged\.[\s\S]+nothing_of_that_name"
     ):
-        security_scan.packaged("dev", tmp_path / "scratch", project)
+        security_scan.packaged_template("dev", tmp_path / "scratch", project)

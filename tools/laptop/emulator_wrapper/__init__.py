@@ -1,1 +1,1 @@
-"""What runs inside the emulator's process, by its own Python: around ministack, never in its files."""
+"""The program of the emulator's process: it starts ministack, and changes at run time how it works."""

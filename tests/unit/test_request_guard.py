@@ -1,4 +1,4 @@
-"""The guard before the emulator, with a stand-in for ministack: what it passes on, what it refuses, and how."""
+"""The emulator's request guard with a fake ministack: which requests it passes on, and which it refuses."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from tools.laptop.emulator_wrapper.guard import HEALTH, Guard
+from tools.laptop.emulator_wrapper.request_guard import HEALTH, RequestGuard
 
 PORT = 4566
 
 
-class Emulated:
-    """Takes a key from the header or the query, ``test`` and digits for root, and field names that stand in lines."""
+class FakeMinistack:
+    """Reads the key from the header or the query; ``test`` and digits are root; a form is its field names."""
 
     def __init__(self) -> None:
         self.roots: dict[str, str] = {}
@@ -35,12 +35,12 @@ class Emulated:
 
 
 class Emulator:
-    """ministack's application, which notes what reaches it."""
+    """The guard before an application that records the bodies that reach it."""
 
     def __init__(self, ports: Path) -> None:
         self.bodies: list[bytes] = []
-        self.emulated = Emulated()
-        self._guard = Guard(self._app, self.emulated, PORT, ports)
+        self.ministack = FakeMinistack()
+        self._guard = RequestGuard(self._app, self.ministack, PORT, ports)
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         message = await receive()
@@ -49,7 +49,7 @@ class Emulator:
         await send({"type": "http.response.body", "body": b""})
 
     def ask(self, method: str, target: str, *headers: tuple[str, str], chunks: tuple[bytes, ...] = (b"",)) -> Any:
-        """The status, and the sentence of a refusal."""
+        """Return the status, and the message of a refusal."""
         path, _, query = target.partition("?")
         sent = [("host", f"127.0.0.1:{PORT}"), *headers]
         scope = {
@@ -98,7 +98,7 @@ def emulator(tmp_path: Path) -> Emulator:
         ("OPTIONS", "/bucket/key"),
     ],
 )
-def test_some_requests_need_no_key(emulator: Emulator, method: str, target: str) -> None:
+def test_public_request_needs_no_key(emulator: Emulator, method: str, target: str) -> None:
     assert emulator.ask(method, target) == (200, "")
 
 
@@ -117,7 +117,7 @@ def test_some_requests_need_no_key(emulator: Emulator, method: str, target: str)
         ("POST", "/"),
     ],
 )
-def test_others_need_one(emulator: Emulator, method: str, target: str) -> None:
+def test_other_request_needs_a_key(emulator: Emulator, method: str, target: str) -> None:
     status, message = emulator.ask(method, target)
 
     assert (status, "not signed" in message) == (403, True)
@@ -127,35 +127,35 @@ def test_others_need_one(emulator: Emulator, method: str, target: str) -> None:
 @pytest.mark.parametrize(
     "header", [("x-amz-target", "A.B"), ("content-type", "application/x-www-form-urlencoded")], ids=lambda pair: pair[0]
 )
-def test_an_operation_beside_a_pools_keys_needs_one(emulator: Emulator, header: tuple[str, str]) -> None:
+def test_operation_on_the_keys_path_needs_a_key(emulator: Emulator, header: tuple[str, str]) -> None:
     """ministack goes by the operation that a header or a form names, not by the path."""
     assert emulator.ask("GET", "/us-east-1_Ab1/.well-known/jwks.json", header)[0] == 403
 
 
 @pytest.mark.parametrize("path", ["/_ministack/reset", "/_anything", "/_aws/lambda-url/x/", "/_ministack/health/x"])
-def test_paths_of_the_emulators_own_are_refused_with_any_key(emulator: Emulator, path: str) -> None:
+def test_emulators_own_paths_are_refused(emulator: Emulator, path: str) -> None:
     assert emulator.ask("POST", path, ("authorization", "AKIA"))[0] == 403
     assert emulator.bodies == []
 
 
 @pytest.mark.parametrize("key", ["test", "000000000000"])
-def test_an_unchecked_root_is_refused(emulator: Emulator, key: str) -> None:
+def test_unchecked_root_key_is_refused(emulator: Emulator, key: str) -> None:
     assert emulator.ask("GET", "/", ("authorization", key))[0] == 403
     assert emulator.ask("GET", f"/?X-Amz-Credential={key}/x")[0] == 403
 
 
-def test_root_is_a_key_of_ours(emulator: Emulator) -> None:
+def test_installations_root_key_is_registered(emulator: Emulator) -> None:
     assert emulator.ask("GET", "/", ("authorization", "ROOT111111111111"))[0] == 200
-    assert emulator.emulated.roots == {"ROOT111111111111": "111111111111"}
+    assert emulator.ministack.roots == {"ROOT111111111111": "111111111111"}
 
 
-def test_a_page_of_chalice_local_may_ask(emulator: Emulator) -> None:
+def test_page_of_chalice_local_is_accepted(emulator: Emulator) -> None:
     signed = ("authorization", "AKIA")
     assert emulator.ask("POST", "/", signed, ("origin", "http://localhost:8000"))[0] == 200
     assert emulator.ask("POST", "/", signed, ("origin", "http://localhost:8001"))[0] == 403
 
 
-def test_a_page_that_chalice_local_allows_may_ask(emulator: Emulator, tmp_path: Path) -> None:
+def test_page_in_cors_origins_is_accepted(emulator: Emulator, tmp_path: Path) -> None:
     signed, origin = ("authorization", "AKIA"), ("origin", "https://shop.example")
     assert emulator.ask("POST", "/", signed, origin)[0] == 403
 
@@ -165,7 +165,7 @@ def test_a_page_that_chalice_local_allows_may_ask(emulator: Emulator, tmp_path: 
     assert emulator.ask("POST", "/", signed, ("origin", "https://evil.example"))[0] == 403
 
 
-def test_only_a_presigned_url_may_be_read_from_another_site(emulator: Emulator) -> None:
+def test_other_site_may_read_presigned_urls_only(emulator: Emulator) -> None:
     site = ("sec-fetch-site", "cross-site")
     query = "X-Amz-Algorithm=a&X-Amz-Credential=AKIA/s3/aws4_request&X-Amz-Signature=c"
     assert emulator.ask("GET", f"/bucket/key?{query}", site)[0] == 200
@@ -180,7 +180,7 @@ def test_only_a_presigned_url_may_be_read_from_another_site(emulator: Emulator) 
 FORM = ("content-type", "multipart/form-data; boundary=b")
 
 
-def test_a_signed_form_is_passed_on_whole(emulator: Emulator) -> None:
+def test_signed_form_is_passed_on_whole(emulator: Emulator) -> None:
     assert emulator.ask("POST", "/bucket", FORM, chunks=(b"key x-amz-", b"signature"))[0] == 200
     assert emulator.bodies == [b"key x-amz-signature"]
 
@@ -198,21 +198,21 @@ def test_a_signed_form_is_passed_on_whole(emulator: Emulator) -> None:
         ("/bucket", (("authorization", ""),), (b"x-amz-signature",)),
     ],
 )
-def test_another_form_is_refused(
+def test_unsigned_form_is_refused(
     emulator: Emulator, target: str, headers: tuple[tuple[str, str], ...], chunks: tuple[bytes, ...]
 ) -> None:
     assert emulator.ask("POST", target, FORM, *headers, chunks=chunks)[0] == 403
     assert emulator.bodies == []
 
 
-def test_a_form_whose_sender_has_gone_is_refused(emulator: Emulator) -> None:
+def test_form_of_a_disconnected_client_is_refused(emulator: Emulator) -> None:
     assert emulator.ask("POST", "/bucket", FORM, chunks=())[0] == 403
 
 
-def test_a_websocket_is_closed(emulator: Emulator) -> None:
+def test_websocket_is_closed(emulator: Emulator) -> None:
     assert emulator.exchange({"type": "websocket"}) == [{"type": "websocket.close", "code": 1008}]
 
 
-def test_the_start_is_the_emulators_own(emulator: Emulator) -> None:
+def test_lifespan_messages_are_passed_on(emulator: Emulator) -> None:
     emulator.exchange({"type": "lifespan"})
     assert len(emulator.bodies) == 1

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.laptop.emulator_wrapper import pinned
-from tools.laptop.emulator_wrapper.events import Event, Events
-from tools.laptop.emulator_wrapper.packages import Packages
+from tools.laptop.emulator_wrapper import code_digests
+from tools.laptop.emulator_wrapper.event_queue import Event, EventQueue
+from tools.laptop.emulator_wrapper.function_packages import FunctionPackages
 
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:on_upload"
 
@@ -31,7 +31,7 @@ class Invocations:
     def __init__(self, *answers: float | None) -> None:
         self.payloads: list[object] = []
         self.failures: list[int] = []
-        self.at_once = 0
+        self.concurrency = 0
         self.most_at_once = 0
         self.may_return = threading.Event()
         self.may_return.set()
@@ -42,16 +42,16 @@ class Invocations:
         with self._lock:
             self.payloads.append(event.payload)
             self.failures.append(event.failures)
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
+            self.concurrency += 1
+            self.most_at_once = max(self.most_at_once, self.concurrency)
         assert self.may_return.wait(10)
         with self._lock:
-            self.at_once -= 1
+            self.concurrency -= 1
             return self._answers.pop(0) if self._answers else None
 
 
-def events(folder: Path, invoke: Callable[[Event], float | None], at_once: int = 2) -> Events:
-    made = Events(folder / "events", invoke, at_once)
+def events(folder: Path, invoke: Callable[[Event], float | None], concurrency: int = 2) -> EventQueue:
+    made = EventQueue(folder / "events", invoke, concurrency)
     made.resume()
     return made
 
@@ -60,28 +60,28 @@ def files(folder: Path) -> list[str]:
     return [path.name for path in (folder / "events").iterdir()]
 
 
-class TestEvents:
-    def test_function_gets_no_more_at_once_than_it_may(self, tmp_path: Path) -> None:
+class TestEventQueue:
+    def test_concurrency_of_a_function_is_limited(self, tmp_path: Path) -> None:
         invoke = Invocations()
         invoke.may_return.clear()
-        queue = events(tmp_path, invoke, at_once=3)
+        queue = events(tmp_path, invoke, concurrency=3)
 
         for number in range(20):
             queue.put(FUNCTION, number)
-        await_that(lambda: invoke.at_once == 3)
+        await_that(lambda: invoke.concurrency == 3)
         invoke.may_return.set()
-        await_that(lambda: len(invoke.payloads) == 20 and not invoke.at_once)
+        await_that(lambda: len(invoke.payloads) == 20 and not invoke.concurrency)
 
         assert sorted(invoke.payloads) == list(range(20))  # type: ignore[type-var]
         assert invoke.most_at_once == 3
 
-    def test_one_function_does_not_wait_for_another(self, tmp_path: Path) -> None:
+    def test_functions_do_not_wait_for_each_other(self, tmp_path: Path) -> None:
         busy, other = threading.Event(), threading.Event()
 
         def invoke(event: Event) -> None:
             (other.set if event.function == "other" else lambda: busy.wait(10))()
 
-        queue = events(tmp_path, invoke, at_once=1)
+        queue = events(tmp_path, invoke, concurrency=1)
         for _ in range(3):
             queue.put(FUNCTION, {})
         queue.put("other", {})
@@ -98,21 +98,21 @@ class TestEvents:
         assert len(files(tmp_path)) == 1
         invoke.may_return.set()
 
-    def test_next_process_gets_what_was_not_done_in_order(self, tmp_path: Path) -> None:
+    def test_next_process_gets_waiting_events_in_order(self, tmp_path: Path) -> None:
         hanging = Invocations()
         hanging.may_return.clear()
-        before = events(tmp_path, hanging, at_once=1)
+        before = events(tmp_path, hanging, concurrency=1)
         for number in range(12):
             before.put(FUNCTION, number)
 
         invoke = Invocations()
-        events(tmp_path, invoke, at_once=1)
+        events(tmp_path, invoke, concurrency=1)
         await_that(lambda: len(invoke.payloads) == 12)
 
         assert invoke.payloads == list(range(12))
         hanging.may_return.set()
 
-    def test_event_is_forgotten_only_by_a_save_after_it_was_done(self, tmp_path: Path) -> None:
+    def test_event_is_deleted_after_a_later_save(self, tmp_path: Path) -> None:
         invoke = Invocations()
         invoke.may_return.clear()
         queue = events(tmp_path, invoke)
@@ -127,10 +127,10 @@ class TestEvents:
         queue.forget_done(before=time.monotonic())
         assert files(tmp_path) == []
 
-    def test_stopped_queue_leaves_events_to_the_next_process(self, tmp_path: Path) -> None:
+    def test_stopped_queue_keeps_its_events(self, tmp_path: Path) -> None:
         hanging = Invocations()
         hanging.may_return.clear()
-        before = events(tmp_path, hanging, at_once=1)
+        before = events(tmp_path, hanging, concurrency=1)
         for number in range(3):
             before.put(FUNCTION, number)
         await_that(lambda: len(hanging.payloads) == 1)
@@ -143,7 +143,7 @@ class TestEvents:
         assert hanging.payloads == [0]
         assert len(files(tmp_path)) == 3
 
-    def test_failed_event_comes_again_with_its_failures(self, tmp_path: Path) -> None:
+    def test_failed_event_is_retried_with_its_failures(self, tmp_path: Path) -> None:
         invoke = Invocations(0.001, 0.001)
 
         events(tmp_path, invoke).put(FUNCTION, {"a": 1})
@@ -152,7 +152,7 @@ class TestEvents:
         assert invoke.payloads == [{"a": 1}] * 3
         assert invoke.failures == [0, 1, 2]
 
-    def test_error_of_the_emulator_stops_no_other_event(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_emulator_error_skips_one_event_only(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         done = threading.Event()
 
         def invoke(event: Event) -> None:
@@ -160,14 +160,14 @@ class TestEvents:
                 raise RuntimeError("no such thing")
             done.set()
 
-        queue = events(tmp_path, invoke, at_once=1)
+        queue = events(tmp_path, invoke, concurrency=1)
         queue.put(FUNCTION, "bad")
         queue.put(FUNCTION, "good")
 
         assert done.wait(10)
-        assert "failed in the emulator and is skipped" in caplog.text
+        assert "failed in the emulator; skipped" in caplog.text
 
-    def test_unreadable_file_is_skipped(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_unreadable_event_is_skipped(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         (tmp_path / "events").mkdir()
         (tmp_path / "events" / "1-000000.json").write_text("{")
         (tmp_path / "events" / "2-000000.json").write_text('{"function": "f", "payload": 7}')
@@ -176,7 +176,7 @@ class TestEvents:
         events(tmp_path, invoke)
         await_that(lambda: invoke.payloads == [7])
 
-        assert "cannot be read and is skipped" in caplog.text
+        assert "Reading an event failed" in caplog.text
 
 
 def package(**content: str) -> bytes:
@@ -187,9 +187,9 @@ def package(**content: str) -> bytes:
     return out.getvalue()
 
 
-class TestPackages:
+class TestFunctionPackages:
     def test_same_package_is_unpacked_once(self, tmp_path: Path) -> None:
-        packages = Packages(tmp_path)
+        packages = FunctionPackages(tmp_path)
 
         taken = {packages.take(package(app="a = 1")) for _ in range(3)}
 
@@ -197,16 +197,16 @@ class TestPackages:
         assert list(tmp_path.iterdir()) == [folder]
         assert (folder / "app.py").read_text() == "a = 1"
 
-    def test_changed_package_has_a_folder_of_its_own(self, tmp_path: Path) -> None:
-        packages = Packages(tmp_path)
+    def test_changed_package_has_another_folder(self, tmp_path: Path) -> None:
+        packages = FunctionPackages(tmp_path)
 
         before, after = packages.take(package(app="a = 1")), packages.take(package(app="a = 2"))
 
         assert (before / "app.py").read_text() == "a = 1"
         assert (after / "app.py").read_text() == "a = 2"
 
-    def test_package_without_a_user_is_deleted_for_the_next_one(self, tmp_path: Path) -> None:
-        packages = Packages(tmp_path)
+    def test_unused_package_is_deleted_with_the_next_one(self, tmp_path: Path) -> None:
+        packages = FunctionPackages(tmp_path)
         before = packages.take(package(app="a = 1"))
         packages.take(package(app="a = 1"))
         packages.release(before)
@@ -218,29 +218,29 @@ class TestPackages:
 
         assert sorted(tmp_path.iterdir()) == sorted([still_used, after])
 
-    def test_package_without_a_user_is_used_again(self, tmp_path: Path) -> None:
-        packages = Packages(tmp_path)
+    def test_unused_package_is_used_again(self, tmp_path: Path) -> None:
+        packages = FunctionPackages(tmp_path)
         folder = packages.take(package(app="a = 1"))
         packages.release(folder)
         (folder / "compiled").touch()
 
         assert (packages.take(package(app="a = 1")) / "compiled").exists()
 
-    def test_package_that_was_half_unpacked_is_unpacked_anew(self, tmp_path: Path) -> None:
-        folder = Packages(tmp_path).take(package(app="a = 1"))
+    def test_incomplete_package_is_unpacked_again(self, tmp_path: Path) -> None:
+        folder = FunctionPackages(tmp_path).take(package(app="a = 1"))
         unfinished = folder.rename(folder.with_suffix(".part"))
         (unfinished / "other.py").write_text("")
 
-        assert [one.name for one in Packages(tmp_path).take(package(app="a = 1")).iterdir()] == ["app.py"]
+        assert [one.name for one in FunctionPackages(tmp_path).take(package(app="a = 1")).iterdir()] == ["app.py"]
 
 
-class TestPinned:
-    def test_code_that_is_as_it_was_passes(self) -> None:
+class TestCodeDigests:
+    def test_unchanged_code_passes(self) -> None:
         name = f"{__name__}:package"
 
-        pinned.check({name: str(pinned._digest(name))})
+        code_digests.check({name: str(code_digests._digest(name))})
 
     @pytest.mark.parametrize("name", [f"{__name__}:package", f"{__name__}:gone", "no.such.module:name"])
-    def test_code_that_changed_is_named(self, name: str) -> None:
-        with pytest.raises(pinned.ChangedCodeError, match=f"other code .*{name}"):
-            pinned.check({name: "0123456789abcdef"})
+    def test_changed_code_is_named(self, name: str) -> None:
+        with pytest.raises(code_digests.ChangedCodeError, match=f"changed functions: .*{name}"):
+            code_digests.check({name: "0123456789abcdef"})

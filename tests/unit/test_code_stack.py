@@ -1,4 +1,4 @@
-"""The parts of deploying into the emulator that need no emulator."""
+"""Packaging for the emulator, with fake programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LAMBDA = ("Linux", "x86_64")
 
 
 class Programs:
-    """Stands for chalice and pip: notes what was called, and writes what they would."""
+    """Fakes of chalice and pip, which record their calls."""
 
     def __init__(self) -> None:
         self.called: list[list[str]] = []
@@ -81,14 +81,14 @@ def build(project: Path, system: tuple[str, str]) -> tuple[code_stack.Package, d
         return built, {name: whole.read(name).decode() for name in whole.namelist()}
 
 
-def test_on_linux_the_package_holds_the_wheels_that_chalice_picks_for_lambda(project: Path, programs: Programs) -> None:
+def test_linux_package_has_the_wheels_for_lambda(project: Path, programs: Programs) -> None:
     _, content = build(project, LAMBDA)
 
     assert content == {"app.py": "app = 1", "chalice/app.py": "chalice", "boto3.py": "of Lambda"}
 
 
 @pytest.mark.parametrize("system", [MAC, ("Linux", "aarch64")])
-def test_elsewhere_it_holds_the_wheels_of_the_machine_itself(
+def test_other_package_has_the_wheels_of_the_machine(
     project: Path, programs: Programs, system: tuple[str, str]
 ) -> None:
     _, content = build(project, system)
@@ -96,7 +96,7 @@ def test_elsewhere_it_holds_the_wheels_of_the_machine_itself(
     assert content == {"app.py": "app = 1", "chalice/app.py": "chalice", "boto3.py": "of this machine"}
 
 
-def test_dependencies_are_built_once_for_the_same_requirements(project: Path, programs: Programs) -> None:
+def test_dependencies_are_built_once(project: Path, programs: Programs) -> None:
     build(project, MAC)
     (project / "app.py").write_text("app = 2")
     _, content = build(project, MAC)
@@ -108,21 +108,21 @@ def test_dependencies_are_built_once_for_the_same_requirements(project: Path, pr
     assert sum("pip" in command for command in programs.called) == 2
 
 
-def test_where_aws_is_stays_out_of_the_functions(project: Path, programs: Programs) -> None:
+def test_functions_get_no_aws_variables(project: Path, programs: Programs) -> None:
     built, _ = build(project, MAC)
 
     assert built.template["seen"] == {"STAGE": "local"}
     assert "AWS_CONFIG_FILE" in (project / ".chalice" / "config.json").read_text()
 
 
-def test_a_dependency_without_a_wheel_for_lambda_is_said(project: Path, programs: Programs) -> None:
+def test_missing_wheel_for_lambda_is_an_error(project: Path, programs: Programs) -> None:
     programs.says = "Could not install dependencies:\nPillow==13.0.0\n"
 
     with pytest.raises(StageError, match=r"no wheel for Lambda.*Pillow==13.0.0"):
         build(project, LAMBDA)
 
 
-def test_an_app_that_does_not_load_is_said_with_its_place_and_its_error(project: Path, programs: Programs) -> None:
+def test_app_that_does_not_load_is_an_error_with_its_place(project: Path, programs: Programs) -> None:
     build(project, MAC)
     app = project.parent / "build" / "app" / "app.py"
     programs.status = 1
@@ -134,10 +134,10 @@ def test_an_app_that_does_not_load_is_said_with_its_place_and_its_error(project:
     assert str(refused.value) == 'The app cannot be packaged. File "app.py", line 7, in f NameError: no x'
 
 
-def test_the_template_gets_its_code_and_its_name() -> None:
+def test_template_gets_code_location_and_digest() -> None:
     template = {"Resources": {"CleanUp": {"Type": "AWS::Serverless::Function", "Properties": {"CodeUri": "./x.zip"}}}}
 
-    placed = code_stack.at(template, {"Bucket": "b", "Key": "k"}, "abc")
+    placed = code_stack.with_code(template, {"Bucket": "b", "Key": "k"}, "abc")
 
     assert placed["Resources"]["CleanUp"]["Properties"]["CodeUri"] == {"Bucket": "b", "Key": "k"}
     assert placed["Outputs"] == {"SourceDigest": {"Value": "abc"}}
@@ -148,5 +148,5 @@ def test_the_template_gets_its_code_and_its_name() -> None:
     ("logical_id", "name"),
     [("APIHandler", "api_handler"), ("OnUpload", "on_upload"), ("CleanUp", "clean_up"), ("Authorize", "authorize")],
 )
-def test_functions_are_named_as_in_app_py(logical_id: str, name: str) -> None:
+def test_handler_name_is_that_of_app_py(logical_id: str, name: str) -> None:
     assert code_stack.handler_name(logical_id) == name

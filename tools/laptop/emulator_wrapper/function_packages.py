@@ -1,4 +1,4 @@
-"""The packages of functions, unpacked once each, however many workers run them."""
+"""Function packages, unpacked once and shared by the workers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 
-class Packages:
-    """Unpacked packages in ``folder``, of which those without a user are deleted when another one is unpacked.
+class FunctionPackages:
+    """Unpacked packages in ``folder``. Unused ones are deleted when another one is unpacked.
 
-    The workers share the bytecode that Python writes beside the modules, too: only the first one compiles.
+    The workers also share the bytecode that Python writes beside the modules, so only the first one compiles.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -25,7 +25,7 @@ class Packages:
     def take(self, archive: bytes) -> Path:
         """Return the folder with the content of the zip ``archive``. Each ``take`` needs one ``release``."""
         package = self._folder / hashlib.sha256(archive).hexdigest()[:16]
-        with self._lock:  # who comes second waits until all of it is there
+        with self._lock:  # a second caller waits until it is complete
             if package not in self._users:
                 self._delete_unused()
                 _unpack(archive, package)
@@ -33,7 +33,7 @@ class Packages:
         return package
 
     def release(self, package: Path) -> None:
-        """Give up ``package``, which somebody has taken."""
+        """Release ``package`` after a ``take``."""
         with self._lock:
             self._users[package] -= 1
 

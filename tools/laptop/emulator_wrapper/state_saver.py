@@ -1,7 +1,7 @@
-"""Saves ministack's state while it runs, where ministack itself saves at its end alone.
+"""Save ministack's state while it runs; ministack itself saves only when it stops.
 
-A save is written by a child process, which has all memory as it was at one moment (fork(2)), while ministack goes on.
-tools/laptop/emulator_state.py says what lies where, and brings everything back to the last save after a crash.
+A forked child process writes the save, because it has a copy of all memory at one moment (fork(2)), while ministack
+continues. ``tools/laptop/emulator_state.py`` defines the files, and restores the last save after a crash.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from ministack.services.cloudformation import _stacks
 
 from tools.laptop import emulator_state
 from tools.laptop.emulator_state import Folders, Journal
-from tools.laptop.emulator_wrapper import pinned
-from tools.laptop.emulator_wrapper.guard import App, Receive, Scope, Send
+from tools.laptop.emulator_wrapper import code_digests
+from tools.laptop.emulator_wrapper.request_guard import App, Receive, Scope, Send
 
 _KNOWN = {
     "ministack.app:_build_persistence_save_dict": "9a6393cc953d2f67",
@@ -41,69 +41,69 @@ _KNOWN = {
     "ministack.services.s3:_delete_version_file": "18d01db05faf0359",
     "ministack.services.s3:_remove_key_files": "2388915872698644",
 }
-"""What is replaced here or relied on, with the digest of its source."""
+"""The digests of the functions that are replaced or used here."""
 
-_PATIENCE = 60.0  # seconds for a child process, and for a change of a stack
-_READS = re.compile(r"\.(BatchGet|Describe|Filter|Get|List|Query|Scan)\w*$")
-"""Of the operations that stand in X-Amz-Target, those that change nothing."""
+_TIMEOUT = 60.0  # seconds for a child process, and for a change of a stack
+_READ_OPERATION = re.compile(r"\.(BatchGet|Describe|Filter|Get|List|Query|Scan)\w*$")
+"""Matches an X-Amz-Target header whose operation changes nothing."""
 
 _logger = logging.getLogger(__name__)
 
 States = Mapping[str, Callable[[], Any]]
 
 
-class Saver:
-    """Saves every few seconds while requests come that may change something, and at the end."""
+class StateSaver:
+    """Saves every few seconds while requests change the state, and when ministack stops."""
 
-    def __init__(self, folders: Folders, every: float, on_saved: Callable[[float], None]) -> None:
-        pinned.check(_KNOWN)
+    def __init__(self, folders: Folders, interval: float, on_saved: Callable[[float], None]) -> None:
+        code_digests.check(_KNOWN)
         self._folders = folders
-        self._every = every  # seconds
+        self._interval = interval  # seconds
         self._on_saved = on_saved
         self._number = emulator_state.current(folders)
         self._journal = Journal(folders, self._number)
         self._changed_at = -float("inf")
-        self._unsettled_since: float | None = None
+        self._stack_changing_since: float | None = None
         self._child: int | None = None
-        self._committing = threading.Lock()
-        self._keep_what_changes_in_buckets()
-        app.save_all = self._save_at_the_end
+        self._commit_lock = threading.Lock()
+        self._record_object_changes()
+        app.save_all = self._save_on_stop
 
-    def noticing(self, application: App) -> App:
-        """Return the application, and take note of the requests that may change something."""
+    def watch(self, application: App) -> App:
+        """Return the application, wrapped to notice requests that may change the state."""
 
-        async def notice(scope: Scope, receive: Receive, send: Send) -> None:
+        async def wrapper(scope: Scope, receive: Receive, send: Send) -> None:
             try:
                 await application(scope, receive, send)
             finally:
                 if scope["type"] == "http" and _may_change(scope):
                     self._changed_at = time.monotonic()
 
-        return notice
+        return wrapper
 
     async def run(self) -> None:
-        """Save while something changes, and once more afterwards: functions may still be at work. Never returns."""
+        """Save while the state changes, and once more afterwards, because functions may still run. Never return."""
         saved_at = began = time.monotonic()
         while True:
-            await asyncio.sleep(max(0.1, began + self._every - time.monotonic()))
+            await asyncio.sleep(max(0.1, began + self._interval - time.monotonic()))
             began = time.monotonic()
-            if self._changed_at > saved_at - self._every and not self._is_unsettled() and await self._save():
+            if self._changed_at > saved_at - self._interval and not self._is_stack_changing() and await self._save():
                 saved_at = began
 
     async def _save(self) -> bool:
         began = time.monotonic()
         number, self._child = self._start_saving()
-        status = await _ended(self._child)
+        status = await _wait_for_child(self._child)
         self._child = None
         if status != 0:
-            _logger.error("The state could not be saved (%s): retrying", status)
+            _logger.error("Saving the state failed (%s): retrying", status)
             return False
         await asyncio.to_thread(self._commit, number, began)
         return True
 
-    def _save_at_the_end(self, _: States) -> None:
-        if self._is_unsettled():
-            return  # the next start takes back what a stack had half done
+    def _save_on_stop(self, _: States) -> None:
+        if self._is_stack_changing():
+            return  # the next start restores the save before the stack changed
         if self._child is not None:
             os.kill(self._child, signal.SIGKILL)
             os.waitpid(self._child, 0)
@@ -111,20 +111,20 @@ class Saver:
         number, child = self._start_saving()
         ended = os.waitpid(child, 0)[1]
         if ended != 0:
-            _logger.error("The state could not be saved (%s)", os.waitstatus_to_exitcode(ended))
+            _logger.error("Saving the state failed (%s)", os.waitstatus_to_exitcode(ended))
             return
         self._commit(number, began)
         emulator_state.close(self._folders)
 
     def _start_saving(self) -> tuple[int, int]:
-        """Return the number of a new save, and the process that writes it."""
+        """Return the number of a new save, and the id of the process that writes it."""
         self._number += 1
         number = self._number
         changed = self._journal.start(number)
         events = emulator_state.waiting_events(self._folders)
         child = os.fork()
         if child == 0:
-            _as_child(lambda: self._write(number, changed, events))
+            _run_in_child(lambda: self._write(number, changed, events))
         return number, child
 
     def _write(self, number: int, changed: set[Path], events: list[str]) -> None:
@@ -132,47 +132,47 @@ class Saver:
         lambda_svc._prune_orphan_code_blobs = lambda _: None  # the last save may need them
         for service, state in app._build_persistence_save_dict().items():
             _write_state(folder, service, state)
-        emulator_state.note_events(folder, events)
+        emulator_state.write_event_names(folder, events)
         for path in changed:
             _sync(path)
 
     def _commit(self, number: int, began: float) -> None:
-        with self._committing:
-            if number < emulator_state.current(self._folders):  # ministack was stopped meanwhile, and has saved
+        with self._commit_lock:
+            if number < emulator_state.current(self._folders):  # ministack was stopped in the meantime, and has saved
                 return
             emulator_state.commit(self._folders, number)
             self._on_saved(began)
             _remove_unused_code(self._folders.save(number))
 
-    def _is_unsettled(self) -> bool:
-        """Return whether a stack is being changed: by threads, which a save would not have."""
+    def _is_stack_changing(self) -> bool:
+        """Return whether CloudFormation is changing a stack: its threads would be missing in a save."""
         states = [str(stack.get("StackStatus", "")) for stack in _stacks._data.values()]
         if not any(state.endswith("_IN_PROGRESS") and state != "REVIEW_IN_PROGRESS" for state in states):
-            self._unsettled_since = None
+            self._stack_changing_since = None
             return False
-        self._unsettled_since = self._unsettled_since or time.monotonic()
-        return time.monotonic() - self._unsettled_since < _PATIENCE
+        self._stack_changing_since = self._stack_changing_since or time.monotonic()
+        return time.monotonic() - self._stack_changing_since < _TIMEOUT
 
-    def _keep_what_changes_in_buckets(self) -> None:
+    def _record_object_changes(self) -> None:
         write, remove, remove_version = s3._atomic_write, s3._remove_key_files, s3._delete_version_file
-        keep = self._journal.before_change
+        record = self._journal.before_change
 
-        def keep_file(path: str) -> None:
+        def record_file(path: str) -> None:
             if Path(path).is_file():
-                keep(Path(path))
+                record(Path(path))
 
         def atomic_write(path: str, data: Any, **options: Any) -> None:
-            keep(Path(path))
+            record(Path(path))
             write(path, data, **options)
 
         def remove_key_files(path: str | None) -> None:
             for one in (path, f"{path}.meta.json") if path else ():
-                keep_file(one)
+                record_file(one)
             remove(path)
 
         def delete_version_file(*args: Any, **options: Any) -> Any:
             if path := s3._version_disk_path(*args, **options):
-                keep_file(path)
+                record_file(path)
             return remove_version(*args, **options)
 
         s3._atomic_write, s3._remove_key_files, s3._delete_version_file = (
@@ -183,42 +183,42 @@ class Saver:
 
 
 def _may_change(scope: Scope) -> bool:
-    """Return whether a request may change something. Reading a packaged API may: its function logs."""
+    """Return whether a request may change the state. A GET of a packaged API may, because its function logs."""
     if scope["path"].startswith("/_aws/"):
         return True
     if scope["method"] in ("GET", "HEAD", "OPTIONS"):
         return False
     target = next((value for name, value in scope["headers"] if name == b"x-amz-target"), b"")
-    return not _READS.search(target.decode("latin-1"))
+    return not _READ_OPERATION.search(target.decode("latin-1"))
 
 
-def _as_child(work: Callable[[], None]) -> None:
-    """Do ``work`` in a process that was just forked, and end it: nothing of its parent's is used or cleaned up."""
+def _run_in_child(work: Callable[[], None]) -> None:
+    """Run ``work`` in the forked child process and exit, without the parent's sockets, handlers and cleanup."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for descriptor in map(int, os.listdir("/dev/fd")):  # noqa: PTH208 - the server's port and lock are its own
+        for descriptor in map(int, os.listdir("/dev/fd")):  # noqa: PTH208 - closes the server's socket and lock
             if descriptor > 2:
-                with contextlib.suppress(OSError):  # the one by which they are listed
+                with contextlib.suppress(OSError):  # the descriptor of the listing itself
                     os.close(descriptor)
         gc.disable()
-        copy.deepcopy = lambda value, *_: value  # nothing changes what is in this process
+        copy.deepcopy = lambda value, *_: value  # nothing else changes this process's memory
         work()
         status = 0
-    except BaseException:  # noqa: BLE001 - it ends here, whatever it was
+    except BaseException:  # noqa: BLE001 - the process ends here
         traceback.print_exc()
     finally:
         os._exit(status)
 
 
-async def _ended(child: int) -> int:
-    """Return the exit status of a child process, which is killed if it takes too long."""
-    end = time.monotonic() + _PATIENCE
+async def _wait_for_child(child: int) -> int:
+    """Return the exit status of a child process, which is killed after the timeout."""
+    end = time.monotonic() + _TIMEOUT
     while True:
         try:
-            pid, status = os.waitpid(child, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
-        except ChildProcessError:  # ministack has been stopped, and this save with it
+            pid, status = os.waitpid(child, os.WNOHANG)  # noqa: ASYNC222 - it does not block
+        except ChildProcessError:  # ministack was stopped, and killed this save
             return -signal.SIGKILL
         if pid:
             return os.waitstatus_to_exitcode(status)
@@ -228,7 +228,7 @@ async def _ended(child: int) -> int:
 
 
 def _write_state(folder: Path, service: str, state: Callable[[], Any]) -> None:
-    """Write what ministack's own save_state does; if a service has no state, or fails, what was saved last stays."""
+    """Write the same as ministack's ``save_state``. If a service has no state, or fails, its last save is kept."""
     try:
         payload = state()
         if payload is None:
@@ -237,7 +237,7 @@ def _write_state(folder: Path, service: str, state: Callable[[], Any]) -> None:
         wrapped = {"__ministack_format__": version, "payload": payload}
         content = json.dumps(wrapped, default=persistence._json_default).encode()
     except Exception:
-        _logger.exception("The state of %s could not be saved", service)
+        _logger.exception("Saving the state of %s failed", service)
         return
     file = folder / f"{service}.json"
     if not file.exists() or file.read_bytes() != content:
@@ -245,7 +245,7 @@ def _write_state(folder: Path, service: str, state: Callable[[], Any]) -> None:
 
 
 def _remove_unused_code(save: Path) -> None:
-    """Remove packages of functions to which the last save does not refer."""
+    """Delete function packages that the last save does not refer to."""
     blobs = list(Path(lambda_svc.CODE_BLOB_DIR).glob("*.zip"))
     if len(blobs) > 1:
         text = (save / "lambda.json").read_text(encoding="utf-8")
@@ -255,7 +255,7 @@ def _remove_unused_code(save: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Have a file on the disk, if it is still there."""
+    """Flush a file to the disk, if it still exists."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:

@@ -1,7 +1,7 @@
-"""The queue of asynchronous invocations, which Lambda has in front of each function and ministack has not.
+"""The queue of asynchronous invocations, which Lambda has for each function and ministack lacks.
 
-An event is a file until a save after its invocation. So neither a stop nor a crash loses one, and what an invocation
-did in memory only, such as a message that it sent, is done again if it was not saved.
+An event is kept as a file until the state was saved after its invocation. So it survives a stop or a crash; and the
+effects of an invocation that were in memory only, such as a message it sent, are repeated if they were not saved.
 """
 
 from __future__ import annotations
@@ -21,26 +21,27 @@ _logger = logging.getLogger(__name__)
 
 
 class Event(NamedTuple):
-    """An event for a function, and how often the function has failed on it."""
+    """An event for a function."""
 
     function: str
-    """Its ARN."""
+    """The function's ARN."""
     payload: Any
     file: Path
     failures: int = 0
+    """How often the function has failed on it."""
 
 
 Invoke = Callable[[Event], "float | None"]
-"""Invokes the function. Returns the seconds to wait before another attempt, or None if there will be none."""
+"""Invokes the function. Returns the seconds until the retry, or None for no retry."""
 
 
-class Events:
-    """The events of all functions. Each function works on a bounded number of them at once, the rest waits."""
+class EventQueue:
+    """The events of all functions. Each function processes at most ``concurrency`` of them at once."""
 
-    def __init__(self, folder: Path, invoke: Invoke, at_once: int) -> None:
+    def __init__(self, folder: Path, invoke: Invoke, concurrency: int) -> None:
         self._folder = folder
         self._invoke = invoke
-        self._at_once = at_once
+        self._concurrency = concurrency
         self._numbers = itertools.count()
         self._waiting: defaultdict[str, SimpleQueue[Event]] = defaultdict(SimpleQueue)
         self._threads: dict[str, list[threading.Thread]] = {}
@@ -49,17 +50,17 @@ class Events:
         self._lock = threading.Lock()
 
     def resume(self) -> None:
-        """Queue the events that the process before this one left."""
+        """Queue the events that the previous process left."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for file in sorted(self._folder.glob("*.json")):
             try:
                 content = json.loads(file.read_text(encoding="utf-8"))
                 self._queue(Event(content["function"], content["payload"], file))
             except (ValueError, KeyError, TypeError):
-                _logger.exception("An event cannot be read and is skipped: %s", file)
+                _logger.exception("Reading an event failed; skipped: %s", file)
 
     def put(self, function: str, payload: Any) -> None:
-        """Queue an event for ``function``. It is on disk when this returns."""
+        """Write an event for ``function`` to disk, and queue it."""
         file = self._folder / f"{time.time_ns()}-{next(self._numbers):06}.json"
         unfinished = file.with_suffix(".part")
         unfinished.write_text(json.dumps({"function": function, "payload": payload}), encoding="utf-8")
@@ -67,11 +68,11 @@ class Events:
         self._queue(Event(function, payload, file))
 
     def stop(self) -> None:
-        """Invoke nothing more. What is not done yet, or being done now, is left to the next process."""
+        """Stop invoking. Events that are waiting or running are left to the next process."""
         self._stopped.set()
 
     def forget_done(self, before: float) -> None:
-        """Forget the events that were done before a save which began at ``before``, on the clock time.monotonic()."""
+        """Delete the events that were done before a save began at ``before`` (``time.monotonic()``)."""
         with self._lock:
             saved = [file for file, done_at in self._done.items() if done_at < before]
             for file in saved:
@@ -83,7 +84,7 @@ class Events:
         with self._lock:
             self._waiting[event.function].put(event)
             threads = self._threads.setdefault(event.function, [])
-            if len(threads) < self._at_once:
+            if len(threads) < self._concurrency:
                 threads.append(threading.Thread(target=self._work, args=(self._waiting[event.function],), daemon=True))
                 threads[-1].start()
 
@@ -95,14 +96,14 @@ class Events:
             try:
                 delay = self._invoke(event)
             except Exception:
-                _logger.exception("An event for %s failed in the emulator and is skipped", event.function)
+                _logger.exception("An event for %s failed in the emulator; skipped", event.function)
                 delay = None
             with self._lock:
-                if self._stopped.is_set():  # it may have failed because of that
+                if self._stopped.is_set():  # the failure may be a result of the stop
                     return
                 if delay is None:
                     self._done[event.file] = time.monotonic()
             if delay is not None:
-                again = threading.Timer(delay, self._queue, [event._replace(failures=event.failures + 1)])
-                again.daemon = True
-                again.start()
+                timer = threading.Timer(delay, self._queue, [event._replace(failures=event.failures + 1)])
+                timer.daemon = True
+                timer.start()

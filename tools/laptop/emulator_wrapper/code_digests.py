@@ -1,4 +1,4 @@
-"""Check that the code of ministack which ours replaces or relies on is the code that ours was written for."""
+"""Check that the functions of ministack that this package replaces or uses have not changed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _HERE = "tools/laptop/emulator_wrapper"
 
 
 class ChangedCodeError(Exception):
-    """Code that ours was written for has changed; the message says which, and what to do."""
+    """A function has changed. The message says which, and what to do."""
 
 
 def check(known: Mapping[str, str]) -> None:
-    """Raise ChangedCodeError unless each function, named as ``module:name``, has the source with the known digest."""
+    """Raise ChangedCodeError unless the source of each function, named ``module:name``, has the given digest."""
     changed = {name: found for name, digest in known.items() if (found := _digest(name)) != digest}
     if changed:
         listed = ", ".join(f"{name} (now {found or 'missing'})" for name, found in changed.items())
         raise ChangedCodeError(
-            f"This version of ministack has other code than the one that {_HERE} was written for: {listed}. Compare it "
-            f"with what {_HERE} replaces, adapt that if necessary, then update the digests there."
+            f"This version of ministack has changed functions: {listed}. Compare them with what "
+            f"{_HERE} replaces, adapt that if necessary, then update the digests there."
         )
 
 

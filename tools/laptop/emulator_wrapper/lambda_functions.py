@@ -1,8 +1,8 @@
-"""How ministack runs functions, changed so that a laptop can take a thousand events at once.
+"""Change how ministack runs Lambda functions, so that a laptop can take a thousand events at once.
 
-ministack 1.5.33 unpacks the whole package for each worker, and starts a worker for each event that comes while the
-others are busy. Here the workers share one unpacked package, and events wait in a queue, as they do in Lambda (AWS,
-"Invoking a Lambda function asynchronously"). docs/decisions/0031 says why.
+ministack 1.5.33 unpacks the package for each worker, and starts a worker for each event while the others are busy. Here
+the workers share one unpacked package, and events wait in a queue, as in Lambda (AWS, "Invoking a Lambda function
+asynchronously"). The reasons are in docs/decisions/0031.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
 from ministack.services import eventbridge, lambda_svc, sqs
 
-from tools.laptop.emulator_wrapper import pinned
-from tools.laptop.emulator_wrapper.events import Event, Events
-from tools.laptop.emulator_wrapper.packages import Packages
+from tools.laptop.emulator_wrapper import code_digests
+from tools.laptop.emulator_wrapper.event_queue import Event, EventQueue
+from tools.laptop.emulator_wrapper.function_packages import FunctionPackages
 
 _KNOWN = {
     "ministack.app:_handle_lifespan": "0daf4cf135cf3cb4",
@@ -41,49 +41,46 @@ _KNOWN = {
     "ministack.services.sqs:_rebuild_queue_name_index": "a73806a0000f2e19",
     "ministack.services.sqs:_restore_state": "6ad905ae1eeaa916",
 }
-"""What is replaced here or relied on, with the digest of its source."""
+"""The digests of the functions that are replaced or used here."""
 
-_NO_PACKAGE = b"PK\x05\x06" + bytes(18)  # the smallest zip
-_THROTTLED = 0.5  # seconds until another attempt; it counts as none (AWS, "Understanding Lambda function scaling")
-_RETRIES = 2  # unless the function's EventInvokeConfig says otherwise (AWS, "Configuring error handling settings")
+_EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
+_THROTTLE_DELAY = 0.5  # seconds; a throttled attempt does not count (AWS, "Understanding Lambda function scaling")
+_DEFAULT_RETRIES = 2  # AWS, "Configuring error handling settings for Lambda asynchronous invocations"
 
 
 class Functions(NamedTuple):
-    """All functions, as ministack runs them after ``install``."""
+    """Controls all functions, after ``install``."""
 
-    events: Events
+    events: EventQueue
 
     def forget_done(self, before: float) -> None:
-        """Forget the events that were done before a save which began at ``before``, on the clock time.monotonic()."""
+        """Delete the events that were done before a save began at ``before`` (``time.monotonic()``)."""
         self.events.forget_done(before)
 
     def stop(self) -> None:
-        """End all functions, and start no more."""
+        """Stop all functions, and start no more."""
         self.events.stop()
         lambda_svc._poll_sqs = lambda: False
         lambda_runtime.reset()
 
 
 def install(tmp: Path, state: Path) -> Functions:
-    """Change ministack in this process. Return its functions.
-
-    Raise pinned.ChangedCodeError if its code is not what this was written for.
-    """
-    pinned.check(_KNOWN)
-    events = Events(state / "events", _invoke, at_once=max(2, os.cpu_count() or 0))
-    _share_packages(Packages(tmp / "packages"))
+    """Change ministack in this process. Raise ChangedCodeError if its code is not the known one."""
+    code_digests.check(_KNOWN)
+    events = EventQueue(state / "events", _invoke, concurrency=max(2, os.cpu_count() or 0))
+    _share_packages(FunctionPackages(tmp / "packages"))
     _queue_events(events)
     return Functions(events)
 
 
-def _share_packages(packages: Packages) -> None:
+def _share_packages(packages: FunctionPackages) -> None:
     class Worker(lambda_runtime.Worker):  # type: ignore[misc]
-        """A worker whose package is on its PYTHONPATH; what it unpacks for itself is empty."""
+        """A worker whose package is on its PYTHONPATH; the package that it unpacks itself is empty."""
 
         config: dict[str, Any]
 
         def __init__(self, func_name: str, config: dict[str, Any], code_zip: bytes) -> None:
-            super().__init__(func_name, config, _NO_PACKAGE)
+            super().__init__(func_name, config, _EMPTY_ZIP)
             self._archive = code_zip
             self._package: Path | None = None
 
@@ -99,10 +96,10 @@ def _share_packages(packages: Packages) -> None:
                 packages.release(self._package)
                 self._package = None
 
-    otherwise = lambda_runtime._worker_class_for
+    original = lambda_runtime._worker_class_for
 
     def worker_class_for(config: dict[str, Any]) -> type:
-        return Worker if str(config.get("Runtime")).startswith("python") else otherwise(config)
+        return Worker if str(config.get("Runtime")).startswith("python") else original(config)
 
     lambda_runtime._worker_class_for = worker_class_for
 
@@ -113,13 +110,13 @@ def _with_path(config: dict[str, Any], package: Path) -> dict[str, Any]:
     return config | {"Environment": {"Variables": variables}}
 
 
-def _queue_events(events: Events) -> None:
+def _queue_events(events: EventQueue) -> None:
     load = app._load_persisted_state
 
     def load_persisted_state() -> None:
         load()
-        _find_queues_at_this_port()
-        _show_messages_again()
+        _update_queue_urls()
+        _make_messages_visible()
         events.resume()
 
     def invoke_async_with_retry(function: dict[str, Any], payload: Any) -> None:
@@ -130,8 +127,8 @@ def _queue_events(events: Events) -> None:
     lambda_svc.invoke_async_with_retry = invoke_async_with_retry
 
 
-def _find_queues_at_this_port() -> None:
-    """Give the queues the addresses by which ministack looks for them: these have the emulator's port in them."""
+def _update_queue_urls() -> None:
+    """Replace the port in the queues' URLs, by which ministack finds them, by this emulator's port."""
     for (account, region, url), queue in list(sqs._queues._data.items()):
         address = sqs._queue_url_for_account(account, queue["name"])
         if url != address:
@@ -140,8 +137,8 @@ def _find_queues_at_this_port() -> None:
     sqs._rebuild_queue_name_index()
 
 
-def _show_messages_again() -> None:
-    """Make the messages visible that functions had in hand when the emulator ended: those functions ended with it."""
+def _make_messages_visible() -> None:
+    """Make the messages in flight visible: the functions that had received them ended with the emulator."""
     now = time.time()
     for queue in sqs._queues._data.values():
         for message in queue["messages"]:
@@ -153,30 +150,31 @@ def _decoded(payload: str) -> Any:
     try:
         return json.loads(payload)
     except ValueError:
-        return {"body": payload}  # as ministack does it
+        return {"body": payload}  # the same as in ministack
 
 
 def _invoke(event: Event) -> float | None:
-    """Invoke the function with ``event``. Return the seconds until another attempt, or None if there will be none."""
+    """Invoke the function with ``event``. Return the seconds until the retry, or None for no retry."""
     spec = parse_arn(event.function)
     function, config, name = lambda_svc._get_func_record_for_ref_in_scope(
         event.function, account_id=spec.account_id, region=spec.region
     )
     if not function or not config:
-        lambda_svc.logger.warning("An event was skipped: there is no function %s", name)
+        lambda_svc.logger.warning("An event was skipped: the function %s does not exist", name)
         return None
     record = lambda_svc._execution_record_for_config(function, config)
     while (result := lambda_svc._execute_function_with_config_scope(record, event.payload)).get("throttle"):
-        time.sleep(_THROTTLED)
+        time.sleep(_THROTTLE_DELAY)
     if not result.get("error"):
         return None
-    return _failed(event, record, name, result)
+    return _retry_or_give_up(event, record, name, result)
 
 
-def _failed(event: Event, function: dict[str, Any], name: str, result: dict[str, Any]) -> float | None:
+def _retry_or_give_up(event: Event, function: dict[str, Any], name: str, result: dict[str, Any]) -> float | None:
+    """Return the seconds until the retry. After the last one, send the event to the function's failure destination."""
     settings = function.get("event_invoke_config") or (function.get("event_invoke_configs") or {}).get("$LATEST") or {}
     retries = settings.get("MaximumRetryAttempts")
-    if event.failures < (_RETRIES if retries is None else int(retries)):
+    if event.failures < (_DEFAULT_RETRIES if retries is None else int(retries)):
         return float(lambda_svc._LAMBDA_ASYNC_RETRY_BASE_SECONDS * 2**event.failures)
     destination = (settings.get("DestinationConfig") or {}).get("OnFailure", {}).get("Destination")
     if destination:

@@ -1,4 +1,4 @@
-"""What is packaged is what was checked: the list of wheels, and the look at each of them."""
+"""The hashes of the wheels in the functions' package."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def file(name: str) -> dict[str, Any]:
     return {"filename": name, "hashes": {"sha256": hashlib.sha256(name.encode()).hexdigest()}}
 
 
-def test_list_has_wheels_of_every_requirement_and_no_other() -> None:
-    asked = wheel_hashes.wanted((PROJECT / "requirements.txt").read_text(encoding="utf-8"))
+def test_file_has_the_hashes_of_exactly_the_requirements() -> None:
+    asked = wheel_hashes.pinned_versions((PROJECT / "requirements.txt").read_text(encoding="utf-8"))
     lines = (PROJECT / wheel_hashes.NAME).read_text(encoding="utf-8").splitlines()
 
     assert [line.split()[0] for line in lines if re.match(r"\w", line)] == [
@@ -40,7 +40,10 @@ def test_list_has_wheels_of_every_requirement_and_no_other() -> None:
     [(None, ["12.2.0", "13.0.0"]), ("python3.11", ["12.2.0"]), ("3.12", ["13.0.0"]), ("python3.14", ["13.0.0"])],
 )
 def test_requirements_are_those_of_the_python_that_runs_them(python: str | None, pillows: list[str]) -> None:
-    assert wheel_hashes.wanted(REQUIREMENTS, python) == [*(("Pillow", one) for one in pillows), ("six", "1.17.0")]
+    assert wheel_hashes.pinned_versions(REQUIREMENTS, python) == [
+        *(("Pillow", one) for one in pillows),
+        ("six", "1.17.0"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,11 +64,11 @@ def test_requirements_are_those_of_the_python_that_runs_them(python: str | None,
         ("a-1.0-py3.whl", False),
     ],
 )
-def test_wheels_are_those_that_run_in_lambda(name: str, runs: bool) -> None:
-    assert wheel_hashes.chosen([file(name)], "1.0") == ([file(name)["hashes"]["sha256"]] if runs else [])
+def test_hashes_are_those_of_wheels_for_lambda(name: str, runs: bool) -> None:
+    assert wheel_hashes.lambda_hashes([file(name)], "1.0") == ([file(name)["hashes"]["sha256"]] if runs else [])
 
 
-def test_wheel_that_is_not_in_the_list_is_named(tmp_path: Path) -> None:
+def test_unknown_wheel_is_an_error(tmp_path: Path) -> None:
     wheel = tmp_path / "six-1.17.0-py3-none-any.whl"
     wheel.write_bytes(b"six")
     known = frozenset([hashlib.sha256(b"six").hexdigest()])

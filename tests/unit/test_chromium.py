@@ -1,4 +1,4 @@
-"""Which browser the console is tested with."""
+"""The choice of the browser for the browser tests."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tools import chromium
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder that programs are looked for in."""
+    """The only folder in PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("BROWSER_PATH", raising=False)
-    monkeypatch.setattr(chromium, "_of_playwright", lambda: None)
+    monkeypatch.setattr(chromium, "_playwright_path", lambda: None)
     return tmp_path
 
 
@@ -25,21 +25,21 @@ def program(path: Path, script: str) -> str:
     return str(path)
 
 
-def test_the_first_that_starts_is_taken(programs: Path) -> None:
+def test_first_browser_that_starts_is_used(programs: Path) -> None:
     program(programs / "chromium-browser", "echo 'Install it as a snap'; exit 1")
     chrome = program(programs / "google-chrome", "echo Google Chrome 150")
 
     assert chromium.find() == chrome
 
 
-def test_another_can_be_named(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_browser_path_is_used(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(programs / "chromium", "exit 0")
     monkeypatch.setenv("BROWSER_PATH", program(programs / "mine", "exit 0"))
 
     assert chromium.find() == str(programs / "mine")
 
 
-def test_one_that_is_named_and_does_not_start_is_an_error(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_browser_path_is_an_error(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(programs / "chromium", "exit 0")
     monkeypatch.setenv("BROWSER_PATH", str(programs / "nowhere"))
 
@@ -47,7 +47,7 @@ def test_one_that_is_named_and_does_not_start_is_an_error(programs: Path, monkey
         chromium.find()
 
 
-def test_root_gets_the_distributions(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_installs_from_apt(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = f"printf '#!{os.path.realpath('/bin/sh')}\\n' > {programs}/chromium; /bin/chmod 755 {programs}/chromium"
     program(programs / "apt-get", f'[ "$1" = update ] || {{ {made}; }}')
     monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -55,7 +55,7 @@ def test_root_gets_the_distributions(programs: Path, monkeypatch: pytest.MonkeyP
     assert chromium.install() == str(programs / "chromium")
 
 
-def test_where_none_can_be_had_it_says_so(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_installation_is_an_error(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr("sys.executable", program(programs / "python", "exit 1"))
 
