@@ -62,6 +62,12 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
 
 def test_it_starts_follows_the_sources_shows_logs_and_stops(inside: Inside, tmp_path: Path) -> None:
     source = tmp_path / "project" / "chalicelib" / "errors.py"
+    views = tmp_path / "project" / "app.py"
+
+    def summary() -> str:
+        document = request("GET", f"http://127.0.0.1:{inside.port}/openapi.json").json()
+        text: str = document["paths"]["/hello"]["get"]["summary"]
+        return text
 
     def deeds() -> None:
         home = tmp_path / "project" / ".local" / "emulator"
@@ -72,12 +78,18 @@ def test_it_starts_follows_the_sources_shows_logs_and_stops(inside: Inside, tmp_
         source.write_text(f"{good}\nSAVED = True\n")
         (tmp_path / "project" / "requirements.txt").touch()
         until(lambda: "In effect after" in inside.text)
+        assert summary() == "Greet somebody"
+        views.write_text(views.read_text().replace('"""Greet somebody."""', '"""Greet a person."""'))
+        until(lambda: inside.text.count("In effect after") == 2)
+        assert summary() == "Greet a person"
+        assert "Wrote chalicelib/openapi.json" in inside.text
         assert request("GET", f"http://127.0.0.1:{inside.port}/health").status == 200
         client("s3").put_object(Bucket="vitrine-local-000000000000-us-east-1", Key="uploads/note.txt", Body=b"x")
         until(lambda: "on_upload   │ " in inside.text)
 
     assert inside.run(deeds) == 0
     assert inside.text.rstrip().endswith("Stopped. The data is kept for the next start.")
+    assert "Saved: chalicelib/openapi.json" not in inside.text
 
 
 def test_a_server_that_ends_by_itself_ends_it_with_a_sentence(inside: Inside) -> None:

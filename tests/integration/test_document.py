@@ -22,10 +22,10 @@ from tests.integration.stage import Stage, fails, json_of
 ROUTES = [f"{method.upper()} {path}" for path, methods in DOCUMENT["paths"].items() for method in methods]
 NOWHERE = "019ca7b4-e400-7abc-8def-0123456789ab"
 
-# API Gateway says these, before the app is asked.
-OF_API_GATEWAY = {("429", "THROTTLED"), ("413", "REQUEST_TOO_LARGE")}
-# Every answer may carry them: they are of HTTP, and of CORS, rather than of what was asked.
-OF_EVERY_ANSWER = {
+# API Gateway returns these before the app is called.
+FROM_API_GATEWAY = {("429", "THROTTLED"), ("413", "REQUEST_TOO_LARGE")}
+# Headers of HTTP and CORS that any response may have.
+ALWAYS_ALLOWED = {
     "Content-Type",
     "Access-Control-Allow-Origin",
     "Access-Control-Allow-Headers",
@@ -33,7 +33,7 @@ OF_EVERY_ANSWER = {
     "Access-Control-Max-Age",
 }
 
-Came = set[tuple[str, str | None]]
+Responses = set[tuple[str, str | None]]
 Ask = Callable[..., HTTPResponse]
 
 
@@ -43,8 +43,8 @@ def operation_of(route: str) -> dict[str, Any]:
     return operation
 
 
-def promised(route: str) -> Came:
-    """The answers of an operation that the document names, by status and, if they are refusals, by code."""
+def described(route: str) -> Responses:
+    """Return the status and the error code, or None, of each response that the document describes."""
     return {
         (status, code if status >= "400" else None)
         for status, answer in operation_of(route)["responses"].items()
@@ -52,16 +52,16 @@ def promised(route: str) -> Came:
     }
 
 
-def hold(route: str, answer: HTTPResponse) -> tuple[str, str | None]:
-    """Holds an answer to the document; returns its status and, if it is a refusal, its code."""
+def check_response(route: str, answer: HTTPResponse) -> tuple[str, str | None]:
+    """Compare a response with the document. Return its status and its error code, or None."""
     status = str(answer.status_code)
     documented = operation_of(route)["responses"][status]
     declared = {name: resolved(header) for name, header in documented["headers"].items()}
-    assert answer.headers.keys() - OF_EVERY_ANSWER <= declared.keys()
+    assert answer.headers.keys() - ALWAYS_ALLOWED <= declared.keys()
     for name, header in declared.items():
         assert name in answer.headers or not header.get("required", False), name
         if name in answer.headers:
-            check(header["schema"], _read(answer.headers[name], header["schema"]))
+            check(header["schema"], _header_value(answer.headers[name], header["schema"]))
     if "content" not in documented:
         assert answer.body == b""
         return status, None
@@ -83,11 +83,11 @@ def check(schema: dict[str, Any], value: Any) -> None:
     Draft202012Validator(whole, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
 
 
-def _read(header: str, schema: dict[str, Any]) -> str | int:
+def _header_value(header: str, schema: dict[str, Any]) -> str | int:
     return int(header) if schema["type"] == "integer" else header
 
 
-# ------------------------------------------------------------------------------------------- how to have each one come
+# --------------------------------------------------------------------------- requests that produce each response
 
 
 def of_pages(path: str) -> Callable[[Stage], Iterator[HTTPResponse]]:
@@ -142,7 +142,7 @@ def of_lists(api: Stage) -> Iterator[HTTPResponse]:
 
 
 def of_reading(api: Stage) -> Iterator[HTTPResponse]:
-    """In every state that a picture can be in."""
+    """Read an item while its picture has each status."""
     item = api.item(title="Vase")
     for step in (
         lambda: None,
@@ -232,19 +232,19 @@ def of_progress(api: Stage) -> Iterator[HTTPResponse]:
     yield api("GET", f"/imports/{NOWHERE}?page=2")
 
 
-def of_any(route: str) -> Callable[[Stage], Iterator[HTTPResponse]]:
-    """Requests to a route that has none of its own here: a plain one, and one with a parameter that it may not have."""
+def of_any_route(route: str) -> Callable[[Stage], Iterator[HTTPResponse]]:
+    """Return requests for a route that is not in REQUESTS: its example, and one with an unknown parameter."""
     method, _, path = route.partition(" ")
     path = re.sub(r"{\w+}", NOWHERE, path)
 
     def ask(api: Stage) -> Iterator[HTTPResponse]:
-        yield plainly(api, route)
+        yield send_example(api, route)
         yield api(method, f"{path}?page=2")
 
     return ask
 
 
-ASKED: dict[str, Callable[[Stage], Iterator[HTTPResponse]]] = {
+REQUESTS: dict[str, Callable[[Stage], Iterator[HTTPResponse]]] = {
     "GET /": of_pages("/"),
     "GET /docs": of_pages("/docs"),
     "GET /web/{name}": of_files,
@@ -266,7 +266,7 @@ ASKED: dict[str, Callable[[Stage], Iterator[HTTPResponse]]] = {
     "GET /imports/{import_id}": of_progress,
 }
 
-# What each route does first, of what can fail: behind the API, and, of those that need nothing behind it, in the app.
+# The first call of AWS of each route, if it is not GetItem; and a function of the app for routes that call no AWS.
 FIRST = {
     "POST /items": (aws.dynamodb, "TransactWriteItems"),
     "GET /items": (aws.dynamodb, "Query"),
@@ -282,8 +282,8 @@ IN_THE_APP = {
 }
 
 
-def plainly(api: Stage, route: str) -> HTTPResponse:
-    """Asks for a route as its examples do."""
+def send_example(api: Stage, route: str) -> HTTPResponse:
+    """Send the first example of a route's body, or no body, and ids that do not exist."""
     method, _, path = route.partition(" ")
     content = operation_of(route).get("requestBody", {}).get("content", {}).get("application/json")
     body = next((example["value"] for example in content["examples"].values()), None) if content else None
@@ -291,45 +291,78 @@ def plainly(api: Stage, route: str) -> HTTPResponse:
 
 
 def of_failure(api: Stage, route: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPResponse]:
-    """What a route answers while something is wrong on our side."""
+    """Yield the responses of a route while AWS or the app fails."""
 
     def boom(*_: object, **__: object) -> None:
         raise RuntimeError
 
     if route in IN_THE_APP:
         monkeypatch.setattr(*IN_THE_APP[route], boom)
-        yield plainly(api, route)
+        yield send_example(api, route)
         return
     client, action = FIRST.get(route, (aws.dynamodb, "GetItem"))
     for code in ("OverLimit", "ResourceNotFoundException", "AccessDenied"):
         fails(client(), action, code, times=1)
-        yield plainly(api, route)
+        yield send_example(api, route)
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_an_operation_answers_all_that_is_promised_and_nothing_else(
+def test_route_returns_exactly_the_described_responses(
     api: Stage, configured: Callable[..., None], monkeypatch: pytest.MonkeyPatch, route: str
 ) -> None:
-    came = {hold(route, answer) for answer in ASKED.get(route, of_any(route))(api)}
-    came |= {hold(route, answer) for answer in of_failure(api, route, monkeypatch)}
+    returned = {check_response(route, answer) for answer in REQUESTS.get(route, of_any_route(route))(api)}
+    returned |= {check_response(route, answer) for answer in of_failure(api, route, monkeypatch)}
     monkeypatch.undo()
     configured(AUTH_MODE="oidc")
     if operation_of(route)["security"]:
-        came.add(hold(route, plainly(api, route)))
+        returned.add(check_response(route, send_example(api, route)))
 
-    if route in ASKED:
-        assert came == promised(route) - OF_API_GATEWAY
-    assert came <= promised(route)
+    if route in REQUESTS:
+        assert returned == described(route) - FROM_API_GATEWAY
+    assert returned <= described(route)
 
 
-def test_every_state_of_a_picture_is_seen_on_the_way(api: Stage) -> None:
+class TestServedDocument:
+    def served(self, api: Stage) -> dict[str, Any]:
+        answer = api("GET", "/openapi.json")
+        assert answer.headers["Content-Type"] == "application/json"
+        document: dict[str, Any] = json.loads(answer.body)
+        return document
+
+    def test_is_the_file_if_sign_in_is_required(self, api: Stage, configured: Callable[..., None]) -> None:
+        configured(AUTH_MODE="oidc")
+
+        assert self.served(api) == DOCUMENT
+
+    def test_names_the_issuer(self, api: Stage, configured: Callable[..., None]) -> None:
+        configured(AUTH_MODE="oidc", OIDC_ISSUER="https://id.example", OIDC_AUDIENCE="shop, desk")
+
+        served = self.served(api)
+
+        bearer = served["components"]["securitySchemes"]["bearer"]
+        assert bearer["description"].endswith(" from `https://id.example` for `shop` or `desk`.")
+        bearer["description"] = DOCUMENT["components"]["securitySchemes"]["bearer"]["description"]
+        assert served == DOCUMENT
+
+    def test_makes_the_token_optional_without_sign_in(self, api: Stage) -> None:
+        served = self.served(api)
+
+        for path, methods in served["paths"].items():
+            for method, operation in methods.items():
+                required = DOCUMENT["paths"][path][method]["security"]
+                assert operation["security"] == (required and [{"bearer": []}, {}])
+                operation["security"] = required
+        assert served == DOCUMENT
+
+
+def test_every_image_status_is_returned(api: Stage) -> None:
     states = {json_of(answer).get("image", {}).get("status") for answer in of_reading(api) if answer.status_code == 200}
 
     assert states == {None, "pending", "processing", "ready", "failed"}
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if "requestBody" in operation_of(route)])
-def test_every_example_of_a_body_is_taken(api: Stage, route: str) -> None:
+def test_every_example_of_a_body_is_accepted(api: Stage, route: str) -> None:
     method, _, path = route.partition(" ")
     for type_, content in operation_of(route)["requestBody"]["content"].items():
         for example in content["examples"].values():
@@ -338,7 +371,7 @@ def test_every_example_of_a_body_is_taken(api: Stage, route: str) -> None:
             assert answer.status_code < 300, answer.body
 
 
-def test_an_unknown_method_is_answered_as_is_said_of_it(api: Stage) -> None:
+def test_unknown_method_returns_the_described_response(api: Stage) -> None:
     answer = api("TRACE", "/items")
     documented = DOCUMENT["components"]["responses"]["UnknownMethod"]
 
@@ -346,25 +379,25 @@ def test_an_unknown_method_is_answered_as_is_said_of_it(api: Stage) -> None:
     assert documented["headers"].keys() <= answer.headers.keys()
 
 
-class TestWhatFitsNoSchemaIsRefused:
+class TestInvalidBySchema:
     @pytest.mark.parametrize("value", ["null", "Null", "1", "1.5", "1e9", "-1"])
     @pytest.mark.parametrize("name", ["createdAfter", "createdBefore"])
-    def test_a_time_is_a_time(self, api: Stage, name: str, value: str) -> None:
+    def test_time_is_refused(self, api: Stage, name: str, value: str) -> None:
         answer = api("GET", f"/items?{name}={value}")
 
         assert (answer.status_code, json_of(answer)["details"][0]["path"]) == (400, f"$.{name}")
 
     @pytest.mark.parametrize("value", ["1.0", "1e1", "10E-1", "null", "٣"])
-    def test_a_limit_is_a_whole_number(self, api: Stage, value: str) -> None:
+    def test_limit_is_refused(self, api: Stage, value: str) -> None:
         assert api("GET", f"/items?limit={value}").status_code == 400
 
     @pytest.mark.parametrize("value", ["null", "Null", "200.0", "2e2"])
-    def test_a_size_is_a_whole_number(self, api: Stage, value: str) -> None:
+    def test_size_is_refused(self, api: Stage, value: str) -> None:
         answer = api("GET", f"/items/{api.item()['id']}/image?size={value}")
 
         assert (answer.status_code, json_of(answer)["details"][0]["path"]) == (400, "$.size")
 
-    def test_an_end_that_is_no_time_is_no_matter_of_versions(self, api: Stage) -> None:
+    def test_invalid_expiry_is_refused_before_the_version(self, api: Stage) -> None:
         path = f"/items/{api.item()['id']}"
 
         for method in ("PUT", "PATCH"):
@@ -372,9 +405,9 @@ class TestWhatFitsNoSchemaIsRefused:
             assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_EXPIRY"), method
 
 
-class TestWhatFitsItsSchemaIsTaken:
+class TestValidBySchema:
     @pytest.mark.parametrize("number", [f"1{'0' * 60}", f"-25{'0' * 120}", f"0.{'5' * 38}{'0' * 40}"])
-    def test_a_number_of_few_digits_may_be_written_in_full(self, api: Stage, number: str) -> None:
+    def test_number_with_trailing_zeros_is_accepted(self, api: Stage, number: str) -> None:
         made = api("POST", "/items", as_json(f'"n": {number}'))
 
         assert made.status_code == 201
@@ -382,7 +415,7 @@ class TestWhatFitsItsSchemaIsTaken:
         assert json_of(api("GET", path))["n"] == exact_json.from_json(number)
         assert api("PATCH", path, {"title": "Vase"}).status_code == 200
 
-    def test_a_size_may_be_any_whole_number(self, api: Stage) -> None:
+    def test_size_may_be_any_integer(self, api: Stage) -> None:
         item = api.item()
         api.picture(item["id"], jpeg())
 
