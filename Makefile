@@ -64,7 +64,7 @@ test-browser: $(VENV) $(EMULATOR) ## Test the console in Chromium, which is inst
 
 screenshots: $(VENV) $(EMULATOR) ## Take the screenshots in docs/screenshots/ again, with the browser tests
 	@$(BIN)/python -m tools.chromium
-	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser -k "photographs or theirs_and_yours or lines_that_are_bad or tried_from"
+	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser -k "photographs or both_versions or failed_lines or from_an_example"
 
 bench-images: $(VENV) ## Measure the thumbnails, compared with sharp, and the consumer (RUNS=31, ONLY=jpeg,consumer)
 	@$(BIN)/python -m bench.images $(if $(RUNS),--runs "$(RUNS)") $(if $(ONLY),--only "$(ONLY)")
@@ -79,7 +79,7 @@ lint: $(VENV) $(NODE) ## Check style, format and types of Python and JavaScript
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict $(SOURCES)
-	@$(IN_NODE) .venv-node/node_modules/eslint/bin/eslint.js --max-warnings 0 chalicelib/web tests/web eslint.config.js
+	@$(IN_NODE) .venv-node/node_modules/eslint/bin/eslint.js --max-warnings 0 chalicelib/web tests/web bench eslint.config.js
 	@$(IN_NODE) .venv-node/node_modules/typescript/bin/tsc --project jsconfig.json
 
 scan: $(VENV) $(SCAN) ## Find insecure settings in the templates and workflows (checkov, zizmor)

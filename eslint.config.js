@@ -1,4 +1,4 @@
-// ESLint's rules for the console (chalicelib/web) and its tests. `make lint` runs it from .venv-node.
+// The rules of ESLint, which `make lint` runs from .venv-node.
 
 import globals from "./.venv-node/node_modules/globals/index.js";
 import js from "./.venv-node/node_modules/@eslint/js/src/index.js";
@@ -33,6 +33,7 @@ export default [
     },
   },
   { files: ["chalicelib/web/**"], languageOptions: { globals: globals.browser } },
+  { files: ["bench/**"], languageOptions: { globals: globals.node }, rules: { "no-console": "off" } },
   {
     files: ["tests/web/**"],
     languageOptions: { globals: { ...globals.nodeBuiltin, ...globals.browser } },

@@ -74,7 +74,8 @@ class Import extends Transfer {
       processed = data.created + data.failed;
       return data.status === "done" ? data : undefined;
     };
-    const onRetry = (/** @type {string} */ text) => this.setText(text);
+    const onRetry = (/** @type {string} */ text) =>
+      this.setText(navigator.onLine ? text : "You are offline: the import continues");
     try {
       return await poll(check, { signal: this.signal, seconds: NO_PROGRESS_SECONDS, onRetry });
     } catch (problem) {

@@ -8,6 +8,7 @@ import { PollTimeout, poll } from "./poll.js";
 export const uploadingIds = new Set();
 
 let watched = 0;
+/** Each of many pictures is asked for less often. */
 const minDelay = () => watched * 100;
 
 const MIN_FOLLOW_DELAY = 2000; // milliseconds

@@ -1,4 +1,4 @@
-"""The console in a real browser, against all of Vitrine on this machine, as `make run` starts it."""
+"""Fixtures for the console in a real browser, with everything that `make run` starts on this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from chalicelib.http.loopback import PORTS
 from tests.browser import issuer as issuers
-from tests.browser.looks import Shots
 from tests.browser.tab import File, Tab
 from tests.e2e.system import configure, copy_project, request
 from tests.e2e.terminals import Terminal, second_terminal
@@ -26,33 +25,33 @@ expect.set_options(timeout=20_000)
 
 
 class System(NamedTuple):
-    """Where everything is reached."""
+    """The addresses of a running Vitrine."""
 
     url: str
-    """The API and the console, by `chalice local`, without a slash at the end."""
+    """Of the API and the console by `chalice local`, without a slash at the end."""
     packaged: str
-    """The same, packaged, behind the emulator's API Gateway: below a stage's path."""
+    """Of the packaged app behind the emulator's API Gateway, below a stage's path."""
     project: Path
     client: Callable[[str], Any]
-    """Makes boto3 clients of the emulator, as its root."""
+    """Returns a boto3 client of the emulator, as root."""
     emulator: str
-    """Where the emulator is reached."""
+    """Of the emulator."""
 
 
-def made(system: System, **fields: Any) -> dict[str, Any]:
-    """An item that is there already."""
+def create_item(system: System, **fields: Any) -> dict[str, Any]:
+    """Create an item by the API, and return it."""
     item: dict[str, Any] = request("POST", f"{system.url}/items", fields).json()
     return item
 
 
-def item_of(system: System, title: str) -> dict[str, Any]:
-    """The newest item of that title."""
+def find_item(system: System, title: str) -> dict[str, Any]:
+    """Return the newest item with that title."""
     found = request("GET", f"{system.url}/items?limit=100").json()["items"]
     return next(item for item in found if item.get("title") == title)
 
 
-def empty(system: System) -> None:
-    """Takes away every item that is there."""
+def delete_all_items(system: System) -> None:
+    """Delete all items."""
     while items := request("GET", f"{system.url}/items?limit=100").json()["items"]:
         for item in items:
             request("DELETE", f"{system.url}/items/{item['id']}")
@@ -60,7 +59,7 @@ def empty(system: System) -> None:
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """All of Vitrine, with sign-in left out."""
+    """Start Vitrine without sign-in."""
     terminal = Terminal(copy_project(tmp_path_factory.mktemp("system") / "project"))
     try:
         terminal.await_text("Ctrl-C stops it", 180)
@@ -73,8 +72,8 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
                 terminal.url, packaged, terminal.project, terminal.client, f"http://127.0.0.1:{terminal.emulator_port}"
             )
     finally:
-        # Nothing of it is to be kept: the emulator need not take its time to save, nor `make run` its own to tidy up
-        # thousands of files, which rm is several times as quick with.
+        # Nothing has to be saved. Killing the emulator and deleting its files with rm is several times faster than its
+        # orderly stop.
         emulator = terminal.project / ".local" / "emulator"
         os.kill(int((emulator / "lock").read_text()), signal.SIGKILL)
         subprocess.run(["rm", "-rf", emulator / "tmp"], check=False)
@@ -82,7 +81,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 
 def warm(terminal: Terminal, packaged: str) -> None:
-    """Has the emulator start the functions' processes, which takes a while, before a test waits for them."""
+    """Have the emulator start the functions' processes, which takes seconds, before a test waits for them."""
     s3 = terminal.client("s3")
     bucket = s3.list_buckets(Prefix="vitrine-local-")["Buckets"][0]["Name"]
     s3.put_object(Bucket=bucket, Key="uploads/first.jpg", Body=File.photograph("coffee").content)
@@ -97,7 +96,7 @@ def issuer() -> Iterator[issuers.Issuer]:
 
 @pytest.fixture(scope="session")
 def closed(system: System, issuer: issuers.Issuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a second server of the same system, which wants tokens of the issuer."""
+    """Start a second server on the same data, which requires tokens of the issuer. Return its address."""
     project = copy_project(tmp_path_factory.mktemp("closed") / "project")
     shutil.copy(system.project / ".local" / "aws-config", project / ".local")
     (project / ".local" / PORTS).symlink_to(system.project / ".local" / PORTS)
@@ -125,16 +124,16 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser as somebody has it who was never here; Playwright's own default is a window of 1280 × 720."""
-    made = browser.new_context(reduced_motion="reduce", viewport={"width": 1280, "height": 800})
-    made.set_default_timeout(20_000)
-    yield made
-    made.close()
+    """Open a browser without any data of earlier tests."""
+    context = browser.new_context(reduced_motion="reduce", viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(20_000)
+    yield context
+    context.close()
 
 
 @pytest.fixture
 def new_tab(context: BrowserContext) -> Iterator[Callable[[], Tab]]:
-    """Opens a tab; when the test is over, each has to have been quiet."""
+    """Return a function that opens a tab. At the end, no tab may have reported an unexpected fault."""
     opened: list[Tab] = []
 
     def open_tab() -> Tab:
@@ -149,8 +148,3 @@ def new_tab(context: BrowserContext) -> Iterator[Callable[[], Tab]]:
 @pytest.fixture
 def tab(new_tab: Callable[[], Tab]) -> Tab:
     return new_tab()
-
-
-@pytest.fixture
-def shots() -> Shots:
-    return Shots()

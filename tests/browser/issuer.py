@@ -1,4 +1,4 @@
-"""A small OpenID Connect issuer on this machine: the code flow with PKCE, for a client without a secret."""
+"""An OpenID Connect issuer for tests: the code flow with PKCE, for a client without a secret."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 class Issuer(ThreadingHTTPServer):
-    """Signs in whoever says a name. Tests change what it does next by its attributes."""
+    """Signs in every user by name. Tests change its behaviour by its attributes."""
 
     daemon_threads = True
 
@@ -32,15 +32,15 @@ class Issuer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.redirect_uris: set[str] = set()
         self.token_seconds = 3600
-        """How long the tokens are good that it gives next."""
+        """Lifetime of the next tokens."""
         self.access_token_for = CLIENT
-        """Whom the access tokens are for that it gives next."""
+        """Audience of the next access tokens."""
         self.forged: dict[str, Any] = {}
-        """Claims of the id tokens that it gives next, instead of what they ought to say."""
+        """Claims of the next id tokens that replace the right ones."""
         self.grants: list[str] = []
-        """The kinds of grant that were redeemed."""
+        """The types of the grants that were redeemed."""
         self.signed_out: list[str] = []
-        """What came to an end: ``revoke``, ``end-session``."""
+        """The endpoints that ended a session: ``revoke``, ``end-session``."""
         self.codes: dict[str, dict[str, str]] = {}
         self.refresh_tokens: dict[str, str] = {}
 
@@ -144,7 +144,7 @@ class _Answers(BaseHTTPRequestHandler):
         self._go(f"{asked['redirect_uri']}?{urlencode(back)}")
 
     def _redeem(self, asked: dict[str, str]) -> None:
-        """RFC 6749, sections 4.1.3 and 6; RFC 7636, section 4.6: each code and each refresh token is good once."""
+        """Redeem a code or a refresh token, once each (RFC 6749, sections 4.1.3 and 6; RFC 7636, section 4.6)."""
         self.server.grants.append(asked["grant_type"])
         if asked["grant_type"] == "refresh_token":
             user = self.server.refresh_tokens.pop(asked["refresh_token"], None)
@@ -178,12 +178,12 @@ class _Answers(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def running() -> Iterator[Issuer]:
-    """An issuer, until the block is left."""
+    """Run an issuer until the block ends."""
     with Issuer() as issuer:
         thread = threading.Thread(target=issuer.serve_forever, daemon=True)
         thread.start()

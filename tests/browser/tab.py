@@ -1,4 +1,4 @@
-"""A tab of the browser, and what people do in it."""
+"""A tab of the browser, and the user's actions in it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class File(NamedTuple):
 
     @classmethod
     def photograph(cls, name: str, title: str | None = None) -> File:
-        """One of the photographs that lie here."""
+        """Return a photograph of the folder `photographs`."""
         return cls(f"{title or name}.jpg", "image/jpeg", (PHOTOGRAPHS / f"{name}.jpg").read_bytes())
 
 
 class Held:
-    """Requests of one kind that wait for the test to let them go: an answer as slow as the test likes."""
+    """Requests of one kind that are held until the test releases them."""
 
     def __init__(self, page: Page, method: str, url: str) -> None:
         self._method = method
@@ -40,7 +40,7 @@ class Held:
             self._waiting.append(route)
 
     def await_one(self) -> None:
-        """Waits until there is one to hold."""
+        """Wait until a request is held."""
         for _ in range(200):
             if self._waiting:
                 return
@@ -48,13 +48,13 @@ class Held:
         raise AssertionError(f"No {self._method} was sent.")
 
     def release(self) -> None:
-        """Sends those that wait on their way, and holds no more."""
+        """Send the held requests, and hold no more."""
         self._open = True
         for route in self._waiting:
             route.continue_()
 
     def refuse(self, status: int, **said: str) -> None:
-        """Answers those that wait itself, and holds no more."""
+        """Respond to the held requests with an error, and hold no more."""
         self._open = True
         for route in self._waiting:
             route.fulfill(status=status, json=said)
@@ -71,7 +71,7 @@ _TRANSFER = """files => {
 
 
 class Tab:
-    """A tab that notes whatever a page must not do: errors, breaches of its policy, requests to third parties."""
+    """A tab that records faults: errors, violations of the page's policy, requests to third parties."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -94,7 +94,7 @@ class Tab:
             self._faults.append(f"asked a third party: {request.url}")
 
     def expect_fault(self, words: str) -> None:
-        """The browser itself will complain, and rightly: of an answer that is an error, say."""
+        """Ignore faults with these words. The browser reports each error response, for example."""
         self._expected.append(words)
 
     def assert_quiet(self) -> None:
@@ -104,7 +104,7 @@ class Tab:
     # ------------------------------------------------------------------------------------------------------ the console
 
     def open(self, url: str) -> None:
-        """Opens the console, and waits for its first answer."""
+        """Open the console, and wait until the first items are shown."""
         self.page.goto(f"{url}/")
         expect(self.page.locator("#gallery")).not_to_have_attribute("aria-busy", "true")
         expect(self.page.locator("#gallery .skeleton")).to_have_count(0)
@@ -113,20 +113,20 @@ class Tab:
         return self.page.locator(".card").filter(has=self.page.get_by_role("link", name=title, exact=True))
 
     def titles(self) -> list[str]:
-        """What the cards are called, in the order in which they are shown."""
+        """Return the cards' titles in their order."""
         return self.page.locator(".card h2").all_inner_texts()
 
     def hold(self, method: str, url: str) -> Held:
-        """Has the requests of that kind wait."""
+        """Hold requests with that method and URL."""
         return Held(self.page, method, url)
 
     def view_item(self, title: str) -> None:
-        """Opens an item to look at."""
+        """Open an item's view."""
         self.card(title).get_by_role("link").click()
         expect(self.dialog.get_by_role("heading", name=title, exact=True)).to_be_visible()
 
     def open_item(self, title: str) -> None:
-        """Opens an item's form."""
+        """Open an item's form."""
         self.view_item(title)
         self.press("Edit")
         expect(self.dialog.locator(".item-form")).to_be_visible()
@@ -141,38 +141,38 @@ class Tab:
 
     @property
     def panel(self) -> Locator:
-        """Where uploads and imports are shown."""
+        """The panel with the progress of uploads and imports."""
         return self.page.get_by_role("region", name="Uploads and imports")
 
     def field(self, name: str) -> Locator:
         return self.dialog.get_by_label(f"Value of {name}", exact=True)
 
     def press(self, name: str) -> None:
-        """Clicks the button of that name, in the dialog where one is open."""
+        """Click the button with that name, in the dialog if it is open."""
         within = self.dialog if self.dialog.is_visible() else self.page
         within.get_by_role("button", name=name, exact=True).first.click()
 
     def save(self) -> None:
-        """Saves the open form, which leads back to the item."""
+        """Save the open form, and wait until the item's view is shown."""
         self.press("Save")
         expect(self.dialog.get_by_role("button", name="Edit", exact=True)).to_be_visible()
 
     def create(self, title: str) -> None:
-        """Makes an item by hand."""
+        """Create an item with the form."""
         self.press("New item")
         self.field("title").fill(title)
         self.press("Create")
         expect(self.dialog).to_be_hidden()
 
     def drop(self, target: Locator | str, *files: File) -> None:
-        """Drops files there, as from a folder's window."""
+        """Drop files on an element."""
         at = self.page.locator(target) if isinstance(target, str) else target
         transfer = self._transfer(files)
         for kind in ("dragenter", "dragover", "drop"):
             at.dispatch_event(kind, {"dataTransfer": transfer})
 
     def paste(self, *files: File) -> None:
-        """Pastes files, as after copying a picture."""
+        """Paste files."""
         self.page.evaluate(
             "transfer => document.body.dispatchEvent(new ClipboardEvent('paste',"
             " {clipboardData: transfer, bubbles: true, cancelable: true}))",
@@ -180,7 +180,7 @@ class Tab:
         )
 
     def leave(self) -> list[str]:
-        """Goes to load the page anew, and stays if asked whether to: gives what was asked."""
+        """Try to reload the page, and stay if the browser asks. Return the types of its questions."""
         asked: list[str] = []
 
         def stay(dialog: Dialog) -> None:
@@ -198,7 +198,7 @@ class Tab:
         return self.page.evaluate_handle(_TRANSFER, told)
 
     def expect_picture(self, title: str) -> None:
-        """Waits until an item's thumbnail is there, and looks whether it is a picture."""
+        """Wait until a card shows a thumbnail, and check that it can be decoded."""
         image = self.card(title).locator("img")
         expect(image).to_be_visible(timeout=60_000)
         image.scroll_into_view_if_needed()

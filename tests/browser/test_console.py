@@ -1,4 +1,4 @@
-"""The console, as people use it in a browser."""
+"""The console: items, gallery, pictures, imports, errors."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, expect
 
-from tests.browser.conftest import System, empty, item_of, made
-from tests.browser.looks import Shots, serious_faults
+from tests.browser.accessibility import serious_faults
+from tests.browser.conftest import System, create_item, delete_all_items, find_item
+from tests.browser.screenshots import take_screenshot
 from tests.browser.tab import File, Tab
 from tests.e2e.system import request
 
@@ -24,7 +25,7 @@ def at_the_console(system: System, tab: Tab) -> None:
 
 
 class TestItems:
-    def test_an_item_is_made_of_fields_and_stands_first(self, system: System, tab: Tab) -> None:
+    def test_new_item_is_shown_first(self, system: System, tab: Tab) -> None:
         tab.press("New item")
         tab.field("title").fill("Blue vase")
         tab.press("Add a field")
@@ -35,11 +36,11 @@ class TestItems:
 
         expect(tab.page.locator(".card").first).to_contain_text("Blue vase")
         expect(tab.page.locator(".card").first).to_contain_text("19.90000000000000000001")
-        item = item_of(system, "Blue vase")
+        item = find_item(system, "Blue vase")
         raw = request("GET", f"{system.url}/items/{item['id']}").body.decode()
         assert '"price":19.90000000000000000001' in raw
 
-    def test_what_is_wrong_is_said_where_it_is(self, tab: Tab) -> None:
+    def test_invalid_number_is_marked(self, tab: Tab) -> None:
         tab.press("New item")
         tab.dialog.get_by_label("Type of the field").select_option("number")
         tab.field("title").fill("ten")
@@ -47,7 +48,7 @@ class TestItems:
 
         assert "not a number" in tab.field("title").evaluate("field => field.validationMessage")
 
-    def test_what_the_api_refuses_is_said_in_its_words(self, tab: Tab) -> None:
+    def test_error_of_the_api_is_shown(self, tab: Tab) -> None:
         tab.expect_fault("400")
         tab.press("New item")
         tab.dialog.get_by_label("Name of the field").fill("version")
@@ -55,8 +56,8 @@ class TestItems:
 
         expect(tab.dialog.get_by_role("alert")).to_contain_text("version is managed by Vitrine")
 
-    def test_raw_json_and_the_form_are_one(self, system: System, tab: Tab) -> None:
-        made(system, title="Raw", sizes=[1, 2])
+    def test_json_and_rows_show_the_same_fields(self, system: System, tab: Tab) -> None:
+        create_item(system, title="Raw", sizes=[1, 2])
         tab.open(system.url)
         tab.open_item("Raw")
         tab.dialog.get_by_role("tab", name="JSON").click()
@@ -67,53 +68,53 @@ class TestItems:
         expect(tab.field("sizes")).to_have_value(re.compile("3"))
         tab.save()
 
-        item = item_of(system, "Raw")
+        item = find_item(system, "Raw")
         assert (item["sizes"], item["deep"]) == ([3], {"er": None})
 
-    def test_the_focus_is_not_lost_with_the_last_field(self, tab: Tab) -> None:
+    def test_focus_after_removing_the_last_field(self, tab: Tab) -> None:
         tab.press("New item")
         tab.press("Remove the field title")
 
         expect(tab.dialog.get_by_role("button", name="Add a field")).to_be_focused()
 
-    def test_a_field_of_yes_or_no_is_a_switch(self, system: System, tab: Tab) -> None:
-        made(system, title="Switched", framed=False)
+    def test_boolean_is_a_switch(self, system: System, tab: Tab) -> None:
+        create_item(system, title="Switched", framed=False)
         tab.open(system.url)
         tab.open_item("Switched")
         tab.dialog.get_by_role("switch", name="Value of framed").check()
         tab.save()
 
-        assert item_of(system, "Switched")["framed"] is True
+        assert find_item(system, "Switched")["framed"] is True
 
-    def test_an_expiry_is_set_by_the_calendar_and_taken_off_again(self, system: System, tab: Tab) -> None:
-        made(system, title="On loan")
+    def test_expiry_is_set_and_removed(self, system: System, tab: Tab) -> None:
+        create_item(system, title="On loan")
         tab.open(system.url)
         tab.open_item("On loan")
         tab.press("Set an expiry")
         tab.dialog.get_by_label("Expires", exact=True).fill("2100-01-31T12:00")
         assert serious_faults(tab.page) == []
         tab.save()
-        assert item_of(system, "On loan")["expiresAt"].startswith("2100-01-")
+        assert find_item(system, "On loan")["expiresAt"].startswith("2100-01-")
         expect(tab.dialog).to_contain_text("Expires")
         tab.press("Edit")
         tab.press("Never expire")
         expect(tab.dialog.get_by_role("button", name="Set an expiry")).to_be_visible()
         tab.save()
 
-        assert "expiresAt" not in item_of(system, "On loan")
+        assert "expiresAt" not in find_item(system, "On loan")
 
-    def test_a_time_that_nobody_touches_stays_as_it_was_written(self, system: System, tab: Tab) -> None:
-        made(system, title="Timed", seen="2026-05-01T12:00:00.123+02:00")
+    def test_unchanged_time_is_saved_as_written(self, system: System, tab: Tab) -> None:
+        create_item(system, title="Timed", seen="2026-05-01T12:00:00.123+02:00")
         tab.open(system.url)
         tab.open_item("Timed")
         tab.field("title").fill("Timed well")
         tab.save()
 
-        assert item_of(system, "Timed well")["seen"] == "2026-05-01T12:00:00.123+02:00"
+        assert find_item(system, "Timed well")["seen"] == "2026-05-01T12:00:00.123+02:00"
 
-    def test_a_field_may_be_called_as_anything_in_a_conflict(self, system: System, tab: Tab) -> None:
+    def test_conflict_over_a_field_named_constructor(self, system: System, tab: Tab) -> None:
         tab.expect_fault("412")
-        item = made(system, title="Built")
+        item = create_item(system, title="Built")
         tab.open(system.url)
         tab.open_item("Built")
         request("PUT", f"{system.url}/items/{item['id']}", {"title": "Built by another"})
@@ -126,13 +127,11 @@ class TestItems:
         tab.press("Save this")
         expect(tab.dialog.get_by_role("button", name="Edit", exact=True)).to_be_visible()
 
-        assert item_of(system, "Built by another")["constructor"] == "Ann"
+        assert find_item(system, "Built by another")["constructor"] == "Ann"
 
-    def test_two_who_change_one_item_see_theirs_and_yours(
-        self, system: System, tab: Tab, new_tab: Callable[[], Tab], shots: Shots
-    ) -> None:
-        empty(system)
-        made(system, title="Deep field", galaxies=5500, instrument="Hubble", framed=False)
+    def test_conflict_shows_both_versions(self, system: System, tab: Tab, new_tab: Callable[[], Tab]) -> None:
+        delete_all_items(system)
+        create_item(system, title="Deep field", galaxies=5500, instrument="Hubble", framed=False)
         other = new_tab()
         for one in (tab, other):
             one.open(system.url)
@@ -150,11 +149,11 @@ class TestItems:
         expect(other.dialog.get_by_label("galaxies: keep yours")).to_be_checked()
         expect(other.dialog.get_by_label("instrument: keep theirs")).to_be_checked()
         assert serious_faults(other.page) == []
-        shots.take(other.page, "conflict")
+        take_screenshot(other.page, "conflict")
         other.dialog.get_by_label("galaxies: keep theirs").check()
         other.press("Save this")
         expect(other.dialog.get_by_role("button", name="Edit", exact=True)).to_be_visible()
-        item = item_of(system, "Deep field")
+        item = find_item(system, "Deep field")
         assert (item["galaxies"], item["instrument"], item["framed"]) == (10000, "Hubble Space Telescope", True)
 
 
@@ -164,7 +163,7 @@ def fits(tab: Tab) -> bool:
 
 
 def tab_to(tab: Tab, target: Locator) -> None:
-    """Goes there by the Tab key."""
+    """Move the focus to an element by the Tab key."""
     expect(target).to_be_visible()
     for _ in range(30):
         if target.evaluate("one => one === document.activeElement"):
@@ -174,9 +173,9 @@ def tab_to(tab: Tab, target: Locator) -> None:
 
 
 class TestGallery:
-    def test_is_newest_first_and_goes_on_by_scrolling(self, system: System, tab: Tab) -> None:
+    def test_scrolling_loads_older_items(self, system: System, tab: Tab) -> None:
         for n in range(80):
-            made(system, title=f"Row {n}")
+            create_item(system, title=f"Row {n}")
         tab.open(system.url)
         titles = tab.page.locator(".card h2")
         expect(titles.first).to_have_text("Row 79")
@@ -190,7 +189,7 @@ class TestGallery:
             f"Row {n}" for n in reversed(range(80))
         ]
 
-    def test_keyboard_alone_will_do(self, tab: Tab) -> None:
+    def test_everything_works_by_keyboard(self, tab: Tab) -> None:
         tab.create("By keyboard")
         tab.card("By keyboard").get_by_role("link").focus()
         tab.page.keyboard.press("Enter")
@@ -209,7 +208,7 @@ class TestGallery:
         expect(tab.card("By keyboard").get_by_role("link")).to_be_focused()
 
     @pytest.mark.parametrize("width", [320, 390, 768, 1920])
-    def test_fits_every_screen(self, system: System, tab: Tab, width: int) -> None:
+    def test_fits_the_screen(self, system: System, tab: Tab, width: int) -> None:
         tab.page.set_viewport_size({"width": width, "height": 700})
         tab.create(f"Seen at {width}, with a name that goes on and on and on, as names sometimes do")
 
@@ -224,7 +223,7 @@ class TestGallery:
         assert fits(tab)
         assert serious_faults(tab.page) == []
 
-    def test_is_dark_where_people_want_it_dark(self, tab: Tab) -> None:
+    def test_dark_mode(self, tab: Tab) -> None:
         tab.page.emulate_media(color_scheme="dark")
         tab.create("In the dark")
         ground = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -236,7 +235,7 @@ class TestGallery:
 
 
 class TestPictures:
-    def test_a_photograph_that_is_dropped_becomes_a_thumbnail(self, system: System, tab: Tab) -> None:
+    def test_dropped_picture_gets_a_thumbnail(self, system: System, tab: Tab) -> None:
         tab.create("Rocket")
         tab.drop(tab.card("Rocket"), File.photograph("rocket"))
         entry = tab.tray.locator("li")
@@ -244,10 +243,10 @@ class TestPictures:
         expect(entry).to_contain_text("Ready", timeout=60_000)
 
         tab.expect_picture("Rocket")
-        image = item_of(system, "Rocket")["image"]
+        image = find_item(system, "Rocket")["image"]
         assert (image["status"], image["width"]) == ("ready", 600)
 
-    def test_several_at_once_become_an_item_each(self, tab: Tab, tmp_path: Path) -> None:
+    def test_each_chosen_picture_becomes_an_item(self, tab: Tab, tmp_path: Path) -> None:
         for name in ("coffee", "moon"):
             (tmp_path / f"My {name}.jpg").write_bytes(File.photograph(name).content)
         with tab.page.expect_file_chooser() as chooser:
@@ -259,7 +258,7 @@ class TestPictures:
         for name in ("coffee", "moon"):
             tab.expect_picture(f"My {name}")
 
-    def test_a_picture_is_pasted_into_a_new_item(self, tab: Tab) -> None:
+    def test_pasted_picture_belongs_to_the_new_item(self, tab: Tab) -> None:
         tab.press("New item")
         tab.field("title").fill("Pasted cat")
         tab.paste(File.photograph("chelsea"))
@@ -268,7 +267,7 @@ class TestPictures:
 
         tab.expect_picture("Pasted cat")
 
-    def test_a_broken_one_says_why(self, tab: Tab) -> None:
+    def test_damaged_picture_shows_why_it_failed(self, tab: Tab) -> None:
         tab.drop("main", NOT_A_PICTURE)
 
         expect(tab.tray.get_by_role("alert")).to_contain_text("cannot be read as a picture", timeout=60_000)
@@ -277,13 +276,13 @@ class TestPictures:
         expect(tab.dialog.locator(".picture-error")).to_contain_text("cannot be read as a picture")
         assert serious_faults(tab.page) == []
 
-    def test_a_file_of_another_kind_is_refused_at_once(self, tab: Tab) -> None:
+    def test_file_that_is_no_picture_is_rejected(self, tab: Tab) -> None:
         tab.drop("main", File("Minutes.pdf", "application/pdf", b"%PDF-1.7"))
 
         expect(tab.tray.get_by_role("alert")).to_contain_text("This is not a picture")
         expect(tab.card("Minutes")).to_have_count(0)
 
-    def test_a_picture_can_be_taken_off_again(self, system: System, tab: Tab) -> None:
+    def test_picture_is_removed(self, system: System, tab: Tab) -> None:
         tab.create("Moon")
         tab.drop(tab.card("Moon"), File.photograph("moon"))
         tab.expect_picture("Moon")
@@ -292,12 +291,12 @@ class TestPictures:
         tab.page.get_by_role("alertdialog").get_by_role("button", name="Remove").click()
 
         expect(tab.dialog.locator(".frame.large img")).to_have_count(0)
-        assert "image" not in item_of(system, "Moon")
+        assert "image" not in find_item(system, "Moon")
 
 
 class TestImports:
-    def test_lists_the_lines_that_are_bad(self, system: System, tab: Tab, shots: Shots) -> None:
-        empty(system)
+    def test_failed_lines_are_listed(self, system: System, tab: Tab) -> None:
+        delete_all_items(system)
         tab.open(system.url)
         things = (
             "Amber bowl, Brass lamp, Cedar box, , Elm chair, Felt hat, Glass bead, Horn comb, , Jade ring, Knot, Linen"
@@ -312,13 +311,11 @@ class TestImports:
         expect(bad.nth(1)).to_contain_text("RESERVED_FIELD")
         expect(tab.card("Linen")).to_be_visible()
         assert serious_faults(tab.page) == []
-        shots.take(tab.page, "import")
+        take_screenshot(tab.page, "import")
 
 
-class TestTrouble:
-    def test_being_offline_is_said_and_nothing_typed_is_lost(
-        self, system: System, tab: Tab, context: BrowserContext
-    ) -> None:
+class TestErrors:
+    def test_offline_is_shown_and_the_form_stays(self, system: System, tab: Tab, context: BrowserContext) -> None:
         tab.expect_fault("ERR_INTERNET_DISCONNECTED")
         tab.press("New item")
         tab.field("title").fill("Typed in a tunnel")
@@ -332,7 +329,7 @@ class TestTrouble:
         tab.press("Create")
         expect(tab.card("Typed in a tunnel")).to_be_visible()
 
-    def test_an_api_in_trouble_can_be_asked_again(self, system: System, tab: Tab) -> None:
+    def test_list_is_loaded_again_after_an_error(self, system: System, tab: Tab) -> None:
         tab.expect_fault("500")
         refusal = {"error": "INTERNAL_ERROR", "message": "Something failed here.", "requestId": "request-1"}
         tab.page.route("**/items?*", lambda route: route.fulfill(status=500, json=refusal), times=1)
@@ -344,18 +341,18 @@ class TestTrouble:
         tab.press("Try again")
         expect(tab.page.locator(".card").first).to_be_visible()
 
-    def test_an_item_that_somebody_deleted_meanwhile_says_so(self, system: System, tab: Tab) -> None:
+    def test_item_deleted_by_another_user(self, system: System, tab: Tab) -> None:
         tab.expect_fault("404")
         tab.create("Fleeting")
-        request("DELETE", f"{system.url}/items/{item_of(system, 'Fleeting')['id']}")
+        request("DELETE", f"{system.url}/items/{find_item(system, 'Fleeting')['id']}")
         tab.card("Fleeting").get_by_role("link").click()
 
         expect(tab.dialog).to_contain_text("There is no item")
 
 
-def test_it_works_below_a_stages_path(system: System, new_tab: Callable[[], Tab]) -> None:
+def test_console_works_below_a_stage_path(system: System, new_tab: Callable[[], Tab]) -> None:
     tab = new_tab()
-    # The emulator starts a process for each request at once, and the first takes a while: so one after another.
+    # One request after another, because the emulator starts a process for each that runs at the same time.
     tab.page.set_default_timeout(90_000)
     tab.page.route(f"{system.packaged}/**", lambda route: route.fulfill(response=route.fetch()))
     tab.page.goto(f"{system.packaged}/")
@@ -366,3 +363,4 @@ def test_it_works_below_a_stages_path(system: System, new_tab: Callable[[], Tab]
 
     expect(tab.card("Below a path")).to_be_visible()
     assert tab.page.url == f"{system.packaged}/"
+    tab.page.unroute_all(behavior="ignoreErrors")  # Modules may still be loading.

@@ -1,4 +1,4 @@
-"""Deleting in the console: seconds to undo it, and what may happen in them."""
+"""Deleting items, which can be undone for some seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import System, item_of, made
+from tests.browser.conftest import System, create_item, find_item
 from tests.browser.tab import Tab
 from tests.e2e.system import request
 from tests.e2e.waiting import eventually
@@ -23,7 +23,7 @@ def at_the_console(system: System, tab: Tab) -> None:
 
 @pytest.fixture
 def wait(tab: Tab) -> Callable[[float], None]:
-    """Lets that many seconds go by on the page's own clock."""
+    """Return a function that advances the page's clock by seconds."""
     return lambda seconds: tab.page.clock.run_for(int(seconds * 1000))
 
 
@@ -38,11 +38,9 @@ def is_there(system: System, item: dict[str, str]) -> bool:
     return request("GET", f"{system.url}/items/{item['id']}").status == 200
 
 
-def test_an_item_is_deleted_when_the_time_to_undo_is_over(
-    system: System, tab: Tab, wait: Callable[[float], None]
-) -> None:
+def test_item_is_deleted_after_the_time_to_undo(system: System, tab: Tab, wait: Callable[[float], None]) -> None:
     tab.create("Leaving")
-    item = item_of(system, "Leaving")
+    item = find_item(system, "Leaving")
     delete(tab, "Leaving")
     wait(SECONDS_TO_UNDO - 1)
     assert is_there(system, item)
@@ -53,7 +51,7 @@ def test_an_item_is_deleted_when_the_time_to_undo_is_over(
 
 
 @pytest.mark.parametrize("way", ["button", "keys"])
-def test_undone_it_stays(system: System, tab: Tab, wait: Callable[[float], None], way: str) -> None:
+def test_undo_keeps_the_item(system: System, tab: Tab, wait: Callable[[float], None], way: str) -> None:
     tab.create(f"Kept by {way}")
     delete(tab, f"Kept by {way}")
     if way == "button":
@@ -65,10 +63,10 @@ def test_undone_it_stays(system: System, tab: Tab, wait: Callable[[float], None]
     wait(3 * SECONDS_TO_UNDO)
     tab.page.wait_for_timeout(500)
 
-    assert is_there(system, item_of(system, f"Kept by {way}"))
+    assert is_there(system, find_item(system, f"Kept by {way}"))
 
 
-def test_the_ordinary_delete_is_not_in_the_way_of_typing(tab: Tab) -> None:
+def test_control_z_in_a_field_undoes_typing_only(tab: Tab) -> None:
     tab.create("Typed over")
     delete(tab, "Typed over")
     tab.press("New item")
@@ -78,9 +76,9 @@ def test_the_ordinary_delete_is_not_in_the_way_of_typing(tab: Tab) -> None:
     expect(tab.card("Typed over")).to_have_count(0)
 
 
-def test_several_come_back_where_they_were(system: System, tab: Tab) -> None:
+def test_undo_restores_the_order(system: System, tab: Tab) -> None:
     for n in (1, 2, 3, 4):
-        made(system, title=f"Number {n}")
+        create_item(system, title=f"Number {n}")
     tab.open(system.url)
     delete(tab, "Number 3")
     delete(tab, "Number 2")
@@ -92,9 +90,9 @@ def test_several_come_back_where_they_were(system: System, tab: Tab) -> None:
     assert tab.titles()[:4] == ["Number 4", "Number 3", "Number 2", "Number 1"]
 
 
-def test_it_is_too_late_to_undo_once_the_api_was_asked(system: System, tab: Tab, wait: Callable[[float], None]) -> None:
+def test_undo_ends_when_the_api_is_called(system: System, tab: Tab, wait: Callable[[float], None]) -> None:
     tab.create("Too late")
-    item = item_of(system, "Too late")
+    item = find_item(system, "Too late")
     delete(tab, "Too late")
     held = tab.hold("DELETE", "**/items/*")
     wait(SECONDS_TO_UNDO + 1)
@@ -106,14 +104,14 @@ def test_it_is_too_late_to_undo_once_the_api_was_asked(system: System, tab: Tab,
     expect(tab.card("Too late")).to_have_count(0)
 
 
-def test_a_picture_that_is_rendered_meanwhile_does_not_keep_it(
+def test_change_of_the_picture_does_not_stop_the_delete(
     system: System, tab: Tab, wait: Callable[[float], None]
 ) -> None:
     tab.create("With a picture")
-    item = item_of(system, "With a picture")
+    item = find_item(system, "With a picture")
     delete(tab, "With a picture")
     request("POST", f"{system.url}/items/{item['id']}/image", {"contentType": "image/png"})
-    assert item_of(system, "With a picture")["version"] > item["version"]
+    assert find_item(system, "With a picture")["version"] > item["version"]
     tab.expect_fault("412")
     wait(SECONDS_TO_UNDO + 1)
 
@@ -121,12 +119,10 @@ def test_a_picture_that_is_rendered_meanwhile_does_not_keep_it(
     expect(tab.tray.get_by_role("alert")).to_have_count(0)
 
 
-def test_what_somebody_else_has_written_meanwhile_is_not_deleted_unseen(
-    system: System, tab: Tab, wait: Callable[[float], None]
-) -> None:
+def test_changed_item_is_not_deleted(system: System, tab: Tab, wait: Callable[[float], None]) -> None:
     tab.expect_fault("412")
     tab.create("Written on")
-    item = item_of(system, "Written on")
+    item = find_item(system, "Written on")
     delete(tab, "Written on")
     request("PUT", f"{system.url}/items/{item['id']}", {"title": "Written on by another"})
     wait(SECONDS_TO_UNDO + 1)
@@ -136,9 +132,7 @@ def test_what_somebody_else_has_written_meanwhile_is_not_deleted_unseen(
     assert is_there(system, item)
 
 
-def test_what_could_not_be_deleted_comes_back_and_says_why(
-    system: System, tab: Tab, wait: Callable[[float], None]
-) -> None:
+def test_failed_delete_restores_the_card(system: System, tab: Tab, wait: Callable[[float], None]) -> None:
     tab.expect_fault("503")
     tab.create("Undeletable")
     delete(tab, "Undeletable")
@@ -151,9 +145,9 @@ def test_what_could_not_be_deleted_comes_back_and_says_why(
     expect(tab.tray.get_by_role("alert")).to_contain_text("Not now.")
 
 
-def test_what_is_deleted_is_gone_even_if_the_page_is_left_at_once(system: System, tab: Tab) -> None:
+def test_leaving_the_page_deletes_at_once(system: System, tab: Tab) -> None:
     tab.create("Gone")
-    item = item_of(system, "Gone")
+    item = find_item(system, "Gone")
     delete(tab, "Gone")
     tab.page.goto(f"{system.url}/docs")
 

@@ -1,4 +1,4 @@
-"""The API page: to read, and to try."""
+"""The API reference."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import time
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.accessibility import serious_faults
 from tests.browser.conftest import System
-from tests.browser.looks import Shots, serious_faults
+from tests.browser.screenshots import take_screenshot
 from tests.browser.tab import Tab
 from tests.e2e.system import request
 
@@ -20,7 +21,7 @@ def at_the_page(system: System, tab: Tab) -> None:
     expect(tab.page.get_by_role("heading", name="Vitrine API")).to_be_visible()
 
 
-def test_every_route_is_there_with_all_that_the_document_says(system: System, tab: Tab) -> None:
+def test_every_operation_is_shown(system: System, tab: Tab) -> None:
     document = request("GET", f"{system.url}/openapi.json").json()
     routes = tab.page.locator("details.operation")
 
@@ -39,7 +40,7 @@ def test_every_route_is_there_with_all_that_the_document_says(system: System, ta
                 assert word.replace("`", "") in text, (method, path, word)
 
 
-def test_the_guide_is_set_and_leads_to_its_parts(tab: Tab) -> None:
+def test_guide_is_rendered_and_linked(tab: Tab) -> None:
     guide = tab.page.locator(".guide")
     assert "##" not in guide.inner_text()
     assert "`" not in guide.inner_text()
@@ -48,7 +49,7 @@ def test_the_guide_is_set_and_leads_to_its_parts(tab: Tab) -> None:
     expect(guide.get_by_role("heading", name="Creating once")).to_be_in_viewport()
 
 
-def test_a_route_is_tried_from_an_example(system: System, tab: Tab, shots: Shots) -> None:
+def test_request_is_sent_from_an_example(system: System, tab: Tab) -> None:
     tab.page.locator("#contents a[href='#post-items']").click()
     route = tab.page.locator("#post-items")
     route.get_by_label("Example").select_option("untilThen")
@@ -58,10 +59,10 @@ def test_a_route_is_tried_from_an_example(system: System, tab: Tab, shots: Shots
 
     expect(route.locator(".result")).to_contain_text("201")
     expect(route.locator(".result")).to_contain_text('"expiresAt": "2100-01-31T12:00:00.000Z"')
-    shots.take(tab.page, "docs")
+    take_screenshot(tab.page, "docs")
 
 
-def test_what_is_sent_again_after_a_change_is_another_item(tab: Tab) -> None:
+def test_each_request_creates_another_item(tab: Tab) -> None:
     tab.page.locator("#contents a[href='#post-items']").click()
     route = tab.page.locator("#post-items")
     for title in ("One", "Another"):
@@ -71,7 +72,7 @@ def test_what_is_sent_again_after_a_change_is_another_item(tab: Tab) -> None:
         expect(route.locator(".result")).to_contain_text("201")
 
 
-def test_a_key_that_somebody_typed_stays(tab: Tab) -> None:
+def test_typed_idempotency_key_stays(tab: Tab) -> None:
     tab.expect_fault("422")
     tab.page.locator("#contents a[href='#post-items']").click()
     route = tab.page.locator("#post-items")
@@ -82,7 +83,7 @@ def test_a_key_that_somebody_typed_stays(tab: Tab) -> None:
         expect(route.locator(".result b.status")).to_have_text(status)
 
 
-def test_a_phone_has_the_contents_folded_up(tab: Tab) -> None:
+def test_contents_are_folded_on_a_phone(tab: Tab) -> None:
     tab.page.set_viewport_size({"width": 360, "height": 740})
     contents = tab.page.locator("#contents")
     link = contents.get_by_role("link", name="Creating once")
@@ -94,7 +95,7 @@ def test_a_phone_has_the_contents_folded_up(tab: Tab) -> None:
     expect(link).to_be_hidden()
 
 
-def test_a_refusal_is_shown_as_it_is(tab: Tab) -> None:
+def test_error_response_is_shown(tab: Tab) -> None:
     tab.expect_fault("404")
     tab.page.goto(tab.page.url.partition("#")[0] + "#get-items-item-id")
     route = tab.page.locator("#get-items-item-id")
@@ -105,7 +106,7 @@ def test_a_refusal_is_shown_as_it_is(tab: Tab) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
-def test_nobody_is_shut_out(tab: Tab, width: int, scheme: str) -> None:
+def test_api_reference_is_accessible(tab: Tab, width: int, scheme: str) -> None:
     tab.page.set_viewport_size({"width": width, "height": 800})
     tab.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     route = tab.page.locator("#post-items")

@@ -1,16 +1,16 @@
-"""What a form gives back is what it was given, where nobody has touched it."""
+"""The item form: what is saved."""
 
 from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import System, made
+from tests.browser.conftest import System, create_item
 from tests.browser.tab import Tab
 from tests.e2e.system import request
 
 
-def test_text_that_nobody_touched_is_saved_as_it_was(system: System, tab: Tab) -> None:
-    item = made(system, title="Line ends", note="one\r\ntwo\rthree\n")
+def test_unchanged_line_ends_are_saved_as_they_were(system: System, tab: Tab) -> None:
+    item = create_item(system, title="Line ends", note="one\r\ntwo\rthree\n")
     tab.open(system.url)
     tab.open_item("Line ends")
     tab.field("title").fill("Other line ends")
@@ -22,7 +22,7 @@ def test_text_that_nobody_touched_is_saved_as_it_was(system: System, tab: Tab) -
 
 def test_replacement_character_is_saved(system: System, tab: Tab) -> None:
     # The API accepts it only escaped, and JSON.stringify does not escape it.
-    item = made(system, title="Replaced", note="K\ufffdse")
+    item = create_item(system, title="Replaced", note="K\ufffdse")
     tab.open(system.url)
     tab.open_item("Replaced")
     tab.field("title").fill("Still replaced")
@@ -32,9 +32,9 @@ def test_replacement_character_is_saved(system: System, tab: Tab) -> None:
     assert (saved["title"], saved["note"]) == ("Still replaced", "K\ufffdse")
 
 
-def test_a_field_called_as_something_of_the_language_is_compared_like_any_other(system: System, tab: Tab) -> None:
+def test_field_named_constructor_is_compared(system: System, tab: Tab) -> None:
     tab.expect_fault("412")
-    item = made(system, title="Odd names")
+    item = create_item(system, title="Odd names")
     tab.open(system.url)
     tab.open_item("Odd names")
     tab.press("Add a field")

@@ -1,4 +1,4 @@
-"""The gallery: which items are shown, in which order, and how that is said."""
+"""The gallery: which items are shown, and in which order."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import System, empty, made
-from tests.browser.looks import Shots, serious_faults
+from tests.browser.accessibility import serious_faults
+from tests.browser.conftest import System, create_item, delete_all_items
+from tests.browser.screenshots import take_screenshot
 from tests.browser.tab import File, Tab
 
 
 @pytest.fixture
 def three_items(system: System, tab: Tab) -> None:
-    empty(system)
-    made(system, title="Elm chair", wood="elm", height=91)
-    made(system, title="Oak table", wood="oak", height=74, round=True)
-    made(system, title="Oak bench", wood="oak", height=45)
+    delete_all_items(system)
+    create_item(system, title="Elm chair", wood="elm", height=91)
+    create_item(system, title="Oak table", wood="oak", height=74, round=True)
+    create_item(system, title="Oak bench", wood="oak", height=45)
     tab.open(system.url)
 
 
 @pytest.mark.usefixtures("three_items")
-class TestOfThree:
-    def test_says_how_many_there_are(self, tab: Tab) -> None:
+class TestThreeItems:
+    def test_number_of_items_is_shown(self, tab: Tab) -> None:
         expect(tab.page.get_by_text("3 items")).to_be_visible()
         tab.create("Ash stool")
 
         expect(tab.page.get_by_text("4 items")).to_be_visible()
 
-    def test_is_filtered_by_what_the_items_say(self, tab: Tab) -> None:
+    def test_filter_finds_words_in_fields(self, tab: Tab) -> None:
         tab.page.get_by_role("searchbox").fill("oak 74")
         expect(tab.page.get_by_text("1 of 3 items")).to_be_visible()
         expect(tab.card("Oak table")).to_be_visible()
@@ -41,20 +42,20 @@ class TestOfThree:
 
         expect(tab.card("Elm chair")).to_be_visible()
 
-    def test_what_is_made_is_seen_whatever_it_was_filtered_by(self, tab: Tab) -> None:
+    def test_new_item_is_visible_despite_a_filter(self, tab: Tab) -> None:
         tab.page.get_by_role("searchbox").fill("oak")
         tab.create("Ash stool")
 
         expect(tab.card("Ash stool")).to_be_visible()
 
-    def test_can_begin_with_the_oldest(self, tab: Tab) -> None:
+    def test_oldest_first(self, tab: Tab) -> None:
         tab.page.get_by_label("Order").select_option("Oldest first")
         expect(tab.page.locator(".card h2").first).to_have_text("Elm chair")
         tab.create("Ash stool")
 
         expect(tab.page.locator(".card h2").last).to_have_text("Ash stool")
 
-    def test_shows_what_was_added_between_two_days(self, tab: Tab) -> None:
+    def test_items_between_two_dates(self, tab: Tab) -> None:
         tab.page.get_by_label("Added", exact=True).select_option("Between dates…")
         tab.page.get_by_label("Added until").fill("2001-12-31")
         expect(tab.page.get_by_text("No items match.")).to_be_visible()
@@ -65,21 +66,21 @@ class TestOfThree:
         expect(tab.card("Elm chair")).to_be_visible()
         assert serious_faults(tab.page) == []
 
-    def test_shows_what_others_have_made_when_refreshed(self, system: System, tab: Tab) -> None:
-        made(system, title="Made elsewhere")
+    def test_refresh_shows_items_made_elsewhere(self, system: System, tab: Tab) -> None:
+        create_item(system, title="Made elsewhere")
         tab.press("Refresh")
 
         expect(tab.page.locator(".card h2").first).to_have_text("Made elsewhere")
         expect(tab.page.locator(".card")).to_have_count(4)
 
-    def test_an_import_leaves_alone_what_somebody_looks_at(self, tab: Tab) -> None:
+    def test_import_keeps_the_focus(self, tab: Tab) -> None:
         tab.card("Elm chair").get_by_role("link").focus()
         tab.drop("main", File("more.ndjson", "", b'{"title": "Imported"}'))
 
         expect(tab.card("Imported")).to_be_visible(timeout=60_000)
         expect(tab.card("Elm chair").get_by_role("link")).to_be_focused()
 
-    def test_an_answer_that_is_none_is_said(self, tab: Tab) -> None:
+    def test_answer_of_a_proxy_is_an_error(self, tab: Tab) -> None:
         tab.page.route("**/items?*", lambda route: route.fulfill(body="<html>A proxy's page"), times=1)
         tab.press("Refresh")
 
@@ -88,8 +89,8 @@ class TestOfThree:
         tab.press("Try again")
         expect(tab.page.get_by_role("alert")).to_have_count(0)
 
-    def test_is_empty_with_a_way_to_begin(self, system: System, tab: Tab) -> None:
-        empty(system)
+    def test_empty_gallery_offers_a_start(self, system: System, tab: Tab) -> None:
+        delete_all_items(system)
         tab.press("Refresh")
 
         expect(tab.page.get_by_role("heading", name="No items yet")).to_be_visible()
@@ -114,12 +115,12 @@ ON_SHOW: dict[str, dict[str, Any]] = {
 }
 
 
-def test_is_made_of_photographs(system: System, tab: Tab, shots: Shots) -> None:
+def test_gallery_of_photographs(system: System, tab: Tab) -> None:
     tab.page.set_viewport_size({"width": 1280, "height": 840})
-    empty(system)
-    made(system, title="Loan agreement", pages=14, signed=True)
+    delete_all_items(system)
+    create_item(system, title="Loan agreement", pages=14, signed=True)
     for fields in ON_SHOW.values():
-        made(system, **fields)
+        create_item(system, **fields)
     tab.open(system.url)
     for name, fields in ON_SHOW.items():
         tab.drop(tab.card(fields["title"]), File.photograph(name))
@@ -127,20 +128,20 @@ def test_is_made_of_photographs(system: System, tab: Tab, shots: Shots) -> None:
         tab.expect_picture(fields["title"])
     expect(tab.tray.get_by_role("listitem")).to_have_count(0)
     tab.page.evaluate("scrollTo(0, 0)")
-    shots.take(tab.page, "gallery")
+    take_screenshot(tab.page, "gallery")
     tab.view_item("Hubble Deep Field")
-    shots.take(tab.page, "item")
+    take_screenshot(tab.page, "item")
     tab.press("Edit")
     expect(tab.dialog.locator(".item-form")).to_be_visible()
-    shots.take(tab.page, "form")
+    take_screenshot(tab.page, "form")
     tab.press("Cancel")
     tab.page.emulate_media(color_scheme="dark")
     assert serious_faults(tab.page) == []
     tab.press("Close")
-    shots.take(tab.page, "gallery-dark")
+    take_screenshot(tab.page, "gallery-dark")
     tab.page.set_viewport_size({"width": 390, "height": 844})
     assert serious_faults(tab.page) == []
-    shots.take(tab.page, "gallery-phone")
+    take_screenshot(tab.page, "gallery-phone")
     tab.view_item("Eileen Collins")
     assert serious_faults(tab.page) == []
-    shots.take(tab.page, "item-phone")
+    take_screenshot(tab.page, "item-phone")

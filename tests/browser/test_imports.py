@@ -1,4 +1,4 @@
-"""Files of items: what is sent of them, what is said of their mistakes, and what a broken line does to them."""
+"""Imports: what is sent of a file, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Request, Route, expect
 
+from tests.browser.accessibility import serious_faults
 from tests.browser.conftest import System
-from tests.browser.looks import serious_faults
 from tests.browser.tab import File, Tab
 
 BUSY = {"error": "BACKEND_UNAVAILABLE", "message": "It is not available.", "requestId": "request-1"}
@@ -24,7 +24,7 @@ def at_the_console(system: System, tab: Tab) -> Iterator[None]:
 
 @pytest.fixture
 def sent(tab: Tab) -> list[str]:
-    """The bodies that the tab asked to import."""
+    """Return the bodies that the tab sends to be imported, as they come."""
     bodies: list[str] = []
 
     def note(request: Request) -> None:
@@ -44,25 +44,25 @@ def end(tab: Tab) -> Locator:
 
 
 class TestReading:
-    def test_a_mistake_in_a_json_file_is_shown_and_nothing_of_it_sent(self, tab: Tab, sent: list[str]) -> None:
+    def test_json_with_a_syntax_error_is_not_sent(self, tab: Tab, sent: list[str]) -> None:
         drop(tab, "shop.json", '[\n{"title": "Never made"},\n{"title": }\n]')
 
         expect(tab.panel.get_by_role("alert")).to_contain_text("This is not JSON")
         expect(tab.panel.get_by_role("alert")).to_contain_text("Nothing was sent")
         assert sent == []
 
-    def test_one_item_on_many_lines_is_one_item(self, tab: Tab) -> None:
+    def test_json_object_is_one_item(self, tab: Tab) -> None:
         drop(tab, "one.json", json.dumps({"title": "All alone", "price": 1}, indent=2))
 
         expect(end(tab)).to_contain_text("1 item created", timeout=60_000)
         expect(tab.card("All alone")).to_be_visible()
 
-    def test_lines_of_objects_are_taken_whatever_the_file_is_called(self, tab: Tab) -> None:
+    def test_lines_in_a_json_file_are_items(self, tab: Tab) -> None:
         drop(tab, "export.json", '{"title": "First of two"}\n{"title": "Second of two"}\n')
 
         expect(end(tab)).to_contain_text("2 items created", timeout=60_000)
 
-    def test_a_bad_line_is_named_by_its_number_in_the_file(self, tab: Tab) -> None:
+    def test_failed_line_has_its_number_in_the_file(self, tab: Tab) -> None:
         drop(tab, "gaps.ndjson", '\n{"title": "After a blank"}\n  \n\n{"id": 7}\n\n{"title"\n')
         expect(end(tab)).to_contain_text("1 item created, 2 failed", timeout=60_000)
 
@@ -71,13 +71,13 @@ class TestReading:
         expect(tab.panel.get_by_role("button", name="1 import done · 2 items failed")).to_be_visible()
         assert serious_faults(tab.page) == []
 
-    def test_numbers_are_sent_to_their_last_digit(self, tab: Tab, sent: list[str]) -> None:
+    def test_numbers_keep_every_digit(self, tab: Tab, sent: list[str]) -> None:
         drop(tab, "exact.json", '[{"title": "Exact", "price": 0.10000000000000000000001}]')
 
         expect(end(tab)).to_contain_text("1 item created", timeout=60_000)
         assert sent == ['{"items":[{"title": "Exact", "price": 0.10000000000000000000001}]}']
 
-    def test_a_file_that_is_too_large_is_not_sent(self, tab: Tab, sent: list[str]) -> None:
+    def test_too_large_file_is_not_sent(self, tab: Tab, sent: list[str]) -> None:
         tab.page.evaluate(
             """() => {
                 const dataTransfer = new DataTransfer();
@@ -89,17 +89,15 @@ class TestReading:
         expect(tab.panel.get_by_role("alert")).to_contain_text("An import may have 5 MB")
         assert sent == []
 
-    def test_a_file_without_items_says_so(self, tab: Tab, sent: list[str]) -> None:
+    def test_file_without_items_is_not_sent(self, tab: Tab, sent: list[str]) -> None:
         drop(tab, "number.json", "42")
 
         expect(tab.panel.get_by_role("alert")).to_contain_text("no item in this file")
         assert sent == []
 
 
-class TestTheLine:
-    def test_trouble_while_it_runs_is_waited_out_and_the_gallery_shows_what_came(
-        self, tab: Tab, sent: list[str]
-    ) -> None:
+class TestConnection:
+    def test_temporary_errors_are_retried(self, tab: Tab, sent: list[str]) -> None:
         tab.expect_fault("503")
         troubles = iter(range(2))
 
@@ -116,7 +114,7 @@ class TestTheLine:
         expect(end(tab)).to_contain_text("1 item created")
         assert len(sent) == 1
 
-    def test_one_without_progress_can_be_watched_further(self, tab: Tab, sent: list[str]) -> None:
+    def test_import_without_progress_can_be_watched_again(self, tab: Tab, sent: list[str]) -> None:
         tab.page.clock.install()
 
         def standing(route: Route) -> None:
@@ -135,7 +133,7 @@ class TestTheLine:
         expect(tab.panel).to_contain_text("1 item created", timeout=60_000)
         assert len(sent) == 1
 
-    def test_import_whose_response_is_lost_is_sent_again_and_done_once(self, tab: Tab, sent: list[str]) -> None:
+    def test_import_sent_twice_is_done_once(self, tab: Tab, sent: list[str]) -> None:
         tab.expect_fault("ERR_FAILED")
 
         def lose(route: Route) -> None:
@@ -150,7 +148,7 @@ class TestTheLine:
         expect(tab.card("Lost and found")).to_have_count(1, timeout=60_000)
         assert len(sent) == 2
 
-    def test_one_that_comes_too_early_waits_its_time(self, tab: Tab, sent: list[str]) -> None:
+    def test_throttled_import_is_retried(self, tab: Tab, sent: list[str]) -> None:
         tab.expect_fault("429")
         early = {"status": 429, "json": BUSY, "headers": {"Retry-After": "1"}}
         tab.page.route("**/imports", lambda route: route.fulfill(**early), times=1)
@@ -159,9 +157,9 @@ class TestTheLine:
         expect(tab.card("In good time")).to_be_visible(timeout=60_000)
         assert len(sent) == 2
 
-    def test_leaving_while_it_is_sent_is_asked_about(self, tab: Tab) -> None:
+    def test_leaving_the_page_asks_while_a_file_is_sent(self, tab: Tab) -> None:
         tab.create("Something done here")
-        tab.page.route("**/imports", lambda route: None)  # which holds it
+        tab.page.route("**/imports", lambda route: None)  # never responds
         drop(tab, "large.ndjson", '{"title": "Being sent"}')
         expect(tab.panel).to_contain_text("Sending")
 

@@ -1,4 +1,4 @@
-"""Pages of other sites, while Vitrine runs on the same machine: what they send there does nothing."""
+"""Pages of other sites cannot use Vitrine on the same machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PAGE = "<!doctype html><title>Somebody's page</title><button>Win a prize</button
 
 @pytest.fixture(scope="module")
 def another_port() -> Iterator[str]:
-    """A page of some other program on this machine."""
+    """Serve a page of another program on this machine."""
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -62,7 +62,7 @@ def stranger(request: pytest.FixtureRequest, context: BrowserContext, another_po
 
 
 def in_a_popup(page: Page, url: str, script: str) -> Response:
-    """What ``url`` answers in a tab that the page has ``script`` open there, at a click."""
+    """Run ``script`` at a click, which opens a tab. Return the response of ``url``."""
     page.evaluate(f"() => {{ document.querySelector('button').onclick = () => {{ {script} }} }}")
     with page.context.expect_event("response", lambda response: response.url == url) as answered:
         page.click("button")
@@ -71,7 +71,7 @@ def in_a_popup(page: Page, url: str, script: str) -> Response:
 
 
 def posting(url: str, **fields: str) -> str:
-    """A script that sends a form into a new tab, as plain text: what is sent may be JSON."""
+    """Return a script that sends a form as plain text, which may be JSON, into a new tab."""
     return f"""
         const form = document.createElement("form");
         Object.assign(form, {{method: "post", action: {json.dumps(url)}, target: "_blank", enctype: "text/plain"}});
@@ -88,7 +88,7 @@ def signed_link(system: System) -> str:
     return str(asked.url)
 
 
-def test_a_popup_cannot_use_the_emulators_root(system: System, stranger: Page) -> None:
+def test_popup_cannot_use_the_emulator_as_root(system: System, stranger: Page) -> None:
     link = signed_link(system)
 
     answer = in_a_popup(stranger, link, f"window.open({json.dumps(link)})")
@@ -98,7 +98,7 @@ def test_a_popup_cannot_use_the_emulators_root(system: System, stranger: Page) -
     assert "of-another-site" not in [role["RoleName"] for role in roles]
 
 
-def test_a_form_cannot_erase_the_data(system: System, stranger: Page) -> None:
+def test_form_cannot_erase_the_data(system: System, stranger: Page) -> None:
     url = f"{system.emulator}/_ministack/reset"
 
     answer = in_a_popup(stranger, url, posting(url))
@@ -107,7 +107,7 @@ def test_a_form_cannot_erase_the_data(system: System, stranger: Page) -> None:
     assert system.client("s3").list_buckets()["Buckets"]
 
 
-def test_a_form_cannot_write_an_item(system: System, stranger: Page) -> None:
+def test_form_cannot_create_an_item(system: System, stranger: Page) -> None:
     url = f"{system.url}/items"
     before = request("GET", url).json()["count"]
 
@@ -117,13 +117,13 @@ def test_a_form_cannot_write_an_item(system: System, stranger: Page) -> None:
     assert request("GET", url).json()["count"] == before
 
 
-def test_a_script_can_read_nothing(system: System, stranger: Page) -> None:
+def test_script_can_read_nothing(system: System, stranger: Page) -> None:
     for url in (f"{system.url}/items", f"{system.emulator}/_ministack/health", f"{system.packaged}/items"):
         said = stranger.evaluate("url => fetch(url).then(answer => answer.text(), () => 'failed')", url)
         assert said == "failed"
 
 
-def test_the_console_opens_from_a_link(system: System, stranger: Page) -> None:
+def test_link_opens_the_console(system: System, stranger: Page) -> None:
     stranger.evaluate("url => { location.href = url }", f"{system.url}/")
 
     stranger.wait_for_selector("text=Vitrine")

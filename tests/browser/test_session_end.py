@@ -1,4 +1,4 @@
-"""When somebody's session ends: by signing out, or in the middle of their work."""
+"""The end of a session: by sign-out, or while the user works."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.e2e.waiting import eventually
 
 @pytest.fixture
 def enter(closed: str, issuer: Issuer, tab: Tab) -> Callable[[str], str]:
-    """Opens the closed console with a token of that person; gives the token."""
+    """Return a function that opens the console with a token of a user, and returns the token."""
 
     def enter(user: str) -> str:
         token: str = issuer.tokens(user, None)["id_token"]
@@ -35,7 +35,7 @@ def create(closed: str, token: str, title: str) -> str:
     return item_id
 
 
-def test_a_list_on_its_way_does_not_come_after_signing_out(closed: str, tab: Tab, enter: Callable[[str], str]) -> None:
+def test_late_list_is_not_shown_after_sign_out(closed: str, tab: Tab, enter: Callable[[str], str]) -> None:
     tab.expect_fault("401")
     create(closed, enter("ida"), "Ida's diary")
     held = tab.hold("GET", "**/items?*")
@@ -48,7 +48,7 @@ def test_a_list_on_its_way_does_not_come_after_signing_out(closed: str, tab: Tab
     expect(tab.card("Ida's diary")).to_have_count(0)
 
 
-def test_what_was_deleted_is_gone_after_signing_out(closed: str, tab: Tab, enter: Callable[[str], str]) -> None:
+def test_sign_out_finishes_deletes(closed: str, tab: Tab, enter: Callable[[str], str]) -> None:
     tab.expect_fault("401")
     token = enter("jan")
     item_id = create(closed, token, "Jan's letter")
@@ -65,7 +65,7 @@ def test_what_was_deleted_is_gone_after_signing_out(closed: str, tab: Tab, enter
 
 
 def refuse_writes(tab: Tab, method: str) -> None:
-    """Answers the next write as if the token had run out."""
+    """Reject the next write as if the token had expired."""
 
     def refuse(route: Route) -> None:
         if route.request.method != method:
@@ -75,7 +75,7 @@ def refuse_writes(tab: Tab, method: str) -> None:
     tab.page.route("**/items**", refuse, times=1)
 
 
-def test_a_new_token_is_taken_in_the_form_itself(system: System, tab: Tab) -> None:
+def test_form_accepts_a_new_token(system: System, tab: Tab) -> None:
     tab.expect_fault("401")
     tab.open(system.url)
     tab.press("New item")
@@ -90,9 +90,7 @@ def test_a_new_token_is_taken_in_the_form_itself(system: System, tab: Tab) -> No
     expect(tab.card("Long work")).to_be_visible()
 
 
-def test_signing_in_again_does_not_overwrite_what_was_not_seen(
-    closed: str, tab: Tab, enter: Callable[[str], str]
-) -> None:
+def test_sign_in_again_keeps_a_resolved_conflict(closed: str, tab: Tab, enter: Callable[[str], str]) -> None:
     tab.expect_fault("412")
     tab.expect_fault("401")
     token = enter("kim")
@@ -125,7 +123,7 @@ def test_signing_in_again_does_not_overwrite_what_was_not_seen(
     assert asked == []
 
 
-def test_an_address_is_kept_over_signing_in(closed: str, issuer: Issuer, tab: Tab) -> None:
+def test_sign_in_returns_to_the_item(closed: str, issuer: Issuer, tab: Tab) -> None:
     tab.expect_fault("401")
     item_id = create(closed, issuer.tokens("lea", None)["id_token"], "Lea's link")
     tab.page.goto(f"{closed}/#item={item_id}")

@@ -1,4 +1,4 @@
-"""A stage that wants to know who comes: the code flow with PKCE, with a small issuer that keeps to the rules."""
+"""Sign-in by the code flow with PKCE."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import APIResponse, BrowserContext, Route, expect
 
+from tests.browser.accessibility import serious_faults
 from tests.browser.issuer import CLIENT, Issuer
-from tests.browser.looks import serious_faults
 from tests.browser.tab import File, Tab
 from tests.e2e.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
 def as_usual(issuer: Issuer) -> Iterator[None]:
-    """What a test has the issuer do otherwise is over with it."""
+    """Reset what a test has changed of the issuer."""
     usual = (issuer.token_seconds, issuer.access_token_for)
     issuer.grants.clear()
     issuer.signed_out.clear()
@@ -27,8 +27,8 @@ def as_usual(issuer: Issuer) -> Iterator[None]:
 
 
 @pytest.fixture
-def door(closed: str, tab: Tab) -> Tab:
-    """At the closed console, without a session."""
+def signed_out(closed: str, tab: Tab) -> Tab:
+    """Open the console without a session."""
     tab.expect_fault("401")
     tab.page.goto(f"{closed}/")
     expect(tab.page.get_by_role("heading", name="Sign in to see the items")).to_be_visible()
@@ -47,7 +47,7 @@ def session(tab: Tab) -> dict[str, str]:
 
 
 def end_session(tab: Tab, token: str = "over.and.done") -> None:
-    """Its token is over, or is ``token`` and about to be."""
+    """Replace the session's token by one that has expired."""
     tab.page.evaluate(
         "token => sessionStorage.setItem('vitrine.session', JSON.stringify({...JSON.parse("
         "sessionStorage.getItem('vitrine.session')), token, expiresAt: 0}))",
@@ -55,130 +55,130 @@ def end_session(tab: Tab, token: str = "over.and.done") -> None:
     )
 
 
-def test_whoever_signs_in_sees_their_own_items_and_who_they_are(closed: str, door: Tab) -> None:
-    assert serious_faults(door.page) == []
-    sign_in(door, "ann")
+def test_user_sees_own_items_after_sign_in(closed: str, signed_out: Tab) -> None:
+    assert serious_faults(signed_out.page) == []
+    sign_in(signed_out, "ann")
 
-    expect(door.page.get_by_text("No items yet")).to_be_visible()
-    expect(door.page.get_by_text("ann@example.com")).to_be_visible()
-    assert door.page.url == f"{closed}/"
-    assert serious_faults(door.page) == []
-    door.create("Of Ann's own")
-    door.page.reload()
-    expect(door.card("Of Ann's own")).to_be_visible()
-    assert "vitrine" not in door.page.evaluate("JSON.stringify({...localStorage}) + document.cookie")
+    expect(signed_out.page.get_by_text("No items yet")).to_be_visible()
+    expect(signed_out.page.get_by_text("ann@example.com")).to_be_visible()
+    assert signed_out.page.url == f"{closed}/"
+    assert serious_faults(signed_out.page) == []
+    signed_out.create("Of Ann's own")
+    signed_out.page.reload()
+    expect(signed_out.card("Of Ann's own")).to_be_visible()
+    assert "vitrine" not in signed_out.page.evaluate("JSON.stringify({...localStorage}) + document.cookie")
 
 
-def test_an_access_token_for_others_is_left_alone(issuer: Issuer, door: Tab) -> None:
+def test_access_token_for_others_is_not_used(issuer: Issuer, signed_out: Tab) -> None:
     issuer.access_token_for = "the issuer itself"
-    sign_in(door, "bea")
+    sign_in(signed_out, "bea")
 
-    expect(door.page.get_by_text("No items yet")).to_be_visible()
+    expect(signed_out.page.get_by_text("No items yet")).to_be_visible()
 
 
-def test_a_token_is_renewed_before_it_ends(issuer: Issuer, door: Tab) -> None:
+def test_token_is_renewed_before_it_expires(issuer: Issuer, signed_out: Tab) -> None:
     issuer.token_seconds = 20
-    sign_in(door, "cid")
-    expect(door.page.get_by_text("No items yet")).to_be_visible()
-    first = session(door)
+    sign_in(signed_out, "cid")
+    expect(signed_out.page.get_by_text("No items yet")).to_be_visible()
+    first = session(signed_out)
     issuer.token_seconds = 3600
-    door.create("After the renewal")
+    signed_out.create("After the renewal")
 
     assert issuer.grants[:2] == ["authorization_code", "refresh_token"]
-    assert session(door)["token"] != first["token"]
-    assert session(door)["refreshToken"] != first["refreshToken"]
+    assert session(signed_out)["token"] != first["token"]
+    assert session(signed_out)["refreshToken"] != first["refreshToken"]
 
 
-def test_a_session_that_is_over_keeps_what_was_typed(issuer: Issuer, door: Tab) -> None:
-    sign_in(door, "dan")
-    door.page.get_by_role("button", name="New item").first.click()
-    door.field("title").fill("Half a sonnet")
+def test_form_survives_an_expired_session(issuer: Issuer, signed_out: Tab) -> None:
+    sign_in(signed_out, "dan")
+    signed_out.page.get_by_role("button", name="New item").first.click()
+    signed_out.field("title").fill("Half a sonnet")
     issuer.refresh_tokens.clear()
-    door.expect_fault("400")
-    end_session(door)
-    door.press("Create")
-    expect(door.dialog.get_by_role("alert")).to_contain_text("Sign in")
-    door.press("Sign in again")
-    door.page.get_by_label("Name").fill("dan")
-    door.page.get_by_role("button", name="Sign in").click()
+    signed_out.expect_fault("400")
+    end_session(signed_out)
+    signed_out.press("Create")
+    expect(signed_out.dialog.get_by_role("alert")).to_contain_text("Sign in")
+    signed_out.press("Sign in again")
+    signed_out.page.get_by_label("Name").fill("dan")
+    signed_out.page.get_by_role("button", name="Sign in").click()
 
-    expect(door.field("title")).to_have_value("Half a sonnet")
-    door.press("Create")
-    expect(door.card("Half a sonnet")).to_be_visible()
+    expect(signed_out.field("title")).to_have_value("Half a sonnet")
+    signed_out.press("Create")
+    expect(signed_out.card("Half a sonnet")).to_be_visible()
 
 
-def test_a_bad_token_leads_to_sign_in_also_where_api_gateway_says_so_in_its_own_words(closed: str, door: Tab) -> None:
-    sign_in(door, "hal")
-    expect(door.page.get_by_text("No items yet")).to_be_visible()
-    door.expect_fault("403")
+def test_403_of_api_gateway_leads_to_sign_in(closed: str, signed_out: Tab) -> None:
+    sign_in(signed_out, "hal")
+    expect(signed_out.page.get_by_text("No items yet")).to_be_visible()
+    signed_out.expect_fault("403")
     said = {"Message": "User is not authorized to access this resource"}
-    door.page.route("**/items?*", lambda route: route.fulfill(status=403, json=said))
-    door.page.reload()
+    signed_out.page.route("**/items?*", lambda route: route.fulfill(status=403, json=said))
+    signed_out.page.reload()
 
-    expect(door.page.get_by_text("Your session has expired.")).to_be_visible()
+    expect(signed_out.page.get_by_text("Your session has expired.")).to_be_visible()
 
 
-def test_signing_out_ends_it_here_and_there(issuer: Issuer, door: Tab) -> None:
-    sign_in(door, "eve")
-    door.page.get_by_role("button", name="Sign out").click()
+def test_sign_out_ends_the_session_at_the_issuer(issuer: Issuer, signed_out: Tab) -> None:
+    sign_in(signed_out, "eve")
+    signed_out.page.get_by_role("button", name="Sign out").click()
 
-    expect(door.page.get_by_role("heading", name="Sign in to see the items")).to_be_visible()
+    expect(signed_out.page.get_by_role("heading", name="Sign in to see the items")).to_be_visible()
     assert sorted(issuer.signed_out) == ["end-session", "revoke"]
-    assert door.page.evaluate("sessionStorage.length") == 0
+    assert signed_out.page.evaluate("sessionStorage.length") == 0
 
 
-def test_signing_out_while_the_token_is_renewed_ends_the_new_one_too(
-    issuer: Issuer, door: Tab, context: BrowserContext
+def test_sign_out_during_a_renewal_revokes_both_tokens(
+    issuer: Issuer, signed_out: Tab, context: BrowserContext
 ) -> None:
-    sign_in(door, "kim")
-    expect(door.page.get_by_text("kim@example.com")).to_be_visible()
-    others = set(issuer.refresh_tokens) - {session(door)["refreshToken"]}
+    sign_in(signed_out, "kim")
+    expect(signed_out.page.get_by_text("kim@example.com")).to_be_visible()
+    others = set(issuer.refresh_tokens) - {session(signed_out)["refreshToken"]}
     held: list[tuple[Route, APIResponse]] = []
 
     def hold(route: Route) -> None:
         held.append((route, route.fetch()))
 
     context.route(f"{issuer.url}/token", hold)
-    end_session(door)
-    door.drop("main", File.photograph("moon"))
-    expect(door.panel).to_contain_text("Requesting the upload")
+    end_session(signed_out)
+    signed_out.drop("main", File.photograph("moon"))
+    expect(signed_out.panel).to_contain_text("Requesting the upload")
     while not held:
-        door.page.wait_for_timeout(100)
-    door.page.get_by_role("button", name="Sign out").click()
-    expect(door.panel).to_be_hidden()
+        signed_out.page.wait_for_timeout(100)
+    signed_out.page.get_by_role("button", name="Sign out").click()
+    expect(signed_out.panel).to_be_hidden()
     for route, answer in held:
         route.fulfill(response=answer)
 
-    expect(door.page.get_by_role("heading", name="Sign in to see the items")).to_be_visible()
+    expect(signed_out.page.get_by_role("heading", name="Sign in to see the items")).to_be_visible()
     assert eventually(lambda: "end-session" in issuer.signed_out)
     assert sorted(issuer.signed_out) == ["end-session", "revoke", "revoke"]
     assert set(issuer.refresh_tokens) == others
-    assert door.page.evaluate("sessionStorage.length") == 0
+    assert signed_out.page.evaluate("sessionStorage.length") == 0
 
 
-def test_a_session_that_ends_under_an_upload_says_how_to_go_on(issuer: Issuer, door: Tab) -> None:
-    sign_in(door, "lea")
-    expect(door.page.get_by_text("lea@example.com")).to_be_visible()
+def test_session_that_expires_during_an_upload(issuer: Issuer, signed_out: Tab) -> None:
+    sign_in(signed_out, "lea")
+    expect(signed_out.page.get_by_text("lea@example.com")).to_be_visible()
     issuer.refresh_tokens.clear()
-    door.expect_fault("400")
-    end_session(door)
-    door.drop("main", File.photograph("moon"))
+    signed_out.expect_fault("400")
+    end_session(signed_out)
+    signed_out.drop("main", File.photograph("moon"))
 
-    expect(door.panel).to_contain_text("choose these files again afterwards")
-    assert serious_faults(door.page) == []
-    door.panel.get_by_role("button", name="Sign in").click()
-    expect(door.page.get_by_label("Name")).to_be_visible()
-
-
-def test_the_issuers_no_is_said(door: Tab) -> None:
-    door.page.get_by_role("button", name="Sign in", exact=True).click()
-    door.page.get_by_role("button", name="No").click()
-
-    expect(door.page.get_by_role("alert")).to_contain_text("Somebody said no.")
-    assert "error" not in door.page.url
+    expect(signed_out.panel).to_contain_text("choose these files again afterwards")
+    assert serious_faults(signed_out.page) == []
+    signed_out.panel.get_by_role("button", name="Sign in").click()
+    expect(signed_out.page.get_by_label("Name")).to_be_visible()
 
 
-def test_an_answer_to_what_was_not_asked_is_refused(closed: str, issuer: Issuer, tab: Tab) -> None:
+def test_refusal_of_the_issuer_is_shown(signed_out: Tab) -> None:
+    signed_out.page.get_by_role("button", name="Sign in", exact=True).click()
+    signed_out.page.get_by_role("button", name="No").click()
+
+    expect(signed_out.page.get_by_role("alert")).to_contain_text("Somebody said no.")
+    assert "error" not in signed_out.page.url
+
+
+def test_unrequested_sign_in_is_rejected(closed: str, issuer: Issuer, tab: Tab) -> None:
     tab.page.goto(f"{closed}/?code=stolen&state=made-up")
 
     expect(tab.page.get_by_role("alert")).to_contain_text("not started in this tab")
@@ -197,50 +197,48 @@ def test_an_answer_to_what_was_not_asked_is_refused(closed: str, issuer: Issuer,
         ({"iat": 4_000_000_000}, "not valid yet"),
     ],
 )
-def test_an_id_token_that_is_not_the_one_asked_for_is_refused(
-    issuer: Issuer, door: Tab, forged: dict[str, Any], words: str
-) -> None:
+def test_wrong_id_token_is_rejected(issuer: Issuer, signed_out: Tab, forged: dict[str, Any], words: str) -> None:
     issuer.forged = forged
-    sign_in(door, "mallory")
+    sign_in(signed_out, "mallory")
 
-    expect(door.page.get_by_role("alert")).to_contain_text(words)
-    assert door.page.evaluate("sessionStorage.getItem('vitrine.session')") is None
+    expect(signed_out.page.get_by_role("alert")).to_contain_text(words)
+    assert signed_out.page.evaluate("sessionStorage.getItem('vitrine.session')") is None
 
 
-def test_a_renewal_that_brings_somebody_elses_token_is_left_alone(issuer: Issuer, door: Tab) -> None:
-    sign_in(door, "ida")
-    expect(door.page.get_by_text("ida@example.com")).to_be_visible()
-    first = session(door)
+def test_renewed_token_of_another_user_is_rejected(issuer: Issuer, signed_out: Tab) -> None:
+    sign_in(signed_out, "ida")
+    expect(signed_out.page.get_by_text("ida@example.com")).to_be_visible()
+    first = session(signed_out)
     issuer.refresh_tokens = dict.fromkeys(issuer.refresh_tokens, "mallory")
-    end_session(door, token=first["token"])
-    door.create("Of Ida's own")
+    end_session(signed_out, token=first["token"])
+    signed_out.create("Of Ida's own")
 
     assert issuer.grants == ["authorization_code", "refresh_token"]
-    assert session(door)["token"] == first["token"]
-    expect(door.page.get_by_text("ida@example.com")).to_be_visible()
+    assert session(signed_out)["token"] == first["token"]
+    expect(signed_out.page.get_by_text("ida@example.com")).to_be_visible()
 
 
-def test_another_issuers_answer_is_refused(door: Tab, issuer: Issuer, context: BrowserContext) -> None:
+def test_answer_of_another_issuer_is_rejected(signed_out: Tab, issuer: Issuer, context: BrowserContext) -> None:
     context.route(f"{issuer.url}/authorize?*", lambda route: route.continue_())
-    door.page.get_by_role("button", name="Sign in", exact=True).click()
-    door.page.get_by_label("Name").wait_for()
-    state = door.page.locator("input[name=state]").input_value()
-    back = door.page.locator("input[name=redirect_uri]").input_value()
-    door.page.goto(f"{back}?code=x&state={state}&iss=https://evil.example")
+    signed_out.page.get_by_role("button", name="Sign in", exact=True).click()
+    signed_out.page.get_by_label("Name").wait_for()
+    state = signed_out.page.locator("input[name=state]").input_value()
+    back = signed_out.page.locator("input[name=redirect_uri]").input_value()
+    signed_out.page.goto(f"{back}?code=x&state={state}&iss=https://evil.example")
 
-    expect(door.page.get_by_role("alert")).to_contain_text("https://evil.example")
+    expect(signed_out.page.get_by_role("alert")).to_contain_text("https://evil.example")
     assert issuer.grants == []
 
 
-def test_a_token_from_elsewhere_will_do(door: Tab, issuer: Issuer) -> None:
-    door.page.get_by_text("Use a token instead").click()
-    door.page.get_by_label("Bearer token").fill(f"Bearer {issuer.tokens('fay', None)['id_token']}")
-    door.page.get_by_role("button", name="Use token").click()
+def test_token_from_elsewhere_is_accepted(signed_out: Tab, issuer: Issuer) -> None:
+    signed_out.page.get_by_text("Use a token instead").click()
+    signed_out.page.get_by_label("Bearer token").fill(f"Bearer {issuer.tokens('fay', None)['id_token']}")
+    signed_out.page.get_by_role("button", name="Use token").click()
 
-    expect(door.page.get_by_text("No items yet")).to_be_visible()
+    expect(signed_out.page.get_by_text("No items yet")).to_be_visible()
 
 
-def test_the_api_page_signs_in_too_and_comes_back_to_where_it_was(closed: str, tab: Tab) -> None:
+def test_sign_in_returns_to_the_api_reference(closed: str, tab: Tab) -> None:
     tab.page.goto(f"{closed}/docs#get-items")
     sign_in(tab, "gil")
     tab.page.wait_for_url(f"{closed}/docs#get-items")
@@ -254,7 +252,7 @@ def test_the_api_page_signs_in_too_and_comes_back_to_where_it_was(closed: str, t
     assert CLIENT not in tab.page.url
 
 
-def test_the_api_page_goes_by_the_session_as_it_is(closed: str, tab: Tab) -> None:
+def test_api_reference_follows_the_session(closed: str, tab: Tab) -> None:
     tab.page.goto(f"{closed}/docs#get-items")
     route = tab.page.locator("#get-items")
     expect(route).to_contain_text("It needs a token")

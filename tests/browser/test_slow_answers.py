@@ -1,11 +1,11 @@
-"""The console where answers are slow, late, or come in another order than they were asked for."""
+"""Responses that are slow, late or missing."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import BrowserContext, Route, expect
 
-from tests.browser.conftest import System, item_of, made
+from tests.browser.conftest import System, create_item, find_item
 from tests.browser.tab import File, Tab
 from tests.e2e.system import request
 
@@ -17,13 +17,13 @@ def at_the_console(system: System, tab: Tab) -> None:
     tab.open(system.url)
 
 
-class TestTheNextPage:
+class TestNextPage:
     @pytest.fixture(autouse=True)
     def thirty_items(self, system: System) -> None:
         for n in THIRTY:
-            made(system, title=f"Leaf {n}")
+            create_item(system, title=f"Leaf {n}")
 
-    def test_is_not_asked_for_again_and_again_when_it_fails(self, system: System, tab: Tab) -> None:
+    def test_failed_page_is_not_requested_again(self, system: System, tab: Tab) -> None:
         tab.expect_fault("429")
         asked: list[str] = []
 
@@ -45,7 +45,7 @@ class TestTheNextPage:
         expect(tab.card("Leaf 0").first).to_be_visible()
         expect(tab.page.get_by_role("alert")).to_have_count(0)
 
-    def test_comes_by_itself_when_the_line_is_back(self, system: System, tab: Tab, context: BrowserContext) -> None:
+    def test_page_is_loaded_when_online_again(self, system: System, tab: Tab, context: BrowserContext) -> None:
         tab.expect_fault("ERR_INTERNET_DISCONNECTED")
         tab.page.set_viewport_size({"width": 390, "height": 500})
         tab.open(system.url)
@@ -59,17 +59,16 @@ class TestTheNextPage:
 
 class TestOpening:
     @pytest.mark.parametrize("answer", ["an item", "a refusal"])
-    def test_an_item_that_comes_late_leaves_alone_what_is_being_typed(
-        self, system: System, tab: Tab, answer: str
-    ) -> None:
-        made(system, title=f"Late, with {answer}")
+    def test_late_item_does_not_replace_a_form(self, system: System, tab: Tab, answer: str) -> None:
+        typed = f"Half a thought, with {answer}"
+        create_item(system, title=f"Late, with {answer}")
         tab.open(system.url)
         held = tab.hold("GET", "**/items/*")
         tab.view_item(f"Late, with {answer}")
         held.await_one()
         tab.page.keyboard.press("Escape")
         tab.press("New item")
-        tab.field("title").fill("Half a thought")
+        tab.field("title").fill(typed)
         if answer == "an item":
             held.release()
         else:
@@ -77,14 +76,14 @@ class TestOpening:
             held.refuse(503, error="UNAVAILABLE", message="Not now.")
         tab.page.wait_for_timeout(1000)
 
-        expect(tab.field("title")).to_have_value("Half a thought")
+        expect(tab.field("title")).to_have_value(typed)
         tab.press("Create")
-        expect(tab.card("Half a thought")).to_be_visible()
+        expect(tab.card(typed)).to_be_visible()
 
 
-def test_a_part_that_cannot_be_loaded_is_said(system: System, tab: Tab) -> None:
+def test_module_that_fails_to_load_is_reported(system: System, tab: Tab) -> None:
     tab.expect_fault("ERR_FAILED")
-    made(system, title="Seen all the same")
+    create_item(system, title="Seen all the same")
     tab.page.route("**/web/item-form.js", lambda route: route.abort())
     tab.open(system.url)
 
@@ -94,8 +93,8 @@ def test_a_part_that_cannot_be_loaded_is_said(system: System, tab: Tab) -> None:
 
 
 class TestSaving:
-    def test_nothing_can_be_typed_or_thrown_away_until_the_answer_is_there(self, system: System, tab: Tab) -> None:
-        made(system, title="Slow")
+    def test_form_is_disabled_while_it_is_saved(self, system: System, tab: Tab) -> None:
+        create_item(system, title="Slow")
         tab.open(system.url)
         tab.open_item("Slow")
         tab.field("title").fill("Slowly saved")
@@ -111,11 +110,11 @@ class TestSaving:
         held.release()
 
         expect(tab.card("Slowly saved")).to_be_visible()
-        assert item_of(system, "Slowly saved")["version"] == 2
+        assert find_item(system, "Slowly saved")["version"] == 2
 
-    def test_a_save_that_fails_gives_the_form_back_as_it_was(self, system: System, tab: Tab) -> None:
+    def test_failed_save_keeps_the_form(self, system: System, tab: Tab) -> None:
         tab.expect_fault("503")
-        made(system, title="Stubborn")
+        create_item(system, title="Stubborn")
         tab.open(system.url)
         tab.open_item("Stubborn")
         tab.field("title").fill("Stubborn still")
@@ -132,7 +131,7 @@ class TestSaving:
         expect(tab.card("Stubborn still")).to_be_visible()
 
 
-def test_a_picture_tried_again_does_not_make_a_second_item(system: System, tab: Tab) -> None:
+def test_retried_upload_creates_one_item(system: System, tab: Tab) -> None:
     tab.expect_fault("ERR_FAILED")
 
     def lose_the_answer(route: Route) -> None:

@@ -1,4 +1,4 @@
-"""Pictures on their way: what becomes of them when the line, the API or people get in between."""
+"""Uploads of pictures, with errors, cancellation and changes by others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Route, expect
 
+from tests.browser.accessibility import serious_faults
 from tests.browser.conftest import System
-from tests.browser.looks import serious_faults
 from tests.browser.tab import File, Tab
 from tests.e2e.system import request
 
@@ -32,7 +32,7 @@ def bucket(tab: Tab) -> Bucket:
 
 
 class Bucket:
-    """What the tab uploads, and how long that takes."""
+    """Counts the tab's uploads, and can hold them."""
 
     def __init__(self, tab: Tab) -> None:
         self.uploads = 0
@@ -56,7 +56,7 @@ class Bucket:
 
 
 class Answers:
-    """Has the API's answers about single items say something else, as long as a test wants that."""
+    """Changes the API's responses about single items."""
 
     def __init__(self, tab: Tab) -> None:
         self.image: dict[str, Any] | str | None = "as it is"
@@ -98,7 +98,7 @@ def entry(tab: Tab, name: str) -> Locator:
 
 
 class TestOneItem:
-    def test_a_newer_picture_takes_the_place_of_one_that_is_on_its_way(self, tab: Tab, answers: Answers) -> None:
+    def test_newer_upload_cancels_an_older_one(self, tab: Tab, answers: Answers) -> None:
         tab.create("Twice")
         answers.image = PROCESSING
         tab.drop(tab.card("Twice"), File.photograph("moon"))
@@ -110,7 +110,7 @@ class TestOneItem:
         answers.image = "as it is"
         expect(entry(tab, "coffee.jpg")).to_contain_text("Ready", timeout=60_000)
 
-    def test_a_picture_that_is_removed_meanwhile_is_waited_for_no_more(self, tab: Tab, answers: Answers) -> None:
+    def test_removed_picture_is_not_waited_for(self, tab: Tab, answers: Answers) -> None:
         tab.create("Taken off")
         answers.image = PROCESSING
         tab.drop(tab.card("Taken off"), File.photograph("moon"))
@@ -119,7 +119,7 @@ class TestOneItem:
 
         expect(entry(tab, "moon.jpg")).to_contain_text("The picture was removed")
 
-    def test_an_older_pictures_failure_is_not_this_ones(self, tab: Tab) -> None:
+    def test_older_failure_is_ignored(self, tab: Tab) -> None:
         tab.create("Second try")
         tab.drop(tab.card("Second try"), File("Torn.jpg", "image/jpeg", b"\xff\xd8\xff and nothing else"))
         expect(tab.tray.get_by_role("alert")).to_contain_text("cannot be read as a picture", timeout=60_000)
@@ -127,9 +127,7 @@ class TestOneItem:
 
         expect(entry(tab, "moon.jpg")).to_contain_text("Ready", timeout=60_000)
 
-    def test_a_picture_from_elsewhere_is_followed_from_its_ticket_on(
-        self, system: System, tab: Tab, answers: Answers
-    ) -> None:
+    def test_picture_uploaded_elsewhere_is_shown(self, system: System, tab: Tab, answers: Answers) -> None:
         tab.expect_fault("503")
         item = request("POST", f"{system.url}/items", {"title": "From a phone"}).json()
         path = f"{system.url}/items/{item['id']}/image"
@@ -145,10 +143,8 @@ class TestOneItem:
         tab.expect_picture("From a phone")
 
 
-class TestTheLine:
-    def test_an_api_in_trouble_is_asked_again_and_the_file_not_sent_twice(
-        self, tab: Tab, bucket: Bucket, answers: Answers
-    ) -> None:
+class TestConnection:
+    def test_temporary_errors_send_the_file_once(self, tab: Tab, bucket: Bucket, answers: Answers) -> None:
         tab.expect_fault("503")
         tab.create("Patience")
         answers.image = PROCESSING
@@ -161,7 +157,7 @@ class TestTheLine:
         expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=60_000)
         assert bucket.uploads == 1
 
-    def test_the_time_that_an_api_asks_for_is_given(self, tab: Tab, answers: Answers) -> None:
+    def test_retry_after_is_respected(self, tab: Tab, answers: Answers) -> None:
         tab.expect_fault("429")
         tab.page.clock.install()
         tab.create("Throttled")
@@ -178,7 +174,7 @@ class TestTheLine:
 
         expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=60_000)
 
-    def test_being_offline_is_waited_out(self, tab: Tab, answers: Answers, context: BrowserContext) -> None:
+    def test_upload_continues_when_online_again(self, tab: Tab, answers: Answers, context: BrowserContext) -> None:
         tab.expect_fault("ERR_INTERNET_DISCONNECTED")
         tab.create("In a tunnel")
         answers.image = PROCESSING
@@ -191,7 +187,7 @@ class TestTheLine:
 
         expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=10_000)
 
-    def test_what_takes_too_long_can_be_watched_further(self, tab: Tab, bucket: Bucket, answers: Answers) -> None:
+    def test_slow_rendering_can_be_watched_again(self, tab: Tab, bucket: Bucket, answers: Answers) -> None:
         tab.page.clock.install()
         tab.create("Slow")
         answers.image = PROCESSING
@@ -206,7 +202,7 @@ class TestTheLine:
         expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=60_000)
         assert bucket.uploads == 1
 
-    def test_an_upload_that_breaks_off_can_be_tried_again(self, tab: Tab) -> None:
+    def test_failed_upload_can_be_retried(self, tab: Tab) -> None:
         tab.expect_fault("ERR_FAILED")
         tab.create("Torn line")
         tab.page.route(TICKET, lambda route: route.abort(), times=1)
@@ -216,15 +212,15 @@ class TestTheLine:
         tab.expect_picture("Torn line")
 
 
-class TestMany:
-    def test_thumbnails_that_take_long_hold_up_no_upload(self, tab: Tab, bucket: Bucket, answers: Answers) -> None:
+class TestManyUploads:
+    def test_slow_thumbnails_do_not_delay_uploads(self, tab: Tab, bucket: Bucket, answers: Answers) -> None:
         answers.image = PROCESSING
         tab.drop("main", *(File.photograph("coffee", f"Cup {n}") for n in range(5)))
 
         expect(tab.panel.get_by_text("Making thumbnails")).to_have_count(5)
         assert bucket.uploads == 5
 
-    def test_all_of_it_is_said_in_a_line_and_tried_again_at_once(self, tab: Tab, bucket: Bucket) -> None:
+    def test_summary_and_retry_all(self, tab: Tab, bucket: Bucket) -> None:
         tab.expect_fault("ERR_FAILED")
         refused = iter((True, True, False, False))
 
@@ -244,7 +240,7 @@ class TestMany:
         expect(tab.page.locator("#announcer")).to_have_text("4 pictures ready")
         expect(tab.panel).to_be_hidden()
 
-    def test_an_upload_can_be_cancelled_and_the_next_one_goes_on(self, tab: Tab, bucket: Bucket) -> None:
+    def test_cancelled_upload_frees_its_slot(self, tab: Tab, bucket: Bucket) -> None:
         bucket.hold()
         tab.drop("main", *(File.photograph("coffee", f"Order {n}") for n in range(4)))
         expect(entry(tab, "Order 3.jpg")).to_contain_text("Waiting")
@@ -255,14 +251,14 @@ class TestMany:
         tab.expect_picture("Order 3")
         expect(tab.card("Order 1").locator("img")).to_have_count(0)
 
-    def test_all_of_them_can_be_cancelled(self, tab: Tab, bucket: Bucket) -> None:
+    def test_all_uploads_can_be_cancelled(self, tab: Tab, bucket: Bucket) -> None:
         bucket.hold()
         tab.drop("main", *(File.photograph("coffee", f"Round {n}") for n in range(4)))
         tab.panel.get_by_role("button", name="Cancel all").click()
 
         expect(tab.panel).to_be_hidden()
 
-    def test_a_phone_shows_a_line_that_opens(self, tab: Tab, bucket: Bucket) -> None:
+    def test_panel_is_folded_on_a_phone(self, tab: Tab, bucket: Bucket) -> None:
         tab.page.set_viewport_size({"width": 360, "height": 700})
         tab.page.reload()
         bucket.hold()
@@ -280,8 +276,8 @@ class TestMany:
 
 
 class TestLeaving:
-    def test_is_asked_about_while_a_file_is_on_its_way(self, tab: Tab, bucket: Bucket) -> None:
-        tab.create("Not yet there")  # A browser asks nobody who has done nothing.
+    def test_leaving_asks_while_a_file_is_sent(self, tab: Tab, bucket: Bucket) -> None:
+        tab.create("Not yet there")  # A browser asks only if the user has done something.
         bucket.hold()
         tab.drop(tab.card("Not yet there"), File.photograph("moon"))
         expect(entry(tab, "moon.jpg")).to_be_visible()
@@ -291,7 +287,7 @@ class TestLeaving:
         expect(entry(tab, "moon.jpg")).to_contain_text("Making thumbnails")
         assert tab.leave() == []
 
-    def test_a_token_that_ends_under_an_upload_keeps_its_file(self, tab: Tab) -> None:
+    def test_upload_continues_with_a_new_token(self, tab: Tab) -> None:
         tab.expect_fault("401")
         refusal = {"error": "UNAUTHORIZED", "message": "The token is over.", "requestId": "request-1"}
         tab.create("Late")
@@ -306,7 +302,7 @@ class TestLeaving:
         assert "of.good.news" in tab.page.evaluate("sessionStorage.getItem('vitrine.session')")
 
 
-def test_an_answer_that_is_not_the_apis_is_said_to_be_so(system: System, tab: Tab) -> None:
+def test_answer_of_another_server_is_an_error(system: System, tab: Tab) -> None:
     hotel = "<html><h1>Welcome to our Wi-Fi</h1></html>"
     tab.page.route("**/items?*", lambda route: route.fulfill(status=200, body=hotel, content_type="text/html"))
     tab.page.reload()
@@ -314,7 +310,7 @@ def test_an_answer_that_is_not_the_apis_is_said_to_be_so(system: System, tab: Ta
     expect(tab.page.get_by_role("alert")).to_contain_text("did not come from the API")
 
 
-def test_the_panel_stays_at_hand_in_a_dialog(tab: Tab, bucket: Bucket) -> None:
+def test_panel_is_usable_in_a_dialog(tab: Tab, bucket: Bucket) -> None:
     bucket.hold()
     tab.create("Beside")
     tab.drop(tab.card("Beside"), File.photograph("moon"))

@@ -1,4 +1,4 @@
-"""An item to look at, and the addresses that lead to it."""
+"""The view of an item, and its address."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import System, made
-from tests.browser.looks import serious_faults
+from tests.browser.accessibility import serious_faults
+from tests.browser.conftest import System, create_item
 from tests.browser.tab import File, Tab
 from tests.e2e.system import request
 
@@ -18,8 +18,8 @@ def at_the_console(system: System, tab: Tab) -> None:
     tab.open(system.url)
 
 
-def test_it_says_what_the_item_says_in_words(system: System, tab: Tab) -> None:
-    made(
+def test_fields_are_shown_in_words(system: System, tab: Tab) -> None:
+    create_item(
         system,
         title="Spoken",
         pixelsPerInch=300,
@@ -41,7 +41,7 @@ def test_it_says_what_the_item_says_in_words(system: System, tab: Tab) -> None:
     assert serious_faults(tab.page) == []
 
 
-def test_the_picture_is_large_and_the_original_a_link_away(system: System, tab: Tab) -> None:
+def test_picture_is_large_and_links_to_the_original(system: System, tab: Tab) -> None:
     tab.create("Large")
     tab.drop(tab.card("Large"), File.photograph("rocket"))
     tab.expect_picture("Large")
@@ -56,9 +56,9 @@ def test_the_picture_is_large_and_the_original_a_link_away(system: System, tab: 
     assert serious_faults(tab.page) == []
 
 
-def test_arrow_keys_and_buttons_lead_to_the_neighbours(system: System, tab: Tab) -> None:
+def test_arrow_keys_lead_to_neighbours(system: System, tab: Tab) -> None:
     for n in (1, 2, 3):
-        made(system, title=f"Neighbour {n}")
+        create_item(system, title=f"Neighbour {n}")
     tab.open(system.url)
     tab.view_item("Neighbour 3")
     expect(tab.dialog.get_by_role("button", name="Previous item")).to_be_hidden()
@@ -74,9 +74,9 @@ def test_arrow_keys_and_buttons_lead_to_the_neighbours(system: System, tab: Tab)
     assert tab.page.url == f"{system.url}/"
 
 
-def test_the_next_item_may_be_on_the_next_page(system: System, tab: Tab) -> None:
+def test_next_item_is_loaded_from_the_next_page(system: System, tab: Tab) -> None:
     for n in range(26):
-        made(system, title=f"Page {n}")
+        create_item(system, title=f"Page {n}")
     tab.page.route("**/items?*", lambda route: route.continue_(url=re.sub("limit=24", "limit=2", route.request.url)))
     tab.page.set_viewport_size({"width": 390, "height": 300})
     tab.page.add_init_script("window.IntersectionObserver = class { observe() {} unobserve() {} }")
@@ -87,8 +87,8 @@ def test_the_next_item_may_be_on_the_next_page(system: System, tab: Tab) -> None
     expect(tab.dialog.get_by_role("heading")).to_have_text("Page 23")
 
 
-def test_an_item_has_an_address_that_can_be_passed_on(system: System, tab: Tab) -> None:
-    item = made(system, title="Passed on")
+def test_item_has_an_address(system: System, tab: Tab) -> None:
+    item = create_item(system, title="Passed on")
     tab.page.goto("about:blank")
     tab.page.goto(f"{system.url}/#item={item['id']}")
     expect(tab.dialog.get_by_role("heading", name="Passed on")).to_be_visible()
@@ -99,9 +99,9 @@ def test_an_item_has_an_address_that_can_be_passed_on(system: System, tab: Tab) 
     expect(tab.page).to_have_url(f"{system.url}/")
 
 
-def test_an_address_of_an_item_that_is_gone_says_so(system: System, tab: Tab) -> None:
+def test_address_of_a_deleted_item(system: System, tab: Tab) -> None:
     tab.expect_fault("404")
-    item = made(system, title="Was here")
+    item = create_item(system, title="Was here")
     request("DELETE", f"{system.url}/items/{item['id']}")
     tab.page.goto("about:blank")
     tab.page.goto(f"{system.url}/#item={item['id']}")
@@ -109,9 +109,9 @@ def test_an_address_of_an_item_that_is_gone_says_so(system: System, tab: Tab) ->
     expect(tab.dialog.get_by_role("alert")).to_contain_text("There is no item")
 
 
-def test_what_is_known_is_shown_although_the_api_does_not_answer(system: System, tab: Tab) -> None:
+def test_listed_item_is_shown_if_reading_fails(system: System, tab: Tab) -> None:
     tab.expect_fault("503")
-    made(system, title="In the fog", place="Pier 9")
+    create_item(system, title="In the fog", place="Pier 9")
     tab.open(system.url)
     refusal = {"error": "UNAVAILABLE", "message": "Not now.", "requestId": "r"}
     tab.page.route("**/items/*", lambda route: route.fulfill(status=503, json=refusal), times=2)
@@ -124,8 +124,8 @@ def test_what_is_known_is_shown_although_the_api_does_not_answer(system: System,
     expect(tab.field("place")).to_have_value("Pier 9")
 
 
-def test_back_leads_from_the_form_to_the_item_to_the_gallery(system: System, tab: Tab) -> None:
-    made(system, title="One step")
+def test_back_leads_from_form_to_item_to_gallery(system: System, tab: Tab) -> None:
+    create_item(system, title="One step")
     tab.open(system.url)
     tab.open_item("One step")
     tab.page.go_back()
@@ -136,7 +136,7 @@ def test_back_leads_from_the_form_to_the_item_to_the_gallery(system: System, tab
     assert tab.page.url == f"{system.url}/"
 
 
-def test_back_does_not_throw_away_what_was_typed(system: System, tab: Tab) -> None:
+def test_back_asks_before_changes_are_lost(system: System, tab: Tab) -> None:
     tab.press("New item")
     tab.field("title").fill("Hours of work")
     tab.page.go_back()
@@ -149,7 +149,7 @@ def test_back_does_not_throw_away_what_was_typed(system: System, tab: Tab) -> No
     expect(tab.page).to_have_url(f"{system.url}/")
 
 
-def test_leaving_the_page_asks_while_something_is_not_saved(tab: Tab) -> None:
+def test_leaving_the_page_asks_before_changes_are_lost(tab: Tab) -> None:
     asks = "() => !dispatchEvent(new Event('beforeunload', { cancelable: true }))"
     assert tab.page.evaluate(asks) is False
     tab.press("New item")
@@ -159,8 +159,8 @@ def test_leaving_the_page_asks_while_something_is_not_saved(tab: Tab) -> None:
     assert tab.page.evaluate(asks) is True
 
 
-def test_what_goes_on_is_heard_while_the_dialog_is_open(system: System, tab: Tab) -> None:
-    made(system, title="Heard")
+def test_announcements_are_heard_in_the_dialog(system: System, tab: Tab) -> None:
+    create_item(system, title="Heard")
     tab.open(system.url)
     tab.open_item("Heard")
     tab.field("title").fill("Heard too")
@@ -171,7 +171,7 @@ def test_what_goes_on_is_heard_while_the_dialog_is_open(system: System, tab: Tab
     expect(tab.page.locator("body > #announcer")).to_have_text("Saved")
 
 
-def test_the_focus_stays_on_a_card_whose_picture_comes(system: System, tab: Tab) -> None:
+def test_focus_stays_on_a_redrawn_card(system: System, tab: Tab) -> None:
     tab.create("Focused")
     tab.drop(tab.card("Focused"), File.photograph("moon"))
     tab.card("Focused").get_by_role("link").focus()
@@ -180,14 +180,14 @@ def test_the_focus_stays_on_a_card_whose_picture_comes(system: System, tab: Tab)
     expect(tab.card("Focused").get_by_role("link")).to_be_focused()
 
 
-class TestFilesInTheDialog:
+class TestDroppedFiles:
     def with_a_picture(self, tab: Tab, title: str) -> None:
         tab.create(title)
         tab.drop(tab.card(title), File.photograph("moon"))
         tab.expect_picture(title)
         expect(tab.tray.get_by_role("listitem")).to_have_count(0)
 
-    def test_a_picture_is_not_replaced_by_a_stray_drop(self, system: System, tab: Tab) -> None:
+    def test_replacing_a_picture_is_confirmed(self, system: System, tab: Tab) -> None:
         self.with_a_picture(tab, "Taken")
         tab.drop(tab.card("Taken"), File.photograph("coffee"))
         asked = tab.page.get_by_role("alertdialog")
@@ -197,7 +197,7 @@ class TestFilesInTheDialog:
         expect(asked).to_have_count(0)
         expect(tab.tray.get_by_role("listitem")).to_have_count(0)
 
-    def test_what_an_item_does_not_take_is_named(self, tab: Tab) -> None:
+    def test_ignored_files_are_named(self, tab: Tab) -> None:
         self.with_a_picture(tab, "Given several")
         tab.view_item("Given several")
         tab.drop("#item .stage", File.photograph("coffee"), File.photograph("rocket"), File.photograph("hubble"))
@@ -206,7 +206,7 @@ class TestFilesInTheDialog:
         expect(tab.tray.get_by_role("alert")).to_contain_text("Ignored: rocket.jpg, hubble.jpg")
 
 
-def test_text_that_comes_with_a_picture_of_itself_is_pasted_as_text(tab: Tab) -> None:
+def test_text_with_a_picture_is_pasted_as_text(tab: Tab) -> None:
     tab.press("New item")
     prevented = tab.field("title").evaluate(
         """field => {

@@ -46,6 +46,7 @@ describe("api", () => {
     const requests = stubFetch(() => json({}));
     await call("GET", "items");
     assert.deepEqual(requests[0].init.headers, {});
+    assert.equal(requests[0].init.cache, "no-store");
   });
 
   test("the session's token authorizes requests", async () => {

@@ -103,6 +103,12 @@ test("a field keeps what its new type can hold", () => {
   assert.deepEqual(editor.read(), { a: false });
 });
 
+test("an unchanged time becomes text as it was written", () => {
+  const editor = open({ seen: "2026-05-01T12:00:00.123+02:00" });
+  chooseType(rows(editor)[0], "text");
+  assert.equal(control(editor, "seen").value, "2026-05-01T12:00:00.123+02:00");
+});
+
 test("values are converted between types", () => {
   assert.equal(convertText("5", "text", "number"), 5);
   assert.equal(convertText("five", "text", "number"), undefined);

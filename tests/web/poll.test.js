@@ -57,6 +57,12 @@ describe("poll", () => {
     assert.deepEqual(texts, ["The API does not respond: retrying", "Too many requests: retrying"]);
   });
 
+  test("after a success, delays after failures are short again", async () => {
+    const started = Date.now();
+    await settled(poll(answers(problem(503), problem(503), problem(503), undefined, problem(503), "done")));
+    assert.ok(Date.now() - started < 11_000); // 0.5 + 1 + 2 + 4 + 1.5 + 1 seconds; otherwise 8 at the end
+  });
+
   test("polling ends with other problems", async () => {
     await assert.rejects(settled(poll(answers(problem(404)))), { status: 404 });
     await assert.rejects(settled(poll(answers(new TypeError("a bug")))), TypeError);
@@ -127,6 +133,15 @@ describe("poll", () => {
       await assert.rejects(settled(retry(action)), { status });
       assert.equal(action.calls, 1);
     }
+  });
+
+  test("an abort ends repetitions with its reason", async () => {
+    const stopper = new AbortController();
+    const action = async () => {
+      stopper.abort(new Error("Cancelled"));
+      throw problem(0);
+    };
+    await assert.rejects(settled(retry(action, { signal: stopper.signal })), { message: "Cancelled" });
   });
 
   test("actions are repeated while the browser is offline", async () => {

@@ -198,6 +198,13 @@ describe("session", () => {
     assert.equal(stored().refreshToken, "r-1+");
   });
 
+  test("a refresh token is kept if the issuer sends no new one", async () => {
+    issue(() => json({ id_token: jwt() }));
+    store({ token: "old", expiresAt: 0, refreshToken: "r-1", idToken: jwt() });
+    assert.equal(await renewToken(), true);
+    assert.equal(stored().refreshToken, "r-1");
+  });
+
   test("a token from elsewhere is never renewed", async () => {
     const requests = issue(() => json({}));
     store({ token: "old", expiresAt: 0 });

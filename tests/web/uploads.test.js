@@ -66,6 +66,16 @@ describe("uploads", () => {
     assert.equal(observer.resultIn({ version: 3 })?.state, "stopped");
   });
 
+  test("a picture that was shown meanwhile is missing anew", () => {
+    mock.timers.enable({ apis: ["Date"] });
+    const observer = new UploadObserver({ uploadId: "upload-5", before: { version: 3 } });
+    observer.resultIn({ version: 3 });
+    mock.timers.tick(15_000);
+    observer.resultIn({ version: 4, image: { status: "pending" } });
+    mock.timers.tick(1000);
+    assert.equal(observer.resultIn({ version: 5 }), undefined);
+  });
+
   test("a picture's type follows from the file's type or name", () => {
     const typeOf = (name, type) => pictureType(new File([], name, { type }));
     assert.equal(typeOf("a.bin", "image/png"), "image/png");
