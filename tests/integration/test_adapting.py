@@ -62,7 +62,7 @@ def test_an_item_is_kept(api):
     item = api.item(expiresAt="2100-01-01T00:00:00Z")
     assert "expiresAt" not in json_of(api("DELETE", f"/items/{item['id']}/expiry"))
     assert "expiresAt" not in api.read(item["id"])
-    assert json_of(api("DELETE", f"/items/{item['id']}/expiry"))["error"] == "NEVER_ENDS"
+    assert json_of(api("DELETE", f"/items/{item['id']}/expiry"))["error"] == "NO_EXPIRY"
 
 def test_an_item_is_changed_by_a_job(stage):
     item = stage.item(price=1)
