@@ -1,4 +1,4 @@
-"""Every way into Vitrine: its HTTP routes, its upload listener, its queue consumer, its hourly cleanup."""
+"""The routes and event functions of Vitrine: HTTP, uploads, queue messages, and the hourly cleanup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Reques
 from chalicelib import config, errors
 from chalicelib.aws import bucket
 from chalicelib.catalogue import bulk_imports, cleanup, item_pictures, items, validation
-from chalicelib.http import api, requests, responses, schemas, static_files
+from chalicelib.http import api, cursors, requests, responses, schemas, static_files
 from chalicelib.values import times
 
 settings = config.settings()
@@ -20,8 +20,8 @@ app = api.Api()
 
 @app.authorizer(ttl_seconds=300)
 def authorize(request: AuthRequest) -> AuthResponse:
-    """Let in whoever has a valid token."""
-    from chalicelib.http import auth  # noqa: PLC0415 - it brings cryptography, which the other functions need not pay for
+    """Allow requests with a valid token."""
+    from chalicelib.http import auth  # noqa: PLC0415 - it imports cryptography, which the other functions do not need
 
     caller = auth.authenticate(request.token)
     if caller is None:
@@ -30,8 +30,7 @@ def authorize(request: AuthRequest) -> AuthResponse:
     return AuthResponse(routes=["*"], principal_id=caller.owner, context={"expiresAt": str(caller.expires_at)})
 
 
-# Every route below stands behind it, unless it says that it is public.
-app.guard = authorize if config.sign_in_required() else None
+app.default_authorizer = authorize if config.sign_in_required() else None
 
 
 # -------------------------------------------------------------------------------------------------------- public routes
@@ -68,16 +67,16 @@ def get_openapi(request: Request) -> Response:
 
 
 @app.route("/hello", public=True, query=schemas.HelloQuery, response_model=schemas.Hello)
-def say_hello(request: Request, asked: schemas.HelloQuery) -> Response:
+def say_hello(request: Request, query: schemas.HelloQuery) -> Response:
     """Greet somebody."""
     at = times.format_time(times.now())
-    return responses.json_answer(schemas.Hello(f"Hello, {asked.name}!", at, requests.request_id(request)))
+    return responses.json_response(schemas.Hello(f"Hello, {query.name}!", at, requests.request_id(request)))
 
 
 @app.route("/health", public=True, response_model=schemas.Health)
 def get_health(_: Request) -> Response:
     """Check that the API responds."""
-    return responses.json_answer(schemas.Health("ok", settings.stage, config.VERSION))
+    return responses.json_response(schemas.Health("ok", settings.stage, config.VERSION))
 
 
 # --------------------------------------------------------------------------------------------------------------- items
@@ -86,7 +85,7 @@ def get_health(_: Request) -> Response:
 @app.route(
     "/items",
     methods=["POST"],
-    keyed=True,
+    idempotency_key=True,
     body="ItemFields",
     status_code=201,
     response_model=schemas.Item,
@@ -101,19 +100,19 @@ def create_item(request: Request) -> Response:
     at = times.now()
     draft = validation.validate_item(requests.json_object(request))
     item, replayed = items.create(requests.owner(request), draft, at, requests.idempotency_key(request))
-    return responses.created(request, item, replayed)
+    return responses.created_response(request, item, replayed)
 
 
 @app.route("/items", query=schemas.ListQuery, response_model=schemas.ItemPage, errors=[errors.InvalidCursorError])
-def list_items(request: Request, asked: schemas.ListQuery) -> Response:
+def list_items(request: Request, query: schemas.ListQuery) -> Response:
     """List items, page by page.
 
     Newest first, unless `order` is `asc`.
     """
     owner = requests.owner(request)
-    which = items.Range(asked.order == "desc", asked.created_after, asked.created_before)
-    page = items.list_page(owner, which, asked.limit, requests.start_after(asked, owner), times.now())
-    return responses.items_answer(request, asked, owner, page)
+    which = items.Range(query.order == "desc", query.created_after, query.created_before)
+    page = items.list_page(owner, which, query.limit, cursors.start_after(query, owner), times.now())
+    return responses.items_response(request, query, owner, page)
 
 
 @app.route(
@@ -121,7 +120,7 @@ def list_items(request: Request, asked: schemas.ListQuery) -> Response:
 )
 def get_item(request: Request, item_id: str) -> Response:
     """Read an item."""
-    return responses.item_answer(request, items.get(requests.owner(request), item_id, times.now()))
+    return responses.item_response(request, items.get(requests.owner(request), item_id, times.now()))
 
 
 @app.route(
@@ -141,7 +140,7 @@ def replace_item(request: Request, item_id: str) -> Response:
     at = times.now()
     managed, fields = requests.item_body(request)
     item = items.replace(requests.owner(request), item_id, fields, at, requests.write_check(request, managed))
-    return responses.item_answer(request, item)
+    return responses.item_response(request, item)
 
 
 @app.route(
@@ -160,7 +159,7 @@ def patch_item(request: Request, item_id: str) -> Response:
     managed, changes = requests.item_body(request, requests.MERGE_PATCH, requests.JSON)
     check = requests.write_check(request, managed)
     item = items.patch(requests.owner(request), item_id, changes, times.now(), check)
-    return responses.item_answer(request, item)
+    return responses.item_response(request, item)
 
 
 @app.route(
@@ -177,7 +176,7 @@ def delete_item(request: Request, item_id: str) -> Response:
     Its picture goes with it.
     """
     item_pictures.delete_item(requests.owner(request), item_id, times.now(), requests.write_check(request))
-    return responses.json_answer(schemas.Deleted("Item deleted", item_id))
+    return responses.json_response(schemas.Deleted("Item deleted", item_id))
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures
@@ -197,9 +196,9 @@ def create_image_ticket(request: Request, item_id: str) -> Response:
 
     When the upload arrives, it replaces the item's current picture.
     """
-    asked = requests.image_ticket_request(request)
-    ticket = item_pictures.create_ticket(requests.owner(request), item_id, asked.content_type, times.now())
-    return responses.json_answer(
+    content_type = requests.ticket_request(request).content_type
+    ticket = item_pictures.create_ticket(requests.owner(request), item_id, content_type, times.now())
+    return responses.json_response(
         schemas.Ticket(schemas.PresignedPost(*ticket.post), config.MAX_IMAGE_BYTES, ticket.expires_at), 201
     )
 
@@ -212,13 +211,13 @@ def create_image_ticket(request: Request, item_id: str) -> Response:
     response_description="A redirect to a temporary download URL.",
     errors=[errors.ItemNotFoundError, errors.ImageNotFoundError],
 )
-def get_image(request: Request, item_id: str, asked: schemas.ImageQuery) -> Response:
+def get_image(request: Request, item_id: str, query: schemas.ImageQuery) -> Response:
     """Download the picture or a thumbnail.
 
     Only once the item's `image.status` is `ready`.
     """
     item = items.get(requests.owner(request), item_id, times.now())
-    return responses.redirect(item_pictures.download_url(item, asked.size))
+    return responses.redirect_response(item_pictures.download_url(item, query.size))
 
 
 @app.route(
@@ -237,7 +236,7 @@ def delete_image(request: Request, item_id: str) -> Response:
     ticket for a picture that was to replace it can still be used.
     """
     item_pictures.delete(requests.owner(request), item_id, times.now(), requests.write_check(request))
-    return responses.json_answer(schemas.Deleted("Image deleted", item_id))
+    return responses.json_response(schemas.Deleted("Image deleted", item_id))
 
 
 # ------------------------------------------------------------------------------------------------------- bulk imports
@@ -246,7 +245,7 @@ def delete_image(request: Request, item_id: str) -> Response:
 @app.route(
     "/imports",
     methods=["POST"],
-    keyed=True,
+    idempotency_key=True,
     body={requests.JSON: schemas.ImportRequest, requests.NDJSON: schemas.Lines},
     status_code=202,
     response_model=schemas.Import,
@@ -260,8 +259,8 @@ def create_import(request: Request) -> Response:
     Up to 10,000 items, in up to 5 MB. Once accepted, every item is tried: usually within seconds, within hours if the
     queue is unavailable. With an `Idempotency-Key`, you can repeat the request without importing anything twice.
     """
-    owner, entries, at = requests.owner(request), requests.entries(request), times.now()
-    return responses.accepted(request, bulk_imports.start(owner, entries, at, requests.idempotency_key(request)))
+    owner, entries, key = requests.owner(request), requests.import_body(request), requests.idempotency_key(request)
+    return responses.import_accepted_response(request, bulk_imports.start(owner, entries, times.now(), key))
 
 
 @app.route(
@@ -272,7 +271,7 @@ def create_import(request: Request) -> Response:
 )
 def get_import(request: Request, import_id: str) -> Response:
     """Show the progress of an import."""
-    return responses.import_answer(import_id, bulk_imports.progress(requests.owner(request), import_id, times.now()))
+    return responses.import_response(import_id, bulk_imports.progress(requests.owner(request), import_id, times.now()))
 
 
 # ------------------------------------------------------------------------------------------------------ event functions
@@ -298,7 +297,7 @@ def on_upload(event: CloudWatchEvent) -> None:
 @app.on_sqs_message(queue=settings.queue, batch_size=10)
 def on_messages(event: SQSEvent) -> dict[str, Any] | None:
     """Process messages from the queue."""
-    from chalicelib.catalogue import consumer  # noqa: PLC0415 - it brings Pillow, which the other functions need not pay for
+    from chalicelib.catalogue import consumer  # noqa: PLC0415 - it imports Pillow, which the other functions do not need
 
     records = [consumer.Record.from_event(record.to_dict()) for record in event]
     return consumer.process_batch(records, event.context)

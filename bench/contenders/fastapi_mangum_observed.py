@@ -26,7 +26,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     answer: dict[str, Any] = fastapi_mangum.handler(event, context)
     metrics.add_metric("Requests", MetricUnit.Count, 1)
     logger.info(
-        "Answered",
+        "Response sent",
         method=event["httpMethod"],
         path=event["resource"],
         status=answer["statusCode"],

@@ -35,7 +35,7 @@ export async function handler(event) {
       ConsistentRead: true,
     }),
   );
-  const log = { level: "INFO", message: "Answered", requestId, method: event.httpMethod, path: event.resource };
+  const log = { level: "INFO", message: "Response sent", requestId, method: event.httpMethod, path: event.resource };
   console.log(JSON.stringify({ ...log, duration_ms: performance.now() - started }));
   if (Item === undefined) {
     return answer(404, { error: "ITEM_NOT_FOUND", message: `There is no item ${id}.`, requestId }, requestId);

@@ -1,4 +1,4 @@
-"""The Chalice app of the API: routing, and the boundary at which exceptions become responses."""
+"""The Chalice app of the API: its routes, and the boundary that turns exceptions into error responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, Reque
 
 from chalicelib import errors, telemetry
 from chalicelib.config import APP
-from chalicelib.http import cors, exceptions, lambda_events, requests, responses
+from chalicelib.http import cors, exceptions, lambda_events, query_parameters, requests, responses
 from chalicelib.values import ids
 
 if TYPE_CHECKING:
@@ -23,14 +23,13 @@ _View = Callable[..., Response]
 
 
 class Operation(msgspec.Struct, kw_only=True):
-    """What a route declares for the OpenAPI document; its summary and description are its view's docstring.
+    """What a route declares for the OpenAPI document, which ``make openapi`` generates (``tools/openapi``).
 
-    The document is made of it by ``make openapi`` (``tools/openapi``). Of a route that declares nothing it has the
-    errors that every route can return.
+    The summary and description are the docstring of its view. Errors that every route can return are always listed.
     """
 
     public: bool = False
-    keyed: bool = False
+    idempotency_key: bool = False
     query: type[msgspec.Struct] | None = None
     body: Any = None
     """The model of a JSON body, or a dictionary of models by content type."""
@@ -40,49 +39,48 @@ class Operation(msgspec.Struct, kw_only=True):
     response_description: str = ""
     """By default, the first sentence of the model's docstring."""
     examples: Sequence[str] = ()
-    """Which of the model's examples in ``tools/openapi/examples.py`` the response has; by default all of them."""
+    """The names of the response's examples in ``tools/openapi/examples.py``; by default all of the model."""
     errors: Sequence[type[ApiError]] = ()
-    """Errors beside those that follow from the rest."""
+    """Errors in addition to those that follow from the other fields."""
     tag: str = ""
     """By default, the first part of the path."""
 
 
 class Api(Chalice):
-    """A Chalice app whose every route has the same edge: sign-in, :func:`boundary` around it, CORS.
+    """A Chalice app that runs every view inside :func:`boundary`, behind the authorizer unless the route is public.
 
-    A view takes the request, and the parameters of its path by name. Chalice turns what a view raises into an answer of
-    its own before any middleware sees it, unless it is a ChaliceUnhandledError
-    (``RestAPIEventHandler._get_view_function_response``): so each is wrapped to raise that.
+    A view takes the request, the parameters of its path by name, and ``query`` if the route declares it. Chalice turns
+    the exception of a view into a response before middleware sees it, unless it is a ChaliceUnhandledError
+    (``RestAPIEventHandler._get_view_function_response``). So each view is wrapped to raise that.
     """
 
     def __init__(self) -> None:
         self.operations: dict[tuple[str, str], Operation] = {}
         """What each route declares for the OpenAPI document, by method and path."""
+        self.default_authorizer: ChaliceAuthorizer | None = None
+        """The authorizer of the routes that are not public."""
         self._in_thread = threading.local()
         super().__init__(APP, configure_logs=False)
         self.api.cors = cors.gateway_config() or False
-        # Pictures go to the bucket and come from it; with each answer, Chalice would look through 16 types three times.
+        # No response is binary. Chalice would compare each content type with 16 types, three times.
         self.api.binary_types = []
         self.register_middleware(boundary, "http")
         for kind in ("sqs", "cloudwatch", "scheduled"):
             self.register_middleware(telemetry.log_run, kind)
 
-        self.guard: ChaliceAuthorizer | None = None
-        """The authorizer that every route stands behind which does not say ``public=True``."""
-
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
-        """Answer an event of API Gateway; any other, such as the test event of the Lambda console, with an error."""
+        """Respond to an event of API Gateway, or with InternalError to any other, such as a test event."""
         if lambda_events.is_request(event) and event["requestContext"]["resourcePath"] in self.routes:
             return super().__call__(event, context)
         with telemetry.invocation(context):
             telemetry.logger.error("Not an API Gateway event", fields=lambda_events.field_names(event))
-            answer = responses.refusal(errors.InternalError(), context.aws_request_id)
-            responses.mark(answer, None, context.aws_request_id)
-            return answer.to_dict()
+            response = responses.error_response(errors.InternalError(), context.aws_request_id)
+            responses.add_common_headers(response, None, context.aws_request_id)
+            return response.to_dict()
 
     @property
     def current_request(self) -> Request | None:
-        """The request that this thread answers: ``chalice local`` answers several at once, all with this app."""
+        """The request of this thread: ``chalice local`` handles several at once in one app."""
         return getattr(self._in_thread, "request", None)
 
     @current_request.setter
@@ -98,85 +96,92 @@ class Api(Chalice):
         *,
         methods: Sequence[str] = ("GET",),
         public: bool = False,
-        keyed: bool = False,
+        idempotency_key: bool = False,
         query: type[msgspec.Struct] | None = None,
         **documented: Any,
     ) -> Callable[[_View], _View]:
-        """Register a view for ``path``: it takes the request, the path's parameters by name, and ``asked``.
+        """Register a view for ``path``; with GET, also for HEAD.
 
-        ``asked`` is the query as a model of the type ``query``, and left out without one: then the route takes no
-        parameters, and a public one ignores them, because trackers add some to links. ``keyed`` says that the view
-        evaluates an ``Idempotency-Key``. ``documented`` are the other fields of Operation. Bodies of any content type
-        reach the view, which checks it.
+        ``query`` is the model of the query parameters, which the view gets as ``query``. Without it, the route rejects
+        parameters, or ignores them if it is ``public``, because trackers add some to links. ``idempotency_key`` says
+        that the view evaluates the header Idempotency-Key. ``documented`` are the other fields of Operation. The view
+        checks the content type of the body itself.
         """
-        operation = Operation(public=public, keyed=keyed, query=query, **documented)
+        operation = Operation(public=public, idempotency_key=idempotency_key, query=query, **documented)
         self.operations |= {(method, path): operation for method in methods}
         if cors.has_preflight_routes() and path not in self.routes:
-            self._route(path, None, None, methods=["OPTIONS"])(self._preflight(path))
+            self._register(path, ["OPTIONS"], None)(self._preflight_view(path))
         # RFC 9110, section 9.1: a server must support HEAD. API Gateway and ``chalice local`` leave the content out.
         methods = [*methods, "HEAD"] if "GET" in methods else list(methods)
-        takes = query or (None if public else _NoParameters)
-        return self._route(path, None if public else self.guard, takes, keyed=keyed, methods=methods)
-
-    def _route(
-        self,
-        path: str,
-        guard: ChaliceAuthorizer | None,
-        takes: type[msgspec.Struct] | None,
-        *,
-        keyed: bool = False,
-        **options: Any,
-    ) -> Callable[[_View], _View]:
-        register = super().route(path, content_types=[], authorizer=guard, **options)
+        register = self._register(path, methods, None if public else self.default_authorizer)
 
         def decorate(view: _View) -> _View:
-            def raising(**path: str) -> Response:
-                request: Any = self.current_request
-                try:
-                    requests.refuse_unevaluated(request, keyed=keyed)
-                    return view(request, **_with_canonical_ids(path), **_asked(request, takes))
-                except Exception as error:
-                    raise ChaliceUnhandledError from error
+            def checked_view(request: Request, **path_parameters: str) -> Response:
+                requests.reject_unsupported_headers(request, idempotency_key=idempotency_key)
+                return view(request, **_canonical_ids(path_parameters), **_query_argument(request, operation))
 
-            register(functools.update_wrapper(raising, view))
+            register(functools.update_wrapper(checked_view, view))
             return view
 
         return decorate
 
-    def _preflight(self, path: str) -> _View:
-        def answer_preflight(_: Request, **__: str) -> Response:
+    def _register(self, path: str, methods: list[str], authorizer: ChaliceAuthorizer | None) -> Callable[[_View], None]:
+        def register(view: _View) -> None:
+            def raising_view(**path_parameters: str) -> Response:
+                request: Any = self.current_request
+                try:
+                    return view(request, **path_parameters)
+                except Exception as error:
+                    raise ChaliceUnhandledError from error
+
+            # Without content types, Chalice accepts all of them.
+            options = {"methods": methods, "authorizer": authorizer, "content_types": []}
+            super(Api, self).route(path, **options)(functools.update_wrapper(raising_view, view))
+
+        return register
+
+    def _preflight_view(self, path: str) -> _View:
+        def respond_to_preflight(_: Request, **__: str) -> Response:
             return cors.preflight_response(self.routes[path])
 
-        return answer_preflight
+        return respond_to_preflight
 
 
 class _NoParameters(msgspec.Struct):
     pass
 
 
-def _asked(request: Request, takes: type[msgspec.Struct] | None) -> dict[str, msgspec.Struct]:
-    """Return the argument of a view that the query is."""
-    if takes is None:
-        return {}
-    asked = requests.query(request, takes)
-    return {} if takes is _NoParameters else {"asked": asked}
+def _query_argument(request: Request, operation: Operation) -> dict[str, msgspec.Struct]:
+    """Return the argument ``query`` of a view, if it takes one. Raise an ApiError for invalid parameters."""
+    if operation.query is not None:
+        return {"query": query_parameters.parse(request, operation.query)}
+    if not operation.public:
+        query_parameters.parse(request, _NoParameters)
+    return {}
+
+
+def _canonical_ids(path_parameters: dict[str, str]) -> dict[str, str]:
+    """Return the parameters of a path with ids as they are stored. Other values stay: nothing is found for them."""
+    return {name: ids.canonical_id(value) or value for name, value in path_parameters.items()}
 
 
 def boundary(request: Request, get_response: Callable[[Request], Response]) -> Response:
-    """The one place where exceptions become answers, and where every answer is logged, counted and marked."""
+    """Turn exceptions into error responses. Log and count every response, and add the headers that all have."""
     started = time.perf_counter()
-    id_ = requests.request_id(request)
-    with telemetry.invocation(request.lambda_context, id_):
+    request_id = requests.request_id(request)
+    with telemetry.invocation(request.lambda_context, request_id):
         try:
             telemetry.set_owner(requests.signed_in_owner(request))
-            response = _in_our_shape(request, get_response(request))
-        except Exception as raised:  # noqa: BLE001 - Chalice would answer it in a shape of its own
-            cause = raised.__cause__ if isinstance(raised, ChaliceUnhandledError) else raised
-            response = responses.error_answer(request, _meaning(cause or raised))
-        responses.mark(response, request.headers.get("origin"), id_)
+            response = get_response(request)
+            if response.status_code == 405:  # Chalice's own response to an unknown method
+                response = _method_not_allowed(str(response.headers["Allow"]), request_id)
+        except Exception as error:  # noqa: BLE001 - Chalice would respond in another shape
+            cause = error.__cause__ if isinstance(error, ChaliceUnhandledError) else error
+            response = _error_response(_as_api_error(cause or error), request_id)
+        responses.add_common_headers(response, request.headers.get("origin"), request_id)
         telemetry.add_count("Requests")
         telemetry.logger.info(
-            "Answered",
+            "Response sent",
             method=request.method,
             path=request.path,
             status=response.status_code,
@@ -185,26 +190,26 @@ def boundary(request: Request, get_response: Callable[[Request], Response]) -> R
         return response
 
 
-def _with_canonical_ids(path: dict[str, str]) -> dict[str, str]:
-    """Return the parameters of a path, ids as they are stored: all else stays as it is, and is not found."""
-    return {name: ids.canonical_id(value) or value for name, value in path.items()}
+def _as_api_error(error: BaseException) -> ApiError:
+    """Return the error to respond with, and log the exception if it is no fault of the client.
 
-
-def _meaning(error: BaseException) -> errors.ApiError:
-    """What an exception means to the caller; what means nothing but a bug is logged with its stack, and only there."""
+    An unexpected exception is logged with its traceback and becomes InternalError.
+    """
     known = exceptions.as_api_error(error)
     if known is None:
-        telemetry.logger.error("An unexpected error", exc_info=error)
+        telemetry.logger.error("Unexpected exception", exc_info=error)
         return errors.InternalError()
     if known.status >= 500:
         telemetry.logger.error(known.message, error=known.code, cause=None if known is error else str(error))
     return known
 
 
-def _in_our_shape(request: Request, response: Response) -> Response:
-    """Chalice answers a wrong method itself: the same answer, said as all others are."""
-    if response.status_code != 405:
-        return response
-    refused = responses.error_answer(request, errors.MethodNotAllowedError(allowed=response.headers["Allow"]))
-    refused.headers["Allow"] = response.headers["Allow"]
-    return refused
+def _method_not_allowed(allowed: str, request_id: str) -> Response:
+    response = _error_response(errors.MethodNotAllowedError(allowed=allowed), request_id)
+    response.headers["Allow"] = allowed
+    return response
+
+
+def _error_response(error: ApiError, request_id: str) -> Response:
+    telemetry.add_count(f"Error.{error.code}")
+    return responses.error_response(error, request_id)

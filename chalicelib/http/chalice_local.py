@@ -198,7 +198,7 @@ class Gateway(local.LocalGateway):
             response = _error_response(errors.InternalError(), headers)
         status = response["statusCode"]
         if not logged:
-            telemetry.logger.info("Answered", method=method, path=path.partition("?")[0], status=status)
+            telemetry.logger.info("Response sent", method=method, path=path.partition("?")[0], status=status)
         return _without_body(response) if method == "HEAD" or status in _STATUSES_WITHOUT_CONTENT else response
 
     def _generate_lambda_event(
@@ -252,6 +252,6 @@ def _as_api_error(error: local.LocalGatewayException) -> errors.ApiError:
 def _error_response(error: errors.ApiError, request_headers: dict[str, Any]) -> dict[str, Any]:
     origin = next((value for name, value in request_headers.items() if name.lower() == "origin"), None)
     request_id = str(uuid.uuid4())
-    response = responses.refusal(error, request_id)
-    responses.mark(response, origin, request_id)
+    response = responses.error_response(error, request_id)
+    responses.add_common_headers(response, origin, request_id)
     return response.to_dict()

@@ -1,8 +1,8 @@
-"""Where a list goes on: opaque to callers, bound to the owner and the list that it was given out for.
+"""Encode and decode the cursor of a list: the position at which its next page starts.
 
-A cursor holds an id and a digest of what it belongs to. The digest is no secret: it finds out mistakes. Whoever forges
-one only reads on elsewhere in a list of their own, for the owner never comes from the cursor, and items.page refuses a
-place beyond the list's bounds.
+A cursor contains an id, and a digest of the list that it is valid for. The digest detects mistakes and is no secret: a
+forged cursor can only move within the caller's own list, because the owner is not read from the cursor, and
+``items.list_page`` refuses a position outside the list.
 """
 
 from __future__ import annotations
@@ -10,24 +10,37 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
+from typing import TYPE_CHECKING
 
 from chalicelib import errors
 
-
-def give(id_: str, *belongs_to: object) -> str:
-    """A cursor that goes on after ``id_``."""
-    place = uuid.UUID(id_).bytes
-    digest = hashlib.sha256(repr((id_, *map(str, belongs_to))).encode()).digest()
-    # 30 bytes: 40 letters, nothing to pad.
-    return base64.urlsafe_b64encode(place + digest[:14]).decode()
+if TYPE_CHECKING:
+    from chalicelib.http.schemas import ListQuery
 
 
-def take(cursor: str, *belongs_to: object) -> str:
-    """The id to go on after. Raises InvalidCursorError unless ``belongs_to`` is what it was given out for."""
+def encode(id_: str, *scope: object) -> str:
+    """Return the cursor of a page that starts after ``id_``; ``scope`` identifies the list."""
+    digest = hashlib.sha256(repr((id_, *map(str, scope))).encode()).digest()
+    # 30 bytes are 40 characters in Base64, without padding.
+    return base64.urlsafe_b64encode(uuid.UUID(id_).bytes + digest[:14]).decode()
+
+
+def decode(cursor: str, *scope: object) -> str:
+    """Return the id after which the page starts. Raise InvalidCursorError if the cursor is not of this list."""
     try:
         id_ = str(uuid.UUID(bytes=base64.urlsafe_b64decode(cursor)[:16]))
     except ValueError:
         raise errors.InvalidCursorError from None
-    if give(id_, *belongs_to) != cursor:
+    if encode(id_, *scope) != cursor:
         raise errors.InvalidCursorError
     return id_
+
+
+def scope(query: ListQuery, owner: str) -> tuple[object, ...]:
+    """Return what identifies the list of a query: everything that changes which items it contains, and their order."""
+    return owner, query.order, query.created_after, query.created_before
+
+
+def start_after(query: ListQuery, owner: str) -> str | None:
+    """Return the id after which a page starts, or None for the first page. Raise InvalidCursorError."""
+    return None if query.cursor is None else decode(query.cursor, *scope(query, owner))

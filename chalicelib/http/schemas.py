@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chalicelib import config, errors
-from chalicelib.http.cursors import give
+from chalicelib.http import cursors
 
 ContentType = Literal["image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff", "image/avif", "image/bmp"]
 
@@ -19,7 +19,7 @@ _Url = Annotated[str, Meta(extra_json_schema={"format": "uri"})]
 _Pixels = Annotated[int, Meta(ge=1)]
 _Count = Annotated[int, Meta(ge=0)]
 
-CURSOR = give("019ca7b4-e400-7abc-8def-0123456789ab", "somebody", "desc", None, None)
+CURSOR = cursors.encode("019ca7b4-e400-7abc-8def-0123456789ab", "somebody", "desc", None, None)
 """What a cursor looks like."""
 
 

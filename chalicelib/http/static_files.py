@@ -61,7 +61,7 @@ def openapi(request: Request) -> Response:
         for operation in (operation for methods in document["paths"].values() for operation in methods.values()):
             operation["security"] += [{}] if operation["security"] else []
     text = msgspec.json.encode(document).decode()
-    return responses.file_answer(request, text, {"Content-Type": requests.JSON})
+    return responses.file_response(request, text, {"Content-Type": requests.JSON})
 
 
 def _page(request: Request, name: str, prefix: str) -> Response:
@@ -107,7 +107,7 @@ def _sign_in() -> str:
 
 
 def _answer(request: Request, name: str, text: str, headers: dict[str, str]) -> Response:
-    return responses.file_answer(request, text, {"Content-Type": _TYPES[Path(name).suffix]} | headers)
+    return responses.file_response(request, text, {"Content-Type": _TYPES[Path(name).suffix]} | headers)
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from chalice.test import HTTPResponse
 from chalicelib import aws, config
 from chalicelib.aws import dynamodb_json, table
 from chalicelib.catalogue import items, models, validation
-from chalicelib.http import cursors, requests, schemas
+from chalicelib.http import cursors, schemas
 from chalicelib.values import dynamodb_limits, ids, times
 from tests.e2e.in_process import app_on_a_table_of_its_own
 from tests.e2e.system import System
@@ -112,7 +112,7 @@ def record(item: models.Item) -> Any:
 def after(owner: str, id_: str) -> str:
     """The page that follows an item in an owner's list."""
     # As nextCursor would say it. To walk there takes the emulator minutes: it alone looks at all that an owner has.
-    return f"/items?cursor={cursors.give(id_, *requests.list_of(schemas.ListQuery(), owner))}"
+    return f"/items?cursor={cursors.encode(id_, *cursors.scope(schemas.ListQuery(), owner))}"
 
 
 def around(id_: str, order: str) -> str:

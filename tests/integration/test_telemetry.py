@@ -156,14 +156,14 @@ class TestOwner:
     ) -> None:
         assert api.signed_in("ann")(method, path, body).status_code == status
 
-        assert owners(logged())["Answered"] == {"ann"}
+        assert owners(logged())["Response sent"] == {"ann"}
 
     def test_so_do_the_lines_before_it(self, api: Stage, logged: Read) -> None:
         raises(aws.dynamodb(), "Query", RuntimeError("on fire"))
 
         api.signed_in("ann")("GET", "/items")
 
-        assert owners(logged()) == {"An unexpected error": {"ann"}, "Answered": {"ann"}}
+        assert owners(logged()) == {"Unexpected exception": {"ann"}, "Response sent": {"ann"}}
 
     def test_nobody_is_named_in_the_next_answer(self, api: Stage, logged: Read) -> None:
         api.signed_in("ann")("GET", "/items")
@@ -173,7 +173,7 @@ class TestOwner:
         api("GET", "/items")
         api.signed_in("ann", until="1")("GET", "/items")
 
-        assert owners(logged()) == {"Answered": {None}}
+        assert owners(logged()) == {"Response sent": {None}}
 
     def test_messages_of_several_owners_are_told_apart(self, api: Stage, logged: Read) -> None:
         names = [f"owner {number}" for number in range(10)]
@@ -223,8 +223,8 @@ class TestOwner:
             text = logged()
             assert "ann" not in re.findall(r"\w+", text)
             found = owners(text)
-            assert found["Render failed"] == found["Answered"]
-            seen += found["Answered"]
+            assert found["Render failed"] == found["Response sent"]
+            seen += found["Response sent"]
         assert len(set(seen)) == 2
         assert all(re.fullmatch("[0-9a-f]{16}", one) for one in seen)
 

@@ -11,7 +11,6 @@ import pytest
 
 from chalicelib import errors
 from chalicelib.http import responses
-from tests.builders import request
 
 
 def family(top: type[Exception]) -> list[type]:
@@ -72,7 +71,7 @@ def test_every_error_has_its_answer_in_the_one_shape(cls: type[errors.ApiError])
     error = made(cls)
     assert isinstance(error, errors.ApiError)
 
-    answer = responses.error_answer(request(), error)
+    answer = responses.error_response(error, "request-1")
 
     assert 400 <= cls.status < 600
     assert answer.status_code == cls.status
@@ -86,7 +85,7 @@ def test_whoever_should_come_again_is_told_when(cls: type[errors.ApiError]) -> N
     error = made(cls)
     assert isinstance(error, errors.ApiError)
 
-    answer = responses.error_answer(request(), error)
+    answer = responses.error_response(error, "request-1")
 
     assert ("Retry-After" in answer.headers) is (cls.status in (429, 503))
     assert all(isinstance(value, str) for value in answer.headers.values())
@@ -95,6 +94,6 @@ def test_whoever_should_come_again_is_told_when(cls: type[errors.ApiError]) -> N
 def test_details_stand_beside_the_sentence() -> None:
     details = [{"path": "$.a", "message": "no"}]
 
-    answer = responses.error_answer(request(), errors.InvalidRequestError(problem="No.", details=details))
+    answer = responses.error_response(errors.InvalidRequestError(problem="No.", details=details), "request-1")
 
     assert json.loads(answer.body)["details"] == details

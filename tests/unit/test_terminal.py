@@ -33,7 +33,7 @@ class Screen(io.StringIO):
         return True
 
 
-ANSWERED = {"level": "INFO", "message": "Answered", "service": "vitrine", "stage": "local", "request_id": "1"}
+ANSWERED = {"level": "INFO", "message": "Response sent", "service": "vitrine", "stage": "local", "request_id": "1"}
 ANSWERED |= {"function": "api_handler", "cold_start": False, "method": "GET", "path": "/items/{item_id}"}
 
 

@@ -12,7 +12,7 @@ from chalice.app import MultiDict, Request
 
 from chalicelib import errors
 from chalicelib.catalogue import import_entries, validation
-from chalicelib.http import conditional_requests, requests
+from chalicelib.http import conditional_requests, query_parameters
 from chalicelib.http.api import Operation
 from chalicelib.values import exact_json
 from tools.openapi import headers
@@ -42,7 +42,7 @@ def _implied(declared: Operation, *, evaluates_headers: bool) -> Iterator[type[e
     if declared.body:
         yield from (errors.InvalidJsonError, errors.UnsupportedMediaTypeError, errors.UnsupportedEncodingError)
         yield errors.RequestTooLargeError
-    if declared.keyed:
+    if declared.idempotency_key:
         yield errors.IdempotencyKeyReusedError
     if _is_item(declared.body):
         yield from (errors.ReservedFieldError, errors.InvalidExpiryError, errors.ItemTooLargeError)
@@ -104,7 +104,7 @@ def of_no_route() -> dict[str, Schema]:
 def _instance(kind: type[errors.ApiError], declared: Operation, body_types: Sequence[str]) -> errors.ApiError:
     """Return an error of ``kind`` as a route returns it, raised by the code that raises it if that is simple."""
     if kind is errors.UnknownParameterError:
-        return _raised(requests.query, _with_query(page="2"), declared.query or _NoParameters)
+        return _raised(query_parameters.parse, _with_query(page="2"), declared.query or _NoParameters)
     if kind is errors.UnsupportedMediaTypeError:
         return kind(accepted=" or ".join(body_types))
     if kind is errors.InvalidRequestError and declared.query:
@@ -143,7 +143,7 @@ def _invalid_parameter(query: type[msgspec.Struct]) -> errors.ApiError:
     attempts = [(name, [value]) for name in names for value in ("0", "large", "x" * 101)]
     for name, values in [*attempts, (names[0], ["1", "1"])]:
         try:
-            requests.query(_with_query(**{name: values}), query)
+            query_parameters.parse(_with_query(**{name: values}), query)
         except errors.ApiError as error:
             if type(error) is errors.InvalidRequestError:
                 return error
@@ -151,7 +151,7 @@ def _invalid_parameter(query: type[msgspec.Struct]) -> errors.ApiError:
 
 
 def _with_query(**parameters: str | list[str]) -> Request:
-    """Return what ``requests.query`` needs of a request."""
+    """Return what ``query_parameters.parse`` needs of a request."""
     lists = {name: value if isinstance(value, list) else [value] for name, value in parameters.items()}
     return cast("Request", SimpleNamespace(query_params=MultiDict(lists)))
 

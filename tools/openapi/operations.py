@@ -89,7 +89,9 @@ class Operations:
         location = ["Location.download"] if declared.status_code in _REDIRECTS else []
         response: Schema = {
             "description": declared.response_description or kind.description or self._first_sentence(model),
-            "headers": headers.references(*location, *kind.headers, *(headers.CREATED if declared.keyed else ())),
+            "headers": headers.references(
+                *location, *kind.headers, *(headers.CREATED if declared.idempotency_key else ())
+            ),
         }
         if declared.status_code not in _REDIRECTS:
             response["content"] = self._content(dict.fromkeys(kind.types, model), declared.examples)
@@ -128,7 +130,7 @@ def _body_models(declared: Operation) -> dict[str, Any]:
 
 def _request_headers(method: str, declared: Operation, *, revalidated: bool) -> Iterator[str]:
     """Yield the request headers that a route evaluates, as ``headers.parameter`` names them."""
-    if declared.keyed:
+    if declared.idempotency_key:
         yield "Idempotency-Key"
     if errors.VersionMismatchError in declared.errors:
         yield from ["If-Match.read"] if method == "GET" else ["If-Match.write", "If-None-Match.write"]

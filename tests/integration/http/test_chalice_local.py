@@ -95,11 +95,11 @@ def test_requests_at_the_same_time_are_not_mixed_up() -> None:
 
     @both.route("/first", public=True)
     def first(request: Request) -> Response:
-        return responses.json_answer(request.path)
+        return responses.json_response(request.path)
 
     @both.route("/second", public=True)
     def second(request: Request) -> Response:
-        return responses.json_answer(request.path)
+        return responses.json_response(request.path)
 
     both.register_middleware(wait, "http")
     with ThreadPoolExecutor(1) as pool:
@@ -144,11 +144,11 @@ class TestSignIn:
 
 def closed(decide: Callable[[], AuthResponse | None]) -> api.Api:
     guarded = api.Api()
-    guarded.guard = guarded.authorizer()(lambda request: decide())
+    guarded.default_authorizer = guarded.authorizer()(lambda request: decide())
 
     @guarded.route("/things")
     def list_things(request: Request) -> Response:
-        return responses.json_answer([])
+        return responses.json_response([])
 
     return guarded
 
@@ -207,7 +207,7 @@ class TestLog:
 
         (line,) = logs(logged())
         assert (line["message"], line["method"], line["path"], line["status"]) == (
-            "Answered",
+            "Response sent",
             method,
             path.partition("?")[0],
             status,

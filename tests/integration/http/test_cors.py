@@ -31,7 +31,7 @@ def asked(configured: Callable[..., None]) -> Callable[..., Ask]:
 
         @app.route("/things", methods=["GET"])
         def list_things(request: Request) -> Response:
-            return responses.json_answer([])
+            return responses.json_response([])
 
         @app.route("/things", methods=["POST"])
         def create_thing(request: Request) -> Response:

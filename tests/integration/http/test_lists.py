@@ -176,7 +176,7 @@ class TestRanges:
     ) -> None:
         ids = [created(minute) for minute in range(5)]
         bounds = [DAY + timedelta(minutes=bound) for bound in (1, 3)]
-        forged = cursors.give(ids[minute], OWNER, order, *bounds)
+        forged = cursors.encode(ids[minute], OWNER, order, *bounds)
 
         answer = api("GET", f"/items?order={order}&createdAfter={when(1)}&createdBefore={when(3)}&cursor={forged}")
 

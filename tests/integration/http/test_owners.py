@@ -200,7 +200,7 @@ class TestWhatOneHasOfTheOther:
 
     def test_a_cursor_forged_to_go_on_after_her_item_goes_on_in_ones_own_list(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
-        forged = cursors.give(ids.new_id(ids.id_time_ms(anns.item) + 60_000), "bob", "desc", None, None)
+        forged = cursors.encode(ids.new_id(ids.id_time_ms(anns.item) + 60_000), "bob", "desc", None, None)
         mine = json_of(bob("POST", "/items", fields(title="Lamp")))
 
         assert [item["id"] for item in json_of(bob("GET", f"/items?cursor={forged}"))["items"]] == [mine["id"]]
