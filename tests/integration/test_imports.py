@@ -694,7 +694,7 @@ def test_import_is_over_when_its_results_may_be_deleted(api: Stage) -> None:
 def test_failures_are_cut_before_they_outgrow_lambda() -> None:
     failures = [models.Failure(index, "INVALID_REQUEST", "\U0001f600" * 800) for index in range(1_000)]
 
-    answer = responses.import_answer("id", bulk_imports.Progress("done", 2_000, 0, 2_000, failures))
+    answer = responses.import_response("id", bulk_imports.Progress("done", 2_000, 0, 2_000, failures))
 
     shown = exact_json.from_json(answer.body)
     assert len(json.dumps(answer.body)) < 6 * 1024 * 1024
