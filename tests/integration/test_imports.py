@@ -26,9 +26,9 @@ from tests.integration.stage import (
     context,
     fails,
     forget_what_was_provoked,
+    json_of,
     meanwhile,
     provoke,
-    said,
 )
 from tests.rights import Called
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def start(api: Stage, *entries: Any) -> str:
     answer = api("POST", "/imports", {"items": list(entries)})
     assert answer.status_code == 202, answer.body
-    id_: str = said(answer)["id"]
+    id_: str = json_of(answer)["id"]
     return id_
 
 
@@ -65,7 +65,7 @@ def fault(client: Any, operation: str, event: str) -> Iterator[None]:
 def progress(api: Stage, id_: str) -> dict[str, Any]:
     answer = api("GET", f"/imports/{id_}")
     assert answer.status_code == 200
-    shown: dict[str, Any] = said(answer)
+    shown: dict[str, Any] = json_of(answer)
     msgspec.json.decode(answer.body, type=schemas.Import)
     return shown
 
@@ -77,17 +77,17 @@ def counts(api: Stage, id_: str) -> tuple[str, int, int, int]:
 
 def titles(api: Stage) -> list[str]:
     """Of all items, the oldest first."""
-    return [item["title"] for item in said(api("GET", "/items?order=asc&limit=100"))["items"]]
+    return [item["title"] for item in json_of(api("GET", "/items?order=asc&limit=100"))["items"]]
 
 
 def test_an_import_is_accepted_and_says_where_to_watch_it(api: Stage) -> None:
     answer = api("POST", "/imports", {"items": [fields(title="Vase"), fields(title="Lamp")]})
 
     assert answer.status_code == 202
-    id_ = said(answer)["id"]
+    id_ = json_of(answer)["id"]
     assert answer.headers["Location"] == f"/imports/{id_}"
     queued = {"id": id_, "status": "queued", "total": 2, "created": 0, "failed": 0, "errors": []}
-    assert said(answer) == queued
+    assert json_of(answer) == queued
     assert progress(api, id_) == queued
 
 
@@ -105,7 +105,7 @@ def test_items_are_what_creating_them_one_by_one_would_make(api: Stage) -> None:
 
     api.work()
 
-    (item,) = said(api("GET", "/items"))["items"]
+    (item,) = json_of(api("GET", "/items"))["items"]
     assert (item["version"], item["n"], item["expiresAt"]) == (1, 12, "2100-01-01T00:00:00.000Z")
     assert api("PATCH", f"/items/{item['id']}", {"n": 1}, if_match='"1"').status_code == 200
 
@@ -157,7 +157,7 @@ def test_json_may_be_written_for_people_to_read(api: Stage, newline: str) -> Non
     answer = api("POST", "/imports", body.replace("\n", newline).encode())
     api.work()
 
-    assert counts(api, said(answer)["id"]) == ("done", 2, 2, 0)
+    assert counts(api, json_of(answer)["id"]) == ("done", 2, 2, 0)
     assert titles(api) == ["a\nb\r", "c"]
 
 
@@ -169,7 +169,7 @@ def test_lines_of_json_are_taken_too(api: Stage, newline: str, end: str) -> None
     answer = api("POST", "/imports", body.encode(), content_type="application/x-ndjson; charset=utf-8")
     api.work()
 
-    assert counts(api, said(answer)["id"]) == ("done", 3, 3, 0)
+    assert counts(api, json_of(answer)["id"]) == ("done", 3, 3, 0)
     assert titles(api) == ["a", "b\n\u2028c", "d"]
 
 
@@ -192,7 +192,7 @@ def test_a_bad_entry_never_stops_the_others_and_is_named_with_its_reason(api: St
     answer = api("POST", "/imports", b"\n".join(lines), content_type="application/x-ndjson")
     api.work()
 
-    shown = progress(api, said(answer)["id"])
+    shown = progress(api, json_of(answer)["id"])
     assert (shown["status"], shown["total"], shown["created"], shown["failed"]) == ("done", 12, 2, 10)
     assert titles(api) == ["a", "b"]
     assert [(failure["index"], failure["error"]) for failure in shown["errors"]] == [
@@ -246,7 +246,7 @@ class TestLimits:
     def test_ten_thousand_entries_are_taken(self, api: Stage) -> None:
         answer = api("POST", "/imports", b'{"items":[' + b",".join([b"{}"] * 10_000) + b"]}")
 
-        assert (answer.status_code, said(answer)["total"]) == (202, 10_000)
+        assert (answer.status_code, json_of(answer)["total"]) == (202, 10_000)
         assert api.on_queue() == 200
 
     def test_import_of_any_size_is_accepted_by_few_calls(self, api: Stage, calls: list[Called]) -> None:
@@ -266,8 +266,8 @@ class TestLimits:
 
         answer = api("POST", "/imports", body, content_type=content_type)
 
-        assert (answer.status_code, said(answer)["error"]) == (413, "IMPORT_TOO_LARGE")
-        assert "10000 items" in said(answer)["message"]
+        assert (answer.status_code, json_of(answer)["error"]) == (413, "IMPORT_TOO_LARGE")
+        assert "10000 items" in json_of(answer)["message"]
         assert (api.on_queue(), api.objects(), api.records()) == (0, [], [])
 
     @pytest.mark.parametrize("content_type", ["application/json", "application/x-ndjson"])
@@ -278,8 +278,8 @@ class TestLimits:
         assert api("POST", "/imports", full, content_type=content_type).status_code == 202
         answer = api("POST", "/imports", full + b" ", content_type=content_type)
 
-        assert (answer.status_code, said(answer)["error"]) == (413, "IMPORT_TOO_LARGE")
-        assert "5 MB" in said(answer)["message"]
+        assert (answer.status_code, json_of(answer)["error"]) == (413, "IMPORT_TOO_LARGE")
+        assert "5 MB" in json_of(answer)["message"]
 
     @pytest.mark.parametrize(
         ("body", "content_type"),
@@ -292,7 +292,7 @@ class TestLimits:
     def test_nothing_is_too_little(self, api: Stage, body: bytes, content_type: str) -> None:
         answer = api("POST", "/imports", body, content_type=content_type)
 
-        assert (answer.status_code, said(answer)["message"]) == (
+        assert (answer.status_code, json_of(answer)["message"]) == (
             400,
             "There is nothing to import: send at least one item.",
         )
@@ -313,7 +313,7 @@ class TestLimits:
     def test_a_body_that_is_no_import_is_refused_as_a_whole(self, api: Stage, body: bytes, code: str) -> None:
         answer = api("POST", "/imports", body)
 
-        assert (answer.status_code, said(answer)["error"]) == (400, code)
+        assert (answer.status_code, json_of(answer)["error"]) == (400, code)
         assert api.on_queue() == 0
 
 
@@ -343,7 +343,7 @@ class TestTwice:
         id_ = start(api, {"title": "a"}, {"title": "b"})
         with fault(aws.dynamodb(), "TransactWriteItems", "after-call"), pytest.raises(KilledError):
             bulk_imports.process_chunk(OWNER, id_, 0)
-        for item in said(api("GET", "/items"))["items"]:
+        for item in json_of(api("GET", "/items"))["items"]:
             api("DELETE", f"/items/{item['id']}")
 
         api.work()
@@ -354,7 +354,7 @@ class TestTwice:
     def test_an_item_that_was_deleted_since_is_not_made_again_once_its_chunk_is_done(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"})
         bulk_imports.process_chunk(OWNER, id_, 0)
-        (item,) = said(api("GET", "/items"))["items"]
+        (item,) = json_of(api("GET", "/items"))["items"]
         api("DELETE", f"/items/{item['id']}")
 
         api.work()
@@ -551,7 +551,7 @@ class TestIdempotencyKey:
 
         answer = self.ask(api, "b")
 
-        assert (answer.status_code, said(answer)["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+        assert (answer.status_code, json_of(answer)["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
         assert (api.on_queue(), len(api.objects())) == (1, 1)
 
     def test_key_of_an_item_is_another(self, api: Stage) -> None:
@@ -623,7 +623,7 @@ class TestUnclearWrites:
         api.work()
 
         assert (answer.status_code, answer.headers.get("Idempotency-Replayed")) == (202, None)
-        assert counts(api, said(answer)["id"]) == ("done", 1, 1, 0)
+        assert counts(api, json_of(answer)["id"]) == ("done", 1, 1, 0)
 
     @pytest.mark.parametrize("key", [None, "k"])
     def test_import_that_is_refused_never_happens(self, api: Stage, key: str | None) -> None:
