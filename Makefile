@@ -126,7 +126,7 @@ environments: $(VENV) $(EMULATOR) $(SCAN) $(AWSCLI) $(NODE) ## Create the enviro
 
 clean: ## Delete everything that make created, including the data of the local stage
 	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .venv-awscli .venv-node .venv-hooks .local out .chalice/deployments
-	@rm -rf bench/node_modules bench/node/node_modules
+	@rm -rf node_modules bench/node_modules bench/node/node_modules
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 

@@ -59,7 +59,7 @@ function parameterList(parameters) {
 function parameterItem({ name, in: place, schema, required, description = schema.description, example }) {
   return h("li", {},
     h("code", {}, name), " ", h("span", { class: "type" }, `${place}, ${schemas.describe(schema)}`),
-    required && h("span", { class: "required" }, "always"),
+    required && h("span", { class: "required" }, "required"),
     description && h("p", { class: "note" }, renderInline(description)),
     example !== undefined && h("p", { class: "note" }, "Example: ", h("code", {}, String(example))));
 }

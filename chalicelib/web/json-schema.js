@@ -100,7 +100,7 @@ export class SchemaReader {
     const { description } = this.resolve(schema);
     return h("li", {},
       h("code", {}, name), " ", h("span", { class: "type" }, this.describe(schema)),
-      isRequired && h("span", { class: "required" }, "always"),
+      isRequired && h("span", { class: "required" }, "required"),
       description && h("p", { class: "note" }, renderInline(description)),
       depth < MAX_DEPTH && this.propertyList(schema, depth + 1));
   }

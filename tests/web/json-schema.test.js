@@ -65,9 +65,9 @@ test("references may have escaped slashes", () => {
   assert.equal(schemas.describe(ref("a~1b")), "boolean");
 });
 
-test("properties are listed with what is always there", () => {
+test("properties are listed, required ones are marked", () => {
   const entries = [...schemas.propertyList(ref("Item")).children].map((one) => one.textContent);
-  assert.deepEqual(entries, ["id stringalways", "title stringIts title.", "and fields of your own"]);
+  assert.deepEqual(entries, ["id stringrequired", "title stringIts title.", "and fields of your own"]);
 });
 
 test("a closed object has no fields of your own", () => {
