@@ -1,4 +1,4 @@
-"""`make smoke`, against the packaged app, and against an app that is not quite right: it says where, and cleans up."""
+"""``make smoke`` against the packaged app, and against one with faults: it names the step, and cleans up."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from tests.builders import BLUE, REQUIRED, jpeg, quarters, saved
 from tests.e2e.shell import type_in
 from tests.e2e.system import ROOT, Answer, System, free_port, request
 from tools.smoke import __main__ as smoke
-from tools.smoke import pictures
-from tools.smoke.calls import BrokenError
+from tools.smoke import picture as smoke_picture
+from tools.smoke.http_client import StepError
 
 Spoil = Callable[[str, str, dict[str, str]], Answer | Callable[[Answer], Answer] | None]
 """Takes method, path and headers of a request; gives its answer, or what becomes of it, or None for as it is."""
 
 STEPS = [
     "health",
-    "document",
+    "OpenAPI document",
     "create an item",
-    "304 while it is unchanged",
+    "304 for an unchanged item",
     "patch with If-Match",
     "412 for a stale version",
-    "the list finds it",
-    "ticket for a picture",
+    "the item is listed",
+    "upload ticket",
     "upload",
     "the picture is ready",
-    "look at the thumbnail",
+    "check the thumbnail",
     "import two items",
     "the import is done",
-    "delete all of it",
-    "404 for what is deleted",
+    "delete everything",
+    "404 for deleted items",
 ]
 
 
@@ -100,10 +100,10 @@ def detour(system: System) -> Iterator[Detour]:
 
 
 @pytest.fixture
-def walk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+def smoke_test(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Walks to its end, and returns what it told a program."""
 
-    def walk(url: str, *options: str, token: str = "", fields: str = json.dumps(REQUIRED)) -> dict[str, Any]:
+    def smoke_test(url: str, *options: str, token: str = "", fields: str = json.dumps(REQUIRED)) -> dict[str, Any]:
         monkeypatch.setenv("TOKEN", token)
         monkeypatch.setenv("FIELDS", fields)
         code = smoke.main(["--url", url, "--json", *options])
@@ -111,7 +111,7 @@ def walk(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
         assert code == (0 if said["ok"] else 1)
         return said
 
-    return walk
+    return smoke_test
 
 
 def left_in(system: System) -> list[dict[str, Any]]:
@@ -122,12 +122,14 @@ def left_in(system: System) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("end", ["", "/"], ids=["without a slash at its end", "with one"])
-def test_every_step_passes_and_nothing_is_left(system: System, walk: Callable[..., dict[str, Any]], end: str) -> None:
-    said = walk(system.api + end)
+def test_all_steps_pass_and_delete_everything(
+    system: System, smoke_test: Callable[..., dict[str, Any]], end: str
+) -> None:
+    said = smoke_test(system.api + end)
 
     assert [(step["step"], step["problem"]) for step in said["steps"]] == [(step, None) for step in STEPS]
     assert said["ok"]
-    assert said["sentence"].endswith(f"{system.api}{end} works (stage local, version {version(system)}).")
+    assert said["summary"].endswith(f"{system.api}{end} works (stage local, version {version(system)}).")
     assert left_in(system) == []
 
 
@@ -135,9 +137,7 @@ def version(system: System) -> str:
     return str(system.request("GET", "/health").json()["version"])
 
 
-def test_a_person_sees_each_step_with_its_time_and_a_sentence(
-    system: System, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_text_has_each_step_and_a_summary(system: System, capsys: pytest.CaptureFixture[str]) -> None:
     assert smoke.main(["--url", system.api, "--fields", json.dumps(REQUIRED)]) == 0
     *steps, sentence = capsys.readouterr().out.splitlines()
     assert [re.sub(r" +\d+ ms", "", step) for step in steps] == [f"ok  {step}" for step in STEPS]
@@ -202,42 +202,42 @@ def astray(whole: Answer) -> Answer:
 ITEM = r"/items/[0-9a-f-]{36}"
 SPOILT = {
     "health": instead("GET", "/health", answer(502, b"<html>Bad Gateway</html>")),
-    "document": instead("GET", "/openapi.json", but(paths={})),
+    "OpenAPI document": instead("GET", "/openapi.json", but(paths={})),
     "create an item": instead("POST", "/items", refuse),
-    "304 while it is unchanged": instead("GET", ITEM, as_status(200), "if-none-match"),
+    "304 for an unchanged item": instead("GET", ITEM, as_status(200), "if-none-match"),
     "patch with If-Match": instead("PATCH", ITEM, but(version=1)),
     "412 for a stale version": instead(
         "PATCH", ITEM, lambda whole: but(error="X")(whole) if whole.status == 412 else whole
     ),
-    "the list finds it": instead("GET", r"/items\?.*", answer(200, {"items": [], "count": 0, "nextCursor": None})),
-    "ticket for a picture": instead("POST", f"{ITEM}/image", answer(201, {"upload": None})),
+    "the item is listed": instead("GET", r"/items\?.*", answer(200, {"items": [], "count": 0, "nextCursor": None})),
+    "upload ticket": instead("POST", f"{ITEM}/image", answer(201, {"upload": None})),
     "upload": instead("POST", f"{ITEM}/image", upload_to("http://127.0.0.1:1/")),
     "the picture is ready": instead("GET", ITEM, picture(status="failed", error={"error": "IMAGE_LOST"})),
-    "look at the thumbnail": instead("GET", rf"{ITEM}/image\?size=200", astray),
+    "check the thumbnail": instead("GET", rf"{ITEM}/image\?size=200", astray),
     "import two items": instead("POST", "/imports", refuse),
     "the import is done": instead("GET", "/imports/.*", but(status="done", created=1, failed=1)),
 }
 
 
 @pytest.mark.parametrize("step", SPOILT)
-def test_a_step_that_fails_is_named_and_nothing_is_left_behind(
-    system: System, detour: Detour, walk: Callable[..., dict[str, Any]], step: str
+def test_failed_step_is_named_and_everything_is_deleted(
+    system: System, detour: Detour, smoke_test: Callable[..., dict[str, Any]], step: str
 ) -> None:
     detour.spoil = SPOILT[step]
     # The list is looked at until it has the item, as it may lag behind.
-    patience = ["--patience", "1"] if step == "the list finds it" else []
+    timeout = ["--timeout", "1"] if step == "the item is listed" else []
 
-    said = walk(detour.url, *patience)
+    said = smoke_test(detour.url, *timeout)
 
     failed = [one["step"] for one in said["steps"] if not one["ok"]]
     assert failed == [step]
-    assert f"it failed at '{step}', as " in said["sentence"]
-    assert said["sentence"].endswith("Nothing that was created is left.")
+    assert f"failed at '{step}': " in said["summary"]
+    assert said["summary"].endswith("Everything that was created is deleted.")
     assert left_in(system) == []
 
 
-def test_a_list_that_lags_behind_is_looked_at_again(
-    system: System, detour: Detour, walk: Callable[..., dict[str, Any]]
+def test_list_that_lags_behind_is_polled(
+    system: System, detour: Detour, smoke_test: Callable[..., dict[str, Any]]
 ) -> None:
     looks = itertools.count()
 
@@ -247,86 +247,83 @@ def test_a_list_that_lags_behind_is_looked_at_again(
 
     detour.spoil = lag
 
-    assert walk(detour.url)["ok"]
+    assert smoke_test(detour.url)["ok"]
     assert left_in(system) == []
 
 
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"<html>", "POST /items answered 201 with something that is no JSON object"),
-        (b"[]", "POST /items answered 201 with something that is no JSON object"),
-        (b"{}", "POST /items did not answer with the item"),
+        (b"<html>", "POST /items returned 201 with a body that is not a JSON object"),
+        (b"[]", "POST /items returned 201 with a body that is not a JSON object"),
+        (b"{}", "POST /items did not return the item"),
     ],
 )
-def test_an_answer_in_no_shape_is_a_failure_like_others(
-    system: System, detour: Detour, walk: Callable[..., dict[str, Any]], body: bytes, problem: str
+def test_invalid_body_fails_the_step(
+    system: System, detour: Detour, smoke_test: Callable[..., dict[str, Any]], body: bytes, problem: str
 ) -> None:
     detour.spoil = instead("POST", "/items", lambda whole: whole._replace(body=body))
-    assert problem in walk(detour.url)["sentence"]
+    assert problem in smoke_test(detour.url)["summary"]
     assert left_in(system) == []
 
 
-def test_an_answer_without_what_it_should_have_is_a_failure_like_others(
-    system: System, detour: Detour, walk: Callable[..., dict[str, Any]]
+def test_missing_fields_fail_the_step(
+    system: System, detour: Detour, smoke_test: Callable[..., dict[str, Any]]
 ) -> None:
     detour.spoil = instead("GET", r"/items\?.*", answer(200, {"items": [1]}))
-    assert (
-        "it failed at 'the list finds it', as an answer is not what it should look like"
-        in (walk(detour.url)["sentence"])
-    )
+    assert "failed at 'the item is listed': a response is not valid" in (smoke_test(detour.url)["summary"])
     assert left_in(system) == []
 
 
-def test_a_picture_that_never_gets_ready_is_waited_for_and_then_given_up(
-    system: System, detour: Detour, walk: Callable[..., dict[str, Any]]
+def test_picture_that_is_never_ready_is_a_timeout(
+    system: System, detour: Detour, smoke_test: Callable[..., dict[str, Any]]
 ) -> None:
     detour.spoil = instead("GET", ITEM, picture(status="processing"))
-    assert "the picture is not ready after 1 s" in walk(detour.url, "--patience", "1")["sentence"]
+    assert "timeout: the picture is not ready after 1 s" in smoke_test(detour.url, "--timeout", "1")["summary"]
     assert left_in(system) == []
 
 
 @pytest.mark.parametrize(
     ("step", "spoil"),
     [
-        ("delete all of it", instead("DELETE", ITEM, answer(500))),
-        ("404 for what is deleted", instead("DELETE", ITEM, answer(200, {"message": "Item deleted"}))),
+        ("delete everything", instead("DELETE", ITEM, answer(500))),
+        ("404 for deleted items", instead("DELETE", ITEM, answer(200, {"message": "Item deleted"}))),
     ],
 )
-def test_what_cannot_be_deleted_is_named_and_ends_by_itself(
-    system: System, detour: Detour, walk: Callable[..., dict[str, Any]], step: str, spoil: Spoil
+def test_undeleted_items_are_named_and_expire(
+    system: System, detour: Detour, smoke_test: Callable[..., dict[str, Any]], step: str, spoil: Spoil
 ) -> None:
     detour.spoil = spoil
 
-    said = walk(detour.url)
+    said = smoke_test(detour.url)
 
     assert step in [one["step"] for one in said["steps"] if not one["ok"]]
     left = left_in(system)
-    assert sorted(one["sk"]["S"].removeprefix("ITEM#") for one in left) == said["left"]
+    assert sorted(one["sk"]["S"].removeprefix("ITEM#") for one in left) == said["remaining"]
     assert len(left) == 3
-    assert "expire within an hour" in said["sentence"]
+    assert "expire within an hour" in said["summary"]
     assert all("dueAt" in one and "expiresAt" in one for one in left)
     for one in left:
         system.request("DELETE", f"/items/{one['sk']['S'].removeprefix('ITEM#')}")
 
 
-def test_whoever_stops_it_half_way_leaves_nothing_behind(
-    system: System, detour: Detour, walk: Callable[..., dict[str, Any]]
+def test_interrupted_run_deletes_everything(
+    system: System, detour: Detour, smoke_test: Callable[..., dict[str, Any]]
 ) -> None:
     def stop(whole: Answer) -> Answer:
         os.kill(os.getpid(), signal.SIGINT)
         return whole
 
     detour.spoil = instead("POST", f"{ITEM}/image", stop)
-    said = walk(detour.url)
-    assert "it was stopped" in said["sentence"]
+    said = smoke_test(detour.url)
+    assert "it was interrupted" in said["summary"]
     assert left_in(system) == []
 
 
-def test_where_nobody_answers_nothing_is_tried_any_more(walk: Callable[..., dict[str, Any]]) -> None:
-    said = walk(f"http://127.0.0.1:{free_port()}/api")
+def test_unreachable_api_fails_at_the_first_step(smoke_test: Callable[..., dict[str, Any]]) -> None:
+    said = smoke_test(f"http://127.0.0.1:{free_port()}/api")
     assert [step["step"] for step in said["steps"]] == ["health"]
-    assert "GET /health got no answer" in said["sentence"]
+    assert "GET /health got no response" in said["summary"]
 
 
 # --------------------------------------------------------------------------------------------------------- sign-in
@@ -341,31 +338,29 @@ def guarded(method: str, path: str, headers: dict[str, str]) -> Answer | None:
     return None if open_to_all or headers.get("authorization") == f"Bearer {TOKEN}" else UNAUTHORIZED
 
 
-def test_with_a_token_a_wrong_one_has_to_be_refused(
-    system: System, detour: Detour, walk: Callable[..., dict[str, Any]]
-) -> None:
+def test_wrong_token_is_refused(system: System, detour: Detour, smoke_test: Callable[..., dict[str, Any]]) -> None:
     detour.spoil = guarded
-    said = walk(detour.url, token=TOKEN)
-    assert said["ok"], said["sentence"]
+    said = smoke_test(detour.url, token=TOKEN)
+    assert said["ok"], said["summary"]
     assert "a wrong token is refused" in [step["step"] for step in said["steps"]]
     assert TOKEN not in json.dumps(said)
 
 
-def test_a_stage_that_lets_everybody_in_fails_where_a_token_was_given(
-    system: System, detour: Detour, walk: Callable[..., dict[str, Any]]
+def test_open_stage_fails_with_a_token(
+    system: System, detour: Detour, smoke_test: Callable[..., dict[str, Any]]
 ) -> None:
-    said = walk(detour.url, token=TOKEN)
-    assert "it failed at 'a wrong token is refused', as GET /items answered 200 instead of 401" in said["sentence"]
+    said = smoke_test(detour.url, token=TOKEN)
+    assert "failed at 'a wrong token is refused': GET /items returned 200 instead of 401" in said["summary"]
     assert left_in(system) == []
 
 
-def test_a_token_that_is_not_good_fails_and_is_not_shown(detour: Detour, walk: Callable[..., dict[str, Any]]) -> None:
+def test_invalid_token_fails_and_is_not_shown(detour: Detour, smoke_test: Callable[..., dict[str, Any]]) -> None:
     detour.spoil = guarded
     other = TOKEN.replace("c2ln", "AAAA")
-    said = walk(detour.url, token=other)
+    said = smoke_test(detour.url, token=other)
     assert (
-        "at 'create an item', as POST /items answered 401 instead of 201 (UNAUTHORIZED: Sign in first.)"
-        in (said["sentence"])
+        "at 'create an item': POST /items returned 401 instead of 201 (UNAUTHORIZED: Sign in first.)"
+        in (said["summary"])
     )
     assert other not in json.dumps(said)
 
@@ -374,12 +369,14 @@ def test_a_token_that_is_not_good_fails_and_is_not_shown(detour: Detour, walk: C
 
 
 @pytest.mark.parametrize("way", ["argument", "variable"])
-def test_fields_that_a_stage_demands_are_sent_with_every_item(
-    detour: Detour, walk: Callable[..., dict[str, Any]], way: str
+def test_required_fields_are_sent_with_every_item(
+    detour: Detour, smoke_test: Callable[..., dict[str, Any]], way: str
 ) -> None:
     demanded = json.dumps({**REQUIRED, "title": "Smoke", "price": 1})
-    said = walk(detour.url, "--fields", demanded) if way == "argument" else walk(detour.url, fields=demanded)
-    assert said["ok"], said["sentence"]
+    said = (
+        smoke_test(detour.url, "--fields", demanded) if way == "argument" else smoke_test(detour.url, fields=demanded)
+    )
+    assert said["ok"], said["summary"]
     bodies = [body for body in detour.bodies if "smokeTest" in body]
     bodies += next(body["items"] for body in detour.bodies if "items" in body)
     assert len(bodies) == 3
@@ -397,7 +394,7 @@ def test_fields_that_a_stage_demands_are_sent_with_every_item(
         ["--url", "http://api.example:http/api"],
     ],
 )
-def test_a_command_that_makes_no_sense_ends_with_2(
+def test_invalid_arguments_exit_with_2(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("URL", raising=False)
@@ -407,7 +404,7 @@ def test_a_command_that_makes_no_sense_ends_with_2(
     assert "error: " in capsys.readouterr().err
 
 
-def test_a_token_with_a_line_break_in_it_is_refused_and_not_shown(
+def test_token_with_a_line_break_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TOKEN", "secret\nX-Evil: 1")
@@ -416,7 +413,7 @@ def test_a_token_with_a_line_break_in_it_is_refused_and_not_shown(
     assert "secret" not in capsys.readouterr().err
 
 
-def test_make_smoke_takes_url_and_token_as_they_are(detour: Detour) -> None:
+def test_make_smoke_passes_url_and_token(detour: Detour) -> None:
     detour.spoil = guarded
     python = Path(sys.executable)
     # The environment that runs this is not to be made anew, however old it is.
@@ -437,7 +434,7 @@ def test_make_smoke_takes_url_and_token_as_they_are(detour: Detour) -> None:
     ],
     ids=["another picture", "another size", "another kind", "no picture"],
 )
-def test_a_thumbnail_that_is_not_of_the_upload_is_noticed(thumbnail: bytes, problem: str) -> None:
-    pictures.look_at(jpeg(200, 200), (200, 200))
-    with pytest.raises(BrokenError, match=problem):
-        pictures.look_at(thumbnail, (200, 200))
+def test_wrong_thumbnail_is_an_error(thumbnail: bytes, problem: str) -> None:
+    smoke_picture.check_thumbnail(jpeg(200, 200), (200, 200))
+    with pytest.raises(StepError, match=problem):
+        smoke_picture.check_thumbnail(thumbnail, (200, 200))

@@ -1,1 +1,1 @@
-"""The main job of a deployed stage, walked from outside: ``make smoke URL=https://… TOKEN=…``."""
+"""The smoke test of a deployed stage: ``make smoke URL=https://… TOKEN=…``."""

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from tools.interruption import Interrupted, Interruption
-from tools.smoke.calls import BrokenError
-from tools.smoke.walk import Step, Walk
+from tools.smoke.http_client import StepError
+from tools.smoke.steps import SmokeTest, Step
 
 _DESCRIPTION = """\
-Run a smoke test against a deployed stage, from outside and over HTTP only: sign-in, items, pictures, import.
-It deletes everything it creates, even if it fails or is stopped half way; anything left expires after an hour.
+Run a smoke test of a deployed stage over HTTP: sign-in, items, pictures, import.
+It deletes everything it creates, even if it fails or is stopped; anything that remains expires after an hour.
 
   make smoke URL=https://abc123.execute-api.eu-west-1.amazonaws.com/api TOKEN=eyJ…
 
@@ -26,7 +26,7 @@ Exit code: 0 if every step passed, 1 if one failed, 2 if the arguments are not v
 
 
 class Result(NamedTuple):
-    """What became of one step."""
+    """The result of one step."""
 
     step: str
     ok: bool
@@ -34,139 +34,138 @@ class Result(NamedTuple):
     problem: str | None = None
 
 
-class Stopwatch:
-    """Takes steps, and tells what became of each."""
+class Runner:
+    """Runs steps, measures their time, and prints their results."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._began = time.monotonic()
+        self._start = time.monotonic()
         self.results: list[Result] = []
 
     @property
     def milliseconds(self) -> int:
-        """Since it was made."""
-        return round((time.monotonic() - self._began) * 1000)
+        """Return the milliseconds since the start."""
+        return round((time.monotonic() - self._start) * 1000)
 
     @property
     def failed(self) -> list[Result]:
-        """The steps that did not end well."""
+        """Return the steps that failed."""
         return [result for result in self.results if not result.ok]
 
-    def take(self, steps: Iterable[Step]) -> None:
-        """Take ``steps`` until one of them fails."""
-        for name, act in steps:
-            began = time.monotonic()
-            problem: str | None = "it was stopped"
+    def run(self, steps: Iterable[Step]) -> None:
+        """Run ``steps`` until one of them fails."""
+        for name, run in steps:
+            start = time.monotonic()
+            problem: str | None = "it was interrupted"
             try:
-                act()
+                run()
                 problem = None
-            except BrokenError as broken:
-                problem = str(broken)
+            except StepError as error:
+                problem = str(error)
             except (AttributeError, LookupError, TypeError, ValueError) as error:
-                problem = f"an answer is not what it should look like ({type(error).__name__}: {error})"
+                problem = f"a response is not valid ({type(error).__name__}: {error})"
             finally:
-                self._tell(Result(name, problem is None, round((time.monotonic() - began) * 1000), problem))
+                self._report(Result(name, problem is None, round((time.monotonic() - start) * 1000), problem))
             if problem:
                 break
 
-    def _tell(self, result: Result) -> None:
+    def _report(self, result: Result) -> None:
         self.results.append(result)
         if not self._as_json:
-            said = f"{'ok' if result.ok else 'FAILED':<7}{result.milliseconds:>6} ms  {result.step}"
-            print(f"{said}: {result.problem}" if result.problem else said, flush=True)
+            line = f"{'ok' if result.ok else 'FAILED':<7}{result.milliseconds:>6} ms  {result.step}"
+            print(f"{line}: {result.problem}" if result.problem else line, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line. Return the exit code."""
     command = parser()
     options = command.parse_args(arguments)
-    if not _is_address(options.url):
-        command.error("say where the API is: make smoke URL=https://…")
+    if not _is_http_url(options.url):
+        command.error("the URL of the API is missing or not valid: make smoke URL=https://…")
     token = os.environ.get("TOKEN", "").strip()
     if not re.fullmatch(r"[!-~]*", token):
-        command.error("TOKEN contains characters that no token contains")
-    walk = Walk(options.url, token or None, options.fields, options.patience)
-    watch = Stopwatch(as_json=options.json)
+        command.error("TOKEN contains characters that are not allowed in a token")
+    test = SmokeTest(options.url, token or None, options.fields, options.timeout)
+    runner = Runner(as_json=options.json)
     with Interruption() as interruption:
         try:
-            watch.take(walk.steps())
+            runner.run(test.steps())
         except Interrupted:
             pass
         finally:
             interruption.ignore()
-            watch.take(walk.last_steps())
-    sentence = _sentence(options.url, walk, watch)
+            runner.run(test.final_steps())
+    summary = _summary(options.url, test, runner)
     if options.json:
-        print(json.dumps(_data(options.url, walk, watch, sentence), indent=2, ensure_ascii=False))
+        print(json.dumps(_data(options.url, test, runner, summary), indent=2, ensure_ascii=False))
     else:
-        print(sentence)
-    return 1 if watch.failed else 0
+        print(summary)
+    return 1 if runner.failed else 0
 
 
 def parser() -> argparse.ArgumentParser:
-    """What the command takes."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.smoke", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--url", default=os.environ.get("URL", ""), help="the API's address; default: the variable URL")
+    parser.add_argument("--url", default=os.environ.get("URL", ""), help="the API's URL; default: the variable URL")
     parser.add_argument(
         "--fields",
-        type=_object,  # which also reads the default, as it is a string
+        type=_json_object,  # argparse applies it to a default that is a string, too
         default=os.environ.get("FIELDS") or "{}",
         metavar="JSON",
         help="fields that items of this stage must have; default: the variable FIELDS",
     )
     parser.add_argument(
-        "--patience",
+        "--timeout",
         type=float,
         default=120,
         metavar="SECONDS",
         help="how long to wait for a picture or an import; default: 120",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
-    parser.epilog = "For a stage with sign-in, set the variable TOKEN: other users could see an argument."
+    parser.epilog = "For a stage with sign-in, set the variable TOKEN: other users of this machine can see arguments."
     return parser
 
 
-def _is_address(text: str) -> bool:
+def _is_http_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a bracket left open, or a port that is no number
+    except ValueError:  # an unclosed bracket, or a port that is not a number
         return False
 
 
-def _object(text: str) -> dict[str, Any]:
+def _json_object(text: str) -> dict[str, Any]:
     try:
-        said = json.loads(text)
+        content = json.loads(text)
     except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        raise argparse.ArgumentTypeError("it is not a JSON object")
-    return said
+        content = None
+    if not isinstance(content, dict):
+        raise argparse.ArgumentTypeError("not a JSON object")
+    return content
 
 
-def _sentence(url: str, walk: Walk, watch: Stopwatch) -> str:
-    if not watch.failed:
-        seconds = watch.milliseconds / 1000
-        return f"All {len(watch.results)} steps passed in {seconds:.1f} s: {url} works ({walk.stage})."
-    first = watch.failed[0]
-    left = walk.left()
-    if left:
-        after = f"These items may be left; they expire within an hour: {', '.join(left)}."
+def _summary(url: str, test: SmokeTest, runner: Runner) -> str:
+    if not runner.failed:
+        seconds = runner.milliseconds / 1000
+        return f"All {len(runner.results)} steps passed in {seconds:.1f} s: {url} works ({test.stage})."
+    first = runner.failed[0]
+    if remaining := test.remaining():
+        after = f"These items may still exist, and expire within an hour: {', '.join(remaining)}."
     else:
-        after = "Nothing that was created is left."
-    return f"{url} does not work: it failed at '{first.step}', as {first.problem}. {after}"
+        after = "Everything that was created is deleted."
+    return f"{url} failed at '{first.step}': {first.problem}. {after}"
 
 
-def _data(url: str, walk: Walk, watch: Stopwatch, sentence: str) -> dict[str, Any]:
+def _data(url: str, test: SmokeTest, runner: Runner, summary: str) -> dict[str, Any]:
     return {
         "url": url,
-        "ok": not watch.failed,
-        "milliseconds": watch.milliseconds,
-        "steps": [result._asdict() for result in watch.results],
-        "left": walk.left(),
-        "sentence": sentence,
+        "ok": not runner.failed,
+        "milliseconds": runner.milliseconds,
+        "steps": [result._asdict() for result in runner.results],
+        "remaining": test.remaining(),
+        "summary": summary,
     }
 
 
