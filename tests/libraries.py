@@ -1,4 +1,4 @@
-"""Words that a library or the interpreter uses of its own affairs, and that no answer may have."""
+"""Find text of libraries and of the Python interpreter, which no error message may contain."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ _WORDS = re.compile(
 
 
 def words_of_libraries(text: str) -> list[str]:
-    """Return the words in a sentence that mean nothing to the developer of a client."""
+    """Return the parts of ``text`` that a library or the interpreter wrote."""
     return _WORDS.findall(text)

@@ -37,12 +37,12 @@ def from_json(data: bytes | str | msgspec.Raw, root: str = "The body") -> Any:
 
 def invalid_json(data: bytes | str | msgspec.Raw, problem: Exception, root: str) -> errors.InvalidJsonError:
     """Return the error for ``data`` that a JSON decoder rejected with the exception ``problem``."""
-    from chalicelib.values import validation_messages  # noqa: PLC0415 - only invalid requests need it
+    from chalicelib.values import json_syntax_messages  # noqa: PLC0415 - only invalid requests need it
 
     if isinstance(problem, RecursionError):
         return errors.InvalidJsonError(root=root, problem=f"it nests deeper than {dynamodb_limits.MAX_DEPTH} levels")
     text = bytes(data) if isinstance(data, msgspec.Raw) else data
-    return errors.InvalidJsonError(root=root, problem=validation_messages.describe_invalid_json(text, problem))
+    return errors.InvalidJsonError(root=root, problem=json_syntax_messages.describe(text, problem))
 
 
 def object_from_json(data: bytes | str | msgspec.Raw, root: str = "The body") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Messages for invalid JSON and invalid values: which field is wrong, and what is allowed there.
+"""Error messages for invalid values: which field is wrong, and what is allowed there.
 
 msgspec's own messages name Python types. Only the path is taken from them; what is allowed follows from the model.
 Import this module only when something is invalid: most requests never need it.
@@ -269,41 +269,3 @@ _DESCRIPTIONS: dict[type[types.Type], Callable[[Any], list[str]]] = {
     types.DataclassType: lambda _: ["an object"],
     types.TypedDictType: lambda _: ["an object"],
 }
-
-
-# -------------------------------------------------------------------------------------------------------- invalid JSON
-
-
-def describe_invalid_json(data: bytes | str, error: Exception) -> str:
-    """Return why ``data``, for which msgspec's decoder raised ``error``, is not JSON, with line and column if known."""
-    if isinstance(error, msgspec.ValidationError | ArithmeticError):
-        return "it has a number of an impossible size"
-    try:
-        text = data.encode().decode() if isinstance(data, str) else data.decode()
-        json.loads(text, parse_int=str, parse_float=str, parse_constant=_reject_constant)
-    except json.JSONDecodeError as problem:
-        return _unexpected(problem.doc, problem.pos)
-    except UnicodeDecodeError as problem:
-        return f"the byte {_position(problem.object[: problem.start].decode())} is not UTF-8"
-    except (UnicodeEncodeError, RecursionError, ValueError) as problem:
-        return str(problem) if type(problem) is ValueError else "it cannot be read"
-    # Python's decoder accepts half a surrogate pair, msgspec's does not.
-    return "it has an escape such as \\ud83d that is only half of a character"
-
-
-def _reject_constant(constant: str) -> Any:
-    raise ValueError(f"{constant} is not a JSON number")
-
-
-def _unexpected(text: str, at: int) -> str:
-    if not text.strip():
-        return "it is empty"
-    if at >= len(text.rstrip()):
-        return "it ends too early"
-    if text[at] == '"':
-        return f"there is an unexpected or unfinished string {_position(text[:at])}"
-    return f"there is an unexpected {json.dumps(text[at], ensure_ascii=False)} {_position(text[:at])}"
-
-
-def _position(before: str) -> str:
-    return f"at line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"

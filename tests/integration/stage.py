@@ -267,7 +267,7 @@ def provoke(client: Any, operation: str, do: Callable[..., Any], event: str) -> 
     _provoked.append((client.meta.events, name, do))
 
 
-def draft(**body: Any) -> models.ItemInput:
+def item_input(**body: Any) -> models.ItemInput:
     """A caller's fields, checked."""
     return validation.validate_item(builders.fields(**body))
 

@@ -36,10 +36,12 @@ DIFFS = ("fields", "smoke", "sizes", "sign-in", "company", "setting", "route", "
 """Of the page, in its order."""
 
 OF_THE_PROJECT = [
-    *(f"tests/unit/test_{name}.py" for name in ("config", "docs", "errors", "models", "openapi")),
+    *(f"tests/unit/test_{name}.py" for name in ("config", "docs", "errors", "openapi")),
+    "tests/unit/catalogue/test_validation.py",
     "tests/integration/processes/test_swagger.py",
     *(f"tests/integration/http/test_{name}.py" for name in ("auth", "owners")),
-    *(f"tests/integration/test_{name}.py" for name in ("document", "items", "jobs")),
+    *(f"tests/integration/catalogue/test_{name}.py" for name in ("consumer", "items")),
+    "tests/integration/test_document.py",
 ]
 """What has to hold in a project that was changed: its tests of fields, settings, routes, errors and jobs."""
 

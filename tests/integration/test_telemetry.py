@@ -22,7 +22,7 @@ from chalicelib.catalogue import cleanup, consumer, items
 from chalicelib.values import times
 from tests.blocks import PROJECT, block
 from tests.builders import fields, jpeg
-from tests.integration.stage import OWNER, Stage, batch, context, draft, fails, json_of, raises, run
+from tests.integration.stage import OWNER, Stage, batch, context, fails, item_input, json_of, raises, run
 from tools import processes
 
 Read = Callable[[], str]
@@ -407,7 +407,7 @@ class TestMetrics:
 
     def test_what_the_cleanup_did_is_counted(self, api: Stage, logged: Read) -> None:
         at = times.now() - timedelta(days=1)
-        items.create(OWNER, draft(expiresAt=times.format_time(at + timedelta(hours=1))), at)
+        items.create(OWNER, item_input(expiresAt=times.format_time(at + timedelta(hours=1))), at)
         event = api._client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [], region="us-east-1")
 
         run("clean_up", event)

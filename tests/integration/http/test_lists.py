@@ -14,7 +14,7 @@ from chalicelib.catalogue import items
 from chalicelib.http import cursors
 from chalicelib.values import times
 from tests.builders import fields
-from tests.integration.stage import OWNER, Stage, draft, json_of
+from tests.integration.stage import OWNER, Stage, item_input, json_of
 
 if TYPE_CHECKING:
     from chalice.test import HTTPResponse
@@ -25,7 +25,7 @@ DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def created(minute: float, owner: str = OWNER) -> str:
     """An item made so many minutes into the day; returns its id."""
     at = DAY + timedelta(minutes=minute)
-    item, _ = items.create(owner, draft(minute=int(minute)), at)
+    item, _ = items.create(owner, item_input(minute=int(minute)), at)
     return item.id
 
 
@@ -203,7 +203,7 @@ class TestLongPages:
     @pytest.mark.parametrize("order", ["asc", "desc"])
     def test_page_ends_before_it_outgrows_lambda(self, api: Stage, text: str, order: str) -> None:
         for minute in range(20):
-            items.create(OWNER, draft(minute=minute, text=text), DAY + timedelta(minutes=minute))
+            items.create(OWNER, item_input(minute=minute, text=text), DAY + timedelta(minutes=minute))
         seen, cursor = [], ""
         while cursor is not None:
             answer = api("GET", f"/items?limit=100&order={order}{cursor}")
@@ -217,7 +217,7 @@ class TestLongPages:
 
     def test_short_items_share_a_page(self, api: Stage) -> None:
         for minute in range(100):
-            items.create(OWNER, draft(minute=minute, text="a" * 1_000), DAY + timedelta(minutes=minute))
+            items.create(OWNER, item_input(minute=minute, text="a" * 1_000), DAY + timedelta(minutes=minute))
 
         assert json_of(api("GET", "/items?limit=100"))["count"] == 100
 
@@ -241,7 +241,7 @@ def test_what_has_expired_is_passed_over_and_the_walk_goes_on(api: Stage) -> Non
     for minute in range(6):
         at = DAY + timedelta(minutes=minute)
         over = {"expiresAt": times.format_time(at + timedelta(minutes=1))} if minute < 4 else {}
-        items.create(OWNER, draft(minute=minute, **over), at)
+        items.create(OWNER, item_input(minute=minute, **over), at)
 
     seen = [minute for page in walk(api, "order=asc&limit=2") for minute in minutes(page)]
 

@@ -121,7 +121,7 @@ def create(number: int) -> str:
 @BOTH
 @pytest.mark.parametrize("killers", [0, 1, 3, 6, 9])
 @pytest.mark.parametrize("body", [render, create], ids=["renders", "others"])
-def test_all_but_those_that_kill_are_done(
+def test_messages_that_do_not_crash_are_processed(
     monkeypatch: pytest.MonkeyPatch, body: Callable[[int], str], killers: int
 ) -> None:
     for seed in range(20):
@@ -139,7 +139,7 @@ def test_all_but_those_that_kill_are_done(
         assert set(fake.done) == set(bodies) - fatal, f"seed {seed}"
 
 
-def test_message_that_cannot_even_be_looked_at_fails_alone(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_message_that_cannot_be_parsed_fails_alone(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     original = messages.parse
 
     def read(body: str) -> messages.Message:
@@ -157,7 +157,7 @@ def test_message_that_cannot_even_be_looked_at_fails_alone(api: Stage, monkeypat
     assert api.on_queue() == 1
 
 
-class TestSettlingBeforeTheRisk:
+class TestDeletingBeforeRenders:
     @pytest.fixture
     def killing(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], bool]], None]:
         """Have the render of a key kill the function, as soon as something holds."""
@@ -191,7 +191,7 @@ class TestSettlingBeforeTheRisk:
 
     @pytest.mark.usefixtures("as_configured")
     @BOTH
-    def test_render_is_deleted_as_it_ends(self, api: Stage, killing: Callable[..., None]) -> None:
+    def test_render_is_deleted_when_it_ends(self, api: Stage, killing: Callable[..., None]) -> None:
         keys = [api.put(f"uploads/{number}.jpg", jpeg()) for number in range(3)]
         killing("uploads/fatal.jpg", lambda: api.on_queue() == 1)
         api.send(*({"type": "image.render", "key": key} for key in ("uploads/fatal.jpg", *keys)))
@@ -202,7 +202,7 @@ class TestSettlingBeforeTheRisk:
         assert api.on_queue() == 1
         assert len(api.objects("thumbnails/")) == 3
 
-    def test_render_by_itself_is_left_to_lambda(self, api: Stage) -> None:
+    def test_single_render_is_deleted_by_lambda(self, api: Stage) -> None:
         api.send({"type": "image.render", "key": api.put("uploads/1.jpg", jpeg())})
 
         run("on_messages", batch(api.receive()))
@@ -210,8 +210,8 @@ class TestSettlingBeforeTheRisk:
         assert api.on_queue() == 1
 
 
-class TestTimeLeft:
-    def test_message_for_which_there_is_no_time_comes_again(self, api: Stage) -> None:
+class TestRemainingTime:
+    def test_message_without_enough_time_is_deferred(self, api: Stage) -> None:
         api.send(create(1), render(1))
         messages = api.receive()
 
@@ -221,7 +221,7 @@ class TestTimeLeft:
         assert api.records("ITEM#") == []
         assert api.on_queue() == 2
 
-    def test_suspect_keeps_its_time(self, api: Stage) -> None:
+    def test_time_is_kept_for_a_suspect(self, api: Stage) -> None:
         api.send(create(1), create(2))
         messages = api.receive()
         messages[1]["Attributes"]["ApproximateReceiveCount"] = str(consumer.SUSPECT_RECEIVES)
@@ -232,7 +232,7 @@ class TestTimeLeft:
         (record,) = api.records("ITEM#")
         assert record["fields"]["M"]["n"]["N"] == str(json.loads(messages[1]["Body"])["item"]["n"])
 
-    def test_picture_that_waited_too_long_for_room_is_not_decoded(self, api: Stage) -> None:
+    def test_picture_that_waited_too_long_is_not_decoded(self, api: Stage) -> None:
         key = api.put("uploads/1.jpg", jpeg())
 
         with pytest.raises(thumbnail_jobs.OutOfTimeError):

@@ -22,7 +22,7 @@ from chalicelib.catalogue import item_pictures, items, thumbnail_jobs
 from chalicelib.http import schemas
 from chalicelib.values import exact_json, ids, times
 from tests.builders import fields, jpeg, png_head, quarters, saved
-from tests.integration.stage import OWNER, Stage, draft, fails, json_of, meanwhile, run
+from tests.integration.stage import OWNER, Stage, fails, item_input, json_of, meanwhile, run
 
 PHOTO = jpeg(1600, 1200)
 OTHER = jpeg(300, 900)
@@ -42,7 +42,7 @@ class TestTickets:
     def ask(self, api: Stage, item: dict[str, Any], content_type: str = "image/png") -> Any:
         return api("POST", f"/items/{item['id']}/image", {"contentType": content_type})
 
-    def test_a_ticket_says_where_to_post_how_much_and_until_when(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_ticket_has_url_size_limit_and_expiry(self, api: Stage, item: dict[str, Any]) -> None:
         before = times.now()
 
         answer = self.ask(api, item)
@@ -54,7 +54,7 @@ class TestTickets:
         assert before + timedelta(minutes=14) < until < times.now() + timedelta(minutes=16)
         assert ticket.upload.url.startswith("https://")
 
-    def test_s3_itself_is_told_to_hold_the_upload_to_key_type_and_size(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_policy_restricts_key_type_and_size(self, api: Stage, item: dict[str, Any]) -> None:
         fields = json_of(self.ask(api, item, "image/webp"))["upload"]["fields"]
 
         policy = json.loads(base64.b64decode(fields["policy"]))
@@ -68,7 +68,7 @@ class TestTickets:
         assert fields.keys() - {"policy", "x-amz-signature"} <= named
         assert fields["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
 
-    def test_every_ticket_is_for_a_key_of_its_own_under_its_item(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_every_ticket_has_its_own_key(self, api: Stage, item: dict[str, Any]) -> None:
         keys = [json_of(self.ask(api, item))["upload"]["fields"]["key"] for _ in range(3)]
 
         assert len(set(keys)) == 3
@@ -77,12 +77,12 @@ class TestTickets:
             assert upload is not None
             assert (upload.owner, upload.item_id) == (OWNER, item["id"])
 
-    def test_an_item_with_a_ticket_waits_for_its_picture(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_picture_is_pending_after_a_ticket(self, api: Stage, item: dict[str, Any]) -> None:
         self.ask(api, item, "image/png")
 
         assert image(api, item) == {"status": "pending", "contentType": "image/png"}
 
-    def test_a_ticket_for_another_picture_leaves_the_one_that_is_there(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_new_ticket_keeps_the_current_picture(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
         before = image(api, item)
 
@@ -96,7 +96,7 @@ class TestTickets:
     @pytest.mark.parametrize(
         "kind", ["image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff", "image/avif", "image/bmp"]
     )
-    def test_every_kind_that_can_be_shown_may_be_uploaded(self, api: Stage, item: dict[str, Any], kind: str) -> None:
+    def test_supported_types_are_accepted(self, api: Stage, item: dict[str, Any], kind: str) -> None:
         assert self.ask(api, item, kind).status_code == 201
 
     @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ class TestTickets:
             ({"contentType": 1}, "$.contentType"),
         ],
     )
-    def test_no_other_may(self, api: Stage, item: dict[str, Any], body: dict[str, Any], path: str) -> None:
+    def test_other_types_are_refused(self, api: Stage, item: dict[str, Any], body: dict[str, Any], path: str) -> None:
         answer = api("POST", f"/items/{item['id']}/image", body)
 
         assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_REQUEST")
@@ -117,7 +117,7 @@ class TestTickets:
 
 
 class TestReady:
-    def test_an_upload_becomes_a_picture_with_thumbnails(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_upload_becomes_a_picture_with_thumbnails(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
         assert image(api, item) == {"status": "processing"}
 
@@ -130,7 +130,7 @@ class TestReady:
         assert [(one.size, one.width, one.height) for one in shown.thumbnails] == [(200, 200, 200), (800, 800, 600)]
         assert api.objects("thumbnails/") == api.thumbnails(key)
 
-    def test_thumbnails_are_jpegs_of_the_sizes_that_are_promised(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_thumbnails_are_jpegs_of_the_configured_sizes(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
 
         for key, size in zip(api.objects("thumbnails/"), ((200, 200), (800, 600)), strict=True):
@@ -138,7 +138,7 @@ class TestReady:
             assert kept["ContentType"] == "image/jpeg"
             assert Image.open(io.BytesIO(kept["Body"].read())).size == size
 
-    def test_addresses_are_signed_and_good_for_two_hours(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_urls_are_valid_for_two_hours(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.picture(item["id"], PHOTO)
 
         shown = image(api, item)
@@ -149,9 +149,7 @@ class TestReady:
             assert "X-Amz-Signature=" in url
         assert key in shown["url"]
 
-    def test_the_original_is_served_as_what_it_is_whatever_it_was_uploaded_as(
-        self, api: Stage, item: dict[str, Any]
-    ) -> None:
+    def test_original_has_the_detected_content_type(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.put(api.ticket(item["id"], "image/png"), PHOTO)
         api.notice(key)
         api.work()
@@ -163,7 +161,7 @@ class TestReady:
         assert parse_qs(urlsplit(shown["url"]).query)["response-content-type"] == ["image/jpeg"]
 
     @pytest.mark.parametrize(("query", "ending"), [("", ""), ("?size=200", "/200.jpg"), ("?size=800", "/800.jpg")])
-    def test_the_picture_and_its_thumbnails_have_addresses_that_stay(
+    def test_image_route_redirects_to_signed_urls(
         self, api: Stage, item: dict[str, Any], query: str, ending: str
     ) -> None:
         key = api.picture(item["id"], PHOTO)
@@ -175,7 +173,7 @@ class TestReady:
         place = next((one for one in api.thumbnails(key) if ending and one.endswith(ending)), key)
         assert f"/{place}?" in answer.headers["Location"]
 
-    def test_a_size_that_there_is_not_is_not_found(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_unknown_size_is_not_found(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
 
         answer = api("GET", f"/items/{item['id']}/image?size=300")
@@ -184,9 +182,7 @@ class TestReady:
         assert api("GET", f"/items/{item['id']}/image?size=big").status_code == 400
 
     @pytest.mark.parametrize("status", [None, "pending", "processing", "failed"])
-    def test_a_picture_that_is_not_ready_is_not_found(
-        self, api: Stage, item: dict[str, Any], status: str | None
-    ) -> None:
+    def test_picture_that_is_not_ready_is_not_found(self, api: Stage, item: dict[str, Any], status: str | None) -> None:
         if status == "pending":
             api.ticket(item["id"])
         if status in ("processing", "failed"):
@@ -199,7 +195,7 @@ class TestReady:
         assert (answer.status_code, json_of(answer)["error"]) == (404, "IMAGE_NOT_FOUND")
         assert (image(api, item) or {}).get("status") == status
 
-    def test_a_tag_of_an_item_with_addresses_still_names_its_version(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_etag_with_hour_is_valid_for_if_match(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
         tag = api("GET", f"/items/{item['id']}").headers["ETag"]
 
@@ -207,7 +203,7 @@ class TestReady:
         assert api("PATCH", f"/items/{item['id']}", {"title": "Lamp"}, if_match=tag).status_code == 200
         assert api("PATCH", f"/items/{item['id']}", {"title": "Lamp"}, if_match=tag).status_code == 412
 
-    def test_copy_with_addresses_is_confirmed_within_the_hour_alone(
+    def test_item_with_urls_is_304_within_the_hour_only(
         self, api: Stage, item: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def at(moment: float) -> None:
@@ -229,7 +225,7 @@ class TestReady:
         # The last copy that is confirmed is an hour old, and its addresses are good for an hour more.
         assert timedelta(hours=2) <= bucket.DOWNLOAD_URL_PERIOD
 
-    def test_copy_without_addresses_is_confirmed_for_ever(
+    def test_item_without_urls_is_304_without_limit(
         self, api: Stage, item: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         tag = api("GET", f"/items/{item['id']}").headers["ETag"]
@@ -238,7 +234,7 @@ class TestReady:
 
         assert api("GET", f"/items/{item['id']}", if_none_match=tag).status_code == 304
 
-    def test_changing_an_item_leaves_its_picture(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_change_of_an_item_keeps_its_picture(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
 
         api("PUT", f"/items/{item['id']}", {"title": "Lamp"})
@@ -247,7 +243,7 @@ class TestReady:
         assert shown is not None
         assert shown["status"] == "ready"
 
-    def test_a_list_shows_pictures_too(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_list_includes_pictures(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
 
         (listed,) = json_of(api("GET", "/items"))["items"]
@@ -267,7 +263,7 @@ class TestFailed:
         ],
         ids=["text", "half", "heic", "pixels", "bytes"],
     )
-    def test_what_cannot_be_shown_is_said_once_and_does_not_come_round_again(
+    def test_unsupported_picture_fails_without_retry(
         self, api: Stage, item: dict[str, Any], data: bytes, code: str
     ) -> None:
         api.picture(item["id"], data)
@@ -280,7 +276,7 @@ class TestFailed:
         assert api.on_queue() == 0
         assert api.objects("thumbnails/") == []
 
-    def test_the_next_upload_may_do_better(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_next_upload_replaces_a_failed_picture(self, api: Stage, item: dict[str, Any]) -> None:
         failed = api.picture(item["id"], b"no picture")
 
         api.picture(item["id"], PHOTO)
@@ -290,7 +286,7 @@ class TestFailed:
         assert shown["status"] == "ready"
         assert failed not in api.objects()
 
-    def test_an_upload_that_fails_takes_the_place_of_the_picture_before(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_failed_upload_replaces_the_previous_picture(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
 
         failed = api.picture(item["id"], b"no picture")
@@ -304,7 +300,7 @@ class TestFailed:
 class TestEvents:
     """An upload is newer than another when its ticket is."""
 
-    def test_an_event_that_comes_twice_changes_nothing(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_repeated_event_changes_nothing(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
         before = api.read(item["id"])
 
@@ -313,7 +309,7 @@ class TestEvents:
         assert api.read(item["id"]) == before
         assert [message["key"] for message in api.drop()] == [key, key]
 
-    def test_an_event_that_comes_again_when_all_is_done_starts_nothing(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_event_repeated_after_the_render_starts_nothing(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.picture(item["id"], PHOTO)
         version = api.read(item["id"])["version"]
 
@@ -322,7 +318,7 @@ class TestEvents:
         assert api.on_queue() == 0
         assert api.read(item["id"])["version"] == version
 
-    def test_a_render_that_is_queued_twice_is_made_once(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_render_queued_twice_decodes_once(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
         api.notice(key)
         thumbnail_jobs.render(key)
@@ -332,9 +328,7 @@ class TestEvents:
 
         assert api.read(item["id"])["version"] == version
 
-    def test_the_older_of_two_uploads_never_wins_however_late_its_event_comes(
-        self, api: Stage, item: dict[str, Any]
-    ) -> None:
+    def test_older_upload_never_replaces_a_newer_one(self, api: Stage, item: dict[str, Any]) -> None:
         older = api.put(api.ticket(item["id"]), OTHER)
         newer = api.put(api.ticket(item["id"]), PHOTO)
         assert older < newer
@@ -349,9 +343,7 @@ class TestEvents:
         assert shown is not None
         assert shown["width"] == 1600
 
-    def test_a_newer_upload_takes_the_place_of_an_older_one_with_all_its_objects(
-        self, api: Stage, item: dict[str, Any]
-    ) -> None:
+    def test_newer_upload_replaces_all_objects_of_an_older_one(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], OTHER)
 
         newer = api.picture(item["id"], PHOTO)
@@ -361,7 +353,7 @@ class TestEvents:
         assert shown["width"] == 1600
         assert set(api.objects()) == {newer, *api.thumbnails(newer)}
 
-    def test_a_newer_upload_that_comes_while_an_older_is_rendered_wins(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_newer_upload_during_a_render_wins(self, api: Stage, item: dict[str, Any]) -> None:
         older = api.upload(item["id"], OTHER)
         newer = api.put(api.ticket(item["id"]), PHOTO)
         meanwhile(aws.s3(), "GetObject", lambda: item_pictures.record_upload(newer, times.now()))
@@ -374,7 +366,7 @@ class TestEvents:
         assert shown is not None
         assert shown["width"] == 1600
 
-    def test_a_render_for_an_upload_that_is_not_the_newest_does_nothing(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_render_of_an_older_upload_is_skipped(self, api: Stage, item: dict[str, Any]) -> None:
         older = api.upload(item["id"], OTHER)
         api.upload(item["id"], PHOTO)
 
@@ -383,16 +375,14 @@ class TestEvents:
         assert image(api, item) == {"status": "processing"}
         assert api.objects("thumbnails/") == []
 
-    def test_an_event_of_another_bucket_is_passed_over(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_event_of_another_bucket_is_ignored(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.put(api.ticket(item["id"]), PHOTO)
 
         api.notice(key, bucket="vitrine-local-another")
 
         assert api.on_queue() == 0
 
-    def test_an_upload_is_rendered_even_where_the_first_event_got_no_further_than_the_note(
-        self, api: Stage, item: dict[str, Any]
-    ) -> None:
+    def test_repeated_event_queues_a_render_that_was_not_queued(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.put(api.ticket(item["id"]), PHOTO)
         fails(aws.sqs(), "SendMessageBatch", "ServiceUnavailable", times=1)
         with pytest.raises(aws.sqs().exceptions.ClientError):
@@ -458,16 +448,16 @@ class TestClockSetBack:
 
         assert tickets == sorted(tickets)
 
-    def test_change_is_never_older_than_the_one_before(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_updated_at_never_decreases(self, api: Stage, item: dict[str, Any]) -> None:
         changed = items.replace(OWNER, item["id"], fields(title="Lamp"), times.now() - timedelta(hours=1))
 
         assert changed.updated_at == item["updatedAt"]
 
 
-class TestAnotherFileByTheSameTicket:
+class TestSecondFileWithTheSameTicket:
     """S3 takes as many files by one ticket as are sent while it is good; each takes the place of the one before."""
 
-    def test_it_becomes_the_picture_in_all_that_is_said_of_it(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_second_file_becomes_the_picture(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.picture(item["id"], OTHER)
 
         api.notice(api.put(key, PHOTO))
@@ -476,7 +466,7 @@ class TestAnotherFileByTheSameTicket:
 
         self.assert_it_is_the_photo(api, item, key)
 
-    def test_one_that_can_be_read_mends_one_that_could_not(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_valid_second_file_replaces_a_failed_one(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.picture(item["id"], b"no picture")
 
         api.notice(api.put(key, PHOTO))
@@ -484,7 +474,7 @@ class TestAnotherFileByTheSameTicket:
 
         self.assert_it_is_the_photo(api, item, key)
 
-    def test_one_that_cannot_be_read_takes_the_place_of_the_picture(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_invalid_second_file_replaces_a_ready_one(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.picture(item["id"], PHOTO)
 
         api.notice(api.put(key, b"no picture"))
@@ -499,7 +489,7 @@ class TestAnotherFileByTheSameTicket:
     @pytest.mark.parametrize(
         "events", [(1, 2), (2, 1), (1, 2, 1), (2, 1, 2), (2, 2, 1, 1)], ids=lambda events: "".join(map(str, events))
     )
-    def test_the_last_file_wins_whatever_the_order_of_the_events(
+    def test_last_file_wins_in_any_order_of_events(
         self, api: Stage, item: dict[str, Any], events: tuple[int, ...], work: str
     ) -> None:
         key = api.put(api.ticket(item["id"]), OTHER)
@@ -515,7 +505,7 @@ class TestAnotherFileByTheSameTicket:
 
         self.assert_it_is_the_photo(api, item, key)
 
-    def test_slow_render_of_the_first_leaves_the_last_to_be_rendered(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_slow_render_of_the_first_file_keeps_the_last_processing(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], OTHER)
         api.drop()
 
@@ -526,7 +516,7 @@ class TestAnotherFileByTheSameTicket:
 
         self.assert_it_is_the_photo(api, item, key)
 
-    def test_a_slow_render_of_the_first_changes_nothing_of_the_last(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_slow_render_of_the_first_file_keeps_the_last_ready(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], OTHER)
         api.drop()
 
@@ -539,7 +529,7 @@ class TestAnotherFileByTheSameTicket:
 
         self.assert_it_is_the_photo(api, item, key)
 
-    def test_a_slow_render_that_read_the_first_does_not_hide_the_last(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_last_file_is_rendered_after_a_slow_render_of_the_first(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], OTHER)
         api.drop()
 
@@ -554,7 +544,7 @@ class TestAnotherFileByTheSameTicket:
 
         self.assert_it_is_the_photo(api, item, key)
 
-    def test_it_does_not_bring_a_removed_picture_back(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_second_file_does_not_restore_a_deleted_picture(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.picture(item["id"], OTHER)
         api("DELETE", f"/items/{item['id']}/image")
         api.ticket(item["id"])
@@ -565,9 +555,7 @@ class TestAnotherFileByTheSameTicket:
         assert image(api, item) == {"status": "pending", "contentType": "image/jpeg"}
         assert api.objects() == []
 
-    def test_an_event_that_comes_after_the_cleanup_found_the_upload_changes_nothing(
-        self, api: Stage, item: dict[str, Any]
-    ) -> None:
+    def test_late_event_of_a_found_upload_changes_nothing(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.put(api.ticket(item["id"]), PHOTO)
         item_pictures.record_upload(key, times.now())
         api.work()
@@ -590,10 +578,8 @@ class TestAnotherFileByTheSameTicket:
         ]
 
 
-class TestGone:
-    def test_an_upload_that_is_gone_before_it_is_rendered_leaves_no_picture(
-        self, api: Stage, item: dict[str, Any]
-    ) -> None:
+class TestDeletedObjects:
+    def test_upload_deleted_before_its_render_leaves_no_picture(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
         bucket.delete([key])
 
@@ -601,7 +587,7 @@ class TestGone:
 
         assert image(api, item) is None
 
-    def test_an_upload_for_an_item_that_is_gone_is_deleted(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_upload_for_a_deleted_item_is_deleted(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.ticket(item["id"])
         api("DELETE", f"/items/{item['id']}")
 
@@ -610,7 +596,7 @@ class TestGone:
         assert api.objects() == []
         assert api.on_queue() == 0
 
-    def test_an_item_that_is_deleted_before_its_render_leaves_nothing(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_item_deleted_before_its_render_leaves_no_objects(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
         api("DELETE", f"/items/{item['id']}")
         api.put(key, PHOTO)
@@ -619,9 +605,7 @@ class TestGone:
 
         assert api.objects() == []
 
-    def test_an_item_that_is_deleted_while_it_is_rendered_leaves_nothing(
-        self, api: Stage, item: dict[str, Any]
-    ) -> None:
+    def test_item_deleted_during_its_render_leaves_no_objects(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
         meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.delete_item(OWNER, item["id"], times.now()))
 
@@ -630,14 +614,14 @@ class TestGone:
         assert api.objects() == []
         assert api("GET", f"/items/{item['id']}").status_code == 404
 
-    def test_a_deleted_items_picture_goes_with_it(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_deleted_item_leaves_no_objects(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
 
         api("DELETE", f"/items/{item['id']}")
 
         assert api.objects() == []
 
-    def test_one_items_end_leaves_the_others_pictures(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_delete_keeps_pictures_of_other_items(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
         other = api.item()
         api.picture(other["id"], OTHER)
@@ -647,7 +631,7 @@ class TestGone:
         assert len(api.objects()) == 3
         assert all(other["id"] in key for key in api.objects())
 
-    def test_an_item_keeps_a_reminder_until_no_upload_can_follow(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_purge_record_stays_while_an_upload_is_possible(self, api: Stage, item: dict[str, Any]) -> None:
         api.ticket(item["id"])
 
         api("DELETE", f"/items/{item['id']}")
@@ -656,19 +640,17 @@ class TestGone:
         assert reminder["sk"]["S"] == f"PURGE#{item['id']}"
         assert reminder["dueAt"]["S"] > times.format_time(times.now() + timedelta(minutes=25))
 
-    def test_an_item_without_a_picture_leaves_no_reminder(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_item_without_picture_leaves_no_purge_record(self, api: Stage, item: dict[str, Any]) -> None:
         api("DELETE", f"/items/{item['id']}")
 
         assert api.records() == []
 
 
-class TestRemoval:
+class TestDeletePicture:
     def remove(self, api: Stage, item: dict[str, Any], **headers: str) -> Any:
         return api("DELETE", f"/items/{item['id']}/image", **headers)
 
-    def test_a_removed_picture_is_gone_with_its_objects_and_the_item_stays(
-        self, api: Stage, item: dict[str, Any]
-    ) -> None:
+    def test_picture_is_deleted_with_its_objects(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
 
         answer = self.remove(api, item)
@@ -678,21 +660,21 @@ class TestRemoval:
         assert api.objects() == []
         assert api.read(item["id"])["title"] == "Vase"
 
-    def test_there_is_nothing_to_remove_twice(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_second_delete_is_not_found(self, api: Stage, item: dict[str, Any]) -> None:
         assert json_of(self.remove(api, item))["error"] == "IMAGE_NOT_FOUND"
         api.picture(item["id"], PHOTO)
 
         assert self.remove(api, item).status_code == 200
         assert self.remove(api, item).status_code == 404
 
-    def test_a_picture_is_removed_only_from_the_version_that_was_named(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_delete_checks_if_match(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
 
         assert self.remove(api, item, if_match='"1"').status_code == 412
         assert len(api.objects()) == 3
         assert self.remove(api, item, if_match=f'"{api.read(item["id"])["version"]}"').status_code == 200
 
-    def test_a_late_event_does_not_bring_it_back(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_late_event_does_not_restore_the_picture(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.picture(item["id"], PHOTO)
         self.remove(api, item)
 
@@ -701,7 +683,7 @@ class TestRemoval:
 
         assert image(api, item) is None
 
-    def test_a_render_on_its_way_does_not_bring_it_back(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_queued_render_does_not_restore_the_picture(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
         meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.delete(OWNER, item["id"], times.now()))
 
@@ -710,7 +692,7 @@ class TestRemoval:
         assert image(api, item) is None
 
     @pytest.mark.parametrize("arrives", ["before", "after"])
-    def test_a_pending_picture_that_is_removed_is_not_brought_back_by_its_own_upload(
+    def test_upload_of_a_deleted_pending_picture_is_deleted(
         self, api: Stage, item: dict[str, Any], arrives: str
     ) -> None:
         older, key = api.ticket(item["id"]), api.ticket(item["id"])
@@ -725,9 +707,7 @@ class TestRemoval:
         assert image(api, item) is None
         assert api.objects() == []
 
-    def test_a_ticket_for_a_pending_picture_that_was_removed_is_followed_by_one_that_counts(
-        self, api: Stage, item: dict[str, Any]
-    ) -> None:
+    def test_ticket_after_a_deleted_pending_picture_is_valid(self, api: Stage, item: dict[str, Any]) -> None:
         api.ticket(item["id"])
         self.remove(api, item)
 
@@ -737,7 +717,7 @@ class TestRemoval:
         assert shown is not None
         assert shown["width"] == 1600
 
-    def test_an_upload_that_came_after_it_becomes_the_picture(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_upload_after_the_delete_becomes_the_picture(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], OTHER)
         newer = api.put(api.ticket(item["id"]), PHOTO)
 
@@ -759,9 +739,7 @@ class TestLooseFiles:
             ("uploads/items/vase.png", "thumbnails/items/vase.png.jpg"),
         ],
     )
-    def test_a_loose_file_gets_the_first_thumbnail_under_its_whole_name(
-        self, api: Stage, key: str, thumbnail: str
-    ) -> None:
+    def test_loose_file_gets_a_thumbnail_under_its_full_name(self, api: Stage, key: str, thumbnail: str) -> None:
         api.notice(api.put(key, saved(quarters(), "PNG")))
         api.work()
 
@@ -769,21 +747,21 @@ class TestLooseFiles:
         data = aws.s3().get_object(Bucket=aws.bucket_name(), Key=thumbnail)["Body"].read()
         assert Image.open(io.BytesIO(data)).size == (200, 200)
 
-    def test_a_loose_file_that_is_no_picture_is_left_alone(self, api: Stage) -> None:
+    def test_loose_file_that_is_no_picture_is_ignored(self, api: Stage) -> None:
         api.notice(api.put("uploads/notes.txt", b"some text"))
         api.work()
 
         assert api.objects() == ["uploads/notes.txt"]
         assert api.on_queue() == 0
 
-    def test_a_loose_file_that_is_gone_is_no_failure(self, api: Stage) -> None:
+    def test_deleted_loose_file_is_no_failure(self, api: Stage) -> None:
         api.notice("uploads/gone.png")
         api.work()
 
         assert api.objects() == []
 
     @pytest.mark.parametrize(("operation", "event"), [("GetObject", "after-call"), ("PutObject", "before-call")])
-    def test_slow_render_of_an_earlier_file_loses(self, api: Stage, operation: str, event: str) -> None:
+    def test_slow_render_of_a_replaced_file_is_discarded(self, api: Stage, operation: str, event: str) -> None:
         key = api.put("uploads/vase.jpg", self.plain("red"))
 
         def overtake() -> None:
@@ -797,9 +775,7 @@ class TestLooseFiles:
         red, _, blue = Image.open(io.BytesIO(data)).getpixel((100, 100))  # type: ignore[misc]
         assert blue > red
 
-    def test_file_that_keeps_being_replaced_is_rendered_later(
-        self, api: Stage, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_file_replaced_during_each_render_is_retried(self, api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         key, left = api.put("uploads/vase.jpg", self.plain("red")), [*range(10)]
         original = thumbnail_jobs._render
 
@@ -818,7 +794,7 @@ class TestLooseFiles:
         thumbnail_jobs.render(key)
         assert api.objects("thumbnails/") == ["thumbnails/vase.jpg.jpg"]
 
-    def test_file_that_is_deleted_while_it_is_rendered_gets_no_thumbnail(self, api: Stage) -> None:
+    def test_file_deleted_during_its_render_gets_no_thumbnail(self, api: Stage) -> None:
         key = api.put("uploads/vase.jpg", PHOTO)
         meanwhile(aws.s3(), "GetObject", lambda: bucket.delete([key]), "after-call")
 
@@ -831,9 +807,7 @@ class TestLooseFiles:
 
 
 class TestSizes:
-    def test_other_thumbnails_are_made_where_the_stage_says_so(
-        self, api: Stage, item: dict[str, Any], configured: Any
-    ) -> None:
+    def test_thumbnails_have_the_sizes_of_the_setting(self, api: Stage, item: dict[str, Any], configured: Any) -> None:
         configured(THUMBNAIL_SIZES="fit:64,cover:32")
 
         api.picture(item["id"], PHOTO)
@@ -845,7 +819,7 @@ class TestSizes:
             (32, 32, 32),
         ]
 
-    def test_pictures_keep_the_thumbnails_they_were_made_with(
+    def test_change_of_the_setting_keeps_existing_thumbnails(
         self, api: Stage, item: dict[str, Any], configured: Any
     ) -> None:
         api.picture(item["id"], PHOTO)
@@ -855,7 +829,7 @@ class TestSizes:
         assert api("GET", f"/items/{item['id']}/image?size=800").status_code == 302
 
 
-def test_a_render_that_storage_refuses_is_tried_again_later(api: Stage, item: dict[str, Any]) -> None:
+def test_render_is_retried_if_s3_fails(api: Stage, item: dict[str, Any]) -> None:
     key = api.upload(item["id"], PHOTO)
     fails(aws.s3(), "GetObject", "SlowDown", times=1)
     with pytest.raises(aws.s3().exceptions.ClientError):
@@ -869,9 +843,9 @@ def test_a_render_that_storage_refuses_is_tried_again_later(api: Stage, item: di
     assert shown["status"] == "ready"
 
 
-def test_an_item_that_expires_while_its_picture_is_rendered_leaves_nothing_behind(api: Stage) -> None:
+def test_item_that_expires_during_its_render_leaves_no_objects(api: Stage) -> None:
     at = times.now() - timedelta(hours=1)
-    item, _ = items.create(OWNER, draft(expiresAt=times.format_time(at + timedelta(minutes=30))), at)
+    item, _ = items.create(OWNER, item_input(expiresAt=times.format_time(at + timedelta(minutes=30))), at)
     upload = Upload(OWNER, item.id, ids.new_id())
     item_pictures.create_ticket(OWNER, item.id, "image/jpeg", at)
     api.put(upload.key, PHOTO)

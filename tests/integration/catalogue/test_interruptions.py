@@ -13,7 +13,7 @@ from chalicelib import aws, errors
 from chalicelib.catalogue import cleanup, consumer, item_pictures, items, thumbnail_jobs
 from chalicelib.values import exact_json, times
 from tests.builders import fields, jpeg
-from tests.integration.stage import OWNER, Stage, context, draft, fails, json_of, meanwhile, provoke, raises
+from tests.integration.stage import OWNER, Stage, context, fails, item_input, json_of, meanwhile, provoke, raises
 
 PHOTO, OTHER = jpeg(1600, 1200), jpeg(400, 300)
 
@@ -28,7 +28,7 @@ def item(api: Stage) -> str:
 
 
 class TestObjects:
-    def test_a_removal_that_fails_twice_is_made_good_by_a_later_sweep(self, api: Stage, item: str) -> None:
+    def test_failed_delete_is_completed_by_the_cleanup(self, api: Stage, item: str) -> None:
         api.picture(item, PHOTO)
         fails(aws.s3(), "DeleteObject", "InternalError", times=2)
         with pytest.raises(aws.s3().exceptions.ClientError):
@@ -39,7 +39,7 @@ class TestObjects:
 
         assert api.objects() == []
 
-    def test_an_item_whose_picture_was_removed_takes_what_is_left_of_it_along(self, api: Stage, item: str) -> None:
+    def test_deleting_the_item_deletes_objects_left_by_its_picture(self, api: Stage, item: str) -> None:
         key = api.picture(item, PHOTO)
         item_pictures.delete(OWNER, item, times.now())
         sweep(1)
@@ -49,7 +49,7 @@ class TestObjects:
 
         assert api.objects() == []
 
-    def test_an_older_upload_that_comes_after_the_newer_is_not_kept(self, api: Stage, item: str) -> None:
+    def test_older_upload_after_a_newer_one_is_deleted(self, api: Stage, item: str) -> None:
         older = api.ticket(item)
         newer = api.picture(item, PHOTO)
         api.put(older, OTHER)
@@ -58,7 +58,7 @@ class TestObjects:
 
         assert api.objects("uploads/") == [newer]
 
-    def test_an_older_upload_whose_event_is_lost_is_not_kept(self, api: Stage, item: str) -> None:
+    def test_older_upload_with_a_lost_event_is_deleted(self, api: Stage, item: str) -> None:
         older = api.ticket(item)
         newer = api.picture(item, PHOTO)
         api.put(older, OTHER)
@@ -68,9 +68,7 @@ class TestObjects:
         assert api.objects("uploads/") == [newer]
         assert api.read(item)["image"]["status"] == "ready"
 
-    def test_a_render_that_fails_after_it_is_noted_leaves_nothing_of_the_older_once_it_comes_again(
-        self, api: Stage, item: str
-    ) -> None:
+    def test_redelivered_render_deletes_objects_of_the_older_upload(self, api: Stage, item: str) -> None:
         api.picture(item, OTHER)
         newer = api.upload(item, PHOTO)
         api.drop()
@@ -83,7 +81,7 @@ class TestObjects:
         assert api.objects("uploads/") == [newer]
         assert len(api.objects("thumbnails/")) == 2
 
-    def test_a_slow_render_that_ends_after_a_newer_one_leaves_no_thumbnails(self, api: Stage, item: str) -> None:
+    def test_slow_render_of_an_older_upload_leaves_no_thumbnails(self, api: Stage, item: str) -> None:
         older = api.upload(item, OTHER)
         api.drop()
         newer = api.ticket(item)
@@ -102,9 +100,9 @@ class TestObjects:
 
 
 class TestExpiry:
-    def test_an_item_whose_end_is_put_off_while_it_is_swept_stays(self, api: Stage) -> None:
+    def test_item_with_an_expiry_postponed_during_the_cleanup_stays(self, api: Stage) -> None:
         at = times.now()
-        ending = draft(expiresAt=times.format_time(at + timedelta(minutes=1)))
+        ending = item_input(expiresAt=times.format_time(at + timedelta(minutes=1)))
         expiring, _ = items.create(OWNER, ending, at)
 
         def put_off() -> None:
@@ -115,7 +113,7 @@ class TestExpiry:
 
         assert api.read(expiring.id)["version"] == 2
 
-    def test_a_message_that_comes_again_after_its_items_end_is_done_already(self, api: Stage) -> None:
+    def test_redelivery_after_expiry_creates_nothing(self, api: Stage) -> None:
         sent = times.now()
         body = {
             "type": "item.create",
@@ -162,7 +160,7 @@ def time_out(operation: str) -> None:
     provoke(aws.dynamodb(), operation, lose, "after-call")
 
 
-class TestLostAnswers:
+class TestLostResponses:
     """AWS took a write and its answer got lost: the caller is told what is there."""
 
     @pytest.fixture(params=[send_twice, time_out], ids=lambda lose: lose.__name__)
@@ -195,16 +193,14 @@ class TestLostAnswers:
     @pytest.mark.parametrize(
         ("method", "path", "operation"), [("POST", "/items", "TransactWriteItems"), ("PUT", "/items/{id}", "PutItem")]
     )
-    def test_what_was_not_written_is_refused(
-        self, api: Stage, item: str, method: str, path: str, operation: str
-    ) -> None:
+    def test_failed_write_is_an_error(self, api: Stage, item: str, method: str, path: str, operation: str) -> None:
         fails(aws.dynamodb(), operation, "ThrottlingException")
 
         assert api(method, path.format(id=item), fields(title="Bowl")).status_code == 503
         assert (len(api.records("ITEM#")), api.read(item)["version"]) == (1, 1)
 
 
-def test_item_that_conflicts_with_a_transaction_is_written_after_it(api: Stage) -> None:
+def test_write_that_conflicts_with_a_transaction_is_retried(api: Stage) -> None:
     reasons = [{"Code": "TransactionConflict"}]
     fails(aws.dynamodb(), "TransactWriteItems", "TransactionCanceledException", times=1, CancellationReasons=reasons)
 
@@ -214,7 +210,7 @@ def test_item_that_conflicts_with_a_transaction_is_written_after_it(api: Stage) 
     assert api.read(json_of(answer)["id"]) == json_of(answer)
 
 
-def test_a_queue_that_does_not_answer_keeps_no_message_that_is_done(api: Stage) -> None:
+def test_processed_messages_are_deleted_despite_a_queue_failure(api: Stage) -> None:
     for n in range(3):
         api.send({"type": "item.create", "owner": OWNER, "item": fields(n=n)})
     api.send("nonsense")
@@ -233,7 +229,7 @@ def as_records(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(batch(messages)["Records"])
 
 
-def test_a_patch_that_nests_without_end_is_refused(api: Stage, item: str) -> None:
+def test_deeply_nested_patch_is_refused(api: Stage, item: str) -> None:
     patch: Any = {}
     for _ in range(900):
         patch = {"a": patch}

@@ -14,7 +14,7 @@ from chalicelib.catalogue import items, models
 from chalicelib.http import schemas
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields
-from tests.integration.stage import OWNER, Stage, draft, fails, json_of, meanwhile
+from tests.integration.stage import OWNER, Stage, fails, item_input, json_of, meanwhile
 
 VASE = fields(title="Vase", weight=12, marks=["blue", None, True], box={"height": 30})
 
@@ -23,8 +23,8 @@ def after(at: datetime, seconds: float) -> str:
     return times.format_time(at + timedelta(seconds=seconds))
 
 
-class TestLife:
-    def test_an_item_is_created_with_its_address_and_tag(self, api: Stage) -> None:
+class TestLifecycle:
+    def test_created_item_has_location_and_etag(self, api: Stage) -> None:
         answer = api("POST", "/items", VASE)
 
         item = json_of(answer)
@@ -34,7 +34,7 @@ class TestLife:
         assert item == VASE | {name: item[name] for name in ("id", "version", "createdAt", "updatedAt")}
         assert (item["version"], item["createdAt"]) == (1, item["updatedAt"])
 
-    def test_an_item_is_read_as_it_was_created(self, api: Stage) -> None:
+    def test_item_is_read_as_created(self, api: Stage) -> None:
         item = api.item(**VASE)
 
         answer = api("GET", f"/items/{item['id']}")
@@ -42,7 +42,7 @@ class TestLife:
         assert json_of(answer) == item
         assert answer.headers["ETag"] == '"1"'
 
-    def test_an_answer_has_the_managed_fields_that_the_document_promises(self, api: Stage) -> None:
+    def test_response_has_the_managed_fields_of_the_schema(self, api: Stage) -> None:
         item = api.item(expiresAt="2100-01-01T00:00:00Z")
 
         managed = msgspec.json.decode(exact_json.to_json(item), type=schemas.Item)
@@ -54,7 +54,7 @@ class TestLife:
         "number",
         ["0.1", "1e-130", f"1.{'1' * 37}e-130", "9.99E+125", "1" * 38, "12345678901234567890", "-0.30"],
     )
-    def test_a_number_keeps_its_exact_value(self, api: Stage, number: str) -> None:
+    def test_number_keeps_its_exact_value(self, api: Stage, number: str) -> None:
         created = api("POST", "/items", as_json(f'"n": {number}'))
 
         kept = json_of(api("GET", f"/items/{json_of(created)['id']}"))
@@ -62,12 +62,12 @@ class TestLife:
         assert kept["n"] == exact_json.from_json(number)
 
     @pytest.mark.parametrize("number", ["0E-200", "0e400", "-0.0"])
-    def test_zero_is_kept_however_it_is_spelled(self, api: Stage, number: str) -> None:
+    def test_every_notation_of_zero_is_accepted(self, api: Stage, number: str) -> None:
         created = api("POST", "/items", as_json(f'"n": {number}'))
 
         assert json_of(api("GET", f"/items/{json_of(created)['id']}"))["n"] == 0
 
-    def test_words_that_the_store_reserves_are_names_like_any_other(self, api: Stage) -> None:
+    def test_reserved_words_of_dynamodb_are_valid_names(self, api: Stage) -> None:
         body = {
             "pk": 1,
             "sk": 2,
@@ -84,7 +84,7 @@ class TestLife:
 
         assert api.read(item["id"]) == item
 
-    def test_replacing_puts_new_fields_in_place_of_all_old_ones(self, api: Stage) -> None:
+    def test_replace_removes_all_old_fields(self, api: Stage) -> None:
         item = api.item(**VASE, expiresAt="2100-01-01T00:00:00Z")
 
         answer = api("PUT", f"/items/{item['id']}", fields(title="Lamp"))
@@ -99,7 +99,7 @@ class TestLife:
         }
         assert api.read(item["id"]) == json_of(answer)
 
-    def test_patching_changes_what_is_named_and_nothing_else(self, api: Stage) -> None:
+    def test_patch_changes_only_the_named_fields(self, api: Stage) -> None:
         item = api.item(**VASE)
         patch = {"weight": None, "box": {"width": 7}, "marks": [1], "new": {"a": {"gone": None}}}
 
@@ -111,7 +111,7 @@ class TestLife:
         assert "weight" not in json_of(answer)
         assert api.read(item["id"]) == json_of(answer)
 
-    def test_a_patch_keeps_the_exact_numbers_that_it_does_not_name(self, api: Stage) -> None:
+    def test_patch_keeps_other_numbers_exact(self, api: Stage) -> None:
         item = json_of(api("POST", "/items", as_json('"n": 0.30000000000000000000000000000000000001')))
 
         api("PATCH", f"/items/{item['id']}", {"title": "Vase"})
@@ -123,7 +123,7 @@ class TestLife:
         "again",
         ['"n": 1.0', '"n": 1', '"n": 10E-1', '"n": 1.00, "expiresAt": "2100-01-01T01:00:00+01:00"'],
     )
-    def test_change_to_the_same_value_writes_nothing(self, api: Stage, method: str, again: str) -> None:
+    def test_replace_by_equal_values_writes_nothing(self, api: Stage, method: str, again: str) -> None:
         item = json_of(api("POST", "/items", as_json('"n": 1, "expiresAt": "2100-01-01T00:00:00Z"')))
         if "expiresAt" not in again:
             again += ', "expiresAt": "2100-01-01T00:00:00.0004Z"'
@@ -144,7 +144,7 @@ class TestLife:
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH"])
     @pytest.mark.parametrize(("before", "after"), [("1", "true"), ("0", "false"), ("1", '"1"'), ("[1, 2]", "[2, 1]")])
-    def test_change_of_type_or_order_is_a_change(self, api: Stage, method: str, before: str, after: str) -> None:
+    def test_change_of_type_or_order_is_written(self, api: Stage, method: str, before: str, after: str) -> None:
         item = json_of(api("POST", "/items", as_json(f'"n": {before}')))
 
         answer = json_of(api(method, f"/items/{item['id']}", as_json(f'"n": {after}')))
@@ -153,14 +153,14 @@ class TestLife:
         assert type(api.read(item["id"])["n"]) is type(exact_json.from_json(after))
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-    def test_change_to_nothing_new_is_held_to_its_precondition(self, api: Stage, method: str) -> None:
+    def test_unchanged_write_checks_its_precondition(self, api: Stage, method: str) -> None:
         item = api.item(**VASE)
 
         answer = api(method, f"/items/{item['id']}", VASE, if_match='"2"')
 
         assert (answer.status_code, json_of(answer)["error"]) == (412, "VERSION_MISMATCH")
 
-    def test_an_expiry_is_set_kept_and_taken_away_by_patches(self, api: Stage) -> None:
+    def test_patch_sets_keeps_and_removes_the_expiry(self, api: Stage) -> None:
         path = f"/items/{api.item()['id']}"
 
         assert (
@@ -182,7 +182,7 @@ class TestLife:
             ({"a": "x" * 358_400}, "ITEM_TOO_LARGE"),
         ],
     )
-    def test_a_change_that_is_not_allowed_changes_nothing(
+    def test_refused_change_leaves_the_item_unchanged(
         self, api: Stage, method: str, body: dict[str, Any], code: str
     ) -> None:
         item = api.item(**VASE)
@@ -193,14 +193,14 @@ class TestLife:
         assert 400 <= answer.status_code < 500
         assert api.read(item["id"]) == item
 
-    def test_patches_cannot_grow_an_item_over_its_limit(self, api: Stage) -> None:
+    def test_patch_cannot_exceed_the_size_limit(self, api: Stage) -> None:
         item = api.item(a="x" * 200_000)
 
         answer = api("PATCH", f"/items/{item['id']}", {"b": "x" * 200_000})
 
         assert (answer.status_code, json_of(answer)["error"]) == (413, "ITEM_TOO_LARGE")
 
-    def test_a_deleted_item_is_gone(self, api: Stage) -> None:
+    def test_deleted_item_is_not_found(self, api: Stage) -> None:
         item = api.item()
 
         answer = api("DELETE", f"/items/{item['id']}")
@@ -210,18 +210,18 @@ class TestLife:
             assert api(method, f"/items/{item['id']}").status_code == 404
         assert api.records() == []
 
-    def test_an_item_whose_time_is_up_is_hidden_before_it_is_cleaned_up(self, api: Stage) -> None:
+    def test_expired_item_is_not_found_before_the_cleanup(self, api: Stage) -> None:
         past = times.now() - timedelta(days=1)
-        item, _ = items.create(OWNER, draft(expiresAt=times.format_time(past + timedelta(hours=1))), past)
+        item, _ = items.create(OWNER, item_input(expiresAt=times.format_time(past + timedelta(hours=1))), past)
 
         for method, body in {"GET": None, "PUT": fields(), "PATCH": {}, "DELETE": None}.items():
             assert api(method, f"/items/{item.id}", body).status_code == 404
         assert json_of(api("GET", "/items"))["items"] == []
         assert len(api.records("ITEM")) == 1
 
-    def test_an_item_ends_after_it_began_and_changes_before_it_ends(self, api: Stage) -> None:
+    def test_expiry_in_the_past_is_refused(self, api: Stage) -> None:
         at = times.now()
-        over, to_come = draft(expiresAt=times.format_time(at)), draft(expiresAt=after(at, 0.001))
+        over, to_come = item_input(expiresAt=times.format_time(at)), item_input(expiresAt=after(at, 0.001))
 
         item, _ = items.create(OWNER, to_come, at)
 
@@ -237,10 +237,10 @@ class TestLife:
         assert len(api.records()) == 1
         assert items.get(OWNER, item.id, at) == item
 
-    def test_an_item_is_there_until_its_time_is_up(self, api: Stage) -> None:
+    def test_item_is_found_until_it_expires(self, api: Stage) -> None:
         at = times.now()
         until = at + timedelta(hours=1)
-        item, _ = items.create(OWNER, draft(expiresAt=times.format_time(until)), at)
+        item, _ = items.create(OWNER, item_input(expiresAt=times.format_time(until)), at)
 
         assert items.get(OWNER, item.id, until - timedelta(seconds=1)) == item
         with pytest.raises(errors.ItemNotFoundError):
@@ -258,7 +258,7 @@ class TestPreconditions:
 
     @pytest.mark.parametrize("tags", ['"3"', '"1", "3"', '"1","2","3"', "*", " * ", '"3-494000"', 'W/"3"', '"3-gzip"'])
     @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-    def test_a_write_on_top_of_the_version_that_is_there_is_taken(
+    def test_write_with_the_current_version_succeeds(
         self, api: Stage, item: dict[str, Any], method: str, tags: str
     ) -> None:
         body = None if method == "DELETE" else fields(b=1)
@@ -267,7 +267,9 @@ class TestPreconditions:
 
     @pytest.mark.parametrize("tags", ['"2"', '"1", "2"', 'W/"2"', '"33"', '""', '"abc"', '"-3"', f'"{"3" * 5_000}"'])
     @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-    def test_a_write_on_top_of_any_other_is_not(self, api: Stage, item: dict[str, Any], method: str, tags: str) -> None:
+    def test_write_with_another_version_is_refused(
+        self, api: Stage, item: dict[str, Any], method: str, tags: str
+    ) -> None:
         body = None if method == "DELETE" else fields(b=1)
 
         answer = api(method, f"/items/{item['id']}", body, if_match=tags)
@@ -277,7 +279,7 @@ class TestPreconditions:
         assert api.read(item["id"]) == item
 
     @pytest.mark.parametrize("tags", ['"3"', 'W/"3"', '"1", W/"3"', "*", '"a,b", "3"'])
-    def test_who_has_the_item_already_is_not_sent_it_again(self, api: Stage, item: dict[str, Any], tags: str) -> None:
+    def test_read_with_the_current_etag_is_304(self, api: Stage, item: dict[str, Any], tags: str) -> None:
         answer = api("GET", f"/items/{item['id']}", if_none_match=tags)
 
         assert (answer.status_code, answer.body) == (304, b"")
@@ -285,16 +287,16 @@ class TestPreconditions:
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
     @pytest.mark.parametrize("tags", ['"2"', '"1", "2"', '"33"', '""', '"*"', 'W/"2"'])
-    def test_who_has_another_is_sent_it(self, api: Stage, item: dict[str, Any], tags: str) -> None:
+    def test_read_with_another_etag_returns_the_item(self, api: Stage, item: dict[str, Any], tags: str) -> None:
         answer = api("GET", f"/items/{item['id']}", if_none_match=tags)
 
         assert (answer.status_code, json_of(answer)) == (200, item)
 
-    def test_write_happens_if_none_of_the_tags_matches(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_write_succeeds_if_no_etag_of_if_none_match_matches(self, api: Stage, item: dict[str, Any]) -> None:
         assert api("PUT", f"/items/{item['id']}", fields(), if_none_match='"3-1"').status_code == 412
         assert api("PUT", f"/items/{item['id']}", fields(), if_none_match='"4"').status_code == 200
 
-    def test_of_two_who_read_the_same_version_one_is_told(self, api: Stage, item: dict[str, Any]) -> None:
+    def test_second_write_of_the_same_version_is_refused(self, api: Stage, item: dict[str, Any]) -> None:
         first = api("PUT", f"/items/{item['id']}", fields(by="ann"), if_match='"3"')
         second = api("PUT", f"/items/{item['id']}", fields(by="bob"), if_match='"3"')
 
@@ -302,13 +304,13 @@ class TestPreconditions:
         assert api.read(item["id"])["by"] == "ann"
 
 
-class TestTwoWriters:
+class TestConcurrentWrites:
     """What somebody else does between one's read and one's write."""
 
     def patch(self, id_: str, **changes: Any) -> models.Item:
         return items.patch(OWNER, id_, changes, times.now())
 
-    def test_two_patches_of_different_fields_both_survive(self, api: Stage) -> None:
+    def test_concurrent_patches_of_different_fields_both_apply(self, api: Stage) -> None:
         id_ = api.item(title="Vase")["id"]
         meanwhile(aws.dynamodb(), "PutItem", lambda: self.patch(id_, theirs=1))
 
@@ -317,7 +319,7 @@ class TestTwoWriters:
         assert answer.status_code == 200
         assert api.read(id_).items() >= {"title": "Vase", "theirs": 1, "ours": 2, "version": 3}.items()
 
-    def test_a_write_that_names_its_version_does_not_overwrite_the_other(self, api: Stage) -> None:
+    def test_concurrent_write_with_if_match_is_refused(self, api: Stage) -> None:
         id_ = api.item(title="Vase")["id"]
         meanwhile(aws.dynamodb(), "PutItem", lambda: self.patch(id_, title="theirs"))
 
@@ -326,7 +328,7 @@ class TestTwoWriters:
         assert answer.status_code == 412
         assert api.read(id_)["title"] == "theirs"
 
-    def test_an_item_that_is_deleted_meanwhile_does_not_come_back(self, api: Stage) -> None:
+    def test_concurrently_deleted_item_is_not_recreated(self, api: Stage) -> None:
         id_ = api.item(title="Vase")["id"]
         meanwhile(aws.dynamodb(), "PutItem", lambda: items.delete(OWNER, id_, times.now()))
 
@@ -335,7 +337,7 @@ class TestTwoWriters:
         assert answer.status_code == 404
         assert api.records() == []
 
-    def test_a_delete_that_names_its_version_does_not_delete_a_newer_one(self, api: Stage) -> None:
+    def test_delete_with_if_match_keeps_a_newer_version(self, api: Stage) -> None:
         id_ = api.item(title="Vase")["id"]
         meanwhile(aws.dynamodb(), "DeleteItem", lambda: self.patch(id_, title="theirs"))
 
@@ -344,7 +346,7 @@ class TestTwoWriters:
         assert answer.status_code == 412
         assert api.read(id_)["title"] == "theirs"
 
-    def test_a_delete_of_whatever_is_there_deletes_the_newer_one_too(self, api: Stage) -> None:
+    def test_delete_without_if_match_deletes_a_newer_version(self, api: Stage) -> None:
         id_ = api.item()["id"]
         meanwhile(aws.dynamodb(), "DeleteItem", lambda: self.patch(id_, title="theirs"))
 
@@ -352,7 +354,7 @@ class TestTwoWriters:
         assert api.records() == []
 
     @pytest.mark.parametrize(("method", "operation"), [("PATCH", "PutItem"), ("DELETE", "DeleteItem")])
-    def test_who_never_gets_a_turn_is_told_to_come_again(self, api: Stage, method: str, operation: str) -> None:
+    def test_busy_after_eight_conflicts(self, api: Stage, method: str, operation: str) -> None:
         id_ = api.item()["id"]
         fails(aws.dynamodb(), operation, "ConditionalCheckFailedException")
 
@@ -366,7 +368,7 @@ class TestIdempotency:
     def post(self, api: Stage, key: str, body: Any) -> Any:
         return api("POST", "/items", body, idempotency_key=key)
 
-    def test_the_same_key_and_body_answer_the_first_answer_again(self, api: Stage) -> None:
+    def test_same_key_and_body_replay_the_response(self, api: Stage) -> None:
         first = self.post(api, "k", VASE)
 
         second = self.post(api, "k", VASE)
@@ -378,7 +380,7 @@ class TestIdempotency:
         assert "Idempotency-Replayed" not in first.headers
         assert len(api.records("ITEM")) == 1
 
-    def test_the_first_answer_stays_the_same_whatever_happens_to_the_item(self, api: Stage) -> None:
+    def test_replay_does_not_show_later_changes(self, api: Stage) -> None:
         first = self.post(api, "k", VASE)
         api("PATCH", f"/items/{json_of(first)['id']}", {"title": "Lamp"})
         api("DELETE", f"/items/{json_of(first)['id']}")
@@ -386,7 +388,7 @@ class TestIdempotency:
         assert json_of(self.post(api, "k", VASE)) == json_of(first)
 
     @pytest.mark.parametrize("members", ['"b": [1.0], "a": 100', ' "a": 1E2, "b": [1] '])
-    def test_the_same_body_in_another_spelling_is_the_same(self, api: Stage, members: str) -> None:
+    def test_same_body_in_another_notation_is_replayed(self, api: Stage, members: str) -> None:
         first = self.post(api, "k", as_json('"a": 100, "b": [1]'))
 
         assert json_of(self.post(api, "k", as_json(members)))["id"] == json_of(first)["id"]
@@ -402,7 +404,7 @@ class TestIdempotency:
             {"a": 1, "expiresAt": "2100-01-01T00:00:00Z"},
         ],
     )
-    def test_the_same_key_with_another_body_is_refused(self, api: Stage, body: dict[str, Any]) -> None:
+    def test_same_key_with_another_body_is_refused(self, api: Stage, body: dict[str, Any]) -> None:
         self.post(api, "k", fields(a=1))
 
         answer = self.post(api, "k", fields(**body))
@@ -410,58 +412,58 @@ class TestIdempotency:
         assert (answer.status_code, json_of(answer)["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
         assert len(api.records("ITEM")) == 1
 
-    def test_other_keys_make_other_items(self, api: Stage) -> None:
+    def test_other_keys_create_other_items(self, api: Stage) -> None:
         created = {json_of(self.post(api, key, VASE))["id"] for key in ("1", "2", "1#2", "x" * 255, "~", "!")}
 
         assert len(created) == 6
 
     @pytest.mark.parametrize("key", ["", "x" * 256])
-    def test_a_key_has_1_to_255_characters(self, api: Stage, key: str) -> None:
+    def test_key_has_1_to_255_characters(self, api: Stage, key: str) -> None:
         answer = self.post(api, key, VASE)
 
         assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_REQUEST")
         assert api.records() == []
 
-    def test_a_key_is_good_for_a_day_even_where_nobody_tidied_up(self, api: Stage) -> None:
+    def test_key_expires_after_a_day_without_ttl(self, api: Stage) -> None:
         at = times.now()
-        first, _ = items.create(OWNER, draft(a=1), at, "k")
+        first, _ = items.create(OWNER, item_input(a=1), at, "k")
 
-        soon, replayed = items.create(OWNER, draft(a=1), at + timedelta(hours=23, minutes=59), "k")
-        late, made_again = items.create(OWNER, draft(a=2), at + timedelta(hours=24, minutes=1), "k")
+        soon, replayed = items.create(OWNER, item_input(a=1), at + timedelta(hours=23, minutes=59), "k")
+        late, made_again = items.create(OWNER, item_input(a=2), at + timedelta(hours=24, minutes=1), "k")
 
         assert (soon, replayed) == (first, True)
         assert (late.id == first.id, made_again) == (False, False)
 
-    def test_the_first_answer_comes_again_after_the_items_time_is_up(self, api: Stage) -> None:
+    def test_replay_works_after_the_item_has_expired(self, api: Stage) -> None:
         earlier = times.now() - timedelta(hours=2)
         until = times.format_time(earlier + timedelta(hours=1))
-        first, _ = items.create(OWNER, draft(title="Milk", expiresAt=until), earlier, "k")
+        first, _ = items.create(OWNER, item_input(title="Milk", expiresAt=until), earlier, "k")
 
         again = self.post(api, "k", fields(title="Milk", expiresAt=until))
 
         assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
         assert (json_of(again)["id"], json_of(again)["expiresAt"]) == (first.id, until)
 
-    def test_a_key_that_made_nothing_yet_makes_nothing_whose_time_is_up(self, api: Stage) -> None:
+    def test_new_key_with_a_past_expiry_is_refused(self, api: Stage) -> None:
         answer = self.post(api, "k", fields(title="Milk", expiresAt="2001-01-01T00:00:00Z"))
 
         assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_EXPIRY")
         assert api.records() == []
 
-    def test_the_store_is_told_to_forget_a_key_after_a_day(self, api: Stage) -> None:
+    def test_record_of_a_key_has_a_ttl_of_a_day(self, api: Stage) -> None:
         at = times.now()
-        items.create(OWNER, draft(), at, "k")
+        items.create(OWNER, item_input(), at, "k")
 
         (record,) = api.records("KEY")
 
         assert 0 <= int(record["ttl"]["N"]) - (at + timedelta(hours=24)).timestamp() < 1
 
-    def test_of_two_at_once_with_the_same_key_one_creates_and_both_get_it(self, api: Stage) -> None:
+    def test_concurrent_requests_with_one_key_create_one_item(self, api: Stage) -> None:
         theirs: list[models.Item] = []
 
         def they_come_first() -> None:
             at = times.now()
-            theirs.append(items.create(OWNER, draft(title="Vase"), at, "k")[0])
+            theirs.append(items.create(OWNER, item_input(title="Vase"), at, "k")[0])
 
         meanwhile(aws.dynamodb(), "TransactWriteItems", they_come_first)
 
@@ -471,17 +473,17 @@ class TestIdempotency:
         assert json_of(ours)["id"] == theirs[0].id
         assert len(api.records("ITEM")) == 1
 
-    def test_of_two_at_once_with_the_same_key_and_other_bodies_one_is_refused(self, api: Stage) -> None:
+    def test_concurrent_request_with_another_body_is_refused(self, api: Stage) -> None:
         def they_come_first() -> None:
             at = times.now()
-            items.create(OWNER, draft(title="Lamp"), at, "k")
+            items.create(OWNER, item_input(title="Lamp"), at, "k")
 
         meanwhile(aws.dynamodb(), "TransactWriteItems", they_come_first)
 
         assert self.post(api, "k", fields(title="Vase")).status_code == 422
         assert len(api.records("ITEM")) == 1
 
-    def test_a_create_that_failed_has_used_up_no_key(self, api: Stage) -> None:
+    def test_failed_create_does_not_use_the_key(self, api: Stage) -> None:
         fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException", times=1)
 
         assert self.post(api, "k", VASE).status_code == 503
@@ -490,7 +492,7 @@ class TestIdempotency:
         assert again.status_code == 201
         assert "Idempotency-Replayed" not in again.headers
 
-    def test_who_never_gets_a_turn_is_told_to_come_again(self, api: Stage) -> None:
+    def test_busy_after_eight_conflicts(self, api: Stage) -> None:
         reasons = [{"Code": "None"}, {"Code": "TransactionConflict"}]
         fails(aws.dynamodb(), "TransactWriteItems", "TransactionCanceledException", CancellationReasons=reasons)
 
@@ -498,7 +500,7 @@ class TestIdempotency:
 
         assert (answer.status_code, json_of(answer)["error"]) == (503, "BUSY")
 
-    def test_a_transaction_that_was_cancelled_for_too_much_work_may_be_tried_again(self, api: Stage) -> None:
+    def test_throttled_transaction_is_busy(self, api: Stage) -> None:
         # AWS, "TransactionCanceledException": ThrottlingError and ProvisionedThroughputExceeded are among its reasons.
         reasons = [{"Code": "None"}, {"Code": "ThrottlingError"}]
         fails(aws.dynamodb(), "TransactWriteItems", "TransactionCanceledException", CancellationReasons=reasons)
@@ -507,7 +509,7 @@ class TestIdempotency:
 
         assert (answer.status_code, json_of(answer)["error"]) == (503, "BUSY")
 
-    def test_an_item_as_deep_as_they_go_can_be_created_with_a_key(self, api: Stage) -> None:
+    def test_deepest_item_can_be_created_with_a_key(self, api: Stage) -> None:
         # What a key made is kept so that it can be answered again: it must not lie deeper there than in the item.
         deep: dict[str, Any] = {}
         for _ in range(30):
@@ -527,7 +529,7 @@ def _levels(attribute: Any) -> int:
     return max(map(_levels, attribute.values()), default=0) if isinstance(attribute, dict) else 0
 
 
-def test_ids_of_items_begin_with_their_time(api: Stage) -> None:
+def test_id_of_an_item_starts_with_its_time(api: Stage) -> None:
     item = api.item()
 
     assert re.fullmatch(r"[0-9a-f-]{36}", item["id"])

@@ -14,7 +14,7 @@ from chalicelib import aws, errors
 from chalicelib.catalogue import consumer, item_pictures, items, messages
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields, jpeg
-from tests.integration.stage import OWNER, Stage, batch, draft, fails, json_of, raises, run
+from tests.integration.stage import OWNER, Stage, batch, fails, item_input, json_of, raises, run
 
 BAD = [
     "",
@@ -67,7 +67,7 @@ def reporting(configured: Callable[..., None]) -> None:
 
 class TestWithReports:
     @pytest.mark.usefixtures("reporting")
-    def test_nothing_failed_is_reported_where_all_is_done(self, api: Stage) -> None:
+    def test_no_failure_is_reported_if_all_succeed(self, api: Stage) -> None:
         api.send(create("a"), create("b"))
 
         assert run("on_messages", batch(api.receive())) == {"batchItemFailures": []}
@@ -75,7 +75,7 @@ class TestWithReports:
 
     @pytest.mark.usefixtures("reporting")
     @pytest.mark.parametrize("bad", BAD)
-    def test_a_bad_message_is_reported_alone_and_the_others_are_done(self, api: Stage, bad: str) -> None:
+    def test_only_the_invalid_message_is_reported(self, api: Stage, bad: str) -> None:
         api.send(create("a"), bad or " ", create("b"))
         messages = api.receive()
 
@@ -99,14 +99,14 @@ class TestWithReports:
 
 
 class TestWithoutReports:
-    def test_nothing_is_said_where_all_is_done(self, api: Stage) -> None:
+    def test_nothing_is_returned_if_all_succeed(self, api: Stage) -> None:
         api.send(create("a"))
 
         assert run("on_messages", batch(api.receive())) is None
         assert titles(api) == {"a"}
 
     @pytest.mark.parametrize("bad", BAD[1:])
-    def test_a_bad_message_stays_and_the_others_are_done_and_deleted(self, api: Stage, bad: str) -> None:
+    def test_only_the_invalid_message_stays_on_the_queue(self, api: Stage, bad: str) -> None:
         api.send(create("a"), bad, create("b"))
 
         with pytest.raises(consumer.PartialBatchError, match="1 of 3 messages failed"):
@@ -115,7 +115,7 @@ class TestWithoutReports:
         assert titles(api) == {"a", "b"}
         assert api.on_queue() == 1
 
-    def test_one_bad_message_among_ten_leaves_nine_done(self, api: Stage) -> None:
+    def test_nine_of_ten_messages_are_processed(self, api: Stage) -> None:
         api.send(*(create(str(number)) for number in range(4)), "bad", *(create(str(number)) for number in range(4, 9)))
 
         with pytest.raises(consumer.PartialBatchError):
@@ -124,7 +124,7 @@ class TestWithoutReports:
         assert titles(api) == {str(number) for number in range(9)}
         assert api.on_queue() == 1
 
-    def test_a_batch_of_bad_messages_only_stays_whole(self, api: Stage) -> None:
+    def test_batch_of_invalid_messages_stays_on_the_queue(self, api: Stage) -> None:
         api.send("one", "two")
 
         with pytest.raises(consumer.PartialBatchError, match="2 of 2"):
@@ -132,7 +132,7 @@ class TestWithoutReports:
 
         assert api.on_queue() == 2
 
-    def test_two_messages_of_the_same_text_are_told_apart(self, api: Stage) -> None:
+    def test_messages_with_the_same_body_are_distinguished(self, api: Stage) -> None:
         api.send(create("a", key="1"), create("a", key="1"), "bad")
 
         with pytest.raises(consumer.PartialBatchError, match="1 of 3"):
@@ -145,7 +145,7 @@ def timeouts(asked: dict[str, Any]) -> list[int]:
     return [entry["VisibilityTimeout"] for entry in asked["Entries"]]
 
 
-class TestComingAgain:
+class TestRetryDelay:
     def waits(self, api: Stage, receives: int) -> list[int]:
         """The seconds asked for, for a message that fails for the so-manieth time."""
         asked: list[int] = []
@@ -163,10 +163,10 @@ class TestComingAgain:
         return asked
 
     @pytest.mark.parametrize(("receives", "seconds"), [(1, 5), (2, 10), (3, 20), (4, 40), (5, 80), (6, 80), (50, 80)])
-    def test_what_failed_comes_again_soon_then_later_and_later(self, api: Stage, receives: int, seconds: int) -> None:
+    def test_retry_delay_doubles(self, api: Stage, receives: int, seconds: int) -> None:
         assert self.waits(api, receives) == [seconds]
 
-    def test_a_message_whose_wait_cannot_be_set_comes_again_all_the_same(self, api: Stage) -> None:
+    def test_rejected_visibility_change_keeps_the_message(self, api: Stage) -> None:
         api.send("bad", create("a"))
         fails(aws.sqs(), "ChangeMessageVisibilityBatch", "AccessDenied")
 
@@ -177,7 +177,7 @@ class TestComingAgain:
         assert titles(api) == {"a"}
 
     @pytest.mark.usefixtures("reporting")
-    def test_a_queue_that_cannot_be_reached_for_it_takes_no_other_message_along(self, api: Stage) -> None:
+    def test_unreachable_queue_does_not_fail_the_batch(self, api: Stage) -> None:
         api.send("bad", create("a"))
         messages = api.receive()
         raises(
@@ -189,7 +189,7 @@ class TestComingAgain:
         failed = [message["MessageId"] for message in messages if message["Body"] == "bad"]
         assert answer == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
 
-    def test_a_message_that_failed_for_a_passing_reason_succeeds_next_time(self, api: Stage) -> None:
+    def test_temporary_failure_succeeds_on_redelivery(self, api: Stage) -> None:
         api.send(create("a"))
         messages = api.receive()
         fails(aws.dynamodb(), "TransactWriteItems", "InternalServerError", times=1)
@@ -201,8 +201,8 @@ class TestComingAgain:
         assert titles(api) == {"a"}
 
 
-class TestCreate:
-    def test_a_message_that_is_delivered_twice_makes_one_item(self, api: Stage) -> None:
+class TestCreateItem:
+    def test_redelivered_message_creates_one_item(self, api: Stage) -> None:
         api.send(create("a"))
         messages = api.receive()
 
@@ -211,7 +211,7 @@ class TestCreate:
 
         assert len(api.records("ITEM")) == 1
 
-    def test_two_messages_with_one_key_make_one_item(self, api: Stage) -> None:
+    def test_messages_with_the_same_key_create_one_item(self, api: Stage) -> None:
         api.send(create("a", key="k"), create("a", key="k"))
 
         api.work()
@@ -219,7 +219,7 @@ class TestCreate:
         assert len(api.records("ITEM")) == 1
 
     @pytest.mark.parametrize("key", [None, "k"])
-    def test_message_that_is_sent_back_weeks_later_makes_nothing_more(
+    def test_dead_letter_sent_back_after_weeks_creates_nothing(
         self, api: Stage, monkeypatch: pytest.MonkeyPatch, key: str | None
     ) -> None:
         at = times.now()
@@ -233,9 +233,7 @@ class TestCreate:
 
         assert len(api.records("ITEM")) == 1
 
-    def test_key_that_came_over_http_first_is_remembered_as_long(
-        self, api: Stage, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_message_extends_a_key_used_over_http(self, api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         at = times.now()
         api("POST", "/items", fields(title="a"), idempotency_key="k")
         record = consumer.Record("message-1", "receipt", json.dumps(create("a", key="k")), 1, at)
@@ -246,34 +244,34 @@ class TestCreate:
 
         assert len(api.records("ITEM")) == 1
 
-    def test_what_is_over_before_its_turn_comes_is_done_with(self, api: Stage) -> None:
+    def test_item_that_expired_on_the_queue_is_skipped(self, api: Stage) -> None:
         consumer.process_message(sent_two_hours_ago(ending(hours_ago=1)))
 
         assert api.records() == []
 
-    def test_what_was_over_when_it_was_sent_is_a_failure(self, api: Stage) -> None:
+    def test_item_that_had_expired_when_sent_fails(self, api: Stage) -> None:
         with pytest.raises(errors.InvalidExpiryError):
             consumer.process_message(sent_two_hours_ago(ending(hours_ago=3)))
 
         assert api.records() == []
 
-    def test_a_message_that_comes_again_after_its_items_end_is_done_already(self, api: Stage) -> None:
+    def test_redelivery_after_expiry_succeeds(self, api: Stage) -> None:
         record = sent_two_hours_ago(ending(hours_ago=1))
         body = json.loads(record.body)["item"]
-        items.create(OWNER, draft(**body), record.sent_at, record.message_id)
+        items.create(OWNER, item_input(**body), record.sent_at, record.message_id)
 
         consumer.process_message(record)
 
         assert len(api.records("ITEM")) == 1
 
-    def test_two_messages_without_a_key_make_two(self, api: Stage) -> None:
+    def test_messages_without_key_create_two_items(self, api: Stage) -> None:
         api.send(create("a"), create("a"))
 
         api.work()
 
         assert len(api.records("ITEM")) == 2
 
-    def test_a_key_that_came_with_something_else_before_is_a_failure(self, api: Stage) -> None:
+    def test_key_used_for_another_item_fails(self, api: Stage) -> None:
         api.send(create("a", key="k"), create("b", key="k"))
 
         with pytest.raises(consumer.PartialBatchError, match="1 of 2"):
@@ -281,7 +279,7 @@ class TestCreate:
 
         assert len(api.records("ITEM")) == 1
 
-    def test_a_key_is_good_over_http_and_over_the_queue_alike(self, api: Stage) -> None:
+    def test_key_is_shared_between_http_and_queue(self, api: Stage) -> None:
         first = api("POST", "/items", fields(title="a"), idempotency_key="k")
         api.send(create("a", key="k"))
 
@@ -298,8 +296,8 @@ class TestCreate:
         assert b'"n":0.30000000000000000000000000000000000001' in api("GET", "/items").body
 
 
-class TestDelete:
-    def test_an_item_is_deleted_with_its_picture(self, api: Stage) -> None:
+class TestDeleteItem:
+    def test_item_is_deleted_with_its_picture(self, api: Stage) -> None:
         item = api.item()
         api.picture(item["id"], jpeg())
         api.send({"type": "item.delete", "owner": OWNER, "id": item["id"]})
@@ -309,7 +307,7 @@ class TestDelete:
         assert api("GET", f"/items/{item['id']}").status_code == 404
         assert api.objects() == []
 
-    def test_an_item_that_is_gone_already_is_no_failure(self, api: Stage) -> None:
+    def test_deleting_a_deleted_item_succeeds(self, api: Stage) -> None:
         item = api.item()
         message = {"type": "item.delete", "owner": OWNER, "id": item["id"]}
         api.send(message, message, {**message, "id": ids.new_id()})
@@ -320,7 +318,7 @@ class TestDelete:
 
     def test_expired_item_is_deleted(self, api: Stage) -> None:
         earlier = times.now() - timedelta(hours=2)
-        expired = draft(expiresAt=times.format_time(earlier + timedelta(hours=1)))
+        expired = item_input(expiresAt=times.format_time(earlier + timedelta(hours=1)))
         item, _ = items.create(OWNER, expired, earlier)
         api.send({"type": "item.delete", "owner": OWNER, "id": item.id})
 
@@ -336,7 +334,7 @@ class TestDelete:
 
         assert api.records("ITEM") == []
 
-    def test_anothers_item_is_not_touched(self, api: Stage) -> None:
+    def test_item_of_another_owner_is_not_deleted(self, api: Stage) -> None:
         item = api.item(title="a")
         api.send({"type": "item.delete", "owner": "ann", "id": item["id"]})
 
@@ -353,14 +351,14 @@ class TestDelete:
     ],
     ids=lambda message: type(message).__name__,
 )
-def test_what_we_send_is_understood(message: messages.Message) -> None:
+def test_sent_messages_are_valid(message: messages.Message) -> None:
     body = exact_json.to_json(message).decode()
 
     assert "." in json.loads(body)["type"]
     consumer.process_message(consumer.Record("message-1", "receipt", body, 1, times.now()))
 
 
-def test_what_a_message_says_beyond_its_fields_is_passed_over(api: Stage) -> None:
+def test_unknown_fields_of_a_message_are_ignored(api: Stage) -> None:
     api.send(create("a", trace="abc", version=2))
 
     api.work()
@@ -368,7 +366,7 @@ def test_what_a_message_says_beyond_its_fields_is_passed_over(api: Stage) -> Non
     assert titles(api) == {"a"}
 
 
-def test_a_render_that_fails_for_a_passing_reason_takes_nothing_along(api: Stage) -> None:
+def test_temporary_render_failure_does_not_fail_the_batch(api: Stage) -> None:
     item = api.item(title="a")
     key = api.put(api.ticket(item["id"]), b"no picture")
     item_pictures.record_upload(key, times.now())

@@ -15,7 +15,7 @@ from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import cleanup, item_pictures, items, models, thumbnail_jobs
 from chalicelib.values import times
 from tests.builders import jpeg
-from tests.integration.stage import OWNER, Stage, context, draft, fails, json_of, meanwhile, run
+from tests.integration.stage import OWNER, Stage, context, fails, item_input, json_of, meanwhile, run
 
 HOUR = timedelta(hours=1)
 
@@ -30,7 +30,7 @@ def sweep(at: datetime, milliseconds: int = 60_000) -> dict[str, int]:
 
 
 def expiring(at: datetime, after: timedelta = HOUR, **fields: Any) -> models.Item:
-    item, _ = items.create(OWNER, draft(expiresAt=times.format_time(at + after), **fields), at)
+    item, _ = items.create(OWNER, item_input(expiresAt=times.format_time(at + after), **fields), at)
     return item
 
 
@@ -39,7 +39,7 @@ def shown(id_: str, at: datetime) -> dict[str, Any] | None:
     return None if image is None else {"status": image.status, "error": image.error and image.error.error}
 
 
-def test_an_hour_in_which_nothing_is_due_does_nothing(api: Stage, now: datetime) -> None:
+def test_nothing_due_does_nothing(api: Stage, now: datetime) -> None:
     api.item()
     expiring(now)
 
@@ -47,7 +47,7 @@ def test_an_hour_in_which_nothing_is_due_does_nothing(api: Stage, now: datetime)
     assert len(api.records("ITEM")) == 2
 
 
-def test_the_schedule_runs_it(api: Stage, now: datetime) -> None:
+def test_schedule_runs_the_cleanup(api: Stage, now: datetime) -> None:
     expiring(now - 2 * HOUR)
     event = api._client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [], region="us-east-1")
 
@@ -86,15 +86,15 @@ class TestClockAhead:
 
 
 class TestExpiry:
-    def test_items_whose_time_is_up_are_deleted_and_no_others(self, api: Stage, now: datetime) -> None:
+    def test_only_expired_items_are_deleted(self, api: Stage, now: datetime) -> None:
         over = [expiring(now, timedelta(minutes=minute)) for minute in range(1, 6)]
-        stays = [expiring(now, 3 * HOUR), items.create(OWNER, draft(), now)[0]]
+        stays = [expiring(now, 3 * HOUR), items.create(OWNER, item_input(), now)[0]]
 
         assert sweep(now + HOUR) == {"expired": len(over)}
 
         assert {record["sk"]["S"] for record in api.records()} == {f"ITEM#{item.id}" for item in stays}
 
-    def test_their_pictures_go_with_them(self, api: Stage, now: datetime) -> None:
+    def test_pictures_of_expired_items_are_deleted(self, api: Stage, now: datetime) -> None:
         item = expiring(now)
         api.picture(item.id, jpeg())
 
@@ -104,7 +104,7 @@ class TestExpiry:
 
         assert (api.objects(), api.records()) == ([], [])
 
-    def test_upload_after_its_ticket_expired_by_another_clock_is_deleted(self, api: Stage, now: datetime) -> None:
+    def test_upload_after_its_ticket_by_another_clock_is_deleted(self, api: Stage, now: datetime) -> None:
         item = expiring(now)
         key = api.ticket(item.id)
         assert sweep(now + 2 * HOUR) == {"expired": 1}
@@ -114,7 +114,7 @@ class TestExpiry:
 
         assert (api.objects(), api.records()) == ([], [])
 
-    def test_an_upload_that_may_still_come_is_waited_for(self, api: Stage, now: datetime) -> None:
+    def test_purge_waits_until_no_upload_can_arrive(self, api: Stage, now: datetime) -> None:
         item = expiring(now, timedelta(minutes=1))
         key = api.ticket(item.id)
 
@@ -125,14 +125,14 @@ class TestExpiry:
 
         assert (api.objects(), api.records()) == ([], [])
 
-    def test_an_item_whose_expiry_was_put_off_stays(self, api: Stage, now: datetime) -> None:
+    def test_item_with_a_later_expiry_stays(self, api: Stage, now: datetime) -> None:
         item = expiring(now)
         items.patch(OWNER, item.id, {"expiresAt": times.format_time(now + 5 * HOUR)}, now)
 
         assert sweep(now + 2 * HOUR) == {}
         assert items.find(OWNER, item.id) is not None
 
-    def test_item_that_was_restored_keeps_its_picture(self, api: Stage, now: datetime) -> None:
+    def test_restored_item_keeps_its_picture(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.ticket(id_)
         (record,) = api.records("ITEM#")
@@ -146,14 +146,14 @@ class TestExpiry:
         assert len(api.objects()) == 3
         assert api.records("PURGE") == []
 
-    def test_everybodys_items_are_swept(self, api: Stage, now: datetime) -> None:
+    def test_items_of_all_owners_are_cleaned_up(self, api: Stage, now: datetime) -> None:
         for owner in ("ann", "bob#1", OWNER):
-            items.create(owner, draft(expiresAt=times.format_time(now + HOUR)), now)
+            items.create(owner, item_input(expiresAt=times.format_time(now + HOUR)), now)
 
         assert sweep(now + HOUR) == {"expired": 3}
         assert api.records() == []
 
-    def test_more_than_a_page_of_them_is_no_matter(self, api: Stage, now: datetime) -> None:
+    def test_more_than_one_page_is_cleaned_up(self, api: Stage, now: datetime) -> None:
         for _ in range(40):
             expiring(now)
 
@@ -161,7 +161,7 @@ class TestExpiry:
 
 
 class TestTickets:
-    def test_a_ticket_that_was_never_used_is_closed(self, api: Stage, now: datetime) -> None:
+    def test_unused_ticket_is_closed(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.ticket(id_)
         assert sweep(now + timedelta(minutes=20)) == {}
@@ -171,7 +171,7 @@ class TestTickets:
         assert shown(id_, now) is None
         assert sweep(now + HOUR) == {}
 
-    def test_a_lapsed_ticket_leaves_the_picture_that_is_there(self, api: Stage, now: datetime) -> None:
+    def test_expired_ticket_keeps_the_current_picture(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.picture(id_, jpeg())
         api.ticket(id_)
@@ -182,7 +182,7 @@ class TestTickets:
         assert len(api.objects()) == 3
         assert sweep(now + 2 * HOUR) == {}
 
-    def test_an_upload_whose_event_was_lost_is_found(self, api: Stage, now: datetime) -> None:
+    def test_upload_with_a_lost_event_is_recorded(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.put(api.ticket(id_), jpeg())
 
@@ -193,9 +193,7 @@ class TestTickets:
         assert shown(id_, now) == {"status": "ready", "error": None}
 
     @pytest.mark.parametrize("first", [jpeg(300, 300), b"no picture"], ids=["ready", "failed"])
-    def test_another_file_by_the_same_ticket_whose_event_was_lost_is_found(
-        self, api: Stage, now: datetime, first: bytes
-    ) -> None:
+    def test_second_file_with_a_lost_event_is_recorded(self, api: Stage, now: datetime, first: bytes) -> None:
         id_ = api.item()["id"]
         key = api.picture(id_, first)
         last = api.put(key, jpeg(600, 200))
@@ -213,7 +211,7 @@ class TestTickets:
         assert shown(id_, now) == {"status": "ready", "error": None}
         assert len(api.objects()) == 3
 
-    def test_same_file_by_the_same_ticket_is_not_rendered_again(self, api: Stage, now: datetime) -> None:
+    def test_recorded_file_is_not_rendered_again(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.put(api.picture(id_, jpeg()), jpeg())
 
@@ -222,7 +220,7 @@ class TestTickets:
         assert shown(id_, now) == {"status": "ready", "error": None}
         assert api.on_queue() == 0
 
-    def test_thumbnails_of_a_render_that_died_are_deleted(self, api: Stage, now: datetime) -> None:
+    def test_thumbnails_of_an_interrupted_render_are_deleted(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         key = api.upload(id_, jpeg())
         fails(aws.dynamodb(), "PutItem", "AccessDeniedException", times=1)
@@ -235,7 +233,7 @@ class TestTickets:
         assert shown(id_, now) == {"status": "failed", "error": "IMAGE_UNREADABLE"}
         assert api.objects() == [key]
 
-    def test_of_several_the_newest_becomes_the_picture(self, api: Stage, now: datetime) -> None:
+    def test_newest_lost_upload_becomes_the_picture(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.picture(id_, jpeg())
         api.put(api.ticket(id_), jpeg(300, 300))
@@ -249,7 +247,7 @@ class TestTickets:
         assert (image.status, image.width) == ("ready", 600)
         assert api.objects("uploads/") == [newest]
 
-    def test_a_newer_ticket_keeps_its_own_time(self, api: Stage, now: datetime) -> None:
+    def test_newer_ticket_is_not_closed_early(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.ticket(id_)
         item_pictures.create_ticket(OWNER, id_, "image/png", now + timedelta(minutes=50))
@@ -257,7 +255,7 @@ class TestTickets:
         assert sweep(now + HOUR) == {}
         assert shown(id_, now) == {"status": "pending", "error": None}
 
-    def test_a_ticket_that_is_given_out_while_the_old_one_is_closed_stays(self, api: Stage, now: datetime) -> None:
+    def test_ticket_created_while_closing_another_stays(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.ticket(id_)
         later = now + HOUR
@@ -270,7 +268,7 @@ class TestTickets:
         assert item.ticket_until is not None
         assert item.ticket_until > times.format_time(later)
 
-    def test_what_a_removal_could_not_delete_is_deleted(self, api: Stage, now: datetime) -> None:
+    def test_objects_left_by_a_failed_delete_are_deleted(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.picture(id_, jpeg())
         fails(aws.s3(), "DeleteObject", "InternalError", times=1)
@@ -291,7 +289,7 @@ class TestStuckRenders:
         api.drop()
         return id_
 
-    def test_a_render_that_got_lost_is_queued_again(self, api: Stage, now: datetime) -> None:
+    def test_lost_render_is_queued_again(self, api: Stage, now: datetime) -> None:
         id_ = self.stuck(api)
         assert sweep(now + timedelta(minutes=25)) == {}
 
@@ -300,7 +298,7 @@ class TestStuckRenders:
 
         assert shown(id_, now) == {"status": "ready", "error": None}
 
-    def test_it_is_given_up_after_three_tries_with_a_sentence(self, api: Stage, now: datetime) -> None:
+    def test_picture_fails_after_three_attempts(self, api: Stage, now: datetime) -> None:
         id_ = self.stuck(api)
 
         queued = []
@@ -312,7 +310,7 @@ class TestStuckRenders:
         assert shown(id_, now) == {"status": "failed", "error": "IMAGE_LOST"}
         assert "upload it again" in api.read(id_)["image"]["error"]["message"]
 
-    def test_attempt_that_the_queue_did_not_take_is_not_counted(self, api: Stage, now: datetime) -> None:
+    def test_attempt_rejected_by_the_queue_is_not_counted(self, api: Stage, now: datetime) -> None:
         id_ = self.stuck(api)
         fails(aws.sqs(), "SendMessageBatch", "AccessDenied", times=4)
         for hour in (1, 2, 3, 4):
@@ -334,7 +332,7 @@ class TestStuckRenders:
         assert shown(id_, now) == {"status": "failed", "error": "IMAGE_LOST"}
         return id_, message
 
-    def test_a_dead_letter_that_is_sent_back_after_all_makes_the_picture_ready(self, api: Stage, now: datetime) -> None:
+    def test_dead_letter_sent_back_makes_the_picture_ready(self, api: Stage, now: datetime) -> None:
         id_, letter = self.given_up(api, now)
 
         api.send(letter)
@@ -343,7 +341,7 @@ class TestStuckRenders:
         assert shown(id_, now) == {"status": "ready", "error": None}
         assert len(api.objects()) == 3
 
-    def test_an_event_that_is_sent_back_after_all_makes_the_picture_ready(self, api: Stage, now: datetime) -> None:
+    def test_event_sent_back_makes_the_picture_ready(self, api: Stage, now: datetime) -> None:
         id_, letter = self.given_up(api, now)
 
         api.notice(letter["key"])
@@ -351,9 +349,7 @@ class TestStuckRenders:
 
         assert shown(id_, now) == {"status": "ready", "error": None}
 
-    def test_a_dead_letter_of_a_picture_that_was_replaced_since_changes_nothing(
-        self, api: Stage, now: datetime
-    ) -> None:
+    def test_dead_letter_of_a_replaced_picture_changes_nothing(self, api: Stage, now: datetime) -> None:
         id_, letter = self.given_up(api, now)
         api.picture(id_, jpeg(64, 48))
 
@@ -364,7 +360,7 @@ class TestStuckRenders:
         assert image is not None
         assert (image.status, image.width) == ("ready", 64)
 
-    def test_a_new_upload_starts_anew(self, api: Stage, now: datetime) -> None:
+    def test_new_upload_resets_the_attempts(self, api: Stage, now: datetime) -> None:
         id_ = self.stuck(api)
         for hour in (1, 2, 3):
             sweep(now + hour * HOUR)
@@ -373,7 +369,7 @@ class TestStuckRenders:
 
         assert shown(id_, now) == {"status": "ready", "error": None}
 
-    def test_a_render_that_ends_while_it_is_looked_at_is_left_alone(self, api: Stage, now: datetime) -> None:
+    def test_render_that_ends_during_the_cleanup_is_kept(self, api: Stage, now: datetime) -> None:
         id_ = self.stuck(api)
         item = items.get(OWNER, id_, now)
         assert item.image is not None
@@ -391,7 +387,7 @@ class TestStuckRenders:
 
 
 class TestImports:
-    def test_an_import_whose_chunks_got_lost_goes_on(self, api: Stage, now: datetime) -> None:
+    def test_import_with_lost_chunks_is_resumed(self, api: Stage, now: datetime) -> None:
         id_ = json_of(api("POST", "/imports", {"items": [{"title": "a"}]}))["id"]
         api.drop()
 
@@ -400,7 +396,7 @@ class TestImports:
 
         assert json_of(api("GET", f"/imports/{id_}"))["status"] == "done"
 
-    def test_an_import_that_is_done_is_looked_at_once(self, api: Stage, now: datetime) -> None:
+    def test_finished_import_is_checked_once(self, api: Stage, now: datetime) -> None:
         api("POST", "/imports", {"items": [{"title": "a"}]})
         api.work()
 
@@ -418,8 +414,8 @@ class TimeForOne:
         return self._left.pop() if self._left else 0
 
 
-class TestStopping:
-    def test_it_stops_before_its_time_is_up_and_goes_on_next_time(self, api: Stage, now: datetime) -> None:
+class TestTimeLimit:
+    def test_cleanup_stops_in_time_and_continues_later(self, api: Stage, now: datetime) -> None:
         for _ in range(5):
             expiring(now)
 
@@ -427,9 +423,7 @@ class TestStopping:
         assert len(api.records("ITEM")) == 5
         assert sweep(now + HOUR) == {"expired": 5}
 
-    def test_a_backlog_in_one_part_of_the_index_holds_up_the_others_for_hours_at_most(
-        self, api: Stage, now: datetime
-    ) -> None:
+    def test_backlog_in_one_shard_delays_others_for_hours_at_most(self, api: Stage, now: datetime) -> None:
         def left() -> dict[str, str]:
             return {record["sk"]["S"]: record["dueShard"]["S"] for record in api.records("ITEM")}
 
@@ -444,14 +438,14 @@ class TestStopping:
 
         assert [len(shards) for shards in after] == [1, 2, 3, 4]
 
-    def test_it_says_that_it_stopped(self, api: Stage, now: datetime, logged: Callable[[], str]) -> None:
+    def test_time_limit_is_logged(self, api: Stage, now: datetime, logged: Callable[[], str]) -> None:
         expiring(now)
 
         sweep(now + HOUR, milliseconds=0)
 
         assert "Time limit reached" in logged()
 
-    def test_an_entry_that_fails_stops_no_other_and_is_tried_again(self, api: Stage, now: datetime) -> None:
+    def test_failed_task_does_not_stop_others_and_is_retried(self, api: Stage, now: datetime) -> None:
         for _ in range(5):
             expiring(now)
         fails(aws.dynamodb(), "DeleteItem", "InternalServerError", times=1)
@@ -459,9 +453,7 @@ class TestStopping:
         assert sweep(now + HOUR) == {"failed": 1, "expired": 4}
         assert sweep(now + HOUR) == {"expired": 1}
 
-    def test_a_failure_is_logged_with_what_it_was_about(
-        self, api: Stage, now: datetime, logged: Callable[[], str]
-    ) -> None:
+    def test_failure_is_logged_with_its_record(self, api: Stage, now: datetime, logged: Callable[[], str]) -> None:
         item = expiring(now)
         fails(aws.dynamodb(), "DeleteItem", "InternalServerError")
 
@@ -471,14 +463,14 @@ class TestStopping:
         assert item.id in lines
         assert "Traceback" in lines
 
-    def test_what_somebody_else_has_done_meanwhile_is_no_failure(self, api: Stage, now: datetime) -> None:
+    def test_concurrently_deleted_item_is_no_failure(self, api: Stage, now: datetime) -> None:
         item = expiring(now)
         meanwhile(aws.dynamodb(), "GetItem", lambda: items.delete(OWNER, item.id, now))
 
         assert sweep(now + HOUR) == {"gone": 1}
 
     @pytest.mark.parametrize("call", ["ListObjectsV2", "PutItem"])
-    def test_neither_is_an_item_that_is_deleted_while_its_ticket_is_closed(
+    def test_item_deleted_while_closing_its_ticket_is_no_failure(
         self, api: Stage, now: datetime, logged: Callable[[], str], call: str
     ) -> None:
         id_ = api.item()["id"]
@@ -489,7 +481,7 @@ class TestStopping:
         assert sweep(now + HOUR) == {"gone": 1}
         assert "Traceback" not in logged()
 
-    def test_neither_is_one_that_is_deleted_while_its_render_is_queued_again(self, api: Stage, now: datetime) -> None:
+    def test_item_deleted_while_retrying_its_render_is_no_failure(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.upload(id_, jpeg())
         meanwhile(aws.dynamodb(), "PutItem", lambda: items.delete(OWNER, id_, now))
@@ -497,7 +489,7 @@ class TestStopping:
         assert sweep(now + HOUR) == {"gone": 1}
 
 
-def test_an_item_that_was_deleted_by_half_is_finished(api: Stage, now: datetime) -> None:
+def test_interrupted_delete_is_completed(api: Stage, now: datetime) -> None:
     id_ = api.item()["id"]
     api.picture(id_, jpeg())
     fails(aws.s3(), "DeleteObject", "InternalError", times=1)
@@ -509,7 +501,7 @@ def test_an_item_that_was_deleted_by_half_is_finished(api: Stage, now: datetime)
     assert (api.objects(), api.records()) == ([], [])
 
 
-def test_a_table_full_of_items_is_not_read_to_find_what_is_due(api: Stage, now: datetime) -> None:
+def test_cleanup_reads_only_the_index_of_work_due(api: Stage, now: datetime) -> None:
     for _ in range(10):
         api.item()
     asked: list[str] = []

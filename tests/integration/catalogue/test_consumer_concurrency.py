@@ -40,7 +40,7 @@ def together(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, parties: i
     [(bucket, "read"), (thumbnails, "render"), (bucket, "write")],
     ids=["fetched", "decoded", "kept"],
 )
-def test_pictures_of_one_batch_are_under_way_at_once(
+def test_pictures_of_a_batch_are_processed_in_parallel(
     api: Stage, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
 ) -> None:
     loose(api, consumer.WORKERS, jpeg())
@@ -51,7 +51,7 @@ def test_pictures_of_one_batch_are_under_way_at_once(
     assert len(api.objects("thumbnails/")) == consumer.WORKERS
 
 
-def test_one_message_by_itself_needs_no_other_thread(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_message_is_processed_without_threads(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     loose(api, 1, jpeg())
     seen: list[threading.Thread] = []
     original = thumbnail_jobs.render
@@ -64,7 +64,7 @@ def test_one_message_by_itself_needs_no_other_thread(api: Stage, monkeypatch: py
     assert seen == [threading.current_thread()]
 
 
-def test_pictures_that_do_not_fit_together_wait_for_each_other(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_beyond_the_budget_wait(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     large = png_head(7_000, 5_000)  # two of them are over the limit of one
     loose(api, 4, large)
     inside, most = 0, 0
@@ -90,7 +90,7 @@ def test_pictures_that_do_not_fit_together_wait_for_each_other(api: Stage, monke
     assert most == 1
 
 
-class TestRoom:
+class TestPixelBudget:
     @pytest.fixture
     def use(self) -> Callable[[int, list[int]], int]:
         """How many pixels were in a room at most, when pictures of these sizes came to it all at once."""
@@ -117,13 +117,13 @@ class TestRoom:
         return measure
 
     @pytest.mark.parametrize("pictures", [[10] * 40, [40, 30, 20, 10] * 10, [1, 49, 50] * 12])
-    def test_never_holds_more_than_it_has(self, use: Callable[[int, list[int]], int], pictures: list[int]) -> None:
+    def test_budget_is_never_exceeded(self, use: Callable[[int, list[int]], int], pictures: list[int]) -> None:
         assert use(50, pictures) <= 50
 
-    def test_lets_in_alone_what_is_larger_than_all_of_it(self, use: Callable[[int, list[int]], int]) -> None:
+    def test_picture_larger_than_the_budget_is_decoded_alone(self, use: Callable[[int, list[int]], int]) -> None:
         assert use(50, [60, 10, 60, 10, 60]) == 60
 
-    def test_is_left_by_a_picture_that_fails(self) -> None:
+    def test_failed_picture_frees_its_pixels(self) -> None:
         room = thumbnail_jobs.PixelBudget(50)
         with pytest.raises(ValueError, match="broken"), room.taken(50):
             raise ValueError("broken")
@@ -131,6 +131,6 @@ class TestRoom:
         with room.taken(50):
             pass
 
-    def test_holds_the_largest_picture_that_is_taken(self) -> None:
+    def test_budget_fits_the_largest_accepted_picture(self) -> None:
         with thumbnail_jobs._BUDGET.taken(MAX_IMAGE_PIXELS):
             pass

@@ -80,7 +80,7 @@ def titles(api: Stage) -> list[str]:
     return [item["title"] for item in json_of(api("GET", "/items?order=asc&limit=100"))["items"]]
 
 
-def test_an_import_is_accepted_and_says_where_to_watch_it(api: Stage) -> None:
+def test_import_is_accepted_with_a_location(api: Stage) -> None:
     answer = api("POST", "/imports", {"items": [fields(title="Vase"), fields(title="Lamp")]})
 
     assert answer.status_code == 202
@@ -91,7 +91,7 @@ def test_an_import_is_accepted_and_says_where_to_watch_it(api: Stage) -> None:
     assert progress(api, id_) == queued
 
 
-def test_entries_become_items_in_their_order(api: Stage) -> None:
+def test_items_have_the_order_of_the_entries(api: Stage) -> None:
     id_ = start(api, *(fields(title=f"{number:03d}") for number in range(30)))
 
     api.work()
@@ -100,7 +100,7 @@ def test_entries_become_items_in_their_order(api: Stage) -> None:
     assert titles(api) == [f"{number:03d}" for number in range(30)]
 
 
-def test_items_are_what_creating_them_one_by_one_would_make(api: Stage) -> None:
+def test_imported_item_equals_a_created_one(api: Stage) -> None:
     start(api, fields(title="Vase", n=12, expiresAt="2100-01-01T00:00:00Z"))
 
     api.work()
@@ -119,7 +119,7 @@ def test_numbers_keep_their_exact_value(api: Stage) -> None:
     assert b'"n":0.30000000000000000000000000000000000001' in api("GET", "/items").body
 
 
-def test_an_import_is_worked_off_chunk_by_chunk(api: Stage) -> None:
+def test_import_is_processed_in_chunks(api: Stage) -> None:
     id_ = start(api, *(fields(title=str(number)) for number in range(120)))
     assert api.on_queue() == 3
 
@@ -130,7 +130,7 @@ def test_an_import_is_worked_off_chunk_by_chunk(api: Stage) -> None:
     assert counts(api, id_) == ("done", 120, 120, 0)
 
 
-def test_chunk_has_no_more_bytes_than_one_transaction_takes(api: Stage) -> None:
+def test_chunk_has_at_most_one_megabyte(api: Stage) -> None:
     large = fields(text="x" * 300_000)
     id_ = start(api, *[large] * 7)
     assert api.on_queue() == 3
@@ -140,7 +140,7 @@ def test_chunk_has_no_more_bytes_than_one_transaction_takes(api: Stage) -> None:
     assert counts(api, id_) == ("done", 7, 7, 0)
 
 
-def test_entry_that_no_chunk_has_room_for_fails_alone(api: Stage) -> None:
+def test_too_large_entry_fails_alone(api: Stage) -> None:
     id_ = start(api, {"title": "a"}, {"title": "x" * import_entries.CHUNK_BYTES}, {"title": "b"})
 
     api.work()
@@ -151,7 +151,7 @@ def test_entry_that_no_chunk_has_room_for_fails_alone(api: Stage) -> None:
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
-def test_json_may_be_written_for_people_to_read(api: Stage, newline: str) -> None:
+def test_json_with_line_breaks_is_accepted(api: Stage, newline: str) -> None:
     body = json.dumps({"items": [fields(title="a\nb\r"), fields(title="c", marks=["x", "y"])]}, indent=2)
 
     answer = api("POST", "/imports", body.replace("\n", newline).encode())
@@ -163,7 +163,7 @@ def test_json_may_be_written_for_people_to_read(api: Stage, newline: str) -> Non
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("end", ["", "\n", "\r\n\r\n"])
-def test_lines_of_json_are_taken_too(api: Stage, newline: str, end: str) -> None:
+def test_ndjson_is_accepted(api: Stage, newline: str, end: str) -> None:
     body = newline.join(['{"title": "a"}', "", '  {"title": "b\\n\u2028c"}  ', "   ", '{"title": "d"}']) + end
 
     answer = api("POST", "/imports", body.encode(), content_type="application/x-ndjson; charset=utf-8")
@@ -173,7 +173,7 @@ def test_lines_of_json_are_taken_too(api: Stage, newline: str, end: str) -> None
     assert titles(api) == ["a", "b\n\u2028c", "d"]
 
 
-def test_a_bad_entry_never_stops_the_others_and_is_named_with_its_reason(api: Stage) -> None:
+def test_invalid_entry_fails_alone_with_its_reason(api: Stage) -> None:
     lines = [
         b'{"title": "a"}',
         b"{",
@@ -210,7 +210,7 @@ def test_a_bad_entry_never_stops_the_others_and_is_named_with_its_reason(api: St
     assert all(failure["message"] for failure in shown["errors"])
 
 
-def test_what_is_kept_of_bad_entries_stays_small_whatever_they_hold(api: Stage) -> None:
+def test_stored_failures_have_a_maximum_size(api: Stage) -> None:
     # DynamoDB takes 400 KB a record, and one record says what became of a chunk.
     name = "x" * 40_000
     id_ = start(api, *({name: 10**40 + 1} for _ in range(import_entries.CHUNK_ENTRIES - 25)))
@@ -222,7 +222,7 @@ def test_what_is_kept_of_bad_entries_stays_small_whatever_they_hold(api: Stage) 
     assert len(json.dumps(record)) < 100_000
 
 
-def test_an_index_counts_through_all_chunks(api: Stage) -> None:
+def test_index_counts_through_all_chunks(api: Stage) -> None:
     entries: list[dict[str, Any]] = [fields() for _ in range(205)]
     entries[99] = entries[100] = entries[204] = {"id": "x"}
 
@@ -232,7 +232,7 @@ def test_an_index_counts_through_all_chunks(api: Stage) -> None:
     assert [failure["index"] for failure in progress(api, id_)["errors"]] == [99, 100, 204]
 
 
-def test_the_first_thousand_failures_are_shown_and_all_are_counted(api: Stage) -> None:
+def test_first_thousand_failures_are_listed(api: Stage) -> None:
     id_ = start(api, *({"id": "x"} for _ in range(1_001)))
 
     api.work()
@@ -243,13 +243,13 @@ def test_the_first_thousand_failures_are_shown_and_all_are_counted(api: Stage) -
 
 
 class TestLimits:
-    def test_ten_thousand_entries_are_taken(self, api: Stage) -> None:
+    def test_ten_thousand_entries_are_accepted(self, api: Stage) -> None:
         answer = api("POST", "/imports", b'{"items":[' + b",".join([b"{}"] * 10_000) + b"]}")
 
         assert (answer.status_code, json_of(answer)["total"]) == (202, 10_000)
         assert api.on_queue() == 200
 
-    def test_import_of_any_size_is_accepted_by_few_calls(self, api: Stage, calls: list[Called]) -> None:
+    def test_accepting_an_import_takes_few_calls(self, api: Stage, calls: list[Called]) -> None:
         api("POST", "/imports", b'{"items":[' + b",".join([b"{}"] * 10_000) + b"]}")
 
         assert Counter(called.operation for called in calls) == {
@@ -260,7 +260,7 @@ class TestLimits:
         }
 
     @pytest.mark.parametrize("content_type", ["application/json", "application/x-ndjson"])
-    def test_one_more_is_too_many(self, api: Stage, content_type: str) -> None:
+    def test_one_more_entry_is_refused(self, api: Stage, content_type: str) -> None:
         entries = [b"{}"] * 10_001
         body = b"\n".join(entries) if "nd" in content_type else b'{"items":[' + b",".join(entries) + b"]}"
 
@@ -271,7 +271,7 @@ class TestLimits:
         assert (api.on_queue(), api.objects(), api.records()) == (0, [], [])
 
     @pytest.mark.parametrize("content_type", ["application/json", "application/x-ndjson"])
-    def test_five_megabytes_are_taken_and_one_byte_more_is_not(self, api: Stage, content_type: str) -> None:
+    def test_body_of_more_than_five_megabytes_is_refused(self, api: Stage, content_type: str) -> None:
         body = b'{"items":[{}]}' if content_type == "application/json" else b"{}"
         full = body + b" " * (5 * 1024 * 1024 - len(body))
 
@@ -289,7 +289,7 @@ class TestLimits:
             (b"\n \r\n", "application/x-ndjson"),
         ],
     )
-    def test_nothing_is_too_little(self, api: Stage, body: bytes, content_type: str) -> None:
+    def test_empty_import_is_refused(self, api: Stage, body: bytes, content_type: str) -> None:
         answer = api("POST", "/imports", body, content_type=content_type)
 
         assert (answer.status_code, json_of(answer)["message"]) == (
@@ -310,15 +310,15 @@ class TestLimits:
             (b'{"items": ' + b"[" * 100_000, "INVALID_JSON"),
         ],
     )
-    def test_a_body_that_is_no_import_is_refused_as_a_whole(self, api: Stage, body: bytes, code: str) -> None:
+    def test_invalid_body_is_refused(self, api: Stage, body: bytes, code: str) -> None:
         answer = api("POST", "/imports", body)
 
         assert (answer.status_code, json_of(answer)["error"]) == (400, code)
         assert api.on_queue() == 0
 
 
-class TestTwice:
-    def test_a_chunk_that_is_delivered_twice_creates_its_items_once(self, api: Stage) -> None:
+class TestRedelivery:
+    def test_redelivered_chunk_creates_its_items_once(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"}, {"id": "x"}, {"title": "b"})
 
         bulk_imports.process_chunk(OWNER, id_, 0)
@@ -328,7 +328,7 @@ class TestTwice:
         assert counts(api, id_) == ("done", 3, 2, 1)
         assert titles(api) == ["a", "b"]
 
-    def test_chunk_whose_function_dies_is_done_whole_or_not_at_all(self, api: Stage) -> None:
+    def test_interrupted_chunk_creates_all_items_or_none(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"}, {"title": "b"}, {"title": "c"})
         with fault(aws.dynamodb(), "TransactWriteItems", "before-call"), pytest.raises(KilledError):
             bulk_imports.process_chunk(OWNER, id_, 0)
@@ -339,7 +339,7 @@ class TestTwice:
         assert counts(api, id_) == ("done", 3, 3, 0)
         assert titles(api) == ["a", "b", "c"]
 
-    def test_item_that_was_deleted_since_its_function_died_stays_deleted(self, api: Stage) -> None:
+    def test_deleted_item_of_an_interrupted_chunk_stays_deleted(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"}, {"title": "b"})
         with fault(aws.dynamodb(), "TransactWriteItems", "after-call"), pytest.raises(KilledError):
             bulk_imports.process_chunk(OWNER, id_, 0)
@@ -351,7 +351,7 @@ class TestTwice:
         assert titles(api) == []
         assert counts(api, id_) == ("done", 2, 2, 0)
 
-    def test_an_item_that_was_deleted_since_is_not_made_again_once_its_chunk_is_done(self, api: Stage) -> None:
+    def test_deleted_item_of_a_redelivered_chunk_stays_deleted(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"})
         bulk_imports.process_chunk(OWNER, id_, 0)
         (item,) = json_of(api("GET", "/items"))["items"]
@@ -361,7 +361,7 @@ class TestTwice:
 
         assert titles(api) == []
 
-    def test_one_import_sent_twice_is_two(self, api: Stage) -> None:
+    def test_repeated_request_without_key_is_another_import(self, api: Stage) -> None:
         start(api, {"title": "a"})
         start(api, {"title": "a"})
 
@@ -371,9 +371,7 @@ class TestTwice:
 
 
 class TestQueueing:
-    def test_an_import_that_could_not_be_queued_is_accepted_and_done_by_the_cleanup(
-        self, api: Stage, logged: Callable[[], str]
-    ) -> None:
+    def test_cleanup_queues_an_import_that_could_not_be_queued(self, api: Stage, logged: Callable[[], str]) -> None:
         fails(aws.sqs(), "SendMessageBatch", "ServiceUnavailable", times=1)
 
         id_ = start(api, {"title": "a"}, {"title": "b"})
@@ -386,7 +384,7 @@ class TestQueueing:
         assert counts(api, id_) == ("done", 2, 2, 0)
         assert titles(api) == ["a", "b"]
 
-    def test_an_import_that_was_queued_by_half_makes_each_item_once(self, api: Stage) -> None:
+    def test_partly_queued_import_creates_each_item_once(self, api: Stage) -> None:
         refused = {"Failed": [{"Id": "1", "SenderFault": False, "Code": "InternalError"}], "Successful": []}
         answers(aws.sqs(), "SendMessageBatch", refused)
         id_ = start(api, *({"title": f"{number:03d}"} for number in range(200)))
@@ -399,7 +397,7 @@ class TestQueueing:
         assert counts(api, id_) == ("done", 200, 200, 0)
         assert len(api.records("ITEM#")) == 200
 
-    def test_an_import_that_was_not_kept_is_refused_and_creates_nothing(self, api: Stage) -> None:
+    def test_import_that_cannot_be_stored_creates_nothing(self, api: Stage) -> None:
         fails(aws.dynamodb(), "PutItem", "ThrottlingException")
 
         answer = api("POST", "/imports", {"items": [{"title": "a"}]})
@@ -407,19 +405,19 @@ class TestQueueing:
         assert answer.status_code == 503
         assert (api.records(), api.on_queue()) == ([], 0)
 
-    def test_a_chunk_of_no_import_is_a_failure_that_somebody_sees(self) -> None:
+    def test_chunk_of_an_unknown_import_fails(self) -> None:
         with pytest.raises(errors.ImportNotFoundError):
             bulk_imports.process_chunk(OWNER, ids.new_id(), 0)
 
-    def test_a_queue_that_refuses_a_message_says_so(self) -> None:
+    def test_rejected_message_raises_an_error(self) -> None:
         answers(aws.sqs(), "SendMessageBatch", {"Failed": [{"Id": "0", "SenderFault": True, "Code": "Nope"}]})
 
         with pytest.raises(queue.QueueError, match="1 of 1 messages were not sent: Nope"):
             queue.send(messages.RenderImage("uploads/vase.png"))
 
 
-class TestLost:
-    def test_chunks_that_got_lost_are_queued_again_after_an_hour(self, api: Stage) -> None:
+class TestLostChunks:
+    def test_lost_chunks_are_queued_again_after_an_hour(self, api: Stage) -> None:
         id_ = start(api, *(fields(title=str(number)) for number in range(120)))
         bulk_imports.process_chunk(OWNER, id_, 1)
         api.drop()
@@ -428,7 +426,7 @@ class TestLost:
 
         assert sorted(message["chunk"] for message in api.drop()) == [0, 2]
 
-    def test_an_import_that_is_done_is_not_looked_at_again(self, api: Stage) -> None:
+    def test_finished_import_has_no_work_due(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"})
         api.work()
 
@@ -438,7 +436,7 @@ class TestLost:
         assert "dueAt" not in api.records("IMPORT")[0]
         assert counts(api, id_) == ("done", 1, 1, 0)
 
-    def test_one_that_is_not_is_looked_at_every_hour_for_a_day(self, api: Stage) -> None:
+    def test_unfinished_import_is_resumed_hourly_for_a_day(self, api: Stage) -> None:
         id_, at = start(api, {"title": "a"}), times.now()
 
         bulk_imports.resume(OWNER, id_, at + timedelta(hours=1))
@@ -458,9 +456,7 @@ class TestLost:
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
         return id_
 
-    def test_an_import_that_is_given_up_is_done_and_says_which_entries_are_lost(
-        self, api: Stage, logged: Callable[[], str]
-    ) -> None:
+    def test_given_up_import_lists_its_lost_entries(self, api: Stage, logged: Callable[[], str]) -> None:
         id_ = self.given_up(api)
 
         assert counts(api, id_) == ("done", 75, 50, 25)
@@ -473,7 +469,7 @@ class TestLost:
         assert "Import failed: chunks not processed within a day" in lines
         assert '"ImportsGivenUp":[1.0]' in lines
 
-    def test_giving_up_twice_is_giving_up_once(self, api: Stage) -> None:
+    def test_giving_up_twice_changes_nothing(self, api: Stage) -> None:
         id_ = self.given_up(api)
         before = progress(api, id_)
 
@@ -481,7 +477,7 @@ class TestLost:
 
         assert progress(api, id_) == before
 
-    def test_a_dead_letter_that_is_sent_back_after_that_creates_its_items_after_all(self, api: Stage) -> None:
+    def test_dead_letter_of_a_given_up_chunk_creates_its_items(self, api: Stage) -> None:
         id_ = self.given_up(api)
 
         for _ in range(2):
@@ -491,7 +487,7 @@ class TestLost:
         assert counts(api, id_) == ("done", 75, 75, 0)
         assert len(api.records("ITEM#")) == 75
 
-    def test_a_chunk_that_is_done_while_it_is_given_up_counts_as_done(self, api: Stage) -> None:
+    def test_chunk_processed_while_given_up_counts_as_processed(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"})
         meanwhile(aws.dynamodb(), "PutItem", lambda: bulk_imports.process_chunk(OWNER, id_, 0))
 
@@ -499,7 +495,7 @@ class TestLost:
 
         assert counts(api, id_) == ("done", 1, 1, 0)
 
-    def test_a_chunk_whose_entries_are_gone_is_a_failure_that_somebody_sees(self, api: Stage) -> None:
+    def test_chunk_without_stored_entries_fails(self, api: Stage) -> None:
         id_ = start(api, {"title": "a"})
         bucket.delete(api.objects("imports/"))
 
@@ -507,7 +503,7 @@ class TestLost:
             bulk_imports.process_chunk(OWNER, id_, 0)
 
 
-def test_busy_table_is_no_failure_of_an_entry(api: Stage) -> None:
+def test_throttled_table_does_not_fail_an_entry(api: Stage) -> None:
     id_ = start(api, {"title": "a"})
     fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException", times=2)
 
@@ -519,7 +515,7 @@ def test_busy_table_is_no_failure_of_an_entry(api: Stage) -> None:
 @pytest.mark.parametrize(
     ("code", "error"), [("ThrottlingException", errors.BusyError), ("AccessDeniedException", ClientError)]
 )
-def test_table_that_stays_out_of_reach_fails_the_message(api: Stage, code: str, error: type[Exception]) -> None:
+def test_unreachable_table_fails_the_message(api: Stage, code: str, error: type[Exception]) -> None:
     id_ = start(api, {"title": "a"})
     fails(aws.dynamodb(), "TransactWriteItems", code)
 
@@ -533,7 +529,7 @@ class TestIdempotencyKey:
     def ask(self, api: Stage, *titles: str, key: str = "k") -> HTTPResponse:
         return api("POST", "/imports", {"items": [{"title": title} for title in titles]}, idempotency_key=key)
 
-    def test_same_key_and_body_replay_the_first_answer(self, api: Stage) -> None:
+    def test_same_key_and_body_replay_the_response(self, api: Stage) -> None:
         first = self.ask(api, "a", "b")
         api.work()
 
@@ -554,13 +550,13 @@ class TestIdempotencyKey:
         assert (answer.status_code, json_of(answer)["error"]) == (422, "IDEMPOTENCY_KEY_REUSED")
         assert (api.on_queue(), len(api.objects())) == (1, 1)
 
-    def test_key_of_an_item_is_another(self, api: Stage) -> None:
+    def test_item_and_import_may_have_the_same_key(self, api: Stage) -> None:
         api("POST", "/items", {"title": "a"}, idempotency_key="k")
 
         assert self.ask(api, "a").status_code == 202
         assert api("POST", "/items", {"title": "a"}, idempotency_key="k").headers["Idempotency-Replayed"] == "true"
 
-    def test_key_is_forgotten_after_24_hours(self, api: Stage) -> None:
+    def test_key_expires_after_a_day(self, api: Stage) -> None:
         at = times.now()
         first = bulk_imports.start(OWNER, [b"{}"], at, "k")
 
@@ -570,7 +566,7 @@ class TestIdempotencyKey:
         assert within == first._replace(replayed=True)
         assert (after.replayed, after.id != first.id) == (False, True)
 
-    def test_request_that_comes_second_at_the_same_moment_replays_the_first(self, api: Stage) -> None:
+    def test_concurrent_request_with_the_same_key_is_replayed(self, api: Stage) -> None:
         faster: list[HTTPResponse] = []
         meanwhile(aws.dynamodb(), "TransactWriteItems", lambda: faster.append(self.ask(api, "a")))
 
@@ -581,7 +577,7 @@ class TestIdempotencyKey:
         assert slower.headers["Idempotency-Replayed"] == "true"
         assert titles(api) == ["a"]
 
-    def test_request_that_failed_is_done_when_it_is_sent_again(self, api: Stage) -> None:
+    def test_failed_request_can_be_repeated(self, api: Stage) -> None:
         fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException", times=1)
         assert self.ask(api, "a").status_code == 503
 
@@ -591,7 +587,7 @@ class TestIdempotencyKey:
         assert titles(api) == ["a"]
 
     @pytest.mark.parametrize("key", ["", "x" * 256])
-    def test_key_that_is_none_is_refused(self, api: Stage, key: str) -> None:
+    def test_invalid_key_is_refused(self, api: Stage, key: str) -> None:
         assert self.ask(api, "a", key=key).status_code == 400
         assert (api.objects(), api.records()) == ([], [])
 
@@ -616,7 +612,7 @@ class TestUnclearWrites:
     """The record's write timed out. What the caller is told is what happens."""
 
     @pytest.mark.parametrize("key", [None, "k"])
-    def test_import_whose_response_is_lost_is_accepted(self, api: Stage, key: str | None) -> None:
+    def test_import_with_a_lost_response_is_accepted(self, api: Stage, key: str | None) -> None:
         unclear("PutItem" if key is None else "TransactWriteItems", done=True)
 
         answer = api("POST", "/imports", {"items": [{"title": "a"}]}, **({"idempotency_key": key} if key else {}))
@@ -626,7 +622,7 @@ class TestUnclearWrites:
         assert counts(api, json_of(answer)["id"]) == ("done", 1, 1, 0)
 
     @pytest.mark.parametrize("key", [None, "k"])
-    def test_import_that_is_refused_never_happens(self, api: Stage, key: str | None) -> None:
+    def test_refused_import_never_starts(self, api: Stage, key: str | None) -> None:
         late: list[dict[str, Any]] = []
         operation = "put_item" if key is None else "transact_write_items"
         name = "PutItem" if key is None else "TransactWriteItems"
@@ -648,7 +644,7 @@ class TestUnclearWrites:
         assert titles(api) == []
 
     @pytest.mark.parametrize("done", [True, False])
-    def test_import_is_refused_for_good_even_if_the_check_is_unclear(self, api: Stage, done: bool) -> None:
+    def test_refused_import_never_starts_if_the_check_fails_once(self, api: Stage, done: bool) -> None:
         unclear("PutItem", done=False)
         unclear("PutItem", done=done)
 
@@ -667,7 +663,7 @@ class TestUnclearWrites:
         assert api("GET", f"/imports/{record['sk']['S'].removeprefix('IMPORT#')}").status_code == 404
 
 
-def test_give_up_waits_for_a_transaction_in_progress(api: Stage) -> None:
+def test_giving_up_waits_for_a_transaction_in_progress(api: Stage) -> None:
     id_ = start(api, {"title": "a"})
     api.drop()
     fails(aws.dynamodb(), "PutItem", "TransactionConflictException", times=1)
@@ -680,7 +676,7 @@ def test_give_up_waits_for_a_transaction_in_progress(api: Stage) -> None:
     assert counts(api, id_) == ("done", 1, 0, 1)
 
 
-def test_import_is_over_when_its_results_may_be_deleted(api: Stage) -> None:
+def test_import_is_not_found_after_its_retention(api: Stage) -> None:
     id_ = start(api, {"title": "a"})
     api.work()
     kept = {int(record["ttl"]["N"]) for record in api.records("CHUNK")}
@@ -691,7 +687,7 @@ def test_import_is_over_when_its_results_may_be_deleted(api: Stage) -> None:
         bulk_imports.progress(OWNER, id_, deleted)
 
 
-def test_failures_are_cut_before_they_outgrow_lambda() -> None:
+def test_failures_fit_into_a_lambda_response() -> None:
     failures = [models.Failure(index, "INVALID_REQUEST", "\U0001f600" * 800) for index in range(1_000)]
 
     answer = responses.import_response("id", bulk_imports.Progress("done", 2_000, 0, 2_000, failures))
@@ -703,7 +699,7 @@ def test_failures_are_cut_before_they_outgrow_lambda() -> None:
     assert len(shown["errors"]) > 600
 
 
-def test_what_is_kept_of_an_import_is_forgotten_after_thirty_days(api: Stage) -> None:
+def test_records_of_an_import_have_a_ttl_of_30_days(api: Stage) -> None:
     at = times.now()
     start(api, {"title": "a"})
     api.work()
@@ -712,7 +708,7 @@ def test_what_is_kept_of_an_import_is_forgotten_after_thirty_days(api: Stage) ->
         assert abs(int(record["ttl"]["N"]) - (at + timedelta(days=30)).timestamp()) < 5
 
 
-def test_entries_lie_under_their_owner_as_lines_of_json(api: Stage) -> None:
+def test_entries_are_stored_as_ndjson(api: Stage) -> None:
     id_ = start(api, {"title": "a"}, {"title": "b"})
 
     (key,) = api.objects()
@@ -723,7 +719,7 @@ def test_entries_lie_under_their_owner_as_lines_of_json(api: Stage) -> None:
     assert [json.loads(line) for line in kept["Body"].read().split(b"\n")] == [{"title": "a"}, {"title": "b"}]
 
 
-def test_items_of_an_import_stand_at_its_time(api: Stage) -> None:
+def test_items_have_the_time_of_their_import(api: Stage) -> None:
     id_ = start(api, {"title": "a"})
     api.work()
 
