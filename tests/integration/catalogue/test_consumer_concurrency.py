@@ -1,4 +1,4 @@
-"""A batch of pictures: transfers overlap with decoding, and memory is bounded by pixels, not by threads."""
+"""Pictures of a batch: transfers run in parallel with decoding, and pixels limit the memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def loose(api: Stage, number: int, data: bytes) -> None:
 
 
 def together(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, parties: int) -> None:
-    """From now on a function returns only once so many threads are in it."""
+    """Make a function return only when this many threads are in it."""
     barrier, original = threading.Barrier(parties), getattr(module, name)
 
     def wait(*args: Any, **options: Any) -> Any:
@@ -93,15 +93,15 @@ def test_pictures_beyond_the_budget_wait(api: Stage, monkeypatch: pytest.MonkeyP
 class TestPixelBudget:
     @pytest.fixture
     def use(self) -> Callable[[int, list[int]], int]:
-        """How many pixels were in a room at most, when pictures of these sizes came to it all at once."""
+        """How many pixels were in a budget at most, when pictures of these sizes came to it all at once."""
 
         def measure(pixels: int, pictures: list[int]) -> int:
-            room, lock = thumbnail_jobs.PixelBudget(pixels), threading.Lock()
+            budget, lock = thumbnail_jobs.PixelBudget(pixels), threading.Lock()
             taken, most = 0, 0
 
             def picture(size: int) -> None:
                 nonlocal taken, most
-                with room.taken(size):
+                with budget.reserve(size):
                     with lock:
                         taken += size
                         most = max(most, taken)
@@ -124,13 +124,13 @@ class TestPixelBudget:
         assert use(50, [60, 10, 60, 10, 60]) == 60
 
     def test_failed_picture_frees_its_pixels(self) -> None:
-        room = thumbnail_jobs.PixelBudget(50)
-        with pytest.raises(ValueError, match="broken"), room.taken(50):
+        budget = thumbnail_jobs.PixelBudget(50)
+        with pytest.raises(ValueError, match="broken"), budget.reserve(50):
             raise ValueError("broken")
 
-        with room.taken(50):
+        with budget.reserve(50):
             pass
 
     def test_budget_fits_the_largest_accepted_picture(self) -> None:
-        with thumbnail_jobs._BUDGET.taken(MAX_IMAGE_PIXELS):
+        with thumbnail_jobs._BUDGET.reserve(MAX_IMAGE_PIXELS):
             pass
