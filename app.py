@@ -61,7 +61,7 @@ def get_web_file(request: Request, name: str) -> Response:
 def get_openapi(request: Request) -> Response:
     """Read this document.
 
-    It is generated from the routes and models in use, so it always matches them.
+    It is generated from the routes and models of the API.
     """
     return static_files.openapi(request)
 

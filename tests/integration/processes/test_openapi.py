@@ -53,6 +53,14 @@ class TestCommand:
         assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{STALE}\n")
         assert not (tmp_path / FILE).exists()
 
+    @pytest.mark.parametrize("target", ["deploy", "package"])
+    def test_runs_before_the_app_is_packaged(self, target: str) -> None:
+        done = subprocess.run(
+            ["make", "-n", target, "STAGE=prod"], cwd=PROJECT, capture_output=True, text=True, check=True
+        )
+
+        assert 0 < done.stdout.find("-m tools.openapi") < done.stdout.find("-m tools.bundle")
+
     def test_file_is_the_same_in_every_environment(self) -> None:
         settings = {
             "STAGE": "prod",
