@@ -16,7 +16,6 @@ SCAN = .venv-scan/.ready
 BENCH = .venv-bench/.ready
 AWSCLI = .venv-awscli/.ready
 NODE = .venv-node/.ready
-HOOKS = .venv-hooks/.ready
 BIN = .venv/bin
 IN_NODE = .venv-node/bin/node
 TEST_WEB = $(IN_NODE) --test --test-isolation=none --test-force-exit --test-reporter=dot tests/web/*.test.js
@@ -98,8 +97,8 @@ policies: $(VENV) ## Write the IAM policies of all stages from infra/policies.js
 hashes: $(VENV) ## Write requirements-hashes.txt after a change of requirements.txt, with the hashes from PyPI
 	@$(BIN)/python -m tools.wheel_hashes
 
-hooks: $(HOOKS) ## Let git run lint before each commit, and the unit tests before each push
-	@.venv-hooks/bin/pre-commit install
+hooks: ## Let git run lint before each commit, and the unit tests before each push
+	@git config core.hooksPath .githooks
 
 deploy: named $(VENV) openapi ## Deploy a stage to your AWS account: make deploy STAGE=dev
 	@$(BIN)/python -m tools.stage.provision --stage "$(STAGE)"
@@ -125,7 +124,7 @@ named:
 environments: $(VENV) $(EMULATOR) $(SCAN) $(AWSCLI) $(NODE) ## Create the environments for lint, scan and test, in parallel with -j 4
 
 clean: ## Delete everything that make created, including the data of the local stage
-	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .venv-awscli .venv-node .venv-hooks .local out .chalice/deployments
+	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .venv-awscli .venv-node .local out .chalice/deployments
 	@rm -rf node_modules bench/node_modules bench/node/node_modules
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
@@ -158,9 +157,6 @@ $(SCAN): requirements-scan.txt
 $(BENCH): requirements-bench.txt
 	$(call make_venv,requirements-bench.txt)
 	@$(@D)/bin/python -m compileall -q $(@D)/lib # As in Lambda: what is measured must not compile the runtime client.
-
-$(HOOKS): requirements-hooks.txt
-	$(call make_venv,requirements-hooks.txt)
 
 # pip installs Node and npm, so that they need not be on the machine.
 $(NODE): requirements-node.txt package-lock.json

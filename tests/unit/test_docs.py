@@ -17,7 +17,6 @@ from typing import Any, get_args
 import chalice.cli
 import click
 import pytest
-import yaml
 
 import app
 from chalicelib import config, errors
@@ -224,10 +223,11 @@ def test_chalice_accepts_the_named_arguments(page: Path) -> None:
 
 
 def test_git_hooks_run_targets_of_make() -> None:
-    hooks = [hook for repo in yaml.safe_load(read(".pre-commit-config.yaml"))["repos"] for hook in repo["hooks"]]
     targets = set(re.findall(r"^([a-z][a-z0-9-]*):", read("Makefile"), flags=re.MULTILINE))
-    assert hooks
-    assert {hook["entry"].removeprefix("make ") for hook in hooks} <= targets
+    hooks = {path.name: path.read_text(encoding="utf-8") for path in (PROJECT / ".githooks").iterdir()}
+    run = {name: re.findall(r"^exec make (.*)$", text, re.MULTILINE) for name, text in hooks.items()}
+    assert run == {"pre-commit": ["lint"], "pre-push": ["test-unit"]}
+    assert {"lint", "test-unit"} <= targets
 
 
 # --------------------------------------------------------------------------------------------------------------- tables
