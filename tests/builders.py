@@ -1,4 +1,4 @@
-"""What tests are made of: fields of items, requests, and picture files, made here so that none has to be kept."""
+"""Builders of test data: fields of items, requests and picture files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from chalice.app import Request
 from PIL import Image
 
 REQUIRED: dict[str, Any] = {}
-"""Values of the fields that ``ItemFields`` requires: items have them in every test that is about something else."""
+"""Values of the fields that ``ItemFields`` requires. All test items have them."""
 
 
 def fields(**own: Any) -> dict[str, Any]:
-    """The caller's fields of an item that is taken: what a test is about, and what items must have."""
+    """Return valid fields of an item: the required ones and ``own``."""
     return {**REQUIRED, **own}
 
 
 def as_json(members: str = "") -> bytes:
-    """The same as a body, with members that are spelled as a test needs them: ``"n": 1E2``."""
+    """Return the required fields as a JSON body, with more members as JSON text, such as ``"n": 1E2``."""
     required = json.dumps(REQUIRED)[1:-1]
     return f"{{{', '.join(part for part in (required, members) if part)}}}".encode()
 
@@ -34,17 +34,17 @@ RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 200, 60), (30, 60, 220), (230, 22
 
 
 def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    """The bytes of a picture's file."""
+    """Return a picture as a file."""
     out = io.BytesIO()
     picture.save(out, kind, **(_SAVED.get(kind, {}) | options))
     return out.getvalue()
 
 
-_SAVED = {"AVIF": {"speed": 10}}  # A tenth of the time, for files a little larger.
+_SAVED = {"AVIF": {"speed": 10}}  # takes a tenth of the time; files are slightly larger
 
 
 def quarters(width: int = 400, height: int = 300) -> Image.Image:
-    """Red and green above blue and yellow: shows which side is up."""
+    """Return a picture of four quarters: red and green above blue and yellow."""
     picture = Image.new("RGB", (width, height))
     for index, colour in enumerate((RED, GREEN, BLUE, YELLOW)):
         left, top = index % 2 * width // 2, index // 2 * height // 2
@@ -57,7 +57,7 @@ def jpeg(width: int = 400, height: int = 300, **options: Any) -> bytes:
 
 
 def scene(width: int = 360, height: int = 270) -> Image.Image:
-    """432 squares in 64 colours, no two sides alike: shows each turn, each shift, and each change of a colour."""
+    """Return 432 squares in 64 colours, in which every rotation, shift and change of colour is visible."""
     return _squares().resize((width, height), Image.Resampling.NEAREST)
 
 
@@ -70,7 +70,7 @@ def _squares() -> Image.Image:
 
 
 def each_colour(picture: Image.Image, change: Callable[..., tuple[int, ...]], mode: str = "RGB") -> Image.Image:
-    """A picture of few colours with each of them changed."""
+    """Return a picture with few colours with each colour changed."""
     seen: list[Any] = list(picture.get_flattened_data())
     known = {colour: change(*colour) for colour in set(seen)}
     changed = Image.new(mode, picture.size)
@@ -83,22 +83,22 @@ def png_chunk(kind: bytes, body: bytes = b"") -> bytes:
 
 
 def png_header(width: int, height: int, depth: int = 8, colours: int = 2) -> bytes:
-    """IHDR. ``colours``: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA."""
+    """Return an IHDR chunk. ``colours``: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA."""
     return png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0))
 
 
 def png(header: bytes, rows: bytes, *before: bytes) -> bytes:
-    """A PNG of rows as they are packed (each led by its filter's byte), other chunks before them."""
+    """Return a PNG of these rows (each after its filter byte), with other chunks before them."""
     return PNG + header + b"".join(before) + png_chunk(b"IDAT", zlib.compress(rows, 1)) + png_chunk(b"IEND")
 
 
 def png_head(width: int, height: int) -> bytes:
-    """A PNG that says how large it is, and ends where its pixels would begin."""
+    """Return a PNG that ends before its pixels."""
     return PNG + png_header(width, height) + b"\0\0\x10\0IDAT"
 
 
 def png_parts(data: bytes) -> list[tuple[bytes, bytes]]:
-    """The chunks of a PNG: kinds and bodies."""
+    """Return the kinds and bodies of a PNG's chunks."""
     parts, at = [], 8
     while at < len(data):
         (length,) = struct.unpack_from(">I", data, at)
@@ -111,12 +111,12 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def frame_control(number: int, width: int, height: int, left: int, top: int) -> bytes:
-    """An APNG's fcTL, for one tenth of a second, over what there was."""
+    """Return an APNG's fcTL chunk: 0.1 s, blended over the previous frame."""
     return png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, width, height, left, top, 1, 10, 0, 1))
 
 
 def riff(*chunks: tuple[bytes, bytes]) -> bytes:
-    """A WebP of these chunks."""
+    """Return a WebP of these chunks."""
     body = b"WEBP" + b"".join(
         kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for kind, data in chunks
     )
@@ -124,12 +124,12 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def webp_canvas(width: int, height: int, flags: int) -> tuple[bytes, bytes]:
-    """VP8X. ``flags``: 2 moves, 4 XMP, 8 EXIF, 16 alpha, 32 profile."""
+    """Return a VP8X chunk. ``flags``: 2 animation, 4 XMP, 8 EXIF, 16 alpha, 32 profile."""
     return b"VP8X", bytes((flags, 0, 0, 0)) + _three(width - 1) + _three(height - 1)
 
 
 def webp_frame(picture: Image.Image, left: int = 0, top: int = 0) -> tuple[bytes, bytes]:
-    """ANMF, for one tenth of a second."""
+    """Return an ANMF chunk: 0.1 s."""
     place = _three(left // 2) + _three(top // 2) + _three(picture.width - 1) + _three(picture.height - 1) + _three(100)
     return b"ANMF", place + b"\0" + saved(picture, "WEBP", lossless=True)[12:]
 
@@ -139,9 +139,9 @@ def _three(number: int) -> bytes:
 
 
 def tiff(tags: Mapping[int, Any], blocks: Sequence[bytes], order: str = "<", *, big: bool = False) -> bytes:
-    """A TIFF of one page: numbers or bytes by tag, and its strips, or its tiles where tag 322 is there.
+    """Return a TIFF of one page with these tags, and these strips, or tiles if there is a tag 322.
 
-    ``order`` is ``<`` or ``>``, the byte that comes first; ``big`` makes a BigTIFF.
+    ``order`` is ``<`` (little-endian) or ``>``. ``big`` makes it a BigTIFF.
     """
     offset, width = ("Q", 8) if big else ("I", 4)
     mark = b"II" if order == "<" else b"MM"
@@ -170,28 +170,28 @@ def tiff(tags: Mapping[int, Any], blocks: Sequence[bytes], order: str = "<", *, 
 
 
 def arithmetic_jpeg() -> bytes:
-    """``quarters(64, 48)``, coded arithmetically, which no library here writes: libjpeg-turbo's jpegtran did."""
+    """Return ``quarters(64, 48)`` with arithmetic coding, made by libjpeg-turbo's jpegtran: Pillow cannot write it."""
     return base64.b64decode(_ARITHMETIC_JPEG)
 
 
 def ten_bit_avif() -> bytes:
-    """``quarters(64, 48)`` in 10 bits, the red quarter clear and the green half so; libavif's avifenc wrote it."""
+    """Return ``quarters(64, 48)`` in 10 bits, red transparent and green half so, made by libavif's avifenc."""
     return base64.b64decode(_TEN_BIT_AVIF)
 
 
 def rgb_profile(red: tuple[float, ...], green: tuple[float, ...], blue: tuple[float, ...], gamma: float) -> bytes:
-    """An ICC profile (ICC.1:2004, matrix and tone curve) with these primaries, in XYZ under D50."""
+    """Return an ICC profile (ICC.1:2004, matrix and tone curve) with these primaries, in XYZ (D50)."""
     tags = {name: b"XYZ \0\0\0\0" + _fixed(*at) for name, at in {b"rXYZ": red, b"gXYZ": green, b"bXYZ": blue}.items()}
     return _profile(b"mntr", b"RGB ", b"XYZ ", tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _curve(gamma)))
 
 
 def grey_profile(gamma: float) -> bytes:
-    """An ICC profile (ICC.1:2004, monochrome input) of this tone curve."""
+    """Return an ICC profile (ICC.1:2004, monochrome input) with this tone curve."""
     return _profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": _curve(gamma)})
 
 
 def ink_profile(inks: Mapping[tuple[int, ...], tuple[float, float, float]]) -> bytes:
-    """An ICC profile (ICC.1:2004, lut8Type) for CMYK: L*a*b* of each of the 16 ways to print inks fully or not."""
+    """Return an ICC profile for CMYK (ICC.1:2004, lut8Type) from the L*a*b* of the 16 combinations of full inks."""
     ramp = bytes(range(256))
     corners = [inks[c, m, y, k] for c in (0, 1) for m in (0, 1) for y in (0, 1) for k in (0, 1)]
     table = bytes(value for light, a, b in corners for value in (round(light * 2.55), round(a) + 128, round(b) + 128))
@@ -220,7 +220,7 @@ def _fixed(*numbers: float) -> bytes:
 
 
 def request(method: str = "GET", **event: Any) -> Request:
-    """A request as Chalice hands it to a view."""
+    """Return a request as a view gets it from Chalice."""
     context = {"httpMethod": method, "resourcePath": "/items", "path": "/items", "requestId": "request-1"}
     return Request(
         {

@@ -1,4 +1,4 @@
-"""The stage's resources in moto, in this process, made anew for each test from ``infra/resources.json``'s own words."""
+"""The resources of the stage ``local`` in moto, created for each test from ``infra/resources.json``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 
 from chalicelib import aws, config
 from tests.integration.calls import RECORDER
-from tests.integration.stage import Stage, forget_what_was_provoked
+from tests.integration.stage import Stage, remove_faults
 from tests.rights import Called, Grant, grants, missing
 from tools import aws_calls
 from tools.stage import policies
@@ -29,9 +29,9 @@ _TEMPLATE = _PROJECT / "infra" / "resources.json"
 
 @pytest.fixture(scope="module", autouse=True)
 def moto() -> Iterator[Any]:
-    """Keeps moto in place from one test to the next: putting it there takes longer than many a test.
+    """Start moto once per module, because starting it takes longer than most tests.
 
-    The consumer's threads take turns with it: its transactions copy the table, and put the copy back where they fail.
+    The consumer's threads call it one at a time: its transactions copy the table, and restore the copy if they fail.
     """
     turns = threading.RLock()
     answer = BotocoreStubber.__call__
@@ -42,23 +42,23 @@ def moto() -> Iterator[Any]:
 
     with mock_aws() as moto, pytest.MonkeyPatch.context() as patch:
         patch.setattr(BotocoreStubber, "__call__", answer_in_turn)
-        RECORDER.put_in_place(patch)
+        RECORDER.install(patch)
         yield moto
 
 
 @pytest.fixture(autouse=True)
 def backend(moto: Any) -> Iterator[None]:
-    """Table, bucket and queue of the stage ``local``, in an AWS that holds nothing else."""
+    """Create the table, bucket and queue of the stage ``local``, and nothing else."""
     moto.reset()
     aws.queue_url.cache_clear()
     _client("dynamodb").create_table(**_table())
     _client("s3").create_bucket(Bucket=config.settings().bucket)
     _client("sqs").create_queue(QueueName=config.settings().queue)
     yield
-    forget_what_was_provoked()
+    remove_faults()
 
 
-# Making a client takes longer than a test, so these, like the app's own, are kept: moto answers all that there are.
+# Creating a client takes longer than most tests, so they are kept, like those of the app. moto serves all clients.
 @functools.cache
 def _client(service: str) -> Any:
     return boto3.client(service)  # type: ignore[call-overload]
@@ -77,7 +77,7 @@ def _table() -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def calls() -> Iterator[list[Called]]:
-    """What the app's functions call of AWS. Each of the calls, in whatever test, has to be in its function's rights."""
+    """Record the AWS calls of the app, and check after each test that its functions have the rights to them."""
     RECORDER.forget()
     yield RECORDER.calls
     for called in RECORDER.calls:
@@ -93,19 +93,19 @@ def _granted(function: str) -> list[Grant]:
 
 @pytest.fixture
 def api(stage: Stage) -> Stage:
-    """The app as its callers see it."""
+    """Return the app with what invokes it. For tests of the API."""
     return stage
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
-    """The app with what stands around it in AWS: uploads reach their listener, messages their consumer."""
+    """Return the app with what invokes it."""
     return Stage(tmp_path)
 
 
 @pytest.fixture
 def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Sets settings by the environment, as a stage's configuration does; None takes one away."""
+    """Return a function that sets settings in the environment. None removes one."""
 
     def configure(**settings: str | None) -> None:
         for name, value in settings.items():
@@ -113,14 +113,14 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]
                 monkeypatch.delenv(name, raising=False)
             else:
                 monkeypatch.setenv(name, value)
-        _read_anew()
+        _clear_caches()
 
     yield configure
     monkeypatch.undo()
-    _read_anew()
+    _clear_caches()
 
 
-def _read_anew() -> None:
+def _clear_caches() -> None:
     config.settings.cache_clear()
     aws._client.cache_clear()
     aws._session.cache_clear()
@@ -129,7 +129,7 @@ def _read_anew() -> None:
 
 @pytest.fixture
 def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
-    """All that a function has written since the test began, or since this was last asked."""
+    """Return a function that returns the output since its last call, or since the test began."""
     (handler,) = logging.getLogger(config.APP).handlers
     assert isinstance(handler, logging.StreamHandler)
     before, handler.stream = handler.stream, _Stdout()
@@ -143,7 +143,7 @@ def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
 
 
 class _Stdout:
-    """Whatever standard output is by then: pytest puts another in its place for each phase of a test."""
+    """The current standard output. pytest replaces it in each phase of a test."""
 
     def write(self, text: str) -> None:
         sys.stdout.write(text)

@@ -1,4 +1,4 @@
-"""The app with what stands around it in AWS, played by the book: API Gateway, EventBridge, the queue's mapping."""
+"""The app with simple stand-ins for what invokes it: API Gateway, EventBridge, the queue and the schedule."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ OWNER = "local"
 
 
 class Stage:
-    """Every way into the app, and what it leaves in its table, bucket and queue."""
+    """Invoke the app in every way, and read what it leaves in its table, bucket and queue."""
 
     def __init__(self, folder: Path) -> None:
-        # In a folder without Chalice's configuration: what a test sets in the environment is what counts.
+        # A folder without Chalice's configuration, so that the environment variables of the test apply.
         self._client = Client(app.app, project_dir=str(folder))
         self._gateway = LocalGateway(app.app, Config.create())
         self.sequencers: dict[str, str] = {}
-        """What S3 says in the event of the last object put at each key: of two, the later has the greater one."""
+        """The sequencer in the event of the last object put at each key (see ``chalicelib/aws/bucket.py``)."""
         self.etags: dict[str, str] = {}
-        """The entity tags of these objects."""
+        """The entity tags of these objects, by key."""
 
     # ------------------------------------------------------------------------------------------------------------ HTTP
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> HTTPResponse:
-        """Asks for ``path``; a body that is not bytes is sent as JSON, ``if_match="…"`` as the header If-Match."""
-        data, said = _sent(body, headers)
-        return self._client.http.request(method, path, headers=said, body=data)
+        """Send a request. A body that is not bytes is sent as JSON, ``if_match="…"`` as the header If-Match."""
+        data, sent_headers = _encode(body, headers)
+        return self._client.http.request(method, path, headers=sent_headers, body=data)
 
     def event(self, method: str, path: str, body: Any = None, **headers: str) -> dict[str, Any]:
-        """The event that API Gateway makes of a request."""
-        data, said = _sent(body, headers)
-        event = self._gateway.event_converter.create_lambda_event(method, path, said, data)
+        """Return the event for a request, as API Gateway sends it."""
+        data, sent_headers = _encode(body, headers)
+        event = self._gateway.event_converter.create_lambda_event(method, path, sent_headers, data)
         event["requestContext"] |= {"requestId": str(uuid.uuid4()), "path": f"/api{path.partition('?')[0]}"}
         return {**event, "body": data.decode(), "isBase64Encoded": False}
 
     def handle(self, event: dict[str, Any]) -> HTTPResponse:
-        """Answers an event of API Gateway."""
+        """Return the response to an event of API Gateway."""
         return HTTPResponse.create_from_dict(app.app(event, context("api_handler")))
 
     def signed_in(self, owner: str, until: str = "4102444800") -> Callable[..., HTTPResponse]:
-        """Asks as somebody whom the authorizer let in until then, in Unix seconds; left out: the year 2100."""
+        """Return a function that sends requests as ``owner``, whose token expires at ``until``, in Unix seconds."""
 
         def ask(method: str, path: str, body: Any = None, **headers: str) -> HTTPResponse:
             event = self.event(method, path, body, **headers)
@@ -65,13 +65,13 @@ class Stage:
         return ask
 
     def item(self, **fields: Any) -> dict[str, Any]:
-        """A new item, as the API answers it."""
+        """Create an item, and return it as the API does."""
         answer = self("POST", "/items", builders.fields(**fields))
         assert answer.status_code == 201, answer.body
         return json_of(answer)
 
     def read(self, id_: str) -> dict[str, Any]:
-        """An item as it is now."""
+        """Return an item from the API."""
         answer = self("GET", f"/items/{id_}")
         assert answer.status_code == 200, answer.body
         return json_of(answer)
@@ -79,71 +79,71 @@ class Stage:
     # --------------------------------------------------------------------------------------------------------- uploads
 
     def ticket(self, item_id: str, content_type: str = "image/jpeg") -> str:
-        """The key that a new ticket lets its holder upload to."""
+        """Request an upload ticket, and return its key."""
         answer = self("POST", f"/items/{item_id}/image", {"contentType": content_type})
         assert answer.status_code == 201, answer.body
         key: str = json_of(answer)["upload"]["fields"]["key"]
         return key
 
     def put(self, key: str, data: bytes) -> str:
-        """Puts an object, whose event does not come (yet)."""
+        """Put an object without delivering its event, and return the key."""
         put = aws.s3().put_object(Bucket=aws.bucket_name(), Key=key, Body=data)
         self.etags[key] = put["ETag"].strip('"')
         self.sequencers[key] = f"{int(self.sequencers.get(key, '0'), 16) + 1:018X}"
         return key
 
     def notice(self, key: str, bucket: str | None = None, sequencer: str | None = None) -> None:
-        """The event of an object reaches its listener: that of the last one put there, or of another."""
-        said = {"key": key, "size": 1, "sequencer": sequencer or self.sequencers.get(key, "0")}
-        detail = {"bucket": {"name": bucket or aws.bucket_name()}, "object": said}
+        """Deliver the event of the last object put at ``key``, or of the one with another ``sequencer``."""
+        put = {"key": key, "size": 1, "sequencer": sequencer or self.sequencers.get(key, "0")}
+        detail = {"bucket": {"name": bucket or aws.bucket_name()}, "object": put}
         event = self._client.events.generate_cw_event("aws.s3", "Object Created", detail, [], region="us-east-1")
         run("on_upload", event)
 
     def upload(self, item_id: str, data: bytes) -> str:
-        """Uploads a picture to an item by a ticket, up to its being noted; returns its key."""
+        """Upload a picture to an item, deliver its event, and return its key."""
         key = self.put(self.ticket(item_id), data)
         self.notice(key)
         return key
 
     def picture(self, item_id: str, data: bytes) -> str:
-        """Uploads a picture to an item and lets its thumbnails be made; returns its key."""
+        """Upload a picture to an item, render it, and return its key."""
         key = self.upload(item_id, data)
         self.work()
         return key
 
     def thumbnails(self, key: str) -> list[str]:
-        """The keys of the thumbnails of the last object put at an upload's key."""
+        """Return the keys of the thumbnails of the last object put at an upload's key."""
         upload = Upload.from_key(key)
         assert upload is not None
         return [upload.thumbnail_key(size, self.sequencers[key], self.etags[key]) for size in (200, 800)]
 
     def objects(self, prefix: str = "") -> list[str]:
-        """The keys in the bucket."""
+        """Return the keys in the bucket."""
         found = aws.s3().list_objects_v2(Bucket=aws.bucket_name(), Prefix=prefix)
         return [one["Key"] for one in found.get("Contents", [])]
 
     # ----------------------------------------------------------------------------------------------------------- queue
 
     def send(self, *bodies: str | dict[str, Any]) -> None:
-        """Puts messages on the queue, as another producer would."""
+        """Send messages to the queue, as another producer would."""
         for body in bodies:
             text = body if isinstance(body, str) else json.dumps(body)
             aws.sqs().send_message(QueueUrl=aws.queue_url(), MessageBody=text)
 
     def receive(self) -> list[dict[str, Any]]:
-        """Takes up to ten messages, as Lambda takes them, and leaves them in flight."""
+        """Receive up to ten messages, and leave them in flight."""
         answer = aws.sqs().receive_message(QueueUrl=aws.queue_url(), MaxNumberOfMessages=10, AttributeNames=["All"])
         return [dict(message) for message in answer.get("Messages", [])]
 
     def work(self) -> None:
-        """Has the consumer work until the queue is empty; no message may fail."""
+        """Run the consumer until the queue is empty. No message may fail."""
         while messages := self.receive():
             assert run("on_messages", batch(messages)) is None
             for message in messages:
                 aws.sqs().delete_message(QueueUrl=aws.queue_url(), ReceiptHandle=message["ReceiptHandle"])
 
     def drop(self) -> list[dict[str, Any]]:
-        """Loses what is on the queue; returns the bodies."""
+        """Delete all messages from the queue, and return their bodies."""
         lost = []
         while messages := self.receive():
             lost += [json.loads(message["Body"]) for message in messages]
@@ -152,7 +152,7 @@ class Stage:
         return lost
 
     def on_queue(self) -> int:
-        """How many messages the queue holds, those in flight included."""
+        """Return the number of messages in the queue, including those in flight."""
         attributes = aws.sqs().get_queue_attributes(QueueUrl=aws.queue_url(), AttributeNames=["All"])["Attributes"]
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         return sum(int(attributes[name]) for name in names)
@@ -160,7 +160,7 @@ class Stage:
     # ----------------------------------------------------------------------------------------------------------- table
 
     def records(self, kind: str = "") -> list[dict[str, Any]]:
-        """The table's records of a kind, as they lie there."""
+        """Return the records of a kind, in DynamoDB's JSON."""
         found = aws.dynamodb().scan(TableName=config.settings().table)["Items"]
         return [record for record in found if record["sk"]["S"].startswith(kind)]
 
@@ -171,7 +171,7 @@ def json_of(answer: HTTPResponse) -> Any:
 
 
 def run(function: str, event: dict[str, Any], milliseconds: int = 60_000) -> Any:
-    """Runs one of the event functions, which has that many milliseconds."""
+    """Run one of the event functions with this time limit."""
     with RECORDER.runs(function):
         return app.app.handler_map[function](event, context(function, milliseconds))
 
@@ -181,7 +181,7 @@ def context(function: str, milliseconds: int = 60_000) -> LambdaContext:
 
 
 def batch(messages: list[dict[str, Any]]) -> dict[str, Any]:
-    """The event that Lambda makes of messages it received."""
+    """Return the event for received messages, as the event source mapping sends it."""
     return {
         "Records": [
             {
@@ -201,7 +201,7 @@ def batch(messages: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def fails(client: Any, operation: str, code: str, times: int = 1_000_000, **details: Any) -> None:
-    """From now on AWS answers an operation of ``client`` with an error, so many times."""
+    """Make the next ``times`` calls of an operation fail with an error code."""
     left = times
 
     def refuse(**_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
@@ -217,14 +217,14 @@ def fails(client: Any, operation: str, code: str, times: int = 1_000_000, **deta
 
 
 def answers(client: Any, operation: str, answer: dict[str, Any]) -> None:
-    """From now on AWS gives an operation of ``client`` this very answer."""
+    """Make all calls of an operation return this response."""
     meta = {"HTTPStatusCode": 200, "RequestId": "provoked", "HTTPHeaders": {}, "RetryAttempts": 0}
     both = AWSResponse("https://aws.invalid", 200, {}, None), {"ResponseMetadata": meta, **answer}
     _before(client, operation, lambda **_: both)
 
 
 def raises(client: Any, operation: str, error: Exception) -> None:
-    """From now on an operation of ``client`` does not even reach AWS."""
+    """Make all calls of an operation raise an exception."""
 
     def refuse(**_: Any) -> None:
         raise error
@@ -233,7 +233,7 @@ def raises(client: Any, operation: str, error: Exception) -> None:
 
 
 def meanwhile(client: Any, operation: str, act: Callable[[], object], event: str = "before-call") -> None:
-    """Somebody else acts right before an operation of ``client`` next reaches AWS, or ``after-call``: once."""
+    """Call ``act`` once, before the next call of an operation, or ``after-call``."""
     acted = False
 
     def step(**_: Any) -> None:
@@ -246,14 +246,14 @@ def meanwhile(client: Any, operation: str, act: Callable[[], object], event: str
     provoke(client, operation, step, event)
 
 
-def forget_what_was_provoked() -> None:
-    """Takes back what :func:`fails`, :func:`raises` and :func:`meanwhile` have set up."""
-    while _provoked:
-        events, name, do = _provoked.pop()
+def remove_faults() -> None:
+    """Remove everything that :func:`provoke` has registered."""
+    while _faults:
+        events, name, do = _faults.pop()
         events.unregister(name, do)
 
 
-_provoked: list[tuple[Any, str, Callable[..., Any]]] = []
+_faults: list[tuple[Any, str, Callable[..., Any]]] = []
 
 
 def _before(client: Any, operation: str, do: Callable[..., Any]) -> None:
@@ -261,20 +261,20 @@ def _before(client: Any, operation: str, do: Callable[..., Any]) -> None:
 
 
 def provoke(client: Any, operation: str, do: Callable[..., Any], event: str) -> None:
-    """From now on ``do`` is called with each call of an operation: ``before-call`` or ``after-call``."""
+    """Call ``do`` with each call of an operation: ``before-call`` or ``after-call``."""
     name = f"{event}.{client.meta.service_model.service_id.hyphenize()}.{operation}"
     client.meta.events.register_first(name, do)
-    _provoked.append((client.meta.events, name, do))
+    _faults.append((client.meta.events, name, do))
 
 
 def item_input(**body: Any) -> models.ItemInput:
-    """A caller's fields, checked."""
+    """Return validated fields of an item."""
     return validation.validate_item(builders.fields(**body))
 
 
-def _sent(body: Any, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
-    said = {name.replace("_", "-"): value for name, value in headers.items()}
+def _encode(body: Any, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    sent_headers = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is None:
-        return b"", said
+        return b"", sent_headers
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return data, {"content-type": "application/json", **said}
+    return data, {"content-type": "application/json", **sent_headers}

@@ -25,10 +25,10 @@ from tests.integration.stage import (
     answers,
     context,
     fails,
-    forget_what_was_provoked,
     json_of,
     meanwhile,
     provoke,
+    remove_faults,
 )
 from tests.rights import Called
 
@@ -388,7 +388,7 @@ class TestQueueing:
         refused = {"Failed": [{"Id": "1", "SenderFault": False, "Code": "InternalError"}], "Successful": []}
         answers(aws.sqs(), "SendMessageBatch", refused)
         id_ = start(api, *({"title": f"{number:03d}"} for number in range(200)))
-        forget_what_was_provoked()
+        remove_faults()
         bulk_imports.process_chunk(OWNER, id_, 0)
 
         cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))

@@ -1,4 +1,4 @@
-"""Tests that start processes, package the app or lint templates, and need no AWS: none is set up for them."""
+"""Tests that start processes, package the app or lint templates. They need no AWS in memory."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import pytest
 
 @pytest.fixture(scope="module", autouse=True)
 def moto() -> None:
-    """No AWS in memory."""
+    """Do not start moto."""
 
 
 @pytest.fixture(autouse=True)
 def backend() -> None:
-    """No table, bucket and queue."""
+    """Create no resources."""
 
 
 @pytest.fixture(autouse=True)
 def calls() -> None:
-    """Nobody who takes down calls of AWS."""
+    """Record no AWS calls."""
