@@ -29,7 +29,6 @@ export default [
       "object-shorthand": "error",
       "prefer-const": "error",
       "prefer-template": "error",
-      "require-atomic-updates": "off",
     },
   },
   { files: ["chalicelib/web/**"], languageOptions: { globals: globals.browser } },

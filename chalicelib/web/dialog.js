@@ -87,7 +87,7 @@ export function closeDialog() {
   (card || (opener?.isConnected ? opener : $("#new"))).focus();
 }
 
-export const leaveView = () => (view ? view.leave() : closeDialog());
+const leaveView = () => (view ? view.leave() : closeDialog());
 
 /**
  * Disable the dialog's content while `action` runs.

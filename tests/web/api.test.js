@@ -5,7 +5,6 @@ import { Problem, call, ifMatch, itemPath, newIdempotencyKey } from "../../chali
 import { parseJson, toJson } from "../../chalicelib/web/exact-json.js";
 import { apiRoot, setToken } from "../../chalicelib/web/session.js";
 
-// Hooks outside of describe would run for the tests of every file.
 describe("api", () => {
   beforeEach(() => {
     setToken("");

@@ -6,7 +6,6 @@ import {
   ownFields, pendingDeletes, storeItem, summaryOf, titleOf,
 } from "../../chalicelib/web/items.js";
 
-// Hooks outside of describe would run for the tests of every file.
 describe("items", () => {
   const AT = "2026-01-31T12:00:00.000Z";
   const item = (fields) => ({ id: "item-1", version: 1, createdAt: AT, updatedAt: AT, ...fields });

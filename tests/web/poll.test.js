@@ -4,7 +4,6 @@ import { setOnline } from "./browser.js";
 import { Problem } from "../../chalicelib/web/api.js";
 import { PollTimeout, poll, retry, retryDelay, wait } from "../../chalicelib/web/poll.js";
 
-// Hooks outside of describe would run for the tests of every file.
 describe("poll", () => {
   const problem = (status, retryAfter = 0) => new Problem({ message: `status ${status}`, status, retryAfter });
 

@@ -5,7 +5,6 @@ import { Problem } from "../../chalicelib/web/api.js";
 import { Transfer, summaryParts } from "../../chalicelib/web/progress-panel.js";
 import { setToken } from "../../chalicelib/web/session.js";
 
-// Hooks outside of describe would run for the tests of every file.
 describe("progress-panel", () => {
   const entries = (kind, counts) => Object.entries(counts).flatMap(([state, count]) =>
     Array(count).fill({ kind, state, failedItems: 0 }));

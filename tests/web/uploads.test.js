@@ -4,7 +4,6 @@ import "./browser.js";
 import { UploadObserver } from "../../chalicelib/web/picture-status.js";
 import { PICTURE_TYPES, pictureType } from "../../chalicelib/web/uploads.js";
 
-// Hooks outside of describe would run for the tests of every file.
 describe("uploads", () => {
   const READY = (id) => ({ status: "ready", url: `https://bucket.example/originals/item-1/${id}?signature=x` });
   const FAILED = { status: "failed", error: { error: "IMAGE_INVALID", message: "It is damaged." } };

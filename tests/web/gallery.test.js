@@ -1,0 +1,202 @@
+import assert from "node:assert/strict";
+import { beforeEach, describe, test } from "node:test";
+import { json, stubFetch } from "./browser.js";
+import {
+  clearGallery, ensureVisible, filterCards, hasMore, hideCard, loadNewer, loadPage, neighbourId, removeCard,
+  restoreCard, setQuery, showCard,
+} from "../../chalicelib/web/gallery.js";
+import { pendingDeletes, storeItem } from "../../chalicelib/web/items.js";
+
+const AT = "2026-01-31T12:00:00.000Z";
+const item = (number, fields = {}) => ({
+  id: `item-${String(number).padStart(2, "0")}`, title: `Title ${number}`,
+  version: 1, createdAt: AT, updatedAt: AT, ...fields,
+});
+const page = (numbers, nextCursor = null) => json({ items: numbers.map((number) => item(number)), nextCursor });
+const cards = () => [...document.querySelectorAll("#gallery [data-id]")];
+const shown = () => cards().filter((card) => !card.hidden).map((card) => Number(card.dataset.id.slice(5)));
+const text = (selector) => document.querySelector(selector).textContent;
+
+/** Respond to requests for lists, one after the other. Return the requests. */
+function respondWith(...responses) {
+  return stubFetch(() => responses.shift());
+}
+
+describe("gallery", () => {
+  beforeEach(async () => {
+    clearGallery();
+    filterCards("");
+    stubFetch(() => page([]));
+    await setQuery({ order: "desc", createdAfter: null, createdBefore: null });
+  });
+
+  test("pages are loaded one after the other", async () => {
+    const requests = respondWith(page([5, 4], "next"), page([3, 2]));
+    await loadPage();
+    assert.deepEqual([shown(), hasMore(), text("#count")], [[5, 4], true, "2 items loaded, more to come"]);
+    await loadPage();
+    assert.deepEqual([shown(), hasMore(), text("#count")], [[5, 4, 3, 2], false, "4 items"]);
+    assert.equal(requests[0].url.searchParams.get("cursor"), null);
+    assert.equal(requests[1].url.searchParams.get("cursor"), "next");
+  });
+
+  test("loading from the start replaces all cards", async () => {
+    respondWith(page([5, 4]), page([7, 6]));
+    await loadPage();
+    await loadPage({ fromStart: true });
+    assert.deepEqual(shown(), [7, 6]);
+  });
+
+  test("a response to an older request is ignored", async () => {
+    let respond;
+    const held = () => new Promise((resolve) => (respond = resolve));
+    stubFetch((url) => (url.searchParams.has("createdAfter") ? page([9]) : held()));
+    const late = loadPage();
+    while (!respond) await new Promise(setImmediate);
+    await setQuery({ createdAfter: AT });
+    respond(page([1]));
+    await late;
+    assert.deepEqual(shown(), [9]);
+  });
+
+  test("parameters are changed and removed", async () => {
+    const requests = stubFetch(() => page([]));
+    await setQuery({ order: "asc", createdAfter: AT });
+    await setQuery({ createdAfter: null });
+    assert.equal(requests[0].url.searchParams.get("createdAfter"), AT);
+    assert.equal(requests[1].url.searchParams.has("createdAfter"), false);
+    assert.equal(requests[1].url.searchParams.get("order"), "asc");
+  });
+
+  test("a failure is shown, and the page can be tried again", async () => {
+    respondWith(json({ error: "X", message: "Not now.", requestId: "r-1" }, { status: 503 }), page([1]));
+    await loadPage();
+    assert.match(text("#state"), /Not now\.[^]*r-1/);
+    assert.equal(hasMore(), false);
+    document.querySelector("#state .problem button").click();
+    while (shown().length === 0) await new Promise(setImmediate);
+    assert.equal(text("#state"), "");
+  });
+
+  test("a failure of a further page is shown below the items", async () => {
+    respondWith(page([5], "next"), json({ error: "X", message: "Not now." }, { status: 503 }));
+    await loadPage();
+    await loadPage();
+    assert.match(text("#more-state"), /Not now/);
+    assert.deepEqual(shown(), [5]);
+  });
+
+  test("what is no list is a failure", async () => {
+    respondWith(json({ message: "Hello" }));
+    await loadPage();
+    assert.match(text("#state"), /not a list of items/);
+  });
+
+  test("a rejected token leads to sign-in", async () => {
+    respondWith(json({ error: "UNAUTHORIZED", message: "No." }, { status: 401 }));
+    await loadPage();
+    assert.match(text("#state"), /Sign in to see the items/);
+  });
+
+  test("new items are placed by their ids", async () => {
+    respondWith(page([5, 3]));
+    await loadPage();
+    showCard(item(4));
+    showCard(item(6));
+    assert.deepEqual(shown(), [6, 5, 4, 3]);
+  });
+
+  test("with the oldest first, new items come last", async () => {
+    stubFetch(() => page([3, 5]));
+    await setQuery({ order: "asc" });
+    showCard(item(6));
+    assert.deepEqual(shown(), [3, 5, 6]);
+  });
+
+  test("newer items are added, and other cards stay", async () => {
+    respondWith(page([5, 4]), page([8, 7], "next"), page([6, 5, 4]));
+    await loadPage();
+    const [card] = cards();
+    await loadNewer();
+    assert.deepEqual(shown(), [8, 7, 6, 5, 4]);
+    assert.equal(cards()[3], card);
+  });
+
+  test("the filter hides cards without its words", async () => {
+    respondWith(page([12, 11, 2]));
+    await loadPage();
+    filterCards(" TITLE 1 ");
+    assert.deepEqual([shown(), text("#count")], [[12, 11], "2 of 3 items"]);
+    filterCards("cherry");
+    assert.equal(document.querySelector("#no-match").hidden, false);
+    filterCards("");
+    assert.deepEqual([shown(), text("#count")], [[12, 11, 2], "3 items"]);
+  });
+
+  test("a new item that the filter hides clears the filter", async () => {
+    respondWith(page([2]));
+    await loadPage();
+    filterCards("title 2");
+    showCard(item(3));
+    assert.deepEqual(shown(), [2]);
+    ensureVisible("item-03");
+    assert.deepEqual(shown(), [3, 2]);
+  });
+
+  test("an empty gallery offers a start, unless a time is chosen", async () => {
+    respondWith(page([]), page([]));
+    await loadPage();
+    const areHidden = () => ["#empty", "#no-match"].map((selector) => document.querySelector(selector).hidden);
+    assert.deepEqual(areHidden(), [false, true]);
+    await setQuery({ createdAfter: AT });
+    assert.deepEqual(areHidden(), [true, false]);
+  });
+
+  test("neighbours are the visible cards beside an item", async () => {
+    respondWith(page([13, 12, 11, 2]));
+    await loadPage();
+    filterCards("title 1");
+    assert.deepEqual([neighbourId("item-12", 1), neighbourId("item-12", -1)], ["item-11", "item-13"]);
+    assert.equal(neighbourId("item-11", 1), null);
+    assert.equal(neighbourId("none", 1), null);
+  });
+
+  test("a hidden card comes back where it was", async () => {
+    respondWith(page([3, 2, 1]));
+    await loadPage();
+    assert.equal(hideCard("item-02").dataset.id, "item-01");
+    assert.deepEqual(shown(), [3, 1]);
+    restoreCard("item-02");
+    assert.deepEqual(shown(), [3, 2, 1]);
+  });
+
+  test("a deleted item is not listed again", async () => {
+    respondWith(page([3, 2, 1]), page([3, 2, 1]));
+    await loadPage();
+    pendingDeletes.add("item-02");
+    removeCard("item-02");
+    await loadPage({ fromStart: true });
+    assert.deepEqual(shown(), [3, 1]);
+  });
+
+  test("a stored change redraws the card", async () => {
+    respondWith(page([1]));
+    await loadPage();
+    const [card] = cards();
+    storeItem(item(1));
+    assert.equal(cards()[0], card);
+    storeItem(item(1, { version: 2, title: "Renamed" }));
+    assert.equal(cards()[0].querySelector("h2").textContent, "Renamed");
+  });
+
+  test("sign-out removes everything, also what is still loading", async () => {
+    let respond;
+    stubFetch(() => new Promise((resolve) => (respond = resolve)));
+    const late = loadPage();
+    while (!respond) await new Promise(setImmediate);
+    clearGallery();
+    respond(page([1]));
+    await late;
+    assert.deepEqual(cards(), []);
+  });
+});
