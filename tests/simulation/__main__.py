@@ -1,4 +1,4 @@
-"""``make simulate``: run histories, and print those that break an invariant."""
+"""``make simulate``: run histories, and print those that violate an invariant."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.simulation import history
 from tests.simulation.history import Outcome
 
 SHARE = 50
-"""Histories that a process runs before it tells how they went."""
+"""Histories that a process runs before it reports their results."""
 
 
 def main() -> int:
-    """Run what the command line asks for; 1 if any history broke an invariant."""
+    """Run the histories that the command line asks for. Return 1 if any violated an invariant."""
     asked = _arguments()
     started, histories, failed = time.perf_counter(), 0, 0
     for outcomes in _shares(asked):

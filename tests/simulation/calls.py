@@ -1,7 +1,7 @@
-"""What a botocore client is to the product, on a service in memory: its time-outs, retries and exceptions included.
+"""botocore clients for services in memory, with timeouts, retries and exceptions like botocore's.
 
-Each attempt of a call is a switch point, and may fail. botocore's standard mode tries again by itself, so a call may
-well be carried out twice: once by an attempt whose answer got lost, once more by the next.
+Each attempt of a call is a switch point between tasks, and may fail. botocore's standard mode retries, so a call may be
+applied twice: by an attempt whose response was lost, and by the next attempt.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
 ENDPOINT = "https://aws.invalid"
-# botocore, retries/standard.py: what the standard mode tries again.
+# botocore, retries/standard.py: what the standard mode retries.
 _RETRIED = frozenset({"ThrottlingException", "SlowDown", "InternalServerError", "RequestThrottled", "InternalError"})
 
 
 class Client:
-    """A client that answers at once, and never fails by itself: for tests, and for what is no call of the product."""
+    """A client that responds at once and never fails: for tests and for calls that the app does not make."""
 
     def __init__(self, service: Any) -> None:
         self.service = service
@@ -47,12 +47,12 @@ class Client:
         return getattr(self.service, operation)(**parameters)
 
     def get_paginator(self, operation: str) -> Paginator:
-        """As botocore's."""
+        """Return a paginator as botocore does."""
         return Paginator(self, operation)
 
 
 class SimulatedClient(Client):
-    """A client whose every attempt takes time, and may go wrong."""
+    """A client whose attempts take time and may fail."""
 
     def __init__(self, service: Any, config: Config, timeline: Timeline, faults: Faults) -> None:
         super().__init__(service)
@@ -67,7 +67,7 @@ class SimulatedClient(Client):
         if operation.startswith("generate_presigned"):
             return super()._call(operation, args, parameters)
         if operation == "transact_write_items":
-            # botocore gives each call a token of its own, by which DynamoDB knows an attempt that came before.
+            # botocore gives each call its own token, by which DynamoDB recognises a repeated attempt.
             parameters = {"ClientRequestToken": f"{self._timeline.chance.getrandbits(64):x}", **parameters}
         for attempt in range(1, self._attempts + 1):
             try:
@@ -104,7 +104,7 @@ class SimulatedClient(Client):
     def _carry_out(
         self, operation: str, parameters: dict[str, Any], fault: Fault | None, said: tuple[Any, ...]
     ) -> dict[str, Any] | ClientError:
-        """What the service answers."""
+        """Return the response of the service."""
         try:
             if fault is faults.HALF_DONE:
                 answer = self.service.half(operation, parameters)
@@ -126,7 +126,7 @@ class SimulatedClient(Client):
         self._timeline.later(self._timeline.chance.random() * self._read_timeout, arrive)
 
     def _fail(self, fault: Fault, operation: str, parameters: dict[str, Any]) -> None:
-        """Raise what botocore raises, after the time that it takes to notice; or end the whole process."""
+        """Raise what botocore raises, after the time that it takes to notice; or end the process."""
         if fault in (faults.KILLED_BEFORE, faults.KILLED_AFTER):
             self._timeline.die(fault.kind)
         if fault is faults.UNREACHABLE:
@@ -145,7 +145,7 @@ class SimulatedClient(Client):
         raise refusal(operation, self._timeline.chance.choice(self.service.refusals), "Try again.")
 
     def body_fails(self) -> bool:
-        """Whether the rest of an object's bytes do not come."""
+        """Return whether the rest of an object's bytes does not arrive."""
         if not self._faults.happens(self._faults.rate):
             return False
         self._timeline.pause(self._read_timeout)
@@ -153,7 +153,7 @@ class SimulatedClient(Client):
 
 
 class Paginator:
-    """As botocore's: one call a page."""
+    """A paginator like botocore's: one call for each page."""
 
     NEXT = {"query": ("LastEvaluatedKey", "ExclusiveStartKey"), "list_objects_v2": ("NextContinuationToken",) * 2}  # noqa: RUF012
 
@@ -175,7 +175,7 @@ class Paginator:
 
 
 class _Body:
-    """The bytes of an object, which may stop coming half way."""
+    """The bytes of an object, which may stop arriving before the end."""
 
     def __init__(self, data: bytes, client: SimulatedClient) -> None:
         self._data = data
@@ -188,14 +188,14 @@ class _Body:
         pass
 
     def read(self) -> bytes:
-        """All of them."""
+        """Return all bytes."""
         if self._client.body_fails():
             raise ReadTimeoutError(endpoint_url=ENDPOINT)
         return self._data
 
 
 def refusal(operation: str, code: str, message: str, status: int = 400, **details: Any) -> ClientError:
-    """An error as a service answers it."""
+    """Return an error as a service returns it."""
     response: Any = {
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": status, "RetryAttempts": 0},
@@ -219,7 +219,7 @@ def _tried_again(error: Exception) -> bool:
 
 
 def _short(parameters: dict[str, Any]) -> str:
-    """What a call is about, for the trace."""
+    """Return what a call is about, for the trace."""
     if "TransactItems" in parameters:
         return " + ".join(
             f"{kind} {_short(one)}" for write in parameters["TransactItems"] for kind, one in write.items()

@@ -1,7 +1,7 @@
-"""What people, producers and operators do in a history, and the ledger of what they did and were told.
+"""What clients, producers and operators do in a history, and the ledger of their actions and the responses.
 
-Every write carries a token that no other has, so that each change of an item can be traced to the one that caused it:
-a create or a replacement puts ``{"by": token}``, a patch adds ``{token: 1}``.
+Every write has a unique token, so that each change of an item can be traced to the action that caused it: a create or a
+replace sets ``{"by": token}``, a patch adds ``{token: 1}``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tests.simulation.world import World
 
 OWNERS = ("ann", "bob")
 GARBAGE = ("not JSON", "{}", '{"type":"item.create","owner":"ann","item":[1],"key":"array"}', '{"type":"unknown"}')
-"""Messages that nobody can do: they belong among the dead letters."""
+"""Messages that cannot be processed: they must become dead letters."""
 
 
 class Act:
-    """Something that somebody did, and what they were told."""
+    """An action of a client, and the response."""
 
     def __init__(self, kind: str, owner: str, at: float, **details: Any) -> None:
         self.kind = kind
@@ -40,12 +40,12 @@ class Act:
 
     @property
     def done(self) -> bool:
-        """They were told that it is done."""
+        """Whether the response said that it was done."""
         return self.status is not None and self.status < 300
 
     @property
     def refused(self) -> bool:
-        """They were told that it is not done, and never will be."""
+        """Whether the response said that it was not done and never will be."""
         return self.status is not None and 400 <= self.status < 500
 
     def __repr__(self) -> str:
@@ -59,33 +59,33 @@ class Act:
 
 
 class Ledger:
-    """All that was done."""
+    """All actions."""
 
     def __init__(self) -> None:
         self.acts: list[Act] = []
         self.by_token: dict[str, Act] = {}
         self.items: dict[str, list[dict[str, Any]]] = {owner: [] for owner in OWNERS}
-        """What each owner's clients know of their items: the last answer about each."""
+        """What each owner's clients know of their items: the last response about each."""
         self._tokens = 0
 
     def token(self) -> str:
-        """One that no other write has."""
+        """Return a token that no other write has."""
         self._tokens += 1
         return f"t{self._tokens}"
 
     def add(self, act: Act) -> Act:
-        """Note something that is about to be done."""
+        """Record an action before it starts."""
         self.acts.append(act)
         for token in act.tokens:
             self.by_token[token] = act
         return act
 
     def of(self, *kinds: str) -> list[Act]:
-        """What was done of these kinds."""
+        """Return the actions of these kinds."""
         return [act for act in self.acts if act.kind in kinds]
 
     def knows(self, owner: str, item: dict[str, Any]) -> None:
-        """A client was told of an item."""
+        """Record what a response said about an item."""
         known = self.items[owner]
         for place, other in enumerate(known):
             if other["id"] == item["id"]:
@@ -95,7 +95,7 @@ class Ledger:
 
 
 class Client:
-    """Somebody with a few things to do, one after the other."""
+    """A client that does a few things, one after the other."""
 
     def __init__(self, world: World, ledger: Ledger, owner: str, steps: int) -> None:
         self._world = world
@@ -126,8 +126,8 @@ class Client:
         ]
 
     def work(self) -> None:
-        """Do it all."""
-        # Some histories are about a few things only: then these meet more often.
+        """Do all of them."""
+        # Some histories have only a few kinds of actions, so that these coincide more often.
         does = [self._create, *self._chance.sample(self._does, self._chance.choice((3, 6, len(self._does))))]
         pace = self._chance.choice((0.1, 3, 600))
         for step in range(self._steps):
@@ -227,7 +227,7 @@ class Client:
         return self._ledger.add(Act(kind, self._owner, self._world.timeline.now, **details))
 
     def _ask(self, act: Act, method: str, path: str, body: Any = None) -> Answer:
-        """Ask the API; with a key, ask again until it answers, as a client does that was promised that it may."""
+        """Send a request; with an idempotency key, repeat it until a response arrives."""
         headers = {"idempotency-key": act.key} if act.key else {}
         if act.if_match is not None:
             headers["if-match"] = f'"{act.if_match}"'
@@ -247,7 +247,7 @@ class Client:
         self._world.timeline.note("sent", body)
 
     def _key(self) -> str | None:
-        """None, one that nobody has, or one that others may have: whoever comes later with other words is refused."""
+        """Return None, a new key, or one that others may use too: then a request with another body is refused."""
         return self._chance.choice((None, None, self._ledger.token(), self._ledger.token(), "shared"))
 
     def _expiry(self, act: Act) -> dict[str, str]:
@@ -261,7 +261,7 @@ class Client:
         }
 
     def _some_item(self) -> dict[str, Any] | None:
-        """One of the owner's: the newest more often, so that clients meet. Also items that an import made."""
+        """Return one of the owner's items, the newest more often, so that clients meet. Includes items of imports."""
         known = self._ledger.items[self._owner]
         if not known or self._chance.random() < 0.2:
             self._find_more()

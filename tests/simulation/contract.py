@@ -1,4 +1,4 @@
-"""What DynamoDB, S3 and SQS promise to the product: held against the services in memory, and against the emulator's.
+"""What the app relies on in DynamoDB, S3 and SQS: tests of the services in memory and of the emulator's.
 
 ``tests/simulation/test_contract.py`` and ``tests/e2e/test_simulated_aws.py`` run these same tests, each with its own
 fixture ``services``.
@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 
 class Services(NamedTuple):
-    """Three clients, and what they work on."""
+    """Three clients and their resources."""
 
     dynamodb: Any
     s3: Any
@@ -24,22 +24,22 @@ class Services(NamedTuple):
     table: str
     bucket: str
     queue_url: str
-    """A queue whose messages are dead letters after two deliveries."""
+    """A queue whose messages become dead letters after two deliveries."""
     dead_bodies: Callable[[], list[str]]
-    """The bodies of the dead letters."""
+    """Return the bodies of the dead letters."""
     post: Callable[[dict[str, Any], bytes], bool]
-    """Uploads a file by a presigned form, and tells whether it was taken."""
+    """Upload a file with a presigned form, and return whether it was accepted."""
 
 
 def code(call: Callable[[], Any]) -> str:
-    """The error with which a call is refused."""
+    """Return the code of the error with which a call is refused."""
     with pytest.raises(ClientError) as refused:
         call()
     return str(refused.value.response["Error"]["Code"])
 
 
 def reasons(call: Callable[[], Any]) -> list[str]:
-    """Why a transaction is cancelled."""
+    """Return the reasons for which a transaction is cancelled."""
     with pytest.raises(ClientError) as refused:
         call()
     assert refused.value.response["Error"]["Code"] == "TransactionCanceledException"
@@ -52,7 +52,7 @@ def key(partition: str, sort: str) -> dict[str, Any]:
 
 @pytest.fixture
 def partition() -> str:
-    """One that no other test has."""
+    """Return a key that no other test uses."""
     return f"OWNER#{uuid.uuid4()}"
 
 
@@ -234,7 +234,7 @@ def put_all(services: Services, partition: str, names: Any) -> None:
 
 
 def sorts(services: Services, partition: str) -> list[str]:
-    """The sort keys of a partition's records."""
+    """Return the sort keys of a partition's records."""
     return between(services, partition, "a", "z")
 
 
@@ -250,7 +250,7 @@ def between(services: Services, partition: str, low: str, high: str, **options: 
 
 @pytest.fixture
 def folder() -> str:
-    """A prefix that no other test has."""
+    """Return a prefix that no other test uses."""
     return f"{uuid.uuid4()}/"
 
 
@@ -417,14 +417,14 @@ class TestSQS:
 
 @pytest.fixture(autouse=True)
 def empty_queue(services: Services) -> None:
-    """No message of another test is left."""
+    """Delete the messages of other tests."""
     while messages := received(services):
         for message in messages:
             services.sqs.delete_message(QueueUrl=services.queue_url, ReceiptHandle=message["ReceiptHandle"])
 
 
 def received(services: Services) -> list[dict[str, Any]]:
-    """Up to ten messages, now in flight."""
+    """Receive up to ten messages, which are in flight then."""
     answer = services.sqs.receive_message(
         QueueUrl=services.queue_url,
         MaxNumberOfMessages=10,

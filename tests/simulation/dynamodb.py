@@ -1,6 +1,6 @@
-"""DynamoDB in memory: the operations that the product uses, and a log of every write for the invariants.
+"""DynamoDB in memory: the operations that the app uses, and a log of every write for the invariants.
 
-An expression that this module does not know raises, so that no condition is passed over silently.
+An unknown expression raises an error, so that no condition is ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _Holds = Callable[[Record, Record], bool]
 
 
 class Write(NamedTuple):
-    """A change of one record: ``old`` and ``new`` are None if it was not there, or is not there any more."""
+    """A change of one record. ``old`` is None if it did not exist, ``new`` is None if it was deleted."""
 
     at: float
     pk: str
@@ -121,11 +121,11 @@ class DynamoDB:
     # ------------------------------------------------------------------------------------------------- for the world
 
     def records(self) -> list[Record]:
-        """All that is there."""
+        """Return all records."""
         return [record for partition in self._partitions.values() for record in partition.values()]
 
     def first_due(self) -> float | None:
-        """When the earliest work is due, in Unix seconds of the wall clock."""
+        """Return when the earliest work is due, in Unix seconds of the wall clock."""
         if self._due_of != len(self.log):
             self._due_of = len(self.log)
             due = min((record["dueAt"]["S"] for record in self._indexed()), default=None)
@@ -133,17 +133,17 @@ class DynamoDB:
         return self._due
 
     def knows(self, token: str | None) -> bool:
-        """Whether a transaction of that token was done in the last ten minutes (AWS, "TransactWriteItems")."""
+        """Return whether a transaction had this token in the last ten minutes (AWS, "TransactWriteItems")."""
         return token is not None and self._clock() - self._tokens.get(token, 0) < 600
 
     def expire(self, pk: str, sk: str, wall: float) -> None:
-        """TTL comes round: delete a record whose time is up."""
+        """Delete an expired record, as TTL does."""
         found = self._partitions.get(pk, {}).get(sk)
         if found and "ttl" in found and float(found["ttl"]["N"]) <= wall:
             self._set(pk, sk, None)
 
     def on_write(self, write: Write) -> None:
-        """Called after each write; the world puts something else here."""
+        """Called after each write. The world replaces it."""
 
     # ------------------------------------------------------------------------------------------------------ within it
 
@@ -152,7 +152,7 @@ class DynamoDB:
         return next((list(one.values()) for one in partitions if one), [])
 
     def _stale(self, source: list[Record], index: str | None, values: Record) -> list[Record]:
-        """What was there a little earlier, which is what a read may find (AWS, "DynamoDB read consistency")."""
+        """Return the record as it was a little earlier, which a read may return (AWS, "DynamoDB read consistency")."""
         if self._chance is None or self._chance.random() > 0.1:
             return source
         seen_at = self._clock() - self._chance.random() * 2
@@ -209,7 +209,7 @@ _TOKEN = re.compile(r"\s*(<>|<=|>=|[=<>(),]|:?#?[A-Za-z_][A-Za-z0-9_]*)")
 
 @functools.cache
 def _compiled(expression: str) -> _Holds:
-    """A condition as a function of the record and the values (AWS, "Condition and filter expressions")."""
+    """Return a condition as a function of the record and the values (AWS, "Condition and filter expressions")."""
     tokens = [found.group(1) for found in _TOKEN.finditer(expression)]
     if "".join(tokens) != re.sub(r"\s+", "", expression):
         raise NotImplementedError(expression)

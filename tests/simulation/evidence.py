@@ -1,4 +1,4 @@
-"""What happened in a history, as the invariants look at it."""
+"""What happened in a history, in the form that the invariants need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.simulation.world import World
 
 
 class Change(NamedTuple):
-    """One version of an item that was written: ``old`` is None for its first, ``new`` is None if it was deleted."""
+    """A written version of an item. ``old`` is None for the first, ``new`` is None if the item was deleted."""
 
     at: float
     owner: str
@@ -23,12 +23,12 @@ class Change(NamedTuple):
 
     @property
     def tokens(self) -> set[str]:
-        """Those that came with this change: of the write that made it."""
+        """The tokens that were added by this change."""
         return _tokens(self.new) - _tokens(self.old)
 
 
 def changes(world: World) -> list[Change]:
-    """All that happened to items, in order."""
+    """Return all changes of items, in order."""
     return _changes(world, len(world.dynamodb.log))
 
 

@@ -1,6 +1,6 @@
-"""What runs the product's functions: API Gateway, Lambda, EventBridge, the queue's mapping, the schedule, TTL.
+"""What invokes the app's functions: API Gateway, Lambda, EventBridge, the event source mapping, the schedule, TTL.
 
-Limits are those that are deployed: time-outs from ``.chalice/config.json``, the queue from ``infra/resources.json``.
+Limits are those that are deployed: timeouts from ``.chalice/config.json``, the queue from ``infra/resources.json``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.simulation.sqs import SQS, Message
 from tests.simulation.timeline import HOUR, Process, Timeline
 
 CONCURRENCY = 5
-"""Runs of the consumer at once (``ScalingConfig`` in ``infra/package.json``)."""
+"""Concurrent invocations of the consumer (``ScalingConfig`` in ``infra/package.json``)."""
 
 _PROJECT = Path(__file__).parents[2]
 _functions = json.loads((_PROJECT / ".chalice" / "config.json").read_text())["lambda_functions"]
@@ -38,17 +38,17 @@ QUEUE = {
 
 
 class Answer(NamedTuple):
-    """What a client of the API gets, or None for its status if it gets nothing."""
+    """A response to a client. Its status is None if the client gets none."""
 
     status: int | None
     headers: dict[str, str]
     body: Any
     run: str
-    """The run of api_handler that it comes from, as the trace calls it."""
+    """The invocation of api_handler that made it, as the trace names it."""
 
 
 class Context:
-    """The Lambda context of one run."""
+    """The Lambda context of an invocation."""
 
     memory_limit_in_mb = "1769"
     invoked_function_arn = "arn"
@@ -61,12 +61,12 @@ class Context:
         self._ends = timeline.now + TIMEOUTS[function_name]
 
     def get_remaining_time_in_millis(self) -> int:
-        """Until the run is killed."""
+        """Return the milliseconds until the invocation is killed."""
         return max(0, int((self._ends - self._timeline.now) * 1000))
 
 
 class Lambda:
-    """Runs functions, each run a process of its own."""
+    """Invokes functions, each invocation in a process of its own."""
 
     def __init__(self, timeline: Timeline, faults: Faults) -> None:
         self._timeline = timeline
@@ -74,7 +74,7 @@ class Lambda:
         self._runs = 0
 
     def run(self, function: str, event: Any, ended: Callable[[Process], None] | None = None) -> Process:
-        """Start a run, which ends within its time-out."""
+        """Start an invocation, which ends at its timeout at the latest."""
         self._runs += 1
         context = Context(function, self._timeline, f"run-{self._runs}")
         handler = app.app if function == "api_handler" else app.app.handler_map[function]
@@ -85,12 +85,12 @@ class Lambda:
     def _work(self, handler: Callable[..., Any], event: Any, context: Context) -> Any:
         self._timeline.pause(self._faults.latency())
         if self._timeline.chance.random() < 0.2:
-            aws.queue_url.cache_clear()  # A cold start: another process, which knows nothing yet.
+            aws.queue_url.cache_clear()  # A cold start: a new process without any state.
         return handler(event, context)
 
 
 class ApiGateway:
-    """Requests to answers, as a client sees them."""
+    """Turns requests into responses, as a client sees them."""
 
     def __init__(self, timeline: Timeline, functions: Lambda, faults: Faults) -> None:
         self._timeline = timeline
@@ -101,13 +101,13 @@ class ApiGateway:
     def ask(
         self, owner: str, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Answer:
-        """Ask the API as ``owner``, from a client's task. A status of None says that no answer came."""
+        """Send a request as ``owner`` from a client's task. A status of None means that no response arrived."""
         self._requests += 1
         event = self._event(owner, method, path, body, headers or {})
         run = self._lambda.run("api_handler", event)
         self._timeline.wait(_End(run, self._timeline))
         if run.error is not None:
-            # API Gateway's own answer where the function gave none.
+            # API Gateway's own response if the function has none.
             return Answer(502, {}, {"error": "INTERNAL_ERROR"}, run.name)
         if self._faults.happens(self._faults.rate / 2):
             self._timeline.note("no answer", method, path)
@@ -156,7 +156,7 @@ class _End:
 
 @functools.cache
 def _resource(path: str) -> tuple[str, dict[str, str] | None]:
-    """The route of a path, and its parameters."""
+    """Return the route of a path, and its parameters."""
     parts = path.strip("/").split("/")
     for resource in app.app.routes:
         names = resource.strip("/").split("/")
@@ -169,19 +169,19 @@ def _resource(path: str) -> tuple[str, dict[str, str] | None]:
 
 
 class Events:
-    """EventBridge: tells on_upload of what is put under ``uploads/``; late, twice, out of order, or never."""
+    """EventBridge: sends events of uploads to on_upload, which may be late, repeated, reordered or lost."""
 
     def __init__(self, timeline: Timeline, functions: Lambda, faults: Faults) -> None:
         self._timeline = timeline
         self._lambda = functions
         self._faults = faults
         self.failed: list[dict[str, Any]] = []
-        """Events that failed three times: in the queue for failed events."""
+        """Events that failed three times: the queue of failed events."""
         self.lost: set[str] = set()
         """Sequencers of the objects whose events were lost."""
 
     def put(self, put: Put) -> None:
-        """An object was put."""
+        """Send the event of an object, or lose it."""
         if not put.key.startswith("uploads/"):
             return
         if self._faults.happens(self._faults.events_lost):
@@ -207,13 +207,13 @@ class Events:
             self.deliver(event, self._delay())
 
     def redrive(self) -> None:
-        """Send back the events that failed, as the operator does."""
+        """Send the failed events again, as the operator does."""
         back, self.failed = self.failed, []
         for event in back:
             self.deliver(event, 0)
 
     def deliver(self, event: dict[str, Any], seconds: float, attempt: int = 1) -> None:
-        """Have on_upload run with an event, up to three times (AWS, "Asynchronous invocation")."""
+        """Invoke on_upload with an event, up to three times (AWS, "Asynchronous invocation")."""
 
         def ended(run: Process) -> None:
             if run.error is None:
@@ -236,7 +236,7 @@ class Events:
 
 
 class Mapping:
-    """The event source mapping: takes batches off the queue and hands them to on_messages."""
+    """The event source mapping: passes batches from the queue to on_messages."""
 
     def __init__(self, timeline: Timeline, functions: Lambda, faults: Faults, sqs: SQS) -> None:
         self._timeline = timeline
@@ -281,7 +281,7 @@ class Mapping:
                 self._sqs.delete_message(QueueUrl="", ReceiptHandle=receipt)
 
     def _deliver_again(self, message: Message) -> None:
-        """A standard queue may deliver a message again although it was deleted (AWS, "At-least-once delivery")."""
+        """Deliver a deleted message again: a standard queue may do that (AWS, "At-least-once delivery")."""
 
         def again() -> None:
             self._timeline.note("delivered again", message.id)
@@ -316,7 +316,7 @@ def _event(batch: list[Message]) -> dict[str, Any]:
 
 
 class Schedule:
-    """Runs the cleanup every hour; an hour in which nothing is due is passed over, for nothing would happen in it."""
+    """Runs the cleanup every hour. An hour in which nothing is due is skipped: nothing would happen."""
 
     def __init__(self, timeline: Timeline, functions: Lambda, dynamodb: DynamoDB) -> None:
         self._timeline = timeline
@@ -326,7 +326,7 @@ class Schedule:
         self.runs = 0
 
     def next_at(self) -> float | None:
-        """When the cleanup runs next, or None if nothing is due, ever."""
+        """Return when the cleanup runs next, or None if nothing will ever be due."""
         due = self._dynamodb.first_due()
         if due is None:
             return None
@@ -334,7 +334,7 @@ class Schedule:
         return self._swept + max(1, hours) * HOUR
 
     def run(self) -> None:
-        """An hour is over."""
+        """Run the cleanup, if anything is due."""
         self._swept = self._timeline.now
         self.runs += 1
         self._sweep(1)
@@ -359,14 +359,14 @@ class Schedule:
 
 
 class TimeToLive:
-    """DynamoDB's TTL: deletes a record at any moment after its time is up, within days, and in any order."""
+    """DynamoDB's TTL: deletes expired records at any time within days, in any order."""
 
     def __init__(self, timeline: Timeline, dynamodb: DynamoDB) -> None:
         self._timeline = timeline
         self._dynamodb = dynamodb
 
     def watch(self, write: Write) -> None:
-        """A record was written."""
+        """Called when a record is written."""
         if write.new is None or "ttl" not in write.new:
             return
         until = float(write.new["ttl"]["N"]) - self._timeline.wall()

@@ -1,4 +1,4 @@
-"""One history: clients act while everything may fail, then all heals, and what is left is looked at."""
+"""One history: clients act while calls fail, then all faults stop, and invariants are checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY = 24 * HOUR
 
 
 class Outcome(NamedTuple):
-    """What became of a history."""
+    """The result of a history."""
 
     seed: int
     problems: list[str]
@@ -29,11 +29,11 @@ class Outcome(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """The same for two runs in which the very same happened."""
+        """A digest that is equal for two histories in which exactly the same happened."""
         return hashlib.sha256(repr(self.trace).encode()).hexdigest()
 
     def report(self, lines: int = 60, *, whole: bool = False) -> str:
-        """For people: what is wrong, the last events that have to do with it, and how to see it again."""
+        """Return a report: what is wrong, the last events related to it, and how to run the history again."""
         told = self.trace if whole else self._about()[-lines:]
         return "\n".join(
             (
@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
         )
 
     def _about(self) -> list[tuple[Any, ...]]:
-        """The events that name what the problems name, and those of the processes in which one of these stands."""
+        """Return the events that name what the problems name, and those of the processes of these events."""
         named = set(
             re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}|\bt\d+\b|loose/\d|[a-z]+_[a-z]+-\d+", " ".join(self.problems))
         )
@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
 
 
 def run(seed: int) -> Outcome:
-    """The history of a seed: always the same."""
+    """Run the history of a seed, which is always the same."""
     world, ledger = World(seed), Ledger()
     with world.in_place():
         _act(world, ledger)
@@ -73,7 +73,7 @@ def run(seed: int) -> Outcome:
 
 
 def _act(world: World, ledger: Ledger) -> None:
-    """Clients act at once, while calls fail, events get lost and the clock is set."""
+    """Run the clients in parallel, while calls fail, events are lost and the clock is changed."""
     chance, timeline = world.chance, world.timeline
     clients = [
         timeline.start(f"{owner}-{number}", Client(world, ledger, owner, chance.randint(2, 9)).work)
@@ -94,7 +94,7 @@ def _act(world: World, ledger: Ledger) -> None:
 
 
 def _heal(world: World) -> None:
-    """From now on nothing fails. The operator sends back what failed: soon, or as late as dead letters are kept."""
+    """Stop all faults. The operator sends back what failed, at once or after as long as dead letters are kept."""
     world.faults.stop()
     world.timeline.note("all heals")
     _set_clock(world, 0)
@@ -107,7 +107,7 @@ def _heal(world: World) -> None:
 
 
 def _grow_old(world: World, ledger: Ledger) -> None:
-    """Time passes until everything that is kept for a while is gone; imports are looked at as their time runs out."""
+    """Let time pass until everything with a retention has expired. Check imports while theirs ends."""
     until = START + 30 * DAY
     for late in (HOUR, DAY, 3 * DAY):
         world.run_until(max(until + late * world.chance.random(), world.timeline.now))

@@ -1,4 +1,4 @@
-"""What has to hold of items: each acknowledged write is one version, each refused one is none."""
+"""Invariants of items: each acknowledged write is one version, and a refused write is none."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def refused_writes_did_not_happen(world: World, ledger: Ledger) -> Iterator[str]
 
 
 def _was_deleted_since(world: World, act: Act, happened: Change) -> bool:
-    """Whether the item was deleted before the answer, so that "it is not there" was true."""
+    """Return whether the item was deleted before the response, so that a 404 was right."""
     gone = [change for change in lives_of_items(world)[happened.id] if change.new is None and change.at <= act.ended]
     return act.status == 404 and bool(gone)
 

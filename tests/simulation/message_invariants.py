@@ -1,4 +1,4 @@
-"""What has to hold of the queue, of imports, and of what functions raise."""
+"""Invariants of the queue, of imports, and of the errors that functions raise."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def imports_are_exact(world: World, ledger: Ledger) -> Iterator[str]:
 
 @invariant
 def imports_that_failed_did_not_happen(world: World, ledger: Ledger) -> Iterator[str]:
-    """Without a key nothing tells a second import from the first: who was told of a failure sends it again."""
+    """Without a key, a repeated request is another import: after an error the client may send it again."""
     made = by_token(world)
     for act in ledger.of("import"):
         told = act.status is not None and act.status >= 500 and act.status != 502
@@ -47,7 +47,7 @@ def imports_that_failed_did_not_happen(world: World, ledger: Ledger) -> Iterator
 
 
 def _could_not_be_read_back(world: World, act: Act) -> bool:
-    """Whether DynamoDB answered none of the calls with which an import is read back (decision 30, What it costs)."""
+    """Return whether all calls that read an import back failed (decision 30, What it costs)."""
     calls = [event for event in world.timeline.trace if event[1] == act.runs[-1] and event[2].startswith("dynamodb.")]
     return calls[-1][2] == "dynamodb.get_item" and calls[-1][5] != "ok"
 
@@ -61,7 +61,7 @@ def _inexact(act: Act, answer: Answer) -> Iterator[str]:
 
 
 def look_at_imports(world: World, ledger: Ledger) -> None:
-    """As their time runs out they are gone at some moment, and never seem to be anything but done before."""
+    """At the end of their retention, imports disappear at once, and are reported as done until then."""
     for act in ledger.of("import"):
         if act.done:
             answer = world.ask(act.owner, "GET", f"/imports/{act.body['id']}")

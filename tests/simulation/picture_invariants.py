@@ -1,4 +1,4 @@
-"""What has to hold of pictures, and of objects in the bucket."""
+"""Invariants of pictures, and of objects in the bucket."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ def pictures_are_those_of_the_newest_upload(world: World, ledger: Ledger) -> Ite
 
 
 def _problems(world: World, folder: str, shown: dict[str, Any] | None, put: Put | None) -> list[str]:
-    """Why what an item shows, and what is in its folder, is not what comes of an upload, or of none."""
+    """Yield what is wrong with the picture of an item and the objects in its folder, for an upload or for none."""
     nothing = "there is no upload" if shown else None
     wrong = nothing if put is None else _wrong(put, shown, world)
     return [*([wrong] if wrong else []), *_strange_objects(world, folder, put, shown)]
 
 
 def _follows(later: Put, put: Put, tickets: dict[str, Act]) -> bool:
-    """Whether an upload surely counts instead of another: its ticket was asked for when that one's was there."""
+    """Return whether an upload must replace another: its ticket was requested when the other's existed."""
     if later.key == put.key:
         return later.sequencer > put.sequencer
     return tickets[later.key].started >= tickets[put.key].ended
 
 
 def _voided(world: World) -> dict[str, str]:
-    """Up to which upload each item's were made void, as a picture was removed."""
+    """Return, by item, the last upload that was cancelled because its picture was deleted."""
     found: dict[str, str] = {}
     for change in changes(world):
-        # With an upload's object gone, too, a picture ends; only a removal says up to which upload that is for good.
+        # A picture also disappears if its object is deleted; only a delete cancels uploads for good.
         if (
             change.old
             and change.new
@@ -62,7 +62,7 @@ def _voided(world: World) -> dict[str, str]:
 
 
 def _wrong(put: Put, shown: dict[str, Any] | None, world: World) -> str | None:
-    """Why what an item shows is not what came of an upload."""
+    """Yield what is wrong with the picture of an item for an upload."""
     told = f"the newest upload is {put.data[:20]!r} at {put.key}"
     if shown is None or shown["status"] != ("ready" if put.data.startswith(b"good") else "failed"):
         return told
@@ -88,7 +88,7 @@ def _key(url: str) -> str:
 
 
 def _strange_objects(world: World, folder: str, newest: Put | None, shown: dict[str, Any] | None) -> Iterator[str]:
-    """What lies in an item's folder although it belongs to no picture that it shows."""
+    """Yield the objects in an item's folder that do not belong to its picture."""
     belongs = set()
     if shown and newest:
         belongs.add(newest.key)
@@ -96,7 +96,7 @@ def _strange_objects(world: World, folder: str, newest: Put | None, shown: dict[
         belongs |= {_key(one["url"]) for one in shown["thumbnails"]}
     there = {key for key in world.s3.objects if key.partition("/")[2].startswith(folder)}
     if newest and shown and shown.get("error", {}).get("error") == "IMAGE_LOST":
-        # A render that was given up may have begun to write thumbnails: they stay, for it may be sent back and end.
+        # A render that was given up may have written thumbnails. They stay: it may be sent back and succeed.
         own = newest.key.replace("uploads/", "thumbnails/", 1)
         there = {key for key in there if not key.startswith(f"{own}/")}
     if there - belongs:

@@ -1,6 +1,6 @@
-"""Pictures whose bytes say what they are, and a renderer that is quick and says what it rendered.
+"""Pictures whose bytes state their kind, and a fast renderer that records what it rendered.
 
-Only decoding is replaced: what :mod:`chalicelib.catalogue.thumbnail_jobs` does around it runs as it is.
+Only decoding is replaced; ``catalogue/thumbnail_jobs.py`` runs unchanged.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from tests.simulation.timeline import Timeline
 
 KINDS = ("good", "good", "good", "good", "bad", "kills", "hangs")
 MAX_BYTES = 2_000
-"""Instead of 20 MB: the limit is the product's own, made small."""
+"""Replaces the limit of 20 MB, so that pictures can be small."""
 
 
 def picture(kind: str, name: str) -> bytes:
-    """The bytes of a picture of a kind. No two of a history are alike."""
+    """Return the bytes of a picture of a kind. No two pictures of a history are equal."""
     return f"{kind} {name} ".encode().ljust(MAX_BYTES + 1 if kind == "huge" else 40, b".")
 
 
 class Renderer:
-    """What stands in for Pillow."""
+    """Replaces Pillow."""
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
@@ -46,5 +46,5 @@ class Renderer:
 
 
 def thumbnail(data: bytes, pixels: int) -> bytes:
-    """The thumbnail of so many pixels of a picture."""
+    """Return the thumbnail of a picture, with the given number of pixels."""
     return f"{pixels} of ".encode() + data

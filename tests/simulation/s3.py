@@ -1,4 +1,4 @@
-"""S3 in memory: one bucket, its presigned forms, and the events of what is put there."""
+"""S3 in memory: one bucket, its presigned forms, and the events of its objects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.simulation.calls import ENDPOINT, refusal
 
 
 class Put(NamedTuple):
-    """An object as it was put: of two at one key, the later has the greater sequencer."""
+    """An object. Of two objects put at one key, the later has the greater sequencer."""
 
     at: float
     key: str
@@ -24,7 +24,7 @@ class Put(NamedTuple):
 
     @property
     def etag(self) -> str:
-        """The digest of its bytes, as S3 tells it."""
+        """The digest of its bytes, as S3 returns it."""
         return f'"{hashlib.md5(self.data, usedforsecurity=False).hexdigest()}"'
 
 
@@ -60,7 +60,7 @@ class S3:
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         found = self.objects.get(Key)
         if found is None:
-            # There is no body that could hold a longer code.
+            # The response has no body that could contain a longer code.
             raise refusal("head_object", "404", "Not Found", 404)
         return {"ContentLength": len(found.data), "ETag": found.etag, "ContentType": found.content_type}
 
@@ -116,7 +116,7 @@ class S3:
     # ------------------------------------------------------------------------------------------------- for the world
 
     def post(self, fields: dict[str, str], data: bytes) -> Put | None:
-        """Take an uploaded form, if the policy allows it."""
+        """Accept an uploaded form if the policy allows it."""
         policy = json.loads(fields["policy"])
         low, high = policy["range"]
         allowed = self._wall() < policy["until"] and fields["key"] == policy["key"] and low <= len(data) <= high
@@ -126,7 +126,7 @@ class S3:
         return self.log[-1]
 
     def on_put(self, put: Put) -> None:
-        """Called after each put; the world puts something else here."""
+        """Called after each put. The world replaces it."""
 
     def _found(self, operation: str, key: str) -> Put:
         if key not in self.objects:
@@ -135,7 +135,7 @@ class S3:
 
 
 def _part(data: bytes, range_: str) -> bytes:
-    """The bytes of a range such as ``bytes=0-9``, its end included (RFC 9110, section 14.1.2)."""
+    """Return the bytes of a range such as ``bytes=0-9``, with its end (RFC 9110, section 14.1.2)."""
     first, last = re.fullmatch(r"bytes=(\d+)-(\d+)", range_).groups()  # type: ignore[union-attr]
     if int(first) >= len(data):
         raise refusal("get_object", "InvalidRange", "The requested range is not satisfiable", 416)

@@ -1,4 +1,4 @@
-"""SQS in memory: a standard queue with its dead-letter queue, and what receives from it."""
+"""SQS in memory: a standard queue with its dead-letter queue, and receivers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.simulation.calls import refusal
 
 
 class Message:
-    """One message, wherever it is."""
+    """A message, in either queue."""
 
     def __init__(self, number: int, body: str, sent_at: float) -> None:
         self.id = f"message-{number}"
@@ -23,11 +23,11 @@ class Message:
         self.receives = 0
         self.receipt = ""
         self.redriven = False
-        """Whether it was a dead letter and was sent back: SQS counts that as a new message."""
+        """Whether it was a dead letter that was sent back: SQS counts that as a new message."""
 
 
 class SQS:
-    """One queue and its dead letters."""
+    """A queue and its dead letters."""
 
     name = "sqs"
     refusals = ("RequestThrottled", "InternalError")
@@ -78,7 +78,7 @@ class SQS:
         return {"Messages": [_told(message) for message in found]} if found else {}
 
     def delete_message(self, *, QueueUrl: str, ReceiptHandle: str) -> dict[str, Any]:  # noqa: N803
-        # An old receipt handle of a standard queue deletes too, as long as it is known.
+        # An old receipt handle of a standard queue also deletes, as long as it is known.
         self.messages.pop(ReceiptHandle.partition("/")[0], None)
         return {}
 
@@ -99,7 +99,7 @@ class SQS:
         return self._each(self.change_message_visibility, Entries)
 
     def _each(self, do: Callable[..., Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
-        """Do the same for each entry: one that is refused is told beside those that are not."""
+        """Call a function for each entry. Return the entries that were refused beside the others."""
         answer: dict[str, list[dict[str, Any]]] = {"Successful": [], "Failed": []}
         for entry in entries:
             id_ = {"Id": entry["Id"]}
@@ -113,7 +113,7 @@ class SQS:
     # ------------------------------------------------------------------------------------------------- for the world
 
     def visible(self) -> list[Message]:
-        """The messages that can be received now; those that were received too often become dead letters."""
+        """Return the visible messages. Those that were received too often become dead letters."""
         now, found = self._clock(), []
         for message in list(self.messages.values()):
             if message.sent_at + self.retention <= now:
@@ -125,7 +125,7 @@ class SQS:
         return found
 
     def receive(self, message: Message) -> Message:
-        """Hand a message out: nobody else sees it for a while."""
+        """Deliver a message, which is invisible for a while then."""
         message.receives += 1
         message.visible_at = self._clock() + self.visibility_timeout
         message.receipt = f"{message.id}/{next(self._receipts)}"
@@ -133,7 +133,7 @@ class SQS:
         return message
 
     def redrive(self) -> list[Message]:
-        """Send the dead letters back, as the operator does: as new messages (AWS, "Dead-letter queue redrive")."""
+        """Send the dead letters back as new messages, as the operator does (AWS, "Dead-letter queue redrive")."""
         back, self.dead = list(self.dead.values()), {}
         again = []
         for old in back:
@@ -146,10 +146,10 @@ class SQS:
         return again
 
     def on_visible(self, message: Message, seconds: float) -> None:
-        """Called if a message becomes visible in so many seconds; the world puts something else here."""
+        """Called when a message becomes visible in so many seconds. The world replaces it."""
 
     def half(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Carry out a batch of which only the first half is taken; the answer tells which entries were not."""
+        """Apply only the first half of a batch. The response lists the other entries as failed."""
         entries = parameters["Entries"]
         taken, left = entries[: len(entries) // 2], entries[len(entries) // 2 :]
         answer = getattr(self, operation)(**{**parameters, "Entries": taken}) if taken else {"Successful": []}

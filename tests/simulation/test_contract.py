@@ -1,4 +1,4 @@
-"""The services in memory keep what AWS promises. The emulator is held to the same: tests/e2e/test_simulated_aws.py."""
+"""The services in memory behave like AWS. tests/e2e/test_simulated_aws.py tests the emulator in the same way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SDK repeats a call whose answer got lost: what others did in between stays done."""
+"""The SDK repeats a call whose response was lost. Changes that others made in between are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WRITES = ("put_item", "transact_write_items")
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """One in which nothing goes wrong by itself."""
+    """A world without random faults."""
     world = World(0)
     world.faults.stop()
     with world.in_place():
@@ -30,7 +30,7 @@ def answer_of_the_next_write_is_lost(world: World, monkeypatch: pytest.MonkeyPat
 
 
 def these_go_wrong(world: World, monkeypatch: pytest.MonkeyPatch, *steps: tuple[tuple[str, ...], Fault]) -> None:
-    """The next attempt at these operations goes wrong so, then the next at those, and so on."""
+    """Let the next attempt of these operations fail in this way, then the next attempt of those, and so on."""
     left = list(steps)
 
     def at(_: str, operation: str, attempt: int, now: float) -> Fault | None:
@@ -40,7 +40,7 @@ def these_go_wrong(world: World, monkeypatch: pytest.MonkeyPatch, *steps: tuple[
 
 
 def meanwhile(world: World, slow: Callable[[], Answer], quick: Callable[[], Answer]) -> tuple[Answer, Answer]:
-    """Ask for ``slow``, and a second later for ``quick``; return both answers."""
+    """Send ``slow``, and a second later ``quick``. Return both responses."""
     answers: dict[str, Answer] = {}
 
     def second() -> None:

@@ -1,4 +1,4 @@
-"""Random histories break no invariant, and each can be seen again by its seed."""
+"""Random histories violate no invariant, and each can be repeated by its seed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_seed_decides_all_that_happens() -> None:
 
 
 def _digests(hash_seed: str) -> list[str]:
-    """The digests of a few histories in a process of its own, in which sets have another order."""
+    """Return the digests of a few histories in another process, in which sets have another order."""
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     done = subprocess.run(
         [sys.executable, "-c", _DIGESTS],
@@ -54,7 +54,7 @@ def _digests(hash_seed: str) -> list[str]:
 
 
 def test_lost_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the condition that a write is on top of what was read, one of two edits gets lost."""
+    """Without the condition on the version, one of two concurrent edits is lost."""
     monkeypatch.setattr(table, "version_is", lambda _: table.Condition("attribute_exists(pk)"))
 
     problems = " ".join(problem for seed in range(100) for problem in history.run(seed).problems)

@@ -1,8 +1,8 @@
-"""Virtual time: tasks that take turns, exactly one at a time, in an order that follows from the seed alone.
+"""Virtual time: tasks that run one at a time, in an order that follows from the seed alone.
 
-A :class:`Process` is one run of a function, or one client. Its tasks are greenlets: plain code that gives way only in
-:meth:`Timeline.pause` and :meth:`Timeline.wait`, so nothing else can happen between two calls of AWS. The tasks of a
-process die together: at its deadline, or when something kills it.
+A :class:`Process` is one invocation of a function, or one client. Its tasks are greenlets: ordinary code that switches
+only in :meth:`Timeline.pause` and :meth:`Timeline.wait`, so nothing else happens between two AWS calls. All tasks of a
+process end together: at its timeout, or when something kills it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import greenlet
 HOUR = 3600.0
 
 START = 1_780_000_000.0
-"""When every history begins, in Unix seconds."""
+"""When every history starts, in Unix seconds."""
 
 
 class KilledError(BaseException):
-    """The process of this task is dead: not one more call of it has an effect. No ``except Exception`` catches it."""
+    """The process of this task was killed: no further call has an effect. ``except Exception`` does not catch it."""
 
 
 class Process:
-    """One run of a function, or a client: its tasks end together."""
+    """One invocation of a function, or a client. Its tasks end together."""
 
     def __init__(self, name: str, ended: Callable[[Process], None] | None = None) -> None:
         self.name = name
@@ -35,7 +35,7 @@ class Process:
         self.over = False
         self.value: Any = None
         self.error: str | None = None
-        """Why it ended without a value: what it raised, or what killed it."""
+        """Why it ended without a value: the exception, or what killed it."""
         self.ended = ended
 
 
@@ -50,7 +50,7 @@ class Task:
         self.value: Any = None
         self.error: Exception | None = None
         self.turn = 0
-        """How often it has been resumed: who wants to resume it says of which turn, so nothing wakes it too early."""
+        """How often it was resumed. A timer names the number that it is for, so nothing resumes a task too early."""
         self.watchers: list[Task] = []
 
     def done(self) -> bool:
@@ -67,17 +67,17 @@ class Awaited(Protocol):
 
 
 class Timeline:
-    """The clock, and whose turn it is."""
+    """The clock and the scheduler."""
 
     def __init__(self, chance: random.Random) -> None:
         self.now = START
         self.skew = 0.0
-        """How far the wall clock is off: it may be set back, ``now`` never goes back."""
+        """How far the wall clock is off. It may be set back; ``now`` never decreases."""
         self.chance = chance
         self.running: Task | None = None
         self.trace: list[tuple[Any, ...]] = []
         self.silent = False
-        """Whether what happens is left out of the trace."""
+        """Whether events are left out of the trace."""
         self._hub = greenlet.getcurrent()
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -85,24 +85,24 @@ class Timeline:
     # ------------------------------------------------------------------------------------------------- for the world
 
     def wall(self) -> float:
-        """What a clock on the wall shows, in Unix seconds."""
+        """Return the time of the wall clock in Unix seconds."""
         return self.now + self.skew
 
     def note(self, *what: Any) -> None:
-        """Add a line to the trace: who does it, and what."""
+        """Add a line to the trace: the process and the event."""
         if not self.silent:
             self.trace.append((self.now, self.running.process.name if self.running else "world", *what))
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
-        """Have ``action`` done after so many seconds."""
+        """Call ``action`` after so many seconds."""
         heapq.heappush(self._agenda, (self.now + seconds, next(self._numbers), action))
 
     def next_at(self) -> float | None:
-        """When something happens next, or None if nothing is on the agenda."""
+        """Return when the next action is scheduled, or None if there is none."""
         return self._agenda[0][0] if self._agenda else None
 
     def step(self) -> None:
-        """Do what comes next on the agenda."""
+        """Run the next scheduled action."""
         at, _, action = heapq.heappop(self._agenda)
         self.now = max(self.now, at)
         action()
@@ -114,7 +114,7 @@ class Timeline:
         timeout: float | None = None,
         ended: Callable[[Process], None] | None = None,
     ) -> Process:
-        """Start a process; after ``timeout`` seconds it is killed. ``ended`` is called once, however it ends."""
+        """Start a process, which is killed after ``timeout`` seconds. ``ended`` is called once when it ends."""
         process = Process(name, ended)
         self.spawn(process, work)
         if timeout is not None:
@@ -122,14 +122,14 @@ class Timeline:
         return process
 
     def spawn(self, process: Process, work: Callable[[], Any]) -> Task:
-        """Start one more task of a process."""
+        """Start another task of a process."""
         task = Task(process, work)
         process.tasks.append(task)
         self._resume_later(task, 0)
         return task
 
     def kill(self, process: Process, why: str) -> None:
-        """End a process at once, wherever its tasks are. Not to be called by one of its own tasks: see die."""
+        """Kill a process at once, in whatever state its tasks are. Its own tasks call die instead."""
         if process.over:
             return
         process.over = True
@@ -147,12 +147,12 @@ class Timeline:
     # -------------------------------------------------------------------------------------------------- for the tasks
 
     def pause(self, seconds: float) -> None:
-        """Let so much time pass for the task that is running."""
+        """Let so much time pass for the running task."""
         self._resume_later(self.alive(), seconds)
         self._hub.switch()
 
     def wait(self, thing: Awaited, timeout: float | None = None) -> bool:
-        """Let time pass until a task or a result is there, and tell whether it is: not if the time-out was first."""
+        """Wait for a task or a result. Return False if the timeout comes first."""
         task = self.alive()
         if not thing.done():
             thing.watchers.append(task)
@@ -162,19 +162,19 @@ class Timeline:
         return thing.done()
 
     def wake(self, watchers: list[Task]) -> None:
-        """What these tasks wait for is there."""
+        """Resume the tasks that wait for this."""
         for watcher in watchers:
             self._resume_later(watcher, 0)
         watchers.clear()
 
     def die(self, why: str) -> None:
-        """End the process of the task that is running, as if it had crashed right here."""
+        """Kill the process of the running task, as if it had crashed at this point."""
         process = self.alive().process
         self.later(0, lambda: self.kill(process, why))
         self._hub.switch()
 
     def alive(self) -> Task:
-        """The task that is running. Raise KilledError if its process is dead."""
+        """Return the running task. Raise KilledError if its process was killed."""
         task = self.running
         assert task is not None, "only tasks can wait"
         if task.process.over:
@@ -215,7 +215,7 @@ class Timeline:
         process.error = None if task.error is None else f"{type(task.error).__name__}: {task.error}"
         process.over = True
         for other in process.tasks[1:]:
-            # What a function leaves running when it has answered is frozen, and may never go on.
+            # What a function leaves running after its response is frozen, and may never continue.
             if not other.over and other.greenlet:
                 self.running = other
                 other.greenlet.throw(KilledError)
@@ -226,7 +226,7 @@ class Timeline:
 
 
 class Pool:
-    """What the product knows as ThreadPoolExecutor: its workers are tasks of the process that made it."""
+    """Replaces ThreadPoolExecutor in the app: its workers are tasks of the process that made it."""
 
     timeline: Timeline
 
@@ -242,7 +242,7 @@ class Pool:
         self.shutdown()
 
     def submit(self, work: Callable[..., Any], *args: Any, **options: Any) -> _Result:
-        """Have ``work`` done as soon as a worker is free."""
+        """Run ``work`` as soon as a worker is free."""
         result = _Result()
         self._waiting.append((result, lambda: work(*args, **options)))
         if self._room:
@@ -251,12 +251,12 @@ class Pool:
         return result
 
     def map(self, work: Callable[..., Any], *each: Iterable[Any]) -> Iterator[Any]:
-        """Yield the results in order, as they are asked for."""
+        """Yield the results in order."""
         results = [self.submit(work, *args) for args in zip(*each, strict=False)]
         return (result.result() for result in results)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait until all is done."""
+        """Wait until all work is done."""
         if cancel_futures:
             self._waiting.clear()
         while wait and (busy := [task for task in self._tasks if not task.over]):
@@ -274,7 +274,7 @@ class Pool:
 
 
 class _Result(Future[Any]):
-    """A future whose reader lets virtual time pass."""
+    """A future whose result is awaited in virtual time."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""All of it together: the product, on AWS in memory, in virtual time."""
+"""The app on AWS in memory, in virtual time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
 CHUNK = 3
-"""Entries of a chunk of an import, instead of 100: so small imports have several chunks."""
+"""Entries of a chunk, fewer than in the app, so that small imports have several chunks."""
 
 
 class World:
@@ -41,7 +41,7 @@ class World:
         self.timeline = Timeline(self.chance)
         self.faults = Faults(self.chance)
         self.reports_failures = self.chance.random() < 0.7
-        """Whether the mapping honours ``batchItemFailures``: packaged it does, deployed by Chalice it does not."""
+        """Whether the mapping has ReportBatchItemFailures. If packaged it has; if deployed by Chalice it has not."""
         clock = self._clock
         self.dynamodb = DynamoDB(clock, self.chance)
         self.s3 = S3(clock, self.timeline.wall, self.chance)
@@ -55,7 +55,7 @@ class World:
         self.dead_when_healed: list[str] = []
         self.sent_back: list[Message] = []
         self.aged: list[str] = []
-        """What was wrong with imports as their time ran out."""
+        """Violations found while the retention of imports ended."""
         ttl = TimeToLive(self.timeline, self.dynamodb)
         self.s3.on_put = self.events.put  # type: ignore[method-assign]
         self.dynamodb.on_write = ttl.watch  # type: ignore[method-assign]
@@ -64,11 +64,11 @@ class World:
         return self.timeline.now
 
     def create_client(self, service: str, config: Config) -> SimulatedClient:
-        """As botocore's session does."""
+        """Return a client, as botocore's session does."""
         return SimulatedClient(getattr(self, service), config, self.timeline, self.faults)
 
     def run_until(self, moment: float) -> None:
-        """Let everything happen that happens by then."""
+        """Run everything that is scheduled until then."""
         while True:
             upcoming, sweep = self.timeline.next_at(), self.schedule.next_at()
             if sweep is not None and sweep <= moment and (upcoming is None or sweep <= upcoming):
@@ -81,7 +81,7 @@ class World:
                 return
 
     def ask(self, owner: str, method: str, path: str) -> Answer:
-        """Ask the API when all is quiet, to look at something: this is left out of the trace."""
+        """Send a request after the history, to check something. It is left out of the trace."""
         answers: list[Answer] = []
         self.timeline.silent = True
         asking = self.timeline.start("looking", lambda: answers.append(self.api.ask(owner, method, path)))
@@ -91,18 +91,18 @@ class World:
         return answers[0]
 
     def remember_dead_letters(self) -> None:
-        """Note which messages have become dead letters by now."""
+        """Remember which messages are dead letters now."""
         self.dead_when_healed = [message.body for message in self.sqs.dead.values()]
 
     def send_back(self) -> None:
-        """The operator sends back the dead letters and the failed events."""
+        """Send back the dead letters and the failed events, as the operator does."""
         self.timeline.note("dead letters sent back", len(self.sqs.dead), len(self.events.failed))
         self.sent_back += self.sqs.redrive()
         self.events.redrive()
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """The product runs in this world: its clients, its clock, its chance and its threads are this world's."""
+        """Replace the app's clients, clock, random numbers and threads by those of this world."""
         state = random.getstate()
         with pytest.MonkeyPatch.context() as patch:
             self._put_in_place(patch)
@@ -137,7 +137,7 @@ class World:
         self._listen(patch)
 
     def _listen(self, patch: pytest.MonkeyPatch) -> None:
-        """What the product logs stands in the trace; what it measures is left out."""
+        """Add the app's log lines to the trace, and drop its metrics."""
         handler = _Trace(self.timeline)
         patch.setattr(telemetry.logger._logger, "handlers", [handler])
         patch.setattr(telemetry, "_add", lambda *_: None)
@@ -156,7 +156,7 @@ class _Trace(logging.Handler):
 
 
 def _forget() -> None:
-    """What a process has read once, the next reads again."""
+    """Clear what a process caches, as for a new process."""
     config.settings.cache_clear()
     aws._client.cache_clear()
     aws.queue_url.cache_clear()

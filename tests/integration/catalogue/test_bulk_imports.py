@@ -1,4 +1,4 @@
-"""Imports: every entry becomes one item or one failure, however often its chunk is delivered."""
+"""Imports: every entry becomes exactly one item or one failure."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def start(api: Stage, *entries: Any) -> str:
 
 
 class KilledError(BaseException):
-    """The function's process is no more."""
+    """The function's process has ended."""
 
 
 @contextmanager
 def fault(client: Any, operation: str, event: str) -> Iterator[None]:
-    """The function dies with the next call of ``operation``: before it is sent, or after it was done."""
+    """End the function at the next call of ``operation``, before it is sent or after it is done."""
 
     def die(**_: Any) -> None:
         raise KilledError
@@ -76,7 +76,7 @@ def counts(api: Stage, id_: str) -> tuple[str, int, int, int]:
 
 
 def titles(api: Stage) -> list[str]:
-    """Of all items, the oldest first."""
+    """Return the titles of all items, the oldest first."""
     return [item["title"] for item in json_of(api("GET", "/items?order=asc&limit=100"))["items"]]
 
 
@@ -211,7 +211,7 @@ def test_invalid_entry_fails_alone_with_its_reason(api: Stage) -> None:
 
 
 def test_stored_failures_have_a_maximum_size(api: Stage) -> None:
-    # DynamoDB takes 400 KB a record, and one record says what became of a chunk.
+    # DynamoDB allows 400 KB in a record, and the result of a chunk is one record.
     name = "x" * 40_000
     id_ = start(api, *({name: 10**40 + 1} for _ in range(import_entries.CHUNK_ENTRIES - 25)))
 
@@ -449,7 +449,7 @@ class TestLostChunks:
         assert "dueAt" not in api.records("IMPORT")[0]
 
     def given_up(self, api: Stage) -> str:
-        """An import of 75 entries whose second chunk got lost for good."""
+        """Return the id of an import of 75 entries whose second chunk was lost."""
         id_ = start(api, *({"title": f"{number:03d}"} for number in range(75)))
         bulk_imports.process_chunk(OWNER, id_, 0)
         api.drop()
@@ -596,7 +596,7 @@ LOST = ReadTimeoutError(endpoint_url="https://dynamodb.aws.invalid")
 
 
 def unclear(operation: str, *, done: bool, times: int = 1) -> None:
-    """The next calls of ``operation`` time out: after they were done, or without effect."""
+    """Let the next calls of ``operation`` time out, after they were done or without effect."""
     left = times
 
     def time_out(**_: Any) -> None:
@@ -609,7 +609,7 @@ def unclear(operation: str, *, done: bool, times: int = 1) -> None:
 
 
 class TestUnclearWrites:
-    """The record's write timed out. What the caller is told is what happens."""
+    """The write of the record times out. The response says whether the import was accepted."""
 
     @pytest.mark.parametrize("key", [None, "k"])
     def test_import_with_a_lost_response_is_accepted(self, api: Stage, key: str | None) -> None:
@@ -634,7 +634,7 @@ class TestUnclearWrites:
 
         provoke(aws.dynamodb(), name, delay, "before-call")
         answer = api("POST", "/imports", {"items": [{"title": "a"}]}, **({"idempotency_key": key} if key else {}))
-        # What timed out reaches DynamoDB in the end.
+        # The request that timed out reaches DynamoDB later.
         with pytest.raises(ClientError, match=r"Conditional|conditional"):
             getattr(aws.dynamodb(), operation)(**late[0])
         cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))

@@ -1,4 +1,4 @@
-"""The hourly cleanup does what is due, leaves what is not, and is stopped by nothing but its time."""
+"""The hourly cleanup does all work that is due until its time limit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def now() -> datetime:
     return times.now()
 
 
-def sweep(at: datetime, milliseconds: int = 60_000) -> dict[str, int]:
+def clean_up(at: datetime, milliseconds: int = 60_000) -> dict[str, int]:
     return dict(cleanup.run(at, context("clean_up", milliseconds)))
 
 
@@ -43,7 +43,7 @@ def test_nothing_due_does_nothing(api: Stage, now: datetime) -> None:
     api.item()
     expiring(now)
 
-    assert sweep(now) == {}
+    assert clean_up(now) == {}
     assert len(api.records("ITEM")) == 2
 
 
@@ -56,7 +56,7 @@ def test_schedule_runs_the_cleanup(api: Stage, now: datetime) -> None:
 
 
 class TestClockAhead:
-    """An item has expired by the clock of one function and not by that of the others."""
+    """An item has expired by the clock of one function, but not by the clocks of the others."""
 
     def test_upload_is_kept_and_becomes_the_picture(
         self, api: Stage, now: datetime, monkeypatch: pytest.MonkeyPatch
@@ -67,7 +67,7 @@ class TestClockAhead:
             patch.setattr(times, "now", lambda: now + 4 * HOUR)
             api.notice(key)
 
-        sweep(now + 2 * HOUR)  # the ticket and its margin are over
+        clean_up(now + 2 * HOUR)  # the ticket and EVENT_TIMEOUT have expired
         api.work()
 
         assert shown(item.id, now) == {"status": "ready", "error": None}
@@ -79,7 +79,7 @@ class TestClockAhead:
             patch.setattr(times, "now", lambda: now + 4 * HOUR)
             thumbnail_jobs.render(key)
 
-        sweep(now + HOUR)  # finds the render stuck
+        clean_up(now + HOUR)  # queues the render again
         api.work()
 
         assert shown(item.id, now) == {"status": "ready", "error": None}
@@ -87,10 +87,10 @@ class TestClockAhead:
 
 class TestExpiry:
     def test_only_expired_items_are_deleted(self, api: Stage, now: datetime) -> None:
-        over = [expiring(now, timedelta(minutes=minute)) for minute in range(1, 6)]
+        expired = [expiring(now, timedelta(minutes=minute)) for minute in range(1, 6)]
         stays = [expiring(now, 3 * HOUR), items.create(OWNER, item_input(), now)[0]]
 
-        assert sweep(now + HOUR) == {"expired": len(over)}
+        assert clean_up(now + HOUR) == {"expired": len(expired)}
 
         assert {record["sk"]["S"] for record in api.records()} == {f"ITEM#{item.id}" for item in stays}
 
@@ -98,19 +98,19 @@ class TestExpiry:
         item = expiring(now)
         api.picture(item.id, jpeg())
 
-        sweep(now + 2 * HOUR)
+        clean_up(now + 2 * HOUR)
         assert api.objects() == []
-        sweep(now + 3 * HOUR)
+        clean_up(now + 3 * HOUR)
 
         assert (api.objects(), api.records()) == ([], [])
 
     def test_upload_after_its_ticket_by_another_clock_is_deleted(self, api: Stage, now: datetime) -> None:
         item = expiring(now)
         key = api.ticket(item.id)
-        assert sweep(now + 2 * HOUR) == {"expired": 1}
+        assert clean_up(now + 2 * HOUR) == {"expired": 1}
 
-        api.put(key, jpeg())  # by the clock of S3, the ticket is still valid
-        sweep(now + 3 * HOUR)
+        api.put(key, jpeg())  # the ticket is still valid by the clock of S3
+        clean_up(now + 3 * HOUR)
 
         assert (api.objects(), api.records()) == ([], [])
 
@@ -118,10 +118,10 @@ class TestExpiry:
         item = expiring(now, timedelta(minutes=1))
         key = api.ticket(item.id)
 
-        assert sweep(now + timedelta(minutes=2)) == {"expired": 1}
-        api.put(key, jpeg())  # whose event gets lost
-        assert sweep(now + timedelta(minutes=3)) == {}
-        assert sweep(now + HOUR) == {"purged": 1}
+        assert clean_up(now + timedelta(minutes=2)) == {"expired": 1}
+        api.put(key, jpeg())  # its event is lost
+        assert clean_up(now + timedelta(minutes=3)) == {}
+        assert clean_up(now + HOUR) == {"purged": 1}
 
         assert (api.objects(), api.records()) == ([], [])
 
@@ -129,7 +129,7 @@ class TestExpiry:
         item = expiring(now)
         items.patch(OWNER, item.id, {"expiresAt": times.format_time(now + 5 * HOUR)}, now)
 
-        assert sweep(now + 2 * HOUR) == {}
+        assert clean_up(now + 2 * HOUR) == {}
         assert items.find(OWNER, item.id) is not None
 
     def test_restored_item_keeps_its_picture(self, api: Stage, now: datetime) -> None:
@@ -140,7 +140,7 @@ class TestExpiry:
         aws.dynamodb().put_item(TableName=config.settings().table, Item=record)
         api.picture(id_, jpeg())
 
-        assert sweep(now + HOUR) == {"purged": 1, "pictures": 1}
+        assert clean_up(now + HOUR) == {"purged": 1, "pictures": 1}
 
         assert shown(id_, now) == {"status": "ready", "error": None}
         assert len(api.objects()) == 3
@@ -150,43 +150,43 @@ class TestExpiry:
         for owner in ("ann", "bob#1", OWNER):
             items.create(owner, item_input(expiresAt=times.format_time(now + HOUR)), now)
 
-        assert sweep(now + HOUR) == {"expired": 3}
+        assert clean_up(now + HOUR) == {"expired": 3}
         assert api.records() == []
 
     def test_more_than_one_page_is_cleaned_up(self, api: Stage, now: datetime) -> None:
         for _ in range(40):
             expiring(now)
 
-        assert sweep(now + HOUR) == {"expired": 40}
+        assert clean_up(now + HOUR) == {"expired": 40}
 
 
 class TestTickets:
     def test_unused_ticket_is_closed(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.ticket(id_)
-        assert sweep(now + timedelta(minutes=20)) == {}
+        assert clean_up(now + timedelta(minutes=20)) == {}
 
-        assert sweep(now + HOUR) == {"pictures": 1}
+        assert clean_up(now + HOUR) == {"pictures": 1}
 
         assert shown(id_, now) is None
-        assert sweep(now + HOUR) == {}
+        assert clean_up(now + HOUR) == {}
 
     def test_expired_ticket_keeps_the_current_picture(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.picture(id_, jpeg())
         api.ticket(id_)
 
-        sweep(now + HOUR)
+        clean_up(now + HOUR)
 
         assert shown(id_, now) == {"status": "ready", "error": None}
         assert len(api.objects()) == 3
-        assert sweep(now + 2 * HOUR) == {}
+        assert clean_up(now + 2 * HOUR) == {}
 
     def test_upload_with_a_lost_event_is_recorded(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.put(api.ticket(id_), jpeg())
 
-        sweep(now + HOUR)
+        clean_up(now + HOUR)
         assert shown(id_, now) == {"status": "processing", "error": None}
         api.work()
 
@@ -198,15 +198,15 @@ class TestTickets:
         key = api.picture(id_, first)
         last = api.put(key, jpeg(600, 200))
 
-        sweep(now + HOUR)
+        clean_up(now + HOUR)
         api.work()
 
         image = items.get(OWNER, id_, now).image
         assert image is not None
         assert (image.status, image.width) == ("ready", 600)
         assert len(api.objects()) == 3
-        assert sweep(now + 2 * HOUR) == {}
-        api.notice(last)  # for its event was only late
+        assert clean_up(now + 2 * HOUR) == {}
+        api.notice(last)  # its event was only late
         api.work()
         assert shown(id_, now) == {"status": "ready", "error": None}
         assert len(api.objects()) == 3
@@ -215,7 +215,7 @@ class TestTickets:
         id_ = api.item()["id"]
         api.put(api.picture(id_, jpeg()), jpeg())
 
-        sweep(now + HOUR)
+        clean_up(now + HOUR)
 
         assert shown(id_, now) == {"status": "ready", "error": None}
         assert api.on_queue() == 0
@@ -239,7 +239,7 @@ class TestTickets:
         api.put(api.ticket(id_), jpeg(300, 300))
         newest = api.put(api.ticket(id_), jpeg(600, 200))
 
-        sweep(now + HOUR)
+        clean_up(now + HOUR)
         api.work()
 
         image = items.get(OWNER, id_, now).image
@@ -252,7 +252,7 @@ class TestTickets:
         api.ticket(id_)
         item_pictures.create_ticket(OWNER, id_, "image/png", now + timedelta(minutes=50))
 
-        assert sweep(now + HOUR) == {}
+        assert clean_up(now + HOUR) == {}
         assert shown(id_, now) == {"status": "pending", "error": None}
 
     def test_ticket_created_while_closing_another_stays(self, api: Stage, now: datetime) -> None:
@@ -261,7 +261,7 @@ class TestTickets:
         later = now + HOUR
         meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.create_ticket(OWNER, id_, "image/png", later))
 
-        sweep(later)
+        clean_up(later)
 
         assert shown(id_, now) == {"status": "pending", "error": None}
         item = items.get(OWNER, id_, now)
@@ -275,7 +275,7 @@ class TestTickets:
         with pytest.raises(aws.s3().exceptions.ClientError):
             item_pictures.delete(OWNER, id_, now)
 
-        sweep(now + HOUR)
+        clean_up(now + HOUR)
 
         assert api.objects() == []
         assert api.read(id_)["id"] == id_
@@ -283,7 +283,7 @@ class TestTickets:
 
 class TestStuckRenders:
     def stuck(self, api: Stage) -> str:
-        """An item whose render got lost."""
+        """Return the id of an item whose render was lost."""
         id_: str = api.item()["id"]
         api.upload(id_, jpeg())
         api.drop()
@@ -291,9 +291,9 @@ class TestStuckRenders:
 
     def test_lost_render_is_queued_again(self, api: Stage, now: datetime) -> None:
         id_ = self.stuck(api)
-        assert sweep(now + timedelta(minutes=25)) == {}
+        assert clean_up(now + timedelta(minutes=25)) == {}
 
-        assert sweep(now + HOUR) == {"pictures": 1}
+        assert clean_up(now + HOUR) == {"pictures": 1}
         api.work()
 
         assert shown(id_, now) == {"status": "ready", "error": None}
@@ -303,7 +303,7 @@ class TestStuckRenders:
 
         queued = []
         for hour in (1, 2, 3, 4):
-            sweep(now + hour * HOUR)
+            clean_up(now + hour * HOUR)
             queued.append(len(api.drop()))
 
         assert queued == [1, 1, 0, 0]
@@ -314,46 +314,46 @@ class TestStuckRenders:
         id_ = self.stuck(api)
         fails(aws.sqs(), "SendMessageBatch", "AccessDenied", times=4)
         for hour in (1, 2, 3, 4):
-            assert sweep(now + hour * HOUR) == {"failed": 1}
+            assert clean_up(now + hour * HOUR) == {"failed": 1}
 
-        sweep(now + 5 * HOUR)
+        clean_up(now + 5 * HOUR)
         api.work()
 
         assert shown(id_, now) == {"status": "ready", "error": None}
 
     def given_up(self, api: Stage, now: datetime) -> tuple[str, dict[str, Any]]:
-        """An item whose picture was given up, and the message of its render, which somebody kept."""
+        """Return the id of an item whose picture used up its attempts, and the message of its render."""
         id_: str = api.item()["id"]
         api.upload(id_, jpeg())
         (message,) = api.drop()
         for hour in (1, 2, 3):
-            sweep(now + hour * HOUR)
+            clean_up(now + hour * HOUR)
             api.drop()
         assert shown(id_, now) == {"status": "failed", "error": "IMAGE_LOST"}
         return id_, message
 
     def test_dead_letter_sent_back_makes_the_picture_ready(self, api: Stage, now: datetime) -> None:
-        id_, letter = self.given_up(api, now)
+        id_, message = self.given_up(api, now)
 
-        api.send(letter)
+        api.send(message)
         api.work()
 
         assert shown(id_, now) == {"status": "ready", "error": None}
         assert len(api.objects()) == 3
 
     def test_event_sent_back_makes_the_picture_ready(self, api: Stage, now: datetime) -> None:
-        id_, letter = self.given_up(api, now)
+        id_, message = self.given_up(api, now)
 
-        api.notice(letter["key"])
+        api.notice(message["key"])
         api.work()
 
         assert shown(id_, now) == {"status": "ready", "error": None}
 
     def test_dead_letter_of_a_replaced_picture_changes_nothing(self, api: Stage, now: datetime) -> None:
-        id_, letter = self.given_up(api, now)
+        id_, message = self.given_up(api, now)
         api.picture(id_, jpeg(64, 48))
 
-        api.send(letter)
+        api.send(message)
         api.work()
 
         image = items.get(OWNER, id_, now).image
@@ -363,7 +363,7 @@ class TestStuckRenders:
     def test_new_upload_resets_the_attempts(self, api: Stage, now: datetime) -> None:
         id_ = self.stuck(api)
         for hour in (1, 2, 3):
-            sweep(now + hour * HOUR)
+            clean_up(now + hour * HOUR)
 
         api.picture(id_, jpeg())
 
@@ -380,8 +380,8 @@ class TestStuckRenders:
             items.change(OWNER, id_, lambda item: msgspec.structs.replace(item, image=ready), now)
 
         meanwhile(aws.dynamodb(), "PutItem", it_ends)
-        sweep(now + HOUR)
-        api.work()  # what was queued before it ended changes nothing
+        clean_up(now + HOUR)
+        api.work()  # the message that was queued before changes nothing
 
         assert shown(id_, now) == {"status": "ready", "error": None}
 
@@ -391,7 +391,7 @@ class TestImports:
         id_ = json_of(api("POST", "/imports", {"items": [{"title": "a"}]}))["id"]
         api.drop()
 
-        assert sweep(now + 2 * HOUR) == {"imports": 1}
+        assert clean_up(now + 2 * HOUR) == {"imports": 1}
         api.work()
 
         assert json_of(api("GET", f"/imports/{id_}"))["status"] == "done"
@@ -400,12 +400,12 @@ class TestImports:
         api("POST", "/imports", {"items": [{"title": "a"}]})
         api.work()
 
-        assert sweep(now + 2 * HOUR) == {"imports": 1}
-        assert sweep(now + 3 * HOUR) == {}
+        assert clean_up(now + 2 * HOUR) == {"imports": 1}
+        assert clean_up(now + 3 * HOUR) == {}
 
 
 class TimeForOne:
-    """The context of a function that has time for one entry."""
+    """The context of a function that has time for one task."""
 
     def __init__(self) -> None:
         self._left = [60_000]
@@ -419,9 +419,9 @@ class TestTimeLimit:
         for _ in range(5):
             expiring(now)
 
-        assert sweep(now + HOUR, milliseconds=14_000) == {}
+        assert clean_up(now + HOUR, milliseconds=14_000) == {}
         assert len(api.records("ITEM")) == 5
-        assert sweep(now + HOUR) == {"expired": 5}
+        assert clean_up(now + HOUR) == {"expired": 5}
 
     def test_backlog_in_one_shard_delays_others_for_hours_at_most(self, api: Stage, now: datetime) -> None:
         def left() -> dict[str, str]:
@@ -441,7 +441,7 @@ class TestTimeLimit:
     def test_time_limit_is_logged(self, api: Stage, now: datetime, logged: Callable[[], str]) -> None:
         expiring(now)
 
-        sweep(now + HOUR, milliseconds=0)
+        clean_up(now + HOUR, milliseconds=0)
 
         assert "Time limit reached" in logged()
 
@@ -450,14 +450,14 @@ class TestTimeLimit:
             expiring(now)
         fails(aws.dynamodb(), "DeleteItem", "InternalServerError", times=1)
 
-        assert sweep(now + HOUR) == {"failed": 1, "expired": 4}
-        assert sweep(now + HOUR) == {"expired": 1}
+        assert clean_up(now + HOUR) == {"failed": 1, "expired": 4}
+        assert clean_up(now + HOUR) == {"expired": 1}
 
     def test_failure_is_logged_with_its_record(self, api: Stage, now: datetime, logged: Callable[[], str]) -> None:
         item = expiring(now)
         fails(aws.dynamodb(), "DeleteItem", "InternalServerError")
 
-        sweep(now + HOUR)
+        clean_up(now + HOUR)
 
         lines = logged()
         assert item.id in lines
@@ -467,7 +467,7 @@ class TestTimeLimit:
         item = expiring(now)
         meanwhile(aws.dynamodb(), "GetItem", lambda: items.delete(OWNER, item.id, now))
 
-        assert sweep(now + HOUR) == {"gone": 1}
+        assert clean_up(now + HOUR) == {"gone": 1}
 
     @pytest.mark.parametrize("call", ["ListObjectsV2", "PutItem"])
     def test_item_deleted_while_closing_its_ticket_is_no_failure(
@@ -478,7 +478,7 @@ class TestTimeLimit:
         client = aws.s3() if call == "ListObjectsV2" else aws.dynamodb()
         meanwhile(client, call, lambda: items.delete(OWNER, id_, now))
 
-        assert sweep(now + HOUR) == {"gone": 1}
+        assert clean_up(now + HOUR) == {"gone": 1}
         assert "Traceback" not in logged()
 
     def test_item_deleted_while_retrying_its_render_is_no_failure(self, api: Stage, now: datetime) -> None:
@@ -486,7 +486,7 @@ class TestTimeLimit:
         api.upload(id_, jpeg())
         meanwhile(aws.dynamodb(), "PutItem", lambda: items.delete(OWNER, id_, now))
 
-        assert sweep(now + HOUR) == {"gone": 1}
+        assert clean_up(now + HOUR) == {"gone": 1}
 
 
 def test_interrupted_delete_is_completed(api: Stage, now: datetime) -> None:
@@ -496,7 +496,7 @@ def test_interrupted_delete_is_completed(api: Stage, now: datetime) -> None:
     assert api("DELETE", f"/items/{id_}").status_code == 503
     assert len(api.objects()) == 3
 
-    assert sweep(now + HOUR) == {"purged": 1}
+    assert clean_up(now + HOUR) == {"purged": 1}
 
     assert (api.objects(), api.records()) == ([], [])
 
@@ -508,7 +508,7 @@ def test_cleanup_reads_only_the_index_of_work_due(api: Stage, now: datetime) -> 
     events = aws.dynamodb().meta.events
     events.register("before-call.dynamodb.*", lambda model, **_: asked.append(model.name), unique_id="asked")
     try:
-        sweep(now + HOUR)
+        clean_up(now + HOUR)
     finally:
         events.unregister("before-call.dynamodb.*", unique_id="asked")
 

@@ -1,4 +1,4 @@
-"""The queue's consumer: each message is settled on its own, with and without ReportBatchItemFailures."""
+"""The queue consumer: messages fail one by one, with and without ReportBatchItemFailures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def create(title: str, **also: Any) -> dict[str, Any]:
 
 
 def ending(hours_ago: int) -> dict[str, Any]:
-    """A message that creates an item whose time was up so many hours ago."""
+    """Return a message that creates an item that expired so many hours ago."""
     item = fields(title="milk", expiresAt=times.format_time(times.now() - timedelta(hours=hours_ago)))
     return {"type": "item.create", "owner": OWNER, "item": item}
 
@@ -61,7 +61,7 @@ def titles(api: Stage) -> set[str]:
 
 @pytest.fixture
 def reporting(configured: Callable[..., None]) -> None:
-    """As infra/package.json sets the mapping up."""
+    """Configure the function for a mapping with ReportBatchItemFailures, as infra/package.json does."""
     configured(REPORT_BATCH_ITEM_FAILURES="true")
 
 
@@ -85,7 +85,7 @@ class TestWithReports:
         assert answer == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
         assert len(failed) == 1
         assert titles(api) == {"a", "b"}
-        assert api.on_queue() == 3  # for the mapping deletes those that are not reported
+        assert api.on_queue() == 3  # the mapping deletes those that are not reported
 
     @pytest.mark.usefixtures("reporting")
     def test_every_failure_is_reported(self, api: Stage) -> None:
@@ -147,7 +147,7 @@ def timeouts(asked: dict[str, Any]) -> list[int]:
 
 class TestRetryDelay:
     def waits(self, api: Stage, receives: int) -> list[int]:
-        """The seconds asked for, for a message that fails for the so-manieth time."""
+        """Return the visibility timeouts that are set when a message fails with this number of receives."""
         asked: list[int] = []
         events = aws.sqs().meta.events
         name = "provide-client-params.sqs.ChangeMessageVisibilityBatch"

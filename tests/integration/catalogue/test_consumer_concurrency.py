@@ -16,7 +16,7 @@ from chalicelib.pictures import thumbnails
 from tests.builders import jpeg, png_head
 from tests.integration.stage import Stage, batch, run
 
-TOGETHER = 10.0  # seconds that one waits for another before the test fails
+TOGETHER = 10.0  # seconds that a thread waits for the others before the test fails
 
 
 def loose(api: Stage, number: int, data: bytes) -> None:
@@ -65,7 +65,7 @@ def test_single_message_is_processed_without_threads(api: Stage, monkeypatch: py
 
 
 def test_pictures_beyond_the_budget_wait(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    large = png_head(7_000, 5_000)  # two of them are over the limit of one
+    large = png_head(7_000, 5_000)  # two of them exceed the budget
     loose(api, 4, large)
     inside, most = 0, 0
     lock = threading.Lock()
@@ -93,7 +93,7 @@ def test_pictures_beyond_the_budget_wait(api: Stage, monkeypatch: pytest.MonkeyP
 class TestPixelBudget:
     @pytest.fixture
     def use(self) -> Callable[[int, list[int]], int]:
-        """How many pixels were in a budget at most, when pictures of these sizes came to it all at once."""
+        """Return a function that reserves pixels in parallel, and returns the most that were reserved at once."""
 
         def measure(pixels: int, pictures: list[int]) -> int:
             budget, lock = thumbnail_jobs.PixelBudget(pixels), threading.Lock()

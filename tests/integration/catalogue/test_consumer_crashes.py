@@ -1,4 +1,4 @@
-"""A message that ends its function, again and again: the other messages of its batch are done all the same."""
+"""Messages that end the function do not prevent the other messages of their batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOTH = pytest.mark.parametrize("reporting", [True, False], ids=["reporting", "no
 
 
 class KilledError(BaseException):
-    """The function's process is no more."""
+    """The function's process has ended."""
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def as_configured(configured: Callable[..., None], reporting: bool) -> None:
 
 
 class Waiting(NamedTuple):
-    """A message on the queue: from when it can be received, how often it was, and what it says."""
+    """A message on the queue: when it is visible again, how often it was received, and its body."""
 
     at: float
     receives: int
@@ -38,9 +38,9 @@ class Waiting(NamedTuple):
 
 
 class Queue:
-    """SQS and Lambda in virtual time, as far as messages come and go.
+    """SQS and Lambda in virtual time: deliveries, deletions and visibility timeouts.
 
-    Some messages kill the function, at the worst moment: of those that are done at the same time, nothing is done.
+    Some messages end the function at the worst moment: nothing is done of those that are processed in parallel.
     """
 
     def __init__(self, bodies: Sequence[str], killers: set[str]) -> None:
@@ -53,7 +53,7 @@ class Queue:
         self._killed = False
 
     def run(self) -> None:
-        """Deliver until nothing is left."""
+        """Deliver messages until the queue is empty."""
         while self.messages:
             self.now = max(self.now, min(message.at for message in self.messages.values()))
             self._batch = list(self._receive())
@@ -77,7 +77,7 @@ class Queue:
         try:
             answer = consumer.process_batch(self._batch, context("on_messages"))
         except KilledError:
-            self.now += 60  # It may have hung until its time-out.
+            self.now += 60  # It may have run until its timeout.
         except consumer.PartialBatchError:
             pass
         else:
@@ -88,7 +88,7 @@ class Queue:
         alone = record.receives >= consumer.SUSPECT_RECEIVES
         together = [record] if alone else [one for one in self._batch if one.receives < consumer.SUSPECT_RECEIVES]
         if not alone and not consumer._is_render(record):
-            together = []  # These are done before the first render begins.
+            together = []  # These are processed before the first render starts.
         if any(one.body in self.killers for one in together):
             self._killed = True
         self._check()
@@ -160,7 +160,7 @@ def test_message_that_cannot_be_parsed_fails_alone(api: Stage, monkeypatch: pyte
 class TestDeletingBeforeRenders:
     @pytest.fixture
     def killing(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], bool]], None]:
-        """Have the render of a key kill the function, as soon as something holds."""
+        """End the function in the render of a key as soon as a condition is true."""
 
         def kill(fatal: str, when: Callable[[], bool]) -> None:
             original = thumbnail_jobs.render

@@ -1,4 +1,4 @@
-"""What is left when something stops half way, comes late or comes twice: all that is wanted, and nothing else."""
+"""Interrupted, late and repeated steps leave the right records and objects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.integration.stage import OWNER, Stage, context, fails, item_input, js
 PHOTO, OTHER = jpeg(1600, 1200), jpeg(400, 300)
 
 
-def sweep(hours: float) -> dict[str, int]:
+def clean_up(hours: float) -> dict[str, int]:
     return cleanup.run(times.now() + timedelta(hours=hours), context("clean_up", 60_000))
 
 
@@ -34,15 +34,15 @@ class TestObjects:
         with pytest.raises(aws.s3().exceptions.ClientError):
             item_pictures.delete(OWNER, item, times.now())
 
-        sweep(1)
-        sweep(2)
+        clean_up(1)
+        clean_up(2)
 
         assert api.objects() == []
 
     def test_deleting_the_item_deletes_objects_left_by_its_picture(self, api: Stage, item: str) -> None:
         key = api.picture(item, PHOTO)
         item_pictures.delete(OWNER, item, times.now())
-        sweep(1)
+        clean_up(1)
         api.put(key, PHOTO)
 
         api("DELETE", f"/items/{item}")
@@ -63,7 +63,7 @@ class TestObjects:
         newer = api.picture(item, PHOTO)
         api.put(older, OTHER)
 
-        sweep(1)
+        clean_up(1)
 
         assert api.objects("uploads/") == [newer]
         assert api.read(item)["image"]["status"] == "ready"
@@ -109,7 +109,7 @@ class TestExpiry:
             items.patch(OWNER, expiring.id, {"expiresAt": None}, at)
 
         meanwhile(aws.dynamodb(), "DeleteItem", put_off)
-        sweep(1)
+        clean_up(1)
 
         assert api.read(expiring.id)["version"] == 2
 
@@ -136,7 +136,7 @@ OPERATIONS = {
 
 
 def send_twice(operation: str) -> None:
-    """The first response to a call of ``operation`` gets lost, and the SDK sends it again by itself."""
+    """Lose the first response to a call of ``operation``, so that the SDK retries it."""
     client: Any = aws.dynamodb()
     doing = False
 
@@ -150,7 +150,7 @@ def send_twice(operation: str) -> None:
 
 
 def time_out(operation: str) -> None:
-    """The response to a call of ``operation`` gets lost for good."""
+    """Lose all responses to a call of ``operation``."""
     lost = iter([ReadTimeoutError(endpoint_url="https://dynamodb.aws.invalid")])
 
     def lose(**_: Any) -> None:
@@ -161,7 +161,7 @@ def time_out(operation: str) -> None:
 
 
 class TestLostResponses:
-    """AWS took a write and its answer got lost: the caller is told what is there."""
+    """DynamoDB applied a write, but its response was lost: the response says what is stored."""
 
     @pytest.fixture(params=[send_twice, time_out], ids=lambda lose: lose.__name__)
     def lose(self, request: pytest.FixtureRequest) -> Any:

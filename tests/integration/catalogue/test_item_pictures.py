@@ -1,4 +1,4 @@
-"""Pictures, from the ticket to the thumbnail, whatever comes late, twice or in the wrong order."""
+"""Pictures of items, from the ticket to the thumbnails, with late, repeated and reordered events."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ class TestReady:
         assert json_of(answer)["image"]["status"] == "ready"
         assert answer.headers["ETag"] != tag
         assert api("GET", f"/items/{item['id']}", if_none_match=answer.headers["ETag"]).status_code == 304
-        # The last copy that is confirmed is an hour old, and its addresses are good for an hour more.
+        # The oldest copy that gets a 304 is an hour old, and its URLs are valid for another hour.
         assert timedelta(hours=2) <= bucket.DOWNLOAD_URL_PERIOD
 
     def test_item_without_urls_is_304_without_limit(
@@ -298,7 +298,7 @@ class TestFailed:
 
 
 class TestEvents:
-    """An upload is newer than another when its ticket is."""
+    """An upload is newer than another if its ticket is."""
 
     def test_repeated_event_changes_nothing(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
@@ -399,7 +399,7 @@ class TestEvents:
 class TestClockSetBack:
     @pytest.fixture
     def ticket(self, monkeypatch: pytest.MonkeyPatch, api: Stage, item: dict[str, Any]) -> Callable[[int], str]:
-        """Return the key of a ticket that is given while the clock is so many hours behind."""
+        """Return the key of a ticket that is created while the clock is so many hours behind."""
 
         def give(hours: int) -> str:
             at = times.now() - timedelta(hours=hours)
@@ -455,7 +455,7 @@ class TestClockSetBack:
 
 
 class TestSecondFileWithTheSameTicket:
-    """S3 takes as many files by one ticket as are sent while it is good; each takes the place of the one before."""
+    """S3 accepts several files with one ticket until it expires; each replaces the previous one."""
 
     def test_second_file_becomes_the_picture(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.picture(item["id"], OTHER)

@@ -1,4 +1,4 @@
-"""Items over HTTP: created, read, replaced, patched, deleted, and never lost between two writers."""
+"""Items over HTTP: create, read, replace, patch, delete, preconditions and idempotency keys."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ class TestLifecycle:
 class TestPreconditions:
     @pytest.fixture
     def item(self, api: Stage) -> dict[str, Any]:
-        """An item at version 3."""
+        """Return an item at version 3."""
         id_ = api.item()["id"]
         api("PATCH", f"/items/{id_}", {"a": 1})
         api("PATCH", f"/items/{id_}", {"a": 2})
@@ -305,7 +305,7 @@ class TestPreconditions:
 
 
 class TestConcurrentWrites:
-    """What somebody else does between one's read and one's write."""
+    """Another request changes the item between a request's read and its write."""
 
     def patch(self, id_: str, **changes: Any) -> models.Item:
         return items.patch(OWNER, id_, changes, times.now())
@@ -510,7 +510,7 @@ class TestIdempotency:
         assert (answer.status_code, json_of(answer)["error"]) == (503, "BUSY")
 
     def test_deepest_item_can_be_created_with_a_key(self, api: Stage) -> None:
-        # What a key made is kept so that it can be answered again: it must not lie deeper there than in the item.
+        # The result is stored with the key. Its fields must not nest deeper there than in the item.
         deep: dict[str, Any] = {}
         for _ in range(30):
             deep = {"a": deep}
@@ -521,7 +521,7 @@ class TestIdempotency:
 
 
 def _levels(attribute: Any) -> int:
-    """How deep a record's maps and lists nest, as DynamoDB counts them (AWS, "Nested attribute depth")."""
+    """Return the nesting depth of a record as DynamoDB counts it (AWS, "Nested attribute depth")."""
     if isinstance(attribute, dict) and attribute.keys() in ({"M"}, {"L"}):
         inner = attribute.get("M") or attribute.get("L") or {}
         values = inner.values() if isinstance(inner, dict) else inner

@@ -1,6 +1,6 @@
-"""Fields of one's own: an adopter edits ``ItemFields``, and requests and the document follow.
+"""Edits of ``ItemFields`` change validation and the OpenAPI document.
 
-So that is what happens here: a copy of the app gets the edit, and is run.
+Each edit is made in a copy of the app, which runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -120,12 +120,12 @@ REFUSED = {
         ("$.inStock", "inStock must be an integer, not a string"),
         ("$.size.height", "size.height is required"),
     ],
-    # Of one field the first alone.
+    # Only the first problem of a field.
     '{"title": "Vase", "tags": [1, 2, 3], "inStock": []}': [
         ("$.inStock", "inStock must be an integer, not an array"),
         ("$.tags[0]", "tags[0] must be a string of at most 5 characters, not an integer"),
     ],
-    # What no item can hold comes with it.
+    # Together with what DynamoDB cannot store.
     '{"colour": {"": 1}, "weight": 1e999, "inStock": "3"}': [
         ("$.colour", "colour has a field with an empty name"),
         ("$.weight", f"weight {NUMBER}"),
@@ -157,7 +157,7 @@ CLOSED_REFUSED = {
 
 
 def copy_app(folder: Path) -> None:
-    """Copy the app, and what makes its OpenAPI document."""
+    """Copy the app and the generator of its OpenAPI document."""
     shutil.copy(PROJECT / "app.py", folder)
     for package in ("chalicelib", "tools/openapi"):
         shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -165,7 +165,7 @@ def copy_app(folder: Path) -> None:
 
 
 def run_edited(folder: Path, edit: str, bodies: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run the app with an edit of ``ItemFields`` on some bodies."""
+    """Validate bodies in a copy of the app with an edited ``ItemFields``."""
     copy_app(folder)
     models = folder / "chalicelib" / "catalogue" / "item_fields.py"
     source = models.read_text(encoding="utf-8")
@@ -183,7 +183,7 @@ def run_edited(folder: Path, edit: str, bodies: list[str]) -> subprocess.Complet
 
 
 class Adopted:
-    """The app with an edit of ``ItemFields``: what became of some bodies, and the document."""
+    """The results of an edited app: the outcome of each body, and the OpenAPI document."""
 
     def __init__(self, folder: Path, edit: str, bodies: list[str]) -> None:
         done = run_edited(folder, edit, bodies)
@@ -204,14 +204,12 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Adopted:
 
 
 @pytest.mark.parametrize("body", TAKEN)
-def test_declared_fields_are_taken_and_others_kept_as_they_come(on_sale: Adopted, body: str) -> None:
+def test_declared_fields_are_validated_and_others_kept(on_sale: Adopted, body: str) -> None:
     assert on_sale.outcome(body) == body
 
 
 @pytest.mark.parametrize(("body", "problems"), REFUSED.items())
-def test_what_does_not_fit_is_refused_with_every_path(
-    on_sale: Adopted, body: str, problems: list[tuple[str, str]]
-) -> None:
+def test_error_names_every_invalid_field(on_sale: Adopted, body: str, problems: list[tuple[str, str]]) -> None:
     code, _, details = on_sale.outcome(body)
 
     assert code == "INVALID_REQUEST"
@@ -219,7 +217,7 @@ def test_what_does_not_fit_is_refused_with_every_path(
 
 
 @pytest.mark.parametrize(("body", "problems"), CLOSED_REFUSED.items())
-def test_where_no_other_fields_are_allowed_each_is_named(
+def test_error_names_every_unknown_field_if_forbidden(
     closed: Adopted, body: str, problems: list[tuple[str, str]]
 ) -> None:
     _, _, details = closed.outcome(body)
@@ -227,19 +225,19 @@ def test_where_no_other_fields_are_allowed_each_is_named(
     assert details == [{"path": path, "message": message} for path, message in problems]
 
 
-def test_the_sentence_says_the_first_problem_and_whether_there_are_others(on_sale: Adopted) -> None:
+def test_message_has_the_first_problem_and_mentions_others(on_sale: Adopted) -> None:
     assert on_sale.outcome('{"title": 7}')[1] == "title must be a string of at least 1 character, not an integer."
     several = on_sale.outcome('{"inStock": "3", "size": {}}')[1]
     assert several == "title is required. There are other problems too: see details."
 
 
-def test_one_answer_names_no_more_than_twenty_problems(tmp_path: Path) -> None:
+def test_error_names_at_most_twenty_problems(tmp_path: Path) -> None:
     _, _, details = Adopted(tmp_path, MANY, ["{}"]).outcome("{}")
 
     assert [detail["message"] for detail in details] == [f"field_{number} is required" for number in range(20)]
 
 
-def test_the_document_shows_them(on_sale: Adopted, closed: Adopted) -> None:
+def test_document_includes_the_declared_fields(on_sale: Adopted, closed: Adopted) -> None:
     assert on_sale.schema["required"] == ["title"]
     assert on_sale.schema["properties"].keys() == {"title", "price", "inStock", "tags", "size", "expiresAt"}
     assert on_sale.schema["properties"]["title"] == {"type": "string", "minLength": 1}
@@ -249,7 +247,7 @@ def test_the_document_shows_them(on_sale: Adopted, closed: Adopted) -> None:
     assert closed.schema["properties"]["shelf"] == {"type": "string", "pattern": "^[A-Z]$"}
 
 
-def test_a_field_that_cannot_be_declared_stops_the_app_as_it_starts(tmp_path: Path) -> None:
+def test_invalid_declaration_fails_at_the_start(tmp_path: Path) -> None:
     done = run_edited(tmp_path, ON_SALE.replace("price: Decimal | None", "price: Price | None"), [])
 
     assert done.returncode != 0
