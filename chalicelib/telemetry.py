@@ -103,9 +103,9 @@ def log_run(event: Any, get_response: Callable[[Any], Any]) -> Any:
         try:
             response = get_response(event)
         except Exception:
-            logger.exception("The run failed", duration_ms=milliseconds_since(started))
+            logger.exception("Run failed", duration_ms=milliseconds_since(started))
             raise
-        logger.info("The run ended", duration_ms=milliseconds_since(started))
+        logger.info("Run completed", duration_ms=milliseconds_since(started))
         return response
 
 

@@ -1,4 +1,4 @@
-"""What every test may rely on: the stage ``local``, no credentials of yours, and settings read anew for each test."""
+"""The environment of all tests: the stage ``local``, with test credentials."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-# Before anything of the app is imported: its logger and its routes read the stage once.
+# Set before the app is imported, because its logger and its routes read the settings then.
 os.environ |= {
     "STAGE": "local",
-    "CORS_ORIGINS": "*",  # as in a deployed stage: local itself has none
+    "CORS_ORIGINS": "*",  # the default of deployed stages
     "AUTH_MODE": "local",
     "BUCKET_NAME": "vitrine-local-000000000000-us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -24,10 +24,10 @@ for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "REPORT_BAT
 
 @pytest.fixture
 def unmeasured() -> Iterator[None]:
-    """Coverage looks away, which halves the time of what makes many calls; pytest-cov's ``no_cover`` is deaf in xdist.
+    """Measure no coverage during the test, which halves the time of tests with many calls.
 
-    For tests whose ways through the code others cover. Where coverage counts by ``sys.monitoring`` (Python 3.14) it
-    does nothing, and is not needed.
+    For tests whose code is covered by others. pytest-cov's ``no_cover`` has no effect under xdist. If coverage uses
+    ``sys.monitoring`` (Python 3.14), this has no effect and is not needed.
     """
     trace = sys.gettrace()
     sys.settrace(None)

@@ -1,4 +1,4 @@
-"""What functions write: one JSON object a line, with what finds things again, and nothing that is nobody's business."""
+"""The logs and metrics of the functions: one JSON object per line, without secrets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Read = Callable[[], str]
 
 
 def lines(text: str) -> list[dict[str, Any]]:
-    """The log's lines, each of which has to be a JSON object."""
+    """Return the lines of the output, each a JSON object."""
     return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
@@ -38,7 +38,7 @@ def logs(text: str) -> list[dict[str, Any]]:
 
 
 def metrics(text: str) -> dict[str, float]:
-    """The sum of each metric, from its lines in Embedded Metric Format."""
+    """Return the sum of each metric, from the lines in embedded metric format."""
     sums: dict[str, float] = {}
     for line in lines(text):
         for directive in line.get("_aws", {}).get("CloudWatchMetrics", []):
@@ -49,7 +49,7 @@ def metrics(text: str) -> dict[str, float]:
 
 
 class TestLines:
-    def test_a_request_leaves_one_line_that_says_how_it_went(self, api: Stage, logged: Read) -> None:
+    def test_request_is_logged_in_one_line(self, api: Stage, logged: Read) -> None:
         id_ = api.item()["id"]
         logged()
 
@@ -69,36 +69,36 @@ class TestLines:
         assert line["duration_ms"] >= 0
 
     @pytest.mark.parametrize(("path", "status"), [("/items/x", 404), ("/items?limit=0", 400), ("/health", 200)])
-    def test_so_does_one_that_was_refused(self, api: Stage, logged: Read, path: str, status: int) -> None:
+    def test_rejected_request_is_logged(self, api: Stage, logged: Read, path: str, status: int) -> None:
         api("GET", path)
 
         (line,) = logs(logged())
         assert (line["level"], line["status"]) == ("INFO", status)
 
-    def test_the_ids_in_a_path_are_in_no_line(self, api: Stage, logged: Read) -> None:
+    def test_ids_in_a_path_are_not_logged(self, api: Stage, logged: Read) -> None:
         api("GET", "/items/MARKER?limit=MARKER")
 
         assert "MARKER" not in logged()
 
-    def test_only_a_process_s_first_run_is_a_cold_start(self, api: Stage, logged: Read) -> None:
+    def test_only_the_first_run_is_a_cold_start(self, api: Stage, logged: Read) -> None:
         api("GET", "/health")
         api("GET", "/health")
 
         assert logs(logged())[-1]["cold_start"] is False
 
     @pytest.mark.parametrize("function", ["on_upload", "on_messages", "clean_up"])
-    def test_an_event_function_says_how_each_run_ended(self, api: Stage, logged: Read, function: str) -> None:
+    def test_completed_run_is_logged(self, api: Stage, logged: Read, function: str) -> None:
         detail = {"bucket": {"name": "another"}, "object": {"key": "uploads/a"}}
         event = api._client.events.generate_cw_event("aws.s3", "Object Created", detail, [], region="us-east-1")
 
         run(function, batch([]) if function == "on_messages" else event)
 
         line = logs(logged())[-1]
-        assert (line["message"], line["level"], line["function"]) == ("The run ended", "INFO", function)
+        assert (line["message"], line["level"], line["function"]) == ("Run completed", "INFO", function)
         assert line["request_id"]
         assert line["duration_ms"] >= 0
 
-    def test_a_run_that_failed_is_logged_with_its_stack_and_fails(self, api: Stage, logged: Read) -> None:
+    def test_failed_run_is_logged_with_its_traceback(self, api: Stage, logged: Read) -> None:
         item = api.item()
         key = api.put(api.ticket(item["id"]), jpeg())
         raises(aws.dynamodb(), "GetItem", RuntimeError("on fire"))
@@ -107,10 +107,10 @@ class TestLines:
             api.notice(key)
 
         line = logs(logged())[-1]
-        assert (line["message"], line["level"], line["function"]) == ("The run failed", "ERROR", "on_upload")
+        assert (line["message"], line["level"], line["function"]) == ("Run failed", "ERROR", "on_upload")
         assert "RuntimeError: on fire" in line["exception"]
 
-    def test_a_message_that_failed_is_logged_by_its_id_with_its_stack(self, api: Stage, logged: Read) -> None:
+    def test_failed_message_is_logged_with_its_id_and_traceback(self, api: Stage, logged: Read) -> None:
         api.send("nonsense")
         messages = api.receive()
 
@@ -121,7 +121,7 @@ class TestLines:
         assert line["message_id"] == messages[0]["MessageId"]
         assert "Traceback" in line["exception"]
 
-    def test_a_backend_that_is_missing_is_an_error_in_the_log(self, api: Stage, logged: Read) -> None:
+    def test_error_of_aws_is_logged_as_an_error(self, api: Stage, logged: Read) -> None:
         fails(aws.dynamodb(), "Query", "ThrottlingException")
 
         api("GET", "/items")
@@ -130,7 +130,7 @@ class TestLines:
 
 
 def owners(text: str) -> dict[str, set[Any]]:
-    """The owners that the lines of each message name; None for lines that name none."""
+    """Return the owners in the lines with each message, with None for lines without an owner."""
     found: dict[str, set[Any]] = {}
     for line in logs(text):
         found.setdefault(line["message"], set()).add(line.get("owner"))
@@ -151,21 +151,21 @@ class TestOwner:
             ("TRACE", "/items", None, 405),
         ],
     )
-    def test_every_answer_to_somebody_names_them(
+    def test_line_of_a_request_names_its_owner(
         self, api: Stage, logged: Read, method: str, path: str, body: bytes | None, status: int
     ) -> None:
         assert api.signed_in("ann")(method, path, body).status_code == status
 
         assert owners(logged())["Response sent"] == {"ann"}
 
-    def test_so_do_the_lines_before_it(self, api: Stage, logged: Read) -> None:
+    def test_earlier_lines_of_a_request_name_its_owner(self, api: Stage, logged: Read) -> None:
         raises(aws.dynamodb(), "Query", RuntimeError("on fire"))
 
         api.signed_in("ann")("GET", "/items")
 
         assert owners(logged()) == {"Unexpected exception": {"ann"}, "Response sent": {"ann"}}
 
-    def test_nobody_is_named_in_the_next_answer(self, api: Stage, logged: Read) -> None:
+    def test_next_request_does_not_name_the_owner(self, api: Stage, logged: Read) -> None:
         api.signed_in("ann")("GET", "/items")
         logged()
 
@@ -175,7 +175,7 @@ class TestOwner:
 
         assert owners(logged()) == {"Response sent": {None}}
 
-    def test_messages_of_several_owners_are_told_apart(self, api: Stage, logged: Read) -> None:
+    def test_lines_of_messages_name_their_own_owner(self, api: Stage, logged: Read) -> None:
         names = [f"owner {number}" for number in range(10)]
         api.send(*({"type": "item.create", "owner": name, "item": fields()} for name in names))
 
@@ -183,9 +183,9 @@ class TestOwner:
 
         found = owners(logged())
         assert found["Message processed"] == set(names)
-        assert found["The run ended"] == {None}
+        assert found["Run completed"] == {None}
 
-    def test_message_that_failed_names_its_owner(self, api: Stage, logged: Read) -> None:
+    def test_failed_message_names_its_owner(self, api: Stage, logged: Read) -> None:
         api.send({"type": "item.create", "owner": "ann", "item": {"id": "mine"}})
 
         with pytest.raises(Exception, match="1 of 1"):
@@ -193,15 +193,15 @@ class TestOwner:
 
         found = owners(logged())
         assert found["Message failed"] == {"ann"}
-        assert found["The run failed"] == {None}
+        assert found["Run failed"] == {None}
 
-    def test_upload_and_its_picture_name_their_owner(self, api: Stage, logged: Read) -> None:
+    def test_lines_of_a_picture_name_its_owner(self, api: Stage, logged: Read) -> None:
         self.refused_picture(api)
 
         found = owners(logged())
         assert found["Render failed"] == found["Message processed"] == {"ann"}
 
-    def test_sweep_names_whose_work_failed(self, api: Stage, logged: Read) -> None:
+    def test_failed_cleanup_task_names_its_owner(self, api: Stage, logged: Read) -> None:
         ends = times.format_time(times.now() + timedelta(seconds=1))
         api.signed_in("ann")("POST", "/items", fields(expiresAt=ends))
         fails(aws.dynamodb(), "GetItem", "InternalServerError")
@@ -213,9 +213,7 @@ class TestOwner:
         assert found["Cleanup task failed"] == {"ann"}
         assert found["Cleanup finished"] == {None}
 
-    def test_hash_with_a_key_stands_for_the_owner(
-        self, api: Stage, logged: Read, configured: Callable[..., None]
-    ) -> None:
+    def test_owner_is_hashed_with_the_key(self, api: Stage, logged: Read, configured: Callable[..., None]) -> None:
         seen = []
         for key in ("k" * 16, "K" * 16):
             configured(LOG_OWNER="hash", LOG_OWNER_KEY=key)
@@ -228,7 +226,7 @@ class TestOwner:
         assert len(set(seen)) == 2
         assert all(re.fullmatch("[0-9a-f]{16}", one) for one in seen)
 
-    def test_runbook_says_what_stands_for_an_owner(self, configured: Callable[..., None]) -> None:
+    def test_runbook_computes_the_hash_of_an_owner(self, configured: Callable[..., None]) -> None:
         key = "a key of the stage's own"
         configured(LOG_OWNER="hash", LOG_OWNER_KEY=key)
         typed = block("docs/operating.md", "hash of an owner").replace(".venv/bin/python", sys.executable)
@@ -239,9 +237,7 @@ class TestOwner:
 
         assert (status, printed.strip()) == (0, telemetry.logged_owner("ann"))
 
-    def test_lines_name_nobody_if_they_shall_not(
-        self, api: Stage, logged: Read, configured: Callable[..., None]
-    ) -> None:
+    def test_log_owner_none_removes_the_owner(self, api: Stage, logged: Read, configured: Callable[..., None]) -> None:
         configured(LOG_OWNER="none")
 
         self.refused_picture(api)
@@ -251,7 +247,7 @@ class TestOwner:
         assert set().union(*owners(text).values()) == {None}
 
     @pytest.mark.parametrize("log_owner", [{"LOG_OWNER": "none"}, {"LOG_OWNER": "hash", "LOG_OWNER_KEY": "k" * 16}])
-    def test_errors_do_not_name_the_owner_whose_object_they_are_about(
+    def test_owner_is_redacted_in_error_messages(
         self, api: Stage, logged: Read, configured: Callable[..., None], log_owner: dict[str, str]
     ) -> None:
         configured(**log_owner)
@@ -270,7 +266,7 @@ class TestOwner:
         assert "ann" not in re.findall(r"[a-z]+", text)
 
     def refused_picture(self, api: Stage) -> None:
-        """Ann uploads to an item what is no picture; and once more, when the item is gone."""
+        """As Ann, upload a file that is not a picture to an item, and another after the item is deleted."""
         ask = api.signed_in("ann")
         item = json_of(ask("POST", "/items", fields()))["id"]
         keys = [
@@ -284,7 +280,7 @@ class TestOwner:
 
 
 class TestSecrets:
-    def test_no_body_and_no_token_is_ever_logged(self, api: Stage, logged: Read) -> None:
+    def test_bodies_and_tokens_are_not_logged(self, api: Stage, logged: Read) -> None:
         secret = fields(title="MARKER", nested={"deep": ["MARKER"]})
         token = "Bearer MARKER"
 
@@ -305,7 +301,7 @@ class TestSecrets:
         assert lines(text)
         assert "MARKER" not in text
 
-    def test_nor_where_something_unforeseen_happens(self, api: Stage, logged: Read) -> None:
+    def test_bodies_are_not_logged_with_unknown_exceptions(self, api: Stage, logged: Read) -> None:
         raises(aws.dynamodb(), "TransactWriteItems", RuntimeError("on fire"))
 
         api("POST", "/items", fields(title="MARKER"), authorization="Bearer MARKER")
@@ -324,7 +320,7 @@ class TestSecrets:
             "MARKER",
         ],
     )
-    def test_nor_what_a_message_said_that_failed(self, api: Stage, logged: Read, body: str) -> None:
+    def test_bodies_of_failed_messages_are_not_logged(self, api: Stage, logged: Read, body: str) -> None:
         api.send(body)
 
         with pytest.raises(Exception, match="1 of 1"):
@@ -334,7 +330,7 @@ class TestSecrets:
 
 
 class TestMetrics:
-    def test_metrics_are_lines_in_embedded_metric_format(self, api: Stage, logged: Read) -> None:
+    def test_metrics_are_in_embedded_metric_format(self, api: Stage, logged: Read) -> None:
         api("GET", "/health")
 
         (line,) = [line for line in lines(logged()) if "_aws" in line]
@@ -345,10 +341,8 @@ class TestMetrics:
         assert (line["service"], line["stage"]) == ("vitrine", "local")
         assert all(line[metric["Name"]] for metric in directive["Metrics"])
 
-    def test_what_another_thread_counts_while_metrics_are_written_is_kept(
-        self, logged: Read, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        # chalice local answers several requests at once.
+    def test_metrics_of_other_threads_are_not_lost(self, logged: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+        # chalice local processes several requests at once.
         serialize, threads = telemetry._metrics.serialize_metric_set, []
 
         def meanwhile(*arguments: Any) -> Any:
@@ -405,7 +399,7 @@ class TestMetrics:
 
         assert metrics(logged()).items() >= {"MessagesFailed": 1, "ImportEntriesFailed": 1, "ItemsCreated": 1}.items()
 
-    def test_what_the_cleanup_did_is_counted(self, api: Stage, logged: Read) -> None:
+    def test_tasks_of_the_cleanup_are_counted(self, api: Stage, logged: Read) -> None:
         at = times.now() - timedelta(days=1)
         items.create(OWNER, item_input(expiresAt=times.format_time(at + timedelta(hours=1))), at)
         event = api._client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [], region="us-east-1")
@@ -414,7 +408,7 @@ class TestMetrics:
 
         assert metrics(logged())["Cleanup.expired"] == 1
 
-    def test_nothing_is_counted_twice(self, api: Stage, logged: Read) -> None:
+    def test_metrics_are_written_once(self, api: Stage, logged: Read) -> None:
         api("GET", "/health")
         logged()
 
@@ -423,7 +417,7 @@ class TestMetrics:
         assert metrics(logged()) == {"Requests": 1}
 
 
-def test_whatever_a_line_is_given_it_is_one_object(logged: Read) -> None:
+def test_any_value_is_logged_as_json(logged: Read) -> None:
     telemetry.logger.info(
         '{"not": "parsed"}', price=Decimal("19.90"), error=ValueError("no"), text="Grüße\n", ratio=0.1
     )
@@ -433,7 +427,7 @@ def test_whatever_a_line_is_given_it_is_one_object(logged: Read) -> None:
     assert [line[name] for name in ("price", "error", "text", "ratio")] == ["19.90", "no", "Grüße\n", 0.1]
 
 
-def test_a_run_without_metrics_writes_no_line(logged: Read) -> None:
+def test_run_without_metrics_writes_no_line(logged: Read) -> None:
     with telemetry.invocation(context("clean_up")):
         pass
 

@@ -1,4 +1,4 @@
-"""How property tests run: the same examples each time, so that a failure is of the change that it came with."""
+"""Property tests use the same examples in each run, so that a failure comes from the last change."""
 
 from __future__ import annotations
 
