@@ -375,6 +375,13 @@ class TestUndeclaredRoute:
         example = operation["responses"]["409"]["content"]["application/json"]["examples"]["SHELF_FULL"]
         assert example["value"]["message"] == f"Shelf {ID} has … items."
 
+    def test_with_status_204_has_no_content(self) -> None:
+        def delete_shelf() -> None: ...
+
+        operation = self.operation(delete_shelf, method="DELETE", status_code=204)
+
+        assert "content" not in operation["responses"]["204"]
+
     def test_with_a_misspelt_declaration_is_refused(self) -> None:
         with pytest.raises(TypeError, match="respnse_model"):
             api.Api().route("/shelves", respnse_model=schemas.Hello)

@@ -122,7 +122,7 @@ def _of_items(declared: Schema, managed: Schema) -> dict[str, Schema]:
         "ItemFields": declared
         | free
         | {
-            "description": _description(declared),
+            "description": declared.get("description", "An item's own fields."),
             "properties": own | {"expiresAt": _EXPIRES_AT},
             "propertyNames": {"minLength": 1, "not": {"enum": list(models.MANAGED_FIELDS)}},
         },
@@ -153,12 +153,6 @@ def _sent_back(managed: dict[str, Schema]) -> dict[str, Schema]:
         "anyOf": [ref("Image"), {"type": "null"}],
     }
     return sent
-
-
-def _description(declared: Schema) -> str:
-    # While the class declares nothing, its docstring is for the developer who will.
-    text: str = declared.get("description", "") if declared["properties"] else ""
-    return text or "An item's own fields, of any name and type."
 
 
 _EXPIRES_AT: Schema = {

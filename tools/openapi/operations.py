@@ -93,7 +93,7 @@ class Operations:
                 *location, *kind.headers, *(headers.CREATED if declared.idempotency_key else ())
             ),
         }
-        if declared.status_code not in _REDIRECTS:
+        if declared.status_code not in (204, *_REDIRECTS):
             response["content"] = self._content(dict.fromkeys(kind.types, model), declared.examples)
         if found := links.references(operation_id):
             response["links"] = found
