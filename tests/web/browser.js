@@ -1,6 +1,6 @@
 // A browser for the tests: the globals that the console's modules use, by happy-dom, and the console's page. Import it
-// before those modules. The tests of all files run in one process, which starts it once: so hooks belong into `describe`,
-// and no test may leave timers behind.
+// before those modules. The tests of all files run in one process, which takes a second: so hooks belong into
+// `describe`, and no test may leave timers behind.
 
 import { readFileSync } from "node:fs";
 import { Window } from "../../.venv-node/node_modules/happy-dom/lib/index.js";
