@@ -307,7 +307,7 @@ class TestEveryStage:
 
     def test_dashboard_asks_for_what_is_counted_in_this_stage(self, packaged: Packaged, stage: str) -> None:
         sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "chalicelib").rglob("*.py")]
-        counted = {name for text in sources for name in re.findall(r'(?:count|took|read)\("(\w+)"', text)}
+        counted = {name for text in sources for name in re.findall(r'add_(?:count|milliseconds|bytes)\("(\w+)"', text)}
         asked = metrics(dashboard(read(packaged(stage)), stage), "Vitrine")
         assert {one[1] for one in asked} <= counted
         assert {tuple(one[2:6]) for one in asked} == {("service", "vitrine", "stage", stage)}
