@@ -246,7 +246,7 @@ def delete_image(request: Request, item_id: str) -> Response:
     "/imports",
     methods=["POST"],
     idempotency_key=True,
-    body={requests.JSON: schemas.ImportRequest, requests.NDJSON: schemas.Lines},
+    body={requests.JSON: schemas.ImportRequest, requests.NDJSON: schemas.ImportLines},
     status_code=202,
     response_model=schemas.Import,
     response_description="The import, not started yet, or as it was when it began with this key before.",

@@ -1,4 +1,4 @@
-"""What goes over HTTP, as models: requests are held to them, and the OpenAPI document is made of them."""
+"""The models of requests and responses. Requests are validated with them, and the OpenAPI document lists them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ _Url = Annotated[str, Meta(extra_json_schema={"format": "uri"})]
 _Pixels = Annotated[int, Meta(ge=1)]
 _Count = Annotated[int, Meta(ge=0)]
 
-CURSOR = cursors.encode("019ca7b4-e400-7abc-8def-0123456789ab", "somebody", "desc", None, None)
-"""What a cursor looks like."""
+EXAMPLE_CURSOR = cursors.encode("019ca7b4-e400-7abc-8def-0123456789ab", "somebody", "desc", None, None)
 
 
 def _one_of(*kinds: type[errors.ApiError] | type[errors.ImageError]) -> dict[str, Any]:
@@ -61,7 +60,7 @@ class ListQuery(Struct, rename="camel"):
     limit: Annotated[int, Meta(ge=1, le=100, description="The maximum number of items on a page.", examples=[2])] = 25
     cursor: Annotated[
         str | None,
-        Meta(description="`nextCursor` of the previous page; omit it for the first page.", examples=[CURSOR]),
+        Meta(description="`nextCursor` of the previous page; omit it for the first page.", examples=[EXAMPLE_CURSOR]),
     ] = None
     order: Annotated[
         Literal["desc", "asc"], Meta(description="By time of creation: newest first or oldest first.", examples=["asc"])
@@ -89,10 +88,11 @@ class ImageProblem(Struct):
     error: Annotated[
         str,
         Meta(
-            description="For programs: stays the same.", extra_json_schema=_one_of(*errors.ImageError.__subclasses__())
+            description="A code for programs. It does not change.",
+            extra_json_schema=_one_of(*errors.ImageError.__subclasses__()),
         ),
     ]
-    message: Annotated[str, Meta(description="For people: may change.")]
+    message: Annotated[str, Meta(description="A message for people. It may change.")]
 
 
 class ImagePending(Struct, rename="camel", tag_field="status", tag="pending"):
@@ -155,7 +155,7 @@ class ItemPage(Struct, rename="camel"):
 class Deleted(Struct):
     """The item that was deleted, or whose picture was removed."""
 
-    message: Annotated[str, Meta(description="For people: may change.")]
+    message: Annotated[str, Meta(description="A message for people. It may change.")]
     id: Annotated[_Id, Meta(description="The item's id.")]
 
 
@@ -177,7 +177,8 @@ class TicketRequest(Struct, rename="camel"):
     content_type: Annotated[
         ContentType,
         Meta(
-            description="The type of the file, in any case; S3 refuses any other. `image/jpg` is taken as `image/jpeg`."
+            description="The type of the file, in upper or lower case; S3 rejects any other. `image/jpg` is accepted "
+            "for `image/jpeg`."
         ),
     ]
 
@@ -186,7 +187,10 @@ class PresignedPost(Struct):
     """A form that S3 accepts."""
 
     url: Annotated[_Url, Meta(description="The URL to POST the form to, as `multipart/form-data`.")]
-    fields: Annotated[dict[str, str], Meta(description="The form's parts, all of them; add the file last, as `file`.")]
+    fields: Annotated[
+        dict[str, str],
+        Meta(description="The fields of the form. Send all of them, then the file as the last field, `file`."),
+    ]
 
 
 class Ticket(Struct, rename="camel"):
@@ -206,10 +210,10 @@ class ImportRequest(Struct):
     items: Annotated[list[Any], Meta(min_length=1, description="Each is validated separately, when it is processed.")]
 
 
-Lines = Annotated[
+ImportLines = Annotated[
     str,
     Meta(
-        # What stands for bytes that are not UTF-8 is refused: see http.body.
+        # U+FFFD replaces bytes that are not UTF-8, so it is rejected: see requests.body.
         pattern="^[^\ufffd]*[^ \\t\\n\\v\\f\\r\ufffd][^\ufffd]*$",
         description="One JSON object per line (NDJSON); blank lines are ignored.",
     ),
@@ -217,7 +221,7 @@ Lines = Annotated[
 
 
 class ImportFailure(Struct):
-    """An entry of an import that did not become an item."""
+    """An entry of an import from which no item was created."""
 
     index: Annotated[_Count, Meta(description="Its position among the entries, from 0; blank lines are not counted.")]
     error: Annotated[
@@ -233,21 +237,21 @@ class ImportFailure(Struct):
             ),
         ),
     ]
-    message: Annotated[str, Meta(description="For people: may change.")]
+    message: Annotated[str, Meta(description="A message for people. It may change.")]
 
 
 class Import(Struct):
     """The progress of an import. Once it is done, `created` and `failed` add up to `total`."""
 
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case.")]
-    status: Annotated[Literal["queued", "running", "done"], Meta(description="None, some or all of it is processed.")]
+    status: Annotated[Literal["queued", "running", "done"], Meta(description="No, some or all entries are processed.")]
     total: Annotated[int, Meta(ge=1, description="The number of entries.")]
-    created: Annotated[_Count, Meta(description="How many became items.")]
-    failed: Annotated[_Count, Meta(description="How many did not.")]
+    created: Annotated[_Count, Meta(description="The number of items created.")]
+    failed: Annotated[_Count, Meta(description="The number of entries from which no item was created.")]
     errors: Annotated[
         list[ImportFailure],
         Meta(
-            description="Why they did not, in the order of the entries: the first 1,000, or fewer if their messages "
+            description="Why entries failed, in the order of the entries: the first 1,000, or fewer if their messages "
             "are too long for one response."
         ),
     ]
@@ -257,20 +261,24 @@ class Import(Struct):
 
 
 class Detail(Struct):
-    """One thing that is wrong."""
+    """One problem."""
 
-    path: Annotated[str, Meta(description="Where in the body or the parameters, or the header; `$` is all of it.")]
+    path: Annotated[
+        str,
+        Meta(description="The place in the body (`$` is the whole body), the parameter, or the name of the header."),
+    ]
     message: Annotated[
-        str | UnsetType, Meta(description="What is wrong, and what is allowed. For people: may change.")
+        str | UnsetType, Meta(description="What is wrong, and what is allowed: a message for people. It may change.")
     ] = UNSET
 
 
 class Error(Struct, rename="camel"):
-    """Why a request was refused. Every error has this shape."""
+    """Why a request failed. Every error response has this body."""
 
-    error: Annotated[str, Meta(description="For programs: stays the same.")]
-    message: Annotated[str, Meta(description="For people: may change.")]
+    error: Annotated[str, Meta(description="A code for programs. It does not change.")]
+    message: Annotated[str, Meta(description="A message for people. It may change.")]
     request_id: Annotated[str, Meta(description="The header `X-Request-Id`: finds this request in the logs.")]
     details: Annotated[
-        list[Detail] | UnsetType, Meta(description="What is wrong and where; absent if the message says it all.")
+        list[Detail] | UnsetType,
+        Meta(description="The problems and their places; absent if the message describes everything."),
     ] = UNSET

@@ -1,4 +1,4 @@
-"""The console and the API page: the files of ``chalicelib/web``, as they lie there."""
+"""Serve the console and the API reference, which are files in ``chalicelib/web``, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ _SIGN_IN = '<meta name="sign-in" content="'
 
 
 def console(request: Request) -> Response:
-    """The web console."""
+    """Return the page of the web console."""
     path: str = request.context["path"]
     prefix = "" if path.endswith("/") else f"{path.rpartition('/')[2]}/"
     return _page(request, "index.html", prefix)
 
 
 def docs(request: Request) -> Response:
-    """The page that shows the OpenAPI document."""
+    """Return the page of the API reference, which shows the OpenAPI document."""
     prefix = "../" if request.context["path"].endswith("/") else ""
     return _page(request, "docs.html", prefix)
 
 
 def file(request: Request, name: str) -> Response:
-    """A file that the pages use. Raises NotFoundError."""
-    if name not in _names():
+    """Return a file that the pages use. Raise NotFoundError if there is none of that name."""
+    if name not in _file_names():
         raise errors.NotFoundError
-    return _answer(request, name, _text(name), {})
+    return _file(request, name, _text(name), {})
 
 
 def openapi(request: Request) -> Response:
@@ -65,53 +65,53 @@ def openapi(request: Request) -> Response:
 
 
 def _page(request: Request, name: str, prefix: str) -> Response:
-    # API Gateway serves the console at /api as at /api/. Links are relative, as nobody here knows what the address
-    # begins with: so from the one they have to lead elsewhere than from the other.
-    html = _text(name).replace('="web/', f'="{prefix}web/').replace(_SIGN_IN, _SIGN_IN + _sign_in())
-    return _answer(
+    # Links are relative, because the start of the URL is not known here. API Gateway serves the page with and without
+    # a trailing slash, so the prefix of the links differs.
+    html = _text(name).replace('="web/', f'="{prefix}web/').replace(_SIGN_IN, _SIGN_IN + _sign_in_settings())
+    return _file(
         request,
         name,
         html,
         {
-            "Content-Security-Policy": _policy(),
-            # HTML Standard, "Cross-origin opener policies": no page that opens this one keeps a hold of its window.
+            "Content-Security-Policy": _content_security_policy(),
+            # HTML Standard, "Cross-origin opener policies": a page that opens this one gets no reference to its window.
             "Cross-Origin-Opener-Policy": "same-origin",
             "Referrer-Policy": "no-referrer",
         },
     )
 
 
-def _policy() -> str:
-    """What a page may run and load (W3C, Content Security Policy Level 3): it runs only what lies in chalicelib/web.
+def _content_security_policy() -> str:
+    """Return what a page may run and load (W3C, Content Security Policy Level 3): only scripts in ``chalicelib/web``.
 
-    Pictures come from the bucket and uploads go there, and an issuer answers on hosts of its own choice: which ones
-    differs by account, region and endpoint. On this machine they do without TLS.
+    Any host with TLS may be connected to, because the hosts of the bucket and of the issuer depend on account, region
+    and issuer. On a developer's machine they have no TLS.
     """
     settings = config.settings()
-    on_this_machine = settings.stage == "local" or (settings.issuer and settings.issuer.url.startswith("http:"))
-    others = "https: http:" if on_this_machine else "https:"
+    is_local = settings.stage == config.LOCAL or (settings.issuer and settings.issuer.url.startswith("http:"))
+    hosts = "https: http:" if is_local else "https:"
     return (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data: {others}; "
-        f"connect-src 'self' {others}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data: {hosts}; "
+        f"connect-src 'self' {hosts}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
         "require-trusted-types-for 'script'; trusted-types 'none'"
     )
 
 
-def _sign_in() -> str:
-    """Whose page the console signs people in on, and as which client, as percent-encoded JSON; "" where on none."""
+def _sign_in_settings() -> str:
+    """Return the issuer and client for the console's sign-in as percent-encoded JSON, or "" if there is no sign-in."""
     issuer = config.settings().issuer
     if not config.sign_in_required() or issuer is None or issuer.client_id is None:
         return ""
-    told = {"issuer": issuer.url, "clientId": issuer.client_id, "audiences": issuer.audiences}
-    return quote(json.dumps(told))
+    client = {"issuer": issuer.url, "clientId": issuer.client_id, "audiences": issuer.audiences}
+    return quote(json.dumps(client))
 
 
-def _answer(request: Request, name: str, text: str, headers: dict[str, str]) -> Response:
+def _file(request: Request, name: str, text: str, headers: dict[str, str]) -> Response:
     return responses.file_response(request, text, {"Content-Type": _TYPES[Path(name).suffix]} | headers)
 
 
 @functools.cache
-def _names() -> frozenset[str]:
+def _file_names() -> frozenset[str]:
     return frozenset(path.name for path in _WEB.iterdir() if path.suffix in _TYPES)
 
 

@@ -113,11 +113,11 @@ def _with_own_fields(own: models.Fields) -> dict[Any, Examples]:
         },
         schemas.ItemPage: {
             "onePage": page,
-            "moreFollow": page | {"nextCursor": schemas.CURSOR},
+            "moreFollow": page | {"nextCursor": schemas.EXAMPLE_CURSOR},
             "none": {"items": [], "count": 0, "nextCursor": None},
         },
         schemas.ImportRequest: {"two": {"items": [own, expiring]}},
-        schemas.Lines: {"two": "".join(f"{exact_json.to_json(one).decode()}\n" for one in (own, expiring))},
+        schemas.ImportLines: {"two": "".join(f"{exact_json.to_json(one).decode()}\n" for one in (own, expiring))},
     }
 
 
