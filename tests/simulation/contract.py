@@ -59,7 +59,7 @@ def partition() -> str:
 class TestDynamoDB:
     ABSENT = "attribute_not_exists(pk)"
 
-    def test_record_comes_back_as_it_was_put(self, services: Services, partition: str) -> None:
+    def test_record_is_read_as_written(self, services: Services, partition: str) -> None:
         record = {**key(partition, "a"), "n": {"N": "1.5"}, "m": {"M": {"l": {"L": [{"NULL": True}, {"BOOL": False}]}}}}
 
         services.dynamodb.put_item(TableName=services.table, Item=record)
@@ -67,10 +67,12 @@ class TestDynamoDB:
         found = services.dynamodb.get_item(TableName=services.table, Key=key(partition, "a"), ConsistentRead=True)
         assert found["Item"] == record
 
-    def test_record_that_is_not_there_is_not_in_the_answer(self, services: Services, partition: str) -> None:
+    def test_missing_record_is_not_in_the_response(self, services: Services, partition: str) -> None:
         assert "Item" not in services.dynamodb.get_item(TableName=services.table, Key=key(partition, "a"))
 
-    def test_put_on_a_record_that_must_be_absent_is_refused(self, services: Services, partition: str) -> None:
+    def test_put_of_an_existing_record_is_refused_if_it_must_be_absent(
+        self, services: Services, partition: str
+    ) -> None:
         put = {"TableName": services.table, "Item": key(partition, "a"), "ConditionExpression": self.ABSENT}
         services.dynamodb.put_item(**put)
 
@@ -91,9 +93,7 @@ class TestDynamoDB:
         assert code(lambda: put(3, 1)) == "ConditionalCheckFailedException"
 
     @pytest.mark.parametrize(("now", "taken"), [("99", False), ("100", True), ("101", True)])
-    def test_either_of_two_conditions_is_enough(
-        self, services: Services, partition: str, now: str, taken: bool
-    ) -> None:
+    def test_or_needs_one_of_two_conditions(self, services: Services, partition: str, now: str, taken: bool) -> None:
         put = {
             "TableName": services.table,
             "Item": {**key(partition, "a"), "ttl": {"N": "100"}},
@@ -108,10 +108,10 @@ class TestDynamoDB:
         else:
             assert code(lambda: services.dynamodb.put_item(**put)) == "ConditionalCheckFailedException"
 
-    def test_record_that_is_not_there_can_be_deleted(self, services: Services, partition: str) -> None:
+    def test_missing_record_can_be_deleted(self, services: Services, partition: str) -> None:
         services.dynamodb.delete_item(TableName=services.table, Key=key(partition, "a"))
 
-    def test_conditional_delete_of_nothing_is_refused(self, services: Services, partition: str) -> None:
+    def test_conditional_delete_of_a_missing_record_is_refused(self, services: Services, partition: str) -> None:
         delete = {
             "TableName": services.table,
             "Key": key(partition, "a"),
@@ -146,7 +146,7 @@ class TestDynamoDB:
 
         assert sorts(services, partition) == ["b"]
 
-    def test_transaction_of_the_same_token_is_done_once(self, services: Services, partition: str) -> None:
+    def test_transaction_with_the_same_token_is_applied_once(self, services: Services, partition: str) -> None:
         put = {"Put": {"TableName": services.table, "Item": key(partition, "a"), "ConditionExpression": self.ABSENT}}
         token = str(uuid.uuid4())
 
@@ -174,7 +174,7 @@ class TestDynamoDB:
         assert [record["sk"]["S"] for record in found["Items"]] == ["b#1", "b#2"]
 
     @pytest.mark.parametrize("forward", [True, False])
-    def test_pages_together_are_the_list(self, services: Services, partition: str, forward: bool) -> None:
+    def test_pages_contain_all_records(self, services: Services, partition: str, forward: bool) -> None:
         put_all(services, partition, "abcde")
         found: list[str] = []
         start: dict[str, Any] = {}
@@ -196,7 +196,7 @@ class TestDynamoDB:
 
         assert found == (list("abcde") if forward else list("edcba"))
 
-    def test_index_holds_the_keys_of_what_is_due_in_its_order(self, services: Services, partition: str) -> None:
+    def test_index_has_the_keys_of_due_records_in_order(self, services: Services, partition: str) -> None:
         shard = partition[-8:]
         for sort, at in (("a", "3"), ("b", "1"), ("c", "2"), ("d", "9")):
             record = {**key(partition, sort), "dueShard": {"S": shard}, "dueAt": {"S": at}, "more": {"S": "x"}}
@@ -213,7 +213,7 @@ class TestDynamoDB:
         assert [record["sk"]["S"] for record in found["Items"]] == ["b", "c", "a"]
         assert all(record.keys() == {"pk", "sk", "dueShard", "dueAt"} for record in found["Items"])
 
-    def test_record_that_is_not_due_any_more_leaves_the_index(self, services: Services, partition: str) -> None:
+    def test_record_without_due_attributes_leaves_the_index(self, services: Services, partition: str) -> None:
         due = {**key(partition, "a"), "dueShard": {"S": partition}, "dueAt": {"S": "1"}}
         services.dynamodb.put_item(TableName=services.table, Item=due)
         services.dynamodb.put_item(TableName=services.table, Item=key(partition, "a"))
@@ -255,7 +255,7 @@ def folder() -> str:
 
 
 class TestS3:
-    def test_object_comes_back_as_it_was_put(self, services: Services, folder: str) -> None:
+    def test_object_is_read_as_written(self, services: Services, folder: str) -> None:
         services.s3.put_object(Bucket=services.bucket, Key=f"{folder}a", Body=b"bytes", ContentType="image/jpeg")
 
         found = services.s3.get_object(Bucket=services.bucket, Key=f"{folder}a")
@@ -266,7 +266,7 @@ class TestS3:
         assert found["ContentType"] == "image/jpeg"
         assert found["ETag"] == f'"{hashlib.md5(b"bytes", usedforsecurity=False).hexdigest()}"'
 
-    def test_object_that_is_not_there(self, services: Services, folder: str) -> None:
+    def test_missing_object(self, services: Services, folder: str) -> None:
         assert code(lambda: services.s3.get_object(Bucket=services.bucket, Key=f"{folder}a")) == "NoSuchKey"
 
     @pytest.mark.parametrize(("part", "found"), [("bytes=0-1", b"by"), ("bytes=3-3", b"e"), ("bytes=3-99", b"es")])
@@ -279,7 +279,7 @@ class TestS3:
             assert body.read() == found
         assert answer["ContentLength"] == len(found)
 
-    def test_object_is_read_only_if_it_is_another(self, services: Services, folder: str) -> None:
+    def test_unchanged_object_is_not_read(self, services: Services, folder: str) -> None:
         put = services.s3.put_object(Bucket=services.bucket, Key=f"{folder}a", Body=b"bytes")
 
         def read(etag: str) -> Any:
@@ -297,7 +297,7 @@ class TestS3:
         with services.s3.get_object(Bucket=services.bucket, Key=f"{folder}a")["Body"] as body:
             assert body.read() == b"2"
 
-    def test_object_that_is_not_there_can_be_deleted(self, services: Services, folder: str) -> None:
+    def test_missing_object_can_be_deleted(self, services: Services, folder: str) -> None:
         services.s3.delete_object(Bucket=services.bucket, Key=f"{folder}a")
 
     def test_list_is_in_the_order_of_keys(self, services: Services, folder: str) -> None:
@@ -307,11 +307,11 @@ class TestS3:
 
         assert listed(services, folder) == ["a/1", "a/2", "b"]
 
-    def test_list_of_nothing_has_no_contents(self, services: Services, folder: str) -> None:
+    def test_empty_list_has_no_contents(self, services: Services, folder: str) -> None:
         assert "Contents" not in services.s3.list_objects_v2(Bucket=services.bucket, Prefix=folder)
 
     @pytest.mark.parametrize(("size", "taken"), [(0, False), (1, True), (10, True), (11, False)])
-    def test_form_takes_what_its_policy_allows(self, services: Services, folder: str, size: int, taken: bool) -> None:
+    def test_form_accepts_what_its_policy_allows(self, services: Services, folder: str, size: int, taken: bool) -> None:
         form = services.s3.generate_presigned_post(
             services.bucket,
             f"{folder}a",
@@ -344,7 +344,7 @@ def listed(services: Services, folder: str) -> list[str]:
 
 
 class TestSQS:
-    def test_batch_is_received_as_it_was_sent(self, services: Services) -> None:
+    def test_batch_is_received_as_sent(self, services: Services) -> None:
         entries = [{"Id": str(number), "MessageBody": f"body {number}"} for number in range(3)]
 
         sent = services.sqs.send_message_batch(QueueUrl=services.queue_url, Entries=entries)
@@ -357,12 +357,12 @@ class TestSQS:
         ("ids", "error"),
         [([], "EmptyBatchRequest"), (["a", "a"], "BatchEntryIdsNotDistinct"), (list("0123456789x"), "TooMany")],
     )
-    def test_batch_that_is_none_is_refused(self, services: Services, ids: list[str], error: str) -> None:
+    def test_invalid_batch_is_refused(self, services: Services, ids: list[str], error: str) -> None:
         entries = [{"Id": id_, "MessageBody": "body"} for id_ in ids]
 
         assert error in code(lambda: services.sqs.send_message_batch(QueueUrl=services.queue_url, Entries=entries))
 
-    def test_message_is_handed_out_once_until_it_is_visible_again(self, services: Services) -> None:
+    def test_received_message_is_invisible_until_its_timeout(self, services: Services) -> None:
         services.sqs.send_message(QueueUrl=services.queue_url, MessageBody="body")
 
         (message,) = received(services)
@@ -376,7 +376,7 @@ class TestSQS:
         assert [one["Attributes"]["ApproximateReceiveCount"] for one in (message, again)] == ["1", "2"]
         assert again["Attributes"]["SentTimestamp"] == message["Attributes"]["SentTimestamp"]
 
-    def test_deleted_message_is_gone(self, services: Services) -> None:
+    def test_deleted_message_is_not_received(self, services: Services) -> None:
         services.sqs.send_message(QueueUrl=services.queue_url, MessageBody="body")
         (message,) = received(services)
 
@@ -385,7 +385,7 @@ class TestSQS:
 
         assert [message["Body"] for message in received(services)] == ["another"]
 
-    def test_batches_delete_and_show_messages(self, services: Services) -> None:
+    def test_batches_delete_messages_and_change_visibility(self, services: Services) -> None:
         for body in "abc":
             services.sqs.send_message(QueueUrl=services.queue_url, MessageBody=body)
         handles = {message["Body"]: message["ReceiptHandle"] for message in received(services)}
@@ -402,7 +402,7 @@ class TestSQS:
         assert [one["Id"] for one in shown["Successful"]] == ["c"]
         assert [message["Body"] for message in received(services)] == ["c"]
 
-    def test_message_that_is_received_too_often_is_a_dead_letter(self, services: Services) -> None:
+    def test_message_received_too_often_is_a_dead_letter(self, services: Services) -> None:
         services.sqs.send_message(QueueUrl=services.queue_url, MessageBody="poison")
 
         for _ in range(2):

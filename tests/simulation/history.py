@@ -37,11 +37,11 @@ class Outcome(NamedTuple):
         told = self.trace if whole else self._about()[-lines:]
         return "\n".join(
             (
-                f"History {self.seed} breaks {len(self.problems)} invariant(s):",
+                f"History {self.seed} violates {len(self.problems)} invariant(s):",
                 *(f"  - {problem}" for problem in self.problems),
                 f"{len(told)} of its {len(self.trace)} events:",
                 *(_line(event) for event in told),
-                f"See all of it again: make simulate SEED={self.seed} HISTORIES=1 TRACE=all",
+                f"Run it again: make simulate SEED={self.seed} HISTORIES=1 TRACE=all",
             )
         )
 
@@ -65,9 +65,9 @@ def run(seed: int) -> Outcome:
     world, ledger = World(seed), Ledger()
     with world.in_place():
         _act(world, ledger)
-        _heal(world)
+        _stop_faults(world)
         problems = [*invariants.broken(world, ledger)]
-        _grow_old(world, ledger)
+        _age(world, ledger)
         problems += invariants.broken_in_the_end(world, ledger)
     return Outcome(seed, problems, world.timeline.trace)
 
@@ -93,7 +93,7 @@ def _act(world: World, ledger: Ledger) -> None:
     world.run_until(timeline.now + chance.choice((0, 60, HOUR, 26 * HOUR)) * chance.random())
 
 
-def _heal(world: World) -> None:
+def _stop_faults(world: World) -> None:
     """Stop all faults. The operator sends back what failed, at once or after as long as dead letters are kept."""
     world.faults.stop()
     world.timeline.note("all heals")
@@ -106,12 +106,12 @@ def _heal(world: World) -> None:
         world.run_until(world.timeline.now + 27 * HOUR)
 
 
-def _grow_old(world: World, ledger: Ledger) -> None:
+def _age(world: World, ledger: Ledger) -> None:
     """Let time pass until everything with a retention has expired. Check imports while theirs ends."""
     until = START + 30 * DAY
     for late in (HOUR, DAY, 3 * DAY):
         world.run_until(max(until + late * world.chance.random(), world.timeline.now))
-        message_invariants.look_at_imports(world, ledger)
+        message_invariants.check_imports(world, ledger)
     world.run_until(START + 60 * DAY)
 
 

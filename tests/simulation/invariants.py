@@ -1,8 +1,8 @@
 """What must hold after all faults have stopped, whatever happened before.
 
 To add an invariant, write a function of the world and the ledger that yields a sentence for each violation, in
-``item_invariants.py``, ``message_invariants.py`` or ``picture_invariants.py``, and decorate it with ``@invariant``
-(checked when all faults have stopped) or ``@in_the_end`` (checked two months later). ``evidence.py`` has what happened.
+``item_invariants.py``, ``message_invariants.py`` or ``picture_invariants.py``. Decorate it with ``@invariant`` (checked
+when all faults have stopped) or ``@after_two_months``. ``evidence.py`` has what happened.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def invariant(check: Invariant) -> Invariant:
     return check
 
 
-def in_the_end(check: Invariant) -> Invariant:
+def after_two_months(check: Invariant) -> Invariant:
     """Check this function two months later, when everything with a retention has expired."""
     _in_the_end.append(check)
     return check

@@ -9,36 +9,36 @@ from typing import Any
 
 from tests.simulation.clients import Act, Ledger
 from tests.simulation.evidence import Change, by_token, changes, lives_of_items, records, shown_item, versions_between
-from tests.simulation.invariants import in_the_end, invariant
+from tests.simulation.invariants import after_two_months, invariant
 from tests.simulation.timeline import START
 from tests.simulation.world import World
 
 
-@in_the_end
-def versions_rise_by_one_and_no_item_lives_twice(world: World, _: Ledger) -> Iterator[str]:
+@after_two_months
+def versions_increase_by_one_and_deleted_items_stay_deleted(world: World, _: Ledger) -> Iterator[str]:
     born = set()
     for change in changes(world):
         if change.new is None:
             continue
         if change.old is None:
             if change.id in born:
-                yield f"{change.id} was deleted and lives again"
+                yield f"{change.id} was deleted and exists again"
             born.add(change.id)
         before = int(change.old["version"]) if change.old else 0
         if int(change.new["version"]) != before + 1:
             yield f"{change.id} went from version {before} to {change.new['version']}"
 
 
-@in_the_end
-def each_change_is_one_write_on_top_of_the_last(world: World, ledger: Ledger) -> Iterator[str]:
+@after_two_months
+def each_change_is_one_write_to_the_previous_version(world: World, ledger: Ledger) -> Iterator[str]:
     for change in changes(world):
         if change.new is None:
             continue
         if not change.tokens:
             if change.old is None or change.new["fields"] != change.old["fields"]:
-                yield f"{change.id} became {change.new['fields']}, which nobody wrote"
+                yield f"{change.id} became {change.new['fields']}, which no action wrote"
             elif _but(change.new, "version", "updatedAt") == _but(change.old, "version", "updatedAt"):
-                yield f"{change.id} got version {change.new['version']}, and nothing changed"
+                yield f"{change.id} got version {change.new['version']}, but nothing changed"
             continue
         act = ledger.by_token[min(change.tokens)]
         if len(change.tokens) > 1 or change.new["fields"] != _expected(act, change) or change.owner != act.owner:
@@ -56,39 +56,39 @@ def _but(record: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in names}
 
 
-@in_the_end
-def no_write_happens_twice(world: World, ledger: Ledger) -> Iterator[str]:
+@after_two_months
+def no_write_is_applied_twice(world: World, ledger: Ledger) -> Iterator[str]:
     sent_back = {message.body for message in world.sent_back}
     for token, made in by_token(world).items():
         act = ledger.by_token[token]
         if act.kind == "message" and act.key is None and act.details["body"] in sent_back:
             continue  # Without a key, a dead letter that is sent back is a new message (docs/architecture.md).
         if len(made) > 1:
-            yield f"{act} happened {len(made)} times: {[(change.id, change.at - START) for change in made]}"
+            yield f"{act} was applied {len(made)} times: {[(change.id, change.at - START) for change in made]}"
 
 
-@in_the_end
-def acknowledged_writes_happened(world: World, ledger: Ledger) -> Iterator[str]:
+@after_two_months
+def acknowledged_writes_are_applied(world: World, ledger: Ledger) -> Iterator[str]:
     made = by_token(world)
     for act in ledger.of("create", "replace", "patch"):
         if not act.done:
             continue
         (found, *_) = made.get(act.tokens[0], [None])
         if found is None or found.new is None:
-            yield f"{act} was acknowledged and never happened"
+            yield f"{act} was acknowledged but not applied"
         elif (found.id, int(found.new["version"])) != (act.body["id"], act.body["version"]):
-            yield f"{act} was answered as {act.body}, and is {found.new['version']} of {found.id}"
+            yield f"{act} returned {act.body}, but was stored as {found.new['version']} of {found.id}"
         elif act.if_match is not None and (found.old is None or int(found.old["version"]) != act.if_match):
-            yield f"{act} was to build on version {act.if_match}, and built on {found.old}"
+            yield f"{act} required version {act.if_match}, but changed {found.old}"
 
 
-@in_the_end
-def refused_writes_did_not_happen(world: World, ledger: Ledger) -> Iterator[str]:
+@after_two_months
+def refused_writes_are_not_applied(world: World, ledger: Ledger) -> Iterator[str]:
     made = by_token(world)
     for act in ledger.of("create", "replace", "patch", "import"):
         happened = [change for token in act.tokens for change in made.get(token, [])]
         if act.refused and happened and not _was_deleted_since(world, act, happened[0]):
-            yield f"{act} was refused, and happened"
+            yield f"{act} was refused but applied"
 
 
 def _was_deleted_since(world: World, act: Act, happened: Change) -> bool:
@@ -97,49 +97,49 @@ def _was_deleted_since(world: World, act: Act, happened: Change) -> bool:
     return act.status == 404 and bool(gone)
 
 
-@in_the_end
-def only_what_was_asked_for_is_deleted(world: World, ledger: Ledger) -> Iterator[str]:
+@after_two_months
+def only_requested_items_are_deleted(world: World, ledger: Ledger) -> Iterator[str]:
     asked = {act.item for act in ledger.of("delete", "delete message") if not act.refused}
     for change in changes(world):
         if change.new is None and change.old and change.id not in asked and "expiresAt" not in change.old:
-            yield f"{change.id} was deleted by nobody"
+            yield f"{change.id} was deleted by no action"
 
 
 @invariant
-def what_was_deleted_is_gone(world: World, ledger: Ledger) -> Iterator[str]:
+def deleted_items_do_not_exist(world: World, ledger: Ledger) -> Iterator[str]:
     for act in ledger.of("delete", "delete message"):
         if (act.done or act.kind == "delete message") and shown_item(world, act.owner, act.item):
-            yield f"{act} was taken, and the item is there"
+            yield f"{act} succeeded, but the item exists"
 
 
-@in_the_end
-def reads_show_what_was_there(world: World, ledger: Ledger) -> Iterator[str]:
+@after_two_months
+def reads_return_a_current_version(world: World, ledger: Ledger) -> Iterator[str]:
     lives = lives_of_items(world)
     for act in ledger.of("read"):
         versions = versions_between(lives[act.item], act.started, act.ended)
         if act.done and act.body["version"] not in versions:
-            yield f"{act} shows a version that was not there: {versions}"
+            yield f"{act} returned a version that did not exist: {versions}"
 
 
-@in_the_end
-def what_is_there_is_found(world: World, ledger: Ledger) -> Iterator[str]:
+@after_two_months
+def existing_items_are_found(world: World, ledger: Ledger) -> Iterator[str]:
     lives = lives_of_items(world)
     for act in ledger.of("read", "replace", "patch", "delete", "ticket"):
         expires = any("expiresAt" in (change.new or {}) for change in lives[act.item])
         if act.status == 404 and not expires and None not in versions_between(lives[act.item], act.started, act.ended):
-            yield f"{act} found nothing, and the item was there"
+            yield f"{act} returned 404, but the item existed"
 
 
-@in_the_end
-def only_a_changed_item_is_a_mismatch(world: World, ledger: Ledger) -> Iterator[str]:
+@after_two_months
+def only_changed_items_are_a_version_mismatch(world: World, ledger: Ledger) -> Iterator[str]:
     lives = lives_of_items(world)
     for act in ledger.acts:
         if act.status == 412 and versions_between(lives[act.item], act.started, act.ended) == {act.if_match}:
-            yield f"{act} was refused, and nobody had changed the item"
+            yield f"{act} was refused, but the item was unchanged"
 
 
 @invariant
-def the_list_holds_exactly_the_items(world: World, ledger: Ledger) -> Iterator[str]:
+def list_contains_exactly_the_items(world: World, ledger: Ledger) -> Iterator[str]:
     for owner in ledger.items:
         there = [record["sk"]["S"][5:] for record in records(world, "ITEM") if record["pk"]["S"] == f"OWNER#{owner}"]
         listed, query = [], "limit=4"
@@ -148,11 +148,11 @@ def the_list_holds_exactly_the_items(world: World, ledger: Ledger) -> Iterator[s
             listed += [item["id"] for item in page["items"]]
             query = page["nextCursor"] and f"limit=4&cursor={page['nextCursor']}"
         if listed != sorted(there, reverse=True):
-            yield f"{owner}'s list shows {listed} of {sorted(there, reverse=True)}"
+            yield f"{owner}'s list contains {listed} instead of {sorted(there, reverse=True)}"
 
 
 @invariant
-def nothing_is_due(world: World, _: Ledger) -> Iterator[str]:
+def no_work_is_due(world: World, _: Ledger) -> Iterator[str]:
     for record in world.dynamodb.records():
         if "dueAt" in record and datetime.fromisoformat(record["dueAt"]["S"]).timestamp() <= world.timeline.now:
             yield f"{record['sk']['S']} has been due since {record['dueAt']['S']}"
@@ -163,8 +163,8 @@ def no_purge_record_is_left(world: World, _: Ledger) -> Iterator[str]:
     yield from (record["sk"]["S"] for record in records(world, "PURGE"))
 
 
-@in_the_end
-def only_items_are_kept_for_good(world: World, _: Ledger) -> Iterator[str]:
+@after_two_months
+def only_items_have_no_expiry(world: World, _: Ledger) -> Iterator[str]:
     kept = Counter(record["sk"]["S"].partition("#")[0] for record in world.dynamodb.records())
     if kept.keys() - {"ITEM"}:
         yield f"{dict(kept)}"

@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from tests.simulation.clients import GARBAGE, Act, Ledger
 from tests.simulation.evidence import by_token
 from tests.simulation.functions import Answer
-from tests.simulation.invariants import in_the_end, invariant
+from tests.simulation.invariants import after_two_months, invariant
 from tests.simulation.world import World
 
 
-@in_the_end
-def each_message_makes_its_item(world: World, ledger: Ledger) -> Iterator[str]:
+@after_two_months
+def each_message_creates_its_item(world: World, ledger: Ledger) -> Iterator[str]:
     made = by_token(world)
     for act in ledger.of("message"):
         if act.tokens[0] not in made:
-            yield f"{act} made no item"
+            yield f"{act} created no item"
 
 
 @invariant
@@ -30,23 +30,23 @@ def imports_are_exact(world: World, ledger: Ledger) -> Iterator[str]:
             answer = world.ask(act.owner, "GET", f"/imports/{act.body['id']}")
             yield from _inexact(act, answer)
         if act.done and len(happened) < len(act.tokens):
-            yield f"{act} was accepted, and made {happened} only"
+            yield f"{act} was accepted, but created only {happened}"
         if happened and len(happened) < len(act.tokens):
-            yield f"{act} happened in part: {happened}"
+            yield f"{act} was applied in part: {happened}"
 
 
 @invariant
-def imports_that_failed_did_not_happen(world: World, ledger: Ledger) -> Iterator[str]:
+def failed_imports_create_nothing(world: World, ledger: Ledger) -> Iterator[str]:
     """Without a key, a repeated request is another import: after an error the client may send it again."""
     made = by_token(world)
     for act in ledger.of("import"):
         told = act.status is not None and act.status >= 500 and act.status != 502
         happened = told and act.key is None and any(token in made for token in act.tokens)
-        if happened and not _could_not_be_read_back(world, act):
-            yield f"{act} failed, and happened"
+        if happened and not _read_back_failed(world, act):
+            yield f"{act} failed, but was applied"
 
 
-def _could_not_be_read_back(world: World, act: Act) -> bool:
+def _read_back_failed(world: World, act: Act) -> bool:
     """Return whether all calls that read an import back failed (decision 30, What it costs)."""
     calls = [event for event in world.timeline.trace if event[1] == act.runs[-1] and event[2].startswith("dynamodb.")]
     return calls[-1][2] == "dynamodb.get_item" and calls[-1][5] != "ok"
@@ -57,10 +57,10 @@ def _inexact(act: Act, answer: Answer) -> Iterator[str]:
     expected = {"status": "done", "total": total, "created": total - bad, "failed": bad}
     shown = answer.body and {name: answer.body.get(name) for name in expected}
     if answer.status != 200 or shown != expected:
-        yield f"{act} shows {answer.status} {answer.body}, and should show {expected}"
+        yield f"{act} returned {answer.status} {answer.body} instead of {expected}"
 
 
-def look_at_imports(world: World, ledger: Ledger) -> None:
+def check_imports(world: World, ledger: Ledger) -> None:
     """At the end of their retention, imports disappear at once, and are reported as done until then."""
     for act in ledger.of("import"):
         if act.done:
@@ -69,8 +69,8 @@ def look_at_imports(world: World, ledger: Ledger) -> None:
                 world.aged.extend(_inexact(act, answer))
 
 
-@in_the_end
-def imports_stay_done_until_they_are_gone(world: World, _: Ledger) -> Iterator[str]:
+@after_two_months
+def imports_stay_done_until_they_disappear(world: World, _: Ledger) -> Iterator[str]:
     yield from world.aged
 
 
@@ -80,7 +80,7 @@ def no_message_is_left(world: World, _: Ledger) -> Iterator[str]:
 
 
 @invariant
-def only_what_must_fail_is_a_dead_letter(world: World, _: Ledger) -> Iterator[str]:
+def only_invalid_messages_are_dead_letters(world: World, _: Ledger) -> Iterator[str]:
     for message in world.sqs.dead.values():
         if not _must_fail(world, message.body):
             yield f"{message.body} is a dead letter"
@@ -88,10 +88,10 @@ def only_what_must_fail_is_a_dead_letter(world: World, _: Ledger) -> Iterator[st
 
 
 @invariant
-def without_faults_only_what_must_fail_becomes_a_dead_letter(world: World, _: Ledger) -> Iterator[str]:
+def without_faults_only_invalid_messages_become_dead_letters(world: World, _: Ledger) -> Iterator[str]:
     for body in world.dead_when_healed if world.was_calm else ():
         if not _must_fail(world, body):
-            yield f"{body} became a dead letter, and nothing was wrong with it"
+            yield f"{body} became a dead letter, but is valid"
 
 
 def _must_fail(world: World, body: str) -> bool:
@@ -103,9 +103,9 @@ def _must_fail(world: World, body: str) -> bool:
     )
 
 
-@in_the_end
-def nothing_unexpected_is_raised_or_answered(world: World, ledger: Ledger) -> Iterator[str]:
-    yield from (f"{act} was answered with a 500" for act in ledger.acts if act.status == 500)
+@after_two_months
+def no_unexpected_error_is_raised_or_returned(world: World, ledger: Ledger) -> Iterator[str]:
+    yield from (f"{act} returned 500" for act in ledger.acts if act.status == 500)
     for event in world.timeline.trace:
         if event[2] == "log" and _BUG.match(event[5]):
             yield f"{event[1]} logged {event[4]} {event[5]}"

@@ -14,16 +14,16 @@ from tests.simulation.world import World
 
 
 @invariant
-def pictures_are_those_of_the_newest_upload(world: World, ledger: Ledger) -> Iterator[str]:
+def pictures_are_of_the_newest_upload(world: World, ledger: Ledger) -> Iterator[str]:
     tickets = {act.body["upload"]["fields"]["key"]: act for act in ledger.of("ticket") if act.done}
-    void = _voided(world)
+    void = _cancelled_uploads(world)
     for record in records(world, "ITEM"):
         owner, id_ = record["pk"]["S"][6:], record["sk"]["S"][5:]
         prefix = f"uploads/items/{owner}/{id_}/"
         valid = [
             put for put in world.s3.log if put.key.startswith(prefix) and put.key[len(prefix) :] > void.get(id_, "")
         ]
-        newest = [put for put in valid if not any(_follows(other, put, tickets) for other in valid)]
+        newest = [put for put in valid if not any(_must_replace(other, put, tickets) for other in valid)]
         shown = (shown_item(world, owner, id_) or {}).get("image")
         candidates: list[Put | None] = [*newest] or [None]
         problems = [_problems(world, f"items/{owner}/{id_}/", shown, put) for put in candidates]
@@ -35,17 +35,17 @@ def _problems(world: World, folder: str, shown: dict[str, Any] | None, put: Put 
     """Yield what is wrong with the picture of an item and the objects in its folder, for an upload or for none."""
     nothing = "there is no upload" if shown else None
     wrong = nothing if put is None else _wrong(put, shown, world)
-    return [*([wrong] if wrong else []), *_strange_objects(world, folder, put, shown)]
+    return [*([wrong] if wrong else []), *_wrong_objects(world, folder, put, shown)]
 
 
-def _follows(later: Put, put: Put, tickets: dict[str, Act]) -> bool:
+def _must_replace(later: Put, put: Put, tickets: dict[str, Act]) -> bool:
     """Return whether an upload must replace another: its ticket was requested when the other's existed."""
     if later.key == put.key:
         return later.sequencer > put.sequencer
     return tickets[later.key].started >= tickets[put.key].ended
 
 
-def _voided(world: World) -> dict[str, str]:
+def _cancelled_uploads(world: World) -> dict[str, str]:
     """Return, by item, the last upload that was cancelled because its picture was deleted."""
     found: dict[str, str] = {}
     for change in changes(world):
@@ -87,7 +87,7 @@ def _key(url: str) -> str:
     return url.partition("?")[0].split("/", 4)[4]
 
 
-def _strange_objects(world: World, folder: str, newest: Put | None, shown: dict[str, Any] | None) -> Iterator[str]:
+def _wrong_objects(world: World, folder: str, newest: Put | None, shown: dict[str, Any] | None) -> Iterator[str]:
     """Yield the objects in an item's folder that do not belong to its picture."""
     belongs = set()
     if shown and newest:
@@ -106,7 +106,7 @@ def _strange_objects(world: World, folder: str, newest: Put | None, shown: dict[
 
 
 @invariant
-def no_object_is_left_of_an_item_that_is_gone(world: World, _: Ledger) -> Iterator[str]:
+def deleted_items_have_no_objects(world: World, _: Ledger) -> Iterator[str]:
     living = {record["sk"]["S"][5:] for record in records(world, "ITEM")}
     for key in world.s3.objects:
         parts = key.split("/")
@@ -115,7 +115,7 @@ def no_object_is_left_of_an_item_that_is_gone(world: World, _: Ledger) -> Iterat
 
 
 @invariant
-def loose_files_have_their_thumbnails(world: World, _: Ledger) -> Iterator[str]:
+def loose_files_have_thumbnails(world: World, _: Ledger) -> Iterator[str]:
     for key, put in world.s3.objects.items():
         if (
             not key.startswith("uploads/loose/")

@@ -25,11 +25,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield world
 
 
-def answer_of_the_next_write_is_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    these_go_wrong(world, monkeypatch, (WRITES, faults.ANSWER_LOST))
+def lose_response_of_next_write(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_next(world, monkeypatch, (WRITES, faults.ANSWER_LOST))
 
 
-def these_go_wrong(world: World, monkeypatch: pytest.MonkeyPatch, *steps: tuple[tuple[str, ...], Fault]) -> None:
+def fail_next(world: World, monkeypatch: pytest.MonkeyPatch, *steps: tuple[tuple[str, ...], Fault]) -> None:
     """Let the next attempt of these operations fail in this way, then the next attempt of those, and so on."""
     left = list(steps)
 
@@ -72,8 +72,8 @@ def item(world: World) -> str:
     return f"/items/{created[0].body['id']}"
 
 
-def test_create_that_is_repeated_revives_no_deleted_item(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer_of_the_next_write_is_lost(world, monkeypatch)
+def test_repeated_create_does_not_restore_a_deleted_item(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose_response_of_next_write(world, monkeypatch)
 
     create, delete = meanwhile(
         world, ask(world, "POST", "/items", {"title": "Vase"}), lambda: delete_the_only_item(world)
@@ -84,10 +84,10 @@ def test_create_that_is_repeated_revives_no_deleted_item(world: World, monkeypat
 
 
 @pytest.mark.parametrize("headers", [{}, {"if_match": '"1"'}])
-def test_change_that_is_repeated_leaves_what_is_on_top_of_it(
+def test_repeated_change_keeps_a_later_change(
     world: World, monkeypatch: pytest.MonkeyPatch, item: str, headers: dict[str, str]
 ) -> None:
-    answer_of_the_next_write_is_lost(world, monkeypatch)
+    lose_response_of_next_write(world, monkeypatch)
 
     replaced, patched = meanwhile(
         world, ask(world, "PUT", item, {"title": "Bowl"}, **headers), ask(world, "PATCH", item, {"price": 1})
@@ -98,10 +98,10 @@ def test_change_that_is_repeated_leaves_what_is_on_top_of_it(
     assert (found["title"], found["price"], found["version"]) == ("Bowl", 1, 3)
 
 
-def test_change_that_is_repeated_is_acknowledged_if_nothing_is_on_top_of_it(
+def test_repeated_change_succeeds_without_a_later_change(
     world: World, monkeypatch: pytest.MonkeyPatch, item: str
 ) -> None:
-    answer_of_the_next_write_is_lost(world, monkeypatch)
+    lose_response_of_next_write(world, monkeypatch)
 
     replaced, _ = meanwhile(world, ask(world, "PUT", item, {"title": "Bowl"}), ask(world, "GET", item))
 
@@ -116,10 +116,10 @@ _LOST, _CONFLICT, _NO_READ = (WRITES, faults.ANSWER_LOST), (WRITES, faults.CONFL
     [[_LOST, _CONFLICT, _NO_READ, _NO_READ, _NO_READ], [_LOST, _LOST, _LOST, _NO_READ, _NO_READ, _NO_READ]],
     ids=["conflict", "time-outs"],
 )
-def test_import_that_was_written_is_accepted(
+def test_written_import_is_accepted(
     world: World, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[tuple[str, ...], Fault]]
 ) -> None:
-    these_go_wrong(world, monkeypatch, *steps)
+    fail_next(world, monkeypatch, *steps)
 
     entries = {"items": [{"title": "Vase"}]}
     started, _ = meanwhile(world, ask(world, "POST", "/imports", entries), ask(world, "GET", "/items"))
@@ -129,8 +129,8 @@ def test_import_that_was_written_is_accepted(
     assert world.ask("ann", "GET", f"/imports/{started.body['id']}").body["status"] == "done"
 
 
-def test_import_whose_place_was_taken_does_not_happen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    these_go_wrong(world, monkeypatch, _CONFLICT, _NO_READ, _NO_READ, _NO_READ, _LOST, _LOST, _LOST)
+def test_import_replaced_by_a_void_record_never_starts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_next(world, monkeypatch, _CONFLICT, _NO_READ, _NO_READ, _NO_READ, _LOST, _LOST, _LOST)
 
     entries = {"items": [{"title": "Vase"}]}
     started, _ = meanwhile(world, ask(world, "POST", "/imports", entries), ask(world, "GET", "/health"))

@@ -25,13 +25,13 @@ print(json.dumps([history.run(seed).digest for seed in range(8)]))
 
 
 @pytest.mark.parametrize("first", range(0, HISTORIES, _SHARE))
-def test_no_history_breaks_an_invariant(first: int) -> None:
+def test_no_history_violates_an_invariant(first: int) -> None:
     broken = [outcome.report() for outcome in map(history.run, range(first, first + _SHARE)) if outcome.problems]
 
     assert not broken, "\n\n".join(broken)
 
 
-def test_seed_decides_all_that_happens() -> None:
+def test_seed_determines_the_history() -> None:
     runs = [_digests(hash_seed) for hash_seed in ("1", "2")]
 
     assert runs[0] == runs[1]
@@ -59,11 +59,11 @@ def test_lost_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     problems = " ".join(problem for seed in range(100) for problem in history.run(seed).problems)
 
-    assert "each_change_is_one_write_on_top_of_the_last" in problems
+    assert "each_change_is_one_write_to_the_previous_version" in problems
     assert "versions_rise_by_one" in problems
 
 
-def test_report_says_how_to_see_the_history_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_has_the_command_to_run_the_history_again(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = history.Outcome(7, ["no_message_is_left: message-1 is on the queue"], [(0.0, "world", "all heals")])
 
     report = outcome.report()
