@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
         )
         pattern = re.compile("|".join(rf"{re.escape(name)}\b" for name in named) or "$.")
         who = {event[1] for event in self.trace if pattern.search(_line(event))} - {"world"}
-        always = ("all heals", "clock set", "dead letters sent back")
+        always = ("all faults stop", "clock set", "dead letters sent back")
         return [
             event
             for event in self.trace
@@ -96,7 +96,7 @@ def _act(world: World, ledger: Ledger) -> None:
 def _stop_faults(world: World) -> None:
     """Stop all faults. The operator sends back what failed, at once or after as long as dead letters are kept."""
     world.faults.stop()
-    world.timeline.note("all heals")
+    world.timeline.note("all faults stop")
     _set_clock(world, 0)
     world.run_until(world.timeline.now + 3 * HOUR)
     world.remember_dead_letters()

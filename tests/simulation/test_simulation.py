@@ -60,14 +60,14 @@ def test_lost_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     problems = " ".join(problem for seed in range(100) for problem in history.run(seed).problems)
 
     assert "each_change_is_one_write_to_the_previous_version" in problems
-    assert "versions_rise_by_one" in problems
+    assert "versions_increase_by_one" in problems
 
 
 def test_report_has_the_command_to_run_the_history_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcome = history.Outcome(7, ["no_message_is_left: message-1 is on the queue"], [(0.0, "world", "all heals")])
+    outcome = history.Outcome(7, ["no_message_is_left: message-1 is on the queue"], [(0.0, "world", "all faults stop")])
 
     report = outcome.report()
 
     assert "no_message_is_left: message-1 is on the queue" in report
-    assert "all heals" in report
+    assert "all faults stop" in report
     assert "make simulate SEED=7 HISTORIES=1 TRACE=all" in report
