@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 from hypothesis import strategies as st
 
-from chalicelib.catalogue import models
+from chalicelib.catalogue import item_fields, models
 
 # DynamoDB's numbers: 38 digits, 1E-130 to 9.99…E+125, either sign, and zero.
 _digits = st.integers(1, 10**38 - 1)
@@ -20,7 +21,9 @@ numbers = st.one_of(
     ),
 )
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-_names = _texts.filter(lambda name: name and name not in {*models.MANAGED_FIELDS, "expiresAt"})
+_declared = {field.encode_name for field in msgspec.structs.fields(item_fields.ItemFields)}
+# Hypothesis also draws texts from the source, such as the name of a field that ItemFields declares.
+_names = _texts.filter(lambda name: name and name not in {*models.MANAGED_FIELDS, *_declared, "expiresAt"})
 values = st.recursive(
     st.none() | st.booleans() | numbers | _texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_names, inner, max_size=4),
