@@ -25,7 +25,7 @@ SOURCES = app.py chalicelib tools bench
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
 .PHONY: help run test test-unit test-integration test-e2e simulate fuzz lint scan format deploy package named clean
-.PHONY: openapi environments bench bench-images bench-laptop hashes hooks policies smoke test-browser screenshots
+.PHONY: openapi environments bench bench-images hashes hooks policies smoke test-browser screenshots
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -54,8 +54,8 @@ simulate: $(VENV) ## Simulate random faults, in virtual time (HISTORIES=300 SEED
 test-e2e: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run the tests with the packaged app in the emulator
 	@$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder
 
-bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,warm,scale,consumer,cost, PLAIN=1)
-	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)") $(if $(PLAIN),--plain)
+bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,ablation,overhead,scale,consumer,cost)
+	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)")
 
 test-browser: $(VENV) $(EMULATOR) ## Test the console in Chromium, which is installed if there is none
 	@$(BIN)/python -m tools.chromium
@@ -66,10 +66,7 @@ screenshots: $(VENV) $(EMULATOR) ## Take the screenshots in docs/screenshots/ ag
 	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser -k "photographs or both_versions or failed_lines or from_an_example"
 
 bench-images: $(VENV) ## Measure the thumbnails, compared with sharp, and the consumer (RUNS=31, ONLY=jpeg,consumer)
-	@$(BIN)/python -m bench.images $(if $(RUNS),--runs "$(RUNS)") $(if $(ONLY),--only "$(ONLY)")
-
-bench-laptop: $(VENV) $(EMULATOR) ## Measure many uploads at once with a separate `make run` (NUMBERS=100)
-	@$(BIN)/python -m bench.laptop $(NUMBERS)
+	@$(BIN)/python -m bench.thumbnails $(if $(RUNS),--runs "$(RUNS)") $(if $(ONLY),--only "$(ONLY)")
 
 fuzz: $(VENV) $(EMULATOR) ## Find requests with responses that the OpenAPI document does not describe (EXAMPLES=200 SEED=random)
 	@FUZZ_EXAMPLES="$(or $(EXAMPLES),200)" FUZZ_SEED="$(or $(SEED),random)" $(BIN)/python -m pytest -s tests/e2e/test_contract.py

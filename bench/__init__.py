@@ -1,1 +1,1 @@
-"""What is claimed, measured: `make bench-images`."""
+"""Benchmarks of Vitrine: `make bench` and `make bench-images`. docs/benchmarks.md explains the results."""

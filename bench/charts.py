@@ -1,4 +1,4 @@
-"""Draws docs/benchmarks/*.png of bench/results.json: `.venv-bench/bin/python -m bench.charts`, as `make bench` does."""
+"""Draw docs/benchmarks/*.png from bench/results.json: `.venv-bench/bin/python -m bench.charts`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _FUNCTIONS = {"api_handler": "API", "on_upload": "listener", "on_messages": "con
 
 
 def cold_starts(found: dict[str, Any], figure: Any) -> None:
-    """Bars of each function's first answer, by package; the lines span half of all starts."""
+    """Draw bars of each function's first answer by package. The lines span the middle half of all starts."""
     memories = sorted({one["memory"] for one in found["cold"]}, reverse=True)
     for at, memory in enumerate(memories, 1):
         axes = figure.add_subplot(1, len(memories), at)
-        ours = [one for one in found["cold"] if one["memory"] == memory]
-        variants = [name for name in _COLOURS if any(one["variant"] == name for one in ours)]
+        cases = [one for one in found["cold"] if one["memory"] == memory]
+        variants = [name for name in _COLOURS if any(one["variant"] == name for one in cases)]
         for place, variant in enumerate(variants):
-            bars = [(list(_FUNCTIONS).index(one["function"]), one) for one in ours if one["variant"] == variant]
+            bars = [(list(_FUNCTIONS).index(one["function"]), one) for one in cases if one["variant"] == variant]
             x = [number + _WIDTH * place for number, _ in bars]
             y = [one["answered_ms"] for _, one in bars]
             around = [
@@ -42,11 +42,26 @@ def cold_starts(found: dict[str, Any], figure: Any) -> None:
     _legend(figure, axes)
 
 
-def overhead(found: dict[str, Any], figure: Any) -> None:
-    """Bars of the processor time of one request."""
+def ablation(found: dict[str, Any], figure: Any) -> None:
+    """Draw bars of the processor time to the first answer after each step of the bundle."""
     axes = figure.add_subplot()
-    names = list(found["warm"])[::-1]
-    values = [found["warm"][name]["us"] for name in names]
+    steps = found["ablation"][::-1]
+    bars = axes.barh([_step(one["variant"]) for one in steps], [one["cpu_ms"] for one in steps])
+    for bar, one in zip(bars, steps, strict=True):
+        bar.set_color(_COLOURS.get(one["variant"], _COLOURS["bundle"]))
+    axes.bar_label(bars, fmt="%.0f", padding=3)
+    axes.set_xlabel("ms of processor time from start to first answer, one core")
+
+
+def _step(variant: str) -> str:
+    return variant if variant in (*_COLOURS, "bundle, with garbage collection") else f"+ {variant}"
+
+
+def overhead(found: dict[str, Any], figure: Any) -> None:
+    """Draw bars of the processor time of one request."""
+    axes = figure.add_subplot()
+    names = list(found["overhead"])[::-1]
+    values = [found["overhead"][name]["us"] for name in names]
     colours = [_COLOURS["bundle"] if name.startswith("Vitrine") else _COLOURS["stock"] for name in names]
     bars = axes.barh(names, values, color=colours)
     axes.bar_label(bars, fmt="%.0f", padding=3)
@@ -54,43 +69,49 @@ def overhead(found: dict[str, Any], figure: Any) -> None:
 
 
 def scale(found: dict[str, Any], figure: Any) -> None:
-    """Lines over the number of items: capacity, and time."""
+    """Draw capacity and time over the number of items."""
     sizes = [one["items"] for one in found["scale"]]
-    shown = {"page": "a page of 25", "read": "an item", "due_10": "a sweep, 10 due", "due_100": "a sweep, 100 due"}
-    for at, (what, label) in enumerate((("units", "capacity units"), ("ms", "ms")), 1):
+    shown = {
+        "page": "a page of 25",
+        "read": "an item",
+        "due_10": "cleanup, 10 expired",
+        "due_100": "cleanup, 100 expired",
+    }
+    for at, (what, unit) in enumerate((("units", "capacity units"), ("ms", "ms")), 1):
         axes = figure.add_subplot(1, 2, at)
-        for name, told in shown.items():
-            axes.plot(sizes, [one[f"{name}_{what}"] for one in found["scale"]], marker="o", label=told)
+        for name, label in shown.items():
+            axes.plot(sizes, [one[f"{name}_{what}"] for one in found["scale"]], marker="o", label=label)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel("items in the table")
-        axes.set_ylabel(label)
+        axes.set_ylabel(unit)
     _legend(figure, axes)
 
 
 def cost(found: dict[str, Any], figure: Any) -> None:
-    """Stacked bars of what a million of each thing costs, by service."""
+    """Draw stacked bars of the cost of a million of each activity, by service."""
     axes = figure.add_subplot()
-    things = found["cost"]["things"]
-    names = list(things)[::-1]
-    services = list(dict.fromkeys(service for one in things.values() for service in one if service != "in all"))
+    activities = found["cost"]["activities"]
+    names = list(activities)[::-1]
+    services = list(dict.fromkeys(service for one in activities.values() for service in one if service != "total"))
     left = [0.0] * len(names)
     for service in services:
-        widths = [things[name].get(service, 0) for name in names]
+        widths = [activities[name].get(service, 0) for name in names]
         axes.barh(names, widths, left=left, label=service.replace("_", " "))
         left = [before + width for before, width in zip(left, widths, strict=True)]
-    axes.set_xlabel("$ for a million")
+    axes.set_xlabel("$ per million")
     _legend(figure, axes)
 
 
 def _legend(figure: Any, axes: Any) -> None:
-    """One for all charts of a figure, above them, where it hides nothing."""
+    """Add one legend for all charts of a figure, above them."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), frameon=False)
 
 
 CHARTS: dict[str, tuple[Callable[[dict[str, Any], Any], None], tuple[float, float]]] = {
     "cold-start": (cold_starts, (9, 3.6)),
+    "ablation": (ablation, (8, 2.8)),
     "overhead": (overhead, (7, 2.8)),
     "scale": (scale, (9, 3.4)),
     "cost": (cost, (8, 3.2)),
@@ -98,6 +119,7 @@ CHARTS: dict[str, tuple[Callable[[dict[str, Any], Any], None], tuple[float, floa
 
 
 def main() -> None:
+    """Draw all charts."""
     found = json.loads((PROJECT / "bench" / "results.json").read_text(encoding="utf-8"))
     FOLDER.mkdir(exist_ok=True)
     for name, (draw, size) in CHARTS.items():

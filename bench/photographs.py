@@ -1,8 +1,8 @@
-"""Photographs to measure with: made here, from a seed, so that every run and every machine has the same ones.
+"""Generate photographs to measure with, from a seed, so that they are the same on every machine.
 
-What costs a decoder its time is how much a file holds. So these are made like what a camera sees: light and shade at
-every scale, weaker the finer it is, as in nature; things with edges as soft as a lens draws them; grain, more in
-brightness than in colour. As a JPEG of quality 90 they take 2.3 bits a pixel, as a telephone's photographs do.
+The time to decode a file depends on how much detail it contains. These pictures resemble what a camera records:
+contrast at every scale, weaker at finer ones; shapes with soft edges; grain, stronger in brightness than in colour. A
+JPEG of quality 90 takes 2.3 bits per pixel, like a photograph of a telephone.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from PIL import ExifTags, Image, ImageChops, ImageDraw
 from tests.builders import rgb_profile
 
 FOLDER = Path(__file__).parents[1] / ".local" / "bench"
-"""Where they are kept once made."""
+"""The folder where the files are kept."""
 
 
 class Picture(NamedTuple):
-    """A file to measure with. Of a photograph: its size, its format, how Pillow is to write it."""
+    """A photograph: its size, its format, and Pillow's options to write it."""
 
     name: str
     width: int
@@ -32,16 +32,16 @@ class Picture(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Where its file is: somewhere else when what makes it changes."""
-        told = hashlib.sha256(repr(self).encode() + Path(__file__).read_bytes()).hexdigest()
-        return FOLDER / f"{told[:12]}.{self.kind.lower()}"
+        """Return the path of the file, which depends on this module's text."""
+        digest = hashlib.sha256(repr(self).encode() + Path(__file__).read_bytes()).hexdigest()
+        return FOLDER / f"{digest[:12]}.{self.kind.lower()}"
 
 
-# DCI-P3 primaries under D50 (ICC, "Display P3"), in which telephones of the last ten years take their pictures.
+# DCI-P3 primaries under D50 (ICC, "Display P3"), the profile of most telephones' photographs.
 _DISPLAY_P3 = rgb_profile((0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407), 2.2)
 
-_ON_ITS_SIDE = Image.Exif()
-_ON_ITS_SIDE[ExifTags.Base.Orientation] = 6
+_ROTATED = Image.Exif()
+_ROTATED[ExifTags.Base.Orientation] = 6
 
 _JPEG = {"quality": 90}
 _PROGRESSIVE = {"quality": 90, "progressive": True}
@@ -56,7 +56,7 @@ PICTURES = (
         4000,
         3000,
         "JPEG",
-        _JPEG | {"exif": _ON_ITS_SIDE.tobytes(), "icc_profile": _DISPLAY_P3},
+        _JPEG | {"exif": _ROTATED.tobytes(), "icc_profile": _DISPLAY_P3},
     ),
     Picture("24 MP JPEG", 6000, 4000, "JPEG", _JPEG),
     Picture("24 MP JPEG, progressive", 6000, 4000, "JPEG", _PROGRESSIVE),
@@ -66,39 +66,39 @@ PICTURES = (
 )
 
 
-def make(pictures: Sequence[Picture]) -> None:
-    """Makes the files that are not there yet."""
+def create(pictures: Sequence[Picture]) -> None:
+    """Write the files that do not exist yet."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for picture in pictures:
         if picture.path.exists():
             continue
-        # Under another name until it is whole: what was stopped half way must not be measured later.
+        # Renamed when complete, so that a file of an interrupted run is not used later.
         unfinished = picture.path.with_suffix(".part")
         photograph(picture.width, picture.height).save(unfinished, picture.kind, **picture.options)
         unfinished.rename(picture.path)
 
 
 _SMALLEST = 6
-_THINGS = 24
-"""Drawn at each scale: their number is the same everywhere, so the finer, the smaller."""
+_SHAPES = 24
+"""The number of shapes that are drawn at each scale."""
 
 
 def photograph(width: int, height: int, seed: int = 4) -> Image.Image:
-    """A picture of that size, and always the same one."""
+    """Return a picture of this size. The same seed gives the same picture."""
     rng = random.Random(seed)
     sizes = _sizes(width, height)
     picture = Image.new("RGB", sizes[0], (118, 124, 128))
     for finer, size in zip(reversed(range(len(sizes))), sizes, strict=True):
         picture = picture.resize(size, Image.Resampling.BICUBIC)
-        # Not at the last two: what is drawn is made twice or four times as large yet, which softens its edges.
+        # Not at the two finest scales: enlarging afterwards softens the edges.
         if finer >= 2:
-            _draw_things(picture, rng, reach=0.01 * 1.6**finer)
+            _draw_shapes(picture, rng, reach=0.01 * 1.6**finer)
         picture = _with_grain(picture, rng, brightness=min(11 + 7 * finer, 56), colour=min(4 * finer, 20))
     return picture
 
 
 def _sizes(width: int, height: int) -> list[tuple[int, int]]:
-    """From a handful of pixels to all of them, each twice as wide as the one before."""
+    """Return sizes from a few pixels to the full size, each twice as wide as the one before."""
     sizes = [(width, height)]
     while min(sizes[0]) > _SMALLEST:
         sizes.insert(0, (-(-sizes[0][0] // 2), -(-sizes[0][1] // 2)))
@@ -119,11 +119,11 @@ def _noise(size: tuple[int, int], rng: random.Random, amplitude: int) -> Image.I
     return noise.point([value * amplitude // 255 for value in range(256)])
 
 
-def _draw_things(picture: Image.Image, rng: random.Random, reach: float) -> None:
-    """Draws round things and cornered ones, up to ``reach`` of the picture's width in each direction."""
+def _draw_shapes(picture: Image.Image, rng: random.Random, reach: float) -> None:
+    """Draw ellipses and polygons that extend up to ``reach`` of the picture's width in each direction."""
     draw = ImageDraw.Draw(picture)
     width, height = picture.size
-    for _ in range(_THINGS):
+    for _ in range(_SHAPES):
         x, y, r = rng.random() * width, rng.random() * height, min(reach, 0.2) * rng.uniform(0.2, 1.0) * width
         grey = rng.randrange(50, 206)
         colour = tuple(grey + rng.randrange(-40, 41) for _ in range(3))

@@ -1,7 +1,6 @@
-"""`make bench`: cold starts, overhead, scale, the consumer's throughput, and what it all costs.
+"""Run the benchmarks of `make bench` and print tables.
 
-Prints tables. A whole run also writes bench/results.json and draws docs/benchmarks/*.png; docs/benchmarks.md says what
-they show. Nothing of it is asserted anywhere.
+A complete run also writes bench/results.json and draws docs/benchmarks/*.png, which docs/benchmarks.md explains.
 """
 
 from __future__ import annotations
@@ -12,111 +11,109 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import cold, cost, images, packages, scale, tables, warm
-from bench.packages import NODE, PROJECT, PYTHON, Variant
+from bench import cold_starts, cost, function_packages, request_overhead, table_scale, text_tables, thumbnails
+from bench.function_packages import NODE, PROJECT, PYTHON, Packages
 
 RESULTS = Path(__file__).with_name("results.json")
-PARTS = ("cold", "warm", "scale", "consumer", "cost")
+PARTS = ("cold", "ablation", "overhead", "scale", "consumer", "cost")
 TURNS = 11
 
 
-def wanted(only: str) -> tuple[str, ...]:
-    """The parts that ``only`` lists, or all of them. Raises ValueError for what is none."""
-    asked = {word.strip() for word in only.split(",") if word.strip()}
-    if asked - set(PARTS):
-        raise ValueError(f"ONLY lists some of {', '.join(PARTS)}; there is no {', '.join(sorted(asked - set(PARTS)))}.")
-    return tuple(part for part in PARTS if part in asked) if asked else PARTS
+def selected(only: str) -> tuple[str, ...]:
+    """Return the parts that ``only`` lists, or all of them. Raise ValueError for an unknown part."""
+    named = {word.strip() for word in only.split(",") if word.strip()}
+    unknown = named - set(PARTS)
+    if unknown:
+        raise ValueError(f"ONLY must list some of {', '.join(PARTS)}; it contains {', '.join(sorted(unknown))}.")
+    return tuple(part for part in PARTS if part in named) if named else PARTS
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
+    """Print a line at once."""
     print(text, flush=True)
 
 
-def measure(parts: tuple[str, ...], turns: int, *, plain: bool = False) -> dict[str, Any]:
-    """What each part found, by its name; without the parts that cannot be measured here, which is said.
-
-    ``plain``: the services stood in for speak no TLS, as an emulator's do and those of AWS do not.
-    """
-    built = packages.built(say)
-    variants, tls = built.variants, None if plain else built.authority.context()
-    for sentence in built.missing:
-        say(sentence)
-    ways: dict[str, Callable[[], Any]] = {
-        "cold": lambda: cold.measure(variants, tls, turns, say),
-        "warm": lambda: warm.measure(variants[0], turns, say),
-        "scale": lambda: scale.measure(say),
-        "consumer": lambda: images.measure_consumer(turns),
-        "cost": lambda: cost.measure(variants, tls, say),
+def measure(parts: Sequence[str], turns: int) -> dict[str, Any]:
+    """Return the results of each part by its name. Parts that need Node are skipped with a message if it is missing."""
+    packages = function_packages.build_packages(report)
+    stock, bundle = packages.compared[:2]
+    measurements: dict[str, Callable[[], Any]] = {
+        "cold": lambda: cold_starts.measure(packages.compared, packages.authority, turns, report),
+        "ablation": lambda: cold_starts.measure_steps(packages.steps, packages.authority, turns, report),
+        "overhead": lambda: request_overhead.measure(stock, turns, report),
+        "scale": lambda: table_scale.measure(report),
+        "consumer": lambda: thumbnails.measure_consumer(turns),
+        "cost": lambda: cost.measure(bundle, packages.authority, report),
     }
-    if not built.node:
-        del ways["scale"]
-    found: dict[str, Any] = {"of": measured_on(variants)}
+    if packages.problem:
+        report(f"Without the Node function, and without scale: {packages.problem}.")
+        del measurements["scale"]
+    found: dict[str, Any] = {"of": versions(packages)}
     for part in parts:
-        if part in ways:
+        if part in measurements:
             started = time.monotonic()
-            say(f"\n{part}")
-            found[part] = ways[part]()
-            say(f"({part}: {time.monotonic() - started:.0f} s)")
+            report(f"\n{part}")
+            found[part] = measurements[part]()
+            report(f"({part}: {time.monotonic() - started:.0f} s)")
     return found
 
 
-def measured_on(variants: list[Variant]) -> dict[str, Any]:
-    """What was measured, and on what."""
-    node = {variant.name: variant for variant in variants}.get("node")
-    asked = json.loads((NODE / "package.json").read_text(encoding="utf-8"))
+def versions(packages: Packages) -> dict[str, Any]:
+    """Return the versions of the measured software, the machine, and the packages' sizes."""
+    has_node = packages.problem is None
+    pinned = json.loads((NODE / "package.json").read_text(encoding="utf-8"))
     return {
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {_processor()}",
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in ("botocore", "chalice")} | _in_bench(),
-        "node": node
-        and subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip(),
-        "node_client": node and packages.client_of(node),
-        "node_packages": node and asked["dependencies"] | asked["optionalDependencies"],
-        "unpacked_bytes": {variant.name: variant.bytes for variant in variants},
+        "packages": {name: metadata.version(name) for name in ("botocore", "chalice")} | _pinned_for_bench(),
+        "node": _node_version() if has_node else None,
+        "node_packages": pinned["dependencies"] | pinned["optionalDependencies"] if has_node else None,
+        "unpacked_bytes": {variant.name: variant.unpacked_bytes for variant in packages.compared},
     }
 
 
+def _node_version() -> str:
+    return subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return platform.processor()
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
-def _in_bench() -> dict[str, str]:
-    """The versions of what is measured beside ours, as requirements-bench.txt pins them."""
+def _pinned_for_bench() -> dict[str, str]:
+    """Return the versions in requirements-bench.txt of the software that Vitrine is compared with."""
     lines = (PROJECT / "requirements-bench.txt").read_text(encoding="utf-8").splitlines()
     pinned = dict(line.split("==") for line in lines if "==" in line)
     return {name: pinned[name] for name in ("awslambdaric", "aws-lambda-powertools", "fastapi", "mangum")}
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--turns", type=int, default=TURNS, metavar="TURNS", help="times that everything is measured")
+    parser.add_argument("--turns", type=int, default=TURNS, metavar="TURNS", help="how often everything is measured")
     parser.add_argument("--only", default="", metavar="ONLY", help=f"some of {','.join(PARTS)}")
-    parser.add_argument("--plain", action="store_true", help="no TLS to the services; writes nothing")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     try:
-        parts = wanted(asked.only)
+        parts = selected(options.only)
     except ValueError as error:
         parser.error(str(error))
-    if asked.turns < 3:
-        parser.error("TURNS is at least 3.")
+    if options.turns < 3:
+        parser.error("TURNS must be at least 3.")
     if platform.system() != "Linux":
-        parser.error("It takes Linux, as Lambda does: processor time and memory are read from /proc.")
+        parser.error("The benchmarks need Linux, like Lambda: processor time and memory are read from /proc.")
     started = time.monotonic()
-    found = measure(parts, asked.turns, plain=asked.plain)
-    if set(PARTS) <= found.keys() and not asked.plain:
+    found = measure(parts, options.turns)
+    if found.keys() >= set(PARTS):
         RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-        say(f"\nWrote {RESULTS.relative_to(PROJECT)}")
+        report(f"\nWrote {RESULTS.relative_to(PROJECT)}")
         subprocess.run([PYTHON, "-m", "bench.charts"], cwd=PROJECT, check=True)
-    say(f"Took {tables.cell((time.monotonic() - started) / 60)} minutes.")
+    report(f"Took {text_tables.cell((time.monotonic() - started) / 60)} minutes.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""The Lambda Runtime API (version 2018-06-01), as much of it as AWS's runtime interface client calls.
-
-For one execution environment: it asks for the next event when it has started, and gets none before there is one.
-"""
+"""Serve the part of the Lambda Runtime API (2018-06-01) that AWS's runtime interface client calls, to one process."""
 
 from __future__ import annotations
 
@@ -18,23 +15,23 @@ PATH = "/2018-06-01/runtime"
 
 
 class FunctionError(Exception):
-    """The function failed, or did not answer; the message is what it said."""
+    """The function failed or did not answer in time. The message is its error."""
 
 
-class Answered(NamedTuple):
-    """What the function answered, and when (time.perf_counter)."""
+class Answer(NamedTuple):
+    """The function's answer, and when it arrived (time.perf_counter)."""
 
     body: Any
     at: float
 
 
 class RuntimeApi:
-    """Serves one execution environment. Use it with ``with``."""
+    """The API of one execution environment, a context manager."""
 
     def __init__(self) -> None:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.events = queue.Queue()
-        self._server.happened = queue.Queue()
+        self._server.requests = queue.Queue()
         self.address = f"127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
@@ -48,32 +45,32 @@ class RuntimeApi:
         self._server.shutdown()
         self._server.server_close()
 
-    def await_ready(self, within: float) -> float:
-        """When the environment first asked for an event: its init was over. Raises FunctionError."""
-        return self._next("next", within).at
+    def await_ready(self, timeout: float) -> float:
+        """Return when the process first asked for an event, which ends its init phase. Raise FunctionError."""
+        return self._next("next", timeout).at
 
-    def invoke(self, event: Any, within: float) -> Answered:
-        """Hands an event over and gives the answer to it. Raises FunctionError."""
+    def invoke(self, event: Any, timeout: float) -> Answer:
+        """Send an event and return the answer. Raise FunctionError."""
         self._server.events.put(event)
-        answered = self._next("response", within)
-        # It asks for the next one by itself.
-        self._next("next", within)
-        return answered
+        answer = self._next("response", timeout)
+        # The client asks for the next event by itself.
+        self._next("next", timeout)
+        return answer
 
-    def _next(self, expected: str, within: float) -> Answered:
+    def _next(self, expected: str, timeout: float) -> Answer:
         try:
-            happened, answered = self._server.happened.get(timeout=within)
+            request, answer = self._server.requests.get(timeout=timeout)
         except queue.Empty:
-            raise FunctionError(f"There was no {expected!r} within {within:.0f} s.") from None
-        if happened != expected:
-            raise FunctionError(json.dumps(answered.body)[:2000])
-        return answered
+            raise FunctionError(f"No {expected!r} request within {timeout:.0f} s.") from None
+        if request != expected:
+            raise FunctionError(json.dumps(answer.body)[:2000])
+        return answer
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     events: queue.Queue[Any]
-    happened: queue.Queue[tuple[str, Answered]]
+    requests: queue.Queue[tuple[str, Answer]]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -84,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         assert self.path == f"{PATH}/invocation/next"
-        self.server.happened.put(("next", Answered(None, time.perf_counter())))
+        self.server.requests.put(("next", Answer(None, time.perf_counter())))
         event = self.server.events.get()
         if event is None:
             self.close_connection = True
@@ -112,8 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
         else:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-        happened = self.path.rpartition("/")[2]  # response or error
-        self.server.happened.put((happened, Answered(json.loads(body), at)))
+        request = self.path.rpartition("/")[2]  # "response" or "error"
+        self.server.requests.put((request, Answer(json.loads(body), at)))
         self.send_response(202)
         self.send_header("Content-Length", "0")
         self.end_headers()

@@ -1,5 +1,5 @@
-// The other side of `make bench-images`: thumbnails made by sharp, one at a time, on one thread.
-// Each line that comes in is a task, {"task", "path"}; each line that goes out is what it took, {"ms"}.
+// Renders thumbnails with sharp for `make bench-images`, one at a time, on one thread.
+// Each input line is a task, {"task", "path"}; each output line is the time that it took, {"ms"}.
 
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -9,7 +9,6 @@ sharp.concurrency(1);
 sharp.cache(false);
 
 const tasks = {
-  nothing: async () => {},
   cover: (data) => sharp(data).autoOrient().resize(200, 200, { fit: "cover" }).jpeg({ quality: 80 }).toBuffer(),
 };
 

@@ -1,1 +1,1 @@
-"""The same route in other frameworks: GET /hello?name=, as their own documentation would write it."""
+"""The route GET /hello?name= in other frameworks, written as in their documentation."""

@@ -1,4 +1,4 @@
-"""No framework: what the least that answers costs."""
+"""The route without a framework: the lower bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chalice with nothing added to it: what Vitrine's own edge costs stands on top of this."""
+"""The route in plain Chalice. The difference to Vitrine is the cost of chalicelib/http."""
 
 from __future__ import annotations
 

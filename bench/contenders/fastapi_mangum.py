@@ -1,4 +1,4 @@
-"""FastAPI behind Mangum, which turns API Gateway's events into ASGI."""
+"""The route in FastAPI, with Mangum as the adapter from API Gateway's events to ASGI."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def say_hello(request: Request, name: str = "World") -> Hello:
 
 
 async def say_hello_on_the_loop(request: Request, name: str = "World") -> Hello:
-    # A plain function would go to a thread of its own, which costs more than all else.
+    # A plain function would run in a thread, which takes longer than everything else.
     return say_hello(request, name)
 
 

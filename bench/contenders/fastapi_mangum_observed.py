@@ -1,4 +1,4 @@
-"""FastAPI behind Mangum, with the log line and the metrics that Vitrine has of each request, by Powertools too."""
+"""The route in FastAPI with Mangum, with the same log line and metrics as Vitrine, by Powertools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Powertools' resolver for REST APIs, without its validation."""
+"""The route in Powertools' resolver for REST APIs, without its validation."""
 
 from __future__ import annotations
 

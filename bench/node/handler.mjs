@@ -1,4 +1,4 @@
-// GET /items/{id} as a Node function would do it: AWS SDK v3 for DynamoDB, and nothing that it can do without.
+// GET /items/{id} in JavaScript, with AWS SDK v3 for DynamoDB and no framework.
 
 import { DynamoDBClient, GetItemCommand } from "@aws-sdk/client-dynamodb";
 

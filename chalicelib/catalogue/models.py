@@ -64,7 +64,7 @@ class ManagedFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     image: Image | None = None
 
 
-MANAGED_FIELDS = tuple(field.encode_name for field in msgspec.structs.fields(ManagedFields))
+MANAGED_FIELDS = ManagedFields.__struct_encode_fields__
 """Their names in JSON."""
 
 

@@ -24,7 +24,7 @@ def parse(request: Request, model: type[_Model]) -> _Model:
     Raise UnknownParameterError for a parameter that ``model`` does not have, InvalidRequestError for a repeated or
     invalid one.
     """
-    names = [field.encode_name for field in msgspec.structs.fields(model)]
+    names = model.__struct_encode_fields__  # msgspec.structs.fields would evaluate all annotations for each request
     sent = request.query_params or MultiDict({})
     unknown = [name for name in sent if name not in names]
     if unknown:

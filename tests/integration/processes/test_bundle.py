@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from bench import tls
-from bench.stand_in import Services
+from bench import local_certificate
+from bench.fake_aws import FakeAws
+from bench.local_certificate import Authority
 from tests import builders, bundle_files
 from tools.bundle import archive, build, certificate_authorities
 
@@ -302,14 +303,14 @@ print(jwt.decode(token, key.public_key(), algorithms=auth.ALGORITHMS)["sub"])
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> tls.Authority:
+def authority(tmp_path: Path) -> Authority:
     """An authority that is not trusted."""
-    return tls.made(tmp_path)
+    return local_certificate.create(tmp_path)
 
 
-def call_with_tls(folder: Path, authority: tls.Authority, environment: str = "") -> str:
+def call_with_tls(folder: Path, authority: Authority, environment: str = "") -> str:
     """The result of a call by the bundle in ``folder`` to a service with a certificate of ``authority``."""
-    with Services([], {}, authority.context()) as services:
+    with FakeAws([], {}, authority.context()) as aws:
         code = f"""
 import os
 os.environ |= {{"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}}
@@ -317,7 +318,7 @@ os.environ |= {{"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testin
 from botocore.config import Config
 from botocore.session import Session
 once = Config(retries={{"total_max_attempts": 1}})
-client = Session().create_client("dynamodb", "us-east-1", endpoint_url={services.url!r}, config=once)
+client = Session().create_client("dynamodb", "us-east-1", endpoint_url={aws.url!r}, config=once)
 try:
     client.get_item(TableName="t", Key={{"pk": {{"S": "a"}}, "sk": {{"S": "b"}}}})
     print("answered")
@@ -327,7 +328,7 @@ except Exception as error:
         return output(folder, code)
 
 
-def test_authority_in_the_folder_is_trusted(unpacked: Path, authority: tls.Authority, tmp_path: Path) -> None:
+def test_authority_in_the_folder_is_trusted(unpacked: Path, authority: Authority, tmp_path: Path) -> None:
     folder = shutil.copytree(unpacked, tmp_path / "bundle")
     for path, content in certificate_authorities.split(authority.certificate.read_bytes()).items():
         (folder / path).write_bytes(content)
@@ -335,11 +336,11 @@ def test_authority_in_the_folder_is_trusted(unpacked: Path, authority: tls.Autho
     assert call_with_tls(folder, authority) == "answered"
 
 
-def test_unknown_authority_is_not_trusted(unpacked: Path, authority: tls.Authority) -> None:
+def test_unknown_authority_is_not_trusted(unpacked: Path, authority: Authority) -> None:
     assert call_with_tls(unpacked, authority) == "SSLError"
 
 
-def test_aws_ca_bundle_is_used_instead(unpacked: Path, authority: tls.Authority) -> None:
+def test_aws_ca_bundle_is_used_instead(unpacked: Path, authority: Authority) -> None:
     named = f'os.environ["AWS_CA_BUNDLE"] = {str(authority.certificate)!r}'
 
     assert call_with_tls(unpacked, authority, named) == "answered"

@@ -1,7 +1,7 @@
-"""What a request costs beyond what it does: processor time of GET /hello, beside other ways to write it.
+"""Measure the processor time of GET /hello, compared with the same route in other frameworks.
 
-No I/O, so that nothing but the frameworks is left. Vitrine logs and counts each request, which costs as much
-again. So it is measured with and without that, and FastAPI too.
+The route performs no I/O, so that only the frameworks are measured. Vitrine logs and counts each request, which takes
+as long again: both Vitrine and FastAPI are measured with and without that.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import events, tables
-from bench.packages import BUILD, PROJECT, PYTHON, Variant
-from bench.warm_worker import REQUESTS
-from bench.worker import Worker
+from bench import sample_events, text_tables
+from bench.function_packages import BUILD, PROJECT, PYTHON, Variant
+from bench.request_overhead_worker import REQUESTS
+from bench.worker_process import Worker
 
-BARE, OURS, FASTAPI = "no framework", "Vitrine", "FastAPI + Mangum"
+BARE, VITRINE, FASTAPI = "no framework", "Vitrine", "FastAPI + Mangum"
 OBSERVED = ", observed"
-"""With a log line and metrics of each request."""
-AIM = "Aim: Vitrine at or under 0.5 × FastAPI + Mangum, both as they are or both observed."
+"""The suffix of variants with a log line and metrics for each request."""
+AIM = "Aim: Vitrine takes at most 0.5 × FastAPI + Mangum, both plain or both observed."
 
 _SILENT = {"LOG_LEVEL": "ERROR", "POWERTOOLS_METRICS_DISABLED": "true"}
 
 
 class Contender(NamedTuple):
-    """Whose handler, and where it is: in an environment of its own, or among what is packaged."""
+    """A handler, and whether it runs with the packaged dependencies or with those of .venv-bench."""
 
     handler: str
     packaged: bool
@@ -39,56 +39,57 @@ CONTENDERS = {
     BARE: Contender("bench.contenders.bare:handler", packaged=False),
     "Powertools' resolver": Contender("bench.contenders.powertools_resolver:handler", packaged=False),
     "Chalice alone": Contender("bench.contenders.chalice_plain:handler", packaged=True),
-    OURS: Contender("app:app", packaged=True, variables=_SILENT),
+    VITRINE: Contender("app:app", packaged=True, variables=_SILENT),
     FASTAPI: Contender("bench.contenders.fastapi_mangum:handler", packaged=False),
-    OURS + OBSERVED: Contender("app:app", packaged=True),
+    VITRINE + OBSERVED: Contender("app:app", packaged=True),
     FASTAPI + OBSERVED: Contender("bench.contenders.fastapi_mangum_observed:handler", packaged=False),
 }
 
 COLUMNS = {"us": "µs", "from_us": "from", "to_us": "to", "of_bare": "of bare", "of_fastapi": "of FastAPI"}
 
 
-# -------------------------------------------------------------------------------------------------- what is worked out
+# ---------------------------------------------------------------------------------------------------------- evaluation
 
 
 def results(turns: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """By contender: microseconds a request (median, quartiles), and ratios within the turns (medians)."""
+    """Return for each contender the microseconds per request (median, quartiles) and the median ratios within turns."""
     found = {}
     for name in turns[0]:
         times = [turn[name] for turn in turns]
-        low, middle, high = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
+        low, middle, high = text_tables.quartiles(times)
         found[name] = {
             "us": round(middle, 1),
             "from_us": round(low, 1),
             "to_us": round(high, 1),
             "of_bare": round(statistics.median(turn[name] / turn[BARE] for turn in turns), 2),
-            "of_fastapi": round(statistics.median(turn[name] / turn[beside(name)] for turn in turns), 2),
+            "of_fastapi": round(statistics.median(turn[name] / turn[fastapi_for(name)] for turn in turns), 2),
         }
     return found
 
 
-def beside(name: str) -> str:
-    """What a contender is compared with: FastAPI, observed where it is."""
+def fastapi_for(name: str) -> str:
+    """Return the variant of FastAPI that a contender is compared with: observed if the contender is."""
     return FASTAPI + OBSERVED if name.endswith(OBSERVED) else FASTAPI
 
 
 def table(found: Mapping[str, Mapping[str, float]]) -> str:
-    return tables.table("processor time of a request", COLUMNS, list(found.items()))
+    """Return the results as a table of text."""
+    return text_tables.table("processor time of a request", COLUMNS, list(found.items()))
 
 
-# -------------------------------------------------------------------------------------------------------- the measuring
+# --------------------------------------------------------------------------------------------------------- measurement
 
 
 def measure(stock: Variant, turns: int, report: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """Runs each contender ``turns`` times in turn. ``stock`` is the package that Vitrine and Chalice are run from."""
+    """Measure each contender in ``turns`` turns. Vitrine and Chalice run from the package ``stock``."""
     event = BUILD / "hello.json"
-    event.write_text(json.dumps(events.request("GET", "/hello", query={"name": "Vase"})), encoding="utf-8")
+    event.write_text(json.dumps(sample_events.request("GET", "/hello", query={"name": "Vase"})), encoding="utf-8")
     with contextlib.ExitStack() as stack:
         workers = {name: stack.enter_context(_worker(one, stock)) for name, one in CONTENDERS.items()}
         for worker in workers.values():
-            worker.do("requests", event)
+            worker.run("requests", event)
         taken = [
-            {name: worker.do("requests", event) * 1000 / REQUESTS for name, worker in workers.items()}
+            {name: worker.run("requests", event) * 1000 / REQUESTS for name, worker in workers.items()}
             for _ in range(turns)
         ]
     found = results(taken)
@@ -102,7 +103,7 @@ def _worker(contender: Contender, stock: Variant) -> Worker:
     environment: dict[str, Any] = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "AWS_REGION": "us-east-1"}
     environment |= stock.variables["api_handler"] | contender.variables
     return Worker(
-        [str(PYTHON), "-B", str(Path(__file__).with_name("warm_worker.py")), contender.handler, *folders],
+        [str(PYTHON), "-B", str(Path(__file__).with_name("request_overhead_worker.py")), contender.handler, *folders],
         stock.folder if contender.packaged else PROJECT,
         environment,
     )

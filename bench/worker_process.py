@@ -1,4 +1,4 @@
-"""A process that measures: what is measured in it disturbs nothing else, and its peak of memory is its own."""
+"""Measure tasks in processes of their own, so that their memory is measured separately."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Task = Callable[[bytes], object]
 
 
 class Worker:
-    """One such process. It is told on standard input what to do next, and answers with what it took."""
+    """A process that reads tasks from standard input and answers with the time that each took; a context manager."""
 
     def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -31,8 +31,8 @@ class Worker:
     ) -> None:
         self._process.communicate()
 
-    def do(self, task: str, path: Path) -> float:
-        """Has ``task`` done on the file at ``path`` and gives the milliseconds that it took."""
+    def run(self, task: str, path: Path) -> float:
+        """Run ``task`` on the file at ``path`` and return the milliseconds that it took."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps({"task": task, "path": str(path)}) + "\n")
@@ -42,10 +42,10 @@ class Worker:
             raise RuntimeError(f"The process for {task} ended: see above.")
         return float(json.loads(answer)["ms"])
 
-    def peak(self) -> float | None:
-        """The most memory that the process has held so far, in MiB; None where the system does not tell (not Linux).
+    def peak_mb(self) -> float | None:
+        """Return the peak memory of the process so far in MiB (proc(5), VmHWM), or None if the system is not Linux.
 
-        From proc(5), VmHWM: the peak that getrusage(2) tells takes in what the process was before it was this one.
+        The peak of getrusage(2) would include the time before the process ran this program.
         """
         try:
             status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
@@ -56,16 +56,16 @@ class Worker:
 
 
 def serve(tasks: Mapping[str, Task], clock: Callable[[], float]) -> None:
-    """The other end, in Python: does what comes in, and says what it took by ``clock``, reading the file aside.
+    """Run the tasks that standard input requests, and write their durations by ``clock``, without reading the file.
 
-    What a task prints itself, such as metrics, goes nowhere: it would be taken for an answer.
+    The output of tasks, such as metrics, is discarded, so that it is not taken for an answer.
     """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     for line in sys.stdin:
-        asked = json.loads(line)
-        data = Path(asked["path"]).read_bytes()
+        request = json.loads(line)
+        data = Path(request["path"]).read_bytes()
         started = clock()
-        tasks[asked["task"]](data)
+        tasks[request["task"]](data)
         print(json.dumps({"ms": (clock() - started) * 1000}), file=answers, flush=True)

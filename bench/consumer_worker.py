@@ -1,7 +1,7 @@
-"""The queue's consumer with ten pictures to render, handed over one at a time or all at once. Told in elapsed time.
+"""Run the queue's consumer on ten pictures, one at a time or in one batch, measured in elapsed time.
 
-S3 and DynamoDB are stood in for by waiting: what is measured is how much of that waiting is made use of. One core, as
-a Lambda function of 1,769 MB has (AWS, "Configure Lambda function memory").
+Calls to S3, DynamoDB and SQS are replaced by waiting, to measure how well waiting and processing overlap. The process
+uses one core, like a Lambda function of 1,769 MB (AWS, "Configure Lambda function memory").
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
-from bench.worker import serve
+from bench.worker_process import serve
 from chalicelib.aws import bucket, queue
 from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import consumer, items
@@ -23,10 +23,10 @@ from chalicelib.catalogue.models import Image, Item
 from chalicelib.values import exact_json, ids, times
 
 S3_CALL, TABLE_CALL, QUEUE_CALL = 0.020, 0.005, 0.010
-"""Seconds that each call takes, as a rule of thumb from within a region."""
+"""The assumed duration of each call within a region, in seconds."""
 
 BATCH = 10
-"""As many as the event source mapping hands over at most (app.py)."""
+"""The largest batch of the event source mapping (app.py)."""
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _CONTEXT = mock.Mock(get_remaining_time_in_millis=lambda: 60_000)
 
 
-class StandIn:
+class FakeStores:
     """S3 with one original, and DynamoDB with the items that wait for its thumbnails."""
 
     def __init__(self, original: bytes) -> None:
@@ -42,8 +42,8 @@ class StandIn:
         self._items: dict[str, Item] = {}
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Stands in for both. Raises RuntimeError where not all pictures are ready in the end."""
+    def replacing(self) -> Iterator[None]:
+        """Replace both. Raise RuntimeError if not all pictures are ready at the end."""
         with (
             mock.patch.multiple(bucket, read=self._read, write=self._write, item_keys=self._item_keys),
             mock.patch.multiple(items, find=self._find, change=self._change),
@@ -54,7 +54,7 @@ class StandIn:
             raise RuntimeError("Not all pictures were rendered.")
 
     def message(self) -> consumer.Record:
-        """The message about a new upload to a new item."""
+        """Return the message about a new upload to a new item."""
         upload = Upload("local", ids.new_id(), ids.new_id())
         self._items[upload.item_id] = Item(
             owner=upload.owner,
@@ -76,7 +76,7 @@ class StandIn:
         time.sleep(S3_CALL)
 
     def _item_keys(self, *_: Any) -> list[str]:
-        time.sleep(2 * S3_CALL)  # originals and thumbnails are listed by a call each
+        time.sleep(2 * S3_CALL)  # originals and thumbnails are listed by one call each
         return []
 
     def _delete(self, *_: Any) -> None:
@@ -93,17 +93,19 @@ class StandIn:
 
 
 def one_at_a_time(original: bytes) -> None:
-    _settle(original, 1)
+    """Process each message as a batch of its own."""
+    _process(original, 1)
 
 
 def at_once(original: bytes) -> None:
-    _settle(original, BATCH)
+    """Process all messages as one batch."""
+    _process(original, BATCH)
 
 
-def _settle(original: bytes, size: int) -> None:
-    stand_in = StandIn(original)
-    messages = [stand_in.message() for _ in range(BATCH)]
-    with stand_in.in_place():
+def _process(original: bytes, size: int) -> None:
+    stores = FakeStores(original)
+    messages = [stores.message() for _ in range(BATCH)]
+    with stores.replacing():
         for start in range(0, BATCH, size):
             consumer.process_batch(messages[start : start + size], _CONTEXT)
 

@@ -1,7 +1,7 @@
-"""The events that functions are measured with, and what the stood-in services hold for them.
+"""Provide the events that functions are measured with, and the records and objects that they refer to.
 
-An event has what the code reads of the real one: API Gateway's with its REST API (AWS, "Set up Lambda proxy
-integrations"), EventBridge's, SQS's.
+The events have the fields that the code reads: of API Gateway's REST API (AWS, "Set up Lambda proxy integrations"),
+EventBridge and SQS.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import msgspec
 from PIL import Image
 
 from bench import photographs
+from bench.fake_aws import Record
 from bench.photographs import Picture
-from bench.stand_in import Record
 from chalicelib.aws import bucket, table
 from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import import_entries, models
@@ -28,7 +28,7 @@ from chalicelib.values import exact_json, ids, times
 OWNER = "local"
 BUCKET = "vitrine-local-000000000000-us-east-1"
 CHUNK = import_entries.CHUNK_ENTRIES
-"""Entries of the import that is measured: as many as one message creates."""
+"""The number of entries of the measured import: as many as one message creates."""
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
 _FIELDS = {"title": "Vase", "price": 120, "tags": ["glass", "blue"], "text": "x" * 500}
@@ -43,29 +43,29 @@ TO_RENDER = (
     (Picture("0.3 MP JPEG", 640, 480, "JPEG", {"quality": 90}), Upload(OWNER, _id(4), _id(5))),
     (Picture("12 MP JPEG", 4000, 3000, "JPEG", {"quality": 90}), Upload(OWNER, _id(6), _id(7))),
 )
-"""Photographs, and their uploads to items that wait for the thumbnails."""
-PLAIN = Upload(OWNER, _id(8), _id(9))
-"""The upload of what takes the most memory of all that was tried: a transparent WebP, as large as is taken."""
+"""Photographs and their uploads to items that wait for thumbnails."""
+LARGEST_PICTURE = Upload(OWNER, _id(8), _id(9))
+"""The upload of the picture that needs the most memory of all that were tried: a transparent WebP of maximum size."""
 
 
 class Event(NamedTuple):
-    """Something that a function is run for."""
+    """An event of a function, and how to check the answer."""
 
     name: str
     function: str
-    """As app.py calls it."""
+    """The function's name in app.py."""
     body: dict[str, Any]
-    answered: Callable[[Any], bool]
-    """Whether an answer is the right one: nothing is measured that failed."""
+    is_right: Callable[[Any], bool]
+    """Return whether an answer is the expected one, so that no failure is measured."""
     calls: str
-    """What a run calls that does its work, and not one that finds nothing to do: ``s3 PutObject``."""
+    """A call, such as ``s3 PutObject``, that the function makes if it does its work."""
 
 
-# ------------------------------------------------------------------------------------------------- what the events hold
+# -------------------------------------------------------------------------------------------------------------- events
 
 
 def request(method: str, resource: str, body: str | None = None, query: dict[str, str] | None = None) -> dict[str, Any]:
-    """A request as API Gateway's REST API hands it over."""
+    """Return the event of a request to API Gateway's REST API."""
     path = resource.replace("{item_id}", ITEM)
     headers = {"Accept": "application/json", "Host": "api.example", "X-Forwarded-For": "192.0.2.1"}
     if body is not None:
@@ -149,7 +149,7 @@ def _status(status: int) -> Callable[[Any], bool]:
     return lambda answer: bool(answer["statusCode"] == status)
 
 
-def _settled(answer: Any) -> bool:
+def _no_failures(answer: Any) -> bool:
     return bool(answer == {"batchItemFailures": []})
 
 
@@ -187,17 +187,17 @@ UPLOADED = Event(
     "sqs SendMessageBatch",
 )
 RENDER_SMALL, RENDER, RENDER_LARGEST = (
-    Event(f"thumbnails, {name}", "on_messages", _delivered(RenderImage(upload.key)), _settled, "s3 PutObject")
-    for name, upload in (*((picture.name, upload) for picture, upload in TO_RENDER), ("50 MP WebP", PLAIN))
+    Event(f"thumbnails, {name}", "on_messages", _delivered(RenderImage(upload.key)), _no_failures, "s3 PutObject")
+    for name, upload in (*((picture.name, upload) for picture, upload in TO_RENDER), ("50 MP WebP", LARGEST_PICTURE))
 )
 CREATE_CHUNK = Event(
     f"{CHUNK} imported items",
     "on_messages",
     _delivered(ImportChunk(OWNER, IMPORT, 0)),
-    _settled,
+    _no_failures,
     "dynamodb TransactWriteItems",
 )
-SWEEP = Event("nothing due", "clean_up", _scheduled(), lambda answer: answer == {}, "dynamodb Query")
+CLEANUP = Event("cleanup, nothing expired", "clean_up", _scheduled(), lambda answer: answer == {}, "dynamodb Query")
 LARGEST_IMPORT = Event(
     "POST 5 MB of items",
     "api_handler",
@@ -206,29 +206,29 @@ LARGEST_IMPORT = Event(
     "sqs SendMessageBatch",
 )
 
-FIRST = (GET_ITEM, UPLOADED, RENDER_SMALL, SWEEP)
-"""What each function's cold start is measured with."""
+FIRST = (GET_ITEM, UPLOADED, RENDER_SMALL, CLEANUP)
+"""The first event of each function, for cold starts."""
 
-PAID = (GET_ITEM, CREATE_ITEM, TICKET, START_IMPORT, UPLOADED, RENDER, CREATE_CHUNK, SWEEP)
-"""What costs are reckoned of."""
+PAID = (GET_ITEM, CREATE_ITEM, TICKET, START_IMPORT, UPLOADED, RENDER, CREATE_CHUNK, CLEANUP)
+"""The events whose costs are estimated."""
 
-AWAITED = tuple(event for event in PAID if event not in (CREATE_CHUNK, SWEEP))
-"""What somebody may wait for: not the items of an import, nor the cleanup."""
+AWAITED = tuple(event for event in PAID if event not in (CREATE_CHUNK, CLEANUP))
+"""The events whose answer a person can wait for: not the items of an import, and not the cleanup."""
 
 LARGEST = (LARGEST_IMPORT, RENDER_LARGEST)
-"""What takes the most memory."""
+"""The events that need the most memory."""
 
 
-# ----------------------------------------------------------------------------------------------- what the services hold
+# -------------------------------------------------------------------------------------------------- records and objects
 
 
 def records() -> list[Record]:
-    """The table's records that the events are about."""
+    """Return the table's records that the events refer to."""
     created = times.format_time(_AT)
     item = {"version": 1, "createdAt": created, "updatedAt": created, "fields": _FIELDS}
     waiting = [
         _record("ITEM", upload.item_id, item | {"image": _processing(upload), "lastUpload": upload.id})
-        for upload in (*(upload for _, upload in TO_RENDER), PLAIN)
+        for upload in (*(upload for _, upload in TO_RENDER), LARGEST_PICTURE)
     ]
     known = {"createdAt": created, "total": CHUNK, "chunks": [[0, CHUNK, 0, len(_entries())]]}
     return [_record("ITEM", ITEM, item), _record("IMPORT", IMPORT, known), *waiting]
@@ -246,17 +246,17 @@ def _record(kind: table.Kind, id_: str, values: dict[str, Any]) -> Record:
 
 
 def objects() -> dict[str, bytes]:
-    """The bucket's objects that the events are about, by key."""
-    photographs.make([picture for picture, _ in TO_RENDER])
+    """Return the bucket's objects that the events refer to, by key."""
+    photographs.create([picture for picture, _ in TO_RENDER])
     pictures = {upload.key: picture.path.read_bytes() for picture, upload in TO_RENDER}
-    return pictures | {PLAIN.key: _plain_picture(), bucket.import_key(OWNER, IMPORT): _entries()}
+    return pictures | {LARGEST_PICTURE.key: _largest_picture(), bucket.import_key(OWNER, IMPORT): _entries()}
 
 
 def _entries() -> bytes:
     return "\n".join(json.dumps({**_FIELDS, "number": one}) for one in range(CHUNK)).encode()
 
 
-def _plain_picture() -> bytes:
+def _largest_picture() -> bytes:
     written = io.BytesIO()
     size = (10_000, MAX_IMAGE_PIXELS // 10_000)
     Image.new("RGBA", size).save(written, "WEBP", lossless=True, quality=0, method=0)

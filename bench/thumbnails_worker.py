@@ -1,4 +1,4 @@
-"""Our side: thumbnails made by :mod:`chalicelib.pictures.thumbnails`. Told in processor time of all its threads."""
+"""Render thumbnails with chalicelib.pictures.thumbnails, measured in processor time of all threads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 from PIL import Image
 
-from bench.worker import Task, serve
+from bench.worker_process import Task, serve
 from chalicelib.config import Size
 from chalicelib.pictures import decoding, thumbnails
 
@@ -15,13 +15,12 @@ COVER, FIT = Size(200, "cover"), Size(800, "fit")
 
 
 def _decode(data: bytes) -> None:
-    """What Pillow's full decode costs: the least for a format that it cannot decode at a reduced scale."""
+    """Decode completely: the lower bound for formats that Pillow cannot decode at a reduced scale."""
     with Image.open(io.BytesIO(data), formats=decoding.FORMATS) as image:
         image.load()
 
 
 TASKS: dict[str, Task] = {
-    "nothing": lambda _: None,
     "cover": lambda data: thumbnails.render(data, [COVER]),
     "both": lambda data: thumbnails.render(data, [COVER, FIT]),
     "decode": _decode,

@@ -1,4 +1,4 @@
-"""The app on tables of several sizes: what a page, a read and a sweep cost on each in turn, as lines of JSON."""
+"""Measure a page, a read and a cleanup run of the app on tables of several sizes in turns. Write lines of JSON."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from chalicelib.values import ids, times
 
 COUNTS = (1_000, 10_000, 100_000)
 DUE = (10, 100)
-"""Items whose time is up, for the cleanup."""
+"""The numbers of expired items that the cleanup deletes."""
 PAGE = 25
 TURNS = 21
-"""Times that a page and an item are read at each size."""
-SWEEPS = 3
+"""How often a page and an item are read at each size."""
+CLEANUPS = 3
 
 _OWNER = "many"
 _START = datetime(2026, 3, 1, tzinfo=UTC)
 _FIELDS = {"title": "Vase", "text": "x" * 500}
 _BATCH = 25
-"""Records that BatchWriteItem takes."""
+"""The most records that BatchWriteItem accepts."""
 
 
-Taken = tuple[float, float]
+Consumed = tuple[float, float]
 """Capacity units and milliseconds."""
 
 
 class Meter:
-    """Adds up the capacity that the app's own client says it consumed."""
+    """Adds up the capacity that the app's client reports as consumed."""
 
     def __init__(self) -> None:
         self.units = 0.0
@@ -50,8 +50,8 @@ class Meter:
         consumed = parsed.get("ConsumedCapacity", [])
         self.units += sum(one["CapacityUnits"] for one in (consumed if isinstance(consumed, list) else [consumed]))
 
-    def of(self, act: Callable[[], object]) -> Taken:
-        """The capacity units and the milliseconds that ``act`` takes."""
+    def of(self, act: Callable[[], object]) -> Consumed:
+        """Return the capacity units and the milliseconds that ``act`` takes."""
         before, started = self.units, time.perf_counter()
         act()
         return self.units - before, (time.perf_counter() - started) * 1000
@@ -62,14 +62,14 @@ def _ask(params: dict[str, Any], model: Any, **_: Any) -> None:
         params["ReturnConsumedCapacity"] = "TOTAL"
 
 
-def at(size: int) -> None:
-    """From now on the app is the stage whose table has so many items."""
+def use_table(size: int) -> None:
+    """Switch the app to the stage whose table has ``size`` items."""
     os.environ["STAGE"] = f"items{size}"
     config.settings.cache_clear()
 
 
 def create_table() -> None:
-    """The table of infra/resources.json, as far as what is kept in it goes."""
+    """Create the table of infra/resources.json, with its keys and indexes."""
     template = json.loads((Path(__file__).parents[1] / "infra" / "resources.json").read_text(encoding="utf-8"))
     found = next(one for one in template["Resources"].values() if one["Type"] == "AWS::DynamoDB::Table")["Properties"]
     kept = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")
@@ -78,13 +78,13 @@ def create_table() -> None:
 
 
 def add(numbers: range, expires_at: datetime | None = None) -> list[str]:
-    """Adds items, a second apart, which are due where they expire. Returns their ids."""
+    """Add items, created one second apart. Return their ids."""
     new = [(_id(number), _START + timedelta(seconds=number)) for number in numbers]
     for first in range(0, len(new), _BATCH):
         puts: Any = [{"PutRequest": {"Item": _record(id_, at, expires_at)}} for id_, at in new[first : first + _BATCH]]
         answer = aws.dynamodb().batch_write_item(RequestItems={config.settings().table: puts})
         if answer["UnprocessedItems"]:
-            raise RuntimeError("Not all items were taken.")
+            raise RuntimeError("Not all items were written.")
     return [id_ for id_, _ in new]
 
 
@@ -102,36 +102,36 @@ def _record(id_: str, at: datetime, expires_at: datetime | None) -> Any:
 
 
 def page(size: int) -> None:
-    """Reads the page that follows the item in the middle."""
+    """Read the page that follows the item in the middle."""
     found = items.list_page(_OWNER, items.Range(), PAGE, _id(size // 2), datetime.now(UTC))
     if len(found.items) != PAGE:
         raise RuntimeError("The page is not full.")
 
 
-def sweep(at: datetime, due: int) -> None:
-    """Cleans up the items whose time is up, which are so many."""
+def run_cleanup(at: datetime, due: int) -> None:
+    """Run the cleanup, which must delete ``due`` expired items."""
     done = cleanup.run(at, SimpleNamespace(get_remaining_time_in_millis=lambda: 300_000))
     if done != {"expired": due}:
-        raise RuntimeError(f"The cleanup did {done}.")
+        raise RuntimeError(f"The cleanup returned {done}.")
 
 
-def turn(size: int, meter: Meter) -> dict[str, Taken]:
-    """A page and an item, read once."""
+def turn(size: int, meter: Meter) -> dict[str, Consumed]:
+    """Read a page and an item once."""
     return {
         "page": meter.of(lambda: page(size)),
         "read": meter.of(lambda: items.get(_OWNER, _id(size // 2), datetime.now(UTC))),
     }
 
 
-def swept(size: int, due: int, meter: Meter) -> dict[str, Taken]:
-    """A sweep of so many items."""
+def clean_up(size: int, due: int, meter: Meter) -> dict[str, Consumed]:
+    """Add ``due`` expired items and run the cleanup."""
     now = datetime.now(UTC)
     add(range(size, size + due), expires_at=now - timedelta(minutes=1))
-    return {f"due_{due}": meter.of(lambda: sweep(now, due))}
+    return {f"due_{due}": meter.of(lambda: run_cleanup(now, due))}
 
 
-def said(taken: list[dict[str, Taken]]) -> dict[str, float]:
-    """Medians: capacity units and milliseconds."""
+def medians(taken: list[dict[str, Consumed]]) -> dict[str, float]:
+    """Return the median capacity units and milliseconds of each operation."""
     found: dict[str, float] = {}
     for name in dict.fromkeys(name for one in taken for name in one):
         units, durations = zip(*(one[name] for one in taken if name in one), strict=True)
@@ -140,26 +140,28 @@ def said(taken: list[dict[str, Taken]]) -> dict[str, float]:
 
 
 def main() -> None:
-    def doing(what: str) -> None:
-        print(json.dumps({"doing": what}), flush=True)
+    """Fill the tables, measure, and print the results."""
+
+    def progress(text: str) -> None:
+        print(json.dumps({"progress": text}), flush=True)
 
     meter = Meter()
     for size in COUNTS:
-        doing(f"a table of {size:,} items")
-        at(size)
+        progress(f"filling a table with {size:,} items")
+        use_table(size)
         create_table()
         add(range(size))
-    taken: dict[int, list[dict[str, Taken]]] = {size: [] for size in COUNTS}
-    steps: list[Callable[[int], dict[str, Taken]]] = [lambda size: turn(size, meter)] * TURNS
+    taken: dict[int, list[dict[str, Consumed]]] = {size: [] for size in COUNTS}
+    steps: list[Callable[[int], dict[str, Consumed]]] = [lambda size: turn(size, meter)] * TURNS
     for due in DUE:
-        steps += [functools.partial(swept, due=due, meter=meter)] * SWEEPS
-    doing("reading and cleaning up, in turns")
+        steps += [functools.partial(clean_up, due=due, meter=meter)] * CLEANUPS
+    progress("reading and cleaning up in turns")
     for step in steps:
         for size in COUNTS:
-            at(size)
+            use_table(size)
             taken[size].append(step(size))
     for size in COUNTS:
-        print(json.dumps({"items": size, **said(taken[size])}), flush=True)
+        print(json.dumps({"items": size, **medians(taken[size])}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What a page of 25, one read and the cleanup cost among more and more items: the app on tables in dynalite.
+"""Measure a page of 25 items, one read and the cleanup on tables of several sizes, in dynalite.
 
-dynalite keeps its items in order, as DynamoDB does, and reckons the capacity that a call consumes by AWS's rules. The
-local emulator does neither: for each page it looks at all that an owner has.
+dynalite keeps items sorted like DynamoDB, and calculates the consumed capacity by AWS's rules. The local emulator does
+neither: for each page it reads all items of an owner.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from bench import tables
-from bench.packages import NODE, PROJECT
-from bench.scaled import DUE
+from bench import text_tables
+from bench.function_packages import NODE, PROJECT
+from bench.table_scale_worker import DUE
 from tools import processes
 
 COLUMNS = {
@@ -32,39 +32,39 @@ COLUMNS = {
     **{f"due_{due}_ms": f"{due} due ms" for due in DUE},
 }
 
-_READY_WITHIN = 30.0  # seconds
+_START_TIMEOUT = 30.0  # seconds
 
 
 def table(found: Sequence[dict[str, Any]]) -> str:
-    return tables.table("with so many items", COLUMNS, [(f"{one['items']:,}", one) for one in found])
+    """Return the results as a table of text."""
+    return text_tables.table("items in the table", COLUMNS, [(f"{one['items']:,}", one) for one in found])
 
 
 def measure(report: Callable[[str], None]) -> list[dict[str, Any]]:
-    """What reading and cleaning up costs on tables of several sizes."""
+    """Measure each operation on tables of several sizes."""
     with _dynalite() as url, _process(url) as process:
         assert process.stdout
         found = []
         for line in process.stdout:
-            said = json.loads(line)
-            if "doing" in said:
-                report(f"  {said['doing']}")
+            message = json.loads(line)
+            if "progress" in message:
+                report(f"  {message['progress']}")
             else:
-                found.append(said)
+                found.append(message)
     if process.returncode:
-        raise RuntimeError("The process that measures ended: see above.")
+        raise RuntimeError("The measuring process failed: see its output above.")
     report(table(found))
     return found
 
 
 @contextlib.contextmanager
 def _process(endpoint: str) -> Iterator[subprocess.Popen[str]]:
-    """The app in a process of its own, which says nothing but what bench.scaled finds."""
-    told = {"STAGE": "scale", "AUTH_MODE": "none", "LOG_LEVEL": "ERROR", "POWERTOOLS_METRICS_DISABLED": "true"}
-    told |= {"BUCKET_NAME": "none", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": endpoint}
-    told |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "PATH": os.environ["PATH"]}
-    with subprocess.Popen(
-        [sys.executable, "-B", "-m", "bench.scaled"], cwd=PROJECT, env=told, stdout=subprocess.PIPE, text=True
-    ) as process:
+    """Start bench.table_scale_worker, which runs the app without logs and metrics."""
+    env = {"STAGE": "scale", "AUTH_MODE": "none", "LOG_LEVEL": "ERROR", "POWERTOOLS_METRICS_DISABLED": "true"}
+    env |= {"BUCKET_NAME": "none", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": endpoint}
+    env |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-B", "-m", "bench.table_scale_worker"]
+    with subprocess.Popen(command, cwd=PROJECT, env=env, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
         except BaseException:
@@ -74,7 +74,7 @@ def _process(endpoint: str) -> Iterator[subprocess.Popen[str]]:
 
 @contextlib.contextmanager
 def _dynalite() -> Iterator[str]:
-    """Where dynalite answers, with its data in memory."""
+    """Start dynalite with its data in memory. Yield its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -101,7 +101,7 @@ def _dynalite() -> Iterator[str]:
 
 
 def _await(process: subprocess.Popen[bytes], url: str) -> None:
-    end = time.monotonic() + _READY_WITHIN
+    end = time.monotonic() + _START_TIMEOUT
     while process.poll() is None and time.monotonic() < end:
         try:
             with urllib.request.urlopen(url, timeout=5):

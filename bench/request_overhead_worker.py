@@ -1,4 +1,4 @@
-"""A process that has one handler, named as ``module:attribute``, and runs it as often as it is told."""
+"""Run one handler, named ``module:attribute`` on the command line, for each request of bench/request_overhead.py."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from bench.worker import serve
+from bench.worker_process import serve
 
 REQUESTS = 500
-"""For each task: long enough for the clock, short enough to take turns."""
+"""The number of requests per task: long enough for the clock, short enough for turns."""
 
 _CONTEXT = SimpleNamespace(
     aws_request_id="00000000-0000-4000-8000-000000000000",
@@ -28,19 +28,20 @@ _CONTEXT = SimpleNamespace(
 
 
 def main() -> None:
+    """Import the handler and serve requests."""
     name, folders = sys.argv[1], sys.argv[2:]
     sys.path[:0] = folders
     module, _, attribute = name.partition(":")
-    # What it logs goes nowhere: written, as its price is in the work before, and not kept.
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        with contextlib.redirect_stdout(nowhere):
+    # Log lines are formatted and written, which is part of the measurement, but not kept.
+    with Path(os.devnull).open("w", encoding="utf-8") as discarded:
+        with contextlib.redirect_stdout(discarded):
             handler = getattr(importlib.import_module(module), attribute)
 
         def requests(event: bytes) -> None:
-            asked: dict[str, Any] = json.loads(event)
-            with contextlib.redirect_stdout(nowhere):
+            request: dict[str, Any] = json.loads(event)
+            with contextlib.redirect_stdout(discarded):
                 for _ in range(REQUESTS):
-                    answer = handler(asked, _CONTEXT)
+                    answer = handler(request, _CONTEXT)
             if answer["statusCode"] != 200 or json.loads(answer["body"])["message"] != "Hello, Vase!":
                 raise RuntimeError(f"{name} answered {answer}.")
 

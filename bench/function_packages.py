@@ -1,0 +1,185 @@
+"""Build the function packages that are measured: stock, bundle, its steps, and other functions for comparison."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench import local_certificate
+from bench.local_certificate import Authority
+from bench.sample_events import BUCKET
+from tools.bundle import archive, build
+from tools.laptop import code_stack
+
+PROJECT = Path(__file__).parents[1]
+BUILD = PROJECT / ".local" / "bench" / "packages"
+DEPENDENCIES = PROJECT / ".local" / "kept"
+"""The packaged dependencies, shared with `make run` and the tests."""
+PYTHON = PROJECT / ".venv-bench" / "bin" / "python"
+NODE = Path(__file__).parent / "node"
+
+STOCK, BUNDLE, SDK, NODE_JS = "stock", "bundle", "sdk", "node"
+COLLECTED = "bundle, with garbage collection"
+"""The names of the variants in bench/results.json. The others are those of the bundle's steps."""
+
+_NODE_CLIENT = NODE / "node_modules" / "aws-lambda-ric"
+_COMPILERS = ("cmake", "g++", "make", "autoreconf", "libtoolize")
+_COLLECTION_OFF = b"gc.disable()\n"
+
+Report = Callable[[str], None]
+
+
+class Variant(NamedTuple):
+    """A way to package functions: a folder of what Lambda unpacks, and the command that runs a handler of it."""
+
+    name: str
+    folder: Path
+    command: tuple[str, ...]
+    handlers: dict[str, str]
+    """The handler of each function, such as ``app.app``, by the function's name in app.py."""
+    variables: dict[str, dict[str, str]]
+    """The environment variables that the template sets, by function."""
+
+    def start(self, function: str) -> list[str]:
+        """Return the command that runs ``function``."""
+        return [*self.command, self.handlers[function]]
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """Return the size of the unpacked package."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+
+class Packages(NamedTuple):
+    """All variants that can be built on this machine."""
+
+    compared: list[Variant]
+    """Stock, bundle, the SDK alone, and Node if possible."""
+    steps: list[Variant]
+    """The package after each step of the bundle, in order, and Node if possible."""
+    authority: Authority
+    """The certificate authority of the fake AWS services, which every variant trusts."""
+    problem: str | None
+    """Why there is no Node, or None."""
+
+
+def build_packages(report: Report) -> Packages:
+    """Build all packages in BUILD, which is emptied first."""
+    shutil.rmtree(BUILD, ignore_errors=True)
+    BUILD.mkdir(parents=True)
+    report("Packaging the app")
+    package = code_stack.package(PROJECT, BUILD / "build", DEPENDENCIES, report)
+    stock = archive.read(package.archive)
+    authority = local_certificate.create(BUILD)
+
+    def python(name: str, entries: Mapping[str, bytes]) -> Variant:
+        variant = _python(name, BUILD / name.replace(" ", "-").replace(",", ""), package.template)
+        archive.unpack(entries, variant.folder)
+        authority.add_to(variant.folder)
+        return variant
+
+    bundle = build.build(stock).entries
+    steps = list(build.STEPS)
+    compared = [python(STOCK, stock), python(BUNDLE, bundle), _sdk_alone(python(SDK, bundle))]
+    measured_steps = [
+        compared[0],
+        python("bytecode", build.build(stock, ()).entries),
+        *(python(step, build.build(stock, steps[: steps.index(step) + 1]).entries) for step in steps),
+        python(COLLECTED, build.build(_with_collection(stock)).entries),
+    ]
+    problem = install_node(report)
+    node = [] if problem else [_node(BUILD / NODE_JS, authority)]
+    return Packages(compared + node, measured_steps + node, authority, problem)
+
+
+def _with_collection(entries: Mapping[str, bytes]) -> dict[str, bytes]:
+    path = "chalicelib/coldstart.py"
+    assert entries[path].count(_COLLECTION_OFF) == 1
+    return {**entries, path: entries[path].replace(_COLLECTION_OFF, b"")}
+
+
+def _python(name: str, folder: Path, template: dict[str, Any]) -> Variant:
+    shared = template.get("Globals", {}).get("Function", {}).get("Environment", {}).get("Variables", {})
+    functions = {
+        code_stack.handler_name(id_): one["Properties"]
+        for id_, one in template["Resources"].items()
+        if one["Type"] == "AWS::Serverless::Function"
+    }
+    return Variant(
+        name,
+        folder,
+        (str(PYTHON), "-m", "awslambdaric"),
+        {function: properties["Handler"] for function, properties in functions.items()},
+        {
+            function: shared | _resolved(properties.get("Environment", {}).get("Variables", {}))
+            for function, properties in functions.items()
+        },
+    )
+
+
+def _resolved(variables: dict[str, Any]) -> dict[str, str]:
+    """Return the variables with the bucket's name. Others that CloudFormation resolves belong to sign-in."""
+    known = variables | ({"BUCKET_NAME": BUCKET} if "BUCKET_NAME" in variables else {})
+    return {name: value for name, value in known.items() if isinstance(value, str)}
+
+
+def _sdk_alone(bundle: Variant) -> Variant:
+    source = bundle.folder / "sdk_alone.py"
+    shutil.copyfile(Path(__file__).parent / "contenders" / source.name, source)
+    subprocess.run([PYTHON, "-m", "py_compile", source], check=True)
+    return bundle._replace(handlers={"api_handler": "sdk_alone.handler"})
+
+
+def _node(folder: Path, authority: Authority) -> Variant:
+    subprocess.run(
+        [
+            NODE / "node_modules" / ".bin" / "esbuild",
+            "handler.mjs",
+            "--bundle",
+            "--minify",
+            "--platform=node",
+            "--target=node20",
+            "--format=cjs",
+            "--log-level=warning",
+            f"--outfile={folder / 'index.cjs'}",
+        ],
+        cwd=NODE,
+        check=True,
+    )
+    # Node trusts its own authorities too, and loads them as it does without this variable.
+    trusted = {"api_handler": {"NODE_EXTRA_CA_CERTS": str(authority.certificate)}}
+    command = ("node", str(_NODE_CLIENT / "bin" / "index.mjs"))
+    return Variant(NODE_JS, folder, command, {"api_handler": "index.handler"}, trusted)
+
+
+def install_node(report: Report) -> str | None:
+    """Install bench/node from its lockfile and compile AWS's client for Node, once. Return the problem, or None."""
+    missing = [program for program in ("node", "npm", *_COMPILERS) if shutil.which(program) is None]
+    if missing:
+        return f"not installed: {', '.join(missing)}"
+    installed = NODE / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < (NODE / "package-lock.json").stat().st_mtime:
+        problem = _npm("ci", "--no-audit", "--no-fund", "--ignore-scripts")
+        if problem:
+            return problem
+    if (_NODE_CLIENT / "dist" / "rapid-client.node").exists():
+        return None
+    report("Compiling AWS's runtime interface client for Node, once: a minute or two")
+    return _npm("rebuild", "aws-lambda-ric")
+
+
+def _npm(*command: str) -> str | None:
+    done = subprocess.run(
+        ["npm", *command], cwd=NODE, capture_output=True, text=True, check=False, env=os.environ | _headers()
+    )
+    return None if done.returncode == 0 else f"npm {command[0]} failed ({done.stderr.strip().splitlines()[-1]})"
+
+
+def _headers() -> dict[str, str]:
+    """Return the variable that names Node's headers, if they are installed. Otherwise node-gyp downloads them."""
+    node = Path(shutil.which("node") or "").resolve().parents[1]
+    return {"npm_config_nodedir": str(node)} if (node / "include" / "node" / "node_version.h").exists() else {}
