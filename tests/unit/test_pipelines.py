@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -144,7 +143,6 @@ class TestCommands:
 
     @pytest.mark.parametrize("script", SCRIPTS, ids=named)
     def test_scripts_stop_at_the_first_failure(self, script: Path) -> None:
-        assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
         assert "set -euo pipefail" in script.read_text(encoding="utf-8")
 
     def test_stages_are_packaged_once_before_any_is_deployed(self) -> None:
