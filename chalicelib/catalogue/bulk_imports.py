@@ -269,7 +269,7 @@ def _queue(known: Import, numbers: Iterable[int]) -> None:
 
 def _get(owner: str, id_: str) -> Import:
     record = table.get(_key(owner, id_)) if ids.is_id(id_) else None
-    if record is None or "void" in record:
+    if record is None or "createdAt" not in record:  # a void record has no attributes of an import
         raise errors.ImportNotFoundError(id=id_)
     return msgspec.convert(record | {"owner": owner, "id": id_}, Import)
 

@@ -50,13 +50,13 @@ def _do_task(key: Key, at: datetime) -> str:
             return "imports"
         return _do_item_task(key, at)
     except errors.NotFoundError:
-        return "gone"  # It was deleted or changed since the index was read.
+        return "skipped"  # It was deleted or changed since the index was read.
 
 
 def _do_item_task(key: Key, at: datetime) -> str:
     item = items.find(key.owner, key.id)
     if item is None:
-        return "gone"
+        return "skipped"
     if item.is_expired(at):
         item_pictures.delete_item(item.owner, item.id, at, expired=True)
         return "expired"

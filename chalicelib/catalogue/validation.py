@@ -76,7 +76,7 @@ def _invalid_item(
 
 
 def validate_patch(changes: dict[str, Any]) -> None:
-    """Raise for a merge patch as :func:`validate_item` does, for what is invalid whatever it is applied to."""
+    """Raise the errors of :func:`validate_item` that a merge patch causes whatever item it is applied to."""
     _check_patch_size(changes)
     if any(dynamodb_limits.violations(changes)):
         raise invalid_request(item_fields.ItemFields, _ROOT, violations=dynamodb_limits.violations(changes))

@@ -24,7 +24,7 @@ TASKS = {
     "pictures": "pictures checked: overdue thumbnail jobs, lost upload events, expired tickets",
     "purged": "deleted items whose last objects were deleted",
     "imports": "imports resumed",
-    "gone": "skipped: the item no longer exists",
+    "skipped": "skipped: the record no longer exists or has changed",
     "failed": "failed, to be retried in the next run",
 }
 """The kinds of task that the cleanup counts."""
