@@ -118,7 +118,7 @@ def _save_result(upload: Upload, rendered: Image, result: Image | None) -> Item 
 
 
 def _render_upload(upload: Upload, image: Image, has_time: Callable[[], bool]) -> Image | None:
-    """Render an upload and store its thumbnails. Return the ready or failed picture, or None if its object does not exist."""
+    """Render an upload and store its thumbnails. Return the ready or failed picture, or None if it was deleted."""
     try:
         with _log_failures(upload.key):
             original = bucket.read(upload.key, MAX_IMAGE_BYTES)
