@@ -42,7 +42,7 @@ def redact_owner(pattern: str) -> None:
     """Replace the owner with a dash in all logged text that matches ``pattern``, unless LOG_OWNER is plain.
 
     ``pattern`` matches the owner, and as its only group the text before the owner. It also applies to text from
-    libraries, such as error messages. The owner whom a line is about is in its field ``owner``.
+    libraries, such as error messages. The field ``owner`` of a line is not affected.
     """
     _OWNER_PATTERNS.append(pattern)
 

@@ -151,9 +151,11 @@ def tiff(tags: Mapping[int, Any], blocks: Sequence[bytes], order: str = "<", *, 
     for block in blocks:
         places.append(len(data))
         data += block
-    where = (324, 325) if 322 in tags else (273, 279)
+    offset_and_size_tags = (324, 325) if 322 in tags else (273, 279)
     entries = b""
-    for tag, value in sorted({where[0]: places, where[1]: [len(block) for block in blocks], **tags}.items()):
+    for tag, value in sorted(
+        {offset_and_size_tags[0]: places, offset_and_size_tags[1]: [len(block) for block in blocks], **tags}.items()
+    ):
         numbers = [value] if isinstance(value, int) else value
         packed = numbers if isinstance(numbers, bytes) else struct.pack(f"{order}{len(numbers)}I", *numbers)
         entries += struct.pack(order + "HH" + offset, tag, 7 if isinstance(numbers, bytes) else 4, len(numbers))

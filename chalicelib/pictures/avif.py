@@ -96,7 +96,7 @@ _SEQUENCE, _FRAMES = 1, (3, 6)
 
 
 def _length(stream: bytes, at: int) -> tuple[int, int]:
-    """Return a number in leb128 (AV1, section 4.10.5), and where it ends."""
+    """Return a number in leb128 (AV1, section 4.10.5), and its end."""
     number = 0
     for group in range(8):
         number |= (stream[at + group] & 127) << 7 * group

@@ -47,7 +47,7 @@ def extract(data: bytes) -> FirstFrame | None:
 
 
 class Segment(NamedTuple):
-    """A segment of a JPEG: its marker, its start, and where the next may start."""
+    """A segment of a JPEG: its marker, its start, and the earliest start of the next."""
 
     marker: int
     start: int

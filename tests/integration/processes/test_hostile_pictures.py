@@ -244,11 +244,11 @@ def bmp(width: int, height: int, pixels: bytes, *, bits: int = 8, packing: int =
     )
 
 
-def avif_of_one_colour(width: int, height: int, said: tuple[int, int]) -> bytes:
-    """Return an AVIF of one colour whose box has the size ``said`` instead of its own."""
+def avif_of_one_colour(width: int, height: int, box_size: tuple[int, int]) -> bytes:
+    """Return an AVIF of one colour whose box has the size ``box_size`` instead of its own."""
     data = saved(Image.new("RGB", (width, height), (9, 99, 200)), "AVIF")
     assert data.count(struct.pack(">II", width, height)) == 1
-    return data.replace(struct.pack(">II", width, height), struct.pack(">II", *said))
+    return data.replace(struct.pack(">II", width, height), struct.pack(">II", *box_size))
 
 
 def avif_of_frames(count: int) -> bytes:
@@ -367,7 +367,7 @@ def elsewhere(data: bytes) -> bytes:
     return data.replace(struct.pack("<HHI", 322, 4, 2), struct.pack("<HHI", 322, 17, 1))
 
 
-def said_twice() -> bytes:
+def two_tile_sizes() -> bytes:
     """Return a TIFF with two tile sizes."""
     data = page(64, 48, [bomb(100)], _322=10_000, _323=10_000, _326=64, _327=48)
     for tag, twice in ((326, 322), (327, 323)):
@@ -516,11 +516,11 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         UNREADABLE,
     ),
     "tiff: a tile of 100 megapixels": (lambda: page(64, 48, [bomb(100)], _322=10_000, _323=10_000), UNREADABLE),
-    "tiff: a tile of which one side is not said": (
+    "tiff: a tile without one side": (
         lambda: page(64, 48, [bomb(100)], _322=32_000_000),
         UNREADABLE,
     ),
-    "tiff: a tile whose side is said elsewhere": (
+    "tiff: a tile whose side has another type": (
         lambda: elsewhere(page(64, 48, [bomb(100)], _322=[7_777_777, 0], _323=48)),
         UNREADABLE,
     ),
@@ -528,7 +528,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: page(64, 48, [bomb(100)], _322=[7_777_777, 0], _323=48),
         UNREADABLE,
     ),
-    "tiff: a tile whose sides are said twice": (said_twice, UNREADABLE),
+    "tiff: a tile with two sets of sides": (two_tile_sizes, UNREADABLE),
     "tiff: a strip of 4 gigapixels": (lambda: page(64, 48, [bomb(100)], _278=0xFFFFFFFF), SHOWN),
     "tiff: 6 megapixels of 16 bits, differences": (
         lambda: page(3_000, 2_000, [bomb(47)], _258=[16] * 4, _262=2, _277=4, _317=2, _338=2),
@@ -581,8 +581,8 @@ def test_memory_is_limited_by_pixels(name: str, renderer: Renderer) -> None:
 
 @pytest.mark.parametrize("elsewhere", [1, 2], ids=["in idat", "in another item"])
 def test_avif_pictures_must_be_at_file_offsets(elsewhere: int) -> None:
-    def boxes(where: int) -> bytes:
-        return avif_boxes(b"\x44\0" + struct.pack(">HHHHHII", 1, 1, where, 0, 1, 0, 0), version=1)
+    def boxes(method: int) -> bytes:
+        return avif_boxes(b"\x44\0" + struct.pack(">HHHHHII", 1, 1, method, 0, 1, 0, 0), version=1)
 
     assert avif.reduce(boxes(0))[1] == ()
     with pytest.raises(ValueError, match="not stored at file offsets"):

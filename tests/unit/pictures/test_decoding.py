@@ -102,7 +102,7 @@ def test_heic_names_the_setting_of_the_iphone() -> None:
 
 @pytest.mark.parametrize("brand", [b"mif1", b"msf1"])
 def test_avif_with_a_generic_major_brand_is_shown(brand: bytes) -> None:
-    # ISO/IEC 23008-12, section 10: which codec is told by the brands it is compatible with.
+    # The compatible brands tell the codec (ISO/IEC 23008-12, section 10).
     data = saved(quarters(), "AVIF")
     assert data[8:12] == b"avif"
 
