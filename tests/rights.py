@@ -1,4 +1,4 @@
-"""What a call to AWS needs of IAM, and what a policy grants."""
+"""The IAM permissions that AWS calls need, and those that a policy grants."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _IN_TRANSACTION = {
 
 
 class Need(NamedTuple):
-    """An action on a resource, as IAM names them; ``prefix`` is the condition key ``s3:prefix`` of a listing."""
+    """An IAM action on a resource. ``prefix`` is the condition key ``s3:prefix`` of a listing."""
 
     action: str
     resource: str
@@ -35,7 +35,7 @@ class Need(NamedTuple):
 
 
 class Called(NamedTuple):
-    """One call that a function made."""
+    """An AWS call of a function."""
 
     function: str
     service: str
@@ -45,42 +45,44 @@ class Called(NamedTuple):
 
 
 def action(service: str, operation: str) -> str:
-    """The IAM action that one call of an operation is allowed by, a transaction's aside.
+    """Return the IAM action for an operation, except TransactWriteItems.
 
-    Most bear the operation's name. The others: AWS, Service Authorization Reference, "Actions, resources, and condition
-    keys for Amazon S3" and "… for Amazon SQS"; S3 User Guide, "Required permissions for Amazon S3 API operations"; SQS
-    Developer Guide, "Amazon SQS API permissions" (a batch goes by the single action).
+    Most have the name of the operation. For the others, see the AWS Service Authorization Reference, "Actions,
+    resources, and condition keys for Amazon S3" and "… for Amazon SQS"; S3 User Guide, "Required permissions for Amazon
+    S3 API operations"; SQS Developer Guide, "Amazon SQS API permissions" (a batch needs the single action).
     """
     name = f"{service}:{operation}"
     return _OTHER_NAMES.get(name, name)
 
 
 def needs(called: Called) -> Iterator[Need]:
-    """What IAM is asked about one call. A presigned one is made by whoever holds it, with the signer's rights.
+    """Yield the permissions that a call needs. A presigned call uses those of the function that signed it.
 
-    DynamoDB Developer Guide, "Using IAM with DynamoDB transactions": a transaction goes by the actions of its parts.
-    S3 API Reference, "GetObject": a missing object answers 404 to those who may list the bucket, 403 to others, so
-    reading what may be gone needs that, too; the listing is one of no prefix.
+    A transaction needs the actions of its parts (DynamoDB Developer Guide, "Using IAM with DynamoDB transactions").
+    For a missing object, GetObject responds with 404 only with the permission to list the bucket, otherwise with 403
+    (S3 API Reference, "GetObject"). So each read needs it too, with an empty prefix.
     """
-    asked = called.parameters
+    parameters = called.parameters
     match called.service:
         case "dynamodb" if called.operation == "TransactWriteItems":
-            parts = (part for item in asked["TransactItems"] for part in item.items())
+            parts = (part for item in parameters["TransactItems"] for part in item.items())
             yield from (Need(_IN_TRANSACTION[kind], _table(part["TableName"])) for kind, part in parts)
         case "dynamodb":
-            index = f"/index/{asked['IndexName']}" if "IndexName" in asked else ""
-            yield Need(action("dynamodb", called.operation), _table(asked["TableName"]) + index)
+            index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
+            yield Need(action("dynamodb", called.operation), _table(parameters["TableName"]) + index)
         case "s3" if called.operation == "ListObjectsV2":
-            yield Need("s3:ListBucket", f"arn:aws:s3:::{asked['Bucket']}", asked.get("Prefix", ""))
+            yield Need("s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}", parameters.get("Prefix", ""))
         case "s3":
-            yield Need(action("s3", called.operation), f"arn:aws:s3:::{asked['Bucket']}/{asked['Key']}")
+            yield Need(action("s3", called.operation), f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
             if called.operation in ("GetObject", "HeadObject") and not called.presigned:
-                yield Need("s3:ListBucket", f"arn:aws:s3:::{asked['Bucket']}", "")
+                yield Need("s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}", "")
         case "sqs":
-            queue = asked.get("QueueName") or asked["QueueUrl"].rpartition("/")[2]
+            queue = parameters.get("QueueName") or parameters["QueueUrl"].rpartition("/")[2]
             yield Need(action("sqs", called.operation), f"arn:aws:sqs:us-east-1:123456789012:{queue}")
         case _:
-            raise AssertionError(f"Say here what {called.service} {called.operation} needs of IAM.")
+            raise AssertionError(
+                f"The IAM permissions of {called.service} {called.operation} are unknown: add them here."
+            )
 
 
 def _table(name: str) -> str:
@@ -88,15 +90,15 @@ def _table(name: str) -> str:
 
 
 class Grant(NamedTuple):
-    """One action on one pattern of resources, as a policy's statement grants it."""
+    """An action on a pattern of resources that a statement of a policy grants."""
 
     sid: str
     action: str
     resource: str
     prefixes: tuple[str, ...] | None
-    """The patterns that ``s3:prefix`` is held to; None where the statement has no such condition."""
+    """The allowed patterns of ``s3:prefix``, or None if the statement has no such condition."""
     own_account: bool = False
-    """Whether the resource must be of the role's own account."""
+    """Whether the resource must be in the account of the role."""
 
     def covers(self, need: Need) -> bool:
         return (
@@ -107,7 +109,7 @@ class Grant(NamedTuple):
 
 
 def grants(policy: Mapping[str, Any]) -> list[Grant]:
-    """A policy, taken apart. It may hold only what is understood here: Allow, ``s3:prefix``, the role's own account."""
+    """Return the grants of a policy. It may have no statements but Allow, and no conditions but these two."""
     found = []
     for statement in policy["Statement"]:
         assert set(statement) <= {"Sid", "Effect", "Action", "Resource", "Condition"}
@@ -125,7 +127,7 @@ def grants(policy: Mapping[str, Any]) -> list[Grant]:
 
 
 def missing(granted: list[Grant], called: Called) -> list[Need]:
-    """What a call needs that is not granted."""
+    """Return the permissions that a call needs and that are not granted."""
     return [need for need in needs(called) if not any(grant.covers(need) for grant in granted)]
 
 
@@ -134,7 +136,7 @@ def _listed(value: str | list[str]) -> list[str]:
 
 
 def _like(value: str, pattern: str) -> bool:
-    """IAM's StringLike and ArnLike: * is any characters, none included."""
+    """Return whether IAM's StringLike or ArnLike holds: * matches any characters, also none."""
     return _compiled(pattern).fullmatch(value) is not None
 
 

@@ -1,6 +1,6 @@
-"""What each function calls of AWS, beside what its policy grants: neither may have what the other has not.
+"""Each function's policy grants exactly what the function's AWS calls need.
 
-That no call is made which its function's policy lacks is looked after by ``calls`` in conftest.py, in every test here.
+The fixture ``calls`` in conftest.py also checks in every integration test that the policy grants all calls.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from tools.bundle import aws_operations
 from tools.stage import policies
 
 PROJECT = Path(__file__).parents[2]
-# As they are in AWS: the stage local has what only the emulator asks for besides.
+# Those of a deployed stage: the stage local has additional rights, for the emulator.
 POLICIES = json.loads(json.dumps(policies.for_stage(PROJECT, "prod")).replace("vitrine-prod", "vitrine-local"))
 
 
 def requests(stage: Stage) -> None:
-    """Everything that the API is asked for."""
+    """Send requests to every route."""
     stage("POST", "/items", fields(), idempotency_key="once")
     accepted = stage("POST", "/imports", {"items": [fields()]})
     stage("GET", accepted.headers["Location"])
@@ -46,10 +46,10 @@ def requests(stage: Stage) -> None:
 
 
 def uploads(stage: Stage) -> None:
-    """To an item, to one that is gone, and to none."""
+    """Upload to an item, to a deleted item, and a loose file."""
     item = stage.item()["id"]
     key = stage.put(stage.ticket(item), jpeg())
-    aws.queue_url.cache_clear()  # as in a process that has just begun
+    aws.queue_url.cache_clear()  # as in a new process
     stage.notice(key)
     key = stage.put(stage.ticket(item), jpeg())
     items.delete(OWNER, item, times.now())
@@ -58,7 +58,7 @@ def uploads(stage: Stage) -> None:
 
 
 def messages(stage: Stage) -> None:
-    """Of every kind, one of them no message at all."""
+    """Send messages of every kind, and an invalid one."""
     uploads(stage)
     item = stage.item()["id"]
     stage.picture(item, jpeg())
@@ -70,15 +70,15 @@ def messages(stage: Stage) -> None:
     stage.work()
     stage.send("nonsense", {"type": "item.create", "owner": OWNER, "item": fields()})
     failing = batch(stage.receive())
-    aws.queue_url.cache_clear()  # as in a process that has just begun
+    aws.queue_url.cache_clear()  # as in a new process
     with pytest.raises(Exception, match="1 of 2 messages failed"):
         run("on_messages", failing)
 
 
-def sweeps(stage: Stage) -> None:
-    """With work due of every kind."""
-    over = stage.item(expiresAt=times.format_time(times.now() + timedelta(minutes=30)))["id"]
-    stage.picture(over, jpeg())
+def cleanups(stage: Stage) -> None:
+    """Run the cleanup with work due of every kind."""
+    expired = stage.item(expiresAt=times.format_time(times.now() + timedelta(minutes=30)))["id"]
+    stage.picture(expired, jpeg())
     stage("POST", "/imports", {"items": [fields()]})
     unused, lost, stuck = (stage.item()["id"] for _ in range(3))
     stage.ticket(unused)
@@ -87,13 +87,13 @@ def sweeps(stage: Stage) -> None:
     gone = stage.item(expiresAt="2100-01-01T00:00:00Z")["id"]
     stage.ticket(gone)
     stage("DELETE", f"/items/{gone}")
-    aws.queue_url.cache_clear()  # as in a process that has just begun
+    aws.queue_url.cache_clear()  # as in a new process
     for hours in range(1, 5):
         cleanup.run(times.now() + timedelta(hours=hours), context("clean_up"))
 
 
 def tokens(stage: Stage) -> None:
-    """That of somebody whom nobody knows; those that are good are in tests/integration/http/test_auth.py."""
+    """Authorize an invalid token. tests/integration/http/test_auth.py has valid ones."""
     event = {"type": "TOKEN", "authorizationToken": "Bearer none", "methodArn": "arn:aws:execute-api:::1/api/GET/items"}
     assert app.authorize(event, context("authorize"))["principalId"] == "nobody"
 
@@ -102,44 +102,42 @@ SCENARIOS: dict[str, Callable[[Stage], None]] = {
     "api_handler": requests,
     "on_upload": uploads,
     "on_messages": messages,
-    "clean_up": sweeps,
+    "clean_up": cleanups,
     "authorize": tokens,
 }
 
 
 @pytest.fixture(params=list(SCENARIOS))
 def function(request: pytest.FixtureRequest, stage: Stage) -> str:
-    """One of app.py's functions, which has done all that it does."""
+    """Return the name of a function of app.py after it has made all of its calls."""
     name: str = request.param
     SCENARIOS[name](stage)
     return name
 
 
-def test_every_function_is_here() -> None:
+def test_every_function_has_a_scenario() -> None:
     assert set(POLICIES) == set(aws_calls.CALLS) == set(SCENARIOS)
 
 
-def test_every_action_that_is_granted_is_needed_and_every_one_that_is_needed_is_granted(
-    function: str, calls: list[Called]
-) -> None:
+def test_policy_grants_exactly_what_is_needed(function: str, calls: list[Called]) -> None:
     needed = {need for called in calls if called.function == function for need in needs(called)}
     needed |= set(needs_of_lambda(function))
     granted = grants(POLICIES[function])
 
-    def may_do_without(one: Grant) -> bool:
+    def is_superfluous(one: Grant) -> bool:
         others = [other for other in granted if other is not one]
         return all(any(other.covers(need) for other in others) for need in needed if one.covers(need))
 
     assert [need for need in needed if not any(grant.covers(need) for grant in granted)] == []
-    assert [grant for grant in granted if may_do_without(grant)] == []
+    assert [grant for grant in granted if is_superfluous(grant)] == []
 
 
-def test_operations_listed_for_a_function_are_those_it_calls(function: str, calls: list[Called]) -> None:
+def test_listed_operations_are_called(function: str, calls: list[Called]) -> None:
     called = {(one.service, one.operation) for one in calls if one.function == function}
     assert called == {(service, name) for service, names in aws_calls.CALLS[function].items() for name in names}
 
 
-def test_operations_listed_are_those_that_stand_in_the_code() -> None:
+def test_listed_operations_are_in_the_code() -> None:
     sources = {
         path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8")
         for path in (PROJECT / "chalicelib").rglob("*.py")
@@ -153,14 +151,14 @@ def test_operations_listed_are_those_that_stand_in_the_code() -> None:
         for services in aws_calls.CALLS.values()
         for service, names in services.items()
         for name in names
-        if name != aws_calls.PRESIGNED_POST  # no operation of AWS's
+        if name != aws_calls.PRESIGNED_POST  # not an operation of AWS
     }
-    assert written == listed | {"dynamodb.DescribeTable"}  # by chalice local alone
+    assert written == listed | {"dynamodb.DescribeTable"}  # only chalice local calls it
 
 
 @pytest.mark.parametrize("function", ["clean_up"], indirect=True)
-def test_the_cleanup_makes_no_item(function: str, calls: list[Called]) -> None:
-    """IAM has one action for making a record and for changing it, so it is the condition that says which."""
+def test_cleanup_creates_no_item(function: str, calls: list[Called]) -> None:
+    """IAM has one action for creating and changing a record, so the test checks the condition expressions."""
     written = [one for called in calls if called.function == function for one in items_written(called)]
 
     assert written
@@ -176,7 +174,7 @@ def items_written(called: Called) -> Iterator[Mapping[str, Any]]:
 
 
 def needs_of_lambda(function: str) -> Iterator[Need]:
-    """What Lambda itself does in a function's name.
+    """Yield the permissions that Lambda itself needs in the role of a function.
 
     Lambda Developer Guide: "Execution role permissions" for an SQS event source, "Capturing records of Lambda
     asynchronous invocations", "Sending Lambda function logs to CloudWatch Logs", "Visualize Lambda function
