@@ -41,7 +41,7 @@ class ItemForm {
   #file = null;
   #picture = h("div", { class: "side" });
   #problems = h("div", { class: "problems" });
-  /** Returns what to save. Throws SyntaxError, which is shown. @type {() => Fields} */
+  /** @type {() => Fields} */
   #read;
 
   /** @param {Draft} draft @param {(id?: string) => void} onLeave */
@@ -125,14 +125,18 @@ class ItemForm {
 
   // ------------------------------------------------------------------------------------------------------------ saving
 
-  #submit() {
-    let fields;
+  /** Return what to save, or null if a control shows what is wrong. */
+  #readOrNull() {
     try {
-      fields = this.#read();
+      return this.#read();
     } catch {
-      return Promise.resolve(); // The control shows what is wrong.
+      return null;
     }
-    return this.#attempt(() => (this.#item ? this.#replace(fields) : this.#create(fields)));
+  }
+
+  async #submit() {
+    const fields = this.#readOrNull();
+    if (fields) await this.#attempt(() => (this.#item ? this.#replace(fields) : this.#create(fields)));
   }
 
   /** Run `action` with the form disabled. Show a Problem. @param {() => Promise<void>} action */
@@ -159,9 +163,10 @@ class ItemForm {
   }
 
   #signIn() {
+    const fields = this.#readOrNull();
+    if (!fields) return;
     this.#isSigningIn = true;
-    const draft = { item: this.#item, etag: this.#etag, fields: this.#read(), key: this.#key };
-    signIn(draft).catch((failure) => {
+    signIn({ item: this.#item, etag: this.#etag, fields, key: this.#key }).catch((failure) => {
       this.#isSigningIn = false;
       this.#problems.replaceChildren(problemBox(failure));
     });
