@@ -65,14 +65,14 @@ def fault(client: Any, operation: str, event: str) -> Iterator[None]:
 def progress(api: Stage, id_: str) -> dict[str, Any]:
     answer = api("GET", f"/imports/{id_}")
     assert answer.status_code == 200
-    shown: dict[str, Any] = json_of(answer)
+    response: dict[str, Any] = json_of(answer)
     msgspec.json.decode(answer.body, type=schemas.Import)
-    return shown
+    return response
 
 
 def counts(api: Stage, id_: str) -> tuple[str, int, int, int]:
-    shown = progress(api, id_)
-    return shown["status"], shown["total"], shown["created"], shown["failed"]
+    response = progress(api, id_)
+    return response["status"], response["total"], response["created"], response["failed"]
 
 
 def titles(api: Stage) -> list[str]:
@@ -192,10 +192,10 @@ def test_invalid_entry_fails_alone_with_its_reason(api: Stage) -> None:
     answer = api("POST", "/imports", b"\n".join(lines), content_type="application/x-ndjson")
     api.work()
 
-    shown = progress(api, json_of(answer)["id"])
-    assert (shown["status"], shown["total"], shown["created"], shown["failed"]) == ("done", 12, 2, 10)
+    response = progress(api, json_of(answer)["id"])
+    assert (response["status"], response["total"], response["created"], response["failed"]) == ("done", 12, 2, 10)
     assert titles(api) == ["a", "b"]
-    assert [(failure["index"], failure["error"]) for failure in shown["errors"]] == [
+    assert [(failure["index"], failure["error"]) for failure in response["errors"]] == [
         (1, "INVALID_JSON"),
         (2, "RESERVED_FIELD"),
         (3, "INVALID_REQUEST"),
@@ -207,7 +207,7 @@ def test_invalid_entry_fails_alone_with_its_reason(api: Stage) -> None:
         (9, "INVALID_REQUEST"),
         (10, "ITEM_TOO_LARGE"),
     ]
-    assert all(failure["message"] for failure in shown["errors"])
+    assert all(failure["message"] for failure in response["errors"])
 
 
 def test_stored_failures_have_a_maximum_size(api: Stage) -> None:
@@ -237,9 +237,9 @@ def test_first_thousand_failures_are_listed(api: Stage) -> None:
 
     api.work()
 
-    shown = progress(api, id_)
-    assert (shown["failed"], len(shown["errors"])) == (1_001, 1_000)
-    assert [failure["index"] for failure in shown["errors"]] == list(range(1_000))
+    response = progress(api, id_)
+    assert (response["failed"], len(response["errors"])) == (1_001, 1_000)
+    assert [failure["index"] for failure in response["errors"]] == list(range(1_000))
 
 
 class TestLimits:
@@ -679,8 +679,8 @@ def test_giving_up_waits_for_a_transaction_in_progress(api: Stage) -> None:
 def test_import_is_not_found_after_its_retention(api: Stage) -> None:
     id_ = start(api, {"title": "a"})
     api.work()
-    kept = {int(record["ttl"]["N"]) for record in api.records("CHUNK")}
-    deleted = datetime.fromtimestamp(min(kept), UTC)
+    ttls = {int(record["ttl"]["N"]) for record in api.records("CHUNK")}
+    deleted = datetime.fromtimestamp(min(ttls), UTC)
 
     assert bulk_imports.progress(OWNER, id_, deleted - timedelta(seconds=1)).status == "done"
     with pytest.raises(errors.ImportNotFoundError):
@@ -692,11 +692,11 @@ def test_failures_fit_into_a_lambda_response() -> None:
 
     answer = responses.import_response("id", bulk_imports.Progress("done", 2_000, 0, 2_000, failures))
 
-    shown = exact_json.from_json(answer.body)
+    response = exact_json.from_json(answer.body)
     assert len(json.dumps(answer.body)) < 6 * 1024 * 1024
-    assert shown["failed"] == 2_000
-    assert [one["index"] for one in shown["errors"]] == list(range(len(shown["errors"])))
-    assert len(shown["errors"]) > 600
+    assert response["failed"] == 2_000
+    assert [one["index"] for one in response["errors"]] == list(range(len(response["errors"])))
+    assert len(response["errors"]) > 600
 
 
 def test_records_of_an_import_have_a_ttl_of_30_days(api: Stage) -> None:
@@ -714,9 +714,9 @@ def test_entries_are_stored_as_ndjson(api: Stage) -> None:
     (key,) = api.objects()
 
     assert key == f"imports/{OWNER}/{id_}.ndjson"
-    kept = aws.s3().get_object(Bucket=str(config.settings().bucket), Key=key)
-    assert kept["ContentType"] == "application/x-ndjson"
-    assert [json.loads(line) for line in kept["Body"].read().split(b"\n")] == [{"title": "a"}, {"title": "b"}]
+    stored = aws.s3().get_object(Bucket=str(config.settings().bucket), Key=key)
+    assert stored["ContentType"] == "application/x-ndjson"
+    assert [json.loads(line) for line in stored["Body"].read().split(b"\n")] == [{"title": "a"}, {"title": "b"}]
 
 
 def test_items_have_the_time_of_their_import(api: Stage) -> None:

@@ -34,7 +34,7 @@ def expiring(at: datetime, after: timedelta = HOUR, **fields: Any) -> models.Ite
     return item
 
 
-def shown(id_: str, at: datetime) -> dict[str, Any] | None:
+def picture_state(id_: str, at: datetime) -> dict[str, Any] | None:
     image = items.get(OWNER, id_, at).image
     return None if image is None else {"status": image.status, "error": image.error and image.error.error}
 
@@ -70,7 +70,7 @@ class TestClockAhead:
         clean_up(now + 2 * HOUR)  # the ticket and EVENT_TIMEOUT have expired
         api.work()
 
-        assert shown(item.id, now) == {"status": "ready", "error": None}
+        assert picture_state(item.id, now) == {"status": "ready", "error": None}
 
     def test_render_keeps_the_original(self, api: Stage, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
         item = expiring(now, 3 * HOUR)
@@ -82,7 +82,7 @@ class TestClockAhead:
         clean_up(now + HOUR)  # queues the render again
         api.work()
 
-        assert shown(item.id, now) == {"status": "ready", "error": None}
+        assert picture_state(item.id, now) == {"status": "ready", "error": None}
 
 
 class TestExpiry:
@@ -142,7 +142,7 @@ class TestExpiry:
 
         assert clean_up(now + HOUR) == {"purged": 1, "pictures": 1}
 
-        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert picture_state(id_, now) == {"status": "ready", "error": None}
         assert len(api.objects()) == 3
         assert api.records("PURGE") == []
 
@@ -168,7 +168,7 @@ class TestTickets:
 
         assert clean_up(now + HOUR) == {"pictures": 1}
 
-        assert shown(id_, now) is None
+        assert picture_state(id_, now) is None
         assert clean_up(now + HOUR) == {}
 
     def test_expired_ticket_keeps_the_current_picture(self, api: Stage, now: datetime) -> None:
@@ -178,7 +178,7 @@ class TestTickets:
 
         clean_up(now + HOUR)
 
-        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert picture_state(id_, now) == {"status": "ready", "error": None}
         assert len(api.objects()) == 3
         assert clean_up(now + 2 * HOUR) == {}
 
@@ -187,10 +187,10 @@ class TestTickets:
         api.put(api.ticket(id_), jpeg())
 
         clean_up(now + HOUR)
-        assert shown(id_, now) == {"status": "processing", "error": None}
+        assert picture_state(id_, now) == {"status": "processing", "error": None}
         api.work()
 
-        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert picture_state(id_, now) == {"status": "ready", "error": None}
 
     @pytest.mark.parametrize("first", [jpeg(300, 300), b"no picture"], ids=["ready", "failed"])
     def test_second_file_with_a_lost_event_is_recorded(self, api: Stage, now: datetime, first: bytes) -> None:
@@ -208,7 +208,7 @@ class TestTickets:
         assert clean_up(now + 2 * HOUR) == {}
         api.notice(last)  # its event was only late
         api.work()
-        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert picture_state(id_, now) == {"status": "ready", "error": None}
         assert len(api.objects()) == 3
 
     def test_recorded_file_is_not_rendered_again(self, api: Stage, now: datetime) -> None:
@@ -217,7 +217,7 @@ class TestTickets:
 
         clean_up(now + HOUR)
 
-        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert picture_state(id_, now) == {"status": "ready", "error": None}
         assert api.on_queue() == 0
 
     def test_thumbnails_of_an_interrupted_render_are_deleted(self, api: Stage, now: datetime) -> None:
@@ -230,7 +230,7 @@ class TestTickets:
 
         api.work()
 
-        assert shown(id_, now) == {"status": "failed", "error": "IMAGE_UNREADABLE"}
+        assert picture_state(id_, now) == {"status": "failed", "error": "IMAGE_UNREADABLE"}
         assert api.objects() == [key]
 
     def test_newest_lost_upload_becomes_the_picture(self, api: Stage, now: datetime) -> None:
@@ -253,7 +253,7 @@ class TestTickets:
         item_pictures.create_ticket(OWNER, id_, "image/png", now + timedelta(minutes=50))
 
         assert clean_up(now + HOUR) == {}
-        assert shown(id_, now) == {"status": "pending", "error": None}
+        assert picture_state(id_, now) == {"status": "pending", "error": None}
 
     def test_ticket_created_while_closing_another_stays(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
@@ -263,7 +263,7 @@ class TestTickets:
 
         clean_up(later)
 
-        assert shown(id_, now) == {"status": "pending", "error": None}
+        assert picture_state(id_, now) == {"status": "pending", "error": None}
         item = items.get(OWNER, id_, now)
         assert item.ticket_until is not None
         assert item.ticket_until > times.format_time(later)
@@ -296,7 +296,7 @@ class TestStuckRenders:
         assert clean_up(now + HOUR) == {"pictures": 1}
         api.work()
 
-        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert picture_state(id_, now) == {"status": "ready", "error": None}
 
     def test_picture_fails_after_three_attempts(self, api: Stage, now: datetime) -> None:
         id_ = self.stuck(api)
@@ -307,7 +307,7 @@ class TestStuckRenders:
             queued.append(len(api.drop()))
 
         assert queued == [1, 1, 0, 0]
-        assert shown(id_, now) == {"status": "failed", "error": "IMAGE_LOST"}
+        assert picture_state(id_, now) == {"status": "failed", "error": "IMAGE_LOST"}
         assert "upload it again" in api.read(id_)["image"]["error"]["message"]
 
     def test_attempt_rejected_by_the_queue_is_not_counted(self, api: Stage, now: datetime) -> None:
@@ -319,7 +319,7 @@ class TestStuckRenders:
         clean_up(now + 5 * HOUR)
         api.work()
 
-        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert picture_state(id_, now) == {"status": "ready", "error": None}
 
     def given_up(self, api: Stage, now: datetime) -> tuple[str, dict[str, Any]]:
         """Return the id of an item whose picture used up its attempts, and the message of its render."""
@@ -329,7 +329,7 @@ class TestStuckRenders:
         for hour in (1, 2, 3):
             clean_up(now + hour * HOUR)
             api.drop()
-        assert shown(id_, now) == {"status": "failed", "error": "IMAGE_LOST"}
+        assert picture_state(id_, now) == {"status": "failed", "error": "IMAGE_LOST"}
         return id_, message
 
     def test_dead_letter_sent_back_makes_the_picture_ready(self, api: Stage, now: datetime) -> None:
@@ -338,7 +338,7 @@ class TestStuckRenders:
         api.send(message)
         api.work()
 
-        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert picture_state(id_, now) == {"status": "ready", "error": None}
         assert len(api.objects()) == 3
 
     def test_event_sent_back_makes_the_picture_ready(self, api: Stage, now: datetime) -> None:
@@ -347,7 +347,7 @@ class TestStuckRenders:
         api.notice(message["key"])
         api.work()
 
-        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert picture_state(id_, now) == {"status": "ready", "error": None}
 
     def test_dead_letter_of_a_replaced_picture_changes_nothing(self, api: Stage, now: datetime) -> None:
         id_, message = self.given_up(api, now)
@@ -367,7 +367,7 @@ class TestStuckRenders:
 
         api.picture(id_, jpeg())
 
-        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert picture_state(id_, now) == {"status": "ready", "error": None}
 
     def test_render_that_ends_during_the_cleanup_is_kept(self, api: Stage, now: datetime) -> None:
         id_ = self.stuck(api)
@@ -383,7 +383,7 @@ class TestStuckRenders:
         clean_up(now + HOUR)
         api.work()  # the message that was queued before changes nothing
 
-        assert shown(id_, now) == {"status": "ready", "error": None}
+        assert picture_state(id_, now) == {"status": "ready", "error": None}
 
 
 class TestImports:

@@ -97,21 +97,21 @@ class TestPixelBudget:
 
         def measure(pixels: int, pictures: list[int]) -> int:
             budget, lock = thumbnail_jobs.PixelBudget(pixels), threading.Lock()
-            taken, most = 0, 0
+            reserved, most = 0, 0
 
             def picture(size: int) -> None:
-                nonlocal taken, most
+                nonlocal reserved, most
                 with budget.reserve(size):
                     with lock:
-                        taken += size
-                        most = max(most, taken)
+                        reserved += size
+                        most = max(most, reserved)
                     threading.Event().wait(0.001)
                     with lock:
-                        taken -= size
+                        reserved -= size
 
             with ThreadPoolExecutor(8) as pool:
                 list(pool.map(picture, pictures))
-            assert taken == 0
+            assert reserved == 0
             return most
 
         return measure

@@ -29,8 +29,8 @@ OTHER = jpeg(300, 900)
 
 
 def image(api: Stage, item: dict[str, Any]) -> dict[str, Any] | None:
-    shown: dict[str, Any] | None = api.read(item["id"]).get("image")
-    return shown
+    picture: dict[str, Any] | None = api.read(item["id"]).get("image")
+    return picture
 
 
 @pytest.fixture
@@ -123,42 +123,42 @@ class TestReady:
 
         api.work()
 
-        shown = msgspec.json.decode(exact_json.to_json(image(api, item)), type=schemas.Image)
-        assert isinstance(shown, schemas.ImageReady)
-        assert shown.content_type == "image/jpeg"
-        assert (shown.width, shown.height, shown.bytes) == (1600, 1200, len(PHOTO))
-        assert [(one.size, one.width, one.height) for one in shown.thumbnails] == [(200, 200, 200), (800, 800, 600)]
+        picture = msgspec.json.decode(exact_json.to_json(image(api, item)), type=schemas.Image)
+        assert isinstance(picture, schemas.ImageReady)
+        assert picture.content_type == "image/jpeg"
+        assert (picture.width, picture.height, picture.bytes) == (1600, 1200, len(PHOTO))
+        assert [(one.size, one.width, one.height) for one in picture.thumbnails] == [(200, 200, 200), (800, 800, 600)]
         assert api.objects("thumbnails/") == api.thumbnails(key)
 
     def test_thumbnails_are_jpegs_of_the_configured_sizes(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
 
         for key, size in zip(api.objects("thumbnails/"), ((200, 200), (800, 600)), strict=True):
-            kept = aws.s3().get_object(Bucket=aws.bucket_name(), Key=key)
-            assert kept["ContentType"] == "image/jpeg"
-            assert Image.open(io.BytesIO(kept["Body"].read())).size == size
+            stored = aws.s3().get_object(Bucket=aws.bucket_name(), Key=key)
+            assert stored["ContentType"] == "image/jpeg"
+            assert Image.open(io.BytesIO(stored["Body"].read())).size == size
 
     def test_urls_are_valid_for_two_hours(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.picture(item["id"], PHOTO)
 
-        shown = image(api, item)
+        picture = image(api, item)
 
-        assert shown is not None
-        for url in (shown["url"], *(one["url"] for one in shown["thumbnails"])):
+        assert picture is not None
+        for url in (picture["url"], *(one["url"] for one in picture["thumbnails"])):
             assert "X-Amz-Expires=7200" in url
             assert "X-Amz-Signature=" in url
-        assert key in shown["url"]
+        assert key in picture["url"]
 
     def test_original_has_the_detected_content_type(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.put(api.ticket(item["id"], "image/png"), PHOTO)
         api.notice(key)
         api.work()
 
-        shown = image(api, item)
+        picture = image(api, item)
 
-        assert shown is not None
-        assert shown["contentType"] == "image/jpeg"
-        assert parse_qs(urlsplit(shown["url"]).query)["response-content-type"] == ["image/jpeg"]
+        assert picture is not None
+        assert picture["contentType"] == "image/jpeg"
+        assert parse_qs(urlsplit(picture["url"]).query)["response-content-type"] == ["image/jpeg"]
 
     @pytest.mark.parametrize(("query", "ending"), [("", ""), ("?size=200", "/200.jpg"), ("?size=800", "/800.jpg")])
     def test_image_route_redirects_to_signed_urls(
@@ -239,9 +239,9 @@ class TestReady:
 
         api("PUT", f"/items/{item['id']}", {"title": "Lamp"})
 
-        shown = image(api, item)
-        assert shown is not None
-        assert shown["status"] == "ready"
+        picture = image(api, item)
+        assert picture is not None
+        assert picture["status"] == "ready"
 
     def test_list_includes_pictures(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], PHOTO)
@@ -268,11 +268,11 @@ class TestFailed:
     ) -> None:
         api.picture(item["id"], data)
 
-        shown = image(api, item)
-        assert shown is not None
-        assert shown.keys() == {"status", "error"}
-        assert (shown["status"], shown["error"]["error"]) == ("failed", code)
-        assert shown["error"]["message"].endswith(".")
+        picture = image(api, item)
+        assert picture is not None
+        assert picture.keys() == {"status", "error"}
+        assert (picture["status"], picture["error"]["error"]) == ("failed", code)
+        assert picture["error"]["message"].endswith(".")
         assert api.on_queue() == 0
         assert api.objects("thumbnails/") == []
 
@@ -281,9 +281,9 @@ class TestFailed:
 
         api.picture(item["id"], PHOTO)
 
-        shown = image(api, item)
-        assert shown is not None
-        assert shown["status"] == "ready"
+        picture = image(api, item)
+        assert picture is not None
+        assert picture["status"] == "ready"
         assert failed not in api.objects()
 
     def test_failed_upload_replaces_the_previous_picture(self, api: Stage, item: dict[str, Any]) -> None:
@@ -291,9 +291,9 @@ class TestFailed:
 
         failed = api.picture(item["id"], b"no picture")
 
-        shown = image(api, item)
-        assert shown is not None
-        assert shown["status"] == "failed"
+        picture = image(api, item)
+        assert picture is not None
+        assert picture["status"] == "failed"
         assert api.objects() == [failed]
 
 
@@ -339,18 +339,18 @@ class TestEvents:
         api.notice(older)
         api.work()
 
-        shown = image(api, item)
-        assert shown is not None
-        assert shown["width"] == 1600
+        picture = image(api, item)
+        assert picture is not None
+        assert picture["width"] == 1600
 
     def test_newer_upload_replaces_all_objects_of_an_older_one(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], OTHER)
 
         newer = api.picture(item["id"], PHOTO)
 
-        shown = image(api, item)
-        assert shown is not None
-        assert shown["width"] == 1600
+        picture = image(api, item)
+        assert picture is not None
+        assert picture["width"] == 1600
         assert set(api.objects()) == {newer, *api.thumbnails(newer)}
 
     def test_newer_upload_during_a_render_wins(self, api: Stage, item: dict[str, Any]) -> None:
@@ -362,9 +362,9 @@ class TestEvents:
         assert image(api, item) == {"status": "processing"}
         api.work()
 
-        shown = image(api, item)
-        assert shown is not None
-        assert shown["width"] == 1600
+        picture = image(api, item)
+        assert picture is not None
+        assert picture["width"] == 1600
 
     def test_render_of_an_older_upload_is_skipped(self, api: Stage, item: dict[str, Any]) -> None:
         older = api.upload(item["id"], OTHER)
@@ -391,9 +391,9 @@ class TestEvents:
         api.notice(key)
         api.work()
 
-        shown = image(api, item)
-        assert shown is not None
-        assert shown["status"] == "ready"
+        picture = image(api, item)
+        assert picture is not None
+        assert picture["status"] == "ready"
 
 
 class TestClockSetBack:
@@ -419,9 +419,9 @@ class TestClockSetBack:
         api.notice(api.put(key, PHOTO))
         api.work()
 
-        shown = image(api, item)
-        assert shown is not None
-        assert (shown["status"], shown["width"]) == ("ready", 1600)
+        picture = image(api, item)
+        assert picture is not None
+        assert (picture["status"], picture["width"]) == ("ready", 1600)
         assert key in api.objects()
 
     @pytest.mark.parametrize("removed", [False, True], ids=["kept", "removed"])
@@ -436,9 +436,9 @@ class TestClockSetBack:
             api.notice(api.put(key, data))
         api.work()
 
-        shown = image(api, item)
-        assert shown is not None
-        assert shown["width"] == 1600
+        picture = image(api, item)
+        assert picture is not None
+        assert picture["width"] == 1600
 
     def test_later_of_two_tickets_for_a_ready_picture_wins(
         self, api: Stage, item: dict[str, Any], ticket: Callable[[int], str]
@@ -480,9 +480,9 @@ class TestSecondFileWithTheSameTicket:
         api.notice(api.put(key, b"no picture"))
         api.work()
 
-        shown = image(api, item)
-        assert shown is not None
-        assert (shown["status"], shown.get("width")) == ("failed", None)
+        picture = image(api, item)
+        assert picture is not None
+        assert (picture["status"], picture.get("width")) == ("failed", None)
         assert api.objects() == [key]
 
     @pytest.mark.parametrize("work", ["at once", "at the end"])
@@ -566,14 +566,19 @@ class TestSecondFileWithTheSameTicket:
         self.assert_it_is_the_photo(api, item, key)
 
     def assert_it_is_the_photo(self, api: Stage, item: dict[str, Any], key: str) -> None:
-        shown = image(api, item)
-        assert shown is not None
-        assert (shown["status"], shown["width"], shown["height"], shown["bytes"]) == ("ready", 1600, 1200, len(PHOTO))
+        picture = image(api, item)
+        assert picture is not None
+        assert (picture["status"], picture["width"], picture["height"], picture["bytes"]) == (
+            "ready",
+            1600,
+            1200,
+            len(PHOTO),
+        )
         assert aws.s3().get_object(Bucket=aws.bucket_name(), Key=key)["Body"].read() == PHOTO
         _, thumbnail = thumbnails = api.objects("thumbnails/")
         data = aws.s3().get_object(Bucket=aws.bucket_name(), Key=thumbnail)["Body"].read()
         assert Image.open(io.BytesIO(data)).size == (800, 600)
-        assert [urlsplit(one["url"]).path.partition("/thumbnails/")[2] for one in shown["thumbnails"]] == [
+        assert [urlsplit(one["url"]).path.partition("/thumbnails/")[2] for one in picture["thumbnails"]] == [
             one.removeprefix("thumbnails/") for one in thumbnails
         ]
 
@@ -713,9 +718,9 @@ class TestDeletePicture:
 
         api.picture(item["id"], PHOTO)
 
-        shown = image(api, item)
-        assert shown is not None
-        assert shown["width"] == 1600
+        picture = image(api, item)
+        assert picture is not None
+        assert picture["width"] == 1600
 
     def test_upload_after_the_delete_becomes_the_picture(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], OTHER)
@@ -725,9 +730,9 @@ class TestDeletePicture:
         api.notice(newer)
         api.work()
 
-        shown = image(api, item)
-        assert shown is not None
-        assert shown["width"] == 1600
+        picture = image(api, item)
+        assert picture is not None
+        assert picture["width"] == 1600
 
 
 class TestLooseFiles:
@@ -812,9 +817,9 @@ class TestSizes:
 
         api.picture(item["id"], PHOTO)
 
-        shown = image(api, item)
-        assert shown is not None
-        assert [(one["size"], one["width"], one["height"]) for one in shown["thumbnails"]] == [
+        picture = image(api, item)
+        assert picture is not None
+        assert [(one["size"], one["width"], one["height"]) for one in picture["thumbnails"]] == [
             (64, 64, 48),
             (32, 32, 32),
         ]
@@ -838,9 +843,9 @@ def test_render_is_retried_if_s3_fails(api: Stage, item: dict[str, Any]) -> None
 
     thumbnail_jobs.render(key)
 
-    shown = image(api, item)
-    assert shown is not None
-    assert shown["status"] == "ready"
+    picture = image(api, item)
+    assert picture is not None
+    assert picture["status"] == "ready"
 
 
 def test_item_that_expires_during_its_render_leaves_no_objects(api: Stage) -> None:
