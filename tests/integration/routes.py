@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import app
 from tests.builders import fields
+
+UNKNOWN_ID = "019ca7b4-e400-7abc-8def-0123456789ab"
+"""An id that nothing has."""
 
 DOCUMENT = json.loads((Path(app.__file__).parent / "chalicelib" / "openapi.json").read_text(encoding="utf-8"))
 """The OpenAPI document, as ``make openapi`` wrote it."""
@@ -35,3 +39,8 @@ ROUTES: dict[tuple[str, str], Any] = {
     if method not in ("HEAD", "OPTIONS")
 }
 """A body that the route accepts, or None, by method and path; HEAD, which every GET supports, is not listed."""
+
+
+def with_ids(path: str, id_: str = UNKNOWN_ID) -> str:
+    """Return the path of a route with ``id_`` for each of its parameters."""
+    return re.sub(r"{\w+}", lambda _: id_, path)

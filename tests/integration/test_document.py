@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from chalicelib import aws
 from chalicelib.catalogue import idempotency, import_entries, validation
-from chalicelib.http import requests, schemas, static_files
+from chalicelib.http import query_parameters, requests, schemas, static_files
 from chalicelib.values import exact_json
 from tests.builders import as_json, fields, jpeg
 from tests.integration.routes import DOCUMENT
@@ -277,7 +277,7 @@ IN_THE_APP = {
     "GET /docs": (static_files, "docs"),
     "GET /web/{name}": (static_files, "file"),
     "GET /openapi.json": (static_files, "openapi"),
-    "GET /hello": (requests, "query"),
+    "GET /hello": (query_parameters, "parse"),
     "GET /health": (schemas, "Health"),
 }
 

@@ -21,12 +21,7 @@ _UPLOAD_ID = "019ca7b4-e3ff-7123-9abc-def012345678"
 _LATER = "2100-01-31T12:00:00.000Z"
 _VASE: models.Fields = {"title": "Blue vase", "price": 48.5, "tags": ["glass", "1930s"]}
 
-_MANAGED = {
-    "id": ID,
-    "version": 1,
-    "createdAt": "2026-03-01T08:00:00.000Z",
-    "updatedAt": "2026-03-01T08:00:00.000Z",
-}
+_TIMES = {"createdAt": "2026-03-01T08:00:00.000Z", "updatedAt": "2026-03-01T08:00:00.000Z"}
 _S3 = "https://vitrine-prod-123456789012-eu-central-1.s3.amazonaws.com"
 _SIGNED = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=7200&X-Amz-Signature=5f1c"
 _KEY = f"uploads/items/4c8e5f0a-7b1d-4c0e-9a35-2f6d8c1b7e90/{ID}/{_UPLOAD_ID}"
@@ -97,12 +92,13 @@ _EXAMPLES: dict[Any, Examples] = {
 def _with_own_fields(own: models.Fields) -> dict[Any, Examples]:
     """Return the examples that contain an item's own fields; ``own`` is what they look like."""
     expiring = own | {"expiresAt": _LATER}
-    page = {"items": [_MANAGED | own], "count": 1, "nextCursor": None}
+    managed = _sample_of(schemas.Item) | _TIMES
+    page = {"items": [managed | own], "count": 1, "nextCursor": None}
     return {
         schemas.Item: {
-            "withoutPicture": _MANAGED | own,
-            "thatExpires": _MANAGED | {"expiresAt": _LATER} | own,
-            **{f"withPicture{status.title()}": _MANAGED | {"image": image} | own for status, image in _IMAGES.items()},
+            "withoutPicture": managed | own,
+            "thatExpires": managed | {"expiresAt": _LATER} | own,
+            **{f"withPicture{status.title()}": managed | {"image": image} | own for status, image in _IMAGES.items()},
         },
         "ItemFields": {"forGood": own, "untilThen": expiring},
         "ItemReplacement": {"forGood": own, "untilThen": expiring},

@@ -1,4 +1,4 @@
-"""Who gets in: good tokens of the one issuer, and nothing else that looks like one."""
+"""The authorizer: which tokens are accepted, and how the issuer's keys are fetched."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EC = ec.generate_private_key(ec.SECP256R1())
 
 
 class Issuer:
-    """An OpenID Connect issuer on this machine: its keys, its faults, and what it was asked for."""
+    """An OpenID Connect issuer on this machine, with its keys, its faults, and the paths requested from it."""
 
     def __init__(self) -> None:
         issuer = self
@@ -41,9 +41,9 @@ class Issuer:
         self.asked: list[str] = []
         self.redirects: dict[str, str] = {}
         self.drips: bytes | None = None
-        """What it sends again and again, if it never ends an answer."""
+        """Bytes that it sends repeatedly, without ending the response."""
         self.hung_up = threading.Event()
-        """Its client closed the connection while it dripped."""
+        """Set when the client closes such a connection."""
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -56,7 +56,7 @@ class Issuer:
                 if target:
                     self.send_header("Location", target)
                 self.end_headers()
-                with contextlib.suppress(OSError):  # who has read enough hangs up
+                with contextlib.suppress(OSError):  # the client may close the connection early
                     self.wfile.write(json.dumps(issuer.page(self.path)).encode())
 
             def log_message(self, *_: Any) -> None:
@@ -83,7 +83,7 @@ class Issuer:
     def token(
         self, key: Any = RSA, algorithm: str = "RS256", header: dict[str, Any] | None = None, **claims: Any
     ) -> str:
-        """A good token, but for the ``claims`` that are named; a claim that is None is left out."""
+        """Return a valid token with these ``claims``; a claim that is None is left out."""
         good = {"iss": self.url, "aud": AUDIENCE, auth.OWNER_CLAIM: "ann", "exp": time.time() + 600, "iat": time.time()}
         said = {name: value for name, value in (good | claims).items() if value is not None}
         named = {"kid": "ec" if algorithm == "ES256" else "rsa"} | (header or {})
@@ -119,7 +119,7 @@ def issuer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
 
 @pytest.fixture
 def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Moves the monotonic clock on."""
+    """Advance the monotonic clock."""
     passed, real = 0.0, time.monotonic
 
     def forward(seconds: float) -> None:
@@ -135,7 +135,7 @@ Ask = Callable[[str], dict[str, Any]]
 
 @pytest.fixture
 def ask(issuer: Issuer) -> Ask:
-    """What the authorizer answers to an Authorization header."""
+    """Call the authorizer with an Authorization header."""
 
     def authorize(authorization: str) -> dict[str, Any]:
         return app.authorize({"type": "TOKEN", "authorizationToken": authorization, "methodArn": ARN}, None)
@@ -143,20 +143,20 @@ def ask(issuer: Issuer) -> Ask:
     return authorize
 
 
-def allowed(answer: dict[str, Any]) -> list[str]:
-    [statement] = answer["policyDocument"]["Statement"]
+def allowed(response: dict[str, Any]) -> list[str]:
+    [statement] = response["policyDocument"]["Statement"]
     assert statement["Effect"] == "Allow"
     return list(statement["Resource"])
 
 
-class TestGood:
+class TestValidToken:
     @pytest.mark.parametrize(("key", "algorithm"), [(RSA, "RS256"), (EC, "ES256")])
-    def test_its_subject_is_the_owner_on_every_route(self, ask: Ask, issuer: Issuer, key: Any, algorithm: str) -> None:
-        answer = ask(f"Bearer {issuer.token(key, algorithm, exp=2_000_000_000)}")
+    def test_subject_is_the_owner_on_every_route(self, ask: Ask, issuer: Issuer, key: Any, algorithm: str) -> None:
+        response = ask(f"Bearer {issuer.token(key, algorithm, exp=2_000_000_000)}")
 
-        assert allowed(answer) == ["arn:aws:execute-api:us-east-1:123456789012:abc/api/*/*"]
-        assert answer["principalId"] == "ann"
-        assert answer["context"] == {"expiresAt": str(2_000_000_000 + auth.LEEWAY)}
+        assert allowed(response) == ["arn:aws:execute-api:us-east-1:123456789012:abc/api/*/*"]
+        assert response["principalId"] == "ann"
+        assert response["context"] == {"expiresAt": str(2_000_000_000 + auth.LEEWAY)}
 
     @pytest.mark.parametrize(
         "claims",
@@ -173,26 +173,26 @@ class TestGood:
             {"iat": None},
         ],
     )
-    def test_it_may_look_like_this_too(self, ask: Ask, issuer: Issuer, claims: dict[str, Any]) -> None:
+    def test_other_valid_claims_are_accepted(self, ask: Ask, issuer: Issuer, claims: dict[str, Any]) -> None:
         assert allowed(ask(f"Bearer {issuer.token(**claims)}"))
 
     @pytest.mark.parametrize("type_", [None, "JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "application/jwt"])
-    def test_its_type_is_that_of_an_access_or_id_token(self, ask: Ask, issuer: Issuer, type_: str | None) -> None:
+    def test_types_of_access_and_id_tokens_are_accepted(self, ask: Ask, issuer: Issuer, type_: str | None) -> None:
         assert allowed(ask(f"Bearer {of_type(issuer, type_)}"))
 
-    def test_clocks_may_differ_by_a_little(self, ask: Ask, issuer: Issuer) -> None:
+    def test_clocks_may_differ_by_seconds(self, ask: Ask, issuer: Issuer) -> None:
         now = time.time()
 
         assert allowed(ask(f"Bearer {issuer.token(exp=now - 10)}"))
         assert allowed(ask(f"Bearer {issuer.token(nbf=now + 10, iat=now + 10)}"))
 
     @pytest.mark.parametrize("scheme", ["bearer ", "BEARER ", "Bearer   "])
-    def test_the_scheme_may_be_written_in_any_case(self, ask: Ask, issuer: Issuer, scheme: str) -> None:
+    def test_scheme_is_case_insensitive(self, ask: Ask, issuer: Issuer, scheme: str) -> None:
         assert allowed(ask(scheme + issuer.token()))
 
 
 def of_type(issuer: Issuer, type_: object) -> str:
-    """A token by the right key with this ``typ``, or none; PyJWT itself would write it as it likes."""
+    """Return a valid token with this ``typ``, or without one; PyJWT would write its own."""
     header, claims = ({"alg": "RS256", "kid": "rsa"}, issuer.token().split(".")[1])
     if type_ is not None:
         header["typ"] = type_  # type: ignore[assignment]
@@ -200,8 +200,8 @@ def of_type(issuer: Issuer, type_: object) -> str:
     return f"{signed}.{b64(RSAAlgorithm(RSAAlgorithm.SHA256).sign(signed.encode(), RSA))}"
 
 
-def signed_by_what_everybody_knows(issuer: Issuer) -> str:
-    """RS256's public key as the secret of HS256: what a library does that believes the token's own header."""
+def signed_with_the_public_key(issuer: Issuer) -> str:
+    """Return a token signed by HS256 with the RSA public key; a library that trusts the header would accept it."""
     pem = RSA.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     header, payload, _ = issuer.token().split(".")
     header = b64(json.dumps({"alg": "HS256", "typ": "JWT", "kid": "rsa"}).encode())
@@ -230,7 +230,7 @@ def b64(data: bytes) -> str:
 BAD: dict[str, Callable[[Issuer], str]] = {
     "alg none": unsigned,
     "alg None": lambda issuer: unsigned(issuer, "None"),
-    "HS256 with the public key as its secret": signed_by_what_everybody_knows,
+    "HS256 with the public key as its secret": signed_with_the_public_key,
     "HS256 with a secret": lambda issuer: issuer.token("x" * 32, "HS256"),
     "RS512, by the right key": lambda issuer: issuer.token(RSA, "RS512"),
     "ES256, under the name of the other key": lambda issuer: issuer.token(EC, "ES256", {"kid": "rsa"}),
@@ -266,7 +266,7 @@ BAD: dict[str, Callable[[Issuer], str]] = {
     "a security event": lambda issuer: of_type(issuer, "secevent+jwt"),
     "a proof of possession": lambda issuer: of_type(issuer, "dpop+jwt"),
     "an assertion of a client": lambda issuer: of_type(issuer, "client-authentication+jwt"),
-    "an answer of token introspection": lambda issuer: of_type(issuer, "token-introspection+jwt"),
+    "an response of token introspection": lambda issuer: of_type(issuer, "token-introspection+jwt"),
     "an unknown type": lambda issuer: of_type(issuer, "x"),
     "an empty type": lambda issuer: of_type(issuer, ""),
     "a type that is no text": lambda issuer: of_type(issuer, 7),
@@ -295,23 +295,19 @@ BAD: dict[str, Callable[[Issuer], str]] = {
 }
 
 
-class TestBad:
+class TestInvalidToken:
     @pytest.mark.parametrize("make", BAD.values(), ids=BAD.keys())
-    def test_a_token_that_is_not_good_opens_nothing(
-        self, ask: Ask, issuer: Issuer, make: Callable[[Issuer], str]
-    ) -> None:
-        answer = ask(f"Bearer {make(issuer)}")
+    def test_invalid_token_is_denied(self, ask: Ask, issuer: Issuer, make: Callable[[Issuer], str]) -> None:
+        response = ask(f"Bearer {make(issuer)}")
 
-        assert allowed(answer) == []
-        assert answer["principalId"] == "nobody"
+        assert allowed(response) == []
+        assert response["principalId"] == "nobody"
 
     @pytest.mark.parametrize("scheme", ["", "Basic ", "Bearer", "Token ", "Bearer\n", "Bearer Bearer "])
-    def test_another_scheme_opens_nothing(self, ask: Ask, issuer: Issuer, scheme: str) -> None:
+    def test_other_scheme_is_denied(self, ask: Ask, issuer: Issuer, scheme: str) -> None:
         assert allowed(ask(scheme + issuer.token())) == []
 
-    def test_what_was_refused_is_never_logged_but_why_is(
-        self, ask: Ask, issuer: Issuer, logged: Callable[[], str]
-    ) -> None:
+    def test_reason_is_logged_without_the_token(self, ask: Ask, issuer: Issuer, logged: Callable[[], str]) -> None:
         token = issuer.token(exp=1)
 
         ask(f"Bearer {token}")
@@ -322,7 +318,7 @@ class TestBad:
         assert "SignInRefused" in lines
 
     @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
-    def test_a_key_too_short_to_be_safe_is_its_issuers_mistake(self, ask: Ask, issuer: Issuer) -> None:
+    def test_too_short_key_is_an_error_of_the_issuer(self, ask: Ask, issuer: Issuer) -> None:
         short = rsa.generate_private_key(public_exponent=65537, key_size=1024)
         issuer.keys = [public(short, "rsa")]
 
@@ -331,7 +327,7 @@ class TestBad:
 
 
 class TestIssuer:
-    def test_nobody_gets_in_where_there_is_none_and_the_log_says_why(
+    def test_without_an_issuer_all_tokens_are_denied(
         self, monkeypatch: pytest.MonkeyPatch, issuer: Issuer, ask: Ask, logged: Callable[[], str]
     ) -> None:
         monkeypatch.delenv("OIDC_ISSUER")
@@ -340,22 +336,20 @@ class TestIssuer:
         assert allowed(ask(f"Bearer {issuer.token()}")) == []
         assert "All tokens are rejected" in logged()
 
-    def test_its_keys_are_found_by_its_discovery_document_and_kept(self, ask: Ask, issuer: Issuer) -> None:
+    def test_keys_are_discovered_and_kept(self, ask: Ask, issuer: Issuer) -> None:
         for _ in range(3):
             assert allowed(ask(f"Bearer {issuer.token()}"))
 
         assert issuer.asked == ["/.well-known/openid-configuration", "/keys"]
 
-    def test_its_keys_lie_where_the_setting_says(
-        self, monkeypatch: pytest.MonkeyPatch, ask: Ask, issuer: Issuer
-    ) -> None:
+    def test_setting_gives_the_url_of_the_keys(self, monkeypatch: pytest.MonkeyPatch, ask: Ask, issuer: Issuer) -> None:
         monkeypatch.setenv("OIDC_JWKS_URL", f"{issuer.url}/elsewhere")
         config.settings.cache_clear()
 
         assert allowed(ask(f"Bearer {issuer.token()}"))
         assert issuer.asked == ["/elsewhere"]
 
-    def test_the_user_pool_of_the_stage_is_it_where_no_other_is_named(
+    def test_user_pool_of_the_stage_is_the_default_issuer(
         self, monkeypatch: pytest.MonkeyPatch, ask: Ask, issuer: Issuer
     ) -> None:
         monkeypatch.delenv("OIDC_ISSUER")
@@ -367,12 +361,12 @@ class TestIssuer:
         assert allowed(ask(f"Bearer {issuer.token()}"))
         assert issuer.asked == ["/.well-known/jwks.json"]
 
-    def test_algorithms_that_are_never_taken_do_not_even_reach_it(self, ask: Ask, issuer: Issuer) -> None:
+    def test_keys_are_not_fetched_for_other_algorithms(self, ask: Ask, issuer: Issuer) -> None:
         ask(f"Bearer {unsigned(issuer)}")
 
         assert issuer.asked == []
 
-    def test_a_failing_issuer_denies_nobody(
+    def test_failing_issuer_denies_nobody(
         self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None], logged: Callable[[], str]
     ) -> None:
         issuer.broken = True
@@ -385,13 +379,13 @@ class TestIssuer:
         assert allowed(ask(f"Bearer {issuer.token()}"))
 
     @pytest.mark.parametrize("keys", [[], [{"kty": "RSA"}], [public(RSA, "rsa", use="enc")], 7])
-    def test_an_issuer_without_keys_denies_nobody(self, ask: Ask, issuer: Issuer, keys: Any) -> None:
+    def test_issuer_without_keys_denies_nobody(self, ask: Ask, issuer: Issuer, keys: Any) -> None:
         issuer.keys = keys
 
         with pytest.raises(signing_keys.KeysUnavailableError):
             ask(f"Bearer {issuer.token()}")
 
-    def test_a_page_that_speaks_for_another_issuer_is_not_believed(self, ask: Ask, issuer: Issuer) -> None:
+    def test_discovery_document_of_another_issuer_is_rejected(self, ask: Ask, issuer: Issuer) -> None:
         issuer.calls_itself = "https://another.example"
 
         with pytest.raises(signing_keys.KeysUnavailableError, match=r"document names 'https://another\.example'"):
@@ -414,7 +408,7 @@ class TestIssuer:
 
 
 def rotated(issuer: Issuer, kid: str = "new") -> str:
-    """The issuer signs with a new key from now on: a token by it."""
+    """Replace the issuer's key, and return a token signed with the new one."""
     issuer.keys = [public(OTHER_RSA, kid)]
     return f"Bearer {issuer.token(OTHER_RSA, header={'kid': kid})}"
 
@@ -424,10 +418,10 @@ def made_up(issuer: Issuer, kid: object = "made up", **claims: Any) -> str:
 
 
 class TestRotation:
-    """API Gateway remembers a denial for five minutes, and no error: so an error is the answer to what is not known."""
+    """API Gateway caches a denial for five minutes, but no error: an unknown key raises an error."""
 
     @pytest.mark.parametrize("seconds", [0, 5, 29, 31, 599, 601])
-    def test_new_key_opens_at_once(
+    def test_new_key_is_accepted_at_once(
         self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None], seconds: float
     ) -> None:
         ask(f"Bearer {issuer.token()}")
@@ -436,7 +430,7 @@ class TestRotation:
         assert allowed(ask(rotated(issuer)))
         assert issuer.asked.count("/keys") == 2
 
-    def test_made_up_key_has_no_new_key_denied(
+    def test_made_up_key_does_not_deny_a_new_key(
         self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None]
     ) -> None:
         ask(f"Bearer {issuer.token()}")
@@ -449,9 +443,7 @@ class TestRotation:
 
         assert allowed(ask(token))
 
-    def test_made_up_keys_are_fetched_for_once_in_a_while(
-        self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None]
-    ) -> None:
+    def test_made_up_keys_cause_few_fetches(self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None]) -> None:
         ask(f"Bearer {issuer.token()}")
         for number in range(50):
             with contextlib.suppress(signing_keys.KeysUnavailableError):
@@ -472,7 +464,7 @@ class TestRotation:
         assert issuer.asked.count("/keys") == 1
 
     @pytest.mark.parametrize("claims", [{"exp": 1}, {"aud": "another's"}, {"iss": "https://a.example"}, {"cnf": {}}])
-    def test_token_that_no_key_makes_good_is_denied_without_a_fetch(
+    def test_token_with_invalid_claims_is_denied_without_a_fetch(
         self, ask: Ask, issuer: Issuer, claims: dict[str, Any]
     ) -> None:
         issuer.broken = True
@@ -480,7 +472,7 @@ class TestRotation:
         assert allowed(ask(made_up(issuer, **claims))) == []
         assert issuer.asked == []
 
-    def test_removed_key_opens_nothing_once_keys_are_fetched_again(
+    def test_removed_key_is_denied_after_the_next_fetch(
         self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None]
     ) -> None:
         token = f"Bearer {issuer.token()}"
@@ -492,7 +484,7 @@ class TestRotation:
 
 
 class TestFailingIssuer:
-    def test_known_keys_stay_good_for_a_day(
+    def test_known_keys_stay_valid_for_a_day(
         self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None], logged: Callable[[], str]
     ) -> None:
         token = f"Bearer {issuer.token(exp=time.time() + 100_000)}"
@@ -508,7 +500,7 @@ class TestFailingIssuer:
         with pytest.raises(signing_keys.KeysUnavailableError):
             ask(token)
 
-    def test_token_older_than_keys_that_were_given_up_is_not_denied(
+    def test_old_token_is_not_denied_after_the_keys_expire(
         self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None]
     ) -> None:
         token = f"Bearer {issuer.token(iat=time.time() - 1000, exp=time.time() + 100_000)}"
@@ -536,7 +528,7 @@ class TestFailingIssuer:
         assert allowed(ask(rotated(issuer)))
 
     @pytest.mark.parametrize("known", [True, False])
-    def test_fifty_made_up_keys_are_one_fetch_and_no_denial(self, ask: Ask, issuer: Issuer, known: bool) -> None:
+    def test_fifty_made_up_keys_cause_one_fetch_and_no_denial(self, ask: Ask, issuer: Issuer, known: bool) -> None:
         if known:
             ask(f"Bearer {issuer.token()}")
         issuer.broken = True
@@ -548,16 +540,16 @@ class TestFailingIssuer:
 
         assert len(issuer.asked) == 1
 
-    def test_many_at_once_are_one_fetch(self, ask: Ask, issuer: Issuer) -> None:
+    def test_simultaneous_tokens_cause_one_fetch(self, ask: Ask, issuer: Issuer) -> None:
         tokens = [f"Bearer {issuer.token()}" for _ in range(16)]
 
         with ThreadPoolExecutor(16) as pool:
-            assert all(allowed(answer) for answer in pool.map(ask, tokens))
+            assert all(allowed(response) for response in pool.map(ask, tokens))
 
         assert issuer.asked == ["/.well-known/openid-configuration", "/keys"]
 
     @pytest.mark.parametrize("drips", [b"x", b"y\r\nZ: ", b"\r\n\r\n[", b"\r\n\r\n "])
-    def test_answer_that_never_ends_is_not_waited_for(
+    def test_endless_response_is_aborted(
         self, ask: Ask, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, drips: bytes
     ) -> None:
         monkeypatch.setattr(signing_keys, "DEADLINE", 0.3)
@@ -568,13 +560,13 @@ class TestFailingIssuer:
 
         assert issuer.hung_up.wait(10), "the connection stays open"
 
-    def test_answer_that_is_too_long_is_not_read(self, ask: Ask, issuer: Issuer) -> None:
+    def test_too_long_response_is_not_read(self, ask: Ask, issuer: Issuer) -> None:
         issuer.keys = [public(RSA, "rsa", x5c=["x" * signing_keys.MAX_BYTES])]
 
         with pytest.raises(signing_keys.KeysUnavailableError, match="more than"):
             ask(f"Bearer {issuer.token()}")
 
-    def test_keys_that_moved_are_found(
+    def test_moved_keys_are_found(
         self, ask: Ask, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, pass_time: Callable[[float], None]
     ) -> None:
         ask(f"Bearer {issuer.token()}")

@@ -1,4 +1,4 @@
-"""What `chalice local` answers in the place of API Gateway: as the packaged API does."""
+"""``chalice local`` responds as the deployed API does."""
 
 from __future__ import annotations
 
@@ -40,32 +40,32 @@ def asking(api: api.Api) -> Ask:
     return ask
 
 
-def said(answer: dict[str, Any]) -> tuple[int, str]:
-    body = json.loads(answer["body"])
+def said(response: dict[str, Any]) -> tuple[int, str]:
+    body = json.loads(response["body"])
     assert set(body) == {"error", "message", "requestId"}
-    assert body["requestId"] == answer["headers"]["X-Request-Id"]
-    assert answer["headers"]["X-Content-Type-Options"] == "nosniff"
-    assert answer["headers"]["Access-Control-Allow-Origin"] == "*"
-    assert answer["headers"]["Content-Type"] == "application/json"
-    return answer["statusCode"], body["error"]
+    assert body["requestId"] == response["headers"]["X-Request-Id"]
+    assert response["headers"]["X-Content-Type-Options"] == "nosniff"
+    assert response["headers"]["Access-Control-Allow-Origin"] == "*"
+    assert response["headers"]["Content-Type"] == "application/json"
+    return response["statusCode"], body["error"]
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer abc"}, {"Authorization": "Bearer abc"}])
 @pytest.mark.parametrize("path", ["/nowhere", "/items/1/2/3", "//", "/%2e%2e", "/items%2F1"])
-def test_an_unknown_path_is_not_found(ask: Ask, path: str, headers: dict[str, str]) -> None:
+def test_unknown_path_is_not_found(ask: Ask, path: str, headers: dict[str, str]) -> None:
     assert said(ask("GET", path, **headers)) == (404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize("path", ["/items", "/items/", "/items?limit=1", "/items/?limit=1"])
-def test_a_slash_at_the_end_changes_nothing(ask: Ask, path: str) -> None:
+def test_trailing_slash_is_ignored(ask: Ask, path: str) -> None:
     assert ask("GET", path)["statusCode"] == 200
 
 
-def test_a_path_is_decoded_once(ask: Ask) -> None:
+def test_path_is_decoded_once(ask: Ask) -> None:
     assert "There is no item a b%2520ü." in json.loads(ask("GET", "/items/a%20b%252520%C3%BC")["body"])["message"]
 
 
-def test_an_id_may_be_escaped(ask: Ask) -> None:
+def test_id_may_be_escaped(ask: Ask) -> None:
     gateway = Gateway(app.app, Config.create())
     made = gateway.handle_request("POST", "/items", {"content-type": "application/json"}, as_json())
     id_ = json.loads(made["body"])["id"]
@@ -74,23 +74,23 @@ def test_an_id_may_be_escaped(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/items", "/nowhere"])
-def test_an_answer_to_head_has_no_body(ask: Ask, path: str) -> None:
-    # It would be read as the next answer on a connection that is kept open.
-    got, answer = ask("GET", path), ask("HEAD", path)
+def test_response_to_head_has_no_body(ask: Ask, path: str) -> None:
+    # The client would read it as the next response on a persistent connection.
+    got, response = ask("GET", path), ask("HEAD", path)
 
-    assert answer["statusCode"] == got["statusCode"]
-    assert answer["body"] is None
-    assert answer["headers"]["Content-Length"] == str(len(got["body"]))
+    assert response["statusCode"] == got["statusCode"]
+    assert response["body"] is None
+    assert response["headers"]["Content-Length"] == str(len(got["body"]))
 
 
-def test_requests_at_the_same_time_are_not_mixed_up() -> None:
-    # chalice local answers each request in a thread of its own, and all with one app.
-    both, first_has_begun, second_is_answered = api.Api(), threading.Event(), threading.Event()
+def test_simultaneous_requests_are_not_mixed_up() -> None:
+    # chalice local handles each request in its own thread, all with one app.
+    both, first_has_begun, second_has_ended = api.Api(), threading.Event(), threading.Event()
 
     def wait(request: Request, get_response: Callable[[Request], Response]) -> Response:
         if request.path == "/first":
             first_has_begun.set()
-            assert second_is_answered.wait(10)
+            assert second_has_ended.wait(10)
         return get_response(request)
 
     @both.route("/first", public=True)
@@ -106,40 +106,40 @@ def test_requests_at_the_same_time_are_not_mixed_up() -> None:
         waiting = pool.submit(asking(both), "GET", "/first")
         assert first_has_begun.wait(10)
         assert asking(both)("GET", "/second")["body"] == '"/second"'
-        second_is_answered.set()
+        second_has_ended.set()
 
         assert waiting.result()["body"] == '"/first"'
 
 
 class TestSignIn:
-    def test_without_a_token_it_is_unauthorized(self) -> None:
-        answer = asking(closed(lambda: None))("GET", "/things")
+    def test_request_without_a_token_is_unauthorized(self) -> None:
+        response = asking(closed(lambda: None))("GET", "/things")
 
-        assert said(answer) == (401, "UNAUTHORIZED")
-        assert answer["headers"]["WWW-Authenticate"].startswith("Bearer")
+        assert said(response) == (401, "UNAUTHORIZED")
+        assert response["headers"]["WWW-Authenticate"].startswith("Bearer")
 
-    def test_a_token_that_is_refused_is_unauthorized(self) -> None:
-        answer = asking(closed(lambda: AuthResponse(routes=[], principal_id="nobody")))(
+    def test_denied_token_is_unauthorized(self) -> None:
+        response = asking(closed(lambda: AuthResponse(routes=[], principal_id="nobody")))(
             "GET", "/things", authorization="x"
         )
 
-        assert said(answer) == (401, "UNAUTHORIZED")
+        assert said(response) == (401, "UNAUTHORIZED")
 
-    def test_a_token_that_is_good_opens_it(self) -> None:
+    def test_valid_token_is_accepted(self) -> None:
         good = AuthResponse(routes=["*"], principal_id="ann")
 
         assert asking(closed(lambda: good))("GET", "/things", authorization="x")["statusCode"] == 200
 
     @pytest.mark.parametrize("error", [RuntimeError("MARKER"), None])
-    def test_an_authorizer_that_fails_is_an_error_of_ours(self, error: Exception | None) -> None:
+    def test_failing_authorizer_is_an_internal_error(self, error: Exception | None) -> None:
         def fail() -> None:
             if error:
                 raise error
 
-        answer = asking(closed(fail))("GET", "/things", authorization="x")
+        response = asking(closed(fail))("GET", "/things", authorization="x")
 
-        assert said(answer) == (500, "INTERNAL_ERROR")
-        assert "MARKER" not in answer["body"]
+        assert said(response) == (500, "INTERNAL_ERROR")
+        assert "MARKER" not in response["body"]
 
 
 def closed(decide: Callable[[], AuthResponse | None]) -> api.Api:
@@ -155,7 +155,7 @@ def closed(decide: Callable[[], AuthResponse | None]) -> api.Api:
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
-    """The address of a server as ``chalice local`` starts one."""
+    """Return the address of a server like the one that ``chalice local`` starts."""
     for place, name in (
         (chalice_server, "LocalGateway"),
         (chalice_server.ChaliceRequestHandler, "log_request"),
@@ -177,7 +177,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
 
 
 @pytest.mark.usefixtures("served")
-def test_many_clients_may_connect_at_once() -> None:
+def test_many_clients_can_connect_at_once() -> None:
     dev_server = chalice_server.LocalDevServer(app.app, Config.create(), "127.0.0.1", 0)
     host, port = dev_server.server.server_address[:2]
     with contextlib.ExitStack() as open_:
@@ -197,7 +197,7 @@ class TestLog:
         ("method", "path", "status"),
         [("GET", "/health", 200), ("GET", "/nowhere?a=b", 404), ("OPTIONS", "/items", 200), ("BREW", "/health", 405)],
     )
-    def test_request_leaves_one_line(
+    def test_request_is_logged_in_one_line(
         self, served: tuple[str, int], logged: Callable[[], str], method: str, path: str, status: int
     ) -> None:
         connection = HTTPConnection(*served)
@@ -213,7 +213,7 @@ class TestLog:
             status,
         )
 
-    def test_client_that_leaves_leaves_no_stack(self, served: tuple[str, int], logged: Callable[[], str]) -> None:
+    def test_aborted_connection_logs_no_traceback(self, served: tuple[str, int], logged: Callable[[], str]) -> None:
         for sent in (b"GET /health HTTP/1.1\r\n\r\n", b"POST /items HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"):
             with socket.create_connection(served) as connection:
                 # Closed like this, the connection is reset (socket(7), SO_LINGER).
@@ -233,7 +233,7 @@ class TestLog:
             b"Transfer-Encoding: chunked\r\n\r\n-2\r\n{}",
         ],
     )
-    def test_body_of_unknown_length_is_refused(
+    def test_body_of_unknown_length_is_rejected(
         self, served: tuple[str, int], logged: Callable[[], str], framing: bytes
     ) -> None:
         with socket.create_connection(served, timeout=10) as connection:

@@ -1,4 +1,4 @@
-"""Which web pages may call the API, send what, and read what: by setting, on every answer and every preflight."""
+"""CORS headers of responses and preflights, by setting."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Ask = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def asked(configured: Callable[..., None]) -> Callable[..., Ask]:
-    """A small API that stands under these settings, and how it answers a page of an origin."""
+    """Create a small API with these settings, and return a function that sends it requests from an origin."""
 
     def build(**settings: str) -> Ask:
         configured(**settings)
@@ -64,12 +64,12 @@ EVERYTHING = [
 
 @pytest.mark.parametrize(("method", "path"), EVERYTHING)
 @pytest.mark.parametrize(("setting", "said"), [({}, "*"), ({"CORS_ORIGINS": SHOP}, SHOP)])
-def test_one_origin_or_any_is_said_in_every_answer(
+def test_every_response_names_the_only_origin(
     asked: Callable[..., Ask], setting: dict[str, str], said: str, method: str, path: str
 ) -> None:
-    answer = asked(**setting)(method, path, OTHER)
+    response = asked(**setting)(method, path, OTHER)
 
-    assert answer["headers"]["Access-Control-Allow-Origin"] == said
+    assert response["headers"]["Access-Control-Allow-Origin"] == said
 
 
 @pytest.mark.parametrize(("method", "path"), EVERYTHING)
@@ -79,59 +79,55 @@ class TestSeveralOrigins:
         return asked(CORS_ORIGINS=f"{SHOP},{ADMIN}")
 
     @pytest.mark.parametrize("origin", [SHOP, ADMIN])
-    def test_each_is_answered_by_its_name(self, ask: Ask, origin: str, method: str, path: str) -> None:
-        answer = ask(method, path, origin)
+    def test_allowed_origin_is_named(self, ask: Ask, origin: str, method: str, path: str) -> None:
+        response = ask(method, path, origin)
 
-        assert answer["headers"]["Access-Control-Allow-Origin"] == origin
-        assert answer["headers"]["Vary"] == "Origin"
+        assert response["headers"]["Access-Control-Allow-Origin"] == origin
+        assert response["headers"]["Vary"] == "Origin"
 
     @pytest.mark.parametrize("origin", [OTHER, "null", f"{SHOP}.evil.example", None])
-    def test_any_other_is_let_read_nothing(self, ask: Ask, origin: str | None, method: str, path: str) -> None:
-        answer = ask(method, path, origin)
+    def test_other_origin_may_read_nothing(self, ask: Ask, origin: str | None, method: str, path: str) -> None:
+        response = ask(method, path, origin)
 
-        assert "Access-Control-Allow-Origin" not in answer["headers"]
-        # Or a cache would answer a page that may with what it kept for one that may not.
-        assert answer["headers"]["Vary"] == "Origin"
-
-
-@pytest.mark.parametrize(("method", "path"), EVERYTHING)
-def test_stage_local_lets_no_other_page_read_anything(asked: Callable[..., Ask], method: str, path: str) -> None:
-    answer = asked(CORS_ORIGINS="", STAGE="local")(method, path, OTHER)
-
-    assert "Access-Control-Allow-Origin" not in answer["headers"]
+        assert "Access-Control-Allow-Origin" not in response["headers"]
+        # Otherwise a cache could send an allowed page the response for another one.
+        assert response["headers"]["Vary"] == "Origin"
 
 
 @pytest.mark.parametrize(("method", "path"), EVERYTHING)
-def test_a_deployed_stage_lets_any_page_in_unless_it_says_so(asked: Callable[..., Ask], method: str, path: str) -> None:
-    answer = asked(CORS_ORIGINS="", STAGE="prod", AUTH_MODE="none")(method, path, OTHER)
+def test_stage_local_allows_no_other_origin(asked: Callable[..., Ask], method: str, path: str) -> None:
+    response = asked(CORS_ORIGINS="", STAGE="local")(method, path, OTHER)
 
-    assert answer["headers"]["Access-Control-Allow-Origin"] == "*"
+    assert "Access-Control-Allow-Origin" not in response["headers"]
+
+
+@pytest.mark.parametrize(("method", "path"), EVERYTHING)
+def test_deployed_stage_allows_any_origin_by_default(asked: Callable[..., Ask], method: str, path: str) -> None:
+    response = asked(CORS_ORIGINS="", STAGE="prod", AUTH_MODE="none")(method, path, OTHER)
+
+    assert response["headers"]["Access-Control-Allow-Origin"] == "*"
 
 
 @pytest.mark.parametrize("origins", ["*", SHOP, f"{SHOP},{ADMIN}"])
 class TestPreflights:
-    def test_tell_which_methods_there_are(self, asked: Callable[..., Ask], origins: str) -> None:
-        answer = asked(CORS_ORIGINS=origins)("OPTIONS", "/things", SHOP)
+    def test_preflight_lists_the_methods(self, asked: Callable[..., Ask], origins: str) -> None:
+        response = asked(CORS_ORIGINS=origins)("OPTIONS", "/things", SHOP)
 
-        assert answer["statusCode"] in (200, 204)
-        assert set(answer["headers"]["Access-Control-Allow-Methods"].split(",")) == {"GET", "HEAD", "POST", "OPTIONS"}
-        assert answer["headers"]["Access-Control-Max-Age"] == "3600"
+        assert response["statusCode"] in (200, 204)
+        assert set(response["headers"]["Access-Control-Allow-Methods"].split(",")) == {"GET", "HEAD", "POST", "OPTIONS"}
+        assert response["headers"]["Access-Control-Max-Age"] == "3600"
 
-    def test_let_send_what_the_api_understands_and_the_setting_adds(
-        self, asked: Callable[..., Ask], origins: str
-    ) -> None:
-        answer = asked(CORS_ORIGINS=origins, CORS_ALLOW_HEADERS="X-Trace, X-Two")("OPTIONS", "/things/1", SHOP)
+    def test_preflight_allows_headers_of_the_api_and_setting(self, asked: Callable[..., Ask], origins: str) -> None:
+        response = asked(CORS_ORIGINS=origins, CORS_ALLOW_HEADERS="X-Trace, X-Two")("OPTIONS", "/things/1", SHOP)
 
-        allowed = set(answer["headers"]["Access-Control-Allow-Headers"].split(","))
+        allowed = set(response["headers"]["Access-Control-Allow-Headers"].split(","))
         assert {"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"} <= allowed
         assert {"X-Trace", "X-Two"} <= allowed
 
 
 @pytest.mark.parametrize("origins", ["*", SHOP, f"{SHOP},{ADMIN}"])
-def test_pages_may_read_what_the_api_says_in_headers_and_the_setting_adds(
-    asked: Callable[..., Ask], origins: str
-) -> None:
-    answer = asked(CORS_ORIGINS=origins, CORS_EXPOSE_HEADERS="X-Took")("GET", "/things", SHOP)
+def test_response_exposes_headers_of_the_api_and_setting(asked: Callable[..., Ask], origins: str) -> None:
+    response = asked(CORS_ORIGINS=origins, CORS_EXPOSE_HEADERS="X-Took")("GET", "/things", SHOP)
 
-    exposed = set(answer["headers"]["Access-Control-Expose-Headers"].split(","))
+    exposed = set(response["headers"]["Access-Control-Expose-Headers"].split(","))
     assert exposed == {"ETag", "Location", "Idempotency-Replayed", "X-Request-Id", "Retry-After", "X-Took"}

@@ -1,4 +1,4 @@
-"""Every way of being wrong, at every door, is answered in a sentence that has no library's words and says where."""
+"""Error messages for bodies, parameters, headers, import entries and queue messages use no words of a library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.libraries import words_of_libraries
 ID = "019ca7b4-e400-7abc-8def-0123456789ab"
 DEEP = b"[" * 5_000
 
-# Bodies that are no JSON object, for every route that takes one.
+# Bodies that are no JSON object, sent to every route with a body.
 BODIES: dict[str, bytes] = {
     "empty": b"",
     "blank": b" \n ",
@@ -41,7 +41,7 @@ BODIES: dict[str, bytes] = {
     "number": b"1",
 }
 
-# Items that are JSON objects and yet wrong.
+# JSON objects that are no valid items.
 ITEMS: dict[str, bytes] = {
     "an empty name": as_json('"": 1'),
     "an empty name inside": as_json('"a": [{"": 1}]'),
@@ -115,21 +115,21 @@ def check(refused: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "body"), list(bodies()))
-def test_body_is_refused_in_plain_words(api: Stage, method: str, path: str, body: bytes) -> None:
-    answer = api(method, path.replace("{item_id}", api.item()["id"]), body)
+def test_error_of_a_body_uses_plain_words(api: Stage, method: str, path: str, body: bytes) -> None:
+    response = api(method, path.replace("{item_id}", api.item()["id"]), body)
 
-    assert 400 <= answer.status_code < 500
-    check(json_of(answer))
+    assert 400 <= response.status_code < 500
+    check(json_of(response))
 
 
 @pytest.mark.parametrize(("method", "path", "body", "headers", "sentence"), OTHERS)
-def test_field_that_is_wrong_is_named_with_what_is_allowed(
+def test_error_names_the_field_and_what_is_allowed(
     api: Stage, method: str, path: str, body: Any, headers: dict[str, str], sentence: str
 ) -> None:
-    answer = api(method, path.replace("{item_id}", api.item()["id"]), body, **headers)
+    response = api(method, path.replace("{item_id}", api.item()["id"]), body, **headers)
 
-    assert (answer.status_code, json_of(answer)["message"]) == (400, sentence)
-    check(json_of(answer))
+    assert (response.status_code, json_of(response)["message"]) == (400, sentence)
+    check(json_of(response))
 
 
 def is_utf_8(body: bytes) -> bool:
@@ -161,17 +161,17 @@ def is_utf_8(body: bytes) -> bool:
         ("POST", "/imports", {"items": [1]}, {"idempotency_key": "é" * 300}),
     ],
 )
-def test_parameter_or_header_is_refused_in_plain_words(
+def test_error_of_a_parameter_or_header_uses_plain_words(
     api: Stage, method: str, path: str, body: Any, headers: dict[str, str]
 ) -> None:
-    answer = api(method, path.replace("{item_id}", api.item()["id"]), body, **headers)
+    response = api(method, path.replace("{item_id}", api.item()["id"]), body, **headers)
 
-    assert 400 <= answer.status_code < 500
-    check(json_of(answer))
+    assert 400 <= response.status_code < 500
+    check(json_of(response))
 
 
-def test_entry_of_an_import_is_refused_in_plain_words(api: Stage) -> None:
-    # A line has no line break, and nothing in JSON needs one. What is not UTF-8 is refused with the whole import.
+def test_error_of_an_import_entry_uses_plain_words(api: Stage) -> None:
+    # An entry has no line break. Bytes that are not UTF-8 are an error of the whole import.
     lines = [body for body in (*BODIES.values(), *ITEMS.values()) if body.strip() and is_utf_8(body)]
     entries = [body.replace(b"\n", b" ") for body in lines]
 
@@ -198,7 +198,7 @@ def test_entry_of_an_import_is_refused_in_plain_words(api: Stage) -> None:
         (f'{{"type": "import.chunk", "owner": "ann", "importId": "{ID}", "chunk": -1}}', "chunk must be an integer of"),
     ],
 )
-def test_message_of_the_queue_is_refused_in_plain_words(body: str, problem: str) -> None:
+def test_error_of_a_message_uses_plain_words(body: str, problem: str) -> None:
     told = messages.find_problem(body)
 
     assert told is not None
@@ -206,6 +206,6 @@ def test_message_of_the_queue_is_refused_in_plain_words(body: str, problem: str)
     assert words_of_libraries(told) == []
 
 
-def test_every_error_of_a_request_has_plain_words() -> None:
+def test_every_client_error_uses_plain_words() -> None:
     for error in (errors.ReservedFieldError("id"), errors.ReservedFieldError("id", "version", stored=True)):
         assert words_of_libraries(error.message) == []

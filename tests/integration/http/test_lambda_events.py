@@ -1,4 +1,4 @@
-"""Events of another kind than a function's own: one structured line each, and an answer or a failure."""
+"""Events of another kind than a function handles: each is logged in one line, and fails or gets an error response."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALB = {
     "body": "",
     "isBase64Encoded": False,
 }
-STRANGE = [
+UNEXPECTED = [
     {},
     CONSOLE,
     {"source": "serverless-plugin-warmup"},
@@ -44,36 +44,36 @@ STRANGE = [
     {"requestContext": None},
 ]
 
-strange = pytest.mark.parametrize("event", STRANGE, ids=lambda event: json.dumps(event)[:20])
+unexpected = pytest.mark.parametrize("event", UNEXPECTED, ids=lambda event: json.dumps(event)[:20])
 
 
 class TestApi:
-    @strange
-    def test_strange_event_is_answered_in_our_shape(self, event: Any, logged: Callable[[], str]) -> None:
+    @unexpected
+    def test_unexpected_event_gets_an_error_response(self, event: Any, logged: Callable[[], str]) -> None:
         asked = context("api_handler")
 
-        answer = app.app(event, asked)
+        response = app.app(event, asked)
 
-        assert answer["statusCode"] == 500
-        body = json.loads(answer["body"])
+        assert response["statusCode"] == 500
+        body = json.loads(response["body"])
         assert (body["error"], body["requestId"]) == ("INTERNAL_ERROR", asked.aws_request_id)
-        assert answer["headers"]["X-Request-Id"] == asked.aws_request_id
+        assert response["headers"]["X-Request-Id"] == asked.aws_request_id
         (line,) = logs(logged())
         assert (line["level"], line["message"]) == ("ERROR", "Not an API Gateway event")
         assert line["request_id"] == asked.aws_request_id
 
-    def test_request_for_an_unknown_resource_is_answered_in_our_shape(self, api: Stage) -> None:
+    def test_unknown_resource_gets_an_error_response(self, api: Stage) -> None:
         event = api.event("GET", "/health")
         event["requestContext"]["resourcePath"] = "/{proxy+}"
 
         assert json_of(api.handle(event))["error"] == "INTERNAL_ERROR"
 
-    def test_request_without_its_path_parameters_is_answered_in_our_shape(self, api: Stage) -> None:
+    def test_missing_path_parameters_get_an_error_response(self, api: Stage) -> None:
         event = api.event("GET", "/items/1") | {"pathParameters": None}
 
         assert json_of(api.handle(event))["error"] == "INTERNAL_ERROR"
 
-    def test_values_of_a_strange_event_are_not_logged(self, logged: Callable[[], str]) -> None:
+    def test_values_of_an_unexpected_event_are_not_logged(self, logged: Callable[[], str]) -> None:
         app.app({"token": "MARKER"}, context("api_handler"))
 
         assert "MARKER" not in logged()
@@ -81,8 +81,8 @@ class TestApi:
 
 class TestEventFunctions:
     @pytest.mark.parametrize("function", ["on_upload", "on_messages"])
-    @strange
-    def test_strange_event_fails_with_one_line(self, function: str, event: Any, logged: Callable[[], str]) -> None:
+    @unexpected
+    def test_unexpected_event_fails_with_one_line(self, function: str, event: Any, logged: Callable[[], str]) -> None:
         with pytest.raises(lambda_events.UnexpectedEventError, match="Not an event of this function"):
             getattr(app, function)(event, context(function))
 
@@ -91,19 +91,19 @@ class TestEventFunctions:
         assert "Not an event of this function" in line["exception"]
 
     @pytest.mark.parametrize("records", [None, 7, [{}], [None]])
-    def test_strange_records_fail_with_one_line(self, records: Any, logged: Callable[[], str]) -> None:
+    def test_unexpected_records_fail_with_one_line(self, records: Any, logged: Callable[[], str]) -> None:
         with pytest.raises(lambda_events.UnexpectedEventError):
             app.on_messages({"Records": records}, context("on_messages"))
 
         assert len(logs(logged())) == 1
 
-    @strange
-    def test_cleanup_runs_whatever_its_event(self, event: Any, logged: Callable[[], str]) -> None:
+    @unexpected
+    def test_cleanup_runs_with_any_event(self, event: Any, logged: Callable[[], str]) -> None:
         assert app.clean_up(event, context("clean_up")) == {}
 
         assert logs(logged())[-1]["message"] == "Run completed"
 
-    @strange
+    @unexpected
     def test_authorizer_fails_with_one_line(self, event: Any, logged: Callable[[], str]) -> None:
         with pytest.raises(lambda_events.UnexpectedEventError):
             app.authorize(event, context("authorize"))
@@ -112,7 +112,7 @@ class TestEventFunctions:
         assert (line["level"], line["message"]) == ("ERROR", "Run failed")
 
 
-def test_lines_after_a_run_carry_none_of_its_ids(api: Stage, logged: Callable[[], str]) -> None:
+def test_lines_after_a_run_have_no_ids(api: Stage, logged: Callable[[], str]) -> None:
     api("GET", "/health")
     logged()
 
@@ -122,7 +122,7 @@ def test_lines_after_a_run_carry_none_of_its_ids(api: Stage, logged: Callable[[]
     assert line.keys() == {"level", "message", "timestamp", "service", "stage"}
 
 
-def test_consumer_threads_carry_the_ids_of_their_run(api: Stage, logged: Callable[[], str]) -> None:
+def test_lines_of_consumer_threads_have_the_ids_of_the_run(api: Stage, logged: Callable[[], str]) -> None:
     api.send("one", "two")
     messages = api.receive()
     with pytest.raises(Exception, match="2 of 2"):

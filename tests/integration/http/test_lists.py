@@ -1,4 +1,4 @@
-"""Lists: page by page, whatever is written meanwhile."""
+"""Lists: pages, ranges and cursors, also with writes between pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def created(minute: float, owner: str = OWNER) -> str:
-    """An item made so many minutes into the day; returns its id."""
+    """Create an item at this minute of the day, and return its id."""
     at = DAY + timedelta(minutes=minute)
     item, _ = items.create(owner, item_input(minute=int(minute)), at)
     return item.id
@@ -34,7 +34,7 @@ def minutes(page: dict[str, list[dict[str, int]]]) -> list[int]:
 
 
 def walk(api: Stage, query: str) -> Iterator[dict[str, list[dict[str, int]]]]:
-    """The pages of a list, each asked for when it is wanted."""
+    """Yield the pages of a list; each is requested when it is needed."""
     cursor = ""
     while True:
         page = json_of(api("GET", f"/items?{query}{cursor}"))
@@ -49,18 +49,18 @@ def when(minute: float) -> str:
     return quote(times.format_time(DAY + timedelta(minutes=minute)))
 
 
-def test_all_that_is_wrong_with_a_query_is_said_at_once(api: Stage) -> None:
-    answer = api("GET", "/items?limit=0&order=random&createdAfter=yesterday&createdBefore=2026-01-01T00:00:00Z")
+def test_all_problems_of_a_query_are_reported(api: Stage) -> None:
+    response = api("GET", "/items?limit=0&order=random&createdAfter=yesterday&createdBefore=2026-01-01T00:00:00Z")
 
-    assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_REQUEST")
-    assert [detail["path"] for detail in json_of(answer)["details"]] == ["$.limit", "$.order", "$.createdAfter"]
+    assert (response.status_code, json_of(response)["error"]) == (400, "INVALID_REQUEST")
+    assert [detail["path"] for detail in json_of(response)["details"]] == ["$.limit", "$.order", "$.createdAfter"]
 
 
-def test_an_empty_list_ends_at_once(api: Stage) -> None:
+def test_empty_list_has_no_next_page(api: Stage) -> None:
     assert json_of(api("GET", "/items")) == {"items": [], "count": 0, "nextCursor": None}
 
 
-def test_the_newest_come_first_unless_the_oldest_are_asked_for(api: Stage) -> None:
+def test_order_is_newest_first_by_default(api: Stage) -> None:
     for minute in (2, 0, 1):
         created(minute)
 
@@ -69,7 +69,7 @@ def test_the_newest_come_first_unless_the_oldest_are_asked_for(api: Stage) -> No
     assert minutes(json_of(api("GET", "/items?order=asc"))) == [0, 1, 2]
 
 
-def test_a_page_holds_25_unless_another_number_is_asked_for(api: Stage) -> None:
+def test_page_has_25_items_by_default(api: Stage) -> None:
     for minute in range(26):
         created(minute)
 
@@ -80,7 +80,7 @@ def test_a_page_holds_25_unless_another_number_is_asked_for(api: Stage) -> None:
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])
-def test_walking_shows_every_item_once_in_order(api: Stage, order: str, limit: int) -> None:
+def test_pages_have_every_item_once_in_order(api: Stage, order: str, limit: int) -> None:
     for minute in range(7):
         created(minute)
 
@@ -90,21 +90,21 @@ def test_walking_shows_every_item_once_in_order(api: Stage, order: str, limit: i
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_what_is_written_while_one_walks_makes_nothing_come_twice_or_not_at_all(api: Stage, order: str) -> None:
+def test_writes_between_pages_repeat_or_skip_no_item(api: Stage, order: str) -> None:
     for minute in range(10, 16):
         created(minute)
 
     seen = []
     for number, page in enumerate(walk(api, f"order={order}&limit=2")):
         seen += minutes(page)
-        created(20 + number)  # behind the newest
+        created(20 + number)  # after the newest
         created(number)  # before the oldest
 
     assert [minute for minute in seen if 10 <= minute < 16] == sorted(range(10, 16), reverse=order == "desc")
     assert len(set(seen)) == len(seen)
 
 
-def test_an_item_that_is_deleted_while_one_walks_stops_nothing(api: Stage) -> None:
+def test_list_continues_after_a_deleted_item(api: Stage) -> None:
     ids = [created(minute) for minute in range(4)]
     pages = walk(api, "order=asc&limit=2")
     assert minutes(next(pages)) == [0, 1]
@@ -131,7 +131,7 @@ class TestRanges:
         ],
     )
     @pytest.mark.parametrize("order", ["asc", "desc"])
-    def test_a_range_holds_what_was_created_between_its_ends(
+    def test_range_has_items_created_between_its_ends(
         self, api: Stage, query: str, seen: list[int], order: str
     ) -> None:
         for minute in range(5):
@@ -141,7 +141,7 @@ class TestRanges:
 
         assert minutes(page) == (seen if order == "asc" else seen[::-1])
 
-    def test_an_items_own_time_of_creation_leaves_it_out(self, api: Stage) -> None:
+    def test_range_excludes_its_ends(self, api: Stage) -> None:
         item = api.item()
 
         at = quote(item["createdAt"])
@@ -150,7 +150,7 @@ class TestRanges:
         assert json_of(api("GET", f"/items?createdBefore={at}"))["items"] == []
 
     @pytest.mark.parametrize("order", ["asc", "desc"])
-    def test_a_range_is_walked_like_a_list(self, api: Stage, order: str) -> None:
+    def test_range_has_pages(self, api: Stage, order: str) -> None:
         for minute in range(8):
             created(minute)
 
@@ -160,29 +160,27 @@ class TestRanges:
         assert seen == sorted(range(1, 7), reverse=order == "desc")
 
     @pytest.mark.parametrize("other", ["order=asc", f"createdAfter={when(0)}", f"createdBefore={when(9)}"])
-    def test_a_cursor_is_good_for_its_own_list_only(self, api: Stage, other: str) -> None:
+    def test_cursor_is_valid_for_its_own_list_only(self, api: Stage, other: str) -> None:
         for minute in range(3):
             created(minute)
         cursor = json_of(api("GET", "/items?limit=1"))["nextCursor"]
 
-        answer = api("GET", f"/items?limit=1&{other}&cursor={cursor}")
+        response = api("GET", f"/items?limit=1&{other}&cursor={cursor}")
 
-        assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_CURSOR")
+        assert (response.status_code, json_of(response)["error"]) == (400, "INVALID_CURSOR")
 
     @pytest.mark.parametrize("order", ["asc", "desc"])
     @pytest.mark.parametrize("minute", [0, 1, 3, 4])
-    def test_a_forged_cursor_to_a_place_beyond_the_lists_bounds_is_refused(
-        self, api: Stage, minute: int, order: str
-    ) -> None:
+    def test_cursor_outside_the_range_is_rejected(self, api: Stage, minute: int, order: str) -> None:
         ids = [created(minute) for minute in range(5)]
         bounds = [DAY + timedelta(minutes=bound) for bound in (1, 3)]
         forged = cursors.encode(ids[minute], OWNER, order, *bounds)
 
-        answer = api("GET", f"/items?order={order}&createdAfter={when(1)}&createdBefore={when(3)}&cursor={forged}")
+        response = api("GET", f"/items?order={order}&createdAfter={when(1)}&createdBefore={when(3)}&cursor={forged}")
 
-        assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_CURSOR")
+        assert (response.status_code, json_of(response)["error"]) == (400, "INVALID_CURSOR")
 
-    def test_a_cursor_is_good_for_pages_of_another_length(self, api: Stage) -> None:
+    def test_cursor_is_valid_with_another_limit(self, api: Stage) -> None:
         for minute in range(4):
             created(minute)
         cursor = json_of(api("GET", "/items?limit=1"))["nextCursor"]
@@ -193,22 +191,23 @@ class TestRanges:
 LAMBDA_LIMIT = 6 * 1024 * 1024
 
 
-def encoded(answer: HTTPResponse) -> int:
-    """The bytes of an answer as Lambda's runtime hands it over: its body is a string in another JSON document."""
-    return len(json.dumps({"statusCode": answer.status_code, "headers": answer.headers, "body": answer.body.decode()}))
+def encoded(response: HTTPResponse) -> int:
+    """Return the size in bytes of a response that Lambda's runtime sends: the body is a string in another document."""
+    body = response.body.decode()
+    return len(json.dumps({"statusCode": response.status_code, "headers": response.headers, "body": body}))
 
 
 class TestLongPages:
     @pytest.mark.parametrize("text", ["\x01" * 58_000, "\x7f" * 350_000], ids=["escaped", "DEL"])
     @pytest.mark.parametrize("order", ["asc", "desc"])
-    def test_page_ends_before_it_outgrows_lambda(self, api: Stage, text: str, order: str) -> None:
+    def test_page_ends_before_the_limit_of_lambda(self, api: Stage, text: str, order: str) -> None:
         for minute in range(20):
             items.create(OWNER, item_input(minute=minute, text=text), DAY + timedelta(minutes=minute))
         seen, cursor = [], ""
         while cursor is not None:
-            answer = api("GET", f"/items?limit=100&order={order}{cursor}")
-            assert (answer.status_code, encoded(answer) < LAMBDA_LIMIT) == (200, True)
-            page = json_of(answer)
+            response = api("GET", f"/items?limit=100&order={order}{cursor}")
+            assert (response.status_code, encoded(response) < LAMBDA_LIMIT) == (200, True)
+            page = json_of(response)
             assert page["count"] == len(page["items"]) > 0
             seen += minutes(page)
             cursor = page["nextCursor"] and f"&cursor={page['nextCursor']}"
@@ -222,7 +221,7 @@ class TestLongPages:
         assert json_of(api("GET", "/items?limit=100"))["count"] == 100
 
 
-def test_a_list_shows_its_owners_items_only(api: Stage) -> None:
+def test_list_has_only_items_of_its_owner(api: Stage) -> None:
     created(0)
     for owner in ("loca", "local2", "local#ITEM", "LOCAL"):
         created(1, owner)
@@ -230,14 +229,14 @@ def test_a_list_shows_its_owners_items_only(api: Stage) -> None:
     assert minutes(json_of(api("GET", "/items"))) == [0]
 
 
-def test_imports_keys_and_other_records_are_no_items(api: Stage) -> None:
+def test_other_records_are_not_listed(api: Stage) -> None:
     api("POST", "/items", fields(minute=1), idempotency_key="k")
     api("POST", "/imports", {"items": [fields()]})
 
     assert minutes(json_of(api("GET", "/items"))) == [1]
 
 
-def test_what_has_expired_is_passed_over_and_the_walk_goes_on(api: Stage) -> None:
+def test_expired_items_are_skipped(api: Stage) -> None:
     for minute in range(6):
         at = DAY + timedelta(minutes=minute)
         over = {"expiresAt": times.format_time(at + timedelta(minutes=1))} if minute < 4 else {}

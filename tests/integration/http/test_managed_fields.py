@@ -1,4 +1,4 @@
-"""Managed fields in bodies: an item that was read may be sent back as it is, and nothing else may be set by it."""
+"""Managed fields in the body of a write: accepted if they equal the stored ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OTHER_ID = "019ca7b4-e400-7abc-8def-0123456789ab"
 
 @pytest.fixture
 def item(api: Stage) -> dict[str, Any]:
-    """An item at version 2."""
+    """Return an item at version 2."""
     id_ = api.item(title="Vase")["id"]
     api("PATCH", f"/items/{id_}", {"stock": 19})
     return api.read(id_)
@@ -25,7 +25,7 @@ def item(api: Stage) -> dict[str, Any]:
 
 @pytest.fixture
 def pictured(api: Stage) -> dict[str, Any]:
-    """An item whose picture is ready."""
+    """Return an item whose picture is ready."""
     id_ = api.item(title="Vase")["id"]
     api.picture(id_, jpeg(400, 300))
     shown = api.read(id_)
@@ -40,23 +40,23 @@ def test_read_item_is_accepted_after_a_change(
 ) -> None:
     read = request.getfixturevalue(which)
 
-    answer = api(method, f"/items/{read['id']}", read | {"title": "Blue vase"})
+    response = api(method, f"/items/{read['id']}", read | {"title": "Blue vase"})
 
-    assert answer.status_code == 200
-    assert json_of(answer)["title"] == api.read(read["id"])["title"] == "Blue vase"
-    assert json_of(answer).keys() == read.keys()
-    assert json_of(answer)["version"] == read["version"] + 1
+    assert response.status_code == 200
+    assert json_of(response)["title"] == api.read(read["id"])["title"] == "Blue vase"
+    assert json_of(response).keys() == read.keys()
+    assert json_of(response)["version"] == read["version"] + 1
 
 
 @of_both
 def test_read_item_sent_back_unchanged_changes_nothing(api: Stage, pictured: dict[str, Any], method: str) -> None:
-    answer = api(method, f"/items/{pictured['id']}", exact_json.to_json(spelled_otherwise(pictured)))
+    response = api(method, f"/items/{pictured['id']}", exact_json.to_json(spelled_otherwise(pictured)))
 
-    assert (answer.status_code, json_of(answer)["version"]) == (200, pictured["version"])
+    assert (response.status_code, json_of(response)["version"]) == (200, pictured["version"])
 
 
 def spelled_otherwise(read: dict[str, Any]) -> dict[str, Any]:
-    """The same item as other clients write it."""
+    """Return an equal item with other spellings of its values."""
     image = read["image"] | {"width": 400.0, "url": "https://elsewhere.example"}
     image["thumbnails"] = [
         {name: value for name, value in one.items() if name != "url"} for one in read["image"]["thumbnails"]
@@ -106,16 +106,16 @@ def test_null_is_the_same_as_no_picture(api: Stage, item: dict[str, Any], method
         ("image", "none"),
     ],
 )
-def test_other_value_is_refused_by_name(
+def test_other_value_is_rejected_by_name(
     api: Stage, item: dict[str, Any], method: str, name: str, value: object
 ) -> None:
-    answer = api(method, f"/items/{item['id']}", item | {name: value})
+    response = api(method, f"/items/{item['id']}", item | {name: value})
 
-    assert (answer.status_code, json_of(answer)["error"]) == (400, "RESERVED_FIELD")
-    assert json_of(answer)["message"] == (
+    assert (response.status_code, json_of(response)["error"]) == (400, "RESERVED_FIELD")
+    assert json_of(response)["message"] == (
         f"{name} is managed by Vitrine and cannot be changed: leave it out, or send it as stored."
     )
-    assert json_of(answer)["details"] == [{"path": f"$.{name}"}]
+    assert json_of(response)["details"] == [{"path": f"$.{name}"}]
     assert api.read(item["id"]) == item
 
 
@@ -131,17 +131,17 @@ def test_other_value_is_refused_by_name(
         {"alt": "A vase"},
     ],
 )
-def test_other_picture_is_refused(api: Stage, pictured: dict[str, Any], method: str, change: dict[str, Any]) -> None:
+def test_other_picture_is_rejected(api: Stage, pictured: dict[str, Any], method: str, change: dict[str, Any]) -> None:
     body = pictured | {"image": pictured["image"] | change}
 
-    answer = api(method, f"/items/{pictured['id']}", body)
+    response = api(method, f"/items/{pictured['id']}", body)
 
-    assert (answer.status_code, json_of(answer)["error"]) == (400, "RESERVED_FIELD")
-    assert "image is managed" in json_of(answer)["message"]
+    assert (response.status_code, json_of(response)["error"]) == (400, "RESERVED_FIELD")
+    assert "image is managed" in json_of(response)["message"]
 
 
 @of_both
-def test_picture_cannot_be_removed_by_null(api: Stage, pictured: dict[str, Any], method: str) -> None:
+def test_null_does_not_remove_a_picture(api: Stage, pictured: dict[str, Any], method: str) -> None:
     assert json_of(api(method, f"/items/{pictured['id']}", fields(image=None)))["error"] == "RESERVED_FIELD"
 
 

@@ -1,4 +1,4 @@
-"""Two owners: neither can see, change, list, upload to, import into or learn of what is the other's, by any route."""
+"""No route lets an owner see, change, or learn of records of another owner."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.integration.stage import Stage, json_of
 Ask = Callable[..., HTTPResponse]
 
 NEVER = "019ca7b4-e400-7abc-8def-0123456789ab"
-"""An id that nothing ever had."""
+"""An id that was never used."""
 
 PARAMETERS = {"item_id", "import_id", "name"}
 ABOUT_ONE = [route for route in ROUTES if re.search(r"{(item|import)_id}", route[1])]
@@ -44,11 +44,11 @@ BAD_BODIES = [b"{", {"id": 1}, [], {"expiresAt": "2001-01-01T00:00:00Z"}, {"cont
 
 
 class Holdings(NamedTuple):
-    """All that is an owner's."""
+    """The records of an owner."""
 
     owner: str
     item: str
-    """An item with a picture, made with the Idempotency-Key ``anns``."""
+    """An item with a picture, created with the Idempotency-Key ``anns``."""
     import_: str
     cursor: str
     upload: str
@@ -57,7 +57,7 @@ class Holdings(NamedTuple):
 
 @pytest.fixture
 def anns(api: Stage, configured: Callable[..., None]) -> Holdings:
-    """What Ann has, in a stage where one signs in."""
+    """Create records of Ann, in a stage with sign-in."""
     configured(AUTH_MODE="oidc")
     ann = api.signed_in("ann")
     item = json_of(ann("POST", "/items", fields(title="Vase"), idempotency_key="anns"))["id"]
@@ -74,7 +74,7 @@ def anns(api: Stage, configured: Callable[..., None]) -> Holdings:
 
 @pytest.fixture(autouse=True)
 def unchanged(api: Stage, anns: Holdings) -> Iterator[None]:
-    """Whatever a test does: what Ann has stays as it is, to the last byte of the last record and object."""
+    """Check after each test that no record or object of Ann has changed."""
     before = everything_of(api, anns)
     yield
     assert everything_of(api, anns) == before
@@ -99,23 +99,23 @@ def at(path: str, id_: str) -> str:
 
 
 def asks(route: tuple[str, str]) -> Iterator[tuple[str, str, Any, dict[str, str]]]:
-    """Ways to ask a route, right and wrong ones."""
+    """Return valid and invalid requests to a route."""
     (method, path), body = route, ROUTES[route]
     bodies = [body] if body is None else [body, *BAD_BODIES]
     for query, sent, headers in itertools.product(QUERIES, bodies, HEADERS):
         yield method, path + query, sent, headers
 
 
-def but_for_its_id(answer: HTTPResponse, id_: str) -> tuple[int, str, dict[str, str]]:
-    """All that an answer says, with one word for the id that was asked about."""
-    body = json.loads(answer.body)
+def but_for_its_id(response: HTTPResponse, id_: str) -> tuple[int, str, dict[str, str]]:
+    """Return what a response contains, with a placeholder for the requested id."""
+    body = json.loads(response.body)
     body.pop("requestId")
-    headers = {name: value.replace(id_, "ID") for name, value in answer.headers.items() if name != "X-Request-Id"}
-    return answer.status_code, json.dumps(body).replace(id_, "ID"), headers
+    headers = {name: value.replace(id_, "ID") for name, value in response.headers.items() if name != "X-Request-Id"}
+    return response.status_code, json.dumps(body).replace(id_, "ID"), headers
 
 
-def says_nothing_of(holdings: Holdings, answer: HTTPResponse) -> bool:
-    words = json.dumps(answer.headers) + answer.body.decode()
+def says_nothing_of(holdings: Holdings, response: HTTPResponse) -> bool:
+    words = json.dumps(response.headers) + response.body.decode()
     return not any(word in words for word in (holdings.item, holdings.import_, holdings.upload, "of Ann", "/ann/"))
 
 
@@ -124,9 +124,7 @@ def test_every_path_parameter_is_known_here() -> None:
 
 
 @pytest.mark.parametrize("route", ABOUT_ONE, ids=" ".join)
-def test_about_anothers_things_a_route_says_what_it_says_about_what_never_was(
-    api: Stage, anns: Holdings, route: tuple[str, str]
-) -> None:
+def test_records_of_another_owner_are_not_found(api: Stage, anns: Holdings, route: tuple[str, str]) -> None:
     bob, hers = api.signed_in("bob"), anns.import_ if "{import_id}" in route[1] else anns.item
 
     for method, path, body, headers in asks(route):
@@ -139,14 +137,14 @@ def test_about_anothers_things_a_route_says_what_it_says_about_what_never_was(
 
 
 @pytest.mark.parametrize("route", ABOUT_NONE, ids=" ".join)
-def test_where_nothing_is_named_one_gets_what_is_ones_own(api: Stage, anns: Holdings, route: tuple[str, str]) -> None:
+def test_routes_without_ids_return_own_records(api: Stage, anns: Holdings, route: tuple[str, str]) -> None:
     bob = api.signed_in("bob")
 
     for method, path, body, headers in asks(route):
-        answer = bob(method, at(path, "api.js"), body, **headers)
+        response = bob(method, at(path, "api.js"), body, **headers)
 
-        assert answer.status_code < 500
-        assert says_nothing_of(anns, answer), (path, body, headers)
+        assert response.status_code < 500
+        assert says_nothing_of(anns, response), (path, body, headers)
 
 
 LOOK_ALIKES = [
@@ -167,7 +165,7 @@ LOOK_ALIKES = [
 
 
 @pytest.mark.parametrize("name", LOOK_ALIKES)
-def test_owners_whose_names_look_alike_are_strangers(api: Stage, anns: Holdings, name: str) -> None:
+def test_owners_with_similar_names_are_separate(api: Stage, anns: Holdings, name: str) -> None:
     other = api.signed_in(name)
 
     for method, path in ABOUT_ONE:
@@ -186,10 +184,10 @@ def test_owners_whose_names_look_alike_are_strangers(api: Stage, anns: Holdings,
     assert key not in api.objects()
 
 
-class TestWhatOneHasOfTheOther:
-    """Whoever came by something of Ann's."""
+class TestOtherOwner:
+    """Requests by Bob with a cursor, key or ticket of Ann."""
 
-    def test_her_cursor_is_no_cursor(self, api: Stage, anns: Holdings) -> None:
+    def test_cursor_of_another_owner_is_rejected(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
 
         hers = bob("GET", f"/items?limit=1&cursor={anns.cursor}")
@@ -198,14 +196,14 @@ class TestWhatOneHasOfTheOther:
         assert but_for_its_id(hers, anns.cursor) == but_for_its_id(nobodys, "A" * 40)
         assert json_of(hers)["error"] == "INVALID_CURSOR"
 
-    def test_a_cursor_forged_to_go_on_after_her_item_goes_on_in_ones_own_list(self, api: Stage, anns: Holdings) -> None:
+    def test_forged_cursor_continues_in_the_own_list(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
         forged = cursors.encode(ids.new_id(ids.id_time_ms(anns.item) + 60_000), "bob", "desc", None, None)
         mine = json_of(bob("POST", "/items", fields(title="Lamp")))
 
         assert [item["id"] for item in json_of(bob("GET", f"/items?cursor={forged}"))["items"]] == [mine["id"]]
 
-    def test_her_idempotency_key_is_as_good_as_new(self, api: Stage, anns: Holdings) -> None:
+    def test_idempotency_key_of_another_owner_is_unused(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
 
         made = bob("POST", "/items", fields(title="Vase"), idempotency_key="anns")
@@ -217,13 +215,13 @@ class TestWhatOneHasOfTheOther:
             == "true"
         )
 
-    def test_key_of_her_import_is_as_good_as_new(self, api: Stage, anns: Holdings) -> None:
+    def test_import_key_of_another_owner_is_unused(self, api: Stage, anns: Holdings) -> None:
         begun = api.signed_in("bob")("POST", "/imports", {"items": [fields(secret="of Ann")]}, idempotency_key="anns")
 
         assert (begun.status_code, begun.headers.get("Idempotency-Replayed")) == (202, None)
         assert json_of(begun)["id"] != anns.import_
 
-    def test_a_ticket_is_good_for_one_key_of_its_owners(self, api: Stage, anns: Holdings) -> None:
+    def test_ticket_allows_one_key_of_its_owner(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
         mine = json_of(bob("POST", "/items", fields()))["id"]
 
@@ -235,7 +233,7 @@ class TestWhatOneHasOfTheOther:
         assert {"bucket": aws.bucket_name()} in policy["conditions"]
 
     @pytest.mark.parametrize("owner", ["bob", "%61nn", "%61nn/..", "ann%2F", "Ann"])
-    def test_an_object_beside_hers_is_not_taken_for_hers(self, api: Stage, anns: Holdings, owner: str) -> None:
+    def test_object_with_a_similar_key_is_ignored(self, api: Stage, anns: Holdings, owner: str) -> None:
         key = f"uploads/items/{owner}/{anns.item}/{ids.new_id()}"
 
         api.put(key, jpeg(200, 200))
@@ -244,7 +242,7 @@ class TestWhatOneHasOfTheOther:
 
         assert json_of(api.signed_in("ann")("GET", f"/items/{anns.item}"))["image"]["width"] == 400
 
-    def test_addresses_that_one_is_shown_lead_to_ones_own_pictures(self, api: Stage, anns: Holdings) -> None:
+    def test_urls_lead_to_own_pictures(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
         mine = json_of(bob("POST", "/items", fields()))["id"]
         key = json_of(bob("POST", f"/items/{mine}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
@@ -260,7 +258,7 @@ class TestWhatOneHasOfTheOther:
             re.search(rf"/(uploads|thumbnails)/items/bob/{mine}/[^/?]+(/\w+-\w+/\d+\.jpg)?\?", url) for url in urls
         )
 
-    def test_messages_for_one_owner_do_nothing_to_the_others(self, api: Stage, anns: Holdings) -> None:
+    def test_message_changes_only_its_owners_items(self, api: Stage, anns: Holdings) -> None:
         api.send(
             {"type": "item.delete", "owner": "bob", "id": anns.item},
             {"type": "item.create", "owner": "bob", "item": fields(), "key": "anns"},

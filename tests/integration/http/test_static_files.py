@@ -1,4 +1,4 @@
-"""The console and the API page, as a browser gets them."""
+"""The console, the API reference and the OpenAPI document, as a browser gets them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
+import app
 from chalicelib.catalogue import import_entries
 
 WEB = Path(__file__).parents[3] / "chalicelib" / "web"
@@ -28,16 +29,14 @@ PAGES = {"/": "index.html", "/docs": "docs.html"}
     ],
     ids=["on this machine", "deployed", "with an issuer", "with an issuer on this machine"],
 )
-def test_a_page_may_run_only_its_own_files_and_ask_others_only_over_tls(
-    api, configured, path: str, settings: dict[str, str], others: str
-) -> None:
+def test_page_has_a_content_security_policy(api, configured, path: str, settings: dict[str, str], others: str) -> None:
     configured(**settings)
 
-    answer = api("GET", path)
+    response = api("GET", path)
 
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
-    assert answer.headers["Content-Security-Policy"].split("; ") == [
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert response.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert response.headers["Content-Security-Policy"].split("; ") == [
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
@@ -52,7 +51,7 @@ def test_a_page_may_run_only_its_own_files_and_ask_others_only_over_tls(
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_holds_no_code_of_its_own_and_names_no_other_host(api, path: str) -> None:
+def test_page_has_no_inline_code_or_foreign_host(api, path: str) -> None:
     html = api("GET", path).body.decode()
 
     assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", html)
@@ -60,7 +59,7 @@ def test_a_page_holds_no_code_of_its_own_and_names_no_other_host(api, path: str)
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_file_that_a_page_names_is_there(api, path: str) -> None:
+def test_files_of_a_page_exist(api, path: str) -> None:
     named = re.findall(r'="(web/[^"]+)"', api("GET", path).body.decode())
 
     assert named
@@ -69,7 +68,7 @@ def test_every_file_that_a_page_names_is_there(api, path: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in WEB.iterdir()))
-def test_a_file_comes_with_its_type_and_is_not_sent_twice(api, name: str) -> None:
+def test_file_has_its_type_and_is_revalidated(api, name: str) -> None:
     first = api("GET", f"/web/{name}")
     again = api("GET", f"/web/{name}", if_none_match=first.headers["ETag"])
 
@@ -80,7 +79,7 @@ def test_a_file_comes_with_its_type_and_is_not_sent_twice(api, name: str) -> Non
 
 
 def loaded(page: str) -> set[str]:
-    """The files that a page loads in the end, itself among them."""
+    """Return the files that a page loads, including itself."""
     found: set[str] = set()
     waiting = {page}
     while waiting:
@@ -91,55 +90,64 @@ def loaded(page: str) -> set[str]:
     return found
 
 
-def test_every_file_belongs_to_a_page() -> None:
+def test_every_file_is_used_by_a_page() -> None:
     assert set().union(*(loaded(page) for page in PAGES.values())) == {path.name for path in WEB.iterdir()}
 
 
 @pytest.mark.parametrize("page", PAGES.values())
-def test_a_page_and_all_that_it_loads_is_less_than_60_kb_on_the_line(page: str) -> None:
+def test_page_and_its_files_are_under_60_kb_compressed(page: str) -> None:
     assert sum(len(gzip.compress((WEB / name).read_bytes())) for name in loaded(page)) < 60_000
 
 
-def test_console_knows_the_apis_limit_of_an_import() -> None:
-    said = re.search(r"MAX_BYTES = ([\d *]+);", (WEB / "imports.js").read_text(encoding="utf-8"))
+def test_console_has_the_limit_of_imports() -> None:
+    found = re.search(r"MAX_BYTES = ([\d *]+);", (WEB / "imports.js").read_text(encoding="utf-8"))
 
-    assert said is not None
-    assert math.prod(map(int, said[1].split("*"))) == import_entries.MAX_BYTES
+    assert found is not None
+    assert math.prod(map(int, found[1].split("*"))) == import_entries.MAX_BYTES
 
 
-def told(api) -> str:
-    """What the console is told of the issuer."""
+def sign_in_settings(api) -> str:
+    """Return the sign-in settings in the console's page."""
     found = re.search(r'<meta name="sign-in" content="([^"]*)">', api("GET", "/").body.decode())
     assert found is not None
     return unquote(found[1])
 
 
-def test_console_knows_where_people_sign_in(api, configured) -> None:
+def test_console_has_the_sign_in_settings(api, configured) -> None:
     configured(
         AUTH_MODE="oidc", OIDC_ISSUER='https://sign.in/?"<a>', OIDC_AUDIENCE="shop,app", OIDC_CLIENT_ID="console"
     )
 
-    assert json.loads(told(api)) == {
+    assert json.loads(sign_in_settings(api)) == {
         "issuer": 'https://sign.in/?"<a>',
         "clientId": "console",
         "audiences": ["shop", "app"],
     }
 
 
-def test_console_is_told_of_no_issuer_where_nobody_has_to_sign_in(api) -> None:
-    assert told(api) == ""
+def test_console_has_no_issuer_without_sign_in(api) -> None:
+    assert sign_in_settings(api) == ""
 
 
-@pytest.mark.parametrize("name", ["nothing.js", "..%2Fhttp.py", "__init__.py", "%2Fetc%2Fpasswd"])
-def test_nothing_else_is_served(api, name: str) -> None:
-    answer = api("GET", f"/web/{name}")
+@pytest.mark.parametrize(
+    "name", ["nothing.js", "..", "..%2Fconfig.py", "%2e%2e%2fapp.py", "__init__.py", "%2Fetc%2Fpasswd", "index", ""]
+)
+def test_other_files_are_not_served(api, name: str) -> None:
+    response = api("GET", f"/web/{name}")
 
-    assert answer.status_code in (403, 404)
-    assert b"import" not in answer.body
+    assert response.status_code in (403, 404)
+    assert b"import" not in response.body
 
 
-def test_no_page_asks_anything_of_third_parties() -> None:
+def test_pages_contain_no_foreign_urls() -> None:
     for path in WEB.iterdir():
         text = path.read_text(encoding="utf-8")
         foreign = re.findall(r"https?://[a-z0-9][^\s\"'`)<]+", text)
         assert [url for url in foreign if not url.startswith("http://www.w3.org/")] == [], path.name
+
+
+def test_openapi_document_has_every_path(api) -> None:
+    document = json.loads(api("GET", "/openapi.json").body)
+
+    assert document["openapi"] == "3.1.0"
+    assert document["paths"].keys() == app.app.routes.keys()

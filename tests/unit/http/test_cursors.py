@@ -1,4 +1,4 @@
-"""Cursors are good for the list they were given out for, and for nothing else."""
+"""A cursor is valid for one list only."""
 
 from __future__ import annotations
 
@@ -16,31 +16,29 @@ lists = st.tuples(st.text(max_size=6), st.sampled_from(("asc", "desc")), st.none
 
 
 @given(new_ids, lists)
-def test_a_cursor_goes_on_where_it_was_given_out(id_: str, belongs_to: tuple[object, ...]) -> None:
-    assert cursors.decode(cursors.encode(id_, *belongs_to), *belongs_to) == id_
+def test_cursor_is_decoded_to_its_id(id_: str, scope: tuple[object, ...]) -> None:
+    assert cursors.decode(cursors.encode(id_, *scope), *scope) == id_
 
 
 @given(new_ids, lists, lists)
-def test_a_cursor_of_another_owner_or_list_is_refused(
-    id_: str, belongs_to: tuple[object, ...], other: tuple[object, ...]
-) -> None:
-    assume(belongs_to != other)
+def test_cursor_of_another_list_is_rejected(id_: str, scope: tuple[object, ...], other: tuple[object, ...]) -> None:
+    assume(scope != other)
 
     with pytest.raises(errors.InvalidCursorError):
-        cursors.decode(cursors.encode(id_, *belongs_to), *other)
+        cursors.decode(cursors.encode(id_, *scope), *other)
 
 
 @given(new_ids, st.integers(0, 39), st.characters())
-def test_a_cursor_with_one_letter_changed_is_refused(id_: str, place: int, letter: str) -> None:
-    given_out = cursors.encode(id_, *LIST)
-    assume(given_out[place] != letter)
+def test_cursor_with_a_changed_character_is_rejected(id_: str, place: int, letter: str) -> None:
+    cursor = cursors.encode(id_, *LIST)
+    assume(cursor[place] != letter)
 
     with pytest.raises(errors.InvalidCursorError):
-        cursors.decode(given_out[:place] + letter + given_out[place + 1 :], *LIST)
+        cursors.decode(cursor[:place] + letter + cursor[place + 1 :], *LIST)
 
 
 @given(st.text(max_size=60))
-def test_any_other_text_is_refused(text: str) -> None:
+def test_text_that_is_no_cursor_is_rejected(text: str) -> None:
     with pytest.raises(errors.InvalidCursorError):
         cursors.decode(text, *LIST)
 
@@ -48,14 +46,14 @@ def test_any_other_text_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "change", [lambda text: text + "=", lambda text: text + "\n", lambda text: text[:-1], str.lower]
 )
-def test_a_cursor_is_taken_only_letter_by_letter(change: object) -> None:
+def test_other_spellings_of_a_cursor_are_rejected(change: object) -> None:
     assert callable(change)
     with pytest.raises(errors.InvalidCursorError):
         cursors.decode(change(cursors.encode(ids.new_id(), *LIST)), *LIST)
 
 
-def test_a_cursor_goes_into_a_url_as_it_is() -> None:
-    given_out = cursors.encode(ids.new_id(), *LIST)
+def test_cursor_needs_no_escaping_in_a_url() -> None:
+    cursor = cursors.encode(ids.new_id(), *LIST)
 
-    assert len(given_out) == 40
-    assert set(given_out) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    assert len(cursor) == 40
+    assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")

@@ -1,4 +1,4 @@
-"""Which requests the servers on a developer's machine take: a table of what browsers and attackers send."""
+"""Requests that servers on a developer's machine accept and reject: from browsers, programs and attackers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def reason(*headers: tuple[str, str], target: str = "/items", port: int = PORT, 
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "LOCALHOST:8000", "[::1]:8000"])
-def test_names_of_this_machine_are_served(host: str) -> None:
+def test_host_names_of_this_machine_are_accepted(host: str) -> None:
     assert reason(("host", host)) is None
 
 
-def test_port_80_may_be_left_out() -> None:
+def test_port_80_may_be_omitted() -> None:
     assert reason(("host", "localhost"), port=80) is None
     assert reason(("host", "localhost:80"), port=80) is None
 
@@ -50,11 +50,11 @@ def test_port_80_may_be_left_out() -> None:
         "",
     ],
 )
-def test_other_names_are_refused(host: str) -> None:
+def test_other_host_names_are_rejected(host: str) -> None:
     assert "Host" in (reason(("host", host)) or "")
 
 
-def test_host_must_stand_exactly_once() -> None:
+def test_host_must_be_sent_exactly_once() -> None:
     assert reason() is not None
     assert reason(HOST, HOST) is not None
     assert reason(HOST, ("host", "evil.example")) is not None
@@ -63,7 +63,7 @@ def test_host_must_stand_exactly_once() -> None:
 @pytest.mark.parametrize(
     "target", ["http://evil.example/items", "http://127.0.0.1:8000/items", "*", "evil.example:443"]
 )
-def test_a_target_that_is_no_path_is_refused(target: str) -> None:
+def test_target_that_is_no_path_is_rejected(target: str) -> None:
     assert "target" in (reason(HOST, target=target) or "")
 
 
@@ -78,8 +78,8 @@ def test_a_target_that_is_no_path_is_refused(target: str) -> None:
     ],
 )
 @pytest.mark.parametrize("site", ["same-origin", "same-site", "cross-site"])
-def test_pages_of_these_servers_may_ask(origin: str, site: str) -> None:
-    # From http://localhost:8000, http://127.0.0.1:4566 is another site.
+def test_own_pages_are_accepted(origin: str, site: str) -> None:
+    # http://localhost:8000 and http://127.0.0.1:4566 are different sites.
     assert reason(HOST, ("Origin", origin), ("Sec-Fetch-Site", site)) is None
 
 
@@ -102,35 +102,35 @@ def test_pages_of_these_servers_may_ask(origin: str, site: str) -> None:
 )
 @pytest.mark.parametrize("site", [(), (("sec-fetch-site", "same-origin"),), (("sec-fetch-site", "none"),)])
 @pytest.mark.parametrize("harmless", [False, True])
-def test_pages_of_other_origins_are_refused(origin: str, site: tuple[tuple[str, str], ...], harmless: bool) -> None:
+def test_pages_of_other_origins_are_rejected(origin: str, site: tuple[tuple[str, str], ...], harmless: bool) -> None:
     assert "CORS_ORIGINS" in (reason(HOST, ("Origin", origin), *site, harmless=harmless) or "")
 
 
-def test_one_foreign_origin_of_several_is_refused() -> None:
+def test_one_foreign_origin_of_several_is_rejected() -> None:
     assert reason(HOST, ("Origin", "http://127.0.0.1:8000"), ("Origin", "https://evil.example")) is not None
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "Cross-Site", "", "anything"])
-def test_a_request_of_another_site_without_origin_is_refused_unless_harmless(site: str) -> None:
-    # From http://127.0.0.1:3000, whatever runs there, http://127.0.0.1:8000 is of the same site.
+def test_cross_site_request_is_rejected_unless_harmless(site: str) -> None:
+    # http://127.0.0.1:3000 and http://127.0.0.1:8000 are the same site.
     assert "Sec-Fetch-Site" in (reason(HOST, ("Sec-Fetch-Site", site)) or "")
     assert reason(HOST, ("Sec-Fetch-Site", site), harmless=True) is None
 
 
 @pytest.mark.parametrize("site", ["none", "same-origin"])
-def test_an_address_typed_in_and_a_page_itself_are_served(site: str) -> None:
+def test_typed_url_and_own_page_are_accepted(site: str) -> None:
     assert reason(HOST, ("Sec-Fetch-Site", site)) is None
 
 
-def test_one_foreign_site_of_several_is_refused() -> None:
+def test_one_foreign_site_of_several_is_rejected() -> None:
     assert reason(HOST, ("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")) is not None
 
 
-def test_a_program_that_is_no_browser_is_served() -> None:
+def test_client_that_is_no_browser_is_accepted() -> None:
     assert reason(HOST) is None
 
 
-def test_origins_of_others_may_be_allowed() -> None:
+def test_other_origins_can_be_allowed() -> None:
     page = ("Origin", "https://shop.example")
     assert (
         loopback.rejection("/", [HOST, page, ("Sec-Fetch-Site", "cross-site")], PORT, {"https://shop.example"}) is None
@@ -142,7 +142,7 @@ def test_origins_of_others_may_be_allowed() -> None:
 TAB = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")]
 
 
-def test_a_link_may_open_a_page_in_a_tab_and_nothing_else() -> None:
+def test_link_may_only_open_a_page_in_a_tab() -> None:
     pages = ("/", "/docs")
     assert loopback.opens_page("GET", "/", TAB, pages)
     assert not loopback.opens_page("POST", "/", TAB, pages)
@@ -152,6 +152,6 @@ def test_a_link_may_open_a_page_in_a_tab_and_nothing_else() -> None:
     assert not loopback.opens_page("GET", "/", [], pages)
 
 
-def test_a_refusal_is_one_sentence_in_the_shape_of_errors() -> None:
+def test_rejection_has_the_shape_of_errors() -> None:
     said = json.loads(loopback.error_body("No."))
     assert (said["error"], said["message"], set(said)) == ("FORBIDDEN", "No.", {"error", "message", "requestId"})

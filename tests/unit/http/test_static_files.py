@@ -1,4 +1,4 @@
-"""Links of the console lead to its files, wherever the API stands and with or without a slash at the end."""
+"""Links of the pages resolve to their files, with and without a trailing slash, under any base path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chalice.app import Request
 from chalicelib.http import static_files
 
 
-def asked(path: str) -> Request:
+def request(path: str) -> Request:
     return Request(
         {
             "multiValueQueryStringParameters": None,
@@ -35,8 +35,8 @@ def asked(path: str) -> Request:
         (static_files.docs, "/api/docs/", "/api/"),
     ],
 )
-def test_links_lead_to_the_files(page, path: str, base: str) -> None:
-    html = page(asked(path)).body
+def test_links_resolve_to_the_files(page, path: str, base: str) -> None:
+    html = page(request(path)).body
 
     links = [part.partition('"')[0] for part in html.split('="')[1:] if "web/" in part.partition('"')[0]]
 
