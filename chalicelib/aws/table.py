@@ -19,7 +19,6 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -119,7 +118,7 @@ def absent_or_expired(at: datetime) -> Condition:
     return Condition("attribute_not_exists(pk) OR #ttl <= :now", now, {"#ttl": "ttl"})
 
 
-def ttl_is(ttl: Decimal) -> Condition:
+def ttl_is(ttl: int) -> Condition:
     """Return the condition that the record has this ``ttl``, in Unix seconds."""
     return Condition("#ttl = :ttl", {":ttl": {"N": str(ttl)}}, {"#ttl": "ttl"})
 

@@ -51,12 +51,6 @@ class Progress(NamedTuple):
     failures: list[Failure]
 
 
-class _Claim(NamedTuple):
-    key: table.Key
-    """Of the record of the idempotency key."""
-    request_digest: str
-
-
 # ------------------------------------------------------------------------------------------------------------ requests
 
 
@@ -72,8 +66,8 @@ def start(owner: str, entries: list[bytes], at: datetime, key: str | None = None
     import_entries.check_number(entries)
     aws.queue_url()  # Raise before anything is stored if the stage has no queue.
     body = import_entries.to_ndjson(entries)
-    claim = None if key is None else _Claim(table.Key(owner, "IMPORTKEY", key), hashlib.sha256(body).hexdigest())
-    if claim and (earlier := _find_started(claim, at)):
+    request = None if key is None else _keyed(owner, key, body)
+    if request and (earlier := _find_started(request, at)):
         return earlier
     new = Import(
         owner=owner,
@@ -83,7 +77,7 @@ def start(owner: str, entries: list[bytes], at: datetime, key: str | None = None
         chunks=import_entries.split_into_chunks(entries),
     )
     bucket.write(bucket.import_key(owner, new.id), body, "application/x-ndjson")
-    started = _save(new, claim, at)
+    started = _save(new, request, at)
     if not started.replayed:
         try:
             _queue(new, range(len(new.chunks)))
@@ -112,21 +106,25 @@ def _status(done: int, chunks: int) -> Literal["queued", "running", "done"]:
     return "running" if done else "queued"
 
 
-def _find_started(claim: _Claim, at: datetime) -> Started | None:
-    record = idempotency.find(claim.key, claim.request_digest, at)
+def _keyed(owner: str, key: str, body: bytes) -> idempotency.KeyedRequest:
+    return idempotency.KeyedRequest(table.Key(owner, "IMPORTKEY", key), hashlib.sha256(body).hexdigest())
+
+
+def _find_started(request: idempotency.KeyedRequest, at: datetime) -> Started | None:
+    record = idempotency.find(request, at)
     return Started(record["id"], record["total"], replayed=True) if record else None
 
 
-def _save(new: Import, claim: _Claim | None, at: datetime) -> Started:
+def _save(new: Import, request: idempotency.KeyedRequest | None, at: datetime) -> Started:
     """Write the record of an import together with that of its idempotency key.
 
     If another request with the same key was faster, return what that one started.
     """
     started = Started(new.id, new.total)
     writes = [_put(new, table.ABSENT, at + RESUME_INTERVAL)]
-    if claim:
+    if request:
         result = {"id": new.id, "total": new.total}
-        writes.append(idempotency.claim(claim.key, claim.request_digest, result, at, at + idempotency.PERIOD))
+        writes.append(idempotency.claim(request, result, at, at + idempotency.PERIOD))
     for _ in items.write_attempts():
         try:
             with contextlib.suppress(table.WriteRejectedError):
@@ -135,7 +133,7 @@ def _save(new: Import, claim: _Claim | None, at: datetime) -> Started:
             # Another request has the same key, or this write succeeded before and its response was lost.
             if table.get(_key(new.owner, new.id)):
                 return started
-            if claim and (earlier := _find_started(claim, at)):
+            if request and (earlier := _find_started(request, at)):
                 return earlier
         except table.FAILURES:
             if not _was_written(new, at):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from chalicelib import errors
 from chalicelib.aws import table
@@ -21,34 +22,42 @@ KEY_PATTERN = rf"[!-+\--~]{{1,{MAX_KEY_LENGTH}}}"
 _KEY = re.compile(KEY_PATTERN)
 
 
+class KeyedRequest(NamedTuple):
+    """A request with an idempotency key: the key of the record that remembers it, and a digest of its body."""
+
+    record_key: table.Key
+    digest: str
+
+
 def is_key(text: str) -> bool:
     """Return whether ``text`` is a valid key, in the header ``Idempotency-Key`` or in a message."""
     return _KEY.fullmatch(text) is not None
 
 
-def find(key: table.Key, request_digest: str, at: datetime) -> table.Record | None:
-    """Return the record that :func:`claim` wrote for ``key``, or None if there is none or it has expired.
+def find(request: KeyedRequest, at: datetime) -> table.Record | None:
+    """Return the record that :func:`claim` wrote for a request, or None if there is none or it has expired.
 
-    Raise IdempotencyKeyReusedError if it was written for another request than the one with this digest.
+    Raise IdempotencyKeyReusedError if the key was used for a request with another digest.
     """
-    record = table.get(key)
+    record = table.get(request.record_key)
     # TTL deletes late, within days (AWS, "Using time to live").
     if record is None or record["ttl"] <= at.timestamp():
         return None
-    if record.get("requestDigest") != request_digest:
+    if record.get("requestDigest") != request.digest:
         raise errors.IdempotencyKeyReusedError
     return record
 
 
-def claim(key: table.Key, request_digest: str, result: table.Record, at: datetime, until: datetime) -> table.Put:
-    """Return the write that records ``result`` for ``key``. It is refused if the key has a record already.
+def claim(request: KeyedRequest, result: table.Record, at: datetime, until: datetime) -> table.Put:
+    """Return the write that records the result of a request. It is refused if the key has a record already.
 
     Write it in one transaction with what the request creates.
     """
-    return table.Put(key, {"requestDigest": request_digest, **result}, table.absent_or_expired(at), delete_after=until)
+    values = {"requestDigest": request.digest, **result}
+    return table.Put(request.record_key, values, table.absent_or_expired(at), delete_after=until)
 
 
-def extend(key: table.Key, record: table.Record, until: datetime) -> None:
+def extend(request: KeyedRequest, record: table.Record, until: datetime) -> None:
     """Keep a record that :func:`find` returned until ``until``. Raise WriteRejectedError if it has changed since."""
     values = {name: value for name, value in record.items() if name not in ("pk", "sk", "ttl")}
-    table.write(table.Put(key, values, table.ttl_is(record["ttl"]), delete_after=until))
+    table.write(table.Put(request.record_key, values, table.ttl_is(record["ttl"]), delete_after=until))

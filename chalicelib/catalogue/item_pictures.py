@@ -98,7 +98,7 @@ def download_url(item: Item, size: int | None) -> str:
 def delete(owner: str, id_: str, at: datetime, check: Check = items.accept_any) -> None:
     """Delete an item's picture with its objects. If it is pending, cancel its tickets too.
 
-    Raise ImageNotFoundError if the item has no picture, and as :func:`items.change` does.
+    Raise ImageNotFoundError if the item has no picture, and the errors of :func:`items.change`.
     """
 
     def without_picture(item: Item) -> Item:
@@ -115,7 +115,7 @@ def delete(owner: str, id_: str, at: datetime, check: Check = items.accept_any) 
 def delete_item(owner: str, id_: str, at: datetime, check: Check = items.accept_any, *, expired: bool = False) -> None:
     """Delete an item with its objects. With ``expired=True``, only an item that has expired.
 
-    Raise as :func:`items.delete` does.
+    Raise the errors of :func:`items.delete`.
     """
     item = items.delete(owner, id_, at, check, expired=expired)
     if not item.may_have_objects:

@@ -56,18 +56,17 @@ def create(
     if key is None:
         return _create(_new_item(owner, new, at, ids.new_id(times.unix_ms(at)))), False
     digest = exact_json.digest(msgspec.to_builtins(new, builtin_types=(Decimal,)))
-    record_key = table.Key(owner, "KEY", key)
+    request = idempotency.KeyedRequest(table.Key(owner, "KEY", key), digest)
     for _ in write_attempts():
         with contextlib.suppress(table.WriteRejectedError):
-            if record := idempotency.find(record_key, digest, at):
+            if record := idempotency.find(request, at):
                 if key_period > idempotency.PERIOD:
-                    idempotency.extend(record_key, record, at + key_period)
+                    idempotency.extend(request, record, at + key_period)
                 return _from_record(owner, record["id"], record), True
             item = _new_item(owner, new, at, ids.new_id(times.unix_ms(at)))
             # The result is stored flat: one level more, and the item's fields could nest too deep for DynamoDB.
             result = {"id": item.id, **_to_values(item)}
-            claim = idempotency.claim(record_key, digest, result, at, at + key_period)
-            table.write(_put(item, table.ABSENT), claim)
+            table.write(_put(item, table.ABSENT), idempotency.claim(request, result, at, at + key_period))
             telemetry.add_count("ItemsCreated")
             return item, False
     raise errors.BusyError
@@ -155,8 +154,8 @@ def change(owner: str, id_: str, transform: Callable[[Item], Item], at: datetime
 def replace(owner: str, id_: str, body: models.Fields, at: datetime, check: Check = accept_any) -> Item:
     """Replace the caller's fields of an item by those in ``body``. If they are equal, return the item unchanged.
 
-    Raise as :func:`change` and :func:`validation.validate_item` do, and InvalidExpiryError if the item would have
-    expired at ``at``.
+    Raise the errors of :func:`change` and :func:`validation.validate_item`, and InvalidExpiryError if the item would
+    have expired at ``at``.
     """
     new = validation.validate_item(body)
     return change(owner, id_, lambda item: _with_input(item, new, at), at, check)
@@ -165,7 +164,7 @@ def replace(owner: str, id_: str, body: models.Fields, at: datetime, check: Chec
 def patch(owner: str, id_: str, changes: models.Fields, at: datetime, check: Check = accept_any) -> Item:
     """Apply a JSON Merge Patch (RFC 7396) to the caller's fields. If it changes nothing, return the item unchanged.
 
-    Raise as :func:`replace` does.
+    Raise the errors of :func:`replace`.
     """
     validation.validate_patch(changes)
 
@@ -182,7 +181,7 @@ def delete(owner: str, id_: str, at: datetime, check: Check = accept_any, *, exp
     If the bucket may contain objects of the item, write a purge record in the same transaction. It is due when no
     upload can arrive any more. Call :func:`delete_purge_record` when the objects are deleted.
 
-    Raise as :func:`change` does.
+    Raise the errors of :func:`change`.
     """
     item: Item | None = None
     for _ in write_attempts():
