@@ -395,6 +395,19 @@ class TestUndeclaredRoute:
         methods = document(shop)["paths"]["/shelves"]
         assert {one["operationId"] for one in methods.values()} == {"getServeShelves", "postServeShelves"}
 
+    def test_link_to_a_missing_operation_is_left_out(self) -> None:
+        def get_item() -> None: ...
+
+        def delete_item() -> None: ...
+
+        shop = api.Api()
+        shop.route("/items/{item_id}")(get_item)
+        shop.route("/items/{item_id}", methods=["DELETE"])(delete_item)
+
+        made = document(shop)
+
+        assert made["components"]["links"].keys() == {"readItem", "readItemIfChanged", "deleteItem"}
+
     def test_preflight_is_not_listed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(cors, "has_preflight_routes", lambda: True)
         shop = api.Api()

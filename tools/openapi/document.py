@@ -42,8 +42,13 @@ def document(app: Api) -> Schema:
         for method, route in methods.items()
         if method not in _NOT_LISTED
     ]
+    ids = _operation_ids([route for route, _ in routes])
     schemas = Schemas(model for _, declared in routes for model in models_of(declared))
-    paths = _paths(routes, Operations(schemas, ExamplesByModel()))
+    operations = Operations(ids, schemas, ExamplesByModel())
+    paths: dict[str, Schema] = {}
+    for (route, declared), operation_id in zip(routes, ids, strict=True):
+        operation = operations.of(route, declared, operation_id)
+        paths.setdefault(route.uri_pattern, {})[route.method.lower()] = operation
     parts = {"schemas": schemas.components, "headers": headers.COMPONENTS, "links": links.COMPONENTS}
     responses = error_responses.of_no_route()
     return {
@@ -73,15 +78,14 @@ def document(app: Api) -> Schema:
     }
 
 
-def _paths(routes: list[tuple[RouteEntry, Operation]], operations: Operations) -> dict[str, Schema]:
-    paths: dict[str, Schema] = {}
-    uses = Counter(route.view_name for route, _ in routes)
-    for route, declared in routes:
-        # A view may serve several methods, while an operation's id is unique.
-        name = route.view_name if uses[route.view_name] == 1 else f"{route.method.lower()}_{route.view_name}"
-        operation = operations.of(route, declared, re.sub(r"_(\w)", lambda found: found[1].upper(), name))
-        paths.setdefault(route.uri_pattern, {})[route.method.lower()] = operation
-    return paths
+def _operation_ids(routes: list[RouteEntry]) -> list[str]:
+    """Return the id of each route's operation: the name of its view, after the method if it serves several."""
+    uses = Counter(route.view_name for route in routes)
+    names = [
+        route.view_name if uses[route.view_name] == 1 else f"{route.method.lower()}_{route.view_name}"
+        for route in routes
+    ]
+    return [re.sub(r"_(\w)", lambda found: found[1].upper(), name) for name in names]
 
 
 def _tags(paths: dict[str, Schema]) -> list[Schema]:

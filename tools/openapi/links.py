@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from tools.openapi.json_schemas import Schema
 
 _BY_BODY = {"path.item_id": "$response.body#/id"}
@@ -57,6 +59,7 @@ _FROM: dict[str, tuple[str, ...]] = {
 }
 
 
-def references(operation_id: str) -> dict[str, Schema]:
-    """Return the links from the response of an operation; most have none."""
-    return {name: {"$ref": f"#/components/links/{name}"} for name in _FROM.get(operation_id, ())}
+def references(operation_id: str, operation_ids: Container[str]) -> dict[str, Schema]:
+    """Return the links from the response of an operation to those of ``operation_ids``; most have none."""
+    names = [name for name in _FROM.get(operation_id, ()) if COMPONENTS[name]["operationId"] in operation_ids]
+    return {name: {"$ref": f"#/components/links/{name}"} for name in names}

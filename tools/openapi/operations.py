@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chalicelib import errors
@@ -46,9 +46,10 @@ _PATH: dict[str, Schema] = {
 
 
 class Operations:
-    """The operations of routes, whose bodies have ``schemas`` and ``examples``."""
+    """The operations with ``ids``, whose bodies have ``schemas`` and ``examples``."""
 
-    def __init__(self, schemas: Schemas, examples: ExamplesByModel) -> None:
+    def __init__(self, ids: Container[str], schemas: Schemas, examples: ExamplesByModel) -> None:
+        self._ids = ids
         self._schemas = schemas
         self._examples = examples
 
@@ -95,7 +96,7 @@ class Operations:
         }
         if declared.status_code not in (204, *_REDIRECTS):
             response["content"] = self._content(dict.fromkeys(kind.types, model), declared.examples)
-        if found := links.references(operation_id):
+        if found := links.references(operation_id, self._ids):
             response["links"] = found
         return response
 
