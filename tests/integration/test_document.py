@@ -55,7 +55,9 @@ def described(route: str) -> Responses:
 def check_response(route: str, answer: HTTPResponse) -> tuple[str, str | None]:
     """Compare a response with the document. Return its status and its error code, or None."""
     status = str(answer.status_code)
-    documented = operation_of(route)["responses"][status]
+    responses = operation_of(route)["responses"]
+    assert status in responses, f"{route} does not declare this response: {status} {answer.body!r}"
+    documented = responses[status]
     declared = {name: resolved(header) for name, header in documented["headers"].items()}
     assert answer.headers.keys() - ALWAYS_ALLOWED <= declared.keys()
     for name, header in declared.items():
