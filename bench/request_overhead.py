@@ -19,7 +19,7 @@ from bench.function_packages import BUILD, PROJECT, PYTHON, Variant
 from bench.request_overhead_worker import REQUESTS
 from bench.worker_process import Worker
 
-BARE, VITRINE, FASTAPI = "no framework", "Vitrine", "FastAPI + Mangum"
+BARE, THIS_APP, FASTAPI = "no framework", "Vitrine", "FastAPI + Mangum"
 OBSERVED = ", observed"
 """The suffix of variants with a log line and metrics for each request."""
 AIM = "Aim: Vitrine takes at most 0.5 × FastAPI + Mangum, both plain or both observed."
@@ -39,9 +39,9 @@ CONTENDERS = {
     BARE: Contender("bench.contenders.bare:handler", packaged=False),
     "Powertools' resolver": Contender("bench.contenders.powertools_resolver:handler", packaged=False),
     "Chalice alone": Contender("bench.contenders.chalice_plain:handler", packaged=True),
-    VITRINE: Contender("app:app", packaged=True, variables=_SILENT),
+    THIS_APP: Contender("app:app", packaged=True, variables=_SILENT),
     FASTAPI: Contender("bench.contenders.fastapi_mangum:handler", packaged=False),
-    VITRINE + OBSERVED: Contender("app:app", packaged=True),
+    THIS_APP + OBSERVED: Contender("app:app", packaged=True),
     FASTAPI + OBSERVED: Contender("bench.contenders.fastapi_mangum_observed:handler", packaged=False),
 }
 

@@ -207,12 +207,12 @@ class TestColdStarts:
 class TestOverhead:
     def test_observed_is_compared_with_observed(self) -> None:
         turns = [{name: float(number) for number, name in enumerate(request_overhead.CONTENDERS, 1)} for _ in range(3)]
-        turns[0] |= {request_overhead.VITRINE: 100.0, request_overhead.FASTAPI: 200.0}
-        turns[1] |= {request_overhead.VITRINE: 10.0, request_overhead.FASTAPI: 20.0}
+        turns[0] |= {request_overhead.THIS_APP: 100.0, request_overhead.FASTAPI: 200.0}
+        turns[1] |= {request_overhead.THIS_APP: 10.0, request_overhead.FASTAPI: 20.0}
 
         found = request_overhead.results(turns[:2])
 
-        assert found[request_overhead.VITRINE]["of_fastapi"] == 0.5
+        assert found[request_overhead.THIS_APP]["of_fastapi"] == 0.5
         assert found[request_overhead.FASTAPI + request_overhead.OBSERVED]["of_fastapi"] == 1
         assert found[request_overhead.BARE]["of_bare"] == 1
         assert len(request_overhead.table(found).splitlines()) == 2 + len(request_overhead.CONTENDERS)
