@@ -17,7 +17,7 @@ from tools.laptop.emulator import Emulator, client_factory
 from tools.stage import provision
 from tools.stage.names import LOCAL
 
-VISIBILITY = 6  # seconds until the messages of a function that died come again, instead of 360
+VISIBILITY_TIMEOUT = 6  # seconds, instead of 360
 CRASH, HANG = b"crash", b"hang"
 MEASURE = "def pixels_in_memory(data: bytes, sizes: Sequence[Size]) -> int:\n"
 CRASHING = f"""{MEASURE}
@@ -49,14 +49,14 @@ class Laptop(NamedTuple):
         return sum(int(found[name]) for name in names)
 
     def dead_letters(self) -> set[str]:
-        """The keys of the pictures that were given up."""
+        """Return the keys of the pictures whose messages are dead letters."""
         found = self.client("sqs").receive_message(
             QueueUrl=self.dead_letter_queue_url, MaxNumberOfMessages=10, VisibilityTimeout=0
         )
         return {json.loads(message["Body"])["key"] for message in found.get("Messages", [])}
 
     def work(self, enabled: bool) -> None:
-        """Have the consumer take messages, or have it take none."""
+        """Enable or disable the consumer."""
         (mapping,) = self.client("lambda").list_event_source_mappings()["EventSourceMappings"]
         self.client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
 
@@ -66,16 +66,16 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     folder = tmp_path_factory.mktemp("poison")
     project = copy_project(folder / "project")
     replace(project / "chalicelib" / "pictures" / "thumbnails.py", MEASURE, CRASHING)
-    replace(project / "chalicelib" / "catalogue" / "consumer.py", "TIME_NEEDED = 20_000", "TIME_NEEDED = 1_000")
-    replace(project / "chalicelib" / "catalogue" / "consumer.py", "VISIBILITY = 360", "VISIBILITY = 12")
-    replace(project / "chalicelib" / "catalogue" / "consumer.py", "APART = 10", "APART = 1")
+    replace(project / "chalicelib" / "catalogue" / "consumer.py", "MIN_REMAINING_MS = 20_000", "MIN_REMAINING_MS = 1_000")
+    replace(project / "chalicelib" / "catalogue" / "consumer.py", "VISIBILITY_TIMEOUT = 360", "VISIBILITY_TIMEOUT = 12")
+    replace(project / "chalicelib" / "catalogue" / "consumer.py", "SUSPECT_SPACING = 10", "SUSPECT_SPACING = 1")
     replace(project / ".chalice" / "config.json", '"lambda_timeout": 60', '"lambda_timeout": 5')
     emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
     try:
         client = client_factory(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
         code_stack.deploy(code_stack.package(project, folder / "build", KEPT, print), client)
-        shorter = {"VisibilityTimeout": str(VISIBILITY)}  # only now, as Lambda refuses it when it makes the mapping
+        shorter = {"VisibilityTimeout": str(VISIBILITY_TIMEOUT)}  # not earlier: Lambda refuses it for a new mapping
         client("sqs").set_queue_attributes(QueueUrl=resources["QueueUrl"], Attributes=shorter)
         yield Laptop(client, resources["BucketName"], resources["QueueUrl"], resources["DeadLetterQueueUrl"])
     finally:
