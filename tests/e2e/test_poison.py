@@ -66,9 +66,10 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     folder = tmp_path_factory.mktemp("poison")
     project = copy_project(folder / "project")
     replace(project / "chalicelib" / "pictures" / "thumbnails.py", MEASURE, CRASHING)
-    replace(project / "chalicelib" / "catalogue" / "consumer.py", "MIN_REMAINING_MS = 20_000", "MIN_REMAINING_MS = 1_000")
-    replace(project / "chalicelib" / "catalogue" / "consumer.py", "VISIBILITY_TIMEOUT = 360", "VISIBILITY_TIMEOUT = 12")
-    replace(project / "chalicelib" / "catalogue" / "consumer.py", "SUSPECT_SPACING = 10", "SUSPECT_SPACING = 1")
+    consumer = project / "chalicelib" / "catalogue" / "consumer.py"
+    replace(consumer, "MIN_REMAINING_MS = 20_000", "MIN_REMAINING_MS = 1_000")
+    replace(consumer, "VISIBILITY_TIMEOUT = 360", "VISIBILITY_TIMEOUT = 12")
+    replace(consumer, "SUSPECT_SPACING = 10", "SUSPECT_SPACING = 1")
     replace(project / ".chalice" / "config.json", '"lambda_timeout": 60', '"lambda_timeout": 5')
     emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
     try:
