@@ -81,18 +81,12 @@ class Issuer:
         self, key: Any = RSA, algorithm: str = "RS256", header: dict[str, Any] | None = None, **claims: Any
     ) -> str:
         """Return a valid token with these ``claims``; a claim that is None is left out."""
-        valid = {
-            "iss": self.url,
-            "aud": AUDIENCE,
-            auth.OWNER_CLAIM: "ann",
-            "exp": time.time() + 600,
-            "iat": time.time(),
-        }
+        now = time.time()
+        valid = {"iss": self.url, "aud": AUDIENCE, auth.OWNER_CLAIM: "ann", "exp": now + 600, "iat": now}
         payload = {name: value for name, value in (valid | claims).items() if value is not None}
-        sent_header = {"kid": "ec" if algorithm == "ES256" else "rsa"} | (header or {})
-        return jwt.encode(
-            payload, key, algorithm, {name: value for name, value in sent_header.items() if value is not None}
-        )
+        headers = {"kid": "ec" if algorithm == "ES256" else "rsa"} | (header or {})
+        headers = {name: value for name, value in headers.items() if value is not None}
+        return jwt.encode(payload, key, algorithm, headers)
 
     def close(self) -> None:
         self._server.shutdown()
