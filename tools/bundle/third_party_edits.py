@@ -14,16 +14,19 @@ from tools.bundle.errors import ChangedCodeError
 
 
 class LateImport(NamedTuple):
-    """An import statement of a module, and the only line that uses what it imports."""
+    """An import statement of a module, the line that it moves to, and how often the module uses what it imports."""
 
     path: str
     statement: str
     use: str
+    uses: int = 1
 
 
 LATE_IMPORTS = (
     # HTTP/2 needs the h2 package, which is not installed. importlib.metadata loads email, csv and zipfile.
     LateImport("urllib3/http2/__init__.py", "from importlib.metadata import version", 'h2_version = version("h2")'),
+    # Lambda has no ~/.aws/config.
+    LateImport("botocore/configloader.py", "import configparser", "cp = configparser.RawConfigParser()", uses=2),
     # Documentation is generated for help() alone. It loads an HTML parser and 16 modules of botocore.docs.
     LateImport(
         "botocore/docs/__init__.py",
@@ -56,10 +59,10 @@ LATE_IMPORTS = (
 def with_late_imports(entries: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return ``entries`` (files by path) with LATE_IMPORTS moved. Raise ChangedCodeError if one does not fit."""
     edited = dict(entries)
-    for path, statement, use in LATE_IMPORTS:
+    for path, statement, use, uses in LATE_IMPORTS:
         replace_once(edited, path, f"\n{statement}\n", "\n")
         text = edited[path].decode()
-        if _uses(text, statement.rpartition(" ")[2]) != 1:
+        if _count_uses(text, statement.rpartition(" ")[2]) != uses:
             raise ChangedCodeError(_sentence(path, use))
         indent = next((line[: -len(line.lstrip())] for line in text.splitlines() if line.strip() == use), "")
         replace_once(edited, path, f"\n{indent}{use}\n", f"\n{indent}{statement}\n\n{indent}{use}\n")
@@ -74,12 +77,12 @@ def replace_once(entries: dict[str, bytes], path: str, before: str, after: str) 
     entries[path] = text.replace(before, after).encode()
 
 
-def _uses(source: str, name: str) -> int:
+def _count_uses(source: str, name: str) -> int:
     return sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(ast.parse(source)))
 
 
 def _sentence(path: str, text: str) -> str:
     return (
-        f"{path} has changed: it no longer uses {text!r} once. Adapt the edit in tools/bundle, or package without the"
+        f"{path} has changed: it no longer has {text!r} once. Adapt the edit in tools/bundle, or package without the"
         " bundle (STOCK=1)."
     )

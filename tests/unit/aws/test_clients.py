@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore import handlers
+from botocore.session import Session
 
 from chalicelib import aws
 from chalicelib.catalogue import consumer
@@ -72,43 +73,40 @@ def test_all_attempts_of_a_call_fit_into_the_function_timeout(function: str, ser
     assert longest < functions[function]["lambda_timeout"]
 
 
-class RecordingEvents:
-    """The parts of botocore's event hooks that register handlers."""
+@pytest.mark.parametrize("service", CLIENTS)
+def test_client_has_the_handlers_of_a_default_session(service: str) -> None:
+    others = [client() for name, client in CLIENTS.items() if name != service]
+    client = CLIENTS[service]()
+    default = Session().create_client(service, config=client.meta.config)
+    events = [spec[0].replace("*", "Any") for spec in handlers.BUILTIN_HANDLERS if is_needed(spec[0], service)]
 
-    def __init__(self) -> None:
-        self.first: list[Any] = []
-        self.middle: list[Any] = []
-        self.last: list[Any] = []
-
-    def register_first(self, *handler: Any) -> None:
-        self.first.append(handler)
-
-    def register(self, *handler: Any) -> None:
-        self.middle.append(handler)
-
-    def register_last(self, *handler: Any) -> None:
-        self.last.append(handler)
+    assert events
+    assert [handler_names(client, event) for event in events] == [handler_names(default, event) for event in events]
+    assert others
 
 
-def test_session_has_all_handlers_of_its_services() -> None:
-    events = RecordingEvents()
-    aws._register_handlers(events)  # type: ignore[arg-type]
-
-    needed = [spec for spec in handlers.BUILTIN_HANDLERS if is_needed(spec[0])]
-    assert [spec[:2] for spec in needed if spec[2:] == (handlers.REGISTER_FIRST,)] == events.first
-    assert [spec for spec in needed if len(spec) == 2] == events.middle
-    assert [spec[:2] for spec in needed if spec[2:] == (handlers.REGISTER_LAST,)] == events.last
-    assert len(needed) < len(handlers.BUILTIN_HANDLERS) / 2
-
-
-def is_needed(event: str) -> bool:
+def is_needed(event: str, service: str) -> bool:
     """Return whether an event of botocore can occur: not of another service, not of documentation."""
     match event.split("."):
         case ["docs", *_]:
             return False
-        case [_, service, *_]:
-            return service == "*" or service in CLIENTS
+        case [_, named, *_]:
+            return named in ("*", service)
     return True
+
+
+def handler_names(client: Any, event: str) -> list[str]:
+    """The handlers of an event in the order in which they are called, without the one that Powertools adds."""
+    found = client.meta.events._emitter._handlers.prefix_search(event)
+    names = [getattr(handler, "__qualname__", repr(handler)) for handler in found]
+    return [name for name in names if not name.endswith("add_powertools_feature")]
+
+
+def test_client_has_no_handlers_of_other_services() -> None:
+    event = "before-parameter-build.s3.PutObject"
+
+    assert "validate_bucket_name" not in handler_names(aws.dynamodb(), event)
+    assert "validate_bucket_name" in handler_names(aws.s3(), event)
 
 
 @pytest.mark.parametrize(("token", "method"), [("token", "explicit"), ("", "env")])
