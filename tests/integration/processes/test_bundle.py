@@ -20,7 +20,7 @@ from tools.bundle import archive, build, certificate_authorities
 
 # The most modules of the bundle that a process loads for one invocation: the number that was counted, and a few more.
 # Modules of the standard library are not counted, because they differ between versions of Python.
-BUDGET = {"api_handler": 210, "on_upload": 210, "on_messages": 250, "clean_up": 210, "authorize": 275}
+BUDGET = {"api_handler": 215, "on_upload": 215, "on_messages": 260, "clean_up": 215, "authorize": 280}
 
 # Modules that no function needs.
 NEVER = {
