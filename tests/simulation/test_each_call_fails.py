@@ -116,6 +116,13 @@ class World:
         with self.fault.count(False):
             self.stage.put(key, data)
 
+    def upload(self, data: bytes) -> str:
+        """Upload a file with a new ticket, deliver its event, and return its key."""
+        key = self.ticket()
+        self.put(key, data)
+        self.event(key)
+        return key
+
     def lose(self, key: str) -> None:
         with self.fault.count(False):
             bucket.delete([key])
@@ -175,9 +182,7 @@ Result = tuple[str, str] | None
 
 
 def one_upload(world: World) -> Result:
-    key = world.ticket()
-    world.put(key, PHOTO)
-    world.event(key)
+    key = world.upload(PHOTO)
     world.work()
     return "ready", key
 
@@ -201,41 +206,29 @@ def two_uploads_with_reversed_and_repeated_events(world: World) -> Result:
 
 
 def newer_upload_before_the_older_is_rendered(world: World) -> Result:
-    older = world.ticket()
-    world.put(older, OTHER)
-    world.event(older)
-    newer = world.ticket()
-    world.put(newer, PHOTO)
-    world.event(newer)
+    world.upload(OTHER)
+    newer = world.upload(PHOTO)
     world.work()
     return "ready", newer
 
 
 def newer_upload_that_is_not_a_picture(world: World) -> Result:
-    older = world.ticket()
-    world.put(older, PHOTO)
-    world.event(older)
+    world.upload(PHOTO)
     world.work()
-    newer = world.ticket()
-    world.put(newer, BROKEN)
-    world.event(newer)
+    newer = world.upload(BROKEN)
     world.work()
     return "failed", newer
 
 
 def object_deleted_before_its_render(world: World) -> Result:
-    key = world.ticket()
-    world.put(key, PHOTO)
-    world.event(key)
+    key = world.upload(PHOTO)
     world.lose(key)
     world.work()
     return None
 
 
 def item_deleted_before_the_render(world: World) -> Result:
-    key = world.ticket()
-    world.put(key, PHOTO)
-    world.event(key)
+    key = world.upload(PHOTO)
     world.ask("DELETE", f"/items/{world.item}")
     world.work()
     world.event(key)
@@ -258,9 +251,7 @@ def item_deleted_with_its_picture(world: World) -> Result:
 
 
 def picture_removed(world: World) -> Result:
-    key = world.ticket()
-    world.put(key, PHOTO)
-    world.event(key)
+    key = world.upload(PHOTO)
     world.work()
     world.ask("DELETE", f"/items/{world.item}/image")
     world.event(key)
@@ -299,9 +290,7 @@ def broken_then_good_file_with_one_ticket_and_reversed_events(world: World) -> R
 
 
 def second_file_with_one_ticket_and_a_lost_event(world: World) -> Result:
-    key = world.ticket()
-    world.put(key, OTHER)
-    world.event(key)
+    key = world.upload(OTHER)
     world.work()
     world.put(key, PHOTO)
     return "ready", key
