@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tools.aws_calls import PRESIGNED_POST
+from tests.function_operations import PRESIGNED_POST
 
 _OTHER_NAMES = {
     "s3:HeadObject": "s3:GetObject",

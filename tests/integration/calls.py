@@ -15,8 +15,8 @@ from botocore.signers import S3PostPresigner
 
 from chalicelib.catalogue import cleanup, consumer, item_pictures, thumbnail_jobs
 from chalicelib.http import api, auth
+from tests.function_operations import PRESIGNED_POST
 from tests.rights import Called
-from tools.aws_calls import PRESIGNED_POST
 
 if TYPE_CHECKING:
     import pytest

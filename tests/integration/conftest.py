@@ -17,10 +17,10 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
 from chalicelib import aws, config
+from tests.function_operations import OPERATIONS
 from tests.integration.calls import RECORDER
 from tests.integration.stage import Stage, remove_faults
 from tests.rights import Called, Grant, grants, missing
-from tools import aws_calls
 from tools.stage import policies
 
 _PROJECT = Path(__file__).parents[2]
@@ -81,8 +81,8 @@ def calls() -> Iterator[list[Called]]:
     RECORDER.forget()
     yield RECORDER.calls
     for called in RECORDER.calls:
-        listed = aws_calls.CALLS[called.function].get(called.service, [])
-        assert called.operation in listed, f"tools/aws_calls.py has no {called.operation} for {called.function}"
+        listed = OPERATIONS[called.function].get(called.service, [])
+        assert called.operation in listed, f"function_operations.py has no {called.operation} for {called.function}"
         assert missing(_granted(called.function), called) == [], f"{called.function} may not {called.operation}"
 
 

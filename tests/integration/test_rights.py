@@ -19,9 +19,9 @@ from chalicelib import aws
 from chalicelib.catalogue import cleanup, items
 from chalicelib.values import times
 from tests.builders import fields, jpeg
+from tests.function_operations import OPERATIONS, PRESIGNED_POST
 from tests.integration.stage import OWNER, Stage, batch, context, run
 from tests.rights import Called, Grant, Need, grants, needs
-from tools import aws_calls
 from tools.bundle import aws_operations
 from tools.stage import policies
 
@@ -116,7 +116,7 @@ def function(request: pytest.FixtureRequest, stage: Stage) -> str:
 
 
 def test_every_function_has_a_scenario() -> None:
-    assert set(POLICIES) == set(aws_calls.CALLS) == set(SCENARIOS)
+    assert set(POLICIES) == set(OPERATIONS) == set(SCENARIOS)
 
 
 def test_policy_grants_exactly_what_is_needed(function: str, calls: list[Called]) -> None:
@@ -134,7 +134,7 @@ def test_policy_grants_exactly_what_is_needed(function: str, calls: list[Called]
 
 def test_listed_operations_are_called(function: str, calls: list[Called]) -> None:
     called = {(one.service, one.operation) for one in calls if one.function == function}
-    assert called == {(service, name) for service, names in aws_calls.CALLS[function].items() for name in names}
+    assert called == {(service, name) for service, names in OPERATIONS[function].items() for name in names}
 
 
 def test_listed_operations_are_in_the_code() -> None:
@@ -148,10 +148,10 @@ def test_listed_operations_are_in_the_code() -> None:
     }
     listed = {
         f"{service}.{name}"
-        for services in aws_calls.CALLS.values()
+        for services in OPERATIONS.values()
         for service, names in services.items()
         for name in names
-        if name != aws_calls.PRESIGNED_POST  # not an operation of AWS
+        if name != PRESIGNED_POST  # not an operation of AWS
     }
     assert written == listed | {"dynamodb.DescribeTable"}  # only chalice local calls it
 

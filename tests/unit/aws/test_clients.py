@@ -14,7 +14,7 @@ from botocore.session import Session
 
 from chalicelib import aws
 from chalicelib.catalogue import consumer
-from tools.aws_calls import CALLS
+from tests.function_operations import OPERATIONS
 
 PROJECT = Path(__file__).parents[3]
 CLIENTS: dict[str, Callable[[], Any]] = {"dynamodb": aws.dynamodb, "s3": aws.s3, "sqs": aws.sqs}
@@ -60,7 +60,7 @@ def test_every_consumer_thread_has_a_connection(client: Callable[[], Any]) -> No
 
 
 @pytest.mark.parametrize(
-    ("function", "service"), [(function, service) for function, services in CALLS.items() for service in services]
+    ("function", "service"), [(function, service) for function, services in OPERATIONS.items() for service in services]
 )
 def test_all_attempts_of_a_call_fit_into_the_function_timeout(function: str, service: str) -> None:
     config = CLIENTS[service]().meta.config

@@ -1,14 +1,14 @@
-"""Which operations of AWS each function calls: what its policy is held to.
+"""The AWS operations that each function calls, and so needs permissions for.
 
-Tests hold the list to what the functions do (tests/integration/test_rights.py), operation by operation.
+``tests/integration/test_rights.py`` checks the list against the calls and the policies of the functions.
 """
 
 from __future__ import annotations
 
 PRESIGNED_POST = "PresignedPost"
-"""Leave to POST an object: no operation of S3's API, but something that is signed, and used by somebody else."""
+"""A presigned POST: not an operation of S3's API, but signed by the function, and used by a client."""
 
-CALLS: dict[str, dict[str, list[str]]] = {
+OPERATIONS: dict[str, dict[str, list[str]]] = {
     "api_handler": {
         "dynamodb": ["DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems"],
         "s3": ["DeleteObject", "GetObject", "ListObjectsV2", PRESIGNED_POST, "PutObject"],
@@ -31,7 +31,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
     },
     "authorize": {},
 }
-"""By function (as app.py names it; ``api_handler`` is all routes) and by service, as botocore names them.
+"""By function (its name in app.py; ``api_handler`` has all routes) and by service, with botocore's names.
 
-``chalice local``, which runs from the sources, calls DynamoDB's DescribeTable besides.
+``chalice local`` also calls DynamoDB's DescribeTable.
 """
