@@ -24,7 +24,7 @@ def _module(path: Path) -> str:
 FILES = {"app": PROJECT / "app.py"} | {_module(path): path for path in (PROJECT / "chalicelib").rglob("*.py")}
 FILES.pop("", None)
 
-# Who may import whom: a package imports from lines above its own, and from none below.
+# A package may import packages from the lines above its own.
 LAYERS = (
     {"config", "errors", "coldstart"},
     {"telemetry", "values"},
@@ -34,14 +34,14 @@ LAYERS = (
     {"app"},
 )
 
-# Which packages may import what comes from elsewhere.
+# The packages that may import each library.
 KNOWN_BY: dict[str, set[str]] = {
     "chalice": {"app", "http"},
     "boto3": set(),
     "botocore": {"aws"},
     "PIL": {"pictures"},
     "aws_lambda_powertools": {"telemetry"},
-    # They are not deployed.
+    # These are not deployed.
     "tools": set(),
     "bench": set(),
     "tests": set(),
