@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,15 +60,15 @@ class Packages(NamedTuple):
     compared: list[Variant]
     """Stock, bundle, the SDK alone, and Node if possible."""
     steps: list[Variant]
-    """The package after each step of the bundle, in order, and Node if possible."""
+    """Stock, the package after each step of the bundle if requested, and Node if possible."""
     authority: Authority
     """The certificate authority of the fake AWS services, which every variant trusts."""
     problem: str | None
     """Why there is no Node, or None."""
 
 
-def build_packages(report: Report) -> Packages:
-    """Build all packages in BUILD, which is emptied first."""
+def build_packages(report: Report, *, with_steps: bool) -> Packages:
+    """Build the packages in BUILD, which is emptied first; ``with_steps``: also those after each step of the bundle."""
     shutil.rmtree(BUILD, ignore_errors=True)
     BUILD.mkdir(parents=True)
     report("Packaging the app")
@@ -83,17 +83,19 @@ def build_packages(report: Report) -> Packages:
         return variant
 
     bundle = build.build(stock).entries
-    steps = list(build.STEPS)
     compared = [python(STOCK, stock), python(BUNDLE, bundle), _sdk_alone(python(SDK, bundle))]
-    measured_steps = [
-        compared[0],
-        python("bytecode", build.build(stock, ()).entries),
-        *(python(step, build.build(stock, steps[: steps.index(step) + 1]).entries) for step in steps),
-        python(COLLECTED, build.build(_with_collection(stock)).entries),
-    ]
+    steps = [python(name, entries) for name, entries in _after_each_step(stock)] if with_steps else []
     problem = install_node(report)
     node = [] if problem else [_node(BUILD / NODE_JS, authority)]
-    return Packages(compared + node, measured_steps + node, authority, problem)
+    return Packages(compared + node, compared[:1] + steps + node, authority, problem)
+
+
+def _after_each_step(stock: Mapping[str, bytes]) -> Iterator[tuple[str, dict[str, bytes]]]:
+    yield "bytecode", build.build(stock, ()).entries
+    steps = list(build.STEPS)
+    for number, step in enumerate(steps, 1):
+        yield step, build.build(stock, steps[:number]).entries
+    yield COLLECTED, build.build(_with_collection(stock)).entries
 
 
 def _with_collection(entries: Mapping[str, bytes]) -> dict[str, bytes]:

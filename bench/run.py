@@ -40,7 +40,7 @@ def report(text: str) -> None:
 
 def measure(parts: Sequence[str], turns: int) -> dict[str, Any]:
     """Return the results of each part by its name. Parts that need Node are skipped with a message if it is missing."""
-    packages = function_packages.build_packages(report)
+    packages = function_packages.build_packages(report, with_steps="ablation" in parts)
     stock, bundle = packages.compared[:2]
     measurements: dict[str, Callable[[], Any]] = {
         "cold": lambda: cold_starts.measure(packages.compared, packages.authority, turns, report),

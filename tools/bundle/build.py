@@ -29,7 +29,7 @@ class Bundle(NamedTuple):
 
 def _cut_models(entries: Entries) -> dict[str, bytes]:
     others = {path: content for path, content in entries.items() if not path.startswith(botocore_data.ROOT)}
-    return others | botocore_data.cut(entries, called(entries))
+    return others | botocore_data.cut(entries, called_operations(entries))
 
 
 STEPS: dict[str, Callable[[Entries], dict[str, bytes]]] = {
@@ -50,10 +50,10 @@ def build(stock: Entries, steps: Sequence[str] = tuple(STEPS)) -> Bundle:
     modules = {path: content for path, content in entries.items() if path.endswith(".py")}
     # Chalice can put a newer app.py into a package that it keeps, beside the old bytecode, which must not be used then.
     # It replaces chalicelib/ and chalice/ as a whole.
-    return Bundle(entries | archive.bytecode(modules, checked=["app.py"]), called(stock))
+    return Bundle(entries | archive.bytecode(modules, checked=["app.py"]), called_operations(stock))
 
 
-def called(entries: Entries) -> set[Call]:
+def called_operations(entries: Entries) -> set[Call]:
     """Return the AWS operations that the app's own code calls. Raise UnclearCallError."""
     return aws_operations.find(
         {
