@@ -1,6 +1,6 @@
-"""The template that ``make package`` makes, of each stage: what is read here is what CloudFormation gets.
+"""The template of each stage, as ``make package`` writes it.
 
-The emulator deploys it, and drops or never looks at some of it: retention, alarms, the dashboard. That is read here.
+The emulator deploys it but ignores some of it, such as alarms and the dashboard. That is tested here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FUNCTIONS = {
     "OnMessages": "on_messages",
     "OnUpload": "on_upload",
 }
-"""What app.py calls the functions, by what the template calls them."""
+"""The names of the functions in app.py, by their names in the template."""
 RESOURCE_STACK = json.loads((PROJECT / "infra" / "resources.json").read_text(encoding="utf-8"))
 TOPIC = {"Fn::ImportValue": {"Fn::Sub": "${AWS::StackName}-resources-AlarmTopicArn"}}
 
@@ -45,7 +45,7 @@ Packaged = Callable[[str], Path]
 
 @pytest.fixture(scope="session")
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> Packaged:
-    """The packaged template of a stage, as a file."""
+    """Return a function that packages a stage once per session, and returns the path of its template."""
     made: dict[str, Path] = {}
 
     def package(stage: str) -> Path:
@@ -64,7 +64,7 @@ def read(path: Path) -> Template:
 
 
 def resources(template: Template, kind: str) -> dict[str, dict[str, Any]]:
-    """The properties of all resources of a type, by their ids."""
+    """Return the properties of all resources of a type, by id."""
     return {
         name: resource["Properties"] for name, resource in template["Resources"].items() if resource["Type"] == kind
     }
@@ -79,14 +79,14 @@ def alarms(template: Template) -> dict[str, dict[str, Any]]:
 
 
 class NoManagedPolicies:
-    """All that SAM would ask AWS for: no function here uses a policy of AWS's own."""
+    """The managed policies that SAM would load from AWS: no function uses one."""
 
     def load(self) -> dict[str, str]:
         return {}
 
 
 def translated(template: Template) -> Template:
-    """What SAM makes of it, once its code lies in S3."""
+    """Return the template after SAM's transform."""
     for function in functions(template).values():
         function["CodeUri"] = {"Bucket": "artifacts", "Key": "deployment.zip"}
     result: Template = transform(template, {}, NoManagedPolicies())
@@ -111,11 +111,11 @@ AUTHORIZATIONS = {
     "": False,
     "Bearer a.b.\u00fc": False,
 }
-"""Which headers can be a token at all."""
+"""Whether an Authorization header can contain a token."""
 
 
 def authorizer_of_chalice() -> dict[str, Any]:
-    """What Chalice says of the authorizer where a route stands behind it."""
+    """Return Chalice's definition of the authorizer in an app with a guarded route."""
     app = Chalice("x")
     guard = app.authorizer(ttl_seconds=300)(authorize)
     app.route("/", authorizer=guard)(authorize)
@@ -124,12 +124,12 @@ def authorizer_of_chalice() -> dict[str, Any]:
 
 
 def authorize() -> None:
-    """Stands for app.authorize, which has this name."""
+    """Stand in for app.authorize, which has this name."""
 
 
 @pytest.mark.usefixtures("unmeasured")
 def test_every_stage_is_valid_cloudformation(packaged: Packaged) -> None:
-    # Stages that differ by their names alone, as dev and prod do, are one to the linter, which takes seconds for each.
+    # Lint templates that differ only by the name of the stage, such as dev and prod, once: it takes seconds.
     different = {re.sub(rf"\b{stage}\b", "STAGE", packaged(stage).read_text()): packaged(stage) for stage in STAGES}
     for template in different.values():
         assert lint_file(template) == []
@@ -137,17 +137,18 @@ def test_every_stage_is_valid_cloudformation(packaged: Packaged) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 class TestEveryStage:
-    def test_is_taken_by_sam_without_a_warning(
+    def test_sam_accepts_it_without_a_warning(
         self, packaged: Packaged, stage: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         with warnings.catch_warnings(), caplog.at_level("WARNING"):
             warnings.simplefilter("error")
             result = translated(read(packaged(stage)))
-        # SAM complains that nobody publishes what it measures about itself: that is not of the template.
+        # SAM warns that its own metrics are not published, which does not concern the template.
         assert [one for one in caplog.records if one.name != "samtranslator.metrics.metrics"] == []
         assert "AWS::Serverless" not in json.dumps(result)
 
-    def test_nothing_is_named_that_chalice_does_not_make(self, packaged: Packaged, stage: str) -> None:
+    def test_every_resource_has_a_type(self, packaged: Packaged, stage: str) -> None:
+        # Merging into a resource that Chalice does not create leaves it without a type.
         untyped = [name for name, resource in read(packaged(stage))["Resources"].items() if "Type" not in resource]
         assert untyped == []
 
@@ -155,12 +156,14 @@ class TestEveryStage:
         assert sorted(functions(read(packaged(stage)))) == sorted(FUNCTIONS)
         assert sorted(FUNCTIONS.values()) == sorted(CONFIG["lambda_functions"])
 
-    def test_functions_are_told_where_aws_is_by_lambda_alone(self, packaged: Packaged, stage: str) -> None:
-        told = {name for one in functions(read(packaged(stage))).values() for name in one["Environment"]["Variables"]}
-        assert "STAGE" in told
-        assert [name for name in told if name.startswith("AWS_")] == []
+    def test_functions_have_no_aws_variables(self, packaged: Packaged, stage: str) -> None:
+        variables = {
+            name for one in functions(read(packaged(stage))).values() for name in one["Environment"]["Variables"]
+        }
+        assert "STAGE" in variables
+        assert [name for name in variables if name.startswith("AWS_")] == []
 
-    def test_every_function_has_a_role_of_its_own_with_its_policy(self, packaged: Packaged, stage: str) -> None:
+    def test_every_function_has_its_own_role_and_policy(self, packaged: Packaged, stage: str) -> None:
         template = read(packaged(stage))
         roles = {FUNCTIONS[name]: function["Role"]["Fn::GetAtt"][0] for name, function in functions(template).items()}
         assert len(set(roles.values())) == len(FUNCTIONS)
@@ -170,52 +173,34 @@ class TestEveryStage:
             assert policy["PolicyDocument"] == policies.for_stage(PROJECT, stage)[function]
             assert "ManagedPolicyArns" not in properties
 
-    def test_every_role_is_bounded_if_a_boundary_is_named_and_only_then(self, packaged: Packaged, stage: str) -> None:
+    def test_permissions_boundary_is_optional(self, packaged: Packaged, stage: str) -> None:
         template = read(packaged(stage))
-        nothing = {"Ref": "AWS::NoValue"}
+        no_value = {"Ref": "AWS::NoValue"}
         roles = resources(template, "AWS::IAM::Role")
         assert {json.dumps(role.get("PermissionsBoundary")) for role in roles.values()} == {
-            json.dumps({"Fn::If": ["Bounded", {"Ref": "FunctionBoundary"}, nothing]})
+            json.dumps({"Fn::If": ["Bounded", {"Ref": "FunctionBoundary"}, no_value]})
         }
         assert template["Parameters"]["FunctionBoundary"]["Default"] == ""
         assert template["Conditions"]["Bounded"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "FunctionBoundary"}, ""]}]}
 
-    def test_every_function_has_the_time_and_the_memory_that_were_measured(
-        self, packaged: Packaged, stage: str
-    ) -> None:
-        for name, function in functions(read(packaged(stage))).items():
-            settings = CONFIG["lambda_functions"][FUNCTIONS[name]]
-            assert function["Timeout"] == settings["lambda_timeout"]
-            assert function["MemorySize"] == settings["lambda_memory_size"]
-
-    def test_traces_all_the_way(self, packaged: Packaged, stage: str) -> None:
-        template = read(packaged(stage))
-        assert {function["Tracing"] for function in functions(template).values()} == {"Active"}
-        assert template["Resources"]["RestAPI"]["Properties"]["TracingEnabled"] is True
-
-    def test_api_is_regional_and_compresses(self, packaged: Packaged, stage: str) -> None:
-        api = read(packaged(stage))["Resources"]["RestAPI"]["Properties"]
-        assert api["EndpointConfiguration"] == "REGIONAL"
-        assert api["MinimumCompressionSize"] == 1024
-
-    def test_logs_are_kept_for_a_year_where_the_function_writes_them(self, packaged: Packaged, stage: str) -> None:
+    def test_logs_are_kept_for_a_year(self, packaged: Packaged, stage: str) -> None:
         kept = {
             group["LogGroupName"]["Fn::Sub"]: group["RetentionInDays"]
             for group in resources(read(packaged(stage)), "AWS::Logs::LogGroup").values()
         }
         assert kept == {f"/aws/lambda/${{{name}}}": 365 for name in FUNCTIONS}
 
-    def test_takes_from_an_accounts_concurrency_only_what_it_uses(self, packaged: Packaged, stage: str) -> None:
+    def test_no_concurrency_is_reserved(self, packaged: Packaged, stage: str) -> None:
         template = read(packaged(stage))
         assert [name for name, one in functions(template).items() if "ReservedConcurrentExecutions" in one] == []
 
-    def test_consumer_leaves_people_some_of_the_ten_runs_that_a_new_account_has(
-        self, packaged: Packaged, stage: str
-    ) -> None:
+    def test_consumer_leaves_concurrency_for_requests(self, packaged: Packaged, stage: str) -> None:
         [event] = functions(read(packaged(stage)))["OnMessages"]["Events"].values()
-        assert 2 <= event["Properties"]["ScalingConfig"]["MaximumConcurrency"] < 10  # two is the least that AWS takes
+        assert (
+            2 <= event["Properties"]["ScalingConfig"]["MaximumConcurrency"] < 10
+        )  # a new account has 10; 2 is the minimum of AWS
 
-    def test_events_that_nobody_waits_for_are_put_away_when_they_fail(self, packaged: Packaged, stage: str) -> None:
+    def test_failed_asynchronous_events_are_kept(self, packaged: Packaged, stage: str) -> None:
         template = read(packaged(stage))
         asynchronous = {
             name
@@ -229,11 +214,11 @@ class TestEveryStage:
         for one in settings.values():
             assert one["DestinationConfig"] == {"OnFailure": {"Destination": kept}}
 
-    def test_authorizer_is_what_chalice_makes_and_looks_at_tokens_alone(self, packaged: Packaged, stage: str) -> None:
+    def test_authorizer_is_called_only_with_tokens(self, packaged: Packaged, stage: str) -> None:
         merged = read(packaged(stage))["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]
         authorizer = merged["securityDefinitions"]["authorize"]["x-amazon-apigateway-authorizer"]
         expression = authorizer.pop("identityValidationExpression")
-        # Merged into what Chalice made, or all there is of it where no route has sign-in: it must be whole.
+        # It is merged into Chalice's, which is missing if no route requires sign-in, so it must be complete.
         assert merged["securityDefinitions"]["authorize"] == authorizer_of_chalice()
         guarded = [one for path in merged["paths"].values() for one in path.values() if "security" in one]
         assert bool(guarded) == (stage != LOCAL)
@@ -241,7 +226,7 @@ class TestEveryStage:
             assert bool(re.search(expression, header)) == is_token, header
             assert bool(auth._BEARER.fullmatch(header)) == is_token, header
 
-    def test_alarms_watch_over_every_function(self, packaged: Packaged, stage: str) -> None:
+    def test_every_function_has_alarms(self, packaged: Packaged, stage: str) -> None:
         watched = {
             (alarm["MetricName"], alarm["Dimensions"][0]["Value"]["Ref"])
             for alarm in alarms(read(packaged(stage))).values()
@@ -249,7 +234,7 @@ class TestEveryStage:
         }
         assert watched == {(metric, name) for metric in ("Errors", "Throttles", "Duration") for name in FUNCTIONS}
 
-    def test_run_that_takes_four_fifths_of_its_time_raises_the_alarm(self, packaged: Packaged, stage: str) -> None:
+    def test_slow_alarm_is_at_four_fifths_of_the_timeout(self, packaged: Packaged, stage: str) -> None:
         template = read(packaged(stage))
         for alarm in alarms(template).values():
             if alarm["MetricName"] == "Duration":
@@ -257,15 +242,13 @@ class TestEveryStage:
                 assert alarm["Threshold"] == seconds * 800
                 assert (alarm["Statistic"], alarm["ComparisonOperator"]) == ("Maximum", "GreaterThanOrEqualToThreshold")
 
-    def test_one_failure_or_refusal_raises_the_alarm(self, packaged: Packaged, stage: str) -> None:
+    def test_one_error_or_throttle_raises_an_alarm(self, packaged: Packaged, stage: str) -> None:
         counted = [one for one in alarms(read(packaged(stage))).values() if one["MetricName"] != "Duration"]
         assert {(one["Statistic"], one["ComparisonOperator"], one["Threshold"]) for one in counted} == {
             ("Sum", "GreaterThanThreshold", 0)
         }
 
-    def test_alarm_on_signing_keys_means_what_the_authorizer_of_this_stage_counts(
-        self, packaged: Packaged, stage: str
-    ) -> None:
+    def test_signing_keys_alarm_uses_the_metric_of_the_stage(self, packaged: Packaged, stage: str) -> None:
         [alarm] = [one for one in alarms(read(packaged(stage))).values() if one["Namespace"] == "Vitrine"]
         counted = (PROJECT / "chalicelib" / "http" / "signing_keys.py").read_text(encoding="utf-8")
         assert f'telemetry.add_count("{alarm["MetricName"]}")' in counted
@@ -275,17 +258,17 @@ class TestEveryStage:
             "stage": stage_of_stack,
         }
 
-    def test_alarm_on_the_api_means_this_stages_api(self, packaged: Packaged, stage: str) -> None:
+    def test_api_alarm_uses_the_metric_of_the_api(self, packaged: Packaged, stage: str) -> None:
         template = read(packaged(stage))
         [alarm] = [one for one in alarms(template).values() if one["Namespace"] == "AWS/ApiGateway"]
         api = template["Resources"]["RestAPI"]["Properties"]
         dimensions = {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
         assert alarm["MetricName"] == "5XXError"
         assert dimensions == {"ApiName": api["Name"], "Stage": api["StageName"]}
-        # What an API is called goes by its definition as well.
+        # The title in the definition sets the name of the API too.
         assert api["DefinitionBody"]["info"]["title"] == api["Name"] == {"Ref": "AWS::StackName"}
 
-    def test_alarms_tell_somebody_what_to_do(self, packaged: Packaged, stage: str) -> None:
+    def test_alarms_notify_the_topic_with_a_description(self, packaged: Packaged, stage: str) -> None:
         for alarm in alarms(read(packaged(stage))).values():
             assert alarm["AlarmActions"] == [TOPIC]
             assert 80 < len(alarm["AlarmDescription"]) <= 1024
@@ -305,14 +288,14 @@ class TestEveryStage:
                 f"<{name}>" for name in FUNCTIONS
             }
 
-    def test_dashboard_asks_for_what_is_counted_in_this_stage(self, packaged: Packaged, stage: str) -> None:
+    def test_dashboard_uses_metrics_of_the_stage(self, packaged: Packaged, stage: str) -> None:
         sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "chalicelib").rglob("*.py")]
         counted = {name for text in sources for name in re.findall(r'add_(?:count|milliseconds|bytes)\("(\w+)"', text)}
-        asked = metrics(dashboard(read(packaged(stage)), stage), "Vitrine")
-        assert {one[1] for one in asked} <= counted
-        assert {tuple(one[2:6]) for one in asked} == {("service", "vitrine", "stage", stage)}
+        shown = metrics(dashboard(read(packaged(stage)), stage), "Vitrine")
+        assert {one[1] for one in shown} <= counted
+        assert {tuple(one[2:6]) for one in shown} == {("service", "vitrine", "stage", stage)}
 
-    def test_dashboard_looks_into_every_log(self, packaged: Packaged, stage: str) -> None:
+    def test_dashboard_queries_every_log(self, packaged: Packaged, stage: str) -> None:
         [query] = [
             widget["properties"]["query"]
             for widget in dashboard(read(packaged(stage)), stage)
@@ -320,7 +303,7 @@ class TestEveryStage:
         ]
         assert set(re.findall(r"SOURCE '/aws/lambda/<(\w+)>'", query)) == set(FUNCTIONS)
 
-    def test_what_the_scan_leaves_out_says_why(self, packaged: Packaged, stage: str) -> None:
+    def test_skipped_checks_of_the_scan_have_a_reason(self, packaged: Packaged, stage: str) -> None:
         skipped = [
             skip
             for template in (read(packaged(stage)), RESOURCE_STACK)
@@ -334,23 +317,23 @@ class TestEveryStage:
 
 class TestStages:
     @pytest.mark.parametrize("stage", DEPLOYED)
-    def test_deployed_ones_fit_any_account_and_region(self, packaged: Packaged, stage: str) -> None:
+    def test_deployed_stages_contain_no_account_or_region(self, packaged: Packaged, stage: str) -> None:
         text = packaged(stage).read_text(encoding="utf-8")
         assert re.findall(r"\b\d{12}\b", text) == []
         assert re.findall(r"\b[a-z]{2}(?:-[a-z]+)+-\d\b", text) == []
 
     @pytest.mark.parametrize("stage", DEPLOYED)
-    def test_deployed_ones_run_on_arm(self, packaged: Packaged, stage: str) -> None:
+    def test_deployed_stages_run_on_arm(self, packaged: Packaged, stage: str) -> None:
         architectures = [function["Architectures"] for function in functions(read(packaged(stage))).values()]
         assert architectures == [["arm64"]] * len(FUNCTIONS)
 
-    def test_deployed_ones_differ_by_their_name_alone(self, packaged: Packaged) -> None:
+    def test_deployed_stages_differ_only_by_name(self, packaged: Packaged) -> None:
         dev, prod = (re.sub(rf"\b{stage}\b", "<stage>", packaged(stage).read_text()) for stage in DEPLOYED)
         assert dev == prod
 
 
 def dashboard(template: Template, stage: str) -> list[dict[str, Any]]:
-    """The widgets of the dashboard; references to other resources as ``<id>`` or ``<id.Arn>``."""
+    """Return the widgets of the dashboard, with references to other resources as ``<id>`` or ``<id.Arn>``."""
     [properties] = resources(template, "AWS::CloudWatch::Dashboard").values()
     widgets: list[dict[str, Any]] = json.loads(resolved(properties["DashboardBody"], f"vitrine-{stage}"))["widgets"]
     return widgets
@@ -366,7 +349,7 @@ def metrics(widgets: list[dict[str, Any]], namespace: str, name: str = "") -> li
 
 
 def resolved(value: Any, stack: str) -> Any:
-    """What CloudFormation makes of ``value`` in a stack of that name."""
+    """Return ``value`` as CloudFormation resolves it in a stack of that name."""
     match value:
         case str():
             result: Any = value
