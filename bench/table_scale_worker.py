@@ -43,7 +43,7 @@ class Meter:
     def __init__(self) -> None:
         self.units = 0.0
         events = aws.dynamodb().meta.events
-        events.register("before-parameter-build.dynamodb", _ask)
+        events.register("before-parameter-build.dynamodb", _request_capacity)
         events.register("after-call.dynamodb", self._add)
 
     def _add(self, parsed: dict[str, Any], **_: Any) -> None:
@@ -57,7 +57,7 @@ class Meter:
         return self.units - before, (time.perf_counter() - started) * 1000
 
 
-def _ask(params: dict[str, Any], model: Any, **_: Any) -> None:
+def _request_capacity(params: dict[str, Any], model: Any, **_: Any) -> None:
     if "ReturnConsumedCapacity" in model.input_shape.members:
         params["ReturnConsumedCapacity"] = "TOTAL"
 
@@ -93,8 +93,8 @@ def _id(number: int) -> str:
 
 
 def _record(id_: str, at: datetime, expires_at: datetime | None) -> Any:
-    made = times.format_time(at)
-    values: table.Record = {"version": 1, "createdAt": made, "updatedAt": made, "fields": _FIELDS}
+    created = times.format_time(at)
+    values: table.Record = {"version": 1, "createdAt": created, "updatedAt": created, "fields": _FIELDS}
     due_at = None if expires_at is None else times.format_time(expires_at)
     if due_at:
         values["expiresAt"] = due_at
