@@ -1,7 +1,7 @@
 """All errors of the API, with their codes, statuses and messages. docs/errors.md explains them to users.
 
-Only API Gateway responds with REQUEST_TOO_LARGE and THROTTLED. ``infra/package.json`` repeats the messages that API
-Gateway needs, and a test compares them.
+In AWS, only API Gateway responds with FORBIDDEN, REQUEST_TOO_LARGE and THROTTLED. ``infra/package.json`` repeats the
+messages that it needs, and a test compares them.
 
 ApiError
 ├── InvalidRequestError        400 INVALID_REQUEST
