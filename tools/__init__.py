@@ -1,1 +1,1 @@
-"""What a person runs on this project; none of it is deployed."""
+"""Commands for developers and operators. None of this is deployed."""

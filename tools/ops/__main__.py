@@ -24,7 +24,7 @@ examples:
   python -m tools.ops --stage prod redrive --all           send all of them back, after the cause is fixed
   python -m tools.ops --stage prod redrive 5f0c…           send this one back
   python -m tools.ops --stage dev cleanup                  run the hourly cleanup now
-  python -m tools.ops --stage dev render-missing           create the thumbnails that loose files lack
+  python -m tools.ops --stage dev render-missing           queue the thumbnail jobs that loose files lack
   python -m tools.ops --stage local item local 019a…       show one item, its objects, and when it is due for cleanup
 
 It uses your own AWS credentials (AWS_PROFILE); for the stage local, `make run` must be running.
@@ -87,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--all", action="store_true", help="all of them")
     redrive.add_argument("--yes", action="store_true", help="do not ask")
     add("cleanup", commands.run_cleanup, "run the hourly cleanup now")
-    missing = add("render-missing", commands.render_missing, "create the thumbnails that loose files lack")
+    missing = add("render-missing", commands.render_missing, "queue the thumbnail jobs that loose files lack")
     missing.add_argument("--dry-run", action="store_true", help="only list the files")
     item = add("item", commands.show_item, "show one item, its objects, and when it is due for cleanup")
     item.add_argument("owner", metavar="OWNER", help="the user's sub; local on the laptop, none in an open stage")
