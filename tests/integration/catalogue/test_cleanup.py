@@ -255,6 +255,18 @@ class TestTickets:
         assert clean_up(now + HOUR) == {}
         assert picture_state(id_, now) == {"status": "pending", "error": None}
 
+    def test_open_ticket_stays_when_a_render_is_retried(self, api: Stage, now: datetime) -> None:
+        id_ = api.item()["id"]
+        api.upload(id_, jpeg())
+        api.drop()
+        item_pictures.create_ticket(OWNER, id_, "image/png", now + timedelta(minutes=50))
+
+        assert clean_up(now + HOUR) == {"pictures": 1}
+
+        item = items.find(OWNER, id_)
+        assert item is not None
+        assert item.ticket_until is not None
+
     def test_ticket_created_while_closing_another_stays(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.ticket(id_)

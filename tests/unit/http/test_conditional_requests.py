@@ -39,8 +39,9 @@ def test_star_is_any_tag_and_no_header_is_none() -> None:
     ["", " ", ",", "1", "abc", "W/1", 'w/"1"', '"1', '1"', '"1" "2"', '*, "1"', "*, *", '"a b"', '"a\x7f"', "'1'"],
 )
 def test_malformed_header_is_rejected_by_name(text: str) -> None:
-    with pytest.raises(errors.InvalidRequestError, match=r"^If-None-Match must be"):
+    with pytest.raises(errors.InvalidRequestError, match=r"^If-None-Match must be") as raised:
         parse("If-None-Match", [text])
+    assert raised.value.details == [{"path": "If-None-Match"}]
 
 
 def test_long_malformed_header_is_rejected_quickly() -> None:
