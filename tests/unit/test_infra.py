@@ -1,4 +1,7 @@
-"""What the templates promise. The emulator drops some of it (recovery, lifecycle, TTL): it is read here."""
+"""The templates in infra/, Chalice's configuration and the IAM policies.
+
+The emulator ignores some of it, such as backups, lifecycle rules and TTL.
+"""
 
 from __future__ import annotations
 
@@ -52,28 +55,28 @@ def as_list(value: str | list[str]) -> list[str]:
 
 
 class TestTable:
-    def test_is_paid_for_by_use_and_encrypted_and_can_be_wound_back(self) -> None:
+    def test_is_on_demand_encrypted_and_recoverable(self) -> None:
         table = properties("Table")
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["SSESpecification"] == {"SSEEnabled": True}
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
-    def test_cannot_be_deleted_by_a_slip_unless_it_is_local(self) -> None:
+    def test_is_protected_from_deletion_if_deployed(self) -> None:
         assert properties("Table")["DeletionProtectionEnabled"] == {"Fn::If": ["Deployed", True, False]}
         assert TEMPLATE["Conditions"]["Deployed"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Stage"}, "local"]}]}
 
-    def test_index_of_work_due_copies_keys_alone(self) -> None:
+    def test_index_of_work_due_contains_only_keys(self) -> None:
         [index] = properties("Table")["GlobalSecondaryIndexes"]
         assert index["IndexName"] == "due"
         assert [key["AttributeName"] for key in index["KeySchema"]] == ["dueShard", "dueAt"]
         assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
 
-    def test_forgets_records_whose_time_is_over(self) -> None:
+    def test_expired_records_are_deleted(self) -> None:
         assert properties("Table")["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
 
 
 class TestBucket:
-    def test_nothing_in_it_can_be_made_public(self) -> None:
+    def test_public_access_is_blocked(self) -> None:
         assert set(properties("Bucket")["PublicAccessBlockConfiguration"].values()) == {True}
         assert properties("Bucket")["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
 
@@ -81,63 +84,63 @@ class TestBucket:
         [rule] = properties("Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
 
-    def test_tells_eventbridge_of_uploads(self) -> None:
+    def test_eventbridge_gets_its_events(self) -> None:
         events = properties("Bucket")["NotificationConfiguration"]
         assert events == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
 
-    def test_takes_uploads_from_a_browser(self) -> None:
+    def test_browsers_may_upload_and_download(self) -> None:
         [rule] = properties("Bucket")["CorsConfiguration"]["CorsRules"]
         assert {"GET", "POST"} <= set(rule["AllowedMethods"])
 
-    def test_originals_of_items_never_expire_by_age(self) -> None:
+    def test_only_imports_expire(self) -> None:
         rules = properties("Bucket")["LifecycleConfiguration"]["Rules"]
         expiring = [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule]
         assert expiring == ["imports/"]
 
-    def test_abandoned_parts_of_uploads_are_swept(self) -> None:
+    def test_incomplete_multipart_uploads_are_deleted(self) -> None:
         rules = properties("Bucket")["LifecycleConfiguration"]["Rules"]
         aborting = [rule for rule in rules if "AbortIncompleteMultipartUpload" in rule]
         assert [rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] for rule in aborting] == [1]
 
-    def test_import_chunks_outlive_the_messages_that_name_them(self) -> None:
+    def test_imports_are_kept_as_long_as_their_messages(self) -> None:
         rules = properties("Bucket")["LifecycleConfiguration"]["Rules"]
         [days] = [rule["ExpirationInDays"] for rule in rules if rule.get("Prefix") == "imports/"]
         assert days * 86_400 >= properties("DeadLetterQueue")["MessageRetentionPeriod"]
 
 
 class TestQueues:
-    def test_visibility_is_six_times_the_consumers_timeout(self) -> None:
+    def test_visibility_timeout_is_six_times_that_of_the_consumer(self) -> None:
         # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
         assert properties("Queue")["VisibilityTimeout"] >= 6 * timeout("on_messages")
 
-    def test_visibility_is_what_the_consumer_sets_again(self) -> None:
+    def test_visibility_timeout_is_the_one_of_the_consumer(self) -> None:
         assert properties("Queue")["VisibilityTimeout"] == consumer.VISIBILITY_TIMEOUT
         assert 1_000 * timeout("on_messages") > 2 * consumer.MIN_REMAINING_MS
 
-    def test_message_that_fails_six_times_goes_to_the_dead_letter_queue(self) -> None:
+    def test_message_becomes_a_dead_letter_after_six_receives(self) -> None:
         redrive = properties("Queue")["RedrivePolicy"]
         assert redrive == {
             "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
             "maxReceiveCount": 6,
         }
 
-    def test_jobs_outlast_two_minutes_in_which_nothing_answers(self) -> None:
+    def test_jobs_survive_an_outage_of_two_minutes(self) -> None:
         # Lambda Developer Guide, "Using Lambda with Amazon SQS": at least five receives.
         tries = properties("Queue")["RedrivePolicy"]["maxReceiveCount"]
         waits = [min(consumer.MIN_RETRY_DELAY * 2**failed, consumer.MAX_RETRY_DELAY) for failed in range(tries - 1)]
         assert sum(waits) >= 120
         assert max(waits) == consumer.MAX_RETRY_DELAY
 
-    def test_keys_of_messages_are_remembered_longer_than_the_messages_can_come_again(self) -> None:
+    def test_keys_are_kept_longer_than_their_messages(self) -> None:
         waiting = properties("Queue")["MessageRetentionPeriod"]
         dead = properties("DeadLetterQueue")["MessageRetentionPeriod"]
         assert consumer.KEY_PERIOD.total_seconds() > waiting + dead + waiting + 86_400
 
-    def test_dead_letters_are_kept_as_long_as_sqs_can(self) -> None:
+    def test_dead_letters_are_kept_for_the_maximum_of_sqs(self) -> None:
         assert properties("DeadLetterQueue")["MessageRetentionPeriod"] == 14 * 86_400
         assert properties("Queue")["MessageRetentionPeriod"] < 14 * 86_400
 
-    def test_dead_letter_queue_takes_from_this_queue_alone(self) -> None:
+    def test_dead_letter_queue_is_only_for_this_queue(self) -> None:
         allowed = properties("DeadLetterQueue")["RedriveAllowPolicy"]
         assert allowed["redrivePermission"] == "byQueue"
         assert [source["Fn::Sub"].split(":")[-1] for source in allowed["sourceQueueArns"]] == [
@@ -148,7 +151,7 @@ class TestQueues:
     def test_are_encrypted(self, queue: str) -> None:
         assert properties(queue)["SqsManagedSseEnabled"] is True
 
-    def test_failed_events_wait_as_long_as_sqs_can_and_never_among_jobs(self) -> None:
+    def test_failed_events_are_kept_in_a_queue_of_their_own(self) -> None:
         assert properties("FailedEventQueue")["MessageRetentionPeriod"] == 14 * 86_400
         assert "RedrivePolicy" not in properties("FailedEventQueue")
         assert properties("FailedEventQueue")["QueueName"] != properties("DeadLetterQueue")["QueueName"]
@@ -158,7 +161,7 @@ class TestAlarms:
     @pytest.mark.parametrize(
         ("alarm", "queue"), [("DeadLetterAlarm", "DeadLetterQueue"), ("FailedEventAlarm", "FailedEventQueue")]
     )
-    def test_one_message_given_up_is_enough(self, alarm: str, queue: str) -> None:
+    def test_one_dead_letter_raises_the_alarm(self, alarm: str, queue: str) -> None:
         settings = properties(alarm)
         assert (settings["MetricName"], settings["ComparisonOperator"], settings["Threshold"]) == (
             "ApproximateNumberOfMessagesVisible",
@@ -167,12 +170,12 @@ class TestAlarms:
         )
         assert settings["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
 
-    def test_job_that_is_tried_as_often_as_it_may_be_is_not_called_late(self) -> None:
+    def test_retried_job_does_not_raise_the_age_alarm(self) -> None:
         tries = properties("Queue")["RedrivePolicy"]["maxReceiveCount"]
         assert properties("QueueAgeAlarm")["Threshold"] > tries * properties("Queue")["VisibilityTimeout"]
         assert properties("QueueAgeAlarm")["MetricName"] == "ApproximateAgeOfOldestMessage"
 
-    def test_topic_takes_the_alarms_of_its_own_stage_and_account_alone(self) -> None:
+    def test_topic_accepts_only_alarms_of_its_stage(self) -> None:
         [allowed] = [
             statement
             for statement in properties("AlarmTopicPolicy")["PolicyDocument"]["Statement"]
@@ -182,25 +185,25 @@ class TestAlarms:
         assert allowed["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
         assert allowed["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"].endswith(":alarm:vitrine-${Stage}-*")
 
-    def test_topic_is_under_no_key_that_keeps_alarms_out(self) -> None:
-        # https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns: alias/aws/sns lets no alarm publish.
+    def test_topic_has_no_key_that_alarms_cannot_use(self) -> None:
+        # Alarms cannot use alias/aws/sns (https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns).
         assert "KmsMasterKeyId" not in properties("AlarmTopic")
 
 
 class TestUserPool:
-    def test_nobody_signs_up_by_themselves(self) -> None:
+    def test_users_cannot_sign_up_themselves(self) -> None:
         assert properties("UserPool")["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
 
-    def test_cannot_be_deleted_by_a_slip_unless_it_is_local(self) -> None:
+    def test_is_protected_from_deletion_if_deployed(self) -> None:
         assert properties("UserPool")["DeletionProtection"] == {"Fn::If": ["Deployed", "ACTIVE", "INACTIVE"]}
 
-    def test_passwords_never_reach_cognito_but_from_somebody_with_rights_in_the_account(self) -> None:
+    def test_password_flow_is_only_for_administrators(self) -> None:
         # https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-authentication-flow-methods.html
         flows = properties("UserPoolClient")["ExplicitAuthFlows"]
         assert "ALLOW_USER_PASSWORD_AUTH" not in flows
         assert "ALLOW_USER_SRP_AUTH" in flows
 
-    def test_whoever_guesses_at_users_learns_nothing(self) -> None:
+    def test_sign_in_does_not_reveal_users(self) -> None:
         assert properties("UserPoolClient")["PreventUserExistenceErrors"] == "ENABLED"
 
     def test_tokens_are_short_lived(self) -> None:
@@ -211,7 +214,7 @@ class TestUserPool:
 
 
 class TestSignInPage:
-    def test_is_there_once_it_is_known_where_it_leads_back_to(self) -> None:
+    def test_requires_the_url_of_a_console(self) -> None:
         client = properties("UserPoolClient")
         nothing = {"Ref": "AWS::NoValue"}
         assert client["AllowedOAuthFlowsUserPoolClient"] == {"Fn::If": ["Console", True, False]}
@@ -219,8 +222,8 @@ class TestSignInPage:
             assert client[name] == {"Fn::If": ["Console", {"Fn::Split": [",", {"Ref": "ConsoleUrls"}]}, nothing]}
         assert RESOURCES["UserPoolDomain"]["Condition"] == "Console"
 
-    def test_gives_codes_and_never_tokens(self) -> None:
-        # RFC 9700, section 2.1.2: what stands in an address may leak from there.
+    def test_only_the_code_flow_is_allowed(self) -> None:
+        # Tokens in URLs can leak (RFC 9700, section 2.1.2).
         [_, flows, _] = properties("UserPoolClient")["AllowedOAuthFlows"]["Fn::If"]
         assert flows == ["code"]
         assert properties("UserPoolClient")["GenerateSecret"] is False
@@ -228,7 +231,7 @@ class TestSignInPage:
 
 class TestStack:
     @pytest.mark.parametrize("resource", ["Table", "Bucket", "UserPool"])
-    def test_data_outlives_the_stack_unless_making_it_failed(self, resource: str) -> None:
+    def test_data_is_kept_when_the_stack_is_deleted(self, resource: str) -> None:
         assert RESOURCES[resource]["DeletionPolicy"] == "RetainExceptOnCreate"
         assert RESOURCES[resource]["UpdateReplacePolicy"] == "Retain"
 
@@ -236,7 +239,7 @@ class TestStack:
         "policy",
         ["BucketPolicy", "QueuePolicy", "DeadLetterQueuePolicy", "FailedEventQueuePolicy", "AlarmTopicPolicy"],
     )
-    def test_is_reached_by_tls_alone_once_deployed(self, policy: str) -> None:
+    def test_requires_tls_if_deployed(self, policy: str) -> None:
         [statement] = [
             statement
             for statement in properties(policy)["PolicyDocument"]["Statement"]
@@ -247,10 +250,10 @@ class TestStack:
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         assert RESOURCES[policy]["Condition"] == "Deployed"
 
-    def test_takes_the_stage_and_needs_nothing_else(self) -> None:
+    def test_only_the_stage_is_required(self) -> None:
         assert [name for name, one in TEMPLATE["Parameters"].items() if "Default" not in one] == ["Stage"]
 
-    def test_has_a_name_that_leaves_room_for_every_stage_account_and_region_in_its_buckets(self) -> None:
+    def test_longest_bucket_name_fits(self) -> None:
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
         assert re.fullmatch(r"[a-z][a-z0-9]*", config.APP), "the app's name has lower-case letters and digits only"
         longest = {"Stage": "s" * 20, "AWS::AccountId": "1" * 12, "AWS::Region": "ap-southeast-1"}
@@ -260,7 +263,7 @@ class TestStack:
         assert len(name) <= 63, "the app's name has at most 14 characters"
 
     @pytest.mark.parametrize("name", ["dev", "a", "feature12", "a" * 20, "", "Dev", "1st", "a" * 21, "dev-x", "ü"])
-    def test_agrees_with_the_tool_on_what_a_stage_may_be_called(self, name: str) -> None:
+    def test_stage_names_are_those_that_the_tools_accept(self, name: str) -> None:
         try:
             check_stage_name(name)
         except StageError:
@@ -269,34 +272,34 @@ class TestStack:
             accepted = True
         assert accepted == bool(re.search(TEMPLATE["Parameters"]["Stage"]["AllowedPattern"], name))
 
-    def test_gives_the_code_what_it_is_told(self) -> None:
+    def test_outputs_are_those_that_the_tools_read(self) -> None:
         assert set(chalice_config.RECORDED_OUTPUTS.values()) <= set(TEMPLATE["Outputs"])
 
 
 class TestMergedTemplate:
-    def test_failed_events_go_where_the_resource_stack_keeps_them(self) -> None:
+    def test_failed_events_go_to_the_queue_of_the_resource_stack(self) -> None:
         export = TEMPLATE["Outputs"]["FailedEventQueueArn"]["Export"]["Name"]["Fn::Sub"]
         kept = {"Fn::ImportValue": {"Fn::Sub": export.replace("${AWS::StackName}", "${AWS::StackName}-resources")}}
         for function in ("OnUpload", "CleanUp"):
             settings = MERGED[function]["Properties"]["EventInvokeConfig"]
             assert settings["DestinationConfig"] == {"OnFailure": {"Type": "SQS", "Destination": kept}}
 
-    def test_sweep_is_not_tried_again_once_the_next_one_is_due(self) -> None:
+    def test_cleanup_is_not_retried_after_an_hour(self) -> None:
         assert MERGED["CleanUp"]["Properties"]["EventInvokeConfig"]["MaximumEventAgeInSeconds"] <= 3600
 
-    def test_failed_messages_are_reported_where_the_mapping_heeds_it(self) -> None:
+    def test_mapping_and_setting_report_failures_together(self) -> None:
         function = MERGED["OnMessages"]["Properties"]
         assert function["Environment"]["Variables"]["REPORT_BATCH_ITEM_FAILURES"] == "true"
         mapping = function["Events"]["OnMessagesSqsEventSource"]["Properties"]
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
-    def test_nobody_else_is_told_that_failures_may_be_reported(self) -> None:
+    def test_only_the_consumer_may_report_failures(self) -> None:
         told = [name for name, resource in MERGED.items() if "REPORT_BATCH_ITEM_FAILURES" in json.dumps(resource)]
         assert told == ["OnMessages"]
         assert "REPORT_BATCH_ITEM_FAILURES" not in json.dumps(CONFIG)
 
     @pytest.mark.parametrize("function", ["APIHandler", "OnUpload", "OnMessages", "CleanUp"])
-    def test_bucket_comes_from_the_resource_stack_of_the_same_stage(self, function: str) -> None:
+    def test_bucket_is_imported_from_the_resource_stack(self, function: str) -> None:
         bucket = MERGED[function]["Properties"]["Environment"]["Variables"]["BUCKET_NAME"]
         export = TEMPLATE["Outputs"]["BucketName"]["Export"]["Name"]["Fn::Sub"]
         assert bucket == {
@@ -306,7 +309,7 @@ class TestMergedTemplate:
         }
 
     @pytest.mark.parametrize("variable", ["USER_POOL_ISSUER", "USER_POOL_CLIENT_ID"])
-    def test_user_pool_comes_from_there_too_to_whoever_signs_people_in_or_lets_them_in(self, variable: str) -> None:
+    def test_user_pool_is_imported_from_the_resource_stack(self, variable: str) -> None:
         told = {
             name: one.get("Properties", {}).get("Environment", {}).get("Variables", {}) for name, one in MERGED.items()
         }
@@ -322,7 +325,7 @@ class TestMergedTemplate:
         for settings in METHOD_SETTINGS:
             assert 0 < settings["ThrottlingRateLimit"] <= settings["ThrottlingBurstLimit"]
 
-    def test_whatever_needs_no_token_has_a_lower_limit(self) -> None:
+    def test_public_routes_have_a_lower_limit(self) -> None:
         [everything, *others] = METHOD_SETTINGS
         own = {method(one): one["ThrottlingRateLimit"] for one in others}
         assert len(own) == len(others)
@@ -334,12 +337,12 @@ class TestMergedTemplate:
         assert {verb for verb, _ in own} == {"GET", "HEAD", "OPTIONS"}
         assert max(own.values()) < everything["ThrottlingRateLimit"]
 
-    def test_console_loads_all_its_files_within_the_limit(self) -> None:
+    def test_console_loads_within_the_limit(self) -> None:
         files = len(list((PROJECT / "chalicelib" / "web").iterdir()))
         [web] = [one for one in METHOD_SETTINGS if method(one) == ("GET", "/web/{name}")]
         assert web["ThrottlingBurstLimit"] > 2 * files
 
-    def test_limits_are_those_that_the_security_page_names(self) -> None:
+    def test_limits_are_those_in_security_md(self) -> None:
         [everything, *others] = METHOD_SETTINGS
         limits = {method(one): (one["ThrottlingRateLimit"], one["ThrottlingBurstLimit"]) for one in others}
         web = limits.pop(("GET", "/web/{name}"))
@@ -355,7 +358,7 @@ METHOD_SETTINGS: list[dict[str, Any]] = MERGED["RestAPI"]["Properties"]["MethodS
 
 
 def method(settings: dict[str, Any]) -> tuple[str, str]:
-    """Which method and path a setting is for. CloudFormation, "AWS::ApiGateway::Stage MethodSetting": ~1 is a slash."""
+    """Return the method and path of a setting, in which ~1 is a slash (AWS::ApiGateway::Stage MethodSetting)."""
     return settings["HttpMethod"], settings["ResourcePath"].removeprefix("/").replace("~1", "/") or "/"
 
 
@@ -377,18 +380,18 @@ SAID_BY_API_GATEWAY = {
 }
 
 
-class TestApiGatewaysOwnAnswers:
-    def test_are_all_said_by_us(self) -> None:
+class TestGatewayResponses:
+    def test_all_are_replaced(self) -> None:
         assert {kind for kinds in SAID_BY_API_GATEWAY.values() for kind in kinds} == set(GATEWAY_RESPONSES)
 
     @pytest.mark.parametrize(
         ("error", "kind"), [(error, kind) for error, kinds in SAID_BY_API_GATEWAY.items() for kind in sorted(kinds)]
     )
-    def test_are_what_errors_says(self, error: type[errors.ApiError], kind: str) -> None:
+    def test_have_the_message_of_the_error(self, error: type[errors.ApiError], kind: str) -> None:
         response = GATEWAY_RESPONSES[kind]
         body = json.loads(response["ResponseTemplates"]["application/json"])
         assert body == {"error": error.code, "message": error.sentence, "requestId": "$context.requestId"}
-        # Each of the 5xx keeps its own status.
+        # 5xx responses keep their status.
         assert response.get("StatusCode") == (None if kind == "DEFAULT_5XX" else error.status)
         headers = response["ResponseParameters"]["Headers"]
         assert headers.get("Retry-After") == (f"'{error.retry_after}'" if error.retry_after else None)
@@ -396,7 +399,7 @@ class TestApiGatewaysOwnAnswers:
         assert {name: headers[name].strip("'") for name in error.extra_headers} == error.extra_headers
 
     @pytest.mark.parametrize("kind", sorted(GATEWAY_RESPONSES))
-    def test_may_be_read_by_any_web_page(self, kind: str) -> None:
+    def test_have_cors_headers(self, kind: str) -> None:
         headers = GATEWAY_RESPONSES[kind]["ResponseParameters"]["Headers"]
         assert headers["Access-Control-Allow-Origin"] == "'*'"
         assert headers["X-Request-Id"] == "context.requestId"
@@ -404,14 +407,14 @@ class TestApiGatewaysOwnAnswers:
         assert {"X-Request-Id", "Retry-After"} <= set(headers["Access-Control-Expose-Headers"].strip("'").split(","))
 
     @pytest.mark.parametrize("kind", ["ACCESS_DENIED", "UNAUTHORIZED"])
-    def test_say_how_to_sign_in(self, kind: str) -> None:
+    def test_have_www_authenticate(self, kind: str) -> None:
         assert GATEWAY_RESPONSES[kind]["ResponseParameters"]["Headers"]["WWW-Authenticate"].startswith("'Bearer")
 
 
 class TestPolicies:
     @pytest.mark.parametrize("stage", STAGES)
     @pytest.mark.parametrize("function", FUNCTIONS)
-    def test_committed_files_are_what_the_source_says(self, stage: str, function: str) -> None:
+    def test_committed_files_are_up_to_date(self, stage: str, function: str) -> None:
         written = PROJECT / ".chalice" / f"policy-{function}-{stage}.json"
         said = policies.for_stage(PROJECT, stage)[function]
         assert written.exists(), "say `make policies`"
@@ -421,38 +424,38 @@ class TestPolicies:
         assert sorted(policies.for_stage(PROJECT, "dev")) == FUNCTIONS
 
     @pytest.mark.parametrize("function", FUNCTIONS)
-    def test_names_actions_one_by_one(self, function: str) -> None:
+    def test_actions_have_no_wildcards(self, function: str) -> None:
         actions = [action for one in statements(function) for action in as_list(one["Action"])]
         assert actions
         assert not [action for action in actions if "*" in action]
 
     @pytest.mark.parametrize("function", FUNCTIONS)
-    def test_reaches_only_into_its_own_stage(self, function: str) -> None:
+    def test_resources_are_of_the_stage(self, function: str) -> None:
         resources = [
             resource
             for one in statements(function)
-            if one["Sid"] != "Traces"  # X-Ray knows no resources
+            if one["Sid"] != "Traces"  # X-Ray does not support resources
             for resource in as_list(one["Resource"])
         ]
-        # No stage's name has a hyphen, so none begins with another stage's name and a hyphen.
+        # Stage names have no hyphens, so no name begins with that of another stage and a hyphen.
         assert not [resource for resource in resources if not re.search(r"[:/]vitrine-dev($|[-/:])", resource)]
 
     @pytest.mark.parametrize("stage", ["dev", "prod"])
     @pytest.mark.parametrize("function", FUNCTIONS)
-    def test_reaches_into_no_other_account(self, function: str, stage: str) -> None:
+    def test_resources_are_of_the_account(self, function: str, stage: str) -> None:
         # IAM User Guide, "AWS global condition context keys": the account that owns the resource.
         own = {"aws:ResourceAccount": "${aws:PrincipalAccount}"}
-        elsewhere = {"logs", "xray"}  # of these no other account lets anybody in
+        elsewhere = {"logs", "xray"}  # other accounts cannot grant access to these
         for one in policies.for_stage(PROJECT, stage)[function]["Statement"]:
             services = {action.partition(":")[0] for action in as_list(one["Action"])}
             assert services <= elsewhere or one["Condition"]["StringEquals"] == own, one["Sid"]
 
-    def test_policy_variables_stay_out_of_the_emulator_which_knows_none(self) -> None:
+    def test_local_policies_have_no_variables(self) -> None:
         assert "${" not in json.dumps(policies.for_stage(PROJECT, "local"))
 
     @pytest.mark.parametrize("stage", STAGES)
     @pytest.mark.parametrize("function", FUNCTIONS)
-    def test_writes_its_own_log_alone(self, function: str, stage: str) -> None:
+    def test_log_is_the_functions_own(self, function: str, stage: str) -> None:
         def may_write(group: str) -> bool:
             need = rights.Need("logs:PutLogEvents", f"arn:aws:logs:us-east-1:1:log-group:{group}:log-stream:1")
             return any(grant.covers(need) for grant in rights.grants(policies.for_stage(PROJECT, stage)[function]))
@@ -471,25 +474,25 @@ class TestPolicies:
         writable = {name: [may_write(group) for group in of_function] for name, of_function in groups.items()}
         assert writable == {name: [name == function] * 2 for name in groups}
 
-    def test_fits_an_account_in_any_partition(self) -> None:
+    def test_arns_fit_any_partition(self) -> None:
         # The partition is aws-us-gov in GovCloud and aws-cn in China. IAM User Guide, "IAM JSON policy elements:
         # Resource": a wildcard may stand for a segment of an ARN, other than the service.
         assert set(re.findall(r"arn:[^:]*", json.dumps(policies.for_stage(PROJECT, "dev")))) == {"arn:*"}
 
     @pytest.mark.parametrize("stage", ["dev", "prod"])
-    def test_actions_that_only_the_emulator_knows_stay_local(self, stage: str) -> None:
+    def test_actions_of_the_emulator_are_only_local(self, stage: str) -> None:
         assert "Batch" in json.dumps(policies.for_stage(PROJECT, "local"))
         assert "Batch" not in json.dumps(policies.for_stage(PROJECT, stage))
 
-    def test_only_what_lambda_calls_by_itself_may_put_away_events_that_failed(self) -> None:
+    def test_only_asynchronous_functions_send_failed_events(self) -> None:
         keeping = [name for name in FUNCTIONS if "-events-dead" in json.dumps(statements(name))]
         assert keeping == ["clean_up", "on_upload"]
 
-    def test_nobody_reads_the_whole_table(self) -> None:
+    def test_no_function_may_scan_the_table(self) -> None:
         rendered = json.dumps(policies.for_stage(PROJECT, "dev"))
         assert "dynamodb:Scan" not in rendered
 
-    def test_only_the_cleanup_asks_for_work_due(self) -> None:
+    def test_only_the_cleanup_queries_work_due(self) -> None:
         asking = [name for name in FUNCTIONS if "/index/due" in json.dumps(statements(name))]
         assert asking == ["clean_up"]
 
@@ -512,17 +515,17 @@ class TestConfig:
         assert CONFIG["autogen_policy"] is False
 
     @pytest.mark.parametrize("stage", STAGES)
-    def test_every_function_knows_its_stage(self, stage: str) -> None:
+    def test_every_stage_sets_its_name(self, stage: str) -> None:
         assert CONFIG["stages"][stage]["environment_variables"]["STAGE"] == stage
 
     @pytest.mark.parametrize("stage", STAGES)
-    def test_only_the_local_stage_signs_everybody_in(self, stage: str) -> None:
+    def test_only_the_local_stage_has_auth_mode_local(self, stage: str) -> None:
         mode = CONFIG["stages"][stage]["environment_variables"].get("AUTH_MODE", "oidc")
         assert (mode == "local") == (stage == "local")
 
-    def test_api_answers_before_api_gateway_gives_up(self) -> None:
+    def test_api_timeout_is_at_most_that_of_api_gateway(self) -> None:
         assert timeout("api_handler") <= 29
 
-    def test_local_stage_builds_for_the_host(self) -> None:
+    def test_local_stage_has_the_architecture_of_the_host(self) -> None:
         assert "lambda_architecture" not in CONFIG["stages"]["local"]
         assert "lambda_architecture" not in CONFIG

@@ -35,7 +35,7 @@ LAYERS = (
 )
 
 # The packages that may import each library.
-KNOWN_BY: dict[str, set[str]] = {
+ALLOWED_PACKAGES: dict[str, set[str]] = {
     "chalice": {"app", "http"},
     "boto3": set(),
     "botocore": {"aws"},
@@ -50,7 +50,7 @@ KNOWN_BY: dict[str, set[str]] = {
 
 @functools.cache
 def imported(module: str) -> frozenset[str]:
-    """Return what a module imports when it runs, anywhere in it: distributions, and ``chalicelib.x.y`` for our own."""
+    """Return what a module imports when it runs, also inside functions: distributions, and ``chalicelib.x.y``."""
     found: set[str] = set()
     for node in _running(ast.parse(FILES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -86,7 +86,7 @@ def package(module: str) -> str:
     return module.partition(".")[0]
 
 
-def test_every_package_has_its_layer() -> None:
+def test_every_package_has_a_layer() -> None:
     assert {name for layer in LAYERS for name in layer} == {package(module) for module in FILES}
 
 
@@ -103,7 +103,7 @@ def test_no_modules_import_each_other() -> None:
     graphlib.TopologicalSorter({module: own_imports(module) - {module} for module in FILES}).prepare()
 
 
-def test_architecture_page_draws_the_imports_between_packages() -> None:
+def test_picture_of_the_packages_shows_all_imports() -> None:
     [picture] = [one.text for one in blocks("docs/architecture.md") if one.language == "mermaid"]
     drawn = re.findall(r"^ *(\w+)(?:\[.+\])? --> (\w+)$", picture, flags=re.MULTILINE)
     packages = {package(module) for module in FILES if "." in module} | {"app"}
@@ -113,18 +113,18 @@ def test_architecture_page_draws_the_imports_between_packages() -> None:
     assert set(drawn) == {(one, other) for one, other in imports if {one, other} <= packages and one != other}
 
 
-@pytest.mark.parametrize("distribution", KNOWN_BY)
-def test_library_is_known_by_its_owners_only(distribution: str) -> None:
-    assert {package(module) for module in FILES if distribution in imported(module)} == KNOWN_BY[distribution]
+@pytest.mark.parametrize("distribution", ALLOWED_PACKAGES)
+def test_only_its_packages_import_a_library(distribution: str) -> None:
+    assert {package(module) for module in FILES if distribution in imported(module)} == ALLOWED_PACKAGES[distribution]
 
 
-def test_only_one_module_calls_the_table_and_one_the_bucket() -> None:
+def test_only_one_module_calls_each_service() -> None:
     calls = {"dynamodb": {"aws.table", "aws"}, "s3": {"aws.bucket"}, "sqs": {"aws.queue", "aws"}}
-    for service, owners in calls.items():
-        assert {module for module, path in FILES.items() if f"{service}()." in path.read_text()} <= owners
+    for service, modules in calls.items():
+        assert {module for module, path in FILES.items() if f"{service}()." in path.read_text()} <= modules
 
 
-def test_the_app_is_a_table_of_contents() -> None:
+def test_app_consists_of_short_handlers() -> None:
     tree = ast.parse(FILES["app"].read_text(encoding="utf-8"))
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
 
