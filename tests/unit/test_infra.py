@@ -197,7 +197,7 @@ class TestUserPool:
     def test_is_protected_from_deletion_if_deployed(self) -> None:
         assert properties("UserPool")["DeletionProtection"] == {"Fn::If": ["Deployed", "ACTIVE", "INACTIVE"]}
 
-    def test_password_flow_is_only_for_administrators(self) -> None:
+    def test_clients_never_send_a_password(self) -> None:
         # https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-authentication-flow-methods.html
         flows = properties("UserPoolClient")["ExplicitAuthFlows"]
         assert "ALLOW_USER_PASSWORD_AUTH" not in flows
