@@ -131,7 +131,7 @@ def check(emulator: Emulator, writer: Writer) -> None:
     assert {one["Key"].split("/")[1] for one in listed} <= items.keys() | {item for _, item, *_ in writer.acknowledged}
 
 
-def test_killed_at_any_moment_under_writes_it_loses_nothing_that_was_saved(home: Path) -> None:
+def test_kill_under_writes_loses_no_saved_data(home: Path) -> None:
     port, moment = free_port(), random.Random(SEED)
     emulator = start(home, port)
     create(emulator)
@@ -162,7 +162,7 @@ def report(emulator: Emulator, writer: Writer, killed_at: float) -> None:
     print(f"{len(writer.acknowledged)} writes, {len(lost)} lost, the oldest {oldest:.1f} s before the end")
 
 
-def test_killed_before_its_first_save_it_starts_again(home: Path) -> None:
+def test_kill_before_the_first_save_is_recovered(home: Path) -> None:
     port = free_port()
     emulator = start(home, port)
     create(emulator)
@@ -177,7 +177,7 @@ def test_killed_before_its_first_save_it_starts_again(home: Path) -> None:
         emulator.stop()
 
 
-def test_what_reads_saves_nothing(home: Path) -> None:
+def test_reads_cause_no_save(home: Path) -> None:
     emulator = start(home, free_port())
     try:
         create(emulator)
@@ -203,9 +203,7 @@ def terminals() -> Iterator[list[Terminal]]:
         one.close()
 
 
-def test_make_run_starts_again_after_its_emulator_was_killed_at_the_first_start(
-    tmp_path: Path, terminals: list[Terminal]
-) -> None:
+def test_run_recovers_from_a_kill_at_first_start(tmp_path: Path, terminals: list[Terminal]) -> None:
     project = copy_project(tmp_path / "project")
     first = Terminal(project)
     terminals.append(first)

@@ -122,7 +122,7 @@ def in_the_text(command: str) -> str:
     return found[1]
 
 
-def test_by_cloudformation_and_who_is_told_of_alarms(prod: Person) -> None:
+def test_deployment_by_cloudformation(prod: Person) -> None:
     prod.types(block(PAGE, "console"))
     prod.types(block(RUNBOOK, "alarms"))
 
@@ -134,7 +134,7 @@ def test_by_cloudformation_and_who_is_told_of_alarms(prod: Person) -> None:
     assert subscribed["TopicArn"] == prod.outputs("vitrine-prod-resources")["AlarmTopicArn"]
 
 
-def test_an_api_gets_a_domain_of_its_own(prod: Person) -> None:
+def test_custom_domain(prod: Person) -> None:
     api_id = prod.outputs("vitrine-prod")["EndpointURL"].removeprefix("https://").partition(".")[0]
     certificate = "arn:aws:acm:us-east-1:000000000000:certificate/5b9b6b4e-0000-4000-8000-000000000000"
 
@@ -157,7 +157,7 @@ class TestTheRunbook:
         prod.types(block(RUNBOOK, "stop the consumer").replace("--no-enabled", "--enabled"))
         assert state() == "Enabled"
 
-    def test_stops_and_starts_the_cleanup_and_nothing_else(self, prod: Person) -> None:
+    def test_stops_and_starts_the_cleanup_only(self, prod: Person) -> None:
         def states() -> set[tuple[bool, str]]:
             rules = prod.client("events").list_rules(NamePrefix="vitrine-prod-")["Rules"]
             return {("ScheduleExpression" in rule, rule["State"]) for rule in rules}
@@ -190,7 +190,7 @@ class TestTheRunbook:
 
         assert prod.client("cognito-idp").admin_get_user(**pool)["Enabled"] is False
 
-    def test_restores_an_item_but_overwrites_none(self, prod: Person) -> None:
+    def test_restores_a_deleted_item_only(self, prod: Person) -> None:
         dynamodb = prod.client("dynamodb")
         item = {"pk": {"S": "OWNER#ann"}, "sk": {"S": "ITEM#1"}, "price": {"N": "19.9"}}
         dynamodb.put_item(TableName="vitrine-prod", Item=item)
@@ -205,7 +205,7 @@ class TestTheRunbook:
             prod.types(bring_back)
 
 
-def test_by_chalice_and_undoing_it(person: Person) -> None:
+def test_deployment_by_chalice_and_deletion(person: Person) -> None:
     functions = person.client("lambda").get_paginator("list_functions")
 
     def names() -> list[str]:
@@ -254,7 +254,7 @@ def deployers(person: Person) -> Person:
     return elsewhere
 
 
-def test_the_stacks_of_the_pipelines(deployers: Person) -> None:
+def test_deployer_stacks(deployers: Person) -> None:
     connection = f"arn:aws:codeconnections:us-east-1:{ACCOUNT}:connection/5b9b6b4e-0000-4000-8000-000000000000"
 
     deployers.types(block(PAGE, "pipeline").replace("THE-CONNECTIONS-ARN", connection))
@@ -265,7 +265,7 @@ def test_the_stacks_of_the_pipelines(deployers: Person) -> None:
     deployers.outputs("pipeline-vitrine")
 
 
-def test_a_pipeline_deploys_a_stage_and_keeps_the_consoles_that_somebody_added(deployers: Person) -> None:
+def test_pipeline_keeps_manual_console_urls(deployers: Person) -> None:
     deployers.types("make package STAGE=dev")
     deployers.types(".ci/deploy dev")
     (url,) = console_urls(deployers)
@@ -278,7 +278,7 @@ def test_a_pipeline_deploys_a_stage_and_keeps_the_consoles_that_somebody_added(d
     assert console_urls(deployers) == [url, own]
 
 
-def test_a_function_that_grants_itself_everything_stays_inside_its_stage(deployers: Person) -> None:
+def test_boundary_limits_an_admin_function(deployers: Person) -> None:
     boundary = deployers.outputs("deployer-vitrine-dev")["FunctionBoundaryArn"]
     client = with_every_right_within(boundary, deployers)
     record = {"pk": {"S": "OWNER#ann"}, "sk": {"S": "ITEM#1"}}

@@ -55,7 +55,7 @@ def started(start: Start) -> Iterator[Emulator]:
     running.stop()
 
 
-def test_all_files_dropped_at_once_get_thumbnails_from_few_workers(started: Emulator) -> None:
+def test_many_uploads_are_rendered_by_few_workers(started: Emulator) -> None:
     s3 = client_factory(started.url, started.root())("s3")
 
     drop(s3, "at-once")
@@ -67,7 +67,7 @@ def test_all_files_dropped_at_once_get_thumbnails_from_few_workers(started: Emul
     assert sum(size(folder) for folder in tmp(started).glob("ministack-lambda-*")) < sum(workers.values()) * 200_000
 
 
-def test_files_dropped_right_before_a_stop_get_thumbnails_after_it(start: Start) -> None:
+def test_uploads_before_a_stop_are_rendered_after_it(start: Start) -> None:
     running = start()
     try:
         drop(client_factory(running.url, running.root())("s3"), "before-stop")
@@ -82,7 +82,7 @@ def test_files_dropped_right_before_a_stop_get_thumbnails_after_it(start: Start)
     assert list((running.home / "state" / "events").iterdir()) == []
 
 
-def test_changed_code_of_the_emulator_is_said_at_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_ministack_code_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "tools", tmp_path / "tools", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "chalicelib").symlink_to(ROOT / "chalicelib")
     changed = tmp_path / "tools" / "laptop" / "emulator_wrapper" / "lambda_functions.py"

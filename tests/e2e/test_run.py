@@ -58,7 +58,7 @@ def opened() -> Iterator[list[Terminal]]:
         one.close()
 
 
-def test_it_says_where_everything_is_once_it_answers(terminal: Terminal) -> None:
+def test_ready_message_has_all_urls(terminal: Terminal) -> None:
     block = terminal.text.partition("Vitrine is running")[2]
 
     assert request("GET", f"{terminal.url}/health").json()["stage"] == "local"
@@ -67,7 +67,7 @@ def test_it_says_where_everything_is_once_it_answers(terminal: Terminal) -> None
     assert "curl" in block
 
 
-def test_the_commands_for_other_tools_reach_the_emulator(terminal: Terminal) -> None:
+def test_shown_aws_commands_reach_the_emulator(terminal: Terminal) -> None:
     # By AWS CLI 1, which sends `aws sqs` to AWS whatever a profile says.
     commands = re.search(r"^ *export AWS_CONFIG_FILE=.*\n *aws --endpoint-url .*", terminal.text, re.MULTILINE)
     assert commands is not None
@@ -78,7 +78,7 @@ def test_the_commands_for_other_tools_reach_the_emulator(terminal: Terminal) -> 
     assert b"vitrine-local-jobs" in listed
 
 
-def test_a_request_is_one_line_of_json_in_a_pipe(terminal: Terminal) -> None:
+def test_request_is_one_json_line_in_a_pipe(terminal: Terminal) -> None:
     before = len(terminal.text.splitlines())
 
     request("GET", f"{terminal.url}/hello?name=Ann")
@@ -89,7 +89,7 @@ def test_a_request_is_one_line_of_json_in_a_pipe(terminal: Terminal) -> None:
     assert json.loads(lines[0].partition("│")[2])["status"] == 200
 
 
-def test_the_commands_that_it_shows_upload_a_picture(terminal: Terminal, tmp_path: Path) -> None:
+def test_shown_commands_upload_a_picture(terminal: Terminal, tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff not quite a picture")
     commands = re.search(r"^api=.*?\$id$", terminal.text, re.DOTALL | re.MULTILINE)
     assert commands is not None
@@ -108,7 +108,7 @@ def test_the_commands_that_it_shows_upload_a_picture(terminal: Terminal, tmp_pat
         ("QUERY", "/items", 405, "METHOD_NOT_ALLOWED"),
     ],
 )
-def test_what_is_not_there_is_refused_as_the_packaged_api_does(
+def test_unknown_routes_match_the_packaged_api(
     terminal: Terminal, method: str, path: str, status: int, code: str
 ) -> None:
     answer = request(method, terminal.url + path)
@@ -165,7 +165,7 @@ def test_its_own_pages_are_served(terminal: Terminal) -> None:
         assert request("POST", f"{terminal.url}/items", {"title": "Ours"}, **sent).status == 201
 
 
-def test_a_link_or_an_issuer_of_another_site_may_open_the_console_in_a_tab(terminal: Terminal) -> None:
+def test_other_sites_may_link_to_the_console(terminal: Terminal) -> None:
     tab = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
     assert request("GET", f"{terminal.url}/?code=1&state=2", **tab).status == 200
@@ -173,13 +173,13 @@ def test_a_link_or_an_issuer_of_another_site_may_open_the_console_in_a_tab(termi
     assert request("GET", f"{terminal.url}/", **(tab | {"Sec-Fetch-Dest": "iframe"})).status == 403
 
 
-def test_plain_chalice_local_is_as_closed(project: Path) -> None:
+def test_plain_chalice_local_refuses_other_sites(project: Path) -> None:
     with second_terminal(project, {}, stage=None) as url:
         assert is_refused_from_elsewhere(url, "POST", "/items")
         assert request("GET", f"{url}/health").json()["stage"] == "dev"
 
 
-def test_pages_of_other_origins_are_let_in_by_cors_origins(project: Path) -> None:
+def test_cors_origins_allow_other_pages(project: Path) -> None:
     configure(project / ".chalice" / "config.json", CORS_ORIGINS="https://shop.example")
     with second_terminal(project, {}) as url:
         allowed = request("GET", f"{url}/health", Origin="https://shop.example", Sec_Fetch_Site="cross-site")
@@ -187,7 +187,7 @@ def test_pages_of_other_origins_are_let_in_by_cors_origins(project: Path) -> Non
         assert request("GET", f"{url}/health", Origin="https://evil.example").status == 403
 
 
-def test_pages_of_other_origins_upload_pictures_by_cors_origins(terminal: Terminal, project: Path) -> None:
+def test_cors_origins_allow_uploads(terminal: Terminal, project: Path) -> None:
     local, origin = terminal.project / ".local", "https://shop.example"
     (project / ".local").mkdir(exist_ok=True)
     for name in ("aws-config", loopback.PORTS):
@@ -210,7 +210,7 @@ def test_other_users_of_the_machine_cannot_read_the_data(terminal: Terminal) -> 
         assert (terminal.project / path).stat().st_mode & 0o077 == 0
 
 
-def test_what_event_functions_log_appears_under_their_names(terminal: Terminal) -> None:
+def test_logs_of_event_functions_have_their_names(terminal: Terminal) -> None:
     bucket = terminal.client("s3").list_buckets(Prefix="vitrine-local-")["Buckets"][0]["Name"]
 
     terminal.client("s3").put_object(Bucket=bucket, Key="uploads/note.txt", Body=b"text")
@@ -218,7 +218,7 @@ def test_what_event_functions_log_appears_under_their_names(terminal: Terminal) 
     terminal.await_text("\non_upload   │ ", 30)
 
 
-def test_a_saved_source_takes_effect_for_http_and_for_functions(terminal: Terminal) -> None:
+def test_saved_source_takes_effect(terminal: Terminal) -> None:
     source = terminal.project / "chalicelib" / "config.py"
     saved = re.sub(r"^VERSION = .*$", 'VERSION = "saved"', source.read_text(), flags=re.MULTILINE)
     stack = terminal.client("cloudformation").describe_stacks(StackName="vitrine-local")["Stacks"][0]
@@ -234,7 +234,7 @@ def test_a_saved_source_takes_effect_for_http_and_for_functions(terminal: Termin
 
 
 @pytest.mark.parametrize("mistake", ["def (", "import nothing_of_this_name"])
-def test_a_source_that_does_not_load_leaves_the_old_code_running(terminal: Terminal, mistake: str) -> None:
+def test_broken_source_keeps_the_old_code(terminal: Terminal, mistake: str) -> None:
     source = terminal.project / "chalicelib" / "errors.py"
     good = source.read_text()
     refusals, effects = (terminal.text.count(said) for said in ("keeps running", "In effect after"))
@@ -248,7 +248,7 @@ def test_a_source_that_does_not_load_leaves_the_old_code_running(terminal: Termi
     until(lambda: terminal.text.count("In effect after") > effects)
 
 
-def test_a_server_in_a_second_terminal_finds_the_emulator_whatever_that_shell_is_signed_in_to(
+def test_second_server_finds_the_emulator(
     terminal: Terminal,
 ) -> None:
     signed_in = {"AWS_PROFILE": "work", "AWS_ACCESS_KEY_ID": "AKIAX", "AWS_SECRET_ACCESS_KEY": "x"}
@@ -258,7 +258,7 @@ def test_a_server_in_a_second_terminal_finds_the_emulator_whatever_that_shell_is
     assert request("GET", f"{terminal.url}/items/{item['id']}").json()["title"] == "From the second"
 
 
-def test_a_server_without_an_emulator_says_what_to_start(project: Path) -> None:
+def test_server_without_emulator_explains_it(project: Path) -> None:
     with second_terminal(project, {}) as url:
         answer = request("GET", f"{url}/items")
 
@@ -267,13 +267,13 @@ def test_a_server_without_an_emulator_says_what_to_start(project: Path) -> None:
     assert "make run" in answer.json()["message"]
 
 
-def test_a_second_run_of_the_same_project_is_refused_in_one_sentence(terminal: Terminal) -> None:
+def test_second_run_is_one_sentence(terminal: Terminal) -> None:
     second = start_in_vain(terminal.project, free_port(), free_port())
 
     assert re.fullmatch(r"Another emulator \(process \d+\) uses .*: stop .*\.", second)
 
 
-def test_a_port_in_use_is_one_sentence(project: Path) -> None:
+def test_port_in_use_is_one_sentence(project: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -283,7 +283,7 @@ def test_a_port_in_use_is_one_sentence(project: Path) -> None:
         assert re.fullmatch(rf"Port {port} .*\bEMULATOR_PORT=.*\.", start_in_vain(project, free_port(), port))
 
 
-def test_a_missing_emulator_is_one_sentence(project: Path) -> None:
+def test_missing_emulator_is_one_sentence(project: Path) -> None:
     (project / ".venv-emulator").unlink()
 
     assert re.fullmatch(
@@ -291,7 +291,7 @@ def test_a_missing_emulator_is_one_sentence(project: Path) -> None:
     )
 
 
-def test_ctrl_c_leaves_no_process_and_keeps_all_that_was_stored(project: Path, opened: list[Terminal]) -> None:
+def test_ctrl_c_stops_all_and_keeps_the_data(project: Path, opened: list[Terminal]) -> None:
     first = Terminal(project)
     opened.append(first)
     first.await_text("Ctrl-C stops it")
@@ -323,7 +323,7 @@ def test_ctrl_c_leaves_no_process_and_keeps_all_that_was_stored(project: Path, o
     assert not alive(family)
 
 
-def test_an_emulator_that_dies_ends_it_with_a_sentence(project: Path, opened: list[Terminal]) -> None:
+def test_killed_emulator_ends_the_run(project: Path, opened: list[Terminal]) -> None:
     terminal = Terminal(project)
     opened.append(terminal)
     terminal.await_text("Ctrl-C stops it")

@@ -60,7 +60,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
     return Inside(copy_project(tmp_path / "project"), monkeypatch)
 
 
-def test_it_starts_follows_the_sources_shows_logs_and_stops(inside: Inside, tmp_path: Path) -> None:
+def test_run_in_this_process(inside: Inside, tmp_path: Path) -> None:
     source = tmp_path / "project" / "chalicelib" / "errors.py"
     views = tmp_path / "project" / "app.py"
 
@@ -92,7 +92,7 @@ def test_it_starts_follows_the_sources_shows_logs_and_stops(inside: Inside, tmp_
     assert "Saved: chalicelib/openapi.json" not in inside.text
 
 
-def test_a_server_that_ends_by_itself_ends_it_with_a_sentence(inside: Inside) -> None:
+def test_killed_server_ends_the_run(inside: Inside) -> None:
     def deeds() -> None:
         said = os.popen("ps -A -ww -o pid=,args=").read()
         server = next(line for line in said.splitlines() if f"--port {inside.port} " in line)

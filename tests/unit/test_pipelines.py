@@ -125,18 +125,18 @@ def stage_of_pipeline(stage: str) -> list[Json]:
 
 
 class TestCommands:
-    def test_make_knows_every_target_that_is_asked_for(self) -> None:
+    def test_make_targets_exist(self) -> None:
         makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
         targets = set(re.findall(r"^([a-z0-9-]+):", makefile, flags=re.MULTILINE))
         asked = {found for line in commands() for found in re.findall(r"^\s*make ([a-z0-9-]+)", line)}
         assert {"lint", "scan", "test", "package", "smoke"} <= asked <= targets
 
-    def test_every_script_that_is_asked_for_is_there_to_be_run(self) -> None:
+    def test_scripts_exist_and_are_executable(self) -> None:
         asked = {found for line in commands() for found in re.findall(r"(?:^|\s)(\.ci/[a-z]+)(?= |$)", line)}
         assert {".ci/run", ".ci/deploy", ".ci/smoke"} <= asked
         assert [name for name in asked if not (PROJECT / name).stat().st_mode & 0o111] == []
 
-    def test_every_file_that_is_asked_for_is_there(self) -> None:
+    def test_files_exist(self) -> None:
         asked = {found for line in commands() for found in re.findall(r"infra/[\w.-]+", line)}
         assert asked == {"infra/resources.json"}
         assert (PROJECT / "infra" / "resources.json").is_file()
@@ -145,7 +145,7 @@ class TestCommands:
     def test_scripts_stop_at_the_first_failure(self, script: Path) -> None:
         assert "set -euo pipefail" in script.read_text(encoding="utf-8")
 
-    def test_stages_are_packaged_once_before_any_is_deployed(self) -> None:
+    def test_stages_are_packaged_once_before_deployment(self) -> None:
         deploy = read(PROJECT / ".github" / "workflows" / "deploy.yml")["jobs"]
         assert deploy["package"]["strategy"]["matrix"]["stage"] == list(STAGES)
         packaging = [line for line in commands() if re.search(r"\bmake package\b", line)]
@@ -155,7 +155,7 @@ class TestCommands:
 
 
 class TestDependabot:
-    def test_looks_after_everything_that_is_pinned(self) -> None:
+    def test_dependabot_covers_all_pinned_packages(self) -> None:
         found: dict[str, set[str]] = {}
         for one in read(PROJECT / ".github" / "dependabot.yml")["updates"]:
             found.setdefault(one["package-ecosystem"], set()).update(one.get("directories", [one.get("directory")]))
@@ -167,7 +167,7 @@ class TestDependabot:
 
 
 class TestWorkflows:
-    def test_run_what_everybody_runs_on_every_change(self) -> None:
+    def test_ci_run_runs_on_every_change(self) -> None:
         ci = read(PROJECT / ".github" / "workflows" / "ci.yml")
         assert {"push", "pull_request", "workflow_call"} <= set(ci["on"])
         assert [step["run"] for step in ci["jobs"]["check"]["steps"] if "run" in step] == [".ci/run"]
@@ -179,7 +179,7 @@ class TestWorkflows:
         assert deploy["jobs"]["check"]["uses"] == "./.github/workflows/ci.yml"
         assert "if" not in deploy["jobs"]["check"]
 
-    def test_one_stage_follows_the_other(self) -> None:
+    def test_stages_are_deployed_one_after_the_other(self) -> None:
         deploy = read(PROJECT / ".github" / "workflows" / "deploy.yml")["jobs"]
         assert [(name, job.get("needs")) for name, job in deploy.items()] == [
             ("check", None),
@@ -188,26 +188,26 @@ class TestWorkflows:
             ("prod", "dev"),
         ]
 
-    def test_packages_are_audited_every_week_and_when_somebody_asks(self) -> None:
+    def test_audit_runs_weekly_and_on_demand(self) -> None:
         workflow = read(PROJECT / ".github" / "workflows" / "audit.yml")
         assert workflow["on"].keys() == {"schedule", "workflow_dispatch"}
         assert [step["run"] for step in workflow["jobs"]["audit"]["steps"] if "run" in step] == [".ci/audit"]
 
-    def test_two_deployments_never_run_at_once_and_none_is_cut_short(self) -> None:
+    def test_deployments_are_not_concurrent(self) -> None:
         concurrency = read(PROJECT / ".github" / "workflows" / "deploy.yml")["concurrency"]
         assert concurrency == {"group": "deploy", "cancel-in-progress": False}
 
-    def test_nothing_is_deployed_before_somebody_has_set_it_up(self) -> None:
+    def test_deployment_is_off_by_default(self) -> None:
         assert (
             read(PROJECT / ".github" / "workflows" / "deploy.yml")["jobs"]["package"]["if"] == "vars.AWS_REGION != ''"
         )
 
-    def test_stage_is_deployed_where_its_environment_has_approved_it(self) -> None:
+    def test_deployment_uses_the_stages_environment(self) -> None:
         [job] = read(PROJECT / ".github" / "workflows" / "deploy-stage.yml")["jobs"].values()
         assert job["environment"] == "${{ inputs.stage }}"
         assert [step["run"] for step in job["steps"] if "run" in step] == ['.ci/deploy "$STAGE"', '.ci/smoke "$STAGE"']
 
-    def test_runs_on_every_python_that_make_takes(self) -> None:
+    def test_ci_covers_all_supported_pythons(self) -> None:
         wanted = re.search(r"\((\d), (\d+)\) <= .+ <= \((\d), (\d+)\)", (PROJECT / "Makefile").read_text())
         assert wanted
         every = [f"3.{minor}" for minor in range(int(wanted[2]), int(wanted[4]) + 1)]
@@ -216,7 +216,7 @@ class TestWorkflows:
         assert on_main == every
         assert elsewhere == [every[0], every[-1]]
 
-    def test_everybody_packages_for_the_same_python(self) -> None:
+    def test_package_python_is_the_same_everywhere(self) -> None:
         chosen = {
             step["with"]["python-version"]
             for workflow, _, job in jobs()
@@ -227,18 +227,18 @@ class TestWorkflows:
         chosen |= {str(read(path)["phases"]["install"]["runtime-versions"]["python"]) for path in BUILD_FILES}
         assert chosen == {"3.13"}
 
-    def test_actions_of_others_are_pinned_to_a_commit_and_say_which_version_that_is(self) -> None:
+    def test_actions_are_pinned_to_commits_with_versions(self) -> None:
         for path in WORKFLOWS:
             for line in path.read_text(encoding="utf-8").splitlines():
                 if "uses:" in line and "uses: ./" not in line:
                     assert re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
 
-    def test_same_action_is_of_the_same_version_everywhere(self) -> None:
+    def test_action_versions_are_the_same_everywhere(self) -> None:
         used = {step["uses"] for step in steps() if "uses" in step}
         assert len({one.partition("@")[0] for one in used}) == len(used)
 
     @pytest.mark.parametrize("workflow", WORKFLOWS, ids=named)
-    def test_jobs_may_only_what_they_say(self, workflow: Path) -> None:
+    def test_jobs_have_explicit_permissions(self, workflow: Path) -> None:
         content = read(workflow)
         assert content["permissions"] == {}
         for name, job in content["jobs"].items():
@@ -246,24 +246,24 @@ class TestWorkflows:
             assert job["permissions"] == {"contents": "read", **({"id-token": "write"} if signs_in else {})}
 
     @pytest.mark.parametrize("workflow", WORKFLOWS, ids=named)
-    def test_no_secret_is_stored_and_no_text_of_a_change_reaches_a_shell(self, workflow: Path) -> None:
+    def test_no_secrets_and_no_shell_injection(self, workflow: Path) -> None:
         text = workflow.read_text(encoding="utf-8")
         assert "secrets." not in text
         assert "aws-access-key-id" not in text
         assert [step["run"] for step in steps() if "${{" in step.get("run", "")] == []
 
-    def test_jobs_end(self) -> None:
+    def test_jobs_have_timeouts(self) -> None:
         running = [(name, job) for _, name, job in jobs() if "steps" in job]
         assert [name for name, job in running if not 0 < job["timeout-minutes"] <= 90] == []
 
-    def test_copies_of_the_project_keep_no_token(self) -> None:
+    def test_checkouts_keep_no_credentials(self) -> None:
         checkouts = [step for step in steps() if step.get("uses", "").startswith("actions/checkout@")]
         assert checkouts
         assert {step["with"]["persist-credentials"] for step in checkouts} == {False}
 
 
 class TestDeployer:
-    def test_only_jobs_of_this_repository_in_the_stages_environment_sign_in(self) -> None:
+    def test_only_jobs_of_the_environment_sign_in(self) -> None:
         [statement] = resource("deployer", "GitHubRole")["AssumeRolePolicyDocument"]["Statement"]
         assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
         assert statement["Condition"] == {
@@ -273,13 +273,13 @@ class TestDeployer:
             }
         }
 
-    def test_nobody_signs_in_from_github_unless_a_repository_is_named(self) -> None:
+    def test_github_sign_in_is_off_without_a_repository(self) -> None:
         content = template("deployer")
         assert content["Parameters"]["Repository"]["Default"] == ""
         assert content["Resources"]["GitHubRole"]["Condition"] == "GitHub"
         assert content["Resources"]["Provider"]["Condition"] == "NewProvider"
 
-    def test_no_pipeline_can_delete_data_or_look_at_it(self) -> None:
+    def test_no_pipeline_can_read_or_delete_data(self) -> None:
         actions = {
             action
             for name, role in (
@@ -304,14 +304,14 @@ class TestDeployer:
         assert "cloudformation:DeleteStack" not in actions
 
     @pytest.mark.parametrize("role", ["DeploymentRole", "GitHubRole"])
-    def test_reaches_into_no_other_stage(self, role: str) -> None:
+    def test_allows_no_other_stage(self, role: str) -> None:
         allowed_for_all = {"Sam", "SeeConsumer", "SeeLogs", "SeeSignInPage"}  # of these no name is the stage's
         for statement in statements("deployer", role):
             if statement["Sid"] not in allowed_for_all:
                 bounds = json.dumps([statement["Resource"], statement.get("Condition", {})])
                 assert re.search(r'\$\{Stage\}|"Ref": "Stage"|Artifacts|DeploymentRole|AWS::StackId', bounds), statement
 
-    def test_deployment_gives_no_function_more_than_the_stages_boundary(self) -> None:
+    def test_functions_get_the_permissions_boundary(self) -> None:
         # IAM User Guide, "Permissions boundaries for IAM entities": who may make roles and grant them anything is an
         # administrator, unless they must put a boundary on each, and can take it off none.
         every = statements("deployer", "DeploymentRole")
@@ -326,21 +326,21 @@ class TestDeployer:
             "iam:SetDefaultPolicyVersion",
         }
 
-    def test_boundary_lets_each_function_do_its_job_and_nothing_that_none_of_them_does(self) -> None:
+    def test_boundary_allows_exactly_the_functions_actions(self) -> None:
         assert [one for one in granted() if not covers(bounded(), one)] == []
         # Of logs it holds all of the stage's: which are a function's own, its policy says.
         assert [one for one in bounded() if not covers(granted(), one) and not one.action.startswith("logs:")] == []
         logs = {one.resource.rpartition("/")[2] for one in bounded() if one.action.startswith("logs:")}
         assert logs == {"vitrine-dev-*", "vitrine-dev:*"}
 
-    def test_boundary_and_deployment_know_the_stages_bucket_by_its_whole_name(self) -> None:
+    def test_boundary_has_the_whole_bucket_name(self) -> None:
         # Names of buckets are the world's: another account may have one that begins alike.
         name = template("resources")["Resources"]["Bucket"]["Properties"]["BucketName"]["Fn::Sub"]
         deployer = json.dumps(template("deployer"))
         assert set(re.findall(r":s3:::([^/\"]+)", deployer)) == {name}
         assert [one for one in bounded() if one.action.startswith("s3:") and not one.own_account] == []
 
-    def test_boundary_is_no_longer_than_iam_takes(self) -> None:
+    def test_boundary_fits_the_size_limit(self) -> None:
         # IAM User Guide, "IAM and AWS STS quotas": 6,144 characters of a managed policy, white space not counted.
         text = json.dumps(resource("deployer", "FunctionBoundary")["PolicyDocument"]).replace(" ", "")
         longest = {"${Stage}": "a" * 20, "${AWS::Region}": "ap-southeast-2", "${AWS::AccountId}": "1" * 12}
@@ -348,7 +348,7 @@ class TestDeployer:
             text = text.replace(name, value)
         assert len(text) <= 6144
 
-    def test_what_bears_another_stages_tag_cannot_be_made_ones_own_by_a_tag(self) -> None:
+    def test_stage_tags_cannot_be_changed(self) -> None:
         tagging = [
             one for one in statements("deployer", "DeploymentRole") if "cognito-idp:TagResource" in one["Action"]
         ]
@@ -356,13 +356,13 @@ class TestDeployer:
             {"aws:ResourceTag/vitrine-stage": {"Ref": "Stage"}}
         ]
 
-    def test_api_that_another_stack_made_is_out_of_reach(self) -> None:
+    def test_apis_of_other_stacks_are_denied(self) -> None:
         [api] = [one for one in statements("deployer", "DeploymentRole") if one["Sid"] == "Api"]
         assert api["Condition"] == {
             "StringEqualsIfExists": {"aws:ResourceTag/aws:cloudformation:stack-name": {"Fn::Sub": "vitrine-${Stage}"}}
         }
 
-    def test_roles_are_handed_on_to_the_service_they_are_meant_for(self) -> None:
+    def test_pass_role_is_limited_to_its_service(self) -> None:
         passing = [
             statement
             for name, role in (
@@ -377,7 +377,7 @@ class TestDeployer:
         services = [statement["Condition"]["StringEquals"]["iam:PassedToService"] for statement in passing]
         assert services == ["lambda.amazonaws.com", "cloudformation.amazonaws.com", "cloudformation.amazonaws.com"]
 
-    def test_user_of_the_smoke_test_can_be_made_in_this_stages_pool_alone(self) -> None:
+    def test_smoke_test_user_is_in_this_stages_pool(self) -> None:
         pool = template("resources")["Resources"]["UserPool"]["Properties"]
         assert pool["UserPoolTags"] == {"vitrine-stage": {"Ref": "Stage"}}
         [deployer] = [one for one in statements("deployer", "GitHubRole") if one["Sid"] == "UserOfTheSmokeTest"]
@@ -388,7 +388,7 @@ class TestDeployer:
             allowed = {re.sub(r"(?<!^)(?=[A-Z])", "-", one.partition(":")[2]).lower() for one in role["Action"]}
             assert asked == allowed
 
-    def test_smoke_test_can_neither_delete_users_nor_set_their_passwords(self) -> None:
+    def test_smoke_test_cannot_delete_users(self) -> None:
         calls = {action for one in every_statement() for action in listed(one["Action"]) if "cognito-idp:" in action}
         assert not calls & {
             "cognito-idp:AdminDeleteUser",
@@ -417,7 +417,7 @@ class TestDeployer:
             "iam:UntagRole",
         }
 
-    def test_gives_the_scripts_what_they_ask_for(self) -> None:
+    def test_outputs_are_those_that_the_scripts_read(self) -> None:
         text = (PROJECT / ".ci" / "deploy").read_text(encoding="utf-8")
         assert set(re.findall(r"\(output (\w+)\)", text)) <= set(template("deployer")["Outputs"])
         smoke = (PROJECT / ".ci" / "smoke").read_text(encoding="utf-8")
@@ -427,7 +427,7 @@ class TestDeployer:
 
 class TestCodePipeline:
     @pytest.mark.parametrize("name", ["deployer", "pipeline"])
-    def test_packages_lie_encrypted_and_behind_tls(self, name: str) -> None:
+    def test_artifacts_are_encrypted_and_require_tls(self, name: str) -> None:
         [rule] = resource(name, "Artifacts")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] in ("AES256", "aws:kms")
         assert set(resource(name, "Artifacts")["PublicAccessBlockConfiguration"].values()) == {True}
@@ -435,10 +435,10 @@ class TestCodePipeline:
         assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
     @pytest.mark.parametrize("project", ["Build", "DevSmoke", "ProdSmoke"])
-    def test_build_files_are_there(self, project: str) -> None:
+    def test_build_files_exist(self, project: str) -> None:
         assert (PROJECT / resource("pipeline", project)["Source"]["BuildSpec"]).is_file()
 
-    def test_build_hands_on_what_the_stages_deploy(self) -> None:
+    def test_build_artifacts_are_those_deployed(self) -> None:
         handed_on = set(read(PROJECT / ".ci" / "buildspec.yml")["artifacts"]["files"])
         deployed = {
             action["Configuration"]["TemplatePath"].partition("::")[2]
@@ -449,7 +449,7 @@ class TestCodePipeline:
         assert deployed == handed_on
 
     @pytest.mark.parametrize("stage", STAGES)
-    def test_resources_come_before_the_code_and_the_walk_last(self, stage: str) -> None:
+    def test_order_is_resources_code_smoke_test(self, stage: str) -> None:
         actions = [action for action in stage_of_pipeline(stage.capitalize()) if action["Name"] != "Approve"]
         assert [action["Name"] for action in actions] == ["Resources", "Prepare", "Code", "Smoke"]
         stacks = [action["Configuration"]["StackName"] for action in actions[:3]]
@@ -463,7 +463,7 @@ class TestCodePipeline:
         assert actions[3]["Configuration"] == {"ProjectName": {"Ref": f"{stage.capitalize()}Smoke"}}
 
     @pytest.mark.parametrize(("stage", "other"), [("dev", "prod"), ("prod", "dev")])
-    def test_walk_of_one_stage_has_no_rights_on_the_other(self, stage: str, other: str) -> None:
+    def test_smoke_test_has_no_rights_on_other_stages(self, stage: str, other: str) -> None:
         # What it runs lies in the source; that of dev runs before anybody has approved it.
         project = resource("pipeline", f"{stage.capitalize()}Smoke")
         assert project["Environment"]["EnvironmentVariables"] == [{"Name": "STAGE", "Value": stage}]
@@ -473,12 +473,12 @@ class TestCodePipeline:
         assert users["Condition"] == {"StringEquals": {"aws:ResourceTag/vitrine-stage": stage}}
         assert other not in json.dumps(statements("pipeline", role))
 
-    def test_person_is_asked_before_prod(self) -> None:
+    def test_prod_needs_approval(self) -> None:
         first = stage_of_pipeline("Prod")[0]
         assert first["ActionTypeId"]["Category"] == "Approval"
         assert [one["Name"] for one in resource("pipeline", "Pipeline")["Stages"]] == ["Source", "Build", "Dev", "Prod"]
 
-    def test_stands_on_the_roles_of_the_deployers(self) -> None:
+    def test_pipeline_uses_the_deployers_roles(self) -> None:
         exports = {
             one["Export"]["Name"]["Fn::Sub"].replace("${AWS::StackName}", f"deployer-vitrine-{stage}")
             for one in template("deployer")["Outputs"].values()
@@ -489,7 +489,7 @@ class TestCodePipeline:
         assert imported == exports
 
     @pytest.mark.parametrize("role", ["PipelineRole", "BuildRole", "DevSmokeRole", "ProdSmokeRole"])
-    def test_roles_name_actions_one_by_one_and_what_on(self, role: str) -> None:
+    def test_roles_have_no_wildcards(self, role: str) -> None:
         for statement in statements("pipeline", role):
             assert [action for action in listed(statement["Action"]) if "*" in action] == []
             assert statement["Resource"] != "*"

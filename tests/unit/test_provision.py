@@ -495,7 +495,7 @@ class TestCommandLine:
         assert capsys.readouterr().err.strip().endswith("Nothing was changed.")
         assert aws.calls == ["plan create", "discard", "delete"]
 
-    def test_access_is_described_beforehand_and_the_next_step_at_the_end(
+    def test_access_comes_first_and_the_next_step_last(
         self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", refusal=UNCHANGED)

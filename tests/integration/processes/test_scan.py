@@ -29,14 +29,14 @@ def given(programs: Path, name: str) -> set[str]:
     return {Path(one).name for one in (programs / f"{name}.given").read_text(encoding="utf-8").splitlines()}
 
 
-def test_every_template_is_looked_at(programs: Path) -> None:
+def test_every_template_is_scanned(programs: Path) -> None:
     assert security_scan.scan(programs)
     templates = {"packaged-local.json", "packaged-dev.json", "packaged-prod.json"}
     templates |= {"resources.json", "deployer.json", "pipeline.json"}
     assert templates <= given(programs, "checkov")
 
 
-def test_every_workflow_is_looked_at(programs: Path) -> None:
+def test_every_workflow_is_scanned(programs: Path) -> None:
     assert security_scan.scan(programs, stages=[])
     workflows = {path.name for path in (security_scan.PROJECT_DIR / ".github" / "workflows").iterdir()}
     assert workflows | {"dependabot.yml"} <= given(programs, "zizmor")
@@ -44,16 +44,14 @@ def test_every_workflow_is_looked_at(programs: Path) -> None:
 
 
 @pytest.mark.parametrize("finding", PROGRAMS)
-def test_one_finding_fails_and_keeps_nobody_else_from_looking(
-    programs: Path, finding: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_finding_fails_after_all_scans(programs: Path, finding: str, capsys: pytest.CaptureFixture[str]) -> None:
     stand_in(programs / finding, 3)
     assert not security_scan.scan(programs, stages=[])
     assert all((programs / f"{name}.given").exists() for name in PROGRAMS)
     assert f"{finding}: exit status 3" in capsys.readouterr().out
 
 
-def test_app_that_does_not_load_is_told_as_such(tmp_path: Path) -> None:
+def test_app_that_does_not_load_is_an_error(tmp_path: Path) -> None:
     project = tmp_path / "project"
     app_sources.copy(security_scan.PROJECT_DIR, project)
     (project / "app.py").write_text("import nothing_of_that_name\n", encoding="utf-8")
