@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import random
@@ -64,7 +65,7 @@ class World:
         return self.timeline.now
 
     def create_client(self, service: str, config: Config) -> SimulatedClient:
-        """Return a client, as botocore's session does."""
+        """Return a client of a service of this world."""
         return SimulatedClient(getattr(self, service), config, self.timeline, self.faults)
 
     def run_until(self, moment: float) -> None:
@@ -104,19 +105,19 @@ class World:
     def in_place(self) -> Iterator[None]:
         """Replace the app's clients, clock, random numbers and threads by those of this world."""
         state = random.getstate()
-        with pytest.MonkeyPatch.context() as patch:
-            self._put_in_place(patch)
-            try:
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                self._put_in_place(patch)
                 yield
-            finally:
-                random.setstate(state)
-        _forget()
+        finally:
+            random.setstate(state)
+            _forget()
 
     def _put_in_place(self, patch: pytest.MonkeyPatch) -> None:
         patch.setenv("AUTH_MODE", "oidc")
         patch.setenv("REPORT_BATCH_ITEM_FAILURES", "true" if self.reports_failures else "")
         _forget()
-        patch.setattr(aws, "_session", lambda: self)
+        patch.setattr(aws, "_client", functools.cache(self.create_client))
         wall = self.timeline.wall
         patch.setattr(time, "time", wall)
         patch.setattr(time, "time_ns", lambda: int(wall() * 1e9))
