@@ -440,7 +440,7 @@ class TestParameters:
         message = api.send("GET", "/items?page=2").json()["message"]
 
         assert "limit, cursor, order, createdAfter, createdBefore" in message
-        assert "this route takes none" in api.send("GET", f"/items/{NOWHERE}?x=1").json()["message"]
+        assert "this route accepts none" in api.send("GET", f"/items/{NOWHERE}?x=1").json()["message"]
 
     def test_writes_refuse_them_too(self, api: Door) -> None:
         item = api.item()
