@@ -149,6 +149,17 @@ class TestRanges:
         assert json_of(api("GET", f"/items?createdAfter={at}"))["items"] == []
         assert json_of(api("GET", f"/items?createdBefore={at}"))["items"] == []
 
+    def test_range_has_all_items_of_the_milliseconds_beside_its_ends(self, api: Stage) -> None:
+        beside = timedelta(milliseconds=1)
+        for at in [DAY - beside, DAY, DAY + beside]:
+            for _ in range(8):  # Their ids differ in their random part.
+                items.create(OWNER, item_input(), at)
+
+        ends = [quote(times.format_time(at)) for at in (DAY - beside, DAY + beside)]
+        page = json_of(api("GET", f"/items?createdAfter={ends[0]}&createdBefore={ends[1]}"))
+
+        assert [item["createdAt"] for item in page["items"]] == [times.format_time(DAY)] * 8
+
     @pytest.mark.parametrize("order", ["asc", "desc"])
     def test_range_has_pages(self, api: Stage, order: str) -> None:
         for minute in range(8):
