@@ -58,11 +58,11 @@ bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=
 	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)")
 
 test-browser: $(VENV) $(EMULATOR) ## Test the console in Chromium, which is installed if there is none
-	@$(BIN)/python -m tools.chromium
+	@$(BIN)/python -m tools.find_chromium
 	@$(BIN)/python -m pytest tests/browser -n 2 --dist loadfile
 
 screenshots: $(VENV) $(EMULATOR) ## Take the screenshots in docs/screenshots/ again, with the browser tests
-	@$(BIN)/python -m tools.chromium
+	@$(BIN)/python -m tools.find_chromium
 	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser -k "photographs or both_versions or failed_lines or from_an_example"
 
 bench-images: $(VENV) ## Measure the thumbnails, compared with sharp, and the consumer (RUNS=31, ONLY=jpeg,consumer)
@@ -79,7 +79,7 @@ lint: $(VENV) $(NODE) ## Check style, format and types of Python and JavaScript
 	@$(IN_NODE) .venv-node/node_modules/typescript/bin/tsc --project jsconfig.json
 
 scan: $(VENV) $(SCAN) ## Find insecure settings in the templates and workflows (checkov, zizmor)
-	@$(BIN)/python -m tools.security_scan
+	@$(BIN)/python -m tools.infrastructure_scan
 
 format: $(VENV) ## Format the code and sort imports
 	@$(BIN)/ruff check --fix --select I .

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from tools.bundle import certificate_authorities
+from tools.bundle import certificate_folder
 
 _VALIDITY = dt.timedelta(days=1)
 _PEM = serialization.Encoding.PEM
@@ -37,10 +37,10 @@ class Authority(NamedTuple):
     def add_to(self, package: Path) -> None:
         """Add the authority to those that botocore trusts in the folder ``package``."""
         certificate = self.certificate.read_bytes()
-        if (package / certificate_authorities.FOLDER).is_dir():
-            for path, content in certificate_authorities.split(certificate).items():
+        if (package / certificate_folder.FOLDER).is_dir():
+            for path, content in certificate_folder.split(certificate).items():
                 (package / path).write_bytes(content)
-        with (package / certificate_authorities.FILE).open("ab") as file:
+        with (package / certificate_folder.FILE).open("ab") as file:
             file.write(certificate)
 
 

@@ -20,6 +20,9 @@ MAX_IMAGE_PIXELS = 50_000_000
 
 LOCAL = "local"
 """The stage of `make run`."""
+STAGE_NAME = r"[a-z][a-z0-9]{0,19}"
+"""A stage's name: the same pattern as the parameter Stage in infra/resources.json."""
+STAGE_NAME_RULE = "1 to 20 lowercase letters and digits, a letter first"
 
 AuthMode = Literal["oidc", "local", "none"]
 Fit = Literal["cover", "fit"]
@@ -145,8 +148,8 @@ def _command(arguments: list[str]) -> str | None:
 
 
 def _stage(text: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", text):
-        raise ConfigError(f"STAGE is {text!r}: it must be 1 to 20 lowercase letters and digits, a letter first.")
+    if not re.fullmatch(STAGE_NAME, text):
+        raise ConfigError(f"STAGE is {text!r}: it must be {STAGE_NAME_RULE}.")
     return text
 
 

@@ -1,7 +1,7 @@
 // Calls of the API, and what they fail with.
 
 import { parseJson, toJson } from "./exact-json.js";
-import { apiRoot, authorizationHeader, renewToken } from "./session.js";
+import { apiRoot, authorizationHeader, renewToken } from "./oidc-session.js";
 
 /** An error whose message is shown to the user. */
 export class Problem extends Error {

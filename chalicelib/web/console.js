@@ -3,7 +3,7 @@
 import { Problem, call, resolveLinks } from "./api.js";
 import { $, relativeTime, showErrorNotice, targetOf } from "./dom.js";
 import { clearGallery, filterCards, loadPage, setQuery, showSignIn } from "./gallery.js";
-import { completeSignIn, signOut, token, userName } from "./session.js";
+import { completeSignIn, signOut, token, userName } from "./oidc-session.js";
 
 // ------------------------------------------------------------------------------------------------------------- toolbar
 
@@ -62,7 +62,7 @@ $("#show-all").addEventListener("click", () => {
 /** Each file is a call of the function, and a new AWS account can run few at once: so what shows items comes first. */
 async function loadRest() {
   const [router, files, itemActions] = await Promise.all([
-    import("./router.js"), import("./file-input.js"), import("./item-actions.js"),
+    import("./router.js"), import("./added-files.js"), import("./item-actions.js"),
   ]);
   return { ...router, ...files, ...itemActions };
 }
@@ -81,7 +81,7 @@ for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySele
 /** @param {DragEvent} event */
 const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
 
-// Here and not in file-input.js: until that is loaded, the browser would open the file.
+// Here and not in added-files.js: until that is loaded, the browser would open the file.
 addEventListener("dragover", (event) => {
   if (!event.dataTransfer || !hasFiles(event)) return;
   event.preventDefault();

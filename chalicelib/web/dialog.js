@@ -1,7 +1,7 @@
 // The dialog, which shows one view at a time, and questions above it.
 
 import { $, button, h, targetOf } from "./dom.js";
-import { clearRoute, setRoute } from "./hash-routes.js";
+import { clearRoute, setRoute } from "./history.js";
 import { onItemStored } from "./items.js";
 
 const dialog = $("#item");

@@ -5,7 +5,7 @@ import { $, button, h, problemBox, targetOf } from "./dom.js";
 import { SchemaReader } from "./json-schema.js";
 import { renderBlocks, renderInline } from "./markdown.js";
 import { exampleLabel, exampleText, requestForm, requiresSignIn, statusBadge } from "./request-form.js";
-import { apiRoot, canSignIn, setToken, signIn, signOut, token, userName } from "./session.js";
+import { apiRoot, canSignIn, setToken, signIn, signOut, token, userName } from "./oidc-session.js";
 
 /** @type {any} */
 let openapi;

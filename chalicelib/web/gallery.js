@@ -4,7 +4,7 @@ import { Problem, call } from "./api.js";
 import { $, button, h, plural, problemBox } from "./dom.js";
 import { cardOf } from "./item-card.js";
 import { clearStore, containsWords, onItemStored, pendingDeletes, storeItem, storedItem } from "./items.js";
-import { signInBox } from "./sign-in.js";
+import { signInBox } from "./sign-in-box.js";
 
 const gallery = $("#gallery");
 const state = $("#state");
@@ -276,7 +276,7 @@ async function followPicture({ id, image }) {
   if (!["pending", "processing"].includes(image?.status ?? "") || followed.has(id)) return;
   followed.add(id);
   try {
-    const { followStatus } = await import("./picture-status.js"); // Few galleries need it.
+    const { followStatus } = await import("./picture-polling.js"); // Few galleries need it.
     await followStatus(id);
   } catch {
     // The card stays as it is.

@@ -12,8 +12,8 @@ import {
 } from "./item-actions.js";
 import { pictureElement, placeholder } from "./item-card.js";
 import { itemRoute, ownFields, storeItem, titleOf } from "./items.js";
-import { canSignIn, signIn } from "./session.js";
-import { tokenForm } from "./sign-in.js";
+import { canSignIn, signIn } from "./oidc-session.js";
+import { tokenForm } from "./sign-in-box.js";
 import { uploadPicture } from "./uploads.js";
 
 /**

@@ -11,7 +11,7 @@ import { editItem } from "./item-form.js";
 import {
   fieldLabel, getStored, isTimestamp, itemRoute, listedFields, removeStored, storeItem, storedItem, titleOf,
 } from "./items.js";
-import { signInBox } from "./sign-in.js";
+import { signInBox } from "./sign-in-box.js";
 
 /**
  * Show an item: first as it is stored, then as it is now.

@@ -2,8 +2,8 @@
 
 import { Problem } from "./api.js";
 import { $, announce, button, h, plural, problemBox } from "./dom.js";
-import { canSignIn, setToken, signIn, token } from "./session.js";
-import { tokenInput } from "./sign-in.js";
+import { canSignIn, setToken, signIn, token } from "./oidc-session.js";
+import { tokenInput } from "./sign-in-box.js";
 
 const SHOW_ENDED = 4000; // milliseconds that an entry without an error stays after its end
 const ANNOUNCE_EVERY = 10000; // milliseconds

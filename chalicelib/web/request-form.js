@@ -3,7 +3,7 @@
 import { newIdempotencyKey } from "./api.js";
 import { button, formatBytes, h, problemBox } from "./dom.js";
 import { parseJson, toJson } from "./exact-json.js";
-import { apiRoot, authorizationHeader, token } from "./session.js";
+import { apiRoot, authorizationHeader, token } from "./oidc-session.js";
 
 const COPIED_TIME = 2000; // milliseconds that the button says so
 

@@ -2,7 +2,7 @@
 
 import { closeDialog, currentView } from "./dialog.js";
 import { hasModifier, targetOf } from "./dom.js";
-import { currentRoute, onRouteChange, setRoute } from "./hash-routes.js";
+import { currentRoute, onRouteChange, setRoute } from "./history.js";
 import { editItem, openNewItem } from "./item-form.js";
 import { leaveForm, viewItem } from "./item-viewer.js";
 import { itemIdOf } from "./items.js";

@@ -19,7 +19,7 @@ from tests.browser import issuer as issuers
 from tests.browser.tab import File, Tab
 from tests.e2e.system import configure, copy_project, request
 from tests.e2e.terminals import Terminal, second_terminal
-from tools import chromium as browsers
+from tools import find_chromium as browsers
 
 expect.set_options(timeout=20_000)
 

@@ -259,7 +259,7 @@ def test_api_reference_follows_the_session(closed: str, tab: Tab) -> None:
     sign_in(tab, "moe")
     expect(route.get_by_text("It needs a token")).to_be_hidden()
     expect(route.locator(".curl")).to_contain_text("Authorization")
-    tab.page.evaluate("import('/web/session.js').then(session => session.setToken(''))")
+    tab.page.evaluate("import('/web/oidc-session.js').then(session => session.setToken(''))")
 
     expect(route.get_by_text("It needs a token")).to_be_visible()
     expect(route.locator(".curl")).not_to_contain_text("Authorization")

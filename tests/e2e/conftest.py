@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from chalicelib.config import LOCAL
 from tests.e2e.system import (
     EMULATOR_PYTHON,
     KEPT,
@@ -19,7 +20,6 @@ from tests.e2e.system import (
 from tools.laptop import code_stack
 from tools.laptop.emulator import Emulator, client_factory
 from tools.stage import provision
-from tools.stage.names import LOCAL
 
 
 @pytest.fixture(scope="session")

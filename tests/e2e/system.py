@@ -12,11 +12,11 @@ from email.message import Message
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chalicelib.config import LOCAL
 from tools.bundle import archive, build
 from tools.laptop import code_stack
 from tools.laptop.emulator import Emulator
 from tools.stage import app_sources
-from tools.stage.names import LOCAL
 
 ROOT = Path(__file__).parents[2]
 EMULATOR_PYTHON = ROOT / ".venv-emulator" / "bin" / "python"

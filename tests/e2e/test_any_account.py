@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from chalicelib.config import LOCAL
 from tests.builders import fields
 from tests.e2e.pictures import drawing
 from tests.e2e.system import System, copy_project
@@ -16,7 +17,6 @@ from tools.laptop import code_stack
 from tools.laptop.emulator import ACCOUNT as FIRST
 from tools.laptop.emulator import client_factory
 from tools.stage import provision
-from tools.stage.names import LOCAL
 
 SECOND = "222222222222"
 

@@ -18,7 +18,7 @@ from tests.e2e.system import ROOT, System, free_port
 from tests.e2e.waiting import eventually
 from tests.unit.test_docs import table_rows
 from tools.laptop import run
-from tools.laptop.server import Server
+from tools.laptop.chalice_server import Server
 from tools.laptop.terminal import Terminal
 
 

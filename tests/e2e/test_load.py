@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from chalicelib.config import LOCAL
 from tests.builders import jpeg
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, ROOT, copy_project, free_port
 from tests.e2e.waiting import eventually
 from tools.laptop import code_stack, emulator
 from tools.laptop.emulator import Emulator, EmulatorError, client_factory
 from tools.stage import provision
-from tools.stage.names import LOCAL
 
 FILES = 40
 AT_ONCE = max(2, os.cpu_count() or 0)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from chalicelib.config import LOCAL
 from tests.builders import fields
 from tests.e2e.pictures import drawing
 from tests.e2e.shell import at_the_emulator
@@ -25,7 +26,6 @@ from tools import processes
 from tools.bundle import chalice_deployments
 from tools.laptop.emulator import client_factory
 from tools.stage import provision
-from tools.stage.names import LOCAL
 
 ACCOUNT = "111111111111"
 # The emulator has no PutRestApi, by which the routes of an API that is there already are sent. And a function is ready

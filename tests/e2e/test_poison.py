@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from chalicelib.config import LOCAL
 from tests.builders import jpeg
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, copy_project, free_port
 from tests.e2e.waiting import eventually
 from tools.laptop import code_stack
 from tools.laptop.emulator import Emulator, client_factory
 from tools.stage import provision
-from tools.stage.names import LOCAL
 
 VISIBILITY_TIMEOUT = 6  # seconds, instead of 360
 CRASH, HANG = b"crash", b"hang"

@@ -152,7 +152,7 @@ def test_stage_is_created_and_deleted(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--stage", "No-Good"], "'No-Good' is not a stage name: use up to 20 lower-case letters"),
+        (["--stage", "No-Good"], "'No-Good' is not a stage name: it must be 1 to 20 lowercase letters"),
         (["--stage", "pord", "--delete", "--yes"], "There is no stage pord: .chalice/config.json has "),
     ],
 )

@@ -16,11 +16,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from chalicelib.config import LOCAL
 from tests import rights
 from tests.e2e.system import System, copy_project
 from tools.laptop.emulator import REGION
 from tools.stage import policies, provision
-from tools.stage.names import LOCAL
 
 PROJECT = Path(__file__).parents[2]
 SERVICES = ("dynamodb", "s3", "sqs")

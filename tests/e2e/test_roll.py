@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from chalicelib.config import LOCAL
 from tests.builders import fields
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, copy_project, free_port, request
 from tools.laptop import code_stack
 from tools.laptop.emulator import Emulator, client_factory
 from tools.stage import provision
-from tools.stage.names import LOCAL
 
 
 class Stage(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from chalicelib.config import LOCAL
 from tests.blocks import block
 from tests.builders import fields
 from tests.e2e.pictures import photograph
@@ -32,7 +33,6 @@ from tests.e2e.waiting import eventually
 from tools.laptop import code_stack
 from tools.laptop.emulator import Emulator, client_factory
 from tools.stage import provision
-from tools.stage.names import LOCAL
 
 PASSWORD = "Correct horse 1 battery!"
 

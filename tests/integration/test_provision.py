@@ -125,14 +125,16 @@ class TestDeletingAStageWithoutStack:
         shutil.copy(PROJECT / ".chalice" / "config.json", tmp_path / ".chalice")
         return tmp_path
 
-    def test_data_is_kept_by_default(self, client: provision.Client, project: Path, dynamodb: DynamoDBClient) -> None:
+    def test_data_is_kept_by_default(
+        self, client: provision.ClientFactory, project: Path, dynamodb: DynamoDBClient
+    ) -> None:
         dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
         with pytest.raises(StageError, match="There is data in the table vitrine-dev, so nothing was deleted"):
             provision.delete("dev", client, project)
         assert dynamodb.scan(TableName=TABLE)["Count"] == 1
 
     def test_data_is_deleted_after_confirmation(
-        self, client: provision.Client, project: Path, dynamodb: DynamoDBClient
+        self, client: provision.ClientFactory, project: Path, dynamodb: DynamoDBClient
     ) -> None:
         dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
         with pytest.raises(StageError, match="Nothing was deleted"):
@@ -141,7 +143,7 @@ class TestDeletingAStageWithoutStack:
         assert TABLE not in dynamodb.list_tables()["TableNames"]
 
     def test_empty_resources_are_deleted(
-        self, client: provision.Client, project: Path, dynamodb: DynamoDBClient, s3: S3Client
+        self, client: provision.ClientFactory, project: Path, dynamodb: DynamoDBClient, s3: S3Client
     ) -> None:
         provision.delete("dev", client, project)
         assert TABLE not in dynamodb.list_tables()["TableNames"]

@@ -18,7 +18,7 @@ from tools.bundle import (
     aws_operations,
     botocore_data,
     build,
-    certificate_authorities,
+    certificate_folder,
     reachable_files,
     third_party_edits,
 )
@@ -212,7 +212,7 @@ class TestThirdPartyEdits:
         files = third_party_files() | {"botocore/httpsession.py": b"verify = True\n"}
 
         with pytest.raises(ChangedCodeError, match=r"botocore/httpsession\.py has changed"):
-            certificate_authorities.with_folder(files)
+            certificate_folder.with_folder(files)
 
 
 NETLOCK = (
@@ -222,12 +222,12 @@ NETLOCK = (
 
 
 class TestCertificateAuthorities:
-    FILE = (bundle_files.SITE_PACKAGES / certificate_authorities.FILE).read_bytes()
+    FILE = (bundle_files.SITE_PACKAGES / certificate_folder.FILE).read_bytes()
 
     def test_all_authorities_of_botocore_are_kept(self) -> None:
         whole, one_by_one = (ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) for _ in range(2))
         whole.load_verify_locations(cadata=self.FILE.decode())
-        for certificate in certificate_authorities.split(self.FILE).values():
+        for certificate in certificate_folder.split(self.FILE).values():
             one_by_one.load_verify_locations(cadata=certificate.decode())
 
         assert sorted(one_by_one.get_ca_certs(binary_form=True)) == sorted(whole.get_ca_certs(binary_form=True))
@@ -243,10 +243,10 @@ class TestCertificateAuthorities:
     )
     def test_file_names_are_openssls_hashes(self, name: str, hashed: str) -> None:
         """The hashes are those that ``openssl x509 -subject_hash`` prints."""
-        assert certificate_authorities.subject_hash(x509.Name.from_rfc4514_string(name)) == hashed
+        assert certificate_folder.subject_hash(x509.Name.from_rfc4514_string(name)) == hashed
 
     def test_equal_subjects_are_numbered(self) -> None:
-        more = certificate_authorities.split(self.FILE * 2).keys() - certificate_authorities.split(self.FILE).keys()
+        more = certificate_folder.split(self.FILE * 2).keys() - certificate_folder.split(self.FILE).keys()
 
         assert {path.rpartition(".")[2] for path in more} == {"1"}
 

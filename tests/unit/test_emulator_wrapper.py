@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.laptop.emulator_wrapper import code_digests
+from tools.laptop.emulator_wrapper import ministack_version
 from tools.laptop.emulator_wrapper.event_queue import Event, EventQueue
-from tools.laptop.emulator_wrapper.function_packages import FunctionPackages
+from tools.laptop.emulator_wrapper.package_cache import PackageCache
 
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:on_upload"
 
@@ -189,7 +189,7 @@ def package(**content: str) -> bytes:
 
 class TestFunctionPackages:
     def test_same_package_is_unpacked_once(self, tmp_path: Path) -> None:
-        packages = FunctionPackages(tmp_path)
+        packages = PackageCache(tmp_path)
 
         taken = {packages.take(package(app="a = 1")) for _ in range(3)}
 
@@ -198,7 +198,7 @@ class TestFunctionPackages:
         assert (folder / "app.py").read_text() == "a = 1"
 
     def test_changed_package_has_another_folder(self, tmp_path: Path) -> None:
-        packages = FunctionPackages(tmp_path)
+        packages = PackageCache(tmp_path)
 
         before, after = packages.take(package(app="a = 1")), packages.take(package(app="a = 2"))
 
@@ -206,7 +206,7 @@ class TestFunctionPackages:
         assert (after / "app.py").read_text() == "a = 2"
 
     def test_unused_package_is_deleted_with_the_next_one(self, tmp_path: Path) -> None:
-        packages = FunctionPackages(tmp_path)
+        packages = PackageCache(tmp_path)
         before = packages.take(package(app="a = 1"))
         packages.take(package(app="a = 1"))
         packages.release(before)
@@ -219,7 +219,7 @@ class TestFunctionPackages:
         assert sorted(tmp_path.iterdir()) == sorted([still_used, after])
 
     def test_unused_package_is_used_again(self, tmp_path: Path) -> None:
-        packages = FunctionPackages(tmp_path)
+        packages = PackageCache(tmp_path)
         folder = packages.take(package(app="a = 1"))
         packages.release(folder)
         (folder / "compiled").touch()
@@ -227,20 +227,20 @@ class TestFunctionPackages:
         assert (packages.take(package(app="a = 1")) / "compiled").exists()
 
     def test_incomplete_package_is_unpacked_again(self, tmp_path: Path) -> None:
-        folder = FunctionPackages(tmp_path).take(package(app="a = 1"))
+        folder = PackageCache(tmp_path).take(package(app="a = 1"))
         unfinished = folder.rename(folder.with_suffix(".part"))
         (unfinished / "other.py").write_text("")
 
-        assert [one.name for one in FunctionPackages(tmp_path).take(package(app="a = 1")).iterdir()] == ["app.py"]
+        assert [one.name for one in PackageCache(tmp_path).take(package(app="a = 1")).iterdir()] == ["app.py"]
 
 
 class TestCodeDigests:
     def test_unchanged_code_passes(self) -> None:
         name = f"{__name__}:package"
 
-        code_digests.check({name: str(code_digests._digest(name))})
+        ministack_version.check_known_functions({name: str(ministack_version._digest(name))})
 
     @pytest.mark.parametrize("name", [f"{__name__}:package", f"{__name__}:gone", "no.such.module:name"])
     def test_changed_code_is_named(self, name: str) -> None:
-        with pytest.raises(code_digests.ChangedCodeError, match=f"changed functions: .*{name}"):
-            code_digests.check({name: "0123456789abcdef"})
+        with pytest.raises(ministack_version.ChangedCodeError, match=f"changed functions: .*{name}"):
+            ministack_version.check_known_functions({name: "0123456789abcdef"})

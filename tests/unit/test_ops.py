@@ -19,7 +19,7 @@ from botocore import exceptions
 
 from tools.interruption import Interruption
 from tools.ops import __main__ as ops
-from tools.ops import commands, dead_letter_queues, failure_reasons, item_lookup, log_lines, output
+from tools.ops import commands, dead_letter_queues, failure_reasons, item_lookup, log_parsing, output
 from tools.ops.cleanup import Failure, Result
 from tools.ops.dead_letters import DeadLetter
 from tools.ops.deployed_stage import Stage, find
@@ -320,7 +320,7 @@ class TestReason:
         ("stack", "expected"), [("Traceback\n  File\nKeyError: 'x'\n\n", "KeyError: 'x'"), ("", ""), ("\n", "")]
     )
     def test_last_line_of_a_traceback_is_the_exception(self, stack: str, expected: str) -> None:
-        assert log_lines.last_line(stack) == expected
+        assert log_parsing.last_line(stack) == expected
 
 
 OUTPUTS = {"BucketName": "b", "QueueUrl": "q", "DeadLetterQueueUrl": "d"}

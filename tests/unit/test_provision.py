@@ -14,8 +14,8 @@ from unittest import mock
 import pytest
 from botocore import exceptions
 
-from tools.stage import aws_session, chalice_config, policies, provision, stack
-from tools.stage.errors import StageError
+from tools.stage import chalice_config, policies, provision, stack
+from tools.stage.errors import StageError, describe_error
 from tools.stage.names import check_stage_name
 
 if TYPE_CHECKING:
@@ -458,14 +458,14 @@ class TestDeleting:
     ],
 )
 def test_aws_error_is_one_sentence(error: Exception, words: str) -> None:
-    told = aws_session.describe_error(error, "dev")
+    told = describe_error(error, "dev")
     assert words in told
     assert "\n" not in told
 
 
 def test_missing_emulator_is_explained() -> None:
     error = exceptions.EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
-    assert "make run" in aws_session.describe_error(error, "local")
+    assert "make run" in describe_error(error, "local")
 
 
 class TestCommandLine:

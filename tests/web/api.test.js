@@ -3,7 +3,7 @@ import { beforeEach, describe, test } from "node:test";
 import { json, setOnline, stubFetch } from "./browser.js";
 import { Problem, call, ifMatch, itemPath, newIdempotencyKey } from "../../chalicelib/web/api.js";
 import { parseJson, toJson } from "../../chalicelib/web/exact-json.js";
-import { apiRoot, setToken } from "../../chalicelib/web/session.js";
+import { apiRoot, setToken } from "../../chalicelib/web/oidc-session.js";
 
 describe("api", () => {
   beforeEach(() => {

@@ -3,7 +3,7 @@ import { afterEach, describe, test } from "node:test";
 import "./browser.js";
 import { Problem } from "../../chalicelib/web/api.js";
 import { Transfer, summaryParts } from "../../chalicelib/web/progress-panel.js";
-import { setToken } from "../../chalicelib/web/session.js";
+import { setToken } from "../../chalicelib/web/oidc-session.js";
 
 describe("progress-panel", () => {
   const entries = (kind, counts) => Object.entries(counts).flatMap(([state, count]) =>

@@ -5,7 +5,7 @@ import { SchemaReader } from "../../chalicelib/web/json-schema.js";
 import {
   curlCommand, exampleLabel, requestForm, requestUrl, requiresSignIn,
 } from "../../chalicelib/web/request-form.js";
-import { apiRoot, setToken } from "../../chalicelib/web/session.js";
+import { apiRoot, setToken } from "../../chalicelib/web/oidc-session.js";
 
 const URL_OF_ITEMS = new URL("https://api.example/stage/items");
 

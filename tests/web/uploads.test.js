@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, mock, test } from "node:test";
 import "./browser.js";
-import { UploadObserver } from "../../chalicelib/web/picture-status.js";
+import { UploadObserver } from "../../chalicelib/web/picture-polling.js";
 import { PICTURE_TYPES, pictureType } from "../../chalicelib/web/uploads.js";
 
 describe("uploads", () => {

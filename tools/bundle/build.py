@@ -9,7 +9,7 @@ from tools.bundle import (
     archive,
     aws_operations,
     botocore_data,
-    certificate_authorities,
+    certificate_folder,
     precompiled_regexes,
     reachable_files,
     third_party_edits,
@@ -36,7 +36,7 @@ STEPS: dict[str, Callable[[Entries], dict[str, bytes]]] = {
     "AWS models cut": _cut_models,
     "unreached files removed": reachable_files.reachable,
     "imports moved behind first use": third_party_edits.with_late_imports,
-    "certificate authorities in a folder": certificate_authorities.with_folder,
+    "certificate authorities in a folder": certificate_folder.with_folder,
     "regular expressions precompiled": precompiled_regexes.with_regexes,
 }
 """What is done to a package before it is compiled, by name and in order. ``make bench ONLY=ablation`` measures each."""

@@ -19,11 +19,12 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from chalicelib.config import LOCAL
 from tools import processes
 from tools.stage import app_sources, chalice_package, stack
-from tools.stage.aws_session import Client
+from tools.stage.aws_clients import ClientFactory
 from tools.stage.errors import StageError
-from tools.stage.names import LOCAL, code_stack_name
+from tools.stage.names import code_stack_name
 from tools.stage.stack import Report
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def package(
     return Package(digest, template, archive)
 
 
-def find(client: Client, digest: str | None = None) -> Deployment | None:
+def find(client: ClientFactory, digest: str | None = None) -> Deployment | None:
     """Return the code stack, or None if there is none or, with ``digest``, if it has other sources."""
     cloudformation = client("cloudformation")
     outputs = stack.outputs(cloudformation, STACK)
@@ -112,7 +113,7 @@ def find(client: Client, digest: str | None = None) -> Deployment | None:
     return Deployment(outputs["RestAPIId"], functions)
 
 
-def deploy(built: Package, client: Client) -> Deployment:
+def deploy(built: Package, client: ClientFactory) -> Deployment:
     """Deploy ``built`` unless it is deployed already. Raise StageError if the emulator refuses it."""
     if running := find(client, built.digest):
         return running

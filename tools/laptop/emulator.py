@@ -28,7 +28,7 @@ from chalicelib.http import loopback
 from tools import processes
 from tools.laptop import emulator_state
 from tools.laptop.emulator_state import Folders
-from tools.stage.aws_session import Client
+from tools.stage.aws_clients import ClientFactory
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -162,7 +162,7 @@ class Emulator:
         )
 
 
-def client_factory(url: str, credentials: Credentials) -> Client:
+def client_factory(url: str, credentials: Credentials) -> ClientFactory:
     """Return a function that creates clients of the emulator at ``url``."""
     session = boto3.Session(credentials.access_key, credentials.secret_key, region_name=REGION)
     config = Config(retries={"mode": "standard", "total_max_attempts": 2})

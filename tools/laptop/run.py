@@ -18,17 +18,17 @@ from typing import NamedTuple, NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.config import LOCAL
 from chalicelib.http import loopback
 from tools import processes
 from tools.interruption import Interrupted, Interruption
 from tools.laptop import code_stack, function_logs
+from tools.laptop.chalice_server import Server, ServerError
 from tools.laptop.emulator import REGION, Emulator, EmulatorError, check_port, client_factory, make_private
-from tools.laptop.server import Server, ServerError
 from tools.laptop.terminal import Terminal
-from tools.stage import app_sources, aws_session, provision
-from tools.stage.aws_session import Client
-from tools.stage.errors import StageError
-from tools.stage.names import LOCAL
+from tools.stage import app_sources, provision
+from tools.stage.aws_clients import ClientFactory
+from tools.stage.errors import StageError, describe_error
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 AWS_CONFIG = ".local/aws-config"
@@ -195,7 +195,7 @@ class System:
             after = app_sources.stamps(self._project_dir)
         return app_sources.changes(before, after)
 
-    def _deploy(self, client: Client) -> code_stack.Deployment:
+    def _deploy(self, client: ClientFactory) -> code_stack.Deployment:
         self._terminal.write("Deploying the event functions into the emulator")
         return code_stack.deploy(self._package(), client)
 
@@ -246,7 +246,7 @@ def main(arguments: list[str] | None = None) -> int:
         terminal.write("Stopped. The data is kept for the next start.")
         return 0
     except (EmulatorError, ServerError, StageError, BotoCoreError, ClientError) as error:
-        terminal.write(aws_session.describe_error(error, LOCAL))
+        terminal.write(describe_error(error, LOCAL))
     return 1
 
 

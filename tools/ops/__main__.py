@@ -14,8 +14,8 @@ from chalicelib.config import ConfigError
 from tools.interruption import Interrupted, Interruption
 from tools.ops import commands
 from tools.ops.deployed_stage import find
-from tools.stage import aws_session, chalice_config, provision
-from tools.stage.errors import StageError
+from tools.stage import aws_clients, chalice_config, provision
+from tools.stage.errors import StageError, describe_error
 from tools.stage.names import check_stage_name
 
 _EXAMPLES = """\
@@ -37,12 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with Interruption() as interruption:
             variables = chalice_config.environment(provision.PROJECT_DIR, check_stage_name(options.stage))
-            aws_session.apply_settings(options.stage, variables, provision.PROJECT_DIR)
-            stage = find(options.stage, functools.partial(aws_session.make_client, boto3.Session()))
+            aws_clients.apply_settings(options.stage, variables, provision.PROJECT_DIR)
+            stage = find(options.stage, functools.partial(aws_clients.make_client, boto3.Session()))
             code: int = options.command(commands.Invocation(stage, options, interruption))
             return code
     except (StageError, ConfigError, exceptions.BotoCoreError, exceptions.ClientError) as error:
-        print(aws_session.describe_error(error, options.stage), file=sys.stderr)
+        print(describe_error(error, options.stage), file=sys.stderr)
         return 1
     except Interrupted:
         print("Stopped.", file=sys.stderr)

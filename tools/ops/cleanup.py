@@ -11,7 +11,7 @@ from botocore.config import Config
 
 from chalicelib.values.times import format_time
 from tools.ops.deployed_stage import Stage
-from tools.ops.log_lines import json_lines, last_line
+from tools.ops.log_parsing import json_lines, last_line
 from tools.stage.errors import StageError
 
 # Log messages of chalicelib/catalogue/cleanup.py.

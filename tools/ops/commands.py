@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from chalicelib.values import ids, times
 from tools.interruption import Interruption
-from tools.ops import cleanup, dead_letter_queues, failure_reasons, item_lookup, loose_files, output
+from tools.ops import cleanup, dead_letter_queues, failure_reasons, item_lookup, missing_thumbnails, output
 from tools.ops.dead_letter_queues import DeadLetterQueue, Report
 from tools.ops.dead_letters import DeadLetter
 from tools.ops.deployed_stage import Stage
@@ -108,10 +108,10 @@ def run_cleanup(invocation: Invocation) -> int:
 
 def render_missing(invocation: Invocation) -> int:
     """Queue thumbnail jobs for loose files that lack a thumbnail; with ``--dry-run``, only list the files."""
-    keys = loose_files.without_thumbnail(invocation.stage)
+    keys = missing_thumbnails.without_thumbnail(invocation.stage)
     queued = 0
     if keys and not invocation.options.dry_run:
-        loose_files.queue_thumbnail_jobs(invocation.stage, keys, _progress(invocation, "Queued", len(keys)))
+        missing_thumbnails.queue_thumbnail_jobs(invocation.stage, keys, _progress(invocation, "Queued", len(keys)))
         queued = len(keys)
     data = {"missing": len(keys), "queued": queued, "keys": keys}
     invocation.print_result(data, output.loose_files_text(keys, queued))

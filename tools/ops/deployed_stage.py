@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
+from chalicelib.config import LOCAL
 from tools.stage import stack
+from tools.stage.aws_clients import ClientFactory
 from tools.stage.errors import StageError
-from tools.stage.names import LOCAL, code_stack_name, resource_stack_name
+from tools.stage.names import code_stack_name, resource_stack_name
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import FunctionConfigurationTypeDef
-
-Client = Callable[..., Any]
-"""Creates the client of an AWS service from the service's name, as ``boto3.Session.client`` does."""
 
 _REQUIRED_OUTPUTS = ("BucketName", "QueueUrl", "DeadLetterQueueUrl")
 
@@ -33,7 +32,7 @@ class Stage(NamedTuple):
     """A deployed stage."""
 
     name: str
-    client: Client
+    client: ClientFactory
     bucket: str
     queue_url: str
     dead_letter_queue_url: str
@@ -55,7 +54,7 @@ class Stage(NamedTuple):
             yield from (_function(one) for one in page["Functions"] if one["FunctionName"].startswith(prefix))
 
 
-def find(name: str, client: Client) -> Stage:
+def find(name: str, client: ClientFactory) -> Stage:
     """Return the stage ``name``. Raise StageError if it is not deployed."""
     stack_name = resource_stack_name(name)
     outputs = stack.outputs(client("cloudformation"), stack_name)

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from chalicelib.catalogue import messages
 from tools.ops.dead_letters import DeadLetter
 from tools.ops.deployed_stage import Stage
-from tools.ops.log_lines import json_lines, last_line
+from tools.ops.log_parsing import json_lines, last_line
 from tools.stage.errors import StageError
 
 if TYPE_CHECKING:

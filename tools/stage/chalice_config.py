@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from chalicelib.config import LOCAL
 from tools.stage.errors import StageError
-from tools.stage.names import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

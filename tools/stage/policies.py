@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chalicelib.config import LOCAL
 from tools.stage import chalice_config
 from tools.stage.errors import StageError
-from tools.stage.names import LOCAL, code_stack_name
+from tools.stage.names import code_stack_name
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 

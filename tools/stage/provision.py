@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 import boto3
 from botocore import exceptions
 
-from tools.stage import aws_session, chalice_config, policies, retained_resources, stack
-from tools.stage.aws_session import Client
-from tools.stage.errors import StageError
-from tools.stage.names import LOCAL, check_stage_name, code_stack_name, resource_stack_name
+from chalicelib.config import LOCAL, STAGE_NAME_RULE
+from tools.stage import aws_clients, chalice_config, policies, retained_resources, stack
+from tools.stage.aws_clients import ClientFactory
+from tools.stage.errors import StageError, describe_error
+from tools.stage.names import check_stage_name, code_stack_name, resource_stack_name
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -39,7 +40,7 @@ def always(question: str) -> bool:  # noqa: ARG001 (the question is not shown)
 
 def provision(
     stage: str,
-    client: Client,
+    client: ClientFactory,
     project_dir: Path = PROJECT_DIR,
     report: Report = print,
     confirm: Confirm = always,
@@ -47,7 +48,7 @@ def provision(
     """Create or update the resources of ``stage`` from ``infra/resources.json``, and record what its code needs.
 
     ``report`` gets each change, and ``confirm`` is asked unless there is none. Return the outputs of the resource
-    stack. Raise StageError, or an error of botocore, which ``aws_session.describe_error`` turns into a sentence.
+    stack. Raise StageError, or an error of botocore, which ``errors.describe_error`` turns into a sentence.
     """
     cloudformation = client("cloudformation")
     _check_endpoint(check_stage_name(stage), cloudformation.meta.endpoint_url)
@@ -95,7 +96,7 @@ def console_urls(stage: str, cloudformation: CloudFormationClient, project_dir: 
 
 def delete(
     stage: str,
-    client: Client,
+    client: ClientFactory,
     project_dir: Path = PROJECT_DIR,
     report: Report = print,
     confirm: Confirm = always,
@@ -152,8 +153,8 @@ def main(arguments: list[str] | None = None) -> int:
     confirm: Confirm = always if options.yes else _ask
     try:
         variables = chalice_config.environment(PROJECT_DIR, check_stage_name(stage))
-        aws_session.apply_settings(stage, variables, PROJECT_DIR)
-        client = functools.partial(aws_session.make_client, boto3.Session())
+        aws_clients.apply_settings(stage, variables, PROJECT_DIR)
+        client = functools.partial(aws_clients.make_client, boto3.Session())
         if options.delete:
             delete(stage, client, PROJECT_DIR, print, confirm, delete_data=options.delete_data)
             print(f"Deleted the resources of the stage {stage}.")
@@ -162,7 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
             provision(stage, client, PROJECT_DIR, print, confirm)
             print(_next_step(stage, console_urls(stage, client("cloudformation"))))
     except (StageError, exceptions.BotoCoreError, exceptions.ClientError) as error:
-        print(aws_session.describe_error(error, stage), file=sys.stderr)
+        print(describe_error(error, stage), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped. CloudFormation completes what it has started; run this again to check.", file=sys.stderr)
@@ -175,7 +176,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tools.stage.provision", description="Create or update the resources of a stage."
     )
-    parser.add_argument("--stage", required=True, help="lower-case letters and digits; a new stage is added")
+    parser.add_argument("--stage", required=True, help=f"{STAGE_NAME_RULE}; a new stage is added")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--delete", action="store_true", help="delete the resources, if they hold no data")
     parser.add_argument("--delete-data", action="store_true", help="with --delete: also delete the data, permanently")

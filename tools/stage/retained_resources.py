@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from tools.stage.aws_session import Client
+from tools.stage.aws_clients import ClientFactory
 from tools.stage.names import code_stack_name
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Names(NamedTuple):
     user_pool: str
 
 
-def names(stage: str, client: Client) -> Names:
+def names(stage: str, client: ClientFactory) -> Names:
     """Return the names of a stage's resources, formed as in ``infra/resources.json``, whether they exist or not."""
     account = client("sts").get_caller_identity()["Account"]
     region = client("s3").meta.region_name
@@ -32,7 +32,7 @@ def names(stage: str, client: Client) -> Names:
     return Names(table=name, bucket=f"{name}-{account}-{region}", user_pool=name)
 
 
-def with_data(retained: Names, client: Client) -> list[str]:
+def with_data(retained: Names, client: ClientFactory) -> list[str]:
     """Return those of the resources that exist and hold data, each as text such as "the table vitrine-dev"."""
     found = []
     if _has_items(client("dynamodb"), retained.table):
@@ -44,7 +44,7 @@ def with_data(retained: Names, client: Client) -> list[str]:
     return found
 
 
-def delete(retained: Names, client: Client, report: Callable[[str], None]) -> None:
+def delete(retained: Names, client: ClientFactory, report: Callable[[str], None]) -> None:
     """Delete those of the resources that exist, with their data. Only the table can be restored (point-in-time)."""
     if _delete_bucket(client("s3"), retained.bucket):
         report(f"Deleted the bucket {retained.bucket}")

@@ -16,7 +16,7 @@ from bench import local_certificate
 from bench.fake_aws import FakeAws
 from bench.local_certificate import Authority
 from tests import builders, bundle_files
-from tools.bundle import archive, build, certificate_authorities
+from tools.bundle import archive, build, certificate_folder
 
 # The most modules of the bundle that a process loads for one invocation: the number that was counted, and a few more.
 # Modules of the standard library are not counted, because they differ between versions of Python.
@@ -330,7 +330,7 @@ except Exception as error:
 
 def test_authority_in_the_folder_is_trusted(unpacked: Path, authority: Authority, tmp_path: Path) -> None:
     folder = shutil.copytree(unpacked, tmp_path / "bundle")
-    for path, content in certificate_authorities.split(authority.certificate.read_bytes()).items():
+    for path, content in certificate_folder.split(authority.certificate.read_bytes()).items():
         (folder / path).write_bytes(content)
 
     assert call_with_tls(folder, authority) == "answered"

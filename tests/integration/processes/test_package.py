@@ -19,13 +19,13 @@ from chalice.deploy.swagger import CFNSwaggerGenerator
 from samtranslator.translator.transform import transform
 
 from chalicelib import config
+from chalicelib.config import LOCAL
 from chalicelib.http import auth
-from tools import security_scan
+from tools import infrastructure_scan
 from tools.stage import policies
-from tools.stage.names import LOCAL
 
 PROJECT = Path(__file__).resolve().parents[3]
-STAGES = list(security_scan.STAGES)
+STAGES = list(infrastructure_scan.STAGES)
 DEPLOYED = [stage for stage in STAGES if stage != LOCAL]
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
 FUNCTIONS = {
@@ -51,7 +51,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Packaged:
     def package(stage: str) -> Path:
         if stage not in made:
             folder = tmp_path_factory.mktemp(stage)
-            security_scan.packaged_template(stage, folder / "project")
+            infrastructure_scan.packaged_template(stage, folder / "project")
             made[stage] = folder / "project" / "out" / "sam.json"
         return made[stage]
 

@@ -18,9 +18,9 @@ from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
 from ministack.services import eventbridge, lambda_svc, sqs
 
-from tools.laptop.emulator_wrapper import code_digests
+from tools.laptop.emulator_wrapper import ministack_version
 from tools.laptop.emulator_wrapper.event_queue import Event, EventQueue
-from tools.laptop.emulator_wrapper.function_packages import FunctionPackages
+from tools.laptop.emulator_wrapper.package_cache import PackageCache
 
 _KNOWN = {
     "ministack.app:_handle_lifespan": "0daf4cf135cf3cb4",
@@ -66,14 +66,14 @@ class Functions(NamedTuple):
 
 def install(tmp: Path, state: Path) -> Functions:
     """Change ministack in this process. Raise ChangedCodeError if its code is not the known one."""
-    code_digests.check(_KNOWN)
+    ministack_version.check_known_functions(_KNOWN)
     events = EventQueue(state / "events", _invoke, concurrency=max(2, os.cpu_count() or 0))
-    _share_packages(FunctionPackages(tmp / "packages"))
+    _share_packages(PackageCache(tmp / "packages"))
     _queue_events(events)
     return Functions(events)
 
 
-def _share_packages(packages: FunctionPackages) -> None:
+def _share_packages(packages: PackageCache) -> None:
     class Worker(lambda_runtime.Worker):  # type: ignore[misc]
         """A worker whose package is on its PYTHONPATH; the package that it unpacks itself is empty."""
 

@@ -15,7 +15,7 @@ const METADATA = {
 async function loadClosed() {
   const meta = document.querySelector("meta[name=sign-in]");
   meta.content = encodeURIComponent(JSON.stringify({ issuer: ISSUER, clientId: CLIENT, audiences: [CLIENT] }));
-  const module = await import("../../chalicelib/web/session.js?with-issuer");
+  const module = await import("../../chalicelib/web/oidc-session.js?with-issuer");
   meta.content = "";
   return module;
 }

@@ -12,9 +12,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from chalicelib.config import LOCAL
 from tools import processes
 from tools.laptop.terminal import Terminal
-from tools.stage.names import LOCAL
 
 _START_TIMEOUT = 30.0  # seconds
 _NAME = "http"

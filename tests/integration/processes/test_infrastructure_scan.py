@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import security_scan
+from tools import infrastructure_scan
 from tools.stage import app_sources
 
 PROGRAMS = ("checkov", "zizmor", "check-jsonschema")
@@ -30,15 +30,15 @@ def given(programs: Path, name: str) -> set[str]:
 
 
 def test_every_template_is_scanned(programs: Path) -> None:
-    assert security_scan.scan(programs)
+    assert infrastructure_scan.scan(programs)
     templates = {"packaged-local.json", "packaged-dev.json", "packaged-prod.json"}
     templates |= {"resources.json", "deployer.json", "pipeline.json"}
     assert templates <= given(programs, "checkov")
 
 
 def test_every_workflow_is_scanned(programs: Path) -> None:
-    assert security_scan.scan(programs, stages=[])
-    workflows = {path.name for path in (security_scan.PROJECT_DIR / ".github" / "workflows").iterdir()}
+    assert infrastructure_scan.scan(programs, stages=[])
+    workflows = {path.name for path in (infrastructure_scan.PROJECT_DIR / ".github" / "workflows").iterdir()}
     assert workflows | {"dependabot.yml"} <= given(programs, "zizmor")
     assert workflows | {"dependabot.yml"} <= given(programs, "check-jsonschema")
 
@@ -46,16 +46,16 @@ def test_every_workflow_is_scanned(programs: Path) -> None:
 @pytest.mark.parametrize("finding", PROGRAMS)
 def test_one_finding_fails_after_all_scans(programs: Path, finding: str, capsys: pytest.CaptureFixture[str]) -> None:
     stand_in(programs / finding, 3)
-    assert not security_scan.scan(programs, stages=[])
+    assert not infrastructure_scan.scan(programs, stages=[])
     assert all((programs / f"{name}.given").exists() for name in PROGRAMS)
     assert f"{finding}: exit status 3" in capsys.readouterr().out
 
 
 def test_app_that_does_not_load_is_an_error(tmp_path: Path) -> None:
     project = tmp_path / "project"
-    app_sources.copy(security_scan.PROJECT_DIR, project)
+    app_sources.copy(infrastructure_scan.PROJECT_DIR, project)
     (project / "app.py").write_text("import nothing_of_that_name\n", encoding="utf-8")
     with pytest.raises(
-        security_scan.StageError, match=r"The stage dev cannot be packaged\.[\s\S]+nothing_of_that_name"
+        infrastructure_scan.StageError, match=r"The stage dev cannot be packaged\.[\s\S]+nothing_of_that_name"
     ):
-        security_scan.packaged_template("dev", tmp_path / "scratch", project)
+        infrastructure_scan.packaged_template("dev", tmp_path / "scratch", project)

@@ -1,7 +1,7 @@
 // The user's session, by OpenID Connect's code flow with PKCE (OpenID Connect Core 1.0, 3.1; RFC 7636), as a client
 // without a secret. It is kept in this tab's session storage.
 
-/** The API's address, stage's path included. This file is served as `web/session.js` below it. */
+/** The API's address, stage's path included. This file is served as `web/oidc-session.js` below it. */
 export const apiRoot = new URL("..", import.meta.url);
 
 /** @type {HTMLMetaElement | null} */

@@ -1,6 +1,6 @@
 """Scan the CloudFormation templates (checkov) and the GitHub workflows (zizmor, check-jsonschema) for problems.
 
-python -m tools.security_scan
+python -m tools.infrastructure_scan
 """
 
 from __future__ import annotations

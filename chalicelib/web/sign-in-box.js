@@ -2,7 +2,7 @@
 
 import { Problem } from "./api.js";
 import { button, h, problemBox, requestLine } from "./dom.js";
-import { canSignIn, setToken, signIn, token } from "./session.js";
+import { canSignIn, setToken, signIn, token } from "./oidc-session.js";
 
 /**
  * Return a box that offers to sign in.

@@ -15,7 +15,7 @@ class ChangedCodeError(Exception):
     """A function has changed. The message says which, and what to do."""
 
 
-def check(known: Mapping[str, str]) -> None:
+def check_known_functions(known: Mapping[str, str]) -> None:
     """Raise ChangedCodeError unless the source of each function, named ``module:name``, has the given digest."""
     changed = {name: found for name, digest in known.items() if (found := _digest(name)) != digest}
     if changed:

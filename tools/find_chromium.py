@@ -1,6 +1,6 @@
 """Find a Chromium for the browser tests, or install one.
 
-python -m tools.chromium
+python -m tools.find_chromium
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 
-class FunctionPackages:
+class PackageCache:
     """Unpacked packages in ``folder``. Unused ones are deleted when another one is unpacked.
 
     The workers also share the bytecode that Python writes beside the modules, so only the first one compiles.
