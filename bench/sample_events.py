@@ -20,14 +20,14 @@ from bench.fake_aws import Record
 from bench.photographs import Picture
 from chalicelib.aws import bucket, table
 from chalicelib.aws.bucket import Upload
-from chalicelib.catalogue import import_entries, models
+from chalicelib.catalogue import import_parsing, models
 from chalicelib.catalogue.messages import ImportChunk, Message, RenderImage
 from chalicelib.config import MAX_IMAGE_PIXELS
 from chalicelib.values import exact_json, ids, times
 
 OWNER = "local"
 BUCKET = "vitrine-local-000000000000-us-east-1"
-CHUNK = import_entries.CHUNK_ENTRIES
+CHUNK = import_parsing.CHUNK_ENTRIES
 """The number of entries of the measured import: as many as one message creates."""
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)

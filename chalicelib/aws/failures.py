@@ -1,6 +1,6 @@
 """Classify the exceptions of botocore: which kind of failure each one is.
 
-What a caller of the API is told about a failure is decided in :mod:`chalicelib.http.exceptions`.
+What a caller of the API is told about a failure is decided in :mod:`chalicelib.http.error_translation`.
 """
 
 from __future__ import annotations

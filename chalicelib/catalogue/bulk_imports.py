@@ -16,7 +16,7 @@ import msgspec
 
 from chalicelib import aws, errors, telemetry
 from chalicelib.aws import bucket, failures, queue, table
-from chalicelib.catalogue import idempotency, import_entries, items, validation
+from chalicelib.catalogue import idempotency, import_parsing, items, validation
 from chalicelib.catalogue.messages import ImportChunk
 from chalicelib.catalogue.models import ChunkResult, Failure, Import
 from chalicelib.values import exact_json, ids, times
@@ -63,9 +63,9 @@ def start(owner: str, entries: list[bytes], at: datetime, key: str | None = None
     An import is accepted if its record is written, and only then: after an error the client may send the entries again.
     If the queue fails, the cleanup queues the chunks within the hour.
     """
-    import_entries.check_number(entries)
+    import_parsing.check_number(entries)
     aws.queue_url()  # Raise before anything is stored if the stage has no queue.
-    body = import_entries.to_ndjson(entries)
+    body = import_parsing.to_ndjson(entries)
     request = None if key is None else _keyed(owner, key, body)
     if request and (earlier := _find_started(request, at)):
         return earlier
@@ -74,7 +74,7 @@ def start(owner: str, entries: list[bytes], at: datetime, key: str | None = None
         id=ids.new_id(times.unix_ms(at)),
         created_at=times.format_time(at),
         total=len(entries),
-        chunks=import_entries.split_into_chunks(entries),
+        chunks=import_parsing.split_into_chunks(entries),
     )
     bucket.write(bucket.import_key(owner, new.id), body, "application/x-ndjson")
     started = _save(new, request, at)

@@ -16,7 +16,7 @@ from chalicelib import errors, telemetry
 from chalicelib.aws import table
 from chalicelib.catalogue import idempotency, models, validation
 from chalicelib.catalogue.models import Item, ItemInput
-from chalicelib.values import exact_json, ids, times
+from chalicelib.values import exact_json, ids, merge_patch, times
 
 _MAX_WRITE_ATTEMPTS = 8
 
@@ -170,7 +170,7 @@ def patch(owner: str, id_: str, changes: models.Fields, at: datetime, check: Che
 
     def patched(item: Item) -> Item:
         body = item.fields if item.expires_at is None else {**item.fields, "expiresAt": item.expires_at}
-        return _with_input(item, validation.validate_item(exact_json.merge_patch(body, changes)), at)
+        return _with_input(item, validation.validate_item(merge_patch.apply(body, changes)), at)
 
     return change(owner, id_, patched, at, check)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from chalicelib import errors
 from chalicelib.catalogue import item_fields, models
-from chalicelib.values import dynamodb_limits, exact_json, texts, times
+from chalicelib.values import dynamodb_limits, exact_json, merge_patch, times, truncation
 
 MAX_ITEM_BYTES = 350 * 1024
 """Of the caller's fields, as JSON and as DynamoDB counts them.
@@ -95,7 +95,7 @@ def _check_patch_size(changes: dict[str, Any]) -> None:
         raise errors.ItemTooLargeError(limit=MAX_ITEM_BYTES, size=size)
     if size > MAX_ITEM_BYTES:
         with contextlib.suppress(RecursionError):  # It nests too deep: the next check reports that.
-            _check_size(_json_size(exact_json.merge_patch({}, changes)))
+            _check_size(_json_size(merge_patch.apply({}, changes)))
 
 
 def _check_size(size: int) -> None:
@@ -156,7 +156,7 @@ def invalid_request(
     )
     listed = dict.fromkeys(itertools.islice(found, MAX_PROBLEMS))
     details = [
-        {"path": texts.truncate(path, MAX_TEXT_LENGTH), "message": texts.truncate(message, MAX_TEXT_LENGTH)}
+        {"path": truncation.truncate(path, MAX_TEXT_LENGTH), "message": truncation.truncate(message, MAX_TEXT_LENGTH)}
         for path, message in listed
     ]
     first, others = details[0]["message"], " There are other problems too: see details." if details[1:] else ""

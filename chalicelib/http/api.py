@@ -13,7 +13,7 @@ from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, Reque
 
 from chalicelib import errors, telemetry
 from chalicelib.config import APP
-from chalicelib.http import cors, exceptions, lambda_events, query_parameters, requests, responses
+from chalicelib.http import cors, error_translation, query_parameters, requests, responses, unexpected_events
 from chalicelib.values import ids
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ class Api(Chalice):
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
         """Respond to an event of API Gateway, or with InternalError to any other, such as a test event."""
-        if lambda_events.is_request(event) and event["requestContext"]["resourcePath"] in self.routes:
+        if unexpected_events.is_request(event) and event["requestContext"]["resourcePath"] in self.routes:
             return super().__call__(event, context)
         with telemetry.invocation(context):
-            telemetry.logger.error("Not an API Gateway event", fields=lambda_events.field_names(event))
+            telemetry.logger.error("Not an API Gateway event", fields=unexpected_events.field_names(event))
             response = responses.error_response(errors.InternalError(), context.aws_request_id)
             responses.add_common_headers(response, None, context.aws_request_id)
             return response.to_dict()
@@ -88,7 +88,7 @@ class Api(Chalice):
         self._in_thread.request = request
 
     def _wrap_handler(self, handler_type: str, handler_name: str, user_handler: Any) -> Any:
-        return lambda_events.accept_any(super()._wrap_handler(handler_type, handler_name, user_handler))
+        return unexpected_events.accept_any(super()._wrap_handler(handler_type, handler_name, user_handler))
 
     def route(
         self,
@@ -195,7 +195,7 @@ def _as_api_error(error: BaseException) -> ApiError:
 
     An unexpected exception is logged with its traceback and becomes InternalError.
     """
-    known = exceptions.as_api_error(error)
+    known = error_translation.as_api_error(error)
     if known is None:
         telemetry.logger.error("Unexpected exception", exc_info=error)
         return errors.InternalError()

@@ -14,7 +14,7 @@ from jwt.exceptions import InvalidSubjectError
 
 from chalicelib import telemetry
 from chalicelib.config import Issuer, settings
-from chalicelib.http.signing_keys import SigningKeys, UnknownKeyError
+from chalicelib.http.issuer_keys import IssuerKeys, UnknownKeyError
 from chalicelib.values import ids
 
 ALGORITHMS = ("RS256", "ES256")
@@ -152,12 +152,12 @@ def _signing_key(header: dict[str, Any], issuer: Issuer, issued_at: float) -> jw
     if "kid" not in header:
         raise UnknownKeyError
     # An issuer publishes a key before it signs with it.
-    key = _signing_keys(issuer).find(header["kid"], in_use_by=issued_at + LEEWAY)
+    key = _issuer_keys(issuer).find(header["kid"], in_use_by=issued_at + LEEWAY)
     if key.algorithm_name != header["alg"]:
         raise jwt.InvalidAlgorithmError
     return key
 
 
 @functools.cache
-def _signing_keys(issuer: Issuer) -> SigningKeys:
-    return SigningKeys(issuer)
+def _issuer_keys(issuer: Issuer) -> IssuerKeys:
+    return IssuerKeys(issuer)

@@ -17,9 +17,10 @@ from urllib.parse import unquote
 
 from chalice import local
 
-from chalicelib import errors, telemetry
+from chalicelib import aws, errors, telemetry
 from chalicelib.config import LOCAL, settings
-from chalicelib.http import exceptions, loopback, responses
+from chalicelib.http import local_request_rules, responses
+from chalicelib.http.error_translation import HOW_TO_START
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,7 +87,7 @@ def _parse_request(handler: Any) -> bool:
     telemetry.logger.warning(
         "Request rejected", method=handler.command, path=handler.path.partition("?")[0], problem=reason
     )
-    body = loopback.error_body(reason)
+    body = local_request_rules.error_body(reason)
     handler.close_connection = True  # the rest of the request is not read
     handler.send_response(403)
     handler.send_header("Content-Type", "application/json")
@@ -100,14 +101,14 @@ def _parse_request(handler: Any) -> bool:
 
 def _rejection(handler: Any, port: int) -> str | None:
     headers = list(handler.headers.items())
-    opens_page = loopback.opens_page(handler.command, handler.path.partition("?")[0], headers, _PAGES)
-    origins = loopback.own_origins([port]).union(settings().cors.origins)
-    return loopback.rejection(handler.path, headers, port, origins, harmless=opens_page)
+    opens_page = local_request_rules.opens_page(handler.command, handler.path.partition("?")[0], headers, _PAGES)
+    origins = local_request_rules.own_origins([port]).union(settings().cors.origins)
+    return local_request_rules.rejection(handler.path, headers, port, origins, harmless=opens_page)
 
 
 def _write_origins_for_the_emulator(port: int) -> None:
     """Write the file from which the emulator reads whose pages may upload: this server's and those in CORS_ORIGINS."""
-    file = Path(os.environ.get("AWS_CONFIG_FILE", "")).parent / loopback.PORTS / str(port)
+    file = Path(os.environ.get("AWS_CONFIG_FILE", "")).parent / local_request_rules.PORTS / str(port)
     origins = "\n".join(settings().cors.origins)
     if settings().stage != LOCAL or not file.parent.is_dir():
         return
@@ -171,10 +172,17 @@ _HANDLER_METHODS = {
 
 
 def warn_without_backend() -> None:
-    """Log a warning if the backend does not respond, with what to do: otherwise only the first request would tell."""
-    problem = exceptions.backend_problem()
-    if problem is not None:
-        telemetry.logger.warning(problem)
+    """Log a warning if the backend does not respond, with its cause and what to do.
+
+    Without it, only the first request would show that.
+    """
+    try:
+        aws.check_backend()
+    except aws.NotProvisionedError as error:
+        telemetry.logger.warning(f"{error}: {HOW_TO_START}.")
+    except Exception as error:  # noqa: BLE001 - no failure of the backend stops chalice local
+        reason = f"The backend of the stage {settings().stage} cannot be reached ({error})"
+        telemetry.logger.warning(f"{reason}: {HOW_TO_START}.")
 
 
 class Gateway(local.LocalGateway):

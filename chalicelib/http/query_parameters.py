@@ -13,7 +13,7 @@ from chalice.app import MultiDict, Request
 
 from chalicelib import errors
 from chalicelib.catalogue import validation
-from chalicelib.values import texts
+from chalicelib.values import truncation
 
 _Model = TypeVar("_Model", bound=msgspec.Struct)
 
@@ -29,9 +29,9 @@ def parse(request: Request, model: type[_Model]) -> _Model:
     unknown = [name for name in sent if name not in names]
     if unknown:
         raise errors.UnknownParameterError(
-            unknown=texts.truncate(" or ".join(unknown), 100),
+            unknown=truncation.truncate(" or ".join(unknown), 100),
             known=", ".join(names) or "none",
-            details=[{"path": texts.truncate(f"$.{name}", 100)} for name in unknown[:10]],
+            details=[{"path": truncation.truncate(f"$.{name}", 100)} for name in unknown[:10]],
         )
     values: dict[str, Any] = {name: _value(name, sent.getlist(name), model) for name in sent}
     return validation.validate(model, values, "The query", text=True)

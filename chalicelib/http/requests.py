@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import aws, errors
-from chalicelib.catalogue import import_entries, validation
+from chalicelib.catalogue import import_parsing, validation
 from chalicelib.catalogue.idempotency import KEY_RULE, is_key
 from chalicelib.catalogue.items import Check
 from chalicelib.catalogue.models import Fields, Item
@@ -155,8 +155,8 @@ def ticket_request(request: Request) -> schemas.TicketRequest:
 def import_body(request: Request) -> list[bytes]:
     """Return the unparsed entries of an import: those of ``{"items": […]}``, or the lines of NDJSON."""
     if content_type(request, JSON, NDJSON) == NDJSON:
-        return import_entries.entries_from_ndjson(body(request))
-    return import_entries.entries_from_json(body(request))
+        return import_parsing.entries_from_ndjson(body(request))
+    return import_parsing.entries_from_json(body(request))
 
 
 def content_type(request: Request, *accepted: str) -> str:

@@ -1,4 +1,4 @@
-"""JSON with exact numbers, digests of JSON values, and JSON Merge Patch."""
+"""JSON with exact numbers, and digests and comparison of JSON values."""
 
 from __future__ import annotations
 
@@ -75,16 +75,3 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         return f"number {Decimal(value).normalize(dynamodb_limits.NUMBER_CONTEXT)}"
     return value
-
-
-def merge_patch(target: Any, patch: Any) -> Any:
-    """Return ``target`` with ``patch`` applied (RFC 7396, section 2): null removes a field."""
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge_patch(merged.get(name), value)
-    return merged

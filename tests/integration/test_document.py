@@ -12,7 +12,7 @@ from chalice.test import HTTPResponse
 from jsonschema import Draft202012Validator
 
 from chalicelib import aws
-from chalicelib.catalogue import idempotency, import_entries, validation
+from chalicelib.catalogue import idempotency, import_parsing, validation
 from chalicelib.http import query_parameters, requests, schemas, static_files
 from chalicelib.values import exact_json
 from tests.builders import as_json, fields, jpeg
@@ -219,7 +219,7 @@ def of_imports(api: Stage) -> Iterator[HTTPResponse]:
     for title in ("Vase", "Bowl"):
         yield api("POST", "/imports", {"items": [{"title": title}]}, idempotency_key="one")
     yield api("POST", "/imports", {"items": []})
-    yield api("POST", "/imports", b" " * (import_entries.MAX_BYTES + 1))
+    yield api("POST", "/imports", b" " * (import_parsing.MAX_BYTES + 1))
     yield from of_unreadable_bodies(api, "POST", "/imports")
 
 

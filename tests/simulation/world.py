@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib import aws, config, telemetry
-from chalicelib.catalogue import consumer, import_entries, item_pictures, thumbnail_jobs
+from chalicelib.catalogue import consumer, import_parsing, item_pictures, thumbnail_jobs
 from chalicelib.pictures import thumbnails
 from chalicelib.values import times
 from tests.simulation import pictures
@@ -134,7 +134,7 @@ class World:
         patch.setattr(thumbnails, "pixels_in_memory", renderer.pixels_in_memory)
         patch.setattr(thumbnail_jobs, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
         patch.setattr(item_pictures, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
-        patch.setattr(import_entries, "CHUNK_ENTRIES", CHUNK)
+        patch.setattr(import_parsing, "CHUNK_ENTRIES", CHUNK)
         self._listen(patch)
 
     def _listen(self, patch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from chalicelib.aws import bucket
 from chalicelib.catalogue import (
     bulk_imports,
     idempotency,
-    import_entries,
+    import_parsing,
     item_fields,
     item_pictures,
     models,
@@ -163,8 +163,8 @@ class TestDescription:
             f"{bucket.DOWNLOAD_URL_PERIOD // timedelta(hours=1)} hours",
             f"{config.MAX_IMAGE_BYTES // 1024**2} MB",
             f"{config.MAX_IMAGE_PIXELS // 10**6} million pixels",
-            f"{import_entries.MAX_ENTRIES:,} items",
-            f"{import_entries.MAX_BYTES // 1024**2} MB",
+            f"{import_parsing.MAX_ENTRIES:,} items",
+            f"{import_parsing.MAX_BYTES // 1024**2} MB",
             f"{bulk_imports.RETENTION.days} days",
         ],
     )
@@ -284,13 +284,13 @@ class TestOperations:
         assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 25}
         assert key["schema"] == {"type": "string", "pattern": r"^[!-+\--~]{1,255}$"}
         assert name["schema"] == {"type": "string", "maxLength": 100, "default": "World"}
-        assert SCHEMAS["ImportRequest"]["properties"]["items"]["maxItems"] == import_entries.MAX_ENTRIES
+        assert SCHEMAS["ImportRequest"]["properties"]["items"]["maxItems"] == import_parsing.MAX_ENTRIES
 
     def test_state_the_limits_of_imports(self) -> None:
         text = DOCUMENT["paths"]["/imports"]["post"]["description"]
 
-        assert f"{import_entries.MAX_ENTRIES:,} items" in text
-        assert f"{import_entries.MAX_BYTES // 1024**2} MB" in text
+        assert f"{import_parsing.MAX_ENTRIES:,} items" in text
+        assert f"{import_parsing.MAX_BYTES // 1024**2} MB" in text
 
 
 class TestUndeclaredRoute:

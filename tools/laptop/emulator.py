@@ -24,7 +24,7 @@ from typing import NamedTuple, Self
 import boto3
 from botocore.config import Config
 
-from chalicelib.http import loopback
+from chalicelib.http import local_request_rules
 from tools import processes
 from tools.laptop import emulator_state
 from tools.laptop.emulator_state import Folders
@@ -200,7 +200,7 @@ def _environment(home: Path, port: int) -> dict[str, str]:
         "MINISTACK_REGION": REGION,
         "PATH": os.defpath,
         "PERSIST_STATE": "1",
-        "PORTS_DIR": str(home.parent / loopback.PORTS),
+        "PORTS_DIR": str(home.parent / local_request_rules.PORTS),
         "S3_DATA_DIR": str(home / "s3"),
         "S3_PERSIST": "1",
         "SAVE_EVERY": str(SAVE_EVERY),

@@ -19,7 +19,7 @@ from typing import NamedTuple, NoReturn
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.config import LOCAL
-from chalicelib.http import loopback
+from chalicelib.http import local_request_rules
 from tools import processes
 from tools.interruption import Interrupted, Interruption
 from tools.laptop import code_stack, function_logs
@@ -103,8 +103,8 @@ class System:
         stamps = app_sources.stamps(self._project_dir)
         local = self._project_dir / ".local"
         make_private(local)
-        shutil.rmtree(local / loopback.PORTS, ignore_errors=True)  # left over by servers that were killed
-        (local / loopback.PORTS).mkdir()
+        shutil.rmtree(local / local_request_rules.PORTS, ignore_errors=True)  # left over by servers that were killed
+        (local / local_request_rules.PORTS).mkdir()
         with self._interruption.deferred():
             emulator = Emulator.start(
                 self._project_dir / ".venv-emulator" / "bin" / "python",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import config
 from chalicelib.aws import bucket
-from chalicelib.catalogue import bulk_imports, idempotency, import_entries, item_pictures, validation
+from chalicelib.catalogue import bulk_imports, idempotency, import_parsing, item_pictures, validation
 from chalicelib.http.api import Api, Operation
 from chalicelib.values import dynamodb_limits
 from tools.openapi import error_responses, headers, links
@@ -133,8 +133,8 @@ def _description() -> str:
         url_hours=_hours(bucket.DOWNLOAD_URL_PERIOD),
         image_mb=config.MAX_IMAGE_BYTES // 1024**2,
         megapixels=config.MAX_IMAGE_PIXELS // 10**6,
-        import_entries=f"{import_entries.MAX_ENTRIES:,}",
-        import_mb=import_entries.MAX_BYTES // 1024**2,
+        import_entries=f"{import_parsing.MAX_ENTRIES:,}",
+        import_mb=import_parsing.MAX_BYTES // 1024**2,
         failures_shown=f"{bulk_imports.MAX_FAILURES_SHOWN:,}",
         import_days=bulk_imports.RETENTION.days,
     )

@@ -11,7 +11,7 @@ import msgspec
 from chalice.app import MultiDict, Request
 
 from chalicelib import errors
-from chalicelib.catalogue import import_entries, validation
+from chalicelib.catalogue import import_parsing, validation
 from chalicelib.http import conditional_requests, query_parameters
 from chalicelib.http.api import Operation
 from chalicelib.values import exact_json
@@ -125,7 +125,7 @@ _INSTANCES: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
         id=ID, version=2, condition="If-Match does not name"
     ),
     errors.ItemTooLargeError: lambda: errors.ItemTooLargeError(limit=validation.MAX_ITEM_BYTES, size=400_000),
-    errors.ImportTooLargeError: lambda: errors.ImportTooLargeError(limit=f"{import_entries.MAX_ENTRIES} items"),
+    errors.ImportTooLargeError: lambda: errors.ImportTooLargeError(limit=f"{import_parsing.MAX_ENTRIES} items"),
     errors.BusyError: errors.BusyError,
     errors.BackendUnavailableError: lambda: errors.BackendUnavailableError(
         problem="The stage dev has no backend to talk to"

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.catalogue import bulk_imports, import_entries, item_fields, models
+from chalicelib.catalogue import bulk_imports, import_parsing, item_fields, models
 from chalicelib.http import schemas
 from chalicelib.values import dynamodb_limits, exact_json
 
@@ -82,7 +82,7 @@ def _completed(made: dict[str, Schema]) -> dict[str, Schema]:
     _refer(managed["properties"], "image", "Image")
     made |= _of_items(_declared()["ItemFields"], managed)
     _extend(made, schemas.ItemPage, "items", items=ref("Item"))
-    _extend(made, schemas.ImportRequest, "items", items=_ENTRY, maxItems=import_entries.MAX_ENTRIES)
+    _extend(made, schemas.ImportRequest, "items", items=_ENTRY, maxItems=import_parsing.MAX_ENTRIES)
     _extend(made, schemas.Import, "errors", maxItems=bulk_imports.MAX_FAILURES_SHOWN)
     return made
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from chalicelib import aws, config, errors
 from chalicelib.aws import bucket, queue, table
-from chalicelib.catalogue import bulk_imports, cleanup, import_entries, items, messages, models
+from chalicelib.catalogue import bulk_imports, cleanup, import_parsing, items, messages, models
 from chalicelib.http import responses, schemas
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields
@@ -141,7 +141,7 @@ def test_chunk_has_at_most_one_megabyte(api: Stage) -> None:
 
 
 def test_too_large_entry_fails_alone(api: Stage) -> None:
-    id_ = start(api, {"title": "a"}, {"title": "x" * import_entries.CHUNK_BYTES}, {"title": "b"})
+    id_ = start(api, {"title": "a"}, {"title": "x" * import_parsing.CHUNK_BYTES}, {"title": "b"})
 
     api.work()
 
@@ -213,7 +213,7 @@ def test_invalid_entry_fails_alone_with_its_reason(api: Stage) -> None:
 def test_stored_failures_have_a_maximum_size(api: Stage) -> None:
     # DynamoDB allows 400 KB in a record, and the result of a chunk is one record.
     name = "x" * 40_000
-    id_ = start(api, *({name: 10**40 + 1} for _ in range(import_entries.CHUNK_ENTRIES - 25)))
+    id_ = start(api, *({name: 10**40 + 1} for _ in range(import_parsing.CHUNK_ENTRIES - 25)))
 
     api.work()
 

@@ -22,12 +22,12 @@ def issuer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
     monkeypatch.setenv("OIDC_ISSUER", issuer.url)
     monkeypatch.setenv("OIDC_AUDIENCE", f"another,{AUDIENCE}")
     config.settings.cache_clear()
-    auth._signing_keys.cache_clear()
+    auth._issuer_keys.cache_clear()
     yield issuer
     issuer.close()
     monkeypatch.undo()
     config.settings.cache_clear()
-    auth._signing_keys.cache_clear()
+    auth._issuer_keys.cache_clear()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 
 import app
-from chalicelib.catalogue import import_entries
+from chalicelib.catalogue import import_parsing
 
 WEB = Path(__file__).parents[3] / "chalicelib" / "web"
 PAGES = {"/": "index.html", "/docs": "docs.html"}
@@ -103,7 +103,7 @@ def test_console_has_the_limit_of_imports() -> None:
     found = re.search(r"MAX_BYTES = ([\d *]+);", (WEB / "imports.js").read_text(encoding="utf-8"))
 
     assert found is not None
-    assert math.prod(map(int, found[1].split("*"))) == import_entries.MAX_BYTES
+    assert math.prod(map(int, found[1].split("*"))) == import_parsing.MAX_BYTES
 
 
 def sign_in_settings(api) -> str:

@@ -250,7 +250,7 @@ class TestEveryStage:
 
     def test_signing_keys_alarm_uses_the_metric_of_the_stage(self, packaged: Packaged, stage: str) -> None:
         [alarm] = [one for one in alarms(read(packaged(stage))).values() if one["Namespace"] == "Vitrine"]
-        counted = (PROJECT / "chalicelib" / "http" / "signing_keys.py").read_text(encoding="utf-8")
+        counted = (PROJECT / "chalicelib" / "http" / "issuer_keys.py").read_text(encoding="utf-8")
         assert f'telemetry.add_count("{alarm["MetricName"]}")' in counted
         stage_of_stack = {"Fn::Select": [1, {"Fn::Split": ["-", {"Ref": "AWS::StackName"}]}]}
         assert {one["Name"]: one["Value"] for one in alarm["Dimensions"]} == {

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.catalogue import import_entries
+from chalicelib.catalogue import import_parsing
 from chalicelib.values import dynamodb_limits, exact_json
 from tests.json_values import objects
 
@@ -17,5 +17,5 @@ def test_chunk_fits_into_a_transaction(own: dict[str, Any]) -> None:
     size = dynamodb_limits.stored_size(own)
 
     assert size <= 2 * json_bytes + 10
-    assert 2 * import_entries.CHUNK_BYTES + import_entries.CHUNK_ENTRIES * (managed + 10) < 4 * 1024 * 1024
-    assert import_entries.CHUNK_ENTRIES + 1 <= 100
+    assert 2 * import_parsing.CHUNK_BYTES + import_parsing.CHUNK_ENTRIES * (managed + 10) < 4 * 1024 * 1024
+    assert import_parsing.CHUNK_ENTRIES + 1 <= 100

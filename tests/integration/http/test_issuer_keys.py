@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chalicelib import config
-from chalicelib.http import auth, signing_keys
+from chalicelib.http import auth, issuer_keys
 from tests.integration.http.issuer import OTHER_RSA, RSA, Ask, Issuer, allowed, public
 
 
@@ -33,32 +33,32 @@ class TestFetch:
         self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None], logged: Callable[[], str]
     ) -> None:
         issuer.broken = True
-        with pytest.raises(signing_keys.KeysUnavailableError, match="500"):
+        with pytest.raises(issuer_keys.KeysUnavailableError, match="500"):
             ask(f"Bearer {issuer.token()}")
         assert "Token verification failed" in logged()
 
         issuer.broken = False
-        pass_time(signing_keys.PAUSE)
+        pass_time(issuer_keys.PAUSE)
         assert allowed(ask(f"Bearer {issuer.token()}"))
 
     @pytest.mark.parametrize("keys", [[], [{"kty": "RSA"}], [public(RSA, "rsa", use="enc")], 7])
     def test_issuer_without_keys_denies_nobody(self, ask: Ask, issuer: Issuer, keys: Any) -> None:
         issuer.keys = keys
 
-        with pytest.raises(signing_keys.KeysUnavailableError):
+        with pytest.raises(issuer_keys.KeysUnavailableError):
             ask(f"Bearer {issuer.token()}")
 
     def test_discovery_document_of_another_issuer_is_rejected(self, ask: Ask, issuer: Issuer) -> None:
         issuer.claimed_issuer = "https://another.example"
 
-        with pytest.raises(signing_keys.KeysUnavailableError, match=r"document names 'https://another\.example'"):
+        with pytest.raises(issuer_keys.KeysUnavailableError, match=r"document names 'https://another\.example'"):
             ask(f"Bearer {issuer.token()}")
 
     @pytest.mark.parametrize("page", ["/.well-known/openid-configuration", "/keys"])
     def test_redirects_are_not_followed(self, ask: Ask, issuer: Issuer, page: str) -> None:
         issuer.redirects[page] = f"{issuer.url}/elsewhere"
 
-        with pytest.raises(signing_keys.KeysUnavailableError, match="302"):
+        with pytest.raises(issuer_keys.KeysUnavailableError, match="302"):
             ask(f"Bearer {issuer.token()}")
         assert "/elsewhere" not in issuer.requested
 
@@ -66,7 +66,7 @@ class TestFetch:
         page = {"issuer": issuer.url, "jwks_uri": "http://keys.example/keys"}
         monkeypatch.setattr(issuer, "page", lambda _: page)
 
-        with pytest.raises(signing_keys.KeysUnavailableError, match="must begin with https"):
+        with pytest.raises(issuer_keys.KeysUnavailableError, match="must begin with https"):
             ask(f"Bearer {issuer.token()}")
 
 
@@ -100,21 +100,21 @@ class TestRotation:
         assert allowed(ask(made_up(issuer))) == []
 
         token = rotated(issuer)
-        with pytest.raises(signing_keys.KeysUnavailableError, match="not fetched again yet"):
+        with pytest.raises(issuer_keys.KeysUnavailableError, match="not fetched again yet"):
             ask(token)
-        pass_time(signing_keys.PAUSE)
+        pass_time(issuer_keys.PAUSE)
 
         assert allowed(ask(token))
 
     def test_made_up_keys_cause_few_fetches(self, ask: Ask, issuer: Issuer, pass_time: Callable[[float], None]) -> None:
         ask(f"Bearer {issuer.token()}")
         for number in range(50):
-            with contextlib.suppress(signing_keys.KeysUnavailableError):
+            with contextlib.suppress(issuer_keys.KeysUnavailableError):
                 assert allowed(ask(made_up(issuer, number))) == []
             assert allowed(ask(f"Bearer {issuer.token()}"))
         assert issuer.requested.count("/keys") == 2
 
-        pass_time(signing_keys.PAUSE)
+        pass_time(issuer_keys.PAUSE)
         assert allowed(ask(made_up(issuer))) == []
         assert issuer.requested.count("/keys") == 3
 
@@ -141,7 +141,7 @@ class TestRotation:
         token = f"Bearer {issuer.token()}"
         assert allowed(ask(token))
         issuer.keys = [public(OTHER_RSA, "new")]
-        pass_time(signing_keys.MAX_AGE)
+        pass_time(issuer_keys.MAX_AGE)
 
         assert allowed(ask(token)) == []
 
@@ -154,13 +154,13 @@ class TestFailingIssuer:
         ask(token)
         issuer.broken = True
 
-        pass_time(signing_keys.MAX_AGE)
+        pass_time(issuer_keys.MAX_AGE)
         assert allowed(ask(token))
         assert "Fetching the issuer's keys failed" in logged()
-        pass_time(signing_keys.MAX_AGE_WHILE_FAILING - signing_keys.MAX_AGE - 1)
+        pass_time(issuer_keys.MAX_AGE_WHILE_FAILING - issuer_keys.MAX_AGE - 1)
         assert allowed(ask(token))
         pass_time(1)
-        with pytest.raises(signing_keys.KeysUnavailableError):
+        with pytest.raises(issuer_keys.KeysUnavailableError):
             ask(token)
 
     def test_old_token_is_not_denied_after_the_keys_expire(
@@ -169,9 +169,9 @@ class TestFailingIssuer:
         token = f"Bearer {issuer.token(iat=time.time() - 1000, exp=time.time() + 100_000)}"
         assert allowed(ask(token))
         issuer.broken = True
-        pass_time(signing_keys.MAX_AGE_WHILE_FAILING)
+        pass_time(issuer_keys.MAX_AGE_WHILE_FAILING)
 
-        with pytest.raises(signing_keys.KeysUnavailableError):
+        with pytest.raises(issuer_keys.KeysUnavailableError):
             ask(token)
 
     def test_failed_fetch_is_not_repeated_at_once(
@@ -179,14 +179,14 @@ class TestFailingIssuer:
     ) -> None:
         ask(f"Bearer {issuer.token()}")
         issuer.broken = True
-        pass_time(signing_keys.MAX_AGE)
+        pass_time(issuer_keys.MAX_AGE)
         issuer.requested.clear()
 
         for _ in range(20):
             assert allowed(ask(f"Bearer {issuer.token()}"))
         assert len(issuer.requested) == 1
 
-        pass_time(signing_keys.PAUSE)
+        pass_time(issuer_keys.PAUSE)
         issuer.broken = False
         assert allowed(ask(rotated(issuer)))
 
@@ -198,7 +198,7 @@ class TestFailingIssuer:
         issuer.requested.clear()
 
         for number in range(50):
-            with pytest.raises(signing_keys.KeysUnavailableError):
+            with pytest.raises(issuer_keys.KeysUnavailableError):
                 ask(made_up(issuer, number))
 
         assert len(issuer.requested) == 1
@@ -215,18 +215,18 @@ class TestFailingIssuer:
     def test_endless_response_is_aborted(
         self, ask: Ask, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, drips: bytes
     ) -> None:
-        monkeypatch.setattr(signing_keys, "DEADLINE", 0.3)
+        monkeypatch.setattr(issuer_keys, "DEADLINE", 0.3)
         issuer.drips = drips
 
-        with pytest.raises(signing_keys.KeysUnavailableError):
+        with pytest.raises(issuer_keys.KeysUnavailableError):
             ask(f"Bearer {issuer.token()}")
 
         assert issuer.connection_closed.wait(10), "the connection stays open"
 
     def test_too_long_response_is_not_read(self, ask: Ask, issuer: Issuer) -> None:
-        issuer.keys = [public(RSA, "rsa", x5c=["x" * signing_keys.MAX_BYTES])]
+        issuer.keys = [public(RSA, "rsa", x5c=["x" * issuer_keys.MAX_BYTES])]
 
-        with pytest.raises(signing_keys.KeysUnavailableError, match="more than"):
+        with pytest.raises(issuer_keys.KeysUnavailableError, match="more than"):
             ask(f"Bearer {issuer.token()}")
 
     def test_moved_keys_are_found(
@@ -236,9 +236,9 @@ class TestFailingIssuer:
         moved = {"issuer": issuer.url, "jwks_uri": f"{issuer.url}/moved"}
         pages = {"/.well-known/openid-configuration": moved, "/moved": {"keys": issuer.keys}, "/keys": {}}
         monkeypatch.setattr(issuer, "page", pages.__getitem__)
-        pass_time(signing_keys.MAX_AGE)
+        pass_time(issuer_keys.MAX_AGE)
         ask(f"Bearer {issuer.token()}")
-        pass_time(signing_keys.PAUSE)
+        pass_time(issuer_keys.PAUSE)
 
         assert allowed(ask(rotated_at(issuer, pages)))
 

@@ -49,7 +49,7 @@ class KeysUnavailableError(Exception):
     """It is not known whether the issuer has the key, because its keys could not be fetched."""
 
 
-class SigningKeys:
+class IssuerKeys:
     """The signing keys of one issuer."""
 
     def __init__(self, issuer: Issuer) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import app
 from chalicelib import telemetry
-from chalicelib.http import lambda_events
+from chalicelib.http import unexpected_events
 from tests.integration.stage import Stage, batch, context, json_of
 from tests.integration.test_telemetry import logs
 
@@ -83,7 +83,7 @@ class TestEventFunctions:
     @pytest.mark.parametrize("function", ["on_upload", "on_messages"])
     @unexpected
     def test_unexpected_event_fails_with_one_line(self, function: str, event: Any, logged: Callable[[], str]) -> None:
-        with pytest.raises(lambda_events.UnexpectedEventError, match="Not an event of this function"):
+        with pytest.raises(unexpected_events.UnexpectedEventError, match="Not an event of this function"):
             getattr(app, function)(event, context(function))
 
         (line,) = logs(logged())
@@ -92,7 +92,7 @@ class TestEventFunctions:
 
     @pytest.mark.parametrize("records", [None, 7, [{}], [None]])
     def test_unexpected_records_fail_with_one_line(self, records: Any, logged: Callable[[], str]) -> None:
-        with pytest.raises(lambda_events.UnexpectedEventError):
+        with pytest.raises(unexpected_events.UnexpectedEventError):
             app.on_messages({"Records": records}, context("on_messages"))
 
         assert len(logs(logged())) == 1
@@ -105,7 +105,7 @@ class TestEventFunctions:
 
     @unexpected
     def test_authorizer_fails_with_one_line(self, event: Any, logged: Callable[[], str]) -> None:
-        with pytest.raises(lambda_events.UnexpectedEventError):
+        with pytest.raises(unexpected_events.UnexpectedEventError):
             app.authorize(event, context("authorize"))
 
         (line,) = logs(logged())

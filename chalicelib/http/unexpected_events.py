@@ -13,7 +13,7 @@ from typing import Any
 from chalice.app import AuthRequest, BaseLambdaEvent, ChaliceAuthorizer, EventSourceHandler, SQSEvent
 
 from chalicelib import telemetry
-from chalicelib.values import texts
+from chalicelib.values import truncation
 
 _REQUEST = {"body", "headers", "multiValueQueryStringParameters", "pathParameters", "requestContext", "stageVariables"}
 """The fields that Chalice reads from an event of API Gateway (``chalice.app.Request``)."""
@@ -35,7 +35,7 @@ def field_names(event: Any) -> str:
     """Return the names of an event's fields, for the log: its values may be confidential."""
     if not isinstance(event, dict):
         return f"a {type(event).__name__}"
-    return texts.truncate(", ".join(sorted(map(str, event))), 400)
+    return truncation.truncate(", ".join(sorted(map(str, event))), 400)
 
 
 def accept_any(handler: Any) -> Any:

@@ -7,7 +7,7 @@ from chalicelib.aws import failures
 from chalicelib.config import LOCAL, settings
 from chalicelib.errors import ApiError, BackendUnavailableError, BusyError
 
-_HOW_TO_START = "start everything with `make run`, or provision the stage with `python -m tools.stage.provision`"
+HOW_TO_START = "start everything with `make run`, or provision the stage with `python -m tools.stage.provision`"
 
 
 def as_api_error(error: BaseException) -> ApiError | None:
@@ -18,7 +18,7 @@ def as_api_error(error: BaseException) -> ApiError | None:
     if isinstance(error, ApiError):
         return error
     if isinstance(error, aws.NotProvisionedError):
-        return BackendUnavailableError(problem=f"{error}: {_HOW_TO_START}")
+        return BackendUnavailableError(problem=f"{error}: {HOW_TO_START}")
     if failures.is_unreachable(error):
         return _unavailable(f"The backend of the stage {settings().stage} cannot be reached")
     if failures.is_transient(error):
@@ -28,21 +28,7 @@ def as_api_error(error: BaseException) -> ApiError | None:
     return None
 
 
-def backend_problem() -> str | None:
-    """Return why the backend of the stage does not respond and how to start it, or None if it responds.
-
-    For a developer's log: it contains the text of the exception.
-    """
-    try:
-        aws.check_backend()
-    except aws.NotProvisionedError as error:
-        return f"{error}: {_HOW_TO_START}."
-    except Exception as error:  # noqa: BLE001 - all of them are reported, and none stops chalice local
-        return f"The backend of the stage {settings().stage} cannot be reached ({error}): {_HOW_TO_START}."
-    return None
-
-
 def _unavailable(problem: str) -> BackendUnavailableError:
     # In a deployed stage the client's developer cannot start anything.
-    advice = f": {_HOW_TO_START}" if settings().stage == LOCAL else ""
+    advice = f": {HOW_TO_START}" if settings().stage == LOCAL else ""
     return BackendUnavailableError(problem=f"{problem}{advice}")
