@@ -17,7 +17,7 @@ FOLDER = PROJECT / "docs" / "benchmarks"
 
 _COLOURS = {"stock": "#9aa5b1", "bundle": "#1f77b4", "sdk": "#9ecae9", "node": "#e08e0b"}
 _WIDTH = 0.21
-_FUNCTIONS = {"api_handler": "API", "on_upload": "listener", "on_messages": "consumer", "clean_up": "cleanup"}
+_FUNCTIONS = {"api_handler": "API", "on_upload": "upload function", "on_messages": "consumer", "clean_up": "cleanup"}
 
 
 def cold_starts(found: dict[str, Any], figure: Any) -> None:

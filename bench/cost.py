@@ -181,17 +181,17 @@ def free_runs(spent: Spent, memory: int) -> int:
     return int(min(free["lambda_requests"], free["lambda_gb_seconds"] / gb_seconds))
 
 
-def claim() -> dict[str, float]:
+def check_popular_claim() -> dict[str, float]:
     """Return an often-copied claim and the right price: a million runs of 100 ms with 256 MB (x86) for $2.50."""
     return {"claimed": 2.50, "calculated": round(1e6 * lambda_dollars(100, 256, "x86_64"), 2)}
 
 
-# ------------------------------------------------------------------------------------------- costs caused by strangers
+# --------------------------------------------------------------------------------------- requests without a valid token
 
-STRANGER_RUN_MS = 50
+TOKENLESS_RUN_MS = 50
 """The duration of a run without a valid token: longer than any public route and the check of a token."""
 
-STRANGER_LOG_BYTES = 1500
+TOKENLESS_LOG_BYTES = 1500
 """The bytes that such a run logs, including metrics and Lambda's own lines."""
 
 HEADER_BYTES = 1000
@@ -200,18 +200,19 @@ HEADER_BYTES = 1000
 SAMPLED = 0.05
 """The share of requests that X-Ray traces by default (X-Ray Developer Guide, "Sampling rules")."""
 
-Reach = Literal["public", "preflight", "guarded"]
+Access = Literal["public", "preflight", "with token"]
+"""Who may call a method: everyone, a browser that asks for CORS headers, or callers with a token."""
 
 
 class Limit(NamedTuple):
     """The requests per second that a method accepts without a token, and the size of its longest answer."""
 
-    reach: Reach
+    access: Access
     rate: float
     body_bytes: int = 0
 
 
-def strangers_hour(limits: Sequence[Limit], sizes: Mapping[str, int]) -> dict[str, float]:
+def hour_without_token(limits: Sequence[Limit], sizes: Mapping[str, int]) -> dict[str, float]:
     """Return the most that requests without a valid token can cost in an hour, by service.
 
     API Gateway answers preflight requests itself. It does not charge for requests above the limit or refused by the
@@ -220,27 +221,27 @@ def strangers_hour(limits: Sequence[Limit], sizes: Mapping[str, int]) -> dict[st
     total: Counter[str] = Counter()
     for limit in limits:
         requests = limit.rate * 3600
-        each = _stranger(limit, sizes)
+        each = _cost_without_token(limit, sizes)
         total.update({service: requests * dollars for service, dollars in each.items()})
     return dict(total)
 
 
-def _stranger(limit: Limit, sizes: Mapping[str, int]) -> dict[str, float]:
+def _cost_without_token(limit: Limit, sizes: Mapping[str, int]) -> dict[str, float]:
     dollars = {"traffic": (limit.body_bytes + HEADER_BYTES) / 1e9 * PRICES["traffic"]["gb"]}
     dollars["xray"] = SAMPLED * PRICES["xray"]["trace"]
-    if limit.reach != "guarded":
+    if limit.access != "with token":
         dollars["api_gateway"] = PRICES["api_gateway"]["request"]
-    if limit.reach != "preflight":
-        function = "authorize" if limit.reach == "guarded" else "api_handler"
-        dollars["lambda"] = lambda_dollars(STRANGER_RUN_MS, sizes[function])
-        dollars["logs"] = STRANGER_LOG_BYTES / 1e9 * PRICES["logs"]["gb"]
+    if limit.access != "preflight":
+        function = "authorize" if limit.access == "with token" else "api_handler"
+        dollars["lambda"] = lambda_dollars(TOKENLESS_RUN_MS, sizes[function])
+        dollars["logs"] = TOKENLESS_LOG_BYTES / 1e9 * PRICES["logs"]["gb"]
     return dollars
 
 
 # -------------------------------------------------------------------------------------------------------------- results
 
 
-def configured() -> dict[str, int]:
+def configured_memory() -> dict[str, int]:
     """Return the functions' memory sizes in MB from .chalice/config.json."""
     config = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
     return {name: function["lambda_memory_size"] for name, function in config["lambda_functions"].items()}
@@ -273,14 +274,14 @@ def sizes_of(function: str, spent: Mapping[str, Spent]) -> dict[str, int | None]
     return {
         "cheapest": cheapest(runs, largest),
         "cheapest_within_limit": cheapest(runs, largest, _of(function, spent, sample_events.AWAITED), COLD_LIMIT_MS),
-        "configured": configured()[function],
+        "configured": configured_memory()[function],
     }
 
 
 def results(spent: Mapping[str, Spent], variant: str) -> dict[str, Any]:
     """Return all figures for bench/results.json."""
     functions = list(dict.fromkeys(event.function for event in sample_events.PAID))
-    sizes = configured()
+    sizes = configured_memory()
     return {
         "of": variant,
         "runs": {name: {**one._asdict(), "calls": dict(one.calls)} for name, one in spent.items()},
@@ -288,7 +289,7 @@ def results(spent: Mapping[str, Spent], variant: str) -> dict[str, Any]:
         "functions": {name: sizes_of(name, spent) for name in functions},
         "activities": {activity.name: _rounded(activity_dollars(activity, spent, sizes)) for activity in ACTIVITIES},
         "free_runs": {event.name: free_runs(spent[event.name], sizes[event.function]) for event in sample_events.PAID},
-        "claim": claim(),
+        "claim": check_popular_claim(),
     }
 
 

@@ -33,9 +33,9 @@ class Running(NamedTuple):
 
     def run(self, event: Event) -> float:
         """Invoke the function. Return the time of its answer (perf_counter). Raise FunctionError if it is wrong."""
-        before = self.aws.calls[event.calls]
+        before = self.aws.calls[event.expected_call]
         answer = self.api.invoke(event.body, _TIMEOUT)
-        if not event.is_right(answer.body) or self.aws.calls[event.calls] == before:
+        if not event.is_right(answer.body) or self.aws.calls[event.expected_call] == before:
             raise FunctionError(f"{event.name}: {str(answer.body)[:1000]}")
         return answer.at
 

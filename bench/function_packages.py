@@ -23,12 +23,12 @@ PYTHON = PROJECT / ".venv-bench" / "bin" / "python"
 NODE = Path(__file__).parent / "node"
 
 STOCK, BUNDLE, SDK, NODE_JS = "stock", "bundle", "sdk", "node"
-COLLECTED = "bundle, with garbage collection"
+WITH_GARBAGE_COLLECTION = "bundle, with garbage collection"
 """The names of the variants in bench/results.json. The others are those of the bundle's steps."""
 
 _NODE_CLIENT = NODE / "node_modules" / "aws-lambda-ric"
 _COMPILERS = ("cmake", "g++", "make", "autoreconf", "libtoolize")
-_COLLECTION_OFF = b"gc.disable()\n"
+_GARBAGE_COLLECTION_OFF = b"gc.disable()\n"
 
 Report = Callable[[str], None]
 
@@ -95,13 +95,13 @@ def _after_each_step(stock: Mapping[str, bytes]) -> Iterator[tuple[str, dict[str
     steps = list(build.STEPS)
     for number, step in enumerate(steps, 1):
         yield step, build.build(stock, steps[:number]).entries
-    yield COLLECTED, build.build(_with_collection(stock)).entries
+    yield WITH_GARBAGE_COLLECTION, build.build(_with_garbage_collection(stock)).entries
 
 
-def _with_collection(entries: Mapping[str, bytes]) -> dict[str, bytes]:
+def _with_garbage_collection(entries: Mapping[str, bytes]) -> dict[str, bytes]:
     path = "chalicelib/coldstart.py"
-    assert entries[path].count(_COLLECTION_OFF) == 1
-    return {**entries, path: entries[path].replace(_COLLECTION_OFF, b"")}
+    assert entries[path].count(_GARBAGE_COLLECTION_OFF) == 1
+    return {**entries, path: entries[path].replace(_GARBAGE_COLLECTION_OFF, b"")}
 
 
 def _python(name: str, folder: Path, template: dict[str, Any]) -> Variant:
@@ -131,7 +131,7 @@ def _resolved(variables: dict[str, Any]) -> dict[str, str]:
 
 def _sdk_alone(bundle: Variant) -> Variant:
     source = bundle.folder / "sdk_alone.py"
-    shutil.copyfile(Path(__file__).parent / "contenders" / source.name, source)
+    shutil.copyfile(Path(__file__).parent / "handlers" / source.name, source)
     subprocess.run([PYTHON, "-m", "py_compile", source], check=True)
     return bundle._replace(handlers={"api_handler": "sdk_alone.handler"})
 

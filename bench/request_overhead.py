@@ -20,29 +20,30 @@ from bench.request_overhead_worker import REQUESTS
 from bench.worker_process import Worker
 
 BARE, THIS_APP, FASTAPI = "no framework", "Vitrine", "FastAPI + Mangum"
-OBSERVED = ", observed"
-"""The suffix of variants with a log line and metrics for each request."""
-AIM = "Aim: Vitrine takes at most 0.5 × FastAPI + Mangum, both plain or both observed."
+WITH_LOGS = ", with logs and metrics"
+"""The suffix of the handlers that write a log line and metrics for each request."""
+AIM = "Aim: Vitrine takes at most 0.5 × FastAPI + Mangum, both with logs and metrics or both without."
 
 _SILENT = {"LOG_LEVEL": "ERROR", "POWERTOOLS_METRICS_DISABLED": "true"}
 
 
-class Contender(NamedTuple):
+class Handler(NamedTuple):
     """A handler, and whether it runs with the packaged dependencies or with those of .venv-bench."""
 
-    handler: str
+    path: str
+    """Its module and name, such as ``app:app``."""
     packaged: bool
     variables: dict[str, str] = {}  # noqa: RUF012 - nobody changes it
 
 
-CONTENDERS = {
-    BARE: Contender("bench.contenders.bare:handler", packaged=False),
-    "Powertools' resolver": Contender("bench.contenders.powertools_resolver:handler", packaged=False),
-    "Chalice alone": Contender("bench.contenders.chalice_plain:handler", packaged=True),
-    THIS_APP: Contender("app:app", packaged=True, variables=_SILENT),
-    FASTAPI: Contender("bench.contenders.fastapi_mangum:handler", packaged=False),
-    THIS_APP + OBSERVED: Contender("app:app", packaged=True),
-    FASTAPI + OBSERVED: Contender("bench.contenders.fastapi_mangum_observed:handler", packaged=False),
+HANDLERS = {
+    BARE: Handler("bench.handlers.bare:handler", packaged=False),
+    "Powertools' resolver": Handler("bench.handlers.powertools_resolver:handler", packaged=False),
+    "Chalice alone": Handler("bench.handlers.chalice_plain:handler", packaged=True),
+    THIS_APP: Handler("app:app", packaged=True, variables=_SILENT),
+    FASTAPI: Handler("bench.handlers.fastapi_mangum:handler", packaged=False),
+    THIS_APP + WITH_LOGS: Handler("app:app", packaged=True),
+    FASTAPI + WITH_LOGS: Handler("bench.handlers.fastapi_mangum_with_logs:handler", packaged=False),
 }
 
 COLUMNS = {"us": "µs", "from_us": "from", "to_us": "to", "of_bare": "of bare", "of_fastapi": "of FastAPI"}
@@ -52,7 +53,7 @@ COLUMNS = {"us": "µs", "from_us": "from", "to_us": "to", "of_bare": "of bare", 
 
 
 def results(turns: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Return for each contender the microseconds per request (median, quartiles) and the median ratios within turns."""
+    """Return for each handler the microseconds per request (median, quartiles) and the median ratios within turns."""
     found = {}
     for name in turns[0]:
         times = [turn[name] for turn in turns]
@@ -68,8 +69,8 @@ def results(turns: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]
 
 
 def fastapi_for(name: str) -> str:
-    """Return the variant of FastAPI that a contender is compared with: observed if the contender is."""
-    return FASTAPI + OBSERVED if name.endswith(OBSERVED) else FASTAPI
+    """Return the FastAPI handler to compare with: the one with logs and metrics if the handler has them."""
+    return FASTAPI + WITH_LOGS if name.endswith(WITH_LOGS) else FASTAPI
 
 
 def table(found: Mapping[str, Mapping[str, float]]) -> str:
@@ -81,11 +82,11 @@ def table(found: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def measure(stock: Variant, turns: int, report: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """Measure each contender in ``turns`` turns. Vitrine and Chalice run from the package ``stock``."""
+    """Measure each handler in ``turns`` turns. Vitrine and Chalice run from the package ``stock``."""
     event = BUILD / "hello.json"
     event.write_text(json.dumps(sample_events.request("GET", "/hello", query={"name": "Vase"})), encoding="utf-8")
     with contextlib.ExitStack() as stack:
-        workers = {name: stack.enter_context(_worker(one, stock)) for name, one in CONTENDERS.items()}
+        workers = {name: stack.enter_context(_worker(one, stock)) for name, one in HANDLERS.items()}
         for worker in workers.values():
             worker.run("requests", event)
         taken = [
@@ -98,12 +99,12 @@ def measure(stock: Variant, turns: int, report: Callable[[str], None]) -> dict[s
     return found
 
 
-def _worker(contender: Contender, stock: Variant) -> Worker:
-    folders = [str(stock.folder)] if contender.packaged else []
+def _worker(handler: Handler, stock: Variant) -> Worker:
+    folders = [str(stock.folder)] if handler.packaged else []
     environment: dict[str, Any] = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "AWS_REGION": "us-east-1"}
-    environment |= stock.variables["api_handler"] | contender.variables
+    environment |= stock.variables["api_handler"] | handler.variables
     return Worker(
-        [str(PYTHON), "-B", str(Path(__file__).with_name("request_overhead_worker.py")), contender.handler, *folders],
-        stock.folder if contender.packaged else PROJECT,
+        [str(PYTHON), "-B", str(Path(__file__).with_name("request_overhead_worker.py")), handler.path, *folders],
+        stock.folder if handler.packaged else PROJECT,
         environment,
     )

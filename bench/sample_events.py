@@ -57,7 +57,7 @@ class Event(NamedTuple):
     body: dict[str, Any]
     is_right: Callable[[Any], bool]
     """Return whether an answer is the expected one, so that no failure is measured."""
-    calls: str
+    expected_call: str
     """A call, such as ``s3 PutObject``, that the function makes if it does its work."""
 
 

@@ -132,8 +132,8 @@ def _cell(column: str, value: float | None) -> str:
 # --------------------------------------------------------------------------------------------------------- measurement
 
 
-def python(module: str) -> Worker:
-    """Start a worker process of a Python module, with the memory allocator's settings of the packaged consumer."""
+def python_worker(module: str) -> Worker:
+    """Return a new worker process of a Python module, with the memory allocator's settings of the packaged consumer."""
     merged = json.loads((PROJECT / "infra" / "package.json").read_text(encoding="utf-8"))["Resources"]["OnMessages"]
     variables = merged["Properties"]["Environment"]["Variables"]
     env = {"STAGE": "local", "AUTH_MODE": "local", "LOG_LEVEL": "ERROR", "POWERTOOLS_METRICS_DISABLED": "true"}
@@ -142,12 +142,12 @@ def python(module: str) -> Worker:
     return Worker([sys.executable, "-B", "-m", module], PROJECT, env)
 
 
-def node() -> Worker:
-    """Start the worker process of sharp."""
+def sharp_worker() -> Worker:
+    """Return a new worker process of sharp."""
     return Worker(["node", "sharp.mjs"], FOLDER, {"PATH": os.environ["PATH"]})
 
 
-WORKERS = {"vitrine": lambda: python("bench.thumbnails_worker"), "sharp": node}
+WORKERS = {"vitrine": lambda: python_worker("bench.thumbnails_worker"), "sharp": sharp_worker}
 
 
 def methods_for(picture: Picture, sharp: bool) -> list[Method]:
@@ -201,10 +201,10 @@ def measure_consumer(runs: int) -> dict[str, Any]:
     took: dict[str, list[float]] = {"one at a time": [], "at once": []}
     peaks: dict[str, float | None] = {}
     for task in took:
-        with python("bench.consumer_worker") as worker:
+        with python_worker("bench.consumer_worker") as worker:
             worker.run(task, picture.path)
             peaks[task] = worker.peak_mb()
-    with python("bench.consumer_worker") as worker:
+    with python_worker("bench.consumer_worker") as worker:
         for _ in range(max(3, runs // 3)):
             for task, times in took.items():
                 times.append(worker.run(task, picture.path))

@@ -58,7 +58,7 @@ def limits_of_the_template() -> list[Limit]:
         for method in methods:
             rate = rates.get((method, named), rates["*", "/*"])
             if path.startswith(("/items", "/imports")):
-                found.append(Limit("guarded", rate))
+                found.append(Limit("with token", rate))
             elif method == "HEAD":
                 found.append(Limit("public", rate))
             else:
@@ -70,7 +70,7 @@ def limits_of_the_template() -> list[Limit]:
 class TestCost:
     def test_often_copied_claim_is_wrong(self) -> None:
         # 0.25 GB × 0.1 s × 1,000,000 × $0.0000166667 + 1,000,000 × $0.0000002
-        assert cost.claim() == {"claimed": 2.50, "calculated": 0.62}
+        assert cost.check_popular_claim() == {"claimed": 2.50, "calculated": 0.62}
 
     def test_arm_costs_a_fifth_less_per_time(self) -> None:
         request = cost.PRICES["lambda"]["request"]
@@ -144,8 +144,8 @@ class TestCost:
         assert whole["api_gateway"] == 0.0000035
         assert whole["sqs"] == pytest.approx(2 * 0.0000004)
 
-    def test_security_page_has_the_cost_of_strangers(self) -> None:
-        hour = sum(cost.strangers_hour(limits_of_the_template(), cost.configured()).values())
+    def test_security_page_has_the_cost_of_requests_without_token(self) -> None:
+        hour = sum(cost.hour_without_token(limits_of_the_template(), cost.configured_memory()).values())
 
         security = " ".join((PROJECT / "SECURITY.md").read_text(encoding="utf-8").split())
         named = re.search(r"up to \$(\d+) an hour, \$(\d+) a day", security)
@@ -153,15 +153,15 @@ class TestCost:
         assert int(named[1]) / 2 < hour <= int(named[1])
         assert int(named[2]) == 24 * int(named[1])
 
-    def test_costs_of_strangers_by_reach(self) -> None:
+    def test_cost_of_requests_without_token_by_access(self) -> None:
         sizes = {"api_handler": 512, "authorize": 256}
-        an_hour = {reach: cost.strangers_hour([cost.Limit(reach, 1)], sizes) for reach in get_args(cost.Reach)}
+        an_hour = {access: cost.hour_without_token([cost.Limit(access, 1)], sizes) for access in get_args(cost.Access)}
 
         assert an_hour["preflight"].keys() == {"api_gateway", "traffic", "xray"}
         assert an_hour["preflight"]["api_gateway"] == pytest.approx(3600 * 0.0000035)
-        assert "api_gateway" not in an_hour["guarded"]
-        assert an_hour["guarded"]["lambda"] == pytest.approx(3600 * cost.lambda_dollars(cost.STRANGER_RUN_MS, 256))
-        assert an_hour["public"]["lambda"] == pytest.approx(3600 * cost.lambda_dollars(cost.STRANGER_RUN_MS, 512))
+        assert "api_gateway" not in an_hour["with token"]
+        assert an_hour["with token"]["lambda"] == pytest.approx(3600 * cost.lambda_dollars(cost.TOKENLESS_RUN_MS, 256))
+        assert an_hour["public"]["lambda"] == pytest.approx(3600 * cost.lambda_dollars(cost.TOKENLESS_RUN_MS, 512))
 
     def test_prices_have_sources(self) -> None:
         listed = [prices for prices in cost.PRICES.values() if isinstance(prices, dict)]
@@ -205,17 +205,17 @@ class TestColdStarts:
 
 
 class TestOverhead:
-    def test_observed_is_compared_with_observed(self) -> None:
-        turns = [{name: float(number) for number, name in enumerate(request_overhead.CONTENDERS, 1)} for _ in range(3)]
+    def test_handlers_with_logs_are_compared_with_each_other(self) -> None:
+        turns = [{name: float(number) for number, name in enumerate(request_overhead.HANDLERS, 1)} for _ in range(3)]
         turns[0] |= {request_overhead.THIS_APP: 100.0, request_overhead.FASTAPI: 200.0}
         turns[1] |= {request_overhead.THIS_APP: 10.0, request_overhead.FASTAPI: 20.0}
 
         found = request_overhead.results(turns[:2])
 
         assert found[request_overhead.THIS_APP]["of_fastapi"] == 0.5
-        assert found[request_overhead.FASTAPI + request_overhead.OBSERVED]["of_fastapi"] == 1
+        assert found[request_overhead.FASTAPI + request_overhead.WITH_LOGS]["of_fastapi"] == 1
         assert found[request_overhead.BARE]["of_bare"] == 1
-        assert len(request_overhead.table(found).splitlines()) == 2 + len(request_overhead.CONTENDERS)
+        assert len(request_overhead.table(found).splitlines()) == 2 + len(request_overhead.HANDLERS)
 
 
 class TestCapacity:
@@ -272,7 +272,7 @@ class TestEvents:
     def test_events_are_for_existing_functions(self) -> None:
         assert {
             event.function for event in (*sample_events.FIRST, *sample_events.PAID, *sample_events.LARGEST)
-        } <= cost.configured().keys()
+        } <= cost.configured_memory().keys()
 
     def test_first_events_cover_every_kind_of_function(self) -> None:
         assert {event.function for event in sample_events.FIRST} == {

@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from bench.contenders import fastapi_mangum
+from bench.handlers import fastapi_mangum
 
 logger = Logger(service="hello", level="INFO", use_rfc3339=True, utc=True, location=None, stage="local")
 metrics = EphemeralMetrics(namespace="Hello", service="hello")
