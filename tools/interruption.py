@@ -35,8 +35,8 @@ class Interruption:
     def deferred(self) -> Iterator[None]:
         """Defer a signal until this block ends, for example while a process is started and recorded.
 
-        An error in the block is raised first: the signal then waits for the next block, and a new one interrupts at
-        once.
+        If the block raises an error, that error is raised, and the deferred signal raises Interrupted at the end of
+        the next deferred block. Another signal in between interrupts at once.
         """
         raised, self._raises = self._raises, False
         try:

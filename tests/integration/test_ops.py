@@ -46,10 +46,10 @@ class Ops:
         self.functions = functions
         self.sqs = stage.client("sqs")
 
-    def __call__(self, command: Callable[[commands.Invocation], int], **options: Any) -> int:
+    def __call__(self, command: Callable[[commands.CommandCall], int], **options: Any) -> int:
         chosen = Namespace(**{"json": True, "yes": True, "all": False, "ids": [], **options})
         with Interruption() as interruption:
-            return command(commands.Invocation(self.stage, chosen, interruption))
+            return command(commands.CommandCall(self.stage, chosen, interruption))
 
     def send(self, *bodies: str, url: str = "", **attributes: Any) -> list[str]:
         """Send messages to the dead-letter queue, or to another, and return their ids."""
@@ -493,7 +493,7 @@ class TestRenderMissing:
         assert capsys.readouterr().out.splitlines()[-3:] == [
             "uploads/\\x1b[1mb.jpg",
             "uploads/a.jpg",
-            "2 loose files without a current thumbnail: none queued.",
+            "2 loose files (of no item) without a current thumbnail: none queued.",
         ]
 
     def test_more_files_than_one_batch_are_queued(self, ops: Ops, said: Callable[[], Any]) -> None:

@@ -50,7 +50,7 @@ class Emulator:
     def begin_save(self, state: str) -> None:
         self.number += 1
         self._journal.start(self.number)
-        events = emulator_state.waiting_events(self.folders)
+        events = emulator_state.unsaved_events(self.folders)
         folder = emulator_state.begin(self.folders, self.number)
         emulator_state.write(folder / "dynamodb.json", state.encode())
         emulator_state.write_event_names(folder, events)
@@ -61,7 +61,7 @@ class Emulator:
 
     def stop(self, state: str) -> None:
         self.save(state)
-        emulator_state.close(self.folders)
+        emulator_state.mark_clean_stop(self.folders)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_stop_keeps_everything(emulator: Emulator) -> None:
     again = restarted(emulator)
 
     assert (again.found, again.state, again.objects) == (None, "one item", {"bucket/a": "1"})
-    assert emulator_state.waiting_events(again.folders) == ["1.json"]
+    assert emulator_state.unsaved_events(again.folders) == ["1.json"]
 
 
 def test_crash_restores_the_last_save(emulator: Emulator) -> None:
@@ -108,7 +108,7 @@ def test_crash_restores_the_last_save(emulator: Emulator) -> None:
     assert "including 4 changes of objects" in again.found
     assert again.state == "saved"
     assert again.objects == {"bucket/changed": "old", "bucket/deleted": "old", "bucket/again": "old"}
-    assert emulator_state.waiting_events(again.folders) == []
+    assert emulator_state.unsaved_events(again.folders) == []
 
 
 def test_crash_before_the_first_save_starts_empty(emulator: Emulator) -> None:
@@ -194,7 +194,7 @@ def test_recovery_may_be_interrupted(emulator: Emulator, monkeypatch: pytest.Mon
 def test_incomplete_last_journal_line_is_ignored(emulator: Emulator) -> None:
     emulator.save("saved")
     emulator.put("bucket/a", "1")
-    journal = emulator.folders.undo(emulator.number) / "journal"
+    journal = emulator.folders.undo_folder(emulator.number) / "journal"
     journal.write_text(journal.read_text() + '{"path": "bucket/b", "ke')
 
     assert restarted(emulator).objects == {}
@@ -206,12 +206,12 @@ def test_old_saves_are_deleted(emulator: Emulator) -> None:
         emulator.save(str(number))
 
     assert [path.name for path in emulator.folders.saves.iterdir() if path.is_dir()] == [str(emulator.number)]
-    assert [path.name for path in emulator.folders.undo(0).parent.iterdir()] == [str(emulator.number)]
+    assert [path.name for path in emulator.folders.undo_folder(0).parent.iterdir()] == [str(emulator.number)]
 
 
 def test_unchanged_states_are_kept(emulator: Emulator) -> None:
     emulator.begin_save("first")
-    emulator_state.write(emulator.folders.save(emulator.number) / "sqs.json", b"queue")
+    emulator_state.write(emulator.folders.save_folder(emulator.number) / "sqs.json", b"queue")
     emulator_state.commit(emulator.folders, emulator.number)
     emulator.stop("second")
 
@@ -243,7 +243,7 @@ class TestStateWithoutSaves:
         taken = Emulator(tmp_path)
 
         assert (taken.found, taken.state, taken.objects) == (None, "items", {"bucket/a": "1"})
-        assert emulator_state.waiting_events(restarted(taken).folders) == ["1.json"]
+        assert emulator_state.unsaved_events(restarted(taken).folders) == ["1.json"]
 
     def test_objects_without_a_state_are_set_aside(self, tmp_path: Path) -> None:
         (tmp_path / "s3" / "bucket").mkdir(parents=True)

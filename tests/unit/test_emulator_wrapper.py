@@ -121,10 +121,10 @@ class TestEventQueue:
         invoke.may_return.set()
         await_that(lambda: bool(queue._done))
 
-        queue.forget_done(before=began)
+        queue.delete_saved_events(before=began)
         assert len(files(tmp_path)) == 1
 
-        queue.forget_done(before=time.monotonic())
+        queue.delete_saved_events(before=time.monotonic())
         assert files(tmp_path) == []
 
     def test_stopped_queue_keeps_its_events(self, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ class TestEventQueue:
         before.stop()
         hanging.may_return.set()
         await_that(lambda: not before._threads[FUNCTION][0].is_alive())
-        before.forget_done(before=time.monotonic())
+        before.delete_saved_events(before=time.monotonic())
 
         assert hanging.payloads == [0]
         assert len(files(tmp_path)) == 3

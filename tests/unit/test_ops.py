@@ -371,11 +371,11 @@ class TestStage:
 
 
 class TestConfirmation:
-    INVOCATION = commands.Invocation(stage(), SimpleNamespace(yes=False, json=False), None)  # type: ignore[arg-type]
+    CALL = commands.CommandCall(stage(), SimpleNamespace(yes=False, json=False), None)  # type: ignore[arg-type]
 
     def confirm(self) -> None:
         queue = SimpleNamespace(url="https://sqs/1/dead")
-        commands._confirm(self.INVOCATION, [commands.Selection(queue, [letter("{}")])])  # type: ignore[arg-type]
+        commands._confirm(self.CALL, [commands.Selection(queue, [letter("{}")])])  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("answer", ["y", "YES"])
     def test_yes_confirms(self, terminal: Callable[[str], None], answer: str) -> None:
@@ -493,12 +493,12 @@ class TestCommandLine:
     ) -> None:
         seen: list[bool] = []
         monkeypatch.setattr(ops, "find", lambda *_: stage())
-        monkeypatch.setattr(ops.commands, "run_cleanup", lambda invocation: seen.append(invocation.options.json) or 0)
+        monkeypatch.setattr(ops.commands, "run_cleanup", lambda call: seen.append(call.options.json) or 0)
         assert ops.main(["--stage", "dev", *arguments]) == 0
         assert seen == [True]
 
 
-def test_output_describes_every_kind_of_cleanup_task() -> None:
+def test_output_describes_every_cleanup_result() -> None:
     source = (provision.PROJECT_DIR / "chalicelib" / "catalogue" / "cleanup.py").read_text(encoding="utf-8")
     counted = {name for pair in re.findall(r'return "(\w+)"|counts\["(\w+)"\]', source) for name in pair if name}
-    assert counted == set(output.TASKS)
+    assert counted == set(output.RESULTS)

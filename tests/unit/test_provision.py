@@ -253,7 +253,7 @@ class TestRecording:
         ({}, "only users you add"),
         ({"AUTH_MODE": "oidc"}, "its own user pool, vitrine-dev"),
         ({"OIDC_ISSUER": "https://sign.in", "OIDC_AUDIENCE": "shop"}, "tokens from https://sign.in for shop"),
-        ({"AUTH_MODE": "none", "OIDC_ISSUER": "https://sign.in"}, "open: anyone who can reach it"),
+        ({"AUTH_MODE": "none", "OIDC_ISSUER": "https://sign.in"}, "no sign-in: anyone who can reach it"),
     ],
 )
 def test_access_is_described(variables: dict[str, str], words: str) -> None:

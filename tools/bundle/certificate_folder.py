@@ -25,7 +25,7 @@ FOLDER = "botocore/cacert.d"
 
 _HTTP_SESSION = "botocore/httpsession.py"
 _BEFORE = "            conn.ca_certs = get_cert_path(verify)\n"
-# A bundle that somebody names (AWS_CA_BUNDLE, ca_bundle, verify=) is a file, and used as such.
+# A CA file set with AWS_CA_BUNDLE, ca_bundle or verify= is used unchanged.
 _AFTER = f"""\
 {_BEFORE}\
             if conn.ca_certs == DEFAULT_CA_BUNDLE:

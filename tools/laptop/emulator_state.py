@@ -48,15 +48,15 @@ class Folders(NamedTuple):
         return self.home / "saves"
 
     @property
-    def is_open(self) -> Path:
+    def open_marker(self) -> Path:
         """Return the file that exists while an emulator runs."""
         return self.saves / "open"
 
-    def save(self, number: int) -> Path:
+    def save_folder(self, number: int) -> Path:
         """Return the folder of a save."""
         return self.saves / str(number)
 
-    def undo(self, number: int) -> Path:
+    def undo_folder(self, number: int) -> Path:
         """Return the folder with the changes since a save began."""
         return self.home / "undo" / str(number)
 
@@ -93,7 +93,7 @@ class Journal:
 
     def _open(self, number: int) -> None:
         self._recorded: set[Path] = set()
-        self._folder = self._folders.undo(number)
+        self._folder = self._folders.undo_folder(number)
         self._folder.mkdir(parents=True)
         self._file = os.open(self._folder / "journal", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
@@ -108,10 +108,10 @@ def current(folders: Folders) -> int:
 
 def begin(folders: Folders, number: int) -> Path:
     """Return a new folder for save ``number`` with links to the files of the last one, to be replaced one by one."""
-    folder = folders.save(number)
+    folder = folders.save_folder(number)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for file in _files(folders.save(current(folders))):
+    for file in _files(folders.save_folder(current(folders))):
         _link(file, folder / file.name)
     return folder
 
@@ -126,7 +126,7 @@ def write(path: Path, content: bytes) -> None:
     unfinished.replace(path)
 
 
-def waiting_events(folders: Folders) -> list[str]:
+def unsaved_events(folders: Folders) -> list[str]:
     """Return the names of the events that are waiting, or were done since the last save."""
     return [file.name for file in folders.events.glob("*.json")]
 
@@ -138,7 +138,7 @@ def write_event_names(folder: Path, names: list[str]) -> None:
 
 def commit(folders: Folders, number: int) -> None:
     """Make save ``number`` the last complete one, and delete older ones with their undo folders."""
-    _sync(folders.save(number))
+    _sync(folders.save_folder(number))
     write(folders.saves / "current", str(number).encode())
     _sync(folders.saves)
     _remove_older(folders, number)
@@ -150,26 +150,26 @@ def recover(folders: Folders) -> str | None:
     It may be interrupted and repeated.
     """
     message = None if folders.saves.exists() else _import_state(folders)
-    crashed = folders.is_open.exists()
+    crashed = folders.open_marker.exists()
     number = current(folders)
     _remove_older(folders, number)  # those that an interrupted commit left
-    undone = sum(_undo(folders, undo) for undo in reversed(_numbered(folders.undo(0).parent)))
+    undone = sum(_undo(folders, undo) for undo in reversed(_numbered(folders.undo_folder(0).parent)))
     _restore(folders, number)
     if crashed:
         _delete_events_after(folders, number)
         message = _crash_message(folders, number, undone)
-    folders.is_open.touch()
+    folders.open_marker.touch()
     return message
 
 
-def close(folders: Folders) -> None:
-    """Record that the last save is up to date."""
-    folders.is_open.unlink(missing_ok=True)
+def mark_clean_stop(folders: Folders) -> None:
+    """Record that the last save is up to date, so that the next start is not a recovery."""
+    folders.open_marker.unlink(missing_ok=True)
 
 
 def _remove_older(folders: Folders, number: int) -> None:
     """Delete the saves before ``number``, and their undo folders."""
-    for folder in [*_numbered(folders.undo(0).parent), *_numbered(folders.saves)]:
+    for folder in [*_numbered(folders.undo_folder(0).parent), *_numbered(folders.saves)]:
         if int(folder.name) < number:
             shutil.rmtree(folder)
 
@@ -185,7 +185,7 @@ def _import_state(folders: Folders) -> str | None:
     first = begin(folders, 1)
     for file in states:
         shutil.copyfile(file, first / file.name)
-    write_event_names(first, waiting_events(folders))
+    write_event_names(first, unsaved_events(folders))
     commit(folders, 1)
     return message
 
@@ -216,7 +216,7 @@ def _restore(folders: Folders, number: int) -> None:
     folders.state.mkdir(exist_ok=True)
     for file in _files(folders.state, "*.json"):
         file.unlink()
-    for file in _files(folders.save(number), "*.json"):
+    for file in _files(folders.save_folder(number), "*.json"):
         shutil.copyfile(file, folders.state / file.name)
     for folder in _numbered(folders.saves):
         if folder.name != str(number):
@@ -225,7 +225,7 @@ def _restore(folders: Folders, number: int) -> None:
 
 def _delete_events_after(folders: Folders, number: int) -> None:
     """Delete the events after the save: the changes that they report were undone."""
-    listed = folders.save(number) / _EVENTS
+    listed = folders.save_folder(number) / _EVENTS
     known = set(json.loads(listed.read_bytes())) if listed.exists() else set()
     for file in _files(folders.events):
         if file.name not in known:
@@ -233,7 +233,7 @@ def _delete_events_after(folders: Folders, number: int) -> None:
 
 
 def _crash_message(folders: Folders, number: int, undone: int) -> str:
-    if not _files(folders.save(number), "*.json"):
+    if not _files(folders.save_folder(number), "*.json"):
         return "The emulator ended before its first save: it starts empty."
     saved_at = time.localtime((folders.saves / "current").stat().st_mtime)
     saved = time.strftime("%H:%M:%S on %Y-%m-%d", saved_at)

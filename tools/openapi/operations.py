@@ -75,7 +75,7 @@ class Operations:
                 **({"304": _not_modified(kind)} if revalidated else {}),
                 **error_responses.by_status(declared, [*_body_models(declared)], evaluates_headers=bool(read)),
             },
-            # The served document says if a stage admits everyone: see chalicelib/http/static_files.py.
+            # The served document adds {} in a stage without sign-in: see chalicelib/http/static_files.py.
             "security": [] if declared.public else [{"bearer": []}],
         }
         return {name: value for name, value in operation.items() if value or name == "security"}

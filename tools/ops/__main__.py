@@ -24,7 +24,7 @@ examples:
   python -m tools.ops --stage prod redrive --all           send all of them back, after the cause is fixed
   python -m tools.ops --stage prod redrive 5f0c…           send this one back
   python -m tools.ops --stage dev cleanup                  run the hourly cleanup now
-  python -m tools.ops --stage dev render-missing           queue the thumbnail jobs that loose files lack
+  python -m tools.ops --stage dev render-missing           queue missing thumbnail jobs of files in uploads/ of no item
   python -m tools.ops --stage local item local 019a…       show one item, its objects, and when it is due for cleanup
 
 It uses your own AWS credentials (AWS_PROFILE); for the stage local, `make run` must be running.
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
             variables = chalice_config.environment(provision.PROJECT_DIR, check_stage_name(options.stage))
             aws_clients.apply_settings(options.stage, variables, provision.PROJECT_DIR)
             stage = find(options.stage, functools.partial(aws_clients.make_client, boto3.Session()))
-            code: int = options.command(commands.Invocation(stage, options, interruption))
+            code: int = options.command(commands.CommandCall(stage, options, interruption))
             return code
     except (StageError, ConfigError, exceptions.BotoCoreError, exceptions.ClientError) as error:
         print(describe_error(error, options.stage), file=sys.stderr)
@@ -87,10 +87,16 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--all", action="store_true", help="all of them")
     redrive.add_argument("--yes", action="store_true", help="do not ask")
     add("cleanup", commands.run_cleanup, "run the hourly cleanup now")
-    missing = add("render-missing", commands.render_missing, "queue the thumbnail jobs that loose files lack")
+    missing = add(
+        "render-missing",
+        commands.render_missing,
+        "queue missing thumbnail jobs of loose files: those in uploads/ that belong to no item",
+    )
     missing.add_argument("--dry-run", action="store_true", help="only list the files")
     item = add("item", commands.show_item, "show one item, its objects, and when it is due for cleanup")
-    item.add_argument("owner", metavar="OWNER", help="the user's sub; local on the laptop, none in an open stage")
+    item.add_argument(
+        "owner", metavar="OWNER", help="the user's sub, or the word local (make run) or none (a stage without sign-in)"
+    )
     item.add_argument("id", metavar="ID")
     return parser
 

@@ -32,7 +32,7 @@ class Result(NamedTuple):
     """What a run of the cleanup did."""
 
     counts: dict[str, int]
-    """The tasks done by kind, as in the metrics ``Cleanup.<kind>``."""
+    """The number of tasks by result, as in the metrics ``Cleanup.<result>``."""
     failures: list[Failure]
     """The last of the ``counts["failed"]`` tasks that failed: Lambda returns the last 4 KB of the log."""
     finished: bool

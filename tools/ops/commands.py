@@ -22,7 +22,7 @@ MAX_SHOWN = 20
 """How many dead letters are shown before they are sent back, the oldest first."""
 
 
-class Invocation(NamedTuple):
+class CommandCall(NamedTuple):
     """One call of a command."""
 
     stage: Stage
@@ -43,7 +43,7 @@ class Invocation(NamedTuple):
         print(output.json_text(data) if self.options.json else text, flush=True)
 
 
-Command = Callable[[Invocation], int]
+Command = Callable[[CommandCall], int]
 
 
 class Selection(NamedTuple):
@@ -53,11 +53,11 @@ class Selection(NamedTuple):
     letters: list[DeadLetter]
 
 
-def show_dead_letters(invocation: Invocation) -> int:
+def show_dead_letters(call: CommandCall) -> int:
     """Show all dead letters, and why each failed."""
-    listed = [(queue, queue.count_in_flight(), queue.list_all()) for queue in invocation.queues]
+    listed = [(queue, queue.count_in_flight(), queue.list_all()) for queue in call.queues]
     letters = [letter for _, _, of_queue in listed for letter in of_queue]
-    reasons = failure_reasons.find(invocation.stage, letters)
+    reasons = failure_reasons.find(call.stage, letters)
     now = times.now()
     data = {
         "count": len(letters),
@@ -71,60 +71,60 @@ def show_dead_letters(invocation: Invocation) -> int:
     for queue, in_flight, of_queue in listed:
         lines.append(output.queue_heading(queue.name, len(of_queue), in_flight))
         lines += [output.dead_letter_text(letter, now, reasons[letter.id]) for letter in of_queue]
-    invocation.print_result(data, "\n".join(lines))
+    call.print_result(data, "\n".join(lines))
     return 0
 
 
-def redrive(invocation: Invocation) -> int:
+def redrive(call: CommandCall) -> int:
     """Send dead letters back: messages to their queue, failed events to their function."""
-    selected = _select(invocation)
+    selected = _select(call)
     total = sum(len(one.letters) for one in selected)
-    _confirm(invocation, selected)
+    _confirm(call, selected)
     done: list[str] = []
     try:
         for one in selected:
-            one.queue.redrive([letter.id for letter in one.letters], done, _progress(invocation, "Sent back", total))
+            one.queue.redrive([letter.id for letter in one.letters], done, _progress(call, "Sent back", total))
     finally:
         missed = total - len(done)
         text = f"Sent back {len(done)} of {total}." if selected else "There are no dead letters."
         if missed:
             text += f" {missed} skipped: run `dead-letters` to see them."
-        invocation.print_result({"sentBack": len(done), "selected": total, "ids": done}, text)
+        call.print_result({"sentBack": len(done), "selected": total, "ids": done}, text)
     return 1 if missed else 0
 
 
-def run_cleanup(invocation: Invocation) -> int:
+def run_cleanup(call: CommandCall) -> int:
     """Run the cleanup now, and show what it did."""
-    invocation.print_progress("The cleanup is running; it may take minutes.")
-    result = cleanup.run(invocation.stage)
+    call.print_progress("The cleanup is running; it may take minutes.")
+    result = cleanup.run(call.stage)
     data = {
         "counts": result.counts,
         "finished": result.finished,
         "failures": [failure._asdict() for failure in result.failures],
     }
-    invocation.print_result(data, output.cleanup_text(result))
+    call.print_result(data, output.cleanup_text(result))
     return 1 if result.counts.get("failed") else 0
 
 
-def render_missing(invocation: Invocation) -> int:
+def render_missing(call: CommandCall) -> int:
     """Queue thumbnail jobs for loose files that lack a thumbnail; with ``--dry-run``, only list the files."""
-    keys = missing_thumbnails.without_thumbnail(invocation.stage)
+    keys = missing_thumbnails.without_thumbnail(call.stage)
     queued = 0
-    if keys and not invocation.options.dry_run:
-        missing_thumbnails.queue_thumbnail_jobs(invocation.stage, keys, _progress(invocation, "Queued", len(keys)))
+    if keys and not call.options.dry_run:
+        missing_thumbnails.queue_thumbnail_jobs(call.stage, keys, _progress(call, "Queued", len(keys)))
         queued = len(keys)
     data = {"missing": len(keys), "queued": queued, "keys": keys}
-    invocation.print_result(data, output.loose_files_text(keys, queued))
+    call.print_result(data, output.missing_thumbnails_text(keys, queued))
     return 0
 
 
-def show_item(invocation: Invocation) -> int:
+def show_item(call: CommandCall) -> int:
     """Show everything that is stored about an item."""
-    owner, id_ = invocation.options.owner, ids.canonical_id(invocation.options.id)
+    owner, id_ = call.options.owner, ids.canonical_id(call.options.id)
     if id_ is None:
-        raise StageError(f"{invocation.options.id} is not an item id: an id is a UUID.")
-    letters = [letter for queue in invocation.queues for letter in queue.list_all()]
-    found = item_lookup.find(invocation.stage, owner, id_, letters)
+        raise StageError(f"{call.options.id} is not an item id: an id is a UUID.")
+    letters = [letter for queue in call.queues for letter in queue.list_all()]
+    found = item_lookup.find(call.stage, owner, id_, letters)
     if not any(found):
         raise StageError(f"Nothing is stored about an item {id_} of {owner}: no record, no object, no dead letter.")
     now = times.now()
@@ -140,15 +140,15 @@ def show_item(invocation: Invocation) -> int:
         ],
         "deadLetters": [output.dead_letter_json(letter, now) for letter in found.dead_letters],
     }
-    invocation.print_result(data, output.item_text(owner, id_, found, now))
+    call.print_result(data, output.item_text(owner, id_, found, now))
     return 0
 
 
-def _select(invocation: Invocation) -> list[Selection]:
+def _select(call: CommandCall) -> list[Selection]:
     """Return the dead letters with the given ids, or all. Raise StageError if one of the ids is not found."""
-    found = [Selection(queue, queue.list_all()) for queue in invocation.queues]
-    if not invocation.options.all:
-        wanted = {ids.canonical_id(id_) or id_ for id_ in invocation.options.ids}
+    found = [Selection(queue, queue.list_all()) for queue in call.queues]
+    if not call.options.all:
+        wanted = {ids.canonical_id(id_) or id_ for id_ in call.options.ids}
         missing = wanted - {letter.id for one in found for letter in one.letters}
         if missing:
             raise StageError(f"There is no dead letter {' and no '.join(sorted(missing))}. Nothing was sent back.")
@@ -156,18 +156,18 @@ def _select(invocation: Invocation) -> list[Selection]:
     return [one for one in found if one.letters]
 
 
-def _confirm(invocation: Invocation, selected: list[Selection]) -> None:
+def _confirm(call: CommandCall, selected: list[Selection]) -> None:
     """Show what is selected, and ask. Raise StageError unless the user agrees."""
     if not selected:
         return
     letters = [letter for one in selected for letter in one.letters]
     now = times.now()
     for letter in letters[:MAX_SHOWN]:
-        invocation.print_progress(output.dead_letter_text(letter, now))
+        call.print_progress(output.dead_letter_text(letter, now))
     if letters[MAX_SHOWN:]:
-        invocation.print_progress(f"\nand {len(letters) - MAX_SHOWN} more: `dead-letters` shows all of them.")
-    where = " and ".join(f"{output.count_dead_letters(one.letters)} of {one.queue.url}" for one in selected)
-    if not invocation.options.yes and not _ask(f"Send {where} back?"):
+        call.print_progress(f"\nand {len(letters) - MAX_SHOWN} more: `dead-letters` shows all of them.")
+    where = " and ".join(f"{output.dead_letter_count_text(one.letters)} of {one.queue.url}" for one in selected)
+    if not call.options.yes and not _ask(f"Send {where} back?"):
         raise StageError("Nothing was sent back.")
 
 
@@ -180,13 +180,13 @@ def _ask(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _progress(invocation: Invocation, verb: str, total: int) -> Report:
+def _progress(call: CommandCall, verb: str, total: int) -> Report:
     reported = 0
 
     def report(done: int) -> None:
         nonlocal reported
         if done >= reported + PROGRESS_INTERVAL and done < total:
             reported = done
-            invocation.print_progress(f"{verb} {done} of {total} …")
+            call.print_progress(f"{verb} {done} of {total} …")
 
     return report

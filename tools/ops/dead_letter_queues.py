@@ -1,7 +1,7 @@
 """The dead-letter queues of a stage: list their messages and send them back.
 
-To see a message of an SQS queue is to receive it, which hides it from others for a while. So a listing receives all
-messages, which also returns more than ten, and makes them visible again at the end.
+SQS shows a message only to a program that receives it, which hides it from others for a while. So a listing receives
+all messages, in batches of ten, and makes them visible again at the end.
 """
 
 from __future__ import annotations

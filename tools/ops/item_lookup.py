@@ -19,7 +19,7 @@ CLEANUP_REASONS = {
     "ticketUntil": "its upload ticket expires",
     "image.dueAt": "its thumbnail job is overdue",
 }
-"""Why the cleanup comes to an item, by the attribute of its record with the time."""
+"""Why an item is due for cleanup, by the name of the attribute that holds the time."""
 
 
 class ItemData(NamedTuple):
@@ -35,7 +35,7 @@ class ItemData(NamedTuple):
 
     @property
     def due(self) -> dict[str, str]:
-        """Return why the cleanup will come to it, by the time, the next first."""
+        """Return why the item is due for cleanup, by the time, the earliest first."""
         record = self.record or {}
         times = {**record, "image.dueAt": record.get("image", {}).get("dueAt")}
         found = {str(times[name]): reason for name, reason in CLEANUP_REASONS.items() if times.get(name)}

@@ -1,4 +1,7 @@
-"""Find loose files without a thumbnail, whose event or message was lost, and queue their thumbnail jobs."""
+"""Find loose files without a thumbnail, and queue their thumbnail jobs.
+
+A loose file is one in ``uploads/`` that belongs to no item. It has no thumbnail if its event or message was lost.
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tools.terminal_text import printable
 _MAX_BODY = 120  # characters
 _MAX_REASON = 400  # characters
 
-TASKS = {
+RESULTS = {
     "expired": "expired items deleted",
     "pictures": "pictures checked: overdue thumbnail jobs, lost upload events, expired tickets",
     "purged": "deleted items whose last objects were deleted",
@@ -27,7 +27,7 @@ TASKS = {
     "skipped": "skipped: the record no longer exists or has changed",
     "failed": "failed, to be retried in the next run",
 }
-"""The kinds of task that the cleanup counts."""
+"""The results by which the cleanup counts its tasks."""
 
 
 def json_text(data: Any) -> str:
@@ -72,14 +72,14 @@ def queue_heading(queue: str, count: int, in_flight: int) -> str:
     return f"{heading}\nAbout {in_flight} more are in flight: another command received them, for up to 5 minutes."
 
 
-def count_dead_letters(letters: Sized) -> str:
+def dead_letter_count_text(letters: Sized) -> str:
     """Return ``1 dead letter``, ``2 dead letters``."""
     return f"{len(letters)} dead letter{'' if len(letters) == 1 else 's'}"
 
 
 def cleanup_text(result: Result) -> str:
-    """Return what a cleanup did, one line for each kind of task and for each failure."""
-    lines = [f"{count:>7}  {kind}: {TASKS.get(kind, 'done')}" for kind, count in sorted(result.counts.items())]
+    """Return what a cleanup did, one line for each result and for each failure."""
+    lines = [f"{count:>7}  {name}: {RESULTS.get(name, 'done')}" for name, count in sorted(result.counts.items())]
     lines += [f"         {printable(f'{one.kind} {one.id}: {one.error}')}" for one in result.failures]
     others = result.counts.get("failed", 0) - len(result.failures)
     if others > 0:
@@ -89,11 +89,11 @@ def cleanup_text(result: Result) -> str:
     return "\n".join(lines or ["Nothing was due."])
 
 
-def loose_files_text(keys: list[str], queued: int) -> str:
+def missing_thumbnails_text(keys: list[str], queued: int) -> str:
     """Return the loose files without a current thumbnail, and whether their jobs were queued."""
     if not keys:
-        return "Every loose file has a current thumbnail."
-    what = f"{len(keys)} loose file{'' if len(keys) == 1 else 's'} without a current thumbnail"
+        return "Every loose file (in uploads/, of no item) has a current thumbnail."
+    what = f"{len(keys)} loose file{'' if len(keys) == 1 else 's'} (of no item) without a current thumbnail"
     outcome = "all queued; files that are not pictures stay without one" if queued else "none queued"
     return "\n".join([*map(printable, keys), f"{what}: {outcome}."])
 

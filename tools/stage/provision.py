@@ -137,7 +137,7 @@ def describe_access(stage: str, variables: Mapping[str, str] | None = None) -> s
     if variables is None:
         variables = chalice_config.environment(PROJECT_DIR, stage)
     if variables.get("AUTH_MODE", "oidc") != "oidc":
-        return f"The API of stage {stage} is open: anyone who can reach it may read, change and delete."
+        return f"The API of stage {stage} has no sign-in: anyone who can reach it may read, change and delete."
     if issuer := variables.get("OIDC_ISSUER"):
         return f"The API of stage {stage} accepts tokens from {issuer} for {variables.get('OIDC_AUDIENCE')}."
     return (
@@ -174,7 +174,7 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m tools.stage.provision", description="Create or update the resources of a stage."
+        prog="python -m tools.stage.provision", description="Create, update or delete the resources of a stage."
     )
     parser.add_argument("--stage", required=True, help=f"{STAGE_NAME_RULE}; a new stage is added")
     parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -190,7 +190,7 @@ def _next_step(stage: str, consoles: list[str]) -> str:
 
 
 def _check_endpoint(stage: str, endpoint: str) -> None:
-    """Raise StageError if the stage local would be created in AWS, where its API would be open to everybody."""
+    """Raise StageError if the stage local would be created in AWS, where its API would need no sign-in."""
     host = urlsplit(endpoint).hostname or ""
     if stage == LOCAL and ".amazonaws." in f"{host}.":
         raise StageError("The stage local lives in the emulator, not in AWS: start it with `make run`.")

@@ -58,14 +58,14 @@ def _has_items(dynamodb: DynamoDBClient, table: str) -> bool:
     try:
         return bool(dynamodb.scan(TableName=table, Limit=1, ConsistentRead=True)["Items"])
     except ClientError as error:
-        return _absent(error)
+        return _false_if_absent(error)
 
 
 def _has_objects(s3: S3Client, bucket: str) -> bool:
     try:
         return s3.list_objects_v2(Bucket=bucket, MaxKeys=1)["KeyCount"] > 0
     except ClientError as error:
-        return _absent(error)
+        return _false_if_absent(error)
 
 
 def _delete_bucket(s3: S3Client, bucket: str) -> bool:
@@ -75,7 +75,7 @@ def _delete_bucket(s3: S3Client, bucket: str) -> bool:
                 s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})  # type: ignore[typeddict-item]
         s3.delete_bucket(Bucket=bucket)
     except ClientError as error:
-        return _absent(error)
+        return _false_if_absent(error)
     return True
 
 
@@ -87,7 +87,7 @@ def _delete_table(dynamodb: DynamoDBClient, table: str) -> bool:
         dynamodb.delete_table(TableName=table)
         dynamodb.get_waiter("table_not_exists").wait(TableName=table)
     except ClientError as error:
-        return _absent(error)
+        return _false_if_absent(error)
     return True
 
 
@@ -109,7 +109,7 @@ def _delete_user_pools(cognito: CognitoIdentityProviderClient, name: str) -> boo
     return bool(pools)
 
 
-def _absent(error: ClientError) -> bool:
+def _false_if_absent(error: ClientError) -> bool:
     """Return False if the error says that the table or bucket does not exist. Raise any other error again."""
     if error.response["Error"]["Code"] in ("NoSuchBucket", "ResourceNotFoundException"):
         return False

@@ -34,7 +34,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as ministack's own main() does: for many connections
     functions = lambda_functions.install(Path(os.environ["TMPDIR"]), Path(os.environ["STATE_DIR"]))
     folders = Folders(Path(os.environ["STATE_DIR"]).parent)
-    saver = StateSaver(folders, float(os.environ["SAVE_EVERY"]), functions.forget_done)
+    saver = StateSaver(folders, float(os.environ["SAVE_EVERY"]), functions.delete_saved_events)
     port = int(os.environ["GATEWAY_PORT"])
     secret = Path(os.environ["SECRET_FILE"]).read_text(encoding="ascii")
     # The secret of root keys whose signature ministack does not check, except in forms and presigned URLs.

@@ -71,7 +71,7 @@ class EventQueue:
         """Stop invoking. Events that are waiting or running are left to the next process."""
         self._stopped.set()
 
-    def forget_done(self, before: float) -> None:
+    def delete_saved_events(self, before: float) -> None:
         """Delete the events that were done before a save began at ``before`` (``time.monotonic()``)."""
         with self._lock:
             saved = [file for file, done_at in self._done.items() if done_at < before]

@@ -53,9 +53,9 @@ class Functions(NamedTuple):
 
     events: EventQueue
 
-    def forget_done(self, before: float) -> None:
+    def delete_saved_events(self, before: float) -> None:
         """Delete the events that were done before a save began at ``before`` (``time.monotonic()``)."""
-        self.events.forget_done(before)
+        self.events.delete_saved_events(before)
 
     def stop(self) -> None:
         """Stop all functions, and start no more."""

@@ -114,14 +114,14 @@ class StateSaver:
             _logger.error("Saving the state failed (%s)", os.waitstatus_to_exitcode(ended))
             return
         self._commit(number, began)
-        emulator_state.close(self._folders)
+        emulator_state.mark_clean_stop(self._folders)
 
     def _start_saving(self) -> tuple[int, int]:
         """Return the number of a new save, and the id of the process that writes it."""
         self._number += 1
         number = self._number
         changed = self._journal.start(number)
-        events = emulator_state.waiting_events(self._folders)
+        events = emulator_state.unsaved_events(self._folders)
         child = os.fork()
         if child == 0:
             _run_in_child(lambda: self._write(number, changed, events))
@@ -142,7 +142,7 @@ class StateSaver:
                 return
             emulator_state.commit(self._folders, number)
             self._on_saved(began)
-            _remove_unused_code(self._folders.save(number))
+            _remove_unused_code(self._folders.save_folder(number))
 
     def _is_stack_changing(self) -> bool:
         """Return whether CloudFormation is changing a stack: its threads would be missing in a save."""
