@@ -126,11 +126,14 @@ def _session() -> Session:
     # boto3.client() creates its clients from such a session too. Importing boto3 would take longer: it also loads
     # resources, transfers and multiprocessing.
     session = Session(include_builtin_handlers=False)
-    _register_handlers(session.get_component("event_emitter"), "", "*")
+    events = session.get_component("event_emitter")
+    _register_handlers(events, "", "*")
     # Lambda sets the keys of the execution role. Without a search for others, a cold start is 3 ms of CPU shorter.
     keys = [os.environ.get(f"AWS_{name}", "") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")]
     if all(keys):
         session.set_credentials(*keys)
+    else:
+        _register_handlers(events, *_CREDENTIAL_SERVICES)
     return session
 
 
@@ -146,5 +149,8 @@ def _register_handlers(events: BaseEventHooks, *services: str) -> None:
             register = positions[position[0]] if position else events.register
             register(event, handler)
 
+
+_CREDENTIAL_SERVICES = ("signin", "sso", "sso-oidc", "sts")
+"""The services that botocore may call in its search for credentials, such as those of ``aws login``."""
 
 _creating = threading.Lock()

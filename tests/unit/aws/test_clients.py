@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore import handlers
+from botocore import UNSIGNED, handlers
+from botocore.config import Config
 from botocore.session import Session
 
 from chalicelib import aws
@@ -119,3 +120,25 @@ def test_keys_of_lambda_are_used_without_a_search(monkeypatch: pytest.MonkeyPatc
 
     assert (credentials.access_key, credentials.secret_key, credentials.method) == ("key", "secret", method)
     assert (credentials.token or "") == token
+
+
+@pytest.mark.parametrize("service", ["signin", "sso", "sso-oidc", "sts"])
+def test_credential_search_has_the_handlers_of_a_default_session(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    ours, default = (
+        session.create_client(service, region_name="eu-central-1", config=Config(signature_version=UNSIGNED))
+        for session in (aws._session(), Session())
+    )
+    events = [spec[0].replace("*", "Any") for spec in handlers.BUILTIN_HANDLERS if is_needed(spec[0], service)]
+
+    assert [handler_names(ours, event) for event in events] == [handler_names(default, event) for event in events]
+
+
+def test_credentials_of_aws_login_can_be_refreshed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    config = Config(signature_version=UNSIGNED)
+
+    client = aws._session().create_client("signin", region_name="eu-central-1", config=config)
+
+    # botocore.credentials.LoginCredentialFetcher calls it by this name, which is an alias.
+    assert callable(client.create_o_auth2_token)
