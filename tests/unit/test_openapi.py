@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args
 
 import msgspec
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -26,7 +27,7 @@ from chalicelib.catalogue import (
     models,
     validation,
 )
-from chalicelib.http import api, cors, schemas
+from chalicelib.http import api, cors, error_translation, schemas
 from chalicelib.values import dynamodb_limits
 from tests.builders import fields
 from tools.openapi.__main__ import FILE, STALE, rendered
@@ -139,6 +140,15 @@ class TestDocument:
 
     def test_every_example_fits_its_schema(self) -> None:
         assert misfits_of_examples(DOCUMENT) == {}
+
+    def test_example_of_an_unavailable_backend_is_what_the_app_responds(self) -> None:
+        error = error_translation.as_api_error(EndpointConnectionError(endpoint_url="https://example.com"))
+        examples = DOCUMENT["paths"]["/items"]["get"]["responses"]["503"]["content"]["application/json"]["examples"]
+        message = examples["BACKEND_UNAVAILABLE"]["value"]["message"].removesuffix(".")
+
+        assert isinstance(error, errors.BackendUnavailableError)
+        # In the stage local, advice follows.
+        assert error.message.startswith(message.replace("stage dev", f"stage {config.settings().stage}"))
 
     def test_invalid_example_is_found(self) -> None:
         assert misfits(DOCUMENT, {"$ref": "#/components/schemas/Item"}, {"id": 1, "": 2})

@@ -128,7 +128,7 @@ _INSTANCES: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
     errors.ImportTooLargeError: lambda: errors.ImportTooLargeError(limit=f"{import_parsing.MAX_ENTRIES} items"),
     errors.BusyError: errors.BusyError,
     errors.BackendUnavailableError: lambda: errors.BackendUnavailableError(
-        problem="The stage dev has no backend to talk to"
+        problem="The backend of the stage dev cannot be reached"
     ),
 }
 
