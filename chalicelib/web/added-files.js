@@ -2,10 +2,10 @@
 
 import { call, newIdempotencyKey } from "./api.js";
 import { currentView } from "./dialog.js";
-import { targetOf } from "./dom.js";
+import { pickFiles, targetOf } from "./dom.js";
 import { ensureVisible, loadNewer, showCard } from "./gallery.js";
 import { importFile, isImportFile } from "./imports.js";
-import { attachPicture, pickFiles } from "./item-actions.js";
+import { attachPicture } from "./item-actions.js";
 import { openNewItem } from "./item-form.js";
 import { PICTURE_TYPES, pictureType, uploadPicture } from "./uploads.js";
 

@@ -1,4 +1,4 @@
-// Conflicts: the user's fields beside those that somebody else has saved.
+// Conflicts: the user's fields beside those that someone else has saved.
 
 import { button, h, timeElement } from "./dom.js";
 import { isEqual, isNumber, toJson } from "./exact-json.js";

@@ -59,7 +59,7 @@ $("#show-all").addEventListener("click", () => {
 
 // --------------------------------------------------------------------------------------------------- modules for later
 
-/** Each file is a call of the function, and a new AWS account can run few at once: so what shows items comes first. */
+/** Each file is one Lambda invocation, and a new AWS account allows few at once: load first what shows items. */
 async function loadRest() {
   const [router, files, itemActions] = await Promise.all([
     import("./router.js"), import("./added-files.js"), import("./item-actions.js"),

@@ -46,6 +46,18 @@ export function button(label, onclick, properties = {}) {
 }
 
 /**
+ * Open the browser's file picker. Call `onPick` unless the user cancels.
+ * @param {string} accept
+ * @param {boolean} multiple
+ * @param {(files: File[]) => void} onPick
+ */
+export function pickFiles(accept, multiple, onPick) {
+  const input = h("input", { type: "file", accept, multiple });
+  input.addEventListener("change", () => input.files?.length && onPick([...input.files]));
+  input.click();
+}
+
+/**
  * Return the element that an event happened to.
  * @param {Event} event
  * @returns {any}

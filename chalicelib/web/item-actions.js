@@ -2,23 +2,11 @@
 
 import { Problem, call, ifMatch, itemPath } from "./api.js";
 import { closeDialog, confirmWith } from "./dialog.js";
-import { $, announce, button, h, showErrorNotice, showNotice, targetOf } from "./dom.js";
+import { $, announce, button, pickFiles, showErrorNotice, showNotice, targetOf } from "./dom.js";
 import { isEqual } from "./exact-json.js";
 import { hideCard, removeCard, restoreCard } from "./gallery.js";
 import { getStored, ownFields, pendingDeletes, removeStored, storeItem, storedItem, titleOf } from "./items.js";
 import { PICTURE_TYPES, pictureType, uploadPicture } from "./uploads.js";
-
-/**
- * Open the file picker.
- * @param {string} accept
- * @param {boolean} multiple
- * @param {(files: File[]) => void} onPick
- */
-export function pickFiles(accept, multiple, onPick) {
-  const input = h("input", { type: "file", accept, multiple });
-  input.addEventListener("change", () => input.files?.length && onPick([...input.files]));
-  input.click();
-}
 
 /** @param {(file: File) => void} onPick */
 export const pickPicture = (onPick) => pickFiles(PICTURE_TYPES, false, ([file]) => onPick(file));
@@ -167,7 +155,7 @@ async function deleteUnlessChanged(id, fields, options) {
     const { data, etag: newEtag } = await call("GET", itemPath(id));
     storeItem(data, newEtag);
     if (!isEqual(ownFields(data), fields)) {
-      const message = "Somebody else has changed it meanwhile. Delete it again if you still want to.";
+      const message = "Someone else changed this item. Delete it again if you still want to.";
       throw new Problem({ status: 412, message });
     }
   }
@@ -186,7 +174,8 @@ addEventListener("keydown", (event) => {
 
 addEventListener("pagehide", () => {
   for (const [id, one] of undoable) {
-    // Rendering changes the item's tag, and the page cannot try again.
+    // Send no If-Match while thumbnails are made: they change the entity tag, and a closing page cannot retry after
+    // a 412.
     const isRendering = ["pending", "processing"].includes(statusOf(id));
     one.finish({ keepalive: true, ...(isRendering && { headers: {} }) });
   }

@@ -77,7 +77,7 @@ class ItemForm {
   show() {
     this.#drawPicture();
     showView(this, this.#item ? titleOf(this.#item) : "New item", { parts: [this.element] });
-    // On a phone the keyboard would cover an item that exists.
+    // Do not focus a field of an existing item: on a phone, the keyboard would cover it.
     if (!this.#item) $(".field textarea", this.element).focus();
   }
 
@@ -230,7 +230,7 @@ class ItemForm {
       takeTheirs: () => editItem({ item, etag }, this.#onLeave),
       save: () => this.#submit(),
     });
-    showView(this, "Somebody else has changed this item", { parts: [view] });
+    showView(this, "Someone else changed this item", { parts: [view] });
   }
 
   // ----------------------------------------------------------------------------------------------------------- picture

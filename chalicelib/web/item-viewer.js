@@ -96,7 +96,7 @@ class ItemView {
       removeCard(this.id);
       removeStored(this.id);
     }
-    // What the list has told stays visible.
+    // Keep showing the data from the list.
     if (this.#isCurrent() && (!this.#version || isGone)) this.#showProblem(problem, isGone);
   }
 

@@ -1,4 +1,4 @@
-// Items: the store of those that were read, and what their fields say.
+// Items: the store of those that were read, the texts of their fields, and their routes.
 
 import { isNumber, toJson } from "./exact-json.js";
 

@@ -7,7 +7,7 @@ export const apiRoot = new URL("..", import.meta.url);
 /** @type {HTMLMetaElement | null} */
 const meta = document.querySelector('meta[name="sign-in"]');
 
-/** The issuer and the client's id; null if the stage is open, or has no client for the console. @type {any} */
+/** The issuer and the client's id; null if the stage has no sign-in, or no client for the console. @type {any} */
 const client = meta?.content ? JSON.parse(decodeURIComponent(meta.content)) : null;
 
 const SESSION_KEY = "vitrine.session";
@@ -103,12 +103,12 @@ export async function completeSignIn() {
 /** @param {Record<string, string>} answer @param {{state: string} | null} request */
 function checkAnswer({ state, iss, error, error_description: description }, request) {
   if (request?.state !== state) throw new Error("This sign-in was not started in this tab.");
-  // RFC 9207: the answer comes from the issuer that was asked.
-  if (iss && iss !== client.issuer) throw new Error(`This sign-in comes from ${iss}, which was not asked.`);
+  // RFC 9207: the answer must come from this issuer.
+  if (iss && iss !== client.issuer) throw new Error(`This sign-in comes from ${iss}, not from this stage's issuer.`);
   if (error) throw new Error(description || `The sign-in failed with ${error}.`);
 }
 
-const WRONG_TOKEN = "The token that came is not the one that was asked for.";
+const WRONG_TOKEN = "The issuer sent a different token than requested.";
 
 /**
  * Check an id token (OpenID Connect Core 1.0, 3.1.3.7). It came from the issuer over TLS, which replaces checking its
@@ -121,8 +121,8 @@ function checkIdToken(idToken, subject) {
   const now = Date.now() / 1000;
   const isForClient = iss === client.issuer && [aud].flat().includes(client.clientId) && azp === client.clientId;
   if (!isForClient || (subject !== undefined && sub !== subject)) throw new Error(WRONG_TOKEN);
-  if (!(exp > now - CLOCK_SKEW)) throw new Error("The token that came has expired. Is this device's clock right?");
-  if (!(iat < now + CLOCK_SKEW)) throw new Error("The token that came is not valid yet. Is this device's clock right?");
+  if (!(exp > now - CLOCK_SKEW)) throw new Error("The issuer's token has expired. Is this device's clock right?");
+  if (!(iat < now + CLOCK_SKEW)) throw new Error("The issuer's token is not valid yet. Is this device's clock right?");
 }
 
 /** @param {Record<string, string>} tokens */
@@ -130,7 +130,7 @@ function startSession({ id_token: idToken, access_token: accessToken, refresh_to
   const previous = loadSession();
   // An access token may be for the issuer alone. The id token is for this client.
   const usable = [accessToken, idToken].find(isForApi);
-  if (!usable) throw new Error("None of the tokens that came is for this API.");
+  if (!usable) throw new Error("The issuer sent no token for this API.");
   saveSession({
     token: usable,
     expiresAt: claimsOf(usable).exp,
@@ -170,7 +170,7 @@ async function renewWith(refreshToken) {
   try {
     const tokens = await requestTokens({ grant_type: "refresh_token", refresh_token: refreshToken });
     if (!isCurrent()) {
-      await revoke(tokens.refresh_token); // The user has signed out meanwhile.
+      await revoke(tokens.refresh_token); // The user has signed out.
       return false;
     }
     if (tokens.id_token) checkIdToken(tokens.id_token, claimsOf(loadSession()?.idToken).sub);

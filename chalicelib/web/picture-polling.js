@@ -37,7 +37,7 @@ export async function waitForThumbnails(id, upload, { signal, onText }) {
     return await poll(check, { signal, minDelay, onRetry: onText });
   } catch (problem) {
     if (!(problem instanceof PollTimeout)) throw problem;
-    throw new PollTimeout({ message: "It is uploaded, but its thumbnails take longer than usual." });
+    throw new PollTimeout({ message: "The picture is uploaded, but its thumbnails take longer than usual." });
   } finally {
     watched -= 1;
   }
@@ -62,7 +62,7 @@ export class UploadObserver {
     this.#isRecorded ||= image.status === "processing";
     if (image.status === "ready") return resultOfReady(image, this.#upload.uploadId);
     if (image.status !== "failed" || !this.#isOwnFailure(version)) return undefined;
-    return { state: "failed", problem: new Problem(image.error ?? { message: "It could not be read." }) };
+    return { state: "failed", problem: new Problem(image.error ?? { message: "The picture could not be read." }) };
   }
 
   /** The picture was removed, or the upload is not recorded yet. @returns {UploadResult | undefined} */
@@ -72,7 +72,7 @@ export class UploadObserver {
     return isRemoved ? { state: "stopped", text: "The picture was removed" } : undefined;
   }
 
-  /** A failure does not say of which upload. To be recorded and to fail takes two versions. @param {number} version */
+  /** An error names no upload. Recording an upload and failing it each increase the version. @param {number} version */
   #isOwnFailure(version) {
     const { before } = this.#upload;
     const isNew = this.#isRecorded || before.image?.status !== "failed" || version >= before.version + 2;
@@ -89,11 +89,11 @@ export class UploadObserver {
 function resultOfReady(image, uploadId) {
   const shownId = new URL(image.url).pathname.split("/").pop() ?? "";
   if (shownId === uploadId) return { state: "ready", text: "Ready" };
-  return shownId > uploadId ? { state: "stopped", text: "Another picture took its place" } : undefined;
+  return shownId > uploadId ? { state: "stopped", text: "Another picture replaced it" } : undefined;
 }
 
 /**
- * Store an item's states until its picture, which is uploaded or rendered elsewhere, is settled.
+ * Store an item's states until its picture, uploaded or rendered elsewhere, is ready, failed or removed.
  * @param {string} id
  */
 export async function followStatus(id) {

@@ -2,18 +2,18 @@
 
 import { Problem } from "./api.js";
 
-/** `poll` gave up. The result may still come. */
+/** The time limit of `poll` is reached. The result may still come. */
 export class PollTimeout extends Problem {}
 
 const MAX_RETRY_AFTER = 120; // seconds
-const FIRST_DELAY = 500; // milliseconds, as all that follow
-const MAX_DELAY = 5000;
-const MAX_BACKOFF = 30000;
-const OFFLINE_DELAY = 15000;
+const FIRST_DELAY = 500; // milliseconds
+const MAX_DELAY = 5000; // milliseconds
+const MAX_BACKOFF = 30000; // milliseconds
+const OFFLINE_DELAY = 15000; // milliseconds
 
 /**
- * Wait, or until the browser is online again. Throw the signal's reason when it aborts. While the browser calls itself
- * offline, wait at least 15 seconds: an API on the same machine may still respond.
+ * Wait `ms` milliseconds, or less if the browser comes online or the signal aborts. Throw the signal's reason if it
+ * aborts. If the browser is offline, wait at least OFFLINE_DELAY: an API on the same machine may still respond.
  * @param {number} ms
  * @param {AbortSignal} [signal]
  * @returns {Promise<void>}
@@ -68,7 +68,7 @@ export async function poll(check, { signal, seconds = 300, minDelay = () => 0, o
       failures += 1;
     }
     if (!navigator.onLine) restartTimeout();
-    if (Date.now() > deadline) throw new PollTimeout({ message: "It takes longer than usual." });
+    if (Date.now() > deadline) throw new PollTimeout({ message: "The result takes longer than usual." });
   }
 }
 
@@ -107,6 +107,6 @@ function delayAfter(problem, failures, { signal, onRetry, isRetryable }) {
 
 /** @param {Problem} problem */
 function retryText({ status }) {
-  if (!navigator.onLine) return "You are offline: it continues when you are online again";
+  if (!navigator.onLine) return "You are offline: retrying when you are online again";
   return status === 429 ? "Too many requests: retrying" : "The API does not respond: retrying";
 }

@@ -8,7 +8,7 @@ import { tokenInput } from "./sign-in-box.js";
 const SHOW_ENDED = 4000; // milliseconds that an entry without an error stays after its end
 const ANNOUNCE_EVERY = 10000; // milliseconds
 
-/** Since the panel was empty, oldest first. Those that have left the list still count. @type {Transfer[]} */
+/** All transfers since the panel was last empty, oldest first, also those no longer listed. @type {Transfer[]} */
 let entries = [];
 
 // -------------------------------------------------------------------------------------------------------------- panel
@@ -27,7 +27,11 @@ const signInRow = h("div", { class: "session-expired" });
 const panel = h("section", { class: "progress-panel", "aria-label": "Uploads and imports", hidden: true },
   h("div", { class: "bar" }, toggle, clearButton), total, signInRow, list, bulkActions);
 
-/** It gives away the focus, because it may hide itself. @param {string} label @param {() => void} action */
+/**
+ * Return a button that moves the focus to the toggle, because it may hide itself.
+ * @param {string} label
+ * @param {() => void} action
+ */
 function bulkButton(label, action) {
   return button(label, () => {
     action();
@@ -124,7 +128,7 @@ function signInOffer() {
 }
 
 function panelTokenForm() {
-  const { label, input } = tokenInput("Your token was not accepted. Another token:");
+  const { label, input } = tokenInput("Your token was not accepted. Enter another token:");
   const onsubmit = (/** @type {Event} */ event) => {
     event.preventDefault();
     setToken(input.value);
@@ -138,7 +142,7 @@ let announcedAt = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let announceTimer;
 
-/** Announce the progress now and then, and the end at once. */
+/** Announce the progress every ANNOUNCE_EVERY milliseconds, and the end at once. */
 function announceProgress() {
   clearTimeout(announceTimer);
   const say = () => {
@@ -152,14 +156,14 @@ function announceProgress() {
 
 // ------------------------------------------------------------------------------------------------------------- removal
 
-/** What had the focus before the panel. @type {HTMLElement | null} */
+/** The element focused before the panel was. @type {HTMLElement | null} */
 let focusedBefore = null;
 panel.addEventListener("focusin", ({ relatedTarget }) => {
   const from = /** @type {HTMLElement | null} */ (relatedTarget);
   if (from && !panel.contains(from)) focusedBefore = from;
 });
 
-/** Remove an element, and give its focus to `next`. @param {HTMLElement} element @param {HTMLElement} next */
+/** Remove an element, and move its focus to `next`. @param {HTMLElement} element @param {HTMLElement} next */
 function removeElement(element, next) {
   const hasFocus = element.contains(document.activeElement);
   if (element === panel) panel.hidden = true;
@@ -174,7 +178,7 @@ function clearPanel() {
   update();
 }
 
-// The next user must not see what this one has uploaded.
+// The next user must not see this user's uploads.
 addEventListener("session", () => {
   if (token()) return;
   cancellable().forEach((entry) => entry.cancel?.());
@@ -273,7 +277,11 @@ export class Transfer {
     this.bar.removeAttribute("value");
   }
 
-  /** End without an error. "stopped" does not count. @param {"done" | "stopped"} state @param {string} text */
+  /**
+   * End without an error. A stopped transfer is not counted in the summary.
+   * @param {"done" | "stopped"} state
+   * @param {string} text
+   */
   end(state, text) {
     this.setText(text);
     this.#setState(state, { share: 1 });

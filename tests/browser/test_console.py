@@ -122,7 +122,7 @@ class TestItems:
         tab.dialog.get_by_label("Name of the field").last.fill("constructor")
         tab.field("constructor").fill("Ann")
         tab.press("Save")
-        expect(tab.dialog).to_contain_text("Somebody else has changed this item")
+        expect(tab.dialog).to_contain_text("Someone else changed this item")
         expect(tab.dialog.get_by_role("heading")).to_be_focused()
         tab.press("Save this")
         expect(tab.dialog.get_by_role("button", name="Edit", exact=True)).to_be_visible()
@@ -145,7 +145,7 @@ class TestItems:
         other.field("framed").check()
         other.press("Save")
 
-        expect(other.dialog).to_contain_text("Somebody else has changed this item")
+        expect(other.dialog).to_contain_text("Someone else changed this item")
         expect(other.dialog.get_by_label("galaxies: keep yours")).to_be_checked()
         expect(other.dialog.get_by_label("instrument: keep theirs")).to_be_checked()
         assert serious_faults(other.page) == []

@@ -101,7 +101,7 @@ def test_sign_in_again_keeps_a_resolved_conflict(closed: str, tab: Tab, enter: C
     request("PUT", f"{closed}/items/{item_id}", {"title": "Kim's map", "scale": 50}, **auth)
     tab.field("title").fill("Kim's own map")
     tab.press("Save")
-    expect(tab.dialog).to_contain_text("Somebody else has changed this item")
+    expect(tab.dialog).to_contain_text("Someone else changed this item")
     refuse_writes(tab, "PUT")
     asked: list[str] = []
 

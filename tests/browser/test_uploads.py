@@ -295,7 +295,7 @@ class TestLeaving:
         tab.drop(tab.card("Late"), File.photograph("moon"))
         expect(entry(tab, "moon.jpg")).to_contain_text("The token is over.")
         assert serious_faults(tab.page) == []
-        tab.panel.get_by_label("Another token").fill("Bearer of.good.news")
+        tab.panel.get_by_label("Enter another token").fill("Bearer of.good.news")
         tab.press("Use token and retry")
 
         tab.expect_picture("Late")

@@ -86,7 +86,7 @@ describe("item-actions", () => {
     deleteItem("item-1");
     await finishDeletes();
     assert.deepEqual(titles(), ["Bowl"]);
-    assert.match(notices(), /Somebody else has changed it/);
+    assert.match(notices(), /Someone else changed this item/);
     assert.deepEqual(requests.map(({ init }) => init.method), ["DELETE", "GET"]);
   });
 

@@ -113,7 +113,7 @@ describe("progress-panel", () => {
       throw new Problem({ message: "The token has expired.", status: 401 });
     });
     await work.run();
-    assert.match(panel().querySelector(".session-expired").textContent, /Another token/);
+    assert.match(panel().querySelector(".session-expired").textContent, /Enter another token/);
     work.attempt = async () => work.end("done", "Ready");
     panel().querySelector(".session-expired input").value = "a.b.c";
     panel().querySelector(".session-expired form").dispatchEvent(new Event("submit", { cancelable: true }));
