@@ -65,7 +65,8 @@ class _Packages:
             raise StageError(f"{project_dir}/.chalice/config.json cannot be read: {error}") from error
         if stage not in settings["stages"]:
             raise StageError(
-                f"There is no stage {stage} in .chalice/config.json: create it with tools/stage/provision.py."
+                f"There is no stage {stage} in .chalice/config.json: create it with "
+                f"`python -m tools.stage.provision --stage {stage}`."
             )
         config = Config(chalice_stage=stage, config_from_disk=settings)
         self._python: str = config.lambda_python_version

@@ -179,7 +179,9 @@ def test_stock_option_restores_package_of_chalice(project: Path) -> None:
 
 def test_unknown_stage_fails(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--stage", "prod", "--project-dir", str(project)]) == 1
-    assert "There is no stage prod" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "There is no stage prod" in error
+    assert "python -m tools.stage.provision --stage prod" in error
 
     (project / ".chalice" / "config.json").write_text("{")
     with pytest.raises(StageError, match=r"config\.json cannot be read"):
