@@ -23,10 +23,8 @@ from chalicelib import config, errors
 from chalicelib.aws import bucket, table
 from chalicelib.catalogue import messages
 from tests.blocks import blocks
-from tools.stage import policies
 
 PROJECT = Path(__file__).resolve().parents[2]
-DECISIONS = sorted((PROJECT / "docs" / "decisions").glob("0*.md"))
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
 
 
@@ -90,23 +88,6 @@ def test_links_lead_to_a_page_and_a_heading(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
-
-
-def test_every_page_is_linked_from_the_readme() -> None:
-    seen, ahead = set(), [PROJECT / "README.md"]
-    while ahead:
-        page = ahead.pop()
-        seen.add(page)
-        found = {(page.parent / link.partition("#")[0]).resolve() for link in links(page)}
-        ahead += {one for one in found if one.suffix == ".md"} - seen
-    assert set(PAGES) <= seen
-
-
-def test_decision_index_has_each_number_and_title() -> None:
-    listed = re.findall(r"^- (?:\*\*)?\[(.+)\]\((.+)\)", read("docs/decisions/README.md"), flags=re.MULTILINE)
-    titles = [page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ") for page in DECISIONS]
-    assert sorted(listed, key=lambda one: one[1]) == list(zip(titles, [one.name for one in DECISIONS], strict=True))
-    assert [title.partition(".")[0] for title in titles] == [str(number) for number in range(1, len(titles) + 1)]
 
 
 SOURCES = (".chalice/", ".ci/", ".github/", "bench/", "chalicelib/", "docs/", "infra/", "tests/", "tools/")
@@ -222,14 +203,6 @@ def test_chalice_accepts_the_named_arguments(page: Path) -> None:
         command.make_parser(click.Context(command)).parse_args(shlex.split(words))
 
 
-def test_git_hooks_run_targets_of_make() -> None:
-    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", read("Makefile"), flags=re.MULTILINE))
-    hooks = {path.name: path.read_text(encoding="utf-8") for path in (PROJECT / ".githooks").iterdir()}
-    run = {name: re.findall(r"^exec make (.*)$", text, re.MULTILINE) for name, text in hooks.items()}
-    assert run == {"pre-commit": ["lint"], "pre-push": ["test-unit"]}
-    assert {"lint", "test-unit"} <= targets
-
-
 # --------------------------------------------------------------------------------------------------------------- tables
 
 
@@ -277,10 +250,6 @@ def test_architecture_lists_the_records_and_the_folders_of_the_bucket() -> None:
     assert folders == {bucket.UPLOADS, bucket.THUMBNAILS, bucket.IMPORTS}
 
 
-def test_architecture_lists_the_rights_of_every_function() -> None:
-    assert first_cells("docs/architecture.md", "What each function may do") == set(policies.for_stage(PROJECT, "dev"))
-
-
 def test_errors_are_listed_with_their_status() -> None:
     listed = {(row[0], row[1]) for row in table_rows("docs/errors.md")}
     assert listed == {(f"`{error.code}`", str(error.status)) for error in all_below(errors.ApiError)}
@@ -320,17 +289,6 @@ def test_documented_defaults_change_nothing() -> None:
     assert config.load(defaults) == config.load({})
 
 
-def test_variables_of_make_are_listed_with_their_defaults() -> None:
-    rows = table_rows("docs/settings.md", "Variables of make")
-    makefile = read("Makefile")
-    variables = dict(re.findall(r"^([A-Z_]+) \?= ?(.*)$", makefile, flags=re.MULTILINE))
-    variables |= dict(re.findall(r"\$\(or \$\(([A-Z_]+)\),(\w+)\)", makefile))
-    in_help = re.findall(r"\b([A-Z_]+)=", "\n".join(re.findall(r"## (.*)", makefile)))
-    assert first_cells("docs/settings.md", "Variables of make") == {*variables, *in_help}
-    plain = {row[0].strip("`"): row[1].strip("`") for row in rows if row[1].startswith("`")}
-    assert plain == {name: variables[name] for name in plain}
-
-
 LOGGED_BY_LAMBDA = {"Task timed out", "Runtime exited"}
 
 
@@ -362,11 +320,3 @@ def test_metrics_are_listed() -> None:
     counted = {name for text in sources for name in re.findall(r'telemetry\.\w+\(f?"([A-Z]\w+)', text)}
     listed = {name.partition(".")[0] for name in first_cells("docs/operating.md", "Metrics")}
     assert listed == counted
-
-
-# ------------------------------------------------------------------------------------------------------------- pictures
-
-
-@pytest.mark.parametrize("picture", sorted((PROJECT / "docs" / "screenshots").iterdir()), ids=name_of)
-def test_screenshots_are_under_150_kb(picture: Path) -> None:
-    assert picture.stat().st_size < 150_000
