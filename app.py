@@ -1,4 +1,4 @@
-"""The routes and event functions of Vitrine: HTTP, uploads, queue messages, and the hourly cleanup."""
+"""The routes of the API, and the functions for uploads, queue messages and the hourly cleanup."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def show_console(request: Request) -> Response:
 def show_docs(request: Request) -> Response:
     """Show this document.
 
-    As a page on which you can try every route.
+    On the page, you can try every route.
     """
     return static_files.docs(request)
 
@@ -107,12 +107,12 @@ def create_item(request: Request) -> Response:
 def list_items(request: Request, query: schemas.ListQuery) -> Response:
     """List items, page by page.
 
-    Newest first, unless `order` is `asc`.
+    The newest items come first, unless `order` is `asc`.
     """
     owner = requests.owner(request)
     which = items.Range(query.order == "desc", query.created_after, query.created_before)
     page = items.list_page(owner, which, query.limit, cursors.start_after(query, owner), times.now())
-    return responses.items_response(request, query, owner, page)
+    return responses.page_response(request, query, owner, page)
 
 
 @app.route(
@@ -133,9 +133,9 @@ def get_item(request: Request, item_id: str) -> Response:
 def replace_item(request: Request, item_id: str) -> Response:
     """Replace an item's own fields.
 
-    All of them, and `expiresAt`: fields that are not in the body are removed. The picture stays. You can read an item,
-    change it, and send all of it: managed fields are accepted if they equal what is stored. If nothing changes, nothing
-    is written and the version stays.
+    Replaces all own fields and `expiresAt`: those that are not in the body are removed. The picture stays. You can read
+    an item, change it, and send all of it: managed fields are accepted if they equal what is stored. If nothing
+    changes, nothing is written and the version stays.
     """
     at = times.now()
     managed, fields = requests.item_body(request)
@@ -153,8 +153,8 @@ def replace_item(request: Request, item_id: str) -> Response:
 def patch_item(request: Request, item_id: str) -> Response:
     """Change some of an item's own fields.
 
-    With a JSON Merge Patch (RFC 7396). The result must follow the rules for a whole item. If it is the same as before,
-    nothing is written and the version stays.
+    The body is a JSON Merge Patch (RFC 7396). The result must follow the rules for a whole item. If it is the same as
+    before, nothing is written and the version stays.
     """
     managed, changes = requests.item_body(request, requests.MERGE_PATCH, requests.JSON)
     check = requests.write_check(request, managed)
@@ -173,7 +173,7 @@ def patch_item(request: Request, item_id: str) -> Response:
 def delete_item(request: Request, item_id: str) -> Response:
     """Delete an item.
 
-    Its picture goes with it.
+    Its picture and thumbnails are deleted too.
     """
     item_pictures.delete_item(requests.owner(request), item_id, times.now(), requests.write_check(request))
     return responses.json_response(schemas.Deleted("Item deleted", item_id))
@@ -214,7 +214,7 @@ def create_image_ticket(request: Request, item_id: str) -> Response:
 def get_image(request: Request, item_id: str, query: schemas.ImageQuery) -> Response:
     """Download the picture or a thumbnail.
 
-    Only once the item's `image.status` is `ready`.
+    Available only when the item's `image.status` is `ready`.
     """
     item = items.get(requests.owner(request), item_id, times.now())
     return responses.redirect_response(item_pictures.download_url(item, query.size))
@@ -232,8 +232,8 @@ def get_image(request: Request, item_id: str, query: schemas.ImageQuery) -> Resp
 def delete_image(request: Request, item_id: str) -> Response:
     """Remove the picture.
 
-    With its thumbnails; the item stays. If the picture is still `pending`, uploads with its tickets are discarded. A
-    ticket for a picture that was to replace it can still be used.
+    The thumbnails are removed too; the item stays. If the picture is still `pending`, uploads with its tickets are
+    discarded. A ticket for a picture that was to replace it can still be used.
     """
     item_pictures.delete(requests.owner(request), item_id, times.now(), requests.write_check(request))
     return responses.json_response(schemas.Deleted("Image deleted", item_id))
@@ -256,8 +256,9 @@ def delete_image(request: Request, item_id: str) -> Response:
 def create_import(request: Request) -> Response:
     """Create many items.
 
-    Up to 10,000 items, in up to 5 MB. Once accepted, every item is tried: usually within seconds, within hours if the
-    queue is unavailable. With an `Idempotency-Key`, you can repeat the request without importing anything twice.
+    The body may contain up to 10,000 items, in up to 5 MB. Every item of an accepted import is tried: usually within
+    seconds, and within hours if the queue is unavailable. With an `Idempotency-Key`, you can repeat the request without
+    importing anything twice.
     """
     owner, entries, key = requests.owner(request), requests.import_body(request), requests.idempotency_key(request)
     return responses.import_accepted_response(request, bulk_imports.start(owner, entries, times.now(), key))
@@ -299,13 +300,16 @@ def on_messages(event: SQSEvent) -> dict[str, Any] | None:
     """Process messages from the queue."""
     from chalicelib.catalogue import consumer  # noqa: PLC0415 - it imports Pillow, which the other functions do not need
 
-    records = [consumer.Record.from_event(record.to_dict()) for record in event]
-    return consumer.process_batch(records, event.context)
+    deliveries = [consumer.Delivery.from_event(record.to_dict()) for record in event]
+    return consumer.process_batch(deliveries, event.context)
 
 
-@app.schedule(Rate(1, unit=Rate.HOURS), description="Does what is due: expired items, lost uploads, stuck renders.")
+@app.schedule(
+    Rate(1, unit=Rate.HOURS),
+    description="Does the work that is due: expired items, uploads whose event was lost, overdue thumbnail jobs.",
+)
 def clean_up(event: CloudWatchEvent) -> dict[str, int]:
-    """Do the work that is due: expired items, lost uploads, stuck jobs."""
+    """Do the work that is due: expired items, uploads whose event was lost, overdue thumbnail jobs."""
     return cleanup.run(times.now(), event.context)
 
 

@@ -53,7 +53,7 @@ class FakeStores:
         if any(item.image is None or item.image.status != "ready" for item in self._items.values()):
             raise RuntimeError("Not all pictures were rendered.")
 
-    def message(self) -> consumer.Record:
+    def message(self) -> consumer.Delivery:
         """Return the message about a new upload to a new item."""
         upload = Upload("local", ids.new_id(), ids.new_id())
         self._items[upload.item_id] = Item(
@@ -66,7 +66,7 @@ class FakeStores:
             image=Image(status="processing", upload_id=upload.id),
             last_upload=upload.id,
         )
-        return consumer.Record(upload.id, "", exact_json.to_json(RenderImage(upload.key)).decode(), 1, _NOW)
+        return consumer.Delivery(upload.id, "", exact_json.to_json(RenderImage(upload.key)).decode(), 1, _NOW)
 
     def _read(self, *_: Any) -> bucket.Object:
         time.sleep(S3_CALL)

@@ -44,7 +44,7 @@ from typing import Any, ClassVar
 
 
 class ApiError(Exception):
-    """An error with a response of its own.
+    """An error that the API responds with.
 
     ``sentence`` is the format string of the message; the keyword arguments fill it in. ``details`` is a list of JSON
     values for the response.
@@ -81,7 +81,7 @@ class ReservedFieldError(InvalidRequestError):
     sentence = "{names} managed by Vitrine and cannot be {done}: {remedy}."
 
     def __init__(self, *names: str, stored: bool = False) -> None:
-        """Reject the managed fields ``names``. With ``stored``, the item exists and its own values are accepted."""
+        """``names`` are the rejected managed fields. With ``stored``, the item exists, and its values are accepted."""
         *first, last = names
         are, them = ("are", "them") if first else ("is", "it")
         super().__init__(
@@ -204,7 +204,7 @@ class ThrottledError(ApiError):
 class InternalError(ApiError):
     code = "INTERNAL_ERROR"
     status = 500
-    sentence = "Internal error: the logs of the API have its cause, by the request id."
+    sentence = "Internal error: find its cause in the logs of the API with this request id."
 
 
 class BusyError(ApiError):
@@ -225,7 +225,7 @@ class BackendUnavailableError(ApiError):
 
 
 class ImageError(Exception):
-    """A picture of which no thumbnails can be made. Retrying does not help."""
+    """Why no thumbnails were made of a picture. Only after ImageLostError can a retry succeed."""
 
     code: ClassVar[str]
     sentence: ClassVar[str]
@@ -250,14 +250,16 @@ class ImageTypeUnsupportedError(ImageError):
 
 class ImageTooLargeError(ImageError):
     code = "IMAGE_TOO_LARGE"
-    sentence = "A picture may have at most {limit} bytes; this one has {size}."
+    sentence = "A picture can be at most {limit} bytes; this one has {size}."
 
 
 class ImageTooManyPixelsError(ImageError):
     code = "IMAGE_TOO_MANY_PIXELS"
-    sentence = "A picture may have at most {limit} pixels; this one has {width} × {height}."
+    sentence = "A picture can have at most {limit} pixels; this one has {width} × {height}."
 
 
 class ImageLostError(ImageError):
+    """The thumbnail job failed until its retries were used up. The original still exists, whatever the code says."""
+
     code = "IMAGE_LOST"
     sentence = "This picture could not be processed: upload it again."

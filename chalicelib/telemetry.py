@@ -21,7 +21,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from chalicelib.config import APP, is_chalice_local, settings
 
-# Log lines do not contain the place in the code, so do not look it up (Python, "Logging HOWTO": Optimization).
+# Do not look up file and line of each log call: log lines do not contain them (Python, "Logging HOWTO": Optimization).
 logging._srcfile = None  # noqa: SLF001
 
 _encoder = msgspec.json.Encoder(enc_hook=str)  # takes a tenth of the time of the standard library's
@@ -38,11 +38,11 @@ def _serialize(line: dict[str, Any]) -> str:
     return text
 
 
-def redact_owner(pattern: str) -> None:
-    """Replace the owner with a dash in all logged text that matches ``pattern``, unless LOG_OWNER is plain.
+def add_owner_pattern(pattern: str) -> None:
+    """Register a pattern of text with an owner. Log lines have a dash for the owner, unless LOG_OWNER is plain.
 
-    ``pattern`` matches the owner, and as its only group the text before the owner. It also applies to text from
-    libraries, such as error messages. The field ``owner`` of a line is not affected.
+    ``pattern`` matches the owner and the text before it; that text is its only group. It also applies to text from
+    libraries, such as error messages, but not to the field ``owner`` of a line.
     """
     _OWNER_PATTERNS.append(pattern)
 
@@ -71,7 +71,7 @@ _cold_start = True
 
 @contextmanager
 def invocation(context: Any | None, request_id: str | None = None) -> Iterator[None]:
-    """Add the fields of this invocation to every line logged inside the block; write its metrics at the end.
+    """Add the fields of this invocation to every line logged inside the block, and write its metrics at the end.
 
     ``context`` is the Lambda context, or None in an authorizer, which does not get one from Chalice. ``request_id`` is
     the id that the client gets. Behind API Gateway it differs from Lambda's, which is logged as ``invocation_id``.
@@ -96,21 +96,21 @@ def invocation(context: Any | None, request_id: str | None = None) -> Iterator[N
                 _metrics.flush_metrics()
 
 
-def log_run(event: Any, get_response: Callable[[Any], Any]) -> Any:
-    """Log the end of each run of an event function, and re-raise its exceptions. A Chalice middleware."""
+def log_invocation(event: Any, get_response: Callable[[Any], Any]) -> Any:
+    """Log the end of each invocation of an event function, and re-raise its exceptions. A Chalice middleware."""
     started = time.perf_counter()
     with invocation(event.context):
         try:
             response = get_response(event)
         except Exception:
-            logger.exception("Run failed", duration_ms=milliseconds_since(started))
+            logger.exception("Invocation failed", duration_ms=milliseconds_since(started))
             raise
-        logger.info("Run completed", duration_ms=milliseconds_since(started))
+        logger.info("Invocation completed", duration_ms=milliseconds_since(started))
         return response
 
 
 def set_owner(owner: str | None) -> None:
-    """Set the owner field of all further lines of this thread in this invocation. None removes it."""
+    """Set the field ``owner`` of all further lines of this thread in this invocation. None removes the field."""
     logged = None if owner is None else logged_owner(owner)
     if logged is None:
         logger.thread_safe_remove_keys(["owner"])
@@ -119,7 +119,7 @@ def set_owner(owner: str | None) -> None:
 
 
 def logged_owner(owner: str) -> str | None:
-    """Return how log lines name an owner: as is, as a keyed hash, or None, depending on the setting LOG_OWNER."""
+    """Return the owner for log lines, depending on the setting LOG_OWNER: as is, as a keyed hash, or None."""
     if settings().log_owner == "plain":
         return owner
     if settings().log_owner == "none":

@@ -36,7 +36,7 @@ IMPORTS = "imports/"
 _ITEMS = "items/"
 
 # Owners are part of keys, and of the URLs made from them.
-telemetry.redact_owner(rf'((?:{UPLOADS}|{THUMBNAILS}){_ITEMS}|{IMPORTS})[^/\s"\\]+(?=/)')
+telemetry.add_owner_pattern(rf'((?:{UPLOADS}|{THUMBNAILS}){_ITEMS}|{IMPORTS})[^/\s"\\]+(?=/)')
 
 DOWNLOAD_URL_PERIOD = timedelta(hours=2)
 """How long a presigned download URL is valid."""

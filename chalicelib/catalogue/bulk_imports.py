@@ -34,7 +34,7 @@ _NOT_PROCESSED = "This entry was not processed within a day, so no item was crea
 
 
 class Started(NamedTuple):
-    """An accepted import. ``replayed``: an earlier request with the same idempotency key started it."""
+    """An accepted import. ``replayed`` is true if an earlier request with the same idempotency key started it."""
 
     id: str
     total: int
@@ -60,8 +60,8 @@ def start(owner: str, entries: list[bytes], at: datetime, key: str | None = None
     Raise InvalidRequestError if there are no entries, ImportTooLargeError if there are too many,
     IdempotencyKeyReusedError if the key was used for other entries, BusyError.
 
-    An import is accepted if its record is written, and only then: after an error the client may send the entries again.
-    If the queue fails, the cleanup queues the chunks within the hour.
+    An import is accepted when its record is written. After an error there is none, so the client may send the entries
+    again. If the queue fails, the cleanup queues the chunks within the hour.
     """
     import_parsing.check_number(entries)
     aws.queue_url()  # Raise before anything is stored if the stage has no queue.
@@ -124,7 +124,7 @@ def _save(new: Import, request: idempotency.KeyedRequest | None, at: datetime) -
     writes = [_put(new, table.ABSENT, at + RESUME_INTERVAL)]
     if request:
         result = {"id": new.id, "total": new.total}
-        writes.append(idempotency.claim(request, result, at, at + idempotency.PERIOD))
+        writes.append(idempotency.prepare_record(request, result, at, at + idempotency.PERIOD))
     for _ in items.write_attempts():
         try:
             with contextlib.suppress(table.WriteRejectedError):
@@ -145,17 +145,17 @@ def _save(new: Import, request: idempotency.KeyedRequest | None, at: datetime) -
 def _was_written(new: Import, at: datetime) -> bool:
     """Return whether the record of an import exists although the write failed.
 
-    The failed write may still be in progress. So write a void record with the same key, which makes that write fail.
-    Only if this fails three times too, an import may start that its client was told has failed.
+    The failed write may still be in progress. So write a placeholder record with the same key, which makes that write
+    fail. If this also fails three times, the client may be told that the import failed although it starts later.
     """
-    void = table.Put(_key(new.owner, new.id), {"void": True}, table.ABSENT, delete_after=at + GIVE_UP_AFTER)
+    placeholder = table.Put(_key(new.owner, new.id), {"void": True}, table.ABSENT, delete_after=at + GIVE_UP_AFTER)
     unclear = False
     for _ in itertools.islice(items.write_attempts(), 3):
         try:
-            table.write(void)
+            table.write(placeholder)
         except table.ConditionFailedError as refused:
             if not (unclear or refused.may_be_applied):
-                return True  # The id is new, and the void record was never written: the record is the import's.
+                return True  # The id is new, and the placeholder was never written: this is the import's record.
             break
         except (table.TransactionConflictError, *table.FAILURES):
             unclear = True
@@ -171,12 +171,12 @@ def _was_written(new: Import, at: datetime) -> bool:
 def process_chunk(owner: str, id_: str, number: int) -> None:
     """Create the items of one chunk. Repeating it changes nothing. An invalid entry does not stop the others.
 
-    All items and the result are one transaction: an interrupted chunk has created nothing, and a finished one is never
-    processed again. So an item that was deleted since stays deleted.
+    All items and the result are written in one transaction: an interrupted chunk has created nothing, and a finished
+    one is never processed again. So an item that was deleted since stays deleted.
 
-    A chunk that was given up is processed if its message arrives after all, such as a dead letter that was sent back.
+    A chunk that was given up is still processed if its message arrives later, such as a dead letter that was sent back.
 
-    Raise ImportNotFoundError, BusyError after eight attempts.
+    Raise ImportNotFoundError, and BusyError after eight attempts.
     """
     prepared: tuple[list[table.Put], ChunkResult] | None = None
     for _ in items.write_attempts():
@@ -222,7 +222,7 @@ def _prepare_item(known: Import, index: int, line: bytes) -> table.Put:
 
 
 def _item_id(known: Import, index: int) -> str:
-    """Return the id of the item for an entry: in the order of the entries, and the same each time it is processed."""
+    """Return the id of the item for an entry. It is the same each time, and the ids sort like the entries."""
     tail = int.from_bytes(hashlib.sha256(f"{known.id}/{index}".encode()).digest()[:7])
     return ids.new_id(ids.id_time_ms(known.id), index << 58 | tail)
 
@@ -231,7 +231,7 @@ def _item_id(known: Import, index: int) -> str:
 
 
 def resume(owner: str, id_: str, at: datetime) -> None:
-    """Queue the chunks of an import that are not processed, every hour for a day. Then record them as failed."""
+    """Queue the chunks of an import that are not processed. After a day, record them as failed instead."""
     known = _get(owner, id_)
     missing = sorted(set(range(len(known.chunks))) - _results(owner, id_).keys())
     if missing and at <= times.parse_time(known.created_at) + GIVE_UP_AFTER:
@@ -253,7 +253,7 @@ def _give_up(known: Import, numbers: list[int]) -> None:
         indexes = range(chunk.first, chunk.first + chunk.entries)
         failed = tuple(Failure(index, errors.InternalError.code, _NOT_PROCESSED) for index in indexes)
         result = ChunkResult(created=0, failures=failed, given_up=True)
-        # A TransactionConflictError is raised: the transaction in progress may still be cancelled.
+        # Do not suppress TransactionConflictError: the other transaction may still be cancelled, so try again later.
         with contextlib.suppress(table.ConditionFailedError):
             table.write(_put_result(known, number, result, table.ABSENT))
 
@@ -267,7 +267,7 @@ def _queue(known: Import, numbers: Iterable[int]) -> None:
 
 def _get(owner: str, id_: str) -> Import:
     record = table.get(_key(owner, id_)) if ids.is_id(id_) else None
-    if record is None or "createdAt" not in record:  # a void record has no attributes of an import
+    if record is None or "createdAt" not in record:  # a placeholder record has no attributes of an import
         raise errors.ImportNotFoundError(id=id_)
     return msgspec.convert(record | {"owner": owner, "id": id_}, Import)
 

@@ -1,6 +1,6 @@
 """Process batches of queue messages. One message that fails does not affect the others.
 
-``_HANDLERS`` maps each type of message to its function.
+``_HANDLERS`` maps each type of message except RenderImage to its function.
 """
 
 from __future__ import annotations
@@ -20,26 +20,32 @@ from chalicelib.config import settings
 from chalicelib.values import exact_json, times
 
 WORKERS = aws.CONNECTIONS
-"""Messages that are processed at the same time: while one picture is decoded, others are read and written."""
+"""Messages that are processed at the same time. While one picture is decoded, others are read and written."""
 
 MIN_RETRY_DELAY = 5
 MAX_RETRY_DELAY = 80
-"""Seconds until a failed message is delivered again: the first delay, then doubled each time, up to the maximum.
+"""Seconds until a failed message is delivered again. The delay starts at MIN and doubles each time, up to MAX.
 
 With the queue's ``maxReceiveCount`` of 6 (``infra/resources.json``), a message survives an outage of two minutes.
 """
 
 SUSPECT_RECEIVES = 3
-"""From this delivery on, process a message alone and last: it may be what ended the function twice."""
+"""From its third delivery on, a message is a suspect: it may have crashed the function twice.
+
+Suspects are processed last, one by one.
+"""
 
 SUSPECT_SPACING = 10
-"""Seconds, besides the function's remaining time, between two suspects that are delivered again."""
+"""If the function crashes, the waiting suspects are delivered one by one.
+
+Each is delivered this many seconds, plus the function's remaining time, after the previous one.
+"""
 
 MIN_REMAINING_MS = 20_000
-"""Start no message with less of the function's time left, in milliseconds. The largest picture takes less."""
+"""Start no message if the function has less time left, in milliseconds. The largest picture takes less."""
 
 VISIBILITY_TIMEOUT = 360
-"""Seconds until a message is delivered again if the function ends: the queue's setting (``infra/resources.json``)."""
+"""Seconds until a message is delivered again if the function crashes: the queue's own (``infra/resources.json``)."""
 
 KEY_PERIOD = timedelta(days=30)
 """How long the idempotency key of a message is remembered: longer than the message can be delivered again.
@@ -49,7 +55,7 @@ A message may wait 4 days in the queue, 14 days as a dead letter and, sent back,
 """
 
 
-class Record(NamedTuple):
+class Delivery(NamedTuple):
     """One delivery of a message."""
 
     message_id: str
@@ -59,10 +65,10 @@ class Record(NamedTuple):
     sent_at: datetime
 
     @staticmethod
-    def from_event(record: Mapping[str, Any]) -> Record:
-        """Return a record of the event that Lambda passes to a consumer."""
+    def from_event(record: Mapping[str, Any]) -> Delivery:
+        """Return the delivery that a record of Lambda's event describes (AWS, "Using Lambda with Amazon SQS")."""
         attributes = record["attributes"]
-        return Record(
+        return Delivery(
             record["messageId"],
             record["receiptHandle"],
             record["body"],
@@ -72,44 +78,45 @@ class Record(NamedTuple):
 
 
 class PartialBatchError(Exception):
-    """Some messages of a batch failed. The others are deleted, so only the failed ones are delivered again."""
+    """Some messages of a batch were not processed. The others are deleted, so only these are delivered again."""
 
 
-def process_batch(records: Sequence[Record], context: Any) -> dict[str, Any] | None:
-    """Process messages, and have only those that failed delivered again.
+def process_batch(deliveries: Sequence[Delivery], context: Any) -> dict[str, Any] | None:
+    """Process messages. Only those that failed or were not started are delivered again.
 
-    If the event source mapping has ``ReportBatchItemFailures`` (``infra/package.json`` sets it, and an environment
-    variable says so), return the failed messages (AWS, "Implementing partial batch responses"). Without it, Lambda
-    would treat this response as full success. So delete the processed messages and raise PartialBatchError.
+    ``infra/package.json`` sets ``ReportBatchItemFailures`` in the event source mapping, and an environment variable
+    that says so. Then return these messages (AWS, "Implementing partial batch responses"). Without that setting, Lambda
+    would treat this response as full success: delete the processed messages, and raise PartialBatchError for the
+    others.
 
     Start no message if the Lambda ``context`` has too little time left.
     """
-    batch = _Batch(records, context.get_remaining_time_in_millis)
+    batch = _Batch(deliveries, context.get_remaining_time_in_millis)
     batch.process()
     telemetry.add_count("MessagesFailed", len(batch.failed))
     telemetry.add_count("MessagesDeferred", len(batch.deferred))
-    remaining = [record for record in records if record not in batch.done]
-    _set_visibility({record: _retry_delay(record) for record in remaining})
+    remaining = [delivery for delivery in deliveries if delivery not in batch.done]
+    _set_visibility({delivery: _retry_delay(delivery) for delivery in remaining})
     if settings().report_batch_item_failures:
-        return {"batchItemFailures": [{"itemIdentifier": record.message_id} for record in remaining]}
+        return {"batchItemFailures": [{"itemIdentifier": delivery.message_id} for delivery in remaining]}
     if remaining:
         batch.delete_done()
-        raise PartialBatchError(f"{len(remaining)} of {len(records)} messages failed.")
+        raise PartialBatchError(f"{len(remaining)} of {len(deliveries)} messages failed.")
     return None
 
 
-def process_message(record: Record, has_time: Callable[[], bool] = lambda: True) -> None:
+def process_message(delivery: Delivery, has_time: Callable[[], bool] = lambda: True) -> None:
     """Process one message.
 
     Raise an ApiError with the reason if the message is invalid, and OutOfTimeError if not enough time is left.
     """
-    message = messages.parse(record.body)
+    message = messages.parse(delivery.body)
     telemetry.set_owner(_owner_of(message))
     if isinstance(message, RenderImage):
-        thumbnail_jobs.render(message.key, has_time)
+        thumbnail_jobs.run(message.key, has_time)
     else:
-        _HANDLERS[type(message)](message, record)
-    telemetry.logger.info("Message processed", message_id=record.message_id, type=message.__struct_config__.tag)
+        _HANDLERS[type(message)](message, delivery)
+    telemetry.logger.info("Message processed", message_id=delivery.message_id, type=message.__struct_config__.tag)
 
 
 def _owner_of(message: Message) -> str | None:
@@ -120,129 +127,130 @@ def _owner_of(message: Message) -> str | None:
 
 
 class _Batch:
-    """The messages of one invocation, processed so that one that ends the function does not affect the others.
+    """The messages of one invocation, processed so that one that crashes the function does not affect the others.
 
-    A picture can crash a decoder, or use up all memory or time. Lambda then delivers the whole batch again. So delete
-    what is processed before that can happen: messages without a picture before the first render starts, each render
-    when it ends. Process messages that are delivered for the third time (suspects) last, one by one.
+    A picture can crash a decoder, or use up all memory or time. The queue then delivers the whole batch again. So
+    delete what is processed before that can happen: the other messages before the first thumbnail job starts, and each
+    thumbnail job when it ends. Process suspects (SUSPECT_RECEIVES) last, one by one.
     """
 
-    def __init__(self, records: Sequence[Record], time_left: Callable[[], int]) -> None:
-        self.done: list[Record] = []
-        self.failed: list[Record] = []
-        self.deferred: list[Record] = []
-        self._records = records
+    def __init__(self, deliveries: Sequence[Delivery], time_left: Callable[[], int]) -> None:
+        self.done: list[Delivery] = []
+        self.failed: list[Delivery] = []
+        self.deferred: list[Delivery] = []
+        self._deliveries = deliveries
         self._time_left = time_left
-        self._deleted: set[Record] = set()
-        self._suspects = {record for record in records if record.receives >= SUSPECT_RECEIVES}
-        self._renders = {record for record in records if _is_render(record)}
+        self._deleted: set[Delivery] = set()
+        self._suspects = {delivery for delivery in deliveries if delivery.receives >= SUSPECT_RECEIVES}
+        self._thumbnail_jobs = {delivery for delivery in deliveries if _is_thumbnail_job(delivery)}
 
     def process(self) -> None:
         """Process all messages for which there is enough time."""
-        suspects = [record for record in self._records if record in self._suspects]
-        suspects.sort(key=lambda record: (record.receives, record in self._renders))
-        others = [record for record in self._records if record not in self._suspects]
-        renders = [record for record in others if record in self._renders]
+        suspects = [delivery for delivery in self._deliveries if delivery in self._suspects]
+        suspects.sort(key=lambda delivery: (delivery.receives, delivery in self._thumbnail_jobs))
+        others = [delivery for delivery in self._deliveries if delivery not in self._suspects]
+        jobs = [delivery for delivery in others if delivery in self._thumbnail_jobs]
         # Leave enough time for at least one suspect.
         needed_ms = MIN_REMAINING_MS * 2 if suspects else MIN_REMAINING_MS
-        self._process_in_parallel([record for record in others if record not in self._renders], needed_ms)
-        if renders or suspects:
+        self._process_in_parallel([delivery for delivery in others if delivery not in self._thumbnail_jobs], needed_ms)
+        if jobs or suspects:
             self.delete_done()
-        self._process_in_parallel(renders, needed_ms)
+        self._process_in_parallel(jobs, needed_ms)
         self._process_one_by_one(suspects)
 
     def delete_done(self) -> None:
         """Delete the processed messages from the queue, so that they cannot be delivered again."""
-        self._delete([record for record in self.done if record not in self._deleted])
+        self._delete([delivery for delivery in self.done if delivery not in self._deleted])
 
-    def _process_in_parallel(self, records: Sequence[Record], needed_ms: int) -> None:
-        if len(records) < 2:
-            for record in records:
-                self._process(record, needed_ms)
+    def _process_in_parallel(self, deliveries: Sequence[Delivery], needed_ms: int) -> None:
+        if len(deliveries) < 2:
+            for delivery in deliveries:
+                self._process(delivery, needed_ms)
             return
         with ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(lambda record: self._process(record, needed_ms), records))
+            list(pool.map(lambda delivery: self._process(delivery, needed_ms), deliveries))
 
-    def _process_one_by_one(self, suspects: Sequence[Record]) -> None:
-        """Process messages one of which may have ended the function twice; it is unknown which.
+    def _process_one_by_one(self, suspects: Sequence[Delivery]) -> None:
+        """Process suspects. One of these messages may have crashed the function twice, but it is unknown which.
 
-        If the function ends again, those still waiting are delivered after its timeout and one after the other. So
-        each gets a function of its own.
+        If the function crashes again, each waiting message is delivered at another time after the function's timeout,
+        so that each is processed in an invocation of its own.
         """
         spacing = self._time_left() // 1000 + SUSPECT_SPACING
-        _set_visibility({record: spacing * position for position, record in enumerate(suspects) if position})
-        for position, record in enumerate(suspects):
+        _set_visibility({delivery: spacing * position for position, delivery in enumerate(suspects) if position})
+        for position, delivery in enumerate(suspects):
             if position:
-                _set_visibility({record: VISIBILITY_TIMEOUT})
-            self._process(record, MIN_REMAINING_MS)
+                _set_visibility({delivery: VISIBILITY_TIMEOUT})
+            self._process(delivery, MIN_REMAINING_MS)
 
-    def _process(self, record: Record, needed_ms: int) -> None:
+    def _process(self, delivery: Delivery, needed_ms: int) -> None:
         def has_time() -> bool:
             return self._time_left() >= needed_ms
 
         try:
             if not has_time():
                 raise thumbnail_jobs.OutOfTimeError
-            process_message(record, has_time)
+            process_message(delivery, has_time)
         except thumbnail_jobs.OutOfTimeError:
-            telemetry.logger.warning("Message deferred: not enough time left", message_id=record.message_id)
-            self.deferred.append(record)
+            telemetry.logger.warning("Message deferred: not enough time left", message_id=delivery.message_id)
+            self.deferred.append(delivery)
         except Exception:  # noqa: BLE001 - see the comment
-            # No error of one message may fail its batch: it is delivered again, and at last to the dead-letter queue.
-            telemetry.logger.exception("Message failed", message_id=record.message_id)
-            self.failed.append(record)
+            # An error must not fail the batch. The failed message is delivered again, and finally moves to the
+            # dead-letter queue.
+            telemetry.logger.exception("Message failed", message_id=delivery.message_id)
+            self.failed.append(delivery)
         else:
-            self.done.append(record)
-            if len(self._records) > 1 and record in self._suspects | self._renders:
-                self._delete([record])
+            self.done.append(delivery)
+            if len(self._deliveries) > 1 and delivery in self._suspects | self._thumbnail_jobs:
+                self._delete([delivery])
         finally:
             telemetry.set_owner(None)  # This thread processes another message next.
 
-    def _delete(self, records: Sequence[Record]) -> None:
+    def _delete(self, deliveries: Sequence[Delivery]) -> None:
         try:
-            queue.delete([record.receipt_handle for record in records])
+            queue.delete([delivery.receipt_handle for delivery in deliveries])
         except queue.FAILURES as error:
             telemetry.logger.warning("Deleting processed messages failed", error=str(error))
         else:
-            self._deleted.update(records)
+            self._deleted.update(deliveries)
 
 
-def _is_render(record: Record) -> bool:
-    """Return whether processing a message decodes a picture, which may end the function."""
+def _is_thumbnail_job(delivery: Delivery) -> bool:
+    """Return whether processing a message decodes a picture, which may crash the function."""
     try:
-        return isinstance(messages.parse(record.body), RenderImage)
-    except Exception:  # noqa: BLE001 - an invalid message fails later, when it is processed, without its batch
+        return isinstance(messages.parse(delivery.body), RenderImage)
+    except Exception:  # noqa: BLE001 - an invalid message fails later, alone, when it is processed
         return False
 
 
-def _retry_delay(record: Record) -> int:
+def _retry_delay(delivery: Delivery) -> int:
     """Return the seconds until a failed message is delivered again: 5, 10, 20 and so on.
 
-    The queue's visibility timeout, six times the function's timeout, is for a function that ended without a response.
+    The queue's own visibility timeout, six times the function's timeout, applies if the function crashes.
     """
-    return min(MIN_RETRY_DELAY << (record.receives - 1), MAX_RETRY_DELAY)
+    return min(MIN_RETRY_DELAY << (delivery.receives - 1), MAX_RETRY_DELAY)
 
 
-def _set_visibility(seconds: Mapping[Record, int]) -> None:
+def _set_visibility(seconds: Mapping[Delivery, int]) -> None:
     try:
-        queue.set_visibility({record.receipt_handle: delay for record, delay in seconds.items()})
+        queue.set_visibility({delivery.receipt_handle: delay for delivery, delay in seconds.items()})
     except queue.FAILURES as error:
         telemetry.logger.warning("Changing the visibility timeout failed", error=str(error))
 
 
-def _create_item(message: CreateItem, record: Record) -> None:
+def _create_item(message: CreateItem, delivery: Delivery) -> None:
     new = validation.validate_item(exact_json.object_from_json(message.item, "item"))
     try:
-        items.create(message.owner, new, times.now(), message.key or record.message_id, KEY_PERIOD)
+        items.create(message.owner, new, times.now(), message.key or delivery.message_id, KEY_PERIOD)
     except errors.InvalidExpiryError:
-        if new.is_expired(record.sent_at):
+        if new.is_expired(delivery.sent_at):
             raise
-        # It was valid when it was sent. The item would be deleted again by now.
-        telemetry.logger.info("Message skipped: the item has expired since it was sent", message_id=record.message_id)
+        # The message was valid when it was sent. By now the item would already have expired.
+        telemetry.logger.info("Message skipped: the item has expired since it was sent", message_id=delivery.message_id)
 
 
-def _delete_item(message: DeleteItem, _: Record) -> None:
-    # An expired item too: if the clock were set back, it would be readable again.
+def _delete_item(message: DeleteItem, _: Delivery) -> None:
+    # Delete an expired item too: if the clock were set back, it would be readable again.
     for expired in (False, True):
         with contextlib.suppress(errors.ItemNotFoundError):
             item_pictures.delete_item(message.owner, message.id, times.now(), expired=expired)
@@ -250,7 +258,7 @@ def _delete_item(message: DeleteItem, _: Record) -> None:
     telemetry.logger.info("Message skipped: the item is already deleted", item_id=message.id)
 
 
-_HANDLERS: dict[type[Any], Callable[[Any, Record], None]] = {
+_HANDLERS: dict[type[Any], Callable[[Any, Delivery], None]] = {
     ImportChunk: lambda message, _: bulk_imports.process_chunk(message.owner, message.import_id, message.chunk),
     CreateItem: _create_item,
     DeleteItem: _delete_item,

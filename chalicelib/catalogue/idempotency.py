@@ -1,4 +1,4 @@
-"""Idempotency keys: which ones are valid, and records of what a request with a key created."""
+"""Idempotency keys: which of them are valid, and the records of what a request with a key created."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def is_key(text: str) -> bool:
 
 
 def find(request: KeyedRequest, at: datetime) -> table.Record | None:
-    """Return the record that :func:`claim` wrote for a request, or None if there is none or it has expired.
+    """Return the record of a request with this key, or None if there is none or it has expired.
 
     Raise IdempotencyKeyReusedError if the key was used for a request with another digest.
     """
@@ -48,16 +48,16 @@ def find(request: KeyedRequest, at: datetime) -> table.Record | None:
     return record
 
 
-def claim(request: KeyedRequest, result: table.Record, at: datetime, until: datetime) -> table.Put:
-    """Return the write that records the result of a request. It is refused if the key has a record already.
+def prepare_record(request: KeyedRequest, result: table.Record, at: datetime, until: datetime) -> table.Put:
+    """Return the write that records the result of a request. The write is refused if the key has a record already.
 
-    Write it in one transaction with what the request creates.
+    Write the record in the same transaction as what the request creates.
     """
     values = {"requestDigest": request.digest, **result}
     return table.Put(request.record_key, values, table.absent_or_expired(at), delete_after=until)
 
 
 def extend(request: KeyedRequest, record: table.Record, until: datetime) -> None:
-    """Keep a record that :func:`find` returned until ``until``. Raise WriteRejectedError if it has changed since."""
+    """Set the expiry of a record from :func:`find` to ``until``. Raise WriteRejectedError if the record has changed."""
     values = {name: value for name, value in record.items() if name not in ("pk", "sk", "ttl")}
     table.write(table.Put(request.record_key, values, table.ttl_is(record["ttl"]), delete_after=until))

@@ -1,14 +1,14 @@
-"""Pictures of items: upload tickets, recorded uploads, states. ``thumbnail_jobs.py`` renders them.
+"""Pictures of items: upload tickets, recorded uploads, states. ``thumbnail_jobs.py`` makes their thumbnails.
 
 The states of an item's picture, and what changes them::
 
     (none)      ticket issued ──────────────► pending
     pending     ticket expired unused ──────► (none)
     any         newer upload recorded ──────► processing  (or another file with the ticket of the current upload)
-    processing  thumbnails rendered ────────► ready
+    processing  thumbnails made ────────────► ready
     processing  refused, or retries used up ► failed
     processing  object not found ───────────► (none)
-    failed      thumbnails rendered ────────► ready       (after used-up retries: the dead letter was sent back)
+    failed      thumbnails made ────────────► ready       (after used-up retries: the dead letter was sent back)
     any         deleted ────────────────────► (none)
 
 An upload is newer than another if its ticket is; of two files with one ticket, S3's sequencer decides. Events may
@@ -29,7 +29,7 @@ from chalicelib.aws.bucket import PresignedPost, Upload
 from chalicelib.catalogue import items
 from chalicelib.catalogue.items import Check
 from chalicelib.catalogue.messages import RenderImage
-from chalicelib.catalogue.models import Image, Item, Problem
+from chalicelib.catalogue.models import Image, Item, PictureFailure
 from chalicelib.config import MAX_IMAGE_BYTES
 from chalicelib.values import ids, times
 
@@ -38,10 +38,10 @@ TICKET_PERIOD = timedelta(minutes=15)
 EVENT_TIMEOUT = timedelta(minutes=15)
 """How long after a ticket's expiry the cleanup waits for the upload's event before it looks for the upload itself."""
 
-RENDER_TIMEOUT = timedelta(minutes=30)
-"""How long a render may take, redeliveries included, before the cleanup queues it again."""
+THUMBNAIL_JOB_TIMEOUT = timedelta(minutes=30)
+"""How long a thumbnail job may take, redeliveries included, before the cleanup queues it again."""
 
-MAX_RENDER_ATTEMPTS = 3
+MAX_THUMBNAIL_JOB_ATTEMPTS = 3
 
 
 class Ticket(NamedTuple):
@@ -63,12 +63,13 @@ def create_ticket(owner: str, id_: str, content_type: str, at: datetime) -> Tick
     due_at = times.format_time(until + EVENT_TIMEOUT)
 
     def with_ticket(item: Item) -> Item:
-        # The order of tickets decides which picture wins, so it must not depend on the clock.
+        # Of two uploads, the one with the newer ticket becomes the picture. So the order of tickets must not depend on
+        # the clock.
         image = item.image or Image(status="pending", content_type=content_type)
         newest = max(item.last_ticket or "", item.last_upload or "", image.upload_id or "")
         upload_id = ids.new_id_after(newest, times.unix_ms(at))
         if image.status == "pending":
-            # Deleting it cancels the uploads of all tickets up to the newest one.
+            # Deleting a pending picture cancels the uploads of all its tickets, up to the newest one.
             image = msgspec.structs.replace(image, upload_id=upload_id)
         ticket_until = max(due_at, item.ticket_until or "")
         return msgspec.structs.replace(item, image=image, ticket_until=ticket_until, last_ticket=upload_id)
@@ -95,7 +96,7 @@ def download_url(item: Item, size: int | None) -> str:
     raise errors.ImageNotFoundError(id=item.id)
 
 
-def delete(owner: str, id_: str, at: datetime, check: Check = items.accept_any) -> None:
+def delete(owner: str, id_: str, at: datetime, check: Check = items.allow_write) -> None:
     """Delete an item's picture with its objects. If it is pending, cancel its tickets too.
 
     Raise ImageNotFoundError if the item has no picture, and the errors of :func:`items.change`.
@@ -104,7 +105,7 @@ def delete(owner: str, id_: str, at: datetime, check: Check = items.accept_any) 
     def without_picture(item: Item) -> Item:
         if item.image is None:
             raise errors.ImageNotFoundError(id=id_)
-        # Due at once: if the objects cannot be deleted now, the cleanup deletes them.
+        # The cleanup looks at the item soon: it deletes the objects if that fails now.
         due = max(times.format_time(at), item.ticket_until or "")
         last = max(item.image.upload_id or "", item.last_upload or "") or None
         return msgspec.structs.replace(item, image=None, ticket_until=due, last_upload=last)
@@ -112,7 +113,7 @@ def delete(owner: str, id_: str, at: datetime, check: Check = items.accept_any) 
     delete_superseded_objects(items.change(owner, id_, without_picture, at, check))
 
 
-def delete_item(owner: str, id_: str, at: datetime, check: Check = items.accept_any, *, expired: bool = False) -> None:
+def delete_item(owner: str, id_: str, at: datetime, check: Check = items.allow_write, *, expired: bool = False) -> None:
     """Delete an item with its objects. With ``expired=True``, only an item that has expired.
 
     Raise the errors of :func:`items.delete`.
@@ -121,7 +122,7 @@ def delete_item(owner: str, id_: str, at: datetime, check: Check = items.accept_
     if not item.may_have_objects:
         return
     bucket.delete(bucket.item_keys(owner, id_))
-    # If there was a ticket, even one that has expired by this clock, an upload may follow: clocks differ.
+    # After a ticket, an upload may still follow, even if the ticket has expired by this clock: clocks differ.
     if item.ticket_until is None:
         items.delete_purge_record(owner, id_)
 
@@ -130,10 +131,10 @@ def delete_item(owner: str, id_: str, at: datetime, check: Check = items.accept_
 
 
 def record_upload(key: str, at: datetime, sequencer: str = "") -> None:
-    """Record on its item that an object was put at ``key``, and queue its render. Repeating it changes nothing.
+    """Record in its item that an object was put at ``key``, and queue its thumbnail job. Repeating it changes nothing.
 
-    ``sequencer`` is S3's for the object; it is empty if no event named one. If the item does not exist, delete the
-    object.
+    ``sequencer`` is S3's for the object, or empty if no event named one. If the item does not exist, delete the object.
+    A file uploaded outside items/ has no item: only queue its thumbnail job.
     """
     upload = Upload.from_key(key)
     if upload is None:
@@ -144,7 +145,7 @@ def record_upload(key: str, at: datetime, sequencer: str = "") -> None:
     def recorded(item: Item) -> Item:
         if not _is_newer(upload, sequencer, item):
             return item
-        due = times.format_time(at + RENDER_TIMEOUT)
+        due = times.format_time(at + THUMBNAIL_JOB_TIMEOUT)
         image = Image(status="processing", upload_id=upload.id, sequencer=sequencer, due_at=due)
         return msgspec.structs.replace(item, image=image, last_upload=upload.id)
 
@@ -155,11 +156,12 @@ def record_upload(key: str, at: datetime, sequencer: str = "") -> None:
             telemetry.logger.info("Upload deleted: its item does not exist", key=key)
             bucket.delete([key])
         else:
-            # Expired by this function's clock. The cleanup deletes the item with its objects, or finds this upload.
+            # The item has expired by this function's clock. The cleanup deletes it with its objects, or, if it has not
+            # expired by the cleanup's clock, finds this upload.
             telemetry.logger.info("Upload skipped: its item has expired", key=key)
         return
-    # On every delivery of the event: the previous one may have failed before it queued the render.
-    if needs_render(item, upload):
+    # Queue the job on every delivery of the event, because the previous one may have failed before it did.
+    if needs_thumbnails(item, upload):
         queue.send(RenderImage(key))
     elif _is_superseded(item, key):
         bucket.delete([key])
@@ -173,17 +175,17 @@ def _is_newer(upload: Upload, sequencer: str, item: Item) -> bool:
     return image is not None and sequencer > image.sequencer
 
 
-def needs_render(item: Item, upload: Upload) -> bool:
-    """Return whether the item's picture is of this upload and its thumbnails are still to be rendered.
+def needs_thumbnails(item: Item, upload: Upload) -> bool:
+    """Return whether the item's picture is of this upload and has no thumbnails yet, but may get them.
 
     That includes a picture that failed because its retries were used up: its original still exists, and the cause may
     be fixed.
     """
     image = _image_of(item, upload.id)
-    return image is not None and _needs_render(image)
+    return image is not None and _needs_thumbnails(image)
 
 
-def _needs_render(image: Image) -> bool:
+def _needs_thumbnails(image: Image) -> bool:
     return image.status == "processing" or (image.error is not None and image.error.error == errors.ImageLostError.code)
 
 
@@ -193,13 +195,13 @@ def _image_of(item: Item, upload_id: str) -> Image | None:
 
 
 def failed_image(image: Image, error: errors.ImageError, etag: str = "") -> Image:
-    """Return what replaces a picture that cannot be rendered because of ``error``. ``etag`` is its object's."""
+    """Return the failed picture that replaces ``image`` because of ``error``. ``etag`` is its object's entity tag."""
     return Image(
         status="failed",
         upload_id=image.upload_id,
         sequencer=image.sequencer,
         etag=etag,
-        error=Problem(error.code, error.message),
+        error=PictureFailure(error.code, error.message),
     )
 
 
@@ -207,7 +209,7 @@ def failed_image(image: Image, error: errors.ImageError, etag: str = "") -> Imag
 
 
 def delete_superseded_objects(item: Item) -> None:
-    """Delete the objects of uploads that are older than the last recorded one, and of that one if it was deleted.
+    """Delete the objects of all uploads before the last recorded one; if that picture was deleted, its objects too.
 
     Keep those of newer uploads: they may become the item's picture.
     """
@@ -225,15 +227,15 @@ def _is_superseded(item: Item, key: str) -> bool:
 
 
 def _may_use(image: Image, key: str) -> bool:
-    """Return whether a picture uses the thumbnail at ``key``, or may use it when its render ends."""
+    """Return whether a picture uses the thumbnail at ``key``, or may use it when its thumbnail job ends."""
     sequencer = bucket.thumbnail_sequencer(key)
-    if sequencer == image.sequencer and not _needs_render(image):
+    if sequencer == image.sequencer and not _needs_thumbnails(image):
         return any(key == thumbnail.key for thumbnail in image.thumbnails)
     return sequencer >= image.sequencer
 
 
 def purge(owner: str, id_: str) -> None:
-    """Delete all objects of a deleted item that no upload can arrive for any more, and its purge record.
+    """Delete all objects of a deleted item, and its purge record. No upload can arrive for this item any more.
 
     If the item exists again because somebody restored it, delete only its superseded objects.
     """
@@ -250,25 +252,25 @@ def purge(owner: str, id_: str) -> None:
 
 
 def do_work_due(item: Item, at: datetime) -> None:
-    """Retry a render that timed out, record an upload whose event was lost, close an expired ticket: what is due."""
+    """Do what is due on an item: retry its thumbnail job, or close its ticket and record an upload without an event."""
     time = times.format_time(at)
     if item.image and item.image.due_at and item.image.due_at <= time:
-        _retry_render(item, item.image, at)
+        _retry_thumbnail_job(item, item.image, at)
     if item.ticket_until and item.ticket_until <= time:
         _close_ticket(item, at)
 
 
-def _retry_render(item: Item, image: Image, at: datetime) -> None:
+def _retry_thumbnail_job(item: Item, image: Image, at: datetime) -> None:
     upload = Upload(item.owner, item.id, image.upload_id or "")
     attempts = image.attempts + 1
-    if attempts >= MAX_RENDER_ATTEMPTS:
-        telemetry.logger.warning("Render timeout: picture failed", key=upload.key, attempts=attempts)
+    if attempts >= MAX_THUMBNAIL_JOB_ATTEMPTS:
+        telemetry.logger.warning("Thumbnail job timeout: picture failed", key=upload.key, attempts=attempts)
         next_image = failed_image(image, errors.ImageLostError())
     else:
-        telemetry.logger.warning("Render timeout: retrying", key=upload.key, attempts=attempts)
-        due_at = times.format_time(at + RENDER_TIMEOUT)
+        telemetry.logger.warning("Thumbnail job timeout: retrying", key=upload.key, attempts=attempts)
+        due_at = times.format_time(at + THUMBNAIL_JOB_TIMEOUT)
         next_image = msgspec.structs.replace(image, attempts=attempts, due_at=due_at)
-        # Before it is counted: if the queue fails, it was no attempt.
+        # Send first: if the queue fails, the attempt must not be counted.
         queue.send(RenderImage(upload.key))
 
     def retried(now: Item) -> Item:
@@ -286,7 +288,7 @@ def _close_ticket(item: Item, at: datetime) -> None:
     elif newest and (later := _later_sequencer(item, bucket.upload_id(newest), originals[newest])):
         telemetry.logger.warning("Upload event lost: recording another file with the same ticket", key=newest)
         record_upload(newest, at, later)
-    # Before the ticket is closed: if this fails, it is due again.
+    # Delete before closing the ticket, so that a failure is retried.
     delete_superseded_objects(items.get(item.owner, item.id, at))
 
     def closed(now: Item) -> Item:
@@ -299,9 +301,9 @@ def _close_ticket(item: Item, at: datetime) -> None:
 
 
 def _later_sequencer(item: Item, upload_id: str, etag: str) -> str | None:
-    """Return a sequencer for the object with that entity tag, or None if the item's picture was made from it.
+    """Return a sequencer for the object with this ``etag``, or None if the item's picture was made from that object.
 
-    S3's sequencers are hexadecimal digits: this one is greater than the picture's, and less than any later one.
+    S3's sequencers are hexadecimal digits. The returned one is greater than the picture's, and less than any later one.
     """
     image = _image_of(item, upload_id)
     return f"{image.sequencer}z" if image and image.etag not in ("", etag) else None

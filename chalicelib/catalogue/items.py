@@ -21,11 +21,11 @@ from chalicelib.values import exact_json, ids, merge_patch, times
 _MAX_WRITE_ATTEMPTS = 8
 
 Check = Callable[[Item], None]
-"""A condition for a write. It is called with the current item, and raises an ApiError to prevent the write."""
+"""A condition for a write: a function that gets the current item, and raises an ApiError to prevent the write."""
 
 
-def accept_any(_: Item) -> None:
-    """Prevent no write: the default condition."""
+def allow_write(_: Item) -> None:
+    """Allow every write (the default)."""
 
 
 class Range(NamedTuple):
@@ -48,7 +48,7 @@ def create(
 ) -> tuple[Item, bool]:
     """Create an item. Return it and False; or, if ``key`` was used for the same input before, its result and True.
 
-    The key is remembered for ``key_period``. If that is longer than a day, each use of the key starts it again.
+    The key is remembered for ``key_period``. If that is longer than a day, each use of the key starts the period again.
 
     Raise IdempotencyKeyReusedError if the key was used for another input, InvalidExpiryError if a new item would have
     expired at ``at``, BusyError after eight attempts.
@@ -64,16 +64,17 @@ def create(
                     idempotency.extend(request, record, at + key_period)
                 return _from_record(owner, record["id"], record), True
             item = _new_item(owner, new, at, ids.new_id(times.unix_ms(at)))
-            # The result is stored flat: one level more, and the item's fields could nest too deep for DynamoDB.
+            # The item is stored at the top level of the record: one level deeper, its fields could nest too deep for
+            # DynamoDB.
             result = {"id": item.id, **_to_values(item)}
-            table.write(_put(item, table.ABSENT), idempotency.claim(request, result, at, at + key_period))
+            table.write(_put(item, table.ABSENT), idempotency.prepare_record(request, result, at, at + key_period))
             telemetry.add_count("ItemsCreated")
             return item, False
     raise errors.BusyError
 
 
 def prepare_create(owner: str, id_: str, new: ItemInput, at: datetime) -> table.Put:
-    """Return the write that creates an item with the given id. It is refused if the id is taken.
+    """Return the write that creates an item with this id. The write is refused if the id is taken.
 
     Raise InvalidExpiryError if the item would have expired at ``at``.
     """
@@ -114,21 +115,21 @@ def list_page(owner: str, which: Range, limit: int, start_after: str | None, at:
     return Page([item for item in found if not item.is_expired(at)], found[-1].id if more else None)
 
 
-def change(owner: str, id_: str, transform: Callable[[Item], Item], at: datetime, check: Check = accept_any) -> Item:
+def change(owner: str, id_: str, transform: Callable[[Item], Item], at: datetime, check: Check = allow_write) -> Item:
     """Replace an item by ``transform(item)`` with the next version, and return it.
 
     If somebody else changes the item in between, ``check`` and ``transform`` are called again. If ``transform`` returns
     its argument, nothing is written.
 
-    Raise ItemNotFoundError, what ``check`` raises, and BusyError after eight attempts or if it is unknown whether the
-    write succeeded, because others have changed the item since.
+    Raise ItemNotFoundError, and what ``check`` raises. Raise BusyError after eight attempts; or if it is unknown
+    whether the write succeeded, because others have changed the item since.
     """
     new: Item | None = None
     unclear = False
     for _ in write_attempts():
         old = get(owner, id_, at)
         if old == new:
-            # Refused, but written: the SDK repeated a write whose response was lost.
+            # The write was refused although it succeeded: the SDK repeated it because its response was lost.
             return old
         if new and unclear and old.version >= new.version:
             raise errors.BusyError
@@ -151,8 +152,8 @@ def change(owner: str, id_: str, transform: Callable[[Item], Item], at: datetime
     raise errors.BusyError
 
 
-def replace(owner: str, id_: str, body: models.Fields, at: datetime, check: Check = accept_any) -> Item:
-    """Replace the caller's fields of an item by those in ``body``. If they are equal, return the item unchanged.
+def replace(owner: str, id_: str, body: models.Fields, at: datetime, check: Check = allow_write) -> Item:
+    """Replace an item's own fields and its expiry by those in ``body``. If they are equal, return the item unchanged.
 
     Raise the errors of :func:`change` and :func:`validation.validate_item`, and InvalidExpiryError if the item would
     have expired at ``at``.
@@ -161,8 +162,10 @@ def replace(owner: str, id_: str, body: models.Fields, at: datetime, check: Chec
     return change(owner, id_, lambda item: _with_input(item, new, at), at, check)
 
 
-def patch(owner: str, id_: str, changes: models.Fields, at: datetime, check: Check = accept_any) -> Item:
-    """Apply a JSON Merge Patch (RFC 7396) to the caller's fields. If it changes nothing, return the item unchanged.
+def patch(owner: str, id_: str, changes: models.Fields, at: datetime, check: Check = allow_write) -> Item:
+    """Apply a JSON Merge Patch (RFC 7396) to an item's own fields and its expiry, and return the item.
+
+    If the patch changes nothing, nothing is written.
 
     Raise the errors of :func:`replace`.
     """
@@ -175,7 +178,7 @@ def patch(owner: str, id_: str, changes: models.Fields, at: datetime, check: Che
     return change(owner, id_, patched, at, check)
 
 
-def delete(owner: str, id_: str, at: datetime, check: Check = accept_any, *, expired: bool = False) -> Item:
+def delete(owner: str, id_: str, at: datetime, check: Check = allow_write, *, expired: bool = False) -> Item:
     """Delete an item and return it. With ``expired=True``, delete only an item that has expired at ``at``.
 
     If the bucket may contain objects of the item, write a purge record in the same transaction. It is due when no
@@ -187,7 +190,8 @@ def delete(owner: str, id_: str, at: datetime, check: Check = accept_any, *, exp
     for _ in write_attempts():
         previous, item = item, find(owner, id_)
         if item is None and previous:
-            # Refused, but deleted: by somebody else, or by the SDK, which repeats a write whose response was lost.
+            # The write was refused, but the item is gone: somebody else deleted it, or this write did, and the SDK
+            # repeated it because its response was lost.
             return previous
         if item is None or item.is_expired(at) != expired:
             raise errors.ItemNotFoundError(id=id_)
@@ -208,7 +212,7 @@ def delete(owner: str, id_: str, at: datetime, check: Check = accept_any, *, exp
 
 
 def delete_purge_record(owner: str, id_: str) -> None:
-    """Delete the purge record of an item: no object of it is left, and none can arrive."""
+    """Delete the purge record of an item. No object of the item may be left, and none may arrive any more."""
     table.write(table.Delete(table.Key(owner, "PURGE", id_)))
 
 
@@ -231,7 +235,7 @@ def _create(item: Item) -> Item:
         except table.TransactionConflictError:
             continue
         except table.ConditionFailedError:
-            pass  # The id is new: only an earlier attempt, whose response was lost, can have written it.
+            pass  # The id is new. So this item was written by an earlier attempt, whose response was lost.
         except table.FAILURES:
             if find(item.owner, item.id) is None:
                 raise
@@ -266,7 +270,7 @@ def _with_input(item: Item, new: ItemInput, at: datetime) -> Item:
 
 
 def _check_expiry(new: ItemInput, at: datetime) -> None:
-    # Not part of validation: a repeated request with the same Idempotency-Key succeeds even after that time.
+    # Validation does not check this, so that a repeated request with the same Idempotency-Key succeeds after expiry.
     if new.is_expired(at):
         raise errors.InvalidExpiryError
 

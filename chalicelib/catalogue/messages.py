@@ -24,7 +24,7 @@ UploadKey = Annotated[str, msgspec.Meta(title="UploadKey")]
 
 
 class RenderImage(msgspec.Struct, frozen=True, tag_field="type", tag="image.render"):
-    """Render the thumbnails of the object at ``key``."""
+    """Make the thumbnails of the object at ``key``: the message of a thumbnail job."""
 
     key: UploadKey
 
@@ -38,7 +38,7 @@ class ImportChunk(msgspec.Struct, frozen=True, tag_field="type", tag="import.chu
 
 
 class CreateItem(msgspec.Struct, frozen=True, tag_field="type", tag="item.create"):
-    """Create an item from the JSON object ``item``, one for each ``key``. Other producers may send this."""
+    """Create an item from the JSON object ``item``; only one for the same ``key``. Other programs may send this."""
 
     owner: Owner
     item: msgspec.Raw
@@ -46,7 +46,7 @@ class CreateItem(msgspec.Struct, frozen=True, tag_field="type", tag="item.create
 
 
 class DeleteItem(msgspec.Struct, frozen=True, tag_field="type", tag="item.delete"):
-    """Delete an item with its pictures. Other producers may send this."""
+    """Delete an item with its picture. Other programs may send this."""
 
     owner: Owner
     id: Id
@@ -97,7 +97,7 @@ def parse(body: str) -> Message:
 
 
 def find_problem(body: str) -> str | None:
-    """Return why a message is invalid, whatever is stored, or None if it is valid."""
+    """Return why a message is invalid, or None if it is valid. What is stored does not matter."""
     try:
         message = parse(body)
         if isinstance(message, CreateItem):

@@ -1,4 +1,10 @@
-"""Items, their pictures and bulk imports, as they are stored."""
+"""Items, their pictures and bulk imports, as they are stored.
+
+A picture is called ``image`` in the API and in the table, and picture in all texts.
+
+An item has managed fields, which Vitrine sets (ManagedFields), and own fields: all others, except ``expiresAt``. Those
+of the own fields that ``item_fields.ItemFields`` lists are declared fields, and are validated.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +28,8 @@ class Thumbnail(msgspec.Struct, frozen=True, rename="camel"):
     key: str
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """Why a picture failed: an error code and a message."""
+class PictureFailure(msgspec.Struct, frozen=True):
+    """Why a picture failed: an error code and a message (errors.ImageError)."""
 
     error: str
     message: str
@@ -37,21 +43,21 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
 
     status: ImageStatus
     upload_id: str | None = None
-    """The upload that the picture came with. While it is pending, the newest upload that a ticket was issued for."""
+    """The upload that the picture comes from. While it is pending, the upload of the newest ticket."""
     sequencer: str = ""
     """S3's sequencer of the object. Of several objects put at the upload's key, a later one has a greater sequencer."""
     etag: str = ""
-    """The entity tag of the object that was rendered or refused."""
+    """The entity tag of the object from which the thumbnails were made, or that was refused."""
     content_type: str | None = None
     width: int | None = None
     height: int | None = None
     bytes: int | None = None
     thumbnails: tuple[Thumbnail, ...] = ()
-    error: Problem | None = None
+    error: PictureFailure | None = None
     attempts: int = 0
-    """How often the cleanup has queued the render again."""
+    """How often the cleanup has queued the thumbnail job again."""
     due_at: str | None = None
-    """When the cleanup queues the render again."""
+    """When the cleanup queues the thumbnail job again."""
 
 
 class ManagedFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -75,14 +81,14 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     fields: Fields
     expires_at: str | None = None
     ticket_until: str | None = None
-    """When the last upload ticket has expired and its event is overdue. Then the cleanup looks for a lost upload."""
+    """When the event of the last ticket's upload is overdue: then the cleanup looks for the upload itself."""
     last_upload: str | None = None
     """The newest upload that was recorded, or that was cancelled because its pending picture was deleted.
 
     It is kept when the picture is deleted, so that a late event cannot bring the picture back.
     """
     last_ticket: str | None = None
-    """The newest upload that a ticket was issued for. The next ticket's is greater, whatever the clock says."""
+    """The upload of the newest ticket. The id of the next one is greater, whatever the clock says."""
 
     @property
     def may_have_objects(self) -> bool:
@@ -101,7 +107,7 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
 
 
 class ItemInput(msgspec.Struct, frozen=True):
-    """What a caller sets of an item: its own fields and the expiry."""
+    """What a caller sets in an item: its own fields and the expiry."""
 
     fields: Fields
     expires_at: str | None = None
@@ -116,7 +122,7 @@ def _is_expired(expires_at: str | None, at: datetime) -> bool:
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
-    """A part of an import that is created in one transaction."""
+    """A part of an import, whose items are created in one transaction."""
 
     first: int
     """The number of its first entry in the import, from 0."""
@@ -139,7 +145,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """An entry of an import that no item was created from."""
+    """An entry of an import from which no item was created, and why."""
 
     index: int
     error: str

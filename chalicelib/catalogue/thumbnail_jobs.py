@@ -1,4 +1,4 @@
-"""Render thumbnails of uploads: read the original, call ``pictures/thumbnails.py``, store the result.
+"""The thumbnail jobs: read an upload, make its thumbnails with ``pictures/thumbnails.py``, store the result.
 
 Only the queue consumer imports this module, because it imports Pillow.
 """
@@ -48,29 +48,32 @@ class PixelBudget:
 _BUDGET = PixelBudget(MAX_IMAGE_PIXELS)
 
 MAX_LOOSE_RENDERS = 3
-"""Renders of a loose file for one message, each because another file was put at its key during the previous one."""
+"""How often one job may render a loose file, which is a file uploaded outside items/.
+
+It renders again if another file was put at the same key in the meantime.
+"""
 
 
 class OutOfTimeError(Exception):
-    """The function has not enough time left to start."""
+    """The function has too little time left to start this job."""
 
 
-def render(key: str, has_time: Callable[[], bool] = lambda: True) -> None:
-    """Render the thumbnails of the object at ``key``. Repeating it changes nothing, and does not decode again.
+def run(key: str, has_time: Callable[[], bool] = lambda: True) -> None:
+    """Make the thumbnails of the object at ``key``. Repeating it changes nothing. An item's picture is decoded once.
 
-    Raise OutOfTimeError if ``has_time()`` is false when the picture could be decoded.
+    Raise OutOfTimeError if ``has_time()`` is false when decoding the picture could start.
     """
     upload = Upload.from_key(key)
     if upload is None:
-        _render_loose_file(key, has_time)
+        _make_loose_thumbnail(key, has_time)
     else:
-        _render_for_item(upload, has_time)
+        _make_item_thumbnails(upload, has_time)
 
 
-def _render_loose_file(key: str, has_time: Callable[[], bool]) -> None:
-    """Render the thumbnail of the last file that was put at ``key``, even if renders of earlier ones take longer.
+def _make_loose_thumbnail(key: str, has_time: Callable[[], bool]) -> None:
+    """Make the thumbnail of the last file that was put at ``key``, even if jobs for earlier ones end later.
 
-    Raise BusyError if the file is replaced during each render: the message is retried later.
+    Raise BusyError if the file was replaced each time: the message is retried later.
     """
     with suppress(errors.ImageError, bucket.ObjectNotFoundError), _log_failures(key):
         original = bucket.read(key, MAX_IMAGE_BYTES)
@@ -79,7 +82,7 @@ def _render_loose_file(key: str, has_time: Callable[[], bool]) -> None:
             newer = bucket.read_if_changed(key, original.etag, MAX_IMAGE_BYTES)
             if newer is None:
                 bucket.write(bucket.loose_thumbnail_key(key), rendered.thumbnails[0].data, thumbnails.CONTENT_TYPE)
-                # Another file and its thumbnail may have been put there just before this thumbnail.
+                # Another job may have stored the thumbnail of a newer file before this one overwrote it.
                 newer = bucket.read_if_changed(key, original.etag, MAX_IMAGE_BYTES)
             if newer is None:
                 return
@@ -87,13 +90,13 @@ def _render_loose_file(key: str, has_time: Callable[[], bool]) -> None:
         raise errors.BusyError
 
 
-def _render_for_item(upload: Upload, has_time: Callable[[], bool]) -> None:
+def _make_item_thumbnails(upload: Upload, has_time: Callable[[], bool]) -> None:
     item = items.find(upload.owner, upload.item_id)
-    if item and item.image and item_pictures.needs_render(item, upload):
-        item = _save_result(upload, item.image, _render_upload(upload, item.image, has_time))
+    if item and item.image and item_pictures.needs_thumbnails(item, upload):
+        item = _save_result(upload, item.image, _make_thumbnails(upload, item.image, has_time))
     else:
-        telemetry.logger.info("Render skipped: already rendered, superseded or deleted", key=upload.key)
-    # Even if the render was skipped: the previous delivery may have failed at this point.
+        telemetry.logger.info("Thumbnail job skipped: picture already done, superseded or deleted", key=upload.key)
+    # Delete these objects even if the job was skipped: the previous delivery of it may have failed at this point.
     if item:
         item_pictures.delete_superseded_objects(item)
     else:
@@ -101,24 +104,25 @@ def _render_for_item(upload: Upload, has_time: Callable[[], bool]) -> None:
 
 
 def _save_result(upload: Upload, rendered: Image, result: Image | None) -> Item | None:
-    """Store ``result`` in the item unless its picture is no longer the one that was ``rendered``.
+    """Store ``result`` in the item, unless its picture is no longer the one that was ``rendered``.
 
     Return the item, or None if it does not exist.
     """
 
     def with_result(now: Item) -> Item:
-        same = now.image is not None and now.image.sequencer == rendered.sequencer
-        return msgspec.structs.replace(now, image=result) if same and item_pictures.needs_render(now, upload) else now
+        if now.image is None or now.image.sequencer != rendered.sequencer:
+            return now
+        return msgspec.structs.replace(now, image=result) if item_pictures.needs_thumbnails(now, upload) else now
 
     try:
         return items.change(upload.owner, upload.item_id, with_result, times.now())
     except errors.ItemNotFoundError:
-        # If it has only expired by this function's clock, its objects stay until the cleanup deletes it.
+        # The item may have expired by this function's clock alone. Then its objects stay until the cleanup deletes it.
         return items.find(upload.owner, upload.item_id)
 
 
-def _render_upload(upload: Upload, image: Image, has_time: Callable[[], bool]) -> Image | None:
-    """Render an upload and store its thumbnails. Return the ready or failed picture, or None if it was deleted."""
+def _make_thumbnails(upload: Upload, image: Image, has_time: Callable[[], bool]) -> Image | None:
+    """Render and store the thumbnails of an upload. Return the ready or failed picture, or None if it was deleted."""
     try:
         with _log_failures(upload.key):
             original = bucket.read(upload.key, MAX_IMAGE_BYTES)
@@ -150,15 +154,15 @@ def _store(rendered: thumbnails.Thumbnail, upload: Upload, sequencer: str, etag:
 
 @contextmanager
 def _log_failures(key: str) -> Iterator[None]:
-    """Log and count the errors for which an object is not rendered, and raise them again."""
+    """Log and count the errors because of which an object gets no thumbnails, and raise them again."""
     try:
         yield
     except bucket.ObjectNotFoundError:
-        telemetry.logger.info("Render skipped: object deleted", key=key)
+        telemetry.logger.info("Thumbnail job skipped: object deleted", key=key)
         raise
     except errors.ImageError as error:
         telemetry.add_count(f"RenderFailed.{error.code}")
-        telemetry.logger.warning("Render failed", key=key, error=error.code)
+        telemetry.logger.warning("Thumbnail job failed", key=key, error=error.code)
         raise
 
 

@@ -151,7 +151,7 @@ def invalid_request(
     from chalicelib.values import validation_messages  # noqa: PLC0415 - only invalid requests need it
 
     found = itertools.chain(
-        (validation_messages.problem_at(path, predicate, root) for path, predicate in violations),
+        (validation_messages.invalid_value_at(path, predicate, root) for path, predicate in violations),
         (validation_messages.describe(problem, model, root, value, text=text) for problem in problems),
     )
     listed = dict.fromkeys(itertools.islice(found, MAX_PROBLEMS))

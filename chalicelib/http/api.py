@@ -1,4 +1,4 @@
-"""The Chalice app of the API: its routes, and the boundary that turns exceptions into error responses."""
+"""The Chalice app class: it registers routes, and turns exceptions into error responses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _View = Callable[..., Response]
 
 
 class Operation(msgspec.Struct, kw_only=True):
-    """What a route declares for the OpenAPI document, which ``make openapi`` generates (``tools/openapi``).
+    """What a route declares for the OpenAPI document. ``make openapi`` generates it (``tools/openapi``).
 
     The summary and description are the docstring of its view. Errors that every route can return are always listed.
     """
@@ -66,7 +66,7 @@ class Api(Chalice):
         self.api.binary_types = []
         self.register_middleware(boundary, "http")
         for kind in ("sqs", "cloudwatch", "scheduled"):
-            self.register_middleware(telemetry.log_run, kind)
+            self.register_middleware(telemetry.log_invocation, kind)
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
         """Respond to an event of API Gateway, or with InternalError to any other, such as a test event."""

@@ -44,14 +44,14 @@ class BoundTokenError(jwt.InvalidTokenError):
     """The token requires a proof that its sender has a key, which Vitrine does not verify."""
 
 
-class Caller(NamedTuple):
+class SignedInOwner(NamedTuple):
     """The result of a valid token: the owner, and the Unix time in seconds at which the token expires."""
 
     owner: str
     expires_at: int
 
 
-def authenticate(authorization: str) -> Caller | None:
+def authenticate(authorization: str) -> SignedInOwner | None:
     """Return the caller for an ``Authorization`` header, or None if it has no valid token; the reason is logged.
 
     Raise an exception if the issuer's keys are not available: API Gateway caches a denial for minutes, but no error.
@@ -68,7 +68,7 @@ def authenticate(authorization: str) -> Caller | None:
             raise
 
 
-def _verify(authorization: str, issuer: Issuer | None) -> Caller:
+def _verify(authorization: str, issuer: Issuer | None) -> SignedInOwner:
     if issuer is None:
         telemetry.logger.error(
             "All tokens are rejected: the stage has no issuer. Provision it, or set OIDC_ISSUER and OIDC_AUDIENCE."
@@ -87,7 +87,7 @@ def _verify(authorization: str, issuer: Issuer | None) -> Caller:
     except (ArithmeticError, TypeError, ValueError) as error:
         raise jwt.DecodeError from error  # PyJWT does not expect a claim such as "exp": 1e999
     _decode(token, issuer, _signing_key(header, issuer, issued_at))
-    return Caller(claims[OWNER_CLAIM], int(claims["exp"]) + LEEWAY)
+    return SignedInOwner(claims[OWNER_CLAIM], int(claims["exp"]) + LEEWAY)
 
 
 def _decode(token: str, issuer: Issuer, key: jwt.PyJWK | None) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def created_response(request: Request, item: Item, replayed: bool) -> Response:
     return json_response(serializers.item(item), 201, headers)
 
 
-def items_response(request: Request, query: schemas.ListQuery, owner: str, page: Page) -> Response:
+def page_response(request: Request, query: schemas.ListQuery, owner: str, page: Page) -> Response:
     """Return the items of a page that fit into one response, and the cursor of the next page; or 304."""
     requests.reject_headers(request, "If-Match")
     encoded = serializers.fit(map(serializers.item, page.items))

@@ -78,5 +78,5 @@ class _AuthorizerOfAnyEvent(ChaliceAuthorizer):
             return super()._transform_event(event)
         except (KeyError, TypeError):
             error = _error(event)
-            telemetry.logger.error("Run failed", exc_info=error)
+            telemetry.logger.error("Invocation failed", exc_info=error)
             raise error from None

@@ -16,7 +16,7 @@ import msgspec
 import msgspec.inspect as types
 
 
-class Problem(NamedTuple):
+class InvalidValue(NamedTuple):
     """One invalid value: its JSONPath, and a sentence about it without the full stop."""
 
     path: str
@@ -25,7 +25,7 @@ class Problem(NamedTuple):
 
 def describe(
     error: msgspec.ValidationError, type_: Any, root: str, value: Any = None, *, text: bool = False
-) -> Problem:
+) -> InvalidValue:
     """Return the problem that msgspec reported when it validated ``value`` as ``type_``.
 
     ``root`` names the whole value in the message, such as "The body". Pass ``text=True`` if every value was sent as
@@ -34,21 +34,21 @@ def describe(
     message, in_names, path = _split(error)
     cause = error.__cause__
     if isinstance(cause, ValueError) and str(cause):
-        return Problem(path, str(cause).rstrip("."))  # A model's own __post_init__ raised it.
+        return InvalidValue(path, str(cause).rstrip("."))  # A model's own __post_init__ raised it.
     if cause:
-        return problem_at(path, "is not valid", root)
+        return invalid_value_at(path, "is not valid", root)
     if found := re.fullmatch("Object missing required field `(.*)`", message, re.DOTALL):
-        return problem_at(f"{path}.{found[1]}", "is required", root)
+        return invalid_value_at(f"{path}.{found[1]}", "is required", root)
     if found := re.fullmatch("Object contains unknown field `(.*)`", message, re.DOTALL):
-        return problem_at(f"{path}.{found[1]}", _unknown_field(_types_at(type_, path, value)), root)
+        return invalid_value_at(f"{path}.{found[1]}", _unknown_field(_types_at(type_, path, value)), root)
     subject = f"Each name in {_label(path, root)}" if in_names else _label(path, root)
     allowed = _types_at(type_, path, value, in_names=in_names)
-    return Problem(path, f"{subject} {_requirement(message, allowed, text or in_names)}")
+    return InvalidValue(path, f"{subject} {_requirement(message, allowed, text or in_names)}")
 
 
-def problem_at(path: str, predicate: str, root: str) -> Problem:
+def invalid_value_at(path: str, predicate: str, root: str) -> InvalidValue:
     """Return the problem with the value at ``path``; ``predicate`` completes the sentence: "is required"."""
-    return Problem(path, f"{_label(path, root)} {predicate}")
+    return InvalidValue(path, f"{_label(path, root)} {predicate}")
 
 
 def _label(path: str, root: str) -> str:

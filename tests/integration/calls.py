@@ -28,7 +28,7 @@ _ENTRY_POINTS: list[tuple[ModuleType | type, str, str]] = [
     (item_pictures, "record_upload", "on_upload"),
     (consumer, "process_batch", "on_messages"),
     (consumer, "process_message", "on_messages"),
-    (thumbnail_jobs, "render", "on_messages"),
+    (thumbnail_jobs, "run", "on_messages"),
     (cleanup, "run", "clean_up"),
     (auth, "authenticate", "authorize"),
 ]

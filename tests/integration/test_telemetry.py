@@ -94,7 +94,7 @@ class TestLines:
         run(function, batch([]) if function == "on_messages" else event)
 
         line = logs(logged())[-1]
-        assert (line["message"], line["level"], line["function"]) == ("Run completed", "INFO", function)
+        assert (line["message"], line["level"], line["function"]) == ("Invocation completed", "INFO", function)
         assert line["request_id"]
         assert line["duration_ms"] >= 0
 
@@ -107,7 +107,7 @@ class TestLines:
             api.notice(key)
 
         line = logs(logged())[-1]
-        assert (line["message"], line["level"], line["function"]) == ("Run failed", "ERROR", "on_upload")
+        assert (line["message"], line["level"], line["function"]) == ("Invocation failed", "ERROR", "on_upload")
         assert "RuntimeError: on fire" in line["exception"]
 
     def test_failed_message_is_logged_with_its_id_and_traceback(self, api: Stage, logged: Read) -> None:
@@ -183,7 +183,7 @@ class TestOwner:
 
         found = owners(logged())
         assert found["Message processed"] == set(names)
-        assert found["Run completed"] == {None}
+        assert found["Invocation completed"] == {None}
 
     def test_failed_message_names_its_owner(self, api: Stage, logged: Read) -> None:
         api.send({"type": "item.create", "owner": "ann", "item": {"id": "mine"}})
@@ -193,13 +193,13 @@ class TestOwner:
 
         found = owners(logged())
         assert found["Message failed"] == {"ann"}
-        assert found["Run failed"] == {None}
+        assert found["Invocation failed"] == {None}
 
     def test_lines_of_a_picture_name_its_owner(self, api: Stage, logged: Read) -> None:
         self.refused_picture(api)
 
         found = owners(logged())
-        assert found["Render failed"] == found["Message processed"] == {"ann"}
+        assert found["Thumbnail job failed"] == found["Message processed"] == {"ann"}
 
     def test_failed_cleanup_task_names_its_owner(self, api: Stage, logged: Read) -> None:
         ends = times.format_time(times.now() + timedelta(seconds=1))
@@ -221,7 +221,7 @@ class TestOwner:
             text = logged()
             assert "ann" not in re.findall(r"\w+", text)
             found = owners(text)
-            assert found["Render failed"] == found["Response sent"]
+            assert found["Thumbnail job failed"] == found["Response sent"]
             seen += found["Response sent"]
         assert len(set(seen)) == 2
         assert all(re.fullmatch("[0-9a-f]{16}", one) for one in seen)

@@ -62,11 +62,10 @@ class TestTerminal:
         assert shown({"LOG": "json"}, **said) == f"http        │ {json.dumps(said)}\n"
 
     def test_info_line_has_fields_without_ids(self) -> None:
-        line = shown(
-            level="INFO", message="Render skipped: object deleted", key="uploads/a", request_id="1", stage="local"
-        )
+        message = "Thumbnail job skipped: object deleted"
+        line = shown(level="INFO", message=message, key="uploads/a", request_id="1", stage="local")
 
-        assert line == "http        │ Render skipped: object deleted  key=uploads/a\n"
+        assert line == "http        │ Thumbnail job skipped: object deleted  key=uploads/a\n"
 
     def test_error_has_request_id_and_traceback(self) -> None:
         line = shown({"NO_COLOR": "1"}, level="ERROR", message="Bad", request_id="1", exception="Trace\n  KeyError: 7")

@@ -77,7 +77,7 @@ class TestClockAhead:
         key = api.upload(item.id, jpeg())
         with monkeypatch.context() as patch:
             patch.setattr(times, "now", lambda: now + 4 * HOUR)
-            thumbnail_jobs.render(key)
+            thumbnail_jobs.run(key)
 
         clean_up(now + HOUR)  # queues the render again
         api.work()
@@ -225,7 +225,7 @@ class TestTickets:
         key = api.upload(id_, jpeg())
         fails(aws.dynamodb(), "PutItem", "AccessDeniedException", times=1)
         with pytest.raises(aws.dynamodb().exceptions.ClientError):
-            thumbnail_jobs.render(key)
+            thumbnail_jobs.run(key)
         api.put(key, b"no picture")
 
         api.work()

@@ -51,8 +51,8 @@ def ending(hours_ago: int) -> dict[str, Any]:
     return {"type": "item.create", "owner": OWNER, "item": item}
 
 
-def sent_two_hours_ago(message: dict[str, Any]) -> consumer.Record:
-    return consumer.Record("1", "receipt", json.dumps(message), 1, times.now() - timedelta(hours=2))
+def sent_two_hours_ago(message: dict[str, Any]) -> consumer.Delivery:
+    return consumer.Delivery("1", "receipt", json.dumps(message), 1, times.now() - timedelta(hours=2))
 
 
 def titles(api: Stage) -> set[str]:
@@ -223,7 +223,7 @@ class TestCreateItem:
         self, api: Stage, monkeypatch: pytest.MonkeyPatch, key: str | None
     ) -> None:
         at = times.now()
-        record = consumer.Record(
+        record = consumer.Delivery(
             "message-1", "receipt", json.dumps(create("a", **({"key": key} if key else {}))), 1, at
         )
 
@@ -236,7 +236,7 @@ class TestCreateItem:
     def test_message_extends_a_key_used_over_http(self, api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         at = times.now()
         api("POST", "/items", fields(title="a"), idempotency_key="k")
-        record = consumer.Record("message-1", "receipt", json.dumps(create("a", key="k")), 1, at)
+        record = consumer.Delivery("message-1", "receipt", json.dumps(create("a", key="k")), 1, at)
 
         for hours in (23, 25):
             monkeypatch.setattr(times, "now", lambda hours=hours: at + timedelta(hours=hours))
@@ -355,7 +355,7 @@ def test_sent_messages_are_valid(message: messages.Message) -> None:
     body = exact_json.to_json(message).decode()
 
     assert "." in json.loads(body)["type"]
-    consumer.process_message(consumer.Record("message-1", "receipt", body, 1, times.now()))
+    consumer.process_message(consumer.Delivery("message-1", "receipt", body, 1, times.now()))
 
 
 def test_unknown_fields_of_a_message_are_ignored(api: Stage) -> None:

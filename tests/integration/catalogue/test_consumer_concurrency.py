@@ -54,9 +54,9 @@ def test_pictures_of_a_batch_are_processed_in_parallel(
 def test_single_message_is_processed_without_threads(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     loose(api, 1, jpeg())
     seen: list[threading.Thread] = []
-    original = thumbnail_jobs.render
+    original = thumbnail_jobs.run
     monkeypatch.setattr(
-        thumbnail_jobs, "render", lambda *asked: (seen.append(threading.current_thread()), original(*asked))
+        thumbnail_jobs, "run", lambda *asked: (seen.append(threading.current_thread()), original(*asked))
     )
 
     api.work()

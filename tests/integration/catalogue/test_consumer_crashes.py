@@ -49,7 +49,7 @@ class Queue:
         self.killers = killers
         self.done: list[str] = []
         self.dead: list[str] = []
-        self._batch: list[consumer.Record] = []
+        self._batch: list[consumer.Delivery] = []
         self._killed = False
 
     def run(self) -> None:
@@ -60,7 +60,7 @@ class Queue:
             if self._batch:
                 self._invoke()
 
-    def _receive(self) -> Iterator[consumer.Record]:
+    def _receive(self) -> Iterator[consumer.Delivery]:
         visible = [handle for handle, message in self.messages.items() if message.at <= self.now]
         for handle in visible[:10]:
             message = self.messages[handle]
@@ -70,7 +70,7 @@ class Queue:
             self.messages[handle] = message._replace(
                 at=self.now + consumer.VISIBILITY_TIMEOUT, receives=message.receives + 1
             )
-            yield consumer.Record(handle, handle, message.body, message.receives + 1, times.now())
+            yield consumer.Delivery(handle, handle, message.body, message.receives + 1, times.now())
 
     def _invoke(self) -> None:
         self._killed = False
@@ -84,7 +84,7 @@ class Queue:
             failed = {one["itemIdentifier"] for one in (answer or {}).get("batchItemFailures", [])}
             self.delete([record.receipt_handle for record in self._batch if record.message_id not in failed])
 
-    def process(self, record: consumer.Record, _: Any) -> None:
+    def process(self, record: consumer.Delivery, _: Any) -> None:
         alone = record.receives >= consumer.SUSPECT_RECEIVES
         together = [record] if alone else [one for one in self._batch if one.receives < consumer.SUSPECT_RECEIVES]
         if not alone and not consumer._is_render(record):
@@ -163,7 +163,7 @@ class TestDeletingBeforeRenders:
         """End the function in the render of a key as soon as a condition is true."""
 
         def kill(fatal: str, when: Callable[[], bool]) -> None:
-            original = thumbnail_jobs.render
+            original = thumbnail_jobs.run
 
             def render(key: str, *more: Any) -> None:
                 if key != fatal:
@@ -173,7 +173,7 @@ class TestDeletingBeforeRenders:
                     time.sleep(0.01)
                 raise KilledError
 
-            monkeypatch.setattr(thumbnail_jobs, "render", render)
+            monkeypatch.setattr(thumbnail_jobs, "run", render)
 
         return kill
 
@@ -236,6 +236,6 @@ class TestRemainingTime:
         key = api.put("uploads/1.jpg", jpeg())
 
         with pytest.raises(thumbnail_jobs.OutOfTimeError):
-            thumbnail_jobs.render(key, lambda: False)
+            thumbnail_jobs.run(key, lambda: False)
 
         assert api.objects("thumbnails/") == []

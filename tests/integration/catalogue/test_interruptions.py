@@ -74,9 +74,9 @@ class TestObjects:
         api.drop()
         fails(aws.s3(), "DeleteObject", "InternalError", times=1)
         with pytest.raises(aws.s3().exceptions.ClientError):
-            thumbnail_jobs.render(newer)
+            thumbnail_jobs.run(newer)
 
-        thumbnail_jobs.render(newer)
+        thumbnail_jobs.run(newer)
 
         assert api.objects("uploads/") == [newer]
         assert len(api.objects("thumbnails/")) == 2
@@ -89,10 +89,10 @@ class TestObjects:
         def overtake() -> None:
             api.put(newer, PHOTO)
             item_pictures.record_upload(newer, times.now())
-            thumbnail_jobs.render(newer)
+            thumbnail_jobs.run(newer)
 
         meanwhile(aws.s3(), "PutObject", overtake)
-        thumbnail_jobs.render(older)
+        thumbnail_jobs.run(older)
 
         assert api.objects("uploads/") == [newer]
         assert len(api.objects("thumbnails/")) == 2
@@ -120,7 +120,7 @@ class TestExpiry:
             "owner": OWNER,
             "item": fields(expiresAt=times.format_time(sent + timedelta(hours=1))),
         }
-        record = consumer.Record("message-1", "receipt", exact_json.to_json(body).decode(), 1, sent)
+        record = consumer.Delivery("message-1", "receipt", exact_json.to_json(body).decode(), 1, sent)
         consumer.process_message(record)
 
         consumer.process_message(record._replace(receives=2, sent_at=sent))
@@ -214,11 +214,11 @@ def test_processed_messages_are_deleted_despite_a_queue_failure(api: Stage) -> N
     for n in range(3):
         api.send({"type": "item.create", "owner": OWNER, "item": fields(n=n)})
     api.send("nonsense")
-    records = [consumer.Record.from_event(one) for one in as_records(api.receive())]
+    deliveries = [consumer.Delivery.from_event(one) for one in as_records(api.receive())]
     raises(aws.sqs(), "ChangeMessageVisibilityBatch", ReadTimeoutError(endpoint_url="https://aws.invalid"))
 
     with pytest.raises(consumer.PartialBatchError):
-        consumer.process_batch(records, context("on_messages"))
+        consumer.process_batch(deliveries, context("on_messages"))
 
     assert api.on_queue() == 1
 

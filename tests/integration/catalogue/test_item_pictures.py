@@ -321,7 +321,7 @@ class TestEvents:
     def test_render_queued_twice_decodes_once(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
         api.notice(key)
-        thumbnail_jobs.render(key)
+        thumbnail_jobs.run(key)
         version = api.read(item["id"])["version"]
 
         api.work()
@@ -358,7 +358,7 @@ class TestEvents:
         newer = api.put(api.ticket(item["id"]), PHOTO)
         meanwhile(aws.s3(), "GetObject", lambda: item_pictures.record_upload(newer, times.now()))
 
-        thumbnail_jobs.render(older)
+        thumbnail_jobs.run(older)
         assert image(api, item) == {"status": "processing"}
         api.work()
 
@@ -370,7 +370,7 @@ class TestEvents:
         older = api.upload(item["id"], OTHER)
         api.upload(item["id"], PHOTO)
 
-        thumbnail_jobs.render(older)
+        thumbnail_jobs.run(older)
 
         assert image(api, item) == {"status": "processing"}
         assert api.objects("thumbnails/") == []
@@ -510,7 +510,7 @@ class TestSecondFileWithTheSameTicket:
         api.drop()
 
         meanwhile(aws.s3(), "PutObject", lambda: api.notice(api.put(key, PHOTO)))
-        thumbnail_jobs.render(key)
+        thumbnail_jobs.run(key)
         assert image(api, item) == {"status": "processing"}
         api.work()
 
@@ -522,10 +522,10 @@ class TestSecondFileWithTheSameTicket:
 
         def overtake() -> None:
             api.notice(api.put(key, PHOTO))
-            thumbnail_jobs.render(key)
+            thumbnail_jobs.run(key)
 
         meanwhile(aws.s3(), "PutObject", overtake)
-        thumbnail_jobs.render(key)
+        thumbnail_jobs.run(key)
 
         self.assert_it_is_the_photo(api, item, key)
 
@@ -535,10 +535,10 @@ class TestSecondFileWithTheSameTicket:
 
         def overtake() -> None:
             api.put(key, PHOTO)
-            thumbnail_jobs.render(key)
+            thumbnail_jobs.run(key)
 
         meanwhile(aws.s3(), "PutObject", overtake)
-        thumbnail_jobs.render(key)
+        thumbnail_jobs.run(key)
         api.notice(key)
         api.work()
 
@@ -614,7 +614,7 @@ class TestDeletedObjects:
         key = api.upload(item["id"], PHOTO)
         meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.delete_item(OWNER, item["id"], times.now()))
 
-        thumbnail_jobs.render(key)
+        thumbnail_jobs.run(key)
 
         assert api.objects() == []
         assert api("GET", f"/items/{item['id']}").status_code == 404
@@ -692,7 +692,7 @@ class TestDeletePicture:
         key = api.upload(item["id"], PHOTO)
         meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.delete(OWNER, item["id"], times.now()))
 
-        thumbnail_jobs.render(key)
+        thumbnail_jobs.run(key)
 
         assert image(api, item) is None
 
@@ -771,10 +771,10 @@ class TestLooseFiles:
 
         def overtake() -> None:
             api.put(key, self.plain("blue"))
-            thumbnail_jobs.render(key)
+            thumbnail_jobs.run(key)
 
         meanwhile(aws.s3(), operation, overtake, event)
-        thumbnail_jobs.render(key)
+        thumbnail_jobs.run(key)
 
         data = aws.s3().get_object(Bucket=aws.bucket_name(), Key="thumbnails/vase.jpg.jpg")["Body"].read()
         red, _, blue = Image.open(io.BytesIO(data)).getpixel((100, 100))  # type: ignore[misc]
@@ -792,18 +792,18 @@ class TestLooseFiles:
         monkeypatch.setattr(thumbnail_jobs, "_render", replaced_meanwhile)
 
         with pytest.raises(errors.BusyError):
-            thumbnail_jobs.render(key)
+            thumbnail_jobs.run(key)
 
         assert len(left) == 10 - thumbnail_jobs.MAX_LOOSE_RENDERS
         left.clear()
-        thumbnail_jobs.render(key)
+        thumbnail_jobs.run(key)
         assert api.objects("thumbnails/") == ["thumbnails/vase.jpg.jpg"]
 
     def test_file_deleted_during_its_render_gets_no_thumbnail(self, api: Stage) -> None:
         key = api.put("uploads/vase.jpg", PHOTO)
         meanwhile(aws.s3(), "GetObject", lambda: bucket.delete([key]), "after-call")
 
-        thumbnail_jobs.render(key)
+        thumbnail_jobs.run(key)
 
         assert api.objects() == []
 
@@ -838,10 +838,10 @@ def test_render_is_retried_if_s3_fails(api: Stage, item: dict[str, Any]) -> None
     key = api.upload(item["id"], PHOTO)
     fails(aws.s3(), "GetObject", "SlowDown", times=1)
     with pytest.raises(aws.s3().exceptions.ClientError):
-        thumbnail_jobs.render(key)
+        thumbnail_jobs.run(key)
     assert image(api, item) == {"status": "processing"}
 
-    thumbnail_jobs.render(key)
+    thumbnail_jobs.run(key)
 
     picture = image(api, item)
     assert picture is not None

@@ -87,7 +87,7 @@ class TestEventFunctions:
             getattr(app, function)(event, context(function))
 
         (line,) = logs(logged())
-        assert (line["level"], line["message"], line["function"]) == ("ERROR", "Run failed", function)
+        assert (line["level"], line["message"], line["function"]) == ("ERROR", "Invocation failed", function)
         assert "Not an event of this function" in line["exception"]
 
     @pytest.mark.parametrize("records", [None, 7, [{}], [None]])
@@ -101,7 +101,7 @@ class TestEventFunctions:
     def test_cleanup_runs_with_any_event(self, event: Any, logged: Callable[[], str]) -> None:
         assert app.clean_up(event, context("clean_up")) == {}
 
-        assert logs(logged())[-1]["message"] == "Run completed"
+        assert logs(logged())[-1]["message"] == "Invocation completed"
 
     @unexpected
     def test_authorizer_fails_with_one_line(self, event: Any, logged: Callable[[], str]) -> None:
@@ -109,7 +109,7 @@ class TestEventFunctions:
             app.authorize(event, context("authorize"))
 
         (line,) = logs(logged())
-        assert (line["level"], line["message"]) == ("ERROR", "Run failed")
+        assert (line["level"], line["message"]) == ("ERROR", "Invocation failed")
 
 
 def test_lines_after_a_run_have_no_ids(api: Stage, logged: Callable[[], str]) -> None:

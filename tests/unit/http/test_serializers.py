@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from chalicelib import errors
-from chalicelib.catalogue.models import MANAGED_FIELDS, Image, Item, Problem, Thumbnail
+from chalicelib.catalogue.models import MANAGED_FIELDS, Image, Item, PictureFailure, Thumbnail
 from chalicelib.http import schemas, serializers
 
 IMAGES = {
     "pending": Image(status="pending", upload_id="u", content_type="image/png"),
     "processing": Image(status="processing", upload_id="u", sequencer="1", due_at="2030-01-01T00:00:00.000Z"),
-    "failed": Image(status="failed", upload_id="u", etag="e", error=Problem("IMAGE_LOST", "Upload it again.")),
+    "failed": Image(status="failed", upload_id="u", etag="e", error=PictureFailure("IMAGE_LOST", "Upload it again.")),
     "ready": Image(
         status="ready",
         upload_id="u",
