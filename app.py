@@ -23,11 +23,11 @@ def authorize(request: AuthRequest) -> AuthResponse:
     """Allow requests with a valid token."""
     from chalicelib.http import auth  # noqa: PLC0415 - it imports cryptography, which the other functions do not need
 
-    caller = auth.authenticate(request.token)
-    if caller is None:
+    signed_in = auth.authenticate(request.token)
+    if signed_in is None:
         return AuthResponse(routes=[], principal_id="nobody")
     # API Gateway caches this for all routes: requests.signed_in_owner checks expiresAt again.
-    return AuthResponse(routes=["*"], principal_id=caller.owner, context={"expiresAt": str(caller.expires_at)})
+    return AuthResponse(routes=["*"], principal_id=signed_in.owner, context={"expiresAt": str(signed_in.expires_at)})
 
 
 app.default_authorizer = authorize if config.sign_in_required() else None

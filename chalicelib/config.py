@@ -34,7 +34,7 @@ class ConfigError(ValueError):
 
 
 class Size(msgspec.Struct, frozen=True):
-    """A thumbnail size. ``cover`` fills a square of ``pixels`` × ``pixels``, ``fit`` fits inside it, never enlarged."""
+    """A thumbnail size. ``cover`` fills a square of ``pixels`` × ``pixels``, ``fit`` fits inside it, not enlarged."""
 
     pixels: int
     fit: Fit
@@ -72,9 +72,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors: Cors
     log_level: str
     log_owner: LogOwner
-    """How log lines name the owner: as in the token, as a keyed hash, or not at all."""
+    """How log lines contain the owner: as in the token, as a keyed hash, or not at all."""
     log_owner_key: str
-    """The key of that hash."""
+    """The key of the hash of ``log_owner``."""
     thumbnail_sizes: tuple[Size, ...]
     report_batch_item_failures: bool
 
@@ -158,7 +158,7 @@ def _auth_mode(text: str, stage: str) -> AuthMode:
         raise ConfigError(f"AUTH_MODE is {text!r}: it must be oidc, local or none.")
     if text == "local" and stage != LOCAL:
         raise ConfigError(
-            f"AUTH_MODE is 'local' in the stage {stage}: it must be oidc, or none for an API without sign-in."
+            f"AUTH_MODE is 'local' in the stage {stage}: it must be oidc, or none for a stage without sign-in."
         )
     return cast("AuthMode", text)
 
@@ -184,7 +184,7 @@ def _issuer(environ: Mapping[str, str]) -> Issuer | None:
 
 
 def require_https(name: str, url: str) -> str:
-    """Return ``url``, the setting ``name``. Raise ConfigError if it is neither https nor of this machine.
+    """Return ``url``, the setting ``name``. Raise ConfigError unless it is an https URL or one of this machine.
 
     Over plain http, an attacker on the network could replace the issuer's keys.
     """

@@ -1,4 +1,4 @@
-"""The AWS clients, and the codes of their errors.
+"""The AWS clients, the names of the stage's resources, and the codes of AWS's errors.
 
 Clients are created on first use, once per process. Region, credentials and endpoint come from the environment
 (``AWS_DEFAULT_REGION``, ``AWS_PROFILE``, ``AWS_ENDPOINT_URL`` …).
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 CONNECTIONS = 4
-"""Simultaneous calls to one service. Each has a connection, which is kept for the next call."""
+"""Connections to one service: so many calls are made at the same time. A connection is kept for the next call."""
 
 # Waiting functions cost money, and inside a region a connection takes milliseconds, so a call times out early and the
 # SDK's standard retries (with backoff and jitter) follow. A call takes at most 3 × (1 + 5) s and 3 s between attempts,
@@ -85,7 +85,7 @@ def error_code(error: exceptions.ClientError) -> str:
 
 
 def cancellation_codes(error: exceptions.ClientError) -> set[str]:
-    """Return the error codes of the writes of a cancelled transaction, ``"None"`` for a write that is not the cause."""
+    """Return the error codes of a cancelled transaction: of each write its own, or "None" if it is not the cause."""
     reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
     return {reason.get("Code", "None") for reason in reasons}
 
@@ -114,7 +114,7 @@ def _shared(service: Any, config: Config) -> Any:
 
 @functools.cache
 def _client(service: Any, config: Config) -> Any:
-    # If the stage is not provisioned, do not call the account that the shell happens to have credentials for.
+    # If the stage is not provisioned, the shell's credentials may be of another account: make no calls with them.
     require_provisioned()
     session = _session()
     _register_handlers(session.get_component("event_emitter"), service)

@@ -3,16 +3,16 @@
 ::
 
     uploads/items/{owner}/{item}/{upload}                   an original: the picture uploaded to an item
-    uploads/…                                               any other upload: a loose file
+    uploads/…                                               a loose file: a file uploaded outside items/
     thumbnails/items/{owner}/{item}/{upload}/{sequencer}-{etag}/{size}.jpg
                                                             a thumbnail of an item's picture
     thumbnails/{rest of a loose file's key}.jpg             the thumbnail of a loose file
     imports/{owner}/{import}.ndjson                         the entries of an import; a lifecycle rule deletes it
 
-Until its ticket expires, several objects can be put at an upload's key. S3 gives each a ``sequencer``: of two objects
-put at one key, the later has the greater one (AWS, "Event message structure"). It is empty if the cleanup found the
-upload. ``etag`` is the entity tag of the original from which the thumbnail was made: if the event about an object is
-lost, the sequencer alone does not tell which object a thumbnail was made from.
+Until its ticket expires, several objects can be put at an upload's key. S3 gives each a ``sequencer``, which is greater
+for the later of two objects at one key (AWS, "Event message structure"). It is empty if the cleanup found the upload.
+``etag`` is the entity tag of the original from which the thumbnail was made: if an event was lost, the sequencer alone
+does not identify that object.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Upload(NamedTuple):
     def thumbnail_key(self, size: int, sequencer: str, etag: str) -> str:
         """Return the key of the thumbnail of ``size``, in pixels.
 
-        Each object put at ``key`` has thumbnails of its own, so a slow render cannot overwrite those of a later one.
+        Each object put at ``key`` has thumbnails of its own: a slow job cannot overwrite those of a later object.
         """
         return f"{THUMBNAILS}{_item_folder(self.owner, self.item_id)}{self.id}/{sequencer}-{etag}/{size}.jpg"
 
@@ -80,7 +80,7 @@ class Upload(NamedTuple):
         if not key.startswith(UPLOADS + _ITEMS) or len(parts) != 3 or not all(map(ids.is_id, parts[1:])):
             return None
         upload = Upload(unquote(parts[0]), parts[1], parts[2])
-        # An owner can be percent-encoded in several ways; only the encoding used here is valid.
+        # Other percent-encodings of the same owner are not valid keys.
         return upload if upload.key == key else None
 
 
@@ -92,7 +92,7 @@ class PresignedPost(NamedTuple):
 
 
 def loose_thumbnail_key(key: str) -> str:
-    """Return the key of a loose file's thumbnail. It keeps the extension, so that b.png and b.jpg do not collide."""
+    """Return the key of a loose file's thumbnail. It contains the extension, so that b.png and b.jpg do not collide."""
     return f"{THUMBNAILS}{key.removeprefix(UPLOADS)}.jpg"
 
 

@@ -1,6 +1,6 @@
 """Classify the exceptions of botocore: which kind of failure each one is.
 
-What a caller of the API is told about a failure is decided in :mod:`chalicelib.http.error_translation`.
+:mod:`chalicelib.http.error_translation` decides with which error the API responds to each kind.
 """
 
 from __future__ import annotations

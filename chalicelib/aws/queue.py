@@ -28,7 +28,7 @@ class QueueError(Exception):
 
 
 FAILURES = (QueueError, BotoCoreError, ClientError)
-"""The exceptions that the functions of this module raise if SQS rejects a call or some of it, or does not answer."""
+"""The exceptions of this module's functions if SQS rejects a call or some of its entries, or does not respond."""
 
 
 def send(*messages: msgspec.Struct) -> None:

@@ -4,7 +4,7 @@ The partition key is the owner, so that no request can reach another owner's rec
 record and its id::
 
     OWNER#{owner}   ITEM#{item id}            an item. Ids sort by time, so reading backwards lists the newest first
-                    KEY#{idempotency key}     the item that a create with this idempotency key made
+                    KEY#{idempotency key}     the item that a request with this idempotency key created
                     IMPORTKEY#{key}           the import that a request with this idempotency key started
                     PURGE#{item id}           a deleted item whose objects may still be in the bucket
                     IMPORT#{import id}        an import
@@ -56,7 +56,7 @@ class ConditionFailedError(WriteRejectedError):
 class TransactionConflictError(WriteRejectedError):
     """Another transaction was in progress on the same record.
 
-    It may still be cancelled, so this says nothing about what the record is or will be.
+    That transaction may still be cancelled, so the state of the record is unknown.
     """
 
 
@@ -146,7 +146,7 @@ class Put(NamedTuple):
             shard = zlib.crc32(self.key.id.encode()) % DUE_SHARDS
             attributes |= {"dueShard": {"S": str(shard)}, "dueAt": {"S": self.due_at}}
         if self.delete_after:
-            # Rounded up, so that the record exists until the end of the second that ``delete_after`` is in.
+            # Rounded up: the attribute has whole seconds, and the record must exist until ``delete_after``.
             attributes |= {"ttl": {"N": str(math.ceil(self.delete_after.timestamp()))}}
         return attributes
 
@@ -184,7 +184,7 @@ def write(*writes: Put | Delete) -> None:
 
 
 def write_once(put: Put) -> None:
-    """Write a record as :func:`write` does, at most once, for twice the price.
+    """Write a record as :func:`write` does, but never twice. This costs twice as much.
 
     The SDK repeats a PutItem if its response is lost. If the record has been deleted in between, the repetition writes
     it again. In a transaction, DynamoDB recognises it by its token (AWS, "TransactWriteItems": Idempotency).
@@ -254,8 +254,8 @@ def query_prefix(owner: str, kind: Kind, prefix: str) -> Iterator[tuple[str, Rec
 def due_keys(at: datetime) -> Iterator[Key]:
     """Yield the keys of the records whose work is due at ``at``. The next page is read when it is needed.
 
-    The most overdue records of a shard come first. Which shard comes first changes every hour, so that a backlog in one
-    shard, which may use up all the time of a cleanup, does not block the others forever.
+    The most overdue records of a shard come first. Another shard comes first every hour, because a backlog in one shard
+    may use up all the time of a cleanup.
     """
     first = int(at.timestamp() // 3600)
     for shard in (number % DUE_SHARDS for number in range(first, first + DUE_SHARDS)):

@@ -1,4 +1,4 @@
-"""The hourly cleanup: do the work that is due. It reads only the index of work due, never the whole table."""
+"""The hourly cleanup: do the work that is due. The table's index ``due`` lists it, so the table is not read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chalicelib.aws.table import Key
 from chalicelib.catalogue import bulk_imports, item_pictures, items
 
 MIN_REMAINING_MS = 15_000
-"""Start no task with less of the function's time left, in milliseconds. One task takes less."""
+"""Start no task if the function has less time left, in milliseconds. A single task takes less."""
 
 
 def run(at: datetime, context: Any) -> Counter[str]:

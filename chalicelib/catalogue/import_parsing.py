@@ -1,4 +1,4 @@
-"""The entries of a bulk import: read them from a request's body, and split them into chunks."""
+"""The entries of a bulk import: parse the body of its request, and split the entries into chunks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHUNK_ENTRIES = 50
 """Entries of a chunk, which is one transaction. DynamoDB allows 100 writes (AWS, "TransactWriteItems")."""
 
 CHUNK_BYTES = 1024 * 1024
-"""Bytes of a chunk's entries as JSON, unless it has only one entry.
+"""The most bytes of a chunk's entries as JSON. A single entry may be larger.
 
 DynamoDB allows 4 MB in a transaction, and counts at most twice the bytes of JSON (``dynamodb_limits.stored_size``): a
 digit and its comma count 4.

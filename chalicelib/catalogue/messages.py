@@ -112,7 +112,7 @@ def _rule(type_: Any) -> _Rule | None:
 
 
 def _unknown_type(value: dict[str, Any]) -> str:
-    """Return the error message for an object that is no message, with advice if an AWS service wrapped a message."""
+    """Return the error message for an object of no known type, with advice if an AWS service wrapped it."""
     if value.get("Type") == "Notification" and "TopicArn" in value:
         return "This is an SNS notification: enable raw message delivery for the subscription."
     if "detail-type" in value and "detail" in value:

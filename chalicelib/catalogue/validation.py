@@ -15,19 +15,19 @@ from chalicelib.catalogue import item_fields, models
 from chalicelib.values import dynamodb_limits, exact_json, merge_patch, times, truncation
 
 MAX_ITEM_BYTES = 350 * 1024
-"""Of the caller's fields, as JSON and as DynamoDB counts them.
+"""The most bytes of an item's own fields, both as JSON and as DynamoDB counts them.
 
-DynamoDB allows 400 KB in a record, of which the managed fields need some.
+DynamoDB allows 400 KB in a record; the managed fields need some of them.
 """
 
 _MAX_PATCH_BYTES = 3 * MAX_ITEM_BYTES
-"""A patch that removes all fields of the largest item, ``"a":null`` for each ``"a":1``, and sets as many new ones."""
+"""Enough for a patch that removes every field of the largest item (``"a":null`` for ``"a":1``) and sets new ones."""
 
 MAX_PROBLEMS = 20
-"""Problems that one response lists."""
+"""The most problems that one response lists."""
 
 MAX_TEXT_LENGTH = 400
-"""Characters of a path or a message in a response. Both may repeat what the caller sent."""
+"""The most characters of a path or a message in a response. Both may repeat what the caller sent."""
 
 _ROOT = "The item"
 """What error messages call an item as a whole."""
@@ -43,7 +43,7 @@ _fields_decoder = msgspec.json.Decoder(item_fields.ItemFields)
 
 
 def validate_item(body: dict[str, Any]) -> models.ItemInput:
-    """Return a caller's JSON object as the input for an item. The result does not depend on the current time.
+    """Return a caller's JSON object as the input for an item. The current time does not matter.
 
     Raise ReservedFieldError for a managed field, InvalidExpiryError for an ``expiresAt`` that is not a time,
     ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError with each path for what DynamoDB cannot store or
@@ -53,7 +53,7 @@ def validate_item(body: dict[str, Any]) -> models.ItemInput:
     managed = [name for name in models.MANAGED_FIELDS if name in body]
     if managed:
         raise errors.ReservedFieldError(*managed)
-    # The cheapest check first: the next one visits each value, which takes seconds for some megabytes.
+    # The cheapest check comes first: the next one visits each value, which takes seconds for some megabytes.
     _check_size(_json_size(fields))
     if any(dynamodb_limits.violations(fields)):
         raise _invalid_item(fields, violations=dynamodb_limits.violations(fields))
@@ -76,7 +76,7 @@ def _invalid_item(
 
 
 def validate_patch(changes: dict[str, Any]) -> None:
-    """Raise the errors of :func:`validate_item` that a merge patch causes whatever item it is applied to."""
+    """Raise the errors of :func:`validate_item` that a merge patch would cause in every item."""
     _check_patch_size(changes)
     if any(dynamodb_limits.violations(changes)):
         raise invalid_request(item_fields.ItemFields, _ROOT, violations=dynamodb_limits.violations(changes))
@@ -89,12 +89,12 @@ def can_be_stored(value: Any) -> bool:
 
 
 def _check_patch_size(changes: dict[str, Any]) -> None:
-    """Raise ItemTooLargeError for a patch that adds more than an item may have. The cheapest check is first."""
+    """Raise ItemTooLargeError for a patch that adds more than an item may have. The cheapest check comes first."""
     size = _json_size(changes)
     if size > _MAX_PATCH_BYTES:
         raise errors.ItemTooLargeError(limit=MAX_ITEM_BYTES, size=size)
     if size > MAX_ITEM_BYTES:
-        with contextlib.suppress(RecursionError):  # It nests too deep: the next check reports that.
+        with contextlib.suppress(RecursionError):  # The patch nests too deep: the next check reports that.
             _check_size(_json_size(merge_patch.apply({}, changes)))
 
 
@@ -107,7 +107,7 @@ def _json_size(value: Any) -> int:
     try:
         return len(exact_json.to_json(value))
     except RecursionError:
-        return 0  # It nests too deep: the next check reports that.
+        return 0  # The value nests too deep: the next check reports that.
 
 
 def _parse_expiry(value: Any) -> str | None:
@@ -131,7 +131,7 @@ def validate(model: type[_Model], value: dict[str, Any], root: str = "The body",
     try:
         return _convert(model, value)
     except msgspec.ValidationError as problem:
-        # `problem` is also a problem of no single field, such as one that the model's __post_init__ reports.
+        # Pass `problem` too: it may concern no single field, such as an error of the model's __post_init__.
         raise invalid_request(model, root, *_field_problems(model, value), problem, value=value, text=text) from None
 
 
@@ -182,13 +182,13 @@ def _convert(model: type[_Model], value: dict[str, Any]) -> _Model:
     try:
         return msgspec.json.decode(exact_json.to_json(value), type=model)
     except RecursionError:
-        # The value could be decoded, but here the stack is deeper.
+        # The body could be decoded before, but the stack is deeper here.
         raise msgspec.ValidationError from ValueError(f"This nests deeper than {dynamodb_limits.MAX_DEPTH} levels")
 
 
 @functools.cache
 def _one_field_models(model: type[msgspec.Struct]) -> dict[str, tuple[bool, type[msgspec.Struct]]]:
-    """Return, by a field's name in JSON, whether the field is required, and a model that has only this field."""
+    """Return for each field, by its name in JSON, whether it is required, and a model that has only this field."""
     return {
         field.encode_name: (
             field.required,

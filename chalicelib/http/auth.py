@@ -45,14 +45,14 @@ class BoundTokenError(jwt.InvalidTokenError):
 
 
 class SignedInOwner(NamedTuple):
-    """The result of a valid token: the owner, and the Unix time in seconds at which the token expires."""
+    """The owner that a valid token names, and the Unix time in seconds at which the token expires."""
 
     owner: str
     expires_at: int
 
 
 def authenticate(authorization: str) -> SignedInOwner | None:
-    """Return the caller for an ``Authorization`` header, or None if it has no valid token; the reason is logged.
+    """Return the owner for an ``Authorization`` header. If it has no valid token, log the reason and return None.
 
     Raise an exception if the issuer's keys are not available: API Gateway caches a denial for minutes, but no error.
     """
@@ -130,7 +130,7 @@ def _check_claims(header: dict[str, Any], claims: dict[str, Any], issuer: Issuer
 
 
 def _is_access_or_id_token(header: dict[str, Any], claims: dict[str, Any]) -> bool:
-    """Return whether this is not another kind of JSON Web Token (RFC 8725, sections 3.11 and 3.12)."""
+    """Return whether this is no other kind of JSON Web Token (RFC 8725, sections 3.11 and 3.12)."""
     type_ = header.get("typ", "JWT")
     return (
         isinstance(type_, str)

@@ -107,7 +107,7 @@ def _rejection(handler: Any, port: int) -> str | None:
 
 
 def _write_origins_for_the_emulator(port: int) -> None:
-    """Write the file from which the emulator reads whose pages may upload: this server's and those in CORS_ORIGINS."""
+    """Write the file that tells the emulator whose pages may upload: this server's, and those in CORS_ORIGINS."""
     file = Path(os.environ.get("AWS_CONFIG_FILE", "")).parent / local_request_rules.PORTS / str(port)
     origins = "\n".join(settings().cors.origins)
     if settings().stage != LOCAL or not file.parent.is_dir():

@@ -1,4 +1,4 @@
-"""Entity tags and the preconditions that requests state with them (RFC 9110, sections 8.8.3 and 13.1)."""
+"""Entity tags, and preconditions of requests (RFC 9110, sections 8.8.3 and 13.1)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class EntityTags(NamedTuple):
 
 
 class Preconditions(NamedTuple):
-    """The preconditions of a request; None if it does not have the header."""
+    """The preconditions of a request. Each is None if the request does not have the header."""
 
     if_match: EntityTags | None = None
     if_none_match: EntityTags | None = None

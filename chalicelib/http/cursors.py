@@ -37,7 +37,7 @@ def decode(cursor: str, *scope: object) -> str:
 
 
 def scope(query: ListQuery, owner: str) -> tuple[object, ...]:
-    """Return what identifies the list of a query: everything that changes which items it contains, and their order."""
+    """Return what identifies the list of a query: all that decides which items it contains, and in which order."""
     return owner, query.order, query.created_after, query.created_before
 
 

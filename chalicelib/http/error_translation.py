@@ -13,7 +13,7 @@ HOW_TO_START = "start everything with `make run`, or provision the stage with `p
 def as_api_error(error: BaseException) -> ApiError | None:
     """Return the error that the client is sent for an exception, or None if the exception is unexpected.
 
-    It never contains the text of the exception, which names endpoints, accounts and keys.
+    The error never contains the text of the exception, which may name endpoints, accounts and keys.
     """
     if isinstance(error, ApiError):
         return error

@@ -37,7 +37,6 @@ DEADLINE = 3
 MAX_BYTES = 512 * 1024
 """Bytes of the largest document that is read."""
 
-
 _TOO_SOON = "The issuer did not have this key some seconds ago; the keys are not fetched again yet."
 
 
@@ -75,8 +74,8 @@ class IssuerKeys:
             if called - self._fetched >= MAX_AGE:
                 self._fetch()
             if self._find(kid) is None and not self._are_newer_than(called, in_use_by) and self._fetch():
-                # Anybody can make up key ids. A regular fetch starts no pause, so that a key which the issuer starts to
-                # use right after it is found immediately.
+                # Start a pause, because anybody can make up key ids. The regular fetch above starts none: a key that
+                # the issuer uses for the first time right after that fetch must be found at once.
                 self._paused_until = time.monotonic() + PAUSE
             key = self._find(kid)
             if key is not None:
@@ -98,7 +97,7 @@ class IssuerKeys:
             return False
         try:
             self._address, self._keys = _run_within(DEADLINE, self._load)
-        except Exception as error:  # noqa: BLE001 - whatever an issuer responds, its last keys stay valid
+        except Exception as error:  # noqa: BLE001 - after any failure, the last keys stay valid
             self._record_failure(error)
             return False
         self._fetched, self._fetched_at, self._failure = began, began_at, None
@@ -195,7 +194,7 @@ class _Documents(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
                 connected.shutdown(socket.SHUT_RDWR)
 
     def do_open(self, http_class: Any, req: Any, **options: Any) -> http.client.HTTPResponse:
-        """Open a connection and keep it for ``close``: urllib does not expose it before it has read the headers."""
+        """Open a connection and keep it for ``close``. urllib itself returns it only after the headers."""
 
         def connection(*arguments: Any, **named: Any) -> http.client.HTTPConnection:
             self._connection = http_class(*arguments, **named)

@@ -22,8 +22,8 @@ def split(body: Fields) -> tuple[Fields, Fields]:
 def check_unchanged(item: Item, sent: Fields) -> None:
     """Raise ReservedFieldError for the fields in ``sent`` whose values differ from those of ``item``.
 
-    Other spellings are equal: an id in upper case, a time with another offset, a number with a decimal point. Null
-    equals an absent field. The URLs in ``image`` are not compared, because they change with time.
+    These are equal: an id in upper and in lower case, a time with two offsets, 1 and 1.0, null and an absent field. The
+    URLs in ``image`` are not compared, because they change with time.
     """
     if not sent:
         return
@@ -34,7 +34,7 @@ def check_unchanged(item: Item, sent: Fields) -> None:
 
 
 def _is_equal(sent: Any, stored: Any) -> bool:
-    # What no item can hold equals nothing in one. It may be too large or too deeply nested to be compared.
+    # A value that no item can contain equals no stored value. It may be too large or too deeply nested to compare.
     if not validation.can_be_stored(sent):
         return False
     return exact_json.digest(_normalized(sent)) == exact_json.digest(_normalized(stored))

@@ -49,7 +49,7 @@ def signed_in_owner(request: Request) -> str | None:
 
 
 def request_id(request: Request) -> str:
-    """Return the id of a request in its response and in the log: API Gateway's, or Lambda's if it has none."""
+    """Return the id of a request in its response and in the log: API Gateway's, or Lambda's if there is none."""
     context: Any = request.lambda_context
     return str(request.context.get("requestId") or context.aws_request_id)
 
@@ -87,7 +87,7 @@ def write_check(request: Request, managed: Fields | None = None) -> Check:
 
 
 def reject_unsupported_headers(request: Request, *, idempotency_key: bool) -> None:
-    """Raise InvalidRequestError for a header that should protect a write, but that the route does not evaluate.
+    """Raise InvalidRequestError for a header that is meant to protect a write, but that the route does not evaluate.
 
     POST has no preconditions, because there is no version yet. Preconditions with dates are ignored, as RFC 9110,
     section 13.1.4, requires for resources without a modification date.
@@ -136,14 +136,14 @@ def json_object(request: Request, *types: str) -> Fields:
 
 
 def item_body(request: Request, *types: str) -> tuple[Fields, Fields]:
-    """Return the managed fields in the body of a write, and its other fields; otherwise like :func:`json_object`."""
+    """Return the managed fields in the body of a write, and its other fields; see :func:`json_object`."""
     return managed_fields.split(json_object(request, *types))
 
 
 def ticket_request(request: Request) -> schemas.TicketRequest:
     """Return the body of a request for an upload ticket.
 
-    The content type is matched in any case, and image/jpg is accepted for image/jpeg.
+    The content type may be in upper or lower case, and image/jpg is accepted for image/jpeg.
     """
     sent = json_object(request)
     type_ = sent.get("contentType")

@@ -21,14 +21,14 @@ _READS = ("GET", "HEAD")
 
 
 def add_common_headers(response: Response, origin: str | None, request_id: str) -> None:
-    """Add the headers of every response: CORS, the request id, and that browsers must not guess the content type."""
+    """Add the headers of every response: CORS, the request id, and one that stops browsers from guessing the type."""
     response.headers |= cors.response_headers(origin)
     response.headers["X-Request-Id"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
 
 
 def json_response(body: msgspec.Struct | bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """Return a response with a model, or JSON that is encoded already. Caches must not store it by default."""
+    """Return a response with a model, or with encoded JSON. By default, caches must not store it."""
     data = body if isinstance(body, bytes) else exact_json.to_json(body)
     headers = {"Content-Type": requests.JSON, "Cache-Control": "no-store"} | (headers or {})
     return Response(data.decode(), {**headers}, status)
@@ -46,7 +46,7 @@ def item_response(request: Request, item: Item) -> Response:
 
 
 def created_response(request: Request, item: Item, replayed: bool) -> Response:
-    """Return 201 with a new item and its location; ``replayed``: an earlier request created it."""
+    """Return 201 with an item and its location. ``replayed`` is true if an earlier request created the item."""
     headers = _private_headers(item_etag(item)) | _location_headers(request, item.id, replayed)
     return json_response(serializers.item(item), 201, headers)
 
@@ -102,7 +102,7 @@ def _private_headers(etag: str) -> dict[str, str]:
 
 
 def _location_headers(request: Request, id_: str, replayed: bool) -> dict[str, str]:
-    # The path includes the API's stage of API Gateway.
+    # This path begins with the name of API Gateway's stage, as the URL does.
     headers = {"Location": f"{request.context['path'].rstrip('/')}/{id_}"}
     return headers | ({"Idempotency-Replayed": "true"} if replayed else {})
 
@@ -112,5 +112,5 @@ def _not_modified(request: Request, headers: dict[str, str]) -> Response | None:
     known = requests.preconditions(request).if_none_match if request.method in _READS else None
     if known is None or not known.include(headers["ETag"]):
         return None
-    # RFC 9110, section 15.4.5: the headers of the 200 response that caches use.
+    # A 304 has those headers of the 200 response that caches use (RFC 9110, section 15.4.5).
     return Response("", {"ETag": headers["ETag"], "Cache-Control": headers["Cache-Control"]}, 304)

@@ -126,7 +126,7 @@ Image = ImagePending | ImageProcessing | ImageReady | ImageFailed
 
 
 class Item(Struct, rename="camel"):
-    """The managed fields of an item. Its JSON contains the caller's own fields as well."""
+    """The managed fields of an item. The JSON of an item also contains its own fields."""
 
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case: ids sort by the time of creation.")]
     version: Annotated[int, Meta(ge=1, description="Starts at 1 and increases by one with every change.")]

@@ -19,22 +19,22 @@ from chalicelib.values import exact_json
 _Schema = TypeVar("_Schema", bound=msgspec.Struct)
 
 MAX_LIST_BYTES = 6 * 1024 * 1024 - 64 * 1024
-"""The most bytes of a list in a response, as Lambda encodes it. Lambda allows 6 MB (AWS, "Lambda quotas") with headers.
+"""The most bytes of a list in a response, as Lambda encodes it. Lambda allows 6 MB with headers (AWS, "Lambda quotas").
 
 One item always fits: 350 KB take 2.1 MB if each byte is encoded as six.
 """
 
 
 def item(stored: Item) -> bytes:
-    """Return the JSON of an item: the managed fields, then the caller's own, with exact numbers."""
+    """Return the JSON of an item: its managed fields, then its own fields, with exact numbers."""
     managed, own = exact_json.to_json(managed_fields(stored)), exact_json.to_json(stored.fields)
-    # No name is in both (validation.validate_item), so the two objects can be joined as text.
+    # The two objects have no name in common (validation.validate_item), so they can be joined as text.
     return managed if own == b"{}" else b"%b,%b" % (managed[:-1], own[1:])
 
 
 def managed_fields(stored: Item, url: Callable[[Item, int | None], str] = item_pictures.download_url) -> schemas.Item:
     """Return the managed fields of an item. ``url`` returns the URL of the original (None) or of a thumbnail's size."""
-    # Not by _copy, which takes half a microsecond longer: a list has a hundred items.
+    # _copy would take half a microsecond longer for each of the hundred items of a list.
     return schemas.Item(
         id=stored.id,
         version=stored.version,
@@ -57,7 +57,7 @@ def _image(stored: Item, image: Image, url: Callable[[Item, int | None], str]) -
 
 
 def import_progress(id_: str, progress: Progress) -> schemas.Import:
-    """Return how far an import is, with as many of its failures as fit into a response."""
+    """Return the progress of an import, with as many of its failures as fit into a response."""
     failures = [_copy(failure, schemas.ImportFailure) for failure in progress.failures]
     shown = failures[: len(fit(map(exact_json.to_json, failures)))]
     return schemas.Import(id_, progress.status, progress.total, progress.created, progress.failed, shown)
@@ -91,7 +91,7 @@ def _encoded_size(part: bytes) -> int:
 
 
 def _copy(stored: object, schema: type[_Schema], **computed: Any) -> _Schema:
-    """Return a ``schema`` of ``computed`` and of the attributes of ``stored`` with the same names that are not None."""
+    """Return a ``schema``. Its values are ``computed``, or else the attributes of ``stored`` that are not None."""
     for name in schema.__struct_fields__:
         if name not in computed and (value := getattr(stored, name)) is not None:
             computed[name] = value

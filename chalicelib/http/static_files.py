@@ -41,14 +41,14 @@ def docs(request: Request) -> Response:
 
 
 def file(request: Request, name: str) -> Response:
-    """Return a file that the pages use. Raise NotFoundError if there is none of that name."""
+    """Return a file that the pages use. Raise NotFoundError if there is no file with this name."""
     if name not in _file_names():
         raise errors.NotFoundError
     return _file(request, name, _text(name), {})
 
 
 def openapi(request: Request) -> Response:
-    """Return the OpenAPI document, ``chalicelib/openapi.json``, with what differs from stage to stage."""
+    """Return the OpenAPI document, ``chalicelib/openapi.json``, completed with the sign-in of this stage."""
     document = msgspec.json.decode(_OPENAPI.read_bytes())
     settings = config.settings()
     if settings.issuer is not None:
@@ -82,7 +82,7 @@ def _page(request: Request, name: str, prefix: str) -> Response:
 
 
 def _content_security_policy() -> str:
-    """Return what a page may run and load (W3C, Content Security Policy Level 3): only scripts in ``chalicelib/web``.
+    """Return the policy of what a page may load (W3C, Content Security Policy Level 3): only scripts of the API itself.
 
     Any host with TLS may be connected to, because the hosts of the bucket and of the issuer depend on account, region
     and issuer. On a developer's machine they have no TLS.

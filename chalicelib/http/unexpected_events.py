@@ -20,7 +20,7 @@ _REQUEST = {"body", "headers", "multiValueQueryStringParameters", "pathParameter
 
 
 class UnexpectedEventError(Exception):
-    """The function was invoked with an event of another kind than it handles."""
+    """The function was invoked with an event of a kind that it does not handle."""
 
 
 def is_request(event: Any) -> bool:
@@ -32,7 +32,7 @@ def is_request(event: Any) -> bool:
 
 
 def field_names(event: Any) -> str:
-    """Return the names of an event's fields, for the log: its values may be confidential."""
+    """Return the names of an event's fields for the log, without the values, which may be confidential."""
     if not isinstance(event, dict):
         return f"a {type(event).__name__}"
     return truncation.truncate(", ".join(sorted(map(str, event))), 400)
@@ -60,7 +60,7 @@ def _error(event: Any) -> UnexpectedEventError:
 
 
 class _UnexpectedEvent(BaseLambdaEvent):
-    """An event of another kind. Functions that do not read their event, such as the cleanup, run all the same."""
+    """An event of another kind. A function that does not read its event, such as the cleanup, works nevertheless."""
 
     def _extract_attributes(self, event_dict: Any) -> None:
         pass

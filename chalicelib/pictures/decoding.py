@@ -106,7 +106,7 @@ def _check_pixels(frames: Sequence[tuple[int, int]]) -> None:
     for width, height in frames:
         if width * height > MAX_IMAGE_PIXELS:
             raise errors.ImageTooManyPixelsError(limit=MAX_IMAGE_PIXELS, width=width, height=height)
-    # A picture may consist of several: colours, alpha, a gain map. More than four are hidden frames.
+    # A picture may consist of several frames: colours, alpha, a gain map. Any others are hidden, but would be decoded.
     if sum(width * height for width, height in frames) > 4 * MAX_IMAGE_PIXELS:
         raise ValueError("The frames have too many pixels together.")
 
@@ -127,7 +127,7 @@ def decode(image: ImageFile, smallest: tuple[int, int]) -> Picture:
         picture = Image.new("RGBA", image.size)
         picture.paste(image.crop(extents).convert("RGBA"), extents)
     picture = _resizable(picture)
-    # Read after loading: then Pillow has turned a TIFF upright and removed its orientation.
+    # Read the orientation after loading, when Pillow has turned a TIFF upright and removed its orientation.
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     return Picture(picture, width, height, orientation, _to_srgb(image.info.get("icc_profile"), picture.mode))
 

@@ -88,9 +88,9 @@ def _segments(data: bytes, at: int) -> Iterator[Segment]:
 
 
 def _kept_segments(data: bytes, head: list[Segment]) -> Iterator[bytes]:
-    """Yield the segments to keep: all but the application ones, Adobe's (TN 5116), profile, and orientation.
+    """Yield the segments to keep. Of the application segments, these are Adobe's (TN 5116), the profile and EXIF.
 
-    The profile is in segments as ICC.1, annex B.4 says. EXIF is replaced by its orientation.
+    The profile is in segments as ICC.1, annex B.4 says. Of EXIF only the orientation is kept.
     """
     has_orientation = False
     for marker, start, end in head:

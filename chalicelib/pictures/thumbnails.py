@@ -74,7 +74,7 @@ def render(data: bytes, sizes: Sequence[Size]) -> Rendered:
 def pixels_in_memory(data: bytes, sizes: Sequence[Size]) -> int:
     """Return how many pixels :func:`render` will hold in memory, without decoding any of them.
 
-    Each takes up to BYTES_PER_PIXEL. Raise the exceptions of :func:`render` that the header alone gives a reason for.
+    Each takes up to BYTES_PER_PIXEL. Raise those exceptions of :func:`render` whose reason is in the header.
     """
     with decoding.rejecting(data):
         image, frame = decoding.open_first_frame(data)
@@ -125,7 +125,7 @@ def _resize(picture: Picture, size: Size) -> Image.Image:
 
 def _thumbnail(size: Size, resized: Picture) -> Thumbnail:
     image = _flatten(resized.image, resized.to_srgb)
-    # Turning the small picture costs less, and gives the same: the box that is cropped is centred.
+    # Turn the thumbnail, not the picture: that costs less, and gives the same, because the crop is centred.
     if resized.orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[resized.orientation])
     image.info.clear()

@@ -16,7 +16,7 @@ MAX_NAME_BYTES = 65_535
 """Bytes of a field's name (AWS, "DynamoDB naming rules": Attribute names)."""
 
 NUMBER_CONTEXT = Context(prec=38, Emin=-130, Emax=125, traps=[Inexact, Overflow, Subnormal])
-"""38 digits, 1E-130 to 9.99…E+125 (AWS, "Naming rules and data types: Number"). Raise for any other number."""
+"""38 digits, 1E-130 to 9.99…E+125 (AWS, "Naming rules and data types: Number"). It raises for any other number."""
 
 
 def violations(value: Any, path: str = "$", depth: int = 1) -> Iterator[tuple[str, str]]:
@@ -53,7 +53,7 @@ def _is_exact(number: int | Decimal) -> bool:
 def stored_size(value: Any) -> int:
     """Return the bytes that DynamoDB counts for a JSON value (AWS, "DynamoDB item sizes and formats").
 
-    For many short values they are more than the bytes of the JSON.
+    For many short values, this is more than the size of the JSON.
     """
     if isinstance(value, dict):
         return 3 + sum(1 + len(name.encode()) + stored_size(inner) for name, inner in value.items())

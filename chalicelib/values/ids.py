@@ -10,8 +10,7 @@ import time
 def new_id(at_ms: int | None = None, tail: int | None = None) -> str:
     """Return a UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then 74 random bits.
 
-    ``at_ms`` defaults to the current time. ``tail`` replaces the random bits, so that the same work gets the same id
-    when it is repeated.
+    ``at_ms`` defaults to the current time. ``tail`` replaces the random bits, so that repeated work gets the same id.
     """
     at_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
     tail = int.from_bytes(os.urandom(10)) if tail is None else tail

@@ -13,7 +13,7 @@ import msgspec
 
 
 def describe(data: bytes | str, error: Exception) -> str:
-    """Return why ``data``, for which msgspec's decoder raised ``error``, is not JSON, with line and column if known."""
+    """Return why ``data`` is not JSON, with line and column if known. ``error`` is what msgspec's decoder raised."""
     if isinstance(error, msgspec.ValidationError | ArithmeticError):
         return "it has a number of an impossible size"
     try:

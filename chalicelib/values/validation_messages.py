@@ -26,7 +26,7 @@ class InvalidValue(NamedTuple):
 def describe(
     error: msgspec.ValidationError, type_: Any, root: str, value: Any = None, *, text: bool = False
 ) -> InvalidValue:
-    """Return the problem that msgspec reported when it validated ``value`` as ``type_``.
+    """Return what msgspec reported when it validated ``value`` as ``type_``.
 
     ``root`` names the whole value in the message, such as "The body". Pass ``text=True`` if every value was sent as
     text, as in a query: then the message does not mention JSON types.
@@ -47,7 +47,7 @@ def describe(
 
 
 def invalid_value_at(path: str, predicate: str, root: str) -> InvalidValue:
-    """Return the problem with the value at ``path``; ``predicate`` completes the sentence: "is required"."""
+    """Return the invalid value at ``path``; ``predicate`` completes the sentence: "is required"."""
     return InvalidValue(path, f"{_label(path, root)} {predicate}")
 
 
