@@ -306,10 +306,10 @@ def on_messages(event: SQSEvent) -> dict[str, Any] | None:
 
 @app.schedule(
     Rate(1, unit=Rate.HOURS),
-    description="Does the work that is due: expired items, uploads whose event was lost, overdue thumbnail jobs.",
+    description="Does what is due: expired items, uploads whose event was lost, overdue thumbnail jobs and imports.",
 )
 def clean_up(event: CloudWatchEvent) -> dict[str, int]:
-    """Do the work that is due: expired items, uploads whose event was lost, overdue thumbnail jobs."""
+    """Do what is due: expired items, uploads whose event was lost, overdue thumbnail jobs and imports."""
     return cleanup.run(times.now(), event.context)
 
 

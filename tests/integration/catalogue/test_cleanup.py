@@ -293,16 +293,16 @@ class TestTickets:
         assert api.read(id_)["id"] == id_
 
 
-class TestStuckRenders:
-    def stuck(self, api: Stage) -> str:
-        """Return the id of an item whose render was lost."""
+class TestOverdueThumbnailJobs:
+    def overdue(self, api: Stage) -> str:
+        """Return the id of an item whose thumbnail job was lost."""
         id_: str = api.item()["id"]
         api.upload(id_, jpeg())
         api.drop()
         return id_
 
-    def test_lost_render_is_queued_again(self, api: Stage, now: datetime) -> None:
-        id_ = self.stuck(api)
+    def test_lost_thumbnail_job_is_queued_again(self, api: Stage, now: datetime) -> None:
+        id_ = self.overdue(api)
         assert clean_up(now + timedelta(minutes=25)) == {}
 
         assert clean_up(now + HOUR) == {"pictures": 1}
@@ -311,7 +311,7 @@ class TestStuckRenders:
         assert picture_state(id_, now) == {"status": "ready", "error": None}
 
     def test_picture_fails_after_three_attempts(self, api: Stage, now: datetime) -> None:
-        id_ = self.stuck(api)
+        id_ = self.overdue(api)
 
         queued = []
         for hour in (1, 2, 3, 4):
@@ -323,7 +323,7 @@ class TestStuckRenders:
         assert "upload it again" in api.read(id_)["image"]["error"]["message"]
 
     def test_attempt_rejected_by_the_queue_is_not_counted(self, api: Stage, now: datetime) -> None:
-        id_ = self.stuck(api)
+        id_ = self.overdue(api)
         fails(aws.sqs(), "SendMessageBatch", "AccessDenied", times=4)
         for hour in (1, 2, 3, 4):
             assert clean_up(now + hour * HOUR) == {"failed": 1}
@@ -373,7 +373,7 @@ class TestStuckRenders:
         assert (image.status, image.width) == ("ready", 64)
 
     def test_new_upload_resets_the_attempts(self, api: Stage, now: datetime) -> None:
-        id_ = self.stuck(api)
+        id_ = self.overdue(api)
         for hour in (1, 2, 3):
             clean_up(now + hour * HOUR)
 
@@ -382,7 +382,7 @@ class TestStuckRenders:
         assert picture_state(id_, now) == {"status": "ready", "error": None}
 
     def test_render_that_ends_during_the_cleanup_is_kept(self, api: Stage, now: datetime) -> None:
-        id_ = self.stuck(api)
+        id_ = self.overdue(api)
         item = items.get(OWNER, id_, now)
         assert item.image is not None
         upload = Upload(OWNER, id_, item.image.upload_id or "")
