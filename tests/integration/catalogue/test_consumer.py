@@ -223,24 +223,24 @@ class TestCreateItem:
         self, api: Stage, monkeypatch: pytest.MonkeyPatch, key: str | None
     ) -> None:
         at = times.now()
-        record = consumer.Delivery(
+        delivery = consumer.Delivery(
             "message-1", "receipt", json.dumps(create("a", **({"key": key} if key else {}))), 1, at
         )
 
         for days in (0, 22, 44, 66):
             monkeypatch.setattr(times, "now", lambda days=days: at + timedelta(days=days))
-            consumer.process_message(record)
+            consumer.process_message(delivery)
 
         assert len(api.records("ITEM")) == 1
 
     def test_message_extends_a_key_used_over_http(self, api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         at = times.now()
         api("POST", "/items", fields(title="a"), idempotency_key="k")
-        record = consumer.Delivery("message-1", "receipt", json.dumps(create("a", key="k")), 1, at)
+        delivery = consumer.Delivery("message-1", "receipt", json.dumps(create("a", key="k")), 1, at)
 
         for hours in (23, 25):
             monkeypatch.setattr(times, "now", lambda hours=hours: at + timedelta(hours=hours))
-            consumer.process_message(record)
+            consumer.process_message(delivery)
 
         assert len(api.records("ITEM")) == 1
 
@@ -256,11 +256,11 @@ class TestCreateItem:
         assert api.records() == []
 
     def test_redelivery_after_expiry_succeeds(self, api: Stage) -> None:
-        record = sent_two_hours_ago(ending(hours_ago=1))
-        body = json.loads(record.body)["item"]
-        items.create(OWNER, item_input(**body), record.sent_at, record.message_id)
+        delivery = sent_two_hours_ago(ending(hours_ago=1))
+        body = json.loads(delivery.body)["item"]
+        items.create(OWNER, item_input(**body), delivery.sent_at, delivery.message_id)
 
-        consumer.process_message(record)
+        consumer.process_message(delivery)
 
         assert len(api.records("ITEM")) == 1
 

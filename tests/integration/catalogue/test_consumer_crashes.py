@@ -82,17 +82,17 @@ class Queue:
             pass
         else:
             failed = {one["itemIdentifier"] for one in (answer or {}).get("batchItemFailures", [])}
-            self.delete([record.receipt_handle for record in self._batch if record.message_id not in failed])
+            self.delete([delivery.receipt_handle for delivery in self._batch if delivery.message_id not in failed])
 
-    def process(self, record: consumer.Delivery, _: Any) -> None:
-        alone = record.receives >= consumer.SUSPECT_RECEIVES
-        together = [record] if alone else [one for one in self._batch if one.receives < consumer.SUSPECT_RECEIVES]
-        if not alone and not consumer._is_render(record):
+    def process(self, delivery: consumer.Delivery, _: Any) -> None:
+        alone = delivery.receives >= consumer.SUSPECT_RECEIVES
+        together = [delivery] if alone else [one for one in self._batch if one.receives < consumer.SUSPECT_RECEIVES]
+        if not alone and not consumer._is_thumbnail_job(delivery):
             together = []  # These are processed before the first render starts.
         if any(one.body in self.killers for one in together):
             self._killed = True
         self._check()
-        self.done.append(record.body)
+        self.done.append(delivery.body)
 
     def delete(self, handles: Sequence[str]) -> None:
         self._check()

@@ -120,10 +120,10 @@ class TestExpiry:
             "owner": OWNER,
             "item": fields(expiresAt=times.format_time(sent + timedelta(hours=1))),
         }
-        record = consumer.Delivery("message-1", "receipt", exact_json.to_json(body).decode(), 1, sent)
-        consumer.process_message(record)
+        delivery = consumer.Delivery("message-1", "receipt", exact_json.to_json(body).decode(), 1, sent)
+        consumer.process_message(delivery)
 
-        consumer.process_message(record._replace(receives=2, sent_at=sent))
+        consumer.process_message(delivery._replace(receives=2, sent_at=sent))
 
         assert len(api.records("ITEM#")) == 1
 
