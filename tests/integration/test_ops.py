@@ -25,11 +25,10 @@ from tests.builders import jpeg
 from tests.integration.stage import Stage as Api
 from tests.integration.stage import fails
 from tools.interruption import Interrupted, Interruption
-from tools.ops import commands, failure_reasons
+from tools.ops import commands
 from tools.ops.deployed_stage import Stage
 from tools.stage.errors import StageError
 
-GROUP = "/aws/lambda/vitrine-local"
 CONSUMER_GROUP = "/aws/lambda/vitrine-local-on_messages"
 HANDLED = {
     "vitrine-local": "app.app",
@@ -154,19 +153,6 @@ class TestDeadLetters:
         assert letter["receives"] == 1
         assert (letter["reason"]["error"], letter["reason"]["message"]) == ("KeyError", "KeyError: 'no such thing'")
 
-    def test_reason_is_unknown_without_logs(self, ops: Ops, said: Callable[[], Any]) -> None:
-        ops.send(RENDER)
-        ops(commands.show_dead_letters)
-        (letter,) = said()["deadLetters"]
-        assert letter["reason"] == {"error": None, "message": failure_reasons.NO_LOG_LINE, "at": None}
-
-    def test_failed_event_is_listed_with_its_error(self, ops: Ops, said: Callable[[], Any]) -> None:
-        ops.send(FAILED_EVENT, url=str(ops.stage.failed_event_queue_url))
-        ops(commands.show_dead_letters)
-        (letter,) = said()["deadLetters"]
-        assert (letter["queue"], letter["type"]) == ("vitrine-local-events-dead", "Object Created")
-        assert letter["reason"]["message"] == "ClientError: denied"
-
     def test_messages_in_flight_are_counted(self, ops: Ops, said: Callable[[], Any]) -> None:
         ops.send(RENDER, RENDER)
         ops.sqs.receive_message(QueueUrl=ops.stage.dead_letter_queue_url, MaxNumberOfMessages=1)
@@ -187,14 +173,6 @@ class TestDeadLetters:
         with pytest.raises(ClientError, match="provoked"):
             ops(commands.show_dead_letters)
         assert ops.dead == (12, 0)
-
-    def test_text_has_a_heading_for_each_queue(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
-        (id_,) = ops.send(RENDER)
-        ops(commands.show_dead_letters, json=False)
-        shown = capsys.readouterr().out
-        assert "1 in vitrine-local-jobs-dead, the oldest first:\n" in shown
-        assert f"{id_}  image.render  sent " in shown
-        assert "vitrine-local-events-dead is empty.\n" in shown
 
 
 class TestRedrive:
@@ -287,10 +265,6 @@ class TestRedrive:
             ops(commands.redrive, ids=ids, yes=False)
         assert ops.jobs() == []
         assert ops.dead == (1, 0)
-
-    def test_empty_queues_are_reported(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
-        assert ops(commands.redrive, all=True, json=False) == 0
-        assert capsys.readouterr().out == "There are no dead letters.\n"
 
     def test_progress_is_printed(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
         ids = ops.send(*[RENDER] * 21)

@@ -80,12 +80,6 @@ class TestLines:
 
         assert "MARKER" not in logged()
 
-    def test_only_the_first_run_is_a_cold_start(self, api: Stage, logged: Read) -> None:
-        api("GET", "/health")
-        api("GET", "/health")
-
-        assert logs(logged())[-1]["cold_start"] is False
-
     @pytest.mark.parametrize("function", ["on_upload", "on_messages", "clean_up"])
     def test_completed_run_is_logged(self, api: Stage, logged: Read, function: str) -> None:
         detail = {"bucket": {"name": "another"}, "object": {"key": "uploads/a"}}
@@ -425,10 +419,3 @@ def test_any_value_is_logged_as_json(logged: Read) -> None:
     (line,) = lines(logged())
     assert line["message"] == '{"not": "parsed"}'
     assert [line[name] for name in ("price", "error", "text", "ratio")] == ["19.90", "no", "Grüße\n", 0.1]
-
-
-def test_run_without_metrics_writes_no_line(logged: Read) -> None:
-    with telemetry.invocation(context("clean_up")):
-        pass
-
-    assert logged() == ""

@@ -68,8 +68,3 @@ def test_new_function_gets_its_own_policy_in_every_stage(project: Path, stage: s
 def test_unknown_stage_is_an_error(project: Path) -> None:
     with pytest.raises(StageError, match=r"no stage pr12: .* local, dev, prod"):
         policies.write(project, "pr12")
-
-
-def test_command_says_that_nothing_changed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert policies.main() == 0
-    assert capsys.readouterr().out == "The policies of all stages are up to date.\n"

@@ -16,7 +16,6 @@ from botocore import exceptions
 
 from tools.stage import chalice_config, policies, provision, stack
 from tools.stage.errors import StageError, describe_error
-from tools.stage.names import check_stage_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,17 +159,6 @@ class ScriptedCloudFormation:
 UNCHANGED = "The submitted information didn't contain changes."
 
 
-class TestStageNames:
-    @pytest.mark.parametrize("name", ["dev", "a", "pr1234"])
-    def test_lower_case_letters_and_digits_are_valid(self, name: str) -> None:
-        assert check_stage_name(name) == name
-
-    @pytest.mark.parametrize("name", ["", "Dev", "dev-resources", "../dev", "1st", "a" * 21])
-    def test_other_names_are_refused(self, name: str) -> None:
-        with pytest.raises(StageError, match="is not a stage name"):
-            check_stage_name(name)
-
-
 class TestRecording:
     def test_bucket_name_is_written_to_that_stage_only(self, project: Path) -> None:
         before = config(project)
@@ -211,15 +199,6 @@ class TestRecording:
         assert json.dumps(config(project)["stages"]["pr12"]) == json.dumps(config(project)["stages"]["prod"]).replace(
             "prod", "pr12"
         )
-
-    def test_new_stage_is_appended(self, project: Path) -> None:
-        before = (project / ".chalice" / "config.json").read_text(encoding="utf-8").splitlines()
-        chalice_config.record_outputs(project, "pr12", OUTPUTS)
-        chalice_config.record_outputs(project, "pr13", OUTPUTS)
-        after = (project / ".chalice" / "config.json").read_text(encoding="utf-8").splitlines()
-        kept = "\n".join(before).removesuffix("\n    }\n  }\n}")
-        assert "\n".join(after).startswith(kept)
-        assert list(config(project)["stages"]) == ["local", "dev", "prod", "pr12", "pr13"]
 
     def test_every_function_gets_a_policy_file(self, project: Path) -> None:
         chalice_config.record_outputs(project, "pr12", {})
@@ -463,16 +442,7 @@ def test_aws_error_is_one_sentence(error: Exception, words: str) -> None:
     assert "\n" not in told
 
 
-def test_missing_emulator_is_explained() -> None:
-    error = exceptions.EndpointConnectionError(endpoint_url="http://127.0.0.1:1")
-    assert "make run" in describe_error(error, "local")
-
-
 class TestCommandLine:
-    def test_invalid_stage_name_is_an_error(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert provision.main(["--stage", "No-Good"]) == 1
-        assert "is not a stage name" in capsys.readouterr().err
-
     def test_missing_emulator_is_an_error(
         self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
