@@ -182,7 +182,7 @@ def free_runs(spent: Spent, memory: int) -> int:
 
 
 def check_popular_claim() -> dict[str, float]:
-    """Return an often-copied claim and the right price: a million runs of 100 ms with 256 MB (x86) for $2.50."""
+    """Return the often-copied price of a million runs of 100 ms with 256 MB (x86), and the right one, in dollars."""
     return {"claimed": 2.50, "calculated": round(1e6 * lambda_dollars(100, 256, "x86_64"), 2)}
 
 
@@ -212,7 +212,7 @@ class Limit(NamedTuple):
     body_bytes: int = 0
 
 
-def hour_without_token(limits: Sequence[Limit], sizes: Mapping[str, int]) -> dict[str, float]:
+def hour_cost_without_token(limits: Sequence[Limit], sizes: Mapping[str, int]) -> dict[str, float]:
     """Return the most that requests without a valid token can cost in an hour, by service.
 
     API Gateway answers preflight requests itself. It does not charge for requests above the limit or refused by the

@@ -114,7 +114,7 @@ class TestCost:
         assert whole["sqs"] == pytest.approx(2 * 0.0000004)
 
     def test_security_page_has_the_cost_of_requests_without_token(self) -> None:
-        hour = sum(cost.hour_without_token(limits_of_the_template(), cost.configured_memory()).values())
+        hour = sum(cost.hour_cost_without_token(limits_of_the_template(), cost.configured_memory()).values())
 
         security = " ".join((PROJECT / "SECURITY.md").read_text(encoding="utf-8").split())
         named = re.search(r"up to \$(\d+) an hour, \$(\d+) a day", security)
@@ -124,7 +124,9 @@ class TestCost:
 
     def test_cost_of_requests_without_token_by_access(self) -> None:
         sizes = {"api_handler": 512, "authorize": 256}
-        an_hour = {access: cost.hour_without_token([cost.Limit(access, 1)], sizes) for access in get_args(cost.Access)}
+        an_hour = {
+            access: cost.hour_cost_without_token([cost.Limit(access, 1)], sizes) for access in get_args(cost.Access)
+        }
 
         assert an_hour["preflight"].keys() == {"api_gateway", "traffic", "xray"}
         assert an_hour["preflight"]["api_gateway"] == pytest.approx(3600 * 0.0000035)
