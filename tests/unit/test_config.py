@@ -11,23 +11,6 @@ from chalicelib import config
 from chalicelib.config import ConfigError, Cors, Issuer, Size
 
 
-def test_defaults() -> None:
-    settings = config.load({})
-
-    assert settings == config.Settings(
-        stage="dev",
-        bucket=None,
-        auth_mode="oidc",
-        issuer=None,
-        cors=Cors(("*",), (), ()),
-        log_level="INFO",
-        log_owner="plain",
-        log_owner_key="",
-        thumbnail_sizes=(Size(200, "cover"), Size(800, "fit")),
-        report_batch_item_failures=False,
-    )
-
-
 def test_resource_names_contain_the_stage() -> None:
     settings = config.load({"STAGE": "prod"})
 
