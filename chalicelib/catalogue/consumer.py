@@ -56,7 +56,7 @@ A message may wait 4 days in the queue, 14 days as a dead letter and, sent back,
 
 
 class Delivery(NamedTuple):
-    """One delivery of a message."""
+    """One delivery of a message. ``receives`` counts its deliveries, including this one."""
 
     message_id: str
     receipt_handle: str
@@ -84,10 +84,10 @@ class PartialBatchError(Exception):
 def process_batch(deliveries: Sequence[Delivery], context: Any) -> dict[str, Any] | None:
     """Process messages. Only those that failed or were not started are delivered again.
 
-    ``infra/package.json`` sets ``ReportBatchItemFailures`` in the event source mapping, and an environment variable
-    that says so. Then return these messages (AWS, "Implementing partial batch responses"). Without that setting, Lambda
-    would treat this response as full success: delete the processed messages, and raise PartialBatchError for the
-    others.
+    If the event source mapping has the setting ``ReportBatchItemFailures``, return these messages (AWS, "Implementing
+    partial batch responses"). ``infra/package.json`` sets it, and an environment variable that says so. Without the
+    setting, Lambda would treat a returned response as full success. So delete the processed messages, and raise
+    PartialBatchError for the others.
 
     Start no message if the Lambda ``context`` has too little time left.
     """
@@ -127,7 +127,7 @@ def _owner_of(message: Message) -> str | None:
 
 
 class _Batch:
-    """The messages of one invocation, processed so that one that crashes the function does not affect the others.
+    """The messages of one invocation. A message that crashes the function affects the others as little as possible.
 
     A picture can crash a decoder, or use up all memory or time. The queue then delivers the whole batch again. So
     delete what is processed before that can happen: the other messages before the first thumbnail job starts, and each

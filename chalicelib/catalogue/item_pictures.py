@@ -105,7 +105,7 @@ def delete(owner: str, id_: str, at: datetime, check: Check = items.allow_write)
     def without_picture(item: Item) -> Item:
         if item.image is None:
             raise errors.ImageNotFoundError(id=id_)
-        # The cleanup looks at the item soon: it deletes the objects if that fails now.
+        # Have the cleanup delete the objects, in case deleting them fails now.
         due = max(times.format_time(at), item.ticket_until or "")
         last = max(item.image.upload_id or "", item.last_upload or "") or None
         return msgspec.structs.replace(item, image=None, ticket_until=due, last_upload=last)
