@@ -94,7 +94,7 @@ class Tab:
             self._faults.append(f"asked a third party: {request.url}")
 
     def expect_fault(self, words: str) -> None:
-        """Ignore faults with these words. The browser reports each error response, for example."""
+        """Ignore faults that contain these words. For example, the browser reports each error response."""
         self._expected.append(words)
 
     def assert_quiet(self) -> None:
@@ -141,7 +141,7 @@ class Tab:
 
     @property
     def panel(self) -> Locator:
-        """The panel with the progress of uploads and imports."""
+        """Return the panel with the progress of uploads and imports."""
         return self.page.get_by_role("region", name="Uploads and imports")
 
     def field(self, name: str) -> Locator:
@@ -180,7 +180,7 @@ class Tab:
         )
 
     def leave(self) -> list[str]:
-        """Try to reload the page, and stay if the browser asks. Return the types of its questions."""
+        """Try to reload the page, and dismiss the browser's dialogs. Return the types of the dialogs."""
         asked: list[str] = []
 
         def stay(dialog: Dialog) -> None:

@@ -1,4 +1,4 @@
-"""The app with simple stand-ins for what invokes it: API Gateway, EventBridge, the queue and the schedule."""
+"""Invoke the app as API Gateway, EventBridge, the queue and the schedule do."""
 
 from __future__ import annotations
 

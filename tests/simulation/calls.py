@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
 ENDPOINT = "https://aws.invalid"
-# botocore, retries/standard.py: what the standard mode retries.
+# The errors that the standard mode retries (botocore, retries/standard.py).
 _RETRIED = frozenset({"ThrottlingException", "SlowDown", "InternalServerError", "RequestThrottled", "InternalError"})
 
 
@@ -126,7 +126,7 @@ class SimulatedClient(Client):
         self._timeline.later(self._timeline.chance.random() * self._read_timeout, arrive)
 
     def _fail(self, fault: Fault, operation: str, parameters: dict[str, Any]) -> None:
-        """Raise what botocore raises, after the time that it takes to notice; or end the process."""
+        """Raise botocore's exception for a fault, after the time until botocore detects it, or end the process."""
         if fault in (faults.KILLED_BEFORE, faults.KILLED_AFTER):
             self._timeline.die(fault.kind)
         if fault is faults.UNREACHABLE:
@@ -219,7 +219,7 @@ def _tried_again(error: Exception) -> bool:
 
 
 def _short(parameters: dict[str, Any]) -> str:
-    """Return what a call is about, for the trace."""
+    """Return a short description of a call, for the trace."""
     if "TransactItems" in parameters:
         return " + ".join(
             f"{kind} {_short(one)}" for write in parameters["TransactItems"] for kind, one in write.items()

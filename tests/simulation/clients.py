@@ -1,4 +1,4 @@
-"""What clients, producers and operators do in a history, and the ledger of their actions and the responses.
+"""The actions of clients, producers and operators in a history, and the ledger of actions and responses.
 
 Every write has a unique token, so that each change of an item can be traced to the action that caused it: a create or a
 replace sets ``{"by": token}``, a patch adds ``{token: 1}``.
@@ -40,12 +40,12 @@ class Act:
 
     @property
     def done(self) -> bool:
-        """Whether the response said that it was done."""
+        """Return whether the response reports success."""
         return self.status is not None and self.status < 300
 
     @property
     def refused(self) -> bool:
-        """Whether the response said that it was not done and never will be."""
+        """Return whether the response is a client error: the action has no effect, now or later."""
         return self.status is not None and 400 <= self.status < 500
 
     def __repr__(self) -> str:
@@ -126,8 +126,8 @@ class Client:
         ]
 
     def work(self) -> None:
-        """Do all of them."""
-        # Some histories have only a few kinds of actions, so that these coincide more often.
+        """Run all actions of the client."""
+        # Some histories have only a few kinds of actions, so that actions of these kinds overlap more often.
         does = [self._create, *self._chance.sample(self._does, self._chance.choice((3, 6, len(self._does))))]
         pace = self._chance.choice((0.1, 3, 600))
         for step in range(self._steps):
@@ -247,7 +247,7 @@ class Client:
         self._world.timeline.note("sent", body)
 
     def _key(self) -> str | None:
-        """Return None, a new key, or one that others may use too: then a request with another body is refused."""
+        """Return None, a new key, or a shared key, with which a request is refused if its body differs."""
         return self._chance.choice((None, None, self._ledger.token(), self._ledger.token(), "shared"))
 
     def _expiry(self, act: Act) -> dict[str, str]:

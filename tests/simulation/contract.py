@@ -1,4 +1,4 @@
-"""What the app relies on in DynamoDB, S3 and SQS: tests of the services in memory and of the emulator's.
+"""Tests of the behaviour of DynamoDB, S3 and SQS on which the app relies, for the services in memory and the emulator.
 
 ``tests/simulation/test_contract.py`` and ``tests/e2e/test_simulated_aws.py`` run these same tests, each with its own
 fixture ``services``.

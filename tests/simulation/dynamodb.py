@@ -143,7 +143,7 @@ class DynamoDB:
             self._set(pk, sk, None)
 
     def on_write(self, write: Write) -> None:
-        """Called after each write. The world replaces it."""
+        """Do nothing. The world replaces this method to observe writes."""
 
     # ------------------------------------------------------------------------------------------------------ within it
 

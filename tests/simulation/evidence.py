@@ -1,4 +1,4 @@
-"""What happened in a history, in the form that the invariants need."""
+"""The changes of items in a history, in the form that the invariants need."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Change(NamedTuple):
 
     @property
     def tokens(self) -> set[str]:
-        """The tokens that were added by this change."""
+        """Return the tokens that this change added."""
         return _tokens(self.new) - _tokens(self.old)
 
 

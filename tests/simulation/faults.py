@@ -1,4 +1,4 @@
-"""What can fail at an AWS call. Each history has its own mix of faults, so that rare combinations occur."""
+"""The faults of AWS calls. Each history has its own mix of faults, so that rare combinations occur."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Outage(NamedTuple):
 
 
 class Faults:
-    """Which faults a history has, and their rates."""
+    """The faults of a history and their rates."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -80,7 +80,7 @@ class Faults:
 
     @property
     def calm(self) -> bool:
-        """Whether no AWS call fails: then only invalid messages may become dead letters."""
+        """Return whether no AWS call fails, so that only invalid messages may become dead letters."""
         return self.rate == 0 and self._outage is None
 
     def stop(self) -> None:

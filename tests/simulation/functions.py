@@ -1,6 +1,6 @@
-"""What invokes the app's functions: API Gateway, Lambda, EventBridge, the event source mapping, the schedule, TTL.
+"""The services that invoke the app's functions, such as API Gateway, Lambda and EventBridge, and DynamoDB's TTL.
 
-Limits are those that are deployed: timeouts from ``.chalice/config.json``, the queue from ``infra/resources.json``.
+The limits are the deployed ones: timeouts from ``.chalice/config.json``, the queue from ``infra/resources.json``.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Context:
 
 
 class Lambda:
-    """Invokes functions, each invocation in a process of its own."""
+    """Invoke functions, each invocation in a new process."""
 
     def __init__(self, timeline: Timeline, faults: Faults) -> None:
         self._timeline = timeline
@@ -90,7 +90,7 @@ class Lambda:
 
 
 class ApiGateway:
-    """Turns requests into responses, as a client sees them."""
+    """Invoke the API function for requests, and return the responses that a client receives."""
 
     def __init__(self, timeline: Timeline, functions: Lambda, faults: Faults) -> None:
         self._timeline = timeline
@@ -366,7 +366,7 @@ class TimeToLive:
         self._dynamodb = dynamodb
 
     def watch(self, write: Write) -> None:
-        """Called when a record is written."""
+        """Schedule the deletion of a written record that has a ``ttl``."""
         if write.new is None or "ttl" not in write.new:
             return
         until = float(write.new["ttl"]["N"]) - self._timeline.wall()

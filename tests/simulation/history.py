@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """A digest that is equal for two histories in which exactly the same happened."""
+        """Return a digest that is equal for two histories with the same events."""
         return hashlib.sha256(repr(self.trace).encode()).hexdigest()
 
     def report(self, lines: int = 60, *, whole: bool = False) -> str:
@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
         )
 
     def _about(self) -> list[tuple[Any, ...]]:
-        """Return the events that name what the problems name, and those of the processes of these events."""
+        """Return the events that contain an id from the problems, and all events of the same processes."""
         named = set(
             re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}|\bt\d+\b|loose/\d|[a-z]+_[a-z]+-\d+", " ".join(self.problems))
         )
@@ -94,7 +94,7 @@ def _act(world: World, ledger: Ledger) -> None:
 
 
 def _stop_faults(world: World) -> None:
-    """Stop all faults. The operator sends back what failed, at once or after as long as dead letters are kept."""
+    """Stop all faults, and send back dead letters and failed events within their retention period."""
     world.faults.stop()
     world.timeline.note("all faults stop")
     _set_clock(world, 0)
@@ -107,7 +107,7 @@ def _stop_faults(world: World) -> None:
 
 
 def _age(world: World, ledger: Ledger) -> None:
-    """Let time pass until everything with a retention has expired. Check imports while theirs ends."""
+    """Let time pass until every retention period has ended. Check imports after day 30, when theirs ends."""
     until = START + 30 * DAY
     for late in (HOUR, DAY, 3 * DAY):
         world.run_until(max(until + late * world.chance.random(), world.timeline.now))

@@ -1,8 +1,8 @@
-"""What must hold after all faults have stopped, whatever happened before.
+"""Register and check invariants, which must hold in every history after all faults have stopped.
 
 To add an invariant, write a function of the world and the ledger that yields a sentence for each violation, in
 ``item_invariants.py``, ``message_invariants.py`` or ``picture_invariants.py``. Decorate it with ``@invariant`` (checked
-when all faults have stopped) or ``@after_two_months``. ``evidence.py`` has what happened.
+when all faults have stopped) or ``@after_two_months``. ``evidence.py`` has the changes of items.
 """
 
 from __future__ import annotations

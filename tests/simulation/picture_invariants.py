@@ -32,7 +32,7 @@ def pictures_are_of_the_newest_upload(world: World, ledger: Ledger) -> Iterator[
 
 
 def _problems(world: World, folder: str, shown: dict[str, Any] | None, put: Put | None) -> list[str]:
-    """Yield what is wrong with the picture of an item and the objects in its folder, for an upload or for none."""
+    """Return the problems of an item's picture and its folder. ``put`` is the newest upload, None if there is none."""
     nothing = "there is no upload" if shown else None
     wrong = nothing if put is None else _wrong(put, shown, world)
     return [*([wrong] if wrong else []), *_wrong_objects(world, folder, put, shown)]
@@ -49,7 +49,7 @@ def _cancelled_uploads(world: World) -> dict[str, str]:
     """Return, by item, the last upload that was cancelled because its picture was deleted."""
     found: dict[str, str] = {}
     for change in changes(world):
-        # A picture also disappears if its object is deleted; only a delete cancels uploads for good.
+        # A picture also disappears if its object is deleted, but only a delete request cancels uploads permanently.
         if (
             change.old
             and change.new
@@ -62,7 +62,7 @@ def _cancelled_uploads(world: World) -> dict[str, str]:
 
 
 def _wrong(put: Put, shown: dict[str, Any] | None, world: World) -> str | None:
-    """Yield what is wrong with the picture of an item for an upload."""
+    """Return the problem of an item's picture if ``put`` is the newest upload, or None if it is right."""
     told = f"the newest upload is {put.data[:20]!r} at {put.key}"
     if shown is None or shown["status"] != ("ready" if put.data.startswith(b"good") else "failed"):
         return told

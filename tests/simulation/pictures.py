@@ -23,7 +23,7 @@ def picture(kind: str, name: str) -> bytes:
 
 
 class Renderer:
-    """Replaces Pillow."""
+    """A replacement for Pillow."""
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline

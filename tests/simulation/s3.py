@@ -24,7 +24,7 @@ class Put(NamedTuple):
 
     @property
     def etag(self) -> str:
-        """The digest of its bytes, as S3 returns it."""
+        """Return the digest of the object's bytes as S3 does."""
         return f'"{hashlib.md5(self.data, usedforsecurity=False).hexdigest()}"'
 
 
@@ -126,7 +126,7 @@ class S3:
         return self.log[-1]
 
     def on_put(self, put: Put) -> None:
-        """Called after each put. The world replaces it."""
+        """Do nothing. The world replaces this method to observe puts."""
 
     def _found(self, operation: str, key: str) -> Put:
         if key not in self.objects:

@@ -99,7 +99,7 @@ class SQS:
         return self._each(self.change_message_visibility, Entries)
 
     def _each(self, do: Callable[..., Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
-        """Call a function for each entry. Return the entries that were refused beside the others."""
+        """Call a function for each entry. Return the successful and the failed entries."""
         answer: dict[str, list[dict[str, Any]]] = {"Successful": [], "Failed": []}
         for entry in entries:
             id_ = {"Id": entry["Id"]}
@@ -125,7 +125,7 @@ class SQS:
         return found
 
     def receive(self, message: Message) -> Message:
-        """Deliver a message, which is invisible for a while then."""
+        """Deliver a message, and hide it for the visibility timeout."""
         message.receives += 1
         message.visible_at = self._clock() + self.visibility_timeout
         message.receipt = f"{message.id}/{next(self._receipts)}"
@@ -146,7 +146,7 @@ class SQS:
         return again
 
     def on_visible(self, message: Message, seconds: float) -> None:
-        """Called when a message becomes visible in so many seconds. The world replaces it."""
+        """Do nothing. The world replaces this method to learn in how many seconds a message becomes visible."""
 
     def half(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Apply only the first half of a batch. The response lists the other entries as failed."""

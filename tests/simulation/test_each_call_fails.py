@@ -1,7 +1,7 @@
 """Each AWS call in the processing of a picture fails once, in each way: the result is always the same.
 
-Events and messages are delivered again, as AWS does; clients repeat their requests; then the cleanup runs. What is left
-must be the newest upload's picture and its objects, and nothing else.
+Events and messages are delivered again, as AWS does; clients repeat their requests; then the cleanup runs. Only the
+newest upload's picture and its objects may remain.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class KilledError(BaseException):
 
 
 class Fault:
-    """A call that fails, by its number. Calls are counted from 1, over all services, while ``counting``."""
+    """The number of the call that fails. While ``counting``, the calls to all services are counted from 1."""
 
     def __init__(self) -> None:
         self.counting = False
@@ -53,7 +53,7 @@ class Fault:
 
     @contextmanager
     def count(self, counting: bool) -> Iterator[None]:
-        """Count calls inside the block, or do not."""
+        """Count the calls in the block if ``counting``."""
         before, self.counting = self.counting, counting
         try:
             yield
@@ -62,7 +62,7 @@ class Fault:
 
 
 class RefusingClient(Client):
-    """A client of which one call is refused, without having an effect."""
+    """A client that refuses one call, which has no effect."""
 
     def __init__(self, service: Any, fault: Fault) -> None:
         super().__init__(service)
@@ -75,7 +75,7 @@ class RefusingClient(Client):
 
 
 class KillingClient(RefusingClient):
-    """A client after one of whose writes the process is killed. After a read, there is nothing done to leave undone."""
+    """A client that kills the process after one of its writes. Reads are excluded because they change nothing."""
 
     WRITES = ("put_", "delete_", "transact_write_", "send_", "change_")
 
@@ -169,7 +169,7 @@ class World:
         return bucket.item_keys(OWNER, self.item)
 
     def unfinished(self) -> list[Any]:
-        """Return what must not be left: messages, the purge record of the item, work due on it."""
+        """Return unfinished work, which must not remain: messages, the item's purge record, work that is due on it."""
         item = items.find(OWNER, self.item)
         purge = table.get(table.Key(OWNER, "PURGE", self.item))
         return [one for one in (len(self._sqs.messages), purge, item and item.due_at) if one]

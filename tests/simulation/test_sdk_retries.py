@@ -1,4 +1,4 @@
-"""The SDK repeats a call whose response was lost. Changes that others made in between are kept."""
+"""The SDK repeats a call if its response is lost. Changes by other requests between the attempts are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WRITES = ("put_item", "transact_write_items")
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A world without random faults."""
+    """Yield a world without random faults."""
     world = World(0)
     world.faults.stop()
     with world.in_place():

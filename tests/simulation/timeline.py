@@ -54,12 +54,12 @@ class Task:
         self.watchers: list[Task] = []
 
     def done(self) -> bool:
-        """Whether it has ended."""
+        """Return whether the task has ended."""
         return self.over
 
 
 class Awaited(Protocol):
-    """What a task can wait for."""
+    """An object for which a task can wait."""
 
     watchers: list[Task]
 
@@ -147,7 +147,7 @@ class Timeline:
     # -------------------------------------------------------------------------------------------------- for the tasks
 
     def pause(self, seconds: float) -> None:
-        """Let so much time pass for the running task."""
+        """Suspend the running task for this many seconds."""
         self._resume_later(self.alive(), seconds)
         self._hub.switch()
 
@@ -202,7 +202,7 @@ class Timeline:
             task.value = task.work()
         except KilledError:
             return
-        except Exception as error:  # noqa: BLE001 - it is handed to whoever waits for the task
+        except Exception as error:  # noqa: BLE001 - the waiting task raises it
             task.error = error
         task.over = True
 
@@ -215,7 +215,7 @@ class Timeline:
         process.error = None if task.error is None else f"{type(task.error).__name__}: {task.error}"
         process.over = True
         for other in process.tasks[1:]:
-            # What a function leaves running after its response is frozen, and may never continue.
+            # Lambda freezes threads that still run after the response, and they may never continue.
             if not other.over and other.greenlet:
                 self.running = other
                 other.greenlet.throw(KilledError)
@@ -226,7 +226,7 @@ class Timeline:
 
 
 class Pool:
-    """Replaces ThreadPoolExecutor in the app: its workers are tasks of the process that made it."""
+    """A replacement for ThreadPoolExecutor in the app. Its workers are tasks of the process that created it."""
 
     timeline: Timeline
 
@@ -268,7 +268,7 @@ class Pool:
             self.timeline.pause(self.timeline.chance.uniform(0, 0.001))
             try:
                 result.set_result(work())
-            except Exception as error:  # noqa: BLE001 - it is handed to whoever asks for the result
+            except Exception as error:  # noqa: BLE001 - the future raises it
                 result.set_exception(error)
         self._room += 1
 

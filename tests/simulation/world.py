@@ -35,7 +35,7 @@ CHUNK = 3
 
 
 class World:
-    """A stage of its own for one history."""
+    """A separate stage for each history."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -69,7 +69,7 @@ class World:
         return SimulatedClient(getattr(self, service), config, self.timeline, self.faults)
 
     def run_until(self, moment: float) -> None:
-        """Run everything that is scheduled until then."""
+        """Run all actions that are scheduled until this time."""
         while True:
             upcoming, sweep = self.timeline.next_at(), self.schedule.next_at()
             if sweep is not None and sweep <= moment and (upcoming is None or sweep <= upcoming):

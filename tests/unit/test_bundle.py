@@ -93,7 +93,7 @@ class TestBotocoreData:
 
 class TestReachableFiles:
     def reachable(self, **files: str | bytes) -> set[str]:
-        """The reachable files of a package of ``files``."""
+        """Return the reachable files of a package that consists of ``files``."""
         entries = {name: content if isinstance(content, bytes) else content.encode() for name, content in files.items()}
         return set(reachable_files.reachable(entries))
 
@@ -171,7 +171,7 @@ class TestReachableFiles:
 
 
 def third_party_files() -> dict[str, bytes]:
-    """The installed files that the bundle edits."""
+    """Return the content of the installed files that the bundle edits, by path."""
     paths = {edit.path for edit in third_party_edits.LATE_IMPORTS} | {"botocore/httpsession.py", "botocore/cacert.pem"}
     return {path: (bundle_files.SITE_PACKAGES / path).read_bytes() for path in paths}
 
@@ -234,7 +234,7 @@ class TestCertificateAuthorities:
         ],
     )
     def test_file_names_are_openssls_hashes(self, name: str, hashed: str) -> None:
-        """The hashes are those that ``openssl x509 -subject_hash`` prints."""
+        """Compare with hashes from the output of ``openssl x509 -subject_hash``."""
         assert certificate_folder.subject_hash(x509.Name.from_rfc4514_string(name)) == hashed
 
     def test_equal_subjects_are_numbered(self) -> None:

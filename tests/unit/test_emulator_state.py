@@ -1,4 +1,4 @@
-"""The emulator's saves on disk: what a start finds after a crash at any moment, and how it repairs that."""
+"""The emulator's saves on disk are consistent after a crash at any moment and the next start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.laptop.emulator_state import Folders, Journal
 
 
 class Emulator:
-    """What runs in the emulator, as far as files go: objects that change, and saves of one number."""
+    """The file operations of the emulator: changes of objects, and saves under a number."""
 
     def __init__(self, home: Path) -> None:
         self.folders = Folders(home)
@@ -22,7 +22,7 @@ class Emulator:
 
     @property
     def state(self) -> str | None:
-        """What ministack reads at its start."""
+        """Return the saved state that ministack reads when it starts, or None if there is none."""
         file = self.folders.state / "dynamodb.json"
         return file.read_text() if file.exists() else None
 

@@ -58,7 +58,7 @@ def found(document: dict[str, Any], reference: str) -> Any:
 
 
 def misfits(document: dict[str, Any], schema: dict[str, Any], example: Any) -> list[str]:
-    """Return the errors of ``example`` by ``schema``."""
+    """Return the messages of the errors when ``example`` is validated against ``schema``."""
     validator = Draft202012Validator(
         {**schema, "components": document["components"]}, format_checker=Draft202012Validator.FORMAT_CHECKER
     )
@@ -66,7 +66,7 @@ def misfits(document: dict[str, Any], schema: dict[str, Any], example: Any) -> l
 
 
 def examples(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], Any]]:
-    """Yield every example, after its place and its schema."""
+    """Yield the place, the schema and the value of every example."""
     for node in nodes(document):
         schema = node.get("schema", {})
         if "example" in node:
@@ -119,7 +119,7 @@ class TestDocument:
         message = examples["BACKEND_UNAVAILABLE"]["value"]["message"].removesuffix(".")
 
         assert isinstance(error, errors.BackendUnavailableError)
-        # In the stage local, advice follows.
+        # In the stage local, the message continues with advice.
         assert error.message.startswith(message.replace("stage dev", f"stage {config.settings().stage}"))
 
     def test_invalid_example_is_found(self) -> None:

@@ -32,7 +32,7 @@ OUTPUTS = {
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of what provisioning reads and writes, with the stages as they are committed."""
+    """Return a copy of the files that provisioning reads and writes, with the committed stages."""
     shutil.copytree(PROJECT / "infra", tmp_path / "infra")
     (tmp_path / ".chalice").mkdir()
     shutil.copy(PROJECT / ".chalice" / "config.json", tmp_path / ".chalice")
@@ -41,7 +41,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    """The environment as it was, after the command line has pointed it somewhere."""
+    """Restore the environment variables after each test, because the command line changes them."""
     with mock.patch.dict(os.environ):
         yield
 
@@ -76,7 +76,7 @@ def ends(status: str, reason: str = "") -> dict[str, str]:
 
 
 class ScriptedCloudFormation:
-    """As much of CloudFormation as provisioning uses: one stack, whose next change goes as ``script`` says."""
+    """A fake of CloudFormation with one stack. ``script`` has the events of its next change or deletion."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class ScriptedCloudFormation:
         return SimpleNamespace(paginate=lambda StackName: [{"StackEvents": list(self._events)}])  # noqa: N803
 
     def __call__(self, service: str) -> ScriptedCloudFormation:
-        """A client factory that knows this one service."""
+        """Return this client, as a client factory does. Only cloudformation is supported."""
         assert service == "cloudformation"
         return self
 

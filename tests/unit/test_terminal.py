@@ -38,7 +38,7 @@ ANSWERED |= {"function": "api_handler", "cold_start": False, "method": "GET", "p
 
 
 def shown(environ: dict[str, str] | None = None, **said: Any) -> str:
-    """What a terminal shows of a line of the program http."""
+    """Return the text that a terminal shows for a log line of the program http."""
     screen = Screen()
     Terminal(screen, environ or {}).write_line_of("http", json.dumps(said))
     return screen.getvalue()

@@ -85,7 +85,7 @@ class TestWithReports:
         assert answer == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
         assert len(failed) == 1
         assert titles(api) == {"a", "b"}
-        assert api.on_queue() == 3  # the mapping deletes those that are not reported
+        assert api.on_queue() == 3  # the mapping deletes the messages that are not reported
 
     @pytest.mark.usefixtures("reporting")
     def test_every_failure_is_reported(self, api: Stage) -> None:

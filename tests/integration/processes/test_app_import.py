@@ -1,4 +1,4 @@
-"""Importing app.py in a process of its own: what it loads, and what it must not do."""
+"""Import app.py in a new process: the modules that it loads, and side effects that it must not have."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def imported() -> Any:
-    """Return what is loaded after an import of app.py in a deployed stage."""
+    """Import app.py as in a deployed stage, and return the loaded modules and the other results of ``CODE``."""
     environment = {"PATH": os.environ["PATH"], "STAGE": "prod", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", CODE], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""What ``.ci/audit`` asks about, and what it does with the answer: the services that it asks are out of reach here."""
+"""``.ci/audit`` checks every pinned package and fails on a finding. Fake programs replace pipx and npm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ Audit = Callable[..., tuple[int, list[str]]]
 
 @pytest.fixture
 def audit(tmp_path: Path) -> Audit:
-    """Runs it with programs that note what they are asked, and where; ``npm=1`` has npm find something."""
+    """Return a function that runs ``.ci/audit`` with fake programs, and returns its exit status and their calls.
+
+    Each line has the working directory and the command. ``npm=1`` is the exit status of npm, as for a finding.
+    """
 
     def run(**answers: int) -> tuple[int, list[str]]:
         asked = tmp_path / "asked"
@@ -42,7 +45,7 @@ def test_every_package_that_is_pinned_is_looked_up(audit: Audit) -> None:
 
     assert status == 0
     assert {line.rpartition(" -r ")[2] for line in asked if " pipx " in line} == REQUIREMENTS
-    # Without it, a package that could not be looked up passes.
+    # Without --strict, a package that could not be looked up passes.
     assert all(" --strict " in line for line in asked if " pipx " in line)
     assert {line.partition(" npm ")[0] for line in asked if " npm " in line} == LOCKED
 

@@ -18,7 +18,8 @@ from bench.local_certificate import Authority
 from tests import builders, bundle_files
 from tools.bundle import archive, build, certificate_folder
 
-# The most modules of the bundle that a process loads for one invocation: the number that was counted, and a few more.
+# The maximum number of modules that a process loads from the bundle for one invocation: the counted number and a few
+# more.
 # Modules of the standard library are not counted, because they differ between versions of Python.
 BUDGET = {"api_handler": 215, "on_upload": 215, "on_messages": 260, "clean_up": 215, "authorize": 280}
 
@@ -86,14 +87,14 @@ print(json.dumps({"result": result, "calls": calls, "modules": sorted(sys.module
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of the sources and the installed dependencies, unpacked."""
+    """Return the folder of the unpacked bundle, which is built from the sources and the installed dependencies."""
     folder = tmp_path_factory.mktemp("bundle")
     archive.unpack(build.build(bundle_files.stock_package()).entries, folder)
     return folder
 
 
 class Functions:
-    """Invokes each function in a new process that has only the bundle and the standard library."""
+    """Invoke functions, each in a new process that has only the bundle and the standard library."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -124,7 +125,7 @@ class Functions:
 
 
 def output(folder: Path, code: str) -> str:
-    """What ``code`` prints when it runs with only the bundle in ``folder`` and the standard library."""
+    """Run ``code`` with only the bundle in ``folder`` and the standard library, and return its output."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", f"import sys; sys.path.insert(0, {str(folder)!r})\n{code}"],
         env={},
@@ -153,7 +154,7 @@ RECORD = {
 
 
 def request(path: str, resource: str, **parameters: str) -> dict[str, Any]:
-    """The event of a GET request, as API Gateway sends it."""
+    """Return the event of a GET request, as API Gateway sends it."""
     return {
         "resource": resource,
         "path": path,
@@ -170,7 +171,7 @@ def request(path: str, resource: str, **parameters: str) -> dict[str, Any]:
 
 
 def render(key: str) -> dict[str, Any]:
-    """The event of a message that requests the thumbnails of ``key``."""
+    """Return the event of a message that requests the thumbnails of ``key``."""
     record = {
         "messageId": "m",
         "receiptHandle": "h",
@@ -225,7 +226,7 @@ CALLS = {
 
 @pytest.fixture(scope="module", params=INVOCATIONS)
 def invoked(functions: Functions, request: pytest.FixtureRequest) -> tuple[str, Any]:
-    """Each function and the result of its first invocation."""
+    """Return the name of a function and the result of its first invocation."""
     function = request.param
     event, answers = INVOCATIONS[function]
     return function, functions.invoke(function, event, **answers)
@@ -243,7 +244,7 @@ def test_function_works(invoked: tuple[str, Any]) -> None:
 
 
 def from_bundle(modules: list[str]) -> list[str]:
-    """Those of ``modules`` that are not of the standard library."""
+    """Return the names in ``modules`` that do not belong to the standard library."""
     return [name for name in modules if name.partition(".")[0] not in {*sys.stdlib_module_names, "__main__"}]
 
 
@@ -255,7 +256,7 @@ def test_function_loads_only_what_it_needs(invoked: tuple[str, Any]) -> None:
 
 
 def test_regular_expressions_are_precompiled(invoked: tuple[str, Any]) -> None:
-    """Without the cache, a function compiles about 150. A few are compiled by functions when they run."""
+    """Without the cache, a function compiles about 150. The functions compile a few when they run."""
     _, done = invoked
 
     assert len(done["compiled"]) <= 10, done["compiled"]
@@ -304,12 +305,12 @@ print(jwt.decode(token, key.public_key(), algorithms=auth.ALGORITHMS)["sub"])
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    """An authority that is not trusted."""
+    """Return an authority that is not trusted."""
     return local_certificate.create(tmp_path)
 
 
 def call_with_tls(folder: Path, authority: Authority, environment: str = "") -> str:
-    """The result of a call by the bundle in ``folder`` to a service with a certificate of ``authority``."""
+    """Return the result of a call by the bundle in ``folder`` to a service with a certificate of ``authority``."""
     with FakeAws([], {}, authority.context()) as aws:
         code = f"""
 import os

@@ -1,4 +1,4 @@
-"""The bundle where Chalice keeps its packages, and the check of wheels."""
+"""The bundle is written to the folder in which Chalice looks for packages, and wheels are checked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STAGES = {"dev": {"lambda_architecture": "arm64"}, "old": {}}
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project without dependencies, whose bundle consists of app.py."""
+    """Return a project without dependencies. Its bundle contains only app.py."""
     for path, text in {
         "app.py": "from chalicelib import one\n",
         "chalicelib/__init__.py": "",
@@ -49,7 +49,7 @@ def write_bundle(project: Path, stage: str = "dev") -> tuple[Path, list[str]]:
 
 
 def chalice_package(project: Path, architecture: str) -> tuple[Path, str]:
-    """The package that ``chalice deploy`` would deploy after importing the app, and what it prints."""
+    """Return the path of the package that ``chalice deploy`` deploys after importing the app, and its output."""
     subprocess.run([sys.executable, "-c", "import app"], cwd=project, check=True)
     printed = io.StringIO()
     os_utils = OSUtils()
@@ -59,7 +59,7 @@ def chalice_package(project: Path, architecture: str) -> tuple[Path, str]:
 
 
 def write_wheel(folder: Path, content: str = "answer = 42\n") -> Path:
-    """A wheel of a package named ``some``."""
+    """Write a wheel of a package named ``some``, and return its path."""
     folder.mkdir(exist_ok=True)
     path = folder / "some-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as wheel:
@@ -72,7 +72,7 @@ def write_wheel(folder: Path, content: str = "answer = 42\n") -> Path:
 
 @pytest.fixture
 def wheel(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A required wheel whose hash is listed. pip finds it in a folder."""
+    """Return the path of a required wheel with a listed hash, in a folder in which pip finds it."""
     path = write_wheel(tmp_path / "index")
     (project / "requirements.txt").write_text("some==1.0\n")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -105,7 +105,7 @@ def test_unchecked_package_of_chalice_is_rebuilt(project: Path, wheel: Path) -> 
 
 
 def test_unchecked_unpacking_fails(project: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A version of Chalice could unpack wheels in another way.
+    # Another version of Chalice could unpack wheels differently.
     monkeypatch.delattr(chalice_deployments._Unpacker, "extract_zipfile")
 
     with pytest.raises(StageError, match="not checked"):

@@ -1,4 +1,4 @@
-"""The endpoints that botocore finds with the data of the bundle: those of its own data, in every region."""
+"""With the data in the bundle, botocore finds the same endpoints as with its complete data, in every region."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cut() -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def session_of_bundle(cut: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """A session with the bundle's data only."""
+    """Return a session that has only the bundle's data."""
     folder = tmp_path_factory.mktemp("bundle")
     for path, content in cut.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def session_of_bundle(cut: dict[str, bytes], tmp_path_factory: pytest.TempPathFa
 
 
 class OnlyIn(Loader):
-    """botocore's loader with its own data in ``folder``."""
+    """A botocore loader that reads data from ``folder`` only."""
 
     def __init__(self, folder: Path) -> None:
         self.BUILTIN_DATA_PATH = str(folder)
@@ -43,7 +43,7 @@ class OnlyIn(Loader):
 
 
 def regions() -> Iterator[tuple[str, str]]:
-    """Every region of every partition, and one that does not exist yet."""
+    """Yield every partition and region, and one region that does not exist yet."""
     for partition in json.loads(bundle_files.aws_models()[f"{botocore_data.ROOT}endpoints.json"])["partitions"]:
         for region in partition["regions"]:
             yield partition["partition"], region
@@ -73,7 +73,7 @@ def test_endpoints_are_those_of_stock_data(
 
 
 def addresses(session: Session, region: str, config: Config) -> list[Any]:
-    """The addresses of a region's endpoints, or botocore's error."""
+    """Return the endpoints and partitions of all services in a region, or botocore's errors."""
     config = config.merge(Config(signature_version="v4"))
     found: list[Any] = []
     for service in aws_operations.SERVICES:

@@ -40,7 +40,7 @@ class Repository:
         self.git("remote", "add", "origin", str(folder / "origin"))
         self.git("config", "user.name", "ann")
         self.git("config", "user.email", "ann@example.com")
-        # As `make hooks` does it.
+        # `make hooks` sets the same option.
         self.git("config", "core.hooksPath", ".githooks")
 
     def git(self, *arguments: str) -> int:

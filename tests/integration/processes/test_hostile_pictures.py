@@ -1,7 +1,7 @@
 """Malicious and damaged pictures: each is shown or rejected, in limited time and memory.
 
-Each is rendered in a process of its own with limits on memory and CPU time, so that a test fails instead of the
-machine. The tests assert the outcome and the memory in bytes, no durations.
+Each is rendered in a separate process with limits on memory and CPU time, so that an excess fails the test and does
+not affect the machine. The tests assert the outcome and the memory in bytes, no durations.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ def bmp(width: int, height: int, pixels: bytes, *, bits: int = 8, packing: int =
 
 
 def avif_of_one_colour(width: int, height: int, box_size: tuple[int, int]) -> bytes:
-    """Return an AVIF of one colour whose box has the size ``box_size`` instead of its own."""
+    """Return an AVIF of one colour whose box has the size ``box_size`` instead of the correct size."""
     data = saved(Image.new("RGB", (width, height), (9, 99, 200)), "AVIF")
     assert data.count(struct.pack(">II", width, height)) == 1
     return data.replace(struct.pack(">II", width, height), struct.pack(">II", *box_size))

@@ -1,4 +1,4 @@
-"""What ``make scan`` has looked at, and that it fails where something was found."""
+"""``make scan`` scans every template and workflow, and fails if a scanner finds something."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROGRAMS = ("checkov", "zizmor", "check-jsonschema")
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """A folder of programs that note what they are given, and find nothing."""
+    """Return a folder of fake scanners that record their arguments and find nothing."""
     for name in PROGRAMS:
         stand_in(tmp_path / name, 0)
     return tmp_path

@@ -1,6 +1,6 @@
 """Edits of ``ItemFields`` change validation and the OpenAPI document.
 
-Each edit is made in a copy of the app, which runs in a process of its own.
+Each edit is made in a copy of the app, which runs in a separate process.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class TestDeclaredFields:
         assert sent["additionalProperties"] == item["additionalProperties"]
 
     def test_have_no_default(self, adopted: dict[str, Any]) -> None:
-        # openapi-typescript takes a field with a default for one that is always there.
+        # openapi-typescript treats a field with a default as required.
         own = [schema for name, schema in adopted["components"]["schemas"].items() if name.startswith("Item")]
 
         assert not any("default" in node for node in nodes(own))

@@ -78,7 +78,7 @@ def alarms(template: Template) -> dict[str, dict[str, Any]]:
 
 
 class NoManagedPolicies:
-    """The managed policies that SAM would load from AWS: no function uses one."""
+    """A loader without policies. SAM would load the managed policies from AWS, but no function uses one."""
 
     def load(self) -> dict[str, str]:
         return {}

@@ -1,4 +1,4 @@
-"""The routes as ``chalice deploy --stage dev`` sends them to API Gateway: the emulator takes none from it."""
+"""The Swagger document that ``chalice deploy --stage dev`` sends to API Gateway. The emulator does not use it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import app
 from tools import processes
 
 PROJECT = Path(__file__).resolve().parents[3]
-# Chalice's own deployer makes it by the same generator (chalice/deploy/deployer.py, _create_deployer).
+# Chalice's deployer uses the same generator (chalice/deploy/deployer.py, _create_deployer).
 PRINT_SWAGGER = """
 import json
 from chalice.cli.factory import CLIFactory
@@ -32,7 +32,7 @@ LAMBDA = "arn:{{partition}}:apigateway:{{region_name}}:lambda:path/2015-03-31/fu
 @pytest.fixture(scope="module")
 def swagger() -> dict[str, Any]:
     env = processes.without_aws(os.environ) | {"AWS_DEFAULT_REGION": "eu-west-1", "PYTHONDONTWRITEBYTECODE": "1"}
-    for name in ("STAGE", "AUTH_MODE", "BUCKET_NAME"):  # as in a shell in which nobody has run a test
+    for name in ("STAGE", "AUTH_MODE", "BUCKET_NAME"):  # a test run sets them
         env.pop(name, None)
     status, said = processes.run([sys.executable, "-c", PRINT_SWAGGER], env=env, cwd=PROJECT)
     assert status == 0, said
@@ -41,7 +41,7 @@ def swagger() -> dict[str, Any]:
 
 
 def methods(swagger: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    """What it says of each route, by path and method; preflights aside."""
+    """Return the definition of each route by path and method, without preflight requests."""
     return {
         (path, method): said
         for path, of_path in swagger["paths"].items()
@@ -76,5 +76,5 @@ def test_any_page_may_ask_beforehand_with_every_method_of_a_path(swagger: dict[s
 
 
 def test_nothing_that_is_sent_or_answered_is_taken_for_binary(swagger: dict[str, Any]) -> None:
-    """Pictures go to the bucket and come from it; all that passes here is text, and would come as base64."""
+    """Browsers exchange pictures with the bucket directly. API Gateway would encode binary bodies as base64."""
     assert swagger["x-amazon-apigateway-binary-media-types"] == []

@@ -1,4 +1,4 @@
-"""The templates that go to CloudFormation as they are, as its linter sees them."""
+"""cfn-lint finds no error in the templates that are sent to CloudFormation unchanged."""
 
 from __future__ import annotations
 

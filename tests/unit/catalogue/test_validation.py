@@ -225,7 +225,7 @@ def test_patch_larger_than_any_item_is_refused(changes: dict[str, Any]) -> None:
 
 
 class Shelf(msgspec.Struct):
-    """A model with a constraint, a default, named values and a check of its own."""
+    """A model with a constraint, a default, named values and a custom check."""
 
     row: Annotated[int, msgspec.Meta(ge=1)]
     place: Literal["left", "right"] = "left"
