@@ -1,4 +1,4 @@
-"""The files that a bundle is built from, read from the project and from the installed packages."""
+"""The files from which a bundle is built, read from the project and from the installed packages."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SITE_PACKAGES = Path(botocore.__file__).parents[1]
 
 
 def own_sources() -> dict[str, str]:
-    """The app's own modules by path."""
+    """Return the source of the app's own modules by path."""
     paths = [PROJECT / "app.py", *(PROJECT / "chalicelib").rglob("*.py")]
     return {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 
 
 def aws_models() -> dict[str, bytes]:
-    """botocore's data of the services in use, as in its wheel."""
+    """Return botocore's data files of the services in use by path, as in its wheel."""
     root = SITE_PACKAGES / botocore_data.ROOT
     folders = [root / service for service in aws_operations.SERVICES]
     paths = [*root.glob("*.json"), *(path for folder in folders for path in folder.rglob("*.*"))]
@@ -30,7 +30,7 @@ def aws_models() -> dict[str, bytes]:
 
 
 def stock_package() -> dict[str, bytes]:
-    """A package as Chalice makes it, of the installed dependencies."""
+    """Return a package of the installed dependencies as Chalice builds it."""
     return dict(_stock_package())
 
 

@@ -136,7 +136,7 @@ def _listed(value: str | list[str]) -> list[str]:
 
 
 def _like(value: str, pattern: str) -> bool:
-    """Return whether IAM's StringLike or ArnLike holds: * matches any characters, also none."""
+    """Return whether StringLike or ArnLike of IAM matches: * matches any number of characters, including none."""
     return _compiled(pattern).fullmatch(value) is not None
 
 

@@ -1,4 +1,4 @@
-"""Whatever JSON goes in comes back out of DynamoDB exactly, or is refused with the reason."""
+"""JSON that is stored in DynamoDB is returned exactly, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.e2e.system import System
 from tests.integration.stage import Stage
 
 ROOM = MAX_ITEM_BYTES - len(to_json(fields(a="")))
-"""Bytes that the field ``a`` may have."""
+"""The size in bytes that the field ``a`` may have."""
 
-# The same examples each time, so that a failure is of the change that it came with; and none is kept.
+# Derandomized, so that a failure comes from the change under test; and without a database of examples.
 examples = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
 
@@ -34,13 +34,13 @@ def api(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
 
 
 class Number(str):
-    """A number as it is spelled in JSON."""
+    """A number in the form in which JSON text has it."""
 
     __slots__ = ()
 
 
 def spelled(value: Any, *, ascii_only: bool) -> str:
-    """``value`` as JSON; ``ascii_only``: whatever is not ASCII is escaped, emoji by surrogate pairs."""
+    """Return ``value`` as JSON. If ``ascii_only``, escape all other characters, emoji as surrogate pairs."""
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, dict):
@@ -55,7 +55,7 @@ def spelled(value: Any, *, ascii_only: bool) -> str:
 
 
 def exactly(text: str | bytes) -> Any:
-    """What JSON says, by Python's own reader: numbers by their exact value, and none of them equal to true or false."""
+    """Return the parsed JSON, with exact numbers of which none is equal to true or false."""
 
     def number(digits: str) -> tuple[str, Decimal]:
         return "number", Decimal(digits)
@@ -64,7 +64,7 @@ def exactly(text: str | bytes) -> Any:
 
 
 def round_trip(api: Stage, body: str) -> Any:
-    """What is there of the caller's fields, after POST, by GET."""
+    """Create an item and return the caller's fields of it as GET returns them."""
     created = api("POST", "/items", as_json(body[1:-1]))
     assert created.status_code == 201, created.body
     read = api("GET", f"/items/{exactly(created.body)['id']}")
@@ -120,7 +120,7 @@ values = st.recursive(
 
 
 def wrapped(value: Any, levels: list[str | None]) -> Any:
-    """``value`` in so many lists (None) and objects (by a name)."""
+    """Return ``value`` nested in one list for each None and one object for each name in ``levels``."""
     for name in levels:
         value = [value] if name is None else {name: value}
     return value
@@ -138,7 +138,7 @@ bodies = st.dictionaries(
 
 @examples
 @given(body=bodies, ascii_only=st.booleans())
-def test_any_object_comes_back_as_it_went_in(api: Stage, body: dict[str, Any], ascii_only: bool) -> None:
+def test_object_is_returned_unchanged(api: Stage, body: dict[str, Any], ascii_only: bool) -> None:
     # A client must escape U+FFFD (docs/decisions/0035).
     said = spelled(body, ascii_only=ascii_only).replace("\ufffd", "\\ufffd")
 
@@ -146,7 +146,7 @@ def test_any_object_comes_back_as_it_went_in(api: Stage, body: dict[str, Any], a
 
 
 @pytest.mark.parametrize("number", AT_THE_LIMITS)
-def test_a_number_comes_back_with_its_exact_value(api: Stage, number: str) -> None:
+def test_number_is_returned_exactly(api: Stage, number: str) -> None:
     said = f'{{"n":[{number}]}}'
 
     assert round_trip(api, said) == exactly(said)
@@ -162,7 +162,7 @@ def test_a_number_comes_back_with_its_exact_value(api: Stage, number: str) -> No
         st.just("") | st.integers(-200, 200).map(lambda exponent: f"E{exponent}") | st.just("e+99999999999"),
     )
 )
-def test_any_number_is_kept_exactly_or_refused_by_its_path(api: Stage, number: str) -> None:
+def test_number_is_stored_exactly_or_refused_with_its_path(api: Stage, number: str) -> None:
     said = f'{{"a":{{"n":{number}}}}}'
 
     answer = api("POST", "/items", as_json(said[1:-1]))
@@ -198,7 +198,7 @@ def test_any_number_is_kept_exactly_or_refused_by_its_path(api: Stage, number: s
     ],
     ids=lambda value: value[:24] if isinstance(value, str) else None,
 )
-def test_what_cannot_be_held_is_refused_with_the_reason(api: Stage, body: str, status: int, reason: str) -> None:
+def test_unstorable_item_is_refused_with_the_reason(api: Stage, body: str, status: int, reason: str) -> None:
     for method, path in (("POST", "/items"), ("PUT", f"/items/{api.item()['id']}")):
         answer = api(method, path, as_json(body[1:-1]))
 
@@ -217,7 +217,7 @@ def test_what_cannot_be_held_is_refused_with_the_reason(api: Stage, body: str, s
     ],
     ids=["bytes", "bytes of letters", "name", "objects", "lists"],
 )
-def test_what_can_just_be_held_comes_back(api: Stage, body: str) -> None:
+def test_item_at_the_limits_is_returned_unchanged(api: Stage, body: str) -> None:
     assert round_trip(api, body) == exactly(body)
-    # With a key, what was made is kept once more, to be answered again.
+    # With an idempotency key, the response is stored a second time, to be replayed.
     assert api("POST", "/items", as_json(body[1:-1]), idempotency_key=str(len(body))).status_code == 201

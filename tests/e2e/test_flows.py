@@ -1,4 +1,4 @@
-"""The four paths, on real input, in the packaged app: each function under its own role."""
+"""The main flows with real input in the packaged app: each function runs under its own role."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def download(url: str) -> bytes:
         return bytes(answer.read())
 
 
-def test_an_item_is_created_read_listed_changed_and_deleted(system: System) -> None:
+def test_item_is_created_read_listed_changed_and_deleted(system: System) -> None:
     created = system.request("POST", "/items", as_json('"weight": 19.90, "tiny": 1e-30'))
     item = created.json()["id"]
     assert created.headers["Location"].endswith(f"/items/{item}")
@@ -73,7 +73,7 @@ def test_an_item_is_created_read_listed_changed_and_deleted(system: System) -> N
     assert system.request("GET", f"/items/{item}").status == 404
 
 
-def test_a_photograph_uploaded_by_ticket_is_ready_and_downloads(system: System) -> None:
+def test_uploaded_photograph_is_ready_and_downloads(system: System) -> None:
     item, data = create(system, title="Harbour"), photograph(1600, 1200)
 
     assert post(ticket(system, item), data).ok
@@ -88,7 +88,7 @@ def test_a_photograph_uploaded_by_ticket_is_ready_and_downloads(system: System) 
     assert Image.open(io.BytesIO(download(redirect.headers["Location"]))).size == (200, 200)
 
 
-def test_deleting_an_item_deletes_its_pictures(system: System) -> None:
+def test_deleted_item_has_no_pictures_left(system: System) -> None:
     item = create(system, title="Harbour")
     post(ticket(system, item), photograph(400, 300))
     settled_image(system, item)
@@ -98,7 +98,7 @@ def test_deleting_an_item_deletes_its_pictures(system: System) -> None:
     assert keys(system, f"uploads/items/local/{item}/") == keys(system, f"thumbnails/items/local/{item}/") == []
 
 
-def test_only_the_newest_upload_stays(system: System) -> None:
+def test_only_the_newest_upload_is_kept(system: System) -> None:
     item = create(system, title="Harbour")
     for width in (400, 500):
         post(ticket(system, item), photograph(width, 300))
@@ -109,7 +109,7 @@ def test_only_the_newest_upload_stays(system: System) -> None:
     assert len(keys(system, f"thumbnails/items/local/{item}/")) == 2
 
 
-def test_another_file_by_the_same_ticket_becomes_the_picture(system: System) -> None:
+def test_second_upload_with_a_ticket_replaces_the_picture(system: System) -> None:
     item, files = create(system, title="Harbour"), [photograph(width, 300) for width in (400, 500)]
     form = ticket(system, item)
     post(form, files[0])
@@ -133,7 +133,9 @@ def test_another_file_by_the_same_ticket_becomes_the_picture(system: System) -> 
     ],
     ids=["another type", "too many bytes", "another key", "no bytes"],
 )
-def test_s3_itself_refuses_what_a_ticket_is_not_for(system: System, data: bytes, changed: dict[str, str]) -> None:
+def test_s3_refuses_uploads_that_the_ticket_does_not_allow(
+    system: System, data: bytes, changed: dict[str, str]
+) -> None:
     upload = ticket(system, create(system, title="Harbour"))
 
     assert post(upload, data, **changed).status_code in (400, 403)
@@ -141,7 +143,7 @@ def test_s3_itself_refuses_what_a_ticket_is_not_for(system: System, data: bytes,
     assert keys(system, "uploads/items/local/of/") == []
 
 
-def test_a_text_file_named_jpg_fails_with_a_sentence_and_does_not_come_round_again(system: System) -> None:
+def test_text_file_fails_as_unreadable_and_is_not_retried(system: System) -> None:
     item = create(system, title="Not a picture")
 
     assert post(ticket(system, item), b"Dear diary,\nthis is no picture.\n").ok
@@ -153,7 +155,7 @@ def test_a_text_file_named_jpg_fails_with_a_sentence_and_does_not_come_round_aga
     assert waiting(system, system.dead_letter_queue_url) == 0
 
 
-def test_a_loose_picture_gets_a_thumbnail_under_its_whole_name(system: System) -> None:
+def test_thumbnail_of_a_loose_picture_has_its_full_name(system: System) -> None:
     key = "uploads/holiday/photo one+two.png"
     system.client("s3").put_object(Bucket=system.bucket, Key=key, Body=drawing(640, 480))
 
@@ -166,7 +168,7 @@ def test_a_loose_picture_gets_a_thumbnail_under_its_whole_name(system: System) -
     assert thumbnail.getpixel((5, 100)) == (255, 255, 255)
 
 
-def test_an_import_of_500_runs_to_done_and_names_its_bad_lines(system: System) -> None:
+def test_import_of_500_is_done_and_reports_invalid_items(system: System) -> None:
     lines = [json.dumps(fields(batch="of 500", n=n)) for n in range(500)]
     lines[7] = '{"n": '
     lines[499] = '{"id": "mine"}'
@@ -183,7 +185,7 @@ def test_an_import_of_500_runs_to_done_and_names_its_bad_lines(system: System) -
     assert [(one["index"], one["error"]) for one in done["errors"]] == [(7, "INVALID_JSON"), (499, "RESERVED_FIELD")]
 
 
-def test_one_bad_message_of_ten_comes_back_alone_and_ends_in_the_dead_letter_queue(system: System) -> None:
+def test_only_the_bad_message_of_ten_becomes_a_dead_letter(system: System) -> None:
     shelf = f"shelf {time.time_ns()}"
     assert send_nine_good_and_one_bad(system, shelf)
 
@@ -195,7 +197,7 @@ def test_one_bad_message_of_ten_comes_back_alone_and_ends_in_the_dead_letter_que
     assert len(on_shelf(system, shelf)) == 9
 
 
-def test_the_hourly_cleanup_removes_what_is_past_its_time(system: System) -> None:
+def test_cleanup_deletes_expired_data(system: System) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=2)
     item = create(system, title="Milk", expiresAt=soon.isoformat())
     kept = create(system, title="Honey", expiresAt=(soon + timedelta(days=1)).isoformat())
@@ -248,16 +250,16 @@ def received(system: System, queue_url: str) -> list[dict[str, Any]]:
 
 
 def waiting(system: System, queue_url: str) -> int:
-    """Messages of a queue, those included that are being worked on or wait for their next delivery."""
+    """Return the number of messages in a queue, including those in flight."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     attributes = system.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
     return sum(int(attributes[name]) for name in names)
 
 
 @pytest.mark.parametrize("owner", [".", "..", "a/../b", "%2E"])
-def test_no_owners_name_changes_the_address_of_a_picture(system: System, owner: str) -> None:
+def test_owner_with_special_characters_has_valid_picture_urls(system: System, owner: str) -> None:
     s3, id_ = system.client("s3"), "019ca7b4-e400-7abc-8def-0123456789ab"
-    # Under thumbnails/, since of what comes to uploads/ the listener deletes what no item wants.
+    # Under thumbnails/, because the listener deletes objects under uploads/ that belong to no item.
     key, data = Upload(owner, id_, id_).thumbnail_key(200, "0A", "e"), photograph(20, 20)
     sent = post(s3.generate_presigned_post(system.bucket, key), data)
     url = s3.generate_presigned_url("get_object", {"Bucket": system.bucket, "Key": key})
@@ -268,7 +270,7 @@ def test_no_owners_name_changes_the_address_of_a_picture(system: System, owner: 
         s3.delete_object(Bucket=system.bucket, Key=key)
 
 
-def test_the_request_id_of_an_answer_finds_its_line_in_the_logs(system: System) -> None:
+def test_request_id_of_a_response_is_in_the_logs(system: System) -> None:
     answer = system.request("GET", "/items/no-such-item", authorization="Bearer of-a-secret")
     assert answer.json()["requestId"] == answer.headers["X-Request-Id"]
 

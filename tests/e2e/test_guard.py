@@ -1,4 +1,4 @@
-"""Who may use the emulator: its owner's programs and the console's pages, and nobody else on the machine or the web."""
+"""Access to the emulator: only for its owner's programs and the console's pages, not for other users or sites."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HTTP_PORT = 8000
 BUCKET = "pictures"
 POOL_KEYS = f"/{REGION}_Ab1/.well-known/jwks.json"
 STRANGE_KEYS = ["test", ACCOUNT, "222222222222", "ROOT", "ROOT1", f"ROOT{ACCOUNT}", "AKIAIOSFODNN7EXAMPLE"]
-"""Keys that ministack takes for root unchecked, and keys whose secret the caller does not know."""
+"""Keys that ministack takes for root without a check, and keys whose secret the caller does not know."""
 
 
 class Reply(NamedTuple):
@@ -63,7 +63,7 @@ def client(emulator: Emulator) -> Any:
 def ask(
     emulator: Emulator, method: str, target: str, *headers: tuple[str, str], body: bytes = b"", host: str | None = None
 ) -> Reply:
-    """Send exactly these headers; ``host`` "" sends none."""
+    """Send a request with exactly these headers; without Host if ``host`` is ""."""
     connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=30)
     connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
     sent = [("Host", host or f"127.0.0.1:{emulator.port}")] if host != "" else []
@@ -80,7 +80,7 @@ def ask(
 def ask_signed(
     emulator: Emulator, method: str, target: str, credentials: Credentials, service: str, operation: str = ""
 ) -> Reply:
-    """Send a request that is signed in its headers."""
+    """Send a request with a signature in its headers."""
     request = AWSRequest(method, emulator.url + target, data=b"{}" if operation else b"")
     if operation:
         request.headers["X-Amz-Target"] = operation
@@ -92,7 +92,7 @@ def ask_signed(
 
 
 def signed(emulator: Emulator, query: dict[str, str], key: str, secret: str, service: str = "iam") -> str:
-    """The target of a presigned GET of a query API, as an attacker puts it into a link."""
+    """Return the target of a presigned GET of a query API, as an attacker would put it into a link."""
     request = AWSRequest("GET", f"{emulator.url}/?{urlencode(query)}")
     SigV4QueryAuth(Credentials(key, secret), service, REGION).add_auth(request)
     parts = urlsplit(request.url)
@@ -100,7 +100,7 @@ def signed(emulator: Emulator, query: dict[str, str], key: str, secret: str, ser
 
 
 def presigned(emulator: Emulator, key: str, secret: str) -> str:
-    """The target of a presigned GET of an object."""
+    """Return the target of a presigned GET of an object."""
     parts = urlsplit(s3_as(emulator, key, secret).generate_presigned_url("get_object", _picture()))
     return f"{parts.path}?{parts.query}"
 
@@ -116,7 +116,7 @@ def _picture() -> dict[str, str]:
 
 
 def form(fields: dict[str, str]) -> tuple[tuple[str, str], bytes]:
-    """A multipart form as the type of its body, and its body."""
+    """Return a multipart form: its Content-Type header and its body."""
     parts = [
         f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()
     ]
@@ -190,7 +190,7 @@ def test_a_websocket_is_refused(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("key", STRANGE_KEYS)
-def test_a_link_signed_with_a_known_key_does_nothing(emulator: Emulator, client: Any, key: str) -> None:
+def test_link_signed_with_a_known_key_is_refused(emulator: Emulator, client: Any, key: str) -> None:
     before = roles(client)
 
     reply = ask(emulator, "GET", signed(emulator, CREATE_ROLE, key, "test"))
@@ -202,7 +202,7 @@ def test_a_link_signed_with_a_known_key_does_nothing(emulator: Emulator, client:
 # ------------------------------------------------------------------------------------------- callers without a secret
 
 
-def test_the_owner_of_the_secret_is_root(emulator: Emulator, client: Any) -> None:
+def test_request_signed_with_the_secret_is_root(emulator: Emulator, client: Any) -> None:
     target = signed(emulator, CREATE_ROLE | {"RoleName": "ours"}, *emulator.root())
 
     assert ask(emulator, "GET", target).status == 200
@@ -210,7 +210,7 @@ def test_the_owner_of_the_secret_is_root(emulator: Emulator, client: Any) -> Non
     assert client("sts").get_caller_identity()["Arn"] == f"arn:aws:iam::{ACCOUNT}:root"
 
 
-def test_each_account_has_its_root(emulator: Emulator) -> None:
+def test_each_account_has_its_own_root(emulator: Emulator) -> None:
     other = client_factory(emulator.url, emulator.root("222222222222"))
     other("sqs").create_queue(QueueName="theirs")
 
@@ -267,7 +267,7 @@ def test_an_unsigned_request_is_refused(
         ("iam", "GET", "/?Action=ListRoles&Version=2010-05-08", ""),
     ],
 )
-def test_a_known_key_has_no_rights(
+def test_known_key_without_secret_has_no_rights(
     emulator: Emulator, key: str, service: str, method: str, target: str, operation: str
 ) -> None:
     reply = ask_signed(emulator, method, target, Credentials(key, "test"), service, operation)
@@ -294,7 +294,7 @@ def test_a_presigned_url_needs_the_secret(emulator: Emulator, key: str) -> None:
     ],
 )
 @pytest.mark.parametrize("target", [f"/{BUCKET}/picture", "/", "/?Action=ListRoles&Version=2010-05-08"])
-def test_half_a_signature_opens_nothing(emulator: Emulator, query: str, target: str) -> None:
+def test_incomplete_signature_is_refused(emulator: Emulator, query: str, target: str) -> None:
     for key in STRANGE_KEYS:
         joined = f"{target}{'&' if '?' in target else '?'}{query.format(key=key)}"
         assert ask(emulator, "GET", joined).status in (400, 403)
@@ -310,7 +310,7 @@ def test_half_a_signature_opens_nothing(emulator: Emulator, query: str, target: 
     ],
 )
 @pytest.mark.parametrize("target", [f"/{BUCKET}/picture", "/", "/?Action=ListRoles&Version=2010-05-08"])
-def test_a_made_up_signature_opens_nothing(emulator: Emulator, authorization: str, target: str) -> None:
+def test_forged_authorization_header_is_refused(emulator: Emulator, authorization: str, target: str) -> None:
     for key in STRANGE_KEYS:
         header = ("Authorization", authorization.format(key=key))
         assert ask(emulator, "GET", target, header).status in (400, 403)
@@ -324,7 +324,7 @@ def test_a_second_authorization_is_refused(emulator: Emulator) -> None:
         assert ask(emulator, "GET", "/?Action=ListRoles&Version=2010-05-08", *headers).status in (400, 403)
 
 
-def test_a_user_is_deleted_by_no_more_than_their_own_token(emulator: Emulator) -> None:
+def test_delete_user_with_an_invalid_token_is_refused(emulator: Emulator) -> None:
     target = ("X-Amz-Target", "AWSCognitoIdentityProviderService.DeleteUser")
     json_type = ("Content-Type", "application/x-amz-json-1.1")
 
@@ -363,9 +363,7 @@ def test_an_unsigned_form_is_refused(emulator: Emulator, client: Any, fields: di
         (f"/{BUCKET}", ("Content-Encoding", "aws-chunked")),
     ],
 )
-def test_a_form_that_would_be_read_otherwise_is_refused(
-    emulator: Emulator, target: str, header: tuple[str, str]
-) -> None:
+def test_ambiguous_form_is_refused(emulator: Emulator, target: str, header: tuple[str, str]) -> None:
     type_, body = form({"key": "stranger", "x-amz-signature": "0"})
 
     assert ask(emulator, "POST", target, type_, header, body=body).is_refused
@@ -382,12 +380,12 @@ def test_the_console_uploads_and_shows_pictures(emulator: Emulator, client: Any,
     assert preflight.headers["Access-Control-Allow-Origin"] in ("*", origin[1])
     assert ask(emulator, "POST", f"/{BUCKET}", type_, origin, site, body=body).status == 204
     assert client("s3").get_object(Bucket=BUCKET, Key=name)["Body"].read() == b"new"
-    # As an <img> asks, and as a link in a new tab: without Origin.
+    # Without Origin, as for an <img> and for a link opened in a new tab.
     assert ask(emulator, "GET", presigned(emulator, *emulator.root()), site).body == b"picture"
     assert ask(emulator, "GET", presigned(emulator, *emulator.root()), site, origin).body == b"picture"
 
 
-def test_a_server_in_another_terminal_may_upload_as_well(emulator: Emulator) -> None:
+def test_page_of_a_second_server_may_upload(emulator: Emulator) -> None:
     origin = ("Origin", "http://127.0.0.1:8001")
     type_, body = upload_form(emulator, *emulator.root())
     assert ask(emulator, "POST", f"/{BUCKET}", type_, origin, body=body).is_refused
@@ -402,17 +400,17 @@ def test_a_server_in_another_terminal_may_upload_as_well(emulator: Emulator) -> 
 
 @functools.cache
 def admin_paths() -> list[str]:
-    """The paths of its own that the installed ministack names anywhere in its source: all begin with ``/_``."""
+    """Return the ministack admin paths, all under ``/_``, that occur in the source of the installed package."""
     package = next((EMULATOR_PYTHON.parents[1] / "lib").glob("python3*/site-packages/ministack"))
     sources = [source.read_text(encoding="utf-8") for source in package.rglob("*.py")]
     return sorted({path for source in sources for path in re.findall(r"""["'](/_[a-z]+/[\w./-]*)""", source)})
 
 
-def test_the_emulator_has_paths_of_its_own() -> None:
+def test_known_admin_paths_are_found_in_the_source() -> None:
     assert {"/_ministack/reset", "/_ministack/config", HEALTH, API} <= set(admin_paths())
 
 
-def test_every_path_of_the_emulators_own_is_refused_but_two(emulator: Emulator) -> None:
+def test_all_admin_paths_but_two_are_refused(emulator: Emulator) -> None:
     served = set()
     for path in admin_paths():
         for method in ("GET", "POST", "PUT"):
@@ -422,7 +420,7 @@ def test_every_path_of_the_emulators_own_is_refused_but_two(emulator: Emulator) 
     assert served == {HEALTH, API}
 
 
-def test_what_its_owner_stored_survives_a_reset_by_anybody(emulator: Emulator, client: Any) -> None:
+def test_unauthorized_reset_deletes_nothing(emulator: Emulator, client: Any) -> None:
     assert ask(emulator, "POST", "/_ministack/reset").is_refused
     assert ask(emulator, "POST", "/%5Fministack/reset").is_refused
     assert ask(emulator, "POST", "/x/../_ministack/reset").status == 403

@@ -1,8 +1,8 @@
-"""What a page of a list and one item cost: the same, however many items there are.
+"""The read capacity of one list page and of one item, which must not depend on the number of items.
 
-Asked for it, the emulator says one and the same capacity for whatever is read. So it is reckoned here, from the records
-that DynamoDB says it looked at, as AWS does ("DynamoDB read and write operations"): the sizes of all that a Query looks
-at, added up, in steps of 4 KB; half of that where the answer may be a moment behind.
+The emulator reports the same capacity for every read. So the tests calculate it from the examined records, as AWS does
+(DynamoDB Developer Guide, "DynamoDB read and write operations"): the total size of the records that a Query examines,
+rounded up to units of 4 KB; half of that for an eventually consistent read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FIELDS = {"title": "Vase", "text": "x" * 500}
 
 
 class Read(NamedTuple):
-    """One call to DynamoDB: how many records it looked at, how many of them it gave, and the capacity that it cost."""
+    """One call to DynamoDB: the numbers of records examined and returned, and the capacity units consumed."""
 
     operation: str
     looked_at: int
@@ -42,7 +42,7 @@ class Read(NamedTuple):
 
 
 class Meter:
-    """Writes down every call that the app's own client makes."""
+    """Record the calls of the app's DynamoDB client."""
 
     def __init__(self) -> None:
         self.reads: list[Read] = []
@@ -57,7 +57,7 @@ class Meter:
         self.reads.append(Read(model.name, looked_at, len(records), steps * (1 if context["consistent"] else 0.5)))
 
     def of(self, act: Callable[[], object]) -> list[Read]:
-        """The calls that ``act`` makes."""
+        """Return the DynamoDB calls that ``act`` makes."""
         self.reads.clear()
         act()
         return list(self.reads)
@@ -68,12 +68,12 @@ def size(record: table.Record) -> int:
 
 
 class Shelves(NamedTuple):
-    """Two owners, one with few items and one with many, and the meter that runs while one asks."""
+    """An owner with few items, an owner with many, and the meter that records reads."""
 
     api: Stage
     meter: Meter
     middle: dict[str, str]
-    """By owner, the id of the item in the middle."""
+    """The id of the middle item by owner."""
 
     def asking(self, owner: str) -> Ask:
         return self.api.signed_in(owner)
@@ -92,7 +92,7 @@ def shelves(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def fill(owner: str, count: int) -> str:
-    """Gives an owner items, a minute apart, as the app's own code makes their records; returns the middle one's id."""
+    """Write items of an owner, one minute apart, as the app's code builds their records. Return the middle one's id."""
     new = [item(owner, START + timedelta(minutes=number)) for number in range(count)]
     for first in range(0, count, 25):
         puts = [{"PutRequest": {"Item": record(one)}} for one in new[first : first + 25]]
@@ -110,13 +110,13 @@ def record(item: models.Item) -> Any:
 
 
 def after(owner: str, id_: str) -> str:
-    """The page that follows an item in an owner's list."""
-    # As nextCursor would say it. To walk there takes the emulator minutes: it alone looks at all that an owner has.
+    """Return the path of the page that follows an item in an owner's list."""
+    # Built as nextCursor has it: to follow the pages takes minutes, as the emulator examines all items of an owner.
     return f"/items?cursor={cursors.encode(id_, *cursors.scope(schemas.ListQuery(), owner))}"
 
 
 def around(id_: str, order: str) -> str:
-    """The first page of an hour's items, an item's half an hour before and after."""
+    """Return the path of the first page of items within half an hour of an item."""
     middle = datetime.fromtimestamp(ids.id_time_ms(id_) / 1000, UTC)
     start, end = (quote(times.format_time(middle + timedelta(minutes=by))) for by in (-30, 30))
     return f"/items?createdAfter={start}&createdBefore={end}&order={order}"
@@ -132,35 +132,35 @@ PAGES: dict[str, Callable[[str, str], str]] = {
 
 
 @pytest.mark.parametrize("which", PAGES)
-def test_a_page_costs_the_same_among_100_items_and_among_10_000(shelves: Shelves, which: str) -> None:
+def test_page_costs_the_same_for_100_and_10_000_items(shelves: Shelves, which: str) -> None:
     costs = []
     for owner in ("few", "many"):
         path = PAGES[which](owner, shelves.middle[owner])
         costs.append(shelves.meter.of(lambda owner=owner, path=path: twenty_five(shelves.asking(owner)("GET", path))))
 
     assert costs[0] == costs[1]
-    # 25 records of 700 bytes and a bit are five steps of 4 KB, read as they were a moment ago.
+    # 25 records of just over 700 bytes are five units of 4 KB, at half the price: the read is eventually consistent.
     assert costs[0] == [Read("Query", looked_at=25, given=25, units=2.5)]
 
 
-def test_one_item_costs_the_same_among_100_items_and_among_10_000(shelves: Shelves) -> None:
+def test_item_costs_the_same_for_100_and_10_000_items(shelves: Shelves) -> None:
     costs = []
     for owner in ("few", "many"):
         path = f"/items/{shelves.middle[owner]}"
         costs.append(shelves.meter.of(lambda owner=owner, path=path: shelves.asking(owner)("GET", path)))
 
     assert costs[0] == costs[1]
-    # As it is this very moment.
+    # A strongly consistent read.
     assert costs[0] == [Read("GetItem", looked_at=1, given=1, units=1)]
 
 
-def test_an_item_that_is_not_there_costs_one_read(shelves: Shelves) -> None:
+def test_missing_item_costs_one_read(shelves: Shelves) -> None:
     cost = shelves.meter.of(lambda: shelves.asking("many")("GET", f"/items/{ids.new_id()}"))
 
     assert cost == [Read("GetItem", looked_at=0, given=0, units=1)]
 
 
-def test_the_meter_would_see_what_is_read_and_not_shown(shelves: Shelves) -> None:
+def test_meter_counts_records_that_a_filter_discards(shelves: Shelves) -> None:
     def look(**also: Any) -> Read:
         owner = {":owner": {"S": "OWNER#many"}}
         (read,) = shelves.meter.of(

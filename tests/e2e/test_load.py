@@ -1,4 +1,4 @@
-"""Many files dropped into the bucket of a laptop at once."""
+"""Many files uploaded at once to the bucket of the local emulator."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tools.stage import provision
 FILES = 40
 AT_ONCE = max(2, os.cpu_count() or 0)
 MOST_WORKERS = {"OnUpload": AT_ONCE, "OnMessages": 5, "CleanUp": 1}
-"""As many as emulator_wrapper/lambda_functions.py invokes at once, and as infra/package.json lets the queue invoke."""
+"""The concurrency limits in emulator_wrapper/lambda_functions.py and, for the queue, in infra/package.json."""
 
 
 Start = Callable[[], Emulator]
@@ -31,7 +31,7 @@ Start = Callable[[], Emulator]
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
-    """Starts an emulator in which the app is deployed, at another port each time."""
+    """Return a function that starts an emulator with the app deployed, on a new port each time."""
     folder = tmp_path_factory.mktemp("load")
     project = copy_project(folder / "project")
 

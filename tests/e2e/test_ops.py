@@ -1,4 +1,4 @@
-"""``python -m tools.ops --stage local …`` on the packaged app in the emulator."""
+"""``python -m tools.ops --stage local …`` with the packaged app in the emulator."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ Command = Callable[..., Any]
 
 @pytest.fixture
 def typed(system: System, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Types a command for the stage ``local``; returns what it printed: read, where it is JSON."""
+    """Return a function that runs a command for the stage ``local`` and returns its output, parsed if it is JSON."""
     tell_where_it_is(system)
     monkeypatch.setattr(provision, "PROJECT_DIR", system.project)
 
     def type_in(*words: str, code: int = 0) -> Any:
         capsys.readouterr()
-        # chalicelib's own clients are made for one stage and one place, once per process: here, anew.
+        # chalicelib creates its clients once per process, for one stage. Create them again for each command.
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
         read_anew()
         try:
@@ -58,7 +58,7 @@ def typed(system: System, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 
 
 def tell_where_it_is(system: System) -> None:
-    """What `make run` writes for the commands of its stage."""
+    """Write the AWS configuration as `make run` does for the commands of its stage."""
     run.write_aws_config(system.project, system.emulator)
 
 
@@ -103,7 +103,7 @@ def test_redriven_item_create_creates_one_item_each(system: System, typed: Comma
         body = json.dumps({"type": "item.create", "owner": "local", "item": fields(shelf=shelf, n=number)})
         sqs.send_message(QueueUrl=system.dead_letter_queue_url, MessageBody=body)
     (first, *_) = typed("dead-letters", "--json")["deadLetters"]
-    sqs.send_message(QueueUrl=system.queue_url, MessageBody=json.dumps(with_key(first)))  # as if it had been done
+    sqs.send_message(QueueUrl=system.queue_url, MessageBody=json.dumps(with_key(first)))  # as if redriven before
 
     assert typed("redrive", "--all", "--yes").endswith("Sent back 10 of 12 …\nSent back 12 of 12.\n")
 
@@ -160,7 +160,7 @@ def object_created(bucket: str, key: str) -> dict[str, Any]:
 
 
 def test_cleanup_deletes_an_expired_item(system: System, typed: Command) -> None:
-    create(system, title="Honey")  # so that the next one is answered at once
+    create(system, title="Honey")  # warms up the API function
     (cleanup,) = runbook("cleanup")
     typed(*cleanup)
     soon = datetime.now(UTC) + timedelta(seconds=3)
@@ -280,9 +280,9 @@ def test_documented_command_deletes_all_dead_letters(system: System) -> None:
 
 
 def runbook(name: str, **words: str) -> list[list[str]]:
-    """The commands behind the comment ``name`` in the runbook, without what all of them begin with.
+    """Return the commands of the block ``name`` in the runbook, each as its arguments after ``--stage NAME``.
 
-    What stands in angle brackets becomes the word given for it.
+    Placeholders in angle brackets are replaced by the given words.
     """
     text = block("docs/operating.md", name)
     for placeholder, word in words.items():

@@ -1,7 +1,7 @@
-"""``chalice deploy``: what it makes runs, stays as it is when it is run again, and loses no message.
+"""``chalice deploy``: the deployed app works, a second deployment changes nothing, and no message is lost.
 
-Deployed into an account of its own, so that both ways of deploying stand side by side in one emulator. The emulator
-takes no routes from Chalice: those are read in tests/integration/processes/test_swagger.py.
+It deploys into a separate account, so that one emulator can hold the results of both ways to deploy. The emulator does
+not import Chalice's routes: tests/integration/processes/test_swagger.py tests them.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from tools.laptop.emulator import client_factory
 from tools.stage import provision
 
 ACCOUNT = "111111111111"
-# The emulator has no PutRestApi, by which the routes of an API that is there already are sent. And a function is ready
-# there long before the five seconds are over that botocore waits until it looks again.
+# The emulator has no PutRestApi, which updates the routes of an existing API. And its functions are ready long before
+# the five seconds that botocore's waiter sleeps between two checks.
 CHALICE = """
 import time
 from types import SimpleNamespace
@@ -44,7 +44,7 @@ raise SystemExit(cli.main())
 class Deployed(NamedTuple):
     client: Callable[[str], Any]
     deploy: Callable[[], None]
-    """Runs ``chalice deploy``, once more."""
+    """Run ``chalice deploy`` again."""
     table: str
     bucket: str
     queue_url: str
@@ -66,7 +66,7 @@ def deployed(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     def deploy() -> None:
         status, said = processes.run(command, env=processes.without_aws(os.environ) | env, cwd=project)
         assert status == 0, said
-        assert "Reusing existing deployment package" in said  # which is the bundle
+        assert "Reusing existing deployment package" in said  # the bundle
 
     deploy()
     yield Deployed(
@@ -82,7 +82,7 @@ def deployed(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def tell_functions_nothing_of_aws(project: Path) -> None:
-    """As in AWS, where the configuration of a stage has no endpoint and no keys in it."""
+    """Remove the endpoint and the keys from the configuration, as a deployed stage in AWS has none."""
     path = project / ".chalice" / "config.json"
     config = json.loads(path.read_text())
     variables = config["stages"][LOCAL]["environment_variables"]
@@ -92,7 +92,7 @@ def tell_functions_nothing_of_aws(project: Path) -> None:
     path.write_text(json.dumps(config))
 
 
-def test_one_bad_message_of_ten_comes_back_alone_without_report_batch_item_failures(deployed: Deployed) -> None:
+def test_only_the_bad_message_of_ten_is_retried(deployed: Deployed) -> None:
     mappings = deployed.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     assert [mapping.get("FunctionResponseTypes", []) for mapping in mappings] == [[]]
     bodies = [json.dumps({"type": "item.create", "owner": "local", "item": fields(n=n)}) for n in range(9)]
@@ -110,7 +110,7 @@ def test_one_bad_message_of_ten_comes_back_alone_without_report_batch_item_failu
     assert items(deployed) == list(range(9))
 
 
-def test_a_picture_put_into_the_bucket_gets_its_thumbnail(deployed: Deployed) -> None:
+def test_picture_in_the_bucket_gets_its_thumbnail(deployed: Deployed) -> None:
     deployed.client("s3").put_object(Bucket=deployed.bucket, Key="uploads/holiday/b.png", Body=drawing(640, 480))
 
     def look() -> list[str]:
@@ -120,7 +120,7 @@ def test_a_picture_put_into_the_bucket_gets_its_thumbnail(deployed: Deployed) ->
     assert eventually(look, 90) == ["thumbnails/holiday/b.png.jpg"]
 
 
-def test_the_cleanup_runs_and_a_rule_calls_it_every_hour(deployed: Deployed) -> None:
+def test_cleanup_works_and_is_scheduled_hourly(deployed: Deployed) -> None:
     answer = deployed.client("lambda").invoke(FunctionName="vitrine-local-clean_up", Payload=SCHEDULED)
 
     assert ("FunctionError" in answer, json.load(answer["Payload"])) == (False, {})
@@ -131,7 +131,7 @@ def test_the_cleanup_runs_and_a_rule_calls_it_every_hour(deployed: Deployed) -> 
     assert "EventBridgeConfiguration" in events
 
 
-def test_each_function_may_be_called_by_what_calls_it_and_nobody_else(deployed: Deployed) -> None:
+def test_only_its_event_source_may_call_a_function(deployed: Deployed) -> None:
     callers = {name: allowed_callers(deployed, name) for name in standing(deployed)["functions"]}
 
     assert callers == {
@@ -143,7 +143,7 @@ def test_each_function_may_be_called_by_what_calls_it_and_nobody_else(deployed: 
     }
 
 
-def test_deploying_again_changes_nothing(deployed: Deployed) -> None:
+def test_second_deployment_changes_nothing(deployed: Deployed) -> None:
     before = standing(deployed)
     assert all(before.values())
 
@@ -156,7 +156,7 @@ def test_deploying_again_changes_nothing(deployed: Deployed) -> None:
 
 
 def standing(deployed: Deployed) -> dict[str, Any]:
-    """All that Chalice makes, but for what says when it was last done."""
+    """Return everything that Chalice creates, without the times of its last change."""
     functions = deployed.client("lambda").list_functions()["Functions"]
     mappings = deployed.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     events = deployed.client("events")
@@ -178,7 +178,7 @@ def without(described: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def statements(deployed: Deployed, function: str) -> list[dict[str, Any]]:
-    """Who may call a function."""
+    """Return the policy statements that say who may call a function."""
     try:
         policy = deployed.client("lambda").get_policy(FunctionName=function)["Policy"]
     except deployed.client("lambda").exceptions.ResourceNotFoundException:
@@ -194,7 +194,7 @@ def allowed_callers(deployed: Deployed, function: str) -> set[str]:
 
 
 def role(deployed: Deployed, arn: str) -> dict[str, Any]:
-    """A role's trust, and its policies."""
+    """Return the trust policy and the permission policies of a role."""
     iam, name = deployed.client("iam"), arn.rpartition("/")[2]
     inline = iam.list_role_policies(RoleName=name)["PolicyNames"]
     return {
@@ -206,7 +206,7 @@ def role(deployed: Deployed, arn: str) -> dict[str, Any]:
 
 
 def called_by_rules(deployed: Deployed, by: str) -> dict[str, str]:
-    """For each function that a rule calls, when or on what it does."""
+    """Return, for each function that a rule calls, the rule's schedule or event pattern."""
     events = deployed.client("events")
     return {
         target["Arn"].rpartition(":")[2]: rule[by]

@@ -1,4 +1,4 @@
-"""A picture that ends the function that renders it, in real processes and on a real queue."""
+"""Pictures that crash or hang the function that renders them, with real processes and a real queue."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CRASHING = f"""{MEASURE}
 
 
 class Laptop(NamedTuple):
-    """The packaged app with a decoder that crashes on some pictures, and with shorter times."""
+    """The packaged app with a decoder that crashes or hangs on some pictures, and with shorter timeouts."""
 
     client: Callable[[str], Any]
     bucket: str
@@ -76,7 +76,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
         client = client_factory(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
         code_stack.deploy(code_stack.package(project, folder / "build", KEPT, print), client)
-        shorter = {"VisibilityTimeout": str(VISIBILITY_TIMEOUT)}  # not earlier: Lambda refuses it for a new mapping
+        shorter = {"VisibilityTimeout": str(VISIBILITY_TIMEOUT)}  # not set earlier: Lambda refuses it for a new mapping
         client("sqs").set_queue_attributes(QueueUrl=resources["QueueUrl"], Attributes=shorter)
         yield Laptop(client, resources["BucketName"], resources["QueueUrl"], resources["DeadLetterQueueUrl"])
     finally:
@@ -89,7 +89,7 @@ def replace(path: Path, text: str, other: str) -> None:
     path.write_text(before.replace(text, other, 1), encoding="utf-8")
 
 
-def test_neighbours_of_pictures_that_end_the_function_are_done(laptop: Laptop) -> None:
+def test_pictures_beside_a_poison_picture_are_rendered(laptop: Laptop) -> None:
     fatal = {4: CRASH, 7: HANG}
     laptop.work(enabled=False)
     for number in range(10):

@@ -1,4 +1,4 @@
-"""``python -m tools.stage.provision`` against the emulator: errors are one sentence and change nothing."""
+"""``python -m tools.stage.provision`` with the emulator: an error is one sentence, and nothing is changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OURS, THEIRS = "444444444444", "555555555555"
 
 
 class Shell:
-    """A person's shell, signed in to an account of the emulator."""
+    """A shell with the credentials of an account of the emulator."""
 
     def __init__(self, project: Path, emulator: Emulator) -> None:
         self.project = project
@@ -35,7 +35,7 @@ class Shell:
         return client_factory(self._emulator.url, self._emulator.root(account))(service)
 
     def provision(self, *arguments: str, **changed: str | None) -> subprocess.CompletedProcess[str]:
-        """Run the tool in its project; ``changed`` are environment variables, None takes one away."""
+        """Run the tool in its project. ``changed`` sets environment variables; None removes one."""
         said = {name: value for name, value in (self.env | changed).items() if value is not None}
         return subprocess.run(
             [sys.executable, "-m", "tools.stage.provision", *arguments],

@@ -1,4 +1,4 @@
-"""The script in the README, run as it is."""
+"""The script in the README, run unchanged."""
 
 from __future__ import annotations
 

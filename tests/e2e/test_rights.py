@@ -1,7 +1,7 @@
-"""What each function's role is denied, each time beside what the same credentials may do.
+"""Calls that each function's role is denied, each with a similar call that the same credentials may make.
 
-The roles are those of the deployed functions, and the emulator holds every call to their policies. That each function
-can do all of its own job under its role is shown by the other tests here, as nothing runs under any other.
+The roles are those of the deployed functions, and the emulator enforces their policies. The other e2e tests show that
+each function has the permissions for its own work, because there it runs under the same role.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ HARMLESS = '{"type": "item.delete", "owner": "rights", "id": "019ca7b4-e400-7abc
 
 
 class Call(NamedTuple):
-    """One call to AWS, on the resources of a stage."""
+    """One AWS call on the resources of a stage."""
 
     service: str
     operation: str
     resource: str
-    """What it is made on, in a few words."""
+    """A short description of the resource."""
     parameters: dict[str, Any]
 
     def __str__(self) -> str:
@@ -102,7 +102,7 @@ TAKING_JOBS = [
 
 
 class Row(NamedTuple):
-    """``function`` may not make the call ``denied``, because of ``why``; it may make ``allowed``."""
+    """``function`` is denied the call ``denied``, for the reason ``why``, and may make the call ``allowed``."""
 
     function: str
     denied: Call
@@ -193,16 +193,16 @@ TABLE = [
 ]
 
 Signed = Callable[[Call], str]
-"""Makes a call; returns which action was not authorized, or else the code of an error, or nothing."""
+"""Make a call. Return the action that was not authorized, or the code of another error, or "" if it succeeded."""
 
 
 @pytest.fixture(scope="module")
 def stages_side_by_side(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Two stages with the same things in them; what is left of them is taken away."""
+    """Create a second stage and, in the first, the objects for the calls. Delete all of them after the tests."""
     project = copy_project(tmp_path_factory.mktemp("other") / "project")
     provision.provision(OTHER, system.client, project, print)
     s3 = system.client("s3")
-    keys = (CHUNK, THUMBNAIL)  # nothing under uploads/, where the stage itself would be at it
+    keys = (CHUNK, THUMBNAIL)  # not under uploads/, because the stage's own functions would process them
     for key in keys:
         s3.put_object(Bucket=system.bucket, Key=key, Body=b"")
     yield
@@ -216,7 +216,7 @@ def stages_side_by_side(system: System, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def as_role_of(system: System, stages_side_by_side: None) -> Callable[[str], Signed]:
-    """Makes calls with the credentials that a deployed function's role gives; the emulator's root may take any."""
+    """Return a function that makes calls with the credentials of a function's role, which the root user can assume."""
 
     @functools.cache
     def signed(function: str) -> Signed:
@@ -241,19 +241,19 @@ def make(client: Callable[..., Any], url: str, call: Call) -> str:
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.function}: {row.denied}")
-def test_a_function_is_denied_what_it_has_no_business_with(as_role_of: Callable[[str], Signed], row: Row) -> None:
+def test_function_is_denied_calls_it_does_not_need(as_role_of: Callable[[str], Signed], row: Row) -> None:
     signed = as_role_of(row.function)
 
     allowed, denied = signed(row.allowed), signed(row.denied)
 
     assert allowed in ("", "NoSuchKey")
     action = rights.action(row.denied.service, row.denied.operation)
-    # IAM heeds no case in actions, and neither does the emulator.
+    # The case of an action does not matter in IAM, nor in the emulator.
     assert denied == f"not authorized to perform: {action.lower()}", f"{row.denied} should be denied: {row.why}"
 
 
-def test_no_right_is_left_out_that_another_function_has() -> None:
-    """Whatever any function may do stands above as denied to each that may not."""
+def test_each_missing_permission_has_a_denied_call() -> None:
+    """Require a denied call for each action that another function's policy grants and this one's does not."""
     granted = {
         function: {grant.action for grant in rights.grants(policy) if grant.action.partition(":")[0] in SERVICES}
         for function, policy in policies.for_stage(PROJECT, "dev").items()

@@ -1,4 +1,4 @@
-"""Code and resources, each a stack of its own, roll forward and back: what is stored stays as it was."""
+"""Deploy and roll back code and resources, which are separate stacks: stored items do not change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tools.stage import provision
 
 
 class Stage(NamedTuple):
-    """A stage of its own, and the project it is deployed from."""
+    """A separate stage and the project from which it is deployed."""
 
     project: Path
     scratch: Path
@@ -26,7 +26,7 @@ class Stage(NamedTuple):
     client: Callable[[str], Any]
 
     def deploy(self) -> None:
-        """Its resources, then its code, as the project has them now."""
+        """Deploy the project's resources, then its code."""
         provision.provision(LOCAL, self.client, self.project, print)
         code_stack.deploy(code_stack.package(self.project, self.scratch, KEPT, print), self.client)
 
@@ -39,7 +39,7 @@ class Stage(NamedTuple):
         return str(self("GET", "/health").json()["version"])
 
     def has(self, item: Answer) -> bool:
-        """Whether ``item`` is there, as it was when that answer was given."""
+        """Return whether ``item`` still exists, unchanged since that response."""
         found = self("GET", f"/items/{item.json()['id']}")
         return (found.status, found.headers["ETag"], found.json()) == (200, item.headers["ETag"], item.json())
 
@@ -61,7 +61,7 @@ def call_version(project: Path, version: str) -> None:
 
 
 def change_resources(project: Path) -> None:
-    """What a newer version may bring: another queue, and another setting of one that is there."""
+    """Change the resources as a newer version could: add a queue, and change a setting of an existing one."""
     path = project / "infra" / "resources.json"
     template = json.loads(path.read_text())
     template["Resources"]["Another"] = {
@@ -76,7 +76,7 @@ def queues(stage: Stage) -> set[str]:
     return {url.rpartition("/")[2] for url in stage.client("sqs").list_queues().get("QueueUrls", [])}
 
 
-def test_items_outlive_a_newer_version_and_the_way_back(stage: Stage) -> None:
+def test_items_are_unchanged_after_upgrade_and_rollback(stage: Stage) -> None:
     older = (stage.project / "infra" / "resources.json").read_text()
     call_version(stage.project, "1.0.0")
     stage.deploy()
@@ -102,7 +102,7 @@ def test_items_outlive_a_newer_version_and_the_way_back(stage: Stage) -> None:
     assert stage.has(third)
 
 
-def test_items_outlive_the_code(stage: Stage) -> None:
+def test_items_remain_after_the_code_stack_is_deleted(stage: Stage) -> None:
     stage.deploy()
     item = stage("POST", "/items", fields())
 

@@ -1,4 +1,4 @@
-"""`make run`, as somebody at a terminal sees it."""
+"""`make run`, as a developer sees it in a terminal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def alive(pids: set[int]) -> set[int]:
 
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
-    """A system that runs, to look at."""
+    """Start one system for the tests that can share it."""
     opened = Terminal(copy_project(tmp_path_factory.mktemp("run") / "project"))
     try:
         opened.await_text("Ctrl-C stops it")
@@ -51,7 +51,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def opened() -> Iterator[list[Terminal]]:
-    """Terminals to close."""
+    """Collect terminals, to close them after the test."""
     terminals: list[Terminal] = []
     yield terminals
     for one in terminals:
@@ -68,7 +68,7 @@ def test_ready_message_has_all_urls(terminal: Terminal) -> None:
 
 
 def test_shown_aws_commands_reach_the_emulator(terminal: Terminal) -> None:
-    # By AWS CLI 1, which sends `aws sqs` to AWS whatever a profile says.
+    # AWS CLI 1 sends `aws sqs` to AWS, whatever endpoint a profile has.
     commands = re.search(r"^ *export AWS_CONFIG_FILE=.*\n *aws --endpoint-url .*", terminal.text, re.MULTILINE)
     assert commands is not None
 
@@ -129,7 +129,7 @@ FROM_ELSEWHERE = [
 
 
 def is_refused_from_elsewhere(url: str, method: str, path: str) -> bool:
-    """Whether requests of other sites, and by other names, get no more than one sentence."""
+    """Return whether requests from other sites or for other host names get only a short refusal."""
     port = str(urlsplit(url).port)
     answers = [
         request(method, url + path, **{name: value.replace("{port}", port) for name, value in headers.items()})
@@ -335,11 +335,11 @@ def test_killed_emulator_ends_the_run(project: Path, opened: list[Terminal]) -> 
     assert "The emulator stopped unexpectedly" in terminal.text
     assert "saving the data" not in terminal.text
     assert "Traceback" not in terminal.text
-    eventually(lambda: not alive(family))  # a save that had begun may end a moment later
+    eventually(lambda: not alive(family))  # a save that had started may end a moment later
 
 
 def start_in_vain(project: Path, port: int, emulator_port: int) -> str:
-    """The one line that is left when it cannot start."""
+    """Return the one line of output if the system cannot start."""
     command = [sys.executable, "-m", "tools.laptop.run", "--port", str(port), "--emulator-port", str(emulator_port)]
     ended = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1

@@ -1,4 +1,4 @@
-"""`make run` in the tests' own process, where its lines are counted as covered: its life from start to stop."""
+"""`make run` in the process of the tests, from start to stop, so that its lines count as covered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tools.laptop.terminal import Terminal
 
 
 class Inside:
-    """What somebody sees of a run in this process, and does to it from a thread of their own."""
+    """A run in this process: its output, and the actions that a thread takes on it."""
 
     def __init__(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.port, self.emulator_port = free_port(), free_port()
@@ -33,7 +33,7 @@ class Inside:
         return self._stream.getvalue()
 
     def run(self, deeds: Callable[[], None]) -> int:
-        """Run until ``deeds``, which begin once it is ready, are done and Ctrl-C is pressed, or it ends by itself."""
+        """Run until it ends and return the exit status. Once ready, a thread calls ``deeds`` and sends SIGINT."""
 
         def do() -> None:
             try:
@@ -43,7 +43,7 @@ class Inside:
                 self._failure = error
             os.kill(os.getpid(), signal.SIGINT)
 
-        before = signal.signal(signal.SIGINT, lambda number, frame: None)  # for a Ctrl-C that comes too late
+        before = signal.signal(signal.SIGINT, lambda number, frame: None)  # ignores a late Ctrl-C
         thread = threading.Thread(target=do)
         thread.start()
         try:

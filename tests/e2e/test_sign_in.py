@@ -1,4 +1,4 @@
-"""A stage with sign-in, as it is deployed: real tokens of a real user pool, and what API Gateway says by itself."""
+"""A deployed stage with sign-in: real tokens of a real user pool, and the responses of API Gateway itself."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ PASSWORD = "Correct horse 1 battery!"
 
 
 class Pool(NamedTuple):
-    """A user pool, and the means to sign users of it in."""
+    """A user pool and a client with which its users can sign in."""
 
     cognito: Any
     id: str
     client: str
 
     def tokens(self, email: str) -> dict[str, str]:
-        """What a new user gets who signs in: ``AccessToken`` and ``IdToken`` among it."""
+        """Create a user, sign in, and return the tokens, with ``AccessToken`` and ``IdToken``."""
         self.cognito.admin_create_user(UserPoolId=self.id, Username=email, MessageAction="SUPPRESS")
         self.cognito.admin_set_user_password(UserPoolId=self.id, Username=email, Password=PASSWORD, Permanent=True)
         answer = self.cognito.admin_initiate_auth(
@@ -59,7 +59,7 @@ class Pool(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """The API of a stage that wants a token."""
+    """The API of a stage that requires a token."""
 
     url: str
     emulator: Emulator
@@ -77,13 +77,13 @@ class Closed(NamedTuple):
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
     folder = tmp_path_factory.mktemp("sign-in")
     project = copy_project(folder / "project")
-    # One of its own: a packaged API can be called in the emulator's first account alone, and only one fits in there.
+    # A separate emulator: a packaged API can be called only in the first account, which has room for only one.
     emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
     try:
         client = client_factory(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
         pool = Pool(client("cognito-idp"), resources["UserPoolId"], resources["UserPoolClientId"])
-        # The issuer has the name that it has in AWS, where in the emulator its keys do not lie.
+        # The issuer has its name in AWS, but in the emulator the keys are at another URL.
         keys = f"{emulator.url}/{pool.id}/.well-known/jwks.json"
         configure(project / ".chalice" / "config.json", AUTH_MODE="oidc", OIDC_JWKS_URL=keys)
         built = bundled(code_stack.package(project, folder / "build", KEPT, print))
@@ -106,7 +106,7 @@ def bob(api: Closed) -> str:
 
 
 @pytest.mark.parametrize("kind", ["AccessToken", "IdToken"])
-def test_a_token_of_the_stages_user_pool_opens_every_route(api: Closed, ann: dict[str, str], kind: str) -> None:
+def test_token_of_the_user_pool_is_accepted_on_all_routes(api: Closed, ann: dict[str, str], kind: str) -> None:
     created = api("POST", "/items", fields(title="Vase"), ann[kind])
     assert created.status == 201, created.body
     item = f"/items/{created.json()['id']}"
@@ -117,13 +117,13 @@ def test_a_token_of_the_stages_user_pool_opens_every_route(api: Closed, ann: dic
     assert api("DELETE", item, token=ann[kind]).status == 200
 
 
-def test_both_tokens_of_one_user_are_one_owner(api: Closed, ann: dict[str, str]) -> None:
+def test_both_tokens_of_a_user_have_the_same_owner(api: Closed, ann: dict[str, str]) -> None:
     item = api("POST", "/items", fields(), ann["AccessToken"]).json()["id"]
 
     assert api("GET", f"/items/{item}", token=ann["IdToken"]).status == 200
 
 
-def test_a_user_is_added_and_gets_a_token_by_the_words_of_the_page(api: Closed, tmp_path: Path) -> None:
+def test_documented_commands_add_a_user_and_get_a_token(api: Closed, tmp_path: Path) -> None:
     page = "docs/deploying.md"
     typed = block(page, "password") + block(page, "add a user") + block(page, "token")
     typed = typed.replace("vitrine-dev-resources", "vitrine-local-resources").replace("ann@", "dora@")
@@ -150,7 +150,7 @@ def refused(answer: Answer) -> None:
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
 
-def test_a_pipeline_walks_the_stage_as_a_user_who_is_gone_afterwards(api: Closed, tmp_path: Path) -> None:
+def test_pipeline_smoke_user_is_deleted_afterwards(api: Closed, tmp_path: Path) -> None:
     def users() -> set[str]:
         return {user["Username"] for user in api.pool.cognito.list_users(UserPoolId=api.pool.id)["Users"]}
 
@@ -162,26 +162,26 @@ def test_a_pipeline_walks_the_stage_as_a_user_who_is_gone_afterwards(api: Closed
     assert users() == before
 
 
-def test_nobody_gets_in_without_a_token(api: Closed) -> None:
+def test_request_without_a_token_is_refused(api: Closed) -> None:
     for method, path in (("GET", "/items"), ("POST", "/items"), ("DELETE", "/items/1"), ("POST", "/imports")):
         refused(api(method, path))
 
 
-def test_a_token_that_was_altered_opens_nothing(api: Closed, ann: dict[str, str]) -> None:
+def test_altered_token_is_refused(api: Closed, ann: dict[str, str]) -> None:
     header, payload, signature = ann["AccessToken"].split(".")
 
     for altered in (f"{header}.{payload}.{signature[::-1]}", f"{header}.{payload}.", "abc"):
         refused(api("GET", "/items", token=altered))
 
 
-def test_what_cannot_be_a_token_runs_no_function(api: Closed) -> None:
+def test_malformed_token_runs_no_function(api: Closed) -> None:
     group = f"/aws/lambda/{api.functions['authorize']}"
 
     def refusals() -> list[str]:
         events = api.client("logs").filter_log_events(logGroupName=group)["events"]
         return [event["message"] for event in events if "Token rejected" in event["message"]]
 
-    refused(api("GET", "/items", Authorization="Bearer a.b.c"))  # runs it, and its line comes after those of others
+    refused(api("GET", "/items", Authorization="Bearer a.b.c"))  # runs the function; logged after earlier calls
     eventually(refusals)
     before = len(refusals())
 
@@ -193,7 +193,7 @@ def test_what_cannot_be_a_token_runs_no_function(api: Closed) -> None:
     assert len(refusals()) == before + 1
 
 
-def test_a_token_of_another_pool_or_for_another_client_opens_nothing(api: Closed) -> None:
+def test_token_of_another_pool_or_client_is_refused(api: Closed) -> None:
     cognito = api.pool.cognito
     flows = ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
     other = cognito.create_user_pool(PoolName="another")["UserPool"]["Id"]
@@ -205,11 +205,11 @@ def test_a_token_of_another_pool_or_for_another_client_opens_nothing(api: Closed
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/hello", "/health", "/web/api.js"])
-def test_what_is_public_needs_none(api: Closed, path: str) -> None:
+def test_public_path_needs_no_token(api: Closed, path: str) -> None:
     assert api("GET", path).status == 200
 
 
-def test_a_picture_goes_its_way_for_its_owner_and_nobody_else(api: Closed, ann: dict[str, str], bob: str) -> None:
+def test_only_the_owner_can_get_a_picture(api: Closed, ann: dict[str, str], bob: str) -> None:
     token = ann["AccessToken"]
     item = f"/items/{api('POST', '/items', fields(), token).json()['id']}"
     ticket = api("POST", f"{item}/image", {"contentType": "image/jpeg"}, token).json()
@@ -221,7 +221,7 @@ def test_a_picture_goes_its_way_for_its_owner_and_nobody_else(api: Closed, ann: 
     assert api("GET", f"{item}/image?size=200", token=bob).status == 404
 
 
-def test_another_owners_answers_are_those_about_what_never_was(api: Closed, ann: dict[str, str], bob: str) -> None:
+def test_data_of_another_owner_is_reported_as_missing(api: Closed, ann: dict[str, str], bob: str) -> None:
     token = ann["AccessToken"]
     never = "019ca7b4-e400-7abc-8def-0123456789ab"
     item = api("POST", "/items", fields(title="Vase"), token, Idempotency_Key="1").json()["id"]
@@ -274,7 +274,7 @@ class TestApiGatewaysOwnAnswers:
         assert answer.json()["requestId"] == answer.headers["X-Request-Id"]
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
 
-    def test_too_many_requests_are_told_to_come_again(self, api: Closed) -> None:
+    def test_too_many_requests_get_429_with_retry_after(self, api: Closed) -> None:
         gateway, api_id = api.client("apigateway"), api.url.split("/")[-2]
 
         def limit(rate: str, burst: str) -> None:

@@ -1,4 +1,4 @@
-"""The user pool's sign-in page, which comes once it is known where the console is."""
+"""The user pool's sign-in page, which is configured once the URL of the console is known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ACCOUNT = "222222222222"
 CONSOLE = "https://abc.execute-api.us-east-1.amazonaws.com/api/"
 
 
-def test_it_leads_back_to_the_console_from_the_second_provisioning_on(system: System, tmp_path: Path) -> None:
+def test_second_provisioning_sets_the_callback_urls(system: System, tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
     client = client_factory(system.emulator.url, system.emulator.root(ACCOUNT))
 

@@ -1,4 +1,4 @@
-"""The emulator keeps the promises that the simulation's services in memory keep: tests/simulation/contract.py."""
+"""The emulator passes the contract of the simulated services in memory: tests/simulation/contract.py."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def services(system: System) -> Iterator[Services]:
 
 
 def posted(form: dict[str, Any], data: bytes) -> bool:
-    """Send a form as a browser does."""
+    """Send a form as a browser does. Return False if it is refused with a status below 500."""
     boundary = uuid.uuid4().hex
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
@@ -54,4 +54,4 @@ def posted(form: dict[str, Any], data: bytes) -> bool:
             return True
     except urllib.error.HTTPError as error:
         error.close()
-        return error.code >= 500  # which is no refusal
+        return error.code >= 500  # a server error is not a refusal

@@ -1,4 +1,4 @@
-"""``make smoke`` against the packaged app, and against one with faults: it names the step, and cleans up."""
+"""``make smoke`` with the packaged app, without and with faults: it names the failed step and deletes its data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tools.smoke import picture as smoke_picture
 from tools.smoke.http_client import StepError
 
 Spoil = Callable[[str, str, dict[str, str]], Answer | Callable[[Answer], Answer] | None]
-"""Takes method, path and headers of a request; gives its answer, or what becomes of it, or None for as it is."""
+"""Take method, path and headers of a request. Return a response, a function that changes it, or None for no change."""
 
 STEPS = [
     "health",
@@ -49,7 +49,7 @@ STEPS = [
 
 
 class Detour(http.server.ThreadingHTTPServer):
-    """Hands requests for /api/… on to the packaged app, and spoils some of its answers."""
+    """Forward requests for /api/… to the packaged app, and change some of its responses."""
 
     daemon_threads = True
 
@@ -86,7 +86,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815 (as http.server names them)
 
     def log_message(self, *_: Any) -> None:
-        """Nothing: the test's own output is read."""
+        """Log nothing, because the tests read the output."""
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def detour(system: System) -> Iterator[Detour]:
 
 @pytest.fixture
 def smoke_test(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """Walks to its end, and returns what it told a program."""
+    """Return a function that runs all steps of the smoke test and returns its JSON report."""
 
     def smoke_test(url: str, *options: str, token: str = "", fields: str = json.dumps(REQUIRED)) -> dict[str, Any]:
         monkeypatch.setenv("TOKEN", token)
@@ -115,7 +115,7 @@ def smoke_test(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
 
 
 def left_in(system: System) -> list[dict[str, Any]]:
-    """The records of items that walks have left, whatever the list says."""
+    """Return the records of items that smoke tests left in the table, listed or not."""
     pages = system.client("dynamodb").get_paginator("scan").paginate(TableName=system.table)
     items = (one for page in pages for one in page["Items"] if one["sk"]["S"].startswith("ITEM#"))
     return [one for one in items if "smokeTest" in one["fields"]["M"]]
@@ -155,7 +155,7 @@ def answer(status: int, body: Any = b"", **headers: str) -> Answer:
 
 
 def instead(method: str, path: str, spoilt: Answer | Callable[[Answer], Answer], header: str = "") -> Spoil:
-    """Spoils requests of that method, to a path like that, with that header."""
+    """Return a function that changes responses to requests with this method, path pattern and header."""
 
     def spoil(asked: str, at: str, headers: dict[str, str]) -> Answer | Callable[[Answer], Answer] | None:
         meant = asked == method and re.fullmatch(path, at) and (not header or header in headers)
@@ -165,17 +165,17 @@ def instead(method: str, path: str, spoilt: Answer | Callable[[Answer], Answer],
 
 
 def but(**changed: Any) -> Callable[[Answer], Answer]:
-    """The answer as it is, but for some fields of its body."""
+    """Return a function that replaces fields in the body of a response."""
     return lambda whole: whole._replace(body=json.dumps(whole.json() | changed).encode())
 
 
 def as_status(status: int) -> Callable[[Answer], Answer]:
-    """The answer as it is, but for its status."""
+    """Return a function that replaces the status of a response."""
     return lambda whole: whole._replace(status=status)
 
 
 def picture(**image: Any) -> Callable[[Answer], Answer]:
-    """The item as it is, but for its picture, where it has one."""
+    """Return a function that replaces the picture in the response for an item that has one."""
 
     def spoil(whole: Answer) -> Answer:
         return but(image=image)(whole) if whole.status == 200 and "image" in whole.json() else whole
@@ -188,12 +188,12 @@ def upload_to(url: str) -> Callable[[Answer], Answer]:
 
 
 def refuse(whole: Answer) -> Answer:
-    """The work is done, and the answer says that it is not."""
+    """Return an error although the app has done the work."""
     return answer(500, {"error": "INTERNAL_ERROR", "message": "Something went wrong.", "requestId": "1"})
 
 
 def astray(whole: Answer) -> Answer:
-    """The way to where nobody answers."""
+    """Redirect to a port on which no server listens."""
     del whole.headers["Location"]
     whole.headers["Location"] = f"http://127.0.0.1:{free_port()}/gone"
     return whole
@@ -224,7 +224,7 @@ def test_failed_step_is_named_and_everything_is_deleted(
     system: System, detour: Detour, smoke_test: Callable[..., dict[str, Any]], step: str
 ) -> None:
     detour.spoil = SPOILT[step]
-    # The list is looked at until it has the item, as it may lag behind.
+    # The list is polled until it has the item, because it is eventually consistent.
     timeout = ["--timeout", "1"] if step == "the item is listed" else []
 
     said = smoke_test(detour.url, *timeout)
@@ -333,7 +333,7 @@ UNAUTHORIZED = answer(401, {"error": "UNAUTHORIZED", "message": "Sign in first."
 
 
 def guarded(method: str, path: str, headers: dict[str, str]) -> Answer | None:
-    """As a stage with sign-in answers."""
+    """Respond as a stage with sign-in does."""
     open_to_all = path in ("/health", "/openapi.json")
     return None if open_to_all or headers.get("authorization") == f"Bearer {TOKEN}" else UNAUTHORIZED
 
@@ -416,10 +416,10 @@ def test_token_with_a_line_break_is_refused(
 def test_make_smoke_passes_url_and_token(detour: Detour) -> None:
     detour.spoil = guarded
     python = Path(sys.executable)
-    # The environment that runs this is not to be made anew, however old it is.
+    # Do not rebuild the environment in which this test runs, even if it is older than the requirements.
     make = f"make -o .venv/.ready BIN={python.parent}"
     words = re.sub(r"URL=\S+", f"URL={detour.url}/", block("docs/operating.md", "smoke").replace("make", make, 1))
-    # Where `make test` runs this, its own make would be told so, and say more.
+    # If `make test` runs this, its MAKEFLAGS and MAKELEVEL would make the inner make print more.
     said = type_in(words, ROOT, TOKEN=TOKEN, FIELDS=json.dumps(REQUIRED), MAKEFLAGS="", MAKELEVEL="")
     assert said.splitlines()[-1].startswith("All 16 steps passed in ")
 
