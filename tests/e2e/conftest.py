@@ -1,4 +1,4 @@
-"""One emulator for all end-to-end tests, with the resources and the packaged app in it, as `make run` does it."""
+"""Start one emulator for all end-to-end tests and deploy the resources and the packaged app, as `make run` does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tools.stage import provision
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """The packaged app in an emulator whose data are this session's own."""
+    """Yield the packaged app in an emulator that only this test session uses."""
     folder = tmp_path_factory.mktemp("system")
     project = copy_project(folder / "project")
     emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())

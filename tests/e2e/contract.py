@@ -1,6 +1,6 @@
-"""What a request has to be beyond what a JSON Schema can say: told to Schemathesis, which loads this (contract.toml).
+"""Schemathesis hooks for rules that JSON Schema cannot express; contract.toml loads this module.
 
-Whatever violates the document on purpose is left as it is.
+Requests that violate the OpenAPI document on purpose are not changed.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ _LATER = "2100-01-01T00:00:00Z"
 _OF_A_LIST = ("order", "createdAfter", "createdBefore")
 
 _tags: dict[str, str] = {}
-"""The items that there are, as far as was seen, each with its newest entity tag."""
+"""The newest known entity tag of each existing item, by item id; "*" if the tag is unknown."""
 _created: dict[str, str] = {}
-"""When each of them was created."""
+"""The ``createdAt`` of each item, by item id."""
 _images: dict[str, str] = {}
-"""Those with a picture, each with the picture's state."""
+"""The image status of each item that has an image, by item id."""
 _gone: set[str] = set()
-"""The items that were deleted."""
+"""The ids of the deleted items."""
 _cursors: dict[str, dict[str, Any]] = {}
-"""The cursors that were given out, each with what its list was asked for by."""
+"""The list parameters of the request that returned each cursor, by cursor."""
 
 
 @schemathesis.serializer("application/x-ndjson")
 def as_it_stands(_: Any, value: Any) -> bytes:
-    """NDJSON is text: of what is none, nothing can be sent."""
+    """Return an NDJSON body as bytes; empty if the generated value is not a string."""
     return value.encode() if isinstance(value, str) else b""
 
 
 @schemathesis.hook
 def filter_case(_: Any, case: Any) -> bool:
-    """Skip imports of ten thousand entries: they take a minute, and tests/integration tests them."""
+    """Skip imports of 1,000 or more entries: the largest take a minute, and tests/integration covers them."""
     return not isinstance(case.body, dict) or len(case.body.get("items") or ()) < 1000
 
 
 @schemathesis.hook
 def filter_failure(_: Any, failure: Any, __: Any, response: Any) -> bool:
-    """An item has no picture before one was uploaded: that is no item which got lost."""
+    """Ignore the failed availability check of an item whose image is missing: the item itself exists."""
     lost = isinstance(failure, EnsureResourceAvailability)
     return not (lost and response.json()["error"] == errors.ImageNotFoundError.code)
 
 
 @schemathesis.hook
 def before_call(_: Any, case: Any, __: dict[str, Any]) -> None:
-    """Makes of a request that fits its schema one that can be meant."""
+    """Change a schema-valid request so that it also follows the rules that the schema cannot express."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if "cursor" in case.query:
@@ -66,16 +66,16 @@ def before_call(_: Any, case: Any, __: dict[str, Any]) -> None:
             case.body["expiresAt"] = _LATER
         _be_as_stored(case.body, case.path_parameters.get("item_id", ""))
     if "If-None-Match" in case.headers and (case.method != "GET" or '"' not in case.headers["If-None-Match"]):
-        # A write with the current version's tag is refused. Schemathesis takes "0" for a tag.
+        # A write with the current tag is refused, as is a tag without quotes. "0" matches no version: they start at 1.
         case.headers["If-None-Match"] = '"0"'
     if "Idempotency-Key" in case.headers:
-        # One that comes again is answered with the item of before, which may be gone by now.
+        # A repeated key returns the earlier item, which may be deleted by now.
         case.headers["Idempotency-Key"] = f"{case.headers['Idempotency-Key'][:200]}{uuid.uuid4()}"
 
 
 @schemathesis.hook
 def after_call(_: Any, case: Any, response: Any) -> None:
-    """Remembers what only the API can give out."""
+    """Store the ids, tags, image statuses and cursors that the API returned."""
     if case.method == "OPTIONS" or response.status_code not in (200, 201):
         return
     id_ = case.path_parameters.get("item_id", "")
@@ -88,7 +88,7 @@ def after_call(_: Any, case: Any, response: Any) -> None:
         _tags.pop(id_, None)
         _images.pop(id_, None)
     elif case.path.endswith("/image"):
-        # It made a new version, whose tag is not told.
+        # The request created a new version of the item, but the response does not contain its tag.
         _tags[id_] = "*"
         _images.pop(id_, None)
     elif case.path.startswith("/items"):
@@ -100,7 +100,7 @@ def after_call(_: Any, case: Any, response: Any) -> None:
 
 
 def _be_about_an_item(case: Any) -> None:
-    """Nobody can make up an item's id, or its tag. Pictures that are ready stay, for others to be asked for."""
+    """Replace a generated item id and tag with known ones; do not delete ready images or their items."""
     id_ = case.path_parameters["item_id"]
     ready = [one for one, status in _images.items() if status == "ready"]
     made_up = id_ not in {*_tags, *_images, *_gone}
@@ -116,7 +116,7 @@ def _be_about_an_item(case: Any) -> None:
 
 
 def _be_as_stored(body: dict[str, Any], id_: str) -> None:
-    """Managed fields equal what is stored, which nobody can make up: two that never change, and no others."""
+    """Set ``id`` and ``createdAt`` to the stored values and remove the other managed fields."""
     known = {"id": id_, "createdAt": _created[id_]} if id_ in _created else {}
     for name in models.MANAGED_FIELDS:
         if name in body and name in known:
@@ -126,7 +126,7 @@ def _be_as_stored(body: dict[str, Any], id_: str) -> None:
 
 
 def _go_on(query: dict[str, Any]) -> None:
-    """A cursor goes on in the list that it was given out for; nobody can make one up."""
+    """Use a known cursor with the parameters of its list; remove an unknown cursor."""
     for name in _OF_A_LIST:
         query.pop(name, None)
     if query["cursor"] in _cursors:
@@ -136,7 +136,7 @@ def _go_on(query: dict[str, Any]) -> None:
 
 
 def _holdable(value: Any) -> Any:
-    """``value`` with numbers that can be kept exactly: no schema says how many digits one may have."""
+    """Return ``value`` with 0 for each number that DynamoDB cannot store exactly: no schema limits the digits."""
     if isinstance(value, dict):
         return {name: _holdable(inner) for name, inner in value.items()}
     if isinstance(value, list):

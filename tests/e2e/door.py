@@ -1,4 +1,4 @@
-"""Raw HTTP requests, byte for byte: what tests send that a well-behaved client would not."""
+"""Send raw HTTP requests, byte for byte, including requests that a correct client does not send."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ Header = tuple[str, str | bytes]
 
 
 class Reply(NamedTuple):
-    """A response as it was on the wire."""
+    """An HTTP response as received."""
 
     status: int
     headers: Message
     body: bytes
-    """All that follows the headers, for HEAD too."""
+    """Everything after the headers, also for HEAD."""
 
     def json(self) -> Any:
         return json.loads(self.body)
 
     @property
     def error(self) -> str:
-        """The code of an error; an empty string for a success."""
+        """Return the error code; an empty string if the status is below 400."""
         return str(self.json()["error"]) if self.status >= 400 else ""
 
 
 class Door(NamedTuple):
-    """One address of the API."""
+    """One base URL of the API."""
 
     name: str
     url: str
@@ -40,9 +40,9 @@ class Door(NamedTuple):
     def send(
         self, method: str, path: str, body: bytes | None = None, headers: Iterable[Header] = (), raw: bytes = b""
     ) -> Reply:
-        """Send a request with exactly these headers, in this order, beside Host, Connection and Content-Length.
+        """Send a request with exactly these headers, in this order, plus Host, Connection and Content-Length.
 
-        ``raw`` is sent after the headers as it is, without a length.
+        ``raw`` is sent unchanged after the headers, without Content-Length.
         """
         address = urlsplit(self.url)
         sent: list[Header] = [("Host", address.netloc), ("Connection", "close"), *headers]
@@ -56,7 +56,7 @@ class Door(NamedTuple):
         return _parsed(received, method)
 
     def json(self, method: str, path: str, value: Any = None, **headers: str) -> Reply:
-        """Send ``value`` as JSON, if any; header names take _ for -."""
+        """Send a request with ``value`` as JSON unless it is None; write - in header names as _."""
         sent = [(name.replace("_", "-"), text) for name, text in headers.items()]
         if value is None:
             return self.send(method, path, headers=sent)
@@ -74,7 +74,7 @@ def _encoded(value: str | bytes) -> bytes:
 
 
 class _Received:
-    """A socket, as far as http.client reads one."""
+    """The part of the socket interface that http.client reads from."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

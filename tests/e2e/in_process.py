@@ -1,4 +1,4 @@
-"""The app in this process, on a table of its own in the emulator: every call to DynamoDB is at hand."""
+"""Run the app in this process on a separate table in the emulator, so that tests can observe its DynamoDB calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ STAGE = "inprocess"
 
 @contextlib.contextmanager
 def app_on_a_table_of_its_own(emulator: Emulator, folder: Path, auth_mode: str = "none") -> Iterator[Stage]:
-    """The app as the stage ``inprocess``, whose table is made and deleted again; open to everybody, as one owner."""
+    """Yield the app as the stage ``inprocess`` with a new table, and delete the table at the end.
+
+    With the default ``auth_mode``, every request is accepted without sign-in and has the same owner.
+    """
     with _pointed_at(emulator, AUTH_MODE=auth_mode):
         aws.dynamodb().create_table(TableName=config.settings().table, **template_table())
         try:
@@ -32,7 +35,7 @@ def app_on_a_table_of_its_own(emulator: Emulator, folder: Path, auth_mode: str =
 
 @contextlib.contextmanager
 def _pointed_at(emulator: Emulator, **variables: str) -> Iterator[None]:
-    """The app's own clients speak to ``emulator``, as its root, and to nobody else's afterwards."""
+    """Point the app's AWS clients to ``emulator`` with root credentials, and clear the cached clients at the end."""
     root = emulator.root()
     variables |= {"STAGE": STAGE, "AWS_ENDPOINT_URL": emulator.url}
     variables |= {"AWS_ACCESS_KEY_ID": root.access_key, "AWS_SECRET_ACCESS_KEY": root.secret_key}
@@ -40,7 +43,7 @@ def _pointed_at(emulator: Emulator, **variables: str) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as environment:
             for name, value in variables.items():
                 environment.setenv(name, value)
-            # boto3's own session has read its credentials by now.
+            # boto3's default session has already cached other credentials.
             environment.setattr(boto3, "DEFAULT_SESSION", None)
             _read_anew()
             yield
@@ -56,7 +59,7 @@ def _read_anew() -> None:
 
 
 def template_table() -> dict[str, Any]:
-    """The table of the template but its name, as CreateTable takes it."""
+    """Return the CreateTable parameters of the table in infra/resources.json, without its name."""
     resources = json.loads((ROOT / "infra" / "resources.json").read_text(encoding="utf-8"))["Resources"]
     table = next(one["Properties"] for one in resources.values() if one["Type"] == "AWS::DynamoDB::Table")
     kept = ("KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")

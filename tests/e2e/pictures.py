@@ -1,4 +1,4 @@
-"""Files to upload, made here so that none has to be kept."""
+"""Generate image files to upload, so that none is stored in the repository."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 
 def photograph(width: int = 1600, height: int = 1200) -> bytes:
-    """A JPEG with the look of a photograph: soft shapes and some grain."""
+    """Return a JPEG of blurred noise, which compresses like a photograph; sizes in pixels."""
     soft = (
         Image.effect_noise((width // 8, height // 8), 120).resize((width, height)).filter(ImageFilter.GaussianBlur(4))
     )
@@ -17,14 +17,14 @@ def photograph(width: int = 1600, height: int = 1200) -> bytes:
 
 
 def drawing(width: int = 640, height: int = 480) -> bytes:
-    """A PNG with a transparent half."""
+    """Return a PNG whose left half is transparent; sizes in pixels."""
     picture = Image.new("RGBA", (width, height), (0, 90, 160, 255))
     picture.paste((0, 0, 0, 0), (0, 0, width // 2, height))
     return saved(picture, "PNG")
 
 
 def saved(picture: Image.Image, kind: str) -> bytes:
-    """The bytes of a picture's file."""
+    """Return the picture encoded in the Pillow format ``kind``."""
     out = io.BytesIO()
     picture.save(out, kind)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""A terminal, to type in what the pages tell a person to type."""
+"""Run the shell commands from the documentation in a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AWSCLI = ROOT / ".venv-awscli" / "bin"
 
 
 def at_the_emulator(emulator: Emulator, account: str = ACCOUNT) -> dict[str, str]:
-    """The environment of a shell in which ``aws``, and every SDK, talk to the emulator as an account's root."""
+    """Return the environment in which ``aws`` and the AWS SDKs use the emulator as root of ``account``."""
     root = emulator.root(account)
     return {
         "PATH": f"{AWSCLI}{os.pathsep}{os.environ['PATH']}",
@@ -27,9 +27,10 @@ def at_the_emulator(emulator: Emulator, account: str = ACCOUNT) -> dict[str, str
 
 
 def type_in(script: str, folder: Path, answers: str = "", **variables: str) -> str:
-    """Run a script in bash, in ``folder``, which stops at the first command that fails; returns what it printed.
+    """Run a bash script in ``folder`` and return its output; stop at the first command that fails.
 
-    ``answers`` are lines that somebody types ahead, to be read by whoever asks.
+    ``answers`` are the lines on standard input, which is a pseudo-terminal. Raise AssertionError if the script fails,
+    and TimeoutExpired after 180 seconds.
     """
     keyboard, terminal = pty.openpty()
     os.write(keyboard, answers.encode())

@@ -1,4 +1,4 @@
-"""What end-to-end tests hold in their hands: the packaged app, deployed into an emulator of its own."""
+"""The packaged app, deployed into a separate emulator for the end-to-end tests, and helpers to deploy and call it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tools.stage import app_sources
 ROOT = Path(__file__).parents[2]
 EMULATOR_PYTHON = ROOT / ".venv-emulator" / "bin" / "python"
 KEPT = ROOT / ".local" / "kept"
-"""The packaged dependencies, which `make run` and these tests share."""
+"""The cache of packaged dependencies, which `make run` and these tests share."""
 
 
 class Answer(NamedTuple):
-    """What an HTTP request came back with, whatever its status."""
+    """An HTTP response with any status."""
 
     status: int
     headers: Message
@@ -36,29 +36,32 @@ class Answer(NamedTuple):
 
 
 class System(NamedTuple):
-    """The stage ``local``, as the packaged app and the resource template make it."""
+    """The stage ``local``, made from the packaged app and the resource template."""
 
     emulator: Emulator
     project: Path
-    """A copy of the project: what it was packaged from."""
+    """The copy of the project from which the app was packaged."""
     client: Callable[[str], Any]
-    """Makes boto3 clients of the emulator, as its root: ``system.client("s3")``."""
+    """Create a boto3 client of the emulator with root credentials: ``system.client("s3")``."""
     api: str
-    """The packaged API's base URL, without a slash at its end."""
+    """The packaged API's base URL, without a trailing slash."""
     functions: dict[str, str]
-    """Lambda's names of the functions, by app.py's: ``system.functions["on_upload"]``."""
+    """The Lambda function names, by their name in app.py: ``system.functions["on_upload"]``."""
     table: str
     bucket: str
     queue_url: str
     dead_letter_queue_url: str
 
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Call the packaged API; ``body`` is sent as JSON unless it is bytes. Header names take _ for -."""
+        """Call the packaged API; send ``body`` as JSON unless it is bytes. Write - in header names as _."""
         return request(method, self.api + path, body, **headers)
 
 
 def request(method: str, url: str, body: Any = None, **headers: str) -> Answer:
-    """Send one HTTP request, following no redirect; ``body`` is sent as JSON unless it is bytes."""
+    """Send one HTTP request without following redirects; send ``body`` as JSON unless it is bytes.
+
+    Write - in header names as _. The timeout is 30 seconds.
+    """
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is not None:
         body = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -78,7 +81,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def copy_project(target: Path) -> Path:
-    """A copy of the project to change, with the same environments and, at hand, the same packaged dependencies."""
+    """Copy the project to ``target`` and return it; link the emulator environment and the dependency cache."""
     app_sources.copy(ROOT, target)
     for folder in ("tools", "infra"):
         shutil.copytree(
@@ -92,21 +95,21 @@ def copy_project(target: Path) -> Path:
 
 
 def configure(path: Path, **variables: str) -> None:
-    """Set variables of the stage local in a configuration of Chalice's."""
+    """Set environment variables of the stage ``local`` in a Chalice configuration file."""
     config = json.loads(path.read_text())
     config["stages"][LOCAL]["environment_variables"] |= variables
     path.write_text(json.dumps(config))
 
 
 def bundled(built: code_stack.Package) -> code_stack.Package:
-    """The same, as it is deployed into AWS: made small and precompiled."""
+    """Reduce and precompile the package's archive, as for a deployment to AWS, and return the package."""
     whole = archive.read(built.archive)
     archive.write(built.archive, build.build(whole).entries)
     return built
 
 
 def say_errors_as_the_template_does(gateway: Any, api_id: str, template: dict[str, Any]) -> None:
-    """Give the packaged API the errors of its template: the emulator ignores those that come with its definition."""
+    """Set the gateway responses of the template: the emulator ignores them when it creates the API."""
     for kind, response in template["Resources"]["RestAPI"]["Properties"]["GatewayResponses"].items():
         headers = response["ResponseParameters"]["Headers"]
         status = {"statusCode": str(response["StatusCode"])} if "StatusCode" in response else {}
@@ -121,14 +124,14 @@ def say_errors_as_the_template_does(gateway: Any, api_id: str, template: dict[st
 
 
 def give_up_sooner(sqs: Any, queue_url: str) -> None:
-    """Leave a queue's jobs three deliveries instead of six: 15 seconds until a dead letter, instead of minutes."""
+    """Reduce a queue's maxReceiveCount to 3, so that a failed job becomes a dead letter in seconds, not minutes."""
     policy = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["RedrivePolicy"])["Attributes"]
     sooner = json.loads(policy["RedrivePolicy"]) | {"maxReceiveCount": 3}
     sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"RedrivePolicy": json.dumps(sooner)})
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """Return a TCP port of 127.0.0.1 that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Terminals in which somebody typed a command that goes on running."""
+"""Start long-running commands, such as `make run` and `chalice local`, as a developer does in a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.laptop import emulator
 
 
 class Terminal:
-    """A terminal in which `make run` was typed, in a copy of the project."""
+    """A running `make run` in a copy of the project."""
 
     def __init__(self, project: Path, port: int | None = None, emulator_port: int | None = None) -> None:
         self.project = project
@@ -46,7 +46,7 @@ class Terminal:
         return self.process.wait(seconds)
 
     def descendants(self) -> set[int]:
-        """The processes that it started, and theirs."""
+        """Return the ids of all direct and indirect child processes."""
         listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
         parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listed.splitlines())}
         found = {self.process.pid}
@@ -59,7 +59,7 @@ class Terminal:
 
 
 def shell() -> dict[str, str]:
-    """The environment of a shell that is signed in to nothing, without the settings of these tests themselves."""
+    """Return this process's environment without AWS variables and without the app's settings."""
     settings = ("STAGE", "AUTH_MODE", "BUCKET_NAME", "CORS_ORIGINS")
     return {name: value for name, value in processes.without_aws(os.environ).items() if name not in settings}
 
@@ -73,9 +73,9 @@ def until(happened: Callable[[], Any], seconds: float = 30) -> None:
 
 @contextlib.contextmanager
 def second_terminal(project: Path, variables: dict[str, str], stage: str | None = "local") -> Iterator[str]:
-    """`chalice local --stage local` typed in another terminal, whose shell has these variables; yields its address.
+    """Run `chalice local` with these environment variables and yield its URL; stop it at the end.
 
-    With None for ``stage``, plain `chalice local`.
+    Pass ``--stage`` unless ``stage`` is None.
     """
     port = free_port()
     of_stage = ["--stage", stage] if stage else []

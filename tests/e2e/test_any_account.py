@@ -1,4 +1,4 @@
-"""One package in two accounts: the stack that the session deployed, deployed as it is into another."""
+"""Deploy the session's package unchanged into a second account, and compare both deployments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECOND = "222222222222"
 
 
 class Account(NamedTuple):
-    """The stage local in an account."""
+    """The stage ``local`` in one account."""
 
     id: str
     client: Callable[[str], Any]
@@ -32,7 +32,7 @@ class Account(NamedTuple):
     queue_url: str
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Call the API's function with the event that API Gateway makes: in another account nothing else reaches it."""
+        """Invoke the API function with an API Gateway event: the emulator serves no API URL for a second account."""
         event = {
             "resource": path,
             "path": path,
@@ -65,7 +65,7 @@ class Account(NamedTuple):
 def accounts(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Account, Account]]:
     client = client_factory(system.emulator.url, system.emulator.root(SECOND))
 
-    # The resources alone: nothing is packaged from this copy.
+    # This copy is used to create the resources only; the package comes from the first account.
     resources = provision.provision(LOCAL, client, copy_project(tmp_path_factory.mktemp("second") / "project"), print)
     artifacts = f"{code_stack.ARTIFACTS}-{SECOND}"
     client("s3").create_bucket(Bucket=artifacts)
@@ -98,9 +98,9 @@ def accounts(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def package(system: System, artifacts: str) -> dict[str, bytes]:
-    """The zip and the template as they were deployed in the first account, but for the bucket that the zip is in.
+    """Return the first account's zip and template by key, with ``artifacts`` as the bucket of the zip.
 
-    It is what ``aws cloudformation package`` writes into a template, too: each account has the code in its own bucket.
+    ``aws cloudformation package`` also writes the bucket into the template: each account has its own.
     """
     s3 = system.client("s3")
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket=code_stack.ARTIFACTS)["Contents"]]
@@ -111,7 +111,7 @@ def package(system: System, artifacts: str) -> dict[str, bytes]:
     return found
 
 
-def test_the_code_is_the_same_to_the_byte(accounts: tuple[Account, Account]) -> None:
+def test_code_is_identical_in_both_accounts(accounts: tuple[Account, Account]) -> None:
     codes = [
         {
             name: one.client("lambda").get_function_configuration(FunctionName=function)["CodeSha256"]
@@ -122,7 +122,7 @@ def test_the_code_is_the_same_to_the_byte(accounts: tuple[Account, Account]) -> 
     assert codes[0] == codes[1]
 
 
-def test_each_works_on_its_own_items(accounts: tuple[Account, Account]) -> None:
+def test_each_account_lists_only_its_own_items(accounts: tuple[Account, Account]) -> None:
     titles = [f"of {one.id}" for one in accounts]
     for one, title in zip(accounts, titles, strict=True):
         one.ask("POST", "/items", fields(title=title))
@@ -132,7 +132,7 @@ def test_each_works_on_its_own_items(accounts: tuple[Account, Account]) -> None:
         assert others not in one.titles()
 
 
-def test_each_takes_uploads_from_its_own_bucket(accounts: tuple[Account, Account]) -> None:
+def test_each_account_processes_uploads_in_its_own_bucket(accounts: tuple[Account, Account]) -> None:
     for one in accounts:
         one.client("s3").put_object(Bucket=one.bucket, Key=f"uploads/of/{one.id}.png", Body=drawing(64, 48))
 
@@ -140,7 +140,7 @@ def test_each_takes_uploads_from_its_own_bucket(accounts: tuple[Account, Account
         assert eventually(lambda one=one: one.objects("thumbnails/of/"), 90) == [f"thumbnails/of/{one.id}.png.jpg"]  # type: ignore[misc]
 
 
-def test_each_takes_messages_from_its_own_queue(accounts: tuple[Account, Account]) -> None:
+def test_each_account_processes_messages_in_its_own_queue(accounts: tuple[Account, Account]) -> None:
     titles = [f"by message to {one.id}" for one in accounts]
     for one, title in zip(accounts, titles, strict=True):
         body = json.dumps({"type": "item.create", "owner": "local", "item": fields(title=title)})

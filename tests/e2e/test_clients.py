@@ -1,6 +1,6 @@
-"""Clients that are generated from the document compile, and do the main job against the packaged API.
+"""Generate clients from the OpenAPI document, check their types and run the main job against the packaged API.
 
-The job itself is in ``tests/clients``: ``job.ts`` for openapi-typescript with openapi-fetch, ``job.py`` for
+The job is in ``tests/clients``: ``job.ts`` for openapi-typescript with openapi-fetch, ``job.py`` for
 openapi-python-client.
 """
 
@@ -21,7 +21,7 @@ from tests.integration.processes.test_item_fields import NAMESAKES, run_edited
 
 CLIENTS = ROOT / "tests" / "clients"
 ENVIRONMENT = ROOT / ".venv-node"
-"""Node, TypeScript and the generators."""
+"""The environment with Node, TypeScript and the client generators."""
 PYTHON = ENVIRONMENT / "bin" / "python"
 
 
@@ -47,14 +47,17 @@ def stored(item: Item) -> int:
 
 @pytest.fixture
 def folder(system: System, tmp_path: Path) -> Path:
-    """A folder with the API's document and a photo."""
+    """Return a folder with the API's OpenAPI document and a photo."""
     (tmp_path / "openapi.json").write_bytes(system.request("GET", "/openapi.json").body)
     (tmp_path / "photo.jpg").write_bytes(photograph())
     return tmp_path
 
 
 def run(folder: Path, *command: str | Path) -> str:
-    """Run a command in ``folder`` with the generators' programs; return what it printed."""
+    """Run a command in ``folder`` with the generators on the PATH and return its output.
+
+    Raise AssertionError if the command fails, and TimeoutExpired after 120 seconds.
+    """
     done = subprocess.run(
         command,
         cwd=folder,
@@ -70,7 +73,7 @@ def run(folder: Path, *command: str | Path) -> str:
 
 
 def typescript(folder: Path, program: str) -> None:
-    """Make a TypeScript client of the document in ``folder``, and compile it with a program that uses it."""
+    """Generate a TypeScript client from ``folder``/openapi.json and compile it with ``program``."""
     (folder / "node_modules").symlink_to(ENVIRONMENT / "node_modules")
     (folder / "package.json").write_bytes((ROOT / "package.json").read_bytes())
     (folder / "job.ts").write_text(program, encoding="utf-8")
@@ -84,20 +87,20 @@ def typescript(folder: Path, program: str) -> None:
 
 
 def python(folder: Path, program: str) -> Path:
-    """Make a Python client of the document in ``folder``, check the types of a program, and return the client."""
+    """Generate a Python client from ``folder``/openapi.json and return its path; check the types of ``program``."""
     (folder / "job.py").write_text(program, encoding="utf-8")
     client = folder / "vitrine_client"
     said = run(
         folder, "openapi-python-client", "generate", "--path", "openapi.json", "--meta", "none", "--output-path", client
     )
-    # What it cannot generate, it says and leaves out.
+    # The generator prints a warning for each operation that it omits.
     assert re.findall(r"^(?:WARNING|ERROR|Unable) .*\n\n.*", said, re.MULTILINE) == [
         "WARNING parsing POST /imports within imports.\n\nUnsupported content type application/x-ndjson"
     ]
     run(
         folder,
         *(sys.executable, "-m", "mypy", "--strict", "--python-executable", PYTHON),
-        # Of the generated files only what they export counts: not how the generator writes them.
+        # Report no errors inside the generated files: only their exported types matter here.
         *("--follow-imports", "silent", "job.py"),
     )
     return client
@@ -116,7 +119,7 @@ def test_python_client_does_the_main_job(system: System, folder: Path) -> None:
     assert run(folder, PYTHON, "job.py", system.api, "photo.jpg").endswith("done\n")
 
 
-def test_fields_of_ones_own_have_types(tmp_path: Path) -> None:
+def test_custom_fields_are_typed_in_clients(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     document = json.loads(run_edited(tmp_path / "app", NAMESAKES, []).stdout)["document"]
     (tmp_path / "openapi.json").write_text(json.dumps(document), encoding="utf-8")

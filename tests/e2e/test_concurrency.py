@@ -1,4 +1,4 @@
-"""Many at once, on the packaged app: nothing is made twice, nothing gets lost, nothing comes back."""
+"""Send concurrent requests to the packaged app: no duplicates, no lost changes, no restored deletions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 def at_once(*acts: Callable[[], _Result]) -> list[_Result]:
-    """What each of ``acts`` comes back with, all begun in the same moment."""
+    """Call all ``acts`` at the same time, each in its own thread, and return their results in order."""
     start = threading.Barrier(len(acts))
 
     def begin(act: Callable[[], _Result]) -> _Result:
@@ -48,7 +48,7 @@ def records(system: System) -> Iterator[dict[str, Any]]:
 
 
 def items_with(system: System, name: str, value: str) -> list[dict[str, Any]]:
-    """The records of the items whose own field ``name`` is ``value``."""
+    """Return the records of the items whose client-defined field ``name`` is ``value``."""
     return [
         record
         for record in records(system)
@@ -58,22 +58,20 @@ def items_with(system: System, name: str, value: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _workers(system: System) -> None:
-    """Ten of the API's functions are awake: each takes seconds to start, and whoever waits for that comes too late."""
+    """Start ten instances of the API function: a cold start takes seconds and would make requests sequential."""
     for many in range(2, 11):
         at_once(*[partial(system.request, "GET", "/items?limit=100")] * many)
 
 
 @pytest.fixture
 def mark() -> str:
-    """A value that no other test's items have."""
+    """Return a unique value that marks the items of one test."""
     return str(uuid.uuid4())
 
 
 class TestIdempotencyKeys:
     @pytest.mark.parametrize("many", [2, 10])
-    def test_who_asks_many_times_at_once_gets_one_item_and_each_time_that_one(
-        self, system: System, mark: str, many: int
-    ) -> None:
+    def test_concurrent_requests_with_one_key_create_one_item(self, system: System, mark: str, many: int) -> None:
         ask = partial(system.request, "POST", "/items", fields(mark=mark, weight=12), Idempotency_Key=mark)
 
         answers = at_once(*[ask] * many)
@@ -86,9 +84,7 @@ class TestIdempotencyKeys:
         assert len(items_with(system, "mark", mark)) == 1
 
     @pytest.mark.parametrize("many", [2, 10])
-    def test_of_many_bodies_with_one_key_one_is_taken_and_the_others_are_refused(
-        self, system: System, mark: str, many: int
-    ) -> None:
+    def test_one_of_many_bodies_with_the_same_key_is_accepted(self, system: System, mark: str, many: int) -> None:
         bodies = [fields(mark=mark, n=number) for number in range(many)]
 
         answers = at_once(*(partial(system.request, "POST", "/items", body, Idempotency_Key=mark) for body in bodies))
@@ -102,7 +98,7 @@ class TestIdempotencyKeys:
 
 
 class TestChanges:
-    def test_ten_patches_of_different_fields_all_survive(self, system: System) -> None:
+    def test_ten_patches_of_different_fields_are_all_kept(self, system: System) -> None:
         path = f"/items/{create(system, title='Vase')['id']}"
 
         changes = [{f"field{number}": number} for number in range(10)]
@@ -115,7 +111,7 @@ class TestChanges:
         assert item["version"] == 11
         assert sorted(answer.json()["version"] for answer in answers) == list(range(2, 12))
 
-    def test_of_ten_who_read_the_same_version_one_writes_and_the_others_are_told(self, system: System) -> None:
+    def test_one_of_ten_patches_of_the_same_version_succeeds(self, system: System) -> None:
         item = create(system, title="Vase")
         path = f"/items/{item['id']}"
 
@@ -128,7 +124,7 @@ class TestChanges:
         assert system.request("GET", path).json() == taken
         assert taken["version"] == 2
 
-    def test_an_item_that_is_deleted_and_changed_at_once_never_comes_back(self, system: System) -> None:
+    def test_item_deleted_during_changes_stays_deleted(self, system: System) -> None:
         ids = [create(system, title="Vase")["id"] for _ in range(10)]
 
         for path in (f"/items/{id_}" for id_ in ids):
@@ -146,7 +142,7 @@ class TestChanges:
 
 class TestLists:
     @pytest.mark.parametrize("order", ["asc", "desc"])
-    def test_a_walk_shows_once_each_whatever_was_there_when_it_began(self, system: System, order: str) -> None:
+    def test_paging_during_inserts_lists_existing_items_once(self, system: System, order: str) -> None:
         after = quote(create(system)["createdAt"])
         there = [create(system, n=number)["id"] for number in range(40)]
         stop = threading.Event()
@@ -163,7 +159,7 @@ class TestLists:
             while True:
                 page = system.request("GET", f"/items?limit=3&order={order}&createdAfter={after}{cursor}").json()
                 seen += [item["id"] for item in page["items"]]
-                # Those who insert have no end in sight: the walk ends once it has seen what it looks for.
+                # The inserts do not stop, so the list may never end: stop when all expected items were listed.
                 if page["nextCursor"] is None or set(there) <= set(seen):
                     return seen
                 cursor = f"&cursor={page['nextCursor']}"
@@ -181,7 +177,7 @@ class TestLists:
 
 
 class TestImports:
-    def test_chunks_that_are_delivered_twice_at_once_create_nothing_twice(self, system: System, mark: str) -> None:
+    def test_chunks_delivered_twice_create_no_duplicates(self, system: System, mark: str) -> None:
         lines = [json.dumps(fields(mark=mark, n=number)) for number in range(250)]
         lines[7], lines[249] = "{", '{"id": "mine"}'
         bad = {7, 249}
@@ -193,7 +189,7 @@ class TestImports:
             system.client("lambda").invoke, FunctionName=system.functions["on_messages"], Payload=delivery(chunks)
         )
 
-        # The queue delivers them as well.
+        # The queue also delivers the chunks.
         delivered = at_once(deliver, deliver)
 
         assert [json.load(answer["Payload"]) for answer in delivered] == [{"batchItemFailures": []}] * 2
@@ -210,7 +206,7 @@ def done_import(system: System, id_: str) -> dict[str, Any] | None:
 
 
 def delivery(messages: list[dict[str, Any]]) -> bytes:
-    """The event that Lambda makes of messages, which have been delivered before."""
+    """Return the Lambda event of SQS messages that are delivered for the second time."""
     records = [
         {
             "messageId": str(uuid.uuid4()),

@@ -1,6 +1,7 @@
-"""The running API keeps to its own document, whatever is sent: Schemathesis looks for where it does not.
+"""Check the running API against its OpenAPI document with Schemathesis.
 
-`make fuzz` looks longer: FUZZ_EXAMPLES says how many requests of each kind are made up, FUZZ_SEED from which seed.
+`make fuzz` runs longer. FUZZ_EXAMPLES is the maximum number of generated examples per operation; FUZZ_SEED is the
+seed, or ``random``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PHASES = ("examples", "coverage", "fuzzing", "stateful")
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    """`make run` on data of this test's own."""
+    """Yield a running `make run` with its own data."""
     opened = Terminal(copy_project(tmp_path / "project"))
     try:
         opened.await_text("Ctrl-C stops it", 120)
@@ -38,7 +39,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 
 def add_picture(api: str, data: bytes) -> str:
-    """A new item with a picture that is worked off; returns the picture's state."""
+    """Create an item, upload ``data`` as its image and return the image's status: ``ready`` or ``failed``."""
     item = f"{api}/items/{request('POST', f'{api}/items', {'title': 'With a picture'}).json()['id']}"
     form = request("POST", f"{item}/image", {"contentType": "image/jpeg"}).json()["upload"]
     requests.post(form["url"], form["fields"], files={"file": data}, timeout=30).raise_for_status()
@@ -51,7 +52,7 @@ def add_picture(api: str, data: bytes) -> str:
 
 
 def fuzz(api: str, folder: Path) -> dict[str, Any]:
-    """Runs Schemathesis, which says what it does and finds, and returns its report."""
+    """Run Schemathesis against ``api`` and return its JSON report; its output is printed."""
     document, report = folder / "openapi.json", folder / "report.json"
     document.write_bytes(request("GET", f"{api}/openapi.json").body)
     schemathesis = [Path(sys.executable).with_name("st"), "--config-file", ROOT / "tests" / "e2e" / "contract.toml"]
@@ -67,7 +68,7 @@ def fuzz(api: str, folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_no_request_is_answered_otherwise_than_the_document_says(terminal: Terminal, tmp_path: Path) -> None:
+def test_api_matches_its_openapi_document(terminal: Terminal, tmp_path: Path) -> None:
     assert add_picture(terminal.url, photograph()) == "ready"
     assert add_picture(terminal.url, b"no picture") == "failed"
 

@@ -1,7 +1,7 @@
-"""kill -9 of the emulator: the next start works, little is lost, and objects and table agree.
+"""Kill the emulator with SIGKILL: the next start works, saved data is kept, and objects and table are consistent.
 
-CRASH_ROUNDS=10 CRASH_SEED=7 make more rounds of it, with the time between saves that `make run` has, and with -s say
-how much each lost.
+CRASH_ROUNDS sets the number of rounds and keeps the save interval of `make run`; CRASH_SEED sets the seed. With -s,
+pytest prints the number of lost writes of each round.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ PARTS = ("original", "thumbnail")
 
 
 class Writer:
-    """Writes items with pictures in the order in which the app does, and notes what was acknowledged.
+    """Write items with pictures in the same order as the app, and record the acknowledged writes.
 
-    New objects come first, then the item that names them, then the deletion of the objects before.
+    The order is: put the new objects, put the item that names them, delete the previous objects.
     """
 
     def __init__(self, emulator: Emulator, seed: int) -> None:
@@ -45,7 +45,7 @@ class Writer:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.acknowledged: list[tuple[int, str, int, float]] = []
-        """The last save when a write began, the item, its version, and when the write was acknowledged."""
+        """The current save when the write started, the item, its version, and the time of the acknowledgement."""
 
     def __enter__(self) -> Writer:
         self._thread.start()
@@ -100,7 +100,7 @@ def await_saves(home: Path, number: int) -> None:
 
 def kill(emulator: Emulator) -> None:
     os.kill(emulator.pid, signal.SIGKILL)
-    emulator.stop()  # which now has only to tidy up
+    emulator.stop()  # release what the killed process left
 
 
 def create(emulator: Emulator) -> None:
@@ -115,12 +115,12 @@ def create(emulator: Emulator) -> None:
 
 
 def check(emulator: Emulator, writer: Writer) -> None:
-    """Whether all is there that was acknowledged before the save began that the emulator started from."""
+    """Check that the loaded save has every write acknowledged before it started, and that objects match items."""
     client = client_factory(emulator.url, emulator.root())
     items, s3 = read(client("dynamodb")), client("s3")
     save = emulator_state.current(Folders(emulator.home))
     for seen, item, version, _ in writer.acknowledged:
-        # The save after the one that was seen may have begun before; the one after that did not.
+        # The save after the recorded one may have started before the write; the save after that started later.
         assert seen > save - 2 or items[item][0] >= version
     for item, (version, status) in items.items():
         assert status == "ready"
@@ -182,7 +182,7 @@ def test_reads_cause_no_save(home: Path) -> None:
     try:
         create(emulator)
         await_saves(home, 1)
-        time.sleep(4)  # it is saved once more, for what functions may still do
+        time.sleep(4)  # the emulator saves once more, because functions may still be running
         saved = emulator_state.current(Folders(home))
         client = client_factory(emulator.url, emulator.root())
         for _ in range(4):
@@ -207,7 +207,7 @@ def test_run_recovers_from_a_kill_at_first_start(tmp_path: Path, terminals: list
     project = copy_project(tmp_path / "project")
     first = Terminal(project)
     terminals.append(first)
-    first.await_text("Deploying the event functions", 120)  # the resources are there, and nothing is saved
+    first.await_text("Deploying the event functions", 120)  # the resources exist, but no save has been made
 
     os.kill(int((project / ".local" / "emulator" / "lock").read_text()), signal.SIGKILL)
 

@@ -1,6 +1,6 @@
-"""What docs/deploying.md and the runbook tell a person to type, typed, with the AWS CLI and into an empty account.
+"""Run the commands of docs/deploying.md and docs/operating.md with the AWS CLI in an empty account.
 
-The emulator runs no functions for arm64, and nothing is asked of them here: the other tests do that.
+The emulator does not run arm64 functions, so these tests do not invoke them; the other end-to-end tests do.
 """
 
 from __future__ import annotations
@@ -28,15 +28,14 @@ from tools.laptop.emulator import Emulator
 PAGE = "docs/deploying.md"
 RUNBOOK = "docs/operating.md"
 ACCOUNT = "333333333333"
-"""Where the pipelines deploy. Everything else here is done in the emulator's first account, side by side."""
-# The emulator makes no resources of these types, and takes no template that has some. These stand in for them: what
-# refers to them gets a name of theirs.
+"""The account of the pipelines' deployments; all other tests here use the emulator's default account."""
+# The emulator rejects templates with these resource types. A queue replaces each, so that references to it resolve.
 UNKNOWN = {"AWS::IAM::OIDCProvider", "AWS::CodePipeline::Pipeline", "AWS::CodeBuild::Project"}
 STAND_IN = {"Type": "AWS::SQS::Queue"}
 
 
 class Person(NamedTuple):
-    """Somebody with a checkout and an account of their own."""
+    """A user with a checkout of the project and an AWS account."""
 
     project: Path
     env: dict[str, str]
@@ -51,7 +50,7 @@ class Person(NamedTuple):
         return session.client(service, endpoint_url=self.env["AWS_ENDPOINT_URL"])
 
     def outputs(self, stack: str) -> dict[str, str]:
-        """A stack that is whole, as what it says of itself."""
+        """Return the outputs of a stack; raise AssertionError unless its creation or update is complete."""
         (described,) = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
         assert described["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
         return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
@@ -67,7 +66,7 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     try:
         yield Person(
             project,
-            # Nothing of what these tests, and a make that runs them, have in their own environment.
+            # Clear the settings that come from these tests and from a make that runs them.
             at_the_emulator(emulator)
             | dict.fromkeys(("STAGE", "AUTH_MODE", "BUCKET_NAME", "MAKEFLAGS", "MAKELEVEL"), ""),
         )
@@ -76,7 +75,7 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
 
 
 def checkout(target: Path) -> Path:
-    """A copy of the project in which ``make`` and the pipelines' scripts run."""
+    """Return a copy of the project in which ``make`` and the scripts in .ci can run."""
     project = copy_project(target)
     shutil.copy2(ROOT / "Makefile", project)
     shutil.copytree(ROOT / ".ci", project / ".ci")
@@ -85,7 +84,7 @@ def checkout(target: Path) -> Path:
 
 
 def install(venv: Path) -> None:
-    """The environment that runs this as the project's own: nothing is installed anew."""
+    """Create a virtual environment that uses this process's Python, so that nothing is installed."""
     (venv / "bin").mkdir(parents=True)
     (venv / "bin" / "type_chalice.py").write_text(CHALICE)
     for name, command in {"python": "", "chalice": f"{venv}/bin/type_chalice.py"}.items():
@@ -107,7 +106,7 @@ def leave_out_what_the_emulator_does_not_know(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def prod(person: Person) -> Person:
-    """The same person, once they have deployed ``prod`` by CloudFormation."""
+    """Deploy the stage ``prod`` by CloudFormation and return the user."""
     person.types(in_the_text("aws s3 mb").replace("YOUR-ARTIFACTS", "your-artifacts"))
     said = person.types(block(PAGE, "package"))
     assert "Wrote out/sam.json and out/deployment.zip" in said
@@ -116,7 +115,7 @@ def prod(person: Person) -> Person:
 
 
 def in_the_text(command: str) -> str:
-    """A command that stands in the middle of a sentence, by how it begins."""
+    """Return the inline command in docs/deploying.md that starts with ``command``."""
     found = re.search(rf"`({command} [^`]+)`", (ROOT / PAGE).read_text(encoding="utf-8"))
     assert found is not None
     return found[1]
@@ -168,7 +167,7 @@ class TestTheRunbook:
         prod.types(block(RUNBOOK, "stop the cleanup").replace("disable-rule", "enable-rule"))
         assert states() == {(True, "ENABLED"), (False, "ENABLED")}
 
-    def test_slows_the_api_down(self, prod: Person) -> None:
+    def test_throttles_the_api(self, prod: Person) -> None:
         api_id = prod.outputs("vitrine-prod")["EndpointURL"].removeprefix("https://").partition(".")[0]
 
         prod.types(block(RUNBOOK, "throttle").replace("API-ID", api_id))
@@ -182,7 +181,7 @@ class TestTheRunbook:
 
         assert set(prod.types(block(RUNBOOK, "log groups")).split()) == groups
 
-    def test_locks_a_user_out(self, prod: Person) -> None:
+    def test_disables_a_user(self, prod: Person) -> None:
         pool = {"UserPoolId": prod.outputs("vitrine-prod-resources")["UserPoolId"], "Username": "ann@example.com"}
         prod.client("cognito-idp").admin_create_user(**pool, MessageAction="SUPPRESS")
 
@@ -222,7 +221,8 @@ def test_deployment_by_chalice_and_deletion(person: Person) -> None:
     assert len(names()) == 5
     assert console_urls(person) == [url]
 
-    person.types("aws logs create-log-group --log-group-name /aws/lambda/vitrine-dev")  # as the first request does
+    # In AWS, the first request to the API creates the log group.
+    person.types("aws logs create-log-group --log-group-name /aws/lambda/vitrine-dev")
     person.types(in_the_text("aws logs put-retention-policy"))
     (group,) = person.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/vitrine-dev")["logGroups"][:1]
     assert group["retentionInDays"] == 365
@@ -235,7 +235,7 @@ def test_deployment_by_chalice_and_deletion(person: Person) -> None:
 
 
 def console_urls(person: Person, stage: str = "dev") -> list[str]:
-    """Where the user pool of a stage sends people back to."""
+    """Return the URLs to which the stage's user pool redirects after sign-in and sign-out."""
     (stack,) = person.client("cloudformation").describe_stacks(StackName=f"vitrine-{stage}-resources")["Stacks"]
     (urls,) = [one["ParameterValue"] for one in stack["Parameters"] if one["ParameterKey"] == "ConsoleUrls"]
     return str(urls).split(",")
@@ -243,7 +243,7 @@ def console_urls(person: Person, stage: str = "dev") -> list[str]:
 
 @pytest.fixture(scope="module")
 def deployers(person: Person) -> Person:
-    """The same person in an account where both stages have somebody who may deploy them."""
+    """Create the deployer stacks of both stages in a second account and return its user."""
     elsewhere = person._replace(env=person.env | {"AWS_ACCESS_KEY_ID": f"ROOT{ACCOUNT}"})
     of_dev = block(PAGE, "deployer")
     provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
@@ -283,7 +283,8 @@ def test_boundary_limits_an_admin_function(deployers: Person) -> None:
     client = with_every_right_within(boundary, deployers)
     record = {"pk": {"S": "OWNER#ann"}, "sk": {"S": "ITEM#1"}}
 
-    with contextlib.suppress(client("dynamodb").exceptions.ResourceNotFoundException):  # it may ask, table or none
+    # This call is authorized, even if the table does not exist.
+    with contextlib.suppress(client("dynamodb").exceptions.ResourceNotFoundException):
         client("dynamodb").get_item(TableName="vitrine-dev", Key=record)
     with pytest.raises(ClientError, match="not authorized to perform: dynamodb:GetItem"):
         client("dynamodb").get_item(TableName="vitrine-prod", Key=record)
@@ -294,7 +295,7 @@ def test_boundary_limits_an_admin_function(deployers: Person) -> None:
 
 
 def with_every_right_within(boundary: str, person: Person) -> Callable[[str], Any]:
-    """Makes clients that use a role which grants everything, and has that boundary."""
+    """Return a factory of clients that use a role with all permissions and this permissions boundary."""
     iam = person.client("iam")
     trust = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}

@@ -1,6 +1,6 @@
-"""What clients send and get: one suite for two addresses, `chalice local` and the packaged API.
+"""Test the HTTP requests and responses of `chalice local` and of the packaged API with the same tests.
 
-The packaged API stands behind the emulator's API Gateway. What AWS's own does beyond that is in docs/errors.md.
+The packaged API runs behind the emulator's API Gateway. docs/errors.md lists how API Gateway in AWS differs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tools.laptop.terminal import Terminal
 
 @pytest.fixture(scope="module", params=["chalice local", "packaged"])
 def api(request: pytest.FixtureRequest, system: System) -> Iterator[Door]:
-    """The API at one of its two addresses, on the same table, bucket and queue."""
+    """Yield the API as `chalice local` or as packaged, with the same table, bucket and queue."""
     if request.param == "packaged":
         yield Door(request.param, system.api)
         return
@@ -54,7 +54,7 @@ def test_item_is_created_and_read(api: Door) -> None:
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
-def test_change_to_the_same_writes_nothing(api: Door, method: str) -> None:
+def test_write_of_equal_values_keeps_the_version(api: Door, method: str) -> None:
     item = api.item(price=19.5)
 
     reply = api.json(method, f"/items/{item['id']}", {"title": "Vase", "price": 19.50}, if_match='"1"')
@@ -71,7 +71,7 @@ def test_item_that_was_read_can_be_sent_back_changed(api: Door, method: str) -> 
     assert (reply.status, reply.json()["title"], reply.json()["version"]) == (200, "Blue vase", 2)
 
 
-def test_managed_field_with_another_value_is_named(api: Door) -> None:
+def test_changed_managed_field_is_named_in_the_error(api: Door) -> None:
     item = api.item()
 
     reply = api.json("PUT", f"/items/{item['id']}", item | {"version": 7, "image": {"status": "ready"}})
@@ -97,9 +97,7 @@ def test_managed_field_with_another_value_is_named(api: Door) -> None:
         ("GET", "/items?order=up", None, "order must be asc or desc."),
     ],
 )
-def test_what_is_wrong_is_said_in_plain_words(
-    api: Door, method: str, path: str, body: bytes | None, sentence: str
-) -> None:
+def test_error_message_states_the_problem(api: Door, method: str, path: str, body: bytes | None, sentence: str) -> None:
     reply = api.send(method, path, body, [("Content-Type", "application/json")])
 
     assert (reply.status, reply.json()["message"]) == (400, sentence)
@@ -122,7 +120,7 @@ def test_other_spellings_of_an_id_are_not_found(api: Door) -> None:
 
 
 def imported(api: Door, body: bytes, type_: Header) -> Any:
-    """Send an import and wait until it is done."""
+    """Send an import, wait until its status is ``done`` and return it."""
     begun = api.send("POST", "/imports", body, [type_])
     assert begun.status == 202, begun.body
     path = f"/imports/{begun.json()['id']}"
@@ -164,7 +162,7 @@ class TestEncoding:
 
         assert (reply.status, reply.error) == (400, "INVALID_JSON")
 
-    def test_replacement_character_is_taken_escaped_only(self, api: Door) -> None:
+    def test_replacement_character_must_be_escaped(self, api: Door) -> None:
         refused = api.send("POST", "/items", '{"title": "\ufffd"}'.encode(), [JSON])
         taken = api.send("POST", "/items", b'{"title": "\\ufffd"}', [JSON])
 
@@ -196,7 +194,7 @@ class TestEncoding:
 
 
 class TestByteOrderMarks:
-    def test_json_may_begin_with_one(self, api: Door) -> None:
+    def test_json_body_may_start_with_a_bom(self, api: Door) -> None:
         created = api.send("POST", "/items", BOM + b'{"title": "Vase"}', [JSON])
         path = f"/items/{created.json()['id']}"
         patched = api.send("PATCH", path, BOM + b'{"title": "Jug"}', [MERGE_PATCH])
@@ -208,7 +206,7 @@ class TestByteOrderMarks:
         assert [one.json()["title"] for one in (created, patched, replaced)] == ["Vase", "Jug", "Cup"]
 
     @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
-    def test_ndjson_may_have_them_before_any_line(self, api: Door, end: bytes) -> None:
+    def test_ndjson_lines_may_start_with_a_bom(self, api: Door, end: bytes) -> None:
         lines = [BOM + b'{"title": "One"}', b"", b'{"title": "Two"}', b"  ", BOM + b'{"title": "Three"}', b""]
 
         done = imported(api, end.join(lines), NDJSON)
@@ -218,11 +216,11 @@ class TestByteOrderMarks:
 
 class TestPreconditions:
     MALFORMED = ("1", "", 'w/"1"', '"1" "2"', '*, "1"')
-    """More of them are in tests/unit/http/test_conditional_requests.py."""
+    """tests/unit/http/test_conditional_requests.py tests more malformed values."""
 
     @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
     @pytest.mark.parametrize("value", MALFORMED)
-    def test_malformed_is_refused_by_every_route_that_evaluates(self, api: Door, name: str, value: str) -> None:
+    def test_malformed_condition_is_refused(self, api: Door, name: str, value: str) -> None:
         item = api.item()
         path = f"/items/{item['id']}"
         header = (name, value)
@@ -241,7 +239,7 @@ class TestPreconditions:
         assert api.json("GET", path).json() == item
 
     @pytest.mark.parametrize("path", ["/", "/docs", "/web/api.js", "/openapi.json"])
-    def test_pages_use_the_same_parser(self, api: Door, path: str) -> None:
+    def test_pages_evaluate_if_none_match(self, api: Door, path: str) -> None:
         tag = api.send("GET", path).headers["ETag"]
 
         statuses = [
@@ -254,14 +252,14 @@ class TestPreconditions:
     @pytest.mark.parametrize(
         "tags", ['"1"', 'W/"1"', '"7", "1"', '"7",,"1" ,', "*", '"1-gzip"', 'W/"1--gzip"', '"1-491000"']
     )
-    def test_write_happens_if_a_tag_names_the_version(self, api: Door, tags: str) -> None:
+    def test_write_succeeds_if_a_tag_matches(self, api: Door, tags: str) -> None:
         path = f"/items/{api.item()['id']}"
 
         reply = api.send("PATCH", path, b'{"title": "Jug"}', [MERGE_PATCH, ("If-Match", tags)])
 
         assert (reply.status, reply.json()["title"]) == (200, "Jug")
 
-    def test_tags_may_stand_in_several_headers(self, api: Door) -> None:
+    def test_tags_may_be_split_over_several_headers(self, api: Door) -> None:
         path = f"/items/{api.item()['id']}"
         headers = [MERGE_PATCH, ("If-Match", '"7"'), ("if-match", '"1"')]
 
@@ -286,7 +284,7 @@ class TestPreconditions:
         assert all(str(header[0]) in reply.json()["message"] for reply in replies)
         assert api.json("GET", path).json() == item
 
-    def test_write_happens_if_none_of_the_tags_is_the_current_one(self, api: Door) -> None:
+    def test_write_succeeds_if_no_if_none_match_tag_matches(self, api: Door) -> None:
         path = f"/items/{api.item()['id']}"
 
         assert api.send("PUT", path, b"{}", [JSON, ("If-None-Match", '"7", "abc"')]).status == 200
@@ -316,7 +314,7 @@ class TestPreconditions:
         assert [(reply.status, reply.error) for reply in replies] == [(400, "INVALID_REQUEST")] * 3
 
     @pytest.mark.parametrize("path", ["/items", "/", "/openapi.json"])
-    def test_reads_of_what_has_no_version_refuse_if_match(self, api: Door, path: str) -> None:
+    def test_reads_without_a_version_refuse_if_match(self, api: Door, path: str) -> None:
         reply = api.send("GET", path, headers=[("If-Match", "*")])
 
         assert (reply.status, reply.error) == (400, "INVALID_REQUEST")
@@ -329,7 +327,7 @@ class TestPreconditions:
         assert api.send("GET", path, headers=[(name, value)]).status == 200
         assert api.send("PATCH", path, b'{"title": "Jug"}', [MERGE_PATCH, (name, value)]).status == 200
 
-    def test_unchanged_item_and_list_are_not_sent_again(self, api: Door) -> None:
+    def test_unchanged_item_and_list_return_304(self, api: Door) -> None:
         for path in (f"/items/{api.item()['id']}", "/items?limit=3"):
             first = api.send("GET", path)
             again = api.send("GET", path, headers=[("If-None-Match", f'"x", W/{first.headers["ETag"]}')])
@@ -364,7 +362,7 @@ class TestHead:
         assert (head.status, head.body) == (got.status, b"")
         changing = {"Date", "X-Request-Id", "Content-Length", "Server", "x-amzn-RequestId", "x-amz-request-id"}
         assert _headers(head, changing) == _headers(got, changing)
-        # RFC 9110, section 8.6.
+        # RFC 9110, section 8.6: Content-Length of HEAD equals that of GET.
         assert head.headers["Content-Length"] == got.headers["Content-Length"]
 
     def test_head_evaluates_conditions(self, api: Door) -> None:
@@ -398,12 +396,12 @@ class TestCacheControl:
             ("/nowhere", "no-store"),
         ],
     )
-    def test_of_reads(self, api: Door, path: str, said: str) -> None:
+    def test_cache_control_of_reads(self, api: Door, path: str, said: str) -> None:
         reply = api.send("GET", path.replace("{item}", api.item()["id"]))
 
         assert reply.headers["Cache-Control"] == said
 
-    def test_of_writes(self, api: Door) -> None:
+    def test_cache_control_of_writes(self, api: Door) -> None:
         created = api.json("POST", "/items", {"title": "Vase"})
         path = f"/items/{created.json()['id']}"
         ticket = api.json("POST", f"{path}/image", {"contentType": "image/png"})
@@ -429,20 +427,20 @@ class TestParameters:
             ("/items/{item}/image?Size=200", "Size"),
         ],
     )
-    def test_unknown_one_is_refused_by_name(self, api: Door, path: str, name: str) -> None:
+    def test_unknown_parameter_is_refused_by_name(self, api: Door, path: str, name: str) -> None:
         reply = api.send("GET", path.replace("{item}", api.item()["id"]))
 
         assert (reply.status, reply.error) == (400, "UNKNOWN_PARAMETER")
         assert reply.json()["details"] == [{"path": f"$.{name}"}]
         assert name in reply.json()["message"]
 
-    def test_those_that_there_are_are_named(self, api: Door) -> None:
+    def test_error_lists_the_accepted_parameters(self, api: Door) -> None:
         message = api.send("GET", "/items?page=2").json()["message"]
 
         assert "limit, cursor, order, createdAfter, createdBefore" in message
         assert "this route accepts none" in api.send("GET", f"/items/{NOWHERE}?x=1").json()["message"]
 
-    def test_writes_refuse_them_too(self, api: Door) -> None:
+    def test_writes_refuse_unknown_parameters(self, api: Door) -> None:
         item = api.item()
         path = f"/items/{item['id']}?if-match=1"
 
@@ -457,12 +455,12 @@ class TestParameters:
         assert api.json("GET", f"/items/{item['id']}").json() == item
 
     @pytest.mark.parametrize("path", ["/", "/docs", "/web/api.js", "/openapi.json", "/health"])
-    def test_public_addresses_that_take_none_ignore_them(self, api: Door, path: str) -> None:
-        """Links bring some of their own: a sign-in's return, a campaign, a monitor's way around caches."""
+    def test_public_routes_ignore_unknown_parameters(self, api: Door, path: str) -> None:
+        """Ignore parameters that links add: a sign-in redirect, a campaign tag, a monitor's cache buster."""
         assert api.send("GET", f"{path}?code=abc&state=def&utm_source=x").status == 200
 
     @pytest.mark.parametrize("query", ["limit=1&limit=2", "order=asc&order=asc", "cursor=a&cursor=b"])
-    def test_repeated_one_is_refused(self, api: Door, query: str) -> None:
+    def test_repeated_parameter_is_refused(self, api: Door, query: str) -> None:
         reply = api.send("GET", f"/items?{query}")
 
         assert (reply.status, reply.error) == (400, "INVALID_REQUEST")
@@ -481,7 +479,7 @@ class TestParameters:
         assert api.send("GET", "/items?createdAfter=2026-01-01T00:00:00%2B02:00").status == 200
 
     @pytest.mark.parametrize("query", ["createdAfter=%ff", "order=%E4sc", "name=K%e4se"])
-    def test_one_that_is_not_utf_8_is_refused(self, api: Door, query: str) -> None:
+    def test_non_utf_8_parameter_is_refused(self, api: Door, query: str) -> None:
         reply = api.send("GET", f"/{'hello' if 'name' in query else 'items'}?{query}")
 
         assert (reply.status, reply.error) == (400, "INVALID_REQUEST")
@@ -496,7 +494,7 @@ class TestParameters:
             ("image/jpeg", "image/jpeg"),
         ],
     )
-    def test_image_types_are_taken_in_any_case(self, api: Door, said: str, type_: str) -> None:
+    def test_image_types_are_accepted_in_any_case(self, api: Door, said: str, type_: str) -> None:
         path = f"/items/{api.item()['id']}"
 
         ticket = api.json("POST", f"{path}/image", {"contentType": said})
@@ -506,7 +504,7 @@ class TestParameters:
 
 
 class TestIdempotencyKeys:
-    def test_two_are_refused(self, api: Door) -> None:
+    def test_two_keys_are_refused(self, api: Door) -> None:
         headers = [JSON, ("Idempotency-Key", "one"), ("idempotency-key", "two")]
 
         reply = api.send("POST", "/items", b"{}", headers)
@@ -515,13 +513,13 @@ class TestIdempotencyKeys:
         assert "Idempotency-Key" in reply.json()["message"]
 
     @pytest.mark.parametrize("key", ["a,b", "a b", "", "x" * 256, "schlüssel", "ü".encode("latin-1"), "\x7f", "🔑"])
-    def test_other_characters_and_lengths_are_refused(self, api: Door, key: str | bytes) -> None:
+    def test_invalid_key_is_refused(self, api: Door, key: str | bytes) -> None:
         reply = api.send("POST", "/items", b"{}", [JSON, ("Idempotency-Key", key)])
 
         assert (reply.status, reply.error) == (400, "INVALID_REQUEST")
         assert "255" in reply.json()["message"]
 
-    def test_a_key_of_255_visible_characters_is_taken(self, api: Door) -> None:
+    def test_key_of_255_visible_characters_is_accepted(self, api: Door) -> None:
         key = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != ",") + f"{free_port()}"
         headers = [JSON, ("Idempotency-Key", f"  {key.ljust(255, 'x')}  ")]
 
@@ -540,22 +538,22 @@ class TestCompression:
         reply = api.send("POST", "/items", body, [JSON, ("Content-Encoding", coding)])
 
         if api.name == "packaged":
-            # The emulator's API Gateway inflates nothing, so that the compressed bytes reach the code as text.
+            # The emulator's API Gateway does not decompress: the app receives the compressed bytes as text.
             assert (reply.status, reply.error) == (415, "UNSUPPORTED_ENCODING")
         else:
             assert (reply.status, reply.json().get("title")) == (201, "Vase")
 
     @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "rubbish"])
-    def test_other_coding_is_refused(self, api: Door, coding: str) -> None:
+    def test_unsupported_coding_is_refused(self, api: Door, coding: str) -> None:
         reply = api.send("POST", "/items", b"{}", [JSON, ("Content-Encoding", coding)])
 
         assert (reply.status, reply.error) == (415, "UNSUPPORTED_ENCODING")
         assert reply.headers["Accept-Encoding"] == "gzip, deflate, identity"
 
-    def test_identity_is_no_coding(self, api: Door) -> None:
+    def test_identity_coding_is_accepted(self, api: Door) -> None:
         assert api.send("POST", "/items", b"{}", [JSON, ("Content-Encoding", "identity")]).status == 201
 
-    def test_patch_of_another_type_says_which_it_takes(self, api: Door) -> None:
+    def test_patch_of_another_type_returns_accept_patch(self, api: Door) -> None:
         path = f"/items/{api.item()['id']}"
 
         reply = api.send("PATCH", path, b"{}", [("Content-Type", "application/json-patch+json")])
@@ -571,14 +569,14 @@ class TestCompression:
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/health"])
-def test_any_authorization_is_taken_for_no_sign_in(api: Door, path: str) -> None:
+def test_routes_without_sign_in_ignore_authorization(api: Door, path: str) -> None:
     reply = api.send("GET", path, headers=[("Authorization", "Bearer schlüssel")])
 
     assert reply.status == (404 if path == "/nowhere" else 200)
 
 
-def test_body_in_chunks_is_read(api: Door) -> None:
-    """As `curl -T -` and streams send it."""
+def test_chunked_body_is_read(api: Door) -> None:
+    """Send the body as `curl -T -` and streaming clients do."""
     body = b'6\r\n{"titl\r\nb;x=y\r\ne": "Vase"}\r\n0\r\nTrailer: x\r\n\r\n'
 
     reply = api.send("POST", "/items", None, [JSON, ("Transfer-Encoding", "chunked")], raw=body)
@@ -587,23 +585,23 @@ def test_body_in_chunks_is_read(api: Door) -> None:
 
 
 def differences(known_from: str) -> dict[str, tuple[str, str]]:
-    """The table of docs/errors.md: by request, what `chalice local` and the packaged API do."""
+    """Return the documented results of `chalice local` and of the packaged API, by request, from docs/errors.md."""
     rows = table_rows("docs/errors.md", "Where the ways of running differ")
     return {row[0]: (row[1], row[2]) for row in rows if row[3] == known_from}
 
 
 class TestDifferences:
-    """docs/errors.md lists them all; the rest of this file holds that there are no others."""
+    """Test the differences listed in docs/errors.md; the other tests in this file allow no further ones."""
 
     ASKED: ClassVar[dict[str, Callable[[Door], Reply]]] = {
         "a known path with a method that it does not have": lambda api: api.send("TRACE", "/items"),
     }
 
-    def test_are_those_that_are_tried_here(self) -> None:
+    def test_every_listed_difference_is_tested(self) -> None:
         assert set(differences("test")) == set(self.ASKED)
 
     @pytest.mark.parametrize("request_", ASKED)
-    def test_are_as_listed(self, api: Door, request_: str) -> None:
+    def test_responses_differ_as_listed(self, api: Door, request_: str) -> None:
         said = differences("test")[request_][api.name == "packaged"]
 
         reply = self.ASKED[request_](api)
@@ -611,7 +609,7 @@ class TestDifferences:
         assert said.startswith(f"{reply.status} `{reply.error}`")
         assert (reply.headers["Allow"] is not None) == ("Allow" in said)
 
-    def test_of_compression_is_the_emulators(self, api: Door) -> None:
+    def test_compression_differs_as_documented(self, api: Door) -> None:
         text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 
         reply = api.send("POST", "/items", gzip.compress(b"{}"), [JSON, ("Content-Encoding", "gzip")])

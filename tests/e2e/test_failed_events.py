@@ -1,4 +1,4 @@
-"""Events that nobody waits for, and that fail for good: they stay, with their error, where somebody finds them."""
+"""Check that events that fail on every attempt are kept with their error, and that unexpected events are handled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FUNCTIONS = ["on_upload"]
 EVENT = {"this": "is no event that it knows"}
 
 
-def test_an_event_that_fails_each_time_is_put_away_with_its_error(system: System) -> None:
+def test_failed_event_is_kept_with_its_error(system: System) -> None:
     for function in FUNCTIONS:
         system.client("lambda").invoke(
             FunctionName=system.functions[function],
@@ -27,7 +27,7 @@ def test_an_event_that_fails_each_time_is_put_away_with_its_error(system: System
         assert system.functions[function] in record["requestContext"]["functionArn"]
 
 
-def test_event_of_a_rule_that_fails_each_time_is_put_away(system: System) -> None:
+def test_failed_rule_event_is_kept(system: System) -> None:
     events, on_upload = system.client("events"), system.functions["on_upload"]
     arn = system.client("lambda").get_function(FunctionName=on_upload)["Configuration"]["FunctionArn"]
     events.put_rule(Name="failing", EventPattern=json.dumps({"source": ["test"]}))
@@ -50,13 +50,13 @@ def put_away(system: System, payload: dict[str, Any]) -> Any:
     return None
 
 
-def test_cleanup_needs_nothing_of_its_event(system: System) -> None:
+def test_cleanup_accepts_an_empty_event(system: System) -> None:
     answer = invoke(system, system.functions["clean_up"], {})
 
     assert "FunctionError" not in answer
 
 
-def test_event_that_is_no_request_is_answered_in_our_shape(system: System) -> None:
+def test_non_http_event_returns_the_api_error_format(system: System) -> None:
     listed = system.client("lambda").list_functions()["Functions"]
     (api_handler,) = [one["FunctionName"] for one in listed if one["Handler"] == "app.app"]
 

@@ -1,4 +1,4 @@
-"""Waiting for what happens by itself: as long as it takes, within reason."""
+"""Wait for the result of asynchronous work, up to a timeout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _Seen = TypeVar("_Seen")
 
 
 def eventually(look: Callable[[], _Seen | None], seconds: float = 30) -> _Seen:
-    """What ``look`` finds, once it finds something. Raises AssertionError with what it saw last after ``seconds``."""
+    """Return the first true result of ``look``; raise AssertionError with the last result after ``seconds``."""
     end = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < end, f"Nothing came of it within {seconds} s; last seen: {seen!r}"
