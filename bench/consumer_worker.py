@@ -93,7 +93,7 @@ class FakeStores:
 
 
 def one_at_a_time(original: bytes) -> None:
-    """Process each message as a batch of its own."""
+    """Process each message in a separate batch."""
     _process(original, 1)
 
 

@@ -28,7 +28,7 @@ class Picture(NamedTuple):
     width: int
     height: int
     kind: str
-    options: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
+    options: dict[str, Any] = {}  # noqa: RUF012 - never changed
 
     @property
     def path(self) -> Path:

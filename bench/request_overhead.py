@@ -33,7 +33,7 @@ class Handler(NamedTuple):
     path: str
     """Its module and name, such as ``app:app``."""
     packaged: bool
-    variables: dict[str, str] = {}  # noqa: RUF012 - nobody changes it
+    variables: dict[str, str] = {}  # noqa: RUF012 - never changed
 
 
 HANDLERS = {

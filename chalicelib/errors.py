@@ -259,7 +259,7 @@ class ImageTooManyPixelsError(ImageError):
 
 
 class ImageLostError(ImageError):
-    """The thumbnail job failed until its retries were used up. The original still exists, whatever the code says."""
+    """The thumbnail job failed until its retries were used up. The original still exists, despite the code."""
 
     code = "IMAGE_LOST"
     sentence = "This picture could not be processed: upload it again."

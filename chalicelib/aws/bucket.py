@@ -69,7 +69,7 @@ class Upload(NamedTuple):
     def thumbnail_key(self, size: int, sequencer: str, etag: str) -> str:
         """Return the key of the thumbnail of ``size``, in pixels.
 
-        Each object put at ``key`` has thumbnails of its own: a slow job cannot overwrite those of a later object.
+        Each object put at ``key`` has separate thumbnails: a slow job cannot overwrite those of a later object.
         """
         return f"{THUMBNAILS}{_item_folder(self.owner, self.item_id)}{self.id}/{sequencer}-{etag}/{size}.jpg"
 

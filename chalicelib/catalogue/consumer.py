@@ -174,7 +174,7 @@ class _Batch:
         """Process suspects. One of these messages may have crashed the function twice, but it is unknown which.
 
         If the function crashes again, each waiting message is delivered at another time after the function's timeout,
-        so that each is processed in an invocation of its own.
+        so that each is processed in a separate invocation.
         """
         spacing = self._time_left() // 1000 + SUSPECT_SPACING
         _set_visibility({delivery: spacing * position for position, delivery in enumerate(suspects) if position})
@@ -194,7 +194,7 @@ class _Batch:
         except thumbnail_jobs.OutOfTimeError:
             telemetry.logger.warning("Message deferred: not enough time left", message_id=delivery.message_id)
             self.deferred.append(delivery)
-        except Exception:  # noqa: BLE001 - see the comment
+        except Exception:  # noqa: BLE001 - see the comment below
             # An error must not fail the batch. The failed message is delivered again, and finally moves to the
             # dead-letter queue.
             telemetry.logger.exception("Message failed", message_id=delivery.message_id)

@@ -237,7 +237,7 @@ def _may_use(image: Image, key: str) -> bool:
 def purge(owner: str, id_: str) -> None:
     """Delete all objects of a deleted item, and its purge record. No upload can arrive for this item any more.
 
-    If the item exists again because somebody restored it, delete only its superseded objects.
+    If the item exists again because it was restored, delete only its superseded objects.
     """
     item = items.find(owner, id_)
     if item is None:

@@ -118,8 +118,8 @@ def list_page(owner: str, which: Range, limit: int, start_after: str | None, at:
 def change(owner: str, id_: str, transform: Callable[[Item], Item], at: datetime, check: Check = allow_write) -> Item:
     """Replace an item by ``transform(item)`` with the next version, and return it.
 
-    If somebody else changes the item in between, ``check`` and ``transform`` are called again. If ``transform`` returns
-    its argument, nothing is written.
+    If another request changes the item in between, ``check`` and ``transform`` are called again. If ``transform``
+    returns its argument, nothing is written.
 
     Raise ItemNotFoundError, and what ``check`` raises. Raise BusyError after eight attempts; or if it is unknown
     whether the write succeeded, because others have changed the item since.
@@ -190,7 +190,7 @@ def delete(owner: str, id_: str, at: datetime, check: Check = allow_write, *, ex
     for _ in write_attempts():
         previous, item = item, find(owner, id_)
         if item is None and previous:
-            # The write was refused, but the item is gone: somebody else deleted it, or this write did, and the SDK
+            # The write was refused, but the item is gone: another request deleted it, or this write did, and the SDK
             # repeated it because its response was lost.
             return previous
         if item is None or item.is_expired(at) != expired:

@@ -88,7 +88,7 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     It is kept when the picture is deleted, so that a late event cannot bring the picture back.
     """
     last_ticket: str | None = None
-    """The upload of the newest ticket. The id of the next one is greater, whatever the clock says."""
+    """The upload of the newest ticket. The id of the next one is always greater, even if the clock is set back."""
 
     @property
     def may_have_objects(self) -> bool:

@@ -201,7 +201,7 @@ class Gateway(local.LocalGateway):
             response = _error_response(errors.NotFoundError(), headers)
         except local.LocalGatewayException as error:
             response = _error_response(_as_api_error(error), headers)
-        except Exception:  # noqa: BLE001 - as API Gateway does with whatever an authorizer raises
+        except Exception:  # noqa: BLE001 - API Gateway also handles every exception of an authorizer
             telemetry.logger.exception("Authorizer failed")
             response = _error_response(errors.InternalError(), headers)
         status = response["statusCode"]
