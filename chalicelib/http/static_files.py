@@ -24,7 +24,7 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
 }
 
-_SIGN_IN = '<meta name="sign-in" content="'
+_META = '<meta name="{}" content="'
 
 
 def console(request: Request) -> Response:
@@ -67,7 +67,9 @@ def openapi(request: Request) -> Response:
 def _page(request: Request, name: str, prefix: str) -> Response:
     # Links are relative, because the start of the URL is not known here. API Gateway serves the page with and without
     # a trailing slash, so the prefix of the links differs.
-    html = _text(name).replace('="web/', f'="{prefix}web/').replace(_SIGN_IN, _SIGN_IN + _sign_in_settings())
+    html = _text(name).replace('="web/', f'="{prefix}web/')
+    for meta, content in {"sign-in": _sign_in_settings(), "item-schemas": _item_schemas()}.items():
+        html = html.replace(_META.format(meta), _META.format(meta) + content)
     return _file(
         request,
         name,
@@ -104,6 +106,17 @@ def _sign_in_settings() -> str:
         return ""
     client = {"issuer": issuer.url, "clientId": issuer.client_id, "audiences": issuer.audiences}
     return quote(json.dumps(client))
+
+
+@functools.cache
+def _item_schemas() -> str:
+    """Return the schemas of an item's own fields in the OpenAPI document, by name, as percent-encoded JSON.
+
+    They are in the page, because the console names the items of its first response by them.
+    """
+    schemas = msgspec.json.decode(_OPENAPI.read_bytes())["components"]["schemas"]
+    own = {name: schema for name, schema in schemas.items() if name.partition(".")[0] == "ItemFields"}
+    return quote(msgspec.json.encode(own), safe="(),:;")
 
 
 def _file(request: Request, name: str, text: str, headers: dict[str, str]) -> Response:

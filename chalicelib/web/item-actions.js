@@ -5,7 +5,8 @@ import { closeDialog, confirmWith } from "./dialog.js";
 import { $, announce, button, pickFiles, showErrorNotice, showNotice, targetOf } from "./dom.js";
 import { isEqual } from "./exact-json.js";
 import { hideCard, removeCard, restoreCard } from "./gallery.js";
-import { getStored, ownFields, pendingDeletes, removeStored, storeItem, storedItem, titleOf } from "./items.js";
+import { nameOf } from "./item-name.js";
+import { getStored, ownFields, pendingDeletes, removeStored, storeItem, storedItem } from "./items.js";
 import { PICTURE_TYPES, pictureType, uploadPicture } from "./uploads.js";
 
 /** @param {(file: File) => void} onPick */
@@ -36,7 +37,7 @@ const hasPicture = (id) => ["processing", "ready"].includes(statusOf(id));
 
 /** @param {string} id @param {File} file */
 function confirmReplacing(id, file) {
-  const title = titleOf(storedItem(id));
+  const title = nameOf(storedItem(id));
   return confirmWith(`Replace the picture of “${title}” with ${file.name || "the pasted one"}?`, "Replace");
 }
 
@@ -76,7 +77,7 @@ class PendingDelete {
   /** @param {Item} item */
   constructor(item) {
     this.item = item;
-    this.notice = showNotice(`Deleted ${titleOf(item)}`, button("Undo", () => this.undo()));
+    this.notice = showNotice(`Deleted ${nameOf(item)}`, button("Undo", () => this.undo()));
     this.timer = this.startTimer();
   }
 
@@ -117,7 +118,7 @@ export function deleteItem(id) {
   pendingDeletes.add(id);
   undoable.set(id, new PendingDelete(item));
   const neighbour = hideCard(id);
-  announce(`Deleted ${titleOf(item)}. Press Control+Z to undo.`);
+  announce(`Deleted ${nameOf(item)}. Press Control+Z to undo.`);
   (neighbour ? $("a", neighbour) : $("#new")).focus();
 }
 
@@ -130,7 +131,7 @@ async function deleteNow(item, options) {
     if (!(problem instanceof Problem)) throw problem;
     if (problem.status !== 404) {
       restoreCard(id);
-      showErrorNotice(`${titleOf(item)} was not deleted`, problem);
+      showErrorNotice(`${nameOf(item)} was not deleted`, problem);
       return;
     }
   }

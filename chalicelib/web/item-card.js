@@ -2,13 +2,14 @@
 
 import { call, itemPath } from "./api.js";
 import { h, timeElement } from "./dom.js";
-import { itemRoute, storeItem, summaryOf, titleOf } from "./items.js";
+import { nameOf } from "./item-name.js";
+import { itemRoute, storeItem, summaryOf } from "./items.js";
 
 /** @param {Item} item */
 export function cardOf(item) {
   return h("li", { class: "card", "data-id": item.id },
     h("div", { class: "frame" }, frameContent(item)),
-    h("h2", {}, h("a", { href: itemRoute(item.id) }, titleOf(item))),
+    h("h2", {}, h("a", { href: itemRoute(item.id) }, nameOf(item))),
     h("p", { class: "line" }, summaryOf(item) || timeElement(item.createdAt)));
 }
 
@@ -28,7 +29,7 @@ function frameContent(item) {
  */
 export function placeholder(item) {
   const { image } = item;
-  const letter = h("span", { class: "letter", "aria-hidden": "true" }, [...titleOf(item)][0].toUpperCase());
+  const letter = h("span", { class: "letter", "aria-hidden": "true" }, [...nameOf(item)][0].toUpperCase());
   if (!image || image.status === "ready") return [letter, null];
   const { status, error } = image;
   return [letter, h("span", { class: `chip ${status}`, title: error?.message }, STATUS_TEXTS[status])];

@@ -11,7 +11,8 @@ import {
   attachPicture, deleteItem, pickPicture, pickPictureFor, removePicture, reportIgnoredFiles,
 } from "./item-actions.js";
 import { pictureElement, placeholder } from "./item-card.js";
-import { itemRoute, ownFields, storeItem, titleOf } from "./items.js";
+import { nameOf } from "./item-name.js";
+import { itemRoute, ownFields, storeItem } from "./items.js";
 import { canSignIn, signIn } from "./oidc-session.js";
 import { tokenForm } from "./sign-in-box.js";
 import { uploadPicture } from "./uploads.js";
@@ -76,7 +77,7 @@ class ItemForm {
 
   show() {
     this.#drawPicture();
-    showView(this, this.#item ? titleOf(this.#item) : "New item", { parts: [this.element] });
+    showView(this, this.#item ? nameOf(this.#item) : "New item", { parts: [this.element] });
     // Do not focus a field of an existing item: on a phone, the keyboard would cover it.
     if (!this.#item) $(".field textarea", this.element).focus();
   }
@@ -180,7 +181,7 @@ class ItemForm {
     if (this.#file) uploadPicture(this.#file, async () => data.id);
     showCard(data, etag);
     if (!this.#endEditing(data)) return;
-    announce(`Created ${titleOf(data)}`);
+    announce(`Created ${nameOf(data)}`);
     this.id = data.id; // closeDialog focuses its card.
     closeDialog();
   }

@@ -8,8 +8,9 @@ import { hasMore, loadPage, neighbourId, removeCard } from "./gallery.js";
 import { attachPicture, deleteItem, pickPictureFor } from "./item-actions.js";
 import { pictureElement, placeholder } from "./item-card.js";
 import { editItem } from "./item-form.js";
+import { nameOf } from "./item-name.js";
 import {
-  fieldLabel, getStored, isTimestamp, itemRoute, listedFields, removeStored, storeItem, storedItem, titleOf,
+  fieldLabel, getStored, isTimestamp, itemRoute, listedFields, removeStored, storeItem, storedItem,
 } from "./items.js";
 import { signInBox } from "./sign-in-box.js";
 
@@ -121,8 +122,8 @@ class ItemView {
     const { item } = this.#stored;
     if (this.#version === item.version) return;
     const content = { picture: pictureParts(item), parts: [fieldList(item), detailsOf(item), this.#actions()] };
-    if (this.#version === 0) showView(this, titleOf(item), content);
-    else updateView(titleOf(item), content);
+    if (this.#version === 0) showView(this, nameOf(item), content);
+    else updateView(nameOf(item), content);
     this.#version = item.version;
   }
 
@@ -169,7 +170,7 @@ function largePicture(item) {
   const add = button("Add a picture", () => pickPictureFor(item.id), { "data-key": "picture" });
   if (image?.status !== "ready") return [placeholder(item), !image && add];
   const element = pictureElement(item, { sizes: "(min-width: 60rem) 60vw, 100vw", uncropped: true });
-  element.alt = `Picture of ${titleOf(item)}`;
+  element.alt = `Picture of ${nameOf(item)}`;
   element.style.maxWidth = `${Math.round(image.width * 1.75)}px`; // Larger, it would show its pixels.
   return element;
 }
@@ -195,7 +196,7 @@ async function goToNeighbour(step) {
   const key = focusedKey();
   viewItem(id);
   // The heading is not read out, because it has not got the focus.
-  if (focusKey(key)) announce(titleOf(storedItem(id)));
+  if (focusKey(key)) announce(nameOf(storedItem(id)));
 }
 
 // Neighbours may be loaded after the item.

@@ -1,6 +1,7 @@
 // Items: the store of those that were read, the texts of their fields, and their routes.
 
 import { isNumber, toJson } from "./exact-json.js";
+import { isText, nameField } from "./item-name.js";
 
 // --------------------------------------------------------------------------------------------------------------- store
 
@@ -54,7 +55,6 @@ export function clearStore() {
 
 export const EXPIRES_AT = "expiresAt";
 const MANAGED = ["id", "version", "createdAt", "updatedAt", "image"];
-const TITLE_FIELDS = ["title", "name", "label"];
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
 
 /**
@@ -72,26 +72,13 @@ export function isTimestamp(value) {
  */
 export const ownFields = (item) => Object.fromEntries(Object.entries(item).filter(([name]) => !MANAGED.includes(name)));
 
-/** @param {any} value */
-const isText = (value) => typeof value === "string" && value.trim() !== "" && !isNumber(value);
-
-/** @param {Item} item */
-const titleField = (item) => TITLE_FIELDS.find((name) => isText(item[name]));
-
 /**
- * Return an item's title, or its id.
- * @param {Item} item
- * @returns {string}
- */
-export const titleOf = (item) => item[titleField(item) ?? "id"];
-
-/**
- * Return the fields besides the title and the expiry.
+ * Return the fields besides the name and the expiry.
  * @param {Item} item
  * @returns {[string, any][]}
  */
 export function listedFields(item) {
-  return Object.entries(ownFields(item)).filter(([name]) => name !== titleField(item) && name !== EXPIRES_AT);
+  return Object.entries(ownFields(item)).filter(([name]) => name !== nameField(item) && name !== EXPIRES_AT);
 }
 
 /**

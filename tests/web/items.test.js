@@ -3,7 +3,7 @@ import { beforeEach, describe, test } from "node:test";
 import { parseJson } from "../../chalicelib/web/exact-json.js";
 import {
   clearStore, containsWords, fieldLabel, getStored, isTimestamp, itemIdOf, itemRoute, listedFields, onItemStored,
-  ownFields, pendingDeletes, storeItem, summaryOf, titleOf,
+  ownFields, pendingDeletes, storeItem, summaryOf,
 } from "../../chalicelib/web/items.js";
 
 describe("items", () => {
@@ -56,14 +56,7 @@ describe("items", () => {
     assert.deepEqual(ownFields(item({ image: { status: "ready" }, ...own })), own);
   });
 
-  test("the title is the first field that can be one", () => {
-    assert.equal(titleOf(item({ name: "Name", title: "Title" })), "Title");
-    assert.equal(titleOf(item({ title: " ", name: "Name" })), "Name");
-    assert.equal(titleOf(item({ title: 5, label: "Label" })), "Label");
-    assert.equal(titleOf(item({ title: parseJson("5.0") })), "item-1");
-  });
-
-  test("the title and the expiry are not listed", () => {
+  test("the name and the expiry are not listed", () => {
     assert.deepEqual(listedFields(item({ title: "Vase", name: "Blue", expiresAt: AT })), [["name", "Blue"]]);
   });
 
