@@ -126,19 +126,11 @@ clean: ## Delete everything that make created, including the data of the local s
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
-# A venv is created again when its requirements change, so nothing of an older set remains. pip does not compile
-# bytecode, because most modules are never imported: this saves a quarter of the time.
+# A venv is created again when its requirements change, so nothing of an older set remains.
 define make_venv
 	@test -n "$(PYTHON)" || { echo "Vitrine needs Python 3.11 to 3.14: install one, or run make with PYTHON=/path/to/python3." >&2; exit 1; }
 	@"$(PYTHON)" -c '$(WANTED)' 2>/dev/null || { echo "$(PYTHON) is not Python 3.11 to 3.14: run make with PYTHON=/path/to/python3." >&2; exit 1; }
-	@echo "Setting up $(@D) ($$("$(PYTHON)" --version)): this takes a minute or two, once"
-	@rm -rf $(@D)
-	@"$(PYTHON)" -m venv $(@D) >/dev/null 2>&1 || { rm -rf $(@D); \
-		echo "$(PYTHON) cannot create virtual environments: install its venv module (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
-	@{ $(@D)/bin/python -m pip install --disable-pip-version-check --progress-bar off --no-compile -r $(1) 2>&1; echo $$? >$(@D)/.status; } \
-		| while IFS= read -r line; do echo "$$line" >>$(@D)/.log; printf .; done; echo
-	@test "$$(cat $(@D)/.status)" = 0 || { grep -i error $(@D)/.log; \
-		echo "Installing $(1) failed: see $(@D)/.log for pip's output." >&2; exit 1; }
+	@"$(PYTHON)" -m tools.create_venv $(@D) $(1)
 	@touch $@
 endef
 

@@ -49,26 +49,15 @@ aws_secret_access_key = {secret_key}
 """
 
 _READY = """
-  Vitrine is running. Ctrl-C stops it.
+  Vitrine is running. Files that you save take effect by themselves. Ctrl-C stops it.
 
     Console       {http}/
-    API           {http}/items
-    API document  {http}/docs
+    API           {http}/items, described at {http}/docs
+    Try           curl {http}/items -H 'Content-Type: application/json' -d '{{"title": "Holiday"}}'
     AWS           {aws}, for other tools:
                   export AWS_CONFIG_FILE={config} AWS_PROFILE={profile}
                   aws --endpoint-url {aws} sqs list-queues
     Data          {data} (kept; `make clean` deletes it)
-
-  Upload a picture, from a folder with a photo.jpg (README.md explains each step):
-
-api={http} json='Content-Type: application/json'
-id=$(curl -s $api/items -H "$json" -d '{{"title": "Holiday"}}' \\
-  | python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])')
-curl -s $api/items/$id/image -H "$json" -d '{{"contentType": "image/jpeg"}}' | python3 -c '
-import json, sys; ticket = json.load(sys.stdin)["upload"]; print("url =", json.dumps(ticket["url"]))
-for field in ticket["fields"].items(): print("form-string =", json.dumps("=".join(field)))' \\
-  | curl -s -K - -F file=@photo.jpg
-curl -s $api/items/$id
 """
 
 
