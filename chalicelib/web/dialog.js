@@ -1,8 +1,8 @@
 // The dialog, which shows one view at a time, and questions above it.
 
 import { $, button, h, targetOf } from "./dom.js";
-import { clearRoute, setRoute } from "./history.js";
-import { onItemStored } from "./items.js";
+import { onItemStored } from "./item-store.js";
+import { clearRoute, setRoute } from "./page-url.js";
 
 const dialog = $("#item");
 const heading = $("h2", dialog);

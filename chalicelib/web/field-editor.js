@@ -2,7 +2,7 @@
 
 import { $, button, h, targetOf } from "./dom.js";
 import { isNumber, parseJson, parseNumber, toJson } from "./exact-json.js";
-import { EXPIRES_AT, isTimestamp } from "./items.js";
+import { EXPIRES_AT, isTimestamp } from "./item-fields.js";
 
 // --------------------------------------------------------------------------------------------------------- field types
 

@@ -3,7 +3,8 @@
 import { Problem, call } from "./api.js";
 import { $, button, h, plural, problemBox } from "./dom.js";
 import { cardOf } from "./item-card.js";
-import { clearStore, containsWords, onItemStored, pendingDeletes, storeItem, storedItem } from "./items.js";
+import { containsWords } from "./item-fields.js";
+import { clearStore, onItemStored, pendingDeletes, storeItem, storedItem } from "./item-store.js";
 import { signInBox } from "./sign-in-box.js";
 
 const gallery = $("#gallery");

@@ -5,8 +5,9 @@ import { closeDialog, confirmWith } from "./dialog.js";
 import { $, announce, button, pickFiles, showErrorNotice, showNotice, targetOf } from "./dom.js";
 import { isEqual } from "./exact-json.js";
 import { hideCard, removeCard, restoreCard } from "./gallery.js";
+import { ownFields } from "./item-fields.js";
 import { nameOf } from "./item-name.js";
-import { getStored, ownFields, pendingDeletes, removeStored, storeItem, storedItem } from "./items.js";
+import { getStored, pendingDeletes, removeStored, storeItem, storedItem } from "./item-store.js";
 import { PICTURE_TYPES, pictureType, uploadPicture } from "./uploads.js";
 
 /** @param {(file: File) => void} onPick */

@@ -2,8 +2,10 @@
 
 import { call, itemPath } from "./api.js";
 import { h, timeElement } from "./dom.js";
+import { summaryOf } from "./item-fields.js";
 import { nameOf } from "./item-name.js";
-import { itemRoute, storeItem, summaryOf } from "./items.js";
+import { storeItem } from "./item-store.js";
+import { itemRoute } from "./page-url.js";
 
 /** @param {Item} item */
 export function cardOf(item) {

@@ -11,9 +11,11 @@ import {
   attachPicture, deleteItem, pickPicture, pickPictureFor, removePicture, reportIgnoredFiles,
 } from "./item-actions.js";
 import { pictureElement, placeholder } from "./item-card.js";
+import { ownFields } from "./item-fields.js";
 import { nameOf } from "./item-name.js";
-import { itemRoute, ownFields, storeItem } from "./items.js";
+import { storeItem } from "./item-store.js";
 import { canSignIn, signIn } from "./oidc-session.js";
+import { itemRoute } from "./page-url.js";
 import { tokenForm } from "./sign-in-box.js";
 import { uploadPicture } from "./uploads.js";
 

@@ -7,11 +7,11 @@ import { isNumber, toJson } from "./exact-json.js";
 import { hasMore, loadPage, neighbourId, removeCard } from "./gallery.js";
 import { attachPicture, deleteItem, pickPictureFor } from "./item-actions.js";
 import { pictureElement, placeholder } from "./item-card.js";
+import { fieldLabel, isTimestamp, listedFields } from "./item-fields.js";
 import { editItem } from "./item-form.js";
 import { nameOf } from "./item-name.js";
-import {
-  fieldLabel, getStored, isTimestamp, itemRoute, listedFields, removeStored, storeItem, storedItem,
-} from "./items.js";
+import { getStored, removeStored, storeItem, storedItem } from "./item-store.js";
+import { itemRoute } from "./page-url.js";
 import { signInBox } from "./sign-in-box.js";
 
 /**

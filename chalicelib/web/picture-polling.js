@@ -1,7 +1,7 @@
 // Waits until uploaded pictures have their thumbnails.
 
 import { Problem, call, itemPath } from "./api.js";
-import { storeItem } from "./items.js";
+import { storeItem } from "./item-store.js";
 import { PollTimeout, poll } from "./poll.js";
 
 /** Ids of items whose picture is uploaded from this page. @type {Set<string>} */

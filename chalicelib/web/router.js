@@ -2,10 +2,10 @@
 
 import { closeDialog, currentView } from "./dialog.js";
 import { hasModifier, targetOf } from "./dom.js";
-import { currentRoute, onRouteChange, setRoute } from "./history.js";
 import { editItem, openNewItem } from "./item-form.js";
 import { leaveForm, viewItem } from "./item-viewer.js";
-import { itemIdOf } from "./items.js";
+import { currentRoute, onRouteChange, setRoute } from "./page-url.js";
+import { itemIdOf } from "./page-url.js";
 
 /** @param {string} route */
 function openRoute(route) {

@@ -2,7 +2,7 @@
 
 import { Problem, call, itemPath } from "./api.js";
 import { formatBytes } from "./dom.js";
-import { storeItem } from "./items.js";
+import { storeItem } from "./item-store.js";
 import { uploadingIds, waitForThumbnails } from "./picture-polling.js";
 import { retry } from "./poll.js";
 import { Transfer } from "./progress-panel.js";

@@ -5,7 +5,7 @@ import {
   clearGallery, ensureVisible, filterCards, hasMore, hideCard, loadNewer, loadPage, neighbourId, removeCard,
   restoreCard, setQuery, showCard,
 } from "../../chalicelib/web/gallery.js";
-import { pendingDeletes, storeItem } from "../../chalicelib/web/items.js";
+import { pendingDeletes, storeItem } from "../../chalicelib/web/item-store.js";
 
 const AT = "2026-01-31T12:00:00.000Z";
 const item = (number, fields = {}) => ({

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, mock, test } from "node:test";
 import { json, stubFetch } from "./browser.js";
 import { clearGallery, showCard } from "../../chalicelib/web/gallery.js";
 import { deleteItem, finishDeletes } from "../../chalicelib/web/item-actions.js";
-import { getStored, pendingDeletes } from "../../chalicelib/web/items.js";
+import { getStored, pendingDeletes } from "../../chalicelib/web/item-store.js";
 
 const AT = "2026-01-31T12:00:00.000Z";
 const UNDO_TIME = 8000;

@@ -1,46 +1,14 @@
 import assert from "node:assert/strict";
-import { beforeEach, describe, test } from "node:test";
+import { describe, test } from "node:test";
+import "./browser.js";
 import { parseJson } from "../../chalicelib/web/exact-json.js";
 import {
-  clearStore, containsWords, fieldLabel, getStored, isTimestamp, itemIdOf, itemRoute, listedFields, onItemStored,
-  ownFields, pendingDeletes, storeItem, summaryOf,
-} from "../../chalicelib/web/items.js";
+  containsWords, fieldLabel, isTimestamp, listedFields, ownFields, summaryOf,
+} from "../../chalicelib/web/item-fields.js";
 
-describe("items", () => {
+describe("item-fields", () => {
   const AT = "2026-01-31T12:00:00.000Z";
   const item = (fields) => ({ id: "item-1", version: 1, createdAt: AT, updatedAt: AT, ...fields });
-
-  beforeEach(clearStore);
-
-  test("the newest version of an item is stored", () => {
-    storeItem(item({ version: 2, title: "new" }), '"2"');
-    const kept = storeItem(item({ version: 1, title: "old" }), '"1"');
-    assert.deepEqual([kept.item.title, kept.etag], ["new", '"2"']);
-    assert.equal(getStored("item-1").item.title, "new");
-  });
-
-  test("a list keeps the entity tag of the same version", () => {
-    storeItem(item({}), '"1"');
-    assert.equal(storeItem(item({})).etag, '"1"');
-    assert.equal(storeItem(item({ version: 2 })).etag, null);
-  });
-
-  test("listeners get an item and what was stored before", () => {
-    const calls = [];
-    onItemStored((now, before) => calls.push([now.version, before?.version]));
-    storeItem(item({ version: 2 }));
-    storeItem(item({ version: 3 }));
-    storeItem(item({ version: 1 }));
-    assert.deepEqual(calls, [[2, undefined], [3, 2]]);
-  });
-
-  test("sign-out clears items and pending deletes", () => {
-    storeItem(item({}));
-    pendingDeletes.add("item-1");
-    clearStore();
-    assert.equal(getStored("item-1"), undefined);
-    assert.equal(pendingDeletes.size, 0);
-  });
 
   test("timestamps have a date, a time and a zone", () => {
     for (const text of ["2026-01-31T12:00Z", AT, "2026-01-31T12:00:00+02:00"]) {
@@ -84,11 +52,5 @@ describe("items", () => {
     assert.equal(containsWords(vase, "blue green"), false);
     assert.equal(containsWords(vase, ""), true);
     assert.equal(containsWords(vase, "item-1"), false);
-  });
-
-  test("routes name items", () => {
-    assert.equal(itemIdOf(itemRoute("a/b c%")), "a/b c%");
-    assert.equal(itemIdOf("#new"), null);
-    assert.equal(itemIdOf("#item=%"), null);
   });
 });

@@ -1,0 +1,70 @@
+// An item's fields: which are the caller's, their labels, their values in words.
+
+import { isNumber, toJson } from "./exact-json.js";
+import { isText, nameField } from "./item-name.js";
+
+export const EXPIRES_AT = "expiresAt";
+const MANAGED = ["id", "version", "createdAt", "updatedAt", "image"];
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
+
+/**
+ * Return whether a value is a time in ISO 8601 with a zone.
+ * @param {any} value
+ */
+export function isTimestamp(value) {
+  return typeof value === "string" && TIMESTAMP.test(value) && !Number.isNaN(Date.parse(value));
+}
+
+/**
+ * Return the fields that the caller may change.
+ * @param {Item} item
+ * @returns {Fields}
+ */
+export const ownFields = (item) => Object.fromEntries(Object.entries(item).filter(([name]) => !MANAGED.includes(name)));
+
+/**
+ * Return the fields besides the name and the expiry.
+ * @param {Item} item
+ * @returns {[string, any][]}
+ */
+export function listedFields(item) {
+  return Object.entries(ownFields(item)).filter(([name]) => name !== nameField(item) && name !== EXPIRES_AT);
+}
+
+/**
+ * Return "Pixels per inch" for `pixelsPerInch`, `pixels_per_inch` or `pixels-per-inch`.
+ * @param {string} name
+ */
+export function fieldLabel(name) {
+  const words = name.replace(/[_-]+/g, " ").trim()
+    .replace(/([a-z\d])([A-Z])(?=[a-z])/g, (_, end, start) => `${end} ${start.toLowerCase()}`)
+    .replace(/([a-z\d])([A-Z])/g, "$1 $2");
+  return words ? words[0].toUpperCase() + words.slice(1) : name;
+}
+
+/**
+ * Return an item's first three values in a line.
+ * @param {Item} item
+ */
+export function summaryOf(item) {
+  const values = listedFields(item).map(([name, value]) => summaryOfField(name, value));
+  return values.filter(Boolean).slice(0, 3).join(" · ");
+}
+
+/** @param {string} name @param {any} value */
+function summaryOfField(name, value) {
+  if (value === true) return fieldLabel(name);
+  if (isNumber(value)) return `${fieldLabel(name)} ${toJson(value)}`;
+  if (Array.isArray(value) && value.every(isText)) return value.join(", ");
+  return isText(value) && !isTimestamp(value) ? value : "";
+}
+
+/**
+ * Return whether an item's fields contain every word of a text.
+ * @param {Item} item
+ * @param {string} text in lower case
+ */
+export function containsWords(item, text) {
+  const content = toJson(ownFields(item)).toLowerCase();
+  return text.split(/\s+/).every((word) => content.includes(word));
+}
