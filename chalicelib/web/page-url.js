@@ -1,5 +1,5 @@
-// The URL of the page and the history of the browser. The part after "#" holds the route ("item=<id>", "new", or none for
-// the list) and how the list is shown, such as "item=0198&order=asc&view=table". It is never sent to the server.
+// The URL of the page, and the history of the browser. The part after "#" holds the route ("item=<id>", "new", or none
+// for the list) and how the list is shown, such as "item=0198&order=asc&view=table". It is never sent to the server.
 
 const GO_BACK_TIMEOUT = 1000; // milliseconds; a browser may refuse to go back
 
