@@ -30,14 +30,14 @@ export class Problem extends Error {
 
 /** For responses that are not the API's own. @type {Record<number, string>} */
 const MESSAGES = {
-  401: "This stage requires sign-in.",
-  403: "This is not allowed here.",
-  404: "There is nothing at this address.",
-  413: "This is more than the API accepts at once.",
+  401: "Sign in to continue.",
+  403: "You are not allowed to do this.",
+  404: "This was not found.",
+  413: "This is too large for one request.",
   429: "Too many requests at once. Try again in a moment.",
-  502: "The API could not respond. Try again in a moment.",
-  503: "The API is not available. Try again in a moment.",
-  504: "The API took too long to respond. Try again.",
+  502: "The server had a problem. Try again in a moment.",
+  503: "The server is not available. Try again in a moment.",
+  504: "The server took too long to respond. Try again.",
 };
 
 /**
@@ -56,7 +56,7 @@ export async function call(method, path, options = {}) {
   if (!response.ok) throw problemOf(response, data);
   // Not JSON, such as the sign-in page of a hotel's network.
   if (data === undefined) {
-    throw new Problem({ message: "The answer did not come from the API. Does this network require a sign-in?" });
+    throw new Problem({ message: "The response is not from the server. Does this network require a sign-in?" });
   }
   return { data, etag: response.headers.get("ETag"), status: response.status };
 }
@@ -72,7 +72,7 @@ async function send(method, path, { body, type = "application/json", headers, ke
     });
     return { response, text: await response.text() };
   } catch {
-    throw new Problem({ message: navigator.onLine ? "The API does not respond." : "You are offline." });
+    throw new Problem({ message: navigator.onLine ? "The server does not respond." : "You are offline." });
   }
 }
 
@@ -83,7 +83,7 @@ function problemOf(response, data) {
   return new Problem({
     status,
     error: body.error,
-    message: body.message || body.Message || MESSAGES[status] || `The API responded with status ${status}.`,
+    message: body.message || body.Message || MESSAGES[status] || `The server responded with status ${status}.`,
     requestId: body.requestId ?? response.headers.get("X-Request-Id") ?? "",
     details: body.details,
     retryAfter: Number(response.headers.get("Retry-After")) || 0,

@@ -88,5 +88,5 @@ export function conflictView(item, comparison, problems, { edit, takeTheirs, sav
       ". Nothing you typed is lost."),
     comparison.element,
     h("div", { class: "actions" }, problems, button("Keep editing", edit), h("span", { class: "space" }),
-      button("Take all of theirs", takeTheirs), button("Save this", save, { class: "primary" })));
+      button("Use all of theirs", takeTheirs), button("Save these values", save, { class: "primary" })));
 }

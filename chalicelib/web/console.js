@@ -125,8 +125,8 @@ async function start() {
   try {
     (await rest).openFirstView(draft);
   } catch {
-    const problem = new Problem({ message: "Part of it could not be loaded. Reload the page." });
-    showErrorNotice("The console is incomplete", problem);
+    const problem = new Problem({ message: "Some files could not be loaded. Reload the page." });
+    showErrorNotice("The page did not load completely", problem);
   }
 }
 

@@ -18,7 +18,7 @@ const TYPES = {
     label: "Number",
     matches: isNumber,
     show: (value) => h("input", { inputMode: "decimal", value: isNumber(value) ? toJson(value) : "" }),
-    read: (control) => parseNumber(control.value) ?? reject(control, "This is not a number. Write it like 12.5."),
+    read: (control) => parseNumber(control.value) ?? reject(control, "Enter a number, such as 12.5."),
   },
   boolean: {
     label: "Yes or no",
@@ -72,7 +72,7 @@ function readJson(control) {
   try {
     return parseJson(control.value);
   } catch (error) {
-    return reject(control, `This is not JSON: ${/** @type {Error} */ (error).message}`);
+    return reject(control, `This is not valid JSON: ${/** @type {Error} */ (error).message}`);
   }
 }
 
@@ -247,7 +247,7 @@ class JsonForm {
   read() {
     const value = readJson(this.#area);
     const isObject = value !== null && typeof value === "object" && !Array.isArray(value);
-    return isObject ? value : reject(this.#area, "An item is a JSON object: { … }.");
+    return isObject ? value : reject(this.#area, "Enter a JSON object, such as { \"title\": \"Vase\" }.");
   }
 }
 

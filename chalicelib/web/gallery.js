@@ -87,7 +87,7 @@ async function fetchPage(after, limit) {
   const parameters = new URLSearchParams({ ...query, limit: String(limit), ...(after && { cursor: after }) });
   const { data } = await call("GET", `items?${parameters}`);
   if (Array.isArray(data?.items)) return data;
-  throw new Problem({ message: "The answer is not a list of items. Is another program running at this address?" });
+  throw new Problem({ message: "The response is not a list of items. Is another program at this address?" });
 }
 
 /** Show items that were created elsewhere since the gallery was loaded. Other cards stay. */

@@ -42,7 +42,7 @@ class Import extends Transfer {
   }
 
   get retryLabel() {
-    return this.started ? "Keep watching" : "Send again";
+    return this.started ? "Check again" : "Try again";
   }
 
   async attempt() {
@@ -58,7 +58,7 @@ class Import extends Transfer {
   async #send({ body, type }) {
     const { signal } = this;
     this.setProgress(null);
-    this.setText("Sending");
+    this.setText("Uploading");
     const post = () => call("POST", "imports", { body, type, headers: { "Idempotency-Key": this.key }, signal });
     return (await retry(post, { signal, onRetry: (text) => this.setText(text) })).data;
   }
@@ -75,12 +75,12 @@ class Import extends Transfer {
       return data.status === "done" ? data : undefined;
     };
     const onRetry = (/** @type {string} */ text) =>
-      this.setText(navigator.onLine ? text : "You are offline: the import continues");
+      this.setText(navigator.onLine ? text : "Offline, the import continues on the server");
     try {
       return await poll(check, { signal: this.signal, seconds: NO_PROGRESS_SECONDS, onRetry });
     } catch (problem) {
       if (!(problem instanceof PollTimeout)) throw problem;
-      throw new PollTimeout({ message: "No progress for ten minutes. The rest is tried again every hour, for a day." });
+      throw new PollTimeout({ message: "No progress for ten minutes. The rest is tried again every hour for a day." });
     }
   }
 
@@ -134,7 +134,7 @@ export async function readImport(file) {
 
 /** @param {number} size */
 function tooLarge(size) {
-  const message = `An import may have ${formatBytes(MAX_BYTES)}; this one has ${formatBytes(size)}.`;
+  const message = `An import may have at most ${formatBytes(MAX_BYTES)}: split it. This one has ${formatBytes(size)}.`;
   return new Problem({ status: 413, message });
 }
 
@@ -143,7 +143,7 @@ function jsonImport(text) {
   const value = valueOf(text);
   if (value === undefined) return null;
   if (value === null || typeof value !== "object") {
-    throw new Problem({ message: "There is no item in this file: it holds a single value." });
+    throw new Problem({ message: "This file contains no items, only a single value." });
   }
   // The text is wrapped and not written anew: its numbers stay exact.
   const items = Array.isArray(value) ? text : `[${text}]`;
@@ -177,7 +177,8 @@ function syntaxProblem(text) {
   try {
     JSON.parse(text);
   } catch (error) {
-    return new Problem({ message: `This is not JSON: ${/** @type {Error} */ (error).message}. Nothing was sent.` });
+    const reason = /** @type {Error} */ (error).message;
+    return new Problem({ message: `This file is not valid JSON: ${reason}. Nothing was imported.` });
   }
   throw new TypeError("The text is valid JSON.");
 }

@@ -15,7 +15,7 @@ export function cardOf(item) {
     h("p", { class: "line" }, summaryOf(item) || timeElement(item.createdAt)));
 }
 
-const STATUS_TEXTS = { pending: "No picture yet", processing: "Making thumbnails", failed: "Picture failed" };
+const STATUS_TEXTS = { pending: "Waiting for the upload", processing: "Processing", failed: "Picture failed" };
 
 /** Return the picture, or the title's first letter, and a note. @param {Item} item */
 function frameContent(item) {

@@ -109,7 +109,7 @@ class ItemForm {
   }
 
   leave() {
-    if (this.#isSaving) announce("It is being saved.");
+    if (this.#isSaving) announce("Saving is in progress.");
     else if (this.hasChanges()) this.#askToDiscard();
     else this.#onLeave(this.id);
   }
@@ -160,7 +160,7 @@ class ItemForm {
   /** The fields survive the way to the issuer's page and back, but a file cannot. */
   #signInOffer() {
     if (!canSignIn) return tokenForm(() => this.#problems.replaceChildren());
-    const note = "You will have to choose the picture again; everything else is kept.";
+    const note = "Everything is kept except the picture: choose it again afterwards.";
     return h("div", { class: "row" }, button("Sign in again", () => this.#signIn(), { class: "primary" }),
       this.#file && h("p", { class: "note" }, note));
   }

@@ -66,7 +66,7 @@ export async function authorizationHeader() {
  */
 export async function signIn(draft = null) {
   const { authorization_endpoint: page, scopes_supported: scopes = [] } = await issuerMetadata();
-  if (!page) throw new Error(`${client.issuer} has no page to sign in on.`);
+  if (!page) throw new Error(`${client.issuer} has no sign-in page.`);
   const request = { state: randomText(), nonce: randomText(), verifier: randomText(), returnTo: location.href, draft };
   save(REQUEST_KEY, request);
   location.assign(withQuery(page, {
@@ -92,7 +92,7 @@ export async function completeSignIn() {
   const tokens = await requestTokens({
     grant_type: "authorization_code", code: answer.code, redirect_uri: apiRoot.href, code_verifier: request.verifier,
   });
-  if (!tokens.id_token) throw new Error("The issuer sent no id token.");
+  if (!tokens.id_token) throw new Error("The sign-in service sent no id token.");
   checkIdToken(tokens.id_token);
   if (claimsOf(tokens.id_token).nonce !== request.nonce) throw new Error(WRONG_TOKEN);
   startSession(tokens);
@@ -102,13 +102,13 @@ export async function completeSignIn() {
 
 /** @param {Record<string, string>} answer @param {{state: string} | null} request */
 function checkAnswer({ state, iss, error, error_description: description }, request) {
-  if (request?.state !== state) throw new Error("This sign-in was not started in this tab.");
+  if (request?.state !== state) throw new Error("This sign-in was started in another tab. Sign in again here.");
   // RFC 9207: the answer must come from this issuer.
-  if (iss && iss !== client.issuer) throw new Error(`This sign-in comes from ${iss}, not from this stage's issuer.`);
-  if (error) throw new Error(description || `The sign-in failed with ${error}.`);
+  if (iss && iss !== client.issuer) throw new Error(`This sign-in is from ${iss}, not from ${client.issuer}.`);
+  if (error) throw new Error(description || `The sign-in failed: ${error}.`);
 }
 
-const WRONG_TOKEN = "The issuer sent a different token than requested.";
+const WRONG_TOKEN = "The sign-in service sent a token that was not requested.";
 
 /**
  * Check an id token (OpenID Connect Core 1.0, 3.1.3.7). It came from the issuer over TLS, which replaces checking its
@@ -121,8 +121,8 @@ function checkIdToken(idToken, subject) {
   const now = Date.now() / 1000;
   const isForClient = iss === client.issuer && [aud].flat().includes(client.clientId) && azp === client.clientId;
   if (!isForClient || (subject !== undefined && sub !== subject)) throw new Error(WRONG_TOKEN);
-  if (!(exp > now - CLOCK_SKEW)) throw new Error("The issuer's token has expired. Is this device's clock right?");
-  if (!(iat < now + CLOCK_SKEW)) throw new Error("The issuer's token is not valid yet. Is this device's clock right?");
+  if (!(exp > now - CLOCK_SKEW)) throw new Error("The token has expired already. Check this device's clock.");
+  if (!(iat < now + CLOCK_SKEW)) throw new Error("The token is not valid yet. Check this device's clock.");
 }
 
 /** @param {Record<string, string>} tokens */
@@ -130,7 +130,7 @@ function startSession({ id_token: idToken, access_token: accessToken, refresh_to
   const previous = loadSession();
   // An access token may be for the issuer alone. The id token is for this client.
   const usable = [accessToken, idToken].find(isForApi);
-  if (!usable) throw new Error("The issuer sent no token for this API.");
+  if (!usable) throw new Error("The sign-in service sent no token for this API.");
   saveSession({
     token: usable,
     expiresAt: claimsOf(usable).exp,
@@ -219,7 +219,7 @@ async function issuerMetadata() {
   if (metadata) return metadata;
   const url = `${client.issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
   const found = await jsonFrom(fetch(url, { credentials: "omit", signal: AbortSignal.timeout(ISSUER_TIMEOUT) }));
-  if (found.issuer !== client.issuer) throw new Error(`${client.issuer} calls itself ${found.issuer}.`);
+  if (found.issuer !== client.issuer) throw new Error(`${client.issuer} identifies itself as ${found.issuer}.`);
   return (metadata = found);
 }
 
@@ -246,7 +246,8 @@ async function jsonFrom(request) {
     throw new Error(navigator.onLine ? `${client.issuer} does not respond.` : "You are offline.");
   }
   if (response.ok) return body;
-  throw new IssuerRefusal(`${client.issuer} refused: ${body.error_description ?? body.error ?? response.status}`);
+  const reason = body.error_description ?? body.error ?? response.status;
+  throw new IssuerRefusal(`${client.issuer} refused the sign-in: ${reason}`);
 }
 
 // ------------------------------------------------------------------------------------------------------------ encoding

@@ -27,7 +27,7 @@ export async function waitForThumbnails(id, upload, { signal, onText }) {
   let lastVersion = upload.before.version;
   const check = async () => {
     const { data: item, etag } = await call("GET", itemPath(id), { signal });
-    onText("Making thumbnails");
+    onText("Processing");
     if (item.version > lastVersion) storeItem(item, etag);
     lastVersion = item.version;
     return observer.resultIn(item);
@@ -37,7 +37,7 @@ export async function waitForThumbnails(id, upload, { signal, onText }) {
     return await poll(check, { signal, minDelay, onRetry: onText });
   } catch (problem) {
     if (!(problem instanceof PollTimeout)) throw problem;
-    throw new PollTimeout({ message: "The picture is uploaded, but its thumbnails take longer than usual." });
+    throw new PollTimeout({ message: "The picture is uploaded. Processing takes longer than usual." });
   } finally {
     watched -= 1;
   }
@@ -89,7 +89,7 @@ export class UploadObserver {
 function resultOfReady(image, uploadId) {
   const shownId = new URL(image.url).pathname.split("/").pop() ?? "";
   if (shownId === uploadId) return { state: "ready", text: "Ready" };
-  return shownId > uploadId ? { state: "stopped", text: "Another picture replaced it" } : undefined;
+  return shownId > uploadId ? { state: "stopped", text: "Replaced by another picture" } : undefined;
 }
 
 /**

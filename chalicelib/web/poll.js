@@ -107,6 +107,6 @@ function delayAfter(problem, failures, { signal, onRetry, isRetryable }) {
 
 /** @param {Problem} problem */
 function retryText({ status }) {
-  if (!navigator.onLine) return "You are offline: retrying when you are online again";
-  return status === 429 ? "Too many requests: retrying" : "The API does not respond: retrying";
+  if (!navigator.onLine) return "Offline, continues when you are online";
+  return status === 429 ? "Too many requests, retrying" : "The server does not respond, retrying";
 }

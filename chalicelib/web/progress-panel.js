@@ -55,7 +55,7 @@ function update() {
   summary.replaceChildren(...parts.flatMap((part, index) => [
     index > 0 ? " · " : "", part.endsWith("failed") ? h("span", { class: "failed-count" }, part) : part,
   ]));
-  if (parts.length === 0) summary.textContent = "Nothing is running";
+  if (parts.length === 0) summary.textContent = "No uploads or imports";
   panel.hidden = entries.length === 0;
   clearButton.hidden = !allEnded();
   updateTotal();
@@ -86,7 +86,7 @@ function pictureParts(pictures) {
   const [ready, running, failed] = ["done", "running", "failed"].map((state) => countOf(pictures, state));
   const sum = ready + running + failed;
   const parts = [];
-  if (running > 0) parts.push(sum === 1 ? "1 picture on its way" : `${ready} of ${plural(sum, "picture")}`);
+  if (running > 0) parts.push(sum === 1 ? "Uploading 1 picture" : `${ready} of ${plural(sum, "picture")} ready`);
   else if (ready > 0) parts.push(`${plural(ready, "picture")} ready`);
   if (failed > 0) parts.push(parts.length > 0 ? `${failed} failed` : `${plural(failed, "picture")} failed`);
   return parts;
@@ -123,19 +123,19 @@ function updateSignIn() {
 
 function signInOffer() {
   const start = () => signIn().catch((failure) => signInRow.append(problemBox(failure)));
-  const text = "Your session has expired. Signing in leaves this page: choose these files again afterwards.";
+  const text = "Your session has expired. Signing in leaves this page, so choose these files again afterwards.";
   return [h("p", {}, text), button("Sign in", start)];
 }
 
 function panelTokenForm() {
-  const { label, input } = tokenInput("Your token was not accepted. Enter another token:");
+  const { label, input } = tokenInput("Your token was not accepted. Enter a new one:");
   const onsubmit = (/** @type {Event} */ event) => {
     event.preventDefault();
     setToken(input.value);
     entries.filter((entry) => entry.needsSignIn).forEach((entry) => entry.retry?.());
     toggle.focus();
   };
-  return h("form", { onsubmit }, label, h("button", {}, "Use token and retry"));
+  return h("form", { onsubmit }, label, h("button", {}, "Use token and try again"));
 }
 
 let announcedAt = 0;
@@ -252,7 +252,7 @@ export class Transfer {
   /** @param {unknown} problem */
   #showFailure(problem) {
     if (!(problem instanceof Problem)) {
-      this.fail(new Problem({ message: "Something went wrong in this page." }));
+      this.fail(new Problem({ message: "Something went wrong. Reload the page and try again." }));
       throw problem;
     }
     this.fail(problem, { retry: this.isRetryable(problem) ? () => this.run() : undefined });

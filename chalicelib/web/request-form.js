@@ -21,7 +21,7 @@ export function requestForm({ path, method, spec }, schemas) {
   const parameters = (spec.parameters ?? []).map((/** @type {any} */ one) => ({ ...one, ...inputFor(one, schemas) }));
   const body = spec.requestBody && bodyEditor(spec.requestBody.content);
   const curl = h("pre", { class: "curl", tabIndex: 0, role: "region", "aria-label": "As curl" });
-  const signInNote = h("p", { class: "note" }, "It needs a token: sign in above.");
+  const signInNote = h("p", { class: "note" }, "Sign in above to send this request.");
   const result = h("div", { class: "result", "aria-live": "polite" });
   const sendButton = h("button", { class: "primary" }, "Send");
   const request = () => requestOf(method.toUpperCase(), path, parameters, body);
@@ -188,7 +188,7 @@ async function responseTo({ method, url, headers, body }) {
     const parts = [statusLine(response, content, duration), headerList(response), await bodyOf(content)];
     return { isOk: response.ok, content: parts };
   } catch {
-    const message = navigator.onLine ? "No response came, or one that this page may not read." : "You are offline.";
+    const message = navigator.onLine ? "No response, or one that this page may not read." : "You are offline.";
     return { isOk: false, content: [problemBox(new Error(message))] };
   }
 }

@@ -22,9 +22,9 @@ export function signInBox(problem, onToken) {
 }
 
 function signInReason() {
-  if (!token()) return "This stage shows items only to users who are signed in.";
-  if (canSignIn) return "Your session has expired.";
-  return "The token was not accepted. It may have expired, or come from another issuer.";
+  if (!token()) return "Only signed-in users can see the items.";
+  if (canSignIn) return "Your session has expired. Sign in again.";
+  return "The token was not accepted. It may have expired, or be from another sign-in service.";
 }
 
 /**
@@ -32,7 +32,7 @@ function signInReason() {
  * @param {() => void} onToken
  */
 export function tokenForm(onToken) {
-  const { label, input } = tokenInput("Bearer token");
+  const { label, input } = tokenInput("Token");
   const onsubmit = (/** @type {Event} */ event) => {
     event.preventDefault();
     event.stopPropagation(); // It may be inside another form.
@@ -40,7 +40,7 @@ export function tokenForm(onToken) {
     onToken();
   };
   return h("form", { class: "token-form", onsubmit }, label,
-    h("p", { class: "note" }, "It is kept in this tab only, until the tab is closed."),
+    h("p", { class: "note" }, "It is kept only in this tab, until you close it."),
     h("div", { class: "row" }, h("button", {}, "Use token")));
 }
 

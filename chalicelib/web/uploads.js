@@ -86,7 +86,7 @@ class Upload extends Transfer {
   }
 
   get retryLabel() {
-    return this.sent ? "Keep watching" : "Try again";
+    return this.sent ? "Check again" : "Try again";
   }
 
   /** @param {Problem} problem */
@@ -98,7 +98,7 @@ class Upload extends Transfer {
     try {
       if (!this.sent) await withSlot(() => this.#send(), this.signal);
       this.markSent();
-      this.setText("Making thumbnails");
+      this.setText("Processing");
       this.#showResult(await this.#watch());
     } finally {
       if (lastUploads.get(this.id) === this) {
@@ -111,7 +111,7 @@ class Upload extends Transfer {
   async #send() {
     const { signal } = this;
     signal.throwIfAborted();
-    this.setText("Requesting the upload");
+    this.setText("Uploading");
     this.id ||= await this.#retrying(this.getItemId);
     signal.throwIfAborted();
     this.#replaceOlder();
@@ -189,7 +189,7 @@ function postForm(url, form, signal, onProgress) {
 /** @param {XMLHttpRequest} request */
 function refusalOf(request) {
   const textOf = (/** @type {string} */ tag) => request.responseXML?.querySelector(tag)?.textContent ?? "";
-  const reason = textOf("Message") || `it responded with status ${request.status}`;
-  const message = `The bucket refused the upload: ${reason}`;
+  const reason = textOf("Message") || `status ${request.status}`;
+  const message = `The upload was refused: ${reason}`;
   return new Problem({ status: request.status, error: REFUSED, message, requestId: textOf("RequestId") });
 }

@@ -124,7 +124,7 @@ class TestItems:
         tab.press("Save")
         expect(tab.dialog).to_contain_text("Someone else changed this item")
         expect(tab.dialog.get_by_role("heading")).to_be_focused()
-        tab.press("Save this")
+        tab.press("Save these values")
         expect(tab.dialog.get_by_role("button", name="Edit", exact=True)).to_be_visible()
 
         assert find_item(system, "Built by another")["constructor"] == "Ann"
@@ -151,7 +151,7 @@ class TestItems:
         assert serious_faults(other.page) == []
         take_screenshot(other.page, "conflict")
         other.dialog.get_by_label("galaxies: keep theirs").check()
-        other.press("Save this")
+        other.press("Save these values")
         expect(other.dialog.get_by_role("button", name="Edit", exact=True)).to_be_visible()
         item = find_item(system, "Deep field")
         assert (item["galaxies"], item["instrument"], item["framed"]) == (10000, "Hubble Space Telescope", True)

@@ -44,7 +44,7 @@ def test_field_named_constructor_is_compared(system: System, tab: Tab) -> None:
     tab.press("Save")
 
     expect(tab.dialog.get_by_label("constructor: keep yours")).to_be_checked()
-    tab.press("Save this")
+    tab.press("Save these values")
     expect(tab.dialog.get_by_role("button", name="Edit", exact=True)).to_be_visible()
     saved = request("GET", f"{system.url}/items/{item['id']}").json()
     assert (saved["constructor"], saved["seen"]) == ("Mine", True)

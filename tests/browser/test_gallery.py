@@ -84,7 +84,7 @@ class TestThreeItems:
         tab.page.route("**/items?*", lambda route: route.fulfill(body="<html>A proxy's page"), times=1)
         tab.press("Refresh")
 
-        expect(tab.page.get_by_role("alert")).to_contain_text("did not come from the API")
+        expect(tab.page.get_by_role("alert")).to_contain_text("not from the server")
         expect(tab.card("Elm chair")).to_be_visible()
         tab.press("Try again")
         expect(tab.page.get_by_role("alert")).to_have_count(0)

@@ -47,8 +47,8 @@ class TestReading:
     def test_json_with_a_syntax_error_is_not_sent(self, tab: Tab, sent: list[str]) -> None:
         drop(tab, "shop.json", '[\n{"title": "Never made"},\n{"title": }\n]')
 
-        expect(tab.panel.get_by_role("alert")).to_contain_text("This is not JSON")
-        expect(tab.panel.get_by_role("alert")).to_contain_text("Nothing was sent")
+        expect(tab.panel.get_by_role("alert")).to_contain_text("not valid JSON")
+        expect(tab.panel.get_by_role("alert")).to_contain_text("Nothing was imported")
         assert sent == []
 
     def test_json_object_is_one_item(self, tab: Tab) -> None:
@@ -86,13 +86,13 @@ class TestReading:
             }"""
         )
 
-        expect(tab.panel.get_by_role("alert")).to_contain_text("An import may have 5 MB")
+        expect(tab.panel.get_by_role("alert")).to_contain_text("An import may have at most 5 MB")
         assert sent == []
 
     def test_file_without_items_is_not_sent(self, tab: Tab, sent: list[str]) -> None:
         drop(tab, "number.json", "42")
 
-        expect(tab.panel.get_by_role("alert")).to_contain_text("no item in this file")
+        expect(tab.panel.get_by_role("alert")).to_contain_text("contains no items")
         assert sent == []
 
 
@@ -128,7 +128,7 @@ class TestConnection:
             tab.page.clock.fast_forward(300_000)
         expect(tab.panel.get_by_role("alert")).to_contain_text("No progress for ten minutes")
         tab.page.unroute("**/imports/*")
-        tab.press("Keep watching: Import still.ndjson")
+        tab.press("Check again: Import still.ndjson")
 
         expect(tab.panel).to_contain_text("1 item created", timeout=60_000)
         assert len(sent) == 1
@@ -143,7 +143,7 @@ class TestConnection:
         tab.page.route("**/imports", lose, times=1)
         drop(tab, "lost.ndjson", '{"title": "Lost and found"}')
 
-        tab.press("Send again: Import lost.ndjson")
+        tab.press("Try again: Import lost.ndjson")
         expect(tab.panel).to_contain_text("1 item created", timeout=60_000)
         expect(tab.card("Lost and found")).to_have_count(1, timeout=60_000)
         assert len(sent) == 2
@@ -161,7 +161,7 @@ class TestConnection:
         tab.create("Something done here")
         tab.page.route("**/imports", lambda route: None)  # never responds
         drop(tab, "large.ndjson", '{"title": "Being sent"}')
-        expect(tab.panel).to_contain_text("Sending")
+        expect(tab.panel).to_contain_text("Uploading")
 
         assert tab.leave() == ["beforeunload"]
         tab.press("Cancel Import large.ndjson")

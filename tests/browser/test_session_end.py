@@ -82,9 +82,9 @@ def test_form_accepts_a_new_token(system: System, tab: Tab) -> None:
     tab.field("title").fill("Long work")
     refuse_writes(tab, "POST")
     tab.press("Create")
-    tab.dialog.get_by_label("Bearer token").fill("a.new.one")
+    tab.dialog.get_by_label("Token").fill("a.new.one")
     tab.press("Use token")
-    expect(tab.dialog.get_by_label("Bearer token")).to_have_count(0)
+    expect(tab.dialog.get_by_label("Token")).to_have_count(0)
     tab.press("Create")
 
     expect(tab.card("Long work")).to_be_visible()
@@ -110,7 +110,7 @@ def test_sign_in_again_keeps_a_resolved_conflict(closed: str, tab: Tab, enter: C
         dialog.accept()
 
     tab.page.on("dialog", leave)
-    tab.press("Save this")
+    tab.press("Save these values")
     tab.press("Sign in again")
     tab.page.get_by_label("Name").fill("kim")
     tab.page.get_by_role("button", name="Sign in").click()

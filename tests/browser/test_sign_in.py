@@ -115,7 +115,7 @@ def test_403_of_api_gateway_leads_to_sign_in(closed: str, signed_out: Tab) -> No
     signed_out.page.route("**/items?*", lambda route: route.fulfill(status=403, json=said))
     signed_out.page.reload()
 
-    expect(signed_out.page.get_by_text("Your session has expired.")).to_be_visible()
+    expect(signed_out.page.get_by_text("Your session has expired. Sign in again.")).to_be_visible()
 
 
 def test_sign_out_ends_the_session_at_the_issuer(issuer: Issuer, signed_out: Tab) -> None:
@@ -141,7 +141,7 @@ def test_sign_out_during_a_renewal_revokes_both_tokens(
     context.route(f"{issuer.url}/token", hold)
     end_session(signed_out)
     signed_out.drop("main", File.photograph("moon"))
-    expect(signed_out.panel).to_contain_text("Requesting the upload")
+    expect(signed_out.panel).to_contain_text("Uploading")
     while not held:
         signed_out.page.wait_for_timeout(100)
     signed_out.page.get_by_role("button", name="Sign out").click()
@@ -181,17 +181,17 @@ def test_refusal_of_the_issuer_is_shown(signed_out: Tab) -> None:
 def test_unrequested_sign_in_is_rejected(closed: str, issuer: Issuer, tab: Tab) -> None:
     tab.page.goto(f"{closed}/?code=stolen&state=made-up")
 
-    expect(tab.page.get_by_role("alert")).to_contain_text("not started in this tab")
+    expect(tab.page.get_by_role("alert")).to_contain_text("started in another tab")
     assert issuer.grants == []
 
 
 @pytest.mark.parametrize(
     ("forged", "words"),
     [
-        ({"nonce": "of another sign-in"}, "sent a different token than requested"),
-        ({"iss": "https://evil.example"}, "sent a different token than requested"),
-        ({"aud": "another client"}, "sent a different token than requested"),
-        ({"aud": [CLIENT, "another client"], "azp": "another client"}, "sent a different token than requested"),
+        ({"nonce": "of another sign-in"}, "sent a token that was not requested"),
+        ({"iss": "https://evil.example"}, "sent a token that was not requested"),
+        ({"aud": "another client"}, "sent a token that was not requested"),
+        ({"aud": [CLIENT, "another client"], "azp": "another client"}, "sent a token that was not requested"),
         ({"exp": 1_500_000_000}, "has expired"),
         ({"exp": None}, "has expired"),
         ({"iat": 4_000_000_000}, "not valid yet"),
@@ -232,7 +232,7 @@ def test_answer_of_another_issuer_is_rejected(signed_out: Tab, issuer: Issuer, c
 
 def test_token_from_elsewhere_is_accepted(signed_out: Tab, issuer: Issuer) -> None:
     signed_out.page.get_by_text("Use a token instead").click()
-    signed_out.page.get_by_label("Bearer token").fill(f"Bearer {issuer.tokens('fay', None)['id_token']}")
+    signed_out.page.get_by_label("Token").fill(f"Bearer {issuer.tokens('fay', None)['id_token']}")
     signed_out.page.get_by_role("button", name="Use token").click()
 
     expect(signed_out.page.get_by_text("No items yet")).to_be_visible()
@@ -255,11 +255,11 @@ def test_sign_in_returns_to_the_api_reference(closed: str, tab: Tab) -> None:
 def test_api_reference_follows_the_session(closed: str, tab: Tab) -> None:
     tab.page.goto(f"{closed}/docs#get-items")
     route = tab.page.locator("#get-items")
-    expect(route).to_contain_text("It needs a token")
+    expect(route).to_contain_text("Sign in above")
     sign_in(tab, "moe")
-    expect(route.get_by_text("It needs a token")).to_be_hidden()
+    expect(route.get_by_text("Sign in above")).to_be_hidden()
     expect(route.locator(".curl")).to_contain_text("Authorization")
     tab.page.evaluate("import('/web/oidc-session.js').then(session => session.setToken(''))")
 
-    expect(route.get_by_text("It needs a token")).to_be_visible()
+    expect(route.get_by_text("Sign in above")).to_be_visible()
     expect(route.locator(".curl")).not_to_contain_text("Authorization")

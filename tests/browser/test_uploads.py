@@ -102,7 +102,7 @@ class TestOneItem:
         tab.create("Twice")
         answers.image = PROCESSING
         tab.drop(tab.card("Twice"), File.photograph("moon"))
-        expect(entry(tab, "moon.jpg")).to_contain_text("Making thumbnails")
+        expect(entry(tab, "moon.jpg")).to_contain_text("Processing")
         tab.drop(tab.card("Twice"), File.photograph("coffee"))
         tab.page.get_by_role("alertdialog").get_by_role("button", name="Replace").click()
 
@@ -114,7 +114,7 @@ class TestOneItem:
         tab.create("Taken off")
         answers.image = PROCESSING
         tab.drop(tab.card("Taken off"), File.photograph("moon"))
-        expect(tab.card("Taken off")).to_contain_text("Making thumbnails")
+        expect(tab.card("Taken off")).to_contain_text("Processing")
         answers.image = None
 
         expect(entry(tab, "moon.jpg")).to_contain_text("The picture was removed")
@@ -134,7 +134,7 @@ class TestOneItem:
         ticket = request("POST", path, {"contentType": "image/jpeg"}).json()["upload"]
         answers.refuse = (503, {})
         tab.open(system.url)
-        expect(tab.card("From a phone")).to_contain_text("No picture yet")
+        expect(tab.card("From a phone")).to_contain_text("Waiting for the upload")
         picture = {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": File.photograph("rocket").content}
         sent = tab.page.request.post(ticket["url"], multipart={**ticket["fields"], "file": picture})
         assert sent.ok
@@ -149,7 +149,7 @@ class TestConnection:
         tab.create("Patience")
         answers.image = PROCESSING
         tab.drop(tab.card("Patience"), File.photograph("rocket"))
-        expect(entry(tab, "rocket.jpg")).to_contain_text("Making thumbnails")
+        expect(entry(tab, "rocket.jpg")).to_contain_text("Processing")
         answers.refuse = (503, {})
         expect(entry(tab, "rocket.jpg")).to_contain_text("retrying")
         answers.refuse, answers.image = None, "as it is"
@@ -163,7 +163,7 @@ class TestConnection:
         tab.create("Throttled")
         answers.image = PROCESSING
         tab.drop(tab.card("Throttled"), File.photograph("rocket"))
-        expect(entry(tab, "rocket.jpg")).to_contain_text("Making thumbnails")
+        expect(entry(tab, "rocket.jpg")).to_contain_text("Processing")
         answers.refuse = (429, {"Retry-After": "60"})
         expect(entry(tab, "rocket.jpg")).to_contain_text("many requests")
         asked = answers.asked
@@ -179,10 +179,10 @@ class TestConnection:
         tab.create("In a tunnel")
         answers.image = PROCESSING
         tab.drop(tab.card("In a tunnel"), File.photograph("rocket"))
-        expect(entry(tab, "rocket.jpg")).to_contain_text("Making thumbnails")
+        expect(entry(tab, "rocket.jpg")).to_contain_text("Processing")
         tab.page.unroute(ONE_ITEM)
         context.set_offline(True)
-        expect(entry(tab, "rocket.jpg")).to_contain_text("You are offline")
+        expect(entry(tab, "rocket.jpg")).to_contain_text("Offline")
         context.set_offline(False)
 
         expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=10_000)
@@ -192,12 +192,12 @@ class TestConnection:
         tab.create("Slow")
         answers.image = PROCESSING
         tab.drop(tab.card("Slow"), File.photograph("rocket"))
-        expect(entry(tab, "rocket.jpg")).to_contain_text("Making thumbnails")
+        expect(entry(tab, "rocket.jpg")).to_contain_text("Processing")
         for _ in range(3):
             tab.page.clock.fast_forward(120_000)
         expect(entry(tab, "rocket.jpg")).to_contain_text("longer than usual")
         answers.image = "as it is"
-        tab.press("Keep watching: rocket.jpg")
+        tab.press("Check again: rocket.jpg")
 
         expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=60_000)
         assert bucket.uploads == 1
@@ -217,7 +217,7 @@ class TestManyUploads:
         answers.image = PROCESSING
         tab.drop("main", *(File.photograph("coffee", f"Cup {n}") for n in range(5)))
 
-        expect(tab.panel.get_by_text("Making thumbnails")).to_have_count(5)
+        expect(tab.panel.get_by_text("Processing")).to_have_count(5)
         assert bucket.uploads == 5
 
     def test_summary_and_retry_all(self, tab: Tab, bucket: Bucket) -> None:
@@ -230,10 +230,10 @@ class TestManyUploads:
         tab.page.route(TICKET, ticket)
         bucket.hold()
         tab.drop("main", *(File.photograph("coffee", f"Lot {n}") for n in range(4)))
-        expect(tab.panel.get_by_role("button", name="0 of 4 pictures · 2 failed")).to_be_visible()
+        expect(tab.panel.get_by_role("button", name="0 of 4 pictures ready · 2 failed")).to_be_visible()
         assert serious_faults(tab.page) == []
         tab.panel.get_by_role("button", name="Retry all").click()
-        expect(tab.panel.get_by_role("button", name="0 of 4 pictures", exact=True)).to_be_visible()
+        expect(tab.panel.get_by_role("button", name="0 of 4 pictures ready", exact=True)).to_be_visible()
         bucket.release()
 
         expect(tab.panel.get_by_role("button", name="4 pictures ready")).to_be_visible(timeout=60_000)
@@ -263,7 +263,7 @@ class TestManyUploads:
         tab.page.reload()
         bucket.hold()
         tab.drop("main", *(File.photograph("coffee", f"Seat {n}") for n in range(12)))
-        line = tab.panel.get_by_role("button", name="0 of 12 pictures")
+        line = tab.panel.get_by_role("button", name="0 of 12 pictures ready")
         expect(line).to_have_attribute("aria-expanded", "false")
         assert tab.panel.bounding_box()["height"] < 70
         assert serious_faults(tab.page) == []
@@ -284,7 +284,7 @@ class TestLeaving:
 
         assert tab.leave() == ["beforeunload"]
         bucket.release()
-        expect(entry(tab, "moon.jpg")).to_contain_text("Making thumbnails")
+        expect(entry(tab, "moon.jpg")).to_contain_text("Processing")
         assert tab.leave() == []
 
     def test_upload_continues_with_a_new_token(self, tab: Tab) -> None:
@@ -295,8 +295,8 @@ class TestLeaving:
         tab.drop(tab.card("Late"), File.photograph("moon"))
         expect(entry(tab, "moon.jpg")).to_contain_text("The token is over.")
         assert serious_faults(tab.page) == []
-        tab.panel.get_by_label("Enter another token").fill("Bearer of.good.news")
-        tab.press("Use token and retry")
+        tab.panel.get_by_label("Enter a new one").fill("Bearer of.good.news")
+        tab.press("Use token and try again")
 
         tab.expect_picture("Late")
         assert "of.good.news" in tab.page.evaluate("sessionStorage.getItem('vitrine.session')")
@@ -307,7 +307,7 @@ def test_answer_of_another_server_is_an_error(system: System, tab: Tab) -> None:
     tab.page.route("**/items?*", lambda route: route.fulfill(status=200, body=hotel, content_type="text/html"))
     tab.page.reload()
 
-    expect(tab.page.get_by_role("alert")).to_contain_text("did not come from the API")
+    expect(tab.page.get_by_role("alert")).to_contain_text("not from the server")
 
 
 def test_panel_is_usable_in_a_dialog(tab: Tab, bucket: Bucket) -> None:
@@ -316,6 +316,6 @@ def test_panel_is_usable_in_a_dialog(tab: Tab, bucket: Bucket) -> None:
     tab.drop(tab.card("Beside"), File.photograph("moon"))
     tab.open_item("Beside")
 
-    expect(tab.dialog.get_by_role("button", name="1 picture on its way")).to_be_visible()
+    expect(tab.dialog.get_by_role("button", name="Uploading 1 picture")).to_be_visible()
     tab.dialog.get_by_role("button", name="Cancel moon.jpg").click()
     expect(tab.dialog.locator(".progress-panel")).to_contain_text("Cancelled")

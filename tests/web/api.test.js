@@ -83,13 +83,13 @@ describe("api", () => {
 
   test("a page of another server is not an answer", async () => {
     const problem = await problemOf(new Response("<html>Welcome to our Wi-Fi", { status: 200 }));
-    assert.match(problem.message, /did not come from the API/);
+    assert.match(problem.message, /not from the server/);
     assert.equal(problem.status, 0);
   });
 
   test("no response is a problem, which says if the browser is offline", async () => {
     stubFetch(() => Promise.reject(new TypeError("Failed to fetch")));
-    await assert.rejects(call("GET", "items"), { message: "The API does not respond.", status: 0 });
+    await assert.rejects(call("GET", "items"), { message: "The server does not respond.", status: 0 });
     setOnline(false);
     await assert.rejects(call("GET", "items"), { message: "You are offline." });
   });

@@ -58,7 +58,7 @@ test("what is no number is rejected at its control", () => {
   const editor = open({ height: 5 });
   type(control(editor, "height"), "ten");
   assert.throws(() => editor.read(), SyntaxError);
-  assert.match(control(editor, "height").validationMessage, /not a number/);
+  assert.match(control(editor, "height").validationMessage, /Enter a number/);
   type(control(editor, "height"), "10");
   assert.equal(control(editor, "height").validationMessage, "");
   assert.deepEqual(editor.read(), { height: 10 });

@@ -29,20 +29,20 @@ test("lines in a .json file are lines if all are objects", async () => {
 });
 
 test("a syntax error in a .json file is shown", async () => {
-  await assert.rejects(read("a.json", '[{"a": 1},]'), /This is not JSON: .* Nothing was sent\./);
-  await assert.rejects(read("a.json", '{"a": 1}\n5'), /This is not JSON/);
+  await assert.rejects(read("a.json", '[{"a": 1},]'), /This file is not valid JSON: .* Nothing was imported\./);
+  await assert.rejects(read("a.json", '{"a": 1}\n5'), /This file is not valid JSON/);
 });
 
 test("a single value is no item", async () => {
   for (const text of ["42", '"text"', "null", "true"]) {
-    await assert.rejects(read("a.json", text), /no item in this file/);
+    await assert.rejects(read("a.json", text), /contains no items/);
   }
 });
 
 test("a file over 5 MB is not read", async () => {
   const file = new File([], "a.ndjson");
   Object.defineProperty(file, "size", { value: 5 * 1024 * 1024 + 1 });
-  await assert.rejects(readImport(file), { status: 413, message: /An import may have 5 MB/ });
+  await assert.rejects(readImport(file), { status: 413, message: /An import may have at most 5 MB/ });
 });
 
 test("what is wrapped counts too", async () => {

@@ -143,16 +143,16 @@ describe("session", () => {
   test("an answer without a request is refused", async () => {
     const requests = issue(() => json({}));
     openAt(`${apiRoot.href}?code=c-1&state=other`);
-    await assert.rejects(completeSignIn(), /not started in this tab/);
+    await assert.rejects(completeSignIn(), /started in another tab/);
     assert.equal(requests.length, 0);
   });
 
   test("an answer with another state, of another issuer or with an error is refused", async () => {
     for (const [change, message] of [
-      [(one) => ({ ...one, state: "other" }), /not started in this tab/],
+      [(one) => ({ ...one, state: "other" }), /started in another tab/],
       [(one) => ({ ...one, iss: "https://evil.example" }), /https:\/\/evil\.example/],
       [({ state }) => ({ state, error: "access_denied", error_description: "You said no." }), /You said no\./],
-      [({ state }) => ({ state, error: "access_denied" }), /failed with access_denied/],
+      [({ state }) => ({ state, error: "access_denied" }), /failed: access_denied/],
     ]) {
       visited = [];
       await assert.rejects(signInWith(withNonce(), change), message);
@@ -162,10 +162,10 @@ describe("session", () => {
 
   test("an id token with other claims is refused", async () => {
     for (const [claims, message] of [
-      [{ nonce: "other" }, /sent a different token than requested/],
-      [{ iss: "https://evil.example" }, /sent a different token than requested/],
-      [{ aud: "another client" }, /sent a different token than requested/],
-      [{ aud: [CLIENT, "another client"], azp: "another client" }, /sent a different token than requested/],
+      [{ nonce: "other" }, /sent a token that was not requested/],
+      [{ iss: "https://evil.example" }, /sent a token that was not requested/],
+      [{ aud: "another client" }, /sent a token that was not requested/],
+      [{ aud: [CLIENT, "another client"], azp: "another client" }, /sent a token that was not requested/],
       [{ exp: now() - 301 }, /has expired/],
       [{ exp: undefined }, /has expired/],
       [{ iat: now() + 360 }, /not valid yet/],

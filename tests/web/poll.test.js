@@ -53,7 +53,7 @@ describe("poll", () => {
     const texts = [];
     const result = poll(answers(problem(503), problem(429), "done"), { onRetry: (text) => texts.push(text) });
     assert.equal(await settled(result), "done");
-    assert.deepEqual(texts, ["The API does not respond: retrying", "Too many requests: retrying"]);
+    assert.deepEqual(texts, ["The server does not respond, retrying", "Too many requests, retrying"]);
   });
 
   test("after a success, delays after failures are short again", async () => {
@@ -148,7 +148,7 @@ describe("poll", () => {
     const action = answers(problem(0), "sent");
     const texts = [];
     assert.equal(await settled(retry(action, { onRetry: (text) => texts.push(text) })), "sent");
-    assert.match(texts[0], /You are offline/);
+    assert.match(texts[0], /Offline/);
   });
 
   test("delays double up to half a minute", () => {

@@ -23,9 +23,9 @@ describe("progress-panel", () => {
 
   test("pictures are counted by their state", () => {
     for (const [counts, parts] of [
-      [{ running: 1 }, ["1 picture on its way"]],
-      [{ running: 3, done: 1 }, ["1 of 4 pictures"]],
-      [{ running: 2, done: 1, failed: 1 }, ["1 of 4 pictures", "1 failed"]],
+      [{ running: 1 }, ["Uploading 1 picture"]],
+      [{ running: 3, done: 1 }, ["1 of 4 pictures ready"]],
+      [{ running: 2, done: 1, failed: 1 }, ["1 of 4 pictures ready", "1 failed"]],
       [{ done: 1 }, ["1 picture ready"]],
       [{ done: 2, failed: 1 }, ["2 pictures ready", "1 failed"]],
       [{ failed: 2 }, ["2 pictures failed"]],
@@ -93,7 +93,7 @@ describe("progress-panel", () => {
   test("a bug is shown and thrown", async () => {
     const work = new Work("moon.jpg", async () => undefined.bug);
     await assert.rejects(work.run(), TypeError);
-    assert.match(panel().textContent, /Something went wrong in this page/);
+    assert.match(panel().textContent, /Something went wrong/);
   });
 
   test("leaving the page is asked about until everything is sent", async () => {
@@ -113,7 +113,7 @@ describe("progress-panel", () => {
       throw new Problem({ message: "The token has expired.", status: 401 });
     });
     await work.run();
-    assert.match(panel().querySelector(".session-expired").textContent, /Enter another token/);
+    assert.match(panel().querySelector(".session-expired").textContent, /Enter a new one/);
     work.attempt = async () => work.end("done", "Ready");
     panel().querySelector(".session-expired input").value = "a.b.c";
     panel().querySelector(".session-expired form").dispatchEvent(new Event("submit", { cancelable: true }));
