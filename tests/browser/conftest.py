@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +22,7 @@ from tests.browser import issuer as issuers
 from tests.browser.tab import File, Tab
 from tests.e2e.system import configure, copy_project, request
 from tests.e2e.terminals import Terminal, second_terminal
+from tests.edited_item_fields import SHOP, replace_item_fields
 from tools import find_chromium as browsers
 
 expect.set_options(timeout=20_000)
@@ -94,12 +98,19 @@ def issuer() -> Iterator[issuers.Issuer]:
         yield issuer
 
 
+@contextmanager
+def second_server(system: System, project: Path) -> Iterator[str]:
+    """Run `chalice local` in a copy of the project, with the data of ``system``. Yield its address."""
+    shutil.copy(system.project / ".local" / "aws-config", project / ".local")
+    (project / ".local" / PORTS).symlink_to(system.project / ".local" / PORTS)
+    with second_terminal(project, {}) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def closed(system: System, issuer: issuers.Issuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a second server on the same data, which requires tokens of the issuer. Return its address."""
     project = copy_project(tmp_path_factory.mktemp("closed") / "project")
-    shutil.copy(system.project / ".local" / "aws-config", project / ".local")
-    (project / ".local" / PORTS).symlink_to(system.project / ".local" / PORTS)
     configure(
         project / ".chalice" / "config.json",
         AUTH_MODE="oidc",
@@ -107,9 +118,33 @@ def closed(system: System, issuer: issuers.Issuer, tmp_path_factory: pytest.Temp
         OIDC_AUDIENCE=issuers.CLIENT,
         OIDC_CLIENT_ID=issuers.CLIENT,
     )
-    with second_terminal(project, {}) as url:
+    with second_server(system, project) as url:
         issuer.redirect_uris.add(f"{url}/")
         yield url
+
+
+@pytest.fixture(scope="session")
+def with_fields(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """Return a function that starts a server on the same data with another class ItemFields, and returns its address.
+
+    Its argument is the source text of the class. Equal texts share one server.
+    """
+    with ExitStack() as servers:
+
+        @functools.cache
+        def start(edit: str) -> str:
+            project = copy_project(tmp_path_factory.mktemp("with-fields") / "project")
+            replace_item_fields(project, edit)
+            subprocess.run([sys.executable, "-m", "tools.openapi"], cwd=project, check=True)
+            return servers.enter_context(second_server(system, project))
+
+        yield start
+
+
+@pytest.fixture
+def shop(with_fields: Callable[[str], str]) -> str:
+    """Return the address of a server that requires a name, a price and a date of each item."""
+    return with_fields(SHOP)
 
 
 @pytest.fixture(scope="session")

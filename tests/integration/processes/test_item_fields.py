@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -15,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[3]
+from tests.edited_item_fields import replace_item_fields
 
-IMPORTS = "from decimal import Decimal\nfrom typing import Annotated\n"
+PROJECT = Path(__file__).parents[3]
 
 ON_SALE = '''
 class Size(msgspec.Struct):
@@ -167,11 +166,7 @@ def copy_app(folder: Path) -> None:
 def run_edited(folder: Path, edit: str, bodies: list[str]) -> subprocess.CompletedProcess[str]:
     """Validate bodies in a copy of the app with an edited ``ItemFields``."""
     copy_app(folder)
-    models = folder / "chalicelib" / "catalogue" / "item_fields.py"
-    source = models.read_text(encoding="utf-8")
-    edited = re.sub(r"\nclass ItemFields\(.*\Z", lambda _: edit, source, count=1, flags=re.DOTALL)
-    assert edited != source
-    models.write_text(edited.replace("import msgspec\n", f"{IMPORTS}import msgspec\n", 1), encoding="utf-8")
+    replace_item_fields(folder, edit)
     return subprocess.run(
         [sys.executable, "-c", CODE, json.dumps(bodies)],
         cwd=folder,
