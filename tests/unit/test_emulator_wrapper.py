@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import py_compile
 import threading
 import time
 import zipfile
@@ -225,6 +227,42 @@ class TestFunctionPackages:
         (folder / "compiled").touch()
 
         assert (packages.take(package(app="a = 1")) / "compiled").exists()
+
+    def test_unchanged_files_and_their_bytecode_are_shared(self, tmp_path: Path) -> None:
+        packages = PackageCache(tmp_path)
+        before = packages.take(package(app="a = 1", library="b = 1", gone="c = 1"))
+        py_compile.compile(str(before / "app.py"))
+        py_compile.compile(str(before / "library.py"))
+
+        after = packages.take(package(app="a = 2", library="b = 1", new="d = 1"))
+
+        assert sorted(file.name for file in after.glob("*.py")) == ["app.py", "library.py", "new.py"]
+        assert (after / "app.py").read_text() == "a = 2"
+        assert (after / "library.py").samefile(before / "library.py")
+        (bytecode,) = (after / "__pycache__").iterdir()
+        assert bytecode.name.startswith("library.")
+
+    def test_shared_file_outlives_the_package_before(self, tmp_path: Path) -> None:
+        packages = PackageCache(tmp_path)
+        before = packages.take(package(app="a = 1", library="b = 1"))
+        packages.release(before)
+
+        after = packages.take(package(app="a = 2", library="b = 1"))
+
+        assert not before.exists()
+        assert (after / "library.py").read_text() == "b = 1"
+
+    def test_files_are_unpacked_if_they_cannot_be_linked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object) -> None:
+            raise OSError
+
+        monkeypatch.setattr(os, "link", refuse)
+        packages = PackageCache(tmp_path)
+        packages.take(package(app="a = 1", library="b = 1"))
+
+        after = packages.take(package(app="a = 2", library="b = 1"))
+
+        assert (after / "library.py").read_text() == "b = 1"
 
     def test_incomplete_package_is_unpacked_again(self, tmp_path: Path) -> None:
         folder = PackageCache(tmp_path).take(package(app="a = 1"))
