@@ -15,13 +15,15 @@ from typing import Any
 from chalice.app import Request
 from PIL import Image
 
+from chalicelib.catalogue import validation
+
 REQUIRED: dict[str, Any] = {}
 """Values of the fields that ``ItemFields`` requires. All test items have them."""
 
 
 def fields(**own: Any) -> dict[str, Any]:
-    """Return valid fields of an item: the required ones and ``own``."""
-    return {**REQUIRED, **own}
+    """Return valid fields of an item: the required ones, the defaults of the others, and ``own``."""
+    return {**validation.validate_item(REQUIRED).fields, **own}
 
 
 def as_json(members: str = "") -> bytes:

@@ -1,9 +1,9 @@
 """The fields of your items: declare them in the class ItemFields.
 
 ``title: str`` declares a required field, ``price: Decimal | None = None`` an optional one. Every item that is created
-or changed is validated; fields that are not declared are stored as they are. Types and constraints are those of
-msgspec (https://jcristharif.com/msgspec/constraints.html). For any other rule raise ValueError in ``__post_init__``:
-its message is the error message that the client gets.
+or changed is validated. A field is stored as it was sent; a declared one that was left out gets its default. Types and
+constraints are those of msgspec (https://jcristharif.com/msgspec/constraints.html), but a Decimal takes no text. For
+any other rule raise ValueError in ``__post_init__``: its message is the error message that the client gets.
 
 The API reference and generated clients show the docstring of the class.
 """

@@ -55,7 +55,7 @@ def create(
     """
     if key is None:
         return _create(_new_item(owner, new, at, ids.new_id(times.unix_ms(at)))), False
-    digest = exact_json.digest(msgspec.to_builtins(new, builtin_types=(Decimal,)))
+    digest = exact_json.digest({"fields": new.sent, "expires_at": new.expires_at})
     request = idempotency.KeyedRequest(table.Key(owner, "KEY", key), digest)
     for _ in write_attempts():
         with contextlib.suppress(table.WriteRejectedError):
@@ -155,6 +155,8 @@ def change(owner: str, id_: str, transform: Callable[[Item], Item], at: datetime
 def replace(owner: str, id_: str, body: models.Fields, at: datetime, check: Check = allow_write) -> Item:
     """Replace an item's own fields and its expiry by those in ``body``. If they are equal, return the item unchanged.
 
+    Declared fields that are not in ``body`` get their defaults.
+
     Raise the errors of :func:`change` and :func:`validation.validate_item`, and InvalidExpiryError if the item would
     have expired at ``at``.
     """
@@ -165,7 +167,7 @@ def replace(owner: str, id_: str, body: models.Fields, at: datetime, check: Chec
 def patch(owner: str, id_: str, changes: models.Fields, at: datetime, check: Check = allow_write) -> Item:
     """Apply a JSON Merge Patch (RFC 7396) to an item's own fields and its expiry, and return the item.
 
-    If the patch changes nothing, nothing is written.
+    A declared field that the patch removes gets its default. If the patch changes nothing, nothing is written.
 
     Raise the errors of :func:`replace`.
     """
@@ -261,10 +263,11 @@ def _new_item(owner: str, new: ItemInput, at: datetime, id_: str) -> Item:
 def _with_input(item: Item, new: ItemInput, at: datetime) -> Item:
     """Return the item with the fields and the expiry of ``new``, or ``item`` itself if nothing differs.
 
-    An unnecessary new version would cause a 412 for everybody who is editing the item.
+    An unnecessary new version would cause a 412 for everybody who is editing the item. So an item that was stored
+    before its class had some default does not get it if it is sent back unchanged.
     """
     _check_expiry(new, at)
-    if new.expires_at == item.expires_at and exact_json.equal(new.fields, item.fields):
+    if new.expires_at == item.expires_at and any(exact_json.equal(own, item.fields) for own in (new.sent, new.fields)):
         return item
     return msgspec.structs.replace(item, fields=new.fields, expires_at=new.expires_at)
 

@@ -110,6 +110,9 @@ class ItemInput(msgspec.Struct, frozen=True):
     """What a caller sets in an item: its own fields and the expiry."""
 
     fields: Fields
+    """As they are stored: those that were sent, and the defaults of declared fields that were left out."""
+    sent: Fields
+    """Without the defaults, which may be others the next time, such as the current time."""
     expires_at: str | None = None
 
     def is_expired(self, at: datetime) -> bool:

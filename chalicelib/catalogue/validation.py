@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from chalicelib import errors
-from chalicelib.catalogue import item_fields, models
+from chalicelib.catalogue import declared_fields, item_fields, models
 from chalicelib.values import dynamodb_limits, exact_json, merge_patch, times, truncation
 
 MAX_ITEM_BYTES = 350 * 1024
@@ -38,12 +38,17 @@ _Model = TypeVar("_Model", bound=msgspec.Struct)
 # Made at import, so that an invalid declaration fails at the start and not in a request.
 _fields_decoder = msgspec.json.Decoder(item_fields.ItemFields)
 
+if _taken := {*models.MANAGED_FIELDS, "expiresAt"}.intersection(item_fields.ItemFields.__struct_encode_fields__):
+    raise TypeError(f"ItemFields must not declare {', '.join(sorted(_taken))}: every item has a field of that name")
+
 
 # --------------------------------------------------------------------------------------------------------------- items
 
 
 def validate_item(body: dict[str, Any]) -> models.ItemInput:
     """Return a caller's JSON object as the input for an item. The current time does not matter.
+
+    Fields that are left out get the defaults that ItemFields declares. The limits apply to the result.
 
     Raise ReservedFieldError for a managed field, InvalidExpiryError for an ``expiresAt`` that is not a time,
     ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError with each path for what DynamoDB cannot store or
@@ -53,17 +58,22 @@ def validate_item(body: dict[str, Any]) -> models.ItemInput:
     managed = [name for name in models.MANAGED_FIELDS if name in body]
     if managed:
         raise errors.ReservedFieldError(*managed)
+    _check_limits(fields)
+    try:
+        completed = declared_fields.complete(fields, _fields_decoder.decode(exact_json.to_json(fields)))
+    except msgspec.ValidationError as problem:
+        raise _invalid_item(fields, problem) from None
+    if completed != fields:
+        _check_limits(completed)
+    return models.ItemInput(completed, fields, _parse_expiry(body.get("expiresAt")))
+
+
+def _check_limits(fields: models.Fields) -> None:
     # The cheapest check comes first: the next one visits each value, which takes seconds for some megabytes.
     _check_size(_json_size(fields))
     if any(dynamodb_limits.violations(fields)):
         raise _invalid_item(fields, violations=dynamodb_limits.violations(fields))
     _check_size(dynamodb_limits.stored_size(fields))
-    encoded = exact_json.to_json(fields)
-    try:
-        _fields_decoder.decode(encoded)
-    except msgspec.ValidationError as problem:
-        raise _invalid_item(fields, problem) from None
-    return models.ItemInput(fields, _parse_expiry(body.get("expiresAt")))
 
 
 def _invalid_item(
@@ -180,7 +190,9 @@ def _field_problems(model: type[msgspec.Struct], value: dict[str, Any]) -> Itera
 
 def _convert(model: type[_Model], value: dict[str, Any]) -> _Model:
     try:
-        return msgspec.json.decode(exact_json.to_json(value), type=model)
+        decoded = msgspec.json.decode(exact_json.to_json(value), type=model)
+        declared_fields.complete(value, decoded)  # It raises for text in place of a number.
+        return decoded
     except RecursionError:
         # The body could be decoded before, but the stack is deeper here.
         raise msgspec.ValidationError from ValueError(f"This nests deeper than {dynamodb_limits.MAX_DEPTH} levels")

@@ -78,7 +78,8 @@ def typescript(folder: Path, program: str) -> None:
     (folder / "package.json").write_bytes((ROOT / "package.json").read_bytes())
     (folder / "job.ts").write_text(program, encoding="utf-8")
     options = ("--strict", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes", "--types", "node")
-    run(folder, "node", "node_modules/openapi-typescript/bin/cli.js", "openapi.json", "--output", "api.ts")
+    generate = "node_modules/openapi-typescript/bin/cli.js"
+    run(folder, "node", generate, "openapi.json", "--default-non-nullable", "false", "--output", "api.ts")
     run(
         folder,
         *("node", "node_modules/typescript/bin/tsc", *options),

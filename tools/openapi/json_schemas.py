@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from chalicelib.catalogue import bulk_imports, import_parsing, item_fields, models
+from chalicelib.catalogue import bulk_imports, declared_fields, import_parsing, item_fields, models
 from chalicelib.http import schemas
 from chalicelib.values import dynamodb_limits, exact_json
 
@@ -116,7 +117,7 @@ def _of_items(declared: Schema, managed: Schema) -> dict[str, Schema]:
             "title": "Item",
             "description": "A stored item: the managed fields and the caller's own.",
             "type": "object",
-            "properties": managed["properties"] | own,
+            "properties": managed["properties"] | _without_default(own),
             "required": [*managed["required"], *declared["required"]],
         },
         "ItemFields": declared
@@ -199,16 +200,37 @@ def _parts() -> dict[str, Schema]:
 
 
 def _as_enforced(schema: Any) -> Any:
-    """Return a schema of msgspec's as the API enforces it: a decimal may be a number too, and there are no defaults.
-
-    A field that is left out stays out of the item, while client generators take a field with a default for one that
-    is always there.
-    """
+    """Return a schema of msgspec's as the API enforces it: a decimal is sent as a number, and so is its default."""
     if isinstance(schema, list):
         return [_as_enforced(inner) for inner in schema]
     if not isinstance(schema, dict):
         return schema
-    number = {"type": ["number", "string"]} if schema.get("format") == "decimal" else {}
     kept = {name: _as_enforced(inner) for name, inner in schema.items() if name not in ("default", "properties")}
-    fields = {"properties": {name: _as_enforced(inner) for name, inner in schema.get("properties", {}).items()}}
-    return kept | number | (fields if "properties" in schema else {})
+    if schema.get("format") == "decimal":
+        kept |= {"type": ["number", "string"]} if kept.pop(declared_fields.OR_TEXT, False) else {"type": "number"}
+        if kept["type"] == "number":
+            del kept["format"]
+    if "properties" in schema:
+        kept["properties"] = {name: _as_enforced(inner) for name, inner in schema["properties"].items()}
+    return kept | _default(schema)
+
+
+def _default(schema: Schema) -> Schema:
+    """Return the default in a schema of msgspec's, which has decimals as text. Leave out a collection of decimals."""
+    if "default" not in schema:
+        return {}
+    default = schema["default"]
+    if not default or "'decimal'" not in str(schema):
+        return {"default": default}
+    if not isinstance(default, str):
+        return {}
+    number = Decimal(default)
+    return {"default": int(number) if number == int(number) else float(number)}
+
+
+def _without_default(properties: dict[str, Schema]) -> dict[str, Schema]:
+    """Return the schemas of fields that were stored: the class may have got a default later."""
+    return {
+        field: {name: value for name, value in schema.items() if name != "default"}
+        for field, schema in properties.items()
+    }

@@ -84,12 +84,14 @@ print(json.dumps({
 }))
 """
 
-TAKEN = [
-    '{"title":"Vase","price":12.10,"inStock":3,"colour":{"name":"blue"}}',
-    '{"title":"Vase","price":null}',
-    '{"title":"Vase","price":0.30000000000000000000000000000000000001}',
-    '{"title":"Vase","price":12345678901234567890,"in_stock":"kept as it comes"}',
-]
+STORED = {
+    '{"title":"Vase","price":12.10,"inStock":3,"colour":{"name":"blue"}}': ',"tags":[],"size":null}',
+    '{"title":"Vase","tags":["old"],"size":{"height":1}}': ',"price":null,"inStock":0}',
+    '{"title":"Vase","price":null}': ',"inStock":0,"tags":[],"size":null}',
+    '{"title":"Vase","price":0.30000000000000000000000000000000000001}': ',"inStock":0,"tags":[],"size":null}',
+    '{"title":"Vase","price":12345678901234567890,"in_stock":"undeclared"}': ',"inStock":0,"tags":[],"size":null}',
+}
+"""How what is stored ends, by what was sent."""
 
 MISSING = ("$.title", "title is required")
 NOT_TEXT = ("$.title", "title must be a string of at least 1 character, not an integer")
@@ -101,6 +103,7 @@ REFUSED = {
     '{"title": ""}': [("$.title", "title must be a string of at least 1 character")],
     '{"title": 7}': [NOT_TEXT],
     '{"title": "Vase", "price": "cheap"}': [("$.price", "price must be a decimal number or null")],
+    '{"title": "Vase", "price": "5"}': [("$.price", "price must be a decimal number or null, not a string")],
     '{"title": "Vase", "inStock": 1.5}': [("$.inStock", "inStock must be an integer, not a decimal number")],
     '{"title": "Vase", "tags": ["blue", "old", "too long"]}': [
         ("$.tags[2]", "tags[2] must be a string of at most 5 characters")
@@ -108,6 +111,10 @@ REFUSED = {
     '{"title": "Vase", "size": {"height": 0}}': [("$.size.height", "size.height must be an integer greater than 0")],
     '{"title": "Vase", "price": -1}': [("$", "Nobody is paid for taking a vase")],
     # Several, in the order in which the fields are declared.
+    '{"price": "5", "title": 7}': [
+        NOT_TEXT,
+        ("$.price", "price must be a decimal number or null, not a string"),
+    ],
     '{"tags": [true], "inStock": null, "price": {}, "title": 7}': [
         NOT_TEXT,
         ("$.price", "price must be a decimal number or null, not an object"),
@@ -190,7 +197,7 @@ class Adopted:
 
 @pytest.fixture(scope="module")
 def on_sale(tmp_path_factory: pytest.TempPathFactory) -> Adopted:
-    return Adopted(tmp_path_factory.mktemp("on-sale"), ON_SALE, [*TAKEN, *REFUSED])
+    return Adopted(tmp_path_factory.mktemp("on-sale"), ON_SALE, [*STORED, *REFUSED])
 
 
 @pytest.fixture(scope="module")
@@ -198,9 +205,9 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Adopted:
     return Adopted(tmp_path_factory.mktemp("closed"), CLOSED, [*CLOSED_REFUSED])
 
 
-@pytest.mark.parametrize("body", TAKEN)
-def test_declared_fields_are_validated_and_others_kept(on_sale: Adopted, body: str) -> None:
-    assert on_sale.outcome(body) == body
+@pytest.mark.parametrize(("body", "end"), STORED.items())
+def test_item_is_stored_with_its_defaults(on_sale: Adopted, body: str, end: str) -> None:
+    assert on_sale.outcome(body) == body.removesuffix("}") + end
 
 
 @pytest.mark.parametrize(("body", "problems"), REFUSED.items())
@@ -239,7 +246,7 @@ def test_document_includes_the_declared_fields(on_sale: Adopted, closed: Adopted
     assert on_sale.schema["description"] == "A vase on sale."
     assert set(closed.schema["required"]) == {"label-text", "maker"}
     assert closed.schema["additionalProperties"] is False
-    assert closed.schema["properties"]["shelf"] == {"type": "string", "pattern": "^[A-Z]$"}
+    assert closed.schema["properties"]["shelf"] == {"type": "string", "pattern": "^[A-Z]$", "default": "A"}
 
 
 def test_invalid_declaration_fails_at_the_start(tmp_path: Path) -> None:
@@ -247,3 +254,11 @@ def test_invalid_declaration_fails_at_the_start(tmp_path: Path) -> None:
 
     assert done.returncode != 0
     assert "name 'Price' is not defined" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["id", "version", "expires_at"])
+def test_declaring_a_managed_field_fails_at_the_start(tmp_path: Path, name: str) -> None:
+    done = run_edited(tmp_path, ON_SALE.replace("in_stock: int", f"{name}: int"), [])
+
+    assert done.returncode != 0
+    assert f"ItemFields must not declare {name.replace('expires_at', 'expiresAt')}: " in done.stderr

@@ -14,7 +14,7 @@ from chalicelib import errors
 from chalicelib.aws import dynamodb_json
 from chalicelib.catalogue import models, validation
 from chalicelib.values import dynamodb_limits, exact_json
-from tests.builders import REQUIRED, as_json, fields
+from tests.builders import as_json, fields
 from tests.json_values import objects
 
 
@@ -31,7 +31,9 @@ def nested(levels: int) -> dict[str, Any]:
 
 @given(objects)
 def test_any_fields_are_accepted(body: dict[str, Any]) -> None:
-    assert validation.validate_item({**body, **REQUIRED}) == models.ItemInput({**body, **REQUIRED})
+    sent = {**body, **fields()}
+
+    assert validation.validate_item(sent) == models.ItemInput(sent, sent)
 
 
 @pytest.mark.parametrize("name", models.MANAGED_FIELDS)
@@ -178,11 +180,11 @@ def test_text_that_is_not_a_json_number_is_refused(text: str) -> None:
     ],
 )
 def test_expiry_is_converted_to_utc(sent: str, stored: str) -> None:
-    assert validation.validate_item(fields(expiresAt=sent)) == models.ItemInput(REQUIRED, stored)
+    assert validation.validate_item(fields(expiresAt=sent)) == models.ItemInput(fields(), fields(), stored)
 
 
 def test_null_expiry_means_none() -> None:
-    assert validation.validate_item(fields(expiresAt=None)) == models.ItemInput(REQUIRED)
+    assert validation.validate_item(fields(expiresAt=None)) == models.ItemInput(fields(), fields())
 
 
 @pytest.mark.parametrize(
