@@ -13,19 +13,19 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 VENV = .venv/.ready
 EMULATOR = .venv-emulator/.ready
 SCAN = .venv-scan/.ready
-BENCH = .venv-bench/.ready
 AWSCLI = .venv-awscli/.ready
 NODE = .venv-node/.ready
 BIN = .venv/bin
 IN_NODE = .venv-node/bin/node
 TEST_WEB = $(IN_NODE) --test --test-isolation=none --test-force-exit --test-reporter=dot tests/web/*.test.js
-SOURCES = app.py chalicelib tools bench
+SOURCES = app.py chalicelib tools
+JAVASCRIPT = chalicelib/web tests/web eslint.config.js
 
 # After this, Chalice deploys or packages the bundle, or with STOCK=1 its own package.
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
 .PHONY: help run test test-unit test-integration test-e2e simulate fuzz lint scan format deploy package named clean
-.PHONY: openapi environments bench bench-images hashes hooks policies smoke test-browser screenshots
+.PHONY: openapi environments hashes hooks policies smoke test-browser screenshots
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -54,9 +54,6 @@ simulate: $(VENV) ## Simulate random faults, in virtual time (HISTORIES=300 SEED
 test-e2e: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run the tests with the packaged app in the emulator
 	@$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder
 
-bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,ablation,overhead,scale,consumer,cost)
-	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)")
-
 test-browser: $(VENV) $(EMULATOR) ## Test the console in Chromium, which is installed if there is none
 	@$(BIN)/python -m tools.find_chromium
 	@$(BIN)/python -m pytest tests/browser -n 2 --dist loadfile
@@ -65,9 +62,6 @@ screenshots: $(VENV) $(EMULATOR) ## Take the screenshots in docs/screenshots/ ag
 	@$(BIN)/python -m tools.find_chromium
 	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser -k "photographs or both_versions or failed_lines or from_an_example"
 
-bench-images: $(VENV) ## Measure the thumbnails, compared with sharp, and the consumer (RUNS=31, ONLY=jpeg,consumer)
-	@$(BIN)/python -m bench.thumbnails $(if $(RUNS),--runs "$(RUNS)") $(if $(ONLY),--only "$(ONLY)")
-
 fuzz: $(VENV) $(EMULATOR) ## Find requests with responses that the OpenAPI document does not describe (EXAMPLES=200 SEED=random)
 	@FUZZ_EXAMPLES="$(or $(EXAMPLES),200)" FUZZ_SEED="$(or $(SEED),random)" $(BIN)/python -m pytest -s tests/e2e/test_contract.py
 
@@ -75,7 +69,7 @@ lint: $(VENV) $(NODE) ## Check style, format and types of Python and JavaScript
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict $(SOURCES)
-	@$(IN_NODE) .venv-node/node_modules/eslint/bin/eslint.js --max-warnings 0 chalicelib/web tests/web bench eslint.config.js
+	@$(IN_NODE) .venv-node/node_modules/eslint/bin/eslint.js --max-warnings 0 $(JAVASCRIPT)
 	@$(IN_NODE) .venv-node/node_modules/typescript/bin/tsc --project jsconfig.json
 
 scan: $(VENV) $(SCAN) ## Find insecure settings in the templates and workflows (checkov, zizmor)
@@ -121,8 +115,8 @@ named:
 environments: $(VENV) $(EMULATOR) $(SCAN) $(AWSCLI) $(NODE) ## Create the environments for lint, scan and test, in parallel with -j 4
 
 clean: ## Delete everything that make created, including the data of the local stage
-	@rm -rf .venv .venv-emulator .venv-scan .venv-bench .venv-awscli .venv-node .local out .chalice/deployments
-	@rm -rf node_modules bench/node_modules bench/node/node_modules
+	@rm -rf .venv .venv-emulator .venv-scan .venv-awscli .venv-node .local out .chalice/deployments
+	@rm -rf .venv-bench node_modules bench/node_modules bench/node/node_modules # left out by make new
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
@@ -143,10 +137,6 @@ $(EMULATOR): requirements-emulator.txt
 $(SCAN): requirements-scan.txt
 	$(call make_venv,requirements-scan.txt)
 
-$(BENCH): requirements-bench.txt
-	$(call make_venv,requirements-bench.txt)
-	@$(@D)/bin/python -m compileall -q $(@D)/lib # As in Lambda: what is measured must not compile the runtime client.
-
 # pip installs Node and npm, so that they need not be on the machine.
 $(NODE): requirements-node.txt package-lock.json
 	$(call make_venv,requirements-node.txt)
@@ -156,3 +146,28 @@ $(NODE): requirements-node.txt package-lock.json
 
 $(AWSCLI): requirements-awscli.txt
 	$(call make_venv,requirements-awscli.txt)
+
+# left out by make new: begin
+# What follows is about this project itself, and is no part of a project that is made from it.
+
+BENCH = .venv-bench/.ready
+SOURCES += bench
+JAVASCRIPT += bench
+.PHONY: new test-project bench bench-images
+
+new: $(VENV) ## Make a project of your own from this one: make new NAME=shop (DEST=../shop; DRY_RUN=1 only lists the files)
+	@$(BIN)/python -m tools.template.new_project --name "$(NAME)" $(if $(DEST),--destination "$(DEST)") $(if $(DRY_RUN),--dry-run)
+
+test-project: $(VENV) $(EMULATOR) $(NODE) ## Test this project's own pages, recipes and benchmarks, and make new
+	@$(BIN)/python -m pytest tests/project -n 2 --dist loadfile
+
+bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,ablation,overhead,scale,consumer,cost)
+	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)")
+
+bench-images: $(VENV) ## Measure the thumbnails, compared with sharp, and the consumer (RUNS=31, ONLY=jpeg,consumer)
+	@$(BIN)/python -m bench.thumbnails $(if $(RUNS),--runs "$(RUNS)") $(if $(ONLY),--only "$(ONLY)")
+
+$(BENCH): requirements-bench.txt
+	$(call make_venv,requirements-bench.txt)
+	@$(@D)/bin/python -m compileall -q $(@D)/lib # As in Lambda: what is measured must not compile the runtime client.
+# left out by make new: end

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from bench import cpu_quota, execution_environment, sample_events, text_tables
 from bench.cpu_quota import FULL, Quota
-from bench.fake_aws import FakeAws
 from bench.function_packages import NODE_JS, STOCK, Variant
-from bench.local_certificate import Authority
 from bench.sample_events import Event
+from tests.fake_aws import FakeAws
+from tests.local_certificate import Authority
 
 SMALL_MB = 512
 """The memory size whose share of a core is measured in addition to a whole core."""

@@ -17,10 +17,10 @@ from typing import Any, Literal, NamedTuple
 from bench import cpu_quota, execution_environment, sample_events, text_tables
 from bench.consumer_worker import S3_CALL, TABLE_CALL
 from bench.cpu_quota import Quota
-from bench.fake_aws import FakeAws
 from bench.function_packages import PROJECT, Variant
-from bench.local_certificate import Authority
 from bench.sample_events import Event
+from tests.fake_aws import FakeAws
+from tests.local_certificate import Authority
 
 PRICES: dict[str, Any] = json.loads(Path(__file__).with_name("prices.json").read_text(encoding="utf-8"))
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.cpu_quota import FULL, Quota
-from bench.fake_aws import FakeAws
 from bench.function_packages import Variant
 from bench.runtime_api import FunctionError, RuntimeApi
 from bench.sample_events import Event
+from tests.fake_aws import FakeAws
 
 _TIMEOUT = 120.0  # seconds
 

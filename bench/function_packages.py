@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import local_certificate
-from bench.local_certificate import Authority
 from bench.sample_events import BUCKET
+from tests import local_certificate
+from tests.local_certificate import Authority
 from tools.bundle import archive, build
 from tools.laptop import code_stack
 

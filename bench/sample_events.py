@@ -16,7 +16,6 @@ import msgspec
 from PIL import Image
 
 from bench import photographs
-from bench.fake_aws import Record
 from bench.photographs import Picture
 from chalicelib.aws import bucket, table
 from chalicelib.aws.bucket import Upload
@@ -24,6 +23,7 @@ from chalicelib.catalogue import import_parsing, models
 from chalicelib.catalogue.messages import ImportChunk, Message, RenderImage
 from chalicelib.config import MAX_IMAGE_PIXELS
 from chalicelib.values import exact_json, ids, times
+from tests.fake_aws import Record
 
 OWNER = "local"
 BUCKET = "vitrine-local-000000000000-us-east-1"

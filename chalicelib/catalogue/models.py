@@ -2,8 +2,8 @@
 
 A picture is called ``image`` in the API and in the table, and picture in all texts.
 
-An item has managed fields, which Vitrine sets (ManagedFields), and own fields: all others, except ``expiresAt``. Those
-of the own fields that ``item_fields.ItemFields`` lists are declared fields, and are validated.
+An item has managed fields, which Vitrine sets (ManagedFields), and own fields: all others except ``expiresAt``.
+Those of the own fields that ``item_fields.ItemFields`` lists are declared fields, and are validated.
 """
 
 from __future__ import annotations

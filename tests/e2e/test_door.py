@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.door import Door, Header, Reply
 from tests.e2e.system import ROOT, System, free_port
 from tests.e2e.waiting import eventually
-from tests.unit.test_docs import table_rows
+from tests.tables import table_rows
 from tools.laptop import run
 from tools.laptop.chalice_server import Server
 from tools.laptop.terminal import Terminal

@@ -20,7 +20,7 @@ from chalicelib.catalogue import consumer
 from tests import rights
 from tools.stage import policies
 from tools.stage.errors import StageError
-from tools.stage.names import check_stage_name
+from tools.stage.names import APP_NAME_RULE, check_stage_name, is_app_name
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -199,14 +199,24 @@ class TestSignIn:
 
 
 class TestNames:
+    @pytest.mark.parametrize(
+        ("name", "valid"),
+        [
+            *((name, True) for name in ("shop", "a", "a1", "a" * 14)),
+            *((name, False) for name in ("", "Shop", "1st", "a" * 15, "my-shop", "sh\u00f6p", "paws", "shop\n")),
+        ],
+    )
+    def test_name_of_the_app_is_checked(self, name: str, valid: bool) -> None:
+        assert is_app_name(name) is valid
+
     def test_longest_bucket_name_fits(self) -> None:
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-        assert re.fullmatch(r"[a-z][a-z0-9]*", config.APP), "the app's name has lower-case letters and digits only"
+        assert is_app_name(config.APP), f"the app's name must be {APP_NAME_RULE}"
         longest = {"Stage": "s" * 20, "AWS::AccountId": "1" * 12, "AWS::Region": "ap-southeast-1"}
-        name = properties("Bucket")["BucketName"]["Fn::Sub"]
+        name = properties("Bucket")["BucketName"]["Fn::Sub"].replace(config.APP, "a" * 14)
         for variable, value in longest.items():
             name = name.replace(f"${{{variable}}}", value)
-        assert len(name) <= 63, "the app's name has at most 14 characters"
+        assert len(name) <= 63
 
     @pytest.mark.parametrize(
         ("name", "valid"),

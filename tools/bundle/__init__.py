@@ -2,5 +2,5 @@
 
 ``make deploy`` and ``make package`` run this first. The result replaces Chalice's own package under
 ``.chalice/deployments``, where ``chalice deploy`` and ``chalice package`` look for one that is already built.
-docs/decisions/0025-what-is-deployed-is-a-small-precompiled-bundle.md says what is in it and why.
+``build.STEPS`` lists what is changed in it, and the module of each step says why.
 """

@@ -39,7 +39,7 @@ STEPS: dict[str, Callable[[Entries], dict[str, bytes]]] = {
     "certificate authorities in a folder": certificate_folder.with_folder,
     "regular expressions precompiled": precompiled_regexes.with_regexes,
 }
-"""What is done to a package before it is compiled, by name and in order. ``make bench ONLY=ablation`` measures each."""
+"""What is done to a package before it is compiled, by name and in order."""
 
 
 def build(stock: Entries, steps: Sequence[str] = tuple(STEPS)) -> Bundle:

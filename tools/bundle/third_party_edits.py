@@ -1,7 +1,7 @@
 """The edits that the bundle makes to the code of other projects, each checked against the exact text that it replaces.
 
 Some imports of botocore and urllib3 are moved into the functions that use them, because no Lambda function calls those.
-The code does the same as before. docs/decisions/0025-what-is-deployed-is-a-small-precompiled-bundle.md has figures.
+The code does the same as before.
 """
 
 from __future__ import annotations

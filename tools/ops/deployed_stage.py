@@ -47,7 +47,7 @@ class Stage(NamedTuple):
         raise StageError(f"The function {handler} of the stage {self.name} is not deployed in this account and region.")
 
     def _functions(self) -> Iterator[Function]:
-        # Chalice names them vitrine-dev-on_upload, CloudFormation vitrine-dev-OnUpload-1A2B3C; the handler is the same.
+        # Chalice names one vitrine-dev-on_upload, CloudFormation vitrine-dev-OnUpload-1A2B3C.
         # A stage's name has no hyphen, so no other stage's functions have this prefix.
         prefix = f"{code_stack_name(self.name)}-"
         for page in self.client("lambda").get_paginator("list_functions").paginate():

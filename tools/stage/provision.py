@@ -141,8 +141,8 @@ def describe_access(stage: str, variables: Mapping[str, str] | None = None) -> s
     if issuer := variables.get("OIDC_ISSUER"):
         return f"The API of stage {stage} accepts tokens from {issuer} for {variables.get('OIDC_AUDIENCE')}."
     return (
-        f"The API of stage {stage} accepts tokens from its own user pool, vitrine-{stage}: only users you add to it"
-        " get in (docs/deploying.md)."
+        f"The API of stage {stage} accepts tokens from its own user pool, vitrine-{stage}:"
+        " only users you add to it get in (docs/deploying.md)."
     )
 
 

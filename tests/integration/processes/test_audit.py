@@ -11,11 +11,8 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[3]
 REQUIREMENTS = {path.name for path in PROJECT.glob("requirements*.txt")} - {"requirements-hashes.txt"}
-LOCKED = {
-    str(path.parent)
-    for path in (PROJECT / "package-lock.json", *(PROJECT / "bench").rglob("package-lock.json"))
-    if "node_modules" not in path.parts
-}
+TRACKED = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+LOCKED = {str((PROJECT / path).parent) for path in TRACKED.splitlines() if path.endswith("package-lock.json")}
 
 Audit = Callable[..., tuple[int, list[str]]]
 

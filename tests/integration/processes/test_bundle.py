@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from bench import local_certificate
-from bench.fake_aws import FakeAws
-from bench.local_certificate import Authority
-from tests import builders, bundle_files
+from tests import builders, bundle_files, local_certificate
+from tests.fake_aws import FakeAws
+from tests.local_certificate import Authority
 from tools.bundle import archive, build, certificate_folder
 
 # The maximum number of modules that a process loads from the bundle for one invocation: the counted number and a few

@@ -49,7 +49,7 @@ def create(folder: Path) -> Authority:
     authority = Authority(folder / "authority.pem", folder / "server.pem")
     authority_key, server_key = _key(), _key()
     constraints = x509.BasicConstraints(ca=True, path_length=0)
-    root = _builder("Vitrine bench", authority_key).add_extension(constraints, critical=True)
+    root = _builder("Vitrine test", authority_key).add_extension(constraints, critical=True)
     address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     server = _builder("127.0.0.1", server_key).add_extension(address, critical=False)
     private = server_key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -67,7 +67,7 @@ def _builder(subject: str, key: rsa.RSAPrivateKey) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(_name(subject))
-        .issuer_name(_name("Vitrine bench"))
+        .issuer_name(_name("Vitrine test"))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _VALIDITY)

@@ -1,4 +1,4 @@
-"""Serve fixed answers of DynamoDB, S3 and SQS on loopback, as far as the measured events call them.
+"""Serve fixed answers of DynamoDB, S3 and SQS on loopback, as far as the tested and measured events call them.
 
 An emulator would add its own processing time to what is measured. Here, reads always return the same and writes are
 counted and discarded.

@@ -14,12 +14,12 @@ import app
 from bench import (
     cold_starts,
     cost,
-    fake_aws,
     request_overhead,
     sample_events,
 )
 from bench.cold_starts import Case, Start
 from bench.cost import Activity, Limit, Spent
+from tests import fake_aws
 
 PROJECT = Path(__file__).resolve().parents[2]
 API = Case("bundle", "api_handler", 1769)

@@ -15,8 +15,6 @@ import yaml
 
 from chalicelib import config
 from tests.blocks import block
-from tests.builders import REQUIRED
-from tests.integration.stage import OWNER, Stage, json_of
 from tools import processes
 
 PROJECT = Path(__file__).parents[2]
@@ -36,7 +34,8 @@ DIFFS = ("fields", "smoke", "sizes", "sign-in", "company", "setting", "route", "
 """The names of the diffs, in the order of the page."""
 
 TESTS_OF_THE_PROJECT = [
-    *(f"tests/unit/test_{name}.py" for name in ("config", "docs", "errors", "openapi")),
+    *(f"tests/unit/test_{name}.py" for name in ("config", "errors", "openapi")),
+    "tests/project/test_docs.py",
     "tests/unit/catalogue/test_validation.py",
     "tests/integration/processes/test_swagger.py",
     *(f"tests/integration/http/test_{name}.py" for name in ("auth", "owners")),
@@ -144,25 +143,6 @@ def test_pipeline_passes_fields_to_the_smoke_test(project: Path) -> None:
     assert json.loads(build["env"]["variables"]["FIELDS"]) == {"title": "Smoke"}
 
 
-def test_message_from_another_program_is_processed(stage: Stage) -> None:
-    message = json.loads(re.search(r"--message-body '(.+?)'", block(PAGE, "send"), re.DOTALL)[1])  # type: ignore[index]
-    stage.send({**message, "owner": OWNER, "item": {**message["item"], **REQUIRED}})
-
-    stage.work()
-
-    assert [item["title"] for item in json_of(stage("GET", "/items"))["items"]] == [
-        {"title": "Vase", **REQUIRED}["title"]
-    ]
-
-
-def test_policy_of_a_producer_names_the_queue() -> None:
-    queue = config.load({"STAGE": "prod"}).queue
-    statement = json.loads(block(PAGE, "producer"))
-    assert f"--queue-name {queue} " in block(PAGE, "send")
-    assert statement["Resource"].rpartition(":")[2] == queue
-    assert statement["Action"] == ["sqs:GetQueueUrl", "sqs:SendMessage"]
-
-
 def test_thumbnail_sizes_are_set(project: Path) -> None:
     sizes = settings_of_prod(project, "sizes").thumbnail_sizes
     assert [(size.pixels, size.fit) for size in sizes] == [(160, "cover"), (1024, "fit")]
@@ -177,14 +157,3 @@ def settings_of_prod(project: Path, name: str) -> config.Settings:
     apply(project, name)
     stages = json.loads((project / ".chalice" / "config.json").read_text(encoding="utf-8"))["stages"]
     return config.load(stages["prod"]["environment_variables"])
-
-
-def test_another_name_replaces_all_others(project: Path) -> None:
-    run(project, "git", "init", "-q")
-    run(project, "git", "add", "--all")
-    rename = [line for line in block(PAGE, "name").splitlines() if not line.startswith("make")]
-
-    run(project, "bash", "-euo", "pipefail", "-c", "\n".join(rename))
-
-    run(project, "bash", "-c", "! git grep -Ii vitrine")
-    run_tests(project, "tests/unit/test_infra.py", "tests/integration/processes/test_app_import.py")

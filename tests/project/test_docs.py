@@ -23,6 +23,7 @@ from chalicelib import config, errors
 from chalicelib.aws import bucket, table
 from chalicelib.catalogue import messages
 from tests.blocks import blocks
+from tests.tables import table_rows
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
@@ -58,14 +59,6 @@ def anchors(page: Path) -> set[str]:
     """Return the anchors that GitHub makes of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", without_blocks(page.read_text(encoding="utf-8")), flags=re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def table_rows(page: str, section: str = "") -> list[list[str]]:
-    """Return the cells of each table row below the heading ``section``, or above the first heading of level 2."""
-    parts = re.split(r"^## ", read(page), flags=re.MULTILINE)
-    text = next(part for part in parts[1:] if part.startswith(section)) if section else parts[0]
-    rows = [line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    return [[cell.strip() for cell in row] for row in rows if not set(row[0]) <= {"-", " "}][1:]
 
 
 def first_cells(page: str, section: str = "") -> set[str]:
