@@ -25,7 +25,7 @@ JAVASCRIPT = chalicelib/web tests/web eslint.config.js
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
 .PHONY: help run test test-unit test-integration test-e2e simulate fuzz lint scan format deploy package named clean
-.PHONY: openapi environments hashes hooks policies smoke test-browser screenshots
+.PHONY: openapi clients environments hashes hooks policies smoke test-browser screenshots
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -81,6 +81,9 @@ format: $(VENV) ## Format the code and sort imports
 
 openapi: $(VENV) ## Write chalicelib/openapi.json after a change of routes, models or errors
 	@$(BIN)/python -m tools.openapi
+
+clients: $(VENV) $(NODE) openapi ## Generate a Python and a TypeScript client of the API, in out/clients/
+	@$(BIN)/python -m tools.clients
 
 policies: $(VENV) ## Write the IAM policies of all stages from infra/policies.json, without calling AWS
 	@$(BIN)/python -m tools.stage.policies

@@ -1,4 +1,4 @@
-"""The main job of Vitrine, done with a client that openapi-python-client makes: python job.py API PHOTO."""
+"""The main job of Vitrine, done with the Python client of ``make clients``: python job.py API PHOTO."""
 
 from __future__ import annotations
 

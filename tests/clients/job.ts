@@ -1,14 +1,13 @@
-// The main job of Vitrine, done with a client that openapi-typescript and openapi-fetch make: node job.js API PHOTO
+// The main job of Vitrine, done with the TypeScript client of `make clients`: node job.js API PHOTO
 // test_clients.py compiles this with `tsc --strict`, so each line also shows that the types are usable.
 
 import { readFile } from "node:fs/promises";
-import createClient from "openapi-fetch";
-import type { components, paths } from "./api.js";
+import { type components, createClient } from "vitrine-client";
 
 type Item = components["schemas"]["Item"];
 
 const [baseUrl = "", photo = ""] = process.argv.slice(2);
-const api = createClient<paths>({ baseUrl });
+const api = createClient({ baseUrl });
 
 /** Return the data of a response, or throw the error that came instead. */
 function good<Data>(answer: { data?: Data; error?: components["schemas"]["Error"] }): Data {

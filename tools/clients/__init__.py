@@ -1,0 +1,1 @@
+"""Generate typed clients of the API from the OpenAPI document."""

@@ -1,0 +1,96 @@
+"""Generate a Python and a TypeScript client of the API from its OpenAPI document.
+
+openapi-python-client makes the Python client, openapi-typescript the types of the TypeScript client, which calls the
+API with openapi-fetch. The folder is deleted first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+GENERATORS = ROOT / ".venv-node"
+"""The environment with both generators."""
+
+_TEMPLATE = Path(__file__).with_name("typescript")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; return the exit status."""
+    options = parser().parse_args(arguments)
+    shutil.rmtree(options.output, ignore_errors=True)
+    options.output.mkdir(parents=True)
+    document = options.document.resolve()
+    try:
+        generate_python(document, options.output / "python")
+        generate_typescript(document, options.output / "typescript")
+    except subprocess.CalledProcessError as failed:
+        print(failed.stdout, file=sys.stderr)
+        return 1
+    for name, install in (("python", "pip install"), ("typescript", "npm install")):
+        folder = options.output / name
+        print(f"Wrote {folder}: {install} {'./' * (not folder.is_absolute())}{folder}")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.clients", description=__doc__)
+    parser.add_argument("--document", type=Path, default=ROOT / "chalicelib" / "openapi.json")
+    parser.add_argument("--output", type=Path, default=Path("out", "clients"))
+    return parser
+
+
+def generate_python(document: Path, folder: Path) -> None:
+    """Write an installable Python package, and print what the generator left out, such as imports as NDJSON."""
+    said = _run("openapi-python-client", "generate", "--path", document, "--meta", "setup", "--output-path", folder)
+    for warning in re.findall(r"^(?:WARNING|ERROR|Unable) .*\n\n.*", said, re.MULTILINE):
+        print(f"The Python client is incomplete: {' '.join(warning.split())}")
+
+
+def generate_typescript(document: Path, folder: Path) -> None:
+    """Write an installable npm package, in JavaScript with types."""
+    shutil.copytree(_TEMPLATE, folder)
+    command = GENERATORS / "node_modules" / "openapi-typescript" / "bin" / "cli.js"
+    # Otherwise a field with a default would be required in requests.
+    optional = ("--default-non-nullable", "false")
+    _run("node", command, document, *optional, "--output", folder / "schema.d.ts")
+    info = json.loads(document.read_text(encoding="utf-8"))["info"]
+    (folder / "package.json").write_text(json.dumps(_package(info), indent=2) + "\n", encoding="utf-8")
+
+
+def _package(info: dict[str, Any]) -> dict[str, Any]:
+    pinned = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    return {
+        "name": f"{info['title'].lower()}-client",
+        "version": info["version"],
+        "private": True,
+        "type": "module",
+        "exports": {".": {"types": "./index.d.ts", "default": "./index.js"}},
+        "dependencies": {"openapi-fetch": pinned["openapi-fetch"]},
+    }
+
+
+def _run(*command: str | Path) -> str:
+    """Run a generator and return its output. Raise CalledProcessError with its output if it fails."""
+    path = f"{GENERATORS / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        command,
+        env={**os.environ, "PATH": path, "RUFF_NO_CACHE": "true"},  # The Python generator formats with ruff.
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    ).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
