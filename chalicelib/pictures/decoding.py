@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from PIL import (
 
 from chalicelib import errors
 from chalicelib.config import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
-from chalicelib.pictures import first_frame
+from chalicelib.pictures import colour, first_frame
 from chalicelib.pictures.first_frame import FirstFrame
 
 if TYPE_CHECKING:
@@ -50,11 +49,6 @@ Image.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = first_frame.MAX_PROFILE
 # Have libtiff read the positions of a TIFF's strips and tiles: it reads no more of them than the picture has.
 TiffImagePlugin.READ_LIBTIFF = True
-
-_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-# The mode to convert from, by the first letter of a picture's mode and the colour space of its profile (ICC.1,
-# section 7.2.6). Profiles of other combinations are ignored.
-_PROFILE_MODES = {("R", b"RGB "): "RGB", ("L", b"RGB "): "RGB", ("L", b"GRAY"): "L", ("C", b"CMYK"): "CMYK"}
 
 
 class Picture(NamedTuple):
@@ -111,7 +105,7 @@ def _check_pixels(frames: Sequence[tuple[int, int]]) -> None:
         raise ValueError("The frames have too many pixels together.")
 
 
-def decode(image: ImageFile, smallest: tuple[int, int]) -> Picture:
+def decode(image: ImageFile, data: bytes, smallest: tuple[int, int]) -> Picture:
     """Decode a picture at the smallest scale that the format offers with at least this width and height."""
     width: float = image.width
     height: float = image.height
@@ -129,7 +123,7 @@ def decode(image: ImageFile, smallest: tuple[int, int]) -> Picture:
     picture = _resizable(picture)
     # Read the orientation after loading, when Pillow has turned a TIFF upright and removed its orientation.
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return Picture(picture, width, height, orientation, _to_srgb(image.info.get("icc_profile"), picture.mode))
+    return Picture(picture, width, height, orientation, colour.to_srgb(image, data, picture.mode))
 
 
 def _resizable(picture: Image.Image) -> Image.Image:
@@ -152,20 +146,6 @@ def _eight_bits(image: ImageFile) -> Image.Image:
         return Image.merge("LA", (grey, alpha))
     zero_is_white = getattr(image, "tag_v2", {}).get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
     return ImageOps.invert(grey) if zero_is_white else grey
-
-
-# Building a transform takes as long as a thumbnail, and most pictures have the profile of one of a few phones.
-@functools.lru_cache(maxsize=4)
-def _to_srgb(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform from a profile to sRGB, or None if viewers ignore the profile."""
-    if not profile:
-        return None
-    try:
-        known = _PROFILE_MODES.get((mode[0], profile[16:20]))
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.buildTransform(source, _SRGB, known, "RGB") if known else None
-    except (ImageCms.PyCMSError, OSError):
-        return None
 
 
 def _reject(data: bytes) -> NoReturn:

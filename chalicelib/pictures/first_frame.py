@@ -115,16 +115,16 @@ def _png(data: bytes) -> FirstFrame:
             frames.append([chunk])
         elif kind == b"fdAT" and frames:
             frames[-1].append(chunk)
-        elif kind in _PNG_CHUNKS:
+        elif kind in _PNG_CHUNKS and not default and zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:]):
             found.setdefault(kind, chunk)
     if b"eXIf" in found:
         found[b"eXIf"] = memoryview(_png_chunk(b"eXIf", _exif(_orientation(bytes(found[b"eXIf"][8:-4])))))
     picture = frames[0] if b"acTL" in found and frames and len(frames[0]) > 1 else default
-    header = (found[kind] for kind in _PNG_CHUNKS if kind in found and kind != b"acTL")
+    header = (chunk for kind, chunk in found.items() if kind != b"acTL")
     return FirstFrame("PNG", b"".join((data[:8], *header, *picture, _png_chunk(b"IEND", b""))))
 
 
-_PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"eXIf", b"acTL")
+_PNG_CHUNKS = (b"IHDR", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"PLTE", b"tRNS", b"acTL")
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:

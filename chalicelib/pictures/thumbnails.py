@@ -65,7 +65,7 @@ def render(data: bytes, sizes: Sequence[Size]) -> Rendered:
     with decoding.rejecting(data):
         image, frame = decoding.open_first_frame(data)
         width, height = image.size
-        picture = decoding.decode(image, _smallest_scale(image, sizes))
+        picture = decoding.decode(image, frame.data, _smallest_scale(image, sizes))
         if picture.orientation in _SWAPS_SIDES:
             width, height = height, width
         return Rendered(Image.MIME[frame.kind], width, height, _thumbnails(picture, sizes))
