@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import py_compile
 import threading
 import time
@@ -189,6 +188,11 @@ def package(**content: str) -> bytes:
     return out.getvalue()
 
 
+def folders(cache: Path) -> list[Path]:
+    """Return the folders of the unpacked packages."""
+    return sorted(folder for folder in cache.iterdir() if folder.name != "parts")
+
+
 class TestFunctionPackages:
     def test_same_package_is_unpacked_once(self, tmp_path: Path) -> None:
         packages = PackageCache(tmp_path)
@@ -196,7 +200,7 @@ class TestFunctionPackages:
         taken = {packages.take(package(app="a = 1")) for _ in range(3)}
 
         (folder,) = taken
-        assert list(tmp_path.iterdir()) == [folder]
+        assert folders(tmp_path) == [folder]
         assert (folder / "app.py").read_text() == "a = 1"
 
     def test_changed_package_has_another_folder(self, tmp_path: Path) -> None:
@@ -218,7 +222,8 @@ class TestFunctionPackages:
         packages.release(before)
         after = packages.take(package(app="a = 3"))
 
-        assert sorted(tmp_path.iterdir()) == sorted([still_used, after])
+        assert folders(tmp_path) == sorted([still_used, after])
+        assert sorted(file.read_text() for file in tmp_path.glob("parts/*/app.py")) == ["a = 2", "a = 3"]
 
     def test_unused_package_is_used_again(self, tmp_path: Path) -> None:
         packages = PackageCache(tmp_path)
@@ -228,21 +233,19 @@ class TestFunctionPackages:
 
         assert (packages.take(package(app="a = 1")) / "compiled").exists()
 
-    def test_unchanged_files_and_their_bytecode_are_shared(self, tmp_path: Path) -> None:
+    def test_unchanged_parts_and_their_bytecode_are_shared(self, tmp_path: Path) -> None:
         packages = PackageCache(tmp_path)
-        before = packages.take(package(app="a = 1", library="b = 1", gone="c = 1"))
-        py_compile.compile(str(before / "app.py"))
-        py_compile.compile(str(before / "library.py"))
+        before = packages.take(package(**{"app": "a = 1", "library/one": "b = 1", "gone/one": "c = 1"}))
+        compiled = Path(py_compile.compile(str(before / "library" / "one.py"))).relative_to(before)
 
-        after = packages.take(package(app="a = 2", library="b = 1", new="d = 1"))
+        after = packages.take(package(**{"app": "a = 2", "library/one": "b = 1", "new/one": "d = 1"}))
 
-        assert sorted(file.name for file in after.glob("*.py")) == ["app.py", "library.py", "new.py"]
+        assert sorted(part.name for part in after.iterdir()) == ["app.py", "library", "new"]
         assert (after / "app.py").read_text() == "a = 2"
-        assert (after / "library.py").samefile(before / "library.py")
-        (bytecode,) = (after / "__pycache__").iterdir()
-        assert bytecode.name.startswith("library.")
+        assert (after / "library" / "one.py").samefile(before / "library" / "one.py")
+        assert (after / compiled).exists()
 
-    def test_shared_file_outlives_the_package_before(self, tmp_path: Path) -> None:
+    def test_shared_part_outlives_the_package_before(self, tmp_path: Path) -> None:
         packages = PackageCache(tmp_path)
         before = packages.take(package(app="a = 1", library="b = 1"))
         packages.release(before)
@@ -252,24 +255,17 @@ class TestFunctionPackages:
         assert not before.exists()
         assert (after / "library.py").read_text() == "b = 1"
 
-    def test_files_are_unpacked_if_they_cannot_be_linked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(*_: object) -> None:
-            raise OSError
-
-        monkeypatch.setattr(os, "link", refuse)
-        packages = PackageCache(tmp_path)
-        packages.take(package(app="a = 1", library="b = 1"))
-
-        after = packages.take(package(app="a = 2", library="b = 1"))
-
-        assert (after / "library.py").read_text() == "b = 1"
-
     def test_incomplete_package_is_unpacked_again(self, tmp_path: Path) -> None:
         folder = PackageCache(tmp_path).take(package(app="a = 1"))
-        unfinished = folder.rename(folder.with_suffix(".part"))
-        (unfinished / "other.py").write_text("")
+        for unfinished in (folder.rename(folder.with_suffix(".part")), *tmp_path.glob("parts/*")):
+            (unfinished / "other.py").write_text("")
+        (part,) = tmp_path.glob("parts/*")
+        part.rename(part.with_suffix(".part"))
 
-        assert [one.name for one in PackageCache(tmp_path).take(package(app="a = 1")).iterdir()] == ["app.py"]
+        again = PackageCache(tmp_path).take(package(app="a = 1"))
+
+        assert [one.name for one in again.iterdir()] == ["app.py"]
+        assert [one.name for one in (again / "app.py").resolve().parent.iterdir()] == ["app.py"]
 
 
 class TestCodeDigests:

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import os
 import shutil
 import threading
 import zipfile
-from collections import Counter
-from collections.abc import Container
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
-
-class _Content(NamedTuple):
-    """What identifies the content of a file in a zip."""
-
-    checksum: int
-    size: int
+_PARTS = "parts"
 
 
 class PackageCache:
     """Unpacked packages in ``folder``. Unused ones are deleted when another one is unpacked.
 
     The workers also share the bytecode that Python writes beside the modules, so only the first one compiles. A package
-    shares the files, with their bytecode, that it has in common with the one before: a change of one module in a
-    package of a hundred megabytes unpacks and compiles only that module.
+    is a folder of links to its parts, which are the files and folders at the top of its zip. Packages with a part of
+    the same content share it: after a change of the app, none of the dependencies is unpacked and compiled again.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._users: Counter[Path] = Counter()
-        self._contents: dict[Path, dict[str, _Content]] = {}
         self._lock = threading.Lock()
 
     def take(self, archive: bytes) -> Path:
@@ -51,42 +42,46 @@ class PackageCache:
         with self._lock:
             self._users[package] -= 1
 
-    def _delete_unused(self) -> None:
-        for package in [package for package, users in self._users.items() if users <= 0]:
-            del self._users[package], self._contents[package]
-            shutil.rmtree(package, ignore_errors=True)
-
     def _unpack(self, archive: bytes, target: Path) -> None:
         unfinished = target.with_suffix(".part")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         with zipfile.ZipFile(io.BytesIO(archive)) as whole:
-            content = {entry.filename: _Content(entry.CRC, entry.file_size) for entry in whole.infolist()}
-            linked = set()
-            if previous := next(reversed(self._contents), None):
-                linked = _link_files(previous, unfinished, dict(content.items() & self._contents[previous].items()))
-            whole.extractall(unfinished, content.keys() - linked)
+            for name, entries in _parts(whole.infolist()).items():
+                part = self._folder / _PARTS / _digest(entries)
+                if not part.exists():
+                    _extract(whole, entries, part)
+                (unfinished / name).symlink_to(part / name)
         unfinished.rename(target)
-        self._contents[target] = content
+        self._users[target] = 0
+
+    def _delete_unused(self) -> None:
+        newest = next(reversed(self._users))
+        for package in [package for package, users in self._users.items() if users <= 0 and package != newest]:
+            del self._users[package]
+            shutil.rmtree(package, ignore_errors=True)
+        used = {link.readlink().parent for package in self._users for link in package.iterdir() if link.is_symlink()}
+        for part in (self._folder / _PARTS).iterdir():
+            if part not in used:
+                shutil.rmtree(part, ignore_errors=True)
 
 
-def _link_files(source: Path, target: Path, names: Container[str]) -> set[str]:
-    """Link the files ``names``, and their bytecode, from one package into another. Return those that were linked."""
-    linked = set()
-    for folder, _, files in os.walk(source):
-        below = Path(folder).relative_to(source)
-        common = [file for file in files if _source_of(below, file) in names]
-        if common:
-            (target / below).mkdir(parents=True, exist_ok=True)
-        for file in common:
-            with contextlib.suppress(OSError):  # a file system without links: then it is unpacked
-                os.link(Path(folder, file), target / below / file)
-                linked.add(str(below / file))
-    return linked
+def _parts(entries: Iterable[zipfile.ZipInfo]) -> dict[str, list[zipfile.ZipInfo]]:
+    """Return the entries of a zip by the first part of their path."""
+    parts = defaultdict(list)
+    for entry in entries:
+        parts[entry.filename.partition("/")[0]].append(entry)
+    return parts
 
 
-def _source_of(folder: Path, file: str) -> str:
-    """Return the name of a file in its package; of bytecode, that of its module (PEP 3147)."""
-    if folder.name == "__pycache__":
-        return str(folder.parent / f"{file.partition('.')[0]}.py")
-    return str(folder / file)
+def _digest(entries: Iterable[zipfile.ZipInfo]) -> str:
+    """Return a digest of the names and the content of entries. A zip has a checksum of each one's content."""
+    described = sorted((entry.filename, entry.CRC, entry.file_size) for entry in entries)
+    return hashlib.sha256(repr(described).encode()).hexdigest()[:16]
+
+
+def _extract(whole: zipfile.ZipFile, entries: Iterable[zipfile.ZipInfo], target: Path) -> None:
+    unfinished = target.with_suffix(".part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    whole.extractall(unfinished, [entry.filename for entry in entries])
+    unfinished.rename(target)
