@@ -34,6 +34,8 @@ ImageError (stored in the item as the reason why its picture failed; never an HT
 ├── ImageTypeUnsupportedError  IMAGE_TYPE_UNSUPPORTED
 ├── ImageTooLargeError         IMAGE_TOO_LARGE
 ├── ImageTooManyPixelsError    IMAGE_TOO_MANY_PIXELS
+├── ImageTooComplexError       IMAGE_TOO_COMPLEX
+├── ImageDecoderCrashedError   IMAGE_DECODER_CRASHED
 └── ImageLostError             IMAGE_LOST
 """
 
@@ -258,8 +260,28 @@ class ImageTooManyPixelsError(ImageError):
     sentence = "A picture can have at most {limit} pixels; this one has {width} × {height}."
 
 
+class ImageTooComplexError(ImageError):
+    code = "IMAGE_TOO_COMPLEX"
+    sentence = "Decoding this picture takes more {resource} than allowed: save it as a new JPEG or PNG and upload that."
+
+
+class ImageDecoderCrashedError(ImageError):
+    code = "IMAGE_DECODER_CRASHED"
+    sentence = "The decoder crashed on this picture: save it as a new JPEG or PNG and upload that."
+
+
 class ImageLostError(ImageError):
     """The thumbnail job failed until its retries were used up. The original still exists, despite the code."""
 
     code = "IMAGE_LOST"
     sentence = "This picture could not be processed: upload it again."
+
+
+def image_error(code: str, message: str) -> ImageError:
+    """Return the ImageError with this code and message. Raise ValueError if no class has the code."""
+    for kind in ImageError.__subclasses__():
+        if kind.code == code:
+            error = kind.__new__(kind)
+            error.message = message
+            return error
+    raise ValueError(f"Unknown code: {code[:40]!r}")

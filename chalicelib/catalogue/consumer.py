@@ -146,6 +146,8 @@ class _Batch:
 
     def process(self) -> None:
         """Process all messages for which there is enough time."""
+        if self._thumbnail_jobs:
+            thumbnail_jobs.sandbox.start()
         suspects = [delivery for delivery in self._deliveries if delivery in self._suspects]
         suspects.sort(key=lambda delivery: (delivery.receives, delivery in self._thumbnail_jobs))
         others = [delivery for delivery in self._deliveries if delivery not in self._suspects]

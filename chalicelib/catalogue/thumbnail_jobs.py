@@ -1,7 +1,4 @@
-"""The thumbnail jobs: read an upload, make its thumbnails with ``pictures/thumbnails.py``, store the result.
-
-Only the queue consumer imports this module, because it imports Pillow.
-"""
+"""The thumbnail jobs: read an upload, have its thumbnails made by ``pictures/sandbox.py``, store the result."""
 
 from __future__ import annotations
 
@@ -17,23 +14,24 @@ from chalicelib.aws import bucket
 from chalicelib.aws.bucket import Object, Upload
 from chalicelib.catalogue import item_pictures, items
 from chalicelib.catalogue.models import Image, Item, Thumbnail
-from chalicelib.config import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Size, settings
-from chalicelib.pictures import thumbnails
-from chalicelib.pictures.thumbnails import Rendered
+from chalicelib.config import MAX_DECODING_BYTES, MAX_IMAGE_BYTES, Size, settings
+from chalicelib.pictures import protocol
+from chalicelib.pictures.protocol import Rendered
+from chalicelib.pictures.sandbox import Sandbox
 from chalicelib.values import times
 
 
-class PixelBudget:
-    """Limit the pixels that are decoded at the same time: many small pictures, or few large ones."""
+class MemoryBudget:
+    """Limit the memory of the pictures that are decoded at the same time: many small ones, or few large ones."""
 
-    def __init__(self, pixels: int) -> None:
-        self._pixels = self._free = pixels
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
         self._changed = threading.Condition()
 
     @contextmanager
-    def reserve(self, pixels: int) -> Iterator[None]:
-        """Wait until ``pixels`` are free, and keep them. A picture larger than the whole budget is decoded alone."""
-        needed = min(pixels, self._pixels)
+    def reserve(self, size: int) -> Iterator[None]:
+        """Wait until ``size`` bytes are free, and keep them. A picture that needs more than all is decoded alone."""
+        needed = min(size, self._size)
         with self._changed:
             self._changed.wait_for(lambda: needed <= self._free)
             self._free -= needed
@@ -45,7 +43,9 @@ class PixelBudget:
                 self._changed.notify_all()
 
 
-_BUDGET = PixelBudget(MAX_IMAGE_PIXELS)
+sandbox = Sandbox()
+
+_BUDGET = MemoryBudget(MAX_DECODING_BYTES)
 
 MAX_LOOSE_RENDERS = 3
 """How often one job may render a loose file, which is a file uploaded outside items/.
@@ -81,7 +81,7 @@ def _make_loose_thumbnail(key: str, has_time: Callable[[], bool]) -> None:
             rendered = _render(original, settings().thumbnail_sizes[:1], has_time)
             newer = bucket.read_if_changed(key, original.etag, MAX_IMAGE_BYTES)
             if newer is None:
-                bucket.write(bucket.loose_thumbnail_key(key), rendered.thumbnails[0].data, thumbnails.CONTENT_TYPE)
+                bucket.write(bucket.loose_thumbnail_key(key), rendered.thumbnails[0].data, protocol.CONTENT_TYPE)
                 # Another job may have stored the thumbnail of a newer file before this one overwrote it.
                 newer = bucket.read_if_changed(key, original.etag, MAX_IMAGE_BYTES)
             if newer is None:
@@ -146,9 +146,9 @@ def _make_thumbnails(upload: Upload, image: Image, has_time: Callable[[], bool])
     )
 
 
-def _store(rendered: thumbnails.Thumbnail, upload: Upload, sequencer: str, etag: str) -> Thumbnail:
+def _store(rendered: protocol.Thumbnail, upload: Upload, sequencer: str, etag: str) -> Thumbnail:
     key = upload.thumbnail_key(rendered.size.pixels, sequencer, etag)
-    bucket.write(key, rendered.data, thumbnails.CONTENT_TYPE)
+    bucket.write(key, rendered.data, protocol.CONTENT_TYPE)
     return Thumbnail(rendered.size.pixels, rendered.width, rendered.height, key)
 
 
@@ -169,11 +169,12 @@ def _log_failures(key: str) -> Iterator[None]:
 def _render(original: Object, sizes: tuple[Size, ...], has_time: Callable[[], bool]) -> Rendered:
     if original.size > MAX_IMAGE_BYTES:
         raise errors.ImageTooLargeError(limit=MAX_IMAGE_BYTES, size=original.size)
-    with _BUDGET.reserve(thumbnails.pixels_in_memory(original.data, sizes)):
+    memory = sandbox.memory_needed(original.data, sizes)
+    with _BUDGET.reserve(memory):
         if not has_time():  # Waiting for the budget may have taken long.
             raise OutOfTimeError
         started = time.perf_counter()
-        rendered = thumbnails.render(original.data, sizes)
+        rendered = sandbox.render(original.data, sizes, memory)
     telemetry.add_count("Renders")
     telemetry.add_milliseconds("RenderTime", telemetry.milliseconds_since(started))
     telemetry.add_bytes("RenderBytes", original.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy  # noqa: F401 - GifImagePlugin imports it at its first file
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -43,8 +44,13 @@ _PLUGINS = (
 FORMATS = tuple(plugin.format for plugin in _PLUGINS)
 """Pillow's names of the supported formats. The content of a file decides which one it is."""
 
+# Image.open does this at its first call. In a decoding process, nothing more can be imported.
+Image.preinit()
+
 # Pillow warns at its limit and raises an exception at twice that. The limit here is checked before decoding.
 Image.MAX_IMAGE_PIXELS = None
+# A decoding process cannot start threads.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 # Of a PNG's compressed chunks, only the colour profile gets past first_frame.
 PngImagePlugin.MAX_TEXT_CHUNK = first_frame.MAX_PROFILE
 # Have libtiff read the positions of a TIFF's strips and tiles: it reads no more of them than the picture has.

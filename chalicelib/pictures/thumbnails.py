@@ -9,19 +9,21 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from PIL import Image, ImageCms
 
 from chalicelib.config import Size
 from chalicelib.pictures import decoding
 from chalicelib.pictures.decoding import Picture
+from chalicelib.pictures.protocol import Rendered, Thumbnail
 
 QUALITY = 80
-CONTENT_TYPE = "image/jpeg"
 
 BYTES_PER_PIXEL = 26
 """The most memory that :func:`render` needs for each pixel of :func:`pixels_in_memory`, for any format."""
+
+OVERHEAD = 16 * 1024 * 1024
+"""The memory that :func:`render` needs besides the pixels and copies of the file."""
 
 _WHITE = (255, 255, 255)
 
@@ -36,24 +38,6 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SWAPS_SIDES = {5, 6, 7, 8}
-
-
-class Thumbnail(NamedTuple):
-    """A JPEG made for ``size``, with its actual width and height."""
-
-    size: Size
-    width: int
-    height: int
-    data: bytes
-
-
-class Rendered(NamedTuple):
-    """The content type and the upright width and height of a picture, and its thumbnails."""
-
-    content_type: str
-    width: int
-    height: int
-    thumbnails: list[Thumbnail]
 
 
 def render(data: bytes, sizes: Sequence[Size]) -> Rendered:
@@ -81,6 +65,11 @@ def pixels_in_memory(data: bytes, sizes: Sequence[Size]) -> int:
         if not frame.buffered:
             image.draft(None, _smallest_scale(image, sizes))
         return max(width * height for width, height in (image.size, *frame.coded_sizes))
+
+
+def memory_needed(data: bytes, sizes: Sequence[Size]) -> int:
+    """Return how many bytes of memory :func:`render` needs. Raise as :func:`pixels_in_memory`."""
+    return pixels_in_memory(data, sizes) * BYTES_PER_PIXEL + 4 * len(data) + OVERHEAD
 
 
 def _smallest_scale(image: Image.Image, sizes: Sequence[Size]) -> tuple[int, int]:

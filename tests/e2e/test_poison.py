@@ -19,17 +19,17 @@ from tools.stage import provision
 
 VISIBILITY_TIMEOUT = 6  # seconds, instead of 360
 CRASH, HANG = b"crash", b"hang"
-MEASURE = "def pixels_in_memory(data: bytes, sizes: Sequence[Size]) -> int:\n"
-CRASHING = f"""{MEASURE}
-    if data == {CRASH!r}:
+MEASURE = "    memory = sandbox.memory_needed(original.data, sizes)\n"
+CRASHING = f"""
+    if original.data == {CRASH!r}:
         __import__("os")._exit(1)
-    if data == {HANG!r}:
+    if original.data == {HANG!r}:
         __import__("time").sleep(20)
-"""
+{MEASURE}"""
 
 
 class Laptop(NamedTuple):
-    """The packaged app with a decoder that crashes or hangs on some pictures, and with shorter timeouts."""
+    """The packaged app, which crashes or hangs on some pictures, and has shorter timeouts."""
 
     client: Callable[[str], Any]
     bucket: str
@@ -65,7 +65,7 @@ class Laptop(NamedTuple):
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     folder = tmp_path_factory.mktemp("poison")
     project = copy_project(folder / "project")
-    replace(project / "chalicelib" / "pictures" / "thumbnails.py", MEASURE, CRASHING)
+    replace(project / "chalicelib" / "catalogue" / "thumbnail_jobs.py", MEASURE, CRASHING)
     consumer = project / "chalicelib" / "catalogue" / "consumer.py"
     replace(consumer, "MIN_REMAINING_MS = 20_000", "MIN_REMAINING_MS = 1_000")
     replace(consumer, "VISIBILITY_TIMEOUT = 360", "VISIBILITY_TIMEOUT = 12")

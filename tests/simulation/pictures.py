@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from chalicelib import errors
 from chalicelib.config import Size
-from chalicelib.pictures.thumbnails import Rendered, Thumbnail
+from chalicelib.pictures.protocol import Rendered, Thumbnail
 from tests.simulation.timeline import Timeline
 
 KINDS = ("good", "good", "good", "good", "bad", "kills", "hangs")
@@ -22,16 +22,19 @@ def picture(kind: str, name: str) -> bytes:
     return f"{kind} {name} ".encode().ljust(MAX_BYTES + 1 if kind == "huge" else 40, b".")
 
 
-class Renderer:
-    """A replacement for Pillow."""
+class FakeSandbox:
+    """A replacement for the processes that decode pictures."""
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
 
-    def pixels_in_memory(self, data: bytes, sizes: Sequence[Size]) -> int:
+    def start(self) -> None:
+        """Do nothing: no process is needed."""
+
+    def memory_needed(self, data: bytes, sizes: Sequence[Size]) -> int:
         return 1000
 
-    def render(self, data: bytes, sizes: Sequence[Size]) -> Rendered:
+    def render(self, data: bytes, sizes: Sequence[Size], memory: int) -> Rendered:
         kind = data.partition(b" ")[0].decode()
         self._timeline.note("render", data[:30].decode().strip("."))
         if kind == "kills":

@@ -16,7 +16,6 @@ import pytest
 
 from chalicelib import aws, config, telemetry
 from chalicelib.catalogue import consumer, import_parsing, item_pictures, thumbnail_jobs
-from chalicelib.pictures import thumbnails
 from chalicelib.values import times
 from tests.simulation import pictures
 from tests.simulation.calls import SimulatedClient
@@ -129,9 +128,7 @@ class World:
         random.seed(self.chance.random())
         Pool.timeline = self.timeline
         patch.setattr(consumer, "ThreadPoolExecutor", Pool)
-        renderer = pictures.Renderer(self.timeline)
-        patch.setattr(thumbnails, "render", renderer.render)
-        patch.setattr(thumbnails, "pixels_in_memory", renderer.pixels_in_memory)
+        patch.setattr(thumbnail_jobs, "sandbox", pictures.FakeSandbox(self.timeline))
         patch.setattr(thumbnail_jobs, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
         patch.setattr(item_pictures, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
         patch.setattr(import_parsing, "CHUNK_ENTRIES", CHUNK)

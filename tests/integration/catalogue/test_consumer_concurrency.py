@@ -11,8 +11,8 @@ import pytest
 
 from chalicelib.aws import bucket
 from chalicelib.catalogue import consumer, thumbnail_jobs
-from chalicelib.config import MAX_IMAGE_PIXELS
-from chalicelib.pictures import thumbnails
+from chalicelib.config import MAX_DECODING_BYTES
+from chalicelib.pictures.sandbox import Sandbox
 from tests.builders import jpeg, png_head
 from tests.integration.stage import Stage, batch, run
 
@@ -37,7 +37,7 @@ def together(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, parties: i
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(bucket, "read"), (thumbnails, "render"), (bucket, "write")],
+    [(bucket, "read"), (Sandbox, "render"), (bucket, "write")],
     ids=["fetched", "decoded", "kept"],
 )
 def test_pictures_of_a_batch_are_processed_in_parallel(
@@ -69,7 +69,7 @@ def test_pictures_beyond_the_budget_wait(api: Stage, monkeypatch: pytest.MonkeyP
     loose(api, 4, large)
     inside, most = 0, 0
     lock = threading.Lock()
-    original = thumbnails.render
+    original = Sandbox.render
 
     def counting(*args: Any) -> Any:
         nonlocal inside, most
@@ -83,31 +83,31 @@ def test_pictures_beyond_the_budget_wait(api: Stage, monkeypatch: pytest.MonkeyP
             with lock:
                 inside -= 1
 
-    monkeypatch.setattr(thumbnails, "render", counting)
+    monkeypatch.setattr(Sandbox, "render", counting)
 
     run("on_messages", batch(api.receive()))
 
     assert most == 1
 
 
-class TestPixelBudget:
+class TestMemoryBudget:
     @pytest.fixture
     def use(self) -> Callable[[int, list[int]], int]:
-        """Return a function that reserves pixels in parallel, and returns the most that were reserved at once."""
+        """Return a function that reserves memory in parallel, and returns the most that was reserved at once."""
 
-        def measure(pixels: int, pictures: list[int]) -> int:
-            budget, lock = thumbnail_jobs.PixelBudget(pixels), threading.Lock()
+        def measure(size: int, pictures: list[int]) -> int:
+            budget, lock = thumbnail_jobs.MemoryBudget(size), threading.Lock()
             reserved, most = 0, 0
 
-            def picture(size: int) -> None:
+            def picture(needed: int) -> None:
                 nonlocal reserved, most
-                with budget.reserve(size):
+                with budget.reserve(needed):
                     with lock:
-                        reserved += size
+                        reserved += needed
                         most = max(most, reserved)
                     threading.Event().wait(0.001)
                     with lock:
-                        reserved -= size
+                        reserved -= needed
 
             with ThreadPoolExecutor(8) as pool:
                 list(pool.map(picture, pictures))
@@ -123,8 +123,8 @@ class TestPixelBudget:
     def test_picture_larger_than_the_budget_is_decoded_alone(self, use: Callable[[int, list[int]], int]) -> None:
         assert use(50, [60, 10, 60, 10, 60]) == 60
 
-    def test_failed_picture_frees_its_pixels(self) -> None:
-        budget = thumbnail_jobs.PixelBudget(50)
+    def test_failed_picture_frees_its_memory(self) -> None:
+        budget = thumbnail_jobs.MemoryBudget(50)
         with pytest.raises(ValueError, match="broken"), budget.reserve(50):
             raise ValueError("broken")
 
@@ -132,5 +132,5 @@ class TestPixelBudget:
             pass
 
     def test_budget_fits_the_largest_accepted_picture(self) -> None:
-        with thumbnail_jobs._BUDGET.reserve(MAX_IMAGE_PIXELS):
+        with thumbnail_jobs._BUDGET.reserve(MAX_DECODING_BYTES):
             pass

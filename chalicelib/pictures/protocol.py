@@ -1,0 +1,121 @@
+"""The messages between the consumer and the processes that decode pictures, and the results. No Pillow here.
+
+A message is its length in 4 bytes and a MessagePack object. The decoding process is not trusted: the length is limited,
+and msgspec accepts only the declared types.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from typing import NamedTuple
+
+import msgspec
+
+from chalicelib.config import Size
+
+MAX_MESSAGE_BYTES = 128 * 1024 * 1024
+
+COMMAND = struct.Struct("=q")
+"""A command to the server: FORK, or the id of the child to end. Its answer: the id of a child, or its wait status."""
+
+FORK = 0
+FORK_FAILED = -1
+
+
+CONTENT_TYPE = "image/jpeg"
+"""The content type of all thumbnails."""
+
+
+class Thumbnail(NamedTuple):
+    """A JPEG made for ``size``, with its actual width and height."""
+
+    size: Size
+    width: int
+    height: int
+    data: bytes
+
+
+class Rendered(NamedTuple):
+    """The content type and the upright width and height of a picture, and its thumbnails."""
+
+    content_type: str
+    width: int
+    height: int
+    thumbnails: list[Thumbnail]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A request to decode the first ``length`` bytes of the picture file within ``memory`` bytes.
+
+    If ``memory`` is 0, only measure how much is needed.
+    """
+
+    length: int
+    sizes: tuple[Size, ...]
+    memory: int = 0
+
+
+class Measured(msgspec.Struct, frozen=True, tag=True):
+    """The memory in bytes that decoding a picture needs."""
+
+    memory: int
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """The thumbnails of a picture, and how many warnings its decoder issued."""
+
+    rendered: Rendered
+    warnings: int
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """The code and message of the ImageError because of which a picture has no thumbnails."""
+
+    code: str
+    message: str
+
+
+class OutOfMemory(msgspec.Struct, frozen=True, tag=True):
+    """The memory that was granted is not enough."""
+
+
+Answer = Measured | Done | Refused | OutOfMemory
+_ANSWERS: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
+
+
+def send(connection: socket.socket, message: msgspec.Struct) -> None:
+    """Send a message."""
+    body = msgspec.msgpack.encode(message)
+    connection.sendall(len(body).to_bytes(4))
+    connection.sendall(body)
+
+
+def receive_request(connection: socket.socket) -> Request:
+    """Wait for a request. Raise EOFError at the end of the connection."""
+    return msgspec.msgpack.decode(_receive(connection, None), type=Request)
+
+
+def receive_answer(connection: socket.socket, timeout: float) -> Answer:
+    """Wait up to ``timeout`` seconds for an answer. Raise TimeoutError, EOFError or ValueError."""
+    return _ANSWERS.decode(_receive(connection, time.monotonic() + timeout))
+
+
+def _receive(connection: socket.socket, until: float | None) -> bytes:
+    length = int.from_bytes(_exactly(connection, 4, until))
+    if length > MAX_MESSAGE_BYTES:
+        raise ValueError(f"A message has {length} bytes.")
+    return _exactly(connection, length, until)
+
+
+def _exactly(connection: socket.socket, length: int, until: float | None) -> bytes:
+    received = bytearray()
+    while len(received) < length:
+        if until is not None:
+            connection.settimeout(max(0.001, until - time.monotonic()))
+        part = connection.recv(min(length - len(received), 1 << 20))
+        if not part:
+            raise EOFError
+        received += part
+    return bytes(received)

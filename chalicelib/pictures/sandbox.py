@@ -1,0 +1,241 @@
+"""Have thumbnails made in separate processes, which a picture may crash, block or try to take over.
+
+This module imports no Pillow and decodes nothing. ``decoder_process.py`` is what the processes run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from chalicelib import errors, telemetry
+from chalicelib.config import MAX_DECODING_BYTES, Size
+from chalicelib.pictures import protocol
+from chalicelib.pictures.protocol import Answer, Done, Measured, OutOfMemory, Refused, Rendered, Request
+
+MAX_SECONDS = 15.0
+"""The time for one picture. It is less than consumer.MIN_REMAINING_MS, so that the result can be stored."""
+
+START_SECONDS = 30.0
+"""The time for starting a process."""
+
+_MAX_LOGGED_BYTES = 2000
+
+# The environment of the processes: where a function finds the libraries of Python, and the settings of malloc.
+_VARIABLES = ("LD_LIBRARY_PATH", "MALLOC_")
+
+_PROGRAM = "import sys; sys.path[:0] = sys.argv[1:]; from chalicelib.pictures import decoder_process as p; p.serve()"
+
+
+class SandboxError(Exception):
+    """No decoding process can be started. The picture is not the cause: the job can be repeated."""
+
+
+class Sandbox:
+    """Processes that decode pictures. Each decodes one at a time, is kept for the next, and is replaced if it fails.
+
+    Methods can be called from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._server: _Server | None = None
+        self._living: set[_Child] = set()
+        self._idle: list[_Child] = []
+
+    def start(self) -> None:
+        """Start what takes longest, without waiting for it."""
+        with self._lock:
+            if self._server is None:
+                self._server = _Server()
+
+    def stop(self) -> None:
+        """End all processes."""
+        with self._lock:
+            if self._server:
+                self._server.stop()
+            for child in self._living:
+                child.close()
+            self._server = None
+            self._living.clear()
+            self._idle.clear()
+
+    def memory_needed(self, data: bytes, sizes: Sequence[Size]) -> int:
+        """Return the memory in bytes that :meth:`render` needs. Raise an ImageError whose reason is in the header."""
+        answer = self._ask(data, Request(len(data), tuple(sizes)))
+        if not isinstance(answer, Measured):
+            raise SandboxError(f"Unexpected answer: {type(answer).__name__}")
+        return answer.memory
+
+    def render(self, data: bytes, sizes: Sequence[Size], memory: int) -> Rendered:
+        """Return the thumbnails of a picture, made within ``memory`` bytes. Raise an ImageError, or SandboxError."""
+        answer = self._ask(data, Request(len(data), tuple(sizes), memory))
+        if not isinstance(answer, Done):
+            raise SandboxError(f"Unexpected answer: {type(answer).__name__}")
+        if answer.warnings:
+            telemetry.add_count("DecoderWarnings", answer.warnings)
+        return answer.rendered
+
+    def _ask(self, data: bytes, request: Request) -> Answer:
+        """Return the answer of a process; if a process fails that decoded others before, that of a new one."""
+        failure: errors.ImageError = errors.ImageDecoderCrashedError()
+        for fresh in (False, True):
+            child = self._take(request.memory, fresh)
+            kept = False
+            try:
+                answer = child.ask(data, request)
+                kept = not isinstance(answer, OutOfMemory)
+                if isinstance(answer, Refused):
+                    raise errors.image_error(answer.code, answer.message)
+                if kept:
+                    return answer
+                failure = errors.ImageTooComplexError(resource="memory")
+            except TimeoutError:
+                raise errors.ImageTooComplexError(resource="time") from None
+            except (EOFError, OSError, ValueError):
+                failure = errors.ImageDecoderCrashedError()
+            finally:
+                self._give_back(child, kept)
+        raise failure
+
+    def _take(self, memory: int, fresh: bool) -> _Child:
+        """Return an idle process, or a new one. End idle ones that keep more memory than is left beside ``memory``."""
+        with self._lock:
+            child = self._idle.pop() if self._idle and not fresh else None
+            held = sum(one.memory for one in self._living) - (child.memory if child else 0)
+            while self._idle and held + memory > MAX_DECODING_BYTES:
+                held -= self._idle[0].memory
+                self._end(self._idle.pop(0))
+            if child is None:
+                child = self._new_child()
+                self._living.add(child)
+            child.memory = max(child.memory, memory)
+            return child
+
+    def _new_child(self) -> _Child:
+        try:
+            self._server = self._server or _Server()
+            return _Child(self._server)
+        except (OSError, EOFError) as error:
+            if self._server:
+                self._server.stop()
+            self._server = None
+            raise SandboxError(f"No process can be started: {error}") from error
+
+    def _give_back(self, child: _Child, kept: bool) -> None:
+        with self._lock:
+            if kept:
+                self._idle.append(child)
+            else:
+                self._end(child)
+
+    def _end(self, child: _Child) -> None:
+        self._living.discard(child)
+        try:
+            status = child.end()
+        except (OSError, EOFError):
+            # The server has ended, and with it all of its children.
+            if self._server:
+                self._server.stop()
+            self._server = None
+            return
+        if status != signal.SIGKILL:
+            telemetry.logger.warning("Decoder crashed", status=status, output=child.output())
+        child.close()
+
+
+class _Server:
+    """The process that forks the others."""
+
+    def __init__(self) -> None:
+        environment = {name: value for name, value in os.environ.items() if name.startswith(_VARIABLES)}
+        self._control, theirs = socket.socketpair()
+        self._control.settimeout(START_SECONDS)
+        with theirs:
+            # -I and -S: no code and no folders from the environment, the current folder or the user's own packages.
+            self._process = subprocess.Popen(  # noqa: S603 - with fixed arguments, without a shell
+                [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, *_folders()],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                env=environment,
+                cwd="/",
+                start_new_session=True,
+            )
+
+    def command(self, child: int, files: Sequence[int] = ()) -> int:
+        """Send a command and return the answer. Raise OSError or EOFError if the process has ended."""
+        socket.send_fds(self._control, [protocol.COMMAND.pack(child)], files)
+        answer = self._control.recv(protocol.COMMAND.size)
+        if not answer:
+            raise EOFError("the server ended")
+        return int(protocol.COMMAND.unpack(answer)[0])
+
+    def stop(self) -> None:
+        self._control.close()
+        self._process.kill()
+        self._process.wait()
+
+
+class _Child:
+    """A process that decodes pictures, one at a time. ``memory`` is the most that it was granted so far."""
+
+    def __init__(self, server: _Server) -> None:
+        self.memory = 0
+        self._server = server
+        self._data = b""
+        self._connection, theirs = socket.socketpair()
+        self._picture, self._stderr = _anonymous_file(), _anonymous_file()
+        fcntl.fcntl(self._stderr, fcntl.F_SETFL, os.O_APPEND)
+        with theirs:
+            self._id = server.command(protocol.FORK, [theirs.fileno(), self._picture.fileno(), self._stderr.fileno()])
+        if self._id < 0:
+            raise OSError("fork failed")
+
+    def ask(self, data: bytes, request: Request) -> Answer:
+        """Return the answer to a request about ``data``. Raise TimeoutError, EOFError, OSError or ValueError."""
+        os.ftruncate(self._stderr.fileno(), 0)
+        if self._data is not data:
+            os.pwrite(self._picture.fileno(), data, 0)
+            self._data = data
+        self._connection.settimeout(MAX_SECONDS)
+        protocol.send(self._connection, request)
+        answer = protocol.receive_answer(self._connection, MAX_SECONDS)
+        if request.memory:
+            self._data = b""
+        return answer
+
+    def end(self) -> int:
+        """Kill the process, and return its wait status: SIGKILL, unless it ended before."""
+        return self._server.command(self._id)
+
+    def output(self) -> str:
+        """Return the beginning of what the process wrote to its standard error about the last picture."""
+        return os.pread(self._stderr.fileno(), _MAX_LOGGED_BYTES, 0).decode(errors="replace")
+
+    def close(self) -> None:
+        self._connection.close()
+        self._picture.close()
+        self._stderr.close()
+
+
+def _folders() -> list[str]:
+    """Return the folders from which the processes import packages."""
+    found = (importlib.util.find_spec(name) for name in ("chalicelib", "PIL", "msgspec"))
+    return list(dict.fromkeys(str(Path(spec.origin).parents[1]) for spec in found if spec and spec.origin))
+
+
+def _anonymous_file() -> IO[bytes]:
+    """Return a file without a name, in memory if the system has such files."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("picture"), "w+b", buffering=0)
+    return tempfile.TemporaryFile(buffering=0)

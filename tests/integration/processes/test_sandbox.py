@@ -1,0 +1,242 @@
+"""The processes that decode pictures: what they cannot do, and what happens if one fails."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from chalicelib import errors
+from chalicelib.config import Size
+from chalicelib.pictures import sandbox
+from chalicelib.pictures.sandbox import Sandbox, SandboxError
+from tests.builders import jpeg, quarters, saved
+
+PROJECT = Path(__file__).parents[3]
+SIZES = (Size(24, "cover"),)
+SLOW = saved(Image.effect_noise((4000, 3000), 90), "PNG", compress_level=1)
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Only Linux has these limits.")
+
+
+@pytest.fixture
+def pictures() -> Iterator[Sandbox]:
+    made = Sandbox()
+    yield made
+    made.stop()
+
+
+def render(pictures: Sandbox, data: bytes) -> str:
+    """Return the content type, or the code of the error."""
+    try:
+        return pictures.render(data, SIZES, pictures.memory_needed(data, SIZES)).content_type
+    except errors.ImageError as error:
+        return error.code
+
+
+def children(pictures: Sandbox) -> set[int]:
+    return {child._id for child in list(pictures._living)}
+
+
+@contextlib.contextmanager
+def killing(pictures: Sandbox, times: int) -> Iterator[None]:
+    """Kill the next processes that decode, as often as asked, while they decode."""
+    left, over = times, threading.Event()
+
+    def kill() -> None:
+        nonlocal left
+        killed: set[int] = set()
+        while left and not over.is_set():
+            for child in children(pictures) - killed:
+                time.sleep(0.05)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGSEGV)
+                killed.add(child)
+                left -= 1
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        killer.join()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF", "BMP"])
+def test_every_format_is_decoded(pictures: Sandbox, kind: str) -> None:
+    assert render(pictures, saved(quarters(64, 48), kind)) == f"image/{kind.lower()}"
+
+
+def test_process_is_kept_for_the_next_picture(pictures: Sandbox) -> None:
+    render(pictures, jpeg())
+    first = children(pictures)
+
+    render(pictures, b"no picture")
+    render(pictures, jpeg(32, 24))
+
+    assert children(pictures) == first
+
+
+def test_each_thread_gets_its_own_process(pictures: Sandbox) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: render(pictures, SLOW), range(4))) == ["image/png"] * 4
+
+    assert len(children(pictures)) == 4
+
+
+def test_picture_whose_process_is_killed_once_is_shown(pictures: Sandbox) -> None:
+    pictures.memory_needed(SLOW, SIZES)
+    with killing(pictures, 1):
+        assert pictures.render(SLOW, SIZES, 10**9).content_type == "image/png"
+
+
+def test_picture_that_kills_two_processes_fails(pictures: Sandbox) -> None:
+    pictures.memory_needed(SLOW, SIZES)
+    with killing(pictures, 2), pytest.raises(errors.ImageDecoderCrashedError):
+        pictures.render(SLOW, SIZES, 10**9)
+
+    assert render(pictures, jpeg()) == "image/jpeg"
+
+
+def test_picture_that_takes_too_long_fails(pictures: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = pictures.memory_needed(SLOW, SIZES)
+    monkeypatch.setattr(sandbox, "MAX_SECONDS", 0.05)
+    before = children(pictures)
+
+    with pytest.raises(errors.ImageTooComplexError, match="more time"):
+        pictures.render(SLOW, SIZES, memory)
+
+    assert not before & children(pictures)
+
+
+@LINUX
+def test_picture_that_takes_too_much_memory_fails(pictures: Sandbox) -> None:
+    with pytest.raises(errors.ImageTooComplexError, match="more memory"):
+        pictures.render(SLOW, SIZES, 1_000_000)
+
+    assert render(pictures, SLOW) == "image/png"
+
+
+def test_process_that_keeps_memory_is_ended_if_it_is_needed(pictures: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: render(pictures, SLOW), range(2)))
+    monkeypatch.setattr(sandbox, "MAX_DECODING_BYTES", pictures.memory_needed(SLOW, SIZES) + 1)
+
+    assert render(pictures, SLOW) == "image/png"
+
+    assert len(children(pictures)) == 1
+
+
+def test_server_that_ended_is_started_again(pictures: Sandbox) -> None:
+    render(pictures, jpeg())
+    assert pictures._server
+    pictures._server._process.kill()
+    pictures._server._process.wait()
+
+    assert render(pictures, jpeg()) == "image/jpeg"
+
+
+def test_job_can_be_repeated_if_no_process_starts(pictures: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(SandboxError):
+        pictures.memory_needed(jpeg(), SIZES)
+
+    monkeypatch.undo()
+    assert render(pictures, jpeg()) == "image/jpeg"
+
+
+def test_processes_end_with_the_consumer() -> None:
+    program = """
+        import os, signal
+        from chalicelib.config import Size
+        from chalicelib.pictures.sandbox import Sandbox
+        from tests.builders import jpeg
+        pictures = Sandbox()
+        pictures.memory_needed(jpeg(), [Size(24, "cover")])
+        print(pictures._server._process.pid, *(child._id for child in pictures._living), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False
+    )
+
+    left = {int(one) for one in done.stdout.split()}
+    assert len(left) == 2
+    end = time.monotonic() + 10
+    while (left := {one for one in left if exists(one)}) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not left
+
+
+def exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+@LINUX
+class TestRestrictions:
+    @pytest.fixture(autouse=True)
+    def secret(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+    def test_environment_has_no_credentials(self, pictures: Sandbox) -> None:
+        render(pictures, jpeg())
+        assert pictures._server
+
+        for process in (*children(pictures), pictures._server._process.pid):
+            names = {one.partition(b"=")[0] for one in Path(f"/proc/{process}/environ").read_bytes().split(b"\0")}
+            assert {name for name in names if name and not name.startswith((b"MALLOC_", b"LD_LIBRARY_PATH"))} == set()
+
+    def test_process_has_only_its_own_files(self, pictures: Sandbox) -> None:
+        render(pictures, jpeg())
+
+        for child in children(pictures):
+            assert {file.name for file in Path(f"/proc/{child}/fd").iterdir()} == set("0123")
+
+    @pytest.mark.parametrize(
+        "attempt",
+        [
+            "open('/etc/hostname')",
+            "import socket; socket.socket()",
+            "os.kill(os.getppid(), 0)",
+            "os.fork()",
+            "os.execv('/bin/true', ['true'])",
+            "os.unlink('/nowhere')",
+            "os.memfd_create('more')",
+            "import threading; threading.Thread(target=print).start()",
+            "os.write(2, b'x' * 70_000) < 70_000 or none; os.write(2, b'x')",
+        ],
+    )
+    def test_process_may_not(self, attempt: str) -> None:
+        program = f"""
+            import os, socket, sys, threading
+            from chalicelib.pictures import process_limits
+            process_limits.protect_server()
+            os.dup2(os.memfd_create("errors"), 2)
+            os.closerange(3, 64)
+            process_limits.restrict(3)
+            try:
+                {attempt}
+            except (OSError, RuntimeError) as error:
+                print("denied")
+        """
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)], cwd=PROJECT, capture_output=True, text=True, check=False
+        )
+
+        assert done.stdout == "denied\n"
