@@ -233,19 +233,25 @@ class TestFunctionPackages:
 
         assert (packages.take(package(app="a = 1")) / "compiled").exists()
 
-    def test_unchanged_parts_and_their_bytecode_are_shared(self, tmp_path: Path) -> None:
+    def test_dependencies_and_their_bytecode_are_shared(self, tmp_path: Path) -> None:
         packages = PackageCache(tmp_path)
-        before = packages.take(package(**{"app": "a = 1", "library/one": "b = 1", "gone/one": "c = 1"}))
+        before = packages.take(package(**{"app": "a = 1", "chalicelib/one": "b = 1", "library/one": "c = 1"}))
         compiled = Path(py_compile.compile(str(before / "library" / "one.py"))).relative_to(before)
 
-        after = packages.take(package(**{"app": "a = 2", "library/one": "b = 1", "new/one": "d = 1"}))
+        after = packages.take(package(**{"app": "a = 2", "chalicelib/two": "b = 1", "library/one": "c = 1"}))
 
-        assert sorted(part.name for part in after.iterdir()) == ["app.py", "library", "new"]
+        assert sorted(part.name for part in after.iterdir()) == ["app.py", "chalicelib", "library"]
         assert (after / "app.py").read_text() == "a = 2"
+        assert [file.name for file in (after / "chalicelib").iterdir()] == ["two.py"]
         assert (after / "library" / "one.py").samefile(before / "library" / "one.py")
         assert (after / compiled).exists()
 
-    def test_shared_part_outlives_the_package_before(self, tmp_path: Path) -> None:
+    def test_dependency_finds_its_libraries_beside_its_real_folder(self, tmp_path: Path) -> None:
+        folder = PackageCache(tmp_path).take(package(**{"app": "a = 1", "PIL/Image": "b = 1", "pillow.libs/tiff": ""}))
+
+        assert ((folder / "PIL").resolve().parent / "pillow.libs" / "tiff.py").exists()
+
+    def test_shared_dependencies_outlive_the_package_before(self, tmp_path: Path) -> None:
         packages = PackageCache(tmp_path)
         before = packages.take(package(app="a = 1", library="b = 1"))
         packages.release(before)

@@ -8,18 +8,20 @@ import shutil
 import threading
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _PARTS = "parts"
+_APP = {"app.py", "chalicelib"}
+"""The files and folders at the top of a package that are not from a dependency."""
 
 
 class PackageCache:
     """Unpacked packages in ``folder``. Unused ones are deleted when another one is unpacked.
 
     The workers also share the bytecode that Python writes beside the modules, so only the first one compiles. A package
-    is a folder of links to its parts, which are the files and folders at the top of its zip. Packages with a part of
-    the same content share it: after a change of the app, none of the dependencies is unpacked and compiled again.
+    is a folder of links into its two parts, the app and the dependencies. Packages with a part of the same content
+    share it: after a change of the app, none of the dependencies is unpacked and compiled again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,11 +49,12 @@ class PackageCache:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         with zipfile.ZipFile(io.BytesIO(archive)) as whole:
-            for name, entries in _parts(whole.infolist()).items():
+            for entries in _parts(whole.infolist()):
                 part = self._folder / _PARTS / _digest(entries)
                 if not part.exists():
                     _extract(whole, entries, part)
-                (unfinished / name).symlink_to(part / name)
+                for name in {_top(entry) for entry in entries}:
+                    (unfinished / name).symlink_to(part / name)
         unfinished.rename(target)
         self._users[target] = 0
 
@@ -66,12 +69,20 @@ class PackageCache:
                 shutil.rmtree(part, ignore_errors=True)
 
 
-def _parts(entries: Iterable[zipfile.ZipInfo]) -> dict[str, list[zipfile.ZipInfo]]:
-    """Return the entries of a zip by the first part of their path."""
-    parts = defaultdict(list)
+def _parts(entries: Iterable[zipfile.ZipInfo]) -> Iterator[list[zipfile.ZipInfo]]:
+    """Yield the entries of the app, and those of the dependencies.
+
+    The dependencies stay together, because a compiled module finds its libraries by a path relative to its real folder,
+    such as ``$ORIGIN/../pillow.libs`` (ld.so(8)).
+    """
+    by_part = defaultdict(list)
     for entry in entries:
-        parts[entry.filename.partition("/")[0]].append(entry)
-    return parts
+        by_part[_top(entry) in _APP].append(entry)
+    yield from by_part.values()
+
+
+def _top(entry: zipfile.ZipInfo) -> str:
+    return entry.filename.partition("/")[0]
 
 
 def _digest(entries: Iterable[zipfile.ZipInfo]) -> str:
