@@ -3,10 +3,11 @@
 import { call, newIdempotencyKey } from "./api.js";
 import { currentView } from "./dialog.js";
 import { pickFiles, targetOf } from "./dom.js";
-import { ensureVisible, loadNewer, showCard } from "./gallery.js";
+import { ensureVisible, showCard } from "./gallery.js";
 import { importFile, isImportFile } from "./imports.js";
 import { attachPicture } from "./item-actions.js";
 import { openNewItem } from "./item-form.js";
+import { loadNewer } from "./list-loading.js";
 import { PICTURE_TYPES, pictureType, uploadPicture } from "./uploads.js";
 
 /** Create an item for each picture. @param {File[]} files */
@@ -34,7 +35,7 @@ const startImport = (file) => importFile(file, loadNewer);
 export function addFiles(files, target) {
   const pictures = files.filter((file) => !isImportFile(file));
   const view = currentView();
-  const card = /** @type {HTMLElement | null | undefined} */ (target?.closest?.(".card[data-id]"));
+  const card = /** @type {HTMLElement | null | undefined} */ (target?.closest?.("#lists [data-id]"));
   if (view && pictures.length > 0) view.addFiles(pictures);
   else if (card?.dataset.id && pictures.length === 1) attachPicture(card.dataset.id, pictures);
   else createItemsOf(pictures);
@@ -54,7 +55,7 @@ let dropTarget = null;
 /** @param {Element | null} target what files are dragged over, or null */
 function markDropTarget(target) {
   dropTarget?.classList.remove("target");
-  dropTarget = target?.closest?.(".card[data-id], #item") ?? null;
+  dropTarget = target?.closest?.("#lists [data-id], #item") ?? null;
   dropTarget?.classList.add("target");
   document.body.classList.toggle("dropping", target !== null);
 }

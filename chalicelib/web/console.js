@@ -1,70 +1,20 @@
-// Starts the console, and handles its toolbar, its buttons and the session.
+// Starts the console, and handles its buttons and the session.
 
 import { Problem, call, resolveLinks } from "./api.js";
 import { $, relativeTime, showErrorNotice, targetOf } from "./dom.js";
-import { clearGallery, filterCards, loadPage, setQuery, showSignIn } from "./gallery.js";
+import { clearGallery, loadPage, showSignIn } from "./list-loading.js";
 import { completeSignIn, signOut, token, userName } from "./oidc-session.js";
-
-// ------------------------------------------------------------------------------------------------------------- toolbar
-
-const DAY = 24 * 60 * 60 * 1000;
-const age = $("#age");
-const dates = $("#dates");
-const [from, to] = [$("#from"), $("#to")];
-
-/**
- * Return the start of a day in the user's time zone.
- * @param {string} date such as "2026-01-31"
- * @param {number} [daysLater]
- */
-function startOfDay(date, daysLater = 0) {
-  const [year, month, day] = date.split("-").map(Number);
-  return new Date(year, month - 1, day + daysLater);
-}
-
-/** Return parameters of `GET /items`, which excludes the bounds themselves. */
-function ageBounds() {
-  if (age.value === "any") return { createdAfter: null, createdBefore: null };
-  if (age.value !== "between") {
-    return { createdAfter: new Date(Date.now() - age.value * DAY).toISOString(), createdBefore: null };
-  }
-  return {
-    createdAfter: from.value ? new Date(startOfDay(from.value).getTime() - 1).toISOString() : null,
-    createdBefore: to.value ? startOfDay(to.value, 1).toISOString() : null,
-  };
-}
-
-function applyAge() {
-  dates.hidden = age.value !== "between";
-  to.min = from.value;
-  from.max = to.value;
-  setQuery(ageBounds());
-}
-
-age.addEventListener("change", applyAge);
-dates.addEventListener("change", applyAge);
-$("#order").addEventListener("change", (/** @type {Event} */ event) => setQuery({ order: targetOf(event).value }));
-$("#find").addEventListener("input", (/** @type {Event} */ event) => filterCards(targetOf(event).value));
-$("#refresh").addEventListener("click", () => loadPage({ fromStart: true }));
-$("#toolbar").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
-$("#show-all").addEventListener("click", () => {
-  $("#find").value = "";
-  filterCards("");
-  if (age.value !== "any") {
-    age.value = "any";
-    applyAge();
-  }
-  $("#find").focus();
-});
+import { loadFirstPage } from "./toolbar.js";
 
 // --------------------------------------------------------------------------------------------------- modules for later
 
 /** Each file is one Lambda invocation, and a new AWS account allows few at once: load first what shows items. */
 async function loadRest() {
-  const [router, files, itemActions] = await Promise.all([
-    import("./router.js"), import("./added-files.js"), import("./item-actions.js"),
+  const [router, files, deletion] = await Promise.all([
+    import("./router.js"), import("./added-files.js"), import("./item-deletion.js"),
+    import("./bulk-actions.js"), import("./keyboard.js"),
   ]);
-  return { ...router, ...files, ...itemActions };
+  return { ...router, ...files, ...deletion };
 }
 
 /** @type {(modules: ReturnType<typeof loadRest>) => void} */
@@ -77,6 +27,11 @@ for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySele
   const act = () => rest.then(({ actions }) => actions[element.dataset.action ?? ""](), ignoreFailure);
   element.addEventListener("click", act);
 }
+
+$("#skip").addEventListener("click", (/** @type {Event} */ event) => {
+  event.preventDefault(); // The hash of the address is a route.
+  ($("#lists a[tabindex='0'], #lists [data-id] a") ?? $("#find")).focus();
+});
 
 /** @param {DragEvent} event */
 const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
@@ -117,7 +72,7 @@ async function start() {
   try {
     draft = await completeSignIn();
     showSession();
-    loadPage();
+    loadFirstPage();
   } catch (failure) {
     showSignIn(/** @type {Error} */ (failure));
   }

@@ -83,7 +83,7 @@ export function closeDialog() {
   document.title = "Vitrine";
   clearRoute();
   // The card may have been replaced since it opened the dialog.
-  const card = id && $(`.card[data-id="${CSS.escape(id)}"] a`);
+  const card = id && $(`#lists [data-id="${CSS.escape(id)}"] a`);
   (card || (opener?.isConnected ? opener : $("#new"))).focus();
 }
 

@@ -143,13 +143,18 @@ export function showNotice(title, ...actions) {
   const dismiss = button("×", close, { class: "quiet", "aria-label": `Dismiss: ${title}`, hidden: true });
   const notice = h("li", {}, h("div", { class: "row" }, h("strong", { title }, title), actions, dismiss), text);
   $("#tray .notices").append(notice);
+  const show = (/** @type {(Node | string)[]} */ ...content) => text.replaceChildren(...content);
   return {
     close,
+    /** Show more below the title. */
+    show,
+    /** Keep the notice until the user dismisses it. */
+    keep: () => (dismiss.hidden = false),
     isInUse: () => notice.matches(":hover, :focus-within"),
     fail(/** @type {Error} */ problem) {
       dismiss.hidden = false;
       notice.classList.add("error");
-      text.replaceChildren(problemBox(problem));
+      show(problemBox(problem));
     },
   };
 }

@@ -1,230 +1,115 @@
-// The gallery: the cards of the items.
+// The items that are shown, as cards or as rows of a table. Dispatches "gallery" on the document when they change.
 
-import { Problem, call } from "./api.js";
-import { $, button, h, plural, problemBox } from "./dom.js";
+import { $ } from "./dom.js";
+import { forgetHeld, hold, isHeld, isListInUse, isPointerMoving, onRelease } from "./held-items.js";
 import { cardOf } from "./item-card.js";
 import { containsWords } from "./item-fields.js";
-import { clearStore, onItemStored, pendingDeletes, storeItem, storedItem } from "./item-store.js";
-import { signInBox } from "./sign-in-box.js";
+import { chooseColumns, chosenColumns, columnsOf, fieldNames, headRow, rowOf } from "./item-row.js";
+import { onItemStored, pendingDeletes, storeItem, storedItem } from "./item-store.js";
+import { DEFAULTS } from "./list-settings.js";
 
 const gallery = $("#gallery");
-const state = $("#state");
-const moreButton = $("#more");
-const moreState = $("#more-state");
+const table = $("#table");
+const rows = $("tbody", table);
 
-const PAGE_SIZE = 24;
-const MAX_NEWER_PAGES = 20;
-const NEWER_PAGE_SIZE = 100;
-
-/** @type {Map<string, HTMLLIElement>} */
+/** The card or row of each item, also of one that is hidden or pending delete. @type {Map<string, HTMLElement>} */
 const cards = new Map();
-/** Parameters of `GET /items`. @type {Record<string, string>} */
-let query = { order: "desc" };
-/** What the cards are filtered by, in lower case. */
-let words = "";
-/** @type {string | null} */
-let cursor = null;
-let isLoading = false;
-/** Whether a page could not be loaded. Only the user, or being online again, tries again. */
-let hasFailed = false;
-/** Responses to older loads are ignored. */
-let loadNumber = 0;
+let settings = DEFAULTS;
+/** @type {ColumnChoice[]} */
+let columns = [];
 
-// ------------------------------------------------------------------------------------------------------------ loading
+export const currentSettings = () => settings;
 
-/**
- * Load the next page; with `fromStart`, replace all cards by the first.
- * @param {{fromStart?: boolean}} [options]
- */
-export async function loadPage({ fromStart = false } = {}) {
-  if (isLoading && !fromStart) return;
-  loadNumber += 1;
-  const mine = loadNumber;
-  showLoading(fromStart);
-  try {
-    const page = await fetchPage(cursor, PAGE_SIZE);
-    if (mine !== loadNumber) return;
-    if (!cursor) clearCards();
-    cursor = page.nextCursor;
-    page.items.forEach((item) => showCard(item));
-    state.replaceChildren();
-  } catch (problem) {
-    if (mine !== loadNumber) return;
-    hasFailed = true;
-    showLoadProblem(problem);
-  } finally {
-    if (mine === loadNumber) showLoaded();
-  }
-}
+const isTable = () => settings.view === "table";
+const list = () => (isTable() ? rows : gallery);
 
-/** @param {boolean} fromStart */
-function showLoading(fromStart) {
-  isLoading = true;
-  hasFailed = false;
-  if (fromStart) cursor = null;
-  if (cards.size === 0) showSkeletons();
-  gallery.setAttribute("aria-busy", "true");
-  moreButton.hidden = true;
-  moreState.replaceChildren();
-}
-
-function showLoaded() {
-  isLoading = false;
-  gallery.removeAttribute("aria-busy");
-  moreButton.hidden = !cursor || hasFailed;
-  updateCount();
-  // An observer reports changes only, and a page that adds no card leaves the button in view.
-  observer.unobserve(moreButton);
-  observer.observe(moreButton);
-}
-
-/**
- * @param {string | null} after
- * @param {number} limit
- * @returns {Promise<{items: Item[], nextCursor: string | null}>}
- */
-async function fetchPage(after, limit) {
-  const parameters = new URLSearchParams({ ...query, limit: String(limit), ...(after && { cursor: after }) });
-  const { data } = await call("GET", `items?${parameters}`);
-  if (Array.isArray(data?.items)) return data;
-  throw new Problem({ message: "The response is not a list of items. Is another program at this address?" });
-}
-
-/** Show items that were created elsewhere since the gallery was loaded. Other cards stay. */
-export async function loadNewer() {
-  if (query.order !== "desc" || cards.size === 0) return loadPage({ fromStart: true });
-  try {
-    if (await showNewer(loadNumber)) return undefined;
-  } catch (problem) {
-    return showLoadProblem(problem);
-  }
-  return loadPage({ fromStart: true });
-}
-
-/** Return false if there are too many newer items. @param {number} mine */
-async function showNewer(mine) {
-  let after = null;
-  for (let pages = 0; pages < MAX_NEWER_PAGES; pages += 1) {
-    const page = await fetchPage(after, NEWER_PAGE_SIZE);
-    if (mine !== loadNumber) return true;
-    const isCaughtUp = page.items.some((item) => cards.has(item.id)) || !page.nextCursor;
-    page.items.forEach((item) => showCard(item));
-    if (isCaughtUp) {
-      updateCount();
-      return true;
-    }
-    after = page.nextCursor;
-  }
-  return false;
-}
-
-/**
- * Change parameters of `GET /items`, and load the items again.
- * @param {Record<string, string | null>} changes
- */
-export function setQuery(changes) {
-  const merged = Object.entries({ ...query, ...changes });
-  query = /** @type {Record<string, string>} */ (Object.fromEntries(merged.filter(([, value]) => value !== null)));
-  return loadPage({ fromStart: true });
-}
-
-/** Remove all items, as at sign-out. */
-export function clearGallery() {
-  loadNumber += 1;
-  isLoading = false;
-  cursor = null;
-  clearCards();
-  clearStore();
-  state.replaceChildren();
-  moreState.replaceChildren();
-}
-
-function clearCards() {
-  cards.clear();
-  gallery.replaceChildren();
-}
-
-function showSkeletons() {
-  state.replaceChildren();
-  $("#empty").hidden = true;
-  $("#toolbar").hidden = false;
-  const skeleton = () => h("li", { class: "card skeleton", "aria-hidden": "true" }, h("div", { class: "frame" }));
-  gallery.replaceChildren(...Array.from({ length: 12 }, skeleton));
-}
-
-/** @param {unknown} problem */
-function showLoadProblem(problem) {
-  if (!(problem instanceof Problem)) throw problem;
-  if (cards.size === 0) gallery.replaceChildren();
-  if (problem.needsSignIn) return showSignIn(problem);
-  // After the last card: what is above the gallery is out of view there.
-  (cursor ? moreState : state).replaceChildren(problemBox(problem, button("Try again", () => loadPage())));
-  return undefined;
-}
-
-/**
- * Offer to sign in, below the items if there are any.
- * @param {Error} problem
- */
-export function showSignIn(problem) {
-  const box = signInBox(problem, () => loadPage({ fromStart: true }));
-  if (cards.size > 0) {
-    moreState.replaceChildren(box);
-    return;
-  }
-  state.replaceChildren(box);
-  if (document.activeElement === document.body) $("button, input", box).focus();
-}
+const reportChange = () => document.dispatchEvent(new Event("gallery"));
 
 // -------------------------------------------------------------------------------------------------------------- cards
 
+/** @param {string} id */
+const newCard = (id) => (isTable() ? rowOf(storedItem(id), shownColumns()) : cardOf(storedItem(id)));
+
 /**
- * Store an item and show its card, in the order of ids, which sort by creation time.
+ * Store the items of a page, and show them.
+ * @param {Item[]} items
+ * @param {{isFirst: boolean}} options whether they replace all others
+ */
+export function showPage(items, { isFirst }) {
+  if (isFirst) clearCards();
+  items.forEach((item) => storeItem(item));
+  if (isFirst) setColumns(items);
+  items.forEach(({ id }) => insertCard(id));
+}
+
+export function clearCards() {
+  forgetHeld();
+  cards.clear();
+  gallery.replaceChildren();
+  rows.replaceChildren();
+}
+
+/**
+ * Store an item that the user has added, and show its card, if the pointer does not move over the cards. If it does,
+ * the card is shown after that.
  * @param {Item} item
  * @param {string | null} [etag]
  */
 export function showCard(item, etag = null) {
-  const { item: newest } = storeItem(item, etag);
-  if (cards.has(item.id) || pendingDeletes.has(item.id)) return;
-  cards.set(item.id, cardOf(newest));
-  placeCard(item.id);
-  followPicture(newest);
+  storeItem(item, etag);
+  addCard(item.id, { isOwn: true, isHeldBack: isPointerMoving() });
 }
+
+/** Store items that were added elsewhere, and show them as soon as the list is not in use. @param {Item[]} items */
+export function showNewer(items) {
+  const isHeldBack = isListInUse();
+  for (const item of items) {
+    storeItem(item);
+    addCard(item.id, { isOwn: false, isHeldBack });
+  }
+  reportChange();
+}
+
+/** @param {string} id @param {{isOwn: boolean, isHeldBack: boolean}} options */
+function addCard(id, { isOwn, isHeldBack }) {
+  if (isHeldBack && !cards.has(id) && !isLast(id)) hold(id, { isOwn });
+  else insertCard(id);
+}
+
+onRelease((ids, { areOwn }) => {
+  ids.forEach(insertCard);
+  if (areOwn) ids.forEach(ensureVisible);
+  reportChange();
+});
+
+/** @param {string} id */
+function insertCard(id) {
+  if (cards.has(id) || pendingDeletes.has(id)) return;
+  cards.set(id, newCard(id));
+  placeCard(id);
+  followPicture(storedItem(id));
+}
+
+/** Ids sort by creation time. @param {string} one @param {string} other */
+const isBefore = (one, other) => (settings.order === "desc" ? one > other : one < other);
+
+/** @param {string} id */
+const isLast = (id) => !list().lastElementChild || isBefore(list().lastElementChild.dataset.id, id);
 
 /** @param {string} id */
 function placeCard(id) {
-  const card = /** @type {HTMLLIElement} */ (cards.get(id));
-  const isBefore = (/** @type {any} */ { dataset }) => (query.order === "desc" ? dataset.id > id : dataset.id < id);
-  const previous = [...gallery.children].findLast(isBefore);
+  const card = /** @type {HTMLElement} */ (cards.get(id));
+  const previous = [...list().children].findLast(({ dataset }) => dataset.id && isBefore(dataset.id, id));
   if (previous) previous.after(card);
-  else gallery.prepend(card);
+  else list().prepend(card);
   card.hidden = !matchesFilter(id);
 }
 
-onItemStored((item, before) => {
-  const card = cards.get(item.id);
-  if (!card || before?.version === item.version) return;
-  const replacement = cardOf(item);
-  const hasFocus = card.contains(document.activeElement);
-  replacement.hidden = card.hidden;
-  card.replaceWith(replacement);
-  cards.set(item.id, replacement);
-  if (hasFocus) $("a", replacement).focus();
-  followPicture(item);
-});
+/** @param {string} id */
+export const isListed = (id) => cards.has(id) || isHeld(id);
 
-/**
- * Clear the filter if it hides an item.
- * @param {string} id
- */
-export function ensureVisible(id) {
-  if (!cards.get(id)?.hidden) {
-    updateCount();
-    return;
-  }
-  $("#find").value = "";
-  filterCards("");
-}
+/** Return an item's card or row. @param {string} id */
+export const cardElement = (id) => cards.get(id);
 
 /**
  * Hide a card. Return the card beside it, or null.
@@ -233,8 +118,8 @@ export function ensureVisible(id) {
 export function hideCard(id) {
   const neighbour = neighbourId(id, 1) ?? neighbourId(id, -1);
   cards.get(id)?.remove();
-  updateCount();
-  return neighbour && cards.get(neighbour);
+  reportChange();
+  return (neighbour && cards.get(neighbour)) || null;
 }
 
 /**
@@ -243,9 +128,9 @@ export function hideCard(id) {
  */
 export function restoreCard(id) {
   pendingDeletes.delete(id);
-  if (!cards.has(id)) cards.set(id, cardOf(storedItem(id)));
+  cards.set(id, newCard(id));
   placeCard(id);
-  updateCount();
+  reportChange();
   return cards.get(id);
 }
 
@@ -255,6 +140,14 @@ export function removeCard(id) {
   cards.delete(id);
 }
 
+const placedCards = () => /** @type {HTMLElement[]} */ ([...list().children]).filter(({ dataset }) => dataset.id);
+
+/** Return the ids of the items that are shown, in their order. */
+export const shownIds = () => placedCards().filter(({ hidden }) => !hidden).map(({ dataset }) => dataset.id ?? "");
+
+/** Return how many items are in the list, with those that the filter hides. */
+export const countOfLoaded = () => placedCards().length;
+
 /**
  * Return the id of the item so many cards after another, or before it if `steps` is negative.
  * @param {string} id
@@ -262,12 +155,51 @@ export function removeCard(id) {
  * @returns {string | null}
  */
 export function neighbourId(id, steps) {
-  const visible = [...gallery.children].filter((card) => !card.hidden && card.dataset.id);
-  const index = visible.findIndex((card) => card.dataset.id === id);
-  return (index >= 0 && visible[index + steps]?.dataset.id) || null;
+  const ids = shownIds();
+  const index = ids.indexOf(id);
+  return (index >= 0 && ids[index + steps]) || null;
 }
 
-export const hasMore = () => cursor !== null && !hasFailed && words === "";
+// ------------------------------------------------------------------------------------------------------------- redraw
+
+onItemStored((item, before) => {
+  const card = cards.get(item.id);
+  if (!card || before?.version === item.version) return;
+  redraw(card, newCard(item.id));
+  followPicture(item);
+  reportChange();
+});
+
+/**
+ * Give a card the content of another. The focus stays, a name that is being edited, and a picture that is the same.
+ * @param {HTMLElement} card
+ * @param {HTMLElement} next
+ */
+function redraw(card, next) {
+  const controls = () => /** @type {HTMLElement[]} */ ([...card.querySelectorAll("a, button, input")]);
+  const focused = controls().findIndex((one) => one === document.activeElement);
+  const parts = [...card.children];
+  [...next.children].forEach((part, index) => {
+    if (!isKept(parts[index], part)) parts[index].replaceWith(part);
+  });
+  if (!card.contains(document.activeElement)) controls()[focused]?.focus();
+}
+
+/** @param {Element} part @param {Element} next */
+function isKept(part, next) {
+  const [shown, wanted] = [part, next].map((one) => one.closest("[data-picture]") ?? $("[data-picture]", one));
+  return $(".renaming", part) !== null || (wanted && shown?.dataset.picture === wanted.dataset.picture);
+}
+
+/** Draw all items again, in their order. */
+function redrawAll() {
+  const ids = [...gallery.children, ...rows.children].map(({ dataset }) => dataset.id).filter(Boolean);
+  for (const id of cards.keys()) cards.set(id, newCard(id));
+  gallery.replaceChildren();
+  rows.replaceChildren();
+  for (const id of ids) placeCard(id);
+  reportChange();
+}
 
 /** @type {Set<string>} */
 const followed = new Set();
@@ -286,43 +218,60 @@ async function followPicture({ id, image }) {
   }
 }
 
-// ---------------------------------------------------------------------------------------------------- filter and count
-
-/** @param {string} id */
-const matchesFilter = (id) => containsWords(storedItem(id), words);
+// ------------------------------------------------------------------------------------------------ settings and columns
 
 /**
- * Show only items whose fields contain every word of `text`.
- * @param {string} text
+ * Show the items in another view, or only those whose fields contain every word of the filter.
+ * @param {ListSettings} next
  */
-export function filterCards(text) {
-  words = text.trim().toLowerCase();
+export function applySettings(next) {
+  const isOtherView = next.view !== settings.view;
+  settings = next;
+  document.body.dataset.density = next.density;
+  document.body.dataset.view = next.view;
+  if (isOtherView) redrawAll();
   for (const [id, card] of cards) card.hidden = !matchesFilter(id);
-  updateCount();
+  reportChange();
 }
 
-function updateCount() {
-  const all = [...gallery.children].filter((card) => card.dataset.id);
-  const visible = all.filter((card) => !card.hidden).length;
-  const isEmpty = all.length === 0 && !cursor && !hasFailed && !isLoading;
-  const hasBounds = "createdAfter" in query || "createdBefore" in query;
-  $("#count").textContent = countText(visible, all.length);
-  $("#empty").hidden = !isEmpty || hasBounds;
-  $("#no-match").hidden = !(isEmpty && hasBounds) && !(all.length > 0 && visible === 0);
-  $("#toolbar").hidden = isEmpty && !hasBounds;
-  document.dispatchEvent(new Event("gallery"));
+/** @param {string} id */
+const matchesFilter = (id) => containsWords(storedItem(id), settings.filter.trim().toLowerCase());
+
+/** Called when the filter hides an item that the user added. */
+let clearFilter = () => {};
+
+/** @param {() => void} listener */
+export const onFilterInTheWay = (listener) => (clearFilter = listener);
+
+/**
+ * Clear the filter if it hides an item.
+ * @param {string} id
+ */
+export function ensureVisible(id) {
+  if (cards.get(id)?.hidden) clearFilter();
+  else reportChange();
 }
 
-/** @param {number} visible @param {number} total */
-function countText(visible, total) {
-  if (total === 0) return "";
-  if (words) return `${visible} of ${plural(total, "item")}${cursor ? " loaded" : ""}`;
-  return `${plural(total, "item")}${cursor ? " loaded, more to come" : ""}`;
+/** Return the names of all fields that the items have, or can have. */
+export const allFieldNames = () => fieldNames([...cards.keys()].map(storedItem));
+
+/** Return all columns of the table, in their order. */
+export const allColumns = () => columns;
+
+const shownColumns = () => columns.filter(({ isShown }) => isShown);
+
+/** @param {Item[]} items that tell which fields there are */
+function setColumns(items) {
+  columns = columnsOf(fieldNames(items), chosenColumns());
+  $("thead", table).replaceChildren(headRow(shownColumns(), items));
 }
 
-const canLoadMore = () => hasMore() && !isLoading;
-const observer = new IntersectionObserver(([entry]) => entry.isIntersecting && canLoadMore() && loadPage(), {
-  rootMargin: "600px",
-});
-moreButton.addEventListener("click", () => loadPage());
-addEventListener("online", () => (hasFailed || cards.size === 0) && loadPage());
+/**
+ * Show these columns, and remember that.
+ * @param {string[] | null} ids null for those that are shown by default
+ */
+export function showColumns(ids) {
+  chooseColumns(ids);
+  setColumns([...cards.keys()].map(storedItem));
+  if (isTable()) redrawAll();
+}

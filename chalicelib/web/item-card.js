@@ -1,4 +1,4 @@
-// An item's card in the gallery, and its picture in any size.
+// An item's card in the gallery, its parts, and its picture in any size.
 
 import { call, itemPath } from "./api.js";
 import { h, timeElement } from "./dom.js";
@@ -10,19 +10,47 @@ import { itemRoute } from "./page-url.js";
 /** @param {Item} item */
 export function cardOf(item) {
   return h("li", { class: "card", "data-id": item.id },
-    h("div", { class: "frame" }, frameContent(item)),
-    h("h2", {}, h("a", { href: itemRoute(item.id) }, nameOf(item))),
-    h("p", { class: "line" }, summaryOf(item) || timeElement(item.createdAt)));
+    frameOf(item, "(min-width: 40rem) 18rem, 46vw"),
+    nameElement(item, "h2"),
+    h("p", { class: "line" }, summaryOf(item) || timeElement(item.createdAt)),
+    selectBox(item));
 }
+
+/**
+ * Return the box of an item's picture. Its `data-picture` tells whether another box shows the same.
+ * @param {Item} item
+ * @param {string} sizes of the picture, as in HTML
+ */
+export function frameOf(item, sizes) {
+  const { image, expiresAt } = item;
+  const path = image?.url && new URL(image.url).pathname;
+  const shown = [image?.status, path, image?.error?.message, expiresAt, nameOf(item)[0]];
+  return h("div", { class: "frame", "data-picture": JSON.stringify(shown) }, frameContent(item, sizes));
+}
+
+/**
+ * Return an item's name, which opens it, and the button to rename it. item-rename.js shows an input in their place.
+ * @param {Item} item
+ * @param {"h2" | "div"} tag
+ */
+export function nameElement(item, tag) {
+  const name = nameOf(item);
+  const properties = { type: "button", class: "icon rename", title: "Rename (F2)", "aria-label": `Rename ${name}` };
+  return h(tag, { class: "name" }, h("a", { href: itemRoute(item.id) }, name), h("button", properties));
+}
+
+/** Return the checkbox that selects an item. selection.js listens to it. @param {Item} item */
+export const selectBox = (item) =>
+  h("input", { type: "checkbox", class: "select", "aria-label": `Select ${nameOf(item)}` });
 
 const STATUS_TEXTS = { pending: "Waiting for the upload", processing: "Processing", failed: "Picture failed" };
 
-/** Return the picture, or the title's first letter, and a note. @param {Item} item */
-function frameContent(item) {
+/** Return the picture, or the name's first letter, and a note. @param {Item} item @param {string} sizes */
+function frameContent(item, sizes) {
   const expires = item.expiresAt && h("span", { class: "chip" }, `Expires ${shortDate(item.expiresAt)}`);
   const [letter, status] = placeholder(item);
   if (item.image?.status !== "ready") return [letter, status ?? expires];
-  return [pictureElement(item, { sizes: "(min-width: 40rem) 18rem, 46vw" }), expires];
+  return [pictureElement(item, { sizes }), expires];
 }
 
 /**

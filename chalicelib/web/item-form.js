@@ -7,10 +7,9 @@ import { $, announce, button, h, problemBox } from "./dom.js";
 import { isEqual } from "./exact-json.js";
 import { FieldEditor } from "./field-editor.js";
 import { ensureVisible, showCard } from "./gallery.js";
-import {
-  attachPicture, deleteItem, pickPicture, pickPictureFor, removePicture, reportIgnoredFiles,
-} from "./item-actions.js";
+import { attachPicture, pickPicture, pickPictureFor, removePicture, reportIgnoredFiles } from "./item-actions.js";
 import { pictureElement, placeholder } from "./item-card.js";
+import { deleteItem } from "./item-deletion.js";
 import { ownFields } from "./item-fields.js";
 import { nameOf } from "./item-name.js";
 import { storeItem } from "./item-store.js";

@@ -4,13 +4,15 @@ import { Problem, call, itemPath } from "./api.js";
 import { closeDialog, currentView, focusKey, focusedKey, showView, updateView } from "./dialog.js";
 import { $, announce, button, formatBytes, h, hasModifier, problemBox, targetOf, timeElement } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
-import { hasMore, loadPage, neighbourId, removeCard } from "./gallery.js";
-import { attachPicture, deleteItem, pickPictureFor } from "./item-actions.js";
+import { neighbourId, removeCard } from "./gallery.js";
+import { attachPicture, pickPictureFor } from "./item-actions.js";
 import { pictureElement, placeholder } from "./item-card.js";
 import { fieldLabel, isTimestamp, listedFields } from "./item-fields.js";
+import { deleteItem } from "./item-deletion.js";
 import { editItem } from "./item-form.js";
 import { nameOf } from "./item-name.js";
 import { getStored, removeStored, storeItem, storedItem } from "./item-store.js";
+import { hasMore, loadPage } from "./list-loading.js";
 import { itemRoute } from "./page-url.js";
 import { signInBox } from "./sign-in-box.js";
 

@@ -2,10 +2,13 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 import { json, stubFetch } from "./browser.js";
 import {
-  clearGallery, ensureVisible, filterCards, hasMore, hideCard, loadNewer, loadPage, neighbourId, removeCard,
-  restoreCard, setQuery, showCard,
+  ensureVisible, hideCard, neighbourId, onFilterInTheWay, removeCard, restoreCard, showCard,
 } from "../../chalicelib/web/gallery.js";
 import { pendingDeletes, storeItem } from "../../chalicelib/web/item-store.js";
+import {
+  changeSettings, clearGallery, hasMore, loadNewer, loadPage,
+} from "../../chalicelib/web/list-loading.js";
+import { DEFAULTS } from "../../chalicelib/web/list-settings.js";
 
 const AT = "2026-01-31T12:00:00.000Z";
 const item = (number, fields = {}) => ({
@@ -22,12 +25,14 @@ function respondWith(...responses) {
   return stubFetch(() => responses.shift());
 }
 
+const change = (changes) => changeSettings({ ...DEFAULTS, ...changes });
+
 describe("gallery", () => {
   beforeEach(async () => {
     clearGallery();
-    filterCards("");
     stubFetch(() => page([]));
-    await setQuery({ order: "desc", createdAfter: null, createdBefore: null });
+    await change({ added: "7" });
+    await change({});
   });
 
   test("pages are loaded one after the other", async () => {
@@ -53,18 +58,18 @@ describe("gallery", () => {
     stubFetch((url) => (url.searchParams.has("createdAfter") ? page([9]) : held()));
     const late = loadPage();
     while (!respond) await new Promise(setImmediate);
-    await setQuery({ createdAfter: AT });
+    await change({ added: "7" });
     respond(page([1]));
     await late;
     assert.deepEqual(shown(), [9]);
   });
 
-  test("parameters are changed and removed", async () => {
+  test("another order or age loads the list again", async () => {
     const requests = stubFetch(() => page([]));
-    await setQuery({ order: "asc", createdAfter: AT });
-    await setQuery({ createdAfter: null });
-    assert.equal(requests[0].url.searchParams.get("createdAfter"), AT);
-    assert.equal(requests[1].url.searchParams.has("createdAfter"), false);
+    await change({ order: "asc", added: "..2026-01-31" });
+    await change({ order: "asc" });
+    await change({ order: "asc", filter: "vase", view: "table" });
+    assert.deepEqual(requests.map(({ url }) => url.searchParams.has("createdBefore")), [true, false]);
     assert.equal(requests[1].url.searchParams.get("order"), "asc");
   });
 
@@ -108,7 +113,7 @@ describe("gallery", () => {
 
   test("with the oldest first, new items come last", async () => {
     stubFetch(() => page([3, 5]));
-    await setQuery({ order: "asc" });
+    await change({ order: "asc" });
     showCard(item(6));
     assert.deepEqual(shown(), [3, 5, 6]);
   });
@@ -125,18 +130,31 @@ describe("gallery", () => {
   test("the filter hides cards without its words", async () => {
     respondWith(page([12, 11, 2]));
     await loadPage();
-    filterCards(" TITLE 1 ");
+    change({ filter: " TITLE 1 " });
     assert.deepEqual([shown(), text("#count")], [[12, 11], "2 of 3 items"]);
-    filterCards("cherry");
-    assert.equal(document.querySelector("#no-match").hidden, false);
-    filterCards("");
+    change({ filter: "cherry" });
+    assert.equal(text("#no-match p"), "No match: 3 items looked through.");
+    change({});
     assert.deepEqual([shown(), text("#count")], [[12, 11, 2], "3 items"]);
   });
 
-  test("a new item that the filter hides clears the filter", async () => {
+  test("without a match, the rest can be looked through", async () => {
+    const requests = respondWith(page([5], "b"), page([4], "c"), page([3], "d"), page([2]));
+    await loadPage();
+    change({ filter: "title 3" });
+    assert.equal(text("#no-match p"), "No match among the 1 item loaded. There are more.");
+    document.querySelector("#search-on").click();
+    while (shown().length === 0) await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    assert.deepEqual([shown(), requests.length, text("#count")], [[3], 3, "1 of 3 items loaded"]);
+    assert.equal(text("#search-on"), "Look through more");
+  });
+
+  test("an item that the filter hides asks to clear it", async () => {
     respondWith(page([2]));
     await loadPage();
-    filterCards("title 2");
+    onFilterInTheWay(() => change({}));
+    change({ filter: "title 2" });
     showCard(item(3));
     assert.deepEqual(shown(), [2]);
     ensureVisible("item-03");
@@ -148,14 +166,14 @@ describe("gallery", () => {
     await loadPage();
     const areHidden = () => ["#empty", "#no-match"].map((selector) => document.querySelector(selector).hidden);
     assert.deepEqual(areHidden(), [false, true]);
-    await setQuery({ createdAfter: AT });
+    await change({ added: "7" });
     assert.deepEqual(areHidden(), [true, false]);
   });
 
   test("neighbours are the visible cards beside an item", async () => {
     respondWith(page([13, 12, 11, 2]));
     await loadPage();
-    filterCards("title 1");
+    change({ filter: "title 1" });
     assert.deepEqual([neighbourId("item-12", 1), neighbourId("item-12", -1)], ["item-11", "item-13"]);
     assert.equal(neighbourId("item-11", 1), null);
     assert.equal(neighbourId("none", 1), null);
@@ -179,14 +197,35 @@ describe("gallery", () => {
     assert.deepEqual(shown(), [3, 1]);
   });
 
-  test("a stored change redraws the card", async () => {
+  test("a stored change redraws the card in its place", async () => {
     respondWith(page([1]));
     await loadPage();
     const [card] = cards();
-    storeItem(item(1));
-    assert.equal(cards()[0], card);
+    card.querySelector("a").focus();
     storeItem(item(1, { version: 2, title: "Renamed" }));
-    assert.equal(cards()[0].querySelector("h2").textContent, "Renamed");
+    assert.equal(cards()[0], card);
+    assert.equal(card.querySelector("h2").textContent, "Renamed");
+    assert.equal(document.activeElement, card.querySelector("a"));
+  });
+
+  test("a change of the name keeps the picture's element", async () => {
+    const image = (query) => ({ image: { status: "ready", width: 9, height: 9, url: `https://b/one?${query}` } });
+    stubFetch(() => json({ items: [item(1, image("first"))], nextCursor: null }));
+    await loadPage();
+    const picture = document.querySelector("#gallery img");
+    storeItem(item(1, { version: 2, title: "Title 2", ...image("later") }));
+    assert.equal(document.querySelector("#gallery img"), picture);
+  });
+
+  test("the table has a row for each item", async () => {
+    respondWith(page([2, 1]));
+    await loadPage();
+    change({ view: "table" });
+    const names = [...document.querySelectorAll("#table tbody tr th a")].map((one) => one.textContent);
+    assert.deepEqual(names, ["Title 2", "Title 1"]);
+    assert.equal(cards().length, 0);
+    change({});
+    assert.deepEqual(shown(), [2, 1]);
   });
 
   test("sign-out removes everything, also what is still loading", async () => {

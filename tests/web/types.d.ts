@@ -36,6 +36,29 @@ interface StoredItem {
   etag: string | null;
 }
 
+/** How the list is shown. */
+interface ListSettings {
+  view: string;
+  density: string;
+  order: string;
+  /** "any", a number of days, or two dates such as "2026-01-01..2026-01-31", each of which may be missing. */
+  added: string;
+  /** Words that the items must contain. */
+  filter: string;
+}
+
+/** A column of the table that is not a field of the caller's own. */
+interface Column {
+  label: string;
+  cell(item: Item): Child;
+}
+
+interface ColumnChoice {
+  id: string;
+  label: string;
+  isShown: boolean;
+}
+
 /** What `POST /items/{id}/image` returns: a form that uploads one file to the bucket. */
 interface UploadTicket {
   upload: { url: string; fields: Record<string, string> };

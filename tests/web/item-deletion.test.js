@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 import { json, stubFetch } from "./browser.js";
-import { clearGallery, showCard } from "../../chalicelib/web/gallery.js";
-import { deleteItem, finishDeletes } from "../../chalicelib/web/item-actions.js";
+import { showCard } from "../../chalicelib/web/gallery.js";
+import { deleteItem, deleteItems, finishDeletes } from "../../chalicelib/web/item-deletion.js";
 import { getStored, pendingDeletes } from "../../chalicelib/web/item-store.js";
+import { clearGallery } from "../../chalicelib/web/list-loading.js";
 
 const AT = "2026-01-31T12:00:00.000Z";
 const UNDO_TIME = 8000;
@@ -14,7 +15,7 @@ const settle = async () => {
   for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
 };
 
-describe("item-actions", () => {
+describe("item-deletion", () => {
   beforeEach(() => {
     clearGallery();
     mock.timers.enable({ apis: ["setTimeout"] });
@@ -101,5 +102,25 @@ describe("item-actions", () => {
     await finishDeletes();
     assert.deepEqual(requests.map(({ init }) => init.headers["If-Match"]), ['"1"', undefined, '"2"']);
     assert.deepEqual(titles(), []);
+  });
+
+  test("many items are deleted and undone together", async () => {
+    const requests = stubFetch(() => json({}));
+    showCard(item({ id: "item-2", title: "Bowl" }));
+    deleteItems(["item-1", "item-2"]);
+    assert.match(notices(), /Deleted 2 items/);
+    document.querySelector("#tray .notices button").click();
+    await finishDeletes();
+    assert.deepEqual([titles(), requests.length], [["Bowl", "Vase"], 0]);
+  });
+
+  test("items that could not be deleted come back", async () => {
+    const refusal = json({ error: "X", message: "Not now." }, { status: 503 });
+    stubFetch(({ pathname }) => (pathname.endsWith("item-2") ? refusal : json({})));
+    showCard(item({ id: "item-2", title: "Bowl" }));
+    deleteItems(["item-1", "item-2"]);
+    await finishDeletes();
+    assert.deepEqual(titles(), ["Bowl"]);
+    assert.match(notices(), /Deleted: 1 item · 1 failed.*Bowl Not now\./);
   });
 });

@@ -1,0 +1,139 @@
+// The toolbar and the menu of display options: they set how the list is shown, and the URL says the same.
+
+import { $, h, targetOf } from "./dom.js";
+import { allColumns, currentSettings, onFilterInTheWay, showColumns } from "./gallery.js";
+import { changeSettings, loadPage } from "./list-loading.js";
+import { DEFAULTS, parametersOf, settingsOf } from "./list-settings.js";
+import { listParameters, onListParametersChange, setListParameters } from "./page-url.js";
+
+const STORAGE_KEY = "vitrine-display";
+
+const find = $("#find");
+const age = $("#age");
+const dates = $("#dates");
+const [from, to] = [$("#from"), $("#to")];
+const order = $("#order");
+const filters = $("#filters");
+const menu = $("#display-menu");
+const menuButton = $("#display");
+const columnBoxes = $("#columns");
+
+/**
+ * @param {Partial<ListSettings>} changes
+ * @param {{isStep?: boolean}} [options] whether the user can go back to what was shown before
+ */
+function change(changes, { isStep = true } = {}) {
+  const next = { ...currentSettings(), ...changes };
+  setListParameters(parametersOf(next), { isStep });
+  remember(next);
+  show(next);
+  return changeSettings(next);
+}
+
+/** Have the controls show the settings. @param {ListSettings} settings */
+function show({ view, density, order: shownOrder, added, filter }) {
+  const isBetween = added.includes("..");
+  if (find.value.trim() !== filter) find.value = filter;
+  order.value = shownOrder;
+  age.value = isBetween ? "between" : added;
+  dates.hidden = !isBetween;
+  [from.value, to.value] = isBetween ? added.split("..") : ["", ""];
+  to.min = from.value;
+  from.max = to.value;
+  for (const [name, value] of [["view", view], ["density", density]]) {
+    for (const input of document.querySelectorAll(`[name=${name}]`)) {
+      const radio = /** @type {HTMLInputElement} */ (input);
+      radio.checked = radio.value === value;
+    }
+  }
+}
+
+/** Keep view and density for the next visit. @param {ListSettings} settings */
+function remember({ view, density }) {
+  try {
+    localStorage.setItem(STORAGE_KEY, JSON.stringify({ view, density }));
+  } catch {
+    // Storage may be blocked. The URL still has them.
+  }
+}
+
+/** Return the display of the last visit as URL parameters. */
+function remembered() {
+  try {
+    const stored = JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "{}");
+    return parametersOf(settingsOf(new URLSearchParams(stored).toString()));
+  } catch {
+    return "";
+  }
+}
+
+/** Show the list as the URL says, or if that says nothing, with the display of the last visit. */
+export function loadFirstPage() {
+  const settings = settingsOf(listParameters() || remembered());
+  setListParameters(parametersOf(settings));
+  show(settings);
+  // The defaults differ from the first settings only if they are changed.
+  const { order: shownOrder, added } = settings;
+  const isDefaultList = shownOrder === DEFAULTS.order && added === DEFAULTS.added;
+  return Promise.all([changeSettings(settings), isDefaultList && loadPage()]);
+}
+
+onListParametersChange((parameters) => {
+  const settings = settingsOf(parameters);
+  show(settings);
+  changeSettings(settings);
+});
+
+onFilterInTheWay(() => change({ filter: "" }, { isStep: false }));
+
+find.addEventListener("input", () => change({ filter: find.value.trim() }, { isStep: false }));
+order.addEventListener("change", () => change({ order: order.value }));
+age.addEventListener("change", () => change({ added: age.value === "between" ? ".." : age.value }));
+dates.addEventListener("change", () => change({ added: `${from.value}..${to.value}` }));
+for (const name of ["view", "density"]) {
+  for (const radio of document.querySelectorAll(`[name=${name}]`)) {
+    radio.addEventListener("change", (event) => change({ [name]: targetOf(event).value }));
+  }
+}
+$("#refresh").addEventListener("click", () => loadPage({ fromStart: true }));
+$("#toolbar").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
+$("#show-all").addEventListener("click", () => {
+  change({ filter: "", added: "any" });
+  find.focus();
+});
+
+// ---------------------------------------------------------------------------------------------------------------- menu
+
+menu.addEventListener("toggle", (/** @type {ToggleEvent} */ event) => {
+  if (event.newState !== "open") return;
+  const { bottom, right } = menuButton.getBoundingClientRect();
+  menu.style.top = `${bottom + scrollY + 4}px`;
+  menu.style.right = `${Math.max(document.documentElement.clientWidth - right, 8)}px`;
+  showColumnBoxes();
+});
+
+function showColumnBoxes() {
+  const boxes = allColumns().map(({ id, label, isShown }) =>
+    h("label", {}, h("input", { type: "checkbox", value: id, checked: isShown }), label));
+  columnBoxes.replaceChildren(...boxes);
+}
+
+columnBoxes.addEventListener("change", () => {
+  const checked = /** @type {NodeListOf<HTMLInputElement>} */ (columnBoxes.querySelectorAll(":checked"));
+  showColumns([...checked].map(({ value }) => value));
+});
+$("#default-columns").addEventListener("click", () => {
+  showColumns(null);
+  showColumnBoxes();
+});
+
+// On a phone the menu has what does not fit into the toolbar.
+const isNarrow = matchMedia("(max-width: 40rem)");
+
+function placeFilters() {
+  if (isNarrow.matches) menu.prepend(filters);
+  else find.after(filters);
+}
+
+isNarrow.addEventListener("change", placeFilters);
+placeFilters();

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, test } from "node:test";
+import "./browser.js";
+import { applySettings, hideCard, showCard } from "../../chalicelib/web/gallery.js";
+import { clearGallery } from "../../chalicelib/web/list-loading.js";
+import { DEFAULTS } from "../../chalicelib/web/list-settings.js";
+import { clearSelection, rangeOf, select, selectAll, selectedIds } from "../../chalicelib/web/selection.js";
+
+const AT = "2026-01-31T12:00:00.000Z";
+const item = (id) => ({ id, version: 1, createdAt: AT, updatedAt: AT, title: `Title ${id}` });
+const marked = () => [...document.querySelectorAll("#gallery .selected")].map((card) => card.dataset.id);
+
+describe("selection", () => {
+  beforeEach(() => {
+    clearGallery();
+    applySettings({ ...DEFAULTS, order: "asc" });
+    for (const id of ["a", "b", "c", "d", "e"]) showCard(item(id));
+  });
+
+  afterEach(() => {
+    clearSelection();
+    applySettings(DEFAULTS);
+  });
+
+  test("a range goes in both directions", () => {
+    const ids = ["a", "b", "c", "d"];
+    assert.deepEqual(rangeOf(ids, "b", "d"), ["b", "c", "d"]);
+    assert.deepEqual(rangeOf(ids, "d", "b"), ["b", "c", "d"]);
+    assert.deepEqual(rangeOf(ids, "b", "b"), ["b"]);
+  });
+
+  test("a range without a start is one item", () => {
+    assert.deepEqual(rangeOf(["a", "b"], null, "b"), ["b"]);
+    assert.deepEqual(rangeOf(["a", "b"], "gone", "b"), ["b"]);
+  });
+
+  test("a range begins at the item before", () => {
+    select("b");
+    select("d", { isRange: true, isOn: true });
+    assert.deepEqual(selectedIds(), ["b", "c", "d"]);
+    select("c", { isRange: true, isOn: false });
+    assert.deepEqual(selectedIds(), ["b"]);
+  });
+
+  test("cards show whether they are selected", () => {
+    select("c");
+    assert.deepEqual(marked(), ["c"]);
+    assert.equal(document.querySelector('[data-id="c"] .select').checked, true);
+  });
+
+  test("all means all that are shown", () => {
+    applySettings({ ...DEFAULTS, order: "asc", filter: "title b" });
+    selectAll();
+    assert.deepEqual(selectedIds(), ["b"]);
+  });
+
+  test("items that the filter hides stay selected", () => {
+    select("c");
+    applySettings({ ...DEFAULTS, order: "asc", filter: "title b" });
+    assert.deepEqual(selectedIds(), ["c"]);
+  });
+
+  test("items that leave the list are not selected", () => {
+    selectAll();
+    hideCard("c");
+    assert.deepEqual(selectedIds(), ["a", "b", "d", "e"]);
+  });
+
+  test("the selection stays in another view", () => {
+    select("c");
+    applySettings({ ...DEFAULTS, order: "asc", view: "table" });
+    assert.equal(document.querySelector("#table .selected").dataset.id, "c");
+    assert.equal(document.querySelector("#table .select-all").indeterminate, true);
+  });
+});
