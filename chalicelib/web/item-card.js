@@ -11,7 +11,7 @@ import { itemRoute } from "./page-url.js";
 export function cardOf(item) {
   return h("li", { class: "card", "data-id": item.id },
     frameOf(item, "(min-width: 40rem) 18rem, 46vw"),
-    nameElement(item, "h2"),
+    nameElement(item, { isHeading: true }),
     h("p", { class: "line" }, summaryOf(item) || timeElement(item.createdAt)),
     selectBox(item));
 }
@@ -31,12 +31,13 @@ export function frameOf(item, sizes) {
 /**
  * Return an item's name, which opens it, and the button to rename it. item-rename.js shows an input in their place.
  * @param {Item} item
- * @param {"h2" | "div"} tag
+ * @param {{isHeading: boolean}} options
  */
-export function nameElement(item, tag) {
+export function nameElement(item, { isHeading }) {
   const name = nameOf(item);
   const properties = { type: "button", class: "icon rename", title: "Rename (F2)", "aria-label": `Rename ${name}` };
-  return h(tag, { class: "name" }, h("a", { href: itemRoute(item.id) }, name), h("button", properties));
+  const link = h("a", { href: itemRoute(item.id) }, name);
+  return h("div", { class: "name" }, isHeading ? h("h2", {}, link) : link, h("button", properties));
 }
 
 /** Return the checkbox that selects an item. selection.js listens to it. @param {Item} item */

@@ -111,11 +111,10 @@ class Renaming {
 
   /** The name may have changed while it was hidden. */
   #showName() {
-    const [link, rename] = this.#hidden;
     const name = nameOf(storedItem(this.#item.id));
-    link.textContent = name;
-    rename.setAttribute("aria-label", `Rename ${name}`);
     this.#place.replaceChildren(...this.#hidden);
+    $("a", this.#place).textContent = name;
+    $(".rename", this.#place).setAttribute("aria-label", `Rename ${name}`);
   }
 }
 

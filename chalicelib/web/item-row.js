@@ -105,7 +105,7 @@ export function rowOf(item, columns) {
   return h("tr", { "data-id": item.id },
     h("td", { class: "select-cell" }, selectBox(item)),
     picture && h("td", { class: "picture-cell" }, COMMON_COLUMNS.picture.cell(item)),
-    h("th", { scope: "row" }, nameElement(item, "div")),
+    h("th", { scope: "row" }, nameElement(item, { isHeading: false })),
     others.map((column) => cellOf(item, column?.id ?? "")));
 }
 

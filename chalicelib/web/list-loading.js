@@ -163,7 +163,7 @@ function showCounts() {
 /** @param {number} loaded @param {boolean} isShown */
 function showNoMatch(loaded, isShown) {
   $("#no-match").hidden = !isShown;
-  $("#no-match p").textContent = noMatchText(loaded);
+  $("#no-match p").textContent = isShown ? noMatchText(loaded) : "";
 }
 
 /** Of a filtered list, further pages are loaded only if the user asks for that. @param {number} loaded */
