@@ -8,7 +8,8 @@ import { importFile, isImportFile } from "./imports.js";
 import { attachPicture } from "./item-actions.js";
 import { openNewItem } from "./item-form.js";
 import { loadNewer } from "./list-loading.js";
-import { PICTURE_TYPES, pictureType, uploadPicture } from "./uploads.js";
+import { PICTURE_TYPES, pictureType } from "./picture-types.js";
+import { uploadPicture } from "./uploads.js";
 
 /** Create an item for each picture. @param {File[]} files */
 function createItemsOf(files) {

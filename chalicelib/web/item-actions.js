@@ -5,7 +5,8 @@ import { confirmWith } from "./dialog.js";
 import { pickFiles, showErrorNotice } from "./dom.js";
 import { nameOf } from "./item-name.js";
 import { getStored, storeItem, storedItem } from "./item-store.js";
-import { PICTURE_TYPES, pictureType, uploadPicture } from "./uploads.js";
+import { PICTURE_TYPES, pictureType } from "./picture-types.js";
+import { uploadPicture } from "./uploads.js";
 
 /** @param {(file: File) => void} onPick */
 export const pickPicture = (onPick) => pickFiles(PICTURE_TYPES, false, ([file]) => onPick(file));

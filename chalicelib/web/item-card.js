@@ -6,6 +6,7 @@ import { summaryOf } from "./item-fields.js";
 import { nameOf } from "./item-name.js";
 import { storeItem } from "./item-store.js";
 import { itemRoute } from "./page-url.js";
+import { withUpload } from "./upload-frames.js";
 
 /** @param {Item} item */
 export function cardOf(item) {
@@ -25,7 +26,8 @@ export function frameOf(item, sizes) {
   const { image, expiresAt } = item;
   const path = image?.url && new URL(image.url).pathname;
   const shown = [image?.status, path, image?.error?.message, expiresAt, nameOf(item)[0]];
-  return h("div", { class: "frame", "data-picture": JSON.stringify(shown) }, frameContent(item, sizes));
+  const frame = h("div", { class: "frame", "data-picture": JSON.stringify(shown) }, frameContent(item, sizes));
+  return withUpload(frame, item.id);
 }
 
 /**

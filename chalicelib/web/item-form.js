@@ -16,6 +16,7 @@ import { storeItem } from "./item-store.js";
 import { canSignIn, signIn } from "./oidc-session.js";
 import { itemRoute } from "./page-url.js";
 import { tokenForm } from "./sign-in-box.js";
+import { withUpload } from "./upload-frames.js";
 import { uploadPicture } from "./uploads.js";
 
 /**
@@ -265,11 +266,11 @@ function itemPicture(item) {
 /** @param {Item} item */
 function largeFrame(item) {
   const { image } = item;
-  if (image?.status !== "ready") return h("div", { class: "frame large" }, placeholder(item));
+  if (image?.status !== "ready") return withUpload(h("div", { class: "frame large" }, placeholder(item)), item.id);
   const picture = pictureElement(item, { sizes: "(min-width: 50rem) 22rem, 90vw", uncropped: true });
   const frame = h("div", { class: "frame large fitted" }, picture);
   frame.style.aspectRatio = `${image.width} / ${image.height}`;
-  return frame;
+  return withUpload(frame, item.id);
 }
 
 /** @param {File | null} file @param {(file: File) => void} onPick */

@@ -15,6 +15,7 @@ import { getStored, removeStored, storeItem, storedItem } from "./item-store.js"
 import { hasMore, loadPage } from "./list-loading.js";
 import { itemRoute } from "./page-url.js";
 import { signInBox } from "./sign-in-box.js";
+import { withUpload } from "./upload-frames.js";
 
 /**
  * Show an item: first as it is stored, then as it is now.
@@ -161,7 +162,7 @@ class ItemView {
 /** @param {Item} item */
 function pictureParts(item) {
   return [
-    h("div", { class: "frame large" }, largePicture(item)),
+    withUpload(h("div", { class: "frame large" }, largePicture(item)), item.id),
     stepButton(item.id, -1, "Previous item", "‹"), stepButton(item.id, 1, "Next item", "›"),
   ];
 }

@@ -88,7 +88,7 @@ export class UploadObserver {
  */
 function resultOfReady(image, uploadId) {
   const shownId = new URL(image.url).pathname.split("/").pop() ?? "";
-  if (shownId === uploadId) return { state: "ready", text: "Ready" };
+  if (shownId === uploadId) return { state: "ready", text: "Ready", thumbnail: image.thumbnails?.[0]?.url };
   return shownId > uploadId ? { state: "stopped", text: "Replaced by another picture" } : undefined;
 }
 

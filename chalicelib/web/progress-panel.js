@@ -5,7 +5,7 @@ import { $, announce, button, h, plural, problemBox } from "./dom.js";
 import { canSignIn, setToken, signIn, token } from "./oidc-session.js";
 import { tokenInput } from "./sign-in-box.js";
 
-const SHOW_ENDED = 4000; // milliseconds that an entry without an error stays after its end
+const SHOW_ENDED = 4000; // milliseconds that entries without an error stay after the end of all
 const ANNOUNCE_EVERY = 10000; // milliseconds
 
 /** All transfers since the panel was last empty, oldest first, also those no longer listed. @type {Transfer[]} */
@@ -172,8 +172,9 @@ function removeElement(element, next) {
 }
 
 function clearPanel() {
-  for (const { element } of entries) element.remove();
+  const cleared = entries;
   entries = [];
+  for (const entry of cleared) entry.remove();
   removeElement(panel, focusedBefore?.isConnected ? focusedBefore : $("dialog[open] .close") ?? $("header a"));
   update();
 }
@@ -187,7 +188,30 @@ addEventListener("session", () => {
 
 addEventListener("beforeunload", (event) => cancellable().length > 0 && event.preventDefault());
 
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let removalTimer;
+
+/** Remove the entries without an error a while after all have ended: rows that leave earlier move the others. */
+function removeEndedLater() {
+  clearTimeout(removalTimer);
+  if (allEnded()) removalTimer = setTimeout(removeEnded, SHOW_ENDED);
+}
+
+function removeEnded() {
+  const hasFailures = entries.some((entry) => entry.state === "failed");
+  if (!allEnded()) return;
+  if (!hasFailures) clearPanel();
+  else if (list.matches(":hover")) removeEndedLater();
+  else entries.filter((entry) => entry.state !== "failed").forEach((entry) => entry.remove());
+}
+
 // ------------------------------------------------------------------------------------------------------------- entries
+
+/** @type {WeakMap<Element, Transfer>} */
+const entryOf = new WeakMap();
+const visibility = new IntersectionObserver((changes) => {
+  for (const { target, isIntersecting } of changes) if (isIntersecting) entryOf.get(target)?.onVisible();
+}, { root: list, rootMargin: "200px" });
 
 /** An upload or an import, and its entry in the panel. A subclass does the work in `attempt`. */
 export class Transfer {
@@ -209,10 +233,13 @@ export class Transfer {
     this.kind = kind;
     this.text = h("div", { class: "message" });
     this.bar = h("progress", { max: 1, "aria-label": title });
-    this.closeButton = button("×", () => (this.cancel ?? this.#dismiss).call(this), { class: "quiet" });
-    this.element = h("li", {}, h("strong", { title }, title), this.text, this.closeButton, this.bar);
+    this.closeButton = button("×", () => (this.cancel ?? this.dismiss).call(this), { class: "quiet" });
+    this.thumbnail = h("span", { class: `thumbnail ${kind}`, "aria-hidden": "true" });
+    this.element = h("li", {}, this.thumbnail, h("strong", { title }, title), this.text, this.closeButton, this.bar);
     entries.push(this);
     list.append(this.element);
+    entryOf.set(this.element, this);
+    visibility.observe(this.element);
     if (!panel.isConnected) $("#tray").append(panel);
   }
 
@@ -227,6 +254,12 @@ export class Transfer {
   isRetryable(problem) {
     return problem.isTemporary || problem.needsSignIn;
   }
+
+  /** Called when the entry comes into view. */
+  onVisible() {}
+
+  /** Free what the entry holds. Called when it leaves the panel. */
+  dispose() {}
 
   get signal() {
     return this.#stopper.signal;
@@ -263,6 +296,12 @@ export class Transfer {
     this.text.replaceChildren(text);
   }
 
+  /** @param {string} url */
+  async setThumbnail(url) {
+    const image = h("img", { src: url, alt: "" });
+    await image.decode().then(() => this.thumbnail.replaceChildren(image), () => {}); // The last one stays until then.
+  }
+
   /** @param {number | null} share between 0 and 1; null if unknown */
   setProgress(share) {
     if (share === null) this.bar.removeAttribute("value");
@@ -285,7 +324,7 @@ export class Transfer {
   end(state, text) {
     this.setText(text);
     this.#setState(state, { share: 1 });
-    setTimeout(() => this.#leave(), SHOW_ENDED);
+    removeEndedLater();
   }
 
   /**
@@ -294,13 +333,18 @@ export class Transfer {
    * @param {{retry?: () => void, failedItems?: number, extra?: Node}} [options]
    */
   fail(problem, { retry, failedItems = 0, extra } = {}) {
-    const label = this.retryLabel;
-    const buttons = retry ? [button(label, retry, { "aria-label": `${label}: ${this.title}` })] : [];
-    const box = problemBox(problem, ...buttons);
+    this.retry = retry;
+    const box = problemBox(problem, ...this.failureButtons());
     // The first error is an alert. The summary counts the others.
     if (panel.querySelector("[role=alert]")) box.removeAttribute("role");
     this.text.replaceChildren(box, extra ?? "");
     this.#setState("failed", { share: 1, retry, failedItems, needsSignIn: Boolean(retry && problem.needsSignIn) });
+  }
+
+  /** Return buttons for what the user can do about a failure. */
+  failureButtons() {
+    const label = this.retryLabel;
+    return this.retry ? [button(label, this.retry, { "aria-label": `${label}: ${this.title}` })] : [];
   }
 
   /** @param {Transfer["state"]} state @param {Partial<Transfer>} changes */
@@ -316,16 +360,17 @@ export class Transfer {
     if (state !== "running") announceProgress();
   }
 
-  #dismiss() {
+  dismiss() {
     entries = entries.filter((entry) => entry !== this);
-    removeElement(this.element, list.querySelector("button") ?? toggle);
+    this.remove();
     if (allEnded() && !entries.some((entry) => entry.state === "failed")) clearPanel();
     else update();
   }
 
-  #leave() {
-    if (!entries.includes(this)) return;
-    this.element.remove();
-    if (list.children.length === 0 && allEnded()) clearPanel();
+  /** Remove the entry from the list, but not from the summary. */
+  remove() {
+    removeElement(this.element, list.querySelector("button") ?? toggle);
+    visibility.unobserve(this.element);
+    this.dispose();
   }
 }

@@ -1,65 +1,25 @@
 // Uploads of pictures to the bucket.
 
 import { Problem, call, itemPath } from "./api.js";
-import { formatBytes } from "./dom.js";
+import { button, formatBytes, pickFiles } from "./dom.js";
 import { storeItem } from "./item-store.js";
 import { uploadingIds, waitForThumbnails } from "./picture-polling.js";
+import { createPreview } from "./picture-previews.js";
+import { PICTURE_TYPES, pictureType, sizeProblem, typeProblem } from "./picture-types.js";
 import { retry } from "./poll.js";
 import { Transfer } from "./progress-panel.js";
+import { Slots } from "./slots.js";
+import { hideUpload, showUpload } from "./upload-frames.js";
 
-/** By a file name's extension. @type {Record<string, string>} */
-const TYPES = {
-  jpg: "image/jpeg", jpeg: "image/jpeg", png: "image/png", webp: "image/webp", gif: "image/gif", tif: "image/tiff",
-  tiff: "image/tiff", avif: "image/avif", bmp: "image/bmp",
-};
+const slots = new Slots(3);
 
-/** Without HEIC, so that an iPhone converts its pictures to JPEG. */
-export const PICTURE_TYPES = Object.values(TYPES).join();
-
-/**
- * Return a picture's content type if the API accepts it.
- * @param {File} file
- * @returns {string | undefined}
- */
-export function pictureType(file) {
-  return Object.values(TYPES).includes(file.type) ? file.type : TYPES[file.name.split(".").pop()?.toLowerCase() ?? ""];
-}
-
-const MAX_UPLOADS = 3;
-let freeSlots = MAX_UPLOADS;
-/** @type {(() => void)[]} */
-const waiting = [];
-
-/** @param {() => Promise<void>} action @param {AbortSignal} signal */
-async function withSlot(action, signal) {
-  if (freeSlots > 0) freeSlots -= 1;
-  else await nextSlot(signal);
-  try {
-    await action();
-  } finally {
-    const next = waiting.shift();
-    if (next) next();
-    else freeSlots += 1;
-  }
-}
-
-/** @param {AbortSignal} signal @returns {Promise<void>} */
-function nextSlot(signal) {
-  return new Promise((resolve, reject) => {
-    waiting.push(resolve);
-    signal.addEventListener("abort", () => {
-      const index = waiting.indexOf(resolve);
-      if (index >= 0) waiting.splice(index, 1);
-      reject(signal.reason);
-    });
-  });
-}
-
-/** The last upload to each item: it cancels older ones. @type {Map<string, Upload>} */
+/** The last upload to each item, until it is ready or dismissed. A newer one cancels it. @type {Map<string, Upload>} */
 const lastUploads = new Map();
 
 /** The bucket refused the upload. With a new ticket it may succeed. */
 const REFUSED = "UPLOAD_REFUSED";
+/** The thumbnails of a picture failed several times. Uploaded again, it may succeed. */
+const LOST = "IMAGE_LOST";
 
 /**
  * Upload a picture, and show its progress until its thumbnails are ready.
@@ -68,14 +28,20 @@ const REFUSED = "UPLOAD_REFUSED";
  */
 export function uploadPicture(file, getItemId) {
   const upload = new Upload(file, getItemId);
-  if (upload.type) upload.run();
-  else upload.fail(new Problem({ message: "This is not a picture in JPEG, PNG, WebP, GIF, TIFF, AVIF or BMP." }));
+  const problem = typeProblem(file);
+  if (problem) upload.fail(problem);
+  else upload.run();
 }
 
 class Upload extends Transfer {
   id = "";
   /** @type {SentUpload | null} */
   sent = null;
+  /** @type {string | null} */
+  #previewUrl = null;
+  #hasPreview = false;
+  /** @type {{text: string, state: "processing" | "failed", problem?: Problem}} */
+  #shown = { text: "", state: "processing" };
 
   /** @param {File} file @param {() => Promise<string>} getItemId */
   constructor(file, getItemId) {
@@ -84,6 +50,57 @@ class Upload extends Transfer {
     this.getItemId = getItemId;
     this.type = pictureType(file);
   }
+
+  // ------------------------------------------------------------------------------------------------- shown in the page
+
+  onVisible() {
+    this.#addPreview();
+  }
+
+  /** @param {string} text */
+  setText(text) {
+    super.setText(text);
+    this.#shown = { text, state: "processing" };
+    this.#show();
+  }
+
+  /** Show the upload in the frames of its item. */
+  #show() {
+    if (lastUploads.get(this.id) !== this) return;
+    showUpload(this.id, { ...this.#shown, url: this.#previewUrl, buttons: () => this.failureButtons() });
+  }
+
+  async #addPreview() {
+    if (this.#hasPreview) return;
+    this.#hasPreview = true;
+    const url = await createPreview(this.file, this.signal);
+    if (["done", "stopped"].includes(this.state)) {
+      if (url) URL.revokeObjectURL(url);
+      return;
+    }
+    this.#previewUrl = url;
+    if (url) this.setThumbnail(url);
+    this.#show();
+  }
+
+  /** @param {"done" | "stopped"} state @param {string} text */
+  end(state, text) {
+    super.end(state, text);
+    this.dispose();
+  }
+
+  /** Stop showing the upload in frames, and free its preview. */
+  async dispose() {
+    const isShown = lastUploads.get(this.id) === this;
+    if (isShown) {
+      lastUploads.delete(this.id);
+      await hideUpload(this.id);
+    }
+    if (this.#previewUrl) URL.revokeObjectURL(this.#previewUrl);
+    this.#previewUrl = null;
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- failures
 
   get retryLabel() {
     return this.sent ? "Check again" : "Try again";
@@ -94,17 +111,37 @@ class Upload extends Transfer {
     return super.isRetryable(problem) || problem.error === REFUSED;
   }
 
+  /** @param {Problem} problem @param {{retry?: () => void}} [options] */
+  fail(problem, options) {
+    super.fail(problem, options);
+    this.#shown = this.sent
+      ? { text: "Processing", state: "processing", problem }
+      : { text: "Picture failed", state: "failed", problem };
+    this.#show();
+  }
+
+  failureButtons() {
+    const label = "Choose another picture";
+    const replace = () => pickFiles(PICTURE_TYPES, false, ([file]) => this.#replaceBy(file));
+    return [...super.failureButtons(), button(label, replace, { "aria-label": `${label}: ${this.title}` })];
+  }
+
+  /** @param {File} file */
+  #replaceBy(file) {
+    this.dismiss();
+    uploadPicture(file, async () => (this.id ||= await this.getItemId()));
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- the work
+
   async attempt() {
     try {
-      if (!this.sent) await withSlot(() => this.#send(), this.signal);
+      if (!this.sent) await slots.run(() => this.#send(), this.signal);
       this.markSent();
       this.setText("Processing");
       this.#showResult(await this.#watch());
     } finally {
-      if (lastUploads.get(this.id) === this) {
-        lastUploads.delete(this.id);
-        uploadingIds.delete(this.id);
-      }
+      if (lastUploads.get(this.id) === this) uploadingIds.delete(this.id);
     }
   }
 
@@ -112,15 +149,26 @@ class Upload extends Transfer {
     const { signal } = this;
     signal.throwIfAborted();
     this.setText("Uploading");
+    this.#addPreview();
     this.id ||= await this.#retrying(this.getItemId);
     signal.throwIfAborted();
     this.#replaceOlder();
+    this.sent = await this.#sendWithTicket().catch((problem) => {
+      // The ticket may have expired while the browser was offline or the device asleep.
+      if (problem.error !== REFUSED || problem.status !== 403) throw problem;
+      return this.#sendWithTicket();
+    });
+  }
+
+  /** Send the file with a new ticket. @returns {Promise<SentUpload>} */
+  async #sendWithTicket() {
+    const { signal } = this;
     const body = { contentType: this.type };
     const { data: ticket } = await this.#retrying(() => call("POST", `${itemPath(this.id)}/image`, { body, signal }));
     const { data: before, etag } = await this.#retrying(() => call("GET", itemPath(this.id), { signal }));
     storeItem(before, etag);
     await this.#retrying(() => this.#post(ticket));
-    this.sent = { uploadId: ticket.upload.fields.key.split("/").pop(), before };
+    return { uploadId: ticket.upload.fields.key.split("/").pop(), before };
   }
 
   /** @template Result @param {() => Promise<Result>} action */
@@ -130,18 +178,19 @@ class Upload extends Transfer {
 
   #replaceOlder() {
     const older = lastUploads.get(this.id);
-    if (older && older !== this) older.stop(`Replaced by ${this.title}`);
     lastUploads.set(this.id, this);
     uploadingIds.add(this.id);
+    this.#show();
+    if (!older || older === this) return;
+    if (older.state === "failed") older.dismiss();
+    else older.stop(`Replaced by ${this.title}`);
   }
 
   /** @param {UploadTicket} ticket */
   async #post({ upload: { url, fields }, maxBytes }) {
     const { file } = this;
-    if (file.size > maxBytes) {
-      const message = `A picture may have ${formatBytes(maxBytes)}; this one has ${formatBytes(file.size)}.`;
-      throw new Problem({ status: 413, message });
-    }
+    const problem = sizeProblem(file, maxBytes);
+    if (problem) throw problem;
     const form = new FormData();
     for (const [name, value] of Object.entries(fields)) form.append(name, value);
     form.append("file", file); // S3 ignores what comes after the file.
@@ -158,8 +207,13 @@ class Upload extends Transfer {
 
   /** @param {UploadResult} result */
   #showResult(result) {
-    if (result.state === "failed") this.fail(result.problem);
-    else this.end(result.state === "ready" ? "done" : "stopped", result.text);
+    if (result.state === "failed") {
+      this.sent = null;
+      this.fail(result.problem, { retry: result.problem.error === LOST ? () => this.run() : undefined });
+      return;
+    }
+    if (result.thumbnail) this.setThumbnail(result.thumbnail);
+    this.end(result.state === "ready" ? "done" : "stopped", result.text);
   }
 }
 

@@ -199,7 +199,7 @@ class Tab:
 
     def expect_picture(self, title: str) -> None:
         """Wait until a card shows a thumbnail, and check that it can be decoded."""
-        image = self.card(title).locator("img")
+        image = self.card(title).locator("img:not(.preview)")
         expect(image).to_be_visible(timeout=60_000)
         image.scroll_into_view_if_needed()
         expect(image).to_have_js_property("complete", True)  # noqa: FBT003 - a value of a property

@@ -279,7 +279,7 @@ class TestPictures:
     def test_file_that_is_no_picture_is_rejected(self, tab: Tab) -> None:
         tab.drop("main", File("Minutes.pdf", "application/pdf", b"%PDF-1.7"))
 
-        expect(tab.tray.get_by_role("alert")).to_contain_text("This is not a picture")
+        expect(tab.tray.get_by_role("alert")).to_contain_text("cannot be read as a picture")
         expect(tab.card("Minutes")).to_have_count(0)
 
     def test_picture_is_removed(self, system: System, tab: Tab) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from PIL import ExifTags, Image
 from playwright.sync_api import BrowserContext, Locator, Route, expect
 
 from tests.browser.accessibility import serious_faults
@@ -16,6 +18,7 @@ from tests.e2e.system import request
 
 BUSY = {"error": "BACKEND_UNAVAILABLE", "message": "It is not available.", "requestId": "request-1"}
 ONE_ITEM = re.compile(r"/items/[0-9a-f-]{36}$")
+BUCKET = re.compile(r"/vitrine-local-\d+-[^/]*/?$")
 TICKET = re.compile(r"/items/[0-9a-f-]{36}/image$")
 
 
@@ -37,7 +40,7 @@ class Bucket:
     def __init__(self, tab: Tab) -> None:
         self.uploads = 0
         self._held: list[Route] | None = None
-        tab.page.route(re.compile(r"/vitrine-local-\d+-[^/]*/?$"), self._came)
+        tab.page.route(BUCKET, self._came)
 
     def hold(self) -> None:
         self._held = []
@@ -319,3 +322,139 @@ def test_panel_is_usable_in_a_dialog(tab: Tab, bucket: Bucket) -> None:
     expect(tab.dialog.get_by_role("button", name="Uploading 1 picture")).to_be_visible()
     tab.dialog.get_by_role("button", name="Cancel moon.jpg").click()
     expect(tab.dialog.locator(".progress-panel")).to_contain_text("Cancelled")
+
+
+def is_decoded(picture: Locator) -> bool:
+    """Return whether an image element shows a picture."""
+    found: bool = picture.evaluate("one => one.decode().then(() => one.naturalWidth > 0, () => false)")
+    return found
+
+
+COUNTED = """
+  window.counted = { open: new Set(), decoding: 0, mostDecoding: 0 };
+  const { createObjectURL, revokeObjectURL } = URL;
+  URL.createObjectURL = blob => {
+    const url = createObjectURL.call(URL, blob);
+    counted.open.add(url);
+    return url;
+  };
+  URL.revokeObjectURL = url => {
+    counted.open.delete(url);
+    revokeObjectURL.call(URL, url);
+  };
+  const decode = createImageBitmap;
+  window.createImageBitmap = async (...all) => {
+    counted.decoding += 1;
+    counted.mostDecoding = Math.max(counted.mostDecoding, counted.decoding);
+    return decode(...all).finally(() => (counted.decoding -= 1));
+  };
+"""
+
+
+class TestPreviews:
+    def test_picture_is_shown_before_it_is_sent(self, tab: Tab, bucket: Bucket) -> None:
+        bucket.hold()
+        tab.drop("main", File.photograph("rocket", "At once"))
+        preview = tab.card("At once").locator("img.preview")
+        expect(preview).to_be_visible()
+        assert is_decoded(preview)
+        assert is_decoded(entry(tab, "At once.jpg").locator("img"))
+        expect(tab.card("At once").locator(".chip:visible")).to_have_text("Uploading")
+        expect(entry(tab, "At once.jpg").locator(".message")).to_have_text("Uploading")
+
+        tab.view_item("At once")
+        expect(tab.dialog.locator("img.preview")).to_be_visible()
+        expect(tab.dialog.locator(".stage .chip:visible")).to_have_text("Uploading")
+        assert serious_faults(tab.page) == []
+        bucket.release()
+        expect(tab.dialog.get_by_role("img", name="Picture of At once")).to_be_visible(timeout=60_000)
+        expect(tab.page.locator(".preview, .upload-state")).to_have_count(0)
+
+    def test_replacement_is_shown_at_once(self, tab: Tab, bucket: Bucket) -> None:
+        tab.create("Changed")
+        tab.drop(tab.card("Changed"), File.photograph("moon"))
+        tab.expect_picture("Changed")
+        bucket.hold()
+        tab.drop(tab.card("Changed"), File.photograph("coffee"))
+        tab.page.get_by_role("alertdialog").get_by_role("button", name="Replace").click()
+
+        expect(tab.card("Changed").locator("img.preview")).to_be_visible()
+        tab.panel.get_by_role("button", name="Cancel coffee.jpg").click()
+        expect(tab.card("Changed").locator("img.preview")).to_have_count(0)
+        tab.expect_picture("Changed")
+
+    def test_previews_are_made_two_at_a_time_and_freed(self, system: System, tab: Tab, bucket: Bucket) -> None:
+        tab.page.add_init_script(COUNTED)
+        tab.open(system.url)
+        bucket.hold()
+        tab.drop("main", *(File.photograph("coffee", f"Plate {n}") for n in range(12)))
+        expect(tab.card("Plate 0").locator("img.preview")).to_be_visible()
+        bucket.release()
+        expect(tab.panel).to_be_hidden(timeout=60_000)
+
+        assert tab.page.evaluate("[counted.mostDecoding, counted.open.size]") == [2, 0]
+
+    def test_undecodable_picture_has_no_broken_image(self, tab: Tab, bucket: Bucket) -> None:
+        bucket.hold()
+        tab.drop("main", File("Scan.tif", "image/tiff", b"II*\0 which the browser cannot show"))
+
+        expect(tab.card("Scan").locator(".chip:visible")).to_have_text("Uploading")
+        expect(tab.card("Scan").locator(".letter")).to_be_visible()
+        expect(tab.card("Scan").locator("img")).to_have_count(0)
+        expect(tab.panel.locator("img")).to_have_count(0)
+
+    def test_turned_photograph_is_upright(self, tab: Tab, bucket: Bucket) -> None:
+        bucket.hold()
+        content = io.BytesIO()
+        with Image.open(io.BytesIO(File.photograph("rocket").content)) as picture:
+            exif = Image.Exif()
+            exif[ExifTags.Base.Orientation] = 6
+            picture.save(content, "JPEG", exif=exif)
+        tab.drop("main", File("Turned.jpg", "image/jpeg", content.getvalue()))
+        preview = tab.card("Turned").locator("img.preview")
+        expect(preview).to_be_visible()
+
+        ratio = preview.evaluate("one => one.decode().then(() => one.naturalWidth / one.naturalHeight)")
+        assert ratio == pytest.approx(picture.height / picture.width, abs=0.01)
+
+    def test_rows_stay_in_their_places(self, tab: Tab, bucket: Bucket) -> None:
+        bucket.hold()
+        tab.drop("main", *(File.photograph("coffee", f"Row {n}") for n in range(4)))
+        expect(entry(tab, "Row 2.jpg")).to_contain_text("Uploading")
+        tops = "() => [...document.querySelectorAll('.progress-panel li')].map(one => one.offsetTop)"
+        before = tab.page.evaluate(tops)
+        bucket.release()
+        for n in range(4):
+            expect(entry(tab, f"Row {n}.jpg")).to_contain_text("Ready", timeout=60_000)
+
+        assert tab.page.evaluate(tops) == before
+
+
+class TestRefused:
+    def test_heic_is_told_how_to_save_it(self, tab: Tab, bucket: Bucket) -> None:
+        tab.create("From an iPhone")
+        tab.drop(tab.card("From an iPhone"), File("IMG_0042.HEIC", "image/heic", b"\0\0\0\x18ftypheic"))
+
+        expect(tab.tray.get_by_role("alert")).to_contain_text(
+            "HEIC is not supported: save the picture as JPEG or PNG and upload that; on an iPhone: Settings, Camera,"
+        )
+        expect(tab.panel.locator("img")).to_have_count(0)
+        with tab.page.expect_file_chooser() as chooser:
+            tab.panel.get_by_role("button", name="Choose another picture: IMG_0042.HEIC").click()
+        moon = File.photograph("moon")
+        chooser.value.set_files({"name": moon.name, "mimeType": moon.type, "buffer": moon.content})
+        tab.expect_picture("From an iPhone")
+        assert bucket.uploads == 1
+
+    def test_expired_ticket_is_renewed_silently(self, tab: Tab) -> None:
+        tab.expect_fault("403")
+        refusal = (
+            "<Error><Code>AccessDenied</Code><Message>Invalid according to Policy: Policy expired.</Message></Error>"
+        )
+        headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "application/xml"}
+        tab.page.route(BUCKET, lambda route: route.fulfill(status=403, body=refusal, headers=headers), times=1)
+        tab.create("Slept through")
+        tab.drop(tab.card("Slept through"), File.photograph("moon"))
+
+        tab.expect_picture("Slept through")
+        expect(tab.tray.get_by_role("alert")).to_have_count(0)

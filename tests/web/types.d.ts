@@ -188,7 +188,18 @@ interface FieldType {
 
 /** A picture that is in the bucket, and the item as it was before that. */
 type SentUpload = { uploadId: string; before: Item };
-type UploadResult = { state: "ready" | "stopped"; text: string } | { state: "failed"; problem: ApiProblem };
+/** What frames show of an upload. */
+interface ShownUpload {
+  text: string;
+  state: "processing" | "failed";
+  /** Of the preview, which is null if the browser cannot decode the picture, or has not yet. */
+  url: string | null;
+  /** Why it failed. */
+  problem?: ApiProblem;
+  /** Return buttons for what the user can do if it failed. */
+  buttons: () => HTMLButtonElement[];
+}
+type UploadResult = { state: "ready" | "stopped"; text: string; thumbnail?: string } | { state: "failed"; problem: ApiProblem };
 
 /** What is sent of a file to import. */
 interface ImportBody {

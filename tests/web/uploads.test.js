@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { afterEach, describe, mock, test } from "node:test";
 import "./browser.js";
 import { UploadObserver } from "../../chalicelib/web/picture-polling.js";
-import { PICTURE_TYPES, pictureType } from "../../chalicelib/web/uploads.js";
 
 describe("uploads", () => {
   const READY = (id) => ({ status: "ready", url: `https://bucket.example/originals/item-1/${id}?signature=x` });
@@ -73,19 +72,5 @@ describe("uploads", () => {
     observer.resultIn({ version: 4, image: { status: "pending" } });
     mock.timers.tick(1000);
     assert.equal(observer.resultIn({ version: 5 }), undefined);
-  });
-
-  test("a picture's type follows from the file's type or name", () => {
-    const typeOf = (name, type) => pictureType(new File([], name, { type }));
-    assert.equal(typeOf("a.bin", "image/png"), "image/png");
-    assert.equal(typeOf("a.JPG", ""), "image/jpeg");
-    assert.equal(typeOf("scan.tif", "application/octet-stream"), "image/tiff");
-    assert.equal(typeOf("a.heic", "image/heic"), undefined);
-    assert.equal(typeOf("picture", ""), undefined);
-  });
-
-  test("pickers offer no HEIC", () => {
-    assert.ok(PICTURE_TYPES.split(",").includes("image/jpeg"));
-    assert.ok(!PICTURE_TYPES.includes("heic"));
   });
 });

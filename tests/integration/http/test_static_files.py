@@ -7,12 +7,16 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import get_args
 from urllib.parse import unquote
 
 import pytest
 
 import app
+from chalicelib import errors
 from chalicelib.catalogue import import_parsing
+from chalicelib.http import schemas
+from chalicelib.pictures import decoding
 
 WEB = Path(__file__).parents[3] / "chalicelib" / "web"
 PAGES = {"/": "index.html", "/docs": "docs.html"}
@@ -104,6 +108,17 @@ def test_console_has_the_limit_of_imports() -> None:
 
     assert found is not None
     assert math.prod(map(int, found[1].split("*"))) == import_parsing.MAX_BYTES
+
+
+def test_console_has_the_types_and_sentences_of_pictures() -> None:
+    text = (WEB / "picture-types.js").read_text(encoding="utf-8")
+
+    assert {*re.findall(r'"(image/[a-z]+)"', text)} == {*get_args(schemas.ContentType)}
+    for error in (errors.ImageTypeUnsupportedError, errors.ImageUnreadableError, errors.ImageTooLargeError):
+        assert f'"{error.sentence}"' in text
+    assert f'HEIC: "{decoding._HINTS["HEIC"]}"' in text
+    for kind in re.findall(r': "([A-Z]+)"', text):
+        assert kind in decoding._UNSUPPORTED
 
 
 def sign_in_settings(api) -> str:
