@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -23,6 +24,9 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
 }
+
+_COMMENT = re.compile(r"^[ \t]*(?://.*|/\*\*(?:(?!\*/)[\s\S])*\*/[ \t]*)$", re.MULTILINE)
+"""A comment in JavaScript that fills its lines. Comments are a quarter of what the compressed files weigh."""
 
 _META = '<meta name="{}" content="'
 
@@ -130,4 +134,6 @@ def _file_names() -> frozenset[str]:
 
 @functools.cache
 def _text(name: str) -> str:
-    return (_WEB / name).read_text(encoding="utf-8")
+    """Return a file's text. Lines of JavaScript that are comments become empty, so that line numbers stay."""
+    text = (_WEB / name).read_text(encoding="utf-8")
+    return _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), text) if name.endswith(".js") else text

@@ -1,5 +1,5 @@
-// Types that the JSDoc comments of chalicelib/web name. They stand here because nothing in that folder is built: what lies
-// there is sent to browsers.
+// Types that the JSDoc comments of chalicelib/web name. They stand here because every file in that folder is sent to
+// browsers.
 
 /** An item as the API returns it. Fields of the caller's own have any name and type. */
 interface Item {
