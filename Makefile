@@ -45,7 +45,7 @@ test-unit: $(VENV) $(NODE) ## Run the tests without I/O, in seconds
 	@$(BIN)/python -m pytest tests/unit -n auto --dist worksteal
 
 test-integration: $(VENV) ## Run the tests with AWS in memory (moto)
-	@$(BIN)/python -m pytest tests/integration
+	@$(BIN)/python -m pytest tests/integration -n auto --dist loadfile --no-loadscope-reorder
 
 simulate: $(VENV) ## Simulate random faults, in virtual time (HISTORIES=300 SEED=0 WORKERS=1 TRACE=all)
 	@$(BIN)/python -m tests.simulation --histories "$(or $(HISTORIES),300)" --workers "$(or $(WORKERS),1)" \
@@ -156,10 +156,13 @@ $(AWSCLI): requirements-awscli.txt
 BENCH = .venv-bench/.ready
 SOURCES += bench
 JAVASCRIPT += bench
-.PHONY: new test-project bench bench-images
+.PHONY: new recipes test-project bench bench-images
 
 new: $(VENV) ## Make a project of your own from this one: make new NAME=shop (DEST=../shop; DRY_RUN=1 only lists the files)
 	@$(BIN)/python -m tools.template.new_project --name "$(NAME)" $(if $(DEST),--destination "$(DEST)") $(if $(DRY_RUN),--dry-run)
+
+recipes: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run lint and test in a copy, after each recipe of docs/adapting.md (ONLY=fields,route TARGETS="lint test-unit")
+	@$(BIN)/python -m tools.template.recipes $(if $(ONLY),--only "$(ONLY)") $(if $(TURN),--turn "$(TURN)") $(if $(TARGETS),--targets "$(TARGETS)")
 
 test-project: $(VENV) $(EMULATOR) $(NODE) ## Test this project's own pages, recipes and benchmarks, and make new
 	@$(BIN)/python -m pytest tests/project -n 2 --dist loadfile

@@ -24,6 +24,8 @@ from chalicelib.aws import bucket, table
 from chalicelib.catalogue import messages
 from tests.blocks import blocks
 from tests.tables import table_rows
+from tests.unit.test_infra import METHOD_SETTINGS, method
+from tests.unit.test_layers import FILES, own_imports, package
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
@@ -313,3 +315,25 @@ def test_metrics_are_listed() -> None:
     counted = {name for text in sources for name in re.findall(r'telemetry\.\w+\(f?"([A-Z]\w+)', text)}
     listed = {name.partition(".")[0] for name in first_cells("docs/operating.md", "Metrics")}
     assert listed == counted
+
+
+def test_limits_are_those_in_security_md() -> None:
+    [everything, *others] = METHOD_SETTINGS
+    limits = {method(one): (one["ThrottlingRateLimit"], one["ThrottlingBurstLimit"]) for one in others}
+    web = limits.pop(("GET", "/web/{name}"))
+    [public] = set(limits.values())
+    security = " ".join(read("SECURITY.md").split())
+    rate, burst = everything["ThrottlingRateLimit"], everything["ThrottlingBurstLimit"]
+    assert f"{rate} requests a second, bursts of {burst}, for each method behind sign-in" in security
+    assert f"{public[0]} and {public[1]} for each public one and each preflight" in security
+    assert f"{web[0]} and {web[1]} for the console's files" in security
+
+
+def test_picture_of_the_packages_shows_all_imports() -> None:
+    [picture] = [one.text for one in blocks("docs/architecture.md") if one.language == "mermaid"]
+    drawn = re.findall(r"^ *(\w+)(?:\[.+\])? --> (\w+)$", picture, flags=re.MULTILINE)
+    packages = {package(module) for module in FILES if "." in module} | {"app"}
+
+    imports = {(package(module), package(name)) for module in FILES for name in own_imports(module)}
+
+    assert set(drawn) == {(one, other) for one, other in imports if {one, other} <= packages and one != other}

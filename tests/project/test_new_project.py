@@ -11,7 +11,7 @@ import pytest
 
 from tests.project.test_docs import anchors, links
 from tools import processes
-from tools.template import new_project
+from tools.template import new_project, recipes
 from tools.template.copies import copy_working_tree, share_environments
 from tools.template.new_project import NewProjectError
 
@@ -93,6 +93,13 @@ def test_project_has_one_commit_and_no_other_files(made: Path) -> None:
     assert git("remote") == ""
     assert git("log", "--format=%an %s").startswith("Ann Start from Vitrine, commit ")
     assert os.access(made / ".ci" / "run", os.X_OK)
+
+
+def test_recipes_apply_one_after_another(made: Path, tmp_path: Path) -> None:
+    copy = tmp_path / NAME
+    copy_working_tree(made, copy)
+    for name in recipes.diffs(made):
+        recipes.apply(copy, name)
 
 
 def test_lint_and_unit_tests_pass(made: Path) -> None:

@@ -1,11 +1,13 @@
-"""The changes that docs/adapting.md describes, made in a copy of the project and used there."""
+"""The recipes of docs/adapting.md, applied to a copy of the project and used there.
+
+``make recipes`` runs all checks after each recipe. Here, all recipes are applied one after another, and used.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,35 +16,12 @@ import pytest
 import yaml
 
 from chalicelib import config
-from tests.blocks import block
 from tools import processes
+from tools.template import recipes
+from tools.template.copies import copy_working_tree
 
-PROJECT = Path(__file__).parents[2]
-PAGE = "docs/adapting.md"
-NOT_COPIED = (
-    ".git",
-    ".venv*",
-    ".local",
-    ".hypothesis",
-    ".*_cache",
-    "__pycache__",
-    "node_modules",
-    "out",
-    "deployments",
-)
-DIFFS = ("fields", "smoke", "sizes", "sign-in", "company", "setting", "route", "error", "job")
-"""The names of the diffs, in the order of the page."""
-
-TESTS_OF_THE_PROJECT = [
-    *(f"tests/unit/test_{name}.py" for name in ("config", "errors", "openapi")),
-    "tests/project/test_docs.py",
-    "tests/unit/catalogue/test_validation.py",
-    "tests/integration/processes/test_swagger.py",
-    *(f"tests/integration/http/test_{name}.py" for name in ("auth", "owners")),
-    *(f"tests/integration/catalogue/test_{name}.py" for name in ("consumer", "items")),
-    "tests/integration/test_document.py",
-]
-"""The tests that must pass in a changed project: of fields, settings, routes, errors and messages."""
+PROJECT = Path(__file__).resolve().parents[2]
+DIFFS = list(recipes.diffs())
 
 TESTS_OF_THE_CHANGES = """
 from tests.integration.stage import json_of
@@ -77,24 +56,8 @@ def test_message_patches_an_item(stage):
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     copy = tmp_path / "project"
-    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    copy_working_tree(PROJECT, copy)
     return copy
-
-
-def apply(project: Path, name: str) -> None:
-    """Apply a diff of the page. Raise AssertionError if a place is missing, or is not unique."""
-    for path, hunks in re.findall(r"(?m)^--- a/.+\n\+\+\+ b/(.+)\n((?:(?!--- a/).*\n)+)", block(PAGE, name)):
-        text = (project / path).read_text(encoding="utf-8")
-        for hunk in hunks.split("@@\n")[1:]:
-            before, after = ("".join(side) for side in sides(hunk))
-            assert text.count(before) == 1, f"{path} has this {text.count(before)} times:\n{before}"
-            text = text.replace(before, after)
-        (project / path).write_text(text, encoding="utf-8")
-
-
-def sides(hunk: str) -> tuple[list[str], list[str]]:
-    lines = [(line[:1], line[1:]) for line in hunk.splitlines(keepends=True)]
-    return [text for sign, text in lines if sign != "+"], [text for sign, text in lines if sign != "-"]
 
 
 def run(project: Path, *command: str | Path) -> None:
@@ -109,51 +72,105 @@ def run(project: Path, *command: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def run_tests(project: Path, *tests: str) -> None:
-    run(project, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-cov", *tests)
+def hunks(diff: str) -> list[tuple[str, str]]:
+    """Return the path of each hunk, and the lines that must be in that file."""
+    found = []
+    for path, text in re.findall(r"(?m)^--- a/.+\n\+\+\+ b/(.+)\n((?:(?!--- a/).*\n)+)", diff):
+        for hunk in re.split(r"(?m)^@@ .*\n", text)[1:]:
+            lines = hunk.splitlines(keepends=True)
+            found.append((path, "".join(line[1:] for line in lines if not line.startswith("+"))))
+    return found
 
 
-@pytest.mark.parametrize("name", [name for name in DIFFS if name != "error"])
-def test_diff_applies_alone(project: Path, name: str) -> None:
-    apply(project, name)
+@pytest.mark.parametrize("name", DIFFS)
+def test_diff_applies_at_one_place_only(project: Path, name: str) -> None:
+    for one in recipes.with_its_basis(name)[:-1]:
+        recipes.apply(project, one)
+
+    for path, before in hunks(recipes.diffs()[name]):
+        assert (project / path).read_text(encoding="utf-8").count(before) == 1, f"{path}:\n{before}"
+    recipes.apply(project, name)
 
 
 def test_project_with_all_diffs_works(project: Path) -> None:
     for name in DIFFS:
-        apply(project, name)
+        recipes.apply(project, name)
 
     run(project, sys.executable, "-m", "tools.openapi")
 
     bin_ = Path(sys.executable).parent
     run(project, bin_ / "ruff", "check", "app.py", "chalicelib", "tests")
     run(project, bin_ / "ruff", "format", "--check", "app.py", "chalicelib", "tests")
-    (project / "tests" / "integration" / "test_change.py").write_text(TESTS_OF_THE_CHANGES, encoding="utf-8")
-    run_tests(project, "-n", "2", "tests/integration/test_change.py", *TESTS_OF_THE_PROJECT)
+    tests = project / "tests" / "integration" / "test_change.py"
+    tests.write_text(TESTS_OF_THE_CHANGES, encoding="utf-8")
+    run(project, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-cov", "-n", "0", tests)
 
 
 def test_setting_is_read(project: Path) -> None:
-    apply(project, "setting")
+    recipes.apply(project, "setting")
     show = "from chalicelib import config; print(config.load({'GREETING': 'Welcome'}).greeting)"
     run(project, "bash", "-c", f'test "$("{sys.executable}" -c "{show}")" = Welcome')
 
 
 def test_pipeline_passes_fields_to_the_smoke_test(project: Path) -> None:
-    apply(project, "smoke")
+    recipes.apply(project, "smoke")
     build = yaml.safe_load((project / ".ci" / "buildspec-smoke.yml").read_text(encoding="utf-8"))
     assert json.loads(build["env"]["variables"]["FIELDS"]) == {"title": "Smoke"}
 
 
 def test_thumbnail_sizes_are_set(project: Path) -> None:
-    sizes = settings_of_prod(project, "sizes").thumbnail_sizes
+    sizes = settings_after(project, "sizes", "dev").thumbnail_sizes
     assert [(size.pixels, size.fit) for size in sizes] == [(160, "cover"), (1024, "fit")]
 
 
 def test_issuer_is_set(project: Path) -> None:
     issuer = config.Issuer("https://login.example.com/", ("catalogue",), None)
-    assert settings_of_prod(project, "sign-in").issuer == issuer
+    assert settings_after(project, "sign-in", "prod").issuer == issuer
 
 
-def settings_of_prod(project: Path, name: str) -> config.Settings:
-    apply(project, name)
+def settings_after(project: Path, name: str, stage: str) -> config.Settings:
+    recipes.apply(project, name)
     stages = json.loads((project / ".chalice" / "config.json").read_text(encoding="utf-8"))["stages"]
-    return config.load(stages["prod"]["environment_variables"])
+    return config.load(stages[stage]["environment_variables"])
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("fields", {"chalicelib/catalogue/item_fields.py", "tests/builders.py"}),
+        ("setting", {"chalicelib/config.py", "app.py"}),
+        ("route", {"app.py", "chalicelib/catalogue/items.py"}),
+        ("error", {"chalicelib/errors.py", "chalicelib/catalogue/items.py", "app.py"}),
+        ("job", {"chalicelib/catalogue/messages.py", "chalicelib/catalogue/consumer.py"}),
+    ],
+)
+def test_recipe_takes_few_files(name: str, changed: set[str]) -> None:
+    assert set(recipes.files(recipes.diffs()[name])) == changed
+
+
+class TestCommand:
+    def test_written_diff_has_the_lines_of_the_page(self) -> None:
+        def without_numbers(diff: str) -> str:
+            return re.sub(r"(?m)^@@ .*", "@@", diff)
+
+        assert without_numbers(recipes.rewritten("error")) == without_numbers(recipes.diffs()["error"])
+
+    def test_turns_select_every_recipe(self) -> None:
+        selected = [recipes.select(only="", turn=number) for number in range(1000, 1000 + len(recipes.names()))]
+        assert sorted(name for names in selected for name in names) == sorted(recipes.names())
+
+    def test_only_some_or_all_are_selected(self) -> None:
+        assert recipes.select(only="route,fields", turn=None) == ["route", "fields"]
+        assert recipes.select(only="", turn=None) == recipes.names()
+
+    def test_unknown_recipe_is_refused(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert recipes.main(["--only", "fields,rout"]) == 1
+        assert "There is no recipe 'rout': choose from fields, smoke" in capsys.readouterr().err
+
+    def test_failed_check_fails_the_command(self, capfd: pytest.CaptureFixture[str]) -> None:
+        assert recipes.main(["--only", "sizes", "--targets", "no-such-target"]) == 1
+        assert capfd.readouterr().out.endswith("\nRecipes that failed: sizes\n")
+
+    def test_workflow_runs_every_recipe(self) -> None:
+        workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "recipes.yml").read_text(encoding="utf-8"))
+        assert workflow["jobs"]["recipe"]["strategy"]["matrix"]["recipe"] == recipes.names()

@@ -5,12 +5,9 @@ from __future__ import annotations
 import ast
 import functools
 import graphlib
-import re
 from pathlib import Path
 
 import pytest
-
-from tests.blocks import blocks
 
 PROJECT = Path(__file__).parents[2]
 
@@ -101,16 +98,6 @@ def test_packages_import_one_way(module: str) -> None:
 
 def test_no_modules_import_each_other() -> None:
     graphlib.TopologicalSorter({module: own_imports(module) - {module} for module in FILES}).prepare()
-
-
-def test_picture_of_the_packages_shows_all_imports() -> None:
-    [picture] = [one.text for one in blocks("docs/architecture.md") if one.language == "mermaid"]
-    drawn = re.findall(r"^ *(\w+)(?:\[.+\])? --> (\w+)$", picture, flags=re.MULTILINE)
-    packages = {package(module) for module in FILES if "." in module} | {"app"}
-
-    imports = {(package(module), package(name)) for module in FILES for name in own_imports(module)}
-
-    assert set(drawn) == {(one, other) for one, other in imports if {one, other} <= packages and one != other}
 
 
 @pytest.mark.parametrize("distribution", ALLOWED_PACKAGES)

@@ -18,9 +18,15 @@ def copy_working_tree(project: Path, copy: Path) -> None:
         if (project / name).is_file():  # git also lists files that were deleted but not yet removed from the index
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(project / name, copy / name)
+    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)
+    commit_all(copy)
+
+
+def commit_all(copy: Path) -> None:
+    """Commit all files of ``copy``."""
     identity = ["-c", "user.name=copy", "-c", "user.email=copy@localhost"]
-    for arguments in (["init", "--quiet"], ["add", "--all"], [*identity, "commit", "--quiet", "--message", "Copy"]):
-        subprocess.run(["git", *arguments], cwd=copy, check=True)
+    subprocess.run(["git", "add", "--all"], cwd=copy, check=True)
+    subprocess.run(["git", *identity, "commit", "--quiet", "--allow-empty", "--message", "Copy"], cwd=copy, check=True)
 
 
 def share_environments(project: Path, copy: Path) -> None:

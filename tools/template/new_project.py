@@ -28,7 +28,6 @@ PROJECT_DIR = Path(__file__).resolve().parents[2]
 
 LEFT_OUT = (
     ".ci/recipes",
-    ".ci/buildspec-recipes.yml",
     ".github/workflows/recipes.yml",
     "bench",
     "docs/benchmarks",
