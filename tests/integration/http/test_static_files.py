@@ -73,7 +73,8 @@ def test_files_of_a_page_exist(api, path: str) -> None:
 
 def without_comments(script: str) -> list[str]:
     """Return the lines of a script that are neither empty nor a comment."""
-    return [line for line in script.split("\n") if line.strip() and not re.match(r"\s*(//|/\*\*.*\*/$|/\*\*$|\*)", line)]
+    comment = re.compile(r"\s*(//|/\*\*.*\*/$|/\*\*$|\*)")
+    return [line for line in script.split("\n") if line.strip() and not comment.match(line)]
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in WEB.glob("*.js")))
