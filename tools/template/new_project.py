@@ -41,6 +41,7 @@ LEFT_OUT = (
     "docs/decisions/0026-clients-come-from-botocores-session.md",
     "docs/decisions/0027-memory-sizes-follow-from-measurements.md",
     "docs/screenshots",
+    "docs/tutorial.md",
     "requirements-bench.txt",
     "tests/project",
     "tools/template",
