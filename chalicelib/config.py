@@ -51,6 +51,8 @@ class Issuer(msgspec.Struct, frozen=True):
     """The URL of its keys, or None to take it from the issuer's discovery document."""
     client_id: str | None = None
     """The console's client id (RFC 6749, section 2.2), or None if the user has to paste a token into the console."""
+    owner_claim: str = "sub"
+    """The claim that names the owner: a person by default, or another claim of the issuer, such as a company."""
 
 
 class Cors(msgspec.Struct, frozen=True):
@@ -169,7 +171,7 @@ def _issuer(environ: Mapping[str, str]) -> Issuer | None:
     """Return the issuer in OIDC_ISSUER, else the stage's user pool, else None: then no token is accepted."""
     pool, client = environ.get("USER_POOL_ISSUER"), environ.get("USER_POOL_CLIENT_ID")
     url, audience, jwks_url = (environ.get(f"OIDC_{name}") for name in ("ISSUER", "AUDIENCE", "JWKS_URL"))
-    client_id = environ.get("OIDC_CLIENT_ID") or None
+    client_id, owner_claim = environ.get("OIDC_CLIENT_ID") or None, environ.get("OIDC_OWNER_CLAIM") or "sub"
     if not url and pool:
         # The URL of a user pool's keys is from AWS, "Verifying JSON web tokens".
         url, audience, jwks_url = pool, audience or client, jwks_url or f"{pool}/.well-known/jwks.json"
@@ -182,7 +184,7 @@ def _issuer(environ: Mapping[str, str]) -> Issuer | None:
             "OIDC_AUDIENCE is missing: with OIDC_ISSUER, it must contain the accepted audiences, comma-separated."
         )
     keys = require_https("OIDC_JWKS_URL", jwks_url) if jwks_url else None
-    return Issuer(require_https("OIDC_ISSUER", url), audiences, keys, client_id)
+    return Issuer(require_https("OIDC_ISSUER", url), audiences, keys, client_id, owner_claim)
 
 
 def require_https(name: str, url: str) -> str:

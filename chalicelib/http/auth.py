@@ -20,9 +20,6 @@ from chalicelib.values import ids
 ALGORITHMS = ("RS256", "ES256")
 """Asymmetric signatures: only the issuer has the key. HMAC and ``none`` are not accepted."""
 
-OWNER_CLAIM = "sub"
-"""The claim that names the owner: a person by default, or another claim of the issuer, such as a tenant."""
-
 LEEWAY = 30
 """Seconds by which the clocks of the issuer and of AWS may differ."""
 
@@ -87,7 +84,7 @@ def _verify(authorization: str, issuer: Issuer | None) -> SignedInOwner:
     except (ArithmeticError, TypeError, ValueError) as error:
         raise jwt.DecodeError from error  # PyJWT does not expect a claim such as "exp": 1e999
     _decode(token, issuer, _signing_key(header, issuer, issued_at))
-    return SignedInOwner(claims[OWNER_CLAIM], int(claims["exp"]) + LEEWAY)
+    return SignedInOwner(claims[issuer.owner_claim], int(claims["exp"]) + LEEWAY)
 
 
 def _decode(token: str, issuer: Issuer, key: jwt.PyJWK | None) -> dict[str, Any]:
@@ -99,7 +96,7 @@ def _decode(token: str, issuer: Issuer, key: jwt.PyJWK | None) -> dict[str, Any]
         issuer=issuer.url,
         leeway=LEEWAY,
         options={
-            "require": ["exp", "iss", OWNER_CLAIM],
+            "require": ["exp", "iss", issuer.owner_claim],
             "verify_signature": key is not None,
             "enforce_minimum_key_length": True,
             "verify_exp": True,
@@ -124,7 +121,7 @@ def _check_claims(header: dict[str, Any], claims: dict[str, Any], issuer: Issuer
         raise BoundTokenError
     if not _audiences(claims) & set(issuer.audiences):
         raise jwt.InvalidAudienceError
-    owner = claims[OWNER_CLAIM]
+    owner = claims[issuer.owner_claim]
     if not (isinstance(owner, str) and ids.is_owner(owner)):
         raise InvalidSubjectError
 

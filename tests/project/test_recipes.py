@@ -128,6 +128,13 @@ def test_issuer_is_set(project: Path) -> None:
     assert settings_after(project, "sign-in", "prod").issuer == issuer
 
 
+def test_owner_claim_is_set(project: Path) -> None:
+    recipes.apply(project, "sign-in")
+    issuer = settings_after(project, "company", "prod").issuer
+    assert issuer
+    assert issuer.owner_claim == "org_id"
+
+
 def settings_after(project: Path, name: str, stage: str) -> config.Settings:
     recipes.apply(project, name)
     stages = json.loads((project / ".chalice" / "config.json").read_text(encoding="utf-8"))["stages"]

@@ -174,6 +174,13 @@ class TestIssuer:
         assert found is not None
         assert found.audiences == ("client", "app")
 
+    @pytest.mark.parametrize(("setting", "claim"), [(None, "sub"), ("", "sub"), ("org_id", "org_id")])
+    def test_owner_claim_is_the_subject_by_default(self, setting: str | None, claim: str) -> None:
+        environment = self.NAMED if setting is None else self.NAMED | {"OIDC_OWNER_CLAIM": setting}
+        found = config.load(environment).issuer
+        assert found is not None
+        assert found.owner_claim == claim
+
     @pytest.mark.parametrize("audience", ["", " , "])
     def test_oidc_issuer_requires_an_audience(self, audience: str) -> None:
         with pytest.raises(ConfigError, match="OIDC_AUDIENCE is missing"):

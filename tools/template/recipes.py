@@ -26,7 +26,7 @@ PROJECT_DIR = Path(__file__).resolve().parents[2]
 PAGE = "docs/adapting.md"
 DIFF = re.compile(r"<!-- ([\w -]+) -->\n```diff\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
-BUILDS_ON = {"error": "route"}
+BUILDS_ON = {"company": "sign-in", "error": "route"}
 """The recipes that change what another recipe adds."""
 NEW_PROJECT = "new"
 """Not a diff: a project that ``make new`` makes."""

@@ -14,8 +14,6 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from chalicelib.http import auth
-
 AUDIENCE = "client-1"
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abc/api/GET/items"
 
@@ -82,7 +80,7 @@ class Issuer:
     ) -> str:
         """Return a valid token with these ``claims``; a claim that is None is left out."""
         now = time.time()
-        valid = {"iss": self.url, "aud": AUDIENCE, auth.OWNER_CLAIM: "ann", "exp": now + 600, "iat": now}
+        valid = {"iss": self.url, "aud": AUDIENCE, "sub": "ann", "exp": now + 600, "iat": now}
         payload = {name: value for name, value in (valid | claims).items() if value is not None}
         headers = {"kid": "ec" if algorithm == "ES256" else "rsa"} | (header or {})
         headers = {name: value for name, value in headers.items() if value is not None}

@@ -35,8 +35,8 @@ class TestValidToken:
             {"aud": "another"},
             {"aud": None, "client_id": AUDIENCE},  # Cognito's access tokens
             {"nbf": 0},
-            {auth.OWNER_CLAIM: "auth0|5f7c"},
-            {auth.OWNER_CLAIM: "x" * 255},
+            {"sub": "auth0|5f7c"},
+            {"sub": "x" * 255},
             {"token_use": "id", "at_hash": "x", "nonce": "x"},  # Cognito's id tokens
             {"typ": "Bearer", "azp": AUDIENCE},  # Keycloak
             {"typ": "ID"},
@@ -45,6 +45,13 @@ class TestValidToken:
     )
     def test_other_valid_claims_are_accepted(self, ask: Ask, issuer: Issuer, claims: dict[str, Any]) -> None:
         assert allowed(ask(f"Bearer {issuer.token(**claims)}"))
+
+    def test_another_claim_can_name_the_owner(self, ask: Ask, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OIDC_OWNER_CLAIM", "org_id")
+        config.settings.cache_clear()
+
+        assert ask(f"Bearer {issuer.token(org_id='org_1')}")["principalId"] == "org_1"
+        assert allowed(ask(f"Bearer {issuer.token()}")) == []
 
     @pytest.mark.parametrize("type_", [None, "JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "application/jwt"])
     def test_types_of_access_and_id_tokens_are_accepted(self, ask: Ask, issuer: Issuer, type_: str | None) -> None:
@@ -90,7 +97,7 @@ def unsigned(issuer: Issuer, algorithm: str = "none", kid: Any = "rsa") -> str:
 def altered(issuer: Issuer) -> str:
     header, payload, signature = issuer.token().split(".")
     claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    return f"{header}.{b64(json.dumps(claims | {auth.OWNER_CLAIM: 'bob'}).encode())}.{signature}"
+    return f"{header}.{b64(json.dumps(claims | {'sub': 'bob'}).encode())}.{signature}"
 
 
 def b64(data: bytes) -> str:
@@ -117,11 +124,11 @@ INVALID_TOKENS: dict[str, Callable[[Issuer], str]] = {
     "without an end": lambda issuer: issuer.token(exp=None),
     "not yet valid": lambda issuer: issuer.token(nbf=time.time() + 600),
     "issued in the future": lambda issuer: issuer.token(iat=time.time() + 600),
-    "no subject": lambda issuer: issuer.token(**{auth.OWNER_CLAIM: None}),
-    "an empty subject": lambda issuer: issuer.token(**{auth.OWNER_CLAIM: ""}),
-    "a subject that is too long": lambda issuer: issuer.token(**{auth.OWNER_CLAIM: "x" * 256}),
-    "a subject beyond ASCII": lambda issuer: issuer.token(**{auth.OWNER_CLAIM: "jürgen"}),
-    "a subject that is no text": lambda issuer: issuer.token(**{auth.OWNER_CLAIM: ["ann"]}),
+    "no subject": lambda issuer: issuer.token(sub=None),
+    "an empty subject": lambda issuer: issuer.token(sub=""),
+    "a subject that is too long": lambda issuer: issuer.token(sub="x" * 256),
+    "a subject beyond ASCII": lambda issuer: issuer.token(sub="jürgen"),
+    "a subject that is no text": lambda issuer: issuer.token(sub=["ann"]),
     "an altered payload": altered,
     "a signature cut short": lambda issuer: issuer.token()[:-8],
     "no signature": lambda issuer: issuer.token().rpartition(".")[0] + ".",
