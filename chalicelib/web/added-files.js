@@ -1,29 +1,13 @@
 // Files that the user chooses, drops or pastes: pictures to upload, and files to import.
 
-import { call, newIdempotencyKey } from "./api.js";
 import { currentView } from "./dialog.js";
 import { pickFiles, targetOf } from "./dom.js";
-import { ensureVisible, showCard } from "./gallery.js";
 import { importFile, isImportFile } from "./imports.js";
 import { attachPicture } from "./item-actions.js";
 import { openNewItem } from "./item-form.js";
 import { loadNewer } from "./list-loading.js";
 import { PICTURE_TYPES, pictureType } from "./picture-types.js";
-import { uploadPicture } from "./uploads.js";
-
-/** Create an item for each picture. @param {File[]} files */
-function createItemsOf(files) {
-  for (const file of files) {
-    const key = newIdempotencyKey(); // A retry does not create a second item.
-    const title = (file.name || "Pasted picture").replace(/\.[^.]+$/, "");
-    uploadPicture(file, async () => {
-      const { data, etag } = await call("POST", "items", { body: { title }, headers: { "Idempotency-Key": key } });
-      showCard(data, etag);
-      ensureVisible(data.id);
-      return data.id;
-    });
-  }
-}
+import { createItemsOf } from "./pictures-form.js";
 
 /** @param {File} file */
 const startImport = (file) => importFile(file, loadNewer);

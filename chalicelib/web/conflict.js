@@ -87,6 +87,6 @@ export function conflictView(item, comparison, problems, { edit, takeTheirs, sav
     h("p", {}, `The item is now at version ${item.version}, saved `, timeElement(item.updatedAt),
       ". Nothing you typed is lost."),
     comparison.element,
-    h("div", { class: "actions" }, problems, button("Keep editing", edit), h("span", { class: "space" }),
+    h("div", { class: "actions" }, problems, button("Back to the form", edit), h("span", { class: "space" }),
       button("Use all of theirs", takeTheirs), button("Save these values", save, { class: "primary" })));
 }

@@ -10,11 +10,11 @@ import { loadFirstPage } from "./toolbar.js";
 
 /** Each file is one Lambda invocation, and a new AWS account allows few at once: load first what shows items. */
 async function loadRest() {
-  const [router, files, deletion] = await Promise.all([
-    import("./router.js"), import("./added-files.js"), import("./item-deletion.js"),
+  const [router, files, deletion, drafts] = await Promise.all([
+    import("./router.js"), import("./added-files.js"), import("./item-deletion.js"), import("./drafts.js"),
     import("./bulk-actions.js"), import("./keyboard.js"),
   ]);
-  return { ...router, ...files, ...deletion };
+  return { ...router, ...files, ...deletion, ...drafts };
 }
 
 /** @type {(modules: ReturnType<typeof loadRest>) => void} */
@@ -60,6 +60,7 @@ addEventListener("session", showSession);
 
 $("#sign-out").addEventListener("click", async () => {
   await rest.then(({ finishDeletes }) => finishDeletes(), ignoreFailure);
+  await rest.then(({ removeDrafts }) => removeDrafts(), ignoreFailure);
   const signedOut = signOut();
   clearGallery();
   showSession();

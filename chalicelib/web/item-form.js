@@ -1,18 +1,21 @@
 // The form that changes or creates an item.
 
-import { Problem, call, ifMatch, itemPath, newIdempotencyKey } from "./api.js";
+import { Problem, call, ifMatch, itemPath } from "./api.js";
 import { Comparison, conflictView } from "./conflict.js";
-import { closeDialog, currentView, disableWhile, focusKey, focusedKey, showView } from "./dialog.js";
+import { closeDialog, currentView, focusKey, focusedKey, showView } from "./dialog.js";
 import { $, announce, button, h, problemBox } from "./dom.js";
+import { draftOf } from "./drafts.js";
 import { isEqual } from "./exact-json.js";
 import { FieldEditor } from "./field-editor.js";
-import { ensureVisible, showCard } from "./gallery.js";
+import { FieldsForm, draftNotice } from "./fields-form.js";
+import { ensureVisible } from "./gallery.js";
 import { attachPicture, pickPicture, pickPictureFor, removePicture, reportIgnoredFiles } from "./item-actions.js";
 import { pictureElement, placeholder } from "./item-card.js";
 import { deleteItem } from "./item-deletion.js";
 import { ownFields } from "./item-fields.js";
 import { nameOf } from "./item-name.js";
 import { storeItem } from "./item-store.js";
+import { createItem, keyFor, newItemFields } from "./new-item.js";
 import { canSignIn, signIn } from "./oidc-session.js";
 import { itemRoute } from "./page-url.js";
 import { tokenForm } from "./sign-in-box.js";
@@ -20,11 +23,11 @@ import { withUpload } from "./upload-frames.js";
 import { uploadPicture } from "./uploads.js";
 
 /**
- * Open a form.
- * @param {Draft} draft
+ * Open a form. It shows the item's draft if there is one, unless `fields` are given.
+ * @param {FormStart} start
  * @param {(id?: string) => void} onLeave gets the id of the item, if there is one
  */
-export const editItem = (draft, onLeave) => new ItemForm(draft, onLeave).show();
+export const editItem = (start, onLeave) => new ItemForm(start, onLeave).show();
 
 export const openNewItem = () => editItem({ item: null, etag: null }, closeDialog);
 
@@ -32,63 +35,65 @@ export const openNewItem = () => editItem({ item: null, etag: null }, closeDialo
 class ItemForm {
   kind = /** @type {const} */ ("editing");
   #item;
-  #etag;
-  #key;
   #onLeave;
-  #base;
-  #hasEdits;
-  #isSaving = false;
-  #isConflict = false;
+  #kept;
+  /** What a draft consists of besides what was typed. @type {Draft} */
+  #draft;
+  #editor;
+  #form;
+  #isKept = true;
+  /** @type {Comparison | null} */
+  #conflict = null;
   #isSigningIn = false;
   /** The picture of a new item. @type {File | null} */
   #file = null;
   #picture = h("div", { class: "side" });
-  #problems = h("div", { class: "problems" });
-  /** @type {() => Fields} */
-  #read;
 
-  /** @param {Draft} draft @param {(id?: string) => void} onLeave */
-  constructor({ item, etag, fields, key }, onLeave) {
+  /** @param {FormStart} start @param {(id?: string) => void} onLeave */
+  constructor({ item, etag, fields }, onLeave) {
     this.id = item?.id;
     this.route = item ? itemRoute(item.id) : "#new";
     this.#item = item;
-    this.#etag = etag;
-    this.#key = key;
     this.#onLeave = onLeave;
-    this.#base = item ? ownFields(item) : {};
-    this.#hasEdits = fields !== undefined;
-    const editor = new FieldEditor(fields ?? (item ? this.#base : { title: "" }), () => (this.#hasEdits = true));
-    this.#read = () => editor.read();
-    this.element = this.#form(editor.element);
+    this.#kept = draftOf(this.id);
+    const base = item ? ownFields(item) : {};
+    const { content, savedAt, ...draft } = fields ? { fields } : this.#kept.load() ?? {};
+    this.#draft = { base, etag, fields: item ? base : newItemFields(), ...draft };
+    this.#editor = new FieldEditor(this.#draft.fields, () => this.#onEdit());
+    if (content) this.#editor.restore(content);
+    this.#form = this.#newForm(savedAt);
+    this.#form.hasEdits = Boolean(savedAt || fields);
+    if (fields) this.#keepDraft();
   }
 
-  /** @param {Node} fields */
-  #form(fields) {
-    const onsubmit = (/** @type {Event} */ event) => {
-      event.preventDefault();
-      this.#submit();
+  /** @param {string} [savedAt] when the draft that is shown was typed */
+  #newForm(savedAt) {
+    const { id } = this;
+    const actions = {
+      save: (/** @type {Fields} */ fields) => this.#save(fields),
+      leave: () => this.leave(),
+      offerSignIn: () => this.#signInOffer(),
     };
-    const remove = () => deleteItem(/** @type {string} */ (this.id));
-    return h("form", { class: "item-form", noValidate: true, onsubmit }, this.#picture,
-      h("div", { class: "middle" }, fields),
-      h("div", { class: "actions" }, this.#problems,
-        this.#item && button("Delete", remove, { class: "danger quiet-danger" }),
-        h("span", { class: "space" }), button("Cancel", () => this.leave()),
-        h("button", { class: "primary" }, this.#item ? "Save" : "Create")));
+    return new FieldsForm(this.#editor, actions, {
+      side: this.#picture,
+      label: id ? "Save" : "Create",
+      notice: draftNotice(savedAt, () => this.#startOver()),
+      remove: id && button("Delete", () => deleteItem(id), { class: "danger quiet-danger" }),
+    });
   }
 
   show() {
     this.#drawPicture();
-    showView(this, this.#item ? nameOf(this.#item) : "New item", { parts: [this.element] });
+    showView(this, this.#item ? nameOf(this.#item) : "New item", { parts: [this.#form.element] });
     // Do not focus a field of an existing item: on a phone, the keyboard would cover it.
-    if (!this.#item) $(".field textarea", this.element).focus();
+    if (!this.#item) this.#editor.focus();
   }
 
   // -------------------------------------------------------------------------------------------------------- as a view
 
   /** @param {Item} item */
   onItemChange(item) {
-    if (this.#isConflict) return;
+    if (this.#conflict) return;
     this.#item = item;
     this.#drawPicture();
   }
@@ -105,135 +110,141 @@ class ItemForm {
   }
 
   hasChanges() {
-    return !this.#isSigningIn && (this.#isSaving || this.#hasEdits || this.#file !== null);
+    return !this.#isSigningIn && (this.#form.isSaving || this.#form.hasEdits || this.#file !== null);
+  }
+
+  losesChanges() {
+    return this.hasChanges() && (this.#form.isSaving || this.#file !== null || !this.#isKept);
   }
 
   leave() {
-    if (this.#isSaving) announce("Saving is in progress.");
-    else if (this.hasChanges()) this.#askToDiscard();
+    if (this.#form.isSaving) announce("Saving is in progress.");
+    else if (this.hasChanges()) this.#form.askToDiscard(() => this.#discard());
     else this.#onLeave(this.id);
   }
 
-  #askToDiscard() {
-    const stay = () => {
-      this.#problems.replaceChildren();
-      $(".primary", /** @type {Element} */ (this.#problems.parentElement)).focus();
-    };
-    const discard = button("Discard", () => this.#onLeave(this.id), { class: "danger" });
-    this.#problems.replaceChildren(h("div", { class: "question", role: "alert" },
-      h("p", {}, "Your changes are not saved."),
-      h("div", { class: "row" }, discard, button("Keep editing", stay))));
-    discard.focus();
+  #discard() {
+    this.#kept.remove();
+    this.#onLeave(this.id);
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- draft
+
+  #onEdit() {
+    this.#form.hasEdits = true;
+    this.#keepDraft();
+  }
+
+  /** Keep what is shown. After a conflict, these are the chosen values. */
+  #keepDraft() {
+    this.#isKept = this.#kept.save(this.#conflict
+      ? { ...this.#draft, fields: this.#conflict.read() }
+      : { ...this.#draft, content: this.#editor.content });
+  }
+
+  #startOver() {
+    this.#kept.remove();
+    if (this.id) this.#reopen(this.id);
+    else openNewItem();
+  }
+
+  /** Open the form with what is stored now. @param {string} id */
+  async #reopen(id) {
+    await this.#form.attempt(async () => {
+      const { data, etag } = await call("GET", itemPath(id));
+      storeItem(data, etag);
+      editItem({ item: data, etag }, this.#onLeave);
+    });
   }
 
   // ------------------------------------------------------------------------------------------------------------ saving
 
-  /** Return what to save, or null if a control shows what is wrong. */
-  #readOrNull() {
-    try {
-      return this.#read();
-    } catch {
-      return null;
-    }
-  }
-
-  async #submit() {
-    const fields = this.#readOrNull();
-    if (fields) await this.#attempt(() => (this.#item ? this.#replace(fields) : this.#create(fields)));
-  }
-
-  /** Run `action` with the form disabled. Show a Problem. @param {() => Promise<void>} action */
-  async #attempt(action) {
-    if (this.#isSaving) return; // A key can come before the form is disabled.
-    this.#isSaving = true;
-    this.#problems.replaceChildren();
-    try {
-      await disableWhile(action);
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      this.#problems.replaceChildren(problemBox(problem), problem.needsSignIn ? this.#signInOffer() : "");
-    } finally {
-      this.#isSaving = false;
-    }
-  }
-
-  /** The fields survive the way to the issuer's page and back, but a file cannot. */
-  #signInOffer() {
-    if (!canSignIn) return tokenForm(() => this.#problems.replaceChildren());
-    const note = "Everything is kept except the picture: choose it again afterwards.";
-    return h("div", { class: "row" }, button("Sign in again", () => this.#signIn(), { class: "primary" }),
-      this.#file && h("p", { class: "note" }, note));
-  }
-
-  #signIn() {
-    const fields = this.#readOrNull();
-    if (!fields) return;
-    this.#isSigningIn = true;
-    signIn({ item: this.#item, etag: this.#etag, fields, key: this.#key }).catch((failure) => {
-      this.#isSigningIn = false;
-      this.#problems.replaceChildren(problemBox(failure));
-    });
+  /** @param {Fields} fields */
+  #save(fields) {
+    return this.id ? this.#replace(this.id, fields) : this.#create(fields);
   }
 
   /** @param {Fields} fields */
   async #create(fields) {
-    if (!this.#key || !isEqual(this.#key.fields, fields)) this.#key = { fields, value: newIdempotencyKey() };
-    const headers = { "Idempotency-Key": this.#key.value };
-    const { data, etag } = await call("POST", "items", { body: fields, headers });
-    if (this.#file) uploadPicture(this.#file, async () => data.id);
-    showCard(data, etag);
-    if (!this.#endEditing(data)) return;
-    announce(`Created ${nameOf(data)}`);
-    this.id = data.id; // closeDialog focuses its card.
+    this.#draft.key = keyFor(fields, this.#draft.key);
+    this.#keepDraft();
+    const item = await createItem(fields, this.#draft.key);
+    if (this.#file) uploadPicture(this.#file, async () => item.id);
+    if (!this.#endEditing(item)) return;
+    announce(`Created ${nameOf(item)}`);
+    this.id = item.id; // closeDialog focuses its card.
     closeDialog();
   }
 
-  /** @param {Fields} fields */
-  async #replace(fields) {
-    const headers = ifMatch(this.#etag);
+  /** @param {string} id @param {Fields} fields */
+  async #replace(id, fields) {
     try {
-      const { data, etag } = await call("PUT", itemPath(/** @type {string} */ (this.id)), { body: fields, headers });
+      const { data, etag } = await call("PUT", itemPath(id), { body: fields, headers: ifMatch(this.#draft.etag) });
       storeItem(data, etag);
       if (!this.#endEditing(data)) return;
       announce("Saved");
-      this.#onLeave(data.id);
+      this.#onLeave(id);
     } catch (problem) {
       if (!(problem instanceof Problem) || problem.status !== 412) throw problem;
-      await this.#resolveConflict(fields);
+      await this.#resolveConflict(id, fields);
     }
   }
 
   /** Return whether the form is still shown. @param {Item} item */
   #endEditing(item) {
     ensureVisible(item.id);
-    this.#hasEdits = false;
+    this.#kept.remove();
+    this.#form.hasEdits = false;
     return currentView() === this;
   }
 
-  /** Have the user choose. If only the picture has changed, save again. @param {Fields} fields */
-  async #resolveConflict(fields) {
-    const { data, etag } = await call("GET", itemPath(/** @type {string} */ (this.id)));
+  // ---------------------------------------------------------------------------------------------------------- conflict
+
+  /** Have the user choose. If only the picture has changed, save again. @param {string} id @param {Fields} fields */
+  async #resolveConflict(id, fields) {
+    const { data, etag } = await call("GET", itemPath(id));
     storeItem(data, etag);
+    const { base } = this.#draft;
     const theirs = ownFields(data);
-    const comparison = new Comparison(this.#base, theirs, fields);
-    const isWithoutConflict = isEqual(this.#base, theirs) || !comparison.hasDifferences;
+    const comparison = new Comparison(base, theirs, fields);
     this.#item = data;
-    this.#etag = etag;
-    this.#base = theirs;
-    if (isWithoutConflict) await this.#replace(fields);
-    else this.#showConflict(data, etag, comparison);
+    this.#draft = { ...this.#draft, base: theirs, etag };
+    if (isEqual(base, theirs) || !comparison.hasDifferences) await this.#replace(id, fields);
+    else this.#showConflict(data, comparison);
   }
 
-  /** @param {Item} item @param {string | null} etag @param {Comparison} comparison */
-  #showConflict(item, etag, comparison) {
-    this.#isConflict = true;
-    this.#read = () => comparison.read();
-    const view = conflictView(item, comparison, this.#problems, {
+  /** @param {Item} item @param {Comparison} comparison */
+  #showConflict(item, comparison) {
+    const { etag } = this.#draft;
+    this.#conflict = comparison;
+    const view = conflictView(item, comparison, this.#form.problems, {
       edit: () => editItem({ item, etag, fields: comparison.read() }, this.#onLeave),
-      takeTheirs: () => editItem({ item, etag }, this.#onLeave),
-      save: () => this.#submit(),
+      takeTheirs: () => {
+        this.#kept.remove();
+        editItem({ item, etag }, this.#onLeave);
+      },
+      save: () => this.#form.attempt(() => this.#save(comparison.read())),
     });
     showView(this, "Someone else changed this item", { parts: [view] });
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- sign-in
+
+  /** What was typed survives the way to the issuer's page and back, but a file cannot. */
+  #signInOffer() {
+    if (!canSignIn) return tokenForm(() => this.#form.problems.replaceChildren());
+    const note = "Everything is kept except the picture: choose it again afterwards.";
+    return h("div", { class: "row" }, button("Sign in again", () => this.#signIn(), { class: "primary" }),
+      this.#file && h("p", { class: "note" }, note));
+  }
+
+  #signIn() {
+    this.#keepDraft();
+    this.#isSigningIn = true;
+    signIn({ route: this.route }).catch((failure) => {
+      this.#isSigningIn = false;
+      this.#form.problems.replaceChildren(problemBox(failure));
+    });
   }
 
   // ----------------------------------------------------------------------------------------------------------- picture

@@ -31,8 +31,8 @@ export function declaredNameField(schemas = itemSchemas) {
   return fields.find(([, schema]) => isTextSchema(schema))?.[0];
 }
 
-/** @param {Schema} schema */
-function isTextSchema(schema) {
+/** Return whether a schema describes a text without a format or fixed choices. @param {Schema} schema */
+export function isTextSchema(schema) {
   const { type, format, enum: choices } =
     schema.anyOf?.find((/** @type {Schema} */ one) => one.type !== "null") ?? schema;
   return [type].flat().includes("string") && !format && !choices;

@@ -65,6 +65,10 @@ class ItemView {
     return false;
   }
 
+  losesChanges() {
+    return false;
+  }
+
   leave() {
     closeDialog();
   }

@@ -134,12 +134,31 @@ function merge(one, other) {
 }
 
 /** @param {Schema} schema resolved @returns {string[]} */
-function limitsOf({ type, minimum, maximum, maxLength, maxItems, default: usual }) {
+export function limitsOf(schema) {
+  const { maxItems, minItems, pattern, default: usual } = schema;
   return [
-    minimum !== undefined && type !== "string" && `from ${minimum.toLocaleString()}`,
-    maximum !== undefined && `to ${maximum.toLocaleString()}`,
-    maxLength !== undefined && `up to ${maxLength} characters`,
+    ...(schema.type === "string" ? [] : boundsOf(schema)),
+    lengthOf(schema),
+    pattern !== undefined && `matches ${pattern}`,
+    minItems && `at least ${minItems.toLocaleString()}`,
     maxItems !== undefined && `up to ${maxItems.toLocaleString()}`,
     (usual ?? null) !== null && `${JSON.stringify(usual)} by default`,
-  ].filter((limit) => limit !== false);
+  ].filter((limit) => typeof limit === "string");
+}
+
+/** @param {Schema} schema */
+function lengthOf({ minLength = 0, maxLength }) {
+  if (maxLength === undefined) return minLength > 1 && `at least ${minLength} characters`;
+  return minLength > 1 ? `${minLength} to ${maxLength} characters` : `up to ${maxLength} characters`;
+}
+
+/** @param {Schema} schema */
+function boundsOf({ minimum, exclusiveMinimum, maximum, exclusiveMaximum, multipleOf }) {
+  return [
+    minimum !== undefined && `from ${minimum.toLocaleString()}`,
+    exclusiveMinimum !== undefined && `more than ${exclusiveMinimum.toLocaleString()}`,
+    maximum !== undefined && `to ${maximum.toLocaleString()}`,
+    exclusiveMaximum !== undefined && `less than ${exclusiveMaximum.toLocaleString()}`,
+    multipleOf !== undefined && `a multiple of ${multipleOf.toLocaleString()}`,
+  ];
 }

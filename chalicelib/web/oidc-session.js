@@ -42,6 +42,9 @@ export const token = () => loadSession()?.token ?? "";
 /** Return the signed-in user's email address or name, or "". */
 export const userName = () => loadSession()?.userName ?? "";
 
+/** Return the id of the token's user at its issuer, or "". */
+export const userId = () => claimsOf(token()).sub ?? "";
+
 /**
  * Use a token from elsewhere, with or without "Bearer". "" ends the session.
  * @param {string} value

@@ -1,11 +1,13 @@
 // Opens what a route names.
 
+import { Problem, call, itemPath } from "./api.js";
 import { closeDialog, currentView } from "./dialog.js";
 import { hasModifier, targetOf } from "./dom.js";
+import { hasDraft } from "./drafts.js";
 import { editItem, openNewItem } from "./item-form.js";
 import { leaveForm, viewItem } from "./item-viewer.js";
-import { currentRoute, onRouteChange, setRoute } from "./page-url.js";
-import { itemIdOf } from "./page-url.js";
+import { storeItem } from "./item-store.js";
+import { clearRoute, currentRoute, itemIdOf, onRouteChange, setRoute } from "./page-url.js";
 
 /** @param {string} route */
 function openRoute(route) {
@@ -13,6 +15,19 @@ function openRoute(route) {
   if (id) viewItem(id);
   else if (route === "#new") openNewItem();
   else if (currentView()) closeDialog();
+  else if (route) clearRoute(); // The pictures of "#pictures" are gone after a reload.
+}
+
+/** Open an item's form with its draft, or show the item if it cannot be read. @param {string} id */
+async function openDraft(id) {
+  try {
+    const { data, etag } = await call("GET", itemPath(id));
+    storeItem(data, etag);
+    if (!currentView()) editItem({ item: data, etag }, leaveForm);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    viewItem(id);
+  }
 }
 
 onRouteChange((route) => {
@@ -33,13 +48,15 @@ addEventListener("click", (event) => {
   openRoute(route);
 });
 
-addEventListener("beforeunload", (event) => currentView()?.hasChanges() && event.preventDefault());
+addEventListener("beforeunload", (event) => currentView()?.losesChanges() && event.preventDefault());
 
 /**
- * Open the address's route, or the draft that was kept during a sign-in.
- * @param {any} draft
+ * Open the address's route, or the one from which the user signed in. An item with a draft is opened in its form.
+ * @param {{route?: string} | null} request of the sign-in
  */
-export function openFirstView(draft) {
-  if (draft?.fields) editItem(draft, leaveForm);
-  else openRoute(draft?.route ?? currentRoute());
+export function openFirstView(request) {
+  const route = request?.route ?? currentRoute();
+  const id = itemIdOf(route);
+  if (id && hasDraft(id)) openDraft(id);
+  else openRoute(route);
 }

@@ -46,7 +46,7 @@ class TestItems:
         tab.field("title").fill("ten")
         tab.press("Create")
 
-        assert "not a number" in tab.field("title").evaluate("field => field.validationMessage")
+        assert "Enter a number" in tab.field("title").evaluate("field => field.validationMessage")
 
     def test_error_of_the_api_is_shown(self, tab: Tab) -> None:
         tab.expect_fault("400")
@@ -201,6 +201,8 @@ class TestGallery:
         tab.page.keyboard.type("By keys alone")
         tab.page.keyboard.press("Escape")
         expect(tab.dialog.get_by_text("not saved")).to_be_visible()
+        tab.page.keyboard.press("Shift+Tab")
+        expect(tab.dialog.get_by_role("button", name="Discard changes")).to_be_focused()
         tab.page.keyboard.press("Enter")
         expect(tab.dialog.locator(".item-form")).to_be_hidden()
         tab.page.keyboard.press("Escape")

@@ -149,12 +149,13 @@ def test_back_asks_before_changes_are_lost(system: System, tab: Tab) -> None:
     expect(tab.page).to_have_url(f"{system.url}/")
 
 
-def test_leaving_the_page_asks_before_changes_are_lost(tab: Tab) -> None:
+def test_leaving_the_page_asks_before_a_chosen_picture_is_lost(tab: Tab) -> None:
     asks = "() => !dispatchEvent(new Event('beforeunload', { cancelable: true }))"
-    assert tab.page.evaluate(asks) is False
     tab.press("New item")
+    tab.field("title").fill("Kept as a draft")
     assert tab.page.evaluate(asks) is False
-    tab.field("title").fill("Not yet")
+    tab.paste(File.photograph("moon"))
+    expect(tab.dialog.locator(".frame.large img")).to_be_visible()
 
     assert tab.page.evaluate(asks) is True
 

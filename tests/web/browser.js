@@ -9,7 +9,7 @@ const PAGE = new URL("../../chalicelib/web/index.html", import.meta.url);
 const window = new Window({ url: "https://api.example/stage/" });
 
 const OBJECTS = ["document", "history", "location", "navigator", "sessionStorage"];
-const CLASSES = ["CSS", "Event", "HTMLDetailsElement", "IntersectionObserver"];
+const CLASSES = ["CSS", "Event", "HTMLDetailsElement", "IntersectionObserver", "KeyboardEvent"];
 const FUNCTIONS = ["addEventListener", "dispatchEvent", "matchMedia", "removeEventListener"];
 
 /**

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import "./browser.js";
 import { parseJson, toJson } from "../../chalicelib/web/exact-json.js";
-import { FieldEditor, convertText } from "../../chalicelib/web/field-editor.js";
+import { FieldEditor } from "../../chalicelib/web/field-editor.js";
 
-const open = (fields, onChange = () => {}) => new FieldEditor(fields, onChange);
+const open = (fields, onChange = () => {}, schemas = {}) => new FieldEditor(fields, onChange, { schemas });
 const rows = (editor) => [...editor.element.querySelectorAll(".field")];
 const control = (editor, name) => editor.element.querySelector(`[aria-label="Value of ${name}"]`);
 const tab = (editor, label) => editor.element.querySelector(`#tab-${label}`);
@@ -27,10 +27,11 @@ function chooseType(row, name) {
 
 test("each value has a type", () => {
   const editor = open({
-    a: "text", b: parseJson("1.0"), c: true, d: "2026-01-31T12:00:00Z", e: [1], f: null, g: 5,
+    a: "text", b: parseJson("1.0"), c: true, d: "2026-01-31T12:00:00Z", e: [1], f: null, g: 5, h: "2026-01-02",
+    i: ["a"], j: "a\nb",
   });
   const types = rows(editor).map((row) => row.querySelector("select").value);
-  assert.deepEqual(types, ["text", "number", "boolean", "time", "json", "json", "number"]);
+  assert.deepEqual(types, ["text", "number", "boolean", "time", "json", "json", "number", "date", "list", "long"]);
 });
 
 test("fields that were not changed stay as they were", () => {
@@ -109,16 +110,6 @@ test("an unchanged time becomes text as it was written", () => {
   assert.equal(control(editor, "seen").value, "2026-05-01T12:00:00.123+02:00");
 });
 
-test("values are converted between types", () => {
-  assert.equal(convertText("5", "text", "number"), 5);
-  assert.equal(convertText("five", "text", "number"), undefined);
-  assert.equal(convertText("five", "text", "json"), "five");
-  assert.equal(convertText("", "text", "json"), undefined);
-  assert.equal(convertText('"five"', "json", "text"), "five");
-  assert.equal(convertText("[5]", "json", "text"), "[5]");
-  assert.equal(convertText(undefined, "boolean", "text"), undefined);
-});
-
 test("an expiry is set in a week, and removed again", async () => {
   const editor = open({ title: "Loan" });
   press(editor, "Set an expiry");
@@ -166,4 +157,39 @@ test("changes are reported, opening is not", () => {
   assert.equal(changes, 1);
   press(editor, "Add a field");
   assert.equal(changes, 2);
+});
+
+describe("undeclared fields", () => {
+  test("get their type from what is typed", () => {
+    const editor = open({});
+    press(editor, "Add a field");
+    const [row] = rows(editor);
+    type(row.querySelector(".name"), "x");
+    for (const [text, label, value] of [
+      ["5", "Number", 5], ["true", "Yes or no", true], ["2026-01-02", "Date", "2026-01-02"], ["007", "Text", "007"],
+      ["[1]", "JSON", [1]], ["[", "Text", "["], ["", "Text", ""],
+    ]) {
+      type(control(editor, "x"), text);
+      assert.equal(row.querySelector("select").selectedOptions[0].textContent, `${label} (automatic)`);
+      assert.deepEqual(editor.read(), { x: value });
+    }
+  });
+
+  test("keep a chosen type", () => {
+    const editor = open({});
+    press(editor, "Add a field");
+    const [row] = rows(editor);
+    type(row.querySelector(".name"), "x");
+    type(control(editor, "x"), "5");
+    chooseType(row, "text");
+    assert.deepEqual(editor.read(), { x: "5" });
+    chooseType(row, "");
+    assert.deepEqual(editor.read(), { x: 5 });
+  });
+
+  test("the button that removes one comes after its value", () => {
+    const [row] = rows(open({ a: "1" }));
+    const focusable = [...row.querySelectorAll("input, select, button")].map((one) => one.className || one.tagName);
+    assert.deepEqual(focusable, ["name", "type", "INPUT", "quiet remove"]);
+  });
 });

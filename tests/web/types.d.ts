@@ -105,6 +105,8 @@ interface View {
   /** Go one step back. Ask first if that would lose changes. */
   leave(): void;
   hasChanges(): boolean;
+  /** Whether changes would be lost if the page were closed now. */
+  losesChanges(): boolean;
 }
 
 /** A JSON Schema, or a part of one, in the OpenAPI document. */
@@ -164,26 +166,94 @@ interface Session {
 }
 
 /** What a form starts with. */
-interface Draft {
+interface FormStart {
   /** null for a new item. */
   item: Item | null;
   etag: string | null;
-  /** What the user has typed already. */
+  /** What is shown instead of the item's fields or its draft. */
   fields?: Fields;
-  /** The key that `fields` were sent under: sent again under the same key, they create one item. */
-  key?: { fields: Fields; value: string };
 }
 
-type Control = HTMLInputElement | HTMLTextAreaElement;
-type TypeName = "text" | "number" | "boolean" | "time" | "json";
+/** Fields and the key that they were sent under: sent again under the same key, they create one item. */
+type CreationKey = { fields: Fields; value: string };
 
-/** A type of fields in the editor. */
-interface FieldType {
+/** What was typed in a form and not saved yet. */
+interface Draft {
+  /** The item's fields when the form was opened, and their entity tag: a conflict is found by these. */
+  base: Fields;
+  etag: string | null;
+  /** What the form began with. */
+  fields: Fields;
+  /** What was typed; see `FieldEditor.content`. */
+  content?: any;
+  key?: CreationKey;
+}
+type KeptDraft = Draft & { savedAt: string };
+
+interface FormActions {
+  save: (fields: Fields) => Promise<void>;
+  leave: () => void;
+  /** Return what is shown if the session has ended. */
+  offerSignIn: () => Node;
+}
+
+/** How to make an item of each picture: the items, or what must be asked. */
+type PicturesPlan = { field: string; items: Fields[] } | ({ items?: undefined } & PicturesQuestions);
+interface PicturesQuestions {
+  /** The field that names each item after its picture's file, or "". */
+  field: string;
+  /** The schemas of the form that asks. */
+  schemas: Record<string, Schema>;
+  start: Fields;
+  /** Return the items for what was entered. */
+  itemsOf(entered: Fields): Fields[];
+}
+
+type FieldEditor = import("../../chalicelib/web/field-editor.js").FieldEditor;
+
+/** The kinds of inputs for single values. */
+type InputKind = "text" | "long" | "number" | "boolean" | "date" | "time" | "choice" | "json";
+/** The types that a user chooses for undeclared fields. */
+type FreeKind = Exclude<InputKind, "choice"> | "list";
+
+/** How a kind of input shows and reads a value. */
+interface InputType {
   label: string;
-  matches(value: any): boolean;
-  show(value: any): Control;
-  /** Return the control's value. Throw SyntaxError, and show it at the control. */
-  read(control: any): any;
+  fits(value: any): boolean;
+  create(schema: Schema, value?: any): HTMLElement;
+  /** Return what the input shows of a value; without it, the value itself. */
+  show?(value: any): any;
+  /** Return the value of what was entered. Throw InvalidInput. */
+  parse(content: any, schema: Schema, input: any): any;
+  /** The value of an undeclared field that is left empty; without it, `message` is shown. */
+  empty?: any;
+  message?: string;
+}
+
+/** An input, or several for a list or an object. */
+interface FieldControl {
+  element: HTMLElement;
+  /** What was entered, valid or not, as JSON: what a draft keeps. */
+  content: any;
+  /** Return the value, or undefined if there is none. Throw InvalidInput. */
+  read(isPartial?: boolean): any;
+  /** Mark the part at a path. Return whether its message is shown: if not, the control's row shows it. */
+  showError(path: string, message: string): boolean;
+  focus(): void;
+  setLabel(label: string, id?: string): void;
+}
+
+/** The rows of an object inside an item. */
+type ObjectFields = Omit<FieldControl, "element" | "setLabel"> & { elements: HTMLElement[] };
+
+interface RowOptions {
+  name: string;
+  /** Without it, the name can be edited. */
+  label?: string;
+  help?: Child;
+  isRequired?: boolean;
+  /** Without it, only a field whose name can be edited can be removed. */
+  removeLabel?: string;
 }
 
 /** A picture that is in the bucket, and the item as it was before that. */

@@ -1,0 +1,64 @@
+// Drafts: what was typed in a form and not saved yet. They are kept in the browser's local storage, for each user and
+// each item, so that they survive a reload, the end of a session and a closed tab.
+
+import { apiRoot, userId } from "./oidc-session.js";
+
+const PREFIX = "vitrine.draft";
+const MAX_AGE = 30 * 24 * 60 * 60 * 1000; // milliseconds
+
+const ownPrefix = () => `${PREFIX} ${apiRoot.pathname} ${userId()} `;
+
+/** @param {string} [id] of the item; without it, the draft of a new one */
+const keyOf = (id) => ownPrefix() + (id ?? "new");
+
+/**
+ * Return a place for the draft of an item's form. It stays that of the user who opened the form.
+ * @param {string} [id] of the item; without it, that of a new one
+ */
+export function draftOf(id) {
+  const key = keyOf(id);
+  return { load: () => load(key), save: (/** @type {Draft} */ draft) => save(key, draft), remove: () => remove(key) };
+}
+
+/** @param {string} [id] */
+export const hasDraft = (id) => load(keyOf(id)) !== null;
+
+/** Remove all drafts of the user, who signs out: the next user of this browser must not find them. */
+export function removeDrafts() {
+  try {
+    Object.keys(localStorage).filter((key) => key.startsWith(ownPrefix())).forEach(remove);
+  } catch {
+    // The browser has no storage for this page.
+  }
+}
+
+/** @param {string} key @returns {KeptDraft | null} */
+function load(key) {
+  try {
+    const draft = JSON.parse(localStorage.getItem(key) ?? "null");
+    if (draft && Date.parse(draft.savedAt) > Date.now() - MAX_AGE) return draft;
+    remove(key);
+  } catch {
+    // The browser has no storage for this page.
+  }
+  return null;
+}
+
+/** Return whether the browser has kept it. @param {string} key @param {Draft} draft */
+function save(key, draft) {
+  try {
+    localStorage.setItem(key, JSON.stringify({ ...draft, savedAt: new Date().toISOString() }));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @param {string} key */
+function remove(key) {
+  try {
+    localStorage.removeItem(key);
+  } catch {
+    // The browser has no storage for this page.
+  }
+}
