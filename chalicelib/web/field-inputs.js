@@ -16,7 +16,7 @@ const INPUT_TYPES = { email: "email", uri: "url", "iri": "url", "uri-reference":
 /** @type {Record<string, string>} */
 const FORMAT_MESSAGES = {
   email: "Enter an email address, such as name@example.com.",
-  url: "Enter a whole address, such as https://example.com.",
+  url: "Enter a whole address, which begins with https://.",
 };
 
 /** @param {any} value */
