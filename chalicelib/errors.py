@@ -30,13 +30,14 @@ ApiError
 └── BackendUnavailableError    503 BACKEND_UNAVAILABLE
 
 ImageError (stored in the item as the reason why its picture failed; never an HTTP response)
-├── ImageUnreadableError       IMAGE_UNREADABLE
-├── ImageTypeUnsupportedError  IMAGE_TYPE_UNSUPPORTED
-├── ImageTooLargeError         IMAGE_TOO_LARGE
-├── ImageTooManyPixelsError    IMAGE_TOO_MANY_PIXELS
-├── ImageTooComplexError       IMAGE_TOO_COMPLEX
-├── ImageDecoderCrashedError   IMAGE_DECODER_CRASHED
-└── ImageLostError             IMAGE_LOST
+├── ImageTypeUnsupportedError     IMAGE_TYPE_UNSUPPORTED
+├── ImageVariantUnsupportedError  IMAGE_VARIANT_UNSUPPORTED
+├── ImageUnreadableError          IMAGE_UNREADABLE
+├── ImageTooLargeError            IMAGE_TOO_LARGE
+├── ImageTooManyPixelsError       IMAGE_TOO_MANY_PIXELS
+├── ImageTooComplexError          IMAGE_TOO_COMPLEX
+├── ImageDecoderCrashedError      IMAGE_DECODER_CRASHED
+└── ImageLostError                IMAGE_LOST
 """
 
 from __future__ import annotations
@@ -226,6 +227,9 @@ class BackendUnavailableError(ApiError):
     retry_after = 10
 
 
+PICTURE_FORMATS = "JPEG, PNG, WebP, GIF, TIFF, AVIF or BMP"
+
+
 class ImageError(Exception):
     """Why no thumbnails were made of a picture. Only after ImageLostError can a retry succeed."""
 
@@ -238,8 +242,17 @@ class ImageError(Exception):
 
 
 class ImageUnreadableError(ImageError):
+    """The file is damaged, or in a format that is not recognised: then ``kind`` is empty."""
+
     code = "IMAGE_UNREADABLE"
-    sentence = "This file cannot be read as a picture: it may be damaged, or not a picture at all."
+    sentence = "{problem}"
+
+    def __init__(self, kind: str = "") -> None:
+        super().__init__(
+            problem=f"This {kind} file is damaged or incomplete: export the picture again and upload that."
+            if kind
+            else f"This file is not a picture in a format that is recognised: upload one in {PICTURE_FORMATS}."
+        )
 
 
 class ImageTypeUnsupportedError(ImageError):
@@ -248,6 +261,13 @@ class ImageTypeUnsupportedError(ImageError):
 
     def __init__(self, kind: str, hint: str = "") -> None:
         super().__init__(kind=kind, hint=hint)
+
+
+class ImageVariantUnsupportedError(ImageError):
+    """The file is in a supported format, but not in a variant of it that can be decoded."""
+
+    code = "IMAGE_VARIANT_UNSUPPORTED"
+    sentence = "{variant} is not supported: save the picture as JPEG or PNG and upload that."
 
 
 class ImageTooLargeError(ImageError):

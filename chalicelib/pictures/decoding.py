@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 import copy  # noqa: F401 - GifImagePlugin imports it at its first file
 import io
-import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
-    ExifTags,
     GifImagePlugin,
     Image,
     ImageCms,
-    ImageOps,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -25,7 +22,7 @@ from PIL import (
 
 from chalicelib import errors
 from chalicelib.config import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
-from chalicelib.pictures import colour, first_frame
+from chalicelib.pictures import colour, first_frame, kinds, samples, tiff_tags
 from chalicelib.pictures.first_frame import FirstFrame
 
 if TYPE_CHECKING:
@@ -81,24 +78,23 @@ def rejecting(data: bytes) -> Iterator[None]:
         yield
     except (errors.ImageError, MemoryError):
         raise
-    except Exception:  # noqa: BLE001 - for damaged files, Pillow's decoders raise almost every built-in exception
-        _reject(data)
+    except Exception as error:  # noqa: BLE001 - for damaged files, Pillow raises almost every built-in exception
+        raise kinds.rejection(data, FORMATS, error) from None
 
 
 def open_first_frame(data: bytes) -> tuple[ImageFile, FirstFrame]:
     """Return the first picture in ``data``, with its header read and its pixels not decoded yet."""
     frame = first_frame.extract(data)
     if frame is None:
-        _reject(data)
+        raise kinds.rejection(data, FORMATS)
+    if frame.kind == "TIFF":
+        kinds.check_tiff(data)
     _check_pixels(frame.coded_sizes)
     image = Image.open(io.BytesIO(frame.data), formats=[frame.kind])
     _check_pixels([image.size])
     if image.tile and image.tile[0].codec_name == "bmp_rle":
         # Pillow decodes it in Python, byte by byte, and 4 bytes can stand for gigabytes of pixels.
-        raise errors.ImageTypeUnsupportedError(kind="Run-length encoded BMP")
-    if image.mode in ("I", "F"):
-        # These are measurements: the file does not say which values are black and white.
-        raise errors.ImageTypeUnsupportedError(kind="32-bit grey")
+        raise errors.ImageVariantUnsupportedError(variant="Run-length encoded BMP")
     return image, frame
 
 
@@ -120,15 +116,14 @@ def decode(image: ImageFile, data: bytes, smallest: tuple[int, int]) -> Picture:
         # Pass the whole file at once: at the end of each of Pillow's 64 KiB blocks, libjpeg leaves its fast path.
         image.decodermaxblock = MAX_IMAGE_BYTES
     extents = image.tile[0].extents if image.tile else None
-    image.load()
-    picture = _eight_bits(image) if image.mode.startswith("I;16") else image
+    picture = samples.load(image, data)
     if image.format in ("GIF", "PNG") and extents and extents != (0, 0, *image.size):
         # The canvas outside the first frame of an animation is transparent.
+        part = picture.crop(extents).convert("RGBA")
         picture = Image.new("RGBA", image.size)
-        picture.paste(image.crop(extents).convert("RGBA"), extents)
+        picture.paste(part, extents)
     picture = _resizable(picture)
-    # Read the orientation after loading, when Pillow has turned a TIFF upright and removed its orientation.
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    orientation = tiff_tags.orientation(image.info.get("exif", b""))  # Pillow has turned a TIFF upright.
     return Picture(picture, width, height, orientation, colour.to_srgb(image, data, picture.mode))
 
 
@@ -141,32 +136,3 @@ def _resizable(picture: Image.Image) -> Image.Image:
     if picture.mode in ("L", "RGB", "CMYK"):
         return picture
     return picture.convert("L" if picture.mode == "1" else "RGB")
-
-
-def _eight_bits(image: ImageFile) -> Image.Image:
-    """Return 16-bit grey scaled to 8 bits. Pillow's own conversion clips instead of scaling."""
-    values = image.convert("I")
-    grey = values.point([value >> 8 for value in range(0x10000)], "L")
-    if (transparent := image.info.get("transparency")) is not None:
-        alpha = values.point([255 * (value != transparent) for value in range(0x10000)], "L")
-        return Image.merge("LA", (grey, alpha))
-    zero_is_white = getattr(image, "tag_v2", {}).get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
-    return ImageOps.invert(grey) if zero_is_white else grey
-
-
-def _reject(data: bytes) -> NoReturn:
-    for kind, head in _UNSUPPORTED.items():
-        if re.match(head, data[:2048], re.DOTALL | re.IGNORECASE):
-            raise errors.ImageTypeUnsupportedError(kind=kind, hint=_HINTS.get(kind, "")) from None
-    raise errors.ImageUnreadableError from None
-
-
-_UNSUPPORTED = {
-    # By brand (ISO/IEC 23008-12, annex B). mif1 and msf1 allow any codec; AVIF is recognised by its compatible brands.
-    "HEIC": rb"....ftyp(hei[cmsx]|hev[cmsx]|(mif1|msf1)(?!.{0,80}avi[fs]))",
-    "PDF": rb"\s*%pdf",
-    "SVG": rb"(\xef\xbb\xbf)?\s*<(svg|[?!].{0,1000}<svg)",
-}
-"""Common formats that are not supported, by the first bytes of their files."""
-
-_HINTS = {"HEIC": "; on an iPhone: Settings, Camera, Formats, Most Compatible"}

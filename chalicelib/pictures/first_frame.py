@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from chalicelib.pictures import avif
+from chalicelib.pictures import avif, tiff_tags
 
 MAX_PARTS = 100_000
 """The segments, chunks or blocks that a file may have: 20 MB in pieces of 200 bytes."""
@@ -99,7 +99,7 @@ def _kept_segments(data: bytes, head: list[Segment]) -> Iterator[bytes]:
             yield segment
         elif segment.startswith(b"Exif\0\0", 4) and not has_orientation:
             has_orientation = True
-            exif = b"Exif\0\0" + _exif(_orientation(segment[10:]))
+            exif = b"Exif\0\0" + _exif(tiff_tags.orientation(segment[4:]))
             yield struct.pack(">HH", 0xFFE1, 2 + len(exif)) + exif
 
 
@@ -118,7 +118,7 @@ def _png(data: bytes) -> FirstFrame:
         elif kind in _PNG_CHUNKS and not default and zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:]):
             found.setdefault(kind, chunk)
     if b"eXIf" in found:
-        found[b"eXIf"] = memoryview(_png_chunk(b"eXIf", _exif(_orientation(bytes(found[b"eXIf"][8:-4])))))
+        found[b"eXIf"] = memoryview(_png_chunk(b"eXIf", _exif(tiff_tags.orientation(bytes(found[b"eXIf"][8:-4])))))
     picture = frames[0] if b"acTL" in found and frames and len(frames[0]) > 1 else default
     header = (chunk for kind, chunk in found.items() if kind != b"acTL")
     return FirstFrame("PNG", b"".join((data[:8], *header, *picture, _png_chunk(b"IEND", b""))))
@@ -226,7 +226,7 @@ def _webp(data: bytes) -> FirstFrame:
         if kind in _WEBP_CHUNKS:
             found.setdefault(kind, chunk)
     if b"EXIF" in found:
-        exif = _exif(_orientation(bytes(found[b"EXIF"][8:]).removeprefix(b"Exif\0\0")))
+        exif = _exif(tiff_tags.orientation(bytes(found[b"EXIF"][8:])))
         found[b"EXIF"] = struct.pack("<4sI", b"EXIF", len(exif)) + exif
     animated = data[20] & 0x02
     flags = (
@@ -259,16 +259,6 @@ def _avif(data: bytes) -> FirstFrame:
 
 def _bmp(data: bytes) -> FirstFrame:
     return FirstFrame("BMP", data)
-
-
-def _orientation(exif: bytes) -> int:
-    """Return the orientation in EXIF, or 1. EXIF is itself a TIFF (JEITA CP-3451, section 4.6.4.A)."""
-    layout = Layout.from_header(exif)
-    try:
-        found = (layout.number("H", value) for tag, kind, _, value in layout.tags(exif) if (tag, kind) == (274, 3))
-        return next(found, 1)
-    except (struct.error, ValueError):
-        return 1  # Viewers do not turn a picture with damaged EXIF.
 
 
 def _exif(orientation: int) -> bytes:

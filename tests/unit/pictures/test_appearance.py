@@ -171,6 +171,23 @@ class TestOrientation:
     def test_damaged_exif_is_ignored(self, exif: bytes) -> None:
         assert_looks_like(saved(scene(), "JPEG", quality=90, exif=exif), scene())
 
+    @pytest.mark.parametrize(
+        ("entries", "count"),
+        [
+            (struct.pack("<HHIHH", 274, 3, 1, 6, 0), 9),
+            (struct.pack("<HHIHH", 274, 3, 1, 6, 0) + bytes(4), 9),
+            (struct.pack("<HHII", 274, 4, 1, 6), 1),
+            (struct.pack("<HHII", 274, 1, 1, 6), 1),
+            (struct.pack("<HHI4s", 271, 2, 4, b"Abc\0") + struct.pack("<HHIHH", 274, 3, 1, 6, 0), 2),
+        ],
+        ids=["too high a count", "an entry cut off", "LONG", "BYTE", "after another tag"],
+    )
+    @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+    def test_whole_entries_of_exif_count(self, entries: bytes, count: int) -> None:
+        exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, count) + entries
+
+        assert_looks_like(saved(as_stored(scene(), 6), "JPEG", quality=90, exif=exif), scene())
+
     def test_exif_orientation_of_an_avif_is_ignored(self) -> None:
         # AVIF has irot and imir for it (AVIF 1.1.0, section 2.4).
         exif = Image.Exif()
@@ -659,11 +676,11 @@ class TestTiff:
 
         assert_looks_like(data, ImageOps.invert(grey))
 
-    @pytest.mark.parametrize("format_", [1, 2, 3], ids=["unsigned", "signed", "float"])
-    def test_32_bit_grey_is_rejected(self, format_: int) -> None:
+    @pytest.mark.parametrize(("format_", "name"), [(1, ""), (2, "signed "), (3, "float ")])
+    def test_32_bit_grey_is_rejected(self, format_: int, name: str) -> None:
         data = rgb_page(scene(), blocks=[bytes(4 * WIDTH * HEIGHT)], more={258: 32, 262: 1, 277: 1, 339: format_})
 
-        with pytest.raises(errors.ImageTypeUnsupportedError, match=r"^32-bit grey is not supported"):
+        with pytest.raises(errors.ImageVariantUnsupportedError, match=f"^32-bit {name}grey TIFF is not supported"):
             thumbnails.render(data, [FIT])
 
     @pytest.mark.parametrize("alpha", [1, 2], ids=["premultiplied", "straight"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,10 +15,10 @@ from chalicelib import errors
 from chalicelib.config import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Size
 from chalicelib.pictures import thumbnails
 from chalicelib.pictures.decoding import FORMATS
-from tests.builders import jpeg, png_head, quarters, saved
+from tests.builders import jpeg, png_head, quarters, saved, tiff
 
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
-
+UNICODE = ("utf-8", "utf-16-le", "utf-16-be")
 
 COVER = Size(200, "cover")
 
@@ -51,7 +53,7 @@ def test_most_bytes_allowed_are_read() -> None:
 def test_half_a_file_is_rejected(kind: str) -> None:
     data = saved(Image.effect_noise((300, 300), 100).convert("RGB"), kind)
 
-    with pytest.raises(errors.ImageUnreadableError, match="damaged, or not a picture"):
+    with pytest.raises(errors.ImageUnreadableError, match=r"^This \w+ file is damaged or incomplete: "):
         render(data[: len(data) // 2])
 
 
@@ -71,9 +73,29 @@ def test_other_files_are_rejected(data: bytes) -> None:
         render(data)
 
 
-@pytest.mark.parametrize("kind", ["ICO", "PPM", "TGA", "PCX"])
-def test_other_formats_of_pillow_are_rejected(kind: str) -> None:
-    with pytest.raises(errors.ImageUnreadableError):
+def test_unknown_format_is_not_reported_as_damaged() -> None:
+    with pytest.raises(
+        errors.ImageUnreadableError, match=r"^This file is not a picture in a format that is recognised: .*JPEG, PNG, "
+    ):
+        render(b"This is a text, whatever its name says.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("ICO", "ICO"),
+        ("PPM", "Netpbm"),
+        ("TGA", "TGA"),
+        ("PCX", "PCX"),
+        ("JPEG2000", "JPEG 2000"),
+        ("EPS", r"PostScript \(EPS\)"),
+        ("PDF", "PDF"),
+        ("DDS", "DDS"),
+        ("ICNS", "ICNS"),
+    ],
+)
+def test_other_formats_of_pillow_are_named(kind: str, name: str) -> None:
+    with pytest.raises(errors.ImageTypeUnsupportedError, match=f"^{name} is not supported: save the picture as JPEG"):
         render(saved(quarters(64, 64), kind))
 
 
@@ -82,10 +104,28 @@ def test_other_formats_of_pillow_are_rejected(kind: str) -> None:
     [
         *((b"\0\0\0\x18ftyp" + brand + bytes(40), "HEIC") for brand in HEIC_BRANDS),
         (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic" + bytes(40), "HEIC"),
+        *((b"\0\0\0\x18ftyp" + brand + bytes(40), "HEIF") for brand in (b"avci", b"j2ki", b"jpeg", b"vvic")),
+        *((b"\0\0\0\x18ftyp" + brand + bytes(40), "Video") for brand in (b"isom", b"mp42", b"qt  ", b"M4V ")),
+        (b"\x1aE\xdf\xa3" + bytes(40), "Video"),
+        (b"RIFF\0\0\0\0AVI LIST", "Video"),
+        (b"\xff\x0a\xfa\x7f" + bytes(40), "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40), "JPEG XL"),
+        (b"\xff\x4f\xff\x51" + bytes(40), "JPEG 2000"),
+        (b"8BPS\0\1" + bytes(40), r"Photoshop \(PSD\)"),
+        (b"\0\0\2\0\1\0" + bytes(40), "ICO"),
+        (b"\0\0\0\x18ftypcrx " + bytes(40), "Camera raw"),
+        (b"FUJIFILMCCD-RAW 0201", "Camera raw"),
+        (b"IIU\0\x08\0\0\0", "Camera raw"),
+        (b"gimp xcf v011\0", r"GIMP \(XCF\)"),
         (b"%PDF-1.7\n%\xe2\xe3", "PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", r"PostScript \(EPS\)"),
+        (b"\xc5\xd0\xd3\xc6" + bytes(40), r"PostScript \(EPS\)"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
         (b"\n  <SVG/>", "SVG"),
         (b"<?xml version='1.0'?>\n<!-- drawn by hand -->\n<svg/>", "SVG"),
+        (b"<?xml version='1.0'?><!--" + b" <b> - -> " * 5000 + b"-->\n<!-- 2 --><svg>", "SVG"),
+        (b"<!DOCTYPE svg PUBLIC 'a' 'b' [<!ENTITY ns 'c'> <!ENTITY d 'e'>]>\n<svg:svg xmlns:svg='f'>", "SVG"),
+        *(("\ufeff<?xml version='1.0'?>\n<!-- é -->\n<svg/>".encode(code), "SVG") for code in UNICODE),
     ],
 )
 def test_known_unsupported_format_is_named(data: bytes, kind: str) -> None:
@@ -114,9 +154,52 @@ def test_damaged_avif_is_not_reported_as_heic() -> None:
         render(b"\0\0\0\x20ftypmif1\0\0\0\0mif1avifmiaf" + bytes(40))
 
 
-def test_other_xml_is_not_reported_as_svg() -> None:
+@pytest.mark.parametrize("data", [b"<?xml version='1.0'?><note/>", b"<!-- <svg> --><note/>", b"<!-- <svg>", b"<svgs/>"])
+def test_other_xml_is_not_reported_as_svg(data: bytes) -> None:
     with pytest.raises(errors.ImageUnreadableError):
-        render(b"<?xml version='1.0'?><note/>")
+        render(data)
+
+
+@pytest.mark.parametrize(
+    ("tags", "start"),
+    [
+        ({50706: [1, 4, 0, 0]}, b""),
+        ({254: 1, 330: [8]}, b""),
+        ({262: 32803, 258: [14], 277: 1}, b""),
+        ({}, b"CR\2\0"),
+    ],
+    ids=["DNG", "NEF", "TIFF/EP", "CR2"],
+)
+def test_camera_raw_is_not_shown_as_its_preview(tags: dict[int, Any], start: bytes) -> None:
+    preview = {256: 16, 257: 16, 258: [8, 8, 8], 259: 1, 262: 2, 277: 3, 278: 16}
+    assert render(tiff(preview, [bytes(768)])).width == 16
+
+    with pytest.raises(errors.ImageTypeUnsupportedError, match=r"^Camera raw is not supported"):
+        render(tiff(preview | tags, [start.ljust(768, b"\0")]))
+
+
+@pytest.mark.parametrize(
+    ("data", "variant"),
+    [
+        (
+            saved(quarters(16, 16), "BMP")[:30] + struct.pack("<I", 4) + bytes(800),
+            "BMP with this compression or colour layout",
+        ),
+        (jpeg(16, 16).replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"), "12-bit JPEG"),
+    ],
+    ids=["BMP", "JPEG"],
+)
+def test_unsupported_variant_is_named(data: bytes, variant: str) -> None:
+    with pytest.raises(errors.ImageVariantUnsupportedError, match=f"^{variant} is not supported: save the picture as"):
+        render(data)
+
+
+def test_bmp_with_masks_that_pillow_does_not_read_is_named() -> None:
+    header = struct.pack("<IiiHHIIiiIIIII", 56, 8, 8, 1, 16, 3, 128, 0, 0, 0, 0, 0x7800, 0x0780, 0x0078) + bytes(4)
+    data = b"BM" + struct.pack("<IHHI", 14 + len(header) + 128, 0, 0, 14 + len(header)) + header + bytes(128)
+
+    with pytest.raises(errors.ImageVariantUnsupportedError, match=r"^BMP with this compression or colour layout"):
+        render(data)
 
 
 @given(st.sampled_from(FORMATS), st.floats(0, 0.999), st.binary(min_size=1, max_size=6))
