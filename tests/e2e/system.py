@@ -81,8 +81,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def copy_project(target: Path) -> Path:
-    """Copy the project to ``target`` and return it; link the emulator environment and the dependency cache."""
+    """Copy the project, with default settings, to ``target`` and return it. Link the environment of the emulator."""
     app_sources.copy(ROOT, target)
+    use_default_settings(target / ".chalice" / "config.json")
     for folder in ("tools", "infra"):
         shutil.copytree(
             ROOT / folder, target / folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
@@ -92,6 +93,24 @@ def copy_project(target: Path) -> Path:
     (target / ".local" / "kept").symlink_to(KEPT)
     (target / ".venv-emulator").symlink_to(ROOT / ".venv-emulator")
     return target
+
+
+OPTIONAL_SETTINGS = ("CORS_", "LOG_OWNER", "OIDC_", "THUMBNAIL_SIZES")
+"""The first letters of settings with a default, on which tests rely."""
+SETTINGS_OF_DEPLOYED_STAGES = ("AUTH_MODE", "BUCKET_NAME", "USER_POOL_")
+"""Those of settings that a person chooses, or a deployment writes."""
+
+
+def use_default_settings(path: Path) -> None:
+    """Remove optional settings from a Chalice configuration file, so that tests do not depend on them."""
+    config = json.loads(path.read_text())
+    for name, stage in config["stages"].items():
+        removed = OPTIONAL_SETTINGS if name == LOCAL else OPTIONAL_SETTINGS + SETTINGS_OF_DEPLOYED_STAGES
+        variables = stage["environment_variables"]
+        stage["environment_variables"] = {
+            name: value for name, value in variables.items() if not name.startswith(removed)
+        }
+    path.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def configure(path: Path, **variables: str) -> None:
