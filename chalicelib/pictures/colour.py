@@ -64,7 +64,9 @@ def _sources(image: Image.Image, data: bytes) -> Iterator[bytes | Coding]:
 
 def _png_sources(image: Image.Image, data: bytes) -> Iterator[bytes | Coding]:
     """Yield cICP, iCCP, or gAMA with cHRM, unless sRGB precedes these (PNG, third edition, section 4.3)."""
-    found = _CICP.search(data, 0, max(data.find(b"PLTE"), 0) or max(data.find(b"IDAT"), 0))
+    pixels = max(0, data.find(b"IDAT"))
+    palette = data.find(b"PLTE", 0, pixels)
+    found = _CICP.search(data, 0, pixels if palette < 0 else palette)
     if found and found[1][0] in _PRIMARIES and found[1][1] in _CURVES:
         yield Coding(_PRIMARIES[found[1][0]], _CURVES[found[1][1]])
         return
