@@ -1,4 +1,7 @@
-"""docs/tutorial.md, step by step. Each test continues where the one before it ended."""
+"""A newcomer's first hour: docs/tutorial.md step by step, photographs in the console, a route, checks and a package.
+
+Each test continues where the one before it ended.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from tests.e2e.system import EMULATOR_PYTHON, KEPT, free_port, request
 from tests.e2e.terminals import Terminal, until
 from tests.e2e.test_deploying import install
 from tools.laptop.emulator import Emulator
+from tools.template import recipes
 from tools.template.copies import copy_working_tree, share_environments
 
 PAGE = "docs/tutorial.md"
@@ -123,19 +127,37 @@ def test_programs_have_no_wrong_types(shop: Newcomer) -> None:
     shop.types(f"MYPYPATH=out/clients/python {mypy} out/new_item.py out/add_picture.py")
 
 
+def test_route_is_added(shop: Newcomer) -> None:
+    shop.applies(recipes.diffs(shop.project)["route"])
+
+    request("PATCH", f"{shop.terminal.url}/items/{shop.id}", {"expiresAt": "2100-01-01T00:00:00Z"})
+    answer = request("DELETE", f"{shop.terminal.url}/items/{shop.id}/expiry")
+    assert answer.status == 200
+    assert "expiresAt" not in shop.item()
+
+
 def test_checks_pass(shop: Newcomer) -> None:
     shop.types(block(PAGE, "checks"))
 
     assert shop.types("git status --porcelain").splitlines() == []
 
 
-def test_stage_is_deployed(shop: Newcomer, tmp_path: Path) -> None:
+@pytest.fixture
+def in_aws(shop: Newcomer, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Return the variables of a shell with credentials of an AWS account, which is in an emulator."""
     (shop.project / ".venv").unlink()
     install(shop.project / ".venv")
     emulator = Emulator.start(EMULATOR_PYTHON, tmp_path / "emulator", free_port())
     try:
-        said = shop.types(block(PAGE, "deploy"), "y\ny\n", **at_the_emulator(emulator))
+        yield at_the_emulator(emulator)
     finally:
         emulator.stop()
 
+
+def test_project_is_packaged_and_deployed(shop: Newcomer, in_aws: dict[str, str]) -> None:
+    said = shop.types(block(PAGE, "deploy"), "y\ny\n", **in_aws)
     assert "Rest API URL: https://" in said
+
+    shop.types("make package STAGE=prod", **in_aws)
+    packaged = json.loads((shop.project / "out" / "sam.json").read_text(encoding="utf-8"))
+    assert packaged["Resources"]["APIHandler"]
