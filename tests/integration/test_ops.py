@@ -21,7 +21,7 @@ from moto.s3.models import s3_backends
 
 from chalicelib import aws, config
 from chalicelib.values import ids
-from tests.builders import jpeg
+from tests.builders import fields, jpeg
 from tests.integration.stage import Stage as Api
 from tests.integration.stage import fails
 from tools.interruption import Interrupted, Interruption
@@ -300,7 +300,7 @@ class TestItem:
         assert ops(commands.show_item, owner="local", id=id_) == 0
 
         shown = said()
-        assert shown["record"]["fields"] == {"title": "Vase", "price": 19.9}
+        assert shown["record"]["fields"] == fields(title="Vase", price=19.9)
         assert shown["record"]["version"] == api.read(id_)["version"]
         assert [due["reason"] for due in shown["due"]] == ["its upload ticket expires", "the item expires"]
         assert shown["due"][1]["at"] == "2090-01-01T00:00:00.000Z"

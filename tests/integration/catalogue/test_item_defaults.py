@@ -16,6 +16,10 @@ from tests.integration.stage import OWNER, Stage, json_of
 MANAGED = ("id", "version", "createdAt", "updatedAt")
 
 
+class Undeclared(msgspec.Struct):
+    """An item without declared fields."""
+
+
 class Size(msgspec.Struct):
     height: int
     unit: str = "cm"
@@ -124,7 +128,8 @@ def test_item_can_be_sent_back(vases: Stage) -> None:
 def test_older_item_gets_the_defaults_with_its_next_change(
     api: Stage, declare: Callable[[type[msgspec.Struct]], None]
 ) -> None:
-    item = api.item(title="Blue")
+    declare(Undeclared)
+    item = create(api, title="Blue")
     declare(Vase)
     path = f"/items/{item['id']}"
 
