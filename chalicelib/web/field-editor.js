@@ -64,6 +64,7 @@ export class FieldEditor {
   #schema;
   #isItem;
   #index = 0;
+  #isRestoring = false;
   /** @type {FieldList | JsonForm} */
   #form;
 
@@ -80,7 +81,8 @@ export class FieldEditor {
     this.#form = this.#show(fields, 0);
     const onkeydown = (/** @type {KeyboardEvent} */ event) => this.#switchByKey(event);
     const tabList = h("div", { role: "tablist", class: "tabs", "aria-label": "How to edit", onkeydown }, this.#tabs);
-    const listeners = { oninput: onChange, onchange: onChange, onremoved: onChange };
+    const changed = () => this.#isRestoring || onChange();
+    const listeners = { oninput: changed, onchange: changed, onremoved: changed };
     this.element = h("div", { class: "editor", ...listeners }, isItem && tabList, this.#body);
   }
 
@@ -101,8 +103,10 @@ export class FieldEditor {
 
   /** @param {{tab: number, form: any}} content */
   restore({ tab, form }) {
+    this.#isRestoring = true;
     if (tab !== this.#index) this.#form = this.#show({}, tab);
     this.#form.content = form;
+    this.#isRestoring = false;
   }
 
   /**

@@ -8,7 +8,7 @@ import { Window } from "../../.venv-node/node_modules/happy-dom/lib/index.js";
 const PAGE = new URL("../../chalicelib/web/index.html", import.meta.url);
 const window = new Window({ url: "https://api.example/stage/" });
 
-const OBJECTS = ["document", "history", "location", "navigator", "sessionStorage"];
+const OBJECTS = ["document", "history", "location", "navigator", "sessionStorage", "localStorage"];
 const CLASSES = ["CSS", "Event", "HTMLDetailsElement", "IntersectionObserver", "KeyboardEvent"];
 const FUNCTIONS = ["addEventListener", "dispatchEvent", "matchMedia", "removeEventListener"];
 
