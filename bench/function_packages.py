@@ -13,7 +13,7 @@ from bench.sample_events import BUCKET
 from tests import local_certificate
 from tests.local_certificate import Authority
 from tools.bundle import archive, build
-from tools.laptop import code_stack
+from tools.laptop import code_stack, function_package
 
 PROJECT = Path(__file__).parents[1]
 BUILD = PROJECT / ".local" / "bench" / "packages"
@@ -72,7 +72,7 @@ def build_packages(report: Report, *, with_steps: bool) -> Packages:
     shutil.rmtree(BUILD, ignore_errors=True)
     BUILD.mkdir(parents=True)
     report("Packaging the app")
-    package = code_stack.package(PROJECT, BUILD / "build", DEPENDENCIES, report)
+    package = function_package.package(PROJECT, BUILD / "build", DEPENDENCIES, report)
     stock = archive.read(package.archive)
     authority = local_certificate.create(BUILD)
 

@@ -21,10 +21,11 @@ def start(
     *,
     env: Mapping[str, str],
     cwd: Path,
+    stdin: int = subprocess.DEVNULL,
     output: IO[bytes] | int | None = None,
     keep_open: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start ``command`` in a session of its own, with stdout and stderr to ``output``.
+    """Start ``command`` in a session of its own, with ``stdin``, and with stdout and stderr to ``output``.
 
     It inherits the file descriptors in ``keep_open``. Return the process.
     """
@@ -32,7 +33,7 @@ def start(
         [str(part) for part in command],
         env=dict(env),
         cwd=cwd,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
         pass_fds=tuple(keep_open),

@@ -127,13 +127,22 @@ def _file(request: Request, name: str, text: str, headers: dict[str, str]) -> Re
     return responses.file_response(request, text, {"Content-Type": _TYPES[Path(name).suffix]} | headers)
 
 
-@functools.cache
 def _file_names() -> frozenset[str]:
+    return _names_at(_WEB.stat().st_mtime_ns)
+
+
+def _text(name: str) -> str:
+    """Return a file's text. Lines of JavaScript that are comments become empty, so that line numbers stay."""
+    return _text_at(name, (_WEB / name).stat().st_mtime_ns)
+
+
+# Cached by the time of the last change: under `make run`, a saved file takes effect without a restart.
+@functools.lru_cache(maxsize=1)
+def _names_at(_: int) -> frozenset[str]:
     return frozenset(path.name for path in _WEB.iterdir() if path.suffix in _TYPES)
 
 
-@functools.cache
-def _text(name: str) -> str:
-    """Return a file's text. Lines of JavaScript that are comments become empty, so that line numbers stay."""
+@functools.lru_cache(maxsize=64)
+def _text_at(name: str, _: int) -> str:
     text = (_WEB / name).read_text(encoding="utf-8")
     return _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), text) if name.endswith(".js") else text

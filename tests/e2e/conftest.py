@@ -17,7 +17,7 @@ from tests.e2e.system import (
     give_up_sooner,
     say_errors_as_the_template_does,
 )
-from tools.laptop import code_stack
+from tools.laptop import code_stack, function_package
 from tools.laptop.emulator import Emulator, client_factory
 from tools.stage import provision
 
@@ -32,7 +32,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         client = client_factory(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
         give_up_sooner(client("sqs"), resources["QueueUrl"])
-        built = bundled(code_stack.package(project, folder / "build", KEPT, print))
+        built = bundled(function_package.package(project, folder / "build", KEPT, print))
         deployment = code_stack.deploy(built, client)
         say_errors_as_the_template_does(client("apigateway"), deployment.api_id, built.template)
         yield System(

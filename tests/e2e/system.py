@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from chalicelib.config import LOCAL
 from tools.bundle import archive, build
-from tools.laptop import code_stack
+from tools.laptop import function_package
 from tools.laptop.emulator import Emulator
 from tools.stage import app_sources
 
@@ -120,7 +120,7 @@ def configure(path: Path, **variables: str) -> None:
     path.write_text(json.dumps(config))
 
 
-def bundled(built: code_stack.Package) -> code_stack.Package:
+def bundled(built: function_package.Package) -> function_package.Package:
     """Reduce and precompile the package's archive, as for a deployment to AWS, and return the package."""
     whole = archive.read(built.archive)
     archive.write(built.archive, build.build(whole).entries)

@@ -16,7 +16,7 @@ from chalicelib.config import LOCAL
 from tests.builders import jpeg
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, ROOT, copy_project, free_port
 from tests.e2e.waiting import eventually
-from tools.laptop import code_stack, emulator
+from tools.laptop import code_stack, emulator, function_package
 from tools.laptop.emulator import Emulator, EmulatorError, client_factory
 from tools.stage import provision
 
@@ -42,7 +42,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
     try:
         client = client_factory(running.url, running.root())
         provision.provision(LOCAL, client, project, print)
-        code_stack.deploy(code_stack.package(project, folder / "build", KEPT, print), client)
+        code_stack.deploy(function_package.package(project, folder / "build", KEPT, print), client)
     finally:
         running.stop()
     return start

@@ -13,7 +13,7 @@ from chalicelib.config import LOCAL
 from tests.builders import jpeg
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, copy_project, free_port
 from tests.e2e.waiting import eventually
-from tools.laptop import code_stack
+from tools.laptop import code_stack, function_package
 from tools.laptop.emulator import Emulator, client_factory
 from tools.stage import provision
 
@@ -75,7 +75,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     try:
         client = client_factory(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
-        code_stack.deploy(code_stack.package(project, folder / "build", KEPT, print), client)
+        code_stack.deploy(function_package.package(project, folder / "build", KEPT, print), client)
         shorter = {"VisibilityTimeout": str(VISIBILITY_TIMEOUT)}  # not set earlier: Lambda refuses it for a new mapping
         client("sqs").set_queue_attributes(QueueUrl=resources["QueueUrl"], Attributes=shorter)
         yield Laptop(client, resources["BucketName"], resources["QueueUrl"], resources["DeadLetterQueueUrl"])

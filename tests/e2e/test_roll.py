@@ -12,7 +12,7 @@ import pytest
 from chalicelib.config import LOCAL
 from tests.builders import fields
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, Answer, copy_project, free_port, request
-from tools.laptop import code_stack
+from tools.laptop import code_stack, function_package
 from tools.laptop.emulator import Emulator, client_factory
 from tools.stage import provision
 
@@ -28,7 +28,7 @@ class Stage(NamedTuple):
     def deploy(self) -> None:
         """Deploy the project's resources, then its code."""
         provision.provision(LOCAL, self.client, self.project, print)
-        code_stack.deploy(code_stack.package(self.project, self.scratch, KEPT, print), self.client)
+        code_stack.deploy(function_package.package(self.project, self.scratch, KEPT, print), self.client)
 
     def __call__(self, method: str, path: str, body: Any = None) -> Answer:
         deployment = code_stack.find(self.client)

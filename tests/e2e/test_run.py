@@ -216,26 +216,118 @@ def test_logs_of_event_functions_have_their_names(terminal: Terminal) -> None:
     terminal.await_text("\non_upload   │ ", 30)
 
 
+class Reloads:
+    """What a change did: it counts the lines about changes, and the updates of the stack."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self.terminal = terminal
+        stack = terminal.client("cloudformation").describe_stacks(StackName="vitrine-local")["Stacks"][0]
+        api_id = next(output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == "RestAPIId")
+        self.packaged = f"http://127.0.0.1:{terminal.emulator_port}/_aws/execute-api/{api_id}/api"
+        self.servers = terminal.text.count("Serving on")
+        self.effects = terminal.text.count("in effect after")
+        self.stack_updates = self._count_stack_updates()
+
+    def await_effect(self) -> None:
+        until(lambda: self.terminal.text.count("in effect after") > self.effects, 60)
+
+    def restarts(self) -> int:
+        return self.terminal.text.count("Serving on") - self.servers
+
+    def new_stack_updates(self) -> int:
+        return self._count_stack_updates() - self.stack_updates
+
+    def _count_stack_updates(self) -> int:
+        pages = self.terminal.client("cloudformation").get_paginator("describe_stack_events")
+        return sum(
+            event["LogicalResourceId"] == "vitrine-local" and event["ResourceStatus"].endswith("E_COMPLETE")
+            for page in pages.paginate(StackName="vitrine-local")
+            for event in page["StackEvents"]
+        )
+
+
 def test_saved_source_takes_effect(terminal: Terminal) -> None:
     source = terminal.project / "chalicelib" / "config.py"
-    saved = re.sub(r"^VERSION = .*$", 'VERSION = "saved"', source.read_text(), flags=re.MULTILINE)
-    stack = terminal.client("cloudformation").describe_stacks(StackName="vitrine-local")["Stacks"][0]
-    api_id = next(output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == "RestAPIId")
-    packaged = f"http://127.0.0.1:{terminal.emulator_port}/_aws/execute-api/{api_id}/api"
-    effects = terminal.text.count("In effect after")
+    reloads = Reloads(terminal)
 
-    source.write_text(saved)
+    source.write_text(re.sub(r"^VERSION = .*$", 'VERSION = "saved"', source.read_text(), flags=re.MULTILINE))
 
-    until(lambda: terminal.text.count("In effect after") > effects)
+    reloads.await_effect()
     assert request("GET", f"{terminal.url}/health").json()["version"] == "saved"
-    assert request("GET", f"{packaged}/health").json()["version"] == "saved"
+    assert request("GET", f"{reloads.packaged}/health").json()["version"] == "saved"
+    assert (reloads.restarts(), reloads.new_stack_updates()) == (1, 0)
+
+
+def test_saved_source_takes_effect_in_the_consumer(terminal: Terminal) -> None:
+    source = terminal.project / "chalicelib" / "catalogue" / "consumer.py"
+    good = source.read_text()
+    reloads = Reloads(terminal)
+    queue = terminal.client("sqs").get_queue_url(QueueName="vitrine-local-jobs")["QueueUrl"]
+
+    source.write_text(good.replace('"Message processed"', '"Message processed by saved code"'))
+
+    reloads.await_effect()
+    message = {"type": "item.create", "owner": "local", "item": {"title": "By the consumer"}}
+    terminal.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(message))
+    terminal.await_text("Message processed by saved code", 60)
+    source.write_text(good)
+    until(lambda: terminal.text.count("in effect after") > reloads.effects + 1, 60)
+
+
+def test_saved_web_file_takes_effect_without_a_restart(terminal: Terminal) -> None:
+    web = terminal.project / "chalicelib" / "web"
+    request("GET", f"{terminal.url}/web/console.css")
+    reloads = Reloads(terminal)
+
+    (web / "console.css").write_text("/* saved */")
+    (web / "new.js").write_text("const isNew = true;")
+
+    assert request("GET", f"{terminal.url}/web/console.css").body == b"/* saved */"
+    assert request("GET", f"{terminal.url}/web/new.js").body == b"const isNew = true;"
+    reloads.await_effect()
+    assert request("GET", f"{reloads.packaged}/web/console.css").body == b"/* saved */"
+    assert (reloads.restarts(), reloads.new_stack_updates()) == (0, 0)
+
+
+def test_new_route_is_in_the_packaged_api_too(terminal: Terminal) -> None:
+    source = terminal.project / "app.py"
+    good = source.read_text()
+    reloads = Reloads(terminal)
+
+    source.write_text(good.replace('@app.route("/hello"', '@app.route("/greeting"'))
+
+    reloads.await_effect()
+    assert request("GET", f"{terminal.url}/greeting?name=Ann").status == 200
+    terminal.await_text("The configuration of the API or the functions changed too", 60)
+    assert reloads.new_stack_updates() == 1
+    assert request("GET", f"{Reloads(terminal).packaged}/greeting?name=Ann").status == 200
+    source.write_text(good)
+    until(lambda: terminal.text.count("changed too") == 2, 60)
+
+
+def test_saved_policy_takes_effect(terminal: Terminal) -> None:
+    path = terminal.project / ".chalice" / "policy-on_messages-local.json"
+    policy = json.loads(path.read_text())
+    policy["Statement"].append({"Sid": "Saved", "Effect": "Allow", "Action": "sqs:ListQueues", "Resource": "*"})
+    reloads = Reloads(terminal)
+
+    path.write_text(json.dumps(policy))
+
+    reloads.await_effect()
+    functions = terminal.client("lambda").list_functions()["Functions"]
+    (role,) = {one["Role"].rpartition("/")[2] for one in functions if one["Handler"] == "app.on_messages"}
+    iam = terminal.client("iam")
+    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    documents = [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
+    assert "Saved" in json.dumps(documents)
+    assert (reloads.restarts(), reloads.new_stack_updates()) == (0, 1)
 
 
 @pytest.mark.parametrize("mistake", ["def (", "import nothing_of_this_name"])
 def test_broken_source_keeps_the_old_code(terminal: Terminal, mistake: str) -> None:
     source = terminal.project / "chalicelib" / "errors.py"
     good = source.read_text()
-    refusals, effects = (terminal.text.count(said) for said in ("keeps running", "In effect after"))
+    refusals, effects = (terminal.text.count(said) for said in ("keeps running", "in effect after"))
 
     source.write_text(f"{good}\n{mistake}\n")
 
@@ -243,7 +335,7 @@ def test_broken_source_keeps_the_old_code(terminal: Terminal, mistake: str) -> N
     assert "chalicelib/errors.py" in terminal.text
     assert request("GET", f"{terminal.url}/health").status == 200
     source.write_text(good)
-    until(lambda: terminal.text.count("In effect after") > effects)
+    until(lambda: terminal.text.count("in effect after") > effects)
 
 
 def test_second_server_finds_the_emulator(

@@ -77,10 +77,10 @@ def test_run_in_this_process(inside: Inside, tmp_path: Path) -> None:
         until(lambda: "The previous code keeps running." in inside.text)
         source.write_text(f"{good}\nSAVED = True\n")
         (tmp_path / "project" / "requirements.txt").touch()
-        until(lambda: "In effect after" in inside.text)
+        until(lambda: "in effect after" in inside.text)
         assert summary() == "Greet somebody"
         views.write_text(views.read_text().replace('"""Greet somebody."""', '"""Greet a person."""'))
-        until(lambda: inside.text.count("In effect after") == 2)
+        until(lambda: inside.text.count("in effect after") == 2)
         assert summary() == "Greet a person"
         assert "Wrote chalicelib/openapi.json" in inside.text
         assert request("GET", f"http://127.0.0.1:{inside.port}/health").status == 200
@@ -89,7 +89,7 @@ def test_run_in_this_process(inside: Inside, tmp_path: Path) -> None:
 
     assert inside.run(deeds) == 0
     assert inside.text.rstrip().endswith("Stopped. The data is kept for the next start.")
-    assert "Saved: chalicelib/openapi.json" not in inside.text
+    assert "Saved chalicelib/openapi.json" not in inside.text
 
 
 def test_killed_server_ends_the_run(inside: Inside) -> None:

@@ -30,7 +30,7 @@ from tests.e2e.system import (
 from tests.e2e.test_deploying import checkout
 from tests.e2e.test_flows import post
 from tests.e2e.waiting import eventually
-from tools.laptop import code_stack
+from tools.laptop import code_stack, function_package
 from tools.laptop.emulator import Emulator, client_factory
 from tools.stage import provision
 
@@ -86,7 +86,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
         # The issuer has its name in AWS, but in the emulator the keys are at another URL.
         keys = f"{emulator.url}/{pool.id}/.well-known/jwks.json"
         configure(project / ".chalice" / "config.json", AUTH_MODE="oidc", OIDC_JWKS_URL=keys)
-        built = bundled(code_stack.package(project, folder / "build", KEPT, print))
+        built = bundled(function_package.package(project, folder / "build", KEPT, print))
         deployment = code_stack.deploy(built, client)
         say_errors_as_the_template_does(client("apigateway"), deployment.api_id, built.template)
         url = f"{emulator.url}/_aws/execute-api/{deployment.api_id}/api"

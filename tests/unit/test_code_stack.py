@@ -1,147 +1,216 @@
-"""Packaging for the emulator, with fake programs."""
+"""What is called in the emulator to deploy a change, with a fake emulator."""
 
 from __future__ import annotations
 
+import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from tools import processes
 from tools.laptop import code_stack
+from tools.laptop.function_package import Package
 from tools.stage.errors import StageError
 
-MAC = ("Darwin", "arm64")
-LAMBDA = ("Linux", "x86_64")
+CHANGES = ("create_stack", "update_stack", "update_function_code", "upload_file")
 
 
-class Programs:
-    """Fakes of chalice and pip, which record their calls."""
+class Emulator:
+    """Fakes of CloudFormation, S3 and Lambda, which record the calls that change something."""
 
     def __init__(self) -> None:
-        self.called: list[list[str]] = []
-        self.says = ""
-        self.status = 0
+        self.calls: list[str] = []
+        self.objects: dict[str, bytes] = {}
+        self.status: str | None = None
+        self.next_status = "CREATE_COMPLETE"
+        self.meta = type("Meta", (), {"endpoint_url": "http://127.0.0.1:4566"})
 
-    def run(self, command: list[Any], *, env: dict[str, str], cwd: Path) -> tuple[int, str]:
-        self.called.append([str(part) for part in command])
-        assert not [name for name in env if name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID")] or "pip" in self.called[-1]
-        if "pip" in self.called[-1]:
-            target = Path(self.called[-1][self.called[-1].index("--target") + 1])
-            (target / "bin").mkdir(parents=True)
-            (target / "bin" / "tool").write_text("")
-            (target / "boto3.py").write_text("of this machine")
-        else:
-            self._package(cwd)
-        return self.status, self.says
+    def __call__(self, service: str) -> Emulator:
+        return self
 
-    def _package(self, project: Path) -> None:
-        (project / "out").mkdir()
-        (project / "out" / "sam.json").write_text(json.dumps({"Resources": {}, "seen": _environment(project)}))
-        with zipfile.ZipFile(project / "out" / "deployment.zip", "w") as whole:
-            whole.writestr("app.py", (project / "app.py").read_text())
-            whole.writestr("chalice/app.py", "chalice")
-            if (project / "requirements.txt").read_text():
-                whole.writestr("boto3.py", "of Lambda")
+    def done(self) -> list[str]:
+        """Return the changes since the last call."""
+        done, self.calls = self.calls, []
+        return [call for call in done if call in CHANGES]
 
+    def describe_stacks(self, **_: str) -> dict[str, Any]:
+        if self.status is None:
+            error = {"Code": "ValidationError", "Message": "The stack does not exist"}
+            raise ClientError({"Error": error}, "DescribeStacks")  # type: ignore[typeddict-item]
+        outputs = [{"OutputKey": "RestAPIId", "OutputValue": "abc"}]
+        return {"Stacks": [{"StackName": code_stack.STACK, "StackStatus": self.status, "Outputs": outputs}]}
 
-def _environment(project: Path) -> Any:
-    return json.loads((project / ".chalice" / "config.json").read_text())["stages"]["local"].get(
-        "environment_variables"
-    )
+    def describe_stack_resources(self, **_: str) -> dict[str, Any]:
+        names = ("OnUpload", "APIHandler")
+        resources = [
+            {"LogicalResourceId": name, "PhysicalResourceId": f"v-{name}", "ResourceType": "AWS::Lambda::Function"}
+            for name in names
+        ]
+        return {"StackResources": resources}
+
+    def create_stack(self, **_: Any) -> None:
+        self.calls.append("create_stack")
+        self.status = self.next_status
+
+    def update_stack(self, **_: Any) -> None:
+        self.calls.append("update_stack")
+        self.status = self.next_status
+
+    def update_function_code(self, **parameters: str) -> None:
+        assert parameters["S3Key"] in self.objects
+        self.calls.append("update_function_code")
+
+    def create_bucket(self, **_: str) -> None:
+        pass
+
+    def upload_file(self, path: str, _: str, key: str) -> None:
+        self.calls.append("upload_file")
+        self.objects[key] = Path(path).read_bytes()
+
+    def put_object(self, Key: str, Body: bytes, **_: str) -> None:  # noqa: N803 (as boto3 names it)
+        self.objects[Key] = Body
+
+    def get_object(self, Key: str, **_: str) -> dict[str, Any]:  # noqa: N803
+        if Key not in self.objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey", "Message": ""}}, "GetObject")
+        return {"Body": io.BytesIO(self.objects[Key])}
+
+    def list_objects_v2(self, **_: str) -> dict[str, Any]:
+        return {"Contents": [{"Key": key} for key in self.objects]}
+
+    def delete_object(self, Key: str, **_: str) -> None:  # noqa: N803
+        del self.objects[Key]
 
 
 @pytest.fixture
-def programs(monkeypatch: pytest.MonkeyPatch) -> Programs:
-    stand_in = Programs()
-    monkeypatch.setattr(processes, "run", stand_in.run)
-    return stand_in
+def emulator() -> Emulator:
+    return Emulator()
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    folder = tmp_path / "project"
-    (folder / ".chalice").mkdir(parents=True)
-    (folder / "app.py").write_text("app = 1")
-    (folder / "requirements.txt").write_text("boto3==1.44.5")
-    variables = {"STAGE": "local", "AWS_CONFIG_FILE": ".local/aws-config", "AWS_ACCESS_KEY_ID": "test"}
-    (folder / ".chalice" / "config.json").write_text(
-        json.dumps({"stages": {"local": {"environment_variables": variables}}})
-    )
-    return folder
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "code.zip"
+    path.touch()
+    return path
 
 
-def build(project: Path, system: tuple[str, str]) -> tuple[code_stack.Package, dict[str, str]]:
-    folder = project.parent
-    built = code_stack.package(project, folder / "build", folder / "kept", lambda line: None, system)
-    with zipfile.ZipFile(built.archive) as whole:
-        assert len(whole.namelist()) == len(set(whole.namelist()))
-        return built, {name: whole.read(name).decode() for name in whole.namelist()}
+def package(archive: Path, digest: str, **resources: Any) -> Package:
+    return Package(digest, {"Resources": resources}, archive)
 
 
-def test_linux_package_has_the_wheels_for_lambda(project: Path, programs: Programs) -> None:
-    _, content = build(project, LAMBDA)
-
-    assert content == {"app.py": "app = 1", "chalice/app.py": "chalice", "boto3.py": "of Lambda"}
+FUNCTION = {"Type": "AWS::Serverless::Function", "Properties": {"CodeUri": "./x.zip"}}
 
 
-@pytest.mark.parametrize("system", [MAC, ("Linux", "aarch64")])
-def test_other_package_has_the_wheels_of_the_machine(
-    project: Path, programs: Programs, system: tuple[str, str]
-) -> None:
-    _, content = build(project, system)
+def test_first_deployment_creates_the_stack(emulator: Emulator, archive: Path) -> None:
+    deployment = code_stack.deploy(package(archive, "1"), emulator)
 
-    assert content == {"app.py": "app = 1", "chalice/app.py": "chalice", "boto3.py": "of this machine"}
-
-
-def test_dependencies_are_built_once(project: Path, programs: Programs) -> None:
-    build(project, MAC)
-    (project / "app.py").write_text("app = 2")
-    _, content = build(project, MAC)
-    assert sum("pip" in command for command in programs.called) == 1
-    assert content["app.py"] == "app = 2"
-
-    (project / "requirements.txt").write_text("boto3==1.44.6")
-    build(project, MAC)
-    assert sum("pip" in command for command in programs.called) == 2
+    assert emulator.done() == ["upload_file", "create_stack"]
+    assert deployment.stack_changed
+    assert deployment.functions == {"on_upload": "v-OnUpload", "api_handler": "v-APIHandler"}
 
 
-def test_functions_get_no_aws_variables(project: Path, programs: Programs) -> None:
-    built, _ = build(project, MAC)
+def test_same_sources_are_not_deployed_again(emulator: Emulator, archive: Path) -> None:
+    code_stack.deploy(package(archive, "1"), emulator)
+    emulator.done()
 
-    assert built.template["seen"] == {"STAGE": "local"}
-    assert "AWS_CONFIG_FILE" in (project / ".chalice" / "config.json").read_text()
-
-
-def test_missing_wheel_for_lambda_is_an_error(project: Path, programs: Programs) -> None:
-    programs.says = "Could not install dependencies:\nPillow==13.0.0\n"
-
-    with pytest.raises(StageError, match=r"no wheel for Lambda.*Pillow==13.0.0"):
-        build(project, LAMBDA)
+    assert not code_stack.deploy(package(archive, "1"), emulator).stack_changed
+    assert emulator.done() == []
 
 
-def test_app_that_does_not_load_is_an_error_with_its_place(project: Path, programs: Programs) -> None:
-    build(project, MAC)
-    app = project.parent / "build" / "app" / "app.py"
-    programs.status = 1
-    programs.says = f'Traceback:\n  File "/else.py", line 1\n  File "{app}", line 7, in f\n    x\nNameError: no x\n'
+def test_changed_code_leaves_the_stack(emulator: Emulator, archive: Path) -> None:
+    code_stack.deploy(package(archive, "1"), emulator)
+    emulator.done()
 
-    with pytest.raises(StageError) as refused:
-        build(project, MAC)
-
-    assert str(refused.value) == 'The app cannot be packaged. File "app.py", line 7, in f NameError: no x'
+    assert not code_stack.deploy(package(archive, "2"), emulator).stack_changed
+    assert emulator.done() == ["upload_file", "update_function_code", "update_function_code"]
 
 
-def test_template_gets_code_location_and_digest() -> None:
-    template = {"Resources": {"CleanUp": {"Type": "AWS::Serverless::Function", "Properties": {"CodeUri": "./x.zip"}}}}
+def test_changed_template_updates_the_stack(emulator: Emulator, archive: Path) -> None:
+    code_stack.deploy(package(archive, "1"), emulator)
+    emulator.done()
+    emulator.next_status = "UPDATE_COMPLETE"
 
-    placed = code_stack.with_code(template, {"Bucket": "b", "Key": "k"}, "abc")
+    assert code_stack.deploy(package(archive, "2", OnUpload=FUNCTION), emulator).stack_changed
+    assert emulator.done() == ["upload_file", "update_stack"]
+
+
+class TestUpdateCode:
+    def test_functions_get_the_code(self, emulator: Emulator, archive: Path) -> None:
+        code_stack.deploy(package(archive, "1"), emulator)
+        emulator.done()
+
+        code_stack.update_code(package(archive, "2").code, emulator)
+
+        assert emulator.done() == ["upload_file", "update_function_code", "update_function_code"]
+        assert {"1.zip", "2.zip"} <= emulator.objects.keys()  # the first is that of the stack
+
+    def test_package_with_the_same_template_changes_nothing_more(self, emulator: Emulator, archive: Path) -> None:
+        code_stack.deploy(package(archive, "1"), emulator)
+        code_stack.update_code(package(archive, "2").code, emulator)
+        assert code_stack.find(emulator, "2") is None  # not checked yet
+        emulator.done()
+
+        code_stack.deploy(package(archive, "2"), emulator)
+
+        assert emulator.done() == []
+        assert code_stack.find(emulator, "2") is not None
+
+    def test_package_with_another_template_updates_the_stack(self, emulator: Emulator, archive: Path) -> None:
+        code_stack.deploy(package(archive, "1"), emulator)
+        code_stack.update_code(package(archive, "2").code, emulator)
+        emulator.done()
+        emulator.next_status = "UPDATE_COMPLETE"
+
+        code_stack.deploy(package(archive, "2", OnUpload=FUNCTION), emulator)
+
+        assert emulator.done() == ["update_stack"]
+
+    def test_unused_code_is_deleted(self, emulator: Emulator, archive: Path) -> None:
+        code_stack.deploy(package(archive, "1"), emulator)
+        code_stack.update_code(package(archive, "2").code, emulator)
+
+        code_stack.update_code(package(archive, "3").code, emulator)
+
+        assert sorted(key for key in emulator.objects if key.endswith(".zip")) == ["1.zip", "3.zip"]
+
+    def test_missing_stack_is_an_error(self, emulator: Emulator, archive: Path) -> None:
+        with pytest.raises(StageError, match="no stack"):
+            code_stack.update_code(package(archive, "1").code, emulator)
+
+
+def test_failed_update_is_repeated_by_the_next_deployment(emulator: Emulator, archive: Path) -> None:
+    code_stack.deploy(package(archive, "1"), emulator)
+    emulator.next_status = "UPDATE_ROLLBACK_COMPLETE"
+    with pytest.raises(StageError, match="UPDATE_ROLLBACK_COMPLETE"):
+        code_stack.deploy(package(archive, "2", OnUpload=FUNCTION), emulator)
+    emulator.done()
+    emulator.next_status = "UPDATE_COMPLETE"
+
+    code_stack.deploy(package(archive, "3"), emulator)
+
+    assert emulator.done() == ["upload_file", "update_stack"]
+
+
+def test_record_of_another_version_is_ignored(emulator: Emulator, archive: Path) -> None:
+    code_stack.deploy(package(archive, "1"), emulator)
+    emulator.done()
+    emulator.objects["deployed.json"] = json.dumps({"digest": "1"}).encode()
+    emulator.next_status = "UPDATE_COMPLETE"
+
+    code_stack.deploy(package(archive, "1"), emulator)
+
+    assert emulator.done() == ["upload_file", "update_stack"]
+
+
+def test_template_gets_the_code_location() -> None:
+    template = {"Resources": {"CleanUp": FUNCTION}}
+
+    placed = code_stack.with_code(template, {"Bucket": "b", "Key": "k"})
 
     assert placed["Resources"]["CleanUp"]["Properties"]["CodeUri"] == {"Bucket": "b", "Key": "k"}
-    assert placed["Outputs"] == {"SourceDigest": {"Value": "abc"}}
-    assert template["Resources"]["CleanUp"]["Properties"]["CodeUri"] == "./x.zip"
+    assert template["Resources"]["CleanUp"]["Properties"] == {"CodeUri": "./x.zip"}
 
 
 @pytest.mark.parametrize(

@@ -30,10 +30,14 @@ class LogFollower:
         self._client = client
         self._functions = dict(functions)
         self._write = write
-        self._seen = {name: Counter(self._entries(name, 0)) for name in functions}
+        self._seen = {name: Counter(self._entries(function, 0)) for name, function in functions.items()}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def follow(self, functions: Mapping[str, str]) -> None:
+        """Follow these functions from now on, for example after one was added."""
+        self._functions = dict(functions)
 
     def stop(self) -> None:
         """Stop. May be called twice."""
@@ -42,13 +46,14 @@ class LogFollower:
 
     def _run(self) -> None:
         while not self._ended.wait(_INTERVAL):
-            for name in self._functions:
-                self._write_new(name)
+            for name, function in self._functions.items():
+                self._write_new(name, function)
 
-    def _write_new(self, name: str) -> None:
-        since = max((time for time, _, _ in self._seen[name]), default=_OVERLAP) - _OVERLAP
-        entries = self._entries(name, since)
-        unseen = Counter(entries) - self._seen[name]
+    def _write_new(self, name: str, function: str) -> None:
+        seen = self._seen.get(name, Counter())
+        since = max((time for time, _, _ in seen), default=_OVERLAP) - _OVERLAP
+        entries = self._entries(function, since)
+        unseen = Counter(entries) - seen
         for entry in entries:
             if unseen[entry]:
                 unseen[entry] -= 1
@@ -57,8 +62,8 @@ class LogFollower:
         if entries:
             self._seen[name] = Counter(entries)
 
-    def _entries(self, name: str, since: int) -> list[Entry]:
-        group = f"/aws/lambda/{self._functions[name]}"
+    def _entries(self, function: str, since: int) -> list[Entry]:
+        group = f"/aws/lambda/{function}"
         try:
             events = self._client.filter_log_events(logGroupName=group, startTime=since)["events"]
         except (BotoCoreError, ClientError):  # no log group yet, or the emulator is stopping

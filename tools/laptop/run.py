@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import shlex
 import shutil
 import sys
@@ -20,24 +19,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.config import LOCAL
 from chalicelib.http import local_request_rules
-from tools import processes
 from tools.interruption import Interrupted, Interruption
-from tools.laptop import code_stack, function_logs
+from tools.laptop import code_stack, function_logs, function_package
 from tools.laptop.chalice_server import Server, ServerError
 from tools.laptop.emulator import REGION, Emulator, EmulatorError, check_port, client_factory, make_private
+from tools.laptop.reloader import Packager, Reloader, update_openapi
 from tools.laptop.terminal import Terminal
 from tools.stage import app_sources, provision
-from tools.stage.aws_clients import ClientFactory
 from tools.stage.errors import StageError, describe_error
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 AWS_CONFIG = ".local/aws-config"
 """The stage's AWS_CONFIG_FILE, with the emulator's URL and credentials."""
 
-_OPENAPI = Path("chalicelib/openapi.json")
 _PROFILE = "vitrine-local"
 _CHECK_INTERVAL = 0.3  # seconds
-_QUIET_PERIOD = 0.15  # seconds without another change, because an editor may save several files
 
 _CONFIG = """\
 # Written by `make run`: where the emulator is.
@@ -88,7 +84,7 @@ class System:
     def _start(self, running: contextlib.ExitStack) -> Emulator:
         """Start every part. When ``running`` is left, they are stopped, the emulator last."""
         began = time.monotonic()
-        self._update_openapi()
+        update_openapi(self._project_dir, self._terminal.write)
         stamps = app_sources.stamps(self._project_dir)
         local = self._project_dir / ".local"
         make_private(local)
@@ -107,15 +103,21 @@ class System:
         write_aws_config(self._project_dir, emulator)
         client = client_factory(emulator.url, emulator.root())
         provision.provision(LOCAL, client, self._project_dir, self._terminal.write)
-        deployment = code_stack.find(client, code_stack.source_digest(self._project_dir)) or self._deploy(client)
-        running.callback(
-            function_logs.LogFollower(client("logs"), deployment.functions, self._terminal.write_line_of).stop
-        )
+        packager = Packager(self._project_dir, local / "build", local / "kept", self._terminal.write)
+        deployment = code_stack.find(client, function_package.source_digest(self._project_dir))
+        if deployment is None:
+            self._terminal.write("Deploying the event functions into the emulator")
+            deployment = code_stack.deploy(packager.package(), client)
+        logs = function_logs.LogFollower(client("logs"), deployment.functions, self._terminal.write_line_of)
+        running.callback(logs.stop)
         running.callback(self._server.stop)
         with self._interruption.deferred():
-            self._server.start()
+            self._server.load()
+        self._server.wait_until_loaded()
+        self._server.replace()
         self._server.wait_until_ready()
-        self._client, self._stamps = client, stamps
+        self._reloader = Reloader(packager, stamps, client, self._server, logs, self._terminal, self._interruption)
+        running.callback(self._reloader.stop)
         self._terminal.write(f"Ready after {time.monotonic() - began:.1f} s.")
         return emulator
 
@@ -124,7 +126,7 @@ class System:
             time.sleep(_CHECK_INTERVAL)
             try:
                 self._server.check()
-                self._apply_changes()
+                self._reloader.apply_changes()
             except (BotoCoreError, ClientError):
                 if emulator.is_alive():
                     raise
@@ -137,60 +139,6 @@ class System:
     def _print_stopping(self, emulator: Emulator) -> None:
         if emulator.is_alive():
             self._terminal.write("Stopping, and saving the data …")
-
-    def _apply_changes(self) -> None:
-        """Deploy saved source files. If they do not load, print why, and keep the previous code running."""
-        changed = self._changed_files()
-        if not changed:
-            return
-        began = time.monotonic()
-        self._terminal.write(f"Saved: {', '.join(map(str, changed))}")
-        try:
-            if problem := app_sources.syntax_error(self._project_dir, changed):
-                raise StageError(problem)
-            self._update_openapi()
-            self._stamps |= {_OPENAPI: app_sources.stamp(self._project_dir / _OPENAPI)}
-            package = self._package()
-        except StageError as error:
-            self._terminal.write(f"{error}\nThe previous code keeps running.")
-            return
-        with self._interruption.deferred():
-            self._server.stop()
-            self._server.start()
-        code_stack.deploy(package, self._client)
-        self._server.wait_until_ready()
-        self._terminal.write(f"In effect after {time.monotonic() - began:.1f} s, for HTTP and for events.")
-        if Path("requirements.txt") in changed:
-            self._terminal.write(
-                "HTTP still uses the old packages: stop, and run `make run` again to use the new ones."
-            )
-
-    def _update_openapi(self) -> None:
-        """Write the OpenAPI document if the sources make another one. Raise StageError if they do not load."""
-        env = processes.without_aws(os.environ) | {"STAGE": LOCAL, "PYTHONDONTWRITEBYTECODE": "1"}
-        status, text = processes.run([sys.executable, "-m", "tools.openapi"], env=env, cwd=self._project_dir)
-        if status != 0:
-            problem = processes.error_summary(text.replace(f"{self._project_dir}/", ""))
-            raise StageError(f"The OpenAPI document cannot be generated. {problem}")
-        if text:
-            self._terminal.write(text.strip())
-
-    def _changed_files(self) -> list[Path]:
-        """Return the source files saved since the last call, after the last one of a series."""
-        before, after = self._stamps, app_sources.stamps(self._project_dir)
-        while self._stamps != after:
-            self._stamps = after
-            time.sleep(_QUIET_PERIOD)
-            after = app_sources.stamps(self._project_dir)
-        return app_sources.changes(before, after)
-
-    def _deploy(self, client: ClientFactory) -> code_stack.Deployment:
-        self._terminal.write("Deploying the event functions into the emulator")
-        return code_stack.deploy(self._package(), client)
-
-    def _package(self) -> code_stack.Package:
-        local = self._project_dir / ".local"
-        return code_stack.package(self._project_dir, local / "build", local / "kept", self._terminal.write)
 
     def _show(self, emulator: Emulator) -> None:
         self._terminal.write(

@@ -1,0 +1,37 @@
+"""The program of the HTTP server's process: ``chalice local``, which loads the app before it takes the port.
+
+So a server with changed code can load beside the one with the code before, which stays if the app does not load.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+LOADED_FD = "LOADED_FD"
+"""The environment variable with the file descriptor to which the server writes when the app is loaded."""
+
+
+def serve() -> None:
+    """Serve as ``chalice local`` does, after a line on standard input. At its end, exit without serving."""
+    from chalice import cli  # noqa: PLC0415 - `make run` imports this module only for the name of the variable
+    from chalice.cli.factory import CLIFactory  # noqa: PLC0415
+
+    create_local_server = CLIFactory.create_local_server
+
+    def create_when_told(self: CLIFactory, *arguments: Any) -> Any:
+        # At this point, `chalice local` has loaded the app, and would take the port.
+        descriptor = int(os.environ.pop(LOADED_FD))
+        os.write(descriptor, b"loaded\n")
+        os.close(descriptor)
+        if not sys.stdin.readline():
+            sys.exit()
+        return create_local_server(self, *arguments)
+
+    CLIFactory.create_local_server = create_when_told  # type: ignore[assignment,method-assign]
+    sys.exit(cli.main())
+
+
+if __name__ == "__main__":
+    serve()
