@@ -3,7 +3,7 @@
 import { currentView } from "./dialog.js";
 import { pickFiles, targetOf } from "./dom.js";
 import { importFile, isImportFile } from "./imports.js";
-import { attachPicture } from "./item-actions.js";
+import { attachPicture, takePhoto } from "./item-actions.js";
 import { openNewItem } from "./item-form.js";
 import { loadNewer } from "./list-loading.js";
 import { PICTURE_TYPES, pictureType } from "./picture-types.js";
@@ -31,6 +31,7 @@ export function addFiles(files, target) {
 export const actions = {
   new: openNewItem,
   pictures: () => pickFiles(PICTURE_TYPES, true, createItemsOf),
+  photo: () => takePhoto((file) => createItemsOf([file])),
   import: () => pickFiles(".json,.ndjson,.jsonl", false, ([file]) => startImport(file)),
 };
 

@@ -50,9 +50,11 @@ export function button(label, onclick, properties = {}) {
  * @param {string} accept
  * @param {boolean} multiple
  * @param {(files: File[]) => void} onPick
+ * @param {string | null} [capture] "environment" for the camera of a phone (W3C, HTML Media Capture)
  */
-export function pickFiles(accept, multiple, onPick) {
+export function pickFiles(accept, multiple, onPick, capture = null) {
   const input = h("input", { type: "file", accept, multiple });
+  if (capture) input.setAttribute("capture", capture);
   input.addEventListener("change", () => input.files?.length && onPick([...input.files]));
   input.click();
 }

@@ -11,11 +11,20 @@ import { uploadPicture } from "./uploads.js";
 /** @param {(file: File) => void} onPick */
 export const pickPicture = (onPick) => pickFiles(PICTURE_TYPES, false, ([file]) => onPick(file));
 
+/** @param {(file: File) => void} onPick */
+export const takePhoto = (onPick) => pickFiles("image/*", false, ([file]) => onPick(file), "environment");
+
 /**
  * Have the user pick a picture for an item.
  * @param {string} id
  */
 export const pickPictureFor = (id) => pickPicture((file) => uploadPicture(file, async () => id));
+
+/**
+ * Have the user take a photo for an item, with the camera of a phone.
+ * @param {string} id
+ */
+export const takePhotoFor = (id) => takePhoto((file) => uploadPicture(file, async () => id));
 
 /**
  * Upload the first file as an item's picture. Ask first if the item has one.

@@ -98,6 +98,9 @@ export function pictureElement(item, { sizes, uncropped = false }) {
 }
 
 const SHOWN_BY_EVERY_BROWSER = ["image/jpeg", "image/png", "image/webp", "image/gif"];
+/** @param {ItemImage} image */
+export const isShownByBrowsers = ({ contentType }) => SHOWN_BY_EVERY_BROWSER.includes(contentType);
+
 const MAX_ORIGINAL = 3 * 1024 * 1024; // bytes
 
 /**
@@ -109,7 +112,7 @@ export function sourcesOf(image, uncropped) {
   const ratio = image.width / image.height;
   const isUncropped = (/** @type {Picture} */ one) => Math.abs(one.width / one.height - ratio) < 0.03 * ratio;
   const thumbnails = (image.thumbnails ?? []).filter((one) => !uncropped || isUncropped(one));
-  const isShowable = image.bytes <= MAX_ORIGINAL && SHOWN_BY_EVERY_BROWSER.includes(image.contentType);
+  const isShowable = image.bytes <= MAX_ORIGINAL && isShownByBrowsers(image);
   /** @type {Picture[]} */
   const all = (uncropped && isShowable) || thumbnails.length === 0 ? [...thumbnails, image] : thumbnails;
   return { srcset: all.map(({ url, width }) => `${url} ${width}w`).join(", "), src: all[0].url };

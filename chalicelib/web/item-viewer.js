@@ -5,17 +5,19 @@ import { closeDialog, currentView, focusKey, focusedKey, showView, updateView } 
 import { $, announce, button, formatBytes, h, hasModifier, problemBox, targetOf, timeElement } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
 import { neighbourId, removeCard } from "./gallery.js";
-import { attachPicture, pickPictureFor } from "./item-actions.js";
-import { pictureElement, placeholder } from "./item-card.js";
+import { attachPicture, pickPictureFor, takePhotoFor } from "./item-actions.js";
+import { isShownByBrowsers, pictureElement, placeholder } from "./item-card.js";
 import { fieldLabel, isTimestamp, listedFields } from "./item-fields.js";
 import { deleteItem } from "./item-deletion.js";
 import { editItem } from "./item-form.js";
 import { nameOf } from "./item-name.js";
+import { copyLinkButton, downloadButton } from "./item-sharing.js";
 import { getStored, removeStored, storeItem, storedItem } from "./item-store.js";
 import { hasMore, loadPage } from "./list-loading.js";
 import { itemRoute } from "./page-url.js";
+import { Zoom } from "./picture-zoom.js";
 import { signInBox } from "./sign-in-box.js";
-import { withUpload } from "./upload-frames.js";
+import { shownUpload, withUpload } from "./upload-frames.js";
 
 /**
  * Show an item: first as it is stored, then as it is now.
@@ -34,6 +36,9 @@ class ItemView {
   kind = /** @type {const} */ ("viewing");
   /** The version that is shown, or 0. */
   #version = 0;
+  #failure = h("div", { class: "picture-error" });
+  /** What `#failure` shows, to redraw it only if that changes. */
+  #shownFailure = "";
   /** Why the item could not be read. @type {Promise<Problem | null>} */
   #reading = Promise.resolve(null);
 
@@ -128,10 +133,25 @@ class ItemView {
   #draw() {
     const { item } = this.#stored;
     if (this.#version === item.version) return;
-    const content = { picture: pictureParts(item), parts: [fieldList(item), detailsOf(item), this.#actions()] };
+    const parts = [this.#failure, fieldList(item), detailsOf(item), this.#actions()];
+    const content = { picture: pictureParts(item), parts };
+    this.showFailure();
     if (this.#version === 0) showView(this, nameOf(item), content);
     else updateView(nameOf(item), content);
     this.#version = item.version;
+  }
+
+  /** Show why the picture or its upload from this page failed, and what the user can do. */
+  showFailure() {
+    const { item } = this.#stored;
+    const upload = shownUpload(this.id);
+    const problem = upload ? upload.problem : item.image?.error;
+    const shown = problem ? `${upload ? "upload" : "item"}: ${problem.message}` : "";
+    if (shown === this.#shownFailure) return;
+    this.#shownFailure = shown;
+    const choose = button("Choose another picture", () => pickPictureFor(this.id), { "data-key": "picture" });
+    const buttons = upload ? upload.buttons() : [choose];
+    this.#failure.replaceChildren(problem ? problemBox(new Problem(problem), ...buttons) : "");
   }
 
   #actions() {
@@ -165,17 +185,37 @@ class ItemView {
 
 /** @param {Item} item */
 function pictureParts(item) {
+  const frame = h("div", { class: "frame large" }, largePicture(item));
+  const picture = /** @type {HTMLImageElement | null} */ ($("img", frame));
+  const onZoom = (/** @type {number} */ scale) => picture && sharpen(picture, item, scale);
+  zoom = picture && new Zoom(frame, picture, { onSwipe: goToNeighbour, onZoom });
   return [
-    withUpload(h("div", { class: "frame large" }, largePicture(item)), item.id),
+    withUpload(frame, item.id),
+    ...(zoom ? [zoom.controls] : []),
     stepButton(item.id, -1, "Previous item", "‹"), stepButton(item.id, 1, "Next item", "›"),
   ];
+}
+
+/** Of the picture that is shown. @type {Zoom | null} */
+let zoom = null;
+
+/** Show a zoomed picture in more detail. @param {HTMLImageElement} picture @param {Item} item @param {number} scale */
+function sharpen(picture, item, scale) {
+  const image = /** @type {ItemImage} */ (item.image);
+  const candidate = `${image.url} ${image.width}w`;
+  picture.sizes = `${Math.round(picture.clientWidth * scale)}px`;
+  if (isShownByBrowsers(image) && picture.srcset && !picture.srcset.includes(candidate)) {
+    picture.srcset += `, ${candidate}`;
+  }
 }
 
 /** @param {Item} item */
 function largePicture(item) {
   const { image } = item;
   const add = button("Add a picture", () => pickPictureFor(item.id), { "data-key": "picture" });
-  if (image?.status !== "ready") return [placeholder(item), !image && add];
+  const photograph = button("Take a photo", () => takePhotoFor(item.id), { class: "touch-only" });
+  const choices = h("div", { class: "row" }, add, photograph);
+  if (image?.status !== "ready") return [placeholder(item), !image && choices];
   const element = pictureElement(item, { sizes: "(min-width: 60rem) 60vw, 100vw", uncropped: true });
   element.alt = `Picture of ${nameOf(item)}`;
   element.style.maxWidth = `${Math.round(image.width * 1.75)}px`; // Larger, it would show its pixels.
@@ -216,11 +256,23 @@ document.addEventListener("gallery", () => {
   }
 });
 
+/** What keys do. "+" may need Shift. @type {Record<string, () => any>} */
+const KEYS = {
+  ArrowLeft: () => goToNeighbour(-1), ArrowRight: () => goToNeighbour(1),
+  "+": () => zoom?.step(1), "=": () => zoom?.step(1), "-": () => zoom?.step(-1), 0: () => zoom?.reset(),
+};
+
 addEventListener("keydown", (event) => {
-  if (!["ArrowLeft", "ArrowRight"].includes(event.key) || hasModifier(event)) return;
+  const action = KEYS[event.key];
+  if (!action || (hasModifier(event) && event.key !== "+") || event.ctrlKey || event.metaKey) return;
   if (currentView()?.kind !== "viewing" || targetOf(event).closest("input, select, textarea, .ask")) return;
   event.preventDefault();
-  goToNeighbour(event.key === "ArrowLeft" ? -1 : 1);
+  action();
+});
+
+document.addEventListener("upload", () => {
+  const view = currentView();
+  if (view instanceof ItemView) view.showFailure();
 });
 
 // -------------------------------------------------------------------------------------------------------------- fields
@@ -261,7 +313,7 @@ function textContent(text) {
 function detailsOf(item) {
   const { image } = item;
   return h("div", { class: "details" },
-    image?.error && h("p", { class: "picture-error" }, image.error.message),
+    h("div", { class: "row" }, copyLinkButton(item.id), image?.status === "ready" && downloadButton(item)),
     h("dl", {},
       item.expiresAt && definition("Expires", timeElement(item.expiresAt)),
       definition("Added", timeElement(item.createdAt)),

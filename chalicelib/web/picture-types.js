@@ -23,6 +23,12 @@ export function pictureType(file) {
   return Object.values(TYPES).includes(file.type) ? file.type : TYPES[extensionOf(file)];
 }
 
+/**
+ * Return the usual extension of a content type's files.
+ * @param {string} type
+ */
+export const extensionOfType = (type) => Object.keys(TYPES).find((one) => TYPES[one] === type) ?? type.split("/")[1];
+
 // The sentences of chalicelib/errors.py, with its names in braces.
 const UNSUPPORTED = "{kind} is not supported: save the picture as JPEG or PNG and upload that{hint}.";
 const UNREADABLE = "This file cannot be read as a picture: it may be damaged, or not a picture at all.";
