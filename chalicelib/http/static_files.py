@@ -25,8 +25,13 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
 }
 
-_COMMENT = re.compile(r"^[ \t]*(?://.*|/\*\*(?:(?!\*/)[\s\S])*\*/[ \t]*)$", re.MULTILINE)
-"""A comment in JavaScript that fills its lines. Comments are a quarter of what the compressed files weigh."""
+_NOT_SENT = re.compile(
+    r"^[ \t]*(?://.*|/\*\*(?:(?!\*/)[\s\S])*\*/[ \t]*)$"  # a comment that fills its lines
+    r"|/\*\*\ @type[^*]*\*/ ?"  # a type within a line
+    r"|^[ \t]+",  # indentation
+    re.MULTILINE,
+)
+"""What browsers do not need of JavaScript: more than a quarter of what the compressed files weigh."""
 
 _META = '<meta name="{}" content="'
 
@@ -132,7 +137,7 @@ def _file_names() -> frozenset[str]:
 
 
 def _text(name: str) -> str:
-    """Return a file's text. Lines of JavaScript that are comments become empty, so that line numbers stay."""
+    """Return a file's text. Of JavaScript, return it without comments and indentation, but with all line ends."""
     return _text_at(name, (_WEB / name).stat().st_mtime_ns)
 
 
@@ -145,4 +150,4 @@ def _names_at(_: int) -> frozenset[str]:
 @functools.lru_cache(maxsize=64)
 def _text_at(name: str, _: int) -> str:
     text = (_WEB / name).read_text(encoding="utf-8")
-    return _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), text) if name.endswith(".js") else text
+    return _NOT_SENT.sub(lambda part: "\n" * part[0].count("\n"), text) if name.endswith(".js") else text

@@ -66,6 +66,6 @@ async function contentOf(url) {
  */
 export function fileName(name, contentType) {
   // eslint-disable-next-line no-control-regex -- Windows allows no control characters.
-  const allowed = name.replace(/[\u0000-\u001f\\/:*?"<>|]+/g, " ").trim().replace(/^\.+|\.+$/g, "");
+  const allowed = name.replace(/[\u0000-\u001f\\/:*?"<>|\s]+/g, " ").replace(/^[. ]+|[. ]+$/g, "");
   return `${[...allowed].slice(0, 100).join("") || "picture"}.${extensionOfType(contentType)}`;
 }

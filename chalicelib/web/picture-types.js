@@ -29,13 +29,18 @@ export function pictureType(file) {
  */
 export const extensionOfType = (type) => Object.keys(TYPES).find((one) => TYPES[one] === type) ?? type.split("/")[1];
 
-// The sentences of chalicelib/errors.py, with its names in braces.
+// The sentences of chalicelib/errors.py, with its names in braces, and names of chalicelib/pictures/kinds.py.
 const UNSUPPORTED = "{kind} is not supported: save the picture as JPEG or PNG and upload that{hint}.";
-const UNREADABLE = "This file cannot be read as a picture: it may be damaged, or not a picture at all.";
+const UNREADABLE =
+  "This file is not a picture in a format that is recognised: upload one in JPEG, PNG, WebP, GIF, TIFF, AVIF or BMP.";
 const TOO_LARGE = "A picture can be at most {limit} bytes; this one has {size}.";
 
 /** @type {Record<string, string>} */
-const KINDS = { heic: "HEIC", heif: "HEIC", pdf: "PDF", svg: "SVG" };
+const KINDS = {
+  heic: "HEIC", heif: "HEIC", jxl: "JPEG XL", jp2: "JPEG 2000", psd: "Photoshop (PSD)", eps: "PostScript (EPS)",
+  pdf: "PDF", svg: "SVG", ico: "ICO", mp4: "Video", mov: "Video", dng: "Camera raw", nef: "Camera raw",
+  cr2: "Camera raw", cr3: "Camera raw", arw: "Camera raw", raf: "Camera raw",
+};
 /** @type {Record<string, string>} */
 const HINTS = { HEIC: "; on an iPhone: Settings, Camera, Formats, Most Compatible" };
 

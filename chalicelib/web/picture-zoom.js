@@ -128,7 +128,7 @@ export class Zoom {
   #onWheel(event) {
     if (this.#place.scale === 1 && event.deltaY > 0) return; // The page may scroll.
     event.preventDefault();
-    const pixels = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? event.deltaY : event.deltaY * 16;
+    const pixels = event.deltaMode === 0 ? event.deltaY : event.deltaY * 16; // otherwise lines
     const speed = event.ctrlKey ? 0.01 : 0.002; // Browsers report a pinch on a touchpad as a wheel with Ctrl.
     this.#zoomTo(this.#place.scale * Math.exp(-pixels * speed), this.#pointOf(event));
   }

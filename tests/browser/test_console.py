@@ -272,16 +272,16 @@ class TestPictures:
     def test_damaged_picture_shows_why_it_failed(self, tab: Tab) -> None:
         tab.drop("main", NOT_A_PICTURE)
 
-        expect(tab.tray.get_by_role("alert")).to_contain_text("cannot be read as a picture", timeout=60_000)
+        expect(tab.tray.get_by_role("alert")).to_contain_text("is damaged or incomplete", timeout=60_000)
         expect(tab.card("Torn")).to_contain_text("Picture failed")
         tab.view_item("Torn")
-        expect(tab.dialog.locator(".picture-error")).to_contain_text("cannot be read as a picture")
+        expect(tab.dialog.locator(".picture-error")).to_contain_text("is damaged or incomplete")
         assert serious_faults(tab.page) == []
 
     def test_file_that_is_no_picture_is_rejected(self, tab: Tab) -> None:
         tab.drop("main", File("Minutes.pdf", "application/pdf", b"%PDF-1.7"))
 
-        expect(tab.tray.get_by_role("alert")).to_contain_text("cannot be read as a picture")
+        expect(tab.tray.get_by_role("alert")).to_contain_text("PDF is not supported")
         expect(tab.card("Minutes")).to_have_count(0)
 
     def test_picture_is_removed(self, system: System, tab: Tab) -> None:

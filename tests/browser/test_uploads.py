@@ -125,7 +125,7 @@ class TestOneItem:
     def test_older_failure_is_ignored(self, tab: Tab) -> None:
         tab.create("Second try")
         tab.drop(tab.card("Second try"), File("Torn.jpg", "image/jpeg", b"\xff\xd8\xff and nothing else"))
-        expect(tab.tray.get_by_role("alert")).to_contain_text("cannot be read as a picture", timeout=60_000)
+        expect(tab.tray.get_by_role("alert")).to_contain_text("is damaged or incomplete", timeout=60_000)
         tab.drop(tab.card("Second try"), File.photograph("moon"))
 
         expect(entry(tab, "moon.jpg")).to_contain_text("Ready", timeout=60_000)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.accessibility import serious_faults
 from tests.browser.conftest import System, create_item
@@ -72,6 +73,85 @@ def test_arrow_keys_lead_to_neighbours(system: System, tab: Tab) -> None:
 
     expect(tab.dialog).to_be_hidden()
     assert tab.page.url == f"{system.url}/"
+
+
+def test_picture_is_zoomed_and_moved(tab: Tab) -> None:
+    tab.create("Looked at closely")
+    tab.drop(tab.card("Looked at closely"), File.photograph("rocket"))
+    tab.expect_picture("Looked at closely")
+    tab.view_item("Looked at closely")
+    picture = tab.dialog.get_by_role("img", name="Picture of Looked at closely")
+    expect(picture).to_be_visible()
+    expect(tab.tray.get_by_role("listitem")).to_have_count(0)  # The picture has its final size.
+    scale = tab.dialog.locator(".percent")
+    before = picture.bounding_box()
+    assert before is not None
+
+    tab.page.mouse.move(before["x"] + 10, before["y"] + 10)
+    tab.page.mouse.wheel(0, -500)
+    expect(scale).to_have_text("272 %")
+    zoomed = picture.bounding_box()
+    assert zoomed is not None
+    assert zoomed["width"] == pytest.approx(before["width"] * 2.72, rel=0.01)
+    tab.page.mouse.down()
+    tab.page.mouse.move(before["x"] - 90, before["y"] + 10, steps=3)
+    tab.page.mouse.up()
+    moved = picture.bounding_box()
+    assert moved is not None
+    assert moved["x"] == pytest.approx(zoomed["x"] - 100, abs=1)
+    assert serious_faults(tab.page) == []
+
+    for key, shown in (("0", "100 %"), ("+", "150 %"), ("-", "100 %")):
+        tab.page.keyboard.press(key)
+        expect(scale).to_have_text(shown)
+    picture.dblclick()
+    expect(scale).to_have_text("250 %")
+    tab.press("250 %, reset the zoom")
+    expect(scale).to_have_text("100 %")
+
+
+def test_original_is_downloaded_under_the_name_of_the_item(tab: Tab) -> None:
+    tab.create("Vase: blue/white")
+    tab.drop(tab.card("Vase: blue/white"), File.photograph("coffee"))
+    tab.expect_picture("Vase: blue/white")
+    tab.view_item("Vase: blue/white")
+    with tab.page.expect_download() as download:
+        tab.press("Download")
+
+    assert download.value.suggested_filename == "Vase blue white.jpg"
+    assert Path(download.value.path()).read_bytes() == File.photograph("coffee").content
+
+
+def test_link_is_copied(system: System, tab: Tab, context: BrowserContext) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    item = create_item(system, title="Sent by mail")
+    tab.open(system.url)
+    tab.view_item("Sent by mail")
+    tab.press("Copy link")
+
+    expect(tab.dialog.get_by_role("button", name="Link copied")).to_be_visible()
+    assert tab.page.evaluate("navigator.clipboard.readText()") == f"{system.url}/#item={item['id']}"
+
+
+def test_failed_picture_can_be_replaced(system: System, tab: Tab) -> None:
+    tab.create("Torn")
+    tab.drop(tab.card("Torn"), File("Torn.jpg", "image/jpeg", b"\xff\xd8\xff and nothing else"))
+    sentence = tab.tray.get_by_role("alert").locator("p").first
+    expect(sentence).to_contain_text("upload that", timeout=60_000)
+    said = sentence.inner_text()
+    tab.view_item("Torn")
+    expect(tab.dialog.locator(".picture-error p").first).to_have_text(said)
+    tab.open(system.url)  # The page does not know of the upload any more.
+    tab.view_item("Torn")
+    expect(tab.dialog.locator(".picture-error p").first).to_have_text(said)
+    assert serious_faults(tab.page) == []
+    with tab.page.expect_file_chooser() as chooser:
+        tab.press("Choose another picture")
+    moon = File.photograph("moon")
+    chooser.value.set_files({"name": moon.name, "mimeType": moon.type, "buffer": moon.content})
+
+    expect(tab.dialog.get_by_role("img", name="Picture of Torn")).to_be_visible(timeout=60_000)
+    expect(tab.dialog.locator(".picture-error p")).to_have_count(0)
 
 
 def test_next_item_is_loaded_from_the_next_page(system: System, tab: Tab) -> None:
