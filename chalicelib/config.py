@@ -28,6 +28,7 @@ STAGE_NAME_RULE = "1 to 20 lowercase letters and digits, a letter first"
 
 AuthMode = Literal["oidc", "local", "none"]
 Fit = Literal["cover", "fit"]
+Format = Literal["jpeg", "webp"]
 LogOwner = Literal["plain", "hash", "none"]
 
 
@@ -40,6 +41,12 @@ class Size(msgspec.Struct, frozen=True):
 
     pixels: int
     fit: Fit
+    format: Format = "jpeg"
+
+    @property
+    def content_type(self) -> str:
+        """The content type of the thumbnails."""
+        return f"image/{self.format}"
 
 
 class Issuer(msgspec.Struct, frozen=True):
@@ -241,12 +248,15 @@ def _log_owner_key(environ: Mapping[str, str]) -> str:
 
 
 def _sizes(text: str) -> tuple[Size, ...]:
-    if not re.fullmatch(r"(cover|fit):[1-9]\d{1,3}(,(cover|fit):[1-9]\d{1,3})*", text):
+    found = [re.fullmatch(r"(cover|fit):([1-9]\d{1,3})(?::(jpeg|webp))?", part) for part in text.split(",")]
+    if not all(found):
         raise ConfigError(
-            f"THUMBNAIL_SIZES is {text!r}: it must be a list such as cover:200,fit:800, in pixels from 10 to 9999."
+            f"THUMBNAIL_SIZES is {text!r}: it must be a list such as cover:200,fit:800, in pixels from 10 to 9999, "
+            "each with :webp if it is to be a WebP."
         )
-    pairs = (part.split(":") for part in text.split(","))
-    sizes = tuple(Size(int(pixels), "cover" if fit == "cover" else "fit") for fit, pixels in pairs)
+    sizes = tuple(
+        Size(int(one[2]), cast("Fit", one[1]), cast("Format", one[3] or "jpeg")) for one in found if one is not None
+    )
     if len({size.pixels for size in sizes}) < len(sizes):
         raise ConfigError(f"THUMBNAIL_SIZES is {text!r}: it must not contain the same number of pixels twice.")
     return sizes

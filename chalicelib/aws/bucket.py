@@ -4,7 +4,7 @@
 
     uploads/items/{owner}/{item}/{upload}                   an original: the picture uploaded to an item
     uploads/…                                               a loose file: a file uploaded outside items/
-    thumbnails/items/{owner}/{item}/{upload}/{sequencer}-{etag}/{size}.jpg
+    thumbnails/items/{owner}/{item}/{upload}/{sequencer}-{etag}/{size}.{jpg or webp}
                                                             a thumbnail of an item's picture
     thumbnails/{rest of a loose file's key}.jpg             the thumbnail of a loose file
     imports/{owner}/{import}.ndjson                         the entries of an import; a lifecycle rule deletes it
@@ -66,12 +66,13 @@ class Upload(NamedTuple):
         """The key of the original."""
         return f"{UPLOADS}{_item_folder(self.owner, self.item_id)}{self.id}"
 
-    def thumbnail_key(self, size: int, sequencer: str, etag: str) -> str:
-        """Return the key of the thumbnail of ``size``, in pixels.
+    def thumbnail_key(self, size: int, sequencer: str, etag: str, format_: str = "jpeg") -> str:
+        """Return the key of the thumbnail of ``size``, in pixels, in ``format_``: ``jpeg`` or ``webp``.
 
         Each object put at ``key`` has separate thumbnails: a slow job cannot overwrite those of a later object.
         """
-        return f"{THUMBNAILS}{_item_folder(self.owner, self.item_id)}{self.id}/{sequencer}-{etag}/{size}.jpg"
+        name = f"{size}.{'jpg' if format_ == 'jpeg' else format_}"
+        return f"{THUMBNAILS}{_item_folder(self.owner, self.item_id)}{self.id}/{sequencer}-{etag}/{name}"
 
     @staticmethod
     def from_key(key: str) -> Upload | None:

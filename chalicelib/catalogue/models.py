@@ -26,6 +26,7 @@ class Thumbnail(msgspec.Struct, frozen=True, rename="camel"):
     width: int
     height: int
     key: str
+    type: str = "image/jpeg"
 
 
 class PictureFailure(msgspec.Struct, frozen=True):

@@ -77,11 +77,12 @@ def _make_loose_thumbnail(key: str, has_time: Callable[[], bool]) -> None:
     """
     with suppress(errors.ImageError, bucket.ObjectNotFoundError), _log_failures(key):
         original = bucket.read(key, MAX_IMAGE_BYTES)
+        size = msgspec.structs.replace(settings().thumbnail_sizes[0], format="jpeg")  # as the key says
         for _ in range(MAX_LOOSE_RENDERS):
-            rendered = _render(original, settings().thumbnail_sizes[:1], has_time)
+            rendered = _render(original, (size,), has_time)
             newer = bucket.read_if_changed(key, original.etag, MAX_IMAGE_BYTES)
             if newer is None:
-                bucket.write(bucket.loose_thumbnail_key(key), rendered.thumbnails[0].data, protocol.CONTENT_TYPE)
+                bucket.write(bucket.loose_thumbnail_key(key), rendered.thumbnails[0].data, size.content_type)
                 # Another job may have stored the thumbnail of a newer file before this one overwrote it.
                 newer = bucket.read_if_changed(key, original.etag, MAX_IMAGE_BYTES)
             if newer is None:
@@ -147,9 +148,10 @@ def _make_thumbnails(upload: Upload, image: Image, has_time: Callable[[], bool])
 
 
 def _store(rendered: protocol.Thumbnail, upload: Upload, sequencer: str, etag: str) -> Thumbnail:
-    key = upload.thumbnail_key(rendered.size.pixels, sequencer, etag)
-    bucket.write(key, rendered.data, protocol.CONTENT_TYPE)
-    return Thumbnail(rendered.size.pixels, rendered.width, rendered.height, key)
+    size = rendered.size
+    key = upload.thumbnail_key(size.pixels, sequencer, etag, size.format)
+    bucket.write(key, rendered.data, size.content_type)
+    return Thumbnail(size.pixels, rendered.width, rendered.height, key, size.content_type)
 
 
 @contextmanager

@@ -74,12 +74,13 @@ class ListQuery(Struct, rename="camel"):
 
 
 class Thumbnail(Struct):
-    """A smaller copy of the picture: a JPEG, upright, in sRGB, without any of the original's metadata."""
+    """A smaller copy of the picture: upright, in sRGB, on white, without any of the original's metadata."""
 
     size: Annotated[_Pixels, Meta(description="Its name: the side of the square that it fills or fits into.")]
     width: Annotated[_Pixels, Meta(description="In pixels.")]
     height: Annotated[_Pixels, Meta(description="In pixels.")]
     url: Annotated[_Url, Meta(description="A temporary URL to download it.")]
+    type: Annotated[Literal["image/jpeg", "image/webp"], Meta(description="Its content type.")]
 
 
 class ImageProblem(Struct):

@@ -24,12 +24,8 @@ FORK = 0
 FORK_FAILED = -1
 
 
-CONTENT_TYPE = "image/jpeg"
-"""The content type of all thumbnails."""
-
-
 class Thumbnail(NamedTuple):
-    """A JPEG made for ``size``, with its actual width and height."""
+    """A thumbnail made for ``size`` in its format, with its actual width and height."""
 
     size: Size
     width: int

@@ -1,4 +1,4 @@
-"""Thumbnails of a picture: all sizes from one decode, as JPEG. No AWS, no HTTP.
+"""Thumbnails of a picture: all sizes from one decode, as JPEG or WebP. No AWS, no HTTP.
 
 A JPEG is decoded at the smallest scale that its largest thumbnail needs, which takes tens instead of hundreds of
 milliseconds for 12 megapixels.
@@ -17,7 +17,8 @@ from chalicelib.pictures import decoding
 from chalicelib.pictures.decoding import Picture
 from chalicelib.pictures.protocol import Rendered, Thumbnail
 
-QUALITY = 80
+# A higher method of WebP takes more than twice the time for 5 % fewer bytes.
+_OPTIONS: dict[str, dict[str, int]] = {"jpeg": {"quality": 80}, "webp": {"quality": 80, "method": 2}}
 
 BYTES_PER_PIXEL = 26
 """The most memory that :func:`render` needs for each pixel of :func:`pixels_in_memory`, for any format."""
@@ -119,7 +120,7 @@ def _thumbnail(size: Size, resized: Picture) -> Thumbnail:
         image = image.transpose(_UPRIGHT[resized.orientation])
     image.info.clear()
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=QUALITY)
+    image.save(out, size.format, **_OPTIONS[size.format])
     return Thumbnail(size, image.width, image.height, out.getvalue())
 
 

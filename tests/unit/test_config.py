@@ -36,7 +36,7 @@ def test_every_setting_is_read() -> None:
             "LOG_LEVEL": "DEBUG",
             "LOG_OWNER": "hash",
             "LOG_OWNER_KEY": "a secret of 23 bytes ..",
-            "THUMBNAIL_SIZES": "fit:1024,cover:64,cover:96",
+            "THUMBNAIL_SIZES": "fit:1024:webp,cover:64:jpeg,cover:96",
             "REPORT_BATCH_ITEM_FAILURES": "true",
         }
     )
@@ -50,7 +50,7 @@ def test_every_setting_is_read() -> None:
         log_level="DEBUG",
         log_owner="hash",
         log_owner_key="a secret of 23 bytes ..",
-        thumbnail_sizes=(Size(1024, "fit"), Size(64, "cover"), Size(96, "cover")),
+        thumbnail_sizes=(Size(1024, "fit", "webp"), Size(64, "cover"), Size(96, "cover")),
         report_batch_item_failures=True,
     )
 
@@ -109,6 +109,8 @@ def test_only_true_reports_batch_item_failures(value: str) -> None:
                 "cover:12345",
                 "cover:200,fit:200",
                 "cover:-200",
+                "cover:200:avif",
+                "cover:200:",
             )
         ),
     ],

@@ -37,7 +37,7 @@ _IMAGES: Examples = {
         "height": 1200,
         "bytes": 482133,
         "url": _DOWNLOAD,
-        "thumbnails": [{"size": 200, "width": 200, "height": 200, "url": _THUMBNAIL}],
+        "thumbnails": [{"size": 200, "width": 200, "height": 200, "url": _THUMBNAIL, "type": "image/jpeg"}],
     },
     "failed": {
         "status": "failed",

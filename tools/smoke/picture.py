@@ -28,14 +28,14 @@ def png() -> bytes:
     return out.getvalue()
 
 
-def check_thumbnail(thumbnail: bytes, size: tuple[int, int]) -> None:
-    """Raise StepError unless ``thumbnail`` is a JPEG of that size that shows the picture."""
+def check_thumbnail(thumbnail: bytes, size: tuple[int, int], content_type: str) -> None:
+    """Raise StepError unless ``thumbnail`` is of that size and type and shows the picture."""
     try:
         with Image.open(io.BytesIO(thumbnail)) as file:
-            format_, image = file.format, file.convert("RGB")
+            found_type, image = file.get_format_mimetype(), file.convert("RGB")
     except OSError:
         raise StepError("the thumbnail cannot be read") from None
-    check(format_ == "JPEG", f"the thumbnail is a {format_} instead of a JPEG")
+    check(found_type == content_type, f"the thumbnail is {found_type} instead of {content_type}")
     check(image.size == size, f"the thumbnail measures {image.width} × {image.height} instead of {size[0]} × {size[1]}")
     for (x, y), colour in _COLOURS.items():
         found = image.getpixel((image.width * x // 4, image.height * y // 4))

@@ -149,7 +149,7 @@ class SmokeTest:
         thumbnail = self._image["thumbnails"][0]
         redirect = self._request("GET", f"{self._path}/image?size={thumbnail['size']}").expect(302)
         response = send("GET", redirect.header("Location"), "the thumbnail's download").expect(200)
-        picture.check_thumbnail(response.body, (thumbnail["width"], thumbnail["height"]))
+        picture.check_thumbnail(response.body, (thumbnail["width"], thumbnail["height"]), thumbnail["type"])
 
     def _start_import(self) -> None:
         self._expected = 3

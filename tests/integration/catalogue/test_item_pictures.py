@@ -811,6 +811,11 @@ class TestLooseFiles:
         return saved(Image.new("RGB", (300, 300), colour), "JPEG")
 
 
+def stored_bytes(key: str) -> bytes:
+    data: bytes = aws.s3().get_object(Bucket=aws.bucket_name(), Key=key)["Body"].read()
+    return data
+
+
 class TestSizes:
     def test_thumbnails_have_the_sizes_of_the_setting(self, api: Stage, item: dict[str, Any], configured: Any) -> None:
         configured(THUMBNAIL_SIZES="fit:64,cover:32")
@@ -823,6 +828,29 @@ class TestSizes:
             (64, 64, 48),
             (32, 32, 32),
         ]
+
+    def test_thumbnails_have_the_formats_of_the_setting(
+        self, api: Stage, item: dict[str, Any], configured: Any
+    ) -> None:
+        configured(THUMBNAIL_SIZES="fit:64:webp,cover:32")
+
+        api.picture(item["id"], PHOTO)
+
+        picture = image(api, item)
+        assert picture is not None
+        assert [one["type"] for one in picture["thumbnails"]] == ["image/webp", "image/jpeg"]
+        stored = {key.rpartition("/")[2]: key for key in api.objects() if key.startswith("thumbnails/")}
+        assert sorted(stored) == ["32.jpg", "64.webp"]
+        opened = Image.open(io.BytesIO(stored_bytes(stored["64.webp"])))
+        assert (opened.format, opened.size) == ("WEBP", (64, 48))
+
+    def test_thumbnail_of_a_loose_file_is_a_jpeg(self, api: Stage, configured: Any) -> None:
+        configured(THUMBNAIL_SIZES="fit:64:webp")
+        api.put("uploads/a/b.png", PHOTO)
+
+        thumbnail_jobs.run("uploads/a/b.png")
+
+        assert Image.open(io.BytesIO(stored_bytes("thumbnails/a/b.png.jpg"))).format == "JPEG"
 
     def test_change_of_the_setting_keeps_existing_thumbnails(
         self, api: Stage, item: dict[str, Any], configured: Any

@@ -67,7 +67,9 @@ def test_image_has_the_fields_of_its_status(status: str) -> None:
                 "height": 3,
                 "bytes": 9,
                 "url": "https://example.com/None",
-                "thumbnails": [{"size": 200, "width": 4, "height": 3, "url": "https://example.com/200"}],
+                "thumbnails": [
+                    {"size": 200, "width": 4, "height": 3, "url": "https://example.com/200", "type": "image/jpeg"}
+                ],
             },
         }[status]
     )
