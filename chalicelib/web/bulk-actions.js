@@ -1,16 +1,16 @@
 // The bar with the actions on all selected items.
 
 import { BulkRun } from "./bulk-run.js";
-import { $, announce, button, h, plural, showNotice } from "./dom.js";
+import { $, button, h, plural } from "./dom.js";
 import { parseNumber } from "./exact-json.js";
 import { allFieldNames, shownIds } from "./gallery.js";
 import { deleteItems } from "./item-deletion.js";
 import { EXPIRES_AT, fieldLabel } from "./item-fields.js";
 import { itemSchemas } from "./item-name.js";
 import { startRenaming } from "./item-rename.js";
+import { copyLinks } from "./item-sharing.js";
 import { storedItem } from "./item-store.js";
 import { patchItem, writerOf } from "./item-writes.js";
-import { itemLink } from "./page-url.js";
 import { clearSelection, selectAll, selectedIds } from "./selection.js";
 
 // ----------------------------------------------------------------------------------------------------------------- bar
@@ -19,14 +19,14 @@ const count = h("p", { class: "selected-count" });
 const allButton = button("", selectAll, { class: "link" });
 const renameButton = button("Rename", () => startRenaming(selectedIds()[0]));
 const bar = h("section", { class: "selection-bar", "aria-label": "Selected items", hidden: true },
-  h("div", { class: "row" }, count, allButton),
+  count, allButton,
   h("div", { class: "row" },
     renameButton,
     button("Copy link", () => copyLinks(selectedIds())),
-    button("Set a field…", askField),
+    button("Set field…", askField),
     button("Set expiry…", askExpiry),
-    button("Delete", () => deleteItems(selectedIds()), { class: "danger" }),
-    button("×", clearSelection, { class: "icon", "aria-label": "Clear the selection", title: "Esc" })));
+    button("Delete", () => deleteItems(selectedIds()), { class: "danger" })),
+  button("×", clearSelection, { class: "icon", "aria-label": "Clear the selection", title: "Esc" }));
 $("#lists").before(bar);
 
 
@@ -41,28 +41,6 @@ document.addEventListener("selection", () => {
   bar.hidden = ids.length === 0;
   if (bar.hidden && hadFocus) ($("#lists a[tabindex='0']") ?? $("#new")).focus();
 });
-
-// --------------------------------------------------------------------------------------------------------------- links
-
-/**
- * Copy the links that open some items, a line for each.
- * @param {string[]} ids
- */
-export async function copyLinks(ids) {
-  const text = ids.map(itemLink).join("\n");
-  try {
-    await navigator.clipboard.writeText(text);
-    announce(`${plural(ids.length, "link")} copied`);
-    const notice = showNotice(`${plural(ids.length, "link")} copied`);
-    setTimeout(notice.close, 4000);
-  } catch {
-    // A page without TLS may not write to the clipboard.
-    const notice = showNotice("Copy from here");
-    notice.keep();
-    notice.show(h("textarea", { value: text, readOnly: true, rows: 2, "aria-label": "Links" }));
-    $("textarea", $("#tray")).select();
-  }
-}
 
 // ------------------------------------------------------------------------------------------------------------- setting
 

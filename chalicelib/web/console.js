@@ -12,8 +12,8 @@ import { loadFirstPage } from "./toolbar.js";
 async function loadRest() {
   const [router, files, deletion, drafts] = await Promise.all([
     import("./router.js"), import("./added-files.js"), import("./item-deletion.js"), import("./drafts.js"),
-    import("./bulk-actions.js"), import("./keyboard.js"),
   ]);
+  await Promise.all([import("./bulk-actions.js"), import("./keyboard.js")]);
   return { ...router, ...files, ...deletion, ...drafts };
 }
 

@@ -3,10 +3,9 @@
 import { $ } from "./dom.js";
 import { forgetHeld, hold, isHeld, isListInUse, isPointerMoving, onRelease } from "./held-items.js";
 import { cardOf } from "./item-card.js";
-import { containsWords } from "./item-fields.js";
-import { chooseColumns, chosenColumns, columnsOf, fieldNames, headRow, rowOf } from "./item-row.js";
+import { containsWords, fieldNames } from "./item-fields.js";
 import { onItemStored, pendingDeletes, storeItem, storedItem } from "./item-store.js";
-import { DEFAULTS } from "./list-settings.js";
+import { DEFAULTS } from "./page-url.js";
 
 const gallery = $("#gallery");
 const table = $("#table");
@@ -15,12 +14,15 @@ const rows = $("tbody", table);
 /** The card or row of each item, also of one that is hidden or pending delete. @type {Map<string, HTMLElement>} */
 const cards = new Map();
 let settings = DEFAULTS;
+/** The module of the table, when it was needed. Until it is loaded, cards are shown. */
+/** @type {typeof import("./item-row.js") | null} */
+let tableRows = null;
 /** @type {ColumnChoice[]} */
 let columns = [];
 
 export const currentSettings = () => settings;
 
-const isTable = () => settings.view === "table";
+const isTable = () => settings.view === "table" && tableRows !== null;
 const list = () => (isTable() ? rows : gallery);
 
 const reportChange = () => document.dispatchEvent(new Event("gallery"));
@@ -28,7 +30,8 @@ const reportChange = () => document.dispatchEvent(new Event("gallery"));
 // -------------------------------------------------------------------------------------------------------------- cards
 
 /** @param {string} id */
-const newCard = (id) => (isTable() ? rowOf(storedItem(id), shownColumns()) : cardOf(storedItem(id)));
+const newCard = (id) =>
+  settings.view === "table" && tableRows ? tableRows.rowOf(storedItem(id), shownColumns()) : cardOf(storedItem(id));
 
 /**
  * Store the items of a page, and show them.
@@ -229,7 +232,8 @@ export function applySettings(next) {
   settings = next;
   document.body.dataset.density = next.density;
   document.body.dataset.view = next.view;
-  if (isOtherView) redrawAll();
+  if (next.view === "table" && !tableRows) loadTable();
+  else if (isOtherView) redrawAll();
   for (const [id, card] of cards) card.hidden = !matchesFilter(id);
   reportChange();
 }
@@ -252,8 +256,13 @@ export function ensureVisible(id) {
   else reportChange();
 }
 
-/** Return the names of all fields that the items have, or can have. */
-export const allFieldNames = () => fieldNames([...cards.keys()].map(storedItem));
+const loadedItems = () => [...cards.keys()].map(storedItem);
+
+async function loadTable() {
+  tableRows = await import("./item-row.js"); // Only the table needs it.
+  setColumns(loadedItems());
+  redrawAll();
+}
 
 /** Return all columns of the table, in their order. */
 export const allColumns = () => columns;
@@ -262,8 +271,9 @@ const shownColumns = () => columns.filter(({ isShown }) => isShown);
 
 /** @param {Item[]} items that tell which fields there are */
 function setColumns(items) {
-  columns = columnsOf(fieldNames(items), chosenColumns());
-  $("thead", table).replaceChildren(headRow(shownColumns(), items));
+  if (!tableRows) return;
+  columns = tableRows.columnsOf(fieldNames(items), tableRows.chosenColumns());
+  $("thead", table).replaceChildren(tableRows.headRow(shownColumns(), items));
 }
 
 /**
@@ -271,7 +281,10 @@ function setColumns(items) {
  * @param {string[] | null} ids null for those that are shown by default
  */
 export function showColumns(ids) {
-  chooseColumns(ids);
-  setColumns([...cards.keys()].map(storedItem));
-  if (isTable()) redrawAll();
+  tableRows?.chooseColumns(ids);
+  setColumns(loadedItems());
+  redrawAll();
 }
+
+/** Return the names of all fields that the items have, or can have. */
+export const allFieldNames = () => fieldNames(loadedItems());

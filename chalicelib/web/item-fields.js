@@ -1,7 +1,7 @@
 // An item's fields: which are the caller's, their labels, their values in words.
 
 import { isNumber, toJson } from "./exact-json.js";
-import { isText, nameField } from "./item-name.js";
+import { declaredNameField, isText, itemSchemas, nameField } from "./item-name.js";
 
 export const EXPIRES_AT = "expiresAt";
 const MANAGED = ["id", "version", "createdAt", "updatedAt", "image"];
@@ -67,4 +67,20 @@ function summaryOfField(name, value) {
 export function containsWords(item, text) {
   const content = toJson(ownFields(item)).toLowerCase();
   return text.split(/\s+/).every((word) => content.includes(word));
+}
+
+/**
+ * Return the names of the fields that items can have: first the declared ones, then those of the items, the most
+ * frequent ones first; without the field that names items, and the expiry.
+ * @param {Item[]} items
+ * @param {Record<string, Schema>} [schemas]
+ */
+export function fieldNames(items, schemas = itemSchemas) {
+  const declared = Object.keys(schemas.ItemFields?.properties ?? {});
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const [name] of items.flatMap(listedFields)) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const others = [...counts.keys()].sort((one, other) => (counts.get(other) ?? 0) - (counts.get(one) ?? 0));
+  const excluded = [declaredNameField(schemas), EXPIRES_AT];
+  return [...new Set([...declared, ...others])].filter((name) => !excluded.includes(name));
 }

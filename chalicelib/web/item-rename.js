@@ -74,6 +74,8 @@ class Renaming {
     if (this.#isSaving) return;
     this.#isSaving = true;
     this.#input.readOnly = true;
+    // A button of the problem loses the focus with it.
+    if (this.#problems.contains(document.activeElement)) this.#input.focus();
     this.#problems.replaceChildren();
     try {
       this.#item = await patchItem(this.#item, { [this.#field]: name });

@@ -3,8 +3,8 @@
 import { formatBytes, h, timeElement } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
 import { frameOf, nameElement, selectBox } from "./item-card.js";
-import { EXPIRES_AT, fieldLabel, isTimestamp, listedFields, ownFields } from "./item-fields.js";
-import { declaredNameField, isText, itemSchemas } from "./item-name.js";
+import { fieldLabel, isTimestamp, ownFields } from "./item-fields.js";
+import { isText } from "./item-name.js";
 
 const STORAGE_KEY = "vitrine-columns";
 const MAX_DEFAULT_FIELDS = 4;
@@ -25,22 +25,6 @@ const FIELD_PREFIX = "field:"; // A field may have the name of a common column.
 function pictureSize({ image }) {
   if (image?.status !== "ready") return null;
   return h("span", { title: formatBytes(image.bytes) }, `${image.width} × ${image.height}`);
-}
-
-/**
- * Return the names of the fields that can be columns: first the declared ones, then those of the items, the most
- * frequent ones first. The field that names items has a column of its own.
- * @param {Item[]} items
- * @param {Record<string, Schema>} [schemas]
- */
-export function fieldNames(items, schemas = itemSchemas) {
-  const declared = Object.keys(schemas.ItemFields?.properties ?? {});
-  /** @type {Map<string, number>} */
-  const counts = new Map();
-  for (const [name] of items.flatMap(listedFields)) counts.set(name, (counts.get(name) ?? 0) + 1);
-  const others = [...counts.keys()].sort((one, other) => (counts.get(other) ?? 0) - (counts.get(one) ?? 0));
-  const excluded = [declaredNameField(schemas), EXPIRES_AT];
-  return [...new Set([...declared, ...others])].filter((name) => !excluded.includes(name));
 }
 
 /**

@@ -1,28 +1,46 @@
-// The link of an item, and the download of its picture.
+// The links of items, and the download of their pictures.
 
 import { Problem, call, itemPath } from "./api.js";
-import { announce, button, h, showErrorNotice } from "./dom.js";
+import { announce, button, h, plural, showErrorNotice, showNotice } from "./dom.js";
 import { nameOf } from "./item-name.js";
-import { apiRoot } from "./oidc-session.js";
-import { itemRoute } from "./page-url.js";
+import { itemLink } from "./page-url.js";
 import { extensionOfType } from "./picture-types.js";
 
-const SHOW_COPIED = 2000; // milliseconds
+const SHOW_COPIED = 4000; // milliseconds
 
 /**
- * Return a button that copies an item's link, or null if the browser allows no copying (without TLS).
+ * Copy the links that open some items, a line for each.
+ * @param {string[]} ids
+ */
+export async function copyLinks(ids) {
+  const text = ids.map(itemLink).join("\n");
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // A page without TLS may not write to the clipboard.
+    showLinks(text);
+    return;
+  }
+  const title = ids.length === 1 ? "Link copied" : `${plural(ids.length, "link")} copied`;
+  const notice = showNotice(title);
+  announce(title);
+  setTimeout(notice.close, SHOW_COPIED);
+}
+
+/** @param {string} text */
+function showLinks(text) {
+  const area = h("textarea", { value: text, readOnly: true, rows: 2, "aria-label": "Links" });
+  const notice = showNotice("Copy it from here");
+  notice.keep();
+  notice.show(area);
+  area.select();
+}
+
+/**
+ * Return a button that copies the link of an item.
  * @param {string} id
  */
-export function copyLinkButton(id) {
-  if (!navigator.clipboard) return null;
-  const element = button("Copy link", async () => {
-    await navigator.clipboard.writeText(new URL(itemRoute(id), apiRoot).href);
-    element.textContent = "Link copied";
-    announce("Link copied");
-    setTimeout(() => (element.textContent = "Copy link"), SHOW_COPIED);
-  }, { "data-key": "copy" });
-  return element;
-}
+export const copyLinkButton = (id) => button("Copy link", () => copyLinks([id]), { "data-key": "copy" });
 
 /**
  * Return a button that downloads an item's original picture.

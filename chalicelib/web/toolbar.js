@@ -3,8 +3,9 @@
 import { $, h, targetOf } from "./dom.js";
 import { allColumns, currentSettings, onFilterInTheWay, showColumns } from "./gallery.js";
 import { changeSettings, loadPage } from "./list-loading.js";
-import { DEFAULTS, parametersOf, settingsOf } from "./list-settings.js";
-import { listParameters, onListParametersChange, setListParameters } from "./page-url.js";
+import {
+  DEFAULTS, listParameters, onListParametersChange, parametersOf, setListParameters, settingsOf,
+} from "./page-url.js";
 
 const STORAGE_KEY = "vitrine-display";
 

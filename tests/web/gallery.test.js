@@ -8,7 +8,7 @@ import { pendingDeletes, storeItem } from "../../chalicelib/web/item-store.js";
 import {
   changeSettings, clearGallery, hasMore, loadNewer, loadPage,
 } from "../../chalicelib/web/list-loading.js";
-import { DEFAULTS } from "../../chalicelib/web/list-settings.js";
+import { DEFAULTS } from "../../chalicelib/web/page-url.js";
 
 const AT = "2026-01-31T12:00:00.000Z";
 const item = (number, fields = {}) => ({
@@ -221,6 +221,7 @@ describe("gallery", () => {
     respondWith(page([2, 1]));
     await loadPage();
     change({ view: "table" });
+    while (document.querySelectorAll("#table tbody tr").length === 0) await new Promise(setImmediate);
     const names = [...document.querySelectorAll("#table tbody tr th a")].map((one) => one.textContent);
     assert.deepEqual(names, ["Title 2", "Title 1"]);
     assert.equal(cards().length, 0);

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import "./browser.js";
 import { parseJson } from "../../chalicelib/web/exact-json.js";
 import {
-  containsWords, fieldLabel, isTimestamp, listedFields, ownFields, summaryOf,
+  containsWords, fieldLabel, fieldNames, isTimestamp, listedFields, ownFields, summaryOf,
 } from "../../chalicelib/web/item-fields.js";
 
 describe("item-fields", () => {
@@ -52,5 +52,11 @@ describe("item-fields", () => {
     assert.equal(containsWords(vase, "blue green"), false);
     assert.equal(containsWords(vase, ""), true);
     assert.equal(containsWords(vase, "item-1"), false);
+  });
+
+  test("declared fields come first, then the most frequent ones", () => {
+    const schemas = { ItemFields: { properties: { sku: { type: "string" }, price: { type: "number" } } } };
+    const items = [item({ age: 1 }), item({ wood: "oak", age: 2, price: 3 })];
+    assert.deepEqual(fieldNames(items, schemas), ["price", "age", "wood"]);
   });
 });

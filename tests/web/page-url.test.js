@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
 import "./browser.js";
 import {
-  clearRoute, currentRoute, itemIdOf, itemLink, itemRoute, listParameters, onListParametersChange, onRouteChange,
-  setListParameters, setRoute,
+  DEFAULTS, clearRoute, currentRoute, itemIdOf, itemLink, itemRoute, listParameters, onListParametersChange,
+  onRouteChange, parametersOf, queryOf, setListParameters, setRoute, settingsOf,
 } from "../../chalicelib/web/page-url.js";
 
+const NOW = Date.parse("2026-01-31T12:00:00Z");
 const settle = async () => {
   for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
 };
@@ -72,5 +73,35 @@ describe("page-url", () => {
     visit("#new&order=asc");
     visit("#item=item-1&order=asc");
     assert.deepEqual(heard, ["order=asc", "#new", "#item=item-1"]);
+  });
+
+  test("the URL names what differs from the defaults", () => {
+    assert.equal(parametersOf(DEFAULTS), "");
+    assert.equal(parametersOf({ ...DEFAULTS, view: "table", order: "asc" }), "view=table&order=asc");
+  });
+
+  test("a URL restores the settings", () => {
+    const settings = { view: "table", density: "compact", order: "asc", added: "7", filter: "oak & elm #1" };
+    assert.deepEqual(settingsOf(parametersOf(settings)), settings);
+  });
+
+  test("unknown values of a URL are ignored", () => {
+    assert.deepEqual(settingsOf("view=map&order=up&added=8&density=&filter=&more=1"), DEFAULTS);
+  });
+
+  test("a number of days is counted from now", () => {
+    const query = queryOf({ ...DEFAULTS, added: "7" }, NOW);
+    assert.deepEqual(query, { order: "desc", createdAfter: "2026-01-24T12:00:00.000Z" });
+  });
+
+  test("dates include both days", () => {
+    const { createdAfter, createdBefore } = queryOf({ ...DEFAULTS, added: "2026-01-01..2026-01-31" });
+    assert.equal(Date.parse(createdAfter), new Date(2026, 0, 1).getTime() - 1);
+    assert.equal(Date.parse(createdBefore), new Date(2026, 1, 1).getTime());
+  });
+
+  test("a missing date is no bound", () => {
+    assert.deepEqual(Object.keys(queryOf({ ...DEFAULTS, added: "..2026-01-31" })), ["order", "createdBefore"]);
+    assert.deepEqual(queryOf({ ...DEFAULTS, added: ".." }), { order: "desc" });
   });
 });

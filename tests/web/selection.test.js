@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import "./browser.js";
 import { applySettings, hideCard, showCard } from "../../chalicelib/web/gallery.js";
 import { clearGallery } from "../../chalicelib/web/list-loading.js";
-import { DEFAULTS } from "../../chalicelib/web/list-settings.js";
+import { DEFAULTS } from "../../chalicelib/web/page-url.js";
 import { clearSelection, rangeOf, select, selectAll, selectedIds } from "../../chalicelib/web/selection.js";
 
 const AT = "2026-01-31T12:00:00.000Z";
@@ -66,9 +66,10 @@ describe("selection", () => {
     assert.deepEqual(selectedIds(), ["a", "b", "d", "e"]);
   });
 
-  test("the selection stays in another view", () => {
+  test("the selection stays in another view", async () => {
     select("c");
     applySettings({ ...DEFAULTS, order: "asc", view: "table" });
+    while (document.querySelectorAll("#table tbody tr").length === 0) await new Promise(setImmediate);
     assert.equal(document.querySelector("#table .selected").dataset.id, "c");
     assert.equal(document.querySelector("#table .select-all").indeterminate, true);
   });
