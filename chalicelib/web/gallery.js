@@ -14,8 +14,10 @@ const rows = $("tbody", table);
 /** The card or row of each item, also of one that is hidden or pending delete. @type {Map<string, HTMLElement>} */
 const cards = new Map();
 let settings = DEFAULTS;
-/** The module of the table, when it was needed. Until it is loaded, cards are shown. */
-/** @type {typeof import("./item-row.js") | null} */
+/**
+ * The module of the table, once that was needed. Until it is loaded, cards are shown.
+ * @type {typeof import("./item-row.js") | null}
+ */
 let tableRows = null;
 /** @type {ColumnChoice[]} */
 let columns = [];
@@ -39,13 +41,19 @@ const newCard = (id) =>
  * @param {{isFirst: boolean}} options whether they replace all others
  */
 export function showPage(items, { isFirst }) {
-  if (isFirst) clearCards();
+  if (isFirst) removeAll();
   items.forEach((item) => storeItem(item));
   if (isFirst) setColumns(items);
   items.forEach(({ id }) => insertCard(id));
+  reportChange();
 }
 
 export function clearCards() {
+  removeAll();
+  reportChange();
+}
+
+function removeAll() {
   forgetHeld();
   cards.clear();
   gallery.replaceChildren();

@@ -13,6 +13,7 @@ import { clearSelection, select, selectAll, selectedIds } from "./selection.js";
 
 const lists = $("#lists");
 const find = $("#find");
+const IS_MAC = navigator.platform?.startsWith("Mac");
 
 // ------------------------------------------------------------------------------------------------------------- moving
 
@@ -132,7 +133,7 @@ function clear() {
 /** What the keys do. Each returns whether it did something. @type {Record<string, (event: KeyboardEvent) => any>} */
 const KEYS = {
   Delete: () => remove(targets()),
-  Backspace: () => remove(targets()),
+  ...(IS_MAC && { Backspace: () => remove(targets()) }), // The key “delete” of a Mac.
   Escape: clear,
   F2: () => onFocused(startRenaming),
   " ": (event) => onFocused((id) => select(id, { isRange: event.shiftKey })),
@@ -210,7 +211,7 @@ find.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
 
 // ---------------------------------------------------------------------------------------------------------------- help
 
-const COMMAND = navigator.platform?.startsWith("Mac") ? "⌘" : "Ctrl";
+const COMMAND = IS_MAC ? "⌘" : "Ctrl";
 
 /** @type {[string, string[]][]} */
 const HELP = [

@@ -99,7 +99,9 @@ export async function completeSignIn() {
   checkIdToken(tokens.id_token);
   if (claimsOf(tokens.id_token).nonce !== request.nonce) throw new Error(WRONG_TOKEN);
   startSession(tokens);
-  if (new URL(request.returnTo).pathname !== apiRoot.pathname) location.replace(request.returnTo);
+  const { pathname, hash } = new URL(request.returnTo);
+  if (pathname !== apiRoot.pathname) location.replace(request.returnTo);
+  else if (hash) history.replaceState(null, "", apiRoot.href + hash);
   return request.draft;
 }
 

@@ -50,12 +50,9 @@ addEventListener("click", (event) => {
 
 addEventListener("beforeunload", (event) => currentView()?.losesChanges() && event.preventDefault());
 
-/**
- * Open the address's route, or the one from which the user signed in. An item with a draft is opened in its form.
- * @param {{route?: string} | null} request of the sign-in
- */
-export function openFirstView(request) {
-  const route = request?.route ?? currentRoute();
+/** Open the route of the URL. An item with a draft is opened in its form. */
+export function openFirstView() {
+  const route = currentRoute();
   const id = itemIdOf(route);
   if (id && hasDraft(id)) openDraft(id);
   else openRoute(route);

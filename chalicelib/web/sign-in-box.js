@@ -11,7 +11,7 @@ import { canSignIn, setToken, signIn, token } from "./oidc-session.js";
  */
 export function signInBox(problem, onToken) {
   const failure = h("div");
-  const start = () => signIn({ route: location.hash }).catch((error) => failure.replaceChildren(problemBox(error)));
+  const start = () => signIn().catch((error) => failure.replaceChildren(problemBox(error)));
   return h("div", { class: "sign-in" },
     h("h2", {}, "Sign in to see the items"),
     problem instanceof Problem ? h("p", {}, signInReason()) : problemBox(problem),

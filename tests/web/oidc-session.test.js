@@ -134,6 +134,12 @@ describe("session", () => {
     assert.equal(visited.at(-1).href, `${apiRoot.href}docs#get-items`);
   });
 
+  test("a sign-in returns to the route and the list where it began", async () => {
+    openAt(`${apiRoot.href}#item=item-1&order=asc`);
+    await signInWith(withNonce());
+    assert.equal(location.href, `${apiRoot.href}#item=item-1&order=asc`);
+  });
+
   test("a page that no sign-in led to completes none", async () => {
     assert.equal(await completeSignIn(), null);
     openAt(`${apiRoot.href}?code=c-1`);
