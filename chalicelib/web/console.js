@@ -69,9 +69,8 @@ $("#sign-out").addEventListener("click", async () => {
 });
 
 async function start() {
-  let draft = null;
   try {
-    draft = await completeSignIn();
+    await completeSignIn();
     showSession();
     loadFirstPage();
   } catch (failure) {
@@ -79,7 +78,7 @@ async function start() {
   }
   setRest(loadRest());
   try {
-    (await rest).openFirstView(draft);
+    (await rest).openFirstView();
   } catch {
     const problem = new Problem({ message: "Some files could not be loaded. Reload the page." });
     showErrorNotice("The page did not load completely", problem);

@@ -241,7 +241,7 @@ class ItemForm {
   #signIn() {
     this.#keepDraft();
     this.#isSigningIn = true;
-    signIn({ route: this.route }).catch((failure) => {
+    signIn().catch((failure) => {
       this.#isSigningIn = false;
       this.#form.problems.replaceChildren(problemBox(failure));
     });

@@ -63,14 +63,11 @@ export async function authorizationHeader() {
 
 // ------------------------------------------------------------------------------------------------------------- sign-in
 
-/**
- * Go to the issuer's page. `completeSignIn` returns `draft` when the user is back. Throw Error.
- * @param {any} [draft]
- */
-export async function signIn(draft = null) {
+/** Go to the issuer's page, which leads back to this URL. Throw Error. */
+export async function signIn() {
   const { authorization_endpoint: page, scopes_supported: scopes = [] } = await issuerMetadata();
   if (!page) throw new Error(`${client.issuer} has no sign-in page.`);
-  const request = { state: randomText(), nonce: randomText(), verifier: randomText(), returnTo: location.href, draft };
+  const request = { state: randomText(), nonce: randomText(), verifier: randomText(), returnTo: location.href };
   save(REQUEST_KEY, request);
   location.assign(withQuery(page, {
     response_type: "code",
@@ -84,10 +81,10 @@ export async function signIn(draft = null) {
   }));
 }
 
-/** Complete a sign-in, if the issuer's page led here. Return its draft, or null. Throw Error with a message to show. */
+/** Complete a sign-in, if the issuer's page led here. Throw Error with a message to show. */
 export async function completeSignIn() {
   const answer = Object.fromEntries(new URL(location.href).searchParams);
-  if (!client || !answer.state || !(answer.code || answer.error)) return null;
+  if (!client || !answer.state || !(answer.code || answer.error)) return;
   history.replaceState(null, "", apiRoot); // The code must not stay in the history.
   const request = load(REQUEST_KEY);
   save(REQUEST_KEY, null);
@@ -102,7 +99,6 @@ export async function completeSignIn() {
   const { pathname, hash } = new URL(request.returnTo);
   if (pathname !== apiRoot.pathname) location.replace(request.returnTo);
   else if (hash) history.replaceState(null, "", apiRoot.href + hash);
-  return request.draft;
 }
 
 /** @param {Record<string, string>} answer @param {{state: string} | null} request */
