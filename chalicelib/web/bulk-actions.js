@@ -2,7 +2,9 @@
 
 import { BulkRun } from "./bulk-run.js";
 import { $, button, h, plural } from "./dom.js";
-import { parseNumber } from "./exact-json.js";
+import { TypedControl } from "./field-controls.js";
+import { InvalidInput } from "./field-inputs.js";
+import { controlFor } from "./field-rows.js";
 import { allFieldNames, shownIds } from "./gallery.js";
 import { deleteItems } from "./item-deletion.js";
 import { EXPIRES_AT, fieldLabel } from "./item-fields.js";
@@ -11,6 +13,7 @@ import { startRenaming } from "./item-rename.js";
 import { copyLinks } from "./item-sharing.js";
 import { storedItem } from "./item-store.js";
 import { patchItem, writerOf } from "./item-writes.js";
+import { SchemaReader } from "./json-schema.js";
 import { clearSelection, selectAll, selectedIds } from "./selection.js";
 
 // ----------------------------------------------------------------------------------------------------------------- bar
@@ -59,14 +62,13 @@ function setFields(changes, texts) {
  * Show a dialog with a form.
  * @param {string} title
  * @param {Child[]} parts
- * @param {() => void} onSubmit called when the form is valid
+ * @param {() => boolean} onSubmit returns whether the dialog can be closed
  */
 function ask(title, parts, onSubmit) {
   const opener = /** @type {HTMLElement | null} */ (document.activeElement);
   const onsubmit = (/** @type {Event} */ event) => {
     event.preventDefault();
-    dialog.close();
-    onSubmit();
+    if (onSubmit()) dialog.close();
   };
   const onclose = () => {
     dialog.remove();
@@ -95,78 +97,60 @@ function askExpiry() {
   ], () => {
     const value = never.checked ? null : new Date(time.value).toISOString();
     setFields({ [EXPIRES_AT]: value }, { running: "Setting the expiry", done: "Expiry set" });
+    return true;
   });
 }
 
-const TYPES = { text: "Text", number: "Number", boolean: "Yes or no", list: "List", none: "Remove the field" };
-
-/**
- * Return the type that a text most likely has.
- * @param {string} text
- * @returns {keyof typeof TYPES}
- */
-export function guessType(text) {
-  if (parseNumber(text) !== undefined) return "number";
-  if (/^(yes|no|true|false)$/i.test(text.trim())) return "boolean";
-  return readList(text) ? "list" : "text";
-}
-
-/**
- * Return a text as a value of a type, or undefined if it is none.
- * @param {string} text
- * @param {string} type
- */
-export function valueOf(text, type) {
-  if (type === "number") return parseNumber(text);
-  if (type === "boolean") return { yes: true, true: true, no: false, false: false }[text.trim().toLowerCase()];
-  if (type === "list") return readList(text);
-  return type === "none" ? null : text;
-}
-
-/** Return the list that a text is as JSON, or undefined. @param {string} text @returns {any[] | undefined} */
-function readList(text) {
-  try {
-    const value = JSON.parse(text);
-    return Array.isArray(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Return the type that a field is declared with, or undefined. @param {string} name */
-function declaredType(name) {
-  const schema = itemSchemas.ItemFields?.properties?.[name];
-  const types = [schema, ...(schema?.anyOf ?? [])].flatMap((/** @type {Schema | undefined} */ one) => one?.type ?? []);
-  const known = /** @type {Record<string, keyof typeof TYPES>} */ (
-    { string: "text", number: "number", integer: "number", boolean: "boolean", array: "list" });
-  return types.map((/** @type {string} */ type) => known[type]).find(Boolean);
-}
+const reader = new SchemaReader({ components: { schemas: itemSchemas } });
 
 function askField() {
-  const options = Object.entries(TYPES).map(([value, label]) => h("option", { value }, label));
-  let isTypeChosen = false;
-  const guess = () => {
-    if (!isTypeChosen) type.value = declaredType(name.value) ?? guessType(value.value);
-    value.disabled = type.value === "none";
-    const isWrong = !value.disabled && valueOf(value.value, type.value) === undefined;
-    value.setCustomValidity(isWrong ? `This is not of the type “${TYPES[/** @type {"text"} */ (type.value)]}”.` : "");
+  /** @type {string | null} */
+  let shownFor = null;
+  /** @type {FieldControl} */
+  let control;
+  const place = h("div", { class: "value" });
+  const error = h("p", { class: "field-error", role: "alert" });
+  /** A declared field has the control that fits its schema, any other one of any type. */
+  const showControl = () => {
+    const declared = itemSchemas.ItemFields?.properties?.[name.value];
+    const wanted = declared ? name.value : "";
+    if (wanted === shownFor) return;
+    shownFor = wanted;
+    control = declared
+      ? controlFor(reader, declared, undefined, true) : new TypedControl(undefined, { isAutomatic: true });
+    control.setLabel("Value");
+    place.replaceChildren(control.element, control instanceof TypedControl ? control.select : "");
   };
-  const name = h("input", { required: true, autocomplete: "off", spellcheck: false, oninput: guess });
+  const name = h("input", { required: true, autocomplete: "off", spellcheck: false, oninput: showControl });
   name.setAttribute("list", "field-names"); // The property is read-only.
-  const value = h("input", { autocomplete: "off", oninput: guess });
-  const type = h("select", {
-    onchange: () => {
-      isTypeChosen = true;
-      guess();
-    },
-  }, options);
+  const removal = h("input", { type: "checkbox", onchange: () => (place.inert = removal.checked) });
   const names = allFieldNames().map((one) => h("option", { value: one }, fieldLabel(one)));
+  showControl();
   ask(`Set a field of ${selectedCount()}`, [
     h("label", {}, "Field", name), h("datalist", { id: "field-names" }, names),
-    h("label", {}, "Value", value), h("label", {}, "Type", type),
+    h("div", {}, h("span", { class: "label", "aria-hidden": "true" }, "Value"), place), error,
+    h("label", { class: "check" }, removal, "Remove the field instead"),
   ], () => {
-    const changes = { [name.value]: valueOf(value.value, type.value) };
-    setFields(changes, { running: `Setting “${name.value}”`, done: `“${name.value}” set` });
+    const value = removal.checked ? null : readOrShow(control, error);
+    if (value === undefined) return false;
+    setFields({ [name.value]: value }, { running: `Setting “${name.value}”`, done: `“${name.value}” set` });
+    return true;
   });
-  guess();
+}
+
+/**
+ * Return the value that was entered, or undefined if `error` shows what is wrong.
+ * @param {FieldControl} control
+ * @param {Element} error
+ */
+function readOrShow(control, error) {
+  try {
+    const value = control.read();
+    if (value !== undefined) return value;
+    error.textContent = "Enter a value.";
+  } catch (problem) {
+    if (!(problem instanceof InvalidInput)) throw problem;
+    error.textContent = problem.message;
+  }
+  return undefined;
 }

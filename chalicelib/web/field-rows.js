@@ -18,7 +18,7 @@ const FOCUSABLE = "input:not([hidden]), textarea, select:not([hidden]), button";
  * @param {boolean} isRequired
  * @returns {FieldControl}
  */
-function controlFor(reader, declared, value, isRequired) {
+export function controlFor(reader, declared, value, isRequired) {
   const schema = reader.resolve(declared);
   const kind = kindOf(schema);
   const isSet = (value ?? null) !== null;

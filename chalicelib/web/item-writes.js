@@ -2,6 +2,7 @@
 
 import { Problem, call, ifMatch, itemPath } from "./api.js";
 import { isEqual } from "./exact-json.js";
+import { isObject } from "./field-controls.js";
 import { ownFields } from "./item-fields.js";
 import { getStored, storeItem } from "./item-store.js";
 
@@ -14,8 +15,22 @@ import { getStored, storeItem } from "./item-store.js";
 export async function patchItem(item, changes, options) {
   const isUnchanged = (/** @type {Item} */ now) => Object.keys(changes).every((name) => isEqual(now[name], item[name]));
   const message = "Someone else changed this field.";
-  const { data, etag } = await writeUnless(item, "PATCH", { isUnchanged, message, ...options, body: changes });
+  const patch = Object.entries(changes).map(([name, value]) => [name, replacing(item[name], value)]);
+  const body = Object.fromEntries(patch);
+  const { data, etag } = await writeUnless(item, "PATCH", { isUnchanged, message, ...options, body });
   return storeItem(data, etag).item;
+}
+
+/**
+ * Return the merge patch (RFC 7396) that replaces a value. An object would be merged with the one before.
+ * @param {any} before
+ * @param {any} value
+ * @returns {any}
+ */
+function replacing(before, value) {
+  if (!isObject(before) || !isObject(value)) return value;
+  const names = [...new Set([...Object.keys(before), ...Object.keys(value)])];
+  return Object.fromEntries(names.map((name) => [name, name in value ? replacing(before[name], value[name]) : null]));
 }
 
 /**

@@ -171,8 +171,8 @@ class TestSelection:
         box(tab, "Oak table").check(force=True)
         tab.press("Set field…")
         tab.dialog.get_by_label("Field", exact=True).fill("price")
-        tab.dialog.get_by_label("Value").fill("12.50")
-        expect(tab.dialog.get_by_role("combobox", name="Type")).to_have_value("number")
+        tab.dialog.get_by_label("Value", exact=True).fill("12.50")
+        expect(tab.dialog.get_by_role("combobox", name="Type of the field")).to_contain_text("Number (automatic)")
         assert serious_faults(tab.page) == []
         tab.press("Set")
 
@@ -201,7 +201,7 @@ class TestSelection:
         tab.page.keyboard.press("Control+a")
         tab.press("Set field…")
         tab.dialog.get_by_label("Field", exact=True).fill("sold")
-        tab.dialog.get_by_label("Value").fill("yes")
+        tab.dialog.get_by_label("Value", exact=True).fill("true")
         tab.press("Set")
         expect(tab.tray).to_contain_text("“sold” set: 3 items · 1 failed")
         expect(tab.tray).to_contain_text("Oak bench Something failed here.")
@@ -215,7 +215,7 @@ class TestSelection:
         tab.page.keyboard.press("Control+a")
         tab.press("Set field…")
         tab.dialog.get_by_label("Field", exact=True).fill("sold")
-        tab.dialog.get_by_label("Value").fill("yes")
+        tab.dialog.get_by_label("Value", exact=True).fill("true")
         tab.press("Set")
         held.await_one()
         expect(tab.tray).to_contain_text("Keep this page open: what is not sent yet is not done.")

@@ -52,4 +52,11 @@ describe("item-writes", () => {
     respondWith(json({ error: "ITEM_NOT_FOUND", message: "No item." }, { status: 404 }));
     await deleteItemNow(item());
   });
+
+  test("an object is replaced, not merged", async () => {
+    const before = item({ size: { mm: 5, deep: { a: 1, b: 2 } } });
+    const requests = respondWith(json(item({ version: 4 })));
+    await patchItem(before, { size: { cm: 1, deep: { b: 3 } } });
+    assert.deepEqual(JSON.parse(requests[0].init.body), { size: { mm: null, cm: 1, deep: { a: null, b: 3 } } });
+  });
 });
