@@ -165,6 +165,7 @@ recipes: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run lint and test in a copy, a
 	@$(BIN)/python -m tools.template.recipes $(if $(ONLY),--only "$(ONLY)") $(if $(TURN),--turn "$(TURN)") $(if $(TARGETS),--targets "$(TARGETS)")
 
 test-project: $(VENV) $(EMULATOR) $(NODE) ## Test this project's own pages, recipes and benchmarks, and make new
+	@$(BIN)/python -m tools.find_chromium
 	@$(BIN)/python -m pytest tests/project -n 2 --dist loadfile
 
 bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,ablation,overhead,scale,consumer,cost)

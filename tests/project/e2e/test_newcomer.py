@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.blocks import PROJECT, block
+from tests.browser.tab import File, Tab
 from tests.e2e.pictures import photograph
 from tests.e2e.shell import at_the_emulator, type_in
 from tests.e2e.system import EMULATOR_PYTHON, KEPT, free_port, request
@@ -125,6 +126,23 @@ def test_job_sets_the_stock(shop: Newcomer) -> None:
 def test_programs_have_no_wrong_types(shop: Newcomer) -> None:
     mypy = ".venv/bin/python -m mypy --strict --python-executable .venv-node/bin/python"
     shop.types(f"MYPYPATH=out/clients/python {mypy} out/new_item.py out/add_picture.py")
+
+
+def test_ten_photographs_become_items(shop: Newcomer, tab: Tab) -> None:
+    motifs = ("astronaut", "chelsea", "coffee", "hubble", "moon", "motorcycle", "rocket", "coffee", "moon", "rocket")
+    files = [File.photograph(motif, f"Photograph {number}") for number, motif in enumerate(motifs)]
+    tab.open(shop.terminal.url)
+
+    tab.drop("main", *files)
+    tab.dialog.get_by_label("Price", exact=True).fill("4.50")
+    tab.dialog.get_by_label("Kind", exact=True).select_option("postcard")
+    tab.press("Create 10 items")
+
+    for number in range(10):
+        tab.expect_picture(f"Photograph {number}")
+    items = request("GET", f"{shop.terminal.url}/items?limit=10").json()["items"]
+    assert {item["name"] for item in items} == {f"Photograph {number}" for number in range(10)}
+    assert {(item["price"], item["kind"], item["stock"]) for item in items} == {(4.5, "postcard", 1)}
 
 
 def test_route_is_added(shop: Newcomer) -> None:
