@@ -26,11 +26,11 @@ def at_the_emulator(emulator: Emulator, account: str = ACCOUNT) -> dict[str, str
     }
 
 
-def type_in(script: str, folder: Path, answers: str = "", **variables: str) -> str:
+def type_in(script: str, folder: Path, answers: str = "", timeout: float = 180, **variables: str) -> str:
     """Run a bash script in ``folder`` and return its output; stop at the first command that fails.
 
     ``answers`` are the lines on standard input, which is a pseudo-terminal. Raise AssertionError if the script fails,
-    and TimeoutExpired after 180 seconds.
+    and TimeoutExpired after ``timeout`` seconds.
     """
     keyboard, terminal = pty.openpty()
     os.write(keyboard, answers.encode())
@@ -43,7 +43,7 @@ def type_in(script: str, folder: Path, answers: str = "", **variables: str) -> s
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=180,
+            timeout=timeout,
             check=False,
         )
     finally:

@@ -43,9 +43,9 @@ class Newcomer:
         self.terminal = Terminal(folder)
 
     def types(self, text: str, answers: str = "", **variables: str) -> str:
-        """Run the commands of the page and return their output."""
+        """Run commands and return their output."""
         own = {"PYTHONPATH": "out/clients/python", "id": self.id}
-        return type_in(UNSET + self._here(text), self.project, answers, **IDENTITY, **own, **variables)
+        return type_in(UNSET + self._here(text), self.project, answers, 600, **IDENTITY, **own, **variables)
 
     def saves(self, path: str, text: str) -> None:
         (self.project / path).write_text(self._here(text), encoding="utf-8")
