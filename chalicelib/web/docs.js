@@ -2,14 +2,14 @@
 
 import { call, resolveLinks } from "./api.js";
 import { $, button, h, problemBox, targetOf } from "./dom.js";
-import { SchemaReader } from "./json-schema.js";
 import { renderBlocks, renderInline } from "./markdown.js";
 import { exampleLabel, exampleText, requestForm, requiresSignIn, statusBadge } from "./request-form.js";
+import { SchemaView } from "./schema-view.js";
 import { apiRoot, canSignIn, setToken, signIn, signOut, token, userName } from "./oidc-session.js";
 
 /** @type {any} */
 let openapi;
-/** @type {SchemaReader} */
+/** @type {SchemaView} */
 let schemas;
 
 /** Return the id of a heading or an operation. @param {...string} parts */
@@ -224,7 +224,7 @@ addEventListener("hashchange", openTarget);
 
 try {
   openapi = (await call("GET", "openapi.json")).data;
-  schemas = new SchemaReader(openapi);
+  schemas = new SchemaView(openapi);
   showDocument();
   openTarget();
 } catch (problem) {

@@ -23,12 +23,21 @@ export function draftOf(id) {
 /** @param {string} [id] */
 export const hasDraft = (id) => load(keyOf(id)) !== null;
 
+/** Remove drafts that are too old, also those of items that exist no more. */
+export function removeOldDrafts() {
+  draftKeys().forEach(load);
+}
+
 /** Remove all drafts of the user, who signs out: the next user of this browser must not find them. */
 export function removeDrafts() {
+  draftKeys().filter((key) => key.startsWith(ownPrefix())).forEach(remove);
+}
+
+function draftKeys() {
   try {
-    Object.keys(localStorage).filter((key) => key.startsWith(ownPrefix())).forEach(remove);
+    return Object.keys(localStorage).filter((key) => key.startsWith(PREFIX));
   } catch {
-    // The browser has no storage for this page.
+    return []; // The browser has no storage for this page.
   }
 }
 

@@ -80,7 +80,8 @@ export const INPUTS = {
     label: "Choice",
     fits: () => false, // Only a schema has choices.
     create: (schema) => h("select", {}, h("option", { value: "" }, "–"),
-      schema.enum.map((/** @type {any} */ one) => h("option", { value: toJson(one) }, choiceLabel(one)))),
+      schema.enum.filter((/** @type {any} */ one) => one !== null)
+        .map((/** @type {any} */ one) => h("option", { value: toJson(one) }, choiceLabel(one)))),
     show: (value) => toJson(value),
     parse: (text) => parseJson(text),
     message: "Choose one.",

@@ -73,22 +73,36 @@ class Row {
     this.isRequired = isRequired;
     this.removeLabel = removeLabel;
     this.nameInput = h("input", {
-      class: "name", value: name, required: true, "aria-label": "Name of the field", spellcheck: false,
-      autocapitalize: "off", oninput: () => this.#label(),
+      class: "name", value: name, required: true, "aria-label": "Name of the field", placeholder: "Name",
+      spellcheck: false, autocapitalize: "off", oninput: () => this.#label(),
     });
     this.removeButton = button("×", () => this.#remove(), { class: "quiet remove" });
-    const listeners = {
+    this.#error.id = `${this.id}-error`;
+    this.element = h("li", { class: `field${removeLabel ? " expires" : ""}`, ...this.#listeners() }, this.#head(),
+      control.element, !this.isDeclared && this.removeButton,
+      help && h("p", { class: "note", id: `${this.id}-help` }, help), this.#error);
+    this.#label();
+  }
+
+  #listeners() {
+    return {
       oninput: (/** @type {Event} */ event) => this.#isOwn(event) && this.showError("", ""),
       onchange: (/** @type {Event} */ event) => this.#isOwn(event) && this.#check(),
     };
-    this.element = h("li", { class: `field${removeLabel ? " expires" : ""}`, ...listeners },
-      label === undefined ? this.nameInput : h("label", { class: "name", htmlFor: this.id }, label,
-        isRequired && h("span", { class: "required" }, "required")),
-      control instanceof TypedControl && control.select, control.element,
-      (removeLabel || label === undefined) && this.removeButton,
-      help && h("p", { class: "note", id: `${this.id}-help` }, help), this.#error);
-    this.#error.id = `${this.id}-error`;
-    this.#label();
+  }
+
+  /** Return what is shown before the control: the name or the label, and the type if it can be chosen. */
+  #head() {
+    const required = this.isRequired && h("span", { class: "required" }, "required");
+    const { fixedLabel: label } = this;
+    return [
+      label === undefined ? this.nameInput : h("label", { class: "name", htmlFor: this.id }, label, required),
+      this.control instanceof TypedControl && this.control.select,
+    ];
+  }
+
+  get isDeclared() {
+    return this.fixedName !== undefined && !this.removeLabel;
   }
 
   get name() {
@@ -162,6 +176,10 @@ class Row {
 
   #label() {
     this.control.setLabel(this.fixedLabel ?? `Value of ${this.name || "the field"}`, this.id);
+    const { control } = this; // A switch has no such attribute: it is always on or off.
+    if (this.isRequired && control instanceof Input && control.kind !== "boolean") {
+      control.element.setAttribute("aria-required", "true");
+    }
     this.removeButton.setAttribute("aria-label", this.removeLabel ?? `Remove the field ${this.name}`);
   }
 
@@ -225,11 +243,11 @@ export class FieldList {
   /** @param {{name: string, content: any}[]} contents */
   set content(contents) {
     const names = contents.map(({ name }) => name);
-    for (const row of this.#inOrder) if (!row.fixedLabel && !names.includes(row.name)) row.element.remove();
+    for (const row of this.#inOrder) if (!row.isDeclared && !names.includes(row.name)) row.element.remove();
     for (const { name, content } of contents) {
       const row = this.#inOrder.find((one) => one.name === name) ?? this.#addOther(name, undefined);
       row.control.content = content;
-      this.#list.append(row.element); // In their order.
+      if (!row.isDeclared) this.#list.append(row.element); // In their order.
     }
     this.#update();
   }
@@ -276,7 +294,8 @@ export class FieldList {
     const declared = this.#schema.properties[name];
     const schema = this.#reader.resolve(declared);
     const isRequired = this.#schema.required?.includes(name) ?? false;
-    const value = Object.hasOwn(fields, name) ? fields[name] : schema.default ?? undefined;
+    const only = isRequired && schema.enum?.length === 1 ? schema.enum[0] : undefined;
+    const value = Object.hasOwn(fields, name) ? fields[name] : schema.default ?? only;
     const control = controlFor(this.#reader, declared, value, isRequired);
     const label = declared.title ?? fieldLabel(name);
     const help = this.#schema.isCompact ? null : this.#helpOf(schema);

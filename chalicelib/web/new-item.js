@@ -66,10 +66,11 @@ export function planPictures(files, schemas = itemSchemas) {
   }
   const asked = Object.fromEntries(required.filter((name) => name !== field).map((name) => [name, properties[name]]));
   if (field) asked[field] = schemaOfNames(field, schema, files, required.includes(field));
+  const typed = names.map((name, place) => ({ name: `${place}`, content: name }));
   return {
     field,
     schemas: { ...schemas, ItemFields: { type: "object", properties: asked, required, additionalProperties: false } },
-    start: field ? { [field]: { ...names } } : {},
+    suggested: field ? [{ name: field, content: typed }] : [],
     itemsOf({ [field]: own, ...shared }) {
       return files.map((_, place) => named(shared, field, own?.[place]));
     },

@@ -53,7 +53,8 @@ class PicturesForm {
   constructor(files, plan) {
     this.#files = files;
     this.#plan = plan;
-    this.#editor = new FieldEditor(plan.start, () => this.#keepDraft(), { schemas: plan.schemas, isItem: false });
+    this.#editor = new FieldEditor({}, () => this.#keepDraft(), { schemas: plan.schemas, isItem: false });
+    this.#editor.restore({ tab: 0, form: plan.suggested });
     const draft = this.#kept.load();
     if (draft) this.#editor.restore(draft.content);
     const actions = {

@@ -3,7 +3,7 @@
 import { Problem, call, itemPath } from "./api.js";
 import { closeDialog, currentView } from "./dialog.js";
 import { hasModifier, targetOf } from "./dom.js";
-import { hasDraft } from "./drafts.js";
+import { hasDraft, removeOldDrafts } from "./drafts.js";
 import { editItem, openNewItem } from "./item-form.js";
 import { leaveForm, viewItem } from "./item-viewer.js";
 import { storeItem } from "./item-store.js";
@@ -52,6 +52,7 @@ addEventListener("beforeunload", (event) => currentView()?.losesChanges() && eve
 
 /** Open the route of the URL. An item with a draft is opened in its form. */
 export function openFirstView() {
+  removeOldDrafts();
   const route = currentRoute();
   const id = itemIdOf(route);
   if (id && hasDraft(id)) openDraft(id);

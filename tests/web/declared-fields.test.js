@@ -95,6 +95,11 @@ describe("declared fields", () => {
     }));
   });
 
+  test("of a single choice are chosen", () => {
+    const tagged = { ItemFields: { properties: { kind: { enum: ["vase"] } }, required: ["kind"] } };
+    assert.deepEqual(declared({}, tagged).read(), { kind: "vase" });
+  });
+
   test("that were cleared are left out", () => {
     const editor = declared({ ...VASE, note: "old", any: null });
     type(labelled(editor, "Note"), "");

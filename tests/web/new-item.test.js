@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import "./browser.js";
+import { FieldEditor } from "../../chalicelib/web/field-editor.js";
 import { keyFor, newItemFields, planPictures } from "../../chalicelib/web/new-item.js";
 
 const declaring = (properties, required = [], more = {}) =>
@@ -44,7 +45,8 @@ describe("items of pictures", () => {
     const { properties, required } = plan.schemas.ItemFields;
     assert.deepEqual([Object.keys(properties), required], [["price", "name"], ["price", "name"]]);
     assert.deepEqual(Object.values(properties.name.properties).map(({ title }) => title), ["Moon", "S"]);
-    assert.deepEqual(plan.start, { name: { 0: "Moon", 1: "S" } });
+    const names = [{ name: "0", content: "Moon" }, { name: "1", content: "S" }];
+    assert.deepEqual(plan.suggested, [{ name: "name", content: names }]);
     assert.deepEqual(
       plan.itemsOf({ price: 5, name: { 0: "Moon", 1: "Sun" } }),
       [{ price: 5, name: "Moon" }, { price: 5, name: "Sun" }],
@@ -54,13 +56,20 @@ describe("items of pictures", () => {
   test("are asked for a name that no file's name can be", () => {
     const coded = declaring({ code: { type: "string", pattern: "^[A-Z]\\d$" } }, ["code"]);
     const plan = planPictures(["Moon"], coded);
+    const editor = new FieldEditor({}, () => {}, { schemas: plan.schemas, isItem: false });
+    editor.restore({ tab: 0, form: plan.suggested });
+    assert.throws(() => editor.read(), SyntaxError);
+    const input = editor.element.querySelector("[aria-label=Moon]");
+    assert.deepEqual([input.value, input.validationMessage], ["Moon", "Enter text that matches ^[A-Z]\\d$."]);
+    input.value = "A1";
+    assert.deepEqual(editor.read(), { code: { 0: "A1" } });
     assert.deepEqual(plan.itemsOf({ code: { 0: "A1" } }), [{ code: "A1" }]);
   });
 
   test("without a text field are asked for the others alone", () => {
     const closed = declaring({ count: { type: "integer" } }, ["count"], { additionalProperties: false });
     const plan = planPictures(["Moon", "Sun"], closed);
-    assert.deepEqual(plan.start, {});
+    assert.deepEqual(plan.suggested, []);
     assert.deepEqual(plan.itemsOf({ count: 1 }), [{ count: 1 }, { count: 1 }]);
   });
 

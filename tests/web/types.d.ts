@@ -204,7 +204,8 @@ interface PicturesQuestions {
   field: string;
   /** The schemas of the form that asks. */
   schemas: Record<string, Schema>;
-  start: Fields;
+  /** What the form shows as if it were typed; see `FieldEditor.content`. */
+  suggested: { name: string; content: any }[];
   /** Return the items for what was entered. */
   itemsOf(entered: Fields): Fields[];
 }

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import "./browser.js";
-import { SchemaReader } from "../../chalicelib/web/json-schema.js";
+import { SchemaView } from "../../chalicelib/web/schema-view.js";
 
-const schemas = new SchemaReader({
+const schemas = new SchemaView({
   components: {
     schemas: {
       Money: { type: "object", title: "Money", properties: { amount: { type: "number" } }, required: ["amount"] },
@@ -94,6 +94,6 @@ test("properties of list entries and alternatives are listed", () => {
 
 test("a schema that contains itself is listed to a limit", () => {
   const node = { type: "object", properties: { next: ref("Node") } };
-  const own = new SchemaReader({ components: { schemas: { Node: node } } });
+  const own = new SchemaView({ components: { schemas: { Node: node } } });
   assert.equal(own.propertyList(ref("Node")).querySelectorAll("ul").length, 4);
 });
