@@ -59,6 +59,11 @@ def texts(folder: Path) -> dict[str, str]:
     return {name: content.decode() for name, content in contents.items() if b"\0" not in content}
 
 
+@pytest.mark.parametrize("path", new_project.LEFT_OUT)
+def test_what_is_left_out_exists_here(path: str) -> None:
+    assert (PROJECT / path).exists()
+
+
 def test_no_file_has_the_old_name(made: Path) -> None:
     assert [name for name, text in texts(made).items() if "vitrine" in (name + text).lower()] == ["LICENSE"]
 
