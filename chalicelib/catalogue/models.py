@@ -54,6 +54,8 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     height: int | None = None
     bytes: int | None = None
     thumbnails: tuple[Thumbnail, ...] = ()
+    placeholder: str | None = None
+    """The ThumbHash in base64."""
     error: PictureFailure | None = None
     attempts: int = 0
     """How often the cleanup has queued the thumbnail job again."""

@@ -143,6 +143,7 @@ def _make_thumbnails(upload: Upload, image: Image, has_time: Callable[[], bool])
         width=rendered.width,
         height=rendered.height,
         bytes=original.size,
+        placeholder=rendered.placeholder,
         thumbnails=tuple(_store(one, upload, image.sequencer, original.etag) for one in rendered.thumbnails),
     )
 

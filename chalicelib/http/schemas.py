@@ -115,6 +115,13 @@ class ImageReady(Struct, rename="camel", tag_field="status", tag="ready"):
     bytes: Annotated[int, Meta(ge=1, le=config.MAX_IMAGE_BYTES, description="The size of the uploaded file.")]
     url: Annotated[_Url, Meta(description="A temporary URL to download the picture as it was uploaded.")]
     thumbnails: Annotated[list[Thumbnail], Meta(description="One in each size that the stage is configured to make.")]
+    placeholder: Annotated[
+        str | UnsetType,
+        Meta(
+            description="A ThumbHash in base64, about 28 characters, from which a client can draw a blurred picture "
+            "until a thumbnail is loaded. Absent from pictures of older versions."
+        ),
+    ] = UNSET
 
 
 class ImageFailed(Struct, tag_field="status", tag="failed"):

@@ -34,12 +34,13 @@ class Thumbnail(NamedTuple):
 
 
 class Rendered(NamedTuple):
-    """The content type and the upright width and height of a picture, and its thumbnails."""
+    """The content type and the upright width and height of a picture, its thumbnails, and its ThumbHash in base64."""
 
     content_type: str
     width: int
     height: int
     thumbnails: list[Thumbnail]
+    placeholder: str
 
 
 class Request(msgspec.Struct, frozen=True):

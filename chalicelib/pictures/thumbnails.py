@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageCms
 
 from chalicelib.config import Size
-from chalicelib.pictures import decoding
+from chalicelib.pictures import decoding, thumbhash
 from chalicelib.pictures.decoding import Picture
 from chalicelib.pictures.protocol import Rendered, Thumbnail
 
@@ -53,7 +53,7 @@ def render(data: bytes, sizes: Sequence[Size]) -> Rendered:
         picture = decoding.decode(image, frame.data, _smallest_scale(image, sizes))
         if picture.orientation in _SWAPS_SIDES:
             width, height = height, width
-        return Rendered(Image.MIME[frame.kind], width, height, _thumbnails(picture, sizes))
+        return Rendered(Image.MIME[frame.kind], width, height, *_thumbnails(picture, sizes))
 
 
 def pixels_in_memory(data: bytes, sizes: Sequence[Size]) -> int:
@@ -79,10 +79,11 @@ def _smallest_scale(image: Image.Image, sizes: Sequence[Size]) -> tuple[int, int
     return math.ceil(image.width * scale), math.ceil(image.height * scale)
 
 
-def _thumbnails(picture: Picture, sizes: Sequence[Size]) -> list[Thumbnail]:
-    """Return a thumbnail for each size. A larger one is the source of each one at most half its size.
+def _thumbnails(picture: Picture, sizes: Sequence[Size]) -> tuple[list[Thumbnail], str]:
+    """Return a thumbnail for each size, and the ThumbHash.
 
-    That is faster than to resize the whole picture each time. The results look the same.
+    A larger thumbnail is the source of each one at most half its size. That is faster than to resize the
+    whole picture each time. The results look the same.
     """
     made: dict[Size, Thumbnail] = {}
     larger = picture
@@ -92,7 +93,8 @@ def _thumbnails(picture: Picture, sizes: Sequence[Size]) -> list[Thumbnail]:
         made[size] = _thumbnail(size, picture._replace(image=resized))
         if size.fit == "fit":  # "cover" crops, so it cannot be the source of another thumbnail
             larger = picture._replace(image=resized, width=resized.width, height=resized.height)
-    return [made[size] for size in sizes]
+    tiny = larger._replace(image=_resize(larger, Size(thumbhash.MAX_SIDE, "fit")))
+    return [made[size] for size in sizes], thumbhash.encode(_finished(tiny))
 
 
 def _scale(picture: Picture | Image.Image, size: Size) -> float:
@@ -114,14 +116,18 @@ def _resize(picture: Picture, size: Size) -> Image.Image:
 
 
 def _thumbnail(size: Size, resized: Picture) -> Thumbnail:
-    image = _flatten(resized.image, resized.to_srgb)
-    # Turn the thumbnail, not the picture: that costs less, and gives the same, because the crop is centred.
-    if resized.orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[resized.orientation])
+    image = _finished(resized)
     image.info.clear()
     out = io.BytesIO()
     image.save(out, size.format, **_OPTIONS[size.format])
     return Thumbnail(size, image.width, image.height, out.getvalue())
+
+
+def _finished(resized: Picture) -> Image.Image:
+    """Return a picture in sRGB on white, and upright."""
+    image = _flatten(resized.image, resized.to_srgb)
+    # Turn the thumbnail, not the picture: that costs less, and gives the same, because the crop is centred.
+    return image.transpose(_UPRIGHT[resized.orientation]) if resized.orientation in _UPRIGHT else image
 
 
 def _flatten(image: Image.Image, to_srgb: ImageCms.ImageCmsTransform | None) -> Image.Image:

@@ -38,6 +38,7 @@ _IMAGES: Examples = {
         "bytes": 482133,
         "url": _DOWNLOAD,
         "thumbnails": [{"size": 200, "width": 200, "height": 200, "url": _THUMBNAIL, "type": "image/jpeg"}],
+        "placeholder": "HAkGbZpxeoawaIiIeKiGiHDb+Ih9",
     },
     "failed": {
         "status": "failed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 
@@ -34,6 +35,34 @@ def pixel(picture: Image.Image, x: int, y: int) -> Colour:
 
 def alike(one: Colour, other: Colour, tolerance: int = 12) -> bool:
     return all(abs(a - b) <= tolerance for a, b in zip(one, other, strict=True))
+
+
+def hash_fields(placeholder: str) -> Colour:
+    """Return the numbers in a ThumbHash: means, scales and sides, and then the waves."""
+    number = int.from_bytes(base64.b64decode(placeholder), "little")
+    widths = (6, 6, 6, 5, 1, 3, 6, 6, 1, *[4] * 27)
+    starts = [sum(widths[:index]) for index in range(len(widths))]
+    return tuple(number >> start & (1 << width) - 1 for start, width in zip(starts, widths, strict=True))
+
+
+def test_placeholder_is_upright_and_on_white() -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    upright = jpeg(300, 400)
+    turned = saved(quarters(300, 400).transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
+    clear = saved(Image.new("RGBA", (64, 48), (255, 0, 0, 0)), "PNG")
+    white = saved(Image.new("RGB", (64, 48), (255, 255, 255)), "PNG")
+
+    assert alike(hash_fields(render(turned).placeholder), hash_fields(render(upright).placeholder), 1)
+    assert render(clear).placeholder == render(white).placeholder
+
+
+@pytest.mark.parametrize("sizes", [(COVER,), (FIT,), (COVER, FIT)])
+def test_placeholder_shows_the_whole_picture(sizes: tuple[Size, ...]) -> None:
+    wide = render(jpeg(800, 200), *sizes).placeholder
+
+    assert alike(hash_fields(wide), hash_fields(render(jpeg(800, 200)).placeholder), 1)
+    assert base64.b64decode(wide)[4] >> 7 == 1  # landscape
 
 
 class TestSizes:
