@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, expect
 
 from tests.browser.accessibility import serious_faults
 from tests.browser.conftest import System, create_item, delete_all_items, find_item
@@ -362,3 +362,24 @@ def test_toolbar_of_a_phone_is_one_row(tab: Tab) -> None:
 
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert serious_faults(tab.page) == []
+
+
+def test_targets_on_a_touch_screen_are_large(system: System, browser: Browser) -> None:
+    delete_all_items(system)
+    create_item(system, title="Oak bench")
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    tab = Tab(context.new_page())
+    tab.open(system.url)
+    box(tab, "Oak bench").check()
+    expect(tab.page.get_by_text("1 selected")).to_be_visible()
+    small = tab.page.locator("#toolbar :is(button, input, select):visible, .selection-bar button:visible").evaluate_all(
+        "all => all.filter(one => !one.closest('label') && one.getBoundingClientRect().height < 44)"
+        ".map(one => one.outerHTML)"
+    )
+    assert small == []
+    # The target of a checkbox is larger than what is drawn.
+    assert box(tab, "Oak bench").evaluate(
+        "one => { const {left, top, width, height} = one.getBoundingClientRect();"
+        " return [-21, 21].every(by => document.elementFromPoint(left + width / 2 + by, top + height / 2) === one) }"
+    )
+    context.close()
