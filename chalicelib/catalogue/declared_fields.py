@@ -54,10 +54,11 @@ def _complete(sent: Any, decoded: Any, place: _Place) -> Any:
 
 
 def _complete_object(sent: dict[str, Any], decoded: Any, place: _Place) -> dict[str, Any]:
-    if isinstance(decoded, dict) and len(decoded) == len(sent):
-        # By position: the names may be decoded too, such as "2026-01-31" to a date.
+    if isinstance(decoded, dict):
+        # By position: the names may be decoded too, such as "2026-01-31" to a date. A TypedDict lacks undeclared ones.
+        values = decoded.values() if len(decoded) == len(sent) else [decoded.get(name) for name in sent]
         inner_place = place._replace(path=f"{place.path}[...]")
-        pairs = zip(sent.items(), decoded.values(), strict=True)
+        pairs = zip(sent.items(), values, strict=True)
         return {name: _complete(inner, value, inner_place) for (name, inner), value in pairs}
     completed = dict(sent)
     for field, name in _fields(decoded):

@@ -5,7 +5,7 @@ import string
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
 import msgspec
@@ -119,6 +119,11 @@ class Dot(msgspec.Struct, tag="dot"):
         (tuple[Dot, ...], '[{"type":"dot"}]', '[{"type":"dot","size":3}]'),
         (dict[date, Dot], '{"2026-01-31":{"type":"dot"}}', '{"2026-01-31":{"type":"dot","size":3}}'),
         (set[int], "[2,1,2]", "[2,1,2]"),
+        (
+            dict[int, Dot],
+            '{"1":{"type":"dot"},"2":{"type":"dot","size":1}}',
+            '{"1":{"type":"dot","size":3},"2":{"type":"dot","size":1}}',
+        ),
     ],
 )
 def test_defaults_are_added_in_other_types(model: Any, sent: str, stored: str) -> None:
@@ -153,12 +158,17 @@ def test_default_may_be_computed_from_other_fields() -> None:
 # ------------------------------------------------------------------------------------------------------------- numbers
 
 
+class Parcel(TypedDict):
+    weight: Decimal
+
+
 class Prices(msgspec.Struct):
     one: Decimal | None = None
     many: list[Decimal] = []
     named: dict[str, Decimal] = {}
     some: set[Decimal] = set()
     size: Size | None = None
+    parcel: Parcel | None = None
     either: DecimalOrText | None = None
     eithers: list[DecimalOrText] = []
 
@@ -171,6 +181,8 @@ class Prices(msgspec.Struct):
         ('{"named":{"a":"5"}}', "$.named[...]"),
         ('{"some":["5"]}', "$.some[0]"),
         ('{"size":{"height":"5"}}', "$.size.height"),
+        ('{"parcel":{"weight":"5"}}', "$.parcel[...]"),
+        ('{"parcel":{"undeclared":1,"weight":"5"}}', "$.parcel[...]"),
     ],
 )
 def test_text_is_refused_for_a_decimal(sent: str, path: str) -> None:
