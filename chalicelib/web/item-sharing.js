@@ -7,6 +7,7 @@ import { itemLink } from "./page-url.js";
 import { extensionOfType } from "./picture-types.js";
 
 const SHOW_COPIED = 4000; // milliseconds
+const START_TIME = 10_000; // milliseconds in which a browser starts a download
 
 /**
  * Copy the links that open some items, a line for each.
@@ -67,7 +68,7 @@ async function download(item) {
   if (data.image?.status !== "ready") throw new Problem({ message: "The picture was removed or replaced." });
   const href = URL.createObjectURL(await contentOf(data.image.url));
   h("a", { href, download: fileName(nameOf(item), data.image.contentType) }).click();
-  setTimeout(() => URL.revokeObjectURL(href)); // after the download has started
+  setTimeout(() => URL.revokeObjectURL(href), START_TIME);
 }
 
 /** A link to another host ignores the name of its file (HTML, "Downloading resources"). @param {string} url */

@@ -190,6 +190,20 @@ class TestConnection:
 
         expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=10_000)
 
+    def test_files_added_offline_are_uploaded_later(self, tab: Tab, context: BrowserContext) -> None:
+        tab.expect_fault("ERR_INTERNET_DISCONNECTED")
+        context.set_offline(True)
+        tab.drop("main", *(File.photograph("coffee", f"On the train {n}") for n in range(4)))
+        expect(tab.page.locator("#offline")).to_contain_text("Uploads continue when you are online again")
+        expect(entry(tab, "On the train 0.jpg")).to_contain_text("Offline, continues when you are online")
+        assert is_decoded(entry(tab, "On the train 0.jpg").locator("img"))
+        expect(entry(tab, "On the train 3.jpg")).to_contain_text("Waiting")
+        context.set_offline(False)
+
+        for n in range(4):
+            tab.expect_picture(f"On the train {n}")
+        expect(tab.page.locator("#offline")).to_be_hidden()
+
     def test_slow_rendering_can_be_watched_again(self, tab: Tab, bucket: Bucket, answers: Answers) -> None:
         tab.page.clock.install()
         tab.create("Slow")
