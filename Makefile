@@ -4,6 +4,7 @@ PORT ?= 8000
 EMULATOR_PORT ?= 4566
 STAGE ?=
 STOCK ?=
+YES ?=
 
 # The first supported interpreter. Choose another with PYTHON=/path/to/python3.
 WANTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
@@ -21,6 +22,7 @@ TEST_WEB = $(IN_NODE) --test --test-isolation=none --test-force-exit --test-repo
 SOURCES = app.py chalicelib tools
 JAVASCRIPT = chalicelib/web tests/web eslint.config.js
 
+PROVISION = $(BIN)/python -m tools.stage.provision --stage "$(STAGE)" $(if $(YES),--yes)
 # After this, Chalice deploys or packages the bundle, or with STOCK=1 its own package.
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
@@ -94,11 +96,11 @@ hashes: $(VENV) ## Write requirements-hashes.txt after a change of requirements.
 hooks: ## Let git run lint before each commit, and the unit tests before each push
 	@git config core.hooksPath .githooks
 
-deploy: named $(VENV) openapi ## Deploy a stage to your AWS account: make deploy STAGE=dev
-	@$(BIN)/python -m tools.stage.provision --stage "$(STAGE)"
+deploy: named $(VENV) openapi ## Deploy a stage to your AWS account: make deploy STAGE=dev (YES=1: ask nothing)
+	@$(PROVISION)
 	@$(BUNDLE)
 	@$(BIN)/chalice deploy --stage "$(STAGE)"
-	@$(BIN)/python -m tools.stage.provision --stage "$(STAGE)" # The address to which the sign-in page returns is known now.
+	@$(PROVISION) # The address to which the sign-in page returns is known now.
 
 # Chalice needs a region to package, but does not write it into the artifact, which fits any region.
 package: named $(VENV) openapi ## Write out/ (template and zip) for CloudFormation: make package STAGE=prod

@@ -211,7 +211,13 @@ def test_deployment_by_chalice_and_deletion(person: Person) -> None:
         found = [one["FunctionName"] for page in functions.paginate() for one in page["Functions"]]
         return [name for name in found if name.startswith("vitrine-dev")]
 
+    with pytest.raises(AssertionError, match="There is no terminal to ask: use --yes, or make deploy YES=1"):
+        person.types(f"{block(PAGE, 'by Chalice').strip()} </dev/null")
+    assert person.client("cloudformation").list_stacks(StackStatusFilter=["CREATE_COMPLETE"])["StackSummaries"] == []
+    assert "--stage dev --yes" in person.types("make -n deploy STAGE=dev YES=1").replace('"', "")
+
     said = person.types(block(PAGE, "by Chalice"), "y\ny\n")
+    assert said.count("[y/N]") == 2
     assert "Rest API URL: https://" in said
     assert len(names()) == 5
     (url,) = re.findall(r"Rest API URL: (\S+)", said)

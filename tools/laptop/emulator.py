@@ -200,6 +200,7 @@ def _environment(home: Path, port: int) -> dict[str, str]:
         "MINISTACK_REGION": REGION,
         "PATH": os.defpath,
         "PERSIST_STATE": "1",
+        "PYTHONBREAKPOINT": "0",  # a worker has no terminal, and its input is the emulator's
         "PORTS_DIR": str(home.parent / local_request_rules.PORTS),
         "S3_DATA_DIR": str(home / "s3"),
         "S3_PERSIST": "1",

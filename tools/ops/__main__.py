@@ -25,6 +25,9 @@ examples:
   python -m tools.ops --stage prod redrive 5f0c…           send this one back
   python -m tools.ops --stage dev cleanup                  run the hourly cleanup now
   python -m tools.ops --stage dev render-missing           queue missing thumbnail jobs of files in uploads/ of no item
+  python -m tools.ops --stage local invoke on_upload --sample > event.json
+  python -m tools.ops --stage local invoke on_upload --event event.json
+  python -m tools.ops --stage local invoke on_upload --event event.json --here   stop at a breakpoint() in the code
   python -m tools.ops --stage local item local 019a…       show one item, its objects, and when it is due for cleanup
 
 It uses your own AWS credentials (AWS_PROFILE); for the stage local, `make run` must be running.
@@ -93,6 +96,17 @@ def parser() -> argparse.ArgumentParser:
         "queue missing thumbnail jobs of loose files: those in uploads/ that belong to no item",
     )
     missing.add_argument("--dry-run", action="store_true", help="only list the files")
+    invoke = add("invoke", commands.invoke, "run one function with an event, and show its result and its log")
+    invoke.add_argument("function", metavar="FUNCTION", help="its name in app.py, or api_handler for the routes")
+    what = invoke.add_mutually_exclusive_group(required=True)
+    what.add_argument("--event", metavar="FILE", help="the file with the event, as JSON; - for standard input")
+    what.add_argument("--sample", action="store_true", help="print an event of this function, and run nothing")
+    how = invoke.add_mutually_exclusive_group()
+    how.add_argument(
+        "--here", action="store_true", help="run the code of this folder in this process, where breakpoint() works"
+    )
+    how.add_argument("--dry-run", action="store_true", help="only check that the function may be invoked")
+    invoke.add_argument("--yes", action="store_true", help="do not ask")
     item = add("item", commands.show_item, "show one item, its objects, and when it is due for cleanup")
     item.add_argument(
         "owner", metavar="OWNER", help="the user's sub, or the word local (make run) or none (a stage without sign-in)"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from botocore.config import Config
-
 from chalicelib.values.times import format_time
+from tools.ops import invocation
 from tools.ops.deployed_stage import Stage
 from tools.ops.log_parsing import json_lines, last_line
 from tools.stage.errors import StageError
@@ -41,23 +38,16 @@ class Result(NamedTuple):
 
 def run(stage: Stage) -> Result:
     """Invoke the cleanup function and wait for it. Raise StageError if the run failed as a whole."""
-    function = stage.function("clean_up")
-    # One attempt, because a second one would run beside the first; and as long as the function may take.
-    config = Config(read_timeout=function.timeout + 30, retries={"total_max_attempts": 1})
-    response = stage.client("lambda", config=config).invoke(
-        FunctionName=function.name, LogType="Tail", Payload=json.dumps(_scheduled_event(datetime.now(UTC)))
-    )
-    counts = json.load(response["Payload"])
-    if response.get("FunctionError"):
-        error = f"{counts.get('errorType', '')} {counts.get('errorMessage', counts)}".strip()
-        raise StageError(f"The cleanup failed: {error}")
-    lines = list(json_lines(base64.b64decode(response.get("LogResult", "")).decode(errors="replace")))
+    outcome = invocation.invoke(stage, stage.function("clean_up"), _scheduled_event(datetime.now(UTC)))
+    if outcome.error:
+        raise StageError(f"The cleanup failed: {outcome.error}")
+    lines = list(json_lines("\n".join(outcome.log)))
     failures = [
         Failure(line["kind"], line["id"], last_line(line.get("exception", "")))
         for line in lines
         if line.get("message") == TASK_FAILED
     ]
-    return Result(counts, failures, finished=all(line.get("message") != TIME_LIMIT for line in lines))
+    return Result(outcome.result, failures, finished=all(line.get("message") != TIME_LIMIT for line in lines))
 
 
 def _scheduled_event(at: datetime) -> dict[str, Any]:

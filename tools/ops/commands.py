@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from chalicelib.config import LOCAL
 from chalicelib.values import ids, times
 from tools.interruption import Interruption
-from tools.ops import cleanup, dead_letter_queues, failure_reasons, item_lookup, missing_thumbnails, output
+from tools.ops import (
+    app_functions,
+    cleanup,
+    dead_letter_queues,
+    failure_reasons,
+    invocation,
+    item_lookup,
+    missing_thumbnails,
+    output,
+)
 from tools.ops.dead_letter_queues import DeadLetterQueue, Report
 from tools.ops.dead_letters import DeadLetter
 from tools.ops.deployed_stage import Stage
@@ -142,6 +155,63 @@ def show_item(call: CommandCall) -> int:
     }
     call.print_result(data, output.item_text(owner, id_, found, now))
     return 0
+
+
+def invoke(call: CommandCall) -> int:
+    """Run one function with an event, deployed or in this process; or print a sample of its event."""
+    name = call.options.function
+    if call.options.sample or call.options.here:
+        functions = app_functions.load(call.stage.name)
+        if name not in functions:
+            raise StageError(f"app.py has no function {name}. It has: {', '.join(sorted(functions))}.")
+    if call.options.sample:
+        print(output.json_text(functions[name].sample(call.stage, times.now())))
+        return 0
+    event = _read_event(call.options.event)
+    if call.options.here:
+        return _run_here(call, functions[name], event)
+    function = call.stage.function(name)
+    if call.options.dry_run:
+        invocation.check(call.stage, function)
+        call.print_result({"function": function.name}, f"{name} would be invoked, as {function.name}. It was not run.")
+        return 0
+    _confirm_invocation(call, name)
+    outcome = invocation.invoke(call.stage, function, event)
+    data = {**outcome._asdict(), "function": function.name}
+    call.print_result(data, output.invocation_text(name, call.stage.name, outcome))
+    return 1 if outcome.error else 0
+
+
+def _run_here(call: CommandCall, function: app_functions.AppFunction, event: Any) -> int:
+    """Run a function in this process, where a debugger can stop it. Its exceptions end the command with exit code 1."""
+    _confirm_invocation(call, function.name)
+    try:
+        result = function.run(event)
+    except Exception:  # noqa: BLE001 - any error of the function is shown, as Lambda would report it
+        traceback.print_exc()
+        return 1
+    call.print_result({"result": result}, f"Result: {output.json_text(result)}")
+    return 0
+
+
+def _read_event(path: str | None) -> Any:
+    """Return the JSON of a file, or of standard input if ``path`` is a hyphen. Raise StageError if it is not valid."""
+    if path is None:
+        raise StageError("An event is missing: --event FILE, or --event - for standard input (--sample prints one).")
+    try:
+        return json.loads(sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StageError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise StageError(f"{path} is not JSON: {error}.") from error
+
+
+def _confirm_invocation(call: CommandCall, name: str) -> None:
+    """Ask before a function runs with the data of a deployed stage. Raise StageError unless the user agrees."""
+    if call.stage.name == LOCAL or call.options.yes:
+        return
+    if not _ask(f"{name} changes the data of the stage {call.stage.name}, as any event of it does. Run it?"):
+        raise StageError(f"{name} was not run.")
 
 
 def _select(call: CommandCall) -> list[Selection]:

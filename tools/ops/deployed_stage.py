@@ -14,6 +14,9 @@ from tools.stage.names import code_stack_name, resource_stack_name
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import FunctionConfigurationTypeDef
 
+API_HANDLER = "api_handler"
+"""The name of the function of all routes, which app.py does not define by name."""
+
 _REQUIRED_OUTPUTS = ("BucketName", "QueueUrl", "DeadLetterQueueUrl")
 
 
@@ -41,17 +44,25 @@ class Stage(NamedTuple):
 
     def function(self, handler: str) -> Function:
         """Return the function that app.py calls ``handler``. Raise StageError if it is not deployed."""
-        for function in self._functions():
+        deployed = list(self._functions())
+        for function in deployed:
             if function.handler == handler:
                 return function
-        raise StageError(f"The function {handler} of the stage {self.name} is not deployed in this account and region.")
+        others = ", ".join(sorted(function.handler for function in deployed))
+        raise StageError(
+            f"The function {handler} of the stage {self.name} is not deployed in this account and region"
+            + (f". It has: {others}." if others else ".")
+        )
 
     def _functions(self) -> Iterator[Function]:
         # Chalice names one vitrine-dev-on_upload, CloudFormation vitrine-dev-OnUpload-1A2B3C.
-        # A stage's name has no hyphen, so no other stage's functions have this prefix.
-        prefix = f"{code_stack_name(self.name)}-"
+        # A stage's name has no hyphen, so no other stage's functions have this prefix. Chalice names api_handler
+        # vitrine-dev alone.
+        stack_name = code_stack_name(self.name)
+        prefix = f"{stack_name}-"
         for page in self.client("lambda").get_paginator("list_functions").paginate():
-            yield from (_function(one) for one in page["Functions"] if one["FunctionName"].startswith(prefix))
+            names = ((one["FunctionName"], one) for one in page["Functions"])
+            yield from (_function(one) for name, one in names if name == stack_name or name.startswith(prefix))
 
 
 def find(name: str, client: ClientFactory) -> Stage:
@@ -71,8 +82,9 @@ def find(name: str, client: ClientFactory) -> Stage:
 
 def _function(description: FunctionConfigurationTypeDef) -> Function:
     name = description["FunctionName"]
+    handler = description.get("Handler", "").rpartition(".")[2]
     return Function(
-        description.get("Handler", "").rpartition(".")[2],
+        API_HANDLER if handler == "app" else handler,
         name,
         description.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}",
         description.get("Timeout", 0),

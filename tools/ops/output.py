@@ -13,6 +13,7 @@ from chalicelib.values.times import format_time
 from tools.ops.cleanup import Result
 from tools.ops.dead_letters import DeadLetter
 from tools.ops.failure_reasons import Reason
+from tools.ops.invocation import Outcome
 from tools.ops.item_lookup import ItemData
 from tools.terminal_text import printable
 
@@ -87,6 +88,17 @@ def cleanup_text(result: Result) -> str:
     if not result.finished:
         lines.append("Time limit reached: run it again, or leave the rest to the next hour.")
     return "\n".join(lines or ["Nothing was due."])
+
+
+def invocation_text(name: str, stage: str, outcome: Outcome) -> str:
+    """Return how an invocation ended: its result, or its error with the traceback; and the end of its log."""
+    took = f"after {outcome.milliseconds:.0f} ms"
+    if outcome.error:
+        lines = [f"{name} of the stage {stage} failed {took}: {printable(outcome.error)}"]
+        lines += [f"  {printable(line)}" for line in outcome.stack]
+    else:
+        lines = [f"{name} of the stage {stage} succeeded {took}. Result:", *_indented(json_text(outcome.result))]
+    return "\n".join([*lines, "Log (the last 4 KB):", *(f"  {printable(line)}" for line in outcome.log)])
 
 
 def missing_thumbnails_text(keys: list[str], queued: int) -> str:

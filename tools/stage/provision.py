@@ -198,7 +198,7 @@ def _check_endpoint(stage: str, endpoint: str) -> None:
 
 def _ask(question: str) -> bool:
     if not sys.stdin.isatty():
-        print(f"{question} There is no terminal to ask: use --yes.", file=sys.stderr)
+        print(f"{question} There is no terminal to ask: use --yes, or make deploy YES=1.", file=sys.stderr)
         return False
     try:
         return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
