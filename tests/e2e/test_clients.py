@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.blocks import FENCED
 from tests.e2e.pictures import photograph
 from tests.e2e.system import ROOT, System
 from tests.integration.processes.test_item_fields import NAMESAKES, run_edited
@@ -22,7 +23,6 @@ JOBS = ROOT / "tests" / "clients"
 PYTHON = GENERATORS / "bin" / "python"
 
 OWN_IN_TYPESCRIPT = """
-import type { components } from "vitrine-client";
 const value = { amount: 1, currency: "EUR" };
 export const sent: components["schemas"]["ItemFields"] = { value, name: "Vase", note: [1] };
 export const stored = (item: components["schemas"]["Item"]): number => item.value.amount;
@@ -133,7 +133,8 @@ def test_custom_fields_are_typed_in_clients(tmp_path: Path) -> None:
     document = json.loads(run_edited(tmp_path / "app", NAMESAKES, []).stdout)["document"]
     with_clients(tmp_path, json.dumps(document).encode())
 
-    compile_typescript(tmp_path, OWN_IN_TYPESCRIPT)
+    readme = (tmp_path / "clients" / "typescript" / "README.md").read_text(encoding="utf-8")
+    compile_typescript(tmp_path, OWN_IN_TYPESCRIPT + FENCED.findall(readme)[0][-1])
     check_python(tmp_path, OWN_IN_PYTHON)
 
     run(tmp_path, PYTHON, "job.py")
