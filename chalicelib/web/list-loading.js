@@ -66,7 +66,8 @@ class ItemPages {
   }
 
   /**
-   * Return the items before the first that is known, newest first, or null if those are too many. Throw Problem.
+   * Return the unknown items of the newest pages, to the first page with a known one, or null if those are too many.
+   * Throw Problem.
    * @param {(id: string) => boolean} isKnown
    * @returns {Promise<Item[] | null>}
    */
@@ -244,8 +245,10 @@ function showCounts() {
 
 /** @param {number} loaded @param {boolean} isShown */
 function showNoMatch(loaded, isShown) {
-  $("#no-match").hidden = !isShown;
-  $("#no-match p").textContent = isShown ? noMatchText(loaded) : "";
+  const message = $("#no-match");
+  message.hidden = !isShown;
+  message.textContent = isShown ? noMatchText(loaded) : "";
+  $("#show-all").hidden = !isShown;
 }
 
 /** Of a filtered list, further pages are loaded only if the user asks for that. @param {number} loaded */

@@ -133,7 +133,7 @@ describe("gallery", () => {
     change({ filter: " TITLE 1 " });
     assert.deepEqual([shown(), text("#count")], [[12, 11], "2 of 3 items"]);
     change({ filter: "cherry" });
-    assert.equal(text("#no-match p"), "No match: 3 items looked through.");
+    assert.equal(text("#no-match"), "No match: 3 items looked through.");
     change({});
     assert.deepEqual([shown(), text("#count")], [[12, 11, 2], "3 items"]);
   });
@@ -142,7 +142,7 @@ describe("gallery", () => {
     const requests = respondWith(page([5], "b"), page([4], "c"), page([3], "d"), page([2]));
     await loadPage();
     change({ filter: "title 3" });
-    assert.equal(text("#no-match p"), "No match among the 1 item loaded. There are more.");
+    assert.equal(text("#no-match"), "No match among the 1 item loaded. There are more.");
     document.querySelector("#search-on").click();
     while (shown().length === 0) await new Promise(setImmediate);
     await new Promise(setImmediate);
