@@ -252,8 +252,8 @@ export class ObjectControl {
   #isRequired;
   /** @type {ObjectFields | null} */
   #fields = null;
-  #add = button("Add", () => this.#open({}).focus(), { class: "text add" });
-  #leaveOut = button("Remove", () => this.#close(), { class: "text" });
+  #add = button("", () => this.#open({}).focus(), { class: "text add" });
+  #leaveOut = button("", () => this.#close(), { class: "text" });
 
   /**
    * @param {(fields: Fields) => ObjectFields} create
@@ -299,8 +299,8 @@ export class ObjectControl {
   /** @param {string} label @param {string} [id] */
   setLabel(label, id) {
     labelElement(this.element, label, id);
-    this.#add.setAttribute("aria-label", `Add ${label}`);
-    this.#leaveOut.setAttribute("aria-label", `Remove ${label}`);
+    this.#add.textContent = `Add ${label}`;
+    this.#leaveOut.textContent = `Remove ${label}`;
   }
 
   /** @param {Fields} fields */

@@ -144,6 +144,71 @@ class ItemFields(msgspec.Struct, forbid_unknown_fields=True):
     expect(tab.card("Cellar")).to_be_visible()
 
 
+EVERY_TYPE = '''
+class Size(msgspec.Struct):
+    height: int
+
+
+class ItemFields(msgspec.Struct, kw_only=True):
+    """One field of each type that the page on adapting names."""
+
+    line: Annotated[str, msgspec.Meta(max_length=200, title="A line", examples=["a vase"])]
+    lines: Annotated[str, msgspec.Meta(max_length=201)]
+    email: Annotated[str, msgspec.Meta(extra_json_schema={"format": "email"})]
+    link: Annotated[str, msgspec.Meta(extra_json_schema={"format": "uri"})] | None = None
+    whole: int
+    real: float
+    exact: Decimal
+    sure: bool
+    unsure: bool | None = None
+    day: datetime.date
+    moment: Annotated[datetime.datetime, msgspec.Meta(tz=True)]
+    choice: Literal["a", "b"]
+    many: list[int]
+    named: dict[str, int]
+    size: Size
+    anything: Any = None
+    either: int | str = 1
+'''
+
+
+def test_each_declared_type_has_an_input_that_fits(with_fields, tab: Tab) -> None:
+    tab.open(with_fields(EVERY_TYPE))
+    tab.press("New item")
+    tab.press("Add to Many")
+    described = """field => {
+      const input = field.querySelector("input, textarea, select:not(.type), [role=group]");
+      return [field.querySelector(".name").firstChild.textContent, input.role || input.type || input.tagName];
+    }"""
+    fields = tab.dialog.locator("#editor-body > .fields > .field")
+    inputs = dict(fields.nth(n).evaluate(described) for n in range(fields.count()))
+
+    assert inputs == {
+        "A line": "text",
+        "Lines": "textarea",
+        "Email": "email",
+        "Link": "url",
+        "Whole": "text",
+        "Real": "text",
+        "Exact": "text",
+        "Sure": "switch",
+        "Unsure": "select-one",
+        "Day": "date",
+        "Moment": "datetime-local",
+        "Choice": "select-one",
+        "Many": "group",
+        "Named": "group",
+        "Size": "group",
+        "Anything": "text",
+        "Either": "text",
+    }
+    expect(tab.dialog.get_by_label("A line", exact=True)).to_have_attribute("placeholder", "Such as a vase")
+    expect(tab.dialog.get_by_label("Either", exact=True)).to_have_value("1")
+    expect(tab.dialog.get_by_label("Many 1", exact=True)).to_be_visible()
+    expect(tab.dialog.get_by_label("Height", exact=True)).to_be_visible()
+    assert serious_faults(tab.page) == []
+
+
 class TestPictures:
     FILES = (File.photograph("coffee", "Cup of coffee"), File.photograph("moon", "The moon"))
 

@@ -188,13 +188,13 @@ describe("lists and objects", () => {
   test("an optional object is added and removed", () => {
     const editor = declared(VASE);
     assert.equal("size" in editor.read(), false);
-    labelled(editor, "Add Size").click();
+    buttonOf(editor, "Add Size").click();
     assert.throws(() => editor.read(), SyntaxError);
     assert.deepEqual(errors(editor), ["Height is required."]);
     type(labelled(editor, "Height"), "3");
     assert.deepEqual(editor.read().size, { height: 3 });
     document.body.append(editor.element);
-    labelled(editor, "Remove Size").click();
+    buttonOf(editor, "Remove Size").click();
     assert.equal("size" in editor.read(), false);
     editor.element.remove();
   });
