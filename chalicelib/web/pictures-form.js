@@ -10,7 +10,7 @@ import { createItem, keyFor, planPictures } from "./new-item.js";
 import { canSignIn, signIn } from "./oidc-session.js";
 import { pictureType } from "./picture-types.js";
 import { tokenForm } from "./sign-in-box.js";
-import { uploadPicture } from "./uploads.js";
+import { reportRefused, uploadPicture } from "./uploads.js";
 
 const MAX_PREVIEWS = 12;
 
@@ -24,7 +24,7 @@ const nameWithoutExtension = ({ name }) => (name || "Pasted picture").replace(/\
 export function createItemsOf(files) {
   const pictures = files.filter(pictureType);
   const others = files.filter((file) => !pictureType(file));
-  for (const file of others) uploadPicture(file, async () => "");
+  for (const file of others) reportRefused(file, ([other]) => createItemsOf([other]));
   if (pictures.length === 0) return;
   const plan = planPictures(pictures.map(nameWithoutExtension));
   if (plan.items) pictures.forEach((file, place) => createItemOf(file, plan.items[place]));

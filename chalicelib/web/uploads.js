@@ -27,11 +27,18 @@ const LOST = "IMAGE_LOST";
  * @param {() => Promise<string>} getItemId may create the item; repeated after a failure
  */
 export function uploadPicture(file, getItemId) {
-  const upload = new Upload(file, getItemId);
-  const problem = typeProblem(file);
-  if (problem) upload.fail(problem);
-  else upload.run();
+  const replaceBy = (/** @type {File[]} */ [other]) => uploadPicture(other, getItemId);
+  if (pictureType(file)) new Upload(file, getItemId, replaceBy).run();
+  else reportRefused(file, replaceBy);
 }
+
+/**
+ * Show why a file is not uploaded, and offer to choose another.
+ * @param {File} file
+ * @param {(files: File[]) => void} replaceBy
+ */
+export const reportRefused = (file, replaceBy) =>
+  new Upload(file, async () => "", replaceBy).fail(/** @type {Problem} */ (typeProblem(file)));
 
 class Upload extends Transfer {
   id = "";
@@ -43,11 +50,12 @@ class Upload extends Transfer {
   /** @type {{text: string, state: "processing" | "failed", problem?: Problem}} */
   #shown = { text: "", state: "processing" };
 
-  /** @param {File} file @param {() => Promise<string>} getItemId */
-  constructor(file, getItemId) {
+  /** @param {File} file @param {() => Promise<string>} getItemId @param {(files: File[]) => void} replaceBy */
+  constructor(file, getItemId, replaceBy) {
     super(file.name || "Pasted picture", "picture");
     this.file = file;
     this.getItemId = getItemId;
+    this.replaceBy = replaceBy;
     this.type = pictureType(file);
   }
 
@@ -122,14 +130,11 @@ class Upload extends Transfer {
 
   failureButtons() {
     const label = "Choose another picture";
-    const replace = () => pickFiles(PICTURE_TYPES, false, ([file]) => this.#replaceBy(file));
+    const replace = () => pickFiles(PICTURE_TYPES, false, (files) => {
+      this.dismiss();
+      this.replaceBy(files);
+    });
     return [...super.failureButtons(), button(label, replace, { "aria-label": `${label}: ${this.title}` })];
-  }
-
-  /** @param {File} file */
-  #replaceBy(file) {
-    this.dismiss();
-    uploadPicture(file, async () => (this.id ||= await this.getItemId()));
   }
 
   // ---------------------------------------------------------------------------------------------------------- the work

@@ -192,6 +192,7 @@ class TestConnection:
 
     def test_files_added_offline_are_uploaded_later(self, tab: Tab, context: BrowserContext) -> None:
         tab.expect_fault("ERR_INTERNET_DISCONNECTED")
+        tab.page.wait_for_load_state("networkidle")  # until all modules are loaded
         context.set_offline(True)
         tab.drop("main", *(File.photograph("coffee", f"On the train {n}") for n in range(4)))
         expect(tab.page.locator("#offline")).to_contain_text("Uploads continue when you are online again")
@@ -445,6 +446,17 @@ class TestPreviews:
 
 
 class TestRefused:
+    def test_another_file_makes_the_item_of_a_refused_one(self, tab: Tab) -> None:
+        tab.drop("main", File("Minutes.pdf", "application/pdf", b"%PDF-1.7"))
+        expect(tab.tray.get_by_role("alert")).to_contain_text("PDF is not supported")
+        with tab.page.expect_file_chooser() as chooser:
+            tab.panel.get_by_role("button", name="Choose another picture: Minutes.pdf").click()
+        moon = File.photograph("moon", "Instead of the minutes")
+        chooser.value.set_files({"name": moon.name, "mimeType": moon.type, "buffer": moon.content})
+
+        tab.expect_picture("Instead of the minutes")
+        expect(tab.panel.get_by_text("Minutes.pdf")).to_have_count(0)
+
     def test_heic_is_told_how_to_save_it(self, tab: Tab, bucket: Bucket) -> None:
         tab.create("From an iPhone")
         tab.drop(tab.card("From an iPhone"), File("IMG_0042.HEIC", "image/heic", b"\0\0\0\x18ftypheic"))
