@@ -1,10 +1,11 @@
 // The bar with the actions on all selected items.
 
 import { BulkRun } from "./bulk-run.js";
+import { showQuestion } from "./dialog.js";
 import { $, button, h, plural } from "./dom.js";
 import { TypedControl } from "./field-controls.js";
-import { InvalidInput } from "./field-inputs.js";
-import { controlFor } from "./field-rows.js";
+import { Input, InvalidInput } from "./field-inputs.js";
+import { controlFor, inAWeek } from "./field-rows.js";
 import { allFieldNames, shownIds } from "./gallery.js";
 import { deleteItems } from "./item-deletion.js";
 import { EXPIRES_AT, fieldLabel } from "./item-fields.js";
@@ -26,12 +27,11 @@ const bar = h("section", { class: "selection-bar", "aria-label": "Selected items
   h("div", { class: "row" },
     renameButton,
     button("Copy link", () => copyLinks(selectedIds())),
-    button("Set field…", askField),
-    button("Set expiry…", askExpiry),
+    button("Set field…", () => askField()),
+    button("Set expiry…", () => askField(EXPIRES_AT)),
     button("Delete", () => deleteItems(selectedIds()), { class: "danger" })),
   button("×", clearSelection, { class: "icon", "aria-label": "Clear the selection", title: "Esc" }));
 $("#lists").before(bar);
-
 
 document.addEventListener("selection", () => {
   const [ids, shown] = [selectedIds(), new Set(shownIds())];
@@ -50,92 +50,75 @@ document.addEventListener("selection", () => {
 /**
  * Set fields of the selected items.
  * @param {Fields} changes
- * @param {{running: string, done: string}} texts
+ * @param {string} label of what is set
  */
-function setFields(changes, texts) {
+function setFields(changes, label) {
   const ids = selectedIds();
   const write = writerOf(ids.map(storedItem), (item) => patchItem(item, changes));
-  return new BulkRun(write, texts).run(ids);
-}
-
-/**
- * Show a dialog with a form.
- * @param {string} title
- * @param {Child[]} parts
- * @param {() => boolean} onSubmit returns whether the dialog can be closed
- */
-function ask(title, parts, onSubmit) {
-  const opener = /** @type {HTMLElement | null} */ (document.activeElement);
-  const onsubmit = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    if (onSubmit()) dialog.close();
-  };
-  const onclose = () => {
-    dialog.remove();
-    opener?.focus();
-  };
-  const dialog = h("dialog", { class: "ask", "aria-labelledby": "ask-title", onclose },
-    h("h2", { id: "ask-title" }, title),
-    h("form", { class: "ask-form", onsubmit }, parts,
-      h("div", { class: "row" }, button("Cancel", () => dialog.close()), h("button", { class: "primary" }, "Set"))));
-  document.body.append(dialog);
-  dialog.showModal();
-  $("input", dialog).focus();
-}
-
-const selectedCount = () => plural(selectedIds().length, "item");
-
-function askExpiry() {
-  const at = new Date(Date.now() + 7 * 24 * 60 * 60 * 1000);
-  const local = new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-  const time = h("input", { type: "datetime-local", value: local, required: true });
-  const never = h("input", { type: "checkbox", onchange: () => (time.disabled = never.checked) });
-  ask(`Set the expiry of ${selectedCount()}`, [
-    h("label", {}, "Expires", time),
-    h("label", { class: "check" }, never, "Never expires"),
-    h("p", { class: "note" }, "Expired items are deleted with their pictures."),
-  ], () => {
-    const value = never.checked ? null : new Date(time.value).toISOString();
-    setFields({ [EXPIRES_AT]: value }, { running: "Setting the expiry", done: "Expiry set" });
-    return true;
-  });
+  return new BulkRun(write, { running: `Setting ${label}`, done: `Set ${label}` }).run(ids);
 }
 
 const reader = new SchemaReader({ components: { schemas: itemSchemas } });
 
-function askField() {
-  /** @type {string | null} */
-  let shownFor = null;
-  /** @type {FieldControl} */
-  let control;
+const declared = itemSchemas.ItemFields?.properties ?? {};
+
+/** @param {string} name */
+const isDeclared = (name) => Object.hasOwn(declared, name);
+
+/**
+ * Return a control for a field: a declared one has the input that fits its schema, any other one takes any type.
+ * @param {string} name
+ * @returns {FieldControl}
+ */
+function controlOf(name) {
+  if (name === EXPIRES_AT) return new Input("time", inAWeek());
+  if (isDeclared(name)) return controlFor(reader, declared[name], undefined, true);
+  return new TypedControl(undefined, { isAutomatic: true });
+}
+
+/**
+ * Ask for a value, and set it on the selected items.
+ * @param {string} [field] without it, the user chooses one
+ */
+function askField(field = "") {
+  const isExpiry = field === EXPIRES_AT;
+  const label = isExpiry ? "Expires" : "Value";
+  let control = controlOf(field);
+  let isShownFor = field;
   const place = h("div", { class: "value" });
   const error = h("p", { class: "field-error", role: "alert" });
-  /** A declared field has the control that fits its schema, any other one of any type. */
   const showControl = () => {
-    const declared = itemSchemas.ItemFields?.properties?.[name.value];
-    const wanted = declared ? name.value : "";
-    if (wanted === shownFor) return;
-    shownFor = wanted;
-    control = declared
-      ? controlFor(reader, declared, undefined, true) : new TypedControl(undefined, { isAutomatic: true });
-    control.setLabel("Value");
+    control.setLabel(label);
     place.replaceChildren(control.element, control instanceof TypedControl ? control.select : "");
   };
-  const name = h("input", { required: true, autocomplete: "off", spellcheck: false, oninput: showControl });
+  const oninput = () => {
+    const wanted = isDeclared(name.value) ? name.value : "";
+    if (wanted === isShownFor) return; // What was typed stays.
+    isShownFor = wanted;
+    control = controlOf(wanted);
+    showControl();
+  };
+  const name = h("input", { value: field, required: true, autocomplete: "off", spellcheck: false, oninput });
   name.setAttribute("list", "field-names"); // The property is read-only.
   const removal = h("input", { type: "checkbox", onchange: () => (place.inert = removal.checked) });
-  const names = allFieldNames().map((one) => h("option", { value: one }, fieldLabel(one)));
-  showControl();
-  ask(`Set a field of ${selectedCount()}`, [
-    h("label", {}, "Field", name), h("datalist", { id: "field-names" }, names),
-    h("div", {}, h("span", { class: "label", "aria-hidden": "true" }, "Value"), place), error,
-    h("label", { class: "check" }, removal, "Remove the field instead"),
-  ], () => {
+  const onsubmit = (/** @type {Event} */ event) => {
+    event.preventDefault();
     const value = removal.checked ? null : readOrShow(control, error);
-    if (value === undefined) return false;
-    setFields({ [name.value]: value }, { running: `Setting “${name.value}”`, done: `“${name.value}” set` });
-    return true;
-  });
+    if (value === undefined) return;
+    question.close();
+    setFields({ [name.value]: value }, isExpiry ? "the expiry" : `“${name.value}”`);
+  };
+  showControl();
+  const names = allFieldNames().map((one) => h("option", { value: one }, fieldLabel(one)));
+  const title = `Set ${isExpiry ? "the expiry" : "a field"} of ${plural(selectedIds().length, "item")}`;
+  const question = showQuestion({},
+    h("h2", { id: "question" }, title),
+    h("form", { class: "ask-form", onsubmit },
+      !isExpiry && [h("label", {}, "Field", name), h("datalist", { id: "field-names" }, names)],
+      h("div", {}, h("span", { class: "label", "aria-hidden": "true" }, label), place), error,
+      h("label", { class: "check" }, removal, isExpiry ? "Never expires" : "Remove the field instead"),
+      isExpiry && h("p", { class: "note" }, "Expired items are deleted with their pictures."),
+      h("div", { class: "row" }, button("Cancel", () => question.close()), h("button", { class: "primary" }, "Set"))));
 }
 
 /**

@@ -106,6 +106,23 @@ export async function disableWhile(action) {
 }
 
 /**
+ * Show a small dialog above everything. When it closes, the focus returns to where it was. Return the dialog.
+ * @param {Record<string, any>} properties
+ * @param {...Child} parts
+ */
+export function showQuestion(properties, ...parts) {
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+  const question = h("dialog", { class: "ask", "aria-labelledby": "question", ...properties }, parts);
+  question.addEventListener("close", () => {
+    question.remove();
+    focused?.focus();
+  });
+  document.body.append(question);
+  question.showModal();
+  return question;
+}
+
+/**
  * Return whether the user confirms.
  * @param {string} question
  * @param {string} label of the button that confirms
@@ -113,19 +130,14 @@ export async function disableWhile(action) {
  */
 export function confirmWith(question, label) {
   return new Promise((resolve) => {
-    const focused = /** @type {HTMLElement | null} */ (document.activeElement);
     const answer = (/** @type {boolean} */ value) => {
-      asking.close();
-      asking.remove();
-      focused?.focus();
       resolve(value);
+      asking.close();
     };
-    const oncancel = () => answer(false);
-    const asking = h("dialog", { class: "ask", role: "alertdialog", "aria-labelledby": "question", oncancel },
+    const asking = showQuestion({ role: "alertdialog", onclose: () => resolve(false) },
       h("p", { id: "question" }, question),
-      h("div", { class: "row" }, button("Cancel", oncancel), button(label, () => answer(true), { class: "primary" })));
-    document.body.append(asking);
-    asking.showModal();
+      h("div", { class: "row" }, button("Cancel", () => answer(false)),
+        button(label, () => answer(true), { class: "primary" })));
   });
 }
 

@@ -363,7 +363,7 @@ function addValue(row, value, fields) {
   Object.defineProperty(fields, row.name, { value, enumerable: true, configurable: true, writable: true });
 }
 
-function inAWeek() {
+export function inAWeek() {
   const at = new Date();
   at.setDate(at.getDate() + 7);
   at.setSeconds(0, 0);

@@ -2,6 +2,7 @@
 
 import { Problem, call, itemPath } from "./api.js";
 import { actions } from "./added-files.js";
+import { showQuestion } from "./dialog.js";
 import { $, button, h, hasModifier, showErrorNotice, targetOf } from "./dom.js";
 import { cardElement, shownIds } from "./gallery.js";
 import { deleteItems } from "./item-deletion.js";
@@ -231,23 +232,16 @@ const HELP = [
 ];
 
 function showHelp() {
-  const opener = /** @type {HTMLElement | null} */ (document.activeElement);
-  const onclose = () => {
-    dialog.remove();
-    opener?.focus();
-  };
   const characters = h("input", {
     type: "checkbox", checked: areCharactersOn(),
     onchange: () => localStorage.setItem(STORAGE_KEY, characters.checked ? "on" : "off"),
   });
   const keys = (/** @type {string[]} */ all) => all.map((key) => h("kbd", {}, key));
-  const dialog = h("dialog", { class: "ask help", "aria-labelledby": "help-title", onclose },
-    h("h2", { id: "help-title" }, "Keyboard shortcuts"),
+  const help = showQuestion({},
+    h("h2", { id: "question" }, "Keyboard shortcuts"),
     h("dl", { class: "keys" }, HELP.map(([text, all]) => h("div", {}, h("dt", {}, text), h("dd", {}, keys(all))))),
     h("label", { class: "check" }, characters, "Use keys of one letter or sign"),
-    h("div", { class: "row" }, button("Close", () => dialog.close(), { class: "primary" })));
-  document.body.append(dialog);
-  dialog.showModal();
+    h("div", { class: "row" }, button("Close", () => help.close(), { class: "primary" })));
 }
 
 $("#show-shortcuts").addEventListener("click", () => {

@@ -176,7 +176,7 @@ class TestSelection:
         assert serious_faults(tab.page) == []
         tab.press("Set")
 
-        expect(tab.tray).to_contain_text("“price” set: 2 items")
+        expect(tab.tray).to_contain_text("Set “price”: 2 items")
         assert [find_item(system, title)["price"] for title in ("Oak bench", "Oak table")] == [12.5, 12.5]
         expect(tab.card("Oak bench")).to_contain_text("Price 12.50")
 
@@ -203,11 +203,11 @@ class TestSelection:
         tab.dialog.get_by_label("Field", exact=True).fill("sold")
         tab.dialog.get_by_label("Value", exact=True).fill("true")
         tab.press("Set")
-        expect(tab.tray).to_contain_text("“sold” set: 3 items · 1 failed")
+        expect(tab.tray).to_contain_text("Set “sold”: 3 items · 1 failed")
         expect(tab.tray).to_contain_text("Oak bench Something failed here.")
         tab.press("Try the 1 again")
 
-        expect(tab.tray).to_contain_text("“sold” set: 1 item")
+        expect(tab.tray).to_contain_text("Set “sold”: 1 item")
         assert find_item(system, "Oak bench")["sold"] is True
 
     def test_page_asks_before_it_drops_what_is_not_sent(self, tab: Tab) -> None:
@@ -222,7 +222,7 @@ class TestSelection:
         assert tab.leave() == ["beforeunload"]
         held.release()
 
-        expect(tab.tray).to_contain_text("“sold” set: 4 items")
+        expect(tab.tray).to_contain_text("Set “sold”: 4 items")
 
     def test_copied_link_opens_the_item(self, context: BrowserContext, tab: Tab, new_tab: Callable[[], Tab]) -> None:
         context.grant_permissions(["clipboard-read", "clipboard-write"])
