@@ -1,7 +1,7 @@
 """Generate a Python and a TypeScript client of the API from its OpenAPI document.
 
 openapi-python-client makes the Python client, openapi-typescript the types of the TypeScript client, which calls the
-API with openapi-fetch. The folder is deleted first.
+API with openapi-fetch. Clients that were generated before are deleted first.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ _TEMPLATE = Path(__file__).with_name("typescript")
 def main(arguments: list[str]) -> int:
     """Run the command line; return the exit status."""
     options = parser().parse_args(arguments)
-    shutil.rmtree(options.output, ignore_errors=True)
-    options.output.mkdir(parents=True)
     document = options.document.resolve()
+    python, typescript = options.output / "python", options.output / "typescript"
+    for folder in (python, typescript):
+        shutil.rmtree(folder, ignore_errors=True)
+    options.output.mkdir(parents=True, exist_ok=True)
     try:
-        generate_python(document, options.output / "python")
-        generate_typescript(document, options.output / "typescript")
+        generate_python(document, python)
+        generate_typescript(document, typescript)
     except subprocess.CalledProcessError as failed:
         print(failed.stdout, file=sys.stderr)
         return 1
-    for name, install in (("python", "pip install"), ("typescript", "npm install")):
-        folder = options.output / name
+    for folder, install in ((python, "pip install"), (typescript, "npm install")):
         print(f"Wrote {folder}: {install} {'./' * (not folder.is_absolute())}{folder}")
     return 0
 
