@@ -86,7 +86,7 @@ class Row {
 
   #listeners() {
     return {
-      oninput: (/** @type {Event} */ event) => this.#isOwn(event) && this.showError("", ""),
+      oninput: (/** @type {Event} */ event) => this.#isOwn(event) && this.#clearError(targetOf(event)),
       onchange: (/** @type {Event} */ event) => this.#isOwn(event) && this.#check(),
     };
   }
@@ -157,6 +157,13 @@ class Row {
     if (!message) this.nameInput.setCustomValidity("");
     this.#error.textContent = message.trim();
     this.element.classList.toggle("invalid", message !== "");
+  }
+
+  /** What is typed into may be right from now on. @param {HTMLInputElement} input */
+  #clearError(input) {
+    input.setCustomValidity?.("");
+    input.removeAttribute("aria-invalid");
+    this.showError("", "");
   }
 
   /** Tell what is wrong when the user leaves the field. */

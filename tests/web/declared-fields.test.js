@@ -183,6 +183,9 @@ describe("lists and objects", () => {
     assert.deepEqual(editor.read().tags, ["a", "c"]);
     editor.showErrors([{ path: "$.tags[1]", message: "bad" }]);
     assert.equal(labelled(editor, "Tags 3").getAttribute("aria-invalid"), "true");
+    type(labelled(editor, "Tags 3"), "d");
+    assert.equal(labelled(editor, "Tags 3").getAttribute("aria-invalid"), null);
+    assert.deepEqual(errors(editor), []);
   });
 
   test("an optional object is added and removed", () => {
