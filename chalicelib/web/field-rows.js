@@ -1,7 +1,7 @@
 // The fields of an object in rows: those that its schema declares, and others.
 
 import { $, button, h, targetOf } from "./dom.js";
-import { isEqual, parseNumber } from "./exact-json.js";
+import { isEqual, parseNumber, toJson } from "./exact-json.js";
 import { ListControl, ObjectControl, TypedControl, announceRemoval, isObject } from "./field-controls.js";
 import { INPUTS, Input, InvalidInput, invalid, kindOf } from "./field-inputs.js";
 import { EXPIRES_AT, fieldLabel, isTimestamp } from "./item-fields.js";
@@ -250,10 +250,12 @@ export class FieldList {
   /** @param {{name: string, content: any}[]} contents */
   set content(contents) {
     const names = contents.map(({ name }) => name);
-    for (const row of this.#inOrder) if (!row.isDeclared && !names.includes(row.name)) row.element.remove();
+    const rows = this.#inOrder.filter((row) => row.isDeclared || names.includes(row.name));
+    this.#list.replaceChildren(...rows.map(({ element }) => element));
     for (const { name, content } of contents) {
-      const row = this.#inOrder.find((one) => one.name === name) ?? this.#addOther(name, undefined);
-      row.control.content = content;
+      const place = rows.findIndex((row) => row.name === name && isAlike(row.control.content, content));
+      const [row] = place < 0 ? [this.#addOther(name, undefined)] : rows.splice(place, 1);
+      row.control.content = isAlike(row.control.content, content) ? content : asTyped(content);
       if (!row.isDeclared) this.#list.append(row.element); // In their order.
     }
     this.#update();
@@ -358,6 +360,16 @@ export class FieldList {
     return first && [first, second && " ", second];
   }
 }
+
+/** A list or an object, which is null if it is left out, or another kind of control. @param {any} content */
+const shapeOf = (content) => (content === null || Array.isArray(content) ? "parts" : typeof content);
+
+/** Return whether two contents are of the same kind of control. @param {any} one @param {any} other */
+const isAlike = (one, other) => shapeOf(one) === shapeOf(other);
+
+/** Return what a draft has for a field that has become one of another type. @param {any} content */
+const asTyped = (content) =>
+  (typeof content === "string" ? { kind: "", content } : { kind: "json", content: toJson(content, 2) });
 
 /** @param {Row} row @param {any} value @param {Fields} fields */
 function addValue(row, value, fields) {

@@ -88,7 +88,7 @@ function pictureNameField(schemas) {
 const named = (fields, field, name) => (field && name ? { ...fields, [field]: name } : fields);
 
 /**
- * Return the schema of an object with a name for each file.
+ * Return the schema of an object with a name for each file. `isCompact` is for the form: a file and its name in a line.
  * @param {string} field
  * @param {Schema} schema of one name
  * @param {string[]} files

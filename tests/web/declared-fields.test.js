@@ -234,7 +234,7 @@ describe("what was typed", () => {
     labelled(editor, "Add to Tags").click();
     type(labelled(editor, "Tags 1"), "much too long");
     type(labelled(editor, "Height"), "7");
-    const other = reopened(editor, { ...VASE, size: { height: 1 } }, SCHEMAS);
+    const other = reopened(editor, VASE, SCHEMAS);
     assert.deepEqual(
       ["Price", "Tags 1", "Height"].map((label) => labelled(other, label).value), ["12 or so", "much too long", "7"],
     );
@@ -256,6 +256,26 @@ describe("what was typed", () => {
     editor.element.remove();
     const other = reopened(editor, { a: "1", b: "2", exact: parseJson("1.10") });
     assert.equal(toJson(other.read()), toJson(editor.read()));
+  });
+
+  test("is restored beside a field of the same name", () => {
+    const editor = open({ a: "1" });
+    press(editor, "Add a field");
+    type(rows(editor)[1].querySelector(".name"), "a");
+    type(editor.element.querySelectorAll("[aria-label='Value of a']")[1], "2");
+    const values = [...reopened(editor, { a: "1" }).element.querySelectorAll("[aria-label='Value of a']")];
+    assert.deepEqual(values.map(({ value }) => value), ["1", "2"]);
+  });
+
+  test("is restored as another field if the type has changed", () => {
+    const editor = declared(VASE);
+    labelled(editor, "Add to Tags").click();
+    type(labelled(editor, "Tags 1"), "old");
+    const { properties, ...rest } = SCHEMAS.ItemFields;
+    const now = { ...SCHEMAS, ItemFields: { ...rest, properties: { ...properties, tags: { type: "string" } } } };
+    const other = reopened(editor, VASE, now);
+    assert.match(control(other, "tags").value, /old/);
+    assert.equal(labelled(other, "Tags").value, "");
   });
 
   test("is restored in the form with JSON", () => {
