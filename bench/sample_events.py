@@ -21,7 +21,8 @@ from chalicelib.aws import bucket, table
 from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import import_parsing, models
 from chalicelib.catalogue.messages import ImportChunk, Message, RenderImage
-from chalicelib.config import MAX_IMAGE_PIXELS
+from chalicelib.config import MAX_DECODING_BYTES
+from chalicelib.pictures import thumbnails
 from chalicelib.values import exact_json, ids, times
 from tests.fake_aws import Record
 
@@ -258,6 +259,6 @@ def _entries() -> bytes:
 
 def _largest_picture() -> bytes:
     written = io.BytesIO()
-    size = (10_000, MAX_IMAGE_PIXELS // 10_000)
+    size = (10_000, MAX_DECODING_BYTES // thumbnails.BYTES_PER_PIXEL["WEBP"] // 10_000)
     Image.new("RGBA", size).save(written, "WEBP", lossless=True, quality=0, method=0)
     return written.getvalue()

@@ -16,7 +16,6 @@ APP = "vitrine"
 VERSION = "0.1.0"
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
-MAX_IMAGE_PIXELS = 50_000_000
 MAX_DECODING_BYTES = 1_300_000_000
 """The memory for the pictures that are decoded at the same time."""
 

@@ -277,7 +277,7 @@ class ImageTooLargeError(ImageError):
 
 class ImageTooManyPixelsError(ImageError):
     code = "IMAGE_TOO_MANY_PIXELS"
-    sentence = "A picture can have at most {limit} pixels; this one has {width} × {height}."
+    sentence = "A {kind} picture can have at most {limit:,} pixels; this one has {width:,} × {height:,}."
 
 
 class ImageTooComplexError(ImageError):

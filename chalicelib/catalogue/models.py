@@ -56,6 +56,8 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     thumbnails: tuple[Thumbnail, ...] = ()
     placeholder: str | None = None
     """The ThumbHash in base64."""
+    warnings: tuple[str, ...] = ()
+    """What is wrong with a picture that is ready nevertheless: TRUNCATED."""
     error: PictureFailure | None = None
     attempts: int = 0
     """How often the cleanup has queued the thumbnail job again."""

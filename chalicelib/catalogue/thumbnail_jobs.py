@@ -145,6 +145,7 @@ def _make_thumbnails(upload: Upload, image: Image, has_time: Callable[[], bool])
         bytes=original.size,
         placeholder=rendered.placeholder,
         thumbnails=tuple(_store(one, upload, image.sequencer, original.etag) for one in rendered.thumbnails),
+        warnings=tuple(rendered.warnings),
     )
 
 

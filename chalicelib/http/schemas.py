@@ -122,6 +122,12 @@ class ImageReady(Struct, rename="camel", tag_field="status", tag="ready"):
             "until a thumbnail is loaded. Absent from pictures of older versions."
         ),
     ] = UNSET
+    warnings: Annotated[
+        list[Literal["TRUNCATED"]] | UnsetType,
+        Meta(
+            description="`TRUNCATED`: the file is cut off or damaged, and only the first part of the picture is shown."
+        ),
+    ] = UNSET
 
 
 class ImageFailed(Struct, tag_field="status", tag="failed"):

@@ -53,7 +53,13 @@ def _image(stored: Item, image: Image, url: Callable[[Item, int | None], str]) -
     if image.status == "failed":
         return schemas.ImageFailed(_copy(image.error, schemas.ImageProblem))
     thumbnails = [_copy(one, schemas.Thumbnail, url=url(stored, one.size)) for one in image.thumbnails]
-    return _copy(image, schemas.ImageReady, url=url(stored, None), thumbnails=thumbnails)
+    return _copy(
+        image,
+        schemas.ImageReady,
+        url=url(stored, None),
+        thumbnails=thumbnails,
+        warnings=list(image.warnings) or UNSET,
+    )
 
 
 def import_progress(id_: str, progress: Progress) -> schemas.Import:

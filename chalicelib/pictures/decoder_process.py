@@ -78,17 +78,21 @@ def _run_child(connection: int, picture: int, stderr: int) -> None:
     os.closerange(_PICTURE + 1, 1024)
     own = process_limits.address_space()
     process_limits.restrict(open_files=_PICTURE + 1)
+    data = b""
     with contextlib.suppress(EOFError), socket.socket(fileno=_CONNECTION) as requests:
         while True:
-            protocol.send(requests, _answer(protocol.receive_request(requests), own))
+            request = protocol.receive_request(requests)
+            if request.length:
+                data = os.pread(_PICTURE, request.length, 0)
+            protocol.send(requests, _answer(request, data, own))
     os._exit(0)
 
 
-def _answer(request: Request, own: int) -> Answer:
+def _answer(request: Request, data: bytes, own: int) -> Answer:
     try:
         if own:
-            process_limits.limit_address_space(own + request.length * 2 + (request.memory or MEASURING))
-        return _thumbnails(os.pread(_PICTURE, request.length, 0), request)
+            process_limits.limit_address_space(own + len(data) + (request.memory or MEASURING))
+        return _thumbnails(data, request)
     except errors.ImageError as error:
         return Refused(error.code, error.message)
     except MemoryError:

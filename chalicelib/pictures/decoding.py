@@ -1,19 +1,21 @@
-"""Open and decode picture files with Pillow, within limits on bytes and pixels."""
+"""Open and decode picture files with Pillow. Memory and time are limited by the process (``sandbox.py``)."""
 
 from __future__ import annotations
 
 import contextlib
 import copy  # noqa: F401 - GifImagePlugin imports it at its first file
 import io
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
     GifImagePlugin,
     Image,
+    ImageChops,
     ImageCms,
+    ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -21,35 +23,34 @@ from PIL import (
 )
 
 from chalicelib import errors
-from chalicelib.config import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
-from chalicelib.pictures import colour, first_frame, kinds, samples, tiff_tags
-from chalicelib.pictures.first_frame import FirstFrame
+from chalicelib.config import MAX_IMAGE_BYTES
+from chalicelib.pictures import colour, kinds, samples, tiff_tags
 
-if TYPE_CHECKING:
-    from PIL.ImageFile import ImageFile
-
-# Import the plugins of the supported formats. Otherwise Pillow imports all of its 40 to identify a file.
-_PLUGINS = (
-    JpegImagePlugin.JpegImageFile,
-    PngImagePlugin.PngImageFile,
-    WebPImagePlugin.WebPImageFile,
-    GifImagePlugin.GifImageFile,
-    TiffImagePlugin.TiffImageFile,
-    AvifImagePlugin.AvifImageFile,
-    BmpImagePlugin.BmpImageFile,
-)
-FORMATS = tuple(plugin.format for plugin in _PLUGINS)
+# The classes of the supported formats. Image.open would import all of Pillow's 40, and read previews in a JPEG (MPO).
+_PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
+    plugin.format: plugin
+    for plugin in (
+        JpegImagePlugin.JpegImageFile,
+        PngImagePlugin.PngImageFile,
+        WebPImagePlugin.WebPImageFile,
+        GifImagePlugin.GifImageFile,
+        TiffImagePlugin.TiffImageFile,
+        AvifImagePlugin.AvifImageFile,
+        BmpImagePlugin.BmpImageFile,
+    )
+}
+FORMATS = tuple(_PLUGINS)
 """Pillow's names of the supported formats. The content of a file decides which one it is."""
 
-# Image.open does this at its first call. In a decoding process, nothing more can be imported.
+# Image.save does this at its first call. In a decoding process, nothing more can be imported.
 Image.preinit()
 
-# Pillow warns at its limit and raises an exception at twice that. The limit here is checked before decoding.
+# Pillow warns at its limit and raises an exception at twice that. Here, the memory is limited instead.
 Image.MAX_IMAGE_PIXELS = None
 # A decoding process cannot start threads.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-# Of a PNG's compressed chunks, only the colour profile gets past first_frame.
-PngImagePlugin.MAX_TEXT_CHUNK = first_frame.MAX_PROFILE
+# The colour profile of a PNG, uncompressed. The largest profiles of printers have 3 MB.
+PngImagePlugin.MAX_TEXT_CHUNK = 4 * 1024 * 1024
 # Have libtiff read the positions of a TIFF's strips and tiles: it reads no more of them than the picture has.
 TiffImagePlugin.READ_LIBTIFF = True
 
@@ -67,6 +68,7 @@ class Picture(NamedTuple):
     height: float
     orientation: int
     to_srgb: ImageCms.ImageCmsTransform | None
+    truncated: bool
 
 
 @contextlib.contextmanager
@@ -82,39 +84,87 @@ def rejecting(data: bytes) -> Iterator[None]:
         raise kinds.rejection(data, FORMATS, error) from None
 
 
-def open_first_frame(data: bytes) -> tuple[ImageFile, FirstFrame]:
+def open_picture(data: bytes) -> ImageFile.ImageFile:
     """Return the first picture in ``data``, with its header read and its pixels not decoded yet."""
-    frame = first_frame.extract(data)
-    if frame is None:
+    kind = next((kind for kind in FORMATS if Image.OPEN[kind][1](data[:16])), None)  # type: ignore[misc]
+    if kind is None:
         raise kinds.rejection(data, FORMATS)
-    if frame.kind == "TIFF":
+    if kind == "TIFF":
         kinds.check_tiff(data)
-    _check_pixels(frame.coded_sizes)
-    image = Image.open(io.BytesIO(frame.data), formats=[frame.kind])
-    _check_pixels([image.size])
+    with _tolerating_damage():  # Of a PNG's other chunks: browsers ignore them then.
+        image = _PLUGINS[kind](io.BytesIO(_as_still(data)))
+    if kind == "PNG":
+        # Texts are stored under the names that their file gives them, such as that of the colour profile.
+        image.info = {name: value for name, value in image.info.items() if not isinstance(value, str)}
     if image.tile and image.tile[0].codec_name == "bmp_rle":
-        # Pillow decodes it in Python, byte by byte, and 4 bytes can stand for gigabytes of pixels.
+        # Pillow decodes it in Python, byte by byte.
         raise errors.ImageVariantUnsupportedError(variant="Run-length encoded BMP")
-    return image, frame
+    return image
 
 
-def _check_pixels(frames: Sequence[tuple[int, int]]) -> None:
-    for width, height in frames:
-        if width * height > MAX_IMAGE_PIXELS:
-            raise errors.ImageTooManyPixelsError(limit=MAX_IMAGE_PIXELS, width=width, height=height)
-    # A picture may consist of several frames: colours, alpha, a gain map. Any others are hidden, but would be decoded.
-    if sum(width * height for width, height in frames) > 4 * MAX_IMAGE_PIXELS:
-        raise ValueError("The frames have too many pixels together.")
+def _as_still(data: bytes) -> bytes:
+    """Return an AVIF or WebP so that its first picture is decoded as viewers show it."""
+    if data[4:8] == b"ftyp":
+        return data[:8] + b"avif" + data[12:]  # The major brand avis stands for the animation.
+    if data[8:16] == b"WEBPVP8X" and data[20] & 0x02:
+        # The canvas outside the first frame of an animation is transparent (RFC 9649), so it has alpha.
+        return data[:20] + bytes((data[20] | 0x10,)) + data[21:]
+    return data
 
 
-def decode(image: ImageFile, data: bytes, smallest: tuple[int, int]) -> Picture:
-    """Decode a picture at the smallest scale that the format offers with at least this width and height."""
+@contextlib.contextmanager
+def _tolerating_damage() -> Iterator[None]:
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+def decode(image: ImageFile.ImageFile, data: bytes, smallest: tuple[int, int]) -> Picture:
+    """Decode a picture at the smallest scale that the format offers with at least this width and height.
+
+    If the file ends before the picture does, return what there is, if that is at least MIN_ROWS.
+    """
+    try:
+        return _decode(image, data, smallest)
+    except (errors.ImageError, MemoryError):
+        raise
+    except Exception:
+        image.close()  # releases its memory
+        # libjpeg takes an end marker for the end, and fills the rest with grey.
+        whole = data + b"\xff\xd9" if image.format == "JPEG" else data
+        again = open_picture(whole)
+        with _tolerating_damage():
+            picture = _decode(again, whole, smallest)
+        if _decoded_rows(again) < MIN_ROWS * again.height:
+            raise
+        return picture._replace(truncated=True)
+
+
+MIN_ROWS = 0.1
+"""The part of its rows that a truncated picture must have."""
+
+
+def _decoded_rows(image: Image.Image) -> int:
+    """Return how many rows there are without those that the decoder filled. A few columns are looked at."""
+    columns = image.resize((min(image.width, 64), image.height), Image.Resampling.NEAREST)
+    if image.format == "JPEG":
+        grey = Image.new(columns.mode, columns.size, (128,) * len(columns.getbands()))
+        columns = ImageChops.difference(columns, grey)
+    box = (columns.convert("L") if columns.mode.startswith("I") else columns).getbbox(alpha_only=False)
+    return box[3] - box[1] if box else 0
+
+
+def _decode(image: ImageFile.ImageFile, data: bytes, smallest: tuple[int, int]) -> Picture:
     width: float = image.width
     height: float = image.height
     if drafted := image.draft(None, smallest):
         _, _, width, height = drafted[1]
         # Pass the whole file at once: at the end of each of Pillow's 64 KiB blocks, libjpeg leaves its fast path.
         image.decodermaxblock = MAX_IMAGE_BYTES
+    if image.info.get("default_image"):
+        image = _at_first_frame(image, data)
     extents = image.tile[0].extents if image.tile else None
     picture = samples.load(image, data)
     if image.format in ("GIF", "PNG") and extents and extents != (0, 0, *image.size):
@@ -124,7 +174,17 @@ def decode(image: ImageFile, data: bytes, smallest: tuple[int, int]) -> Picture:
         picture.paste(part, extents)
     picture = _resizable(picture)
     orientation = tiff_tags.orientation(image.info.get("exif", b""))  # Pillow has turned a TIFF upright.
-    return Picture(picture, width, height, orientation, colour.to_srgb(image, data, picture.mode))
+    to_srgb = colour.to_srgb(image, data, picture.mode)
+    return Picture(picture, width, height, orientation, to_srgb, truncated=False)
+
+
+def _at_first_frame(image: ImageFile.ImageFile, data: bytes) -> ImageFile.ImageFile:
+    """Return a PNG whose default image is not part of its animation, at the first frame, if it has one."""
+    try:
+        image.seek(1)
+    except (EOFError, OSError, SyntaxError):
+        return _PLUGINS["PNG"](io.BytesIO(data))
+    return image
 
 
 def _resizable(picture: Image.Image) -> Image.Image:

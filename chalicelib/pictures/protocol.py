@@ -34,24 +34,28 @@ class Thumbnail(NamedTuple):
 
 
 class Rendered(NamedTuple):
-    """The content type and the upright width and height of a picture, its thumbnails, and its ThumbHash in base64."""
+    """The content type, the upright width and height, the thumbnails and the ThumbHash in base64 of a picture.
+
+    ``warnings`` says what is wrong with it.
+    """
 
     content_type: str
     width: int
     height: int
     thumbnails: list[Thumbnail]
     placeholder: str
+    warnings: list[str]
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request to decode the first ``length`` bytes of the picture file within ``memory`` bytes.
+    """A request to decode a picture within ``memory`` bytes. If that is 0, only measure how much is needed.
 
-    If ``memory`` is 0, only measure how much is needed.
+    ``length`` is the size of a new picture in the picture file, or 0 for the same picture as before.
     """
 
     length: int
     sizes: tuple[Size, ...]
-    memory: int = 0
+    memory: int
 
 
 class Measured(msgspec.Struct, frozen=True, tag=True):

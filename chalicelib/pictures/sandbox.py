@@ -72,28 +72,28 @@ class Sandbox:
 
     def memory_needed(self, data: bytes, sizes: Sequence[Size]) -> int:
         """Return the memory in bytes that :meth:`render` needs. Raise an ImageError whose reason is in the header."""
-        answer = self._ask(data, Request(len(data), tuple(sizes)))
+        answer = self._ask(data, sizes, 0)
         if not isinstance(answer, Measured):
             raise SandboxError(f"Unexpected answer: {type(answer).__name__}")
         return answer.memory
 
     def render(self, data: bytes, sizes: Sequence[Size], memory: int) -> Rendered:
         """Return the thumbnails of a picture, made within ``memory`` bytes. Raise an ImageError, or SandboxError."""
-        answer = self._ask(data, Request(len(data), tuple(sizes), memory))
+        answer = self._ask(data, sizes, memory)
         if not isinstance(answer, Done):
             raise SandboxError(f"Unexpected answer: {type(answer).__name__}")
         if answer.warnings:
             telemetry.add_count("DecoderWarnings", answer.warnings)
         return answer.rendered
 
-    def _ask(self, data: bytes, request: Request) -> Answer:
+    def _ask(self, data: bytes, sizes: Sequence[Size], memory: int) -> Answer:
         """Return the answer of a process; if a process fails that decoded others before, that of a new one."""
         failure: errors.ImageError = errors.ImageDecoderCrashedError()
         for fresh in (False, True):
-            child = self._take(request.memory, fresh)
+            child = self._take(data, memory, fresh)
             kept = False
             try:
-                answer = child.ask(data, request)
+                answer = child.ask(data, tuple(sizes), memory)
                 kept = not isinstance(answer, OutOfMemory)
                 if isinstance(answer, Refused):
                     raise errors.image_error(answer.code, answer.message)
@@ -108,9 +108,13 @@ class Sandbox:
                 self._give_back(child, kept)
         raise failure
 
-    def _take(self, memory: int, fresh: bool) -> _Child:
-        """Return an idle process, or a new one. End idle ones that keep more memory than is left beside ``memory``."""
+    def _take(self, data: bytes, memory: int, fresh: bool) -> _Child:
+        """Return an idle process, best the one that has ``data``, or a new one.
+
+        End idle ones that keep more memory than is left beside ``memory``.
+        """
         with self._lock:
+            self._idle.sort(key=lambda one: one.data is data)
             child = self._idle.pop() if self._idle and not fresh else None
             held = sum(one.memory for one in self._living) - (child.memory if child else 0)
             while self._idle and held + memory > MAX_DECODING_BYTES:
@@ -187,12 +191,12 @@ class _Server:
 
 
 class _Child:
-    """A process that decodes pictures, one at a time. ``memory`` is the most that it was granted so far."""
+    """A process that decodes pictures, one at a time: now or last ``data``. ``memory`` is the most it was granted."""
 
     def __init__(self, server: _Server) -> None:
         self.memory = 0
+        self.data: bytes | None = None
         self._server = server
-        self._data = b""
         self._connection, theirs = socket.socketpair()
         self._picture, self._stderr = _anonymous_file(), _anonymous_file()
         fcntl.fcntl(self._stderr, fcntl.F_SETFL, os.O_APPEND)
@@ -201,17 +205,16 @@ class _Child:
         if self._id < 0:
             raise OSError("fork failed")
 
-    def ask(self, data: bytes, request: Request) -> Answer:
+    def ask(self, data: bytes, sizes: tuple[Size, ...], memory: int) -> Answer:
         """Return the answer to a request about ``data``. Raise TimeoutError, EOFError, OSError or ValueError."""
         os.ftruncate(self._stderr.fileno(), 0)
-        if self._data is not data:
-            os.pwrite(self._picture.fileno(), data, 0)
-            self._data = data
+        length = 0
+        if self.data is not data:
+            length = os.pwrite(self._picture.fileno(), data, 0)
         self._connection.settimeout(MAX_SECONDS)
-        protocol.send(self._connection, request)
+        protocol.send(self._connection, Request(length, sizes, memory))
         answer = protocol.receive_answer(self._connection, MAX_SECONDS)
-        if request.memory:
-            self._data = b""
+        self.data = None if memory else data
         return answer
 
     def end(self) -> int:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from chalicelib.aws.bucket import Upload
 from tests.builders import as_json, fields
-from tests.e2e.pictures import drawing, photograph
+from tests.e2e.pictures import drawing, photograph, saved
 from tests.e2e.system import System
 from tests.e2e.waiting import eventually
 
@@ -153,6 +153,34 @@ def test_text_file_fails_as_unreadable_and_is_not_retried(system: System) -> Non
     assert "not a picture" in image["error"]["message"]
     eventually(lambda: waiting(system, system.queue_url) == 0)
     assert waiting(system, system.dead_letter_queue_url) == 0
+
+
+def slow_gif() -> bytes:
+    """Return a GIF with a comment of 19 MB, for which Pillow takes minutes."""
+    data = saved(Image.new("L", (64, 48)), "GIF")
+    image = 13 + (3 << (data[10] & 7) + 1)
+    return data[:image] + b"!\xfe" + (b"\xff" + bytes(255)) * 74_000 + b"\0" + data[image:]
+
+
+def test_picture_that_blocks_its_process_fails_alone(system: System) -> None:
+    items = [create(system, title="Harbour") for _ in range(10)]
+    for item in items:
+        assert post(ticket(system, item), slow_gif() if item == items[4] else photograph(400, 300)).ok
+
+    images = [settled_image(system, item) for item in items]
+
+    assert [image["status"] for image in images] == ["ready"] * 4 + ["failed"] + ["ready"] * 5
+    assert images[4]["error"]["error"] == "IMAGE_TOO_COMPLEX"
+    eventually(lambda: waiting(system, system.queue_url) == 0)
+
+
+def test_cut_off_photograph_is_ready_with_a_warning(system: System) -> None:
+    item = create(system, title="Harbour")
+
+    assert post(ticket(system, item), photograph()[:-20_000]).ok
+
+    image = settled_image(system, item)
+    assert (image["status"], image["width"], image["warnings"]) == ("ready", 1600, ["TRUNCATED"])
 
 
 def test_thumbnail_of_a_loose_picture_has_its_full_name(system: System) -> None:

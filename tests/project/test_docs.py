@@ -115,6 +115,7 @@ NOT_CODE = {str(message.__struct_config__.tag) for message in get_args(messages.
     "image.error",
     "image.placeholder",
     "image.status",
+    "image.warnings",
     "photo.jpg",
 }
 """Words with a dot that are no names in the code: types of messages, fields of an item's picture, a reader's file."""

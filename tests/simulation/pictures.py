@@ -45,7 +45,7 @@ class FakeSandbox:
         if kind != "good":
             raise errors.ImageUnreadableError
         thumbnails = [Thumbnail(size, size.pixels, size.pixels, thumbnail(data, size.pixels)) for size in sizes]
-        return Rendered("image/jpeg", 4000, 3000, thumbnails, "")
+        return Rendered("image/jpeg", 4000, 3000, thumbnails, "", [])
 
 
 def thumbnail(data: bytes, pixels: int) -> bytes:

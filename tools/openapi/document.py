@@ -14,6 +14,7 @@ from chalicelib import config
 from chalicelib.aws import bucket
 from chalicelib.catalogue import bulk_imports, idempotency, import_parsing, item_pictures, validation
 from chalicelib.http.api import Api, Operation
+from chalicelib.pictures import thumbnails
 from chalicelib.values import dynamodb_limits
 from tools.openapi import error_responses, headers, links
 from tools.openapi.examples import ExamplesByModel
@@ -132,7 +133,8 @@ def _description() -> str:
         ticket_minutes=item_pictures.TICKET_PERIOD // timedelta(minutes=1),
         url_hours=_hours(bucket.DOWNLOAD_URL_PERIOD),
         image_mb=config.MAX_IMAGE_BYTES // 1024**2,
-        megapixels=config.MAX_IMAGE_PIXELS // 10**6,
+        megapixels=config.MAX_DECODING_BYTES // thumbnails.DEFAULT_BYTES_PER_PIXEL // 10**6,
+        webp_megapixels=config.MAX_DECODING_BYTES // thumbnails.BYTES_PER_PIXEL["WEBP"] // 10**6,
         import_entries=f"{import_parsing.MAX_ENTRIES:,}",
         import_mb=import_parsing.MAX_BYTES // 1024**2,
         failures_shown=f"{bulk_imports.MAX_FAILURES_SHOWN:,}",

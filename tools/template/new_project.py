@@ -36,7 +36,7 @@ LEFT_OUT = (
     "docs/decisions/0015-powertools-for-logs-and-metrics-only.md",
     "docs/decisions/0018-low-level-clients-and-msgspec.md",
     "docs/decisions/0019-thumbnails-come-from-one-decode.md",
-    "docs/decisions/0023-a-batch-overlaps-transfers-and-is-bounded-by-pixels.md",
+    "docs/decisions/0023-a-batch-overlaps-transfers-and-is-bounded-by-memory.md",
     "docs/decisions/0025-what-is-deployed-is-a-small-precompiled-bundle.md",
     "docs/decisions/0026-clients-come-from-botocores-session.md",
     "docs/decisions/0027-memory-sizes-follow-from-measurements.md",

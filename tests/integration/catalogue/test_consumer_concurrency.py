@@ -65,7 +65,7 @@ def test_single_message_is_processed_without_threads(api: Stage, monkeypatch: py
 
 
 def test_pictures_beyond_the_budget_wait(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    large = png_head(7_000, 5_000)  # two of them exceed the budget
+    large = png_head(7_000, 7_000)  # two of them exceed the budget
     loose(api, 4, large)
     inside, most = 0, 0
     lock = threading.Lock()

@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from chalicelib import errors
-from chalicelib.config import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Size
+from chalicelib.config import MAX_DECODING_BYTES, MAX_IMAGE_BYTES, Size
 from chalicelib.pictures import thumbnails
-from chalicelib.pictures.decoding import FORMATS
 from tests.builders import GREEN, RED, jpeg, png_head, quarters, saved
 
 COVER, FIT = Size(200, "cover"), Size(800, "fit")
@@ -113,10 +112,17 @@ class TestSizes:
         ]
 
 
-class TestPixelsInMemory:
-    @pytest.mark.parametrize("kind", FORMATS[1:])
-    def test_all_pixels_of_other_formats_are_counted(self, kind: str) -> None:
-        assert thumbnails.pixels_in_memory(saved(quarters(), kind), [COVER]) == 400 * 300
+def needed(data: bytes, *sizes: Size) -> int:
+    """Return the memory that the pixels of a picture need."""
+    return thumbnails.memory_needed(data, sizes or [COVER]) - 4 * len(data) - thumbnails.OVERHEAD
+
+
+class TestMemoryNeeded:
+    @pytest.mark.parametrize(
+        ("kind", "each"), [("PNG", 16), ("WEBP", 24), ("GIF", 16), ("TIFF", 16), ("AVIF", 24), ("BMP", 16)]
+    )
+    def test_all_pixels_of_other_formats_are_counted(self, kind: str, each: int) -> None:
+        assert needed(saved(quarters(), kind)) == 400 * 300 * each
 
     @pytest.mark.parametrize(
         ("sizes", "held"),
@@ -128,26 +134,40 @@ class TestPixelsInMemory:
         ],
     )
     def test_jpeg_is_counted_at_its_decoded_scale(self, sizes: list[Size], held: int) -> None:
-        assert thumbnails.pixels_in_memory(jpeg(2400, 1600), sizes) == held
+        assert needed(jpeg(2400, 1600), *sizes) == held * 12 + 2400 * 1600 * 7
 
-    def test_all_pixels_of_a_progressive_jpeg_are_counted(self) -> None:
-        assert thumbnails.pixels_in_memory(jpeg(2400, 1600, progressive=True), [COVER]) == 2400 * 1600
+    @pytest.mark.parametrize(
+        ("width", "height"), [(8160, 6144), (8192, 6144), (8688, 5792), (9504, 6336), (16382, 3628), (11648, 8736)]
+    )
+    def test_jpegs_of_large_cameras_and_panoramas_are_accepted(self, width: int, height: int) -> None:
+        head = bytearray(jpeg(64, 48))
+        at = head.index(b"\xff\xc0") + 5
+        head[at : at + 4] = struct.pack(">HH", height, width)
+
+        assert needed(bytes(head), COVER, Size(800, "fit")) < MAX_DECODING_BYTES
 
     def test_only_the_header_is_read(self) -> None:
-        assert thumbnails.pixels_in_memory(png_head(10_000, 5_000), [COVER]) == MAX_IMAGE_PIXELS
+        assert needed(png_head(10_000, 8_125)) == MAX_DECODING_BYTES
+
+    @pytest.mark.parametrize(("width", "height"), [(10_000, 8_126), (60_000, 60_000), (1, 81_250_001)])
+    def test_message_has_the_limit_of_the_format(self, width: int, height: int) -> None:
+        with pytest.raises(
+            errors.ImageTooManyPixelsError, match=f"A PNG picture .* at most 81,2[45]\\d,\\d+ pixels; .* {width:,} × "
+        ):
+            needed(png_head(width, height))
 
     @pytest.mark.parametrize(
         ("data", "error"),
         [
             (bytes(MAX_IMAGE_BYTES + 1), errors.ImageTooLargeError),
-            (png_head(10_000, 5_001), errors.ImageTooManyPixelsError),
+            (png_head(10_000, 8_126), errors.ImageTooManyPixelsError),
             (b"%PDF-1.7\n", errors.ImageTypeUnsupportedError),
             (b"", errors.ImageUnreadableError),
         ],
     )
     def test_rejections_by_header_are_raised(self, data: bytes, error: type[errors.ImageError]) -> None:
         with pytest.raises(error):
-            thumbnails.pixels_in_memory(data, [COVER])
+            thumbnails.memory_needed(data, [COVER])
 
 
 def test_gif_has_the_size_of_its_canvas() -> None:
