@@ -22,7 +22,7 @@ export function signInBox(problem, onToken) {
 }
 
 function signInReason() {
-  if (!token()) return "Only signed-in users can see the items.";
+  if (!token()) return canSignIn ? "You come back to this page afterwards." : "Enter a token of your sign-in service.";
   if (canSignIn) return "Your session has expired. Sign in again.";
   return "The token was not accepted. It may have expired, or be from another sign-in service.";
 }
