@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.builders import fields
 from tests.e2e.pictures import photograph
 from tests.e2e.system import ROOT, copy_project, request
 from tests.e2e.test_run import Terminal
@@ -40,7 +41,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 def add_picture(api: str, data: bytes) -> str:
     """Create an item, upload ``data`` as its image and return the image's status: ``ready`` or ``failed``."""
-    item = f"{api}/items/{request('POST', f'{api}/items', {'title': 'With a picture'}).json()['id']}"
+    item = f"{api}/items/{request('POST', f'{api}/items', fields(title='With a picture')).json()['id']}"
     form = request("POST", f"{item}/image", {"contentType": "image/jpeg"}).json()["upload"]
     requests.post(form["url"], form["fields"], files={"file": data}, timeout=30).raise_for_status()
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from tests.builders import as_json, fields
 from tests.e2e.door import Door, Header, Reply
 from tests.e2e.system import ROOT, System, free_port
 from tests.e2e.waiting import eventually
@@ -42,6 +43,7 @@ JSON = ("Content-Type", "application/json")
 NDJSON = ("Content-Type", "application/x-ndjson")
 MERGE_PATCH = ("Content-Type", "application/merge-patch+json")
 BOM = b"\xef\xbb\xbf"
+AN_IMPORT = b'{"items": [' + as_json() + b"]}"
 NOWHERE = "019ca7b4-e400-7abc-8def-0123456789ab"
 
 
@@ -184,9 +186,9 @@ class TestEncoding:
         headers = [("Content-Type", f"application/json; a=b; Charset={charset}")]
 
         replies = [
-            api.send("POST", "/items", b"{}", headers),
+            api.send("POST", "/items", as_json(), headers),
             api.send("PATCH", f"/items/{item['id']}", b"{}", headers),
-            api.send("POST", "/imports", b'{"items": [{}]}', headers),
+            api.send("POST", "/imports", AN_IMPORT, headers),
         ]
 
         assert [(reply.status, reply.error) for reply in replies] == [(415, "UNSUPPORTED_MEDIA_TYPE")] * 3
@@ -226,7 +228,7 @@ class TestPreconditions:
         header = (name, value)
 
         replies = [
-            api.send("PUT", path, b"{}", [JSON, header]),
+            api.send("PUT", path, as_json(), [JSON, header]),
             api.send("PATCH", path, b'{"title": "Jug"}', [JSON, header]),
             api.send("DELETE", f"{path}/image", headers=[header]),
             api.send("DELETE", path, headers=[header]),
@@ -275,7 +277,7 @@ class TestPreconditions:
         path = f"/items/{item['id']}"
 
         replies = [
-            api.send("PUT", path, b"{}", [JSON, header]),
+            api.send("PUT", path, as_json(), [JSON, header]),
             api.send("PATCH", path, b'{"title": "Jug"}', [MERGE_PATCH, header]),
             api.send("DELETE", path, headers=[header]),
         ]
@@ -287,11 +289,11 @@ class TestPreconditions:
     def test_write_succeeds_if_no_if_none_match_tag_matches(self, api: Door) -> None:
         path = f"/items/{api.item()['id']}"
 
-        assert api.send("PUT", path, b"{}", [JSON, ("If-None-Match", '"7", "abc"')]).status == 200
+        assert api.send("PUT", path, as_json(), [JSON, ("If-None-Match", '"7", "abc"')]).status == 200
 
     @pytest.mark.parametrize("header", [("If-Match", "*"), ("If-None-Match", "*"), ("If-Match", '"1"')])
     def test_missing_item_is_not_found_whatever_the_condition(self, api: Door, header: Header) -> None:
-        assert api.send("PUT", f"/items/{NOWHERE}", b"{}", [JSON, header]).status == 404
+        assert api.send("PUT", f"/items/{NOWHERE}", as_json(), [JSON, header]).status == 404
 
     def test_read_evaluates_if_match(self, api: Door) -> None:
         path = f"/items/{api.item()['id']}"
@@ -306,9 +308,9 @@ class TestPreconditions:
         headers = [JSON, (name, '"1"')]
 
         replies = [
-            api.send("POST", "/items", b"{}", headers),
+            api.send("POST", "/items", as_json(), headers),
             api.send("POST", f"/items/{item['id']}/image", b'{"contentType": "image/png"}', headers),
-            api.send("POST", "/imports", b'{"items": [{}]}', headers),
+            api.send("POST", "/imports", AN_IMPORT, headers),
         ]
 
         assert [(reply.status, reply.error) for reply in replies] == [(400, "INVALID_REQUEST")] * 3
@@ -355,7 +357,7 @@ class TestHead:
     def test_head_is_answered_as_get_without_the_body(self, api: Door, path: str) -> None:
         path = path.replace("{item}", api.item()["id"])
         if "{import}" in path:
-            path = path.replace("{import}", imported(api, b'{"items": [{}]}', JSON)["id"])
+            path = path.replace("{import}", imported(api, AN_IMPORT, JSON)["id"])
 
         got, head = api.send("GET", path), api.send("HEAD", path)
 
@@ -405,7 +407,7 @@ class TestCacheControl:
         created = api.json("POST", "/items", {"title": "Vase"})
         path = f"/items/{created.json()['id']}"
         ticket = api.json("POST", f"{path}/image", {"contentType": "image/png"})
-        begun = api.json("POST", "/imports", {"items": [{}]})
+        begun = api.json("POST", "/imports", {"items": [fields()]})
         progress = api.json("GET", f"/imports/{begun.json()['id']}")
 
         assert created.headers["Cache-Control"] == "private, no-cache"
@@ -445,10 +447,10 @@ class TestParameters:
         path = f"/items/{item['id']}?if-match=1"
 
         replies = [
-            api.send("POST", "/items?dryRun=true", b"{}", [JSON]),
-            api.send("PUT", path, b"{}", [JSON]),
+            api.send("POST", "/items?dryRun=true", as_json(), [JSON]),
+            api.send("PUT", path, as_json(), [JSON]),
             api.send("DELETE", path),
-            api.send("POST", "/imports?dryRun=true", b'{"items": [{}]}', [JSON]),
+            api.send("POST", "/imports?dryRun=true", AN_IMPORT, [JSON]),
         ]
 
         assert [(reply.status, reply.error) for reply in replies] == [(400, "UNKNOWN_PARAMETER")] * 4
@@ -507,14 +509,14 @@ class TestIdempotencyKeys:
     def test_two_keys_are_refused(self, api: Door) -> None:
         headers = [JSON, ("Idempotency-Key", "one"), ("idempotency-key", "two")]
 
-        reply = api.send("POST", "/items", b"{}", headers)
+        reply = api.send("POST", "/items", as_json(), headers)
 
         assert (reply.status, reply.error) == (400, "INVALID_REQUEST")
         assert "Idempotency-Key" in reply.json()["message"]
 
     @pytest.mark.parametrize("key", ["a,b", "a b", "", "x" * 256, "schlüssel", "ü".encode("latin-1"), "\x7f", "🔑"])
     def test_invalid_key_is_refused(self, api: Door, key: str | bytes) -> None:
-        reply = api.send("POST", "/items", b"{}", [JSON, ("Idempotency-Key", key)])
+        reply = api.send("POST", "/items", as_json(), [JSON, ("Idempotency-Key", key)])
 
         assert (reply.status, reply.error) == (400, "INVALID_REQUEST")
         assert "255" in reply.json()["message"]
@@ -523,7 +525,7 @@ class TestIdempotencyKeys:
         key = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != ",") + f"{free_port()}"
         headers = [JSON, ("Idempotency-Key", f"  {key.ljust(255, 'x')}  ")]
 
-        first, second = (api.send("POST", "/items", b"{}", headers) for _ in range(2))
+        first, second = (api.send("POST", "/items", as_json(), headers) for _ in range(2))
 
         assert (first.status, second.status) == (201, 201)
         assert second.headers["Idempotency-Replayed"] == "true"
@@ -545,13 +547,13 @@ class TestCompression:
 
     @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "rubbish"])
     def test_unsupported_coding_is_refused(self, api: Door, coding: str) -> None:
-        reply = api.send("POST", "/items", b"{}", [JSON, ("Content-Encoding", coding)])
+        reply = api.send("POST", "/items", as_json(), [JSON, ("Content-Encoding", coding)])
 
         assert (reply.status, reply.error) == (415, "UNSUPPORTED_ENCODING")
         assert reply.headers["Accept-Encoding"] == "gzip, deflate, identity"
 
     def test_identity_coding_is_accepted(self, api: Door) -> None:
-        assert api.send("POST", "/items", b"{}", [JSON, ("Content-Encoding", "identity")]).status == 201
+        assert api.send("POST", "/items", as_json(), [JSON, ("Content-Encoding", "identity")]).status == 201
 
     def test_patch_of_another_type_returns_accept_patch(self, api: Door) -> None:
         path = f"/items/{api.item()['id']}"
@@ -612,7 +614,7 @@ class TestDifferences:
     def test_compression_differs_as_documented(self, api: Door) -> None:
         text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 
-        reply = api.send("POST", "/items", gzip.compress(b"{}"), [JSON, ("Content-Encoding", "gzip")])
+        reply = api.send("POST", "/items", gzip.compress(as_json()), [JSON, ("Content-Encoding", "gzip")])
 
         assert "does not undo the compression of a request, so that one is a 415 there" in " ".join(text.split())
         assert reply.status == (415 if api.name == "packaged" else 201)

@@ -15,11 +15,13 @@ from chalicelib.catalogue.models import MANAGED_FIELDS
 from chalicelib.catalogue.validation import MAX_ITEM_BYTES
 from chalicelib.values.dynamodb_limits import MAX_DEPTH
 from chalicelib.values.exact_json import to_json
-from tests.builders import REQUIRED, as_json, fields
+from tests.builders import as_json, fields
 from tests.e2e.in_process import app_on_a_table_of_its_own
 from tests.e2e.system import System
 from tests.integration.stage import Stage
 
+DECLARED = fields().keys()
+"""The fields that every item has: those that ``ItemFields`` requires, and those with a default."""
 ROOM = MAX_ITEM_BYTES - len(to_json(fields(a="")))
 """The size in bytes that the field ``a`` may have."""
 
@@ -70,7 +72,7 @@ def round_trip(api: Stage, body: str) -> Any:
     read = api("GET", f"/items/{exactly(created.body)['id']}")
     assert read.status_code == 200, read.body
     assert exactly(read.body) == exactly(created.body)
-    return {name: value for name, value in exactly(read.body).items() if name not in {*MANAGED_FIELDS, *REQUIRED}}
+    return {name: value for name, value in exactly(read.body).items() if name not in {*MANAGED_FIELDS, *DECLARED}}
 
 
 AT_THE_LIMITS = [
@@ -132,7 +134,7 @@ deep = st.builds(
     st.lists(st.none() | names, min_size=MAX_DEPTH - 2, max_size=MAX_DEPTH - 2),
 )
 bodies = st.dictionaries(
-    names.filter(lambda name: name not in {*MANAGED_FIELDS, "expiresAt"}), values | deep, max_size=5
+    names.filter(lambda name: name not in {*MANAGED_FIELDS, *DECLARED, "expiresAt"}), values | deep, max_size=5
 )
 
 

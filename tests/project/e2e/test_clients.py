@@ -1,6 +1,6 @@
 """Generate the clients with ``make clients``, check their types and run the main job against the packaged API.
 
-The job is in ``tests/clients``: ``job.ts`` and ``job.py``.
+The job is in ``tests/project/clients``: ``job.ts`` and ``job.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.e2e.system import ROOT, System
 from tests.integration.processes.test_item_fields import NAMESAKES, run_edited
 from tools.clients.__main__ import GENERATORS, main
 
-JOBS = ROOT / "tests" / "clients"
+JOBS = ROOT / "tests" / "project" / "clients"
 PYTHON = GENERATORS / "bin" / "python"
 
 OWN_IN_TYPESCRIPT = """
