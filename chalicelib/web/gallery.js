@@ -289,7 +289,9 @@ function setColumns(items) {
  * @param {string[] | null} ids null for those that are shown by default
  */
 export function showColumns(ids) {
-  tableRows?.chooseColumns(ids);
+  // A column that was chosen may be missing only because these items do not have its field.
+  const missing = (tableRows?.chosenColumns() ?? []).filter((id) => !columns.some((column) => column.id === id));
+  tableRows?.chooseColumns(ids && [...ids, ...missing]);
   setColumns(loadedItems());
   redrawAll();
 }

@@ -101,8 +101,12 @@ export function setListParameters(next, { isStep = false } = {}) {
   enqueue(() => {
     if (next === parameters) return;
     parameters = next;
-    if (isStep && !currentRoute()) history.pushState(null, "", urlOf(""));
-    else history.replaceState(history.state, "", urlOf(currentRoute()));
+    try {
+      if (isStep && !currentRoute()) history.pushState(null, "", urlOf(""));
+      else history.replaceState(history.state, "", urlOf(currentRoute()));
+    } catch {
+      // Safari allows 100 changes in 30 seconds. A later change has these parameters too.
+    }
   });
 }
 

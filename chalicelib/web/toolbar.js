@@ -38,7 +38,9 @@ function show({ view, density, order: shownOrder, added, filter }) {
   order.value = shownOrder;
   age.value = isBetween ? "between" : added;
   dates.hidden = !isBetween;
-  [from.value, to.value] = isBetween ? added.split("..") : ["", ""];
+  const bounds = isBetween ? added.split("..") : ["", ""];
+  // Setting the same value would drop a date that is half typed.
+  [from, to].forEach((input, index) => input.value !== bounds[index] && (input.value = bounds[index]));
   to.min = from.value;
   from.max = to.value;
   for (const [name, value] of [["view", view], ["density", density]]) {
