@@ -63,6 +63,7 @@ export class FieldEditor {
   #reader;
   #schema;
   #isItem;
+  #fields;
   #index = 0;
   #isRestoring = false;
   /** @type {FieldList | JsonForm} */
@@ -76,6 +77,7 @@ export class FieldEditor {
    */
   constructor(fields, onChange, { schemas = itemSchemas, isItem = true } = {}) {
     this.#isItem = isItem;
+    this.#fields = fields;
     this.#reader = new SchemaReader({ components: { schemas } });
     this.#schema = this.#reader.resolve(schemas.ItemFields);
     this.#form = this.#show(fields, 0);
@@ -104,8 +106,12 @@ export class FieldEditor {
   /** @param {{tab: number, form: any}} content */
   restore({ tab, form }) {
     this.#isRestoring = true;
-    if (tab !== this.#index) this.#form = this.#show({}, tab);
-    this.#form.content = form;
+    try {
+      if (tab !== this.#index) this.#form = this.#show({}, tab);
+      this.#form.content = form;
+    } catch {
+      this.#form = this.#show(this.#fields, 0); // What another version of the console has kept may not fit.
+    }
     this.#isRestoring = false;
   }
 

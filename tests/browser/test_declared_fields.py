@@ -228,6 +228,19 @@ class TestPictures:
         items = [find_named(system, name) for name in ("Cup of coffee", "A moon")]
         assert [(item["price"], item["onSaleFrom"]) for item in items] == [(5, "2026-01-02")] * 2
 
+    def test_answers_survive_a_reload(self, shop: str, tab: Tab) -> None:
+        tab.page.on("dialog", lambda dialog: dialog.accept())
+        tab.open(shop)
+        tab.drop("main", *self.FILES)
+        fill(tab, Price="12", The_moon="Not kept")
+        tab.page.reload()
+        expect(tab.dialog).to_have_count(0)
+        tab.drop("main", *self.FILES)
+
+        expect(tab.dialog.get_by_text("were restored")).to_be_visible()
+        expect(tab.dialog.get_by_label("Price", exact=True)).to_have_value("12")
+        expect(tab.dialog.get_by_label("The moon", exact=True)).to_have_value("The moon")
+
     def test_refused_fields_create_no_item(self, shop: str, tab: Tab) -> None:
         tab.expect_fault("400")
         tab.open(shop)

@@ -2,21 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import "./browser.js";
 import { parseJson, toJson } from "../../chalicelib/web/exact-json.js";
-import { FieldEditor } from "../../chalicelib/web/field-editor.js";
-
-const open = (fields, onChange = () => {}, schemas = {}) => new FieldEditor(fields, onChange, { schemas });
-const rows = (editor) => [...editor.element.querySelectorAll(".field")];
-const control = (editor, name) => editor.element.querySelector(`[aria-label="Value of ${name}"]`);
-const tab = (editor, label) => editor.element.querySelector(`#tab-${label}`);
-const buttonOf = (editor, label) =>
-  [...editor.element.querySelectorAll("button")].find((one) => one.textContent === label);
-const press = (editor, label) => buttonOf(editor, label).click();
-
-/** Type a value, as the user does. */
-function type(element, value) {
-  element.value = value;
-  element.dispatchEvent(new Event("input", { bubbles: true }));
-}
+import { buttonOf, control, open, press, rows, tab, type } from "./editor.js";
 
 const SCHEMAS = {
   ItemFields: {
@@ -276,6 +262,12 @@ describe("what was typed", () => {
     const other = reopened(editor, VASE, now);
     assert.match(control(other, "tags").value, /old/);
     assert.equal(labelled(other, "Tags").value, "");
+  });
+
+  test("of another form is not restored", () => {
+    const editor = declared(VASE);
+    editor.restore({ tab: 0, form: { name: "V" } });
+    assert.deepEqual(editor.read(), { ...VASE, state: "new", sold: false });
   });
 
   test("is restored in the form with JSON", () => {
