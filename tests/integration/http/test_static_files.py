@@ -72,9 +72,9 @@ def test_files_of_a_page_exist(api, path: str) -> None:
 
 
 def code_of(script: str) -> list[str]:
-    """Return the lines of a script without indentation and comments."""
-    lines = [re.sub(r"/\*\* @type.*?\*/ ?", "", line).strip() for line in script.split("\n")]
-    return [line for line in lines if line and not re.match(r"//|/\*\*|\*", line)]
+    """Return the lines of a script or of styles without indentation and comments."""
+    lines = [re.sub(r"/\*\* @type.*?\*/ ?|(?<=\}) /\*.*", "", line).strip() for line in script.split("\n")]
+    return [line for line in lines if line and not re.match(r"//|/\*|\* |\*/", line)]
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in WEB.glob("*.js")))
@@ -85,6 +85,14 @@ def test_scripts_are_sent_without_comments(api, name: str) -> None:
     assert sent.count("\n") == stored.count("\n")
     # Indentation within a template literal would be part of its text.
     assert [line for line in code_of(stored) if re.sub(r"/\(.*\)/", "", line).count("`") % 2] == []
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in WEB.glob("*.css")))
+def test_styles_are_sent_without_comments(api, name: str) -> None:
+    sent, stored = api("GET", f"/web/{name}").body.decode(), (WEB / name).read_text(encoding="utf-8")
+
+    assert not re.search(r"/\*|^[ \t]", sent, re.MULTILINE)
+    assert sent.count("\n") == stored.count("\n")
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in WEB.iterdir()))
