@@ -29,6 +29,7 @@ PAGE = "docs/deploying.md"
 RUNBOOK = "docs/operating.md"
 ACCOUNT = "333333333333"
 """The account of the pipelines' deployments; all other tests here use the emulator's default account."""
+EMPTY_ACCOUNT = "444444444444"
 # The emulator rejects templates with these resource types. A queue replaces each, so that references to it resolve.
 UNKNOWN = {"AWS::IAM::OIDCProvider", "AWS::CodePipeline::Pipeline", "AWS::CodeBuild::Project"}
 STAND_IN = {"Type": "AWS::SQS::Queue"}
@@ -238,6 +239,65 @@ def test_deployment_by_chalice_and_deletion(person: Person) -> None:
     assert names() == []
     tables = person.client("dynamodb").list_tables()["TableNames"]
     assert "vitrine-dev" not in tables
+
+
+@pytest.fixture
+def hand_deployer(person: Person, tmp_path: Path) -> Person:
+    """Return a user of an empty account with no rights but those of infra/deploy-by-hand.json."""
+    admin = person._replace(env=person.env | {"AWS_ACCESS_KEY_ID": f"ROOT{EMPTY_ACCOUNT}"})
+    iam = admin.client("iam")
+    iam.create_user(UserName="ann")
+    admin.types(block(PAGE, "policy"))
+    policy_arn = f"arn:aws:iam::{EMPTY_ACCOUNT}:policy/deploy-vitrine-dev"
+    iam.attach_user_policy(UserName="ann", PolicyArn=policy_arn)
+    of_file = json.loads((ROOT / "infra" / "deploy-by-hand.json").read_text(encoding="utf-8"))
+    for_emulator = {"Version": "2012-10-17", "Statement": as_the_emulator_asks(of_file["Statement"])}
+    iam.put_user_policy(UserName="ann", PolicyName="emulator", PolicyDocument=json.dumps(for_emulator))
+    key = iam.create_access_key(UserName="ann")["AccessKey"]
+    env = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    project = checkout(tmp_path / "project")
+    for template in (project / "infra").glob("*.json"):
+        leave_out_what_the_emulator_does_not_know(template)
+    return Person(project, person.env | env)
+
+
+ON_ALL = {
+    "events:ListTargetsByRule",
+    "events:PutTargets",
+    "events:RemoveTargets",
+    "lambda:CreateEventSourceMapping",
+    "lambda:CreateFunction",
+    "lambda:UpdateEventSourceMapping",
+}
+"""Actions whose resource the emulator does not know, so that it wants them on all, without conditions."""
+
+
+def as_the_emulator_asks(statements: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what ``statements`` grant, for resources that the emulator names in another way than AWS."""
+    added = []
+    for statement in statements:
+        actions = [one for one in statement["Action"] if one in ON_ALL]
+        if actions:
+            added.append({"Effect": "Allow", "Action": actions, "Resource": "*"})
+        if statement["Sid"] == "Rules":  # AWS leaves the default bus out
+            added.append(statement | {"Resource": statement["Resource"].replace(":rule/", ":rule/default/")})
+    return added
+
+
+def test_policy_for_deploying_by_hand_suffices(hand_deployer: Person) -> None:
+    said = hand_deployer.types("make deploy STAGE=dev YES=1")
+    assert "Rest API URL: https://" in said
+    hand_deployer.types("make deploy STAGE=dev YES=1")
+
+    for service, call in {
+        "dynamodb": lambda client: client.get_item(TableName="vitrine-dev", Key={"pk": {"S": "1"}, "sk": {"S": "1"}}),
+        "lambda": lambda client: client.delete_function(FunctionName="other"),
+        "iam": lambda client: client.create_role(RoleName="other", AssumeRolePolicyDocument="{}"),
+        "sqs": lambda client: client.create_queue(QueueName="other"),
+        "cloudformation": lambda client: client.delete_stack(StackName="other"),
+    }.items():
+        with pytest.raises(ClientError, match="not authorized"):
+            call(hand_deployer.client(service))
 
 
 def console_urls(person: Person, stage: str = "dev") -> list[str]:

@@ -339,3 +339,16 @@ def test_picture_of_the_packages_shows_all_imports() -> None:
     imports = {(package(module), package(name)) for module in FILES for name in own_imports(module)}
 
     assert set(drawn) == {(one, other) for one, other in imports if {one, other} <= packages and one != other}
+
+
+def test_idle_costs_are_those_of_the_templates() -> None:
+    costs = json.loads(read("bench/prices.json"))["cloudwatch"]
+
+    def counted(*templates: str) -> str:
+        kinds = [one.get("Type") for name in templates for one in json.loads(read(name))["Resources"].values()]
+        alarms, dashboards = kinds.count("AWS::CloudWatch::Alarm"), kinds.count("AWS::CloudWatch::Dashboard")
+        cost = f"${alarms * costs['alarm'] + dashboards * costs['dashboard']:.2f}: {alarms} alarms"
+        return cost + (f", {dashboards} dashboard" if dashboards else "")
+
+    shown = [row[4] for row in table_rows("docs/deploying.md")]
+    assert shown[1:3] == [counted("infra/resources.json"), counted("infra/resources.json", "infra/package.json")]

@@ -167,6 +167,21 @@ class TestUpdateCode:
 
         assert emulator.done() == ["update_stack"]
 
+    def test_change_without_effect_on_the_template_needs_no_check(self, emulator: Emulator, archive: Path) -> None:
+        code_stack.deploy(package(archive, "1"), emulator)
+
+        assert code_stack.update_code(package(archive, "2").code, emulator, same_template=True)
+
+        assert code_stack.find(emulator, "2") is not None
+
+    def test_change_before_it_was_checked_still_needs_the_check(self, emulator: Emulator, archive: Path) -> None:
+        code_stack.deploy(package(archive, "1"), emulator)
+        code_stack.update_code(package(archive, "2").code, emulator)
+
+        assert not code_stack.update_code(package(archive, "3").code, emulator, same_template=True)
+
+        assert code_stack.find(emulator, "3") is None
+
     def test_unused_code_is_deleted(self, emulator: Emulator, archive: Path) -> None:
         code_stack.deploy(package(archive, "1"), emulator)
         code_stack.update_code(package(archive, "2").code, emulator)

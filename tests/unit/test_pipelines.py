@@ -5,6 +5,7 @@ They run elsewhere. These tests read what they run, and with which rights. ``mak
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 from collections.abc import Iterator
@@ -351,3 +352,56 @@ class TestCodePipeline:
         for statement in statements("pipeline", role):
             assert [action for action in listed(statement["Action"]) if "*" in action] == []
             assert statement["Resource"] != "*"
+
+
+class TestPolicyForDeployingByHand:
+    """infra/deploy-by-hand.json: tests/e2e/test_deploying.py deploys with these rights alone."""
+
+    POLICY = read(PROJECT / "infra" / "deploy-by-hand.json")
+    RESOURCES = ("Table", "Bucket", "Queues", "Topic", "MakeUserPool", "UserPool", "SeeSignInPage", "Alarms")
+    """The statements about what CloudFormation creates, which the emulator does not check."""
+
+    def test_resources_are_allowed_as_to_the_pipelines(self) -> None:
+        by_hand = {one["Sid"]: one["Action"] for one in self.POLICY["Statement"]}
+        of_pipelines = {one["Sid"]: one["Action"] for one in statements("deployer", "DeploymentRole")}
+
+        assert {sid: by_hand[sid] for sid in self.RESOURCES} == {sid: of_pipelines[sid] for sid in self.RESOURCES}
+
+    def test_it_names_only_its_stage(self) -> None:
+        read_only = {"SeeConsumer", "SeeLogs", "SeeSignInPage", "FindConsumer"}  # AWS limits these to no name
+        apis = {"Api"}  # REST APIs have no names in their ARNs
+        for statement in self.POLICY["Statement"]:
+            if statement["Sid"] not in read_only | apis:
+                bounds = [statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"]
+                condition = json.dumps(statement.get("Condition", {}))
+                assert (
+                    all("vitrine-dev" in bound for bound in bounds)
+                    or '"dev"' in condition
+                    or "vitrine-dev" in condition
+                )
+
+    def test_it_fits_the_size_limit(self) -> None:
+        # IAM User Guide, "IAM and AWS STS quotas": 6,144 characters of a managed policy, white space not counted.
+        assert len(re.sub(r"\s", "", json.dumps(self.POLICY))) < 6144
+
+    @pytest.mark.parametrize(
+        ("action", "arn"),
+        [
+            ("lambda:CreateFunction", "arn:aws:lambda:eu-west-1:123456789012:function:vitrine-dev"),
+            ("lambda:CreateFunction", "arn:aws:lambda:eu-west-1:123456789012:function:vitrine-dev-on_upload"),
+            ("iam:CreateRole", "arn:aws:iam::123456789012:role/vitrine-dev-on_upload"),
+            ("iam:PassRole", "arn:aws:iam::123456789012:role/vitrine-dev-on_upload"),
+            ("events:PutRule", "arn:aws:events:eu-west-1:123456789012:rule/vitrine-dev-on_upload-event"),
+            (
+                "logs:PutRetentionPolicy",
+                "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/vitrine-dev-on_upload",
+            ),
+        ],
+    )
+    def test_it_covers_the_names_that_chalice_gives(self, action: str, arn: str) -> None:
+        granting = [one for one in self.POLICY["Statement"] if action in one["Action"] or one["Action"] == action]
+        resources = [one["Resource"] for one in granting]
+        patterns = [pattern for one in resources for pattern in ([one] if isinstance(one, str) else one)]
+
+        assert any(fnmatch.fnmatchcase(arn, pattern) for pattern in patterns)
+        assert not any(fnmatch.fnmatchcase(arn.replace("vitrine-dev", "vitrine-prod"), pattern) for pattern in patterns)

@@ -118,19 +118,19 @@ class ScriptedCloudFormation:
         }
         return {"Id": "change-set"}
 
-    def describe_change_set(self, ChangeSetName: str) -> dict[str, Any]:  # noqa: N803
+    def describe_change_set(self, ChangeSetName: str, **_: str) -> dict[str, Any]:  # noqa: N803
         if self._refusal:
             return {"StackId": STACK_ID, "Status": "FAILED", "StatusReason": self._refusal}
         change = {"Action": "Modify", "LogicalResourceId": "Table", "ResourceType": "AWS::DynamoDB::Table"}
         changes = [{"ResourceChange": {**change, "Replacement": "True"}}]
         return {"StackId": STACK_ID, "Status": "CREATE_COMPLETE", "Changes": changes}
 
-    def execute_change_set(self, ChangeSetName: str) -> None:  # noqa: N803
+    def execute_change_set(self, ChangeSetName: str, **_: str) -> None:  # noqa: N803
         self.calls.append("execute")
         self._events[:0] = reversed(self._script)
         self.status = self._script[-1]["ResourceStatus"]
 
-    def delete_change_set(self, ChangeSetName: str) -> None:  # noqa: N803
+    def delete_change_set(self, ChangeSetName: str, **_: str) -> None:  # noqa: N803
         self.calls.append("discard")
 
     def delete_stack(self, StackName: str) -> None:  # noqa: N803

@@ -89,8 +89,9 @@ class Parts:
             (project_dir / "chalicelib" / "openapi.json").write_text(self.writes_openapi)
         return bool(self.writes_openapi)
 
-    def update_code(self, *_: Any) -> None:
+    def update_code(self, *_: Any, same_template: bool) -> bool:
         self.do("update code")
+        return same_template
 
     def deploy(self, *_: Any) -> Deployment:
         self.do("deploy")
@@ -171,7 +172,8 @@ def test_changed_code_restarts_the_server_and_updates_the_functions(project: Pro
 
 
 def test_changed_web_file_restarts_nothing(project: Project) -> None:
-    assert without_check(project.save("chalicelib/web/console.css=a {}")) == ["update code"]
+    assert project.save("chalicelib/web/console.css=a {}") == ["update code"]
+    assert project.finish_check() == []
     assert "(functions updated)" in project.text
 
 

@@ -103,18 +103,24 @@ def deploy(built: Package, client: ClientFactory) -> Deployment:
     return deployment._replace(stack_changed=changes_stack)
 
 
-def update_code(code: Code, client: ClientFactory) -> None:
-    """Give all functions of the stack new code. ``deploy`` must follow, to check whether the stack changes too."""
+def update_code(code: Code, client: ClientFactory, *, same_template: bool = False) -> bool:
+    """Give all functions of the stack new code. Return whether the stack is known to need no update.
+
+    ``same_template`` says that the template cannot depend on the files that have changed. If that is not known,
+    ``deploy`` must follow.
+    """
     deployment = find(client)
     if deployment is None:
         raise StageError(f"There is no stack {STACK}.")
     s3, functions = client("s3"), client("lambda")
     record = _read_record(s3)
+    checked = same_template and record.sources != ""
     _upload(s3, code, record)
     _write_record(s3, record._replace(code="", sources=""))
     for name in deployment.functions.values():
         functions.update_function_code(FunctionName=name, S3Bucket=ARTIFACTS, S3Key=_key(code.digest))
-    _write_record(s3, record._replace(code=code.digest, sources=""))
+    _write_record(s3, record._replace(code=code.digest, sources=code.digest if checked else ""))
+    return checked
 
 
 def with_code(template: dict[str, Any], code: dict[str, str]) -> dict[str, Any]:

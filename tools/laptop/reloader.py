@@ -166,8 +166,9 @@ class Reloader:
             if package:
                 self._deploy(package)
             else:
-                code_stack.update_code(self._packager.package_code(), self._client)
-                self._check = self._pool.submit(self._packager.package)
+                code = self._packager.package_code()
+                if not code_stack.update_code(code, self._client, same_template=not wanted.http):
+                    self._check = self._pool.submit(self._packager.package)
         if wanted.http:
             self._server.wait_until_ready()
 

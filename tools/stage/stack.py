@@ -68,7 +68,7 @@ def prepare(
         TemplateBody=template,
         Parameters=[*given, *kept],
     )
-    described = _await_change_set(cloudformation, change_set["Id"])
+    described = _await_change_set(cloudformation, name, change_set["Id"])
     changes = [_describe_change(change) for change in described.get("Changes", [])]
     plan = Plan(described["StackId"], change_set["Id"], creates, changes)
     if described["Status"] == "CREATE_COMPLETE":
@@ -84,7 +84,7 @@ def prepare(
 
 def discard(cloudformation: CloudFormationClient, plan: Plan) -> None:
     """Delete a plan, and the empty stack that planning a new one creates."""
-    cloudformation.delete_change_set(ChangeSetName=plan.change_set_id)
+    cloudformation.delete_change_set(StackName=plan.stack_id, ChangeSetName=plan.change_set_id)
     if plan.creates:
         cloudformation.delete_stack(StackName=plan.stack_id)
 
@@ -96,7 +96,7 @@ def execute(cloudformation: CloudFormationClient, plan: Plan, report: Report) ->
     cause of a failure.
     """
     seen = {event["EventId"] for event in _events(cloudformation, plan.stack_id)}
-    cloudformation.execute_change_set(ChangeSetName=plan.change_set_id)
+    cloudformation.execute_change_set(StackName=plan.stack_id, ChangeSetName=plan.change_set_id)
     try:
         _follow(cloudformation, plan.stack_id, seen, report)
     except StageError:
@@ -164,9 +164,9 @@ def _is_new(stack: StackTypeDef | None) -> bool:
     raise StageError(f"The stack {name} is stuck in {status}: aws cloudformation {remedy} --stack-name {name}")
 
 
-def _await_change_set(cloudformation: CloudFormationClient, id_: str) -> DescribeChangeSetOutputTypeDef:
+def _await_change_set(cloudformation: CloudFormationClient, name: str, id_: str) -> DescribeChangeSetOutputTypeDef:
     for _ in _polls():
-        change_set = cloudformation.describe_change_set(ChangeSetName=id_)
+        change_set = cloudformation.describe_change_set(StackName=name, ChangeSetName=id_)
         if change_set["Status"] in ("CREATE_COMPLETE", "FAILED"):
             return change_set
     raise StageError("Timeout: CloudFormation did not compute the changes within half an hour. Try again.")
