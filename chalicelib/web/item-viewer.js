@@ -2,7 +2,7 @@
 
 import { Problem, call, itemPath } from "./api.js";
 import { closeDialog, currentView, focusKey, focusedKey, showView, updateView } from "./dialog.js";
-import { $, announce, button, formatBytes, h, hasModifier, problemBox, targetOf, timeElement } from "./dom.js";
+import { $, announce, button, formatBytes, h, problemBox, targetOf, timeElement } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
 import { neighbourId, removeCard } from "./gallery.js";
 import { attachPicture, pickPictureFor, takePhotoFor } from "./item-actions.js";
@@ -13,6 +13,7 @@ import { editItem } from "./item-form.js";
 import { nameOf } from "./item-name.js";
 import { copyLinkButton, downloadButton } from "./item-sharing.js";
 import { getStored, removeStored, storeItem, storedItem } from "./item-store.js";
+import { areCharactersOn } from "./keyboard.js";
 import { hasMore, loadPage } from "./list-loading.js";
 import { itemRoute } from "./page-url.js";
 import { Zoom } from "./picture-zoom.js";
@@ -256,16 +257,24 @@ document.addEventListener("gallery", () => {
   }
 });
 
-/** What keys do. "+" may need Shift. @type {Record<string, () => any>} */
-const KEYS = {
-  ArrowLeft: () => goToNeighbour(-1), ArrowRight: () => goToNeighbour(1),
+/** @type {Record<string, () => any>} */
+const STEP_KEYS = { ArrowLeft: () => goToNeighbour(-1), ArrowRight: () => goToNeighbour(1) };
+/** @type {Record<string, () => any>} */
+const ZOOM_KEYS = {
   "+": () => zoom?.step(1), "=": () => zoom?.step(1), "-": () => zoom?.step(-1), 0: () => zoom?.reset(),
 };
 
+/** Return what a key does. "+" may need Shift. @param {KeyboardEvent} event */
+function keyAction({ key, altKey, ctrlKey, metaKey, shiftKey }) {
+  if (altKey || ctrlKey || metaKey) return undefined;
+  if (STEP_KEYS[key] && !shiftKey) return STEP_KEYS[key];
+  return areCharactersOn() ? ZOOM_KEYS[key] : undefined;
+}
+
 addEventListener("keydown", (event) => {
-  const action = KEYS[event.key];
-  if (!action || (hasModifier(event) && event.key !== "+") || event.ctrlKey || event.metaKey) return;
-  if (currentView()?.kind !== "viewing" || targetOf(event).closest("input, select, textarea, .ask")) return;
+  const action = keyAction(event);
+  if (!action || currentView()?.kind !== "viewing") return;
+  if (targetOf(event).closest("input, select, textarea, .ask")) return;
   event.preventDefault();
   action();
 });

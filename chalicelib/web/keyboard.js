@@ -160,7 +160,8 @@ const CHARACTERS = {
 
 const STORAGE_KEY = "vitrine-character-keys";
 
-function areCharactersOn() {
+/** Return whether keys of one character do something. */
+export function areCharactersOn() {
   try {
     return localStorage.getItem(STORAGE_KEY) !== "off";
   } catch {
@@ -226,6 +227,8 @@ const HELP = [
   ["Select a range", ["Shift", "↓"]],
   ["Select all shown", [COMMAND, "A"]],
   ["Clear the selection, close", ["Esc"]],
+  ["Next or previous item, in its view", ["←", "→"]],
+  ["Zoom in, out, back to 100 %, in its view", ["+", "−", "0"]],
   ["New item", ["n"]],
   ["Filter", ["/"]],
   ["Show this list", ["?"]],

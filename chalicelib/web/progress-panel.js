@@ -194,7 +194,8 @@ let removalTimer;
 /** Remove the entries without an error a while after all have ended: rows that leave earlier move the others. */
 function removeEndedLater() {
   clearTimeout(removalTimer);
-  if (allEnded()) removalTimer = setTimeout(removeEnded, SHOW_ENDED);
+  const hasEnded = allEnded() && entries.some((entry) => entry.state !== "failed");
+  if (hasEnded) removalTimer = setTimeout(removeEnded, SHOW_ENDED);
 }
 
 function removeEnded() {
@@ -339,6 +340,7 @@ export class Transfer {
     if (panel.querySelector("[role=alert]")) box.removeAttribute("role");
     this.text.replaceChildren(box, extra ?? "");
     this.#setState("failed", { share: 1, retry, failedItems, needsSignIn: Boolean(retry && problem.needsSignIn) });
+    removeEndedLater();
   }
 
   /** Return buttons for what the user can do about a failure. */

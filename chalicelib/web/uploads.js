@@ -47,6 +47,7 @@ class Upload extends Transfer {
   /** @type {string | null} */
   #previewUrl = null;
   #hasPreview = false;
+  #isDisposed = false;
   /** @type {{text: string, state: "processing" | "failed", problem?: Problem}} */
   #shown = { text: "", state: "processing" };
 
@@ -82,7 +83,7 @@ class Upload extends Transfer {
     if (this.#hasPreview) return;
     this.#hasPreview = true;
     const url = await createPreview(this.file, this.signal);
-    if (["done", "stopped"].includes(this.state)) {
+    if (this.#isDisposed) {
       if (url) URL.revokeObjectURL(url);
       return;
     }
@@ -99,8 +100,8 @@ class Upload extends Transfer {
 
   /** Stop showing the upload in frames, and free its preview. */
   async dispose() {
-    const isShown = lastUploads.get(this.id) === this;
-    if (isShown) {
+    this.#isDisposed = true;
+    if (lastUploads.get(this.id) === this) {
       lastUploads.delete(this.id);
       await hideUpload(this.id);
     }

@@ -108,6 +108,10 @@ def test_picture_is_zoomed_and_moved(tab: Tab) -> None:
     expect(scale).to_have_text("250 %")
     tab.press("250 %, reset the zoom")
     expect(scale).to_have_text("100 %")
+    tab.page.evaluate("localStorage.setItem('vitrine-character-keys', 'off')")
+    tab.page.keyboard.press("+")
+    tab.page.keyboard.press("ArrowLeft")
+    expect(scale).to_have_text("100 %")
 
 
 def test_original_is_downloaded_under_the_name_of_the_item(tab: Tab) -> None:
