@@ -222,6 +222,25 @@ def get_image(request: Request, item_id: str, query: schemas.ImageQuery) -> Resp
 
 @app.route(
     "/items/{item_id}/image",
+    methods=["PATCH"],
+    tag="Pictures",
+    body={requests.MERGE_PATCH: schemas.ImagePatch, requests.JSON: schemas.ImagePatch},
+    response_model=schemas.Item,
+    errors=[errors.ItemNotFoundError, errors.ImageNotFoundError, errors.VersionMismatchError],
+)
+def patch_image(request: Request, item_id: str) -> Response:
+    """Change the picture's focus.
+
+    The thumbnails that crop are made again, around this point of the upright picture. Available only when the item's
+    `image.status` is `ready`, which it stays. The next upload has no focus.
+    """
+    focus, check = requests.image_focus(request), requests.write_check(request)
+    item = item_pictures.change_focus(requests.owner(request), item_id, focus, times.now(), check)
+    return responses.item_response(request, item)
+
+
+@app.route(
+    "/items/{item_id}/image",
     methods=["DELETE"],
     tag="Pictures",
     response_model=schemas.Deleted,

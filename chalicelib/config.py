@@ -35,12 +35,17 @@ class ConfigError(ValueError):
     """A setting is not valid. The message contains its name, its value and what is allowed."""
 
 
+CENTRE = (0.5, 0.5)
+
+
 class Size(msgspec.Struct, frozen=True):
     """A thumbnail size. ``cover`` fills a square of ``pixels`` × ``pixels``, ``fit`` fits inside it, not enlarged."""
 
     pixels: int
     fit: Fit
     format: Format = "jpeg"
+    focus: tuple[float, float] = CENTRE
+    """The point of the upright picture that ``cover`` keeps in the middle if it can: from the left and top, 0 to 1."""
 
     @property
     def content_type(self) -> str:

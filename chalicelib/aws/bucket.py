@@ -4,7 +4,7 @@
 
     uploads/items/{owner}/{item}/{upload}                   an original: the picture uploaded to an item
     uploads/…                                               a loose file: a file uploaded outside items/
-    thumbnails/items/{owner}/{item}/{upload}/{sequencer}-{etag}/{size}.{jpg or webp}
+    thumbnails/items/{owner}/{item}/{upload}/{sequencer}-{etag}/{size}[-{focus}].{jpg or webp}
                                                             a thumbnail of an item's picture
     thumbnails/{rest of a loose file's key}.jpg             the thumbnail of a loose file
     imports/{owner}/{import}.ndjson                         the entries of an import; a lifecycle rule deletes it
@@ -25,6 +25,7 @@ from urllib.parse import quote, unquote
 from botocore.exceptions import ClientError
 
 from chalicelib import aws, telemetry
+from chalicelib.config import CENTRE, Size
 from chalicelib.values import ids
 
 if TYPE_CHECKING:
@@ -66,12 +67,14 @@ class Upload(NamedTuple):
         """The key of the original."""
         return f"{UPLOADS}{_item_folder(self.owner, self.item_id)}{self.id}"
 
-    def thumbnail_key(self, size: int, sequencer: str, etag: str, format_: str = "jpeg") -> str:
-        """Return the key of the thumbnail of ``size``, in pixels, in ``format_``: ``jpeg`` or ``webp``.
+    def thumbnail_key(self, size: Size, sequencer: str, etag: str) -> str:
+        """Return the key of the thumbnail of ``size``.
 
-        Each object put at ``key`` has separate thumbnails: a slow job cannot overwrite those of a later object.
+        Each object put at ``key``, and each focus, has separate thumbnails: a slow job cannot overwrite those of a
+        later one, and a browser does not show those of an earlier one.
         """
-        name = f"{size}.{'jpg' if format_ == 'jpeg' else format_}"
+        focus = "" if size.focus == CENTRE else "-{:.0f}-{:.0f}".format(*(1000 * at for at in size.focus))
+        name = f"{size.pixels}{focus}.{'jpg' if size.format == 'jpeg' else size.format}"
         return f"{THUMBNAILS}{_item_folder(self.owner, self.item_id)}{self.id}/{sequencer}-{etag}/{name}"
 
     @staticmethod

@@ -9,6 +9,7 @@ The states of an item's picture, and what changes them::
     processing  refused, or retries used up ► failed
     processing  object not found ───────────► (none)
     failed      thumbnails made ────────────► ready       (after used-up retries: the dead letter was sent back)
+    ready       focus changed ──────────────► ready       (with the old thumbnails until the new ones are made)
     any         deleted ────────────────────► (none)
 
 An upload is newer than another if its ticket is; of two files with one ticket, S3's sequencer decides. Events may
@@ -29,7 +30,7 @@ from chalicelib.aws.bucket import PresignedPost, Upload
 from chalicelib.catalogue import items
 from chalicelib.catalogue.items import Check
 from chalicelib.catalogue.messages import RenderImage
-from chalicelib.catalogue.models import Image, Item, PictureFailure
+from chalicelib.catalogue.models import Focus, Image, Item, PictureFailure
 from chalicelib.config import MAX_IMAGE_BYTES
 from chalicelib.values import ids, times
 
@@ -113,6 +114,30 @@ def delete(owner: str, id_: str, at: datetime, check: Check = items.allow_write)
     delete_superseded_objects(items.change(owner, id_, without_picture, at, check))
 
 
+def change_focus(owner: str, id_: str, focus: Focus | None, at: datetime, check: Check = items.allow_write) -> Item:
+    """Set the focus of an item's picture, queue the job that makes its thumbnails again, and return the item.
+
+    Raise ImageNotFoundError if the picture is not ready, and the errors of :func:`items.change`.
+    """
+    due = times.format_time(at + THUMBNAIL_JOB_TIMEOUT)
+
+    def with_focus(item: Item) -> Item:
+        image = item.image
+        if image is None or image.status != "ready":
+            raise errors.ImageNotFoundError(id=id_)
+        if image.focus == focus:
+            return item
+        due_at = None if focus == image.thumbnails_focus else due
+        return msgspec.structs.replace(
+            item, image=msgspec.structs.replace(image, focus=focus, due_at=due_at, attempts=0)
+        )
+
+    item = items.change(owner, id_, with_focus, at, check)
+    if item.image and item.image.upload_id and _needs_thumbnails(item.image):
+        queue.send(RenderImage(Upload(owner, item.id, item.image.upload_id).key))
+    return item
+
+
 def delete_item(owner: str, id_: str, at: datetime, check: Check = items.allow_write, *, expired: bool = False) -> None:
     """Delete an item with its objects. With ``expired=True``, only an item that has expired.
 
@@ -176,7 +201,7 @@ def _is_newer(upload: Upload, sequencer: str, item: Item) -> bool:
 
 
 def needs_thumbnails(item: Item, upload: Upload) -> bool:
-    """Return whether the item's picture is of this upload and has no thumbnails yet, but may get them.
+    """Return whether the item's picture is of this upload and has no thumbnails with its focus yet, but may get them.
 
     That includes a picture that failed because its retries were used up: its original still exists, and the cause may
     be fixed.
@@ -186,7 +211,14 @@ def needs_thumbnails(item: Item, upload: Upload) -> bool:
 
 
 def _needs_thumbnails(image: Image) -> bool:
+    if image.status == "ready":
+        return image.focus != image.thumbnails_focus
     return image.status == "processing" or (image.error is not None and image.error.error == errors.ImageLostError.code)
+
+
+def without_new_focus(image: Image) -> Image:
+    """Return a ready picture with the focus of its thumbnails, because it could not be rendered with a new one."""
+    return msgspec.structs.replace(image, focus=image.thumbnails_focus, due_at=None, attempts=0)
 
 
 def _image_of(item: Item, upload_id: str) -> Image | None:
@@ -265,7 +297,8 @@ def _retry_thumbnail_job(item: Item, image: Image, at: datetime) -> None:
     attempts = image.attempts + 1
     if attempts >= MAX_THUMBNAIL_JOB_ATTEMPTS:
         telemetry.logger.warning("Thumbnail job timeout: picture failed", key=upload.key, attempts=attempts)
-        next_image = failed_image(image, errors.ImageLostError())
+        is_ready = image.status == "ready"
+        next_image = without_new_focus(image) if is_ready else failed_image(image, errors.ImageLostError())
     else:
         telemetry.logger.warning("Thumbnail job timeout: retrying", key=upload.key, attempts=attempts)
         due_at = times.format_time(at + THUMBNAIL_JOB_TIMEOUT)

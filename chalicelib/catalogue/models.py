@@ -9,6 +9,7 @@ Those of the own fields that ``item_fields.ItemFields`` lists are declared field
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -36,6 +37,13 @@ class PictureFailure(msgspec.Struct, frozen=True):
     message: str
 
 
+class Focus(msgspec.Struct, frozen=True):
+    """The point of a picture that crops keep in the middle: from the left and top, 0 to 1, in thousandths."""
+
+    x: Decimal
+    y: Decimal
+
+
 ImageStatus = Literal["pending", "processing", "ready", "failed"]
 
 
@@ -54,6 +62,9 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     height: int | None = None
     bytes: int | None = None
     thumbnails: tuple[Thumbnail, ...] = ()
+    focus: Focus | None = None
+    thumbnails_focus: Focus | None = None
+    """The focus with which the thumbnails were made. While it differs, a thumbnail job is queued or running."""
     placeholder: str | None = None
     """The ThumbHash in base64."""
     warnings: tuple[str, ...] = ()

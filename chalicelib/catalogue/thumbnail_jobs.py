@@ -111,7 +111,7 @@ def _save_result(upload: Upload, rendered: Image, result: Image | None) -> Item 
     """
 
     def with_result(now: Item) -> Item:
-        if now.image is None or now.image.sequencer != rendered.sequencer:
+        if now.image is None or (now.image.sequencer, now.image.focus) != (rendered.sequencer, rendered.focus):
             return now
         return msgspec.structs.replace(now, image=result) if item_pictures.needs_thumbnails(now, upload) else now
 
@@ -131,8 +131,10 @@ def _make_thumbnails(upload: Upload, image: Image, has_time: Callable[[], bool])
         return None
     try:
         with _log_failures(upload.key):
-            rendered = _render(original, settings().thumbnail_sizes, has_time)
+            rendered = _render(original, _sizes(image), has_time)
     except errors.ImageError as error:
+        if image.status == "ready":
+            return item_pictures.without_new_focus(image)
         return item_pictures.failed_image(image, error, original.etag)
     return Image(
         status="ready",
@@ -144,14 +146,24 @@ def _make_thumbnails(upload: Upload, image: Image, has_time: Callable[[], bool])
         height=rendered.height,
         bytes=original.size,
         placeholder=rendered.placeholder,
+        focus=image.focus,
+        thumbnails_focus=image.focus,
         thumbnails=tuple(_store(one, upload, image.sequencer, original.etag) for one in rendered.thumbnails),
         warnings=tuple(rendered.warnings),
     )
 
 
+def _sizes(image: Image) -> tuple[Size, ...]:
+    """Return the sizes of the setting, with the focus of the picture."""
+    if image.focus is None:
+        return settings().thumbnail_sizes
+    focus = float(image.focus.x), float(image.focus.y)
+    return tuple(msgspec.structs.replace(size, focus=focus) for size in settings().thumbnail_sizes)
+
+
 def _store(rendered: protocol.Thumbnail, upload: Upload, sequencer: str, etag: str) -> Thumbnail:
     size = rendered.size
-    key = upload.thumbnail_key(size.pixels, sequencer, etag, size.format)
+    key = upload.thumbnail_key(size, sequencer, etag)
     bucket.write(key, rendered.data, size.content_type)
     return Thumbnail(size.pixels, rendered.width, rendered.height, key, size.content_type)
 

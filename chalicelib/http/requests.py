@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import aws, errors
 from chalicelib.catalogue import import_parsing, validation
 from chalicelib.catalogue.idempotency import KEY_RULE, is_key
 from chalicelib.catalogue.items import Check
-from chalicelib.catalogue.models import Fields, Item
+from chalicelib.catalogue.models import Fields, Focus, Item
 from chalicelib.config import settings
 from chalicelib.http import conditional_requests, managed_fields, schemas
 from chalicelib.http.conditional_requests import Preconditions
@@ -150,6 +151,12 @@ def ticket_request(request: Request) -> schemas.TicketRequest:
     if isinstance(type_, str):
         sent["contentType"] = {"image/jpg": "image/jpeg"}.get(type_.lower(), type_.lower())
     return validation.validate(schemas.TicketRequest, sent)
+
+
+def image_focus(request: Request) -> Focus | None:
+    """Return the focus in the body of a request to change a picture, in thousandths, or None for the centre."""
+    focus = validation.validate(schemas.ImagePatch, json_object(request, MERGE_PATCH, JSON)).focus
+    return Focus(*(Decimal(f"{at:.3f}") for at in (focus.x, focus.y))) if focus else None
 
 
 def import_body(request: Request) -> list[bytes]:

@@ -83,6 +83,13 @@ class Thumbnail(Struct):
     type: Annotated[Literal["image/jpeg", "image/webp"], Meta(description="Its content type.")]
 
 
+class Focus(Struct):
+    """The point of the picture that square thumbnails keep in the middle if they can."""
+
+    x: Annotated[float, Meta(ge=0, le=1, description="From the left, rounded to thousandths.", examples=[0.3])]
+    y: Annotated[float, Meta(ge=0, le=1, description="From the top, rounded to thousandths.", examples=[0.25])]
+
+
 class ImageProblem(Struct):
     """Why there are no thumbnails."""
 
@@ -115,6 +122,13 @@ class ImageReady(Struct, rename="camel", tag_field="status", tag="ready"):
     bytes: Annotated[int, Meta(ge=1, le=config.MAX_IMAGE_BYTES, description="The size of the uploaded file.")]
     url: Annotated[_Url, Meta(description="A temporary URL to download the picture as it was uploaded.")]
     thumbnails: Annotated[list[Thumbnail], Meta(description="One in each size that the stage is configured to make.")]
+    focus: Annotated[
+        Focus | UnsetType,
+        Meta(
+            description="Absent unless it was set. After a change, the previous thumbnails stay for the few seconds "
+            "until the new ones are made, which have other URLs."
+        ),
+    ] = UNSET
     placeholder: Annotated[
         str | UnsetType,
         Meta(
@@ -194,6 +208,14 @@ class TicketRequest(Struct, rename="camel"):
             description="The type of the file, in upper or lower case; S3 rejects any other. `image/jpg` is accepted "
             "for `image/jpeg`."
         ),
+    ]
+
+
+class ImagePatch(Struct):
+    """A change of a picture."""
+
+    focus: Annotated[
+        Focus | None, Meta(description="The new focus, or null for the centre.", examples=[{"x": 0.3, "y": 0.25}])
     ]
 
 

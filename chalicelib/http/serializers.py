@@ -53,12 +53,14 @@ def _image(stored: Item, image: Image, url: Callable[[Item, int | None], str]) -
     if image.status == "failed":
         return schemas.ImageFailed(_copy(image.error, schemas.ImageProblem))
     thumbnails = [_copy(one, schemas.Thumbnail, url=url(stored, one.size)) for one in image.thumbnails]
+    focus = schemas.Focus(float(image.focus.x), float(image.focus.y)) if image.focus else UNSET
     return _copy(
         image,
         schemas.ImageReady,
         url=url(stored, None),
         thumbnails=thumbnails,
         warnings=list(image.warnings) or UNSET,
+        focus=focus,
     )
 
 

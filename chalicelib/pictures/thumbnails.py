@@ -116,12 +116,23 @@ def _resize(picture: Picture, size: Size) -> Image.Image:
     width, height = picture.width, picture.height
     if size.fit == "cover":
         side = min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
+        left, top = (
+            min(max(0.0, at * length - side / 2), length - side)
+            for at, length in zip(_stored(size.focus, picture.orientation), (width, height), strict=True)
+        )
         target, box = (size.pixels, size.pixels), (left, top, left + side, top + side)
     else:
         scale = min(1.0, _scale(picture, size))
         target, box = (max(1, round(width * scale)), max(1, round(height * scale))), (0, 0, width, height)
     return picture.image.resize(target, Image.Resampling.LANCZOS, box, reducing_gap=2.0)
+
+
+def _stored(point: tuple[float, float], orientation: int) -> tuple[float, float]:
+    """Return where a point of the upright picture is in the stored one, from 0 to 1."""
+    x, y = point
+    return {
+        2: (1 - x, y), 3: (1 - x, 1 - y), 4: (x, 1 - y), 5: (y, x), 6: (y, 1 - x), 7: (1 - y, 1 - x), 8: (1 - y, x)
+    }.get(orientation, point)  # fmt: skip
 
 
 def _thumbnail(size: Size, resized: Picture) -> Thumbnail:
@@ -135,7 +146,7 @@ def _thumbnail(size: Size, resized: Picture) -> Thumbnail:
 def _finished(resized: Picture) -> Image.Image:
     """Return a picture in sRGB on white, and upright."""
     image = _flatten(resized.image, resized.to_srgb)
-    # Turn the thumbnail, not the picture: that costs less, and gives the same, because the crop is centred.
+    # Turn the thumbnail, not the picture: that costs less, and gives the same.
     return image.transpose(_UPRIGHT[resized.orientation]) if resized.orientation in _UPRIGHT else image
 
 

@@ -72,6 +72,8 @@ def _canonical(value: Any) -> Any:
         return [_canonical(inner) for inner in value]
     if isinstance(value, str):
         return f"text {value}"
+    if isinstance(value, float):
+        value = Decimal(str(value))
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         return f"number {Decimal(value).normalize(dynamodb_limits.NUMBER_CONTEXT)}"
     return value

@@ -93,7 +93,7 @@ def after_call(_: Any, case: Any, response: Any) -> None:
         _gone.add(id_)
         _tags.pop(id_, None)
         _images.pop(id_, None)
-    elif case.path.endswith("/image"):
+    elif case.path.endswith("/image") and case.method != "PATCH":
         # The request created a new version of the item, but the response does not contain its tag.
         _tags[id_] = "*"
         _images.pop(id_, None)
@@ -112,7 +112,7 @@ def _be_about_an_item(case: Any) -> None:
     made_up = id_ not in {*_tags, *_images, *_gone}
     fitting: Collection[str] = _tags
     if case.path.endswith("/image") and case.method != "POST":
-        fitting = ready if case.method == "GET" else _images
+        fitting = _images if case.method == "DELETE" else ready
     if case.method == "DELETE":
         fitting = [one for one in fitting if one not in ready]
     if fitting and (made_up or (case.method == "DELETE" and id_ in ready)):

@@ -14,6 +14,7 @@ import requests
 from PIL import Image
 
 from chalicelib.aws.bucket import Upload
+from chalicelib.config import Size
 from tests.builders import as_json, fields
 from tests.e2e.pictures import drawing, photograph, saved
 from tests.e2e.system import System
@@ -288,7 +289,7 @@ def waiting(system: System, queue_url: str) -> int:
 def test_owner_with_special_characters_has_valid_picture_urls(system: System, owner: str) -> None:
     s3, id_ = system.client("s3"), "019ca7b4-e400-7abc-8def-0123456789ab"
     # Under thumbnails/, because the listener deletes objects under uploads/ that belong to no item.
-    key, data = Upload(owner, id_, id_).thumbnail_key(200, "0A", "e"), photograph(20, 20)
+    key, data = Upload(owner, id_, id_).thumbnail_key(Size(200, "cover"), "0A", "e"), photograph(20, 20)
     sent = post(s3.generate_presigned_post(system.bucket, key), data)
     url = s3.generate_presigned_url("get_object", {"Bucket": system.bucket, "Key": key})
     try:

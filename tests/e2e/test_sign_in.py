@@ -233,6 +233,7 @@ def test_data_of_another_owner_is_reported_as_missing(api: Closed, ann: dict[str
         ("DELETE", "/items/{}", item, None),
         ("POST", "/items/{}/image", item, {"contentType": "image/png"}),
         ("GET", "/items/{}/image", item, None),
+        ("PATCH", "/items/{}/image", item, {"focus": None}),
         ("DELETE", "/items/{}/image", item, None),
         ("GET", "/imports/{}", import_, None),
     ]

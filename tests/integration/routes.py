@@ -21,6 +21,7 @@ _BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/items/{item_id}"): fields(title="mine"),
     ("PATCH", "/items/{item_id}"): {"title": "mine"},
     ("POST", "/items/{item_id}/image"): {"contentType": "image/png"},
+    ("PATCH", "/items/{item_id}/image"): {"focus": {"x": 0.3, "y": 0.25}},
     ("POST", "/imports"): {"items": [fields(title="Vase")]},
 }
 

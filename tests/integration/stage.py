@@ -78,6 +78,13 @@ class Stage:
 
     # --------------------------------------------------------------------------------------------------------- uploads
 
+    def item_for(self, path: str) -> str:
+        """Create an item that the route at ``path`` can change, with a picture if it needs one, and return its id."""
+        item_id: str = self.item()["id"]
+        if path.endswith("/image"):
+            self.picture(item_id, builders.jpeg(64, 48))
+        return item_id
+
     def ticket(self, item_id: str, content_type: str = "image/jpeg") -> str:
         """Request an upload ticket, and return its key."""
         answer = self("POST", f"/items/{item_id}/image", {"contentType": content_type})
@@ -115,7 +122,10 @@ class Stage:
         """Return the keys of the thumbnails of the last object put at an upload's key."""
         upload = Upload.from_key(key)
         assert upload is not None
-        return [upload.thumbnail_key(size, self.sequencers[key], self.etags[key]) for size in (200, 800)]
+        return [
+            upload.thumbnail_key(size, self.sequencers[key], self.etags[key])
+            for size in config.settings().thumbnail_sizes
+        ]
 
     def objects(self, prefix: str = "") -> list[str]:
         """Return the keys in the bucket."""

@@ -202,6 +202,20 @@ def of_images(api: Stage) -> Iterator[HTTPResponse]:
     yield api("GET", f"/items/{NOWHERE}/image")
 
 
+def of_focus(api: Stage) -> Iterator[HTTPResponse]:
+    item = api.item()
+    path, focus = f"/items/{item['id']}/image", {"focus": {"x": 0.3, "y": 0.25}}
+    yield api("PATCH", path, focus)
+    api.picture(item["id"], jpeg())
+    yield api("PATCH", path, focus)
+    yield api("PATCH", path, {"focus": None}, if_match='"1"')
+    yield api("PATCH", path, {"focus": {"x": 2}})
+    yield api("PATCH", path, focus, content_type="text/plain")
+    yield api("PATCH", f"{path}?page=2", focus)
+    yield api("PATCH", f"/items/{NOWHERE}/image", focus)
+    yield from of_unreadable_bodies(api, "PATCH", path)
+
+
 def of_removed_images(api: Stage) -> Iterator[HTTPResponse]:
     item = api.item()
     api.picture(item["id"], jpeg())
@@ -263,6 +277,7 @@ REQUESTS: dict[str, Callable[[Stage], Iterator[HTTPResponse]]] = {
     "DELETE /items/{item_id}": of_deletion,
     "POST /items/{item_id}/image": of_tickets,
     "GET /items/{item_id}/image": of_images,
+    "PATCH /items/{item_id}/image": of_focus,
     "DELETE /items/{item_id}/image": of_removed_images,
     "POST /imports": of_imports,
     "GET /imports/{import_id}": of_progress,
@@ -369,7 +384,7 @@ def test_every_example_of_a_body_is_accepted(api: Stage, route: str) -> None:
     for type_, content in operation_of(route)["requestBody"]["content"].items():
         for example in content["examples"].values():
             body = example["value"] if isinstance(example["value"], dict) else example["value"].encode()
-            answer = api(method, path.replace("{item_id}", api.item()["id"]), body, content_type=type_)
+            answer = api(method, path.replace("{item_id}", api.item_for(path)), body, content_type=type_)
             assert answer.status_code < 300, answer.body
 
 

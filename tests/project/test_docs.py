@@ -113,6 +113,7 @@ def test_named_files_exist(page: Path) -> None:
 
 NOT_CODE = {str(message.__struct_config__.tag) for message in get_args(messages.Message)} | {
     "image.error",
+    "image.focus",
     "image.placeholder",
     "image.status",
     "image.warnings",

@@ -22,6 +22,7 @@ from chalicelib.aws import bucket, table
 from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import cleanup, items
 from chalicelib.catalogue.models import Image
+from chalicelib.config import settings
 from chalicelib.values import times
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, json_of, run
@@ -356,5 +357,7 @@ def _expected_objects(result: Result, picture: Image | None) -> list[str]:
     if result is None or picture is None:
         return []
     status, key = result
-    thumbnails = [_upload(key).thumbnail_key(size, picture.sequencer, picture.etag) for size in (200, 800)]
+    thumbnails = [
+        _upload(key).thumbnail_key(size, picture.sequencer, picture.etag) for size in settings().thumbnail_sizes
+    ]
     return [key] + (thumbnails if status == "ready" else [])

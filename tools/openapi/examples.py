@@ -80,6 +80,7 @@ _EXAMPLES: dict[Any, Examples] = {
         "imageDeleted": {"message": "Image deleted", "id": ID},
     },
     schemas.TicketRequest: {"jpeg": {"contentType": "image/jpeg"}},
+    schemas.ImagePatch: {"topLeft": {"focus": {"x": 0.3, "y": 0.25}}, "centre": {"focus": None}},
     schemas.Ticket: {"ticket": _TICKET},
     schemas.Import: {
         "queued": _import("queued", 0),

@@ -26,6 +26,7 @@ _ALWAYS: tuple[type[Any], ...] = (
     schemas.Item,
     schemas.ItemPage,
     schemas.TicketRequest,
+    schemas.ImagePatch,
     schemas.ImportRequest,
     schemas.Import,
     schemas.Error,

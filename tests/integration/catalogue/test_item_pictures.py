@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -888,3 +889,174 @@ def test_item_that_expires_during_its_render_leaves_no_objects(api: Stage) -> No
     run("clean_up", api._client.events.generate_cw_event("aws.events", "Scheduled Event", {}, [], region="us-east-1"))
 
     assert api.objects() == []
+
+
+FOCUS = {"x": 0.25, "y": 0.5}
+
+
+class TestFocus:
+    def ask(self, api: Stage, item: dict[str, Any], focus: Any, **headers: str) -> Any:
+        return api("PATCH", f"/items/{item['id']}/image", {"focus": focus}, **headers)
+
+    def ready(self, api: Stage, item: dict[str, Any]) -> dict[str, Any]:
+        picture = image(api, item)
+        assert picture is not None
+        assert picture["status"] == "ready"
+        return picture
+
+    def marked(self) -> bytes:
+        """Return a wide green picture with a red mark at a quarter of its width."""
+        picture = Image.new("RGB", (800, 200), (0, 160, 0))
+        picture.paste((220, 0, 0), (180, 80, 220, 120))
+        return saved(picture, "PNG")
+
+    def middle(self, api: Stage, item: dict[str, Any]) -> Any:
+        key = next(key for key in api.objects() if re.search(r"/200(-\d+-\d+)?\.jpg$", key))
+        return Image.open(io.BytesIO(stored_bytes(key))).convert("RGB").getpixel((100, 100))
+
+    def test_thumbnails_are_cropped_around_the_focus(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], self.marked())
+        before = self.ready(api, item)
+        assert self.middle(api, item)[0] < 50
+
+        answer = self.ask(api, item, FOCUS)
+
+        assert (answer.status_code, json_of(answer)["image"]["focus"]) == (200, FOCUS)
+        assert self.ready(api, item)["thumbnails"][0]["url"].partition("?")[0] in before["thumbnails"][0]["url"]
+        api.work()
+        after = self.ready(api, item)
+        assert after["focus"] == FOCUS
+        assert {**after, "thumbnails": 0, "focus": 0, "url": 0} == {**before, "thumbnails": 0, "focus": 0, "url": 0}
+        assert self.middle(api, item)[0] > 200
+        assert len([key for key in api.objects() if key.startswith("thumbnails/")]) == 2
+
+    def test_null_is_the_centre(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], self.marked())
+        self.ask(api, item, FOCUS)
+        api.work()
+
+        self.ask(api, item, None)
+        api.work()
+
+        assert "focus" not in self.ready(api, item)
+        assert self.middle(api, item)[0] < 50
+
+    def test_same_focus_changes_nothing(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], self.marked())
+        first = json_of(self.ask(api, item, FOCUS))
+        api.work()
+        version = api.read(item["id"])["version"]
+
+        self.ask(api, item, {"x": 0.2501, "y": 0.5})
+
+        assert version == first["version"] + 1
+        assert api.read(item["id"])["version"] == version
+        assert api.on_queue() == 0
+
+    def test_last_of_two_changes_counts(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], self.marked())
+        self.ask(api, item, {"x": 0.9, "y": 0.5})
+        self.ask(api, item, FOCUS)
+
+        api.work()
+
+        assert self.ready(api, item)["focus"] == FOCUS
+        assert self.middle(api, item)[0] > 200
+        assert len([key for key in api.objects() if key.startswith("thumbnails/")]) == 2
+
+    def test_change_during_a_job_is_not_overwritten(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.picture(item["id"], self.marked())
+        self.ask(api, item, {"x": 0.9, "y": 0.5})
+        meanwhile(aws.s3(), "GetObject", lambda: self.ask(api, item, FOCUS))
+
+        thumbnail_jobs.run(key)
+        assert self.ready(api, item)["focus"] == FOCUS
+        api.work()
+
+        assert self.middle(api, item)[0] > 200
+
+    def test_cleanup_queues_a_lost_job_again(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], self.marked())
+        self.ask(api, item, FOCUS)
+        api.drop()
+        later = times.now() + item_pictures.THUMBNAIL_JOB_TIMEOUT + timedelta(minutes=1)
+        stored = items.get(OWNER, item["id"], times.now())
+
+        item_pictures.do_work_due(stored, later)
+        api.work()
+
+        assert self.middle(api, item)[0] > 200
+
+    def test_picture_stays_ready_if_its_jobs_are_lost(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], self.marked())
+        self.ask(api, item, FOCUS)
+        at = times.now()
+        for _ in range(item_pictures.MAX_THUMBNAIL_JOB_ATTEMPTS):
+            at += item_pictures.THUMBNAIL_JOB_TIMEOUT + timedelta(minutes=1)
+            item_pictures.do_work_due(items.get(OWNER, item["id"], times.now()), at)
+        api.drop()
+
+        assert "focus" not in self.ready(api, item)
+        assert items.get(OWNER, item["id"], times.now()).due_at is None
+
+    def test_picture_stays_ready_if_it_is_refused_now(
+        self, api: Stage, item: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        key = api.picture(item["id"], self.marked())
+        self.ask(api, item, FOCUS)
+        monkeypatch.setattr(thumbnail_jobs, "_render", raising(errors.ImageDecoderCrashedError()))
+
+        thumbnail_jobs.run(key)
+
+        assert "focus" not in self.ready(api, item)
+
+    def test_new_upload_has_no_focus(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], self.marked())
+        self.ask(api, item, FOCUS)
+        api.work()
+
+        api.picture(item["id"], self.marked())
+
+        assert "focus" not in self.ready(api, item)
+
+    def test_item_with_a_focus_can_be_sent_back(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], self.marked())
+        read = json_of(self.ask(api, item, FOCUS))
+
+        changed = read | {"image": read["image"] | {"focus": {"x": 0, "y": 0}}}
+
+        assert api("PUT", f"/items/{item['id']}", exact_json.to_json(read)).status_code == 200
+        refused = api("PUT", f"/items/{item['id']}", exact_json.to_json(changed))
+        assert json_of(refused)["error"] == "RESERVED_FIELD"
+
+    @pytest.mark.parametrize(
+        "focus",
+        [{"x": 0.5}, {"x": -0.1, "y": 0}, {"x": 0, "y": 1.01}, {"x": "0", "y": 0}, 0.5, []],
+        ids=str,
+    )
+    def test_invalid_focus_is_refused(self, api: Stage, item: dict[str, Any], focus: Any) -> None:
+        api.picture(item["id"], PHOTO)
+
+        answer = self.ask(api, item, focus)
+
+        assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_REQUEST")
+        assert json_of(answer)["details"][0]["path"].startswith("$.focus")
+
+    def test_picture_must_be_ready(self, api: Stage, item: dict[str, Any]) -> None:
+        assert json_of(self.ask(api, item, FOCUS))["error"] == "IMAGE_NOT_FOUND"
+        api.upload(item["id"], PHOTO)
+        assert json_of(self.ask(api, item, FOCUS))["error"] == "IMAGE_NOT_FOUND"
+
+    def test_precondition_is_checked(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], PHOTO)
+
+        assert self.ask(api, item, FOCUS, if_match='"1"').status_code == 412
+
+
+def raising(error: Exception) -> Any:
+    """Return a function that raises ``error``."""
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    return fail

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from chalicelib.aws import bucket
 from chalicelib.aws.bucket import Upload
+from chalicelib.config import Size
 from chalicelib.values import ids
 
+SIZE = Size(200, "cover")
 ITEM, UPLOAD = "019ca7b4-e400-7abc-8def-0123456789ab", "019ca7b4-e401-7abc-8def-0123456789ab"
 owners = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
@@ -26,7 +28,15 @@ def test_upload_can_be_read_from_its_key(owner: str, item_id: str, upload_id: st
 
     assert Upload.from_key(upload.key) == upload
     assert bucket.upload_id(upload.key) == upload_id
-    assert bucket.upload_id(upload.thumbnail_key(200, "0A", "e")) == upload_id
+    assert bucket.upload_id(upload.thumbnail_key(SIZE, "0A", "e")) == upload_id
+
+
+def test_each_focus_and_format_has_its_own_thumbnails() -> None:
+    sizes = [Size(200, "cover"), Size(200, "cover", "webp"), Size(200, "cover", focus=(0.3, 0.25))]
+
+    names = [Upload("ann", ITEM, UPLOAD).thumbnail_key(size, "0A", "e").rpartition("/")[2] for size in sizes]
+
+    assert names == ["200.jpg", "200.webp", "200-300-250.jpg"]
 
 
 @given(owners, owners, new_ids, new_ids)
@@ -40,7 +50,7 @@ def test_folders_of_owners_do_not_overlap(one: str, other: str, item_id: str, up
 def test_clients_do_not_normalize_the_urls_of_keys(owner: str, item_id: str, upload_id: str) -> None:
     # Clients remove the segments "." and ".." (RFC 3986, section 5.2.4), also as "%2e" (WHATWG URL, section 4.4).
     upload = Upload(owner, item_id, upload_id)
-    for key in (upload.key, upload.thumbnail_key(200, "0A", "e"), bucket.import_key(owner, item_id)):
+    for key in (upload.key, upload.thumbnail_key(SIZE, "0A", "e"), bucket.import_key(owner, item_id)):
         path = f"/{quote(key)}"
         assert urlsplit(urljoin("https://bucket.example/", path)).path == path
         assert not any(segment.lower().replace("%2e", ".") in (".", "..") for segment in path.split("/"))

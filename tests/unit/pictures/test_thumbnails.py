@@ -12,7 +12,7 @@ from PIL import Image
 from chalicelib import errors
 from chalicelib.config import MAX_DECODING_BYTES, MAX_IMAGE_BYTES, Size
 from chalicelib.pictures import thumbnails
-from tests.builders import GREEN, RED, jpeg, png_head, quarters, saved
+from tests.builders import BLUE, GREEN, RED, jpeg, png_head, quarters, saved
 
 COVER, FIT = Size(200, "cover"), Size(800, "fit")
 Colour = tuple[int, ...]
@@ -62,6 +62,37 @@ def test_placeholder_shows_the_whole_picture(sizes: tuple[Size, ...]) -> None:
 
     assert alike(hash_fields(wide), hash_fields(render(jpeg(800, 200)).placeholder), 1)
     assert base64.b64decode(wide)[4] >> 7 == 1  # landscape
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_cover_keeps_the_focus_in_the_middle(orientation: int) -> None:
+    """A wide and a tall picture with one mark; the mark is in the middle of the thumbnail, however it is stored."""
+    turns = [None, *(Image.Transpose(turn) for turn in (0, 3, 1, 5, 2, 6, 4))]
+    for width, height, x, y in ((400, 100, 0.25, 0.5), (100, 400, 0.5, 0.7), (400, 100, 0.8, 0.5)):
+        upright = Image.new("RGB", (width, height), GREEN)
+        left, top = int(x * width), int(y * height)
+        upright.paste(RED, (left - 15, top - 15, left + 15, top + 15))
+        turn = turns[orientation - 1]
+        exif = Image.Exif()
+        exif[274] = orientation
+        data = saved(upright.transpose(turn) if turn is not None else upright, "JPEG", quality=95, exif=exif)
+
+        made = opened(render(data, Size(50, "cover", focus=(x, y))).thumbnails[0])
+
+        assert alike(pixel(made, 25, 25), RED), (width, height, x, y)
+        assert alike(pixel(made, 3, 25), GREEN)
+        assert alike(pixel(made, 46, 25), GREEN)
+
+
+@pytest.mark.parametrize(("focus", "colour"), [((0.0, 0.0), RED), ((1.0, 1.0), BLUE)])
+def test_cover_stays_inside_the_picture(focus: tuple[float, float], colour: Colour) -> None:
+    picture = Image.new("RGB", (400, 100), GREEN)
+    picture.paste(RED, (0, 0, 100, 100))
+    picture.paste(BLUE, (300, 0, 400, 100))
+
+    made = opened(render(saved(picture, "PNG"), Size(50, "cover", focus=focus)).thumbnails[0])
+
+    assert all(alike(pixel(made, x, 25), colour) for x in (2, 25, 47))
 
 
 class TestSizes:
