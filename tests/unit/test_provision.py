@@ -195,10 +195,9 @@ class TestRecording:
     def test_new_stage_has_the_same_entry_as_prod(self, project: Path) -> None:
         chalice_config.record_outputs(project, "pr12", {})
         policies.write(project, "pr12")
+        prod = config(project)["stages"]["prod"] | {"environment_variables": {"STAGE": "prod"}}
         # As text, so that the order counts as well.
-        assert json.dumps(config(project)["stages"]["pr12"]) == json.dumps(config(project)["stages"]["prod"]).replace(
-            "prod", "pr12"
-        )
+        assert json.dumps(config(project)["stages"]["pr12"]) == json.dumps(prod).replace("prod", "pr12")
 
     def test_every_function_gets_a_policy_file(self, project: Path) -> None:
         chalice_config.record_outputs(project, "pr12", {})
