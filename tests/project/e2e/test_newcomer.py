@@ -55,8 +55,7 @@ class Newcomer:
         self.saves("out.diff", diff)
         seen = len(self.terminal.text)
         self.types("git apply out.diff && rm out.diff")
-        until(lambda: "Saved: " in self.terminal.text[seen:])
-        until(lambda: "In effect" in self.terminal.text[seen:], 120)
+        until(lambda: "in effect after" in self.terminal.text[seen:], 120)
 
     def item(self) -> Any:
         return request("GET", f"{self.terminal.url}/items/{self.id}").json()
