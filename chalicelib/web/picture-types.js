@@ -51,7 +51,7 @@ const HINTS = { HEIC: "; on an iPhone: Settings, Camera, Formats, Most Compatibl
  */
 export function typeProblem(file) {
   if (pictureType(file)) return null;
-  const kind = KINDS[extensionOf(file)] ?? KINDS[file.type.replace(/^image\/|\+xml$/g, "")];
+  const kind = KINDS[extensionOf(file)] ?? KINDS[file.type.replace(/^\w+\/|\+xml$/g, "")];
   if (!kind) return new Problem({ message: UNREADABLE, error: "IMAGE_UNREADABLE" });
   const message = UNSUPPORTED.replace("{kind}", kind).replace("{hint}", HINTS[kind] ?? "");
   return new Problem({ message, error: "IMAGE_TYPE_UNSUPPORTED" });

@@ -30,7 +30,7 @@ describe("picture-types", () => {
   });
 
   test("unsupported kinds are named", () => {
-    assert.match(typeProblem(file("a.pdf", "application/pdf")).message, /^PDF is not supported/);
+    assert.match(typeProblem(file("a", "application/pdf")).message, /^PDF is not supported/);
     assert.match(typeProblem(file("a", "image/svg+xml")).message, /^SVG is not supported: [^{]*$/);
     assert.match(typeProblem(file("notes.txt")).message, /is not a picture in a format that is recognised/);
   });
