@@ -81,7 +81,7 @@ UNSUPPORTED = {
     "OpenEXR": rb"\x76\x2f\x31\x01",
     "Radiance HDR": rb"#\?(RADIANCE|RGBE)",
     "QOI": rb"qoif",
-    "Netpbm": rb"P[1-7]\s",
+    "Netpbm": rb"P[1-6]\s+[#\d]|P7\s",
     "PCX": rb"\x0a[\0\x02-\x05]\x01[\x01\x02\x04\x08]",
     "ICNS": rb"icns",
     "Windows metafile": rb"\xd7\xcd\xc6\x9a|\x01\0\0\0.{36} EMF",

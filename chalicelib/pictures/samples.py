@@ -41,7 +41,7 @@ def _load_png(image: ImageFile, data: bytes) -> Image.Image:
     info = image.info.copy()
     clear = info.get("transparency")
     if raw_mode in _STEPS and clear is not None:
-        info["transparency"] = clear * _STEPS[raw_mode] % 256
+        info["transparency"] = clear % (255 // _STEPS[raw_mode] + 1) * _STEPS[raw_mode]  # of its lower bits
     if image.mode == "P" and data.find(b"tRNS", 0, offset) < data.find(b"PLTE", 0, offset):
         info.pop("transparency", None)
     image.load()
