@@ -15,7 +15,7 @@ import { copyLinks } from "./item-sharing.js";
 import { storedItem } from "./item-store.js";
 import { patchItem, writerOf } from "./item-writes.js";
 import { SchemaReader } from "./json-schema.js";
-import { clearSelection, selectAll, selectedIds } from "./selection.js";
+import { clearSelection, selectAll, selectChecked, selectedIds } from "./selection.js";
 
 // ----------------------------------------------------------------------------------------------------------------- bar
 
@@ -44,6 +44,7 @@ document.addEventListener("selection", () => {
   bar.hidden = ids.length === 0;
   if (bar.hidden && hadFocus) ($("#lists a[tabindex='0']") ?? $("#new")).focus();
 });
+selectChecked();
 
 // ------------------------------------------------------------------------------------------------------------- setting
 

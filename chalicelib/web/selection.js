@@ -88,3 +88,10 @@ $("#lists").addEventListener("click", (/** @type {MouseEvent} */ event) => {
     else clearSelection();
   }
 });
+
+/** Select the items whose boxes were checked before this file was loaded. */
+export function selectChecked() {
+  for (const box of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("#lists .select:checked"))) {
+    select(/** @type {HTMLElement} */ (box.closest("[data-id]")).dataset.id ?? "", { isOn: true });
+  }
+}

@@ -4,7 +4,9 @@ import "./browser.js";
 import { applySettings, hideCard, showCard } from "../../chalicelib/web/gallery.js";
 import { clearGallery } from "../../chalicelib/web/list-loading.js";
 import { DEFAULTS } from "../../chalicelib/web/page-url.js";
-import { clearSelection, rangeOf, select, selectAll, selectedIds } from "../../chalicelib/web/selection.js";
+import {
+  clearSelection, rangeOf, select, selectAll, selectChecked, selectedIds,
+} from "../../chalicelib/web/selection.js";
 
 const AT = "2026-01-31T12:00:00.000Z";
 const item = (id) => ({ id, version: 1, createdAt: AT, updatedAt: AT, title: `Title ${id}` });
@@ -46,6 +48,12 @@ describe("selection", () => {
     select("c");
     assert.deepEqual(marked(), ["c"]);
     assert.equal(document.querySelector('[data-id="c"] .select').checked, true);
+  });
+
+  test("boxes that were checked too early count", () => {
+    document.querySelector('[data-id="c"] .select').checked = true;
+    selectChecked();
+    assert.deepEqual([selectedIds(), marked()], [["c"], ["c"]]);
   });
 
   test("all means all that are shown", () => {
