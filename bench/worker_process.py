@@ -43,16 +43,29 @@ class Worker:
         return float(json.loads(answer)["ms"])
 
     def peak_mb(self) -> float | None:
-        """Return the peak memory of the process so far in MiB (proc(5), VmHWM), or None if the system is not Linux.
+        """Return the peak memory of the process and those below it, in MiB, or None if the system is not Linux.
 
-        The peak of getrusage(2) would include the time before the process ran this program.
+        It is the sum of their peaks (proc(5), VmHWM), and counts shared memory several times. The peak of getrusage(2)
+        would include the time before a process ran its program.
         """
-        try:
-            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
-        except FileNotFoundError:
-            return None
-        found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
-        return int(found[1]) / 1024 if found else None
+        return (
+            sum(_peak_kb(process) for process in _family(self._process.pid)) / 1024
+            if Path("/proc/self").exists()
+            else None
+        )
+
+
+def _family(process: int) -> list[int]:
+    """Return a process and all below it (proc(5), children)."""
+    lists = Path(f"/proc/{process}/task").glob("*/children")
+    below = [int(child) for one in lists for child in one.read_text(encoding="ascii").split()]
+    return [process, *(each for child in below for each in _family(child))]
+
+
+def _peak_kb(process: int) -> int:
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def serve(tasks: Mapping[str, Task], clock: Callable[[], float]) -> None:

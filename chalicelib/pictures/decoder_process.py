@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import mmap
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import sys
 import warnings
 
 from chalicelib import errors
+from chalicelib.config import MAX_IMAGE_BYTES
 from chalicelib.pictures import process_limits, protocol, thumbnails
 from chalicelib.pictures.protocol import Answer, Done, Measured, OutOfMemory, Refused, Request
 
@@ -23,6 +25,7 @@ MEASURING = 128 * 1024 * 1024
 """Bytes of memory, beyond the process's own, that reading the header of a picture may take."""
 
 _CONNECTION, _NOWHERE, _STDERR, _PICTURE = range(4)  # the files of a child
+_FREE = 4
 
 
 def serve() -> None:
@@ -72,18 +75,21 @@ def _fork(files: list[int]) -> int:
 
 def _run_child(connection: int, picture: int, stderr: int) -> None:
     process_limits.end_with_parent()
-    # In this order: each of the three has a number from 3 on, until it has its own.
-    for source, target in ((connection, _CONNECTION), (stderr, _STDERR), (picture, _PICTURE)):
+    # In this order: each of the three has a number from 3 on, until it has its own. The map gets the first free one.
+    for source, target in ((connection, _CONNECTION), (stderr, _STDERR), (picture, _FREE)):
         os.dup2(source, target)
-    os.closerange(_PICTURE + 1, 1024)
+    os.closerange(_FREE + 1, 1024)
+    os.close(_PICTURE)
+    shared = mmap.mmap(_FREE, MAX_IMAGE_BYTES, prot=mmap.PROT_READ)
+    os.close(_FREE)
     own = process_limits.address_space()
     process_limits.restrict(open_files=_PICTURE + 1)
     data = b""
     with contextlib.suppress(EOFError), socket.socket(fileno=_CONNECTION) as requests:
         while True:
             request = protocol.receive_request(requests)
-            if request.length:
-                data = os.pread(_PICTURE, request.length, 0)
+            if request.length is not None:
+                data = shared[: request.length]
             protocol.send(requests, _answer(request, data, own))
     os._exit(0)
 

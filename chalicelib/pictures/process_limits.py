@@ -26,6 +26,8 @@ _SIGKILL = 9
 _DENIED = {
     # (x86_64, aarch64), from asm/unistd_64.h and asm-generic/unistd.h; None if the architecture does not have it.
     "open": (2, None), "openat": (257, 56), "openat2": (437, 437), "creat": (85, None), "truncate": (76, 45),
+    # The consumer writes to the shared file: it would get SIGBUS beyond its end.
+    "ftruncate": (77, 46),
     "socket": (41, 198), "socketpair": (53, 199), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201),
     "execve": (59, 221), "execveat": (322, 281), "fork": (57, None), "vfork": (58, None), "clone": (56, 220),
     "clone3": (435, 435), "unshare": (272, 97), "setns": (308, 268), "chroot": (161, 51), "mount": (165, 40),

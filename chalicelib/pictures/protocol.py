@@ -50,10 +50,10 @@ class Rendered(NamedTuple):
 class Request(msgspec.Struct, frozen=True):
     """A request to decode a picture within ``memory`` bytes. If that is 0, only measure how much is needed.
 
-    ``length`` is the size of a new picture in the picture file, or 0 for the same picture as before.
+    ``length`` is the size of a new picture in the picture file, or None for the same picture as before.
     """
 
-    length: int
+    length: int | None
     sizes: tuple[Size, ...]
     memory: int
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib.util
+import mmap
 import os
 import signal
 import socket
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from chalicelib import errors, telemetry
-from chalicelib.config import MAX_DECODING_BYTES, Size
+from chalicelib.config import MAX_DECODING_BYTES, MAX_IMAGE_BYTES, Size
 from chalicelib.pictures import protocol
 from chalicelib.pictures.protocol import Answer, Done, Measured, OutOfMemory, Refused, Rendered, Request
 
@@ -69,6 +70,11 @@ class Sandbox:
             self._server = None
             self._living.clear()
             self._idle.clear()
+
+    def processes(self) -> list[int]:
+        """Return the ids of the living processes, that of the server first."""
+        with self._lock:
+            return [self._server.id, *(child.id for child in self._living)] if self._server else []
 
     def memory_needed(self, data: bytes, sizes: Sequence[Size]) -> int:
         """Return the memory in bytes that :meth:`render` needs. Raise an ImageError whose reason is in the header."""
@@ -184,6 +190,10 @@ class _Server:
             raise EOFError("the server ended")
         return int(protocol.COMMAND.unpack(answer)[0])
 
+    @property
+    def id(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         self._control.close()
         self._process.kill()
@@ -199,18 +209,21 @@ class _Child:
         self._server = server
         self._connection, theirs = socket.socketpair()
         self._picture, self._stderr = _anonymous_file(), _anonymous_file()
+        os.ftruncate(self._picture.fileno(), MAX_IMAGE_BYTES)
+        self._shared = mmap.mmap(self._picture.fileno(), MAX_IMAGE_BYTES)
         fcntl.fcntl(self._stderr, fcntl.F_SETFL, os.O_APPEND)
         with theirs:
-            self._id = server.command(protocol.FORK, [theirs.fileno(), self._picture.fileno(), self._stderr.fileno()])
-        if self._id < 0:
+            self.id = server.command(protocol.FORK, [theirs.fileno(), self._picture.fileno(), self._stderr.fileno()])
+        if self.id < 0:
             raise OSError("fork failed")
 
     def ask(self, data: bytes, sizes: tuple[Size, ...], memory: int) -> Answer:
         """Return the answer to a request about ``data``. Raise TimeoutError, EOFError, OSError or ValueError."""
         os.ftruncate(self._stderr.fileno(), 0)
-        length = 0
+        length = None
         if self.data is not data:
-            length = os.pwrite(self._picture.fileno(), data, 0)
+            length = len(data)
+            self._shared[:length] = data
         self._connection.settimeout(MAX_SECONDS)
         protocol.send(self._connection, Request(length, sizes, memory))
         answer = protocol.receive_answer(self._connection, MAX_SECONDS)
@@ -219,7 +232,7 @@ class _Child:
 
     def end(self) -> int:
         """Kill the process, and return its wait status: SIGKILL, unless it ended before."""
-        return self._server.command(self._id)
+        return self._server.command(self.id)
 
     def output(self) -> str:
         """Return the beginning of what the process wrote to its standard error about the last picture."""
@@ -227,6 +240,7 @@ class _Child:
 
     def close(self) -> None:
         self._connection.close()
+        self._shared.close()
         self._picture.close()
         self._stderr.close()
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
+from PIL import Image
 
 from chalicelib.aws import queue
 from chalicelib.catalogue import consumer, messages, thumbnail_jobs
+from chalicelib.pictures import sandbox
 from chalicelib.values import times
-from tests.builders import fields, jpeg
+from tests.builders import fields, jpeg, saved
 from tests.integration.stage import OWNER, Stage, batch, context, run
 
 MAX_RECEIVES = 6
@@ -239,3 +241,21 @@ class TestRemainingTime:
             thumbnail_jobs.run(key, lambda: False)
 
         assert api.objects("thumbnails/") == []
+
+
+class TestPicturesThatEndTheirProcess:
+    def slow_gif(self) -> bytes:
+        """Return a GIF with a comment of 19 MB, for which Pillow takes minutes."""
+        data = saved(Image.new("L", (64, 48)), "GIF")
+        image = 13 + (3 << (data[10] & 7) + 1)
+        return data[:image] + b"!\xfe" + (b"\xff" + bytes(255)) * 74_000 + b"\0" + data[image:]
+
+    def test_nine_other_pictures_are_shown(self, api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sandbox, "MAX_SECONDS", 3.0)
+        keys = [api.put(f"uploads/{number}.jpg", self.slow_gif() if number == 4 else jpeg()) for number in range(10)]
+        api.send(*({"type": "image.render", "key": key} for key in keys))
+
+        run("on_messages", batch(api.receive()))
+
+        assert len(api.objects("thumbnails/")) == 9
+        assert "thumbnails/4.jpg.jpg" not in api.objects("thumbnails/")

@@ -70,9 +70,8 @@ class Renderer:
 
     def peak(self) -> int:
         """Return the most memory that a living process needed so far, beyond the server's, in bytes."""
-        assert self.sandbox._server
-        own = _peak(self.sandbox._server._process.pid)
-        return max((_peak(child._id) - own for child in self.sandbox._living), default=0)
+        server, *children = self.sandbox.processes()
+        return max((_peak(child) - _peak(server) for child in children), default=0)
 
 
 def _peak(process: int) -> int:
