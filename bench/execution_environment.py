@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import subprocess
 import tempfile
 import time
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from bench import worker_process
 from bench.cpu_quota import FULL, Quota
 from bench.function_packages import Variant
 from bench.runtime_api import FunctionError, RuntimeApi
@@ -40,16 +40,12 @@ class Running(NamedTuple):
         return answer.at
 
     def cpu_ms(self) -> float:
-        """Return the processor time of the process so far, exact to microseconds."""
-        # clock_getcpuclockid(3), which Python's standard library lacks: CPUCLOCK_SCHED of the whole process.
-        return time.clock_gettime((~self.process.pid << 3) | 2) * 1000
+        """Return the processor time of the process and those below it so far."""
+        return worker_process.cpu_ms(self.process.pid)
 
     def peak_mb(self) -> float:
-        """Return the peak memory of the process so far in MiB (proc(5), VmHWM)."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
-        assert found
-        return int(found[1]) / 1024
+        """Return the peak memory of the process and those below it so far in MiB."""
+        return worker_process.peak_mb(self.process.pid)
 
     def log_bytes(self) -> int:
         """Return the number of bytes that the process has logged so far."""
