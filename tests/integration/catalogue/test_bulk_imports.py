@@ -141,7 +141,7 @@ def test_chunk_has_at_most_one_megabyte(api: Stage) -> None:
 
 
 def test_too_large_entry_fails_alone(api: Stage) -> None:
-    id_ = start(api, {"title": "a"}, {"title": "x" * import_parsing.CHUNK_BYTES}, {"title": "b"})
+    id_ = start(api, fields(title="a"), fields(title="x" * import_parsing.CHUNK_BYTES), fields(title="b"))
 
     api.work()
 
@@ -164,7 +164,8 @@ def test_json_with_line_breaks_is_accepted(api: Stage, newline: str) -> None:
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("end", ["", "\n", "\r\n\r\n"])
 def test_ndjson_is_accepted(api: Stage, newline: str, end: str) -> None:
-    body = newline.join(['{"title": "a"}', "", '  {"title": "b\\n\u2028c"}  ', "   ", '{"title": "d"}']) + end
+    a, b, c = (as_json(f'"title": "{title}"').decode() for title in ("a", "b\\n\u2028c", "d"))
+    body = newline.join([a, "", f"  {b}  ", "   ", c]) + end
 
     answer = api("POST", "/imports", body.encode(), content_type="application/x-ndjson; charset=utf-8")
     api.work()
@@ -175,7 +176,7 @@ def test_ndjson_is_accepted(api: Stage, newline: str, end: str) -> None:
 
 def test_invalid_entry_fails_alone_with_its_reason(api: Stage) -> None:
     lines = [
-        b'{"title": "a"}',
+        as_json('"title": "a"'),
         b"{",
         b'{"id": "x"}',
         b"[]",
@@ -186,7 +187,7 @@ def test_invalid_entry_fails_alone_with_its_reason(api: Stage) -> None:
         as_json('"expiresAt": "2001-01-01T00:00:00Z"'),
         b'{"": 1}',
         b'{"n": [' + b",".join([b"1"] * 170_000) + b"]}",
-        b'{"title": "b"}',
+        as_json('"title": "b"'),
     ]
 
     answer = api("POST", "/imports", b"\n".join(lines), content_type="application/x-ndjson")
@@ -319,7 +320,7 @@ class TestLimits:
 
 class TestRedelivery:
     def test_redelivered_chunk_creates_its_items_once(self, api: Stage) -> None:
-        id_ = start(api, {"title": "a"}, {"id": "x"}, {"title": "b"})
+        id_ = start(api, fields(title="a"), {"id": "x"}, fields(title="b"))
 
         bulk_imports.process_chunk(OWNER, id_, 0)
         bulk_imports.process_chunk(OWNER, id_, 0)
@@ -329,7 +330,7 @@ class TestRedelivery:
         assert titles(api) == ["a", "b"]
 
     def test_interrupted_chunk_creates_all_items_or_none(self, api: Stage) -> None:
-        id_ = start(api, {"title": "a"}, {"title": "b"}, {"title": "c"})
+        id_ = start(api, fields(title="a"), fields(title="b"), fields(title="c"))
         with fault(aws.dynamodb(), "TransactWriteItems", "before-call"), pytest.raises(KilledError):
             bulk_imports.process_chunk(OWNER, id_, 0)
         assert (counts(api, id_), titles(api)) == (("queued", 3, 0, 0), [])
@@ -340,7 +341,7 @@ class TestRedelivery:
         assert titles(api) == ["a", "b", "c"]
 
     def test_deleted_item_of_an_interrupted_chunk_stays_deleted(self, api: Stage) -> None:
-        id_ = start(api, {"title": "a"}, {"title": "b"})
+        id_ = start(api, fields(title="a"), fields(title="b"))
         with fault(aws.dynamodb(), "TransactWriteItems", "after-call"), pytest.raises(KilledError):
             bulk_imports.process_chunk(OWNER, id_, 0)
         for item in json_of(api("GET", "/items"))["items"]:
@@ -352,7 +353,7 @@ class TestRedelivery:
         assert counts(api, id_) == ("done", 2, 2, 0)
 
     def test_deleted_item_of_a_redelivered_chunk_stays_deleted(self, api: Stage) -> None:
-        id_ = start(api, {"title": "a"})
+        id_ = start(api, fields(title="a"))
         bulk_imports.process_chunk(OWNER, id_, 0)
         (item,) = json_of(api("GET", "/items"))["items"]
         api("DELETE", f"/items/{item['id']}")
@@ -362,8 +363,8 @@ class TestRedelivery:
         assert titles(api) == []
 
     def test_repeated_request_without_key_is_another_import(self, api: Stage) -> None:
-        start(api, {"title": "a"})
-        start(api, {"title": "a"})
+        start(api, fields(title="a"))
+        start(api, fields(title="a"))
 
         api.work()
 
@@ -374,7 +375,7 @@ class TestQueueing:
     def test_cleanup_queues_an_import_that_could_not_be_queued(self, api: Stage, logged: Callable[[], str]) -> None:
         fails(aws.sqs(), "SendMessageBatch", "ServiceUnavailable", times=1)
 
-        id_ = start(api, {"title": "a"}, {"title": "b"})
+        id_ = start(api, fields(title="a"), fields(title="b"))
         assert counts(api, id_) == ("queued", 2, 0, 0)
         assert api.on_queue() == 0
         assert "Queueing an import failed" in logged()
@@ -387,7 +388,7 @@ class TestQueueing:
     def test_partly_queued_import_creates_each_item_once(self, api: Stage) -> None:
         refused = {"Failed": [{"Id": "1", "SenderFault": False, "Code": "InternalError"}], "Successful": []}
         answers(aws.sqs(), "SendMessageBatch", refused)
-        id_ = start(api, *({"title": f"{number:03d}"} for number in range(200)))
+        id_ = start(api, *(fields(title=f"{number:03d}") for number in range(200)))
         remove_faults()
         bulk_imports.process_chunk(OWNER, id_, 0)
 
@@ -400,7 +401,7 @@ class TestQueueing:
     def test_import_that_cannot_be_stored_creates_nothing(self, api: Stage) -> None:
         fails(aws.dynamodb(), "PutItem", "ThrottlingException")
 
-        answer = api("POST", "/imports", {"items": [{"title": "a"}]})
+        answer = api("POST", "/imports", {"items": [fields(title="a")]})
 
         assert answer.status_code == 503
         assert (api.records(), api.on_queue()) == ([], 0)
@@ -427,7 +428,7 @@ class TestLostChunks:
         assert sorted(message["chunk"] for message in api.drop()) == [0, 2]
 
     def test_finished_import_has_no_work_due(self, api: Stage) -> None:
-        id_ = start(api, {"title": "a"})
+        id_ = start(api, fields(title="a"))
         api.work()
 
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=1))
@@ -437,7 +438,7 @@ class TestLostChunks:
         assert counts(api, id_) == ("done", 1, 1, 0)
 
     def test_unfinished_import_is_resumed_hourly_for_a_day(self, api: Stage) -> None:
-        id_, at = start(api, {"title": "a"}), times.now()
+        id_, at = start(api, fields(title="a")), times.now()
 
         bulk_imports.resume(OWNER, id_, at + timedelta(hours=1))
         (record,) = api.records("IMPORT")
@@ -450,7 +451,7 @@ class TestLostChunks:
 
     def given_up(self, api: Stage) -> str:
         """Return the id of an import of 75 entries whose second chunk was lost."""
-        id_ = start(api, *({"title": f"{number:03d}"} for number in range(75)))
+        id_ = start(api, *(fields(title=f"{number:03d}") for number in range(75)))
         bulk_imports.process_chunk(OWNER, id_, 0)
         api.drop()
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
@@ -488,7 +489,7 @@ class TestLostChunks:
         assert len(api.records("ITEM#")) == 75
 
     def test_chunk_processed_while_given_up_counts_as_processed(self, api: Stage) -> None:
-        id_ = start(api, {"title": "a"})
+        id_ = start(api, fields(title="a"))
         meanwhile(aws.dynamodb(), "PutItem", lambda: bulk_imports.process_chunk(OWNER, id_, 0))
 
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
@@ -496,7 +497,7 @@ class TestLostChunks:
         assert counts(api, id_) == ("done", 1, 1, 0)
 
     def test_chunk_without_stored_entries_fails(self, api: Stage) -> None:
-        id_ = start(api, {"title": "a"})
+        id_ = start(api, fields(title="a"))
         bucket.delete(api.objects("imports/"))
 
         with pytest.raises(bucket.ObjectNotFoundError):
@@ -504,7 +505,7 @@ class TestLostChunks:
 
 
 def test_throttled_table_does_not_fail_an_entry(api: Stage) -> None:
-    id_ = start(api, {"title": "a"})
+    id_ = start(api, fields(title="a"))
     fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException", times=2)
 
     bulk_imports.process_chunk(OWNER, id_, 0)
@@ -516,7 +517,7 @@ def test_throttled_table_does_not_fail_an_entry(api: Stage) -> None:
     ("code", "error"), [("ThrottlingException", errors.BusyError), ("AccessDeniedException", ClientError)]
 )
 def test_unreachable_table_fails_the_message(api: Stage, code: str, error: type[Exception]) -> None:
-    id_ = start(api, {"title": "a"})
+    id_ = start(api, fields(title="a"))
     fails(aws.dynamodb(), "TransactWriteItems", code)
 
     with pytest.raises(error):
@@ -527,7 +528,7 @@ def test_unreachable_table_fails_the_message(api: Stage, code: str, error: type[
 
 class TestIdempotencyKey:
     def ask(self, api: Stage, *titles: str, key: str = "k") -> HTTPResponse:
-        return api("POST", "/imports", {"items": [{"title": title} for title in titles]}, idempotency_key=key)
+        return api("POST", "/imports", {"items": [fields(title=title) for title in titles]}, idempotency_key=key)
 
     def test_same_key_and_body_replay_the_response(self, api: Stage) -> None:
         first = self.ask(api, "a", "b")
@@ -551,10 +552,10 @@ class TestIdempotencyKey:
         assert (api.on_queue(), len(api.objects())) == (1, 1)
 
     def test_item_and_import_may_have_the_same_key(self, api: Stage) -> None:
-        api("POST", "/items", {"title": "a"}, idempotency_key="k")
+        api("POST", "/items", fields(title="a"), idempotency_key="k")
 
         assert self.ask(api, "a").status_code == 202
-        assert api("POST", "/items", {"title": "a"}, idempotency_key="k").headers["Idempotency-Replayed"] == "true"
+        assert api("POST", "/items", fields(title="a"), idempotency_key="k").headers["Idempotency-Replayed"] == "true"
 
     def test_key_expires_after_a_day(self, api: Stage) -> None:
         at = times.now()
@@ -615,7 +616,7 @@ class TestUnclearWrites:
     def test_import_with_a_lost_response_is_accepted(self, api: Stage, key: str | None) -> None:
         unclear("PutItem" if key is None else "TransactWriteItems", done=True)
 
-        answer = api("POST", "/imports", {"items": [{"title": "a"}]}, **({"idempotency_key": key} if key else {}))
+        answer = api("POST", "/imports", {"items": [fields(title="a")]}, **({"idempotency_key": key} if key else {}))
         api.work()
 
         assert (answer.status_code, answer.headers.get("Idempotency-Replayed")) == (202, None)
@@ -633,7 +634,7 @@ class TestUnclearWrites:
                 raise LOST
 
         provoke(aws.dynamodb(), name, delay, "before-call")
-        answer = api("POST", "/imports", {"items": [{"title": "a"}]}, **({"idempotency_key": key} if key else {}))
+        answer = api("POST", "/imports", {"items": [fields(title="a")]}, **({"idempotency_key": key} if key else {}))
         # The request that timed out reaches DynamoDB later.
         with pytest.raises(ClientError, match=r"Conditional|conditional"):
             getattr(aws.dynamodb(), operation)(**late[0])
@@ -648,7 +649,7 @@ class TestUnclearWrites:
         unclear("PutItem", done=False)
         unclear("PutItem", done=done)
 
-        answer = api("POST", "/imports", {"items": [{"title": "a"}]})
+        answer = api("POST", "/imports", {"items": [fields(title="a")]})
         cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
 
@@ -657,14 +658,14 @@ class TestUnclearWrites:
 
     def test_refused_import_is_not_found(self, api: Stage) -> None:
         unclear("PutItem", done=False)
-        assert api("POST", "/imports", {"items": [{"title": "a"}]}).status_code == 503
+        assert api("POST", "/imports", {"items": [fields(title="a")]}).status_code == 503
         (record,) = api.records("IMPORT#")
 
         assert api("GET", f"/imports/{record['sk']['S'].removeprefix('IMPORT#')}").status_code == 404
 
 
 def test_giving_up_waits_for_a_transaction_in_progress(api: Stage) -> None:
-    id_ = start(api, {"title": "a"})
+    id_ = start(api, fields(title="a"))
     api.drop()
     fails(aws.dynamodb(), "PutItem", "TransactionConflictException", times=1)
 
@@ -677,7 +678,7 @@ def test_giving_up_waits_for_a_transaction_in_progress(api: Stage) -> None:
 
 
 def test_import_is_not_found_after_its_retention(api: Stage) -> None:
-    id_ = start(api, {"title": "a"})
+    id_ = start(api, fields(title="a"))
     api.work()
     ttls = {int(record["ttl"]["N"]) for record in api.records("CHUNK")}
     deleted = datetime.fromtimestamp(min(ttls), UTC)
@@ -701,7 +702,7 @@ def test_failures_fit_into_a_lambda_response() -> None:
 
 def test_records_of_an_import_have_a_ttl_of_30_days(api: Stage) -> None:
     at = times.now()
-    start(api, {"title": "a"})
+    start(api, fields(title="a"))
     api.work()
 
     for record in api.records("IMPORT") + api.records("CHUNK"):
@@ -709,18 +710,18 @@ def test_records_of_an_import_have_a_ttl_of_30_days(api: Stage) -> None:
 
 
 def test_entries_are_stored_as_ndjson(api: Stage) -> None:
-    id_ = start(api, {"title": "a"}, {"title": "b"})
+    id_ = start(api, fields(title="a"), fields(title="b"))
 
     (key,) = api.objects()
 
     assert key == f"imports/{OWNER}/{id_}.ndjson"
     stored = aws.s3().get_object(Bucket=str(config.settings().bucket), Key=key)
     assert stored["ContentType"] == "application/x-ndjson"
-    assert [json.loads(line) for line in stored["Body"].read().split(b"\n")] == [{"title": "a"}, {"title": "b"}]
+    assert [json.loads(line) for line in stored["Body"].read().split(b"\n")] == [fields(title="a"), fields(title="b")]
 
 
 def test_items_have_the_time_of_their_import(api: Stage) -> None:
-    id_ = start(api, {"title": "a"})
+    id_ = start(api, fields(title="a"))
     api.work()
 
     (item,) = items.list_page(OWNER, items.Range(), 10, None, times.now()).items
