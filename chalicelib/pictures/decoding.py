@@ -102,6 +102,21 @@ def open_picture(data: bytes) -> ImageFile.ImageFile:
     return image
 
 
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Return the width and height in the header of a WebP (RFC 9649), or None if it is none.
+
+    To open one, Pillow allocates 8 bytes for each pixel.
+    """
+    if not data.startswith(b"RIFF") or data[8:12] != b"WEBP":
+        return None
+    number = int.from_bytes(data[20:32].ljust(12, b"\0"), "little")
+    if data[12:16] == b"VP8X":
+        return (number >> 32 & 0xFFFFFF) + 1, (number >> 56 & 0xFFFFFF) + 1
+    if data[12:16] == b"VP8L":
+        return (number >> 8 & 0x3FFF) + 1, (number >> 22 & 0x3FFF) + 1
+    return number >> 48 & 0x3FFF, number >> 64 & 0x3FFF
+
+
 def _as_still(data: bytes) -> bytes:
     """Return an AVIF or WebP so that its first picture is decoded as viewers show it."""
     if data[4:8] == b"ftyp":

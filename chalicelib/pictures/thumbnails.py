@@ -67,19 +67,24 @@ def memory_needed(data: bytes, sizes: Sequence[Size]) -> int:
     Raise ImageTooManyPixelsError if they are more than MAX_DECODING_BYTES, or another ImageError.
     """
     with decoding.rejecting(data):
+        if size := decoding.webp_size(data):
+            return _checked("WEBP", *size, BYTES_PER_PIXEL["WEBP"], data)
         image = decoding.open_picture(data)
         kind, width, height = image.format or "", image.width, image.height
-        bytes_per_pixel = BYTES_PER_PIXEL.get(kind, DEFAULT_BYTES_PER_PIXEL)
-        needed = width * height * bytes_per_pixel
+        each = float(BYTES_PER_PIXEL.get(kind, DEFAULT_BYTES_PER_PIXEL))
         if kind == "JPEG":
-            # Of a JPEG in several scans, libjpeg keeps all coefficients, of 2 bytes (jdcoefct.c).
-            needed = width * height * (2 * len(image.getbands()) + 1)
             image.draft(None, _smallest_scale(image, sizes))
-            needed += image.width * image.height * bytes_per_pixel
-        if needed > MAX_DECODING_BYTES:
-            limit = MAX_DECODING_BYTES * width * height // needed
-            raise errors.ImageTooManyPixelsError(kind=kind, limit=limit, width=width, height=height)
-        return needed + 4 * len(data) + OVERHEAD
+            # Of a JPEG in several scans, libjpeg keeps all coefficients, of 2 bytes (jdcoefct.c).
+            each = each * image.width * image.height / (width * height) + 2 * len(image.getbands()) + 1
+        return _checked(kind, width, height, each, data)
+
+
+def _checked(kind: str, width: int, height: int, bytes_per_pixel: float, data: bytes) -> int:
+    needed = math.ceil(width * height * bytes_per_pixel)
+    if needed > MAX_DECODING_BYTES:
+        limit = int(MAX_DECODING_BYTES / bytes_per_pixel)
+        raise errors.ImageTooManyPixelsError(kind=kind, limit=limit, width=width, height=height)
+    return needed + 4 * len(data) + OVERHEAD
 
 
 def _smallest_scale(image: Image.Image, sizes: Sequence[Size]) -> tuple[int, int]:

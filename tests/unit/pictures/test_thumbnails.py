@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import struct
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -176,6 +177,12 @@ class TestMemoryNeeded:
         head[at : at + 4] = struct.pack(">HH", height, width)
 
         assert needed(bytes(head), COVER, Size(800, "fit")) < MAX_DECODING_BYTES
+
+    @pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"Exif\0\0"}], ids=["VP8", "VP8L", "VP8X"])
+    def test_size_of_a_webp_is_in_its_header(self, options: dict[str, Any]) -> None:
+        head = saved(Image.new("RGB", (301, 207), RED), "WEBP", **options)[:32]
+
+        assert needed(head) == 301 * 207 * 24
 
     def test_only_the_header_is_read(self) -> None:
         assert needed(png_head(10_000, 8_125)) == MAX_DECODING_BYTES
