@@ -24,6 +24,8 @@ _tags: dict[str, str] = {}
 """The newest known entity tag of each existing item, by item id; "*" if the tag is unknown."""
 _created: dict[str, str] = {}
 """The ``createdAt`` of each item, by item id."""
+_focused: set[str] = set()
+"""The items whose thumbnails are made again, which changes their tags at any time."""
 _images: dict[str, str] = {}
 """The image status of each item that has an image, by item id."""
 _gone: set[str] = set()
@@ -93,7 +95,9 @@ def after_call(_: Any, case: Any, response: Any) -> None:
         _gone.add(id_)
         _tags.pop(id_, None)
         _images.pop(id_, None)
-    elif case.path.endswith("/image") and case.method != "PATCH":
+    elif case.path.endswith("/image") and case.method == "PATCH":
+        _focused.add(id_)
+    elif case.path.endswith("/image"):
         # The request created a new version of the item, but the response does not contain its tag.
         _tags[id_] = "*"
         _images.pop(id_, None)
@@ -118,7 +122,7 @@ def _be_about_an_item(case: Any) -> None:
     if fitting and (made_up or (case.method == "DELETE" and id_ in ready)):
         case.path_parameters["item_id"] = id_ = list(fitting)[-1]
     if case.headers.get("If-Match", "*") != "*":
-        case.headers["If-Match"] = _tags.get(id_, "*")
+        case.headers["If-Match"] = "*" if id_ in _focused else _tags.get(id_, "*")
 
 
 def _be_as_stored(body: dict[str, Any], id_: str) -> None:
