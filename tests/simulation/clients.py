@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chalicelib.values import times
+from tests.builders import fields
 from tests.simulation.functions import Answer
 from tests.simulation.pictures import KINDS, picture
 from tests.simulation.timeline import HOUR
@@ -139,13 +140,13 @@ class Client:
     def _create(self) -> None:
         key = self._key()
         act = self._act("create", tokens=(self._ledger.token(),), key=key)
-        body = {"by": act.tokens[0], **self._expiry(act)}
+        body = {**fields(by=act.tokens[0]), **self._expiry(act)}
         self._ask(act, "POST", "/items", body)
 
     def _create_by_message(self) -> None:
         key = self._ledger.token() if self._chance.random() < 0.7 else None
         act = self._act("message", tokens=(self._ledger.token(),), key=key)
-        message = {"type": "item.create", "owner": self._owner, "item": {"by": act.tokens[0]}}
+        message = {"type": "item.create", "owner": self._owner, "item": fields(by=act.tokens[0])}
         body = json.dumps(message | ({"key": key} if key else {}))
         act.details["body"] = body
         self._send(body)
@@ -156,7 +157,7 @@ class Client:
     def _replace(self) -> None:
         if item := self._some_item():
             act = self._act("replace", item=item["id"], tokens=(self._ledger.token(),), if_match=self._version(item))
-            self._ask(act, "PUT", f"/items/{item['id']}", {"by": act.tokens[0]})
+            self._ask(act, "PUT", f"/items/{item['id']}", fields(by=act.tokens[0]))
 
     def _patch(self) -> None:
         if item := self._some_item():
@@ -209,7 +210,7 @@ class Client:
     def _import(self) -> None:
         good = tuple(self._ledger.token() for _ in range(self._chance.randint(1, 7)))
         key = self._key()
-        entries: list[Any] = [{"by": token} for token in good]
+        entries: list[Any] = [fields(by=token) for token in good]
         bad = self._chance.choice((0, 0, 1, 2))
         for _ in range(bad):
             entries.insert(self._chance.randint(0, len(entries)), self._chance.choice(([1], {"expiresAt": "soon"})))

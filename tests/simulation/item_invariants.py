@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from tests.builders import fields
 from tests.simulation.clients import Act, Ledger
 from tests.simulation.evidence import Change, by_token, changes, lives_of_items, records, shown_item, versions_between
 from tests.simulation.invariants import after_two_months, invariant
@@ -49,7 +50,7 @@ def _expected(act: Act, change: Change) -> dict[str, Any]:
     (token,) = change.tokens
     if act.kind == "patch":
         return {**(change.old or {})["fields"], token: 1}
-    return {"by": token}
+    return fields(by=token)
 
 
 def _but(record: dict[str, Any], *names: str) -> dict[str, Any]:
