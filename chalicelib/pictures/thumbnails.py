@@ -107,8 +107,20 @@ def _thumbnails(picture: Picture, sizes: Sequence[Size]) -> tuple[list[Thumbnail
         made[size] = _thumbnail(size, picture._replace(image=resized))
         if size.fit == "fit":  # "cover" crops, so it cannot be the source of another thumbnail
             larger = picture._replace(image=resized, width=resized.width, height=resized.height)
-    tiny = larger._replace(image=_resize(larger, Size(thumbhash.MAX_SIDE, "fit")))
-    return [made[size] for size in sizes], thumbhash.encode(_finished(tiny))
+    return [made[size] for size in sizes], thumbhash.encode(_finished(_tiny(larger)))
+
+
+def _tiny(picture: Picture) -> Picture:
+    """Return the picture at the size of its ThumbHash.
+
+    If it is large, only some of its pixels count: the average of 12 million takes 10 ms, and looks the same.
+    """
+    scale = min(1.0, _scale(picture, Size(16 * thumbhash.MAX_SIDE, "fit")))
+    width, height = (max(1, round(side * scale)) for side in picture.image.size)
+    sample = picture._replace(
+        image=picture.image.resize((width, height), Image.Resampling.NEAREST), width=width, height=height
+    )
+    return sample._replace(image=_resize(sample, Size(thumbhash.MAX_SIDE, "fit")))
 
 
 def _scale(picture: Picture | Image.Image, size: Size) -> float:
