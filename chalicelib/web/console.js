@@ -10,11 +10,11 @@ import { loadFirstPage } from "./toolbar.js";
 
 /** Each file is one Lambda invocation, and a new AWS account allows few at once: load first what shows items. */
 async function loadRest() {
-  const [router, files, deletion, drafts] = await Promise.all([
-    import("./router.js"), import("./added-files.js"), import("./item-deletion.js"), import("./drafts.js"),
+  const [router, dialog, writes, drafts] = await Promise.all([
+    import("./router.js"), import("./dialog.js"), import("./item-writes.js"), import("./drafts.js"),
+    import("./selection.js"), import("./keyboard.js"),
   ]);
-  await Promise.all([import("./bulk-actions.js"), import("./keyboard.js")]);
-  return { ...router, ...files, ...deletion, ...drafts };
+  return { ...router, ...dialog, ...writes, ...drafts };
 }
 
 /** @type {(modules: ReturnType<typeof loadRest>) => void} */
@@ -23,8 +23,11 @@ let setRest;
 const rest = new Promise((resolve) => (setRest = resolve));
 const ignoreFailure = () => {}; // `start` reports it.
 
+/** @param {(files: typeof import("./added-files.js")) => void} use */
+const loadFiles = (use) => rest.then((modules) => modules.loadFiles().then(use), ignoreFailure);
+
 for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-action]"))) {
-  const act = () => rest.then(({ actions }) => actions[element.dataset.action ?? ""](), ignoreFailure);
+  const act = () => loadFiles(({ actions }) => actions[element.dataset.action ?? ""]());
   element.addEventListener("click", act);
 }
 
@@ -46,7 +49,7 @@ addEventListener("drop", (event) => {
   if (!event.dataTransfer || !hasFiles(event)) return;
   event.preventDefault();
   const [files, target] = [[...event.dataTransfer.files], targetOf(event)];
-  rest.then(({ addFiles }) => addFiles(files, target), ignoreFailure);
+  loadFiles(({ addFiles }) => addFiles(files, target));
 });
 
 // ------------------------------------------------------------------------------------------------------------- session
@@ -78,7 +81,9 @@ async function start() {
   }
   setRest(loadRest());
   try {
-    (await rest).openFirstView();
+    const { openFirstView, loadAll } = await rest;
+    openFirstView();
+    (window.requestIdleCallback ?? setTimeout)(loadAll);
   } catch {
     const problem = new Problem({ message: "Some files could not be loaded. Reload the page." });
     showErrorNotice("The page did not load completely", problem);

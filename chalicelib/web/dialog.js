@@ -1,6 +1,7 @@
-// The dialog, which shows one view at a time, and questions above it.
+// The dialog, which shows one view at a time, the modules of its views, and questions above it.
 
-import { $, button, h, targetOf } from "./dom.js";
+import { Problem } from "./api.js";
+import { $, button, h, showErrorNotice, targetOf } from "./dom.js";
 import { onItemStored } from "./item-store.js";
 import { clearRoute, setRoute } from "./page-url.js";
 
@@ -86,6 +87,38 @@ export function closeDialog() {
   const card = id && $(`#lists [data-id="${CSS.escape(id)}"] a`);
   (card || (opener?.isConnected ? opener : $("#new"))).focus();
 }
+
+// ------------------------------------------------------------------------------------------------ modules of the views
+
+/** These are loaded when they are needed, or when the browser is idle: many visits need none. */
+export const loadViewer = () => reported(import("./item-viewer.js"));
+export const loadForm = () => reported(import("./item-form.js"));
+export const loadFiles = () => reported(import("./added-files.js"));
+export const loadSetField = () => reported(import("./set-field.js"));
+
+/**
+ * Return what is loaded. If that fails, show a notice, and never resolve: what the user wanted is not done.
+ * @template Module
+ * @param {Promise<Module>} loading
+ * @returns {Promise<Module>}
+ */
+function reported(loading) {
+  return loading.catch(() => {
+    showErrorNotice("This cannot be opened", new Problem({ message: "A file could not be loaded. Reload the page." }));
+    return new Promise(() => {});
+  });
+}
+
+/** Load all modules before they are needed, so that they are there offline too. */
+export async function loadAll() {
+  const ignore = () => {}; // It is reported when the module is needed.
+  await import("./item-viewer.js").catch(ignore);
+  await import("./item-form.js").catch(ignore);
+  await import("./added-files.js").catch(ignore);
+  await import("./set-field.js").catch(ignore);
+}
+
+// --------------------------------------------------------------------------------------------------------------- views
 
 const leaveView = () => (view ? view.leave() : closeDialog());
 

@@ -51,3 +51,6 @@ function sorted(value) {
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.keys(value).sort().map((name) => [name, sorted(value[name])]));
 }
+
+/** @param {any} value */
+export const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);

@@ -1,15 +1,12 @@
 // Controls for values that one input cannot hold: values of any type, lists, objects.
 
 import { $, button, h } from "./dom.js";
-import { isNumber, parseNumber, toJson } from "./exact-json.js";
+import { isNumber, isObject, parseNumber, toJson } from "./exact-json.js";
 import { INPUTS, Input, guess, invalid, isDate, kindOfValue, labelElement, violation } from "./field-inputs.js";
 import { isTimestamp } from "./item-fields.js";
 
 /** Tell that a part of the form goes away. @param {Element} element */
 export const announceRemoval = (element) => element.dispatchEvent(new Event("removed", { bubbles: true }));
-
-/** @param {any} value */
-export const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
 /** @param {any} value */
 const isText = (value) => typeof value === "string" && !isNumber(value);

@@ -1,8 +1,8 @@
 // The fields of an object in rows: those that its schema declares, and others.
 
 import { $, button, h, targetOf } from "./dom.js";
-import { isEqual, parseNumber, toJson } from "./exact-json.js";
-import { ListControl, ObjectControl, TypedControl, announceRemoval, isObject } from "./field-controls.js";
+import { isEqual, isObject, parseNumber, toJson } from "./exact-json.js";
+import { ListControl, ObjectControl, TypedControl, announceRemoval } from "./field-controls.js";
 import { INPUTS, Input, InvalidInput, invalid, kindOf } from "./field-inputs.js";
 import { EXPIRES_AT, fieldLabel, isTimestamp } from "./item-fields.js";
 import { limitsOf } from "./json-schema.js";

@@ -1,8 +1,8 @@
-// The items that are shown, as cards or as rows of a table. Dispatches "gallery" on the document when they change.
+// The items that are shown, as cards or as rows of a table, and those that wait while the user points at the list.
+// Dispatches "gallery" on the document when they change.
 
-import { $ } from "./dom.js";
-import { forgetHeld, hold, isHeld, isListInUse, isPointerMoving, onRelease } from "./held-items.js";
-import { cardOf } from "./item-card.js";
+import { $, announce, plural } from "./dom.js";
+import { cardOf, chooseColumns, chosenColumns, columnsOf, headRow, rowOf } from "./item-card.js";
 import { containsWords, fieldNames } from "./item-fields.js";
 import { onItemStored, pendingDeletes, storeItem, storedItem } from "./item-store.js";
 import { DEFAULTS } from "./page-url.js";
@@ -10,21 +10,18 @@ import { DEFAULTS } from "./page-url.js";
 const gallery = $("#gallery");
 const table = $("#table");
 const rows = $("tbody", table);
+const lists = $("#lists");
+const showButton = $("#show-new");
 
 /** The card or row of each item, also of one that is hidden or pending delete. @type {Map<string, HTMLElement>} */
 const cards = new Map();
 let settings = DEFAULTS;
-/**
- * The module of the table, once that was needed. Until it is loaded, cards are shown.
- * @type {typeof import("./item-row.js") | null}
- */
-let tableRows = null;
 /** @type {ColumnChoice[]} */
 let columns = [];
 
 export const currentSettings = () => settings;
 
-const isTable = () => settings.view === "table" && tableRows !== null;
+const isTable = () => settings.view === "table";
 const list = () => (isTable() ? rows : gallery);
 
 const reportChange = () => document.dispatchEvent(new Event("gallery"));
@@ -33,7 +30,7 @@ const reportChange = () => document.dispatchEvent(new Event("gallery"));
 
 /** @param {string} id */
 const newCard = (id) =>
-  settings.view === "table" && tableRows ? tableRows.rowOf(storedItem(id), shownColumns()) : cardOf(storedItem(id));
+  (isTable() ? rowOf(storedItem(id), shownColumns()) : cardOf(storedItem(id)));
 
 /**
  * Store the items of a page, and show them.
@@ -86,12 +83,6 @@ function addCard(id, { isOwn, isHeldBack }) {
   if (isHeldBack && !cards.has(id) && !isLast(id)) hold(id, { isOwn });
   else insertCard(id);
 }
-
-onRelease((ids, { areOwn }) => {
-  ids.forEach(insertCard);
-  if (areOwn) ids.forEach(ensureVisible);
-  reportChange();
-});
 
 /** @param {string} id */
 function insertCard(id) {
@@ -220,7 +211,7 @@ async function followPicture({ id, image }) {
   if (!["pending", "processing"].includes(image?.status ?? "") || followed.has(id)) return;
   followed.add(id);
   try {
-    const { followStatus } = await import("./picture-polling.js"); // Few galleries need it.
+    const { followStatus } = await import("./poll.js"); // Few galleries need it.
     await followStatus(id);
   } catch {
     // The card stays as it is.
@@ -228,6 +219,94 @@ async function followPicture({ id, image }) {
     followed.delete(id);
   }
 }
+
+// ----------------------------------------------------------------------------------------------------- items that wait
+
+const STILL_AFTER = 1000; // milliseconds
+
+/** Ids of items that wait, and whether the user added them here. @type {Map<string, boolean>} */
+const waiting = new Map();
+let isPointing = false;
+let movedAt = -Infinity;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer;
+
+/** Return whether an item from elsewhere has to wait. */
+const isListInUse = () => isPointing || hasKeyboardFocus() || lists.getBoundingClientRect().top < 0;
+
+/** Return whether the user moves the pointer over the cards: an item that the user adds waits for the end of that. */
+const isPointerMoving = () => isPointing && performance.now() - movedAt < STILL_AFTER;
+
+function hasKeyboardFocus() {
+  const focused = document.activeElement;
+  return lists.contains(focused) && Boolean(focused?.matches(":focus-visible"));
+}
+
+/**
+ * Have an item wait: until the pointer rests if the user added it, otherwise until the list is not in use.
+ * @param {string} id
+ * @param {{isOwn: boolean}} options
+ */
+function hold(id, { isOwn }) {
+  waiting.set(id, isOwn);
+  if (isOwn) releaseOwnLater();
+  showCount();
+}
+
+function releaseOwnLater() {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    if (isPointerMoving()) releaseOwnLater();
+    else release(true);
+  }, STILL_AFTER);
+}
+
+/** @param {string} id */
+const isHeld = (id) => waiting.has(id);
+
+function forgetHeld() {
+  clearTimeout(timer);
+  waiting.clear();
+  showCount();
+}
+
+/** Show the items that have waited, either the user's own or the others. @param {boolean} areOwn */
+function release(areOwn) {
+  const ids = [...waiting].filter(([, isOwn]) => isOwn === areOwn).map(([id]) => id);
+  if (ids.length === 0) return;
+  for (const id of ids) waiting.delete(id);
+  showCount();
+  ids.forEach(insertCard);
+  if (areOwn) ids.forEach(ensureVisible);
+  reportChange();
+}
+
+function showCount() {
+  const foreign = [...waiting.values()].filter((isOwn) => !isOwn).length;
+  if (foreign > 0 && showButton.hidden) announce(`${plural(foreign, "new item")} to show`);
+  showButton.hidden = foreign === 0;
+  showButton.textContent = `Show ${plural(foreign, "new item")}`;
+}
+
+function releaseIfUnused() {
+  if (!isPointing) release(true);
+  if (!isListInUse()) release(false);
+}
+
+lists.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
+  isPointing = Boolean(/** @type {Element} */ (event.target).closest("[data-id]"));
+  movedAt = performance.now();
+});
+lists.addEventListener("pointerleave", () => {
+  isPointing = false;
+  releaseIfUnused();
+});
+lists.addEventListener("focusout", () => queueMicrotask(releaseIfUnused));
+showButton.addEventListener("click", () => {
+  release(false);
+  scrollTo({ top: 0 });
+  $("[data-id] a", lists)?.focus({ preventScroll: true });
+});
 
 // ------------------------------------------------------------------------------------------------ settings and columns
 
@@ -240,8 +319,10 @@ export function applySettings(next) {
   settings = next;
   document.body.dataset.density = next.density;
   document.body.dataset.view = next.view;
-  if (next.view === "table" && !tableRows) loadTable();
-  else if (isOtherView) redrawAll();
+  if (isOtherView) {
+    setColumns(loadedItems());
+    redrawAll();
+  }
   for (const [id, card] of cards) card.hidden = !matchesFilter(id);
   reportChange();
 }
@@ -266,12 +347,6 @@ export function ensureVisible(id) {
 
 const loadedItems = () => [...cards.keys()].map(storedItem);
 
-async function loadTable() {
-  tableRows = await import("./item-row.js"); // Only the table needs it.
-  setColumns(loadedItems());
-  redrawAll();
-}
-
 /** Return all columns of the table, in their order. */
 export const allColumns = () => columns;
 
@@ -279,9 +354,8 @@ const shownColumns = () => columns.filter(({ isShown }) => isShown);
 
 /** @param {Item[]} items that tell which fields there are */
 function setColumns(items) {
-  if (!tableRows) return;
-  columns = tableRows.columnsOf(fieldNames(items), tableRows.chosenColumns());
-  $("thead", table).replaceChildren(tableRows.headRow(shownColumns(), items));
+  columns = columnsOf(fieldNames(items), chosenColumns());
+  $("thead", table).replaceChildren(headRow(shownColumns(), items));
 }
 
 /**
@@ -290,8 +364,8 @@ function setColumns(items) {
  */
 export function showColumns(ids) {
   // A column that was chosen may be missing only because these items do not have its field.
-  const missing = (tableRows?.chosenColumns() ?? []).filter((id) => !columns.some((column) => column.id === id));
-  tableRows?.chooseColumns(ids && [...ids, ...missing]);
+  const missing = (chosenColumns() ?? []).filter((id) => !columns.some((column) => column.id === id));
+  chooseColumns(ids && [...ids, ...missing]);
   setColumns(loadedItems());
   redrawAll();
 }

@@ -3,7 +3,7 @@
 import { Problem } from "./api.js";
 import { $, announce, button, h, problemBox, targetOf } from "./dom.js";
 import { cardElement } from "./gallery.js";
-import { declaredNameField, nameField, nameOf } from "./item-name.js";
+import { declaredNameField, nameField, nameOf } from "./item-fields.js";
 import { storedItem } from "./item-store.js";
 import { patchItem } from "./item-writes.js";
 

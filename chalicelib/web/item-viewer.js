@@ -1,16 +1,14 @@
 // The view of an item, and the way to its neighbours.
 
 import { Problem, call, itemPath } from "./api.js";
-import { closeDialog, currentView, focusKey, focusedKey, showView, updateView } from "./dialog.js";
+import { closeDialog, currentView, focusKey, focusedKey, loadForm, showView, updateView } from "./dialog.js";
 import { $, announce, button, formatBytes, h, problemBox, targetOf, timeElement } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
 import { neighbourId, removeCard } from "./gallery.js";
-import { attachPicture, pickPictureFor, takePhotoFor } from "./item-actions.js";
+import { attachPicture, pickPictureFor, takePhotoFor } from "./item-pictures.js";
 import { isShownByBrowsers, pictureElement, placeholder } from "./item-card.js";
-import { fieldLabel, isTimestamp, listedFields } from "./item-fields.js";
-import { deleteItem } from "./item-deletion.js";
-import { editItem } from "./item-form.js";
-import { nameOf } from "./item-name.js";
+import { fieldLabel, isTimestamp, listedFields, nameOf } from "./item-fields.js";
+import { deleteItem } from "./item-writes.js";
 import { copyLinkButton, downloadButton } from "./item-sharing.js";
 import { getStored, removeStored, storeItem, storedItem } from "./item-store.js";
 import { areCharactersOn } from "./keyboard.js";
@@ -164,6 +162,8 @@ class ItemView {
 
   async #edit() {
     if (!this.#stored.etag && !(await this.#readForEditing())) return;
+    const { editItem } = await loadForm();
+    if (!this.#isCurrent()) return;
     const { item, etag } = this.#stored;
     editItem({ item, etag }, leaveForm);
   }

@@ -1,15 +1,12 @@
 // The keys of the list: arrows move the focus between items, letters act on the focused one.
 
 import { Problem, call, itemPath } from "./api.js";
-import { actions } from "./added-files.js";
-import { showQuestion } from "./dialog.js";
+import { loadFiles, loadForm, loadViewer, showQuestion } from "./dialog.js";
 import { $, button, h, hasModifier, showErrorNotice, targetOf } from "./dom.js";
 import { cardElement, shownIds } from "./gallery.js";
-import { deleteItems } from "./item-deletion.js";
-import { editItem } from "./item-form.js";
+import { deleteItems } from "./item-writes.js";
 import { startRenaming } from "./item-rename.js";
 import { getStored, storeItem } from "./item-store.js";
-import { leaveForm } from "./item-viewer.js";
 import { clearSelection, select, selectAll, selectedIds } from "./selection.js";
 
 const lists = $("#lists");
@@ -93,6 +90,7 @@ document.addEventListener("gallery", updateTabStops);
 
 /** Edit an item in the form. @param {string} id */
 async function edit(id) {
+  const [{ editItem }, { leaveForm }] = await Promise.all([loadForm(), loadViewer()]);
   try {
     if (!getStored(id)?.etag) {
       const { data, etag } = await call("GET", itemPath(id));
@@ -152,7 +150,7 @@ const CHARACTERS = {
     return true;
   },
   n: () => {
-    actions.new();
+    loadFiles().then(({ actions }) => actions.new());
     return true;
   },
   e: () => onFocused(edit),

@@ -1,32 +1,39 @@
 // Opens what a route names.
 
 import { Problem, call, itemPath } from "./api.js";
-import { closeDialog, currentView } from "./dialog.js";
+import { closeDialog, currentView, loadForm, loadViewer } from "./dialog.js";
 import { hasModifier, targetOf } from "./dom.js";
 import { hasDraft, removeOldDrafts } from "./drafts.js";
-import { editItem, openNewItem } from "./item-form.js";
-import { leaveForm, viewItem } from "./item-viewer.js";
 import { storeItem } from "./item-store.js";
 import { clearRoute, currentRoute, itemIdOf, onRouteChange, setRoute } from "./page-url.js";
 
+/** The route that was opened last. Its module may still be loading. */
+let wanted = "";
+
 /** @param {string} route */
-function openRoute(route) {
+async function openRoute(route) {
+  wanted = route;
   const id = itemIdOf(route);
-  if (id) viewItem(id);
-  else if (route === "#new") openNewItem();
-  else if (currentView()) closeDialog();
+  if (id) {
+    const { viewItem } = await loadViewer();
+    if (wanted === route) viewItem(id);
+  } else if (route === "#new") {
+    const { openNewItem } = await loadForm();
+    if (wanted === route) openNewItem();
+  } else if (currentView()) closeDialog();
   else if (route) clearRoute(); // The pictures of "#pictures" are gone after a reload.
 }
 
 /** Open an item's form with its draft, or show the item if it cannot be read. @param {string} id */
 async function openDraft(id) {
+  const [{ editItem }, { leaveForm, viewItem }] = await Promise.all([loadForm(), loadViewer()]);
   try {
     const { data, etag } = await call("GET", itemPath(id));
     storeItem(data, etag);
     if (!currentView()) editItem({ item: data, etag }, leaveForm);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    viewItem(id);
+    if (!currentView()) viewItem(id);
   }
 }
 
@@ -50,9 +57,10 @@ addEventListener("click", (event) => {
 
 addEventListener("beforeunload", (event) => currentView()?.losesChanges() && event.preventDefault());
 
-/** Open the route of the URL. An item with a draft is opened in its form. */
+/** Open the route of the URL, unless the user has opened a view. An item with a draft is opened in its form. */
 export function openFirstView() {
   removeOldDrafts();
+  if (currentView() || wanted) return;
   const route = currentRoute();
   const id = itemIdOf(route);
   if (id && hasDraft(id)) openDraft(id);

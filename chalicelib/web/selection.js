@@ -1,7 +1,12 @@
-// Which items are selected, by their checkboxes. Dispatches "selection" on the document when that changes.
+// The selected items, and the bar with the actions on all of them.
 
-import { $, targetOf } from "./dom.js";
+import { loadSetField } from "./dialog.js";
+import { $, button, h, targetOf } from "./dom.js";
 import { cardElement, shownIds } from "./gallery.js";
+import { EXPIRES_AT } from "./item-fields.js";
+import { startRenaming } from "./item-rename.js";
+import { copyLinks } from "./item-sharing.js";
+import { deleteItems } from "./item-writes.js";
 
 /** @type {Set<string>} */
 const selected = new Set();
@@ -95,3 +100,35 @@ export function selectChecked() {
     select(/** @type {HTMLElement} */ (box.closest("[data-id]")).dataset.id ?? "", { isOn: true });
   }
 }
+
+// ----------------------------------------------------------------------------------------------------------------- bar
+
+const count = h("p", { class: "selected-count" });
+const allButton = button("", selectAll, { class: "link" });
+const renameButton = button("Rename", () => startRenaming(selectedIds()[0]));
+const bar = h("section", { class: "selection-bar", "aria-label": "Selected items", hidden: true },
+  count, allButton,
+  h("div", { class: "row" },
+    renameButton,
+    button("Copy link", () => copyLinks(selectedIds())),
+    button("Set field…", () => askField()),
+    button("Set expiry…", () => askField(EXPIRES_AT)),
+    button("Delete", () => deleteItems(selectedIds()), { class: "danger" })),
+  button("×", clearSelection, { class: "icon", "aria-label": "Clear the selection", title: "Esc" }));
+$("#lists").before(bar);
+
+/** @param {string} [field] */
+const askField = async (field) => (await loadSetField()).askField(field);
+
+document.addEventListener("selection", () => {
+  const [ids, shown] = [selectedIds(), new Set(shownIds())];
+  const hidden = ids.filter((id) => !shown.has(id)).length;
+  count.textContent = `${ids.length} selected${hidden > 0 ? `, ${hidden} of them not shown` : ""}`;
+  allButton.textContent = `Select all ${shown.size}`;
+  allButton.hidden = ids.length - hidden === shown.size;
+  renameButton.hidden = ids.length !== 1 || hidden > 0;
+  const hadFocus = bar.contains(document.activeElement);
+  bar.hidden = ids.length === 0;
+  if (bar.hidden && hadFocus) ($("#lists a[tabindex='0']") ?? $("#new")).focus();
+});
+selectChecked();

@@ -1,17 +1,90 @@
-// Uploads of pictures to the bucket.
+// Uploads of pictures, some at once, with their previews.
 
 import { Problem, call, itemPath } from "./api.js";
-import { button, formatBytes, pickFiles } from "./dom.js";
+import { button, formatBytes, h, pickFiles } from "./dom.js";
 import { storeItem } from "./item-store.js";
-import { uploadingIds, waitForThumbnails } from "./picture-polling.js";
-import { createPreview } from "./picture-previews.js";
+import { retry, uploadingIds, waitForThumbnails } from "./poll.js";
 import { PICTURE_TYPES, pictureType, sizeProblem, typeProblem } from "./picture-types.js";
-import { retry } from "./poll.js";
 import { Transfer } from "./progress-panel.js";
-import { Slots } from "./slots.js";
 import { hideUpload, showUpload } from "./upload-frames.js";
 
-const slots = new Slots(3);
+/** Runs at most so many actions at once. The others wait in their order. */
+export class Slots {
+  #free;
+  /** @type {(() => void)[]} */
+  #waiting = [];
+
+  /** @param {number} count */
+  constructor(count) {
+    this.#free = count;
+  }
+
+  /**
+   * Run an action when a slot is free, and return its result. Throw the signal's reason if it aborts before that.
+   * @template Result
+   * @param {() => Promise<Result>} action
+   * @param {AbortSignal} signal
+   * @returns {Promise<Result>}
+   */
+  async run(action, signal) {
+    if (this.#free > 0) this.#free -= 1;
+    else await this.#nextSlot(signal);
+    try {
+      return await action();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free += 1;
+    }
+  }
+
+  /** @param {AbortSignal} signal @returns {Promise<void>} */
+  #nextSlot(signal) {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push(resolve);
+      signal.addEventListener("abort", () => {
+        const index = this.#waiting.indexOf(resolve);
+        if (index >= 0) this.#waiting.splice(index, 1);
+        reject(signal.reason);
+      });
+    });
+  }
+}
+
+const WIDTH = 800; // pixels, as of the thumbnail that replaces it
+const decodingSlots = new Slots(2); // While it is decoded, a photograph takes 50 to 200 MB.
+
+/**
+ * Return the URL of a small copy of a picture, or null if the browser cannot decode it. The caller revokes the URL.
+ * @param {File} file
+ * @param {AbortSignal} signal
+ * @returns {Promise<string | null>}
+ */
+export async function createPreview(file, signal) {
+  try {
+    const copy = await decodingSlots.run(() => smallCopy(file), signal);
+    return copy && URL.createObjectURL(copy);
+  } catch {
+    return null;
+  }
+}
+
+/** Return a JPEG on white, as thumbnails are. @param {File} file @returns {Promise<Blob | null>} */
+async function smallCopy(file) {
+  const bitmap = await createImageBitmap(file, { resizeWidth: WIDTH, resizeQuality: "medium" });
+  const { width, height } = bitmap;
+  const canvas = h("canvas", { width, height });
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.8));
+}
+
+// ------------------------------------------------------------------------------------------------------------- uploads
+
+const uploadSlots = new Slots(3);
 
 /** The last upload to each item, until it is ready or dismissed. A newer one cancels it. @type {Map<string, Upload>} */
 const lastUploads = new Map();
@@ -142,7 +215,7 @@ class Upload extends Transfer {
 
   async attempt() {
     try {
-      if (!this.sent) await slots.run(() => this.#send(), this.signal);
+      if (!this.sent) await uploadSlots.run(() => this.#send(), this.signal);
       this.markSent();
       this.setText("Processing");
       this.#showResult(await this.#watch());

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, describe, mock, test } from "node:test";
 import "./browser.js";
 import { Problem } from "../../chalicelib/web/api.js";
-import { BulkRun, runForEach } from "../../chalicelib/web/bulk-run.js";
+import { BulkRun, runForEach } from "../../chalicelib/web/item-writes.js";
 
 const IDS = Array.from({ length: 10 }, (_, index) => `item-${index}`);
 const tooMany = () => new Problem({ status: 429, message: "Too many.", retryAfter: 7 });

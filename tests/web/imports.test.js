@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import "./browser.js";
-import { isImportFile, readImport } from "../../chalicelib/web/imports.js";
+import { isImportFile, readImport } from "../../chalicelib/web/added-files.js";
 
 const read = (name, content) => readImport(new File([content], name));
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 import { json, stubFetch } from "./browser.js";
 import { showCard } from "../../chalicelib/web/gallery.js";
-import { deleteItem, deleteItems, finishDeletes } from "../../chalicelib/web/item-deletion.js";
+import { deleteItem, deleteItems, finishDeletes } from "../../chalicelib/web/item-writes.js";
 import { getStored, pendingDeletes } from "../../chalicelib/web/item-store.js";
 import { clearGallery } from "../../chalicelib/web/list-loading.js";
 

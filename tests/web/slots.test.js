@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Slots } from "../../chalicelib/web/slots.js";
+import { Slots } from "../../chalicelib/web/uploads.js";
 
 describe("slots", () => {
   const settle = () => new Promise(setImmediate);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, mock, test } from "node:test";
 import "./browser.js";
-import { UploadObserver } from "../../chalicelib/web/picture-polling.js";
+import { UploadObserver } from "../../chalicelib/web/poll.js";
 
 describe("uploads", () => {
   const READY = (id) => ({ status: "ready", url: `https://bucket.example/originals/item-1/${id}?signature=x` });

@@ -130,7 +130,7 @@ def test_page_and_its_files_are_under_90_kb_compressed(api, page: str) -> None:
 
 
 def test_console_has_the_limit_of_imports() -> None:
-    found = re.search(r"MAX_BYTES = ([\d *]+);", (WEB / "imports.js").read_text(encoding="utf-8"))
+    found = re.search(r"MAX_BYTES = ([\d *]+);", (WEB / "added-files.js").read_text(encoding="utf-8"))
 
     assert found is not None
     assert math.prod(map(int, found[1].split("*"))) == import_parsing.MAX_BYTES

@@ -1,52 +1,16 @@
-// The bar with the actions on all selected items.
+// Sets a field of all selected items.
 
-import { BulkRun } from "./bulk-run.js";
 import { showQuestion } from "./dialog.js";
-import { $, button, h, plural } from "./dom.js";
+import { button, h, plural } from "./dom.js";
 import { TypedControl } from "./field-controls.js";
 import { Input, InvalidInput } from "./field-inputs.js";
 import { controlFor, inAWeek } from "./field-rows.js";
-import { allFieldNames, shownIds } from "./gallery.js";
-import { deleteItems } from "./item-deletion.js";
-import { EXPIRES_AT, fieldLabel } from "./item-fields.js";
-import { itemSchemas } from "./item-name.js";
-import { startRenaming } from "./item-rename.js";
-import { copyLinks } from "./item-sharing.js";
+import { allFieldNames } from "./gallery.js";
+import { EXPIRES_AT, fieldLabel, itemSchemas } from "./item-fields.js";
 import { storedItem } from "./item-store.js";
-import { patchItem, writerOf } from "./item-writes.js";
+import { BulkRun, patchItem, writerOf } from "./item-writes.js";
 import { SchemaReader } from "./json-schema.js";
-import { clearSelection, selectAll, selectChecked, selectedIds } from "./selection.js";
-
-// ----------------------------------------------------------------------------------------------------------------- bar
-
-const count = h("p", { class: "selected-count" });
-const allButton = button("", selectAll, { class: "link" });
-const renameButton = button("Rename", () => startRenaming(selectedIds()[0]));
-const bar = h("section", { class: "selection-bar", "aria-label": "Selected items", hidden: true },
-  count, allButton,
-  h("div", { class: "row" },
-    renameButton,
-    button("Copy link", () => copyLinks(selectedIds())),
-    button("Set field…", () => askField()),
-    button("Set expiry…", () => askField(EXPIRES_AT)),
-    button("Delete", () => deleteItems(selectedIds()), { class: "danger" })),
-  button("×", clearSelection, { class: "icon", "aria-label": "Clear the selection", title: "Esc" }));
-$("#lists").before(bar);
-
-document.addEventListener("selection", () => {
-  const [ids, shown] = [selectedIds(), new Set(shownIds())];
-  const hidden = ids.filter((id) => !shown.has(id)).length;
-  count.textContent = `${ids.length} selected${hidden > 0 ? `, ${hidden} of them not shown` : ""}`;
-  allButton.textContent = `Select all ${shown.size}`;
-  allButton.hidden = ids.length - hidden === shown.size;
-  renameButton.hidden = ids.length !== 1 || hidden > 0;
-  const hadFocus = bar.contains(document.activeElement);
-  bar.hidden = ids.length === 0;
-  if (bar.hidden && hadFocus) ($("#lists a[tabindex='0']") ?? $("#new")).focus();
-});
-selectChecked();
-
-// ------------------------------------------------------------------------------------------------------------- setting
+import { selectedIds } from "./selection.js";
 
 /**
  * Set fields of the selected items.
@@ -81,7 +45,7 @@ function controlOf(name) {
  * Ask for a value, and set it on the selected items.
  * @param {string} [field] without it, the user chooses one
  */
-function askField(field = "") {
+export function askField(field = "") {
   const isExpiry = field === EXPIRES_AT;
   const label = isExpiry ? "Expires" : "Value";
   let control = controlOf(field);
