@@ -26,6 +26,8 @@ STAGE_NAME = r"[a-z][a-z0-9]{0,19}"
 STAGE_NAME_RULE = "1 to 20 lowercase letters and digits, a letter first"
 
 AuthMode = Literal["oidc", "local", "none"]
+ContentType = Literal["image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff", "image/avif", "image/bmp"]
+"""The types of pictures that are accepted."""
 Fit = Literal["cover", "fit"]
 Format = Literal["jpeg", "webp"]
 LogOwner = Literal["plain", "hash", "none"]

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chalicelib import config, errors
+from chalicelib.config import ContentType
 from chalicelib.http import cursors
-
-ContentType = Literal["image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff", "image/avif", "image/bmp"]
 
 _Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 _Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]

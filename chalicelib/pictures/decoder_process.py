@@ -45,7 +45,8 @@ def serve() -> None:
                 answer = _end(child)
             else:
                 answer = _fork(files)
-                children.add(answer)
+                if answer != protocol.FORK_FAILED:  # To kill(2), it would mean all processes.
+                    children.add(answer)
             control.sendall(protocol.COMMAND.pack(answer))
     for child in children:
         _end(child)

@@ -41,6 +41,7 @@ _DENIED = {
     "shmget": (29, 194), "shmat": (30, 196), "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180),
     "add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219), "bpf": (321, 280),
     "io_uring_setup": (425, 425), "userfaultfd": (323, 282), "perf_event_open": (298, 241), "memfd_create": (319, 279),
+    "open_by_handle_at": (304, 265),
 }  # fmt: skip
 
 
@@ -73,10 +74,12 @@ def restrict(open_files: int) -> None:
 
 
 def address_space() -> int:
-    """Return the bytes of address space that this process uses, or 0 on a system that cannot limit it, as macOS."""
-    if sys.platform != "linux":
+    """Return the bytes of address space that this process uses, or 0 if it is unknown: without /proc, as on macOS."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
+    except OSError:
         return 0
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    return int(pages) * resource.getpagesize()
 
 
 def limit_address_space(size: int) -> None:

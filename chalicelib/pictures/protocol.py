@@ -1,7 +1,7 @@
 """The messages between the consumer and the processes that decode pictures, and the results. No Pillow here.
 
 A message is its length in 4 bytes and a MessagePack object. The decoding process is not trusted: the length is limited,
-and msgspec accepts only the declared types.
+and msgspec accepts only the declared types, lengths and ranges.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
-from chalicelib.config import Size
+from chalicelib.config import ContentType, Size
 
 MAX_MESSAGE_BYTES = 128 * 1024 * 1024
 
@@ -23,13 +24,15 @@ COMMAND = struct.Struct("=q")
 FORK = 0
 FORK_FAILED = -1
 
+_Positive = Annotated[int, Meta(ge=1, le=2**53)]
+
 
 class Thumbnail(NamedTuple):
     """A thumbnail made for ``size`` in its format, with its actual width and height."""
 
     size: Size
-    width: int
-    height: int
+    width: _Positive
+    height: _Positive
     data: bytes
 
 
@@ -39,12 +42,12 @@ class Rendered(NamedTuple):
     ``warnings`` says what is wrong with it.
     """
 
-    content_type: str
-    width: int
-    height: int
-    thumbnails: list[Thumbnail]
-    placeholder: str
-    warnings: list[str]
+    content_type: ContentType
+    width: _Positive
+    height: _Positive
+    thumbnails: Annotated[list[Thumbnail], Meta(max_length=1000)]
+    placeholder: Annotated[str, Meta(max_length=100)]
+    warnings: Annotated[list[Literal["TRUNCATED"]], Meta(max_length=10)]
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -61,21 +64,21 @@ class Request(msgspec.Struct, frozen=True):
 class Measured(msgspec.Struct, frozen=True, tag=True):
     """The memory in bytes that decoding a picture needs."""
 
-    memory: int
+    memory: _Positive
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
     """The thumbnails of a picture, and how many warnings its decoder issued."""
 
     rendered: Rendered
-    warnings: int
+    warnings: Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
     """The code and message of the ImageError because of which a picture has no thumbnails."""
 
     code: str
-    message: str
+    message: Annotated[str, Meta(max_length=1000)]
 
 
 class OutOfMemory(msgspec.Struct, frozen=True, tag=True):
@@ -98,19 +101,19 @@ def receive_request(connection: socket.socket) -> Request:
     return msgspec.msgpack.decode(_receive(connection, None), type=Request)
 
 
-def receive_answer(connection: socket.socket, timeout: float) -> Answer:
-    """Wait up to ``timeout`` seconds for an answer. Raise TimeoutError, EOFError or ValueError."""
-    return _ANSWERS.decode(_receive(connection, time.monotonic() + timeout))
+def receive_answer(connection: socket.socket, until: float) -> Answer:
+    """Wait for an answer until a time on the monotonic clock. Raise TimeoutError, EOFError or ValueError."""
+    return _ANSWERS.decode(_receive(connection, until))
 
 
-def _receive(connection: socket.socket, until: float | None) -> bytes:
+def _receive(connection: socket.socket, until: float | None) -> bytearray:
     length = int.from_bytes(_exactly(connection, 4, until))
     if length > MAX_MESSAGE_BYTES:
         raise ValueError(f"A message has {length} bytes.")
     return _exactly(connection, length, until)
 
 
-def _exactly(connection: socket.socket, length: int, until: float | None) -> bytes:
+def _exactly(connection: socket.socket, length: int, until: float | None) -> bytearray:
     received = bytearray()
     while len(received) < length:
         if until is not None:
@@ -119,4 +122,4 @@ def _exactly(connection: socket.socket, length: int, until: float | None) -> byt
         if not part:
             raise EOFError
         received += part
-    return bytes(received)
+    return received

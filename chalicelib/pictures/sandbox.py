@@ -5,6 +5,7 @@ This module imports no Pillow and decodes nothing. ``decoder_process.py`` is wha
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib.util
 import mmap
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -55,10 +57,9 @@ class Sandbox:
         self._idle: list[_Child] = []
 
     def start(self) -> None:
-        """Start what takes longest, without waiting for it."""
-        with self._lock:
-            if self._server is None:
-                self._server = _Server()
+        """Start what takes longest, without waiting for it. If that fails, the first picture raises SandboxError."""
+        with self._lock, contextlib.suppress(OSError):
+            self._server = self._server or _Server()
 
     def stop(self) -> None:
         """End all processes."""
@@ -94,12 +95,13 @@ class Sandbox:
 
     def _ask(self, data: bytes, sizes: Sequence[Size], memory: int) -> Answer:
         """Return the answer of a process; if a process fails that decoded others before, that of a new one."""
-        failure: errors.ImageError = errors.ImageDecoderCrashedError()
+        failure: Exception = errors.ImageDecoderCrashedError()
+        until = time.monotonic() + MAX_SECONDS
         for fresh in (False, True):
             child = self._take(data, memory, fresh)
             kept = False
             try:
-                answer = child.ask(data, tuple(sizes), memory)
+                answer = child.ask(data, tuple(sizes), memory, until)
                 kept = not isinstance(answer, OutOfMemory)
                 if isinstance(answer, Refused):
                     raise errors.image_error(answer.code, answer.message)
@@ -111,7 +113,9 @@ class Sandbox:
             except (EOFError, OSError, ValueError):
                 failure = errors.ImageDecoderCrashedError()
             finally:
-                self._give_back(child, kept)
+                server_lives = self._give_back(child, kept)
+            if not server_lives:
+                failure = SandboxError("The server of the processes ended.")
         raise failure
 
     def _take(self, data: bytes, memory: int, fresh: bool) -> _Child:
@@ -138,30 +142,40 @@ class Sandbox:
             return _Child(self._server)
         except (OSError, EOFError) as error:
             if self._server:
-                self._server.stop()
-            self._server = None
+                self._end_server(self._server)
             raise SandboxError(f"No process can be started: {error}") from error
 
-    def _give_back(self, child: _Child, kept: bool) -> None:
+    def _give_back(self, child: _Child, kept: bool) -> bool:
+        """Keep a process for the next picture, or end it. Return whether its server lives, as far as is known."""
         with self._lock:
-            if kept:
-                self._idle.append(child)
-            else:
-                self._end(child)
+            if not kept:
+                return self._end(child)
+            self._idle.append(child)
+            return True
 
-    def _end(self, child: _Child) -> None:
+    def _end(self, child: _Child) -> bool:
         self._living.discard(child)
         try:
             status = child.end()
         except (OSError, EOFError):
-            # The server has ended, and with it all of its children.
-            if self._server:
-                self._server.stop()
+            self._end_server(child.server)
+            return False
+        else:
+            if status != signal.SIGKILL:
+                telemetry.logger.warning("Decoder crashed", status=status, output=child.output())
+            return True
+        finally:
+            child.close()
+
+    def _end_server(self, server: _Server) -> None:
+        """End a server and its children. The threads that use one of them get an error; forget the others."""
+        server.stop()
+        if self._server is server:
             self._server = None
-            return
-        if status != signal.SIGKILL:
-            telemetry.logger.warning("Decoder crashed", status=status, output=child.output())
-        child.close()
+        for child in [one for one in self._idle if one.server is server]:
+            self._idle.remove(child)
+            self._living.discard(child)
+            child.close()
 
 
 class _Server:
@@ -206,7 +220,7 @@ class _Child:
     def __init__(self, server: _Server) -> None:
         self.memory = 0
         self.data: bytes | None = None
-        self._server = server
+        self.server = server
         self._connection, theirs = socket.socketpair()
         self._picture, self._stderr = _anonymous_file(), _anonymous_file()
         os.ftruncate(self._picture.fileno(), MAX_IMAGE_BYTES)
@@ -214,11 +228,14 @@ class _Child:
         fcntl.fcntl(self._stderr, fcntl.F_SETFL, os.O_APPEND)
         with theirs:
             self.id = server.command(protocol.FORK, [theirs.fileno(), self._picture.fileno(), self._stderr.fileno()])
-        if self.id < 0:
-            raise OSError("fork failed")
+        if self.id == protocol.FORK_FAILED:
+            raise SandboxError("No process can be started: fork failed")
 
-    def ask(self, data: bytes, sizes: tuple[Size, ...], memory: int) -> Answer:
-        """Return the answer to a request about ``data``. Raise TimeoutError, EOFError, OSError or ValueError."""
+    def ask(self, data: bytes, sizes: tuple[Size, ...], memory: int, until: float) -> Answer:
+        """Return the answer to a request about ``data``, which arrives before ``until`` on the monotonic clock.
+
+        Raise TimeoutError, EOFError, OSError or ValueError.
+        """
         os.ftruncate(self._stderr.fileno(), 0)
         length = None
         if self.data is not data:
@@ -226,13 +243,15 @@ class _Child:
             self._shared[:length] = data
         self._connection.settimeout(MAX_SECONDS)
         protocol.send(self._connection, Request(length, sizes, memory))
-        answer = protocol.receive_answer(self._connection, MAX_SECONDS)
+        answer = protocol.receive_answer(self._connection, until)
+        if isinstance(answer, Done) and [one.size for one in answer.rendered.thumbnails] != list(sizes):
+            raise ValueError("The thumbnails have other sizes than those requested.")
         self.data = None if memory else data
         return answer
 
     def end(self) -> int:
         """Kill the process, and return its wait status: SIGKILL, unless it ended before."""
-        return self._server.command(self.id)
+        return self.server.command(self.id)
 
     def output(self) -> str:
         """Return the beginning of what the process wrote to its standard error about the last picture."""
@@ -252,7 +271,7 @@ def _folders() -> list[str]:
 
 
 def _anonymous_file() -> IO[bytes]:
-    """Return a file without a name, in memory if the system has such files."""
-    if hasattr(os, "memfd_create"):
+    """Return a file without a name, in memory if the system has and allows such files."""
+    with contextlib.suppress(AttributeError, OSError):
         return os.fdopen(os.memfd_create("picture"), "w+b", buffering=0)
     return tempfile.TemporaryFile(buffering=0)

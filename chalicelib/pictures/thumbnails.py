@@ -9,11 +9,12 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from typing import Literal, cast
 
 from PIL import Image, ImageCms
 
 from chalicelib import errors
-from chalicelib.config import MAX_DECODING_BYTES, Size
+from chalicelib.config import MAX_DECODING_BYTES, ContentType, Size
 from chalicelib.pictures import decoding, thumbhash
 from chalicelib.pictures.decoding import Picture
 from chalicelib.pictures.protocol import Rendered, Thumbnail
@@ -57,8 +58,9 @@ def render(data: bytes, sizes: Sequence[Size]) -> Rendered:
         picture = decoding.decode(image, data, _smallest_scale(image, sizes))
         if picture.orientation in _SWAPS_SIDES:
             width, height = height, width
-        warnings = ["TRUNCATED"] if picture.truncated else []
-        return Rendered(Image.MIME[image.format or ""], width, height, *_thumbnails(picture, sizes), warnings)
+        content_type = cast("ContentType", Image.MIME[image.format or ""])
+        warnings: list[Literal["TRUNCATED"]] = ["TRUNCATED"] if picture.truncated else []
+        return Rendered(content_type, width, height, *_thumbnails(picture, sizes), warnings)
 
 
 def memory_needed(data: bytes, sizes: Sequence[Size]) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.catalogue import bulk_imports, declared_fields, import_parsing, item_fields, models
+from chalicelib.config import ContentType
 from chalicelib.http import schemas
 from chalicelib.values import dynamodb_limits, exact_json
 
@@ -91,7 +92,7 @@ def _completed(made: dict[str, Schema]) -> dict[str, Schema]:
 
 def _share(made: dict[str, Schema], name: str, description: str, *models: type[Any]) -> None:
     """Make the field ``contentType`` of ``models`` one schema, so that client generators make one type of it."""
-    made[name] = msgspec.json.schema(schemas.ContentType) | {"title": name, "description": description}
+    made[name] = msgspec.json.schema(ContentType) | {"title": name, "description": description}
     for model in models:
         _refer(made[model.__name__]["properties"], "contentType", name)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -13,13 +15,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from PIL import Image
 
 from chalicelib import errors
 from chalicelib.config import Size
-from chalicelib.pictures import sandbox
+from chalicelib.pictures import decoder_process, process_limits, protocol, sandbox
 from chalicelib.pictures.sandbox import Sandbox, SandboxError
 from tests.builders import jpeg, quarters, saved
 
@@ -152,6 +156,216 @@ def test_server_that_ended_is_started_again(pictures: Sandbox) -> None:
     pictures._server._process.wait()
 
     assert render(pictures, jpeg()) == "image/jpeg"
+
+
+def test_end_of_a_server_does_not_end_the_next_one(pictures: Sandbox) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: render(pictures, SLOW), range(2)))
+    assert pictures._server
+    pictures._server._process.kill()
+    pictures._server._process.wait()
+    render(pictures, jpeg())
+    second = pictures.processes()[0]
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: render(pictures, SLOW), range(2)))
+
+    assert pictures.processes()[0] == second
+
+
+def test_picture_is_not_to_blame_for_the_end_of_the_server(pictures: Sandbox) -> None:
+    memory = pictures.memory_needed(SLOW, SIZES)
+    over = threading.Event()
+
+    def kill() -> None:
+        killed: set[int] = set()
+        while not over.is_set():
+            for server in set(pictures.processes()[:1]) - killed:
+                time.sleep(0.1)
+                os.kill(server, signal.SIGKILL)
+                killed.add(server)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with pytest.raises(SandboxError):
+            pictures.render(SLOW, SIZES, memory)
+    finally:
+        over.set()
+        killer.join()
+
+
+def test_server_kills_nothing_for_a_fork_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    killed: list[int] = []
+
+    def refuse() -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "fork", refuse)
+    monkeypatch.setattr(os, "kill", lambda process, _: killed.append(process))
+    monkeypatch.setattr(os, "waitpid", lambda process, _: (process, 0))
+    for change in ("protect_server", "restrict"):
+        monkeypatch.setattr(process_limits, change, lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(socket, "socket", lambda fileno: theirs)
+    ours.sendall(protocol.COMMAND.pack(protocol.FORK))
+    ours.shutdown(socket.SHUT_WR)
+
+    decoder_process.serve()
+
+    assert protocol.COMMAND.unpack(ours.recv(8)) == (protocol.FORK_FAILED,)
+    assert killed == []
+    ours.close()
+
+
+def test_failed_fork_keeps_the_server(pictures: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    render(pictures, jpeg())
+    server = pictures.processes()[0]
+    monkeypatch.setattr(sandbox._Server, "command", lambda *_: protocol.FORK_FAILED)
+    with pytest.raises(SandboxError, match="fork failed"):
+        pictures._take(b"", 0, fresh=True)
+
+    monkeypatch.undo()
+    assert (render(pictures, jpeg()), pictures.processes()[0]) == ("image/jpeg", server)
+
+
+def test_server_that_cannot_start_ahead_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "")
+
+    Sandbox().start()
+
+
+def test_memory_files_are_not_required(pictures: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: str) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "memfd_create", refuse, raising=False)
+
+    assert render(pictures, jpeg()) == "image/jpeg"
+
+
+def test_address_space_is_unknown_without_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(process_limits, "Path", lambda path: tmp_path / path[1:])
+
+    assert process_limits.address_space() == 0
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[Sandbox]:
+    made = Sandbox()
+    yield made
+    made.stop()
+
+
+RENDERED: dict[str, Any] = {
+    "content_type": "image/png",
+    "width": 9,
+    "height": 9,
+    "thumbnails": [[msgspec.to_builtins(SIZES[0]), 24, 24, b"x"]],
+    "placeholder": "",
+    "warnings": [],
+}
+
+
+class TestAnswerOfAProcessThatWasTakenOver:
+    def answer(self, kept: Sandbox, monkeypatch: pytest.MonkeyPatch, body: bytes) -> str:
+        """Return the result of a picture whose processes send ``body``."""
+
+        def receive(connection: socket.socket, until: float) -> protocol.Answer:
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                sender = threading.Thread(target=send, args=(theirs,))
+                sender.start()
+                try:
+                    return real(ours, until)
+                finally:
+                    ours.close()
+                    sender.join()
+
+        def send(theirs: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                theirs.sendall(body)
+                theirs.shutdown(socket.SHUT_WR)
+
+        real = protocol.receive_answer
+        monkeypatch.setattr(protocol, "receive_answer", receive)
+        try:
+            return kept.render(jpeg(), SIZES, 10**8).content_type
+        except errors.ImageError as error:
+            return error.code
+
+    def framed(self, body: bytes) -> bytes:
+        return len(body).to_bytes(4) + body
+
+    def done(self, **changes: Any) -> bytes:
+        return self.framed(
+            msgspec.msgpack.encode({"type": "Done", "rendered": list((RENDERED | changes).values()), "warnings": 0})
+        )
+
+    def test_valid_answer_is_accepted(self, kept: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.answer(kept, monkeypatch, self.done()) == "image/png"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"content_type": "text/html"},
+            {"width": -1},
+            {"height": 2**60},
+            {"thumbnails": []},
+            {"thumbnails": [[{"pixels": 24, "fit": "cover", "format": "webp"}, 24, 24, b"x"]]},
+            {"thumbnails": [[{"pixels": 24, "fit": "cover", "format": "svg"}, 24, 24, b"x"]]},
+            {"thumbnails": [[{"pixels": 10**9, "fit": "cover"}, 24, 24, b"x"]]},
+            {"thumbnails": [[{"pixels": 24, "fit": "cover", "focus": [0.1, 0.2]}, 24, 24, b"x"]]},
+            {"thumbnails": RENDERED["thumbnails"] * 2},
+            {"placeholder": "x" * 1_000_000},
+            {"warnings": ["<script>"]},
+            {"warnings": ["TRUNCATED"] * 1_000_000},
+        ],
+    )
+    def test_false_result_is_refused(
+        self, kept: Sandbox, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+    ) -> None:
+        assert self.answer(kept, monkeypatch, self.done(**changes)) == "IMAGE_DECODER_CRASHED"
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            {"type": "Refused", "code": "NOT_FOUND", "message": ""},
+            {"type": "Refused", "code": "IMAGE_UNREADABLE", "message": "x" * 1_000_000},
+            {"type": "Measured", "memory": -(10**18)},
+            {"type": "Measured", "memory": 0},
+        ],
+    )
+    def test_false_message_is_refused(
+        self, kept: Sandbox, monkeypatch: pytest.MonkeyPatch, message: dict[str, Any]
+    ) -> None:
+        body = self.framed(msgspec.msgpack.encode(message))
+
+        assert self.answer(kept, monkeypatch, body) == "IMAGE_DECODER_CRASHED"
+
+    @pytest.mark.parametrize(
+        "message",
+        [b"", b"\xff\xff\xff\xff", b"\0\0\0\x05\xdd\xff\xff\xff\xff", b"\0\0\0\x09\x81"],
+        ids=["nothing", "too long", "huge array", "cut off"],
+    )
+    def test_garbage_is_refused(self, kept: Sandbox, monkeypatch: pytest.MonkeyPatch, message: bytes) -> None:
+        assert self.answer(kept, monkeypatch, message) == "IMAGE_DECODER_CRASHED"
+
+
+@LINUX
+def test_files_and_processes_do_not_grow(pictures: Sandbox) -> None:
+    render(pictures, jpeg())
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    for number in range(20):
+        render(pictures, jpeg())
+        if number % 2:
+            os.kill(pictures.processes()[number % 4 // 2], signal.SIGKILL)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    assert len(pictures.processes()) == 2
 
 
 def test_job_can_be_repeated_if_no_process_starts(pictures: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
