@@ -29,6 +29,7 @@ _NOT_SENT = {
     ".js": re.compile(
         r"^[ \t]*(?://.*|/\*\*(?:(?!\*/)[\s\S])*\*/[ \t]*)$"  # a comment that fills its lines
         r"|/\*\*\ @type[^*]*\*/ ?"  # a type within a line
+        r"|(?<=[;,{}()\[\]])[ ]//[ ](?:(?![\"'`]).)*$"  # a comment at the end of a line, if it is not part of a text
         r"|^[ \t]+",  # indentation
         re.MULTILINE,
     ),

@@ -6,7 +6,7 @@ import { $, button, h, problemBox, targetOf, timeElement } from "./dom.js";
 import { isObject } from "./exact-json.js";
 import { Input, invalid } from "./field-inputs.js";
 import { FieldList } from "./field-rows.js";
-import { itemSchemas } from "./item-fields.js";
+import { EXPIRES_AT, itemSchemas } from "./item-fields.js";
 import { SchemaReader } from "./json-schema.js";
 
 /** All fields as JSON. */
@@ -263,8 +263,10 @@ export class FieldsForm {
 
   /** Show a problem's details at their fields, and the rest above the buttons. @param {Problem} problem */
   #show(problem) {
-    const others = this.#editor.showErrors(problem.details);
-    if (others.length === problem.details.length) {
+    const isOfExpiry = problem.error === "INVALID_EXPIRY"; // It has no details.
+    const details = isOfExpiry ? [{ path: `$.${EXPIRES_AT}`, message: problem.message }] : problem.details;
+    const others = this.#editor.showErrors(details);
+    if (others.length === details.length) {
       this.problems.replaceChildren(problemBox(problem));
       return;
     }

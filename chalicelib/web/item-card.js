@@ -6,6 +6,7 @@ import { isNumber, toJson } from "./exact-json.js";
 import { fieldLabel, isText, isTimestamp, nameOf, ownFields, summaryOf } from "./item-fields.js";
 import { storeItem } from "./item-store.js";
 import { itemRoute } from "./page-url.js";
+import { placeholderUrl } from "./thumbhash.js";
 import { withUpload } from "./upload-frames.js";
 
 /** @param {Item} item */
@@ -24,11 +25,14 @@ export function cardOf(item) {
  */
 export function frameOf(item, sizes) {
   const { image, expiresAt } = item;
-  const path = image?.url && new URL(image.url).pathname;
-  const shown = [image?.status, path, image?.error?.message, expiresAt, nameOf(item)[0]];
+  const paths = thumbnailPaths(image) || (image?.url && new URL(image.url).pathname);
+  const shown = [image?.status, paths, image?.error?.message, expiresAt, nameOf(item)[0]];
   const frame = h("div", { class: "frame", "data-picture": JSON.stringify(shown) }, frameContent(item, sizes));
   return withUpload(frame, item.id);
 }
+
+/** Return the paths of an item's thumbnails, which change when these are made again. @param {ItemImage} [image] */
+export const thumbnailPaths = (image) => (image?.thumbnails ?? []).map(({ url }) => new URL(url).pathname).join(" ");
 
 /**
  * Return an item's name, which opens it, and the button to rename it. item-rename.js shows an input in their place.
@@ -53,8 +57,14 @@ function frameContent(item, sizes) {
   const expires = item.expiresAt && h("span", { class: "chip" }, `Expires ${shortDate(item.expiresAt)}`);
   const [letter, status] = placeholder(item);
   if (item.image?.status !== "ready") return [letter, status ?? expires];
-  return [pictureElement(item, { sizes }), expires];
+  const warning = warningOf(item.image);
+  const mark = warning && h("span", { class: "mark", role: "img", title: warning, "aria-label": warning }, "!");
+  return [pictureElement(item, { sizes }), expires, mark];
 }
+
+/** Return what is wrong with a picture that is shown, or "". @param {ItemImage} [image] */
+export const warningOf = (image) =>
+  (image?.warnings?.includes("TRUNCATED") ? "The file is incomplete; what it has is shown." : "");
 
 /**
  * Return what replaces a picture: the title's first letter, and the picture's status.
@@ -76,13 +86,19 @@ function shortDate(iso) {
 }
 
 /**
- * Return an item's picture; with `uncropped`, without the cropped sizes. If its URLs have expired, read the item again.
+ * Return an item's picture; with `uncropped`, without the cropped sizes. Until it is loaded, its placeholder is shown.
+ * If its URLs have expired, read the item again.
  * @param {Item} item
  * @param {{sizes: string, uncropped?: boolean}} options
  */
 export function pictureElement(item, { sizes, uncropped = false }) {
   const attributes = { alt: "", loading: "lazy", decoding: "async", sizes };
-  const element = h("img", { ...attributes, ...sourcesOf(/** @type {ItemImage} */ (item.image), uncropped) });
+  const image = /** @type {ItemImage} */ (item.image);
+  // The width and the height reserve the space.
+  const { width, height } = image;
+  const element = h("img", { ...attributes, width, height, ...sourcesOf(image, uncropped) });
+  if (!uncropped && image.focus) element.style.objectPosition = `${100 * image.focus.x}% ${100 * image.focus.y}%`;
+  if (image.placeholder) showPlaceholder(element, image.placeholder, image);
   const reload = async () => {
     const { data, etag } = await call("GET", itemPath(item.id));
     storeItem(data, etag);
@@ -95,6 +111,15 @@ export function pictureElement(item, { sizes, uncropped = false }) {
     reload().catch(() => {});
   }, { once: true });
   return element;
+}
+
+/** @param {HTMLImageElement} element @param {string} hash @param {ItemImage} image */
+function showPlaceholder(element, hash, image) {
+  element.style.backgroundImage = `url(${placeholderUrl(hash, image)})`;
+  element.addEventListener("load", async () => {
+    await element.decode().catch(() => {}); // Otherwise neither may be shown for a moment.
+    element.style.backgroundImage = "";
+  }, { once: true });
 }
 
 const SHOWN_BY_EVERY_BROWSER = ["image/jpeg", "image/png", "image/webp", "image/gif"];

@@ -6,7 +6,7 @@ import { $, announce, button, formatBytes, h, problemBox, targetOf, timeElement 
 import { isNumber, toJson } from "./exact-json.js";
 import { neighbourId, removeCard } from "./gallery.js";
 import { attachPicture, pickPictureFor, takePhotoFor } from "./item-pictures.js";
-import { isShownByBrowsers, pictureElement, placeholder } from "./item-card.js";
+import { isShownByBrowsers, pictureElement, placeholder, warningOf } from "./item-card.js";
 import { fieldLabel, isTimestamp, listedFields, nameOf } from "./item-fields.js";
 import { deleteItem } from "./item-writes.js";
 import { copyLinkButton, downloadButton } from "./item-sharing.js";
@@ -14,7 +14,7 @@ import { getStored, removeStored, storeItem, storedItem } from "./item-store.js"
 import { areCharactersOn } from "./keyboard.js";
 import { hasMore, loadPage } from "./list-loading.js";
 import { itemRoute } from "./page-url.js";
-import { Zoom } from "./picture-zoom.js";
+import { Zoom, askFocus } from "./picture-zoom.js";
 import { signInBox } from "./sign-in-box.js";
 import { shownUpload, withUpload } from "./upload-frames.js";
 
@@ -322,7 +322,10 @@ function textContent(text) {
 function detailsOf(item) {
   const { image } = item;
   return h("div", { class: "details" },
-    h("div", { class: "row" }, copyLinkButton(item.id), image?.status === "ready" && downloadButton(item)),
+    warningOf(image) && h("p", { class: "warning" }, warningOf(image)),
+    h("div", { class: "row" }, copyLinkButton(item.id), image?.status === "ready" && [
+      downloadButton(item), button("Set focus", () => askFocus(storedItem(item.id)), { "data-key": "focus" }),
+    ]),
     h("dl", {},
       item.expiresAt && definition("Expires", timeElement(item.expiresAt)),
       definition("Added", timeElement(item.createdAt)),

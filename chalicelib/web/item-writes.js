@@ -7,7 +7,7 @@ import { isEqual, isObject } from "./exact-json.js";
 import { hideCard, removeCard, restoreCard } from "./gallery.js";
 import { nameOf, ownFields } from "./item-fields.js";
 import { getStored, pendingDeletes, removeStored, storeItem } from "./item-store.js";
-import { retry } from "./poll.js";
+import { followThumbnails, retry } from "./poll.js";
 
 /**
  * Set some fields of an item (null removes one), unless someone else has changed one of them. Throw Problem.
@@ -34,6 +34,20 @@ function replacing(before, value) {
   if (!isObject(before) || !isObject(value)) return value;
   const names = [...new Set([...Object.keys(before), ...Object.keys(value)])];
   return Object.fromEntries(names.map((name) => [name, name in value ? replacing(before[name], value[name]) : null]));
+}
+
+/**
+ * Set the focus of an item's picture, or remove it by null, unless the picture was replaced. Throw Problem.
+ * @param {Item} item as the user saw it
+ * @param {Focus | null} focus
+ */
+export async function setFocus(item, focus) {
+  const pictureOf = (/** @type {Item} */ { image }) => image?.url && new URL(image.url).pathname;
+  const isUnchanged = (/** @type {Item} */ now) => pictureOf(now) === pictureOf(item);
+  const options = { isUnchanged, message: "The picture was replaced meanwhile.", below: "/image", body: { focus } };
+  const { data, etag } = await writeUnless(item, "PATCH", options);
+  storeItem(data, etag);
+  if (data.version !== item.version) followThumbnails(data);
 }
 
 /**
@@ -77,15 +91,16 @@ export function writerOf(items, write) {
  * Write with the entity tag of what is stored. If the item has changed meanwhile, write again if that does not matter.
  * @param {Item} item
  * @param {string} method
- * @param {CallOptions & {isUnchanged: (now: Item) => boolean, message: string}} options
+ * @param {CallOptions & {isUnchanged: (now: Item) => boolean, message: string, below?: string}} options `below` follows
+ *   the item's path
  */
-async function writeUnless({ id }, method, { isUnchanged, message, ...options }) {
+async function writeUnless({ id }, method, { isUnchanged, message, below = "", ...options }) {
   for (;;) {
     const stored = getStored(id);
     // An item of a list has no entity tag. The API compares the version only.
     const tag = stored && (stored.etag ?? `"${stored.item.version}"`);
     try {
-      return await call(method, itemPath(id), { headers: ifMatch(tag), ...options });
+      return await call(method, itemPath(id) + below, { headers: ifMatch(tag), ...options });
     } catch (problem) {
       if (!(problem instanceof Problem) || problem.status !== 412) throw problem;
     }

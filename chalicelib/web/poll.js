@@ -1,6 +1,7 @@
 // Calls that are repeated until they succeed, or until a picture has its thumbnails.
 
 import { Problem, call, itemPath } from "./api.js";
+import { thumbnailPaths, warningOf } from "./item-card.js";
 import { storeItem } from "./item-store.js";
 
 /** The time limit of `poll` is reached. The result may still come. */
@@ -198,7 +199,9 @@ export class UploadObserver {
  */
 function resultOfReady(image, uploadId) {
   const shownId = new URL(image.url).pathname.split("/").pop() ?? "";
-  if (shownId === uploadId) return { state: "ready", text: "Ready", thumbnail: image.thumbnails?.[0]?.url };
+  if (shownId === uploadId) {
+    return { state: "ready", text: warningOf(image) || "Ready", thumbnail: image.thumbnails?.[0]?.url };
+  }
   return shownId > uploadId ? { state: "stopped", text: "Replaced by another picture" } : undefined;
 }
 
@@ -219,6 +222,26 @@ export async function followStatus(id) {
   };
   try {
     await poll(check, { seconds: FOLLOW_SECONDS, minDelay: () => Math.max(MIN_FOLLOW_DELAY, minDelay()) });
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+  }
+}
+
+const MAX_RENDERING = 60; // seconds
+
+/**
+ * Store an item's states until its thumbnails were made again, as after a change of the focus.
+ * @param {Item} before
+ */
+export async function followThumbnails({ id, image }) {
+  const paths = thumbnailPaths(image);
+  const check = async () => {
+    const { data: item, etag } = await call("GET", itemPath(id));
+    storeItem(item, etag);
+    return item.image?.status !== "ready" || thumbnailPaths(item.image) !== paths || undefined;
+  };
+  try {
+    await poll(check, { seconds: MAX_RENDERING });
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
   }

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser.accessibility import serious_faults
-from tests.browser.conftest import System, create_item
+from tests.browser.conftest import System, create_item, find_item
 from tests.browser.tab import File, Tab
 from tests.e2e.system import request
 
@@ -112,6 +112,67 @@ def test_picture_is_zoomed_and_moved(tab: Tab) -> None:
     tab.page.keyboard.press("+")
     tab.page.keyboard.press("ArrowLeft")
     expect(scale).to_have_text("100 %")
+
+
+def test_focus_is_set_by_click_and_keys(system: System, tab: Tab) -> None:
+    tab.create("Cropped well")
+    card = tab.card("Cropped well")
+    tab.drop(card, File.photograph("rocket"))
+    tab.expect_picture("Cropped well")
+    frame = card.locator(".frame")
+    before = frame.get_attribute("data-picture")
+    assert before is not None
+    tab.view_item("Cropped well")
+    tab.press("Set focus")
+    question = tab.page.get_by_role("dialog", name="Set focus")
+    box = question.locator(".focus-picture").bounding_box()
+    assert box is not None
+    tab.page.mouse.click(box["x"] + box["width"] / 4, box["y"] + 3 * box["height"] / 4)
+    tab.page.keyboard.press("ArrowRight")
+    marker = question.get_by_role("slider", name="Focus")
+    expect(marker).to_have_attribute("aria-valuetext", "26 % from the left, 75 % from the top")
+    assert serious_faults(tab.page) == []
+    question.get_by_role("button", name="Save").click()
+
+    expect(question).to_have_count(0)
+    assert find_item(system, "Cropped well")["image"]["focus"] == pytest.approx({"x": 0.26, "y": 0.75}, abs=0.01)
+    expect(frame).not_to_have_attribute("data-picture", before, timeout=60_000)
+    tab.press("Set focus")
+    question.get_by_role("button", name="Remove focus").click()
+    expect(question).to_have_count(0)
+    assert "focus" not in find_item(system, "Cropped well")["image"]
+
+
+def test_incomplete_file_is_marked(tab: Tab) -> None:
+    tab.create("Cut off")
+    content = File.photograph("coffee").content
+    tab.drop(tab.card("Cut off"), File("cut.jpg", "image/jpeg", content[: len(content) * 2 // 3]))
+    said = "The file is incomplete; what it has is shown."
+    expect(tab.panel).to_contain_text(said, timeout=60_000)
+    tab.expect_picture("Cut off")
+    expect(tab.card("Cut off").get_by_role("img", name=said)).to_be_visible()
+    assert serious_faults(tab.page) == []
+    tab.view_item("Cut off")
+
+    expect(tab.dialog.locator(".content").get_by_text(said)).to_be_visible()
+    assert serious_faults(tab.page) == []
+
+
+def test_placeholder_is_shown_until_the_thumbnail_is_loaded(system: System, tab: Tab) -> None:
+    tab.create("Blurred at first")
+    tab.drop(tab.card("Blurred at first"), File.photograph("coffee"))
+    tab.expect_picture("Blurred at first")
+    held = tab.hold("GET", "**/thumbnails/**")
+    tab.open(system.url)
+    picture = tab.card("Blurred at first").locator("img")
+    blurred = re.compile("data:image/png")
+    expect(picture).to_have_attribute("style", blurred)
+    held.await_one()
+    before = picture.bounding_box()
+    held.release()
+
+    expect(picture).not_to_have_attribute("style", blurred)
+    assert picture.bounding_box() == before
 
 
 def test_original_is_downloaded_under_the_name_of_the_item(tab: Tab) -> None:

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { json, stubFetch } from "./browser.js";
-import { cardOf, pictureElement, sourcesOf } from "../../chalicelib/web/item-card.js";
+import { cardOf, frameOf, pictureElement, sourcesOf } from "../../chalicelib/web/item-card.js";
 
 const AT = "2026-01-31T12:00:00.000Z";
 const item = (fields) => ({ id: "item-1", version: 1, createdAt: AT, updatedAt: AT, title: "Vase", ...fields });
@@ -60,4 +60,24 @@ test("a picture whose URL has expired is read again once", async () => {
   assert.equal(element.getAttribute("src"), "https://b/fresh");
   assert.equal(element.hasAttribute("srcset"), false);
   assert.equal(requests.length, 1);
+});
+
+test("a card says that the picture's file is incomplete", () => {
+  const mark = (warnings) => cardOf(item({ image: { ...IMAGE, warnings } })).querySelector(".mark")?.title;
+  assert.equal(mark(["TRUNCATED"]), "The file is incomplete; what it has is shown.");
+  assert.equal(mark(undefined), undefined);
+});
+
+test("a picture that is cropped by the page keeps its focus", () => {
+  const image = { ...IMAGE, focus: { x: 0.25, y: 1 } };
+  const positionOf = (options) => pictureElement(item({ image }), { sizes: "50vw", ...options }).style.objectPosition;
+  assert.equal(positionOf({}), "25% 100%");
+  assert.equal(positionOf({ uncropped: true }), "");
+});
+
+test("a card changes when its thumbnails were made again", () => {
+  const imageAt = (url) => ({ ...IMAGE, thumbnails: [{ ...IMAGE.thumbnails[0], url }] });
+  const pictureOf = (url) => frameOf(item({ image: imageAt(url) }), "3rem").dataset.picture;
+  assert.equal(pictureOf("https://b/200?signature=1"), pictureOf("https://b/200?signature=2"));
+  assert.notEqual(pictureOf("https://b/200"), pictureOf("https://b/200-300-250"));
 });

@@ -21,12 +21,22 @@ interface Picture {
   url: string;
 }
 
+/** A point of a picture, from 0 to 1, from the left and from the top. */
+interface Focus {
+  x: number;
+  y: number;
+}
+
 /** `image` of an item. Sizes and URLs are there if its status is "ready". */
 interface ItemImage extends Picture {
   status: "pending" | "processing" | "ready" | "failed";
   contentType: string;
   bytes: number;
   thumbnails?: Picture[];
+  focus?: Focus;
+  /** A ThumbHash in base64. */
+  placeholder?: string;
+  warnings?: string[];
   error?: { error: string; message: string };
 }
 
