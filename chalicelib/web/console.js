@@ -83,7 +83,8 @@ async function start() {
   try {
     const { openFirstView, loadAll } = await rest;
     openFirstView();
-    (window.requestIdleCallback ?? setTimeout)(loadAll);
+    (window.requestIdleCallback ?? setTimeout)(loadAll); // Safari has no requestIdleCallback.
+    addEventListener("online", loadAll); // It may have failed offline.
   } catch {
     const problem = new Problem({ message: "Some files could not be loaded. Reload the page." });
     showErrorNotice("The page did not load completely", problem);

@@ -13,13 +13,15 @@ let wanted = "";
 /** @param {string} route */
 async function openRoute(route) {
   wanted = route;
+  const before = currentView();
+  const isWanted = () => wanted === route && currentView() === before;
   const id = itemIdOf(route);
   if (id) {
     const { viewItem } = await loadViewer();
-    if (wanted === route) viewItem(id);
+    if (isWanted()) viewItem(id);
   } else if (route === "#new") {
     const { openNewItem } = await loadForm();
-    if (wanted === route) openNewItem();
+    if (isWanted()) openNewItem();
   } else if (currentView()) closeDialog();
   else if (route) clearRoute(); // The pictures of "#pictures" are gone after a reload.
 }

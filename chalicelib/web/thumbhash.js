@@ -10,8 +10,7 @@ const MAX_SIDE = 32; // pixels
  * @param {{width: number, height: number}} picture
  */
 export function placeholderUrl(hash, { width, height }) {
-  const scale = MAX_SIDE / Math.max(width, height);
-  const size = { width: Math.ceil(width * scale), height: Math.ceil(height * scale) };
+  const size = smallSize(width / height);
   const canvas = h("canvas", size);
   const context = canvas.getContext("2d");
   if (!context) return "";
@@ -21,15 +20,26 @@ export function placeholderUrl(hash, { width, height }) {
   return canvas.toDataURL();
 }
 
+/** Return the size of 24 to 32 pixels whose proportions are the nearest. @param {number} ratio */
+export function smallSize(ratio) {
+  const sideOf = (/** @type {number} */ length) => Math.max(1, Math.round(length));
+  const sizes = Array.from({ length: 9 }, (_, less) => MAX_SIDE - less).map((side) =>
+    ({ width: sideOf(side * Math.min(1, ratio)), height: sideOf(side / Math.max(1, ratio)) }));
+  const errorOf = (/** @type {{width: number, height: number}} */ size) => Math.abs(size.width / size.height - ratio);
+  return sizes.reduce((best, size) => (errorOf(size) < errorOf(best) ? size : best));
+}
+
 /**
  * Return the pixels of a ThumbHash without alpha, as RGBA.
  * @param {Uint8Array} hash
  * @param {{width: number, height: number}} size
  */
 export function pixelsOf(hash, { width, height }) {
-  const bits = (/** @type {number} */ start, /** @type {number} */ count) =>
-    Array.from({ length: count }).reduce((/** @type {number} */ sum, _, at) =>
-      sum + (((hash[(start + at) >> 3] >> ((start + at) & 7)) & 1) << at), 0);
+  const bits = (/** @type {number} */ start, /** @type {number} */ count) => {
+    let value = 0;
+    for (let at = start; at < start + count; at += 1) value |= ((hash[at >> 3] >> (at & 7)) & 1) << (at - start);
+    return value;
+  };
   const [across, down] = bits(39, 1) ? [7, bits(24, 3)] : [bits(24, 3), 7];
   let position = 40;
   const channel = (/** @type {number[]} */ [mean, scale], /** @type {number[]} */ counts) => {
