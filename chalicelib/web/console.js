@@ -86,7 +86,7 @@ async function start() {
     (window.requestIdleCallback ?? setTimeout)(loadAll); // Safari has no requestIdleCallback.
     addEventListener("online", loadAll); // It may have failed offline.
   } catch {
-    const problem = new Problem({ message: "Some files could not be loaded. Reload the page." });
+    const problem = new Problem({ message: "Some files could not be loaded. Reload the page when you are online." });
     showErrorNotice("The page did not load completely", problem);
   }
 }

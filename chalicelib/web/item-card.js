@@ -50,7 +50,7 @@ export function nameElement(item, { isHeading }) {
 export const selectBox = (item) =>
   h("input", { type: "checkbox", class: "select", "aria-label": `Select ${nameOf(item)}` });
 
-const STATUS_TEXTS = { pending: "Waiting for the upload", processing: "Processing", failed: "Picture failed" };
+const STATUS_TEXTS = { pending: "Upload pending", processing: "Processing", failed: "Picture failed" };
 
 /** Return the picture, or the name's first letter, and a note. @param {Item} item @param {string} sizes */
 function frameContent(item, sizes) {

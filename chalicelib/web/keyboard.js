@@ -226,7 +226,7 @@ const HELP = [
   ["Select all shown", [COMMAND, "A"]],
   ["Clear the selection, close", ["Esc"]],
   ["Next or previous item, in its view", ["←", "→"]],
-  ["Zoom in, out, back to 100 %, in its view", ["+", "−", "0"]],
+  ["Zoom in, out, back to 100 %", ["+", "−", "0"]],
   ["New item", ["n"]],
   ["Filter", ["/"]],
   ["Show this list", ["?"]],

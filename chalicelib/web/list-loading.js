@@ -268,7 +268,7 @@ function countText(shown, loaded) {
 /** Say what was looked through. @param {number} loaded */
 function noMatchText(loaded) {
   if (loaded === 0) return "No item was added in this time.";
-  if (!pages.cursor) return `No match: ${plural(loaded, "item")} looked through.`;
+  if (!pages.cursor) return `No match among ${plural(loaded, "item")}.`;
   return `No match among the ${plural(loaded, "item")} loaded. There are more.`;
 }
 

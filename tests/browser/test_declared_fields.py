@@ -88,6 +88,17 @@ def test_missing_and_invalid_fields_are_marked(shop: str, tab: Tab) -> None:
     assert serious_faults(tab.page) == []
 
 
+def test_focused_invalid_field_is_shown_with_its_label(shop: str, tab: Tab) -> None:
+    tab.open(shop)
+    tab.press("New item")
+    tab.press("Add Size")
+    fill(tab, Height="30")
+    tab.press("Create")
+
+    expect(tab.dialog.get_by_label("Name", exact=True)).to_be_focused()
+    expect(tab.dialog.locator("label", has_text="Name")).to_be_in_viewport(ratio=1)
+
+
 def test_errors_of_the_api_stand_at_their_fields(shop: str, tab: Tab) -> None:
     tab.expect_fault("400")
     refusal = {

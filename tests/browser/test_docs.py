@@ -33,6 +33,7 @@ def test_every_operation_is_shown(system: System, tab: Tab) -> None:
             )
             route.evaluate("route => route.open = true")
             expect(route.locator(".try")).to_be_visible()
+            assert route.locator(".columns").evaluate("one => one.scrollHeight === one.clientHeight"), (method, path)
             text = route.evaluate("route => route.textContent")
             codes = [code for status in said["responses"].values() for code in status["description"].split(", ")]
             names = [one["name"] for one in said.get("parameters", [])]

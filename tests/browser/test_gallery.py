@@ -36,7 +36,7 @@ class TestThreeItems:
         expect(tab.card("Oak table")).to_be_visible()
         expect(tab.card("Oak bench")).to_be_hidden()
         tab.page.get_by_role("searchbox").fill("cherry")
-        expect(tab.page.get_by_text("No match: 3 items looked through.")).to_be_visible()
+        expect(tab.page.get_by_text("No match among 3 items.")).to_be_visible()
         assert serious_faults(tab.page) == []
         tab.press("Show all items")
 

@@ -137,7 +137,7 @@ class TestOneItem:
         ticket = request("POST", path, {"contentType": "image/jpeg"}).json()["upload"]
         answers.refuse = (503, {})
         tab.open(system.url)
-        expect(tab.card("From a phone")).to_contain_text("Waiting for the upload")
+        expect(tab.card("From a phone")).to_contain_text("Upload pending")
         picture = {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": File.photograph("rocket").content}
         sent = tab.page.request.post(ticket["url"], multipart={**ticket["fields"], "file": picture})
         assert sent.ok

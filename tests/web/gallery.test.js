@@ -133,7 +133,7 @@ describe("gallery", () => {
     change({ filter: " TITLE 1 " });
     assert.deepEqual([shown(), text("#count")], [[12, 11], "2 of 3 items"]);
     change({ filter: "cherry" });
-    assert.equal(text("#no-match"), "No match: 3 items looked through.");
+    assert.equal(text("#no-match"), "No match among 3 items.");
     change({});
     assert.deepEqual([shown(), text("#count")], [[12, 11, 2], "3 items"]);
   });

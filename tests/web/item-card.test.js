@@ -35,7 +35,7 @@ test("without thumbnails the original is shown", () => {
 
 test("a card shows why there is no picture", () => {
   const chip = (image) => cardOf(item({ image })).querySelector(".chip")?.textContent;
-  assert.equal(chip({ status: "pending" }), "Waiting for the upload");
+  assert.equal(chip({ status: "pending" }), "Upload pending");
   assert.equal(chip({ status: "failed", error: { message: "It is damaged." } }), "Picture failed");
   assert.equal(chip(undefined), undefined);
 });
