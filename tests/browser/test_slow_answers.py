@@ -84,12 +84,21 @@ class TestOpening:
 def test_module_that_fails_to_load_is_reported(system: System, tab: Tab) -> None:
     tab.expect_fault("ERR_FAILED")
     create_item(system, title="Seen all the same")
-    tab.page.route("**/web/item-form.js", lambda route: route.abort())
+    tab.page.route("**/web/keyboard.js", lambda route: route.abort())
     tab.open(system.url)
 
     expect(tab.page.get_by_role("alert")).to_contain_text("could not be loaded")
     expect(tab.card("Seen all the same")).to_be_visible()
     tab.press("New item")
+
+
+def test_form_that_fails_to_load_is_reported(system: System, tab: Tab) -> None:
+    tab.expect_fault("ERR_FAILED")
+    tab.page.route("**/web/item-form.js", lambda route: route.abort())
+    tab.open(system.url)
+    tab.press("New item")
+
+    expect(tab.page.get_by_role("alert")).to_contain_text("could not be loaded")
 
 
 class TestSaving:
@@ -147,3 +156,13 @@ def test_retried_upload_creates_one_item(system: System, tab: Tab) -> None:
 
     found = request("GET", f"{system.url}/items?limit=100").json()["items"]
     assert [item["title"] for item in found].count("Only once") == 1
+
+
+def test_form_opens_offline(system: System, tab: Tab, context: BrowserContext) -> None:
+    tab.expect_fault("ERR_INTERNET_DISCONNECTED")
+    with tab.page.expect_event("requestfinished", lambda one: one.url.endswith("/web/set-field.js")):
+        tab.open(system.url)
+    context.set_offline(True)
+    tab.press("New item")
+
+    expect(tab.field("title")).to_be_visible()
