@@ -24,10 +24,12 @@ TARGETS = ("new", "recipes", "test-project", "bench", "bench-images")
 
 def make_new(clone: Path, *variables: str, **environ: str) -> subprocess.CompletedProcess[str]:
     identity = {"GIT_AUTHOR_NAME": "Ann", "GIT_COMMITTER_NAME": "Ann", "EMAIL": "ann@example.com"}
+    # If `make test-project` runs this, the inner make would print the folders that it enters.
+    top_level = {"MAKEFLAGS": "", "MAKELEVEL": ""}
     return subprocess.run(
         ["make", "new", *variables],
         cwd=clone,
-        env=processes.without_aws(os.environ) | {"GIT_CONFIG_GLOBAL": "/dev/null"} | identity | environ,
+        env=processes.without_aws(os.environ) | {"GIT_CONFIG_GLOBAL": "/dev/null"} | identity | top_level | environ,
         capture_output=True,
         text=True,
         check=False,
