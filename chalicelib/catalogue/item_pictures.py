@@ -134,7 +134,10 @@ def change_focus(owner: str, id_: str, focus: Focus | None, at: datetime, check:
 
     item = items.change(owner, id_, with_focus, at, check)
     if item.image and item.image.upload_id and _needs_thumbnails(item.image):
-        queue.send(RenderImage(Upload(owner, item.id, item.image.upload_id).key))
+        try:
+            queue.send(RenderImage(Upload(owner, item.id, item.image.upload_id).key))
+        except queue.FAILURES:
+            telemetry.logger.exception("Queueing a thumbnail job failed; the cleanup will retry", item_id=item.id)
     return item
 
 
@@ -309,7 +312,8 @@ def _retry_thumbnail_job(item: Item, image: Image, at: datetime) -> None:
     def retried(now: Item) -> Item:
         return msgspec.structs.replace(now, image=next_image) if now.image == image else now
 
-    items.change(item.owner, item.id, retried, at)
+    # A job that failed may have stored thumbnails with a focus that the picture no longer has.
+    delete_superseded_objects(items.change(item.owner, item.id, retried, at))
 
 
 def _close_ticket(item: Item, at: datetime) -> None:

@@ -156,7 +156,7 @@ def ticket_request(request: Request) -> schemas.TicketRequest:
 def image_focus(request: Request) -> Focus | None:
     """Return the focus in the body of a request to change a picture, in thousandths, or None for the centre."""
     focus = validation.validate(schemas.ImagePatch, json_object(request, MERGE_PATCH, JSON)).focus
-    return Focus(*(Decimal(f"{at:.3f}") for at in (focus.x, focus.y))) if focus else None
+    return Focus(*(Decimal(f"{abs(at):.3f}") for at in (focus.x, focus.y))) if focus else None  # -0.0 is 0
 
 
 def import_body(request: Request) -> list[bytes]:

@@ -120,6 +120,8 @@ class Client:
             self._upload,
             self._upload,
             self._remove_picture,
+            self._change_focus,
+            self._change_focus,
             self._import,
             self._import,
             self._put_loose_file,
@@ -198,6 +200,19 @@ class Client:
             act = self._act("remove picture", item=item["id"])
             self._ask(act, "DELETE", f"/items/{item['id']}/image")
 
+    def _change_focus(self) -> None:
+        self._find_more()
+        ready = [one for one in self._ledger.items[self._owner] if one.get("image", {}).get("status") == "ready"]
+        if not ready:
+            self._upload()
+            return
+        item = self._chance.choice(ready)
+        for _ in range(self._chance.choice((1, 2, 3))):
+            focus = self._chance.choice((None, {"x": 0.25, "y": 0.5}, {"x": 1, "y": 0}))
+            act = self._act("change focus", item=item["id"], if_match=self._version(item))
+            self._ask(act, "PATCH", f"/items/{item['id']}/image", {"focus": focus})
+            self._wait(self._chance.choice((0.1, 3, 100)) * self._chance.random())
+
     def _put_loose_file(self) -> None:
         key = f"uploads/loose/{self._chance.randint(1, 2)}.png"
         for _ in range(self._chance.choice((1, 1, 2))):
@@ -239,7 +254,7 @@ class Client:
             if answer.status is not None and answer.status < 500:
                 break
         act.status, act.body, act.ended = answer.status, answer.body, self._world.timeline.now
-        if act.done and act.kind in ("create", "replace", "patch", "read"):
+        if act.done and act.kind in ("create", "replace", "patch", "read", "change focus"):
             self._ledger.knows(self._owner, answer.body)
         return answer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from chalicelib.config import CENTRE
 from tests.simulation.clients import Act, Ledger
 from tests.simulation.evidence import changes, records, shown_item
 from tests.simulation.invariants import invariant
@@ -70,9 +71,10 @@ def _wrong(put: Put, shown: dict[str, Any] | None, world: World) -> str | None:
         return None
     if f"{put.key}?" not in shown["url"] or shown["bytes"] != len(put.data):
         return told
+    focus = (shown["focus"]["x"], shown["focus"]["y"]) if "focus" in shown else CENTRE
     for one in shown["thumbnails"]:
         found = world.s3.objects.get(_key(one["url"]))
-        if found is None or found.data != thumbnail(put.data, one["size"]):
+        if found is None or found.data != thumbnail(put.data, one["size"], focus):
             return f"{told}, and thumbnail {one['size']} is {found and found.data!r}"
     return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chalicelib import errors
-from chalicelib.config import Size
+from chalicelib.config import CENTRE, Size
 from chalicelib.pictures.protocol import Rendered, Thumbnail
 from tests.simulation.timeline import Timeline
 
@@ -44,10 +44,12 @@ class FakeSandbox:
         self._timeline.pause(self._timeline.chance.choice((0.05, 0.2, 3)))
         if kind != "good":
             raise errors.ImageUnreadableError
-        thumbnails = [Thumbnail(size, size.pixels, size.pixels, thumbnail(data, size.pixels)) for size in sizes]
+        thumbnails = [
+            Thumbnail(size, size.pixels, size.pixels, thumbnail(data, size.pixels, size.focus)) for size in sizes
+        ]
         return Rendered("image/jpeg", 4000, 3000, thumbnails, "", [])
 
 
-def thumbnail(data: bytes, pixels: int) -> bytes:
-    """Return the thumbnail of a picture, with the given number of pixels."""
-    return f"{pixels} of ".encode() + data
+def thumbnail(data: bytes, pixels: int, focus: tuple[float, float] = CENTRE) -> bytes:
+    """Return the thumbnail of a picture, with the given number of pixels and focus."""
+    return f"{pixels} at {focus} of ".encode() + data

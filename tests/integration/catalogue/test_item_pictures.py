@@ -23,7 +23,7 @@ from chalicelib.catalogue import item_pictures, items, thumbnail_jobs
 from chalicelib.http import schemas
 from chalicelib.values import exact_json, ids, times
 from tests.builders import fields, jpeg, png_head, quarters, saved
-from tests.integration.stage import OWNER, Stage, fails, item_input, json_of, meanwhile, run
+from tests.integration.stage import OWNER, Stage, answers, fails, item_input, json_of, meanwhile, run
 
 PHOTO = jpeg(1600, 1200)
 OTHER = jpeg(300, 900)
@@ -941,6 +941,22 @@ class TestFocus:
         assert "focus" not in self.ready(api, item)
         assert self.middle(api, item)[0] < 50
 
+    def test_negative_zero_is_zero(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], self.marked())
+
+        answer = self.ask(api, item, {"x": -0.0, "y": 0})
+
+        assert b'"x":0.0' in answer.body.replace(b" ", b"")
+
+    @pytest.mark.parametrize("number", ["NaN", "1e400", "1e-400", "null"])
+    def test_impossible_number_is_refused_or_rounded(self, api: Stage, item: dict[str, Any], number: str) -> None:
+        api.picture(item["id"], self.marked())
+
+        body = f'{{"focus": {{"x": {number}, "y": 0}}}}'.encode()
+        answer = api("PATCH", f"/items/{item['id']}/image", body)
+
+        assert answer.status_code == (200 if number == "1e-400" else 400)
+
     def test_same_focus_changes_nothing(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], self.marked())
         first = json_of(self.ask(api, item, FOCUS))
@@ -975,6 +991,14 @@ class TestFocus:
 
         assert self.middle(api, item)[0] > 200
 
+    def test_rejected_job_is_left_to_the_cleanup(self, api: Stage, item: dict[str, Any]) -> None:
+        api.picture(item["id"], self.marked())
+        answers(aws.sqs(), "SendMessageBatch", {"Failed": [{"Id": "0", "SenderFault": False, "Code": "Internal"}]})
+
+        assert self.ask(api, item, FOCUS).status_code == 200
+
+        assert items.get(OWNER, item["id"], times.now()).due_at is not None
+
     def test_cleanup_queues_a_lost_job_again(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], self.marked())
         self.ask(api, item, FOCUS)
@@ -989,7 +1013,10 @@ class TestFocus:
 
     def test_picture_stays_ready_if_its_jobs_are_lost(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], self.marked())
+        before = set(api.objects("thumbnails/"))
         self.ask(api, item, FOCUS)
+        for key in before:  # as a job that failed before it could store the result
+            bucket.write(key.replace("00.jpg", "00-250-500.jpg"), b"", "image/jpeg")
         at = times.now()
         for _ in range(item_pictures.MAX_THUMBNAIL_JOB_ATTEMPTS):
             at += item_pictures.THUMBNAIL_JOB_TIMEOUT + timedelta(minutes=1)
@@ -997,6 +1024,7 @@ class TestFocus:
         api.drop()
 
         assert "focus" not in self.ready(api, item)
+        assert set(api.objects("thumbnails/")) == before
         assert items.get(OWNER, item["id"], times.now()).due_at is None
 
     def test_picture_stays_ready_if_it_is_refused_now(
