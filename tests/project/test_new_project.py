@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,17 @@ def test_existing_destination_is_not_changed(clone: Path, tmp_path: Path) -> Non
 def test_destination_is_checked(destination: Path, problem: str) -> None:
     with pytest.raises(NewProjectError, match=problem):
         new_project.check_destination(destination)
+
+
+def test_folder_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(**_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(new_project, "new_files", lambda _: [])
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+
+    with pytest.raises(NewProjectError, match=re.escape(f"{tmp_path} cannot be written: Permission denied.")):
+        new_project.make("shop", tmp_path / "shop")
 
 
 def test_unknown_git_user_is_explained(clone: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import argparse
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -152,7 +153,10 @@ def without_dead_links(page: str, text: str) -> str:
 def make(name: str, destination: Path) -> int:
     """Write the project and commit it. Return the number of its files. Raise NewProjectError if git cannot commit."""
     files = list(new_files(name))
-    folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=destination.parent))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=destination.parent))
+    except OSError as error:
+        raise NewProjectError(f"{destination.parent} cannot be written: {error.strerror}.") from error
     try:
         for file in files:
             _write(folder / file.path, file)
@@ -267,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     print(f"Made {name} in {destination}: {number} files, in a new git repository with one commit. Next:")
-    print(f"  cd {os.path.relpath(destination)}\n  make run")
+    print(f"  cd {shlex.quote(os.path.relpath(destination))}\n  make run")
     return 0
 
 
