@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -445,3 +446,12 @@ class TestCommandLine:
         monkeypatch.setattr(ops.commands, "run_cleanup", lambda call: seen.append(call.options.json) or 0)
         assert ops.main(["--stage", "dev", *arguments]) == 0
         assert seen == [True]
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff", b"[" * 100_000], ids=["cut off", "empty", "no text", "deep"])
+def test_event_that_is_not_json_is_refused(tmp_path: Path, content: bytes) -> None:
+    event = tmp_path / "event.json"
+    event.write_bytes(content)
+
+    with pytest.raises(StageError, match="is not JSON"):
+        commands._read_event(str(event))

@@ -202,7 +202,7 @@ def _read_event(path: str | None) -> Any:
         return json.loads(sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise StageError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StageError(f"{path} is not JSON: {error}.") from error
 
 
