@@ -83,7 +83,8 @@ class TestTruncatedFiles:
         rendered = render(data[:-missing])
 
         assert rendered[1:3] == (1600, 1200)
-        assert rendered.warnings == ["TRUNCATED"]
+        # Without the last two bytes, only the end marker is missing: all rows are there, and libjpeg may have them.
+        assert rendered.warnings == ["TRUNCATED"] or (missing <= 2 and not rendered.warnings)
 
     def test_jpeg_that_ends_in_zeros_is_shown(self) -> None:
         data = saved(Image.effect_noise((400, 300), 30).convert("RGB"), "JPEG")
