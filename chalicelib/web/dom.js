@@ -146,13 +146,17 @@ export function showNotice(title, ...actions) {
   const notice = h("li", {}, h("div", { class: "row" }, h("strong", { title }, title), actions, dismiss), text);
   $("#tray .notices").append(notice);
   const show = (/** @type {(Node | string)[]} */ ...content) => text.replaceChildren(...content);
+  let isPointedAt = false; // It may appear under a pointer at rest.
+  notice.addEventListener("pointermove", ({ movementX, movementY }) => {
+    if (movementX || movementY) isPointedAt = true;
+  });
   return {
     close,
     /** Show more below the title. */
     show,
     /** Keep the notice until the user dismisses it. */
     keep: () => (dismiss.hidden = false),
-    isInUse: () => notice.matches(":hover, :focus-within"),
+    isInUse: () => notice.matches(isPointedAt ? ":hover, :focus-within" : ":focus-within"),
     fail(/** @type {Error} */ problem) {
       dismiss.hidden = false;
       notice.classList.add("error");

@@ -357,7 +357,8 @@ export class FieldList {
     const limits = [...limitsOf(limited), ...ofEach].join(", ");
     const parts = [description && renderInline(description), limits && `${limits[0].toUpperCase()}${limits.slice(1)}.`];
     const [first, second] = parts.filter(Boolean);
-    return first && [first, second && " ", second];
+    const separator = /[.!?:;]$/.test(description ?? "") ? " " : ". ";
+    return first && [first, second && separator, second];
   }
 }
 

@@ -58,7 +58,7 @@ export function limitsOf(schema) {
     minItems && `at least ${minItems.toLocaleString()}`,
     maxItems !== undefined && `up to ${maxItems.toLocaleString()}`,
     (usual ?? null) !== null && `${JSON.stringify(usual)} by default`,
-  ].filter((limit) => typeof limit === "string");
+  ].filter((limit) => typeof limit === "string" && limit);
 }
 
 /** @param {Schema} schema */
@@ -69,10 +69,13 @@ function lengthOf({ minLength = 0, maxLength }) {
 
 /** @param {Schema} schema */
 function boundsOf({ minimum, exclusiveMinimum, maximum, exclusiveMaximum, multipleOf }) {
-  return [
+  const range = [
     minimum !== undefined && `from ${minimum.toLocaleString()}`,
+    maximum !== undefined && `${minimum === undefined ? "up to" : "to"} ${maximum.toLocaleString()}`,
+  ];
+  return [
+    range.filter(Boolean).join(" "),
     exclusiveMinimum !== undefined && `more than ${exclusiveMinimum.toLocaleString()}`,
-    maximum !== undefined && `to ${maximum.toLocaleString()}`,
     exclusiveMaximum !== undefined && `less than ${exclusiveMaximum.toLocaleString()}`,
     multipleOf !== undefined && `a multiple of ${multipleOf.toLocaleString()}`,
   ];

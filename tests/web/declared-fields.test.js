@@ -64,7 +64,7 @@ describe("declared fields", () => {
     const help = (label) => editor.element.querySelector(`#${labelled(editor, label).id}-help`)?.textContent;
     assert.equal(help("Name"), "2 to 9 characters.");
     assert.equal(help("Note"), "For us alone. Up to 2000 characters.");
-    assert.equal(help("Count"), "From 0, to 10.");
+    assert.equal(help("Count"), "From 0 to 10.");
     assert.equal(help("From"), undefined);
   });
 

@@ -27,7 +27,7 @@ test("types and limits are described in a line", () => {
     [{ type: "string", minLength: 2, maxLength: 9, pattern: "^a" }, "string, 2 to 9 characters, matches ^a"],
     [{ type: "string", minLength: 2 }, "string, at least 2 characters"],
     [{ type: "number", exclusiveMinimum: 0, multipleOf: 5 }, "number, more than 0, a multiple of 5"],
-    [{ type: "integer", minimum: 1, maximum: 100, default: 25 }, "integer, from 1, to 100, 25 by default"],
+    [{ type: "integer", minimum: 1, maximum: 100, default: 25 }, "integer, from 1 to 100, 25 by default"],
     [{ type: "string", format: "date-time" }, "time (ISO 8601)"],
     [{ type: "string", format: "uuid" }, "string (uuid)"],
     [{ type: ["string", "number"] }, "string number"],
