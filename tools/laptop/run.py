@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import shlex
 import shutil
 import sys
@@ -49,7 +50,7 @@ _READY = """
 
     Console       {http}/
     API           {http}/items, described at {http}/docs
-    Try           curl {http}/items -H 'Content-Type: application/json' -d '{{"title": "Holiday"}}'
+    Try           curl {http}/items -H 'Content-Type: application/json' -d {item}
     AWS           {aws}, for other tools:
                   export AWS_CONFIG_FILE={config} AWS_PROFILE={profile}
                   aws --endpoint-url {aws} sqs list-queues
@@ -144,12 +145,20 @@ class System:
         self._terminal.write(
             _READY.format(
                 http=self._server.url,
+                item=shlex.quote(_example(self._project_dir)),
                 aws=emulator.url,
                 config=shlex.quote(str(self._project_dir / AWS_CONFIG)),
                 profile=_PROFILE,
                 data=emulator.home,
             )
         )
+
+
+def _example(project_dir: Path) -> str:
+    """Return the first example of an item in the OpenAPI document, which has the fields that ItemFields requires."""
+    document = json.loads((project_dir / "chalicelib" / "openapi.json").read_text(encoding="utf-8"))
+    body = document["paths"]["/items"]["post"]["requestBody"]["content"]["application/json"]
+    return json.dumps(next(iter(body["examples"].values()))["value"], ensure_ascii=False)
 
 
 class Ports(NamedTuple):

@@ -73,7 +73,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     type_in(UNSET + block(PAGE, "project").removesuffix("make run\n") + "test -f app.py", clone, **IDENTITY)
     project = clone.parent / "shop"
     share_environments(PROJECT, project)
-    (project / "photo.jpg").write_bytes(photograph())
+    (project / "out").mkdir()
+    (project / "out" / "photo.jpg").write_bytes(photograph())
     newcomer = Newcomer(project)
     try:
         newcomer.terminal.await_text("Shop is running", 120)
