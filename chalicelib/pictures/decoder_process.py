@@ -59,12 +59,14 @@ def _end(child: int) -> int:
 
 
 def _fork(files: list[int]) -> int:
+    server = os.getpid()
     try:
         child = os.fork()
     except OSError:
         child = protocol.FORK_FAILED
     if child == 0:
         try:
+            process_limits.end_with_parent(server)
             _run_child(*files)
         except BaseException:  # noqa: BLE001 - this is the child: it must not go on as the server
             sys.excepthook(*sys.exc_info())
@@ -75,7 +77,6 @@ def _fork(files: list[int]) -> int:
 
 
 def _run_child(connection: int, picture: int, stderr: int) -> None:
-    process_limits.end_with_parent()
     # In this order: each of the three has a number from 3 on, until it has its own. The map gets the first free one.
     for source, target in ((connection, _CONNECTION), (stderr, _STDERR), (picture, _FREE)):
         os.dup2(source, target)

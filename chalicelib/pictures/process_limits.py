@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import platform
 import resource
 import struct
@@ -52,10 +53,12 @@ def protect_server() -> None:
         _prctl(_PR_SET_DUMPABLE, 0)
 
 
-def end_with_parent() -> None:
-    """Have the system kill this process when its parent ends."""
+def end_with_parent(parent: int) -> None:
+    """Have the system kill this process when its parent ends. End it now if the parent has ended already."""
     if sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def restrict(open_files: int) -> None:
