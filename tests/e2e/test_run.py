@@ -279,13 +279,13 @@ def test_saved_web_file_takes_effect_without_a_restart(terminal: Terminal) -> No
     request("GET", f"{terminal.url}/web/console.css")
     reloads = Reloads(terminal)
 
-    (web / "console.css").write_text("/* saved */")
+    (web / "console.css").write_text(".saved {}")
     (web / "new.js").write_text("const isNew = true;")
 
-    assert request("GET", f"{terminal.url}/web/console.css").body == b"/* saved */"
+    assert request("GET", f"{terminal.url}/web/console.css").body == b".saved {}"
     assert request("GET", f"{terminal.url}/web/new.js").body == b"const isNew = true;"
     reloads.await_effect()
-    assert request("GET", f"{reloads.packaged}/web/console.css").body == b"/* saved */"
+    assert request("GET", f"{reloads.packaged}/web/console.css").body == b".saved {}"
     assert (reloads.restarts(), reloads.new_stack_updates()) == (0, 0)
 
 

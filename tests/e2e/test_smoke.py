@@ -429,12 +429,12 @@ def test_make_smoke_passes_url_and_token(detour: Detour) -> None:
     [
         (saved(Image.new("RGB", (200, 200), BLUE), "JPEG"), "shows the colour"),
         (jpeg(150, 200), "measures 150 × 200 instead of 200 × 200"),
-        (saved(quarters(200, 200), "PNG"), "is a PNG instead of a JPEG"),
+        (saved(quarters(200, 200), "PNG"), "is image/png instead of image/jpeg"),
         (b"<html>", "cannot be read"),
     ],
     ids=["another picture", "another size", "another kind", "no picture"],
 )
 def test_wrong_thumbnail_is_an_error(thumbnail: bytes, problem: str) -> None:
-    smoke_picture.check_thumbnail(jpeg(200, 200), (200, 200))
+    smoke_picture.check_thumbnail(jpeg(200, 200), (200, 200), "image/jpeg")
     with pytest.raises(StepError, match=problem):
-        smoke_picture.check_thumbnail(thumbnail, (200, 200))
+        smoke_picture.check_thumbnail(thumbnail, (200, 200), "image/jpeg")

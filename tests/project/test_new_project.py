@@ -110,18 +110,6 @@ def test_recipes_apply_one_after_another(made: Path, tmp_path: Path) -> None:
         recipes.apply(copy, name)
 
 
-def test_lint_and_unit_tests_pass(made: Path) -> None:
-    done = subprocess.run(
-        ["make", "lint", "test-unit"],
-        cwd=made,
-        env=processes.without_aws(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_dry_run_lists_every_file_and_makes_nothing(clone: Path, tmp_path: Path) -> None:
     done = make_new(clone, "NAME=shop", f"DEST={tmp_path / 'shop'}", "DRY_RUN=1")
 
