@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -339,6 +340,8 @@ def test_pipeline_keeps_manual_console_urls(deployers: Person) -> None:
     assert url == deployers.outputs("vitrine-dev")["EndpointURL"]
 
     own = "https://catalogue.example.com/"
+    # The AWS CLI names change sets after the second, and the emulator deploys a stack in less than one.
+    time.sleep(1)
     deployers.types(block(PAGE, "another console").replace("https://catalogue.example.com/", f"{url},{own}"))
     deployers.types(".ci/deploy dev")
 

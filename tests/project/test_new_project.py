@@ -1,4 +1,4 @@
-"""``make new`` makes a project with another name, a green gate, and nothing about this one."""
+"""``make new`` makes a project with another name, and nothing about this one."""
 
 from __future__ import annotations
 
