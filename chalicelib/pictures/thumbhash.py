@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
-MAX_SIDE = 32
+MAX_SIDE = 16
 """A good side for the picture. More pixels take more time, and the result has no more detail."""
 
 

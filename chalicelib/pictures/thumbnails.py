@@ -117,7 +117,7 @@ def _tiny(picture: Picture) -> Picture:
 
     If it is large, only some of its pixels count: the average of 12 million takes 10 ms, and looks the same.
     """
-    scale = min(1.0, _scale(picture, Size(16 * thumbhash.MAX_SIDE, "fit")))
+    scale = min(1.0, _scale(picture, Size(32 * thumbhash.MAX_SIDE, "fit")))
     width, height = (max(1, round(side * scale)) for side in picture.image.size)
     sample = picture._replace(
         image=picture.image.resize((width, height), Image.Resampling.NEAREST), width=width, height=height

@@ -112,7 +112,7 @@ def test_sign_in_again_keeps_a_resolved_conflict(closed: str, tab: Tab, enter: C
     tab.page.on("dialog", leave)
     tab.press("Save these values")
     tab.press("Sign in again")
-    tab.page.get_by_label("Name").fill("kim")
+    tab.page.get_by_label("Name", exact=True).fill("kim")
     tab.page.get_by_role("button", name="Sign in").click()
     expect(tab.field("title")).to_have_value("Kim's own map")
     expect(tab.field("scale")).to_have_value("50")
@@ -128,7 +128,7 @@ def test_sign_in_returns_to_the_item(closed: str, issuer: Issuer, tab: Tab) -> N
     item_id = create(closed, issuer.tokens("lea", None)["id_token"], "Lea's link")
     tab.page.goto(f"{closed}/#item={item_id}")
     tab.dialog.get_by_role("button", name="Sign in", exact=True).click()
-    tab.page.get_by_label("Name").fill("lea")
+    tab.page.get_by_label("Name", exact=True).fill("lea")
     tab.page.get_by_role("button", name="Sign in").click()
 
     expect(tab.dialog.get_by_role("heading", name="Lea's link")).to_be_visible()

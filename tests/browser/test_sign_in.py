@@ -37,7 +37,7 @@ def signed_out(closed: str, tab: Tab) -> Tab:
 
 def sign_in(tab: Tab, user: str) -> None:
     tab.page.get_by_role("button", name="Sign in", exact=True).click()
-    tab.page.get_by_label("Name").fill(user)
+    tab.page.get_by_label("Name", exact=True).fill(user)
     tab.page.get_by_role("button", name="Sign in").click()
 
 
@@ -99,7 +99,7 @@ def test_form_survives_an_expired_session(issuer: Issuer, signed_out: Tab) -> No
     signed_out.press("Create")
     expect(signed_out.dialog.get_by_role("alert")).to_contain_text("Sign in")
     signed_out.press("Sign in again")
-    signed_out.page.get_by_label("Name").fill("dan")
+    signed_out.page.get_by_label("Name", exact=True).fill("dan")
     signed_out.page.get_by_role("button", name="Sign in").click()
 
     expect(signed_out.field("title")).to_have_value("Half a sonnet")
@@ -167,7 +167,7 @@ def test_session_that_expires_during_an_upload(issuer: Issuer, signed_out: Tab) 
     expect(signed_out.panel).to_contain_text("choose these files again afterwards")
     assert serious_faults(signed_out.page) == []
     signed_out.panel.get_by_role("button", name="Sign in").click()
-    expect(signed_out.page.get_by_label("Name")).to_be_visible()
+    expect(signed_out.page.get_by_label("Name", exact=True)).to_be_visible()
 
 
 def test_refusal_of_the_issuer_is_shown(signed_out: Tab) -> None:
@@ -221,7 +221,7 @@ def test_renewed_token_of_another_user_is_rejected(issuer: Issuer, signed_out: T
 def test_answer_of_another_issuer_is_rejected(signed_out: Tab, issuer: Issuer, context: BrowserContext) -> None:
     context.route(f"{issuer.url}/authorize?*", lambda route: route.continue_())
     signed_out.page.get_by_role("button", name="Sign in", exact=True).click()
-    signed_out.page.get_by_label("Name").wait_for()
+    signed_out.page.get_by_label("Name", exact=True).wait_for()
     state = signed_out.page.locator("input[name=state]").input_value()
     back = signed_out.page.locator("input[name=redirect_uri]").input_value()
     signed_out.page.goto(f"{back}?code=x&state={state}&iss=https://evil.example")
