@@ -155,6 +155,69 @@ class TestDynamoDB:
 
         assert sorts(services, partition) == ["a"]
 
+    def test_condition_check_writes_nothing(self, services: Services, partition: str) -> None:
+        def write(sort: str, condition: str) -> None:
+            check = {"TableName": services.table, "Key": key(partition, "a"), "ConditionExpression": condition}
+            put = {"TableName": services.table, "Item": key(partition, sort)}
+            services.dynamodb.transact_write_items(TransactItems=[{"ConditionCheck": check}, {"Put": put}])
+
+        write("b", self.ABSENT)
+
+        assert reasons(lambda: write("c", "attribute_exists(pk)")) == ["ConditionalCheckFailed", "None"]
+        assert sorts(services, partition) == ["b"]
+
+    @pytest.mark.parametrize(("actions", "taken"), [(100, True), (101, False)])
+    def test_transaction_has_at_most_100_actions(
+        self, services: Services, partition: str, actions: int, taken: bool
+    ) -> None:
+        puts = [
+            {"Put": {"TableName": services.table, "Item": key(partition, f"a{number:03}")}} for number in range(actions)
+        ]
+
+        if taken:
+            services.dynamodb.transact_write_items(TransactItems=puts)
+        else:
+            assert code(lambda: services.dynamodb.transact_write_items(TransactItems=puts)) == "ValidationException"
+
+        assert len(sorts(services, partition)) == (actions if taken else 0)
+
+    def test_transaction_with_two_actions_on_one_record_is_refused(self, services: Services, partition: str) -> None:
+        actions = [
+            {"Delete": {"TableName": services.table, "Key": key(partition, "a")}},
+            {"Put": {"TableName": services.table, "Item": key(partition, "a")}},
+        ]
+
+        assert code(lambda: services.dynamodb.transact_write_items(TransactItems=actions)) == "ValidationException"
+
+    def test_batch_has_the_records_that_exist(self, services: Services, partition: str) -> None:
+        put_all(services, partition, "abc")
+        keys = [key(partition, sort) for sort in "cax"]
+
+        assert batch(services, keys) == ["a", "c"]
+
+    def test_batch_of_more_than_100_keys_is_refused(self, services: Services, partition: str) -> None:
+        keys = [key(partition, str(number)) for number in range(101)]
+
+        assert code(lambda: batch(services, keys)) == "ValidationException"
+
+    def test_batch_with_one_key_twice_is_refused(self, services: Services, partition: str) -> None:
+        assert code(lambda: batch(services, [key(partition, "a")] * 2)) == "ValidationException"
+
+    def test_scan_has_all_records_of_a_partition_in_order(self, services: Services, partition: str) -> None:
+        put_all(services, partition, "cab")
+        found: list[str] = []
+        start: dict[str, Any] = {}
+
+        while True:
+            page = services.dynamodb.scan(TableName=services.table, ConsistentRead=True, Limit=2, **start)
+            assert len(page["Items"]) <= 2
+            found += [record["sk"]["S"] for record in page["Items"] if record["pk"]["S"] == partition]
+            if "LastEvaluatedKey" not in page:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+        assert found == ["a", "b", "c"]
+
     def test_query_between_two_keys_includes_both(self, services: Services, partition: str) -> None:
         put_all(services, partition, "abcde")
 
@@ -231,6 +294,17 @@ class TestDynamoDB:
 def put_all(services: Services, partition: str, names: Any) -> None:
     for name in names:
         services.dynamodb.put_item(TableName=services.table, Item=key(partition, name))
+
+
+def batch(services: Services, keys: list[dict[str, Any]]) -> list[str]:
+    """Return the sort keys of the records with these keys. Ask again for those that were not processed."""
+    found: list[str] = []
+    asked = {services.table: {"Keys": keys, "ConsistentRead": True}}
+    while asked:
+        answer = services.dynamodb.batch_get_item(RequestItems=asked)
+        found += [record["sk"]["S"] for record in answer["Responses"][services.table]]
+        asked = answer["UnprocessedKeys"]
+    return sorted(found)
 
 
 def sorts(services: Services, partition: str) -> list[str]:

@@ -6,6 +6,7 @@ An unknown expression raises an error, so that no condition is ignored.
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import operator
 import random
@@ -19,6 +20,10 @@ from tests.simulation.calls import refusal
 
 Record = dict[str, Any]
 _Holds = Callable[[Record, Record], bool]
+
+
+MAX_KEYS = 100
+"""The most keys of a BatchGetItem, and the most actions of a transaction (AWS, "Quotas in Amazon DynamoDB")."""
 
 
 class Write(NamedTuple):
@@ -43,8 +48,8 @@ class DynamoDB:
         self._partitions: dict[str, dict[str, Record]] = {}
         self._tokens: dict[str, float] = {}
         self.log: list[Write] = []
-        self._due: float | None = None
-        self._due_of = 0
+        self._indexed: dict[tuple[str, str], Record] = {}
+        """The records of the index ``due`` by primary key."""
 
     # ---------------------------------------------------------------------------------------------------- operations
 
@@ -52,14 +57,33 @@ class DynamoDB:
         found = self._partitions.get(Key["pk"]["S"], {}).get(Key["sk"]["S"])
         return {} if found is None else {"Item": dict(found)}
 
+    def batch_get_item(self, *, RequestItems: dict[str, dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        """Return the records in any order. Some keys may be left unprocessed (AWS, "BatchGetItem")."""
+        [(table, asked)] = RequestItems.items()
+        if asked.keys() - {"Keys", "ConsistentRead"}:
+            raise NotImplementedError(f"batch_get_item with {asked.keys()}")
+        keys = [(key["pk"]["S"], key["sk"]["S"]) for key in asked["Keys"]]
+        if not 0 < len(keys) <= MAX_KEYS or len(set(keys)) < len(keys):
+            raise refusal("batch_get_item", "ValidationException", "Too many keys, none, or one twice")
+        done = len(keys)
+        if self._chance:
+            self._chance.shuffle(keys)
+            done = self._chance.choice((done, done, done, self._chance.randint(1, done)))
+        found = (self._partitions.get(pk, {}).get(sk) for pk, sk in keys[:done])
+        left = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys[done:]]
+        return {
+            "Responses": {table: [dict(record) for record in found if record is not None]},
+            "UnprocessedKeys": {table: {**asked, "Keys": left}} if left else {},
+        }
+
     def put_item(self, *, TableName: str, Item: Record, **condition: Any) -> dict[str, Any]:  # noqa: N803
         self._check("put_item", Item, condition)
-        self._set(Item["pk"]["S"], Item["sk"]["S"], Item)
+        self._apply([(Item, Item)])
         return {}
 
     def delete_item(self, *, TableName: str, Key: Record, **condition: Any) -> dict[str, Any]:  # noqa: N803
         self._check("delete_item", Key, condition)
-        self._set(Key["pk"]["S"], Key["sk"]["S"], None)
+        self._apply([(Key, None)])
         return {}
 
     def transact_write_items(
@@ -71,15 +95,15 @@ class DynamoDB:
         if self.knows(ClientRequestToken):
             return {}
         writes = [next(iter(one.items())) for one in TransactItems]
+        keys = [one.get("Item") or one["Key"] for _, one in writes]
+        if len(writes) > MAX_KEYS or len({(key["pk"]["S"], key["sk"]["S"]) for key in keys}) < len(writes):
+            raise refusal("transact_write_items", "ValidationException", "Too many actions, or two on one record")
         reasons = [{"Code": "None" if self._allows(kind, one) else "ConditionalCheckFailed"} for kind, one in writes]
         if any(reason["Code"] != "None" for reason in reasons):
             raise refusal(
                 "transact_write_items", "TransactionCanceledException", "Cancelled", CancellationReasons=reasons
             )
-        for kind, one in writes:
-            key = one.get("Item") or one["Key"]
-            if kind != "ConditionCheck":
-                self._set(key["pk"]["S"], key["sk"]["S"], one["Item"] if kind == "Put" else None)
+        self._apply([(key, one.get("Item")) for key, (kind, one) in zip(keys, writes, strict=True) if kind in _CHANGES])
         if ClientRequestToken:
             self._tokens[ClientRequestToken] = self._clock()
         return {}
@@ -98,7 +122,7 @@ class DynamoDB:
     ) -> dict[str, Any]:
         order = ("dueShard", "dueAt", "pk", "sk") if IndexName else ("pk", "sk")
         holds = _compiled(KeyConditionExpression)
-        source = self._indexed() if IndexName else self._partition(ExpressionAttributeValues)
+        source = list(self._indexed.values()) if IndexName else self._partition(ExpressionAttributeValues)
         if not ConsistentRead:
             source = self._stale(source, IndexName, ExpressionAttributeValues)
         found = [record for record in source if holds(record, ExpressionAttributeValues)]
@@ -108,15 +132,35 @@ class DynamoDB:
             found = [
                 record for record in found if _beyond([record[name]["S"] for name in order], start, ScanIndexForward)
             ]
-        # A page may end anywhere (AWS, "Paginating table query results").
-        size = min(Limit or len(found), self._chance.randint(1, 9) if self._chance else len(found))
-        page = [
-            dict(record) if IndexName is None else {name: record[name] for name in order} for record in found[:size]
-        ]
-        more = {"LastEvaluatedKey": {name: page[-1][name] for name in order}} if page and len(found) > size else {}
-        if page and Limit and not more and len(page) == Limit:
-            more = {"LastEvaluatedKey": {name: page[-1][name] for name in order}}
-        return {"Items": page, "Count": len(page), **more}
+        return self._page(found, Limit, order, keys_only=IndexName is not None)
+
+    def scan(
+        self,
+        *,
+        TableName: str,  # noqa: N803
+        ConsistentRead: bool = False,  # noqa: N803
+        Limit: int | None = None,  # noqa: N803
+        ExclusiveStartKey: Record | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
+        """Return a page of all records: partitions in the order of a hash, the records of each in that of ``sk``."""
+        found = sorted(self.records(), key=_place)
+        if ExclusiveStartKey:
+            start = _place(ExclusiveStartKey)
+            found = [record for record in found if _place(record) > start]
+        return self._page(found, Limit, ("pk", "sk"))
+
+    def _page(
+        self, found: list[Record], limit: int | None, order: tuple[str, ...], *, keys_only: bool = False
+    ) -> dict[str, Any]:
+        """Return the first of ``found``. A page may end anywhere (AWS, "Paginating table query results")."""
+        size = min(limit or len(found), self._chance.randint(1, 9) if self._chance else len(found))
+        page = [{name: record[name] for name in order} if keys_only else dict(record) for record in found[:size]]
+        more = page and (len(found) > size or len(page) == limit)
+        return {
+            "Items": page,
+            "Count": len(page),
+            **({"LastEvaluatedKey": {name: page[-1][name] for name in order}} if more else {}),
+        }
 
     # ------------------------------------------------------------------------------------------------- for the world
 
@@ -126,11 +170,8 @@ class DynamoDB:
 
     def first_due(self) -> float | None:
         """Return when the earliest work is due, in Unix seconds of the wall clock."""
-        if self._due_of != len(self.log):
-            self._due_of = len(self.log)
-            due = min((record["dueAt"]["S"] for record in self._indexed()), default=None)
-            self._due = None if due is None else datetime.fromisoformat(due).timestamp()
-        return self._due
+        due = min((record["dueAt"]["S"] for record in self._indexed.values()), default=None)
+        return None if due is None else datetime.fromisoformat(due).timestamp()
 
     def knows(self, token: str | None) -> bool:
         """Return whether a transaction had this token in the last ten minutes (AWS, "TransactWriteItems")."""
@@ -140,10 +181,14 @@ class DynamoDB:
         """Delete an expired record, as TTL does."""
         found = self._partitions.get(pk, {}).get(sk)
         if found and "ttl" in found and float(found["ttl"]["N"]) <= wall:
-            self._set(pk, sk, None)
+            self._apply([(found, None)])
 
-    def on_write(self, write: Write) -> None:
-        """Do nothing. The world replaces this method to observe writes."""
+    def partition(self, pk: str) -> dict[str, Record]:
+        """Return the records of a partition by ``sk``."""
+        return self._partitions.get(pk, {})
+
+    def on_writes(self, writes: list[Write]) -> None:
+        """Do nothing. The world replaces this method to observe what one call wrote."""
 
     # ------------------------------------------------------------------------------------------------------ within it
 
@@ -164,9 +209,6 @@ class DynamoDB:
                 found[write.pk, write.sk] = write.old
         return list(found.values())
 
-    def _indexed(self) -> list[Record]:
-        return [record for record in self.records() if "dueShard" in record and "dueAt" in record]
-
     def _allows(self, kind: str, one: dict[str, Any]) -> bool:
         key = one.get("Item") or one["Key"]
         now = self._partitions.get(key["pk"]["S"], {}).get(key["sk"]["S"], {})
@@ -184,18 +226,31 @@ class DynamoDB:
         if not self._allows(operation, {"Key": key, **condition}):
             raise refusal(operation, "ConditionalCheckFailedException", "The conditional request failed")
 
-    def _set(self, pk: str, sk: str, record: Record | None) -> None:
+    def _apply(self, changes: list[tuple[Record, Record | None]]) -> None:
+        """Write or delete records: pairs of a key and a record, or None."""
+        writes = [write for key, record in changes if (write := self._set(key["pk"]["S"], key["sk"]["S"], record))]
+        self.log += writes
+        if writes:
+            self.on_writes(writes)
+
+    def _set(self, pk: str, sk: str, record: Record | None) -> Write | None:
         partition = self._partitions.setdefault(pk, {})
-        old = partition.get(sk)
-        if record is None:
-            partition.pop(sk, None)
-        else:
-            partition[sk] = dict(record)
-        if old is None and record is None:
-            return
-        write = Write(self._clock(), pk, sk, old, partition.get(sk))
-        self.log.append(write)
-        self.on_write(write)
+        old = partition.pop(sk, None)
+        self._indexed.pop((pk, sk), None)
+        if record is not None:
+            new = partition[sk] = dict(record)
+            if "dueShard" in new and "dueAt" in new:
+                self._indexed[pk, sk] = new
+        return None if old is None and record is None else Write(self._clock(), pk, sk, old, partition.get(sk))
+
+
+_CHANGES = ("Put", "Delete")
+
+
+def _place(record: Record) -> tuple[bytes, str]:
+    """Return where a scan finds a record."""
+    pk = record["pk"]["S"]
+    return hashlib.sha256(pk.encode()).digest(), record["sk"]["S"]
 
 
 def _beyond(place: list[str], start: list[str], forward: bool) -> bool:

@@ -365,8 +365,12 @@ class TimeToLive:
         self._timeline = timeline
         self._dynamodb = dynamodb
 
-    def watch(self, write: Write) -> None:
-        """Schedule the deletion of a written record that has a ``ttl``."""
+    def watch(self, writes: list[Write]) -> None:
+        """Schedule the deletion of written records that have a ``ttl``."""
+        for write in writes:
+            self._watch(write)
+
+    def _watch(self, write: Write) -> None:
         if write.new is None or "ttl" not in write.new:
             return
         until = float(write.new["ttl"]["N"]) - self._timeline.wall()

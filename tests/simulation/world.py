@@ -58,7 +58,7 @@ class World:
         """Violations found while the retention of imports ended."""
         ttl = TimeToLive(self.timeline, self.dynamodb)
         self.s3.on_put = self.events.put  # type: ignore[method-assign]
-        self.dynamodb.on_write = ttl.watch  # type: ignore[method-assign]
+        self.dynamodb.on_writes = ttl.watch  # type: ignore[method-assign]
 
     def _clock(self) -> float:
         return self.timeline.now
