@@ -10,8 +10,17 @@ from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Reques
 
 from chalicelib import config, errors
 from chalicelib.aws import bucket
-from chalicelib.catalogue import bulk_imports, cleanup, item_pictures, items, validation
-from chalicelib.http import api, cursors, requests, responses, schemas, static_files
+from chalicelib.catalogue import batches, bulk_imports, cleanup, item_pictures, items, validation
+from chalicelib.http import (
+    api,
+    batch_bodies,
+    cursors,
+    error_translation,
+    requests,
+    responses,
+    schemas,
+    static_files,
+)
 from chalicelib.values import times
 
 settings = config.settings()
@@ -177,6 +186,30 @@ def delete_item(request: Request, item_id: str) -> Response:
     """
     item_pictures.delete_item(requests.owner(request), item_id, times.now(), requests.write_check(request))
     return responses.json_response(schemas.Deleted("Item deleted", item_id))
+
+
+@app.route(
+    "/items/batch",
+    methods=["POST"],
+    idempotency_key=True,
+    body=schemas.BatchRequest,
+    response_model=schemas.BatchResults,
+    response_description="The result of each operation, in the same order.",
+)
+def run_batch(request: Request) -> Response:
+    """Create, change and delete up to 100 items.
+
+    Each operation succeeds or fails on its own, with the status and the error that a single request would have. With an
+    `Idempotency-Key`, you can repeat the request: only the operations that failed with a status from 500 on are tried
+    again, and nothing is created twice.
+    """
+    owner, operations = requests.owner(request), batch_bodies.parse(requests.json_object(request))
+    key = requests.idempotency_key(request)
+    keyed = None if key is None else batches.keyed(owner, key, requests.body(request))
+    outcome = batches.run(
+        owner, operations, lambda: requests.time_left(request), error_translation.logged_api_error, keyed
+    )
+    return responses.batch_response(outcome)
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures

@@ -27,6 +27,7 @@ ApiError
 ├── ThrottledError             429 THROTTLED
 ├── InternalError              500 INTERNAL_ERROR
 ├── BusyError                  503 BUSY
+├── NotTriedError              503 NOT_TRIED
 └── BackendUnavailableError    503 BACKEND_UNAVAILABLE
 
 ImageError (stored in the item as the reason why its picture failed; never an HTTP response)
@@ -218,6 +219,15 @@ class BusyError(ApiError):
 
     def __init__(self, *, problem: str = "Too many requests are changing the same data at once", **_: object) -> None:
         super().__init__(problem=problem)
+
+
+class NotTriedError(ApiError):
+    """The result of an operation in a batch, never the response to a request."""
+
+    code = "NOT_TRIED"
+    status = 503
+    sentence = "Too little time was left to try this operation: send it again."
+    retry_after = 1
 
 
 class BackendUnavailableError(ApiError):

@@ -6,6 +6,7 @@ record and its id::
     OWNER#{owner}   ITEM#{item id}            an item. Ids sort by time, so reading backwards lists the newest first
                     KEY#{idempotency key}     the item that a request with this idempotency key created
                     IMPORTKEY#{key}           the import that a request with this idempotency key started
+                    BATCHKEY#{key}            the results of the batch that a request with this idempotency key ran
                     PURGE#{item id}           a deleted item whose objects may still be in the bucket
                     IMPORT#{import id}        an import
                     CHUNK#{import id}#{n}     the result of one chunk of an import
@@ -32,7 +33,7 @@ from chalicelib.values import times
 DUE_SHARDS = 4
 """Partitions of the index. Each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity")."""
 
-Kind = Literal["ITEM", "KEY", "PURGE", "IMPORT", "IMPORTKEY", "CHUNK"]
+Kind = Literal["ITEM", "KEY", "PURGE", "IMPORT", "IMPORTKEY", "BATCHKEY", "CHUNK"]
 
 Record = dict[str, Any]
 """The attributes of a record as Python values."""

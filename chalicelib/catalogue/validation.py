@@ -169,6 +169,11 @@ def invalid_request(
         {"path": truncation.truncate(path, MAX_TEXT_LENGTH), "message": truncation.truncate(message, MAX_TEXT_LENGTH)}
         for path, message in listed
     ]
+    return with_details(details)
+
+
+def with_details(details: list[dict[str, str]]) -> errors.InvalidRequestError:
+    """Return the error with these details, whose message is that of the first one."""
     first, others = details[0]["message"], " There are other problems too: see details." if details[1:] else ""
     stop = "" if first.endswith(("!", "?", "…")) else "."
     return errors.InvalidRequestError(problem=f"{first}{stop}{others}", details=details)

@@ -177,7 +177,7 @@ def boundary(request: Request, get_response: Callable[[Request], Response]) -> R
                 response = _method_not_allowed(str(response.headers["Allow"]), request_id)
         except Exception as error:  # noqa: BLE001 - Chalice would respond in another shape
             cause = error.__cause__ if isinstance(error, ChaliceUnhandledError) else error
-            response = _error_response(_as_api_error(cause or error), request_id)
+            response = _error_response(error_translation.logged_api_error(cause or error), request_id)
         responses.add_common_headers(response, request.headers.get("origin"), request_id)
         telemetry.add_count("Requests")
         telemetry.logger.info(
@@ -188,20 +188,6 @@ def boundary(request: Request, get_response: Callable[[Request], Response]) -> R
             duration_ms=telemetry.milliseconds_since(started),
         )
         return response
-
-
-def _as_api_error(error: BaseException) -> ApiError:
-    """Return the error to respond with, and log the exception if it is no fault of the client.
-
-    An unexpected exception is logged with its traceback and becomes InternalError.
-    """
-    known = error_translation.as_api_error(error)
-    if known is None:
-        telemetry.logger.error("Unexpected exception", exc_info=error)
-        return errors.InternalError()
-    if known.status >= 500:
-        telemetry.logger.error(known.message, error=known.code, cause=None if known is error else str(error))
-    return known
 
 
 def _method_not_allowed(allowed: str, request_id: str) -> Response:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from chalicelib import aws
+from chalicelib import aws, telemetry
 from chalicelib.aws import failures
 from chalicelib.config import LOCAL, settings
-from chalicelib.errors import ApiError, BackendUnavailableError, BusyError
+from chalicelib.errors import ApiError, BackendUnavailableError, BusyError, InternalError
 
 HOW_TO_START = "start everything with `make run`, or provision the stage with `python -m tools.stage.provision`"
+
+
+def logged_api_error(error: BaseException) -> ApiError:
+    """Return the error to respond with, and log the exception if it is no fault of the client.
+
+    An unexpected exception is logged with its traceback and becomes InternalError.
+    """
+    known = as_api_error(error)
+    if known is None:
+        telemetry.logger.error("Unexpected exception", exc_info=error)
+        return InternalError()
+    if known.status >= 500:
+        telemetry.logger.error(known.message, error=known.code, cause=None if known is error else str(error))
+    return known
 
 
 def as_api_error(error: BaseException) -> ApiError | None:

@@ -8,8 +8,10 @@ import msgspec
 
 from chalicelib import errors
 from chalicelib.catalogue import validation
+from chalicelib.catalogue.items import Check
 from chalicelib.catalogue.models import MANAGED_FIELDS, Fields, Item
 from chalicelib.http import serializers
+from chalicelib.http.conditional_requests import Preconditions
 from chalicelib.values import exact_json, ids, times
 
 
@@ -17,6 +19,16 @@ def split(body: Fields) -> tuple[Fields, Fields]:
     """Return the managed fields of a JSON object, and its other fields."""
     managed = {name: body[name] for name in MANAGED_FIELDS if name in body}
     return managed, {name: value for name, value in body.items() if name not in managed}
+
+
+def write_check(conditions: Preconditions, managed: Fields) -> Check:
+    """Return a check of ``conditions`` and that the ``managed`` fields equal those of the item to be written."""
+
+    def check(item: Item) -> None:
+        conditions.check_write(item)
+        check_unchanged(item, managed)
+
+    return check
 
 
 def check_unchanged(item: Item, sent: Fields) -> None:

@@ -10,7 +10,7 @@ from chalicelib import aws, errors
 from chalicelib.catalogue import import_parsing, validation
 from chalicelib.catalogue.idempotency import KEY_RULE, is_key
 from chalicelib.catalogue.items import Check
-from chalicelib.catalogue.models import Fields, Focus, Item
+from chalicelib.catalogue.models import Fields, Focus
 from chalicelib.config import settings
 from chalicelib.http import conditional_requests, managed_fields, schemas
 from chalicelib.http.conditional_requests import Preconditions
@@ -55,6 +55,12 @@ def request_id(request: Request) -> str:
     return str(request.context.get("requestId") or context.aws_request_id)
 
 
+def time_left(request: Request) -> int:
+    """Return the milliseconds until the function times out."""
+    context: Any = request.lambda_context
+    return int(context.get_remaining_time_in_millis())
+
+
 # ------------------------------------------------------------------------------------------------------------- headers
 
 
@@ -78,13 +84,7 @@ def write_check(request: Request, managed: Fields | None = None) -> Check:
 
     It checks the preconditions of the request, and that the ``managed`` fields in its body equal the stored ones.
     """
-    conditions = preconditions(request)
-
-    def check(item: Item) -> None:
-        conditions.check_write(item)
-        managed_fields.check_unchanged(item, managed or {})
-
-    return check
+    return managed_fields.write_check(preconditions(request), managed or {})
 
 
 def reject_unsupported_headers(request: Request, *, idempotency_key: bool) -> None:

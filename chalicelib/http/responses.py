@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from chalice.app import Request, Response
 
 from chalicelib import errors
+from chalicelib.catalogue import batches
 from chalicelib.catalogue.bulk_imports import Progress, Started
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.models import Item
@@ -62,6 +63,12 @@ def page_response(request: Request, query: schemas.ListQuery, owner: str, page: 
     headers = _private_headers(text_etag(repr([next_cursor, *tags])))
     body = schemas.ItemPage(encoded, len(encoded), next_cursor)
     return _not_modified(request, headers) or json_response(body, headers=headers)
+
+
+def batch_response(outcome: batches.Outcome) -> Response:
+    """Return the results of a batch."""
+    replayed = {"Idempotency-Replayed": "true"} if outcome.replayed else {}
+    return json_response(serializers.batch_results(outcome.results), headers=replayed)
 
 
 def import_response(id_: str, progress: Progress, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chalicelib import config, errors
+from chalicelib.catalogue import batches
 from chalicelib.config import ContentType
 from chalicelib.http import cursors
 
@@ -16,6 +17,7 @@ _Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _Moment = Annotated[datetime, Meta(tz=True)]
 _Url = Annotated[str, Meta(extra_json_schema={"format": "uri"})]
 _Pixels = Annotated[int, Meta(ge=1)]
+_Version = Annotated[int, Meta(ge=1)]
 _Count = Annotated[int, Meta(ge=0)]
 
 EXAMPLE_CURSOR = cursors.encode("019ca7b4-e400-7abc-8def-0123456789ab", "somebody", "desc", None, None)
@@ -156,7 +158,7 @@ class Item(Struct, rename="camel"):
     """The managed fields of an item. The JSON of an item also contains its own fields."""
 
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case: ids sort by the time of creation.")]
-    version: Annotated[int, Meta(ge=1, description="Starts at 1 and increases by one with every change.")]
+    version: Annotated[_Version, Meta(description="Starts at 1 and increases by one with every change.")]
     created_at: Annotated[_Time, Meta(description="When the item was created.")]
     updated_at: Annotated[_Time, Meta(description="When this version was written.")]
     expires_at: Annotated[
@@ -177,6 +179,54 @@ class ItemPage(Struct, rename="camel"):
     ]
     count: Annotated[_Count, Meta(description="The number of items on this page.")]
     next_cursor: Annotated[str | None, Meta(description="The `cursor` of the next page; null at the end.")]
+
+
+_Sent = Annotated[str, Meta(max_length=36)]
+_IfMatch = Annotated[
+    str | UnsetType, Meta(description="The header `If-Match` of a single request: entity tags, or `*`.")
+]
+
+
+class BatchCreate(Struct, tag_field="op", tag="create", forbid_unknown_fields=True):
+    """Create an item, as `POST /items` does."""
+
+    body: Annotated[dict[str, Any], Meta(description="The item.")]
+
+
+class BatchPatch(Struct, rename="camel", tag_field="op", tag="patch", forbid_unknown_fields=True):
+    """Change some of an item's own fields, as `PATCH /items/{item_id}` does."""
+
+    id: Annotated[_Sent, Meta(description="The item's `id`.")]
+    body: Annotated[dict[str, Any], Meta(description="A JSON Merge Patch.")]
+    if_match: _IfMatch = UNSET
+
+
+class BatchReplace(Struct, rename="camel", tag_field="op", tag="replace", forbid_unknown_fields=True):
+    """Replace an item's own fields, as `PUT /items/{item_id}` does."""
+
+    id: Annotated[_Sent, Meta(description="The item's `id`.")]
+    body: Annotated[dict[str, Any], Meta(description="The item's own fields.")]
+    if_match: _IfMatch = UNSET
+
+
+class BatchDelete(Struct, rename="camel", tag_field="op", tag="delete", forbid_unknown_fields=True):
+    """Delete an item, as `DELETE /items/{item_id}` does."""
+
+    id: Annotated[_Sent, Meta(description="The item's `id`.")]
+    if_match: _IfMatch = UNSET
+
+
+class BatchRequest(Struct, forbid_unknown_fields=True):
+    """Operations on items. Each succeeds or fails on its own."""
+
+    operations: Annotated[
+        list[BatchCreate | BatchPatch | BatchReplace | BatchDelete],
+        Meta(
+            min_length=1,
+            max_length=batches.MAX_OPERATIONS,
+            description="Those on the same item are done in this order, the others in any order.",
+        ),
+    ]
 
 
 class Deleted(Struct):
@@ -317,3 +367,53 @@ class Error(Struct, rename="camel"):
         list[Detail] | UnsetType,
         Meta(description="The problems and their places; absent if the message describes everything."),
     ] = UNSET
+
+
+class BatchError(Struct):
+    """Why an operation failed."""
+
+    error: Annotated[
+        str,
+        Meta(
+            description="The code that a single request would have returned, or `NOT_TRIED`.",
+            extra_json_schema=_one_of(
+                errors.InvalidRequestError,
+                errors.ReservedFieldError,
+                errors.InvalidExpiryError,
+                errors.ItemNotFoundError,
+                errors.VersionMismatchError,
+                errors.ItemTooLargeError,
+                errors.IdempotencyKeyReusedError,
+                errors.InternalError,
+                errors.BusyError,
+                errors.NotTriedError,
+                errors.BackendUnavailableError,
+            ),
+        ),
+    ]
+    message: Annotated[str, Meta(description="A message for people. It may change.")]
+    details: Annotated[
+        list[Detail] | UnsetType,
+        Meta(description="The problems and their places in the `body`. Absent if there are none, or too many in all."),
+    ] = UNSET
+
+
+class BatchResult(Struct):
+    """What became of one operation."""
+
+    status: Annotated[
+        int,
+        Meta(
+            description="The status that a single request would have returned. From 500 on, the operation can be sent "
+            "again."
+        ),
+    ]
+    id: Annotated[_Sent | UnsetType, Meta(description="The item's `id`; absent if none was created.")] = UNSET
+    version: Annotated[_Version | UnsetType, Meta(description="The item's version; absent if it was deleted.")] = UNSET
+    error: Annotated[BatchError | UnsetType, Meta(description="Absent if the operation succeeded.")] = UNSET
+
+
+class BatchResults(Struct):
+    """What became of the operations."""
+
+    results: Annotated[list[BatchResult], Meta(description="One for each operation, in the same order.")]

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from chalicelib import errors
-from chalicelib.catalogue import item_pictures
+from chalicelib.catalogue import batches, item_pictures
 from chalicelib.catalogue.bulk_imports import Progress
 from chalicelib.catalogue.models import Image, Item
 from chalicelib.http import schemas
@@ -71,10 +71,25 @@ def import_progress(id_: str, progress: Progress) -> schemas.Import:
     return schemas.Import(id_, progress.status, progress.total, progress.created, progress.failed, shown)
 
 
+def batch_results(results: list[batches.Result]) -> schemas.BatchResults:
+    """Return the results of a batch."""
+    return schemas.BatchResults([_batch_result(result) for result in results])
+
+
+def _batch_result(result: batches.Result) -> schemas.BatchResult:
+    if result.error is None:
+        return _copy(result, schemas.BatchResult)
+    details = _details(result.error.details)
+    return _copy(result, schemas.BatchResult, error=_copy(result.error, schemas.BatchError, details=details))
+
+
+def _details(details: list[Any] | None) -> list[schemas.Detail] | UnsetType:
+    return [schemas.Detail(**detail) for detail in details] if details else UNSET
+
+
 def error(raised: errors.ApiError, request_id: str) -> schemas.Error:
     """Return the body of an error response."""
-    details = [schemas.Detail(**detail) for detail in raised.details or ()]
-    return schemas.Error(raised.code, raised.message, request_id, details or UNSET)
+    return schemas.Error(raised.code, raised.message, request_id, _details(raised.details))
 
 
 def fit(encoded: Iterable[bytes]) -> list[msgspec.Raw]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import config
 from chalicelib.aws import bucket
-from chalicelib.catalogue import bulk_imports, idempotency, import_parsing, item_pictures, validation
+from chalicelib.catalogue import batches, bulk_imports, idempotency, import_parsing, item_pictures, validation
 from chalicelib.http.api import Api, Operation
 from chalicelib.pictures import thumbnails
 from chalicelib.values import dynamodb_limits
@@ -128,6 +128,7 @@ def _description() -> str:
         item_bytes=f"{validation.MAX_ITEM_BYTES:,}",
         item_kb=validation.MAX_ITEM_BYTES // 1024,
         levels=dynamodb_limits.MAX_DEPTH,
+        batch_operations=batches.MAX_OPERATIONS,
         key_length=idempotency.MAX_KEY_LENGTH,
         idempotency_hours=_hours(idempotency.PERIOD),
         ticket_minutes=item_pictures.TICKET_PERIOD // timedelta(minutes=1),

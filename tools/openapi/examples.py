@@ -68,6 +68,12 @@ def _import(status: str, created: int, *failures: errors.ApiError) -> Schema:
     return {"id": ID, "status": status, "total": 2, "created": created, "failed": len(listed), "errors": listed}
 
 
+def _failed(error: errors.ApiError, id_: str | None = None) -> Schema:
+    problem: Schema = {"error": error.code, "message": error.message}
+    problem |= {"details": error.details} if error.details else {}
+    return {"status": error.status, **({"id": id_} if id_ else {}), "error": problem}
+
+
 _EXAMPLES: dict[Any, Examples] = {
     None: {},
     "Page": {"page": "<!doctype html>"},
@@ -78,6 +84,23 @@ _EXAMPLES: dict[Any, Examples] = {
     schemas.Deleted: {
         "itemDeleted": {"message": "Item deleted", "id": ID},
         "imageDeleted": {"message": "Image deleted", "id": ID},
+    },
+    schemas.BatchResults: {
+        "allSucceeded": {
+            "results": [
+                {"status": 201, "id": ID, "version": 1},
+                {"status": 200, "id": ID, "version": 2},
+                {"status": 200, "id": ID, "version": 3},
+                {"status": 200, "id": ID},
+            ]
+        },
+        "someFailed": {
+            "results": [
+                _failed(errors.ReservedFieldError("id")),
+                _failed(errors.ItemNotFoundError(id=ID), ID),
+                _failed(errors.NotTriedError(), ID),
+            ]
+        },
     },
     schemas.TicketRequest: {"jpeg": {"contentType": "image/jpeg"}},
     schemas.ImagePatch: {"topLeft": {"focus": {"x": 0.3, "y": 0.25}}, "centre": {"focus": None}},
@@ -113,6 +136,16 @@ def _with_own_fields(own: models.Fields) -> dict[Any, Examples]:
             "onePage": page,
             "moreFollow": page | {"nextCursor": schemas.EXAMPLE_CURSOR},
             "none": {"items": [], "count": 0, "nextCursor": None},
+        },
+        schemas.BatchRequest: {
+            "all": {
+                "operations": [
+                    {"op": "create", "body": own},
+                    {"op": "patch", "id": ID, "ifMatch": '"1"', "body": {"expiresAt": _LATER}},
+                    {"op": "replace", "id": ID, "body": expiring},
+                    {"op": "delete", "id": ID},
+                ]
+            }
         },
         schemas.ImportRequest: {"two": {"items": [own, expiring]}},
         schemas.ImportLines: {"two": "".join(f"{exact_json.to_json(one).decode()}\n" for one in (own, expiring))},

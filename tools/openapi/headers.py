@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.catalogue import idempotency
 from tools.openapi.examples import ID
-from tools.openapi.json_schemas import Schema
+from tools.openapi.json_schemas import ENTITY_TAGS, Schema
 
 PRIVATE = ("ETag", "Cache-Control.private")
 """Of what belongs to one owner, and may be revalidated."""
@@ -15,8 +15,6 @@ PUBLIC = ("ETag", "Cache-Control.public")
 """Of what is the same for everybody, and may be revalidated."""
 NOT_STORED = ("Cache-Control.none",)
 PAGE = (*PUBLIC, "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Referrer-Policy")
-CREATED = ("Location", "Idempotency-Replayed")
-"""Of what is created with an Idempotency-Key."""
 
 _EVERY_RESPONSE = ("X-Content-Type-Options", "X-Request-Id")
 
@@ -36,11 +34,10 @@ def _without_suffix(name: str) -> str:
     return name.partition(".")[0]
 
 
-_TAG_PATTERN = r'(?:W/)?"[!#-~]*"'
 _ENTITY_TAGS: Schema = {
     "schema": {
         "type": "string",
-        "pattern": rf"^[ \t]*(?:\*|(?:,[ \t]*)*{_TAG_PATTERN}(?:[ \t]*,[ \t]*(?:{_TAG_PATTERN})?)*)[ \t]*$",
+        "pattern": ENTITY_TAGS,
     },
     "example": '"1"',
 }

@@ -19,6 +19,10 @@ from chalicelib.values import dynamodb_limits, exact_json
 
 Schema = dict[str, Any]
 
+_TAG = r'(?:W/)?"[!#-~]*"'
+ENTITY_TAGS = rf"^[ \t]*(?:\*|(?:,[ \t]*)*{_TAG}(?:[ \t]*,[ \t]*(?:{_TAG})?)*)[ \t]*$"
+"""The pattern of an If-Match or If-None-Match."""
+
 _PLACE = "#/components/schemas/{name}"
 _PART = "ItemFields.{name}"
 """The name of a model inside ``ItemFields``, which another model may share."""
@@ -28,6 +32,8 @@ _ALWAYS: tuple[type[Any], ...] = (
     schemas.ItemPage,
     schemas.TicketRequest,
     schemas.ImagePatch,
+    schemas.BatchRequest,
+    schemas.BatchResults,
     schemas.ImportRequest,
     schemas.Import,
     schemas.Error,
@@ -85,6 +91,12 @@ def _completed(made: dict[str, Schema]) -> dict[str, Schema]:
     _refer(managed["properties"], "image", "Image")
     made |= _of_items(_declared()["ItemFields"], managed)
     _extend(made, schemas.ItemPage, "items", items=ref("Item"))
+    for model, name in _BATCHED.items():
+        made[model.__name__]["properties"]["body"] = _body_of_operation(
+            made[model.__name__]["properties"]["body"], name
+        )
+    for model in (schemas.BatchPatch, schemas.BatchReplace, schemas.BatchDelete):
+        _extend(made, model, "ifMatch", pattern=ENTITY_TAGS)
     _extend(made, schemas.ImportRequest, "items", items=_ENTRY, maxItems=import_parsing.MAX_ENTRIES)
     _extend(made, schemas.Import, "errors", maxItems=bulk_imports.MAX_FAILURES_SHOWN)
     return made
@@ -163,6 +175,19 @@ _EXPIRES_AT: Schema = {
     "type": ["string", "null"],
     "format": "date-time",
 }
+
+_BATCHED: dict[type[Any], str] = {
+    schemas.BatchCreate: "ItemFields",
+    schemas.BatchPatch: "ItemPatch",
+    schemas.BatchReplace: "ItemReplacement",
+}
+"""The schemas of the bodies of a batch's operations."""
+
+
+def _body_of_operation(made: Schema, name: str) -> Schema:
+    any_object = {"type": "object", "description": "Any other object is accepted too, and fails by itself."}
+    return {"description": made["description"], "anyOf": [ref(name), any_object]}
+
 
 _ENTRY: Schema = {
     "anyOf": [ref("ItemFields"), {"description": "Anything else is accepted too, and fails when it is processed."}]

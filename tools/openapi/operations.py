@@ -35,6 +35,9 @@ _KINDS: dict[Any, _Kind] = {
     schemas.ItemPage: _Kind(headers.PRIVATE, description="A page of items."),
 }
 
+_CREATED = (201, 202)
+"""Status codes of responses with the Location of what was created."""
+
 _REDIRECTS = (302, 303, 307)
 """Status codes of responses that have a Location and no body."""
 
@@ -87,12 +90,9 @@ class Operations:
 
     def _response(self, declared: Operation, kind: _Kind, operation_id: str) -> Schema:
         model = declared.response_model
-        location = ["Location.download"] if declared.status_code in _REDIRECTS else []
         response: Schema = {
             "description": declared.response_description or kind.description or self._first_sentence(model),
-            "headers": headers.references(
-                *location, *kind.headers, *(headers.CREATED if declared.idempotency_key else ())
-            ),
+            "headers": headers.references(*_response_headers(declared, kind)),
         }
         if declared.status_code not in (204, *_REDIRECTS):
             response["content"] = self._content(dict.fromkeys(kind.types, model), declared.examples)
@@ -113,6 +113,16 @@ class Operations:
             }
             for type_, model in models.items()
         }
+
+
+def _response_headers(declared: Operation, kind: _Kind) -> Iterator[str]:
+    """Yield the headers of a response, as ``headers.COMPONENTS`` names them."""
+    if declared.status_code in _REDIRECTS:
+        yield "Location.download"
+    yield from kind.headers
+    if declared.idempotency_key:
+        yield from ["Location"] if declared.status_code in _CREATED else []
+        yield "Idempotency-Replayed"
 
 
 def models_of(declared: Operation) -> Iterator[Any]:
