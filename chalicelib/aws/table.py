@@ -28,7 +28,16 @@ from chalicelib import aws
 from chalicelib.aws import dynamodb_json
 from chalicelib.aws.dynamodb_json import Attributes
 from chalicelib.config import settings
-from chalicelib.values import times
+from chalicelib.values import dynamodb_limits, times
+
+MAX_TRANSACTION_WRITES = 100
+"""Writes of one transaction (AWS, "TransactWriteItems")."""
+
+MAX_TRANSACTION_BYTES = 4 * 1024**2
+"""Bytes of the records of one transaction (AWS, "TransactWriteItems")."""
+
+_EXTRA_BYTES = 100
+"""More than ``dueShard``, ``dueAt`` and ``ttl`` take."""
 
 DUE_SHARDS = 4
 """Partitions of the index. Each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity")."""
@@ -77,6 +86,11 @@ class Key(NamedTuple):
         """The partition key and the sort key."""
         return {"pk": {"S": f"OWNER#{self.owner}"}, "sk": {"S": f"{self.kind}#{self.id}"}}
 
+    @property
+    def size(self) -> int:
+        """The bytes that DynamoDB counts for the key."""
+        return sum(len(name) + len(value["S"].encode()) for name, value in self.attributes.items())
+
     @staticmethod
     def from_attributes(attributes: Attributes) -> Key:
         """Return the key of a record that was read."""
@@ -110,6 +124,17 @@ def version_is(version: int) -> Condition:
     return Condition("version = :version", {":version": {"N": str(version)}})
 
 
+def attributes_are(**values: Any) -> Condition:
+    """Return the condition that the record has these attributes, or, for None, that it has no such attribute."""
+    present = {name: value for name, value in values.items() if value is not None}
+    parts = [f"#{name} = :{name}" if name in present else f"attribute_not_exists(#{name})" for name in values]
+    return Condition(
+        " AND ".join(parts),
+        {f":{name}": dynamodb_json.serialize(value) for name, value in present.items()},
+        {f"#{name}": name for name in values},
+    )
+
+
 def absent_or_expired(at: datetime) -> Condition:
     """Return the condition that there is no record or that its ``ttl`` has passed.
 
@@ -141,6 +166,11 @@ class Put(NamedTuple):
         """The parameters of a DynamoDB call for this write."""
         return {"Item": self._attributes(), **_table_and(self.condition)}
 
+    @property
+    def size(self) -> int:
+        """The bytes that DynamoDB counts for the record, at most."""
+        return self.key.size + dynamodb_limits.stored_size(self.record) + _EXTRA_BYTES
+
     def _attributes(self) -> Attributes:
         attributes = self.key.attributes | {name: dynamodb_json.serialize(value) for name, value in self.record.items()}
         if self.due_at:
@@ -163,8 +193,16 @@ class Delete(NamedTuple):
         """The parameters of a DynamoDB call for this deletion."""
         return {"Key": self.key.attributes, **_table_and(self.condition)}
 
+    @property
+    def size(self) -> int:
+        """The bytes that DynamoDB counts for the key."""
+        return self.key.size
 
-def write(*writes: Put | Delete) -> None:
+
+Write = Put | Delete
+
+
+def write(*writes: Write) -> None:
     """Apply all writes or none. Several are sent as one transaction.
 
     Raise ConditionFailedError, TransactionConflictError, or one of FAILURES.
@@ -193,7 +231,7 @@ def write_once(put: Put) -> None:
     _transact([put])
 
 
-def _transact(writes: Sequence[Put | Delete]) -> None:
+def _transact(writes: Sequence[Write]) -> None:
     try:
         aws.dynamodb().transact_write_items(
             TransactItems=[{type(write).__name__: write.parameters} for write in writes]  # type: ignore[misc]

@@ -1,6 +1,7 @@
 """Bulk imports: store the entries in the bucket, queue them in chunks, create the items, count the results.
 
-Repeated requests and messages change nothing: a chunk's items and its result are written in one transaction.
+Repeated requests and messages change nothing: an item is written in one transaction with the result of its chunk, which
+says how many of the chunk's entries are processed.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
@@ -18,7 +19,7 @@ from chalicelib import aws, errors, telemetry
 from chalicelib.aws import bucket, failures, queue, table
 from chalicelib.catalogue import idempotency, import_parsing, items, validation
 from chalicelib.catalogue.messages import ImportChunk
-from chalicelib.catalogue.models import ChunkResult, Failure, Import
+from chalicelib.catalogue.models import Chunk, ChunkResult, Failure, Import
 from chalicelib.values import exact_json, ids, times
 
 MAX_FAILURES_SHOWN = 1_000
@@ -29,6 +30,12 @@ RESUME_INTERVAL = timedelta(hours=1)
 """How often the cleanup looks for chunks that are not processed."""
 
 GIVE_UP_AFTER = timedelta(hours=24)
+
+MAX_PART_WRITES = table.MAX_TRANSACTION_WRITES - 1
+MAX_PART_BYTES = table.MAX_TRANSACTION_BYTES - 512 * 1024
+"""What one transaction of a chunk may write besides the chunk's result, which is a record of up to 400 KB."""
+
+_NOT_STARTED = ChunkResult(created=0, next=0)
 
 _NOT_PROCESSED = "This entry was not processed within a day, so no item was created."
 
@@ -93,17 +100,15 @@ def progress(owner: str, id_: str, at: datetime) -> Progress:
     if times.parse_time(known.created_at) + RETENTION <= at:
         raise errors.ImportNotFoundError(id=id_)
     results = _results(owner, id_)
-    failed = [failure for number in sorted(results) for failure in results[number].failures]
+    failed = [failure for number in sorted(results) for failure in _failures(known.chunks[number], results[number])]
     created = sum(result.created for result in results.values())
-    return Progress(
-        _status(len(results), len(known.chunks)), known.total, created, len(failed), failed[:MAX_FAILURES_SHOWN]
-    )
+    return Progress(_status(known, results), known.total, created, len(failed), failed[:MAX_FAILURES_SHOWN])
 
 
-def _status(done: int, chunks: int) -> Literal["queued", "running", "done"]:
-    if done == chunks:
+def _status(known: Import, results: Mapping[int, ChunkResult]) -> Literal["queued", "running", "done"]:
+    if sum(result.is_settled for result in results.values()) == len(known.chunks):
         return "done"
-    return "running" if done else "queued"
+    return "running" if results else "queued"
 
 
 def _keyed(owner: str, key: str, body: bytes) -> idempotency.KeyedRequest:
@@ -168,55 +173,105 @@ def _was_written(new: Import, at: datetime) -> bool:
 # -------------------------------------------------------------------------------------------------------------- chunks
 
 
-def process_chunk(owner: str, id_: str, number: int) -> None:
+def process_chunk(owner: str, id_: str, number: int, has_time: Callable[[], bool] = lambda: True) -> bool:
     """Create the items of one chunk. Repeating it changes nothing. An invalid entry does not stop the others.
 
-    All items and the result are written in one transaction: an interrupted chunk has created nothing, and a finished
-    one is never processed again. So an item that was deleted since stays deleted.
+    Return whether it is processed to its end. Otherwise ``has_time`` returned False, and the next call continues.
+
+    Several transactions write the items. Each also writes how many entries are processed, on the condition that they
+    follow those that were processed before. So an interrupted chunk continues where it was interrupted, and no entry is
+    processed twice: an item that was deleted since stays deleted.
 
     A chunk that was given up is still processed if its message arrives later, such as a dead letter that was sent back.
 
-    Raise ImportNotFoundError, and BusyError after eight attempts.
+    Raise ImportNotFoundError, and BusyError after eight attempts at one transaction.
     """
-    prepared: tuple[list[table.Put], ChunkResult] | None = None
-    for _ in items.write_attempts():
-        earlier = table.get(_result_key(owner, id_, number))
-        if earlier is not None and not earlier.get("givenUp"):
-            return
-        puts, result = prepared = prepared or _prepare_chunk(owner, id_, number)
-        try:
-            table.write(*puts)
-        except table.WriteRejectedError:
-            continue  # Another function is processing the same message.
-        except table.FAILURES as error:
-            if not failures.is_transient(error):
-                raise
-            continue
-        telemetry.add_count("ItemsCreated", result.created)
-        telemetry.add_count("ImportEntriesFailed", len(result.failures))
-        return
-    raise errors.BusyError
+    result = _find_result(owner, id_, number)
+    chunk: _OpenChunk | None = None
+    while not result.is_processed:
+        if not has_time():
+            return False
+        chunk = chunk or _open_chunk(owner, id_, number)
+        result = _process_part(chunk, result)
+    return True
 
 
-def _prepare_chunk(owner: str, id_: str, number: int) -> tuple[list[table.Put], ChunkResult]:
-    """Return the writes that create the items of a chunk and store its result, and the result."""
+class _OpenChunk:
+    """A chunk that is processed now: its entries, and what is prepared for them."""
+
+    def __init__(self, known: Import, number: int, lines: list[bytes]) -> None:
+        self.known = known
+        self.number = number
+        self.lines = lines
+        self._prepared: dict[int, list[table.Write] | Failure] = {}
+
+    def prepare(self, position: int) -> list[table.Write] | Failure:
+        """Return the writes that create the item for an entry, or why there can be no item."""
+        if position not in self._prepared:
+            index = self.known.chunks[self.number].first + position
+            try:
+                self._prepared[position] = _prepare_item(self.known, index, self.lines[position])
+            except errors.ApiError as error:
+                self._prepared[position] = Failure(index, error.code, error.message)
+        return self._prepared[position]
+
+
+def _open_chunk(owner: str, id_: str, number: int) -> _OpenChunk:
     known = _get(owner, id_)
     if not 0 <= number < len(known.chunks):
         raise errors.ImportNotFoundError(id=id_)
     chunk = known.chunks[number]
     lines = bucket.read_range(bucket.import_key(owner, id_), chunk.start, chunk.size).split(b"\n")
-    puts: list[table.Put] = []
-    failed: list[Failure] = []
-    for index, line in enumerate(lines, chunk.first):
+    return _OpenChunk(known, number, lines)
+
+
+def _process_part(chunk: _OpenChunk, before: ChunkResult) -> ChunkResult:
+    """Process as many entries as one transaction can, and return the result after it.
+
+    If another function has processed some since ``before``, return its result. Raise BusyError after eight attempts.
+    """
+    known, number = chunk.known, chunk.number
+    for _ in items.write_attempts():
+        writes, after = _prepare_part(chunk, before)
         try:
-            puts.append(_prepare_item(known, index, line))
-        except errors.ApiError as error:
-            failed.append(Failure(index, error.code, error.message))
-    result = ChunkResult(created=len(puts), failures=tuple(failed))
-    return [*puts, _put_result(known, number, result, _NOT_DONE)], result
+            table.write(*writes, _put_result(known, number, before, after))
+        except table.WriteRejectedError:
+            pass  # Another function is processing the same chunk, or an earlier attempt succeeded.
+        except table.FAILURES as error:
+            if not failures.is_transient(error):
+                raise
+        else:
+            telemetry.add_count("ItemsCreated", after.created - before.created)
+            telemetry.add_count("ImportEntriesFailed", len(after.failures) - len(before.failures))
+            return after
+        stored = _find_result(known.owner, known.id, number)
+        if stored != before:
+            return stored
+    raise errors.BusyError
 
 
-def _prepare_item(known: Import, index: int, line: bytes) -> table.Put:
+def _prepare_part(chunk: _OpenChunk, before: ChunkResult) -> tuple[list[table.Write], ChunkResult]:
+    """Return the writes of the next entries, as many as fit into a transaction, and the result after them."""
+    writes: list[table.Write] = []
+    failed = list(before.failures)
+    created, position, size = before.created, before.next or 0, 0
+    while position < len(chunk.lines):
+        prepared = chunk.prepare(position)
+        if isinstance(prepared, Failure):
+            failed.append(prepared)
+        else:
+            size += sum(write.size for write in prepared)
+            if writes and (len(writes) + len(prepared) > MAX_PART_WRITES or size > MAX_PART_BYTES):
+                break
+            writes += prepared
+            created += 1
+        position += 1
+    is_end = position == len(chunk.lines)
+    given_up = before.given_up and not is_end
+    return writes, ChunkResult(created, tuple(failed), None if is_end else position, given_up)
+
+
+def _prepare_item(known: Import, index: int, line: bytes) -> list[table.Write]:
     new = validation.validate_item(exact_json.object_from_json(line, "The entry"))
     return items.prepare_create(known.owner, _item_id(known, index), new, times.parse_time(known.created_at))
 
@@ -231,31 +286,35 @@ def _item_id(known: Import, index: int) -> str:
 
 
 def resume(owner: str, id_: str, at: datetime) -> None:
-    """Queue the chunks of an import that are not processed. After a day, record them as failed instead."""
+    """Queue the chunks of an import that are not processed to their end. After a day, give them up instead."""
     known = _get(owner, id_)
-    missing = sorted(set(range(len(known.chunks))) - _results(owner, id_).keys())
-    if missing and at <= times.parse_time(known.created_at) + GIVE_UP_AFTER:
-        telemetry.logger.warning("Import chunks not processed: retrying", import_id=id_, chunks=len(missing))
-        _queue(known, missing)
-        table.write(_put(known, table.PRESENT, at + RESUME_INTERVAL))
-        return
-    if missing:
-        _give_up(known, missing)
-    table.write(_put(known, table.PRESENT, None))
+    due_at: datetime | None = at + RESUME_INTERVAL
+    unfinished = _unfinished(known)
+    if unfinished and at <= times.parse_time(known.created_at) + GIVE_UP_AFTER:
+        telemetry.logger.warning("Import chunks not processed: retrying", import_id=id_, chunks=len(unfinished))
+        _queue(known, unfinished)
+    elif not unfinished or _give_up(known, unfinished):
+        due_at = None
+    table.write(_put(known, table.PRESENT, due_at))
 
 
-def _give_up(known: Import, numbers: list[int]) -> None:
-    """Record chunks as failed that were not processed. Skip those that are being processed now."""
+def _unfinished(known: Import) -> dict[int, ChunkResult]:
+    """Return the chunks that are neither processed to their end nor given up, with the results so far."""
+    results = _results(known.owner, known.id)
+    found = {number: results.get(number, _NOT_STARTED) for number in range(len(known.chunks))}
+    return {number: result for number, result in found.items() if not result.is_settled}
+
+
+def _give_up(known: Import, unfinished: Mapping[int, ChunkResult]) -> bool:
+    """Let the entries that are not processed count as failed. Return False if some are being processed now."""
+    numbers = sorted(unfinished)
     telemetry.logger.error("Import failed: chunks not processed within a day", import_id=known.id, chunks=numbers)
     telemetry.add_count("ImportsGivenUp")
-    for number in numbers:
-        chunk = known.chunks[number]
-        indexes = range(chunk.first, chunk.first + chunk.entries)
-        failed = tuple(Failure(index, errors.InternalError.code, _NOT_PROCESSED) for index in indexes)
-        result = ChunkResult(created=0, failures=failed, given_up=True)
+    for number, before in unfinished.items():
         # Do not suppress TransactionConflictError: the other transaction may still be cancelled, so try again later.
         with contextlib.suppress(table.ConditionFailedError):
-            table.write(_put_result(known, number, result, table.ABSENT))
+            table.write(_put_result(known, number, before, msgspec.structs.replace(before, given_up=True)))
+    return not _unfinished(known)
 
 
 # ------------------------------------------------------------------------------------------------- queue and records
@@ -279,6 +338,19 @@ def _results(owner: str, id_: str) -> dict[int, ChunkResult]:
     }
 
 
+def _find_result(owner: str, id_: str, number: int) -> ChunkResult:
+    record = table.get(_result_key(owner, id_, number))
+    return msgspec.convert(record, ChunkResult) if record else _NOT_STARTED
+
+
+def _failures(chunk: Chunk, result: ChunkResult) -> Iterator[Failure]:
+    """Yield the failures of a chunk, including those of the entries that were given up."""
+    yield from result.failures
+    if result.given_up and result.next is not None:
+        for index in range(chunk.first + result.next, chunk.first + chunk.entries):
+            yield Failure(index, errors.InternalError.code, _NOT_PROCESSED)
+
+
 def _put(known: Import, condition: table.Condition, due_at: datetime | None) -> table.Put:
     values: table.Record = msgspec.to_builtins(known)
     values = {name: value for name, value in values.items() if name not in ("owner", "id")}
@@ -287,14 +359,16 @@ def _put(known: Import, condition: table.Condition, due_at: datetime | None) -> 
     return table.Put(_key(known.owner, known.id), values, condition, due_at=due, delete_after=until)
 
 
-def _put_result(known: Import, number: int, result: ChunkResult, condition: table.Condition) -> table.Put:
+def _put_result(known: Import, number: int, before: ChunkResult, after: ChunkResult) -> table.Put:
+    """Return the write that replaces the result ``before`` by ``after``. It is refused if the stored one is another."""
+    is_before = table.attributes_are(next=before.next, givenUp=before.given_up or None)
     until = times.parse_time(known.created_at) + RETENTION
     return table.Put(
-        _result_key(known.owner, known.id, number), msgspec.to_builtins(result), condition, delete_after=until
+        _result_key(known.owner, known.id, number),
+        msgspec.to_builtins(after),
+        table.ABSENT if before == _NOT_STARTED else is_before,
+        delete_after=until,
     )
-
-
-_NOT_DONE = table.Condition("attribute_not_exists(pk) OR givenUp = :true", {":true": {"BOOL": True}})
 
 
 def _key(owner: str, id_: str) -> table.Key:

@@ -1,6 +1,6 @@
 """Process batches of queue messages. One message that fails does not affect the others.
 
-``_HANDLERS`` maps each type of message except RenderImage to its function.
+``_HANDLERS`` maps the types of messages that take no long time to their functions.
 """
 
 from __future__ import annotations
@@ -114,6 +114,9 @@ def process_message(delivery: Delivery, has_time: Callable[[], bool] = lambda: T
     telemetry.set_owner(_owner_of(message))
     if isinstance(message, RenderImage):
         thumbnail_jobs.run(message.key, has_time)
+    elif isinstance(message, ImportChunk):
+        if not bulk_imports.process_chunk(message.owner, message.import_id, message.chunk, has_time):
+            raise thumbnail_jobs.OutOfTimeError
     else:
         _HANDLERS[type(message)](message, delivery)
     telemetry.logger.info("Message processed", message_id=delivery.message_id, type=message.__struct_config__.tag)
@@ -261,7 +264,6 @@ def _delete_item(message: DeleteItem, _: Delivery) -> None:
 
 
 _HANDLERS: dict[type[Any], Callable[[Any, Delivery], None]] = {
-    ImportChunk: lambda message, _: bulk_imports.process_chunk(message.owner, message.import_id, message.chunk),
     CreateItem: _create_item,
     DeleteItem: _delete_item,
 }

@@ -13,14 +13,10 @@ MAX_BYTES = 5 * 1024 * 1024
 MAX_ENTRIES = 10_000
 
 CHUNK_ENTRIES = 50
-"""Entries of a chunk, which is one transaction. DynamoDB allows 100 writes (AWS, "TransactWriteItems")."""
+"""Entries of a chunk, which one message processes in a few seconds."""
 
 CHUNK_BYTES = 1024 * 1024
-"""The most bytes of a chunk's entries as JSON. A single entry may be larger.
-
-DynamoDB allows 4 MB in a transaction, and counts at most twice the bytes of JSON (``dynamodb_limits.stored_size``): a
-digit and its comma count 4.
-"""
+"""The most bytes of a chunk's entries as JSON. A single entry may be larger."""
 
 
 class _Body(msgspec.Struct):

@@ -73,12 +73,12 @@ def create(
     raise errors.BusyError
 
 
-def prepare_create(owner: str, id_: str, new: ItemInput, at: datetime) -> table.Put:
-    """Return the write that creates an item with this id. The write is refused if the id is taken.
+def prepare_create(owner: str, id_: str, new: ItemInput, at: datetime) -> list[table.Write]:
+    """Return the writes that create an item with this id. They are refused if the id is taken.
 
     Raise InvalidExpiryError if the item would have expired at ``at``.
     """
-    return _put(_new_item(owner, new, at, id_), table.ABSENT)
+    return [_put(_new_item(owner, new, at, id_), table.ABSENT)]
 
 
 def get(owner: str, id_: str, at: datetime) -> Item:
@@ -198,7 +198,7 @@ def delete(owner: str, id_: str, at: datetime, check: Check = allow_write, *, ex
         if item is None or item.is_expired(at) != expired:
             raise errors.ItemNotFoundError(id=id_)
         check(item)
-        writes: list[table.Put | table.Delete] = [_delete(item)]
+        writes: list[table.Write] = [_delete(item)]
         if item.may_have_objects:
             due_at = max(times.format_time(at), item.ticket_until or "")
             writes.append(table.Put(table.Key(owner, "PURGE", id_), {}, due_at=due_at))

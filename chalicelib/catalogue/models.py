@@ -141,7 +141,7 @@ def _is_expired(expires_at: str | None, at: datetime) -> bool:
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
-    """A part of an import, whose items are created in one transaction."""
+    """A part of an import, which one message processes."""
 
     first: int
     """The number of its first entry in the import, from 0."""
@@ -172,9 +172,21 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class ChunkResult(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """The result of one chunk of an import."""
+    """What came of the entries of one chunk of an import that are processed so far."""
 
     created: int
     failures: tuple[Failure, ...] = ()
+    next: int | None = None
+    """How many of its entries are processed, or None if all are."""
     given_up: bool = False
-    """It was not processed within a day. Its entries count as failed, and may still be processed later."""
+    """It was not processed within a day. The rest of its entries counts as failed, and may still be processed later."""
+
+    @property
+    def is_processed(self) -> bool:
+        """Whether each entry is processed."""
+        return self.next is None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether each entry is processed, or counts as failed because the chunk was given up."""
+        return self.is_processed or self.given_up

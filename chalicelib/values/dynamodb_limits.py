@@ -57,7 +57,7 @@ def stored_size(value: Any) -> int:
     """
     if isinstance(value, dict):
         return 3 + sum(1 + len(name.encode()) + stored_size(inner) for name, inner in value.items())
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return 3 + sum(1 + stored_size(inner) for inner in value)
     if isinstance(value, str):
         return len(value.encode())

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from chalicelib import aws, config, errors
 from chalicelib.aws import bucket, queue, table
-from chalicelib.catalogue import bulk_imports, cleanup, import_parsing, items, messages, models
+from chalicelib.catalogue import bulk_imports, cleanup, consumer, import_parsing, items, messages, models
 from chalicelib.http import responses, schemas
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields
@@ -23,6 +23,7 @@ from tests.integration.stage import (
     OWNER,
     Stage,
     answers,
+    batch,
     context,
     fails,
     json_of,
@@ -369,6 +370,173 @@ class TestRedelivery:
         api.work()
 
         assert titles(api) == ["a", "a"]
+
+
+class TestSeveralTransactions:
+    """The entries of a chunk do not fit into one transaction."""
+
+    @pytest.fixture(autouse=True)
+    def small_transactions(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bulk_imports, "MAX_PART_WRITES", 1)
+
+    def killed_at_second_transaction(self, id_: str, event: str) -> None:
+        """Process the chunk until its second transaction is to be sent, or is done."""
+        second = False
+
+        def die(**_: Any) -> None:
+            nonlocal second
+            if second:
+                raise KilledError
+            second = True
+
+        provoke(aws.dynamodb(), "TransactWriteItems", die, event)
+        with pytest.raises(KilledError):
+            bulk_imports.process_chunk(OWNER, id_, 0)
+        remove_faults()
+
+    @pytest.mark.parametrize(("event", "created"), [("before-call", 1), ("after-call", 2)])
+    def test_interrupted_chunk_continues(self, api: Stage, event: str, created: int) -> None:
+        id_ = start(api, *(fields(title=title) for title in "abcd"))
+        self.killed_at_second_transaction(id_, event)
+        assert counts(api, id_) == ("running", 4, created, 0)
+        assert len(titles(api)) == created
+
+        api.work()
+
+        assert counts(api, id_) == ("done", 4, 4, 0)
+        assert titles(api) == ["a", "b", "c", "d"]
+
+    def test_deleted_item_of_an_interrupted_chunk_stays_deleted(self, api: Stage) -> None:
+        id_ = start(api, *(fields(title=title) for title in "abc"))
+        self.killed_at_second_transaction(id_, "after-call")
+        for item in json_of(api("GET", "/items"))["items"]:
+            api("DELETE", f"/items/{item['id']}")
+
+        api.work()
+
+        assert titles(api) == ["c"]
+        assert counts(api, id_) == ("done", 3, 3, 0)
+
+    def test_failures_are_kept_between_transactions(self, api: Stage) -> None:
+        id_ = start(api, {"id": "x"}, fields(title="a"), {"id": "x"}, fields(title="b"), {"id": "x"})
+        self.killed_at_second_transaction(id_, "after-call")
+        api.work()
+
+        assert counts(api, id_) == ("done", 5, 2, 3)
+        assert [failure["index"] for failure in progress(api, id_)["errors"]] == [0, 2, 4]
+
+    def test_two_functions_share_a_chunk(self, api: Stage) -> None:
+        id_ = start(api, *(fields(title=title) for title in "abcd"))
+        has_time = iter([True, True, False])
+        meanwhile(
+            aws.dynamodb(),
+            "TransactWriteItems",
+            lambda: bulk_imports.process_chunk(OWNER, id_, 0, lambda: next(has_time)),
+        )
+        assert bulk_imports.process_chunk(OWNER, id_, 0)
+
+        assert counts(api, id_) == ("done", 4, 4, 0)
+        assert titles(api) == ["a", "b", "c", "d"]
+
+    def test_lost_response_of_a_transaction_is_noticed(self, api: Stage) -> None:
+        id_ = start(api, *(fields(title=title) for title in "abc"))
+        unclear("TransactWriteItems", done=True, times=2)
+
+        assert bulk_imports.process_chunk(OWNER, id_, 0)
+
+        assert counts(api, id_) == ("done", 3, 3, 0)
+        assert titles(api) == ["a", "b", "c"]
+
+    def test_chunk_stops_when_no_time_is_left(self, api: Stage) -> None:
+        id_ = start(api, *(fields(title=title) for title in "abc"))
+        has_time = iter([True, False])
+
+        assert not bulk_imports.process_chunk(OWNER, id_, 0, lambda: next(has_time))
+
+        assert counts(api, id_) == ("running", 3, 1, 0)
+
+    def test_message_of_a_chunk_without_time_stays_on_the_queue(self, api: Stage) -> None:
+        id_ = start(api, *(fields(title=title) for title in "abc"))
+        received = api.receive()
+        left = iter([60_000, 60_000, 60_000])
+        function = context("on_messages")
+        function.get_remaining_time_in_millis = lambda: next(left, 0)  # type: ignore[method-assign]
+
+        delivery = [consumer.Delivery.from_event(record) for record in batch(received)["Records"]]
+        with pytest.raises(consumer.PartialBatchError):
+            consumer.process_batch(delivery, function)
+
+        status, _, created, _ = counts(api, id_)
+        assert (status, 0 < created < 3) == ("running", True)
+
+    def test_partly_processed_chunk_is_queued_again(self, api: Stage) -> None:
+        id_ = start(api, *(fields(title=title) for title in "abc"))
+        self.killed_at_second_transaction(id_, "before-call")
+        api.drop()
+
+        bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=1))
+        api.work()
+
+        assert counts(api, id_) == ("done", 3, 3, 0)
+
+    def given_up(self, api: Stage) -> str:
+        """Return the id of an import of 4 entries, of which one failed, one was created and two were given up."""
+        id_ = start(api, {"id": "x"}, *(fields(title=title) for title in "abc"))
+        self.killed_at_second_transaction(id_, "before-call")
+        api.drop()
+        bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
+        return id_
+
+    def test_rest_of_a_given_up_chunk_counts_as_failed(self, api: Stage) -> None:
+        id_ = self.given_up(api)
+
+        assert counts(api, id_) == ("done", 4, 1, 3)
+        assert [(one["index"], one["error"]) for one in progress(api, id_)["errors"]] == [
+            (0, "RESERVED_FIELD"),
+            (2, "INTERNAL_ERROR"),
+            (3, "INTERNAL_ERROR"),
+        ]
+        assert "dueAt" not in api.records("IMPORT")[0]
+
+    def test_dead_letter_of_a_given_up_chunk_processes_its_rest(self, api: Stage) -> None:
+        id_ = self.given_up(api)
+        has_time = iter([True, False])
+
+        assert not bulk_imports.process_chunk(OWNER, id_, 0, lambda: next(has_time))
+        assert counts(api, id_) == ("done", 4, 2, 2)
+        assert bulk_imports.process_chunk(OWNER, id_, 0)
+
+        assert counts(api, id_) == ("done", 4, 3, 1)
+        assert titles(api) == ["a", "b", "c"]
+
+    def test_chunk_that_progresses_is_given_up_later(self, api: Stage) -> None:
+        id_ = start(api, *(fields(title=title) for title in "abc"))
+        has_time = iter([True, False])
+        meanwhile(
+            aws.dynamodb(),
+            "PutItem",
+            lambda: bulk_imports.process_chunk(OWNER, id_, 0, lambda: next(has_time)),
+        )
+
+        bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
+        assert counts(api, id_) == ("running", 3, 1, 0)
+        assert "dueAt" in api.records("IMPORT")[0]
+        bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=26))
+
+        assert counts(api, id_) == ("done", 3, 1, 2)
+
+
+def test_large_entries_are_written_in_several_transactions(
+    api: Stage, monkeypatch: pytest.MonkeyPatch, calls: list[Called]
+) -> None:
+    monkeypatch.setattr(bulk_imports, "MAX_PART_BYTES", 150_000)
+    id_ = start(api, *(fields(text="x" * size) for size in (60_000, 60_000, 60_000, 300_000, 1)))
+    calls.clear()
+
+    api.work()
+
+    assert counts(api, id_) == ("done", 5, 5, 0)
+    assert Counter(called.operation for called in calls)["TransactWriteItems"] == 4
 
 
 class TestQueueing:

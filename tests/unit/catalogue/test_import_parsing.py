@@ -1,21 +1,30 @@
 from __future__ import annotations
 
+import json
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.catalogue import import_parsing
-from chalicelib.values import dynamodb_limits, exact_json
-from tests.json_values import objects
 
 
-@given(objects | st.fixed_dictionaries({"n": st.lists(st.integers(0, 9), min_size=20)}))
-def test_chunk_fits_into_a_transaction(own: dict[str, Any]) -> None:
-    # DynamoDB allows 4 MB and 100 writes (AWS, "TransactWriteItems").
-    json_bytes, managed = len(exact_json.to_json(own)), 1_000
-    size = dynamodb_limits.stored_size(own)
+@given(st.lists(st.dictionaries(st.text(max_size=3), st.integers(), max_size=2), min_size=1, max_size=120))
+def test_chunks_are_the_parts_of_the_stored_entries(entries: list[dict[str, Any]]) -> None:
+    encoded = [json.dumps(entry).encode() for entry in entries]
+    stored = import_parsing.to_ndjson(encoded)
 
-    assert size <= 2 * json_bytes + 10
-    assert 2 * import_parsing.CHUNK_BYTES + import_parsing.CHUNK_ENTRIES * (managed + 10) < 4 * 1024 * 1024
-    assert import_parsing.CHUNK_ENTRIES + 1 <= 100
+    chunks = import_parsing.split_into_chunks(encoded)
+
+    parts = [stored[chunk.start : chunk.start + chunk.size].split(b"\n") for chunk in chunks]
+    assert [line for part in parts for line in part] == encoded
+    assert [len(part) for part in parts] == [chunk.entries for chunk in chunks]
+    assert all(chunk.entries <= import_parsing.CHUNK_ENTRIES for chunk in chunks)
+    assert all(after.first == before.first + before.entries for before, after in pairwise(chunks))
+
+
+def test_chunk_has_at_most_one_megabyte() -> None:
+    chunks = import_parsing.split_into_chunks([b"x" * 400_000] * 5 + [b"x" * 2_000_000])
+
+    assert [(chunk.first, chunk.entries) for chunk in chunks] == [(0, 2), (2, 2), (4, 1), (5, 1)]
