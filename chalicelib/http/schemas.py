@@ -190,7 +190,7 @@ _IfMatch = Annotated[
 class BatchCreate(Struct, tag_field="op", tag="create", forbid_unknown_fields=True):
     """Create an item, as `POST /items` does."""
 
-    body: Annotated[dict[str, Any], Meta(description="The item.")]
+    body: Annotated[dict[str, Any], Meta(description="The item. It is validated when the operation is done.")]
 
 
 class BatchPatch(Struct, rename="camel", tag_field="op", tag="patch", forbid_unknown_fields=True):

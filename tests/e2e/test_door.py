@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -44,6 +45,7 @@ NDJSON = ("Content-Type", "application/x-ndjson")
 MERGE_PATCH = ("Content-Type", "application/merge-patch+json")
 BOM = b"\xef\xbb\xbf"
 AN_IMPORT = b'{"items": [' + as_json() + b"]}"
+A_BATCH = b'{"operations": [{"op": "create", "body": ' + as_json() + b"}]}"
 NOWHERE = "019ca7b4-e400-7abc-8def-0123456789ab"
 
 
@@ -128,6 +130,30 @@ def imported(api: Door, body: bytes, type_: Header) -> Any:
     path = f"/imports/{begun.json()['id']}"
     eventually(lambda: api.json("GET", path).json()["status"] == "done")
     return api.json("GET", path).json()
+
+
+def test_operations_of_a_batch_are_settled_one_by_one(api: Door) -> None:
+    item = api.item()
+    batch = json.loads(A_BATCH)["operations"] + [
+        {"op": "patch", "id": item["id"], "ifMatch": '"1"', "body": {"title": "Jug"}},
+        {"op": "patch", "id": item["id"], "ifMatch": '"1"', "body": {"title": "Cup"}},
+        {"op": "delete", "id": NOWHERE},
+    ]
+
+    reply = api.json("POST", "/items/batch", {"operations": batch}, idempotency_key=item["id"])
+    again = api.json("POST", "/items/batch", {"operations": batch}, idempotency_key=item["id"])
+
+    assert [result["status"] for result in reply.json()["results"]] == [201, 200, 412, 404]
+    assert api.json("GET", f"/items/{item['id']}").json()["title"] == "Jug"
+    assert (again.json(), again.headers["Idempotency-Replayed"]) == (reply.json(), "true")
+
+
+def test_path_of_batches_is_not_that_of_an_item(api: Door) -> None:
+    reply = api.json("GET", "/items/batch")
+
+    assert (reply.status, reply.error) == (
+        (404, "NOT_FOUND") if api.name == "packaged" else (405, "METHOD_NOT_ALLOWED")
+    )
 
 
 class TestEncoding:
@@ -450,10 +476,11 @@ class TestParameters:
             api.send("POST", "/items?dryRun=true", as_json(), [JSON]),
             api.send("PUT", path, as_json(), [JSON]),
             api.send("DELETE", path),
+            api.send("POST", "/items/batch?dryRun=true", A_BATCH, [JSON]),
             api.send("POST", "/imports?dryRun=true", AN_IMPORT, [JSON]),
         ]
 
-        assert [(reply.status, reply.error) for reply in replies] == [(400, "UNKNOWN_PARAMETER")] * 4
+        assert [(reply.status, reply.error) for reply in replies] == [(400, "UNKNOWN_PARAMETER")] * 5
         assert api.json("GET", f"/items/{item['id']}").json() == item
 
     @pytest.mark.parametrize("path", ["/", "/docs", "/web/api.js", "/openapi.json", "/health"])

@@ -91,12 +91,7 @@ def _completed(made: dict[str, Schema]) -> dict[str, Schema]:
     _refer(managed["properties"], "image", "Image")
     made |= _of_items(_declared()["ItemFields"], managed)
     _extend(made, schemas.ItemPage, "items", items=ref("Item"))
-    for model, name in _BATCHED.items():
-        made[model.__name__]["properties"]["body"] = _body_of_operation(
-            made[model.__name__]["properties"]["body"], name
-        )
-    for model in (schemas.BatchPatch, schemas.BatchReplace, schemas.BatchDelete):
-        _extend(made, model, "ifMatch", pattern=ENTITY_TAGS)
+    _complete_operations(made)
     _extend(made, schemas.ImportRequest, "items", items=_ENTRY, maxItems=import_parsing.MAX_ENTRIES)
     _extend(made, schemas.Import, "errors", maxItems=bulk_imports.MAX_FAILURES_SHOWN)
     return made
@@ -176,17 +171,24 @@ _EXPIRES_AT: Schema = {
     "format": "date-time",
 }
 
-_BATCHED: dict[type[Any], str] = {
+
+def _complete_operations(made: dict[str, Schema]) -> None:
+    """Complete the schemas of a batch's operations."""
+    for model, body in _BODIES.items():
+        properties = made[model.__name__]["properties"]
+        properties["op"] = {"type": "string", "const": model.__struct_config__.tag}
+        if body:
+            _refer(properties, "body", body)
+        if "ifMatch" in properties:
+            properties["ifMatch"]["pattern"] = ENTITY_TAGS
+
+
+_BODIES: dict[type[Any], str | None] = {
     schemas.BatchCreate: "ItemFields",
     schemas.BatchPatch: "ItemPatch",
     schemas.BatchReplace: "ItemReplacement",
+    schemas.BatchDelete: None,
 }
-"""The schemas of the bodies of a batch's operations."""
-
-
-def _body_of_operation(made: Schema, name: str) -> Schema:
-    any_object = {"type": "object", "description": "Any other object is accepted too, and fails by itself."}
-    return {"description": made["description"], "anyOf": [ref(name), any_object]}
 
 
 _ENTRY: Schema = {
