@@ -298,12 +298,12 @@ def delete_image(request: Request, item_id: str) -> Response:
     "/imports",
     methods=["POST"],
     idempotency_key=True,
-    body={requests.JSON: schemas.ImportRequest, requests.NDJSON: schemas.ImportLines},
+    body={requests.JSON: schemas.ImportRequest, requests.NDJSON: schemas.ImportLines, requests.CSV: schemas.ImportRows},
     status_code=202,
     response_model=schemas.Import,
     response_description="The import, not started yet, or as it was when it began with this key before.",
     examples=["queued"],
-    errors=[errors.ImportTooLargeError],
+    errors=[errors.InvalidCsvError, errors.ReservedFieldError, errors.ImportTooLargeError],
 )
 def create_import(request: Request) -> Response:
     """Create many items.
@@ -312,7 +312,7 @@ def create_import(request: Request) -> Response:
     seconds, and within hours if the queue is unavailable. With an `Idempotency-Key`, you can repeat the request without
     importing anything twice.
     """
-    owner, entries, key = requests.owner(request), requests.import_body(request), requests.idempotency_key(request)
+    owner, entries, key = requests.owner(request), requests.import_entries(request), requests.idempotency_key(request)
     return responses.import_accepted_response(request, bulk_imports.start(owner, entries, times.now(), key))
 
 

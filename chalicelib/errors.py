@@ -6,6 +6,7 @@ messages that it needs, and a test compares them.
 ApiError
 ├── InvalidRequestError        400 INVALID_REQUEST
 │   ├── InvalidJsonError       400 INVALID_JSON
+│   ├── InvalidCsvError        400 INVALID_CSV
 │   ├── ReservedFieldError     400 RESERVED_FIELD
 │   ├── InvalidCursorError     400 INVALID_CURSOR
 │   ├── UnknownParameterError  400 UNKNOWN_PARAMETER
@@ -78,6 +79,11 @@ class InvalidRequestError(ApiError):
 class InvalidJsonError(InvalidRequestError):
     code = "INVALID_JSON"
     sentence = "{root} is not valid JSON in UTF-8: {problem}."
+
+
+class InvalidCsvError(InvalidRequestError):
+    code = "INVALID_CSV"
+    sentence = "The body is not valid CSV in UTF-8: {problem}."
 
 
 class ReservedFieldError(InvalidRequestError):

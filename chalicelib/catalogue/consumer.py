@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from chalicelib import aws, errors, telemetry
 from chalicelib.aws import queue
 from chalicelib.aws.bucket import Upload
-from chalicelib.catalogue import bulk_imports, item_pictures, items, messages, thumbnail_jobs, validation
+from chalicelib.catalogue import import_chunks, item_pictures, items, messages, thumbnail_jobs, validation
 from chalicelib.catalogue.messages import CreateItem, DeleteItem, ImportChunk, Message, RenderImage
 from chalicelib.config import settings
 from chalicelib.values import exact_json, times
@@ -115,7 +115,7 @@ def process_message(delivery: Delivery, has_time: Callable[[], bool] = lambda: T
     if isinstance(message, RenderImage):
         thumbnail_jobs.run(message.key, has_time)
     elif isinstance(message, ImportChunk):
-        if not bulk_imports.process_chunk(message.owner, message.import_id, message.chunk, has_time):
+        if not import_chunks.process(message.owner, message.import_id, message.chunk, has_time):
             raise thumbnail_jobs.OutOfTimeError
     else:
         _HANDLERS[type(message)](message, delivery)

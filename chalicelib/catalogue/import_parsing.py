@@ -1,16 +1,22 @@
-"""The entries of a bulk import: parse the body of its request, and split the entries into chunks."""
+"""The entries of a bulk import: parse the body of its request, store them, and split them into chunks."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from chalicelib import errors
-from chalicelib.catalogue import validation
-from chalicelib.catalogue.models import Chunk
+from chalicelib.catalogue import models, validation
+from chalicelib.catalogue.models import Chunk, Import
 from chalicelib.values import exact_json
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_ENTRIES = 10_000
+
+MAX_COLUMNS_BYTES = 64 * 1024
+"""The most bytes of the names of all columns of CSV. They are stored in the record of the import."""
 
 CHUNK_ENTRIES = 50
 """Entries of a chunk, which one message processes in a few seconds."""
@@ -23,8 +29,44 @@ class _Body(msgspec.Struct):
     items: list[msgspec.Raw]
 
 
-def entries_from_json(body: bytes) -> list[bytes]:
-    """Return the JSON of each element in ``{"items": […]}``, on one line, not validated.
+class Entries(NamedTuple):
+    """The entries of an import as they are stored, one on each line, not validated."""
+
+    stored: list[bytes]
+    columns: tuple[str, ...] = ()
+    """The names of the columns, if the entries are the rows of CSV."""
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """An entry as it is stored: JSON as it was sent, or the cells of a row and the line where the row begins."""
+
+    content: str | list[str]
+    line: int | None = None
+
+    def fields(self, columns: Sequence[str]) -> dict[str, Any]:
+        """Return the JSON object of the entry, with exact numbers. Raise InvalidJsonError or InvalidRequestError."""
+        if isinstance(self.content, str):
+            return exact_json.object_from_json(self.content, "The entry")
+        from chalicelib.catalogue import csv_values  # noqa: PLC0415 - only imports of CSV need it
+
+        return csv_values.fields(columns, self.content)
+
+    def message(self, error: errors.ApiError, columns: Sequence[str]) -> str:
+        """Return the message of an error in the entry, with its line and column if it is a row."""
+        if self.line is None:
+            return error.message
+        path = next((detail["path"] for detail in error.details or ()), "")
+        # A path continues with a dot or a bracket, which a name may contain too.
+        places = [name for name in columns if path == f"$.{name}" or path.startswith((f"$.{name}.", f"$.{name}["))]
+        column = f', column "{max(places, key=len)}"' if places else ""
+        return f"Line {self.line}{column}: {error.message}"
+
+
+_entry_decoder = msgspec.json.Decoder(Entry)
+
+
+def entries_from_json(body: bytes) -> Entries:
+    """Return each element in ``{"items": […]}``, on one line.
 
     Raise ImportTooLargeError above MAX_BYTES, InvalidJsonError, and InvalidRequestError for another value.
     """
@@ -36,42 +78,64 @@ def entries_from_json(body: bytes) -> list[bytes]:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
         raise exact_json.invalid_json(body, problem, "The body") from None
     # JSON has line breaks only between tokens: in a string they are escaped.
-    return [bytes(entry).replace(b"\n", b" ") for entry in entries]
+    return Entries([bytes(entry).replace(b"\n", b" ") for entry in entries])
 
 
-def entries_from_ndjson(body: bytes) -> list[bytes]:
-    """Return the lines of an NDJSON body that are not blank, not validated. Raise ImportTooLargeError above MAX_BYTES.
+def entries_from_ndjson(body: bytes) -> Entries:
+    """Return the lines of an NDJSON body that are not blank. Raise ImportTooLargeError above MAX_BYTES.
 
     A byte order mark is ignored at the start of each line: files that were joined have several.
     """
     _check_size(body)
     lines = (line.removeprefix(exact_json.BYTE_ORDER_MARK) for line in body.splitlines())
-    return [line for line in lines if line.strip()]
+    return Entries([line for line in lines if line.strip()])
 
 
-def check_number(entries: list[bytes]) -> None:
-    """Raise InvalidRequestError if there are no entries, ImportTooLargeError if there are more than MAX_ENTRIES."""
-    if not entries:
+def entries_from_csv(body: bytes) -> Entries:
+    """Return the rows of a CSV body that are not empty. Raise ImportTooLargeError above MAX_BYTES, InvalidCsvError."""
+    from chalicelib.values import csv_rows  # noqa: PLC0415 - only imports of CSV need it
+
+    _check_size(body)
+    table = csv_rows.parse(body.decode())
+    if sum(len(name.encode()) for name in table.columns) > MAX_COLUMNS_BYTES:
+        raise errors.InvalidCsvError(problem=f"the names of its columns have more than {MAX_COLUMNS_BYTES} bytes")
+    rows = [msgspec.json.encode(Entry(row.cells, row.line)) for row in table.rows]
+    return Entries(rows, tuple(table.columns))
+
+
+def check(entries: Entries) -> None:
+    """Raise InvalidRequestError if there are no entries, ImportTooLargeError if there are more than MAX_ENTRIES.
+
+    Raise ReservedFieldError for columns of managed fields: each row would fail because of them.
+    """
+    if reserved := [name for name in models.MANAGED_FIELDS if name in entries.columns]:
+        raise errors.ReservedFieldError(*reserved)
+    if not entries.stored:
         raise errors.InvalidRequestError(problem="There is nothing to import: send at least one item.")
-    if len(entries) > MAX_ENTRIES:
+    if len(entries.stored) > MAX_ENTRIES:
         raise errors.ImportTooLargeError(limit=f"{MAX_ENTRIES} items")
 
 
-def to_ndjson(entries: list[bytes]) -> bytes:
+def to_ndjson(entries: Entries) -> bytes:
     """Return the entries as they are stored: one on each line."""
-    return b"\n".join(entries)
+    return b"\n".join(entries.stored)
 
 
-def split_into_chunks(entries: list[bytes]) -> tuple[Chunk, ...]:
+def split_into_chunks(entries: Entries) -> tuple[Chunk, ...]:
     """Return the chunks of the entries, with their positions in what :func:`to_ndjson` returns."""
     chunks: list[Chunk] = []
     first = start = end = 0
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(entries.stored):
         if index - first == CHUNK_ENTRIES or (index > first and end + len(entry) - start > CHUNK_BYTES):
             chunks.append(Chunk(first, index - first, start, end - 1 - start))
             first, start = index, end
         end += len(entry) + 1
-    return (*chunks, Chunk(first, len(entries) - first, start, end - 1 - start))
+    return (*chunks, Chunk(first, len(entries.stored) - first, start, end - 1 - start))
+
+
+def stored_entry(known: Import, stored: bytes) -> Entry:
+    """Return an entry that was stored."""
+    return _entry_decoder.decode(stored) if known.columns else Entry(stored.decode())
 
 
 def _check_size(body: bytes) -> None:

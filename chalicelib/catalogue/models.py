@@ -153,7 +153,7 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
     """The number of its bytes there."""
 
 
-class Import(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Import(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A bulk import, split into chunks."""
 
     owner: str
@@ -161,14 +161,18 @@ class Import(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: str
     total: int
     chunks: tuple[Chunk, ...]
+    columns: tuple[str, ...] = ()
+    """The names of the columns, if the entries are the rows of CSV."""
 
 
-class Failure(msgspec.Struct, frozen=True):
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     """An entry of an import from which no item was created, and why."""
 
     index: int
     error: str
     message: str
+    line: int | None = None
+    """The line of CSV where the row begins."""
 
 
 class ChunkResult(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):

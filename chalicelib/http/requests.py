@@ -17,11 +17,16 @@ from chalicelib.http.conditional_requests import Preconditions
 from chalicelib.values import exact_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chalice.app import Request
+
+    from chalicelib.catalogue.import_parsing import Entries
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 NDJSON = "application/x-ndjson"
+CSV = "text/csv"
 
 _REPLACEMENT_CHARACTER = "\ufffd".encode()
 _UTF_8 = {"utf-8", "utf8"}
@@ -159,9 +164,15 @@ def image_focus(request: Request) -> Focus | None:
     return Focus(*(Decimal(f"{abs(at):.3f}") for at in (focus.x, focus.y))) if focus else None  # -0.0 is 0
 
 
-def import_body(request: Request) -> list[bytes]:
-    """Return the unparsed entries of an import: those of ``{"items": […]}``, or the lines of NDJSON."""
-    if content_type(request, JSON, NDJSON) == NDJSON:
+def import_entries(request: Request) -> Entries:
+    """Return the entries of an import, not validated: those of ``{"items": […]}``, or the lines of NDJSON or CSV.
+
+    Raise UnsupportedMediaTypeError for another type, and the errors of the functions in ``import_parsing``.
+    """
+    type_ = content_type(request, JSON, NDJSON, CSV)
+    if type_ == CSV:
+        return import_parsing.entries_from_csv(body(request, _invalid_csv_text))
+    if type_ == NDJSON:
         return import_parsing.entries_from_ndjson(body(request))
     return import_parsing.entries_from_json(body(request))
 
@@ -183,10 +194,24 @@ def content_type(request: Request, *accepted: str) -> str:
     raise error
 
 
-def body(request: Request) -> bytes:
+def _invalid_json_text(line: int) -> errors.ApiError:
+    return errors.InvalidJsonError(
+        root="The body",
+        problem=f"line {line} has bytes that are not UTF-8, or U+FFFD, which replaces them; write U+FFFD itself as "
+        "\\ufffd",
+    )
+
+
+def _invalid_csv_text(line: int) -> errors.ApiError:
+    problem = f"line {line} has bytes that are not UTF-8, or U+FFFD, which replaces them; save the file as UTF-8"
+    return errors.InvalidCsvError(problem=problem)
+
+
+def body(request: Request, invalid: Callable[[int], errors.ApiError] = _invalid_json_text) -> bytes:
     """Return the body in UTF-8, without a byte order mark.
 
-    Raise InvalidJsonError if it is not UTF-8, UnsupportedEncodingError if it is still compressed.
+    Raise what ``invalid`` returns for the number of the first line that is not UTF-8; by default, InvalidJsonError.
+    Raise UnsupportedEncodingError if the body is still compressed.
     """
     try:
         raw = request.raw_body
@@ -201,12 +226,7 @@ def body(request: Request) -> bytes:
         return data.removeprefix(exact_json.BYTE_ORDER_MARK)
     if coding not in ("", "identity"):
         raise errors.UnsupportedEncodingError
-    line = data.count(b"\n", 0, invalid_at) + 1
-    raise errors.InvalidJsonError(
-        root="The body",
-        problem=f"line {line} has bytes that are not UTF-8, or U+FFFD, which replaces them; write U+FFFD itself as "
-        "\\ufffd",
-    )
+    raise invalid(data.count(b"\n", 0, invalid_at) + 1)
 
 
 def _find_invalid_utf_8(data: bytes) -> int | None:

@@ -305,10 +305,24 @@ ImportLines = Annotated[
 ]
 
 
+ImportRows = Annotated[
+    str,
+    Meta(
+        pattern="^[^\ufffd]*[^ \\t\\n\\v\\f\\r\ufffd][^\ufffd]*$",
+        description="A header row with the names of the fields, then one row per item (CSV, RFC 4180). Fields are "
+        "separated by commas, semicolons or tabs. Empty cells and empty rows are left out.",
+        examples=["title,price,tags\nVase,12.50,blue|glass\n"],
+    ),
+]
+
+
 class ImportFailure(Struct):
     """An entry of an import from which no item was created."""
 
-    index: Annotated[_Count, Meta(description="Its position among the entries, from 0; blank lines are not counted.")]
+    index: Annotated[
+        _Count,
+        Meta(description="Its position among the entries, from 0; blank lines and the header row are not counted."),
+    ]
     error: Annotated[
         str,
         Meta(
@@ -319,10 +333,17 @@ class ImportFailure(Struct):
                 errors.ReservedFieldError,
                 errors.InvalidExpiryError,
                 errors.ItemTooLargeError,
+                errors.InternalError,
             ),
         ),
     ]
-    message: Annotated[str, Meta(description="A message for people. It may change.")]
+    message: Annotated[
+        str,
+        Meta(description="A message for people. It may change. For a row of CSV, it begins with the line and column."),
+    ]
+    line: Annotated[
+        Annotated[int, Meta(ge=2)] | UnsetType, Meta(description="For a row of CSV: the line where it begins, from 1.")
+    ] = UNSET
 
 
 class Import(Struct):

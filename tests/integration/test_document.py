@@ -230,6 +230,9 @@ def of_removed_images(api: Stage) -> Iterator[HTTPResponse]:
 def of_imports(api: Stage) -> Iterator[HTTPResponse]:
     yield api("POST", "/imports", {"items": [{"title": "Vase"}, 7]})
     yield api("POST", "/imports", b'{"title": "Vase"}\n', content_type=requests.NDJSON)
+    yield api("POST", "/imports", b"title,n\nVase,1\n", content_type=requests.CSV)
+    yield api("POST", "/imports", b"title\nVase,1\n", content_type=requests.CSV)
+    yield api("POST", "/imports", b"title,id\nVase,1\n", content_type=requests.CSV)
     for title in ("Vase", "Bowl"):
         yield api("POST", "/imports", {"items": [{"title": title}]}, idempotency_key="one")
     yield api("POST", "/imports", {"items": []})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib import aws, config, telemetry
-from chalicelib.catalogue import bulk_imports, consumer, import_parsing, item_pictures, thumbnail_jobs
+from chalicelib.catalogue import consumer, import_chunks, import_parsing, item_pictures, thumbnail_jobs
 from chalicelib.values import times
 from tests.simulation import pictures
 from tests.simulation.calls import SimulatedClient
@@ -132,7 +132,7 @@ class World:
         patch.setattr(thumbnail_jobs, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
         patch.setattr(item_pictures, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
         patch.setattr(import_parsing, "CHUNK_ENTRIES", CHUNK)
-        patch.setattr(bulk_imports, "MAX_PART_WRITES", 1)
+        patch.setattr(import_chunks, "MAX_PART_WRITES", 1)
         self._listen(patch)
 
     def _listen(self, patch: pytest.MonkeyPatch) -> None:

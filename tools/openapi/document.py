@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from chalicelib import config
 from chalicelib.aws import bucket
-from chalicelib.catalogue import batches, bulk_imports, idempotency, import_parsing, item_pictures, validation
+from chalicelib.catalogue import (
+    batches,
+    bulk_imports,
+    idempotency,
+    import_parsing,
+    import_records,
+    item_pictures,
+    validation,
+)
 from chalicelib.http.api import Api, Operation
 from chalicelib.pictures import thumbnails
 from chalicelib.values import dynamodb_limits
@@ -139,7 +147,7 @@ def _description() -> str:
         import_entries=f"{import_parsing.MAX_ENTRIES:,}",
         import_mb=import_parsing.MAX_BYTES // 1024**2,
         failures_shown=f"{bulk_imports.MAX_FAILURES_SHOWN:,}",
-        import_days=bulk_imports.RETENTION.days,
+        import_days=import_records.RETENTION.days,
     )
 
 

@@ -14,7 +14,7 @@ from chalicelib import errors
 from chalicelib.catalogue import import_parsing, validation
 from chalicelib.http import conditional_requests, query_parameters
 from chalicelib.http.api import Operation
-from chalicelib.values import exact_json
+from chalicelib.values import csv_rows, exact_json
 from tools.openapi import headers
 from tools.openapi.examples import ID
 from tools.openapi.json_schemas import Schema, ref
@@ -120,6 +120,7 @@ def _instance(kind: type[errors.ApiError], declared: Operation, body_types: Sequ
 _INSTANCES: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
     errors.InvalidRequestError: lambda: _raised(exact_json.object_from_json, b"[]"),
     errors.InvalidJsonError: lambda: _raised(exact_json.object_from_json, b'{"title": }'),
+    errors.InvalidCsvError: lambda: _raised(csv_rows.parse, 'title,price\nVase,"12.50\n'),
     errors.ReservedFieldError: lambda: _raised(validation.validate_item, {"id": ID}),
     errors.VersionMismatchError: lambda: errors.VersionMismatchError(
         id=ID, version=2, condition="If-Match does not name"

@@ -15,7 +15,16 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from chalicelib import aws, config, errors
 from chalicelib.aws import bucket, queue, table
-from chalicelib.catalogue import bulk_imports, cleanup, consumer, import_parsing, items, messages, models
+from chalicelib.catalogue import (
+    bulk_imports,
+    cleanup,
+    consumer,
+    import_chunks,
+    import_parsing,
+    items,
+    messages,
+    models,
+)
 from chalicelib.http import responses, schemas
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields
@@ -124,7 +133,7 @@ def test_import_is_processed_in_chunks(api: Stage) -> None:
     id_ = start(api, *(fields(title=str(number)) for number in range(120)))
     assert api.on_queue() == 3
 
-    bulk_imports.process_chunk(OWNER, id_, 1)
+    import_chunks.process(OWNER, id_, 1)
     assert counts(api, id_) == ("running", 120, 50, 0)
     api.work()
 
@@ -323,8 +332,8 @@ class TestRedelivery:
     def test_redelivered_chunk_creates_its_items_once(self, api: Stage) -> None:
         id_ = start(api, fields(title="a"), {"id": "x"}, fields(title="b"))
 
-        bulk_imports.process_chunk(OWNER, id_, 0)
-        bulk_imports.process_chunk(OWNER, id_, 0)
+        import_chunks.process(OWNER, id_, 0)
+        import_chunks.process(OWNER, id_, 0)
         api.work()
 
         assert counts(api, id_) == ("done", 3, 2, 1)
@@ -333,7 +342,7 @@ class TestRedelivery:
     def test_interrupted_chunk_creates_all_items_or_none(self, api: Stage) -> None:
         id_ = start(api, fields(title="a"), fields(title="b"), fields(title="c"))
         with fault(aws.dynamodb(), "TransactWriteItems", "before-call"), pytest.raises(KilledError):
-            bulk_imports.process_chunk(OWNER, id_, 0)
+            import_chunks.process(OWNER, id_, 0)
         assert (counts(api, id_), titles(api)) == (("queued", 3, 0, 0), [])
 
         api.work()
@@ -344,7 +353,7 @@ class TestRedelivery:
     def test_deleted_item_of_an_interrupted_chunk_stays_deleted(self, api: Stage) -> None:
         id_ = start(api, fields(title="a"), fields(title="b"))
         with fault(aws.dynamodb(), "TransactWriteItems", "after-call"), pytest.raises(KilledError):
-            bulk_imports.process_chunk(OWNER, id_, 0)
+            import_chunks.process(OWNER, id_, 0)
         for item in json_of(api("GET", "/items"))["items"]:
             api("DELETE", f"/items/{item['id']}")
 
@@ -355,7 +364,7 @@ class TestRedelivery:
 
     def test_deleted_item_of_a_redelivered_chunk_stays_deleted(self, api: Stage) -> None:
         id_ = start(api, fields(title="a"))
-        bulk_imports.process_chunk(OWNER, id_, 0)
+        import_chunks.process(OWNER, id_, 0)
         (item,) = json_of(api("GET", "/items"))["items"]
         api("DELETE", f"/items/{item['id']}")
 
@@ -377,7 +386,7 @@ class TestSeveralTransactions:
 
     @pytest.fixture(autouse=True)
     def small_transactions(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(bulk_imports, "MAX_PART_WRITES", 1)
+        monkeypatch.setattr(import_chunks, "MAX_PART_WRITES", 1)
 
     def killed_at_second_transaction(self, id_: str, event: str) -> None:
         """Process the chunk until its second transaction is to be sent, or is done."""
@@ -391,7 +400,7 @@ class TestSeveralTransactions:
 
         provoke(aws.dynamodb(), "TransactWriteItems", die, event)
         with pytest.raises(KilledError):
-            bulk_imports.process_chunk(OWNER, id_, 0)
+            import_chunks.process(OWNER, id_, 0)
         remove_faults()
 
     @pytest.mark.parametrize(("event", "created"), [("before-call", 1), ("after-call", 2)])
@@ -431,9 +440,9 @@ class TestSeveralTransactions:
         meanwhile(
             aws.dynamodb(),
             "TransactWriteItems",
-            lambda: bulk_imports.process_chunk(OWNER, id_, 0, lambda: next(has_time)),
+            lambda: import_chunks.process(OWNER, id_, 0, lambda: next(has_time)),
         )
-        assert bulk_imports.process_chunk(OWNER, id_, 0)
+        assert import_chunks.process(OWNER, id_, 0)
 
         assert counts(api, id_) == ("done", 4, 4, 0)
         assert titles(api) == ["a", "b", "c", "d"]
@@ -442,7 +451,7 @@ class TestSeveralTransactions:
         id_ = start(api, *(fields(title=title) for title in "abc"))
         unclear("TransactWriteItems", done=True, times=2)
 
-        assert bulk_imports.process_chunk(OWNER, id_, 0)
+        assert import_chunks.process(OWNER, id_, 0)
 
         assert counts(api, id_) == ("done", 3, 3, 0)
         assert titles(api) == ["a", "b", "c"]
@@ -451,7 +460,7 @@ class TestSeveralTransactions:
         id_ = start(api, *(fields(title=title) for title in "abc"))
         has_time = iter([True, False])
 
-        assert not bulk_imports.process_chunk(OWNER, id_, 0, lambda: next(has_time))
+        assert not import_chunks.process(OWNER, id_, 0, lambda: next(has_time))
 
         assert counts(api, id_) == ("running", 3, 1, 0)
 
@@ -502,9 +511,9 @@ class TestSeveralTransactions:
         id_ = self.given_up(api)
         has_time = iter([True, False])
 
-        assert not bulk_imports.process_chunk(OWNER, id_, 0, lambda: next(has_time))
+        assert not import_chunks.process(OWNER, id_, 0, lambda: next(has_time))
         assert counts(api, id_) == ("done", 4, 2, 2)
-        assert bulk_imports.process_chunk(OWNER, id_, 0)
+        assert import_chunks.process(OWNER, id_, 0)
 
         assert counts(api, id_) == ("done", 4, 3, 1)
         assert titles(api) == ["a", "b", "c"]
@@ -515,7 +524,7 @@ class TestSeveralTransactions:
         meanwhile(
             aws.dynamodb(),
             "PutItem",
-            lambda: bulk_imports.process_chunk(OWNER, id_, 0, lambda: next(has_time)),
+            lambda: import_chunks.process(OWNER, id_, 0, lambda: next(has_time)),
         )
 
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
@@ -529,7 +538,7 @@ class TestSeveralTransactions:
 def test_large_entries_are_written_in_several_transactions(
     api: Stage, monkeypatch: pytest.MonkeyPatch, calls: list[Called]
 ) -> None:
-    monkeypatch.setattr(bulk_imports, "MAX_PART_BYTES", 150_000)
+    monkeypatch.setattr(import_chunks, "MAX_PART_BYTES", 150_000)
     id_ = start(api, *(fields(text="x" * size) for size in (60_000, 60_000, 60_000, 300_000, 1)))
     calls.clear()
 
@@ -558,7 +567,7 @@ class TestQueueing:
         answers(aws.sqs(), "SendMessageBatch", refused)
         id_ = start(api, *(fields(title=f"{number:03d}") for number in range(200)))
         remove_faults()
-        bulk_imports.process_chunk(OWNER, id_, 0)
+        import_chunks.process(OWNER, id_, 0)
 
         cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
@@ -576,7 +585,7 @@ class TestQueueing:
 
     def test_chunk_of_an_unknown_import_fails(self) -> None:
         with pytest.raises(errors.ImportNotFoundError):
-            bulk_imports.process_chunk(OWNER, ids.new_id(), 0)
+            import_chunks.process(OWNER, ids.new_id(), 0)
 
     def test_rejected_message_raises_an_error(self) -> None:
         answers(aws.sqs(), "SendMessageBatch", {"Failed": [{"Id": "0", "SenderFault": True, "Code": "Nope"}]})
@@ -588,7 +597,7 @@ class TestQueueing:
 class TestLostChunks:
     def test_lost_chunks_are_queued_again_after_an_hour(self, api: Stage) -> None:
         id_ = start(api, *(fields(title=str(number)) for number in range(120)))
-        bulk_imports.process_chunk(OWNER, id_, 1)
+        import_chunks.process(OWNER, id_, 1)
         api.drop()
 
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=1))
@@ -620,7 +629,7 @@ class TestLostChunks:
     def given_up(self, api: Stage) -> str:
         """Return the id of an import of 75 entries whose second chunk was lost."""
         id_ = start(api, *(fields(title=f"{number:03d}") for number in range(75)))
-        bulk_imports.process_chunk(OWNER, id_, 0)
+        import_chunks.process(OWNER, id_, 0)
         api.drop()
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
         return id_
@@ -658,7 +667,7 @@ class TestLostChunks:
 
     def test_chunk_processed_while_given_up_counts_as_processed(self, api: Stage) -> None:
         id_ = start(api, fields(title="a"))
-        meanwhile(aws.dynamodb(), "PutItem", lambda: bulk_imports.process_chunk(OWNER, id_, 0))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: import_chunks.process(OWNER, id_, 0))
 
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
 
@@ -669,14 +678,14 @@ class TestLostChunks:
         bucket.delete(api.objects("imports/"))
 
         with pytest.raises(bucket.ObjectNotFoundError):
-            bulk_imports.process_chunk(OWNER, id_, 0)
+            import_chunks.process(OWNER, id_, 0)
 
 
 def test_throttled_table_does_not_fail_an_entry(api: Stage) -> None:
     id_ = start(api, fields(title="a"))
     fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException", times=2)
 
-    bulk_imports.process_chunk(OWNER, id_, 0)
+    import_chunks.process(OWNER, id_, 0)
 
     assert counts(api, id_) == ("done", 1, 1, 0)
 
@@ -689,7 +698,7 @@ def test_unreachable_table_fails_the_message(api: Stage, code: str, error: type[
     fails(aws.dynamodb(), "TransactWriteItems", code)
 
     with pytest.raises(error):
-        bulk_imports.process_chunk(OWNER, id_, 0)
+        import_chunks.process(OWNER, id_, 0)
 
     assert counts(api, id_) == ("queued", 1, 0, 0)
 
@@ -727,10 +736,10 @@ class TestIdempotencyKey:
 
     def test_key_expires_after_a_day(self, api: Stage) -> None:
         at = times.now()
-        first = bulk_imports.start(OWNER, [b"{}"], at, "k")
+        first = bulk_imports.start(OWNER, import_parsing.Entries([b"{}"]), at, "k")
 
-        within = bulk_imports.start(OWNER, [b"{}"], at + timedelta(hours=23, minutes=59), "k")
-        after = bulk_imports.start(OWNER, [b"{}"], at + timedelta(hours=24, seconds=1), "k")
+        within = bulk_imports.start(OWNER, import_parsing.Entries([b"{}"]), at + timedelta(hours=23, minutes=59), "k")
+        after = bulk_imports.start(OWNER, import_parsing.Entries([b"{}"]), at + timedelta(hours=24, seconds=1), "k")
 
         assert within == first._replace(replayed=True)
         assert (after.replayed, after.id != first.id) == (False, True)

@@ -14,7 +14,7 @@ from chalice.test import HTTPResponse
 
 from chalicelib import aws, errors
 from chalicelib.aws import bucket
-from chalicelib.catalogue import bulk_imports
+from chalicelib.catalogue import import_chunks
 from chalicelib.http import cursors
 from chalicelib.values import ids
 from tests.builders import fields, jpeg
@@ -266,6 +266,6 @@ class TestOtherOwner:
 
         api.work()
         with pytest.raises(errors.ImportNotFoundError):
-            bulk_imports.process_chunk("bob", anns.import_, 0)
+            import_chunks.process("bob", anns.import_, 0)
 
         assert len(json_of(api.signed_in("bob")("GET", "/items"))["items"]) == 1

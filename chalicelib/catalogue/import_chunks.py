@@ -1,0 +1,125 @@
+"""Process the chunks of bulk imports: create the items of their entries, and record how far each chunk is processed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from chalicelib import errors, telemetry
+from chalicelib.aws import failures, table
+from chalicelib.catalogue import import_parsing, import_records, items, validation
+from chalicelib.catalogue.models import ChunkResult, Failure, Import
+from chalicelib.values import ids, times
+
+MAX_PART_WRITES = table.MAX_TRANSACTION_WRITES - 1
+MAX_PART_BYTES = table.MAX_TRANSACTION_BYTES - 512 * 1024
+"""What one transaction of a chunk may write besides the chunk's result, which is a record of up to 400 KB."""
+
+
+def process(owner: str, id_: str, number: int, has_time: Callable[[], bool] = lambda: True) -> bool:
+    """Create the items of one chunk. Repeating it changes nothing. An invalid entry does not stop the others.
+
+    Return whether it is processed to its end. Otherwise ``has_time`` returned False, and the next call continues.
+
+    Several transactions write the items. Each also writes how many entries are processed, on the condition that they
+    follow those that were processed before. So an interrupted chunk continues where it was interrupted, and no entry is
+    processed twice: an item that was deleted since stays deleted.
+
+    A chunk that was given up is still processed if its message arrives later, such as a dead letter that was sent back.
+
+    Raise ImportNotFoundError, and BusyError after eight attempts at one transaction.
+    """
+    result = import_records.find_result(owner, id_, number)
+    chunk: _OpenChunk | None = None
+    while not result.is_processed:
+        if not has_time():
+            return False
+        chunk = chunk or _open_chunk(owner, id_, number)
+        result = _process_part(chunk, result)
+    return True
+
+
+class _OpenChunk:
+    """A chunk that is processed now: its entries, and what is prepared for them."""
+
+    def __init__(self, known: Import, number: int) -> None:
+        self.known = known
+        self.number = number
+        self.entries = import_records.read_entries(known, known.chunks[number])
+        self._prepared: dict[int, list[table.Write] | Failure] = {}
+
+    def prepare(self, position: int) -> list[table.Write] | Failure:
+        """Return the writes that create the item for an entry, or why there can be no item."""
+        if position not in self._prepared:
+            index = self.known.chunks[self.number].first + position
+            self._prepared[position] = _prepare(self.known, index, self.entries[position])
+        return self._prepared[position]
+
+
+def _open_chunk(owner: str, id_: str, number: int) -> _OpenChunk:
+    known = import_records.get(owner, id_)
+    if not 0 <= number < len(known.chunks):
+        raise errors.ImportNotFoundError(id=id_)
+    return _OpenChunk(known, number)
+
+
+def _process_part(chunk: _OpenChunk, before: ChunkResult) -> ChunkResult:
+    """Process as many entries as one transaction can, and return the result after it.
+
+    If another function has processed some since ``before``, return its result. Raise BusyError after eight attempts.
+    """
+    known, number = chunk.known, chunk.number
+    for _ in items.write_attempts():
+        writes, after = _prepare_part(chunk, before)
+        try:
+            table.write(*writes, import_records.put_result(known, number, before, after))
+        except table.WriteRejectedError:
+            pass  # Another function is processing the same chunk, or an earlier attempt succeeded.
+        except table.FAILURES as error:
+            if not failures.is_transient(error):
+                raise
+        else:
+            telemetry.add_count("ItemsCreated", after.created - before.created)
+            telemetry.add_count("ImportEntriesFailed", len(after.failures) - len(before.failures))
+            return after
+        stored = import_records.find_result(known.owner, known.id, number)
+        if stored != before:
+            return stored
+    raise errors.BusyError
+
+
+def _prepare_part(chunk: _OpenChunk, before: ChunkResult) -> tuple[list[table.Write], ChunkResult]:
+    """Return the writes of the next entries, as many as fit into a transaction, and the result after them."""
+    writes: list[table.Write] = []
+    failed = list(before.failures)
+    created, position, size = before.created, before.next or 0, 0
+    while position < len(chunk.entries):
+        prepared = chunk.prepare(position)
+        if isinstance(prepared, Failure):
+            failed.append(prepared)
+        else:
+            size += sum(write.size for write in prepared)
+            if writes and (len(writes) + len(prepared) > MAX_PART_WRITES or size > MAX_PART_BYTES):
+                break
+            writes += prepared
+            created += 1
+        position += 1
+    is_end = position == len(chunk.entries)
+    given_up = before.given_up and not is_end
+    return writes, ChunkResult(created, tuple(failed), None if is_end else position, given_up)
+
+
+def _prepare(known: Import, index: int, stored: bytes) -> list[table.Write] | Failure:
+    """Return the writes for an entry, or why it fails."""
+    entry = import_parsing.stored_entry(known, stored)
+    try:
+        new = validation.validate_item(entry.fields(known.columns))
+        return items.prepare_create(known.owner, _item_id(known, index), new, times.parse_time(known.created_at))
+    except errors.ApiError as error:
+        return Failure(index, error.code, entry.message(error, known.columns), entry.line)
+
+
+def _item_id(known: Import, index: int) -> str:
+    """Return the id of the item for an entry. It is the same each time, and the ids sort like the entries."""
+    tail = int.from_bytes(hashlib.sha256(f"{known.id}/{index}".encode()).digest()[:7])
+    return ids.new_id(ids.id_time_ms(known.id), index << 58 | tail)
