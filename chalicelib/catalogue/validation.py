@@ -164,16 +164,18 @@ def invalid_request(
         (validation_messages.invalid_value_at(path, predicate, root) for path, predicate in violations),
         (validation_messages.describe(problem, model, root, value, text=text) for problem in problems),
     )
-    listed = dict.fromkeys(itertools.islice(found, MAX_PROBLEMS))
+    return problems_at(*dict.fromkeys(itertools.islice(found, MAX_PROBLEMS)))
+
+
+def problems_at(*problems: tuple[str, str]) -> errors.InvalidRequestError:
+    """Return the error for problems, each with its path and its message without the full stop.
+
+    The message of the error is that of the first one. At most MAX_PROBLEMS are listed.
+    """
     details = [
         {"path": truncation.truncate(path, MAX_TEXT_LENGTH), "message": truncation.truncate(message, MAX_TEXT_LENGTH)}
-        for path, message in listed
+        for path, message in problems[:MAX_PROBLEMS]
     ]
-    return with_details(details)
-
-
-def with_details(details: list[dict[str, str]]) -> errors.InvalidRequestError:
-    """Return the error with these details, whose message is that of the first one."""
     first, others = details[0]["message"], " There are other problems too: see details." if details[1:] else ""
     stop = "" if first.endswith(("!", "?", "…")) else "."
     return errors.InvalidRequestError(problem=f"{first}{stop}{others}", details=details)

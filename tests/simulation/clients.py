@@ -114,6 +114,8 @@ class Client:
             self._patch,
             self._delete,
             self._delete_by_message,
+            self._batch,
+            self._keyed_batch,
             self._read,
             self._upload,
             self._upload,
@@ -175,6 +177,49 @@ class Client:
         if item := self._some_item():
             act = self._act("delete message", item=item["id"])
             self._send(json.dumps({"type": "item.delete", "owner": act.owner, "id": act.item}))
+
+    def _batch(self) -> None:
+        """Create, replace, patch and delete items by one request."""
+        acts: list[Act] = []
+        operations: list[dict[str, Any]] = []
+        for _ in range(self._chance.randint(1, 6)):
+            item, token = self._some_item(), self._ledger.token()
+            kind = self._chance.choice(("create", "replace", "patch", "delete")) if item else "create"
+            operation: dict[str, Any] = {"op": kind}
+            if kind != "delete":
+                operation["body"] = {token: 1} if kind == "patch" else fields(by=token)
+            tokens = () if kind == "delete" else (token,)
+            if item is None or kind == "create":
+                acts.append(self._act(kind, tokens=tokens))
+            else:
+                version = self._version(item)
+                acts.append(self._act(kind, item=item["id"], tokens=tokens, if_match=version))
+                operation |= {"id": item["id"]} | ({} if version is None else {"ifMatch": f'"{version}"'})
+            operations.append(operation)
+        self._settle(acts, {"operations": operations})
+
+    def _keyed_batch(self) -> None:
+        """Create items by a request that is repeated until every operation is settled."""
+        key = self._ledger.token()
+        acts = [
+            self._act("create", tokens=(self._ledger.token(),), key=f"{key},{number}")
+            for number in range(self._chance.randint(1, 6))
+        ]
+        body = {"operations": [{"op": "create", "body": fields(by=act.tokens[0])} for act in acts]}
+        for tried in range(7):
+            self._wait(self._chance.random() * tried**2)
+            self._settle(acts, body, {"idempotency-key": key})
+            if all(act.done for act in acts):
+                return
+
+    def _settle(self, acts: list[Act], body: Any, headers: dict[str, str] | None = None) -> None:
+        """Send a batch, and record the result of each operation as that of its action."""
+        answer = self._world.api.ask(self._owner, "POST", "/items/batch", body, headers or {})
+        results = answer.body["results"] if answer.status == 200 else [None] * len(acts)
+        for act, result in zip(acts, results, strict=True):
+            act.runs.append(answer.run)
+            act.ended = self._world.timeline.now
+            act.status, act.body = (result["status"], result) if result else (answer.status, answer.body)
 
     def _read(self) -> None:
         if item := self._some_item():

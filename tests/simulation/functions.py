@@ -158,7 +158,7 @@ class _End:
 def _resource(path: str) -> tuple[str, dict[str, str] | None]:
     """Return the route of a path, and its parameters."""
     parts = path.strip("/").split("/")
-    for resource in app.app.routes:
+    for resource in sorted(app.app.routes):  # a name comes before a parameter
         names = resource.strip("/").split("/")
         if len(names) == len(parts) and all(
             name in (part, f"{{{name[1:-1]}}}") for name, part in zip(names, parts, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import functools
 import logging
@@ -128,6 +129,7 @@ class World:
         random.seed(self.chance.random())
         Pool.timeline = self.timeline
         patch.setattr(consumer, "ThreadPoolExecutor", Pool)
+        patch.setattr(concurrent.futures, "ThreadPoolExecutor", Pool)  # batches imports it when it needs it
         patch.setattr(thumbnail_jobs, "sandbox", pictures.FakeSandbox(self.timeline))
         patch.setattr(thumbnail_jobs, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
         patch.setattr(item_pictures, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
