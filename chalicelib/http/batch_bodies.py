@@ -26,14 +26,14 @@ def parse(sent: Fields) -> list[batches.Operation]:
         sent = sent | {"operations": [_ANY_OPERATION] * len(listed)}
     validation.validate(schemas.BatchRequest, sent)
     operations: list[batches.Operation] = []
-    problems: list[dict[str, str]] = []
+    problems: list[tuple[str, str]] = []
     for index, one in enumerate(listed or ()):
         try:
             operations.append(_operation(one))
         except errors.InvalidRequestError as error:
             problems += _with_index(error, index)
     if problems:
-        raise validation.with_details(problems[: validation.MAX_PROBLEMS])
+        raise validation.problems_at(*problems)
     return operations
 
 
@@ -61,11 +61,9 @@ def _check(if_match: str | UnsetType, managed: Fields) -> Check:
     return managed_fields.write_check(conditions, managed)
 
 
-def _with_index(error: errors.InvalidRequestError, index: int) -> Iterator[dict[str, str]]:
-    """Yield the details of an error about the first operation, as those of the operation at ``index``."""
+def _with_index(error: errors.InvalidRequestError, index: int) -> Iterator[tuple[str, str]]:
+    """Yield the problems in an error about the first operation, as those of the operation at ``index``."""
     for detail in error.details or ():
         path, message = f"$.{detail['path'].removeprefix('$.')}", detail.get("message", error.message.removesuffix("."))
-        yield {
-            "path": path.replace(_FIRST, f"operations[{index}]", 1),
-            "message": message.replace(_FIRST, f"operations[{index}]", 1),
-        }
+        own = f"operations[{index}]"
+        yield path.replace(_FIRST, own, 1), message.replace(_FIRST, own, 1)
