@@ -3,6 +3,7 @@
 import { newIdempotencyKey } from "./api.js";
 import { button, formatBytes, h, problemBox } from "./dom.js";
 import { parseJson, toJson } from "./exact-json.js";
+import { filterRows } from "./filter-rows.js";
 import { apiRoot, authorizationHeader, token } from "./oidc-session.js";
 
 const COPIED_TIME = 2000; // milliseconds that the button says so
@@ -45,8 +46,7 @@ export function requestForm({ path, method, spec }, schemas) {
   addEventListener("session", update);
   return h("form", { class: "try", onsubmit, oninput: update, onchange: update },
     h("h4", {}, "Try it"), signInNote,
-    parameters.map(({ name, input, required }) =>
-      h("label", {}, h("span", {}, name, required && " (required)"), input)),
+    parameters.map(({ element }) => element),
     body?.elements, h("div", { class: "row" }, sendButton, copyButton(curl)), curl, result);
 }
 
@@ -64,16 +64,24 @@ function copyButton(source) {
 
 // -------------------------------------------------------------------------------------------------------------- inputs
 
-/** @param {any} parameter @param {SchemaReader} schemas */
-function inputFor({ name, in: place, required, schema, example }, schemas) {
-  const { enum: choices, default: usual } = schemas.resolve(schema);
-  if (choices) {
-    const options = ["", ...choices].map((one) => h("option", {}, one));
-    return { input: h("select", {}, options) };
-  }
+/** Return the input of a parameter, and its values. @param {any} parameter @param {SchemaReader} schemas */
+function inputFor(parameter, schemas) {
+  const { name, in: place, required, schema } = parameter;
+  if (parameter.style === "deepObject") return filterRows(parameter, schemas);
+  const input = inputOf(parameter, schemas.resolve(schema));
+  const isKey = place === "header" && name === "Idempotency-Key";
+  return {
+    element: h("label", {}, h("span", {}, name, required && " (required)"), input),
+    values: () => [[name, input.value]],
+    ...(isKey && { renew: keyRenewal(/** @type {HTMLInputElement} */ (input)) }),
+  };
+}
+
+/** @param {any} parameter @param {Schema} schema resolved */
+function inputOf({ required, example }, { enum: choices, default: usual }) {
+  if (choices) return h("select", {}, ["", ...choices].map((one) => h("option", {}, one)));
   const placeholder = String(usual ?? example ?? "");
-  const input = h("input", { required, spellcheck: false, autocomplete: "off", placeholder });
-  return place === "header" && name === "Idempotency-Key" ? { input, renew: keyRenewal(input) } : { input };
+  return h("input", { required, spellcheck: false, autocomplete: "off", placeholder });
 }
 
 /** Fill in a key. Return what replaces it, unless the user has changed it. @param {HTMLInputElement} input */
@@ -131,7 +139,7 @@ export const exampleText = (value) => (typeof value === "string" ? value : toJso
  * @returns {ApiRequest}
  */
 function requestOf(method, path, parameters, body) {
-  const values = parameters.map(({ name, in: place, input }) => ({ name, in: place, value: input.value }));
+  const values = parameters.flatMap((one) => one.values().map(([name, value]) => ({ name, in: one.in, value })));
   const headers = values.filter((one) => one.in === "header" && one.value).map(({ name, value }) => [name, value]);
   return {
     method,

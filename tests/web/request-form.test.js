@@ -106,3 +106,59 @@ test("the form says whether a token is needed", () => {
   assert.match(form.querySelector(".curl").textContent, /Bearer \$TOKEN/);
   setToken("");
 });
+
+const LIST = {
+  path: "/items", method: "get",
+  spec: {
+    parameters: [{
+      name: "filter", in: "query", style: "deepObject",
+      schema: {
+        type: "object",
+        properties: {
+          price: { anyOf: [{ type: "number" }, { type: "object", properties: { eq: {}, gte: {} } }] },
+          tags: { type: "object", properties: { has: {} } },
+        },
+      },
+    }],
+  },
+};
+
+/** Fill in a row of filters. */
+function fillIn(row, field, operator, value) {
+  const [fields, operators] = row.querySelectorAll("select");
+  fields.value = field;
+  fields.dispatchEvent(new Event("change"));
+  operators.value = operator;
+  row.querySelector("input").value = value;
+}
+
+test("filters become parameters with brackets", async () => {
+  const requests = stubFetch(() => json({ items: [] }));
+  const form = requestForm(LIST, new SchemaReader({}));
+  form.querySelector(".filters > button").click();
+  form.querySelector(".filters > button").click();
+  const [first, second] = form.querySelectorAll(".filter");
+  fillIn(first, "price", "gte", "5");
+  fillIn(second, "tags", "has", "a b");
+  await submit(form);
+  assert.equal(decodeURIComponent(requests[0].url), `${apiRoot.href}items?filter[price][gte]=5&filter[tags][has]=a+b`);
+});
+
+test("a filter by a value has no operator, and one without a field is left out", async () => {
+  const requests = stubFetch(() => json({ items: [] }));
+  const form = requestForm(LIST, new SchemaReader({}));
+  await submit(form);
+  fillIn(form.querySelector(".filter"), "price", "eq", "5");
+  await submit(form);
+  assert.deepEqual(requests.map(({ url }) => decodeURIComponent(url)),
+    [`${apiRoot.href}items`, `${apiRoot.href}items?filter[price]=5`]);
+});
+
+test("only the operators of the field are offered", () => {
+  const row = requestForm(LIST, new SchemaReader({})).querySelector(".filter");
+  const [, operators] = row.querySelectorAll("select");
+  fillIn(row, "price", "eq", "");
+  assert.deepEqual([...operators.children].map((one) => one.textContent), ["eq", "gte"]);
+  fillIn(row, "tags", "has", "");
+  assert.deepEqual([...operators.children].map((one) => one.textContent), ["has"]);
+});

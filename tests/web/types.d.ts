@@ -137,8 +137,8 @@ type ApiRequest = { method: string; url: URL; headers: Record<string, string>; b
 type RequestParameter = {
   name: string;
   in: string;
-  input: HTMLInputElement | HTMLSelectElement;
-  required: boolean;
+  element: HTMLElement;
+  values: () => [string, string][];
   renew?: () => void;
 };
 type SchemaReader = import("../../chalicelib/web/json-schema.js").SchemaReader;

@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 GENERATORS = ROOT / ".venv-node"
 """The environment with both generators."""
 
-_TEMPLATE = Path(__file__).with_name("typescript")
+_TYPESCRIPT = Path(__file__).with_name("typescript")
+_DEEP_OBJECTS = Path(__file__).with_name("deep_objects.py")
+"""What the clients have in addition to what is generated."""
 
 
 def main(arguments: list[str]) -> int:
@@ -55,11 +57,28 @@ def generate_python(document: Path, folder: Path) -> None:
     said = _run("openapi-python-client", "generate", "--path", document, "--meta", "setup", "--output-path", folder)
     for warning in re.findall(r"^(?:WARNING|ERROR|Unable) .*\n\n.*", said, re.MULTILINE):
         print(f"The generator left this out of the Python client: {' '.join(warning.split())}")
+    _send_objects_in_brackets(folder)
+
+
+def _send_objects_in_brackets(folder: Path) -> None:
+    """Let the Python client send a parameter that is an object as ``filter[price][gte]=5``.
+
+    The generator ignores the style of a parameter, and would send ``price=…``.
+    """
+    (package,) = (path.parent for path in folder.glob("*/client.py"))
+    shutil.copy(_DEEP_OBJECTS, package)
+    for module in package.glob("api/*/*.py"):
+        text = module.read_text(encoding="utf-8")
+        # An underscore follows names that Python has, such as `filter`.
+        sent = re.sub(r"params\.update\((json_(\w+?)_?)\)", r'params.update(flattened("\2", \1))', text)
+        if sent != text:
+            sent = sent.replace("from ...types", "from ...deep_objects import flattened\nfrom ...types", 1)
+            module.write_text(sent, encoding="utf-8")
 
 
 def generate_typescript(document: Path, folder: Path) -> None:
     """Write an installable npm package, in JavaScript with types."""
-    shutil.copytree(_TEMPLATE, folder)
+    shutil.copytree(_TYPESCRIPT, folder)
     command = GENERATORS / "node_modules" / "openapi-typescript" / "bin" / "cli.js"
     # Otherwise a field with a default would be required in requests.
     optional = ("--default-non-nullable", "false")
