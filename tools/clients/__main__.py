@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def generate_python(document: Path, folder: Path) -> None:
-    """Write an installable Python package, and print what the generator left out, such as imports as NDJSON."""
+    """Write an installable Python package, and print what the generator left out, such as imports as CSV."""
     said = _run("openapi-python-client", "generate", "--path", document, "--meta", "setup", "--output-path", folder)
     for warning in re.findall(r"^(?:WARNING|ERROR|Unable) .*\n\n.*", said, re.MULTILINE):
         print(f"The generator left this out of the Python client: {' '.join(warning.split())}")
