@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,38 @@ def parser() -> argparse.ArgumentParser:
 
 
 def generate_python(document: Path, folder: Path) -> None:
-    """Write an installable Python package, and print what the generator left out, such as imports as CSV."""
-    said = _run("openapi-python-client", "generate", "--path", document, "--meta", "setup", "--output-path", folder)
+    """Write an installable Python package, and print what the generator left out."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+        file.write(json.dumps(_with_files(json.loads(document.read_text(encoding="utf-8")))))
+        file.flush()
+        path = Path(file.name)
+        said = _run("openapi-python-client", "generate", "--path", path, "--meta", "setup", "--output-path", folder)
     for warning in re.findall(r"^(?:WARNING|ERROR|Unable) .*\n\n.*", said, re.MULTILINE):
         print(f"The generator left this out of the Python client: {' '.join(warning.split())}")
     _send_objects_in_brackets(folder)
+    _send_types_of_files(folder)
+
+
+_FILE = "application/octet-stream"
+"""The content type of a body that openapi-python-client sends as it is, from a ``File``."""
+
+
+def _with_files(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with files in place of bodies that are text, which openapi-python-client leaves out."""
+    for operation in (one for path in document["paths"].values() for one in path.values()):
+        content = operation.get("requestBody", {}).get("content", {})
+        texts = [type_ for type_ in content if content[type_]["schema"].get("type") == "string"]
+        for type_ in texts:
+            del content[type_]
+            content[_FILE] = {"schema": {"type": "string", "format": "binary"}}
+    return document
+
+
+def _send_types_of_files(folder: Path) -> None:
+    """Let the Python client send the ``mime_type`` of a ``File`` as the content type. It must be set."""
+    for module in folder.glob("*/api/*/*.py"):
+        text = module.read_text(encoding="utf-8")
+        module.write_text(text.replace(f'= "{_FILE}"', "= body.mime_type"), encoding="utf-8")
 
 
 def _send_objects_in_brackets(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable
@@ -31,7 +32,7 @@ from vitrine_client.models import (
     Ticket,
     TicketRequest,
 )
-from vitrine_client.types import UNSET
+from vitrine_client.types import UNSET, File
 
 Found = TypeVar("Found")
 
@@ -115,6 +116,13 @@ def bulk() -> None:
     assert (progress.created, progress.failed) == (2, 0)
 
 
+def bulk_text() -> None:
+    for type_, text in (("text/csv", b"title,year\nThree,1998\n"), ("application/x-ndjson", b'{"title": "Four"}\n')):
+        begun = create_import.sync(client=client, body=File(payload=io.BytesIO(text), mime_type=type_))
+        assert isinstance(begun, Import), begun
+        assert begun.total == 1
+
+
 def listed() -> list[UUID]:
     ids: list[UUID] = []
     cursor: str | None = None
@@ -139,6 +147,7 @@ created = create()
 upload(created)
 change(created)
 bulk()
+bulk_text()
 ids = listed()
 assert len(set(ids)) == len(ids) >= 3
 assert created in ids
