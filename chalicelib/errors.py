@@ -10,6 +10,7 @@ ApiError
 │   ├── ReservedFieldError     400 RESERVED_FIELD
 │   ├── InvalidCursorError     400 INVALID_CURSOR
 │   ├── UnknownParameterError  400 UNKNOWN_PARAMETER
+│   ├── FieldNotFindableError  400 FIELD_NOT_FINDABLE
 │   └── InvalidExpiryError     400 INVALID_EXPIRY
 ├── UnauthorizedError          401 UNAUTHORIZED
 ├── ForbiddenError             403 FORBIDDEN
@@ -110,6 +111,11 @@ class InvalidCursorError(InvalidRequestError):
 class UnknownParameterError(InvalidRequestError):
     code = "UNKNOWN_PARAMETER"
     sentence = "Unknown query parameter {unknown}: this route accepts {known}."
+
+
+class FieldNotFindableError(InvalidRequestError):
+    code = "FIELD_NOT_FINDABLE"
+    sentence = "Items cannot be {used} by {field}, only by {findable}."
 
 
 class InvalidExpiryError(InvalidRequestError):

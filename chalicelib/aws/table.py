@@ -4,6 +4,7 @@ The partition key is the owner, so that no request can reach another owner's rec
 record and its id::
 
     OWNER#{owner}   ITEM#{item id}            an item. Ids sort by time, so reading backwards lists the newest first
+                    FIND#… and WORD#…         what an item is found by (see ``catalogue/index_keys.py``)
                     KEY#{idempotency key}     the item that a request with this idempotency key created
                     IMPORTKEY#{key}           the import that a request with this idempotency key started
                     BATCHKEY#{key}            the results of the batch that a request with this idempotency key ran
@@ -42,7 +43,7 @@ _EXTRA_BYTES = 100
 DUE_SHARDS = 4
 """Partitions of the index. Each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity")."""
 
-Kind = Literal["ITEM", "KEY", "PURGE", "IMPORT", "IMPORTKEY", "BATCHKEY", "CHUNK"]
+Kind = Literal["ITEM", "FIND", "WORD", "KEY", "PURGE", "IMPORT", "IMPORTKEY", "BATCHKEY", "CHUNK"]
 
 Record = dict[str, Any]
 """The attributes of a record as Python values."""
@@ -119,9 +120,13 @@ ABSENT = Condition("attribute_not_exists(pk)")
 PRESENT = Condition("attribute_exists(pk)")
 
 
-def version_is(version: int) -> Condition:
-    """Return the condition that the record has this version."""
-    return Condition("version = :version", {":version": {"N": str(version)}})
+def is_revision(version: int, indexed: str | None) -> Condition:
+    """Return the condition that an item's record has this version, and this declaration of its index records."""
+    values = {":version": {"N": str(version)}}
+    if indexed is None:
+        return Condition("version = :version AND attribute_not_exists(#indexed)", values, {"#indexed": "indexed"})
+    values |= {":indexed": {"S": indexed}}
+    return Condition("version = :version AND #indexed = :indexed", values, {"#indexed": "indexed"})
 
 
 def attributes_are(**values: Any) -> Condition:
@@ -222,13 +227,14 @@ def write(*writes: Write) -> None:
         raise
 
 
-def write_once(put: Put) -> None:
-    """Write a record as :func:`write` does, but never twice. This costs twice as much.
+def write_once(*writes: Write) -> None:
+    """Apply all writes or none as :func:`write` does, but never twice: a single one is sent as a transaction too.
 
-    The SDK repeats a PutItem if its response is lost. If the record has been deleted in between, the repetition writes
-    it again. In a transaction, DynamoDB recognises it by its token (AWS, "TransactWriteItems": Idempotency).
+    The SDK repeats a PutItem if its response is lost. If the record has been changed in between, the repetition writes
+    it again. In a transaction, DynamoDB recognises it by its token (AWS, "TransactWriteItems": Idempotency). This costs
+    twice as much.
     """
-    _transact([put])
+    _transact(writes)
 
 
 def _transact(writes: Sequence[Write]) -> None:
@@ -249,27 +255,49 @@ def get(key: Key) -> Record | None:
 
 
 def query_page(
-    owner: str, kind: Kind, low: str, high: str, *, backwards: bool, limit: int, start_after: str | None
+    owner: str,
+    kind: Kind,
+    between: tuple[str, str],
+    *,
+    backwards: bool,
+    limit: int,
+    start_after: str | None = None,
+    consistent: bool = False,
 ) -> tuple[list[tuple[str, Record]], bool]:
-    """Return up to ``limit`` records with ids from ``low`` to ``high``, each with its id, and whether more follow.
+    """Return up to ``limit`` records, each with its id, and whether more follow.
 
-    The read is eventually consistent. ``start_after`` is the id of the last record of the previous page.
+    ``between`` are the lowest and the highest id. ``start_after`` is the id of the last record of the previous page; it
+    must be between them, because DynamoDB rejects an ExclusiveStartKey outside the query's range. The read is
+    eventually consistent unless ``consistent`` is true.
     """
+    low, high = (Key(owner, kind, id_).attributes for id_ in between)
     start: Any = {"ExclusiveStartKey": Key(owner, kind, start_after).attributes} if start_after else {}
     answer = aws.dynamodb().query(
         TableName=settings().table,
         KeyConditionExpression="pk = :owner AND sk BETWEEN :low AND :high",
-        ExpressionAttributeValues={
-            ":owner": Key(owner, kind, "").attributes["pk"],
-            ":low": Key(owner, kind, low).attributes["sk"],
-            ":high": Key(owner, kind, high).attributes["sk"],
-        },
+        ExpressionAttributeValues={":owner": low["pk"], ":low": low["sk"], ":high": high["sk"]},
         ScanIndexForward=not backwards,
+        ConsistentRead=consistent,
         Limit=limit,
         **start,
     )
     records = [(Key.from_attributes(found).id, dynamodb_json.deserialize_all(found)) for found in answer["Items"]]
     return records, "LastEvaluatedKey" in answer
+
+
+def get_all(owner: str, kind: Kind, ids: Sequence[str]) -> dict[str, Record]:
+    """Return those of up to 100 records that exist, by id. The read is consistent.
+
+    What DynamoDB leaves out is read again: it does so above 16 MB, and when it is throttled (AWS, "BatchGetItem").
+    """
+    found: dict[str, Record] = {}
+    request: Any = {"Keys": [Key(owner, kind, id_).attributes for id_ in ids], "ConsistentRead": True}
+    while request:
+        answer = aws.dynamodb().batch_get_item(RequestItems={settings().table: request})
+        for attributes in answer["Responses"][settings().table]:
+            found[Key.from_attributes(attributes).id] = dynamodb_json.deserialize_all(attributes)
+        request = answer.get("UnprocessedKeys", {}).get(settings().table)
+    return found
 
 
 def query_prefix(owner: str, kind: Kind, prefix: str) -> Iterator[tuple[str, Record]]:

@@ -1,4 +1,4 @@
-"""What is stored for declared fields: what was sent, with the defaults of fields that were left out.
+"""The marks of declared fields, and what is stored for them: what was sent, with the defaults of those left out.
 
 A number is sent as a number. msgspec also accepts text for a Decimal; here only a DecimalOrText does.
 """
@@ -21,6 +21,16 @@ _OR_TEXT = msgspec.Meta(extra_json_schema={OR_TEXT: True})
 
 DecimalOrText = Annotated[Decimal, _OR_TEXT]
 """A Decimal that may also be sent as text, such as ``"12.50"``. It is stored as a number."""
+
+
+FINDABLE = msgspec.Meta(extra_json_schema={"x-findable": True})
+"""Marks a field by which items can be filtered and sorted: ``price: Annotated[Decimal, FINDABLE]``.
+
+It is text, a number, a boolean, a date or a time; or a list of these, which can be filtered by ``has``.
+"""
+
+SEARCHABLE = msgspec.Meta(extra_json_schema={"x-searchable": True})
+"""Marks a text, or a list of texts, whose words are searched."""
 
 
 class _Place(NamedTuple):

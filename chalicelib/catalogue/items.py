@@ -1,4 +1,7 @@
-"""Create, read, list, change and delete items. A change is written only if it is based on the current version."""
+"""Create, read, list, change and delete items. A change is written only if it is based on the current version.
+
+Each write of an item also writes and deletes its index records (``index_keys``), in the same transaction.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import msgspec
 
 from chalicelib import errors, telemetry
 from chalicelib.aws import table
-from chalicelib.catalogue import idempotency, models, validation
+from chalicelib.catalogue import idempotency, index_keys, models, validation
 from chalicelib.catalogue.models import Item, ItemInput
 from chalicelib.values import exact_json, ids, merge_patch, times
 
@@ -37,10 +40,13 @@ class Range(NamedTuple):
 
 
 class Page(NamedTuple):
-    """One page of an owner's items. ``last`` is the id to continue after, or None on the last page."""
+    """One page of an owner's items."""
 
     items: list[Item]
     last: str | None
+    """The position to continue after, or None on the last page."""
+    positions: list[str]
+    """The position of each item in the list: to continue after it, pass it as ``start_after``."""
 
 
 def create(
@@ -62,23 +68,25 @@ def create(
             if record := idempotency.find(request, at):
                 if key_period > idempotency.PERIOD:
                     idempotency.extend(request, record, at + key_period)
-                return _from_record(owner, record["id"], record), True
+                return from_record(owner, record["id"], record), True
             item = _new_item(owner, new, at, ids.new_id(times.unix_ms(at)))
             # The item is stored at the top level of the record: one level deeper, its fields could nest too deep for
             # DynamoDB.
             result = {"id": item.id, **_to_values(item)}
-            table.write(_put(item, table.ABSENT), idempotency.prepare_record(request, result, at, at + key_period))
+            table.write_once(
+                *_replace_writes(None, item), idempotency.prepare_record(request, result, at, at + key_period)
+            )
             telemetry.add_count("ItemsCreated")
             return item, False
     raise errors.BusyError
 
 
 def prepare_create(owner: str, id_: str, new: ItemInput, at: datetime) -> list[table.Write]:
-    """Return the writes that create an item with this id. They are refused if the id is taken.
+    """Return the writes, for one transaction, that create an item with this id. They are refused if the id is taken.
 
     Raise InvalidExpiryError if the item would have expired at ``at``.
     """
-    return [_put(_new_item(owner, new, at, id_), table.ABSENT)]
+    return _replace_writes(None, _new_item(owner, new, at, id_))
 
 
 def get(owner: str, id_: str, at: datetime) -> Item:
@@ -92,7 +100,7 @@ def get(owner: str, id_: str, at: datetime) -> Item:
 def find(owner: str, id_: str) -> Item | None:
     """Return an item, even one that has expired and is not deleted yet, or None if it does not exist."""
     record = table.get(table.Key(owner, "ITEM", id_)) if ids.is_id(id_) else None
-    return _from_record(owner, id_, record) if record else None
+    return from_record(owner, id_, record) if record else None
 
 
 def list_page(owner: str, which: Range, limit: int, start_after: str | None, at: datetime) -> Page:
@@ -100,19 +108,29 @@ def list_page(owner: str, which: Range, limit: int, start_after: str | None, at:
 
     ``start_after`` is ``last`` of the previous page. Raise InvalidCursorError if it is outside ``which``.
     """
-    # An id starts with its time: the lowest id of a millisecond ends in zeros, the highest in ones.
-    low = ids.new_id(times.unix_ms(which.after) + 1, 0) if which.after else ""
-    high = ids.new_id(times.unix_ms(which.before) - 1, -1) if which.before else "~"
+    between = id_range(which.after, which.before)
+    low, high = between
     if low > high:
-        return Page([], None)
+        return Page([], None, [])
     if start_after is not None and not low <= start_after <= high:
-        # DynamoDB rejects an ExclusiveStartKey outside the query's range.
         raise errors.InvalidCursorError
     records, more = table.query_page(
-        owner, "ITEM", low, high, backwards=which.newest_first, limit=limit, start_after=start_after
+        owner, "ITEM", between, backwards=which.newest_first, limit=limit, start_after=start_after
     )
-    found = [_from_record(owner, id_, record) for id_, record in records]
-    return Page([item for item in found if not item.is_expired(at)], found[-1].id if more else None)
+    found = [from_record(owner, id_, record) for id_, record in records]
+    live = [item for item in found if not item.is_expired(at)]
+    return Page(live, found[-1].id if more else None, [item.id for item in live])
+
+
+def id_range(after: datetime | None, before: datetime | None) -> tuple[str, str]:
+    """Return the lowest and the highest id of items that are created in a period, whose limits are exclusive.
+
+    The lowest is greater than the highest if there can be none.
+    """
+    # An id starts with its time: the lowest id of a millisecond ends in zeros, the highest in ones.
+    low = ids.new_id(times.unix_ms(after) + 1, 0) if after else ""
+    high = ids.new_id(times.unix_ms(before) - 1, -1) if before else "~"
+    return low, high
 
 
 def change(owner: str, id_: str, transform: Callable[[Item], Item], at: datetime, check: Check = allow_write) -> Item:
@@ -121,29 +139,20 @@ def change(owner: str, id_: str, transform: Callable[[Item], Item], at: datetime
     If another request changes the item in between, ``check`` and ``transform`` are called again. If ``transform``
     returns its argument, nothing is written.
 
-    Raise ItemNotFoundError, and what ``check`` raises. Raise BusyError after eight attempts; or if it is unknown
-    whether the write succeeded, because others have changed the item since.
+    Raise ItemNotFoundError, what ``check`` raises, and BusyError after eight attempts.
     """
-    new: Item | None = None
-    unclear = False
     for _ in write_attempts():
         old = get(owner, id_, at)
-        if old == new:
-            # The write was refused although it succeeded: the SDK repeated it because its response was lost.
-            return old
-        if new and unclear and old.version >= new.version:
-            raise errors.BusyError
         check(old)
         transformed = transform(old)
         if transformed is old:
             return old
         # The clock may have been set back since the last write.
         updated_at = max(old.updated_at, times.format_time(at))
-        new = msgspec.structs.replace(transformed, version=old.version + 1, updated_at=updated_at)
+        new = _indexed(msgspec.structs.replace(transformed, version=old.version + 1, updated_at=updated_at))
         try:
-            table.write(_put(new, table.version_is(old.version)))
-        except table.WriteRejectedError as refused:
-            unclear = refused.may_be_applied
+            table.write_once(*_replace_writes(old, new))
+        except table.WriteRejectedError:
             continue
         except table.FAILURES:
             if find(owner, id_) != new:
@@ -192,18 +201,16 @@ def delete(owner: str, id_: str, at: datetime, check: Check = allow_write, *, ex
     for _ in write_attempts():
         previous, item = item, find(owner, id_)
         if item is None and previous:
-            # The write was refused, but the item is gone: another request deleted it, or this write did, and the SDK
-            # repeated it because its response was lost.
-            return previous
+            return previous  # Another request has deleted it.
         if item is None or item.is_expired(at) != expired:
             raise errors.ItemNotFoundError(id=id_)
         check(item)
-        writes: list[table.Write] = [_delete(item)]
+        writes = _delete_writes(item)
         if item.may_have_objects:
             due_at = max(times.format_time(at), item.ticket_until or "")
             writes.append(table.Put(table.Key(owner, "PURGE", id_), {}, due_at=due_at))
         try:
-            table.write(*writes)
+            table.write_once(*writes)
         except table.WriteRejectedError:
             continue
         except table.FAILURES:
@@ -216,6 +223,29 @@ def delete(owner: str, id_: str, at: datetime, check: Check = allow_write, *, ex
 def delete_purge_record(owner: str, id_: str) -> None:
     """Delete the purge record of an item. No object of the item may be left, and none may arrive any more."""
     table.write(table.Delete(table.Key(owner, "PURGE", id_)))
+
+
+def from_record(owner: str, id_: str, record: table.Record) -> Item:
+    """Return the item that a record of the kind ITEM contains."""
+    return msgspec.convert(record | {"owner": owner, "id": id_}, Item)
+
+
+def write_index(owner: str, id_: str) -> None:
+    """Write all index records of an item as ItemFields declares them now. Its version stays.
+
+    Records of the declaration that the item was written with before are deleted. If the item does not exist, nothing is
+    written. Raise BusyError after eight attempts.
+    """
+    for _ in write_attempts():
+        old = find(owner, id_)
+        if old is None:
+            return
+        new = _indexed(old)
+        missing = [table.Put(key, {}) for key in sorted(_index_keys(old) & _index_keys(new))]
+        with contextlib.suppress(table.WriteRejectedError):
+            table.write_once(*_replace_writes(old, new), *missing)
+            return
+    raise errors.BusyError
 
 
 def write_attempts() -> Iterator[int]:
@@ -233,7 +263,7 @@ def write_attempts() -> Iterator[int]:
 def _create(item: Item) -> Item:
     for _ in write_attempts():
         try:
-            table.write_once(_put(item, table.ABSENT))
+            table.write_once(*_replace_writes(None, item))
         except table.TransactionConflictError:
             continue
         except table.ConditionFailedError:
@@ -249,7 +279,7 @@ def _create(item: Item) -> Item:
 def _new_item(owner: str, new: ItemInput, at: datetime, id_: str) -> Item:
     _check_expiry(new, at)
     created = times.format_time(at)
-    return Item(
+    item = Item(
         owner=owner,
         id=id_,
         version=1,
@@ -258,6 +288,7 @@ def _new_item(owner: str, new: ItemInput, at: datetime, id_: str) -> Item:
         fields=new.fields,
         expires_at=new.expires_at,
     )
+    return _indexed(item)
 
 
 def _with_input(item: Item, new: ItemInput, at: datetime) -> Item:
@@ -278,18 +309,42 @@ def _check_expiry(new: ItemInput, at: datetime) -> None:
         raise errors.InvalidExpiryError
 
 
-def _put(item: Item, condition: table.Condition) -> table.Put:
-    return table.Put(table.Key(item.owner, "ITEM", item.id), _to_values(item), condition, due_at=item.due_at)
+def _indexed(item: Item) -> Item:
+    """Return the item as it is when its index records are written with the declaration of now."""
+    return msgspec.structs.replace(item, indexed=index_keys.current().text)
 
 
-def _delete(item: Item) -> table.Delete:
-    return table.Delete(table.Key(item.owner, "ITEM", item.id), table.version_is(item.version))
+def _replace_writes(old: Item | None, new: Item) -> list[table.Write]:
+    """Return the writes that replace ``old``, if there is one, by ``new``, with those index records that differ.
+
+    They are refused if the stored item is not ``old``.
+    """
+    condition = table.is_revision(old.version, old.indexed) if old else table.ABSENT
+    before, after = _index_keys(old), _index_keys(new)
+    return [
+        table.Put(_key(new), _to_values(new), condition, due_at=new.due_at),
+        *(table.Delete(key) for key in sorted(before - after)),
+        *(table.Put(key, {}) for key in sorted(after - before)),
+    ]
+
+
+def _delete_writes(item: Item) -> list[table.Write]:
+    """Return the writes that delete an item and its index records. They are refused if the stored item is another."""
+    condition = table.is_revision(item.version, item.indexed)
+    return [table.Delete(_key(item), condition), *(table.Delete(key) for key in sorted(_index_keys(item)))]
+
+
+def _key(item: Item) -> table.Key:
+    return table.Key(item.owner, "ITEM", item.id)
+
+
+def _index_keys(item: Item | None) -> set[table.Key]:
+    if item is None or item.indexed is None:
+        return set()
+    found = index_keys.keys(item.fields, item.updated_at, index_keys.parse(item.indexed))
+    return {table.Key(item.owner, key.kind, f"{key.text}\t{item.id}") for key in found}
 
 
 def _to_values(item: Item) -> table.Record:
     values: table.Record = msgspec.to_builtins(item, builtin_types=(Decimal,))
     return {name: value for name, value in values.items() if name not in ("owner", "id")}
-
-
-def _from_record(owner: str, id_: str, record: table.Record) -> Item:
-    return msgspec.convert(record | {"owner": owner, "id": id_}, Item)

@@ -103,6 +103,8 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
 
     It is kept when the picture is deleted, so that a late event cannot bring the picture back.
     """
+    indexed: str | None = None
+    """The declaration that its index records were written with (``index_keys``), or None if it has none."""
     last_ticket: str | None = None
     """The upload of the newest ticket. The id of the next one is always greater, even if the clock is set back."""
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from chalicelib import errors
-from chalicelib.catalogue import declared_fields, item_fields, models
+from chalicelib.catalogue import declared_fields, index_keys, item_fields, models
 from chalicelib.values import dynamodb_limits, exact_json, merge_patch, times, truncation
 
 MAX_ITEM_BYTES = 350 * 1024
@@ -51,8 +51,8 @@ def validate_item(body: dict[str, Any]) -> models.ItemInput:
     Fields that are left out get the defaults that ItemFields declares. The limits apply to the result.
 
     Raise ReservedFieldError for a managed field, InvalidExpiryError for an ``expiresAt`` that is not a time,
-    ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError with each path for what DynamoDB cannot store or
-    ItemFields does not allow.
+    ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError with each path for what DynamoDB cannot store, what
+    ItemFields does not allow, or lists that cannot be indexed.
     """
     fields = {name: value for name, value in body.items() if name != "expiresAt"}
     managed = [name for name in models.MANAGED_FIELDS if name in body]
@@ -65,6 +65,7 @@ def validate_item(body: dict[str, Any]) -> models.ItemInput:
         raise _invalid_item(fields, problem) from None
     if completed != fields:
         _check_limits(completed)
+    index_keys.check_lists(completed)
     return models.ItemInput(completed, fields, _parse_expiry(body.get("expiresAt")))
 
 

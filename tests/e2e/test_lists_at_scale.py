@@ -18,7 +18,7 @@ from chalice.test import HTTPResponse
 
 from chalicelib import aws, config
 from chalicelib.aws import dynamodb_json, table
-from chalicelib.catalogue import items, models, validation
+from chalicelib.catalogue import items, validation
 from chalicelib.http import cursors, schemas
 from chalicelib.values import dynamodb_limits, ids, times
 from tests.e2e.in_process import app_on_a_table_of_its_own
@@ -93,20 +93,15 @@ def shelves(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def fill(owner: str, count: int) -> str:
     """Write items of an owner, one minute apart, as the app's code builds their records. Return the middle one's id."""
-    new = [item(owner, START + timedelta(minutes=number)) for number in range(count)]
-    for first in range(0, count, 25):
-        puts = [{"PutRequest": {"Item": record(one)}} for one in new[first : first + 25]]
+    times_of = [START + timedelta(minutes=number) for number in range(count)]
+    new = {ids.new_id(times.unix_ms(at)): at for at in times_of}
+    draft = validation.validate_item(FIELDS)
+    records = [put.parameters["Item"] for id_, at in new.items() for put in items.prepare_create(owner, id_, draft, at)]
+    for first in range(0, len(records), 25):
+        puts = [{"PutRequest": {"Item": one}} for one in records[first : first + 25]]
         answer = aws.dynamodb().batch_write_item(RequestItems={config.settings().table: puts})
         assert answer["UnprocessedItems"] == {}
-    return new[count // 2].id
-
-
-def item(owner: str, at: datetime) -> models.Item:
-    return items._new_item(owner, validation.validate_item(FIELDS), at, ids.new_id(times.unix_ms(at)))
-
-
-def record(item: models.Item) -> Any:
-    return items._put(item, table.ABSENT).parameters["Item"]
+    return list(new)[count // 2]
 
 
 def after(owner: str, id_: str) -> str:

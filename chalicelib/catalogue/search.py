@@ -1,0 +1,431 @@
+"""Find items by conditions on their fields and by words, sorted by a field.
+
+A page is read from the index records of the owner (``index_keys``), consistently: what was written before is found. Its
+cost is bounded, whatever the number of items, by MAX_ITEMS and MAX_RECORDS. How a page is read:
+
+1. A criterion with few records (MAX_KNOWN) gives a known set of ids. Several are intersected. If at most MAX_ITEMS are
+   left, these items are read, checked and sorted.
+2. Else, sorted by a field, the records of that field are read in their order.
+3. Else, sorted by creation, the records of each exact criterion are in the order of their ids. They are intersected.
+4. Else, all items are read in the order of creation.
+
+The items that are found are checked against all criteria.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from chalicelib import errors
+from chalicelib.aws import table
+from chalicelib.catalogue import index_keys, items
+from chalicelib.catalogue.index_keys import Field
+from chalicelib.catalogue.items import Page
+from chalicelib.catalogue.models import Item
+from chalicelib.catalogue.search_criteria import (
+    CREATED_AT,
+    MAX_VALUES,
+    MAX_WORDS,
+    MAX_WORDS_LENGTH,
+    OPERATORS,
+    Condition,
+    Criteria,
+    Criterion,
+    Query,
+    Range,
+    sort_key,
+)
+from chalicelib.values import sort_keys
+
+__all__ = [
+    "CREATED_AT",
+    "MAX_VALUES",
+    "MAX_WORDS",
+    "MAX_WORDS_LENGTH",
+    "OPERATORS",
+    "Condition",
+    "Query",
+    "find_page",
+    "matcher",
+]
+
+MAX_ITEMS = 250
+"""The most items that are read for a page. If fewer than ``limit`` of them are found, the page has fewer."""
+
+MAX_RECORDS = 4_000
+"""The most index records that are read for a page. A read unit covers about 40."""
+
+MAX_KNOWN = 1_000
+"""The most records of a criterion that are read to know all its items."""
+
+_READ_AT_ONCE = 100
+"""The most items of one request (AWS, "BatchGetItem"), and the records of one query if few of them may be needed."""
+
+_MAX_POSITION_BYTES = 900
+"""More than any position has, and less than DynamoDB allows in a key."""
+
+_LAST = chr(0x10FFFF)
+
+
+def find_page(owner: str, query: Query, limit: int, start_after: str | None, at: datetime) -> Page:
+    """Return up to ``limit`` items that the query finds, in its order. A page may have fewer although more follow.
+
+    ``start_after`` is a position of an earlier page of the same query. The read is consistent.
+
+    Raise FieldNotFindableError, InvalidCursorError, and InvalidRequestError for a condition that the field or its value
+    do not allow.
+    """
+    if start_after is not None and len(start_after.encode()) > _MAX_POSITION_BYTES:
+        raise errors.InvalidCursorError
+    criteria = Criteria(query, index_keys.current())
+    reader = _Reader(owner, criteria, query.descending)
+    candidates = _candidates(reader, start_after)
+    found: list[Item] = []
+    positions: list[str] = []
+    position = start_after
+    while batch := reader.next_items(candidates, limit - len(found)):
+        for candidate, item in batch:
+            position = candidate.position
+            if item and not item.is_expired(at) and criteria.match(item) and candidate.is_of(item):
+                found.append(item)
+                positions.append(position)
+    if reader.stopped_at is not None:
+        position = reader.stopped_at
+    elif next(candidates, None) is None and reader.stopped_at is None:
+        position = None
+    return Page(found, position, positions)
+
+
+def matcher(query: Query) -> Callable[[Item], bool]:
+    """Return a function that returns whether the query finds an item.
+
+    Raise FieldNotFindableError, and InvalidRequestError for a condition that the field or its value do not allow.
+    """
+    return Criteria(query, index_keys.current()).match
+
+
+class _Candidate(NamedTuple):
+    """An item that may be found: its id, and its position in the order of the query.
+
+    ``key`` is the sort key of its index record. ``item`` is known if it has been read already.
+    """
+
+    position: str
+    id: str
+    field: Field | None = None
+    key: str = ""
+    item: Item | None = None
+
+    def is_of(self, item: Item) -> bool:
+        """Return whether the item is still at this position. It may have been changed after its record was read."""
+        return self.field is None or sort_key(item, self.field) == self.key
+
+
+class _BudgetUsedError(Exception):
+    """No more index records may be read for this page."""
+
+
+class _Reader:
+    """Reads index records and items of an owner for one page, within the limits."""
+
+    def __init__(self, owner: str, criteria: Criteria, descending: bool) -> None:
+        self.criteria = criteria
+        self.descending = descending
+        self.stopped_at: str | None = None
+        """Where the page ends because a limit is reached."""
+        self._owner = owner
+        self._items_left = MAX_ITEMS
+        self._records_left = MAX_RECORDS
+
+    # -------------------------------------------------------------------------------------------------------- records
+
+    def records(self, range_: Range, limit: int, start_after: str | None = None) -> tuple[list[str], bool]:
+        """Return up to ``limit`` ids of index records in the order of the query, and whether more follow."""
+        if range_.low > range_.high:
+            return [], False  # DynamoDB rejects it.
+        if self._records_left <= 0:
+            raise _BudgetUsedError
+        found, more = table.query_page(
+            self._owner,
+            range_.kind,
+            (range_.low, range_.high),
+            backwards=self.descending,
+            limit=min(limit, self._records_left),
+            start_after=start_after,
+            consistent=True,
+        )
+        self._records_left -= max(1, len(found))
+        return [id_ for id_, _ in found], more
+
+    def all_ids(self, criterion: Criterion) -> set[str] | None:
+        """Return the ids of all items that have a record in the criterion's ranges, or None if they are too many."""
+        found: set[str] = set()
+        left = MAX_KNOWN
+        for range_ in criterion.ranges:
+            records, more = self.records(range_, left)
+            if more:
+                return None
+            found.update(_item_id(record) for record in records)
+            left -= len(records)
+            if left <= 0:
+                return None
+        return {id_ for id_ in found if self.is_in_period(id_)}
+
+    def is_half_used(self) -> bool:
+        """Return whether half of the index records for this page are read. The rest is for those in order."""
+        return self._records_left <= MAX_RECORDS // 2
+
+    def is_in_period(self, id_: str) -> bool:
+        """Return whether an item with this id was created in the period of the query."""
+        return self.criteria.low <= id_ <= self.criteria.high
+
+    # ---------------------------------------------------------------------------------------------------------- items
+
+    def next_items(self, candidates: Iterator[_Candidate], wanted: int) -> list[tuple[_Candidate, Item | None]]:
+        """Return the next ``wanted`` candidates, each with its item. None if it does not exist any more."""
+        size = min(wanted, _READ_AT_ONCE)
+        batch: list[_Candidate] = []
+        while len(batch) < size and self.stopped_at is None and (candidate := next(candidates, None)):
+            batch.append(candidate)
+            self._items_left -= 1
+            if self._items_left <= 0:
+                self.stopped_at = candidate.position
+        missing = self.read_items([one.id for one in batch if one.item is None])
+        return [(one, one.item or missing.get(one.id)) for one in batch]
+
+    def read_items(self, ids: Sequence[str]) -> dict[str, Item]:
+        """Return those of the items that exist, by id."""
+        found: dict[str, Item] = {}
+        for start in range(0, len(ids), _READ_AT_ONCE):
+            records = table.get_all(self._owner, "ITEM", ids[start : start + _READ_AT_ONCE])
+            found |= {id_: items.from_record(self._owner, id_, record) for id_, record in records.items()}
+        return found
+
+    def all_items(self, start_after: str | None) -> Iterator[_Candidate]:
+        """Yield all items of the period, in the order of creation."""
+        low, high = self.narrowed(self.criteria.low, self.criteria.high, start_after)
+        last: str | None = None
+        more = low <= high
+        while more:
+            found, more = table.query_page(
+                self._owner,
+                "ITEM",
+                (low, high),
+                backwards=self.descending,
+                limit=_READ_AT_ONCE,
+                start_after=last,
+                consistent=True,
+            )
+            for id_, record in found:
+                last = id_
+                yield _Candidate(id_, id_, item=items.from_record(self._owner, id_, record))
+
+    # ---------------------------------------------------------------------------------------------------------- order
+
+    def narrowed(self, low: str, high: str, start_after: str | None) -> tuple[str, str]:
+        """Return the limits of what follows a position, in the order of the query."""
+        if start_after is None:
+            return low, high
+        if self.descending:
+            return low, min(high, _just_below(start_after))
+        return max(low, _just_above(start_after)), high
+
+    def is_before(self, one: str, other: str) -> bool:
+        """Return whether a text comes before another in the order of the query."""
+        return one > other if self.descending else one < other
+
+    def past(self, text: str) -> str:
+        """Return a text that comes after ``text``, and before all others that come after it."""
+        return _just_below(text) if self.descending else _just_above(text)
+
+    def before(self, text: str) -> str:
+        """Return a text that comes before ``text``, and after all others that come before it."""
+        return _just_above(text) if self.descending else _just_below(text)
+
+
+def _item_id(record: str) -> str:
+    return record.rpartition("\t")[2]
+
+
+# Positions end in the id of an item. No id has such a text as its beginning.
+def _just_above(text: str) -> str:
+    return f"{text}!"
+
+
+def _just_below(text: str) -> str:
+    return f"{text[:-1]}{chr(ord(text[-1]) - 1)}{_LAST}"
+
+
+# ----------------------------------------------------------------------------------------------------------- candidates
+
+
+def _candidates(reader: _Reader, start_after: str | None) -> Iterator[_Candidate]:
+    """Yield the items that may be found, in the order of the query, after a position.
+
+    If a limit is reached, end, with ``reader.stopped_at`` set.
+    """
+    criteria, sort = reader.criteria.all, reader.criteria.sort
+    if not all(one.ranges for one in criteria):
+        return
+    exact = [one for one in criteria if one.is_exact]
+    known = _known_ids(reader, [one for one in criteria if (one.field != sort.name if sort else not one.is_exact)])
+    if known is not None and len(known) <= MAX_ITEMS:
+        yield from _of_known(reader, known, start_after)
+    elif sort:
+        yield from _by_field(reader, sort, known, start_after)
+    elif known is not None or exact:
+        yield from _by_id(reader, known, exact, start_after)
+    else:
+        yield from reader.all_items(start_after)
+
+
+def _known_ids(reader: _Reader, criteria: Sequence[Criterion]) -> set[str] | None:
+    """Return the ids that meet all criteria with few records, or None if there is no such criterion."""
+    known: set[str] | None = None
+    for criterion in sorted(criteria, key=lambda one: not one.is_exact):
+        if reader.is_half_used() or (known is not None and len(known) <= _READ_AT_ONCE):
+            break  # To read so few items costs no more than to read another criterion.
+        ids = reader.all_ids(criterion)
+        if ids is not None:
+            known = ids if known is None else known & ids
+    return known
+
+
+def _of_known(reader: _Reader, ids: set[str], start_after: str | None) -> Iterator[_Candidate]:
+    """Yield those items. If they are sorted by a field, all are read."""
+    sort = reader.criteria.sort
+    if sort is None:
+        candidates = [_Candidate(id_, id_) for id_ in ids]
+    else:
+        keys = {id_: (sort_key(item, sort), item) for id_, item in reader.read_items(sorted(ids)).items()}
+        candidates = [_Candidate(f"{key}\t{id_}", id_, sort, key, item) for id_, (key, item) in keys.items()]
+    in_order = sorted(candidates, key=lambda one: one.position, reverse=reader.descending)
+    # Those without a value come last, in both directions. The sort is stable.
+    for candidate in sorted(in_order, key=lambda one: _has_no_value(one.position)):
+        if start_after is None or _comes_after(reader, candidate.position, start_after):
+            yield candidate
+
+
+def _has_no_value(position: str) -> bool:
+    return position.startswith(f"{sort_keys.NO_VALUE}\t")
+
+
+def _comes_after(reader: _Reader, position: str, other: str) -> bool:
+    if _has_no_value(position) != _has_no_value(other):
+        return _has_no_value(position)
+    return reader.is_before(other, position)
+
+
+def _by_field(reader: _Reader, sort: Field, known: set[str] | None, start_after: str | None) -> Iterator[_Candidate]:
+    """Yield the items, or those of them that are known, by the index records of the field that they are sorted by."""
+    prefix = index_keys.find_text(sort.name, "")
+    position = start_after
+    limit = _READ_AT_ONCE if known is None else MAX_KNOWN
+    for range_ in _ranges_by_field(reader, sort, prefix, start_after):
+        last: str | None = None
+        more = True
+        while more:
+            try:
+                records, more = reader.records(range_, limit, last)
+            except _BudgetUsedError:
+                reader.stopped_at = position
+                return
+            for last in records:
+                position = last.removeprefix(prefix)
+                key, _, id_ = position.rpartition("\t")
+                if reader.is_in_period(id_) and (known is None or id_ in known):
+                    yield _Candidate(position, id_, sort, key)
+
+
+def _ranges_by_field(reader: _Reader, sort: Field, prefix: str, start_after: str | None) -> Iterator[Range]:
+    """Yield the ranges of the field's records that follow a position, that of the items without a value last."""
+    own = [one.ranges for one in reader.criteria.all if one.field == sort.name]
+    low = max((min(one.low for one in ranges) for ranges in own), default=prefix)
+    high = min((max(one.high for one in ranges) for ranges in own), default=f"{prefix}{sort_keys.NO_VALUE}")
+    if start_after is None or not _has_no_value(start_after):
+        yield Range("FIND", *reader.narrowed(low, high, start_after and prefix + start_after))
+        start_after = None
+    if not own:
+        empty = Range.of_key("FIND", prefix + sort_keys.NO_VALUE)
+        yield Range("FIND", *reader.narrowed(empty.low, empty.high, start_after and prefix + start_after))
+
+
+def _by_id(
+    reader: _Reader, known: set[str] | None, exact: Sequence[Criterion], start_after: str | None
+) -> Iterator[_Candidate]:
+    """Yield the items that are known and meet all exact criteria, in the order of their ids."""
+    sources: list[_Ids] = [_KnownIds(reader, known)] if known is not None else []
+    sources += (_UnitedIds(reader, one.ranges) for one in exact)
+    first = reader.criteria.high if reader.descending else reader.criteria.low
+    wanted = first if start_after is None else reader.past(start_after)
+    agreeing = 0
+    while True:
+        try:
+            found = sources[0].seek(wanted)
+        except _BudgetUsedError:
+            reader.stopped_at = reader.before(wanted)
+            return
+        if found is None:
+            return
+        agreeing = agreeing + 1 if found == wanted else 1
+        wanted = found
+        sources.append(sources.pop(0))
+        if agreeing >= len(sources):
+            yield _Candidate(found, found)
+            wanted, agreeing = reader.past(found), 0
+
+
+class _Ids(Protocol):
+    """Ids in the order of the query."""
+
+    def seek(self, wanted: str) -> str | None:
+        """Return the first id that does not come before ``wanted``, or None. Never go back."""
+
+
+class _KnownIds:
+    def __init__(self, reader: _Reader, ids: set[str]) -> None:
+        self._sorted = sorted(ids)
+        self._reader = reader
+
+    def seek(self, wanted: str) -> str | None:
+        if self._reader.descending:
+            index = bisect.bisect_right(self._sorted, wanted) - 1
+        else:
+            index = bisect.bisect_left(self._sorted, wanted)
+        return self._sorted[index] if 0 <= index < len(self._sorted) else None
+
+
+class _UnitedIds:
+    """The ids of the records of any of several index keys."""
+
+    def __init__(self, reader: _Reader, ranges: Sequence[Range]) -> None:
+        self._first = max if reader.descending else min
+        self._parts = [_RecordIds(reader, one) for one in ranges]
+
+    def seek(self, wanted: str) -> str | None:
+        found = [id_ for part in self._parts if (id_ := part.seek(wanted)) is not None]
+        return self._first(found, default=None)
+
+
+class _RecordIds:
+    """The ids of the records of one index key, read as they are needed."""
+
+    def __init__(self, reader: _Reader, range_: Range) -> None:
+        self._reader = reader
+        self._range = range_
+        self._read: list[str] = []
+        self._more = True
+
+    def seek(self, wanted: str) -> str | None:
+        reader = self._reader
+        while self._read and reader.is_before(self._read[-1], wanted):
+            self._read.pop()
+        if not self._read and self._more:
+            low, high = (reader.criteria.low, wanted) if reader.descending else (wanted, reader.criteria.high)
+            key = self._range.low
+            records, self._more = reader.records(Range(self._range.kind, key + low, key + high), _READ_AT_ONCE)
+            self._read = [_item_id(record) for record in reversed(records)]
+        return self._read[-1] if self._read else None

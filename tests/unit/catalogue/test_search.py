@@ -1,0 +1,266 @@
+"""Finding items: each query finds what a scan with the same rules finds, in the same order, on pages of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chalicelib import errors
+from chalicelib.aws import table
+from chalicelib.catalogue import index_keys, items, search
+from chalicelib.catalogue.declared_fields import FINDABLE, SEARCHABLE
+from chalicelib.catalogue.models import Item
+from chalicelib.catalogue.search import Condition, Query
+from chalicelib.values import ids, sort_keys, times, words
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+class Vase(msgspec.Struct):
+    title: Annotated[str, FINDABLE, SEARCHABLE] | msgspec.UnsetType = msgspec.UNSET
+    text: Annotated[str, SEARCHABLE] | msgspec.UnsetType = msgspec.UNSET
+    price: Annotated[Decimal, FINDABLE] | msgspec.UnsetType = msgspec.UNSET
+    tags: Annotated[list[str], FINDABLE] | msgspec.UnsetType = msgspec.UNSET
+    made: Annotated[datetime, FINDABLE] | msgspec.UnsetType = msgspec.UNSET
+    code: Annotated[str | int | bool, FINDABLE] | msgspec.UnsetType = msgspec.UNSET
+
+
+DECLARATION = index_keys.declaration_of(Vase)
+
+
+class Records:
+    """The records of one owner, in place of the table."""
+
+    def __init__(self, stored: list[Item]) -> None:
+        self.items = {item.id: item for item in stored}
+        self.ids: dict[str, list[str]] = {"ITEM": sorted(self.items), "FIND": [], "WORD": []}
+        self.index_records_read = 0
+        self.items_read = 0
+        for item in stored:
+            for key in index_keys.keys(item.fields, item.updated_at, DECLARATION):
+                self.ids[key.kind].append(f"{key.text}\t{item.id}")
+        for found in self.ids.values():
+            found.sort()
+
+    def query_page(
+        self,
+        _owner: str,
+        kind: table.Kind,
+        between: tuple[str, str],
+        *,
+        backwards: bool,
+        limit: int,
+        start_after: str | None = None,
+        consistent: bool = False,
+    ) -> tuple[list[tuple[str, table.Record]], bool]:
+        low, high = between
+        assert low <= high, "DynamoDB rejects this range"
+        assert limit > 0
+        assert consistent
+        found = [id_ for id_ in self.ids[kind] if low <= id_ <= high]
+        if backwards:
+            found.reverse()
+        if start_after is not None:
+            assert low <= start_after <= high, "DynamoDB rejects this start"
+            found = [id_ for id_ in found if (id_ < start_after if backwards else id_ > start_after)]
+        page = found[:limit]
+        if kind == "ITEM":
+            self.items_read += len(page)
+        else:
+            self.index_records_read += len(page)
+        return [(id_, {"id": id_}) for id_ in page], len(found) > limit
+
+    def get_all(self, _owner: str, _kind: str, wanted: list[str]) -> dict[str, table.Record]:
+        assert len(wanted) <= 100
+        assert len(set(wanted)) == len(wanted)
+        self.items_read += len(wanted)
+        return {id_: {"id": id_} for id_ in wanted if id_ in self.items}
+
+
+@pytest.fixture(autouse=True)
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_keys, "current", lambda: DECLARATION)
+
+
+def stored_in(records: Records) -> pytest.MonkeyPatch:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(table, "query_page", records.query_page)
+    patch.setattr(table, "get_all", records.get_all)
+    patch.setattr(items, "from_record", lambda _owner, id_, _record: records.items[id_])
+    return patch
+
+
+def item(number: int, fields: dict[str, Any], **others: Any) -> Item:
+    created = NOW - timedelta(minutes=number // 2)
+    at = times.format_time(created)
+    id_ = ids.new_id(times.unix_ms(created), number)
+    return Item(owner="ann", id=id_, version=1, created_at=at, updated_at=at, fields=fields, **others)
+
+
+def pages(records: Records, query: Query, limit: int) -> Iterator[items.Page]:
+    position: str | None = None
+    patch = stored_in(records)
+    try:
+        while True:
+            page = search.find_page("ann", query, limit, position, NOW)
+            yield page
+            if page.last is None:
+                return
+            assert page.last != position, "A page must make progress"
+            position = page.last
+    finally:
+        patch.undo()
+
+
+def find(stored: list[Item], query: Query, limit: int = 25) -> list[Item]:
+    return [found for page in pages(Records(stored), query, limit) for found in page.items]
+
+
+def titles(stored: list[Item], query: Query, limit: int = 25) -> list[str]:
+    return [found.fields["title"] for found in find(stored, query, limit)]
+
+
+# ------------------------------------------------------------------------------------------------------------ by a scan
+
+WORDS = ["oak", "oaken", "Élan", "elm", "東京", "a", "lamp-shade"]
+TEXTS = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)
+NUMBERS = st.sampled_from([Decimal("-1.5"), -1, 0, Decimal("0.1"), 5, Decimal("5.00"), 50, 10**30])
+CODES = st.sampled_from(["5", "x", "X", 5, True, False, None, "true"])
+TIMES = st.sampled_from(["2026-01-31T10:00:00Z", "2026-01-31T11:00:00+01:00", "2026-02-01T00:00:00Z", "no time"])
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": TEXTS,
+        "text": TEXTS,
+        "price": NUMBERS,
+        "tags": st.lists(st.sampled_from(WORDS), max_size=3),
+        "made": TIMES,
+        "code": CODES,
+    },
+)
+STORED = st.lists(FIELDS, max_size=12).map(lambda all_: [item(number, one) for number, one in enumerate(all_)])
+
+_ORDERED = st.sampled_from(["gt", "gte", "lt", "lte"])
+CONDITIONS = st.one_of(
+    st.builds(Condition, st.just("title"), st.just("eq"), st.tuples(TEXTS)),
+    st.builds(Condition, st.just("title"), st.just("prefix"), st.tuples(st.sampled_from(["o", "OAK", "é", ""]))),
+    st.builds(Condition, st.just("title"), _ORDERED, st.tuples(TEXTS)),
+    st.builds(Condition, st.just("price"), st.just("eq"), st.tuples(NUMBERS.map(str))),
+    st.builds(Condition, st.just("price"), st.just("in"), st.lists(NUMBERS.map(str), min_size=1, max_size=3).map(tuple)),
+    st.builds(Condition, st.just("price"), _ORDERED, st.tuples(NUMBERS.map(str))),
+    st.builds(Condition, st.just("tags"), st.just("has"), st.tuples(st.sampled_from(WORDS))),
+    st.builds(Condition, st.just("made"), _ORDERED, st.tuples(TIMES.filter(lambda text: text != "no time"))),
+    st.builds(Condition, st.just("code"), st.just("in"), st.lists(CODES.map(str), min_size=1, max_size=3).map(tuple)),
+    st.builds(Condition, st.just("code"), _ORDERED, st.tuples(CODES.map(str))),
+    st.builds(Condition, st.just("updatedAt"), _ORDERED, st.just(("2026-05-31T23:58:00Z",))),
+)
+MOMENTS = st.none() | st.integers(0, 8).map(lambda minutes: NOW - timedelta(minutes=minutes))
+QUERIES = st.builds(
+    Query,
+    st.lists(CONDITIONS, max_size=3).map(tuple),
+    st.none() | st.lists(st.sampled_from([*WORDS, "o", "lam"]), min_size=1, max_size=3).map(" ".join),
+    st.sampled_from(["createdAt", "updatedAt", "title", "price", "made", "code"]),
+    st.booleans(),
+    MOMENTS,
+    MOMENTS,
+)
+
+
+def scan(stored: list[Item], query: Query) -> list[Item]:
+    """Return what a query finds, by looking at each item. Written without the code of the index."""
+    found = [one for one in stored if _is_found(one, query)]
+    found.sort(key=lambda one: (_sorted_by(one, query.sort), one.id), reverse=query.descending)
+    if query.sort != "createdAt":
+        found.sort(key=lambda one: _sorted_by(one, query.sort) == (9,))
+    return found
+
+
+def _is_found(one: Item, query: Query) -> bool:
+    low, high = items.id_range(query.after, query.before)
+    return low <= one.id <= high and all(_meets(one, each) for each in query.conditions) and _has_words(one, query)
+
+
+def _has_words(one: Item, query: Query) -> bool:
+    if query.words is None:
+        return True
+    own = {word for name in ("title", "text") for word in words.split(one.fields.get(name, ""))}
+    *whole, last = words.split(query.words)
+    return set(whole) <= own and any(word.startswith(last) for word in own)
+
+
+def _rank(value: Any, *, is_time: bool = False) -> tuple[Any, ...]:
+    match value:
+        case bool():
+            return 0, value
+        case str() if is_time and value.startswith("2026"):
+            return 1, datetime.fromisoformat(value)
+        case int() | Decimal():
+            return 2, value
+        case str():
+            return 3, sort_keys.fold(value)
+    return (9,)
+
+
+def _sorted_by(one: Item, field: str) -> tuple[Any, ...]:
+    if field == "createdAt":
+        return ()
+    return _rank(
+        one.updated_at if field == "updatedAt" else one.fields.get(field), is_time=field in ("made", "updatedAt")
+    )
+
+
+def _meanings(field: str, text: str) -> list[Any]:
+    if field == "price":
+        return [Decimal(text)]
+    if field == "code":
+        numbers = [int(text)] if text.isdigit() else []
+        return [*numbers, *([text == "true"] if text in ("true", "false") else []), text]
+    return [text]
+
+
+def _meets(one: Item, condition: Condition) -> bool:
+    field, operator = condition.field, condition.operator
+    stored = one.fields.get(field)
+    if operator == "has":
+        return condition.values[0] in (stored or [])
+    if operator in ("eq", "in"):
+        wanted = [meaning for text in condition.values for meaning in _meanings(field, text)]
+        return any(isinstance(stored, bool) == isinstance(each, bool) and stored == each for each in wanted)
+    own = _sorted_by(one, field)
+    if operator == "prefix":
+        return own[0] == 3 and own[1].startswith(sort_keys.fold(condition.values[0]))
+    is_time = field in ("made", "updatedAt")
+    limit = _rank(_meanings(field, condition.values[0])[0], is_time=is_time)
+    if own[0] != limit[0]:
+        return False
+    return {"gt": own > limit, "gte": own >= limit, "lt": own < limit, "lte": own <= limit}[operator]
+
+
+LIMITS = st.fixed_dictionaries(
+    {
+        "MAX_ITEMS": st.sampled_from([2, 5, 250]),
+        "MAX_RECORDS": st.sampled_from([6, 20, 4000]),
+        "MAX_KNOWN": st.sampled_from([1, 3, 1000]),
+        "_READ_AT_ONCE": st.sampled_from([1, 3, 100]),
+    }
+)
+
+
+@settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(STORED, QUERIES, st.integers(1, 5), LIMITS)
+def test_index_finds_what_a_scan_finds(stored: list[Item], query: Query, limit: int, limits: dict[str, int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, number in limits.items():
+            patch.setattr(search, name, number)
+        found = find(stored, query, limit)
+
+    assert [one.id for one in found] == [one.id for one in scan(stored, query)]
+    is_found = search.matcher(query)
+    assert {one.id for one in stored if is_found(one)} == {one.id for one in found}
