@@ -10,12 +10,12 @@ PRESIGNED_POST = "PresignedPost"
 
 OPERATIONS: dict[str, dict[str, list[str]]] = {
     "api_handler": {
-        "dynamodb": ["DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems"],
+        "dynamodb": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems"],
         "s3": ["DeleteObject", "GetObject", "ListObjectsV2", PRESIGNED_POST, "PutObject"],
         "sqs": ["GetQueueUrl", "SendMessageBatch"],
     },
     "on_upload": {
-        "dynamodb": ["GetItem", "PutItem"],
+        "dynamodb": ["GetItem", "TransactWriteItems"],
         "s3": ["DeleteObject"],
         "sqs": ["GetQueueUrl", "SendMessageBatch"],
     },

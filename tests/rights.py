@@ -67,6 +67,8 @@ def needs(called: Called) -> Iterator[Need]:
         case "dynamodb" if called.operation == "TransactWriteItems":
             parts = (part for item in parameters["TransactItems"] for part in item.items())
             yield from (Need(_IN_TRANSACTION[kind], _table(part["TableName"])) for kind, part in parts)
+        case "dynamodb" if called.operation == "BatchGetItem":
+            yield from (Need("dynamodb:BatchGetItem", _table(name)) for name in parameters["RequestItems"])
         case "dynamodb":
             index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
             yield Need(action("dynamodb", called.operation), _table(parameters["TableName"]) + index)

@@ -141,8 +141,11 @@ def change(owner: str, id_: str, transform: Callable[[Item], Item], at: datetime
 
     Raise ItemNotFoundError, what ``check`` raises, and BusyError after eight attempts.
     """
+    new: Item | None = None
     for _ in write_attempts():
         old = get(owner, id_, at)
+        if old == new:
+            return old  # The write was refused although an earlier attempt of the SDK had succeeded.
         check(old)
         transformed = transform(old)
         if transformed is old:

@@ -55,7 +55,7 @@ def _digests(hash_seed: str) -> list[str]:
 
 def test_lost_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the condition on the version, one of two concurrent edits is lost."""
-    monkeypatch.setattr(table, "version_is", lambda _: table.Condition("attribute_exists(pk)"))
+    monkeypatch.setattr(table, "is_revision", lambda *_: table.Condition("attribute_exists(pk)"))
 
     problems = " ".join(problem for seed in range(100) for problem in history.run(seed).problems)
 

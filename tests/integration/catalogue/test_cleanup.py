@@ -92,7 +92,7 @@ class TestExpiry:
 
         assert clean_up(now + HOUR) == {"expired": len(expired)}
 
-        assert {record["sk"]["S"] for record in api.records()} == {f"ITEM#{item.id}" for item in stays}
+        assert {record["sk"]["S"] for record in api.records("ITEM")} == {f"ITEM#{item.id}" for item in stays}
 
     def test_pictures_of_expired_items_are_deleted(self, api: Stage, now: datetime) -> None:
         item = expiring(now)
@@ -223,7 +223,7 @@ class TestTickets:
     def test_thumbnails_of_an_interrupted_render_are_deleted(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         key = api.upload(id_, jpeg())
-        fails(aws.dynamodb(), "PutItem", "AccessDeniedException", times=1)
+        fails(aws.dynamodb(), "TransactWriteItems", "AccessDeniedException", times=1)
         with pytest.raises(aws.dynamodb().exceptions.ClientError):
             thumbnail_jobs.run(key)
         api.put(key, b"no picture")
@@ -271,7 +271,9 @@ class TestTickets:
         id_ = api.item()["id"]
         api.ticket(id_)
         later = now + HOUR
-        meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.create_ticket(OWNER, id_, "image/png", later))
+        meanwhile(
+            aws.dynamodb(), "TransactWriteItems", lambda: item_pictures.create_ticket(OWNER, id_, "image/png", later)
+        )
 
         clean_up(later)
 
@@ -391,7 +393,7 @@ class TestOverdueThumbnailJobs:
         def it_ends() -> None:
             items.change(OWNER, id_, lambda item: msgspec.structs.replace(item, image=ready), now)
 
-        meanwhile(aws.dynamodb(), "PutItem", it_ends)
+        meanwhile(aws.dynamodb(), "TransactWriteItems", it_ends)
         clean_up(now + HOUR)
         api.work()  # the message that was queued before changes nothing
 
@@ -460,14 +462,14 @@ class TestTimeLimit:
     def test_failed_task_does_not_stop_others_and_is_retried(self, api: Stage, now: datetime) -> None:
         for _ in range(5):
             expiring(now)
-        fails(aws.dynamodb(), "DeleteItem", "InternalServerError", times=1)
+        fails(aws.dynamodb(), "TransactWriteItems", "InternalServerError", times=1)
 
         assert clean_up(now + HOUR) == {"failed": 1, "expired": 4}
         assert clean_up(now + HOUR) == {"expired": 1}
 
     def test_failure_is_logged_with_its_record(self, api: Stage, now: datetime, logged: Callable[[], str]) -> None:
         item = expiring(now)
-        fails(aws.dynamodb(), "DeleteItem", "InternalServerError")
+        fails(aws.dynamodb(), "TransactWriteItems", "InternalServerError")
 
         clean_up(now + HOUR)
 
@@ -481,7 +483,7 @@ class TestTimeLimit:
 
         assert clean_up(now + HOUR) == {"skipped": 1}
 
-    @pytest.mark.parametrize("call", ["ListObjectsV2", "PutItem"])
+    @pytest.mark.parametrize("call", ["ListObjectsV2", "TransactWriteItems"])
     def test_item_deleted_while_closing_its_ticket_is_no_failure(
         self, api: Stage, now: datetime, logged: Callable[[], str], call: str
     ) -> None:
@@ -496,7 +498,7 @@ class TestTimeLimit:
     def test_item_deleted_while_retrying_its_render_is_no_failure(self, api: Stage, now: datetime) -> None:
         id_ = api.item()["id"]
         api.upload(id_, jpeg())
-        meanwhile(aws.dynamodb(), "PutItem", lambda: items.delete(OWNER, id_, now))
+        meanwhile(aws.dynamodb(), "TransactWriteItems", lambda: items.delete(OWNER, id_, now))
 
         assert clean_up(now + HOUR) == {"skipped": 1}
 

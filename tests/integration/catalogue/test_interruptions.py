@@ -108,7 +108,7 @@ class TestExpiry:
         def put_off() -> None:
             items.patch(OWNER, expiring.id, {"expiresAt": None}, at)
 
-        meanwhile(aws.dynamodb(), "DeleteItem", put_off)
+        meanwhile(aws.dynamodb(), "TransactWriteItems", put_off)
         clean_up(1)
 
         assert api.read(expiring.id)["version"] == 2
@@ -128,15 +128,8 @@ class TestExpiry:
         assert len(api.records("ITEM#")) == 1
 
 
-OPERATIONS = {
-    "PutItem": "put_item",
-    "DeleteItem": "delete_item",
-    "TransactWriteItems": "transact_write_items",
-}
-
-
-def send_twice(operation: str) -> None:
-    """Lose the first response to a call of ``operation``, so that the SDK retries it."""
+def send_twice() -> None:
+    """Lose the first response to a transaction, so that the SDK retries it."""
     client: Any = aws.dynamodb()
     doing = False
 
@@ -144,20 +137,20 @@ def send_twice(operation: str) -> None:
         nonlocal doing
         if not doing:
             doing = True
-            getattr(client, OPERATIONS[operation])(**params)
+            client.transact_write_items(**params)
 
-    client.meta.events.register(f"provide-client-params.dynamodb.{operation}", once_more)
+    client.meta.events.register("provide-client-params.dynamodb.TransactWriteItems", once_more)
 
 
-def time_out(operation: str) -> None:
-    """Lose all responses to a call of ``operation``."""
+def time_out() -> None:
+    """Lose all responses to a transaction."""
     lost = iter([ReadTimeoutError(endpoint_url="https://dynamodb.aws.invalid")])
 
     def lose(**_: Any) -> None:
         for error in lost:
             raise error
 
-    provoke(aws.dynamodb(), operation, lose, "after-call")
+    provoke(aws.dynamodb(), "TransactWriteItems", lose, "after-call")
 
 
 class TestLostResponses:
@@ -169,8 +162,8 @@ class TestLostResponses:
         aws._client.cache_clear()
         aws._session.cache_clear()
 
-    def test_item_is_created_once(self, api: Stage, lose: Callable[[str], None]) -> None:
-        lose("TransactWriteItems")
+    def test_item_is_created_once(self, api: Stage, lose: Callable[[], None]) -> None:
+        lose()
 
         answer = api("POST", "/items", fields(title="Vase"))
 
@@ -178,23 +171,21 @@ class TestLostResponses:
         assert api.read(json_of(answer)["id"]) == json_of(answer)
         assert len(api.records("ITEM#")) == 1
 
-    def test_item_is_changed(self, api: Stage, item: str, lose: Callable[[str], None]) -> None:
-        lose("PutItem")
+    def test_item_is_changed(self, api: Stage, item: str, lose: Callable[[], None]) -> None:
+        lose()
 
         answer = api("PUT", f"/items/{item}", fields(title="Bowl"), if_match='"1"')
 
         assert (answer.status_code, json_of(answer)["version"]) == (200, 2)
 
-    def test_item_is_deleted(self, api: Stage, item: str, lose: Callable[[str], None]) -> None:
-        lose("DeleteItem")
+    def test_item_is_deleted(self, api: Stage, item: str, lose: Callable[[], None]) -> None:
+        lose()
 
         assert api("DELETE", f"/items/{item}").status_code == 200
 
-    @pytest.mark.parametrize(
-        ("method", "path", "operation"), [("POST", "/items", "TransactWriteItems"), ("PUT", "/items/{id}", "PutItem")]
-    )
-    def test_failed_write_is_an_error(self, api: Stage, item: str, method: str, path: str, operation: str) -> None:
-        fails(aws.dynamodb(), operation, "ThrottlingException")
+    @pytest.mark.parametrize(("method", "path"), [("POST", "/items"), ("PUT", "/items/{id}")])
+    def test_failed_write_is_an_error(self, api: Stage, item: str, method: str, path: str) -> None:
+        fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException")
 
         assert api(method, path.format(id=item), fields(title="Bowl")).status_code == 503
         assert (len(api.records("ITEM#")), api.read(item)["version"]) == (1, 1)

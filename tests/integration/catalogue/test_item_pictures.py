@@ -613,7 +613,9 @@ class TestDeletedObjects:
 
     def test_item_deleted_during_its_render_leaves_no_objects(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
-        meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.delete_item(OWNER, item["id"], times.now()))
+        meanwhile(
+            aws.dynamodb(), "TransactWriteItems", lambda: item_pictures.delete_item(OWNER, item["id"], times.now())
+        )
 
         thumbnail_jobs.run(key)
 
@@ -691,7 +693,7 @@ class TestDeletePicture:
 
     def test_queued_render_does_not_restore_the_picture(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.upload(item["id"], PHOTO)
-        meanwhile(aws.dynamodb(), "PutItem", lambda: item_pictures.delete(OWNER, item["id"], times.now()))
+        meanwhile(aws.dynamodb(), "TransactWriteItems", lambda: item_pictures.delete(OWNER, item["id"], times.now()))
 
         thumbnail_jobs.run(key)
 

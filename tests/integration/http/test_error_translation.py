@@ -211,7 +211,7 @@ def test_other_error_of_aws_is_an_internal_error(api: Stage, logged: Callable[[]
 
 @pytest.mark.parametrize(
     ("operation", "method", "body"),
-    [("GetItem", "GET", None), ("PutItem", "PATCH", {"a": 1}), ("DeleteItem", "DELETE", None)],
+    [("GetItem", "GET", None), ("TransactWriteItems", "PATCH", {"a": 1}), ("TransactWriteItems", "DELETE", None)],
 )
 def test_error_that_is_no_conflict_is_not_retried(api: Stage, operation: str, method: str, body: object) -> None:
     item = api.item()

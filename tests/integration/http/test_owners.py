@@ -85,6 +85,7 @@ def everything_of(api: Stage, holdings: Holdings) -> tuple[list[Any], dict[str, 
     keys = [key for key in api.objects() if f"/{holdings.owner}/" in key]
     assert {record["sk"]["S"].partition("#")[0] for record in records} == {
         "ITEM",
+        "FIND",
         "KEY",
         "IMPORT",
         "IMPORTKEY",

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib import errors
 from chalicelib.aws import table
 from chalicelib.catalogue import index_keys, items, search
 from chalicelib.catalogue.declared_fields import FINDABLE, SEARCHABLE
@@ -153,7 +152,9 @@ CONDITIONS = st.one_of(
     st.builds(Condition, st.just("title"), st.just("prefix"), st.tuples(st.sampled_from(["o", "OAK", "é", ""]))),
     st.builds(Condition, st.just("title"), _ORDERED, st.tuples(TEXTS)),
     st.builds(Condition, st.just("price"), st.just("eq"), st.tuples(NUMBERS.map(str))),
-    st.builds(Condition, st.just("price"), st.just("in"), st.lists(NUMBERS.map(str), min_size=1, max_size=3).map(tuple)),
+    st.builds(
+        Condition, st.just("price"), st.just("in"), st.lists(NUMBERS.map(str), min_size=1, max_size=3).map(tuple)
+    ),
     st.builds(Condition, st.just("price"), _ORDERED, st.tuples(NUMBERS.map(str))),
     st.builds(Condition, st.just("tags"), st.just("has"), st.tuples(st.sampled_from(WORDS))),
     st.builds(Condition, st.just("made"), _ORDERED, st.tuples(TIMES.filter(lambda text: text != "no time"))),
