@@ -112,7 +112,12 @@ def create_item(request: Request) -> Response:
     return responses.created_response(request, item, replayed)
 
 
-@app.route("/items", query=schemas.ListQuery, response_model=schemas.ItemPage, errors=[errors.InvalidCursorError])
+@app.route(
+    "/items",
+    query=schemas.ListQuery,
+    response_model=schemas.ItemPage,
+    errors=[errors.InvalidCursorError, errors.FieldNotFindableError],
+)
 def list_items(request: Request, query: schemas.ListQuery) -> Response:
     """List items, page by page.
 
