@@ -78,7 +78,7 @@ def find_page(owner: str, query: Query, limit: int, start_after: str | None, at:
     Raise FieldNotFindableError, InvalidCursorError, and InvalidRequestError for a condition that the field or its value
     do not allow.
     """
-    if start_after is not None and len(start_after.encode()) > _MAX_POSITION_BYTES:
+    if start_after is not None and not _is_position(start_after):
         raise errors.InvalidCursorError
     criteria = Criteria(query, index_keys.current())
     reader = _Reader(owner, criteria, query.descending)
@@ -248,6 +248,11 @@ class _Reader:
 
 def _item_id(record: str) -> str:
     return record.rpartition("\t")[2]
+
+
+def _is_position(text: str) -> bool:
+    """Return whether a text may be a position. It may be forged, but DynamoDB must not refuse it."""
+    return text[-1:] > " " and len(text.encode()) <= _MAX_POSITION_BYTES
 
 
 # Positions end in the id of an item. No id has such a text as its beginning.
