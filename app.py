@@ -302,23 +302,30 @@ def delete_image(request: Request, item_id: str) -> Response:
 @app.route(
     "/imports",
     methods=["POST"],
+    query=schemas.ImportQuery,
     idempotency_key=True,
     body={requests.JSON: schemas.ImportRequest, requests.NDJSON: schemas.ImportLines, requests.CSV: schemas.ImportRows},
     status_code=202,
     response_model=schemas.Import,
     response_description="The import, not started yet, or as it was when it began with this key before.",
     examples=["queued"],
-    errors=[errors.InvalidCsvError, errors.ReservedFieldError, errors.ImportTooLargeError],
+    errors=[
+        errors.InvalidCsvError,
+        errors.ReservedFieldError,
+        errors.FieldNotFindableError,
+        errors.ImportTooLargeError,
+    ],
 )
-def create_import(request: Request) -> Response:
-    """Create many items.
+def create_import(request: Request, query: schemas.ImportQuery) -> Response:
+    """Create or change many items.
 
     The body may contain up to 10,000 items, in up to 5 MB. Every item of an accepted import is tried: usually within
     seconds, and within hours if the queue is unavailable. With an `Idempotency-Key`, you can repeat the request without
     importing anything twice.
     """
-    owner, entries, key = requests.owner(request), requests.import_entries(request), requests.idempotency_key(request)
-    return responses.import_accepted_response(request, bulk_imports.start(owner, entries, times.now(), key))
+    owner, entries = requests.owner(request), requests.import_entries(request)
+    started = bulk_imports.start(owner, entries, times.now(), requests.idempotency_key(request), query.key)
+    return responses.import_accepted_response(request, started)
 
 
 @app.route(

@@ -20,7 +20,7 @@ OPERATIONS: dict[str, dict[str, list[str]]] = {
         "sqs": ["GetQueueUrl", "SendMessageBatch"],
     },
     "on_messages": {
-        "dynamodb": ["DeleteItem", "GetItem", "PutItem", "TransactWriteItems"],
+        "dynamodb": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems"],
         "s3": ["DeleteObject", "GetObject", "ListObjectsV2", "PutObject"],
         "sqs": ["ChangeMessageVisibilityBatch", "DeleteMessageBatch", "GetQueueUrl"],
     },

@@ -11,6 +11,7 @@ record and its id::
                     PURGE#{item id}           a deleted item whose objects may still be in the bucket
                     IMPORT#{import id}        an import
                     CHUNK#{import id}#{n}     the result of one chunk of an import
+                    GUARD#{digest}            changed by each import that creates an item with this value of its key
 
 A record with work due has the attributes ``dueShard`` and ``dueAt``, which put it into the sparse index ``due``.
 """
@@ -43,7 +44,7 @@ _EXTRA_BYTES = 100
 DUE_SHARDS = 4
 """Partitions of the index. Each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity")."""
 
-Kind = Literal["ITEM", "FIND", "WORD", "KEY", "PURGE", "IMPORT", "IMPORTKEY", "BATCHKEY", "CHUNK"]
+Kind = Literal["ITEM", "FIND", "WORD", "KEY", "PURGE", "IMPORT", "IMPORTKEY", "BATCHKEY", "CHUNK", "GUARD"]
 
 Record = dict[str, Any]
 """The attributes of a record as Python values."""

@@ -16,7 +16,7 @@ import msgspec
 
 from chalicelib import aws, errors, telemetry
 from chalicelib.aws import bucket, queue, table
-from chalicelib.catalogue import idempotency, import_parsing, import_records, items
+from chalicelib.catalogue import idempotency, import_parsing, import_records, import_upserts, items
 from chalicelib.catalogue.import_parsing import Entries
 from chalicelib.catalogue.messages import ImportChunk
 from chalicelib.catalogue.models import ChunkResult, Failure, Import
@@ -44,6 +44,7 @@ class Progress(NamedTuple):
     status: Literal["queued", "running", "done"]
     total: int
     created: int
+    updated: int
     failed: int
     failures: list[Failure]
 
@@ -51,29 +52,39 @@ class Progress(NamedTuple):
 # ------------------------------------------------------------------------------------------------------------ requests
 
 
-def start(owner: str, entries: Entries, at: datetime, key: str | None = None) -> Started:
-    """Store an import and queue its chunks; or return what an earlier request with the same ``key`` started.
+def start(
+    owner: str, entries: Entries, at: datetime, idempotency_key: str | None = None, key: str | None = None
+) -> Started:
+    """Store an import and queue its chunks; or return what an earlier request with the same idempotency key started.
 
-    Raise the errors of :func:`import_parsing.check`, IdempotencyKeyReusedError if the key was used for other entries,
-    BusyError.
+    With ``key``, the name of a field, an entry changes the item that has the same value there, if there is one.
+
+    Raise the errors of :func:`import_parsing.check` and :func:`import_upserts.check_key`, IdempotencyKeyReusedError if
+    the key was used for other entries, BusyError.
 
     An import is accepted when its record is written. After an error there is none, so the client may send the entries
     again. If the queue fails, the cleanup queues the chunks within the hour.
     """
-    import_parsing.check(entries)
+    if key:
+        import_upserts.check_key(key)
+    import_parsing.check(entries, key)
     aws.queue_url()  # Raise before anything is stored if the stage has no queue.
-    body = import_parsing.to_ndjson(entries)
-    request = None if key is None else _keyed(owner, key, body, entries)
-    if request and (earlier := _find_started(request, at)):
-        return earlier
+    if key:
+        entries = import_upserts.mark_repeated(entries, key)
+    lines = import_parsing.stored_lines(entries, key)
     new = Import(
         owner=owner,
         id=ids.new_id(times.unix_ms(at)),
         created_at=times.format_time(at),
-        total=len(entries.stored),
-        chunks=import_parsing.split_into_chunks(entries),
+        total=len(lines),
+        chunks=import_parsing.split_into_chunks(lines),
         columns=entries.columns,
+        key=key,
     )
+    body = b"\n".join(lines)
+    request = None if idempotency_key is None else _keyed(new, idempotency_key, body)
+    if request and (earlier := _find_started(request, at)):
+        return earlier
     bucket.write(bucket.import_key(owner, new.id), body, "application/x-ndjson")
     started = _save(new, request, at)
     if not started.replayed:
@@ -96,8 +107,8 @@ def progress(owner: str, id_: str, at: datetime) -> Progress:
         for number in sorted(results)
         for failure in import_records.failures(known.chunks[number], results[number])
     ]
-    created = sum(result.created for result in results.values())
-    return Progress(_status(known, results), known.total, created, len(failed), failed[:MAX_FAILURES_SHOWN])
+    created, updated = (sum(getattr(result, name) for result in results.values()) for name in ("created", "updated"))
+    return Progress(_status(known, results), known.total, created, updated, len(failed), failed[:MAX_FAILURES_SHOWN])
 
 
 def _status(known: Import, results: Mapping[int, ChunkResult]) -> Literal["queued", "running", "done"]:
@@ -106,11 +117,11 @@ def _status(known: Import, results: Mapping[int, ChunkResult]) -> Literal["queue
     return "running" if results else "queued"
 
 
-def _keyed(owner: str, key: str, body: bytes, entries: Entries) -> idempotency.KeyedRequest:
+def _keyed(new: Import, idempotency_key: str, body: bytes) -> idempotency.KeyedRequest:
     digest = hashlib.sha256(body)
-    if entries.columns:
-        digest.update(msgspec.json.encode(entries.columns))
-    return idempotency.KeyedRequest(table.Key(owner, "IMPORTKEY", key), digest.hexdigest())
+    if new.columns or new.key:
+        digest.update(msgspec.json.encode((new.columns, new.key)))
+    return idempotency.KeyedRequest(table.Key(new.owner, "IMPORTKEY", idempotency_key), digest.hexdigest())
 
 
 def _find_started(request: idempotency.KeyedRequest, at: datetime) -> Started | None:

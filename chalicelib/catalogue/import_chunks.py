@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from chalicelib import errors, telemetry
 from chalicelib.aws import failures, table
-from chalicelib.catalogue import import_parsing, import_records, items, validation
+from chalicelib.catalogue import import_parsing, import_records, import_upserts, items, validation
+from chalicelib.catalogue.import_upserts import Prepared
 from chalicelib.catalogue.models import ChunkResult, Failure, Import
 from chalicelib.values import ids, times
 
@@ -16,10 +17,12 @@ MAX_PART_BYTES = table.MAX_TRANSACTION_BYTES - 512 * 1024
 """What one transaction of a chunk may write besides the chunk's result, which is a record of up to 400 KB."""
 
 
-def process(owner: str, id_: str, number: int, has_time: Callable[[], bool] = lambda: True) -> bool:
+def process(owner: str, id_: str, number: int, has_time: Callable[[], bool] | None = None) -> bool:
     """Create the items of one chunk. Repeating it changes nothing. An invalid entry does not stop the others.
 
-    Return whether it is processed to its end. Otherwise ``has_time`` returned False, and the next call continues.
+    Return whether it is processed to its end. Otherwise ``has_time`` returned False, and the next call continues. As
+    long as it returns True, a throttled transaction is tried again: an import can write more than a partition of the
+    table takes.
 
     Several transactions write the items. Each also writes how many entries are processed, on the condition that they
     follow those that were processed before. So an interrupted chunk continues where it was interrupted, and no entry is
@@ -27,15 +30,19 @@ def process(owner: str, id_: str, number: int, has_time: Callable[[], bool] = la
 
     A chunk that was given up is still processed if its message arrives later, such as a dead letter that was sent back.
 
-    Raise ImportNotFoundError, and BusyError after eight attempts at one transaction.
+    Raise ImportNotFoundError; without ``has_time``, BusyError after eight attempts at one transaction.
     """
     result = import_records.find_result(owner, id_, number)
     chunk: _OpenChunk | None = None
     while not result.is_processed:
-        if not has_time():
+        if has_time and not has_time():
             return False
         chunk = chunk or _open_chunk(owner, id_, number)
-        result = _process_part(chunk, result)
+        try:
+            result = _process_part(chunk, result)
+        except errors.BusyError:
+            if has_time is None:
+                raise
     return True
 
 
@@ -46,14 +53,18 @@ class _OpenChunk:
         self.known = known
         self.number = number
         self.entries = import_records.read_entries(known, known.chunks[number])
-        self._prepared: dict[int, list[table.Write] | Failure] = {}
+        self._prepared: dict[int, Prepared | Failure] = {}
 
-    def prepare(self, position: int) -> list[table.Write] | Failure:
-        """Return the writes that create the item for an entry, or why there can be no item."""
+    def prepare(self, position: int) -> Prepared | Failure:
+        """Return what is to be written for an entry, or why it fails."""
         if position not in self._prepared:
             index = self.known.chunks[self.number].first + position
             self._prepared[position] = _prepare(self.known, index, self.entries[position])
         return self._prepared[position]
+
+    def forget(self) -> None:
+        """Prepare the entries again, because items may have been changed since."""
+        self._prepared.clear()
 
 
 def _open_chunk(owner: str, id_: str, number: int) -> _OpenChunk:
@@ -80,11 +91,14 @@ def _process_part(chunk: _OpenChunk, before: ChunkResult) -> ChunkResult:
                 raise
         else:
             telemetry.add_count("ItemsCreated", after.created - before.created)
+            telemetry.add_count("ItemsUpdated", after.updated - before.updated)
             telemetry.add_count("ImportEntriesFailed", len(after.failures) - len(before.failures))
             return after
         stored = import_records.find_result(known.owner, known.id, number)
         if stored != before:
             return stored
+        if known.key:
+            chunk.forget()
     raise errors.BusyError
 
 
@@ -92,29 +106,38 @@ def _prepare_part(chunk: _OpenChunk, before: ChunkResult) -> tuple[list[table.Wr
     """Return the writes of the next entries, as many as fit into a transaction, and the result after them."""
     writes: list[table.Write] = []
     failed = list(before.failures)
-    created, position, size = before.created, before.next or 0, 0
+    done = [0, 0]
+    position, size = before.next or 0, 0
     while position < len(chunk.entries):
         prepared = chunk.prepare(position)
         if isinstance(prepared, Failure):
             failed.append(prepared)
         else:
-            size += sum(write.size for write in prepared)
-            if writes and (len(writes) + len(prepared) > MAX_PART_WRITES or size > MAX_PART_BYTES):
+            size += sum(write.size for write in prepared.writes)
+            if writes and (len(writes) + len(prepared.writes) > MAX_PART_WRITES or size > MAX_PART_BYTES):
                 break
-            writes += prepared
-            created += 1
+            writes += prepared.writes
+            done[prepared.is_update] += 1
         position += 1
     is_end = position == len(chunk.entries)
-    given_up = before.given_up and not is_end
-    return writes, ChunkResult(created, tuple(failed), None if is_end else position, given_up)
+    return writes, ChunkResult(
+        created=before.created + done[False],
+        updated=before.updated + done[True],
+        failures=tuple(failed),
+        next=None if is_end else position,
+        given_up=before.given_up and not is_end,
+    )
 
 
-def _prepare(known: Import, index: int, stored: bytes) -> list[table.Write] | Failure:
-    """Return the writes for an entry, or why it fails."""
-    entry = import_parsing.stored_entry(known, stored)
+def _prepare(known: Import, index: int, line: bytes) -> Prepared | Failure:
+    """Return what is to be written for an entry, or why it fails."""
+    entry = import_parsing.stored_entry(known, line)
+    created_at = times.parse_time(known.created_at)
     try:
+        if known.key:
+            return import_upserts.prepare(known, _item_id(known, index), entry)
         new = validation.validate_item(entry.fields(known.columns))
-        return items.prepare_create(known.owner, _item_id(known, index), new, times.parse_time(known.created_at))
+        return Prepared(items.prepare_create(known.owner, _item_id(known, index), new, created_at))
     except errors.ApiError as error:
         return Failure(index, error.code, entry.message(error, known.columns), entry.line)
 

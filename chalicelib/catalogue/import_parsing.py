@@ -29,19 +29,14 @@ class _Body(msgspec.Struct):
     items: list[msgspec.Raw]
 
 
-class Entries(NamedTuple):
-    """The entries of an import as they are stored, one on each line, not validated."""
-
-    stored: list[bytes]
-    columns: tuple[str, ...] = ()
-    """The names of the columns, if the entries are the rows of CSV."""
-
-
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """An entry as it is stored: JSON as it was sent, or the cells of a row and the line where the row begins."""
+    """An entry of an import, not validated: JSON on one line as it was sent, or the cells of a row."""
 
     content: str | list[str]
     line: int | None = None
+    """The line where the row begins."""
+    repeats: int | None = None
+    """The earlier entry with the same value of the import's key: its line if it is a row, otherwise its index."""
 
     def fields(self, columns: Sequence[str]) -> dict[str, Any]:
         """Return the JSON object of the entry, with exact numbers. Raise InvalidJsonError or InvalidRequestError."""
@@ -62,11 +57,19 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         return f"Line {self.line}{column}: {error.message}"
 
 
+class Entries(NamedTuple):
+    """The entries of an import."""
+
+    all: list[Entry]
+    columns: tuple[str, ...] = ()
+    """The names of the columns, if the entries are the rows of CSV."""
+
+
 _entry_decoder = msgspec.json.Decoder(Entry)
 
 
 def entries_from_json(body: bytes) -> Entries:
-    """Return each element in ``{"items": […]}``, on one line.
+    """Return each element in ``{"items": […]}``.
 
     Raise ImportTooLargeError above MAX_BYTES, InvalidJsonError, and InvalidRequestError for another value.
     """
@@ -78,7 +81,7 @@ def entries_from_json(body: bytes) -> Entries:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
         raise exact_json.invalid_json(body, problem, "The body") from None
     # JSON has line breaks only between tokens: in a string they are escaped.
-    return Entries([bytes(entry).replace(b"\n", b" ") for entry in entries])
+    return Entries([Entry(bytes(entry).replace(b"\n", b" ").decode()) for entry in entries])
 
 
 def entries_from_ndjson(body: bytes) -> Entries:
@@ -88,7 +91,7 @@ def entries_from_ndjson(body: bytes) -> Entries:
     """
     _check_size(body)
     lines = (line.removeprefix(exact_json.BYTE_ORDER_MARK) for line in body.splitlines())
-    return Entries([line for line in lines if line.strip()])
+    return Entries([Entry(line.decode()) for line in lines if line.strip()])
 
 
 def entries_from_csv(body: bytes) -> Entries:
@@ -99,43 +102,49 @@ def entries_from_csv(body: bytes) -> Entries:
     table = csv_rows.parse(body.decode())
     if sum(len(name.encode()) for name in table.columns) > MAX_COLUMNS_BYTES:
         raise errors.InvalidCsvError(problem=f"the names of its columns have more than {MAX_COLUMNS_BYTES} bytes")
-    rows = [msgspec.json.encode(Entry(row.cells, row.line)) for row in table.rows]
-    return Entries(rows, tuple(table.columns))
+    return Entries([Entry(row.cells, row.line) for row in table.rows], tuple(table.columns))
 
 
-def check(entries: Entries) -> None:
+def check(entries: Entries, key: str | None = None) -> None:
     """Raise InvalidRequestError if there are no entries, ImportTooLargeError if there are more than MAX_ENTRIES.
 
-    Raise ReservedFieldError for columns of managed fields: each row would fail because of them.
+    ``key`` is that of the import. Raise ReservedFieldError for columns of managed fields unless it is the id, because
+    each row would fail, and InvalidRequestError if it is not a column.
     """
-    if reserved := [name for name in models.MANAGED_FIELDS if name in entries.columns]:
+    if reserved := [name for name in models.MANAGED_FIELDS if key != "id" and name in entries.columns]:
         raise errors.ReservedFieldError(*reserved)
-    if not entries.stored:
+    if key and entries.columns and key not in entries.columns:
+        raise errors.InvalidRequestError(
+            problem=f"The key of the import is {key}, but there is no column of that name.", details=[{"path": "$.key"}]
+        )
+    if not entries.all:
         raise errors.InvalidRequestError(problem="There is nothing to import: send at least one item.")
-    if len(entries.stored) > MAX_ENTRIES:
+    if len(entries.all) > MAX_ENTRIES:
         raise errors.ImportTooLargeError(limit=f"{MAX_ENTRIES} items")
 
 
-def to_ndjson(entries: Entries) -> bytes:
-    """Return the entries as they are stored: one on each line."""
-    return b"\n".join(entries.stored)
+def stored_lines(entries: Entries, key: str | None = None) -> list[bytes]:
+    """Return the entries as they are stored, each on a line of NDJSON. ``key`` is that of the import."""
+    if entries.columns or key:
+        return [msgspec.json.encode(entry) for entry in entries.all]
+    return [str(entry.content).encode() for entry in entries.all]
 
 
-def split_into_chunks(entries: Entries) -> tuple[Chunk, ...]:
-    """Return the chunks of the entries, with their positions in what :func:`to_ndjson` returns."""
+def stored_entry(known: Import, line: bytes) -> Entry:
+    """Return the entry that is stored on a line."""
+    return _entry_decoder.decode(line) if known.columns or known.key else Entry(line.decode())
+
+
+def split_into_chunks(lines: list[bytes]) -> tuple[Chunk, ...]:
+    """Return the chunks of the entries, with their positions in the lines."""
     chunks: list[Chunk] = []
     first = start = end = 0
-    for index, entry in enumerate(entries.stored):
-        if index - first == CHUNK_ENTRIES or (index > first and end + len(entry) - start > CHUNK_BYTES):
+    for index, line in enumerate(lines):
+        if index - first == CHUNK_ENTRIES or (index > first and end + len(line) - start > CHUNK_BYTES):
             chunks.append(Chunk(first, index - first, start, end - 1 - start))
             first, start = index, end
-        end += len(entry) + 1
-    return (*chunks, Chunk(first, len(entries.stored) - first, start, end - 1 - start))
-
-
-def stored_entry(known: Import, stored: bytes) -> Entry:
-    """Return an entry that was stored."""
-    return _entry_decoder.decode(stored) if known.columns else Entry(stored.decode())
+        end += len(line) + 1
+    return (*chunks, Chunk(first, len(lines) - first, start, end - 1 - start))
 
 
 def _check_size(body: bytes) -> None:

@@ -89,6 +89,21 @@ def prepare_create(owner: str, id_: str, new: ItemInput, at: datetime) -> list[t
     return _replace_writes(None, _new_item(owner, new, at, id_))
 
 
+def prepare_patch(item: Item, changes: models.Fields, at: datetime) -> list[table.Write]:
+    """Return the writes that apply a JSON Merge Patch as :func:`patch` does, or none if nothing changes.
+
+    They are refused if ``item`` is not the current version. Raise the errors of :func:`replace`.
+    """
+    validation.validate_patch(changes)
+    patched = _patched(item, changes, at)
+    return [] if patched is item else _replace_writes(item, _next_version(item, patched, at))
+
+
+def prepare_restore(item: Item) -> list[table.Write]:
+    """Return the writes that create this item with its id, version and times. They are refused if the id is taken."""
+    return _replace_writes(None, _indexed(item))
+
+
 def get(owner: str, id_: str, at: datetime) -> Item:
     """Return an item. Raise ItemNotFoundError if it does not exist or has expired at ``at``."""
     item = find(owner, id_)
@@ -150,9 +165,7 @@ def change(owner: str, id_: str, transform: Callable[[Item], Item], at: datetime
         transformed = transform(old)
         if transformed is old:
             return old
-        # The clock may have been set back since the last write.
-        updated_at = max(old.updated_at, times.format_time(at))
-        new = _indexed(msgspec.structs.replace(transformed, version=old.version + 1, updated_at=updated_at))
+        new = _next_version(old, transformed, at)
         try:
             table.write_once(*_replace_writes(old, new))
         except table.WriteRejectedError:
@@ -184,12 +197,7 @@ def patch(owner: str, id_: str, changes: models.Fields, at: datetime, check: Che
     Raise the errors of :func:`replace`.
     """
     validation.validate_patch(changes)
-
-    def patched(item: Item) -> Item:
-        body = item.fields if item.expires_at is None else {**item.fields, "expiresAt": item.expires_at}
-        return _with_input(item, validation.validate_item(merge_patch.apply(body, changes)), at)
-
-    return change(owner, id_, patched, at, check)
+    return change(owner, id_, lambda item: _patched(item, changes, at), at, check)
 
 
 def delete(owner: str, id_: str, at: datetime, check: Check = allow_write, *, expired: bool = False) -> Item:
@@ -292,6 +300,17 @@ def _new_item(owner: str, new: ItemInput, at: datetime, id_: str) -> Item:
         expires_at=new.expires_at,
     )
     return _indexed(item)
+
+
+def _patched(item: Item, changes: models.Fields, at: datetime) -> Item:
+    body = item.fields if item.expires_at is None else {**item.fields, "expiresAt": item.expires_at}
+    return _with_input(item, validation.validate_item(merge_patch.apply(body, changes)), at)
+
+
+def _next_version(old: Item, changed: Item, at: datetime) -> Item:
+    # The clock may have been set back since the last write.
+    updated_at = max(old.updated_at, times.format_time(at))
+    return _indexed(msgspec.structs.replace(changed, version=old.version + 1, updated_at=updated_at))
 
 
 def _with_input(item: Item, new: ItemInput, at: datetime) -> Item:

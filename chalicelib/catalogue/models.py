@@ -165,10 +165,12 @@ class Import(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     chunks: tuple[Chunk, ...]
     columns: tuple[str, ...] = ()
     """The names of the columns, if the entries are the rows of CSV."""
+    key: str | None = None
+    """The field by which an entry changes an existing item instead of creating one."""
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An entry of an import from which no item was created, and why."""
+    """An entry of an import that failed, and why."""
 
     index: int
     error: str
@@ -184,6 +186,7 @@ class ChunkResult(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     failures: tuple[Failure, ...] = ()
     next: int | None = None
     """How many of its entries are processed, or None if all are."""
+    updated: int = 0
     given_up: bool = False
     """It was not processed within a day. The rest of its entries counts as failed, and may still be processed later."""
 

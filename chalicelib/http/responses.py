@@ -79,7 +79,7 @@ def import_response(id_: str, progress: Progress, status: int = 200, headers: di
 def import_accepted_response(request: Request, started: Started) -> Response:
     """Return 202 with an import that is not started yet, and its location."""
     headers = _location_headers(request, started.id, started.replayed)
-    return import_response(started.id, Progress("queued", started.total, 0, 0, []), 202, headers)
+    return import_response(started.id, Progress("queued", started.total, 0, 0, 0, []), 202, headers)
 
 
 def file_response(request: Request, text: str, headers: dict[str, str]) -> Response:

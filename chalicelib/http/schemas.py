@@ -289,8 +289,21 @@ class Ticket(Struct, rename="camel"):
 # ------------------------------------------------------------------------------------------------------- bulk imports
 
 
+class ImportQuery(Struct):
+    """How entries and existing items belong together."""
+
+    key: Annotated[
+        str | None,
+        Meta(
+            description="`id` or the name of a findable field. An entry changes the item that has the same value "
+            "there, as a `PATCH` does, or creates an item if there is none. Omit it to create an item of each entry.",
+            examples=["id"],
+        ),
+    ] = None
+
+
 class ImportRequest(Struct):
-    """The items to create."""
+    """The items to create or to change."""
 
     items: Annotated[list[Any], Meta(min_length=1, description="Each is validated separately, when it is processed.")]
 
@@ -317,7 +330,7 @@ ImportRows = Annotated[
 
 
 class ImportFailure(Struct):
-    """An entry of an import from which no item was created."""
+    """An entry of an import that failed."""
 
     index: Annotated[
         _Count,
@@ -347,13 +360,16 @@ class ImportFailure(Struct):
 
 
 class Import(Struct):
-    """The progress of an import. Once it is done, `created` and `failed` add up to `total`."""
+    """The progress of an import. Once it is done, `created`, `updated` and `failed` add up to `total`."""
 
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case.")]
     status: Annotated[Literal["queued", "running", "done"], Meta(description="No, some or all entries are processed.")]
     total: Annotated[int, Meta(ge=1, description="The number of entries.")]
     created: Annotated[_Count, Meta(description="The number of items created.")]
-    failed: Annotated[_Count, Meta(description="The number of entries from which no item was created.")]
+    updated: Annotated[
+        _Count, Meta(description="The number of items that entries changed, or that already had what the entries say.")
+    ]
+    failed: Annotated[_Count, Meta(description="The number of entries that failed.")]
     errors: Annotated[
         list[ImportFailure],
         Meta(

@@ -68,7 +68,8 @@ def import_progress(id_: str, progress: Progress) -> schemas.Import:
     """Return the progress of an import, with as many of its failures as fit into a response."""
     failures = [_copy(failure, schemas.ImportFailure) for failure in progress.failures]
     shown = failures[: len(fit(map(exact_json.to_json, failures)))]
-    return schemas.Import(id_, progress.status, progress.total, progress.created, progress.failed, shown)
+    counts = (progress.total, progress.created, progress.updated, progress.failed)
+    return schemas.Import(id_, progress.status, *counts, shown)
 
 
 def batch_results(results: list[batches.Result]) -> schemas.BatchResults:

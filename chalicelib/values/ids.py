@@ -38,6 +38,11 @@ def is_id(text: str) -> bool:
     )
 
 
+def is_uuid7(text: str) -> bool:
+    """Return whether ``text`` is an id in the stored form that contains a time, as :func:`new_id` makes them."""
+    return is_id(text) and text[14] == "7" and text[19] in "89ab"
+
+
 _ID_CHARACTERS = frozenset("0123456789abcdef-")
 
 

@@ -17,6 +17,11 @@ def unix_ms(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
+def from_unix_ms(milliseconds: int) -> datetime:
+    """Return a time in UTC. Raise OverflowError or ValueError for a time after the year 9999."""
+    return datetime.fromtimestamp(milliseconds // 1000, UTC).replace(microsecond=milliseconds % 1000 * 1000)
+
+
 def format_time(at: datetime) -> str:
     """Return ``at`` as ISO 8601 in UTC with milliseconds.
 

@@ -233,6 +233,8 @@ def of_imports(api: Stage) -> Iterator[HTTPResponse]:
     yield api("POST", "/imports", b"title,n\nVase,1\n", content_type=requests.CSV)
     yield api("POST", "/imports", b"title\nVase,1\n", content_type=requests.CSV)
     yield api("POST", "/imports", b"title,id\nVase,1\n", content_type=requests.CSV)
+    yield api("POST", "/imports?key=id", b"title,id\nVase,1\n", content_type=requests.CSV)
+    yield api("POST", "/imports?key=nothing", {"items": [{"title": "Vase"}]})
     for title in ("Vase", "Bowl"):
         yield api("POST", "/imports", {"items": [{"title": title}]}, idempotency_key="one")
     yield api("POST", "/imports", {"items": []})

@@ -17,7 +17,7 @@ from chalice.app import SQSEventConfig
 
 import app
 from chalicelib import aws
-from chalicelib.catalogue import cleanup, items, search
+from chalicelib.catalogue import cleanup, import_upserts, items, search
 from chalicelib.values import times
 from tests.builders import fields, jpeg
 from tests.function_operations import OPERATIONS, PRESIGNED_POST
@@ -76,6 +76,8 @@ def messages(stage: Stage) -> None:
     close_ticket(item)
     stage("POST", "/imports", {"items": [fields()]})
     stage("POST", "/imports", {"items": ["invalid"]})
+    with RECORDER.runs("on_messages"):
+        list(import_upserts.similar_items(OWNER, "updatedAt", stage.item()["updatedAt"]))
     stage.send({"type": "item.create", "owner": OWNER, "item": fields()})
     for one in (item, stage.item()["id"]):
         stage.send({"type": "item.delete", "owner": OWNER, "id": one})

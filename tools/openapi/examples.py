@@ -65,7 +65,15 @@ _TICKET = {
 
 def _import(status: str, created: int, *failures: errors.ApiError) -> Schema:
     listed = [{"index": 1, "error": failure.code, "message": failure.message} for failure in failures]
-    return {"id": ID, "status": status, "total": 2, "created": created, "failed": len(listed), "errors": listed}
+    return {
+        "id": ID,
+        "status": status,
+        "total": 2,
+        "created": created,
+        "updated": 0,
+        "failed": len(listed),
+        "errors": listed,
+    }
 
 
 def _failed(error: errors.ApiError, id_: str | None = None) -> Schema:

@@ -96,7 +96,7 @@ def test_import_is_accepted_with_a_location(api: Stage) -> None:
     assert answer.status_code == 202
     id_ = json_of(answer)["id"]
     assert answer.headers["Location"] == f"/imports/{id_}"
-    queued = {"id": id_, "status": "queued", "total": 2, "created": 0, "failed": 0, "errors": []}
+    queued = {"id": id_, "status": "queued", "total": 2, "created": 0, "updated": 0, "failed": 0, "errors": []}
     assert json_of(answer) == queued
     assert progress(api, id_) == queued
 
@@ -703,6 +703,18 @@ def test_unreachable_table_fails_the_message(api: Stage, code: str, error: type[
     assert counts(api, id_) == ("queued", 1, 0, 0)
 
 
+def test_throttled_chunk_is_tried_while_there_is_time(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    id_ = start(api, fields(title="a"))
+    fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException", times=20)
+    has_time = iter([True, True, False])
+
+    assert not import_chunks.process(OWNER, id_, 0, lambda: next(has_time))
+    assert import_chunks.process(OWNER, id_, 0, lambda: True)
+
+    assert counts(api, id_) == ("done", 1, 1, 0)
+
+
 class TestIdempotencyKey:
     def ask(self, api: Stage, *titles: str, key: str = "k") -> HTTPResponse:
         return api("POST", "/imports", {"items": [fields(title=title) for title in titles]}, idempotency_key=key)
@@ -736,10 +748,14 @@ class TestIdempotencyKey:
 
     def test_key_expires_after_a_day(self, api: Stage) -> None:
         at = times.now()
-        first = bulk_imports.start(OWNER, import_parsing.Entries([b"{}"]), at, "k")
+        first = bulk_imports.start(OWNER, import_parsing.Entries([import_parsing.Entry("{}")]), at, "k")
 
-        within = bulk_imports.start(OWNER, import_parsing.Entries([b"{}"]), at + timedelta(hours=23, minutes=59), "k")
-        after = bulk_imports.start(OWNER, import_parsing.Entries([b"{}"]), at + timedelta(hours=24, seconds=1), "k")
+        within = bulk_imports.start(
+            OWNER, import_parsing.Entries([import_parsing.Entry("{}")]), at + timedelta(hours=23, minutes=59), "k"
+        )
+        after = bulk_imports.start(
+            OWNER, import_parsing.Entries([import_parsing.Entry("{}")]), at + timedelta(hours=24, seconds=1), "k"
+        )
 
         assert within == first._replace(replayed=True)
         assert (after.replayed, after.id != first.id) == (False, True)
@@ -868,7 +884,7 @@ def test_import_is_not_found_after_its_retention(api: Stage) -> None:
 def test_failures_fit_into_a_lambda_response() -> None:
     failures = [models.Failure(index, "INVALID_REQUEST", "\U0001f600" * 800) for index in range(1_000)]
 
-    answer = responses.import_response("id", bulk_imports.Progress("done", 2_000, 0, 2_000, failures))
+    answer = responses.import_response("id", bulk_imports.Progress("done", 2_000, 0, 0, 2_000, failures))
 
     response = exact_json.from_json(answer.body)
     assert len(json.dumps(answer.body)) < 6 * 1024 * 1024
