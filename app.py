@@ -14,8 +14,8 @@ from chalicelib.catalogue import batches, bulk_imports, cleanup, item_pictures, 
 from chalicelib.http import (
     api,
     batch_bodies,
-    cursors,
     error_translation,
+    list_queries,
     requests,
     responses,
     schemas,
@@ -121,12 +121,11 @@ def create_item(request: Request) -> Response:
 def list_items(request: Request, query: schemas.ListQuery) -> Response:
     """List items, page by page.
 
-    The newest items come first, unless `order` is `asc`.
+    The newest items come first, unless `sort` or `order` says otherwise. `filter` and `q` select items.
     """
-    owner = requests.owner(request)
-    which = items.Range(query.order == "desc", query.created_after, query.created_before)
-    page = items.list_page(owner, which, query.limit, cursors.start_after(query, owner), times.now())
-    return responses.page_response(request, query, owner, page)
+    owner, which = requests.owner(request), list_queries.parse(query)
+    page = list_queries.find_page(owner, which, query, times.now())
+    return responses.page_response(request, owner, which, page)
 
 
 @app.route(

@@ -11,6 +11,7 @@ from chalicelib.catalogue import batches
 from chalicelib.catalogue.bulk_imports import Progress, Started
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.models import Item
+from chalicelib.catalogue.search import Query
 from chalicelib.http import cors, cursors, requests, schemas, serializers
 from chalicelib.http.conditional_requests import item_etag, text_etag
 from chalicelib.values import exact_json
@@ -52,12 +53,12 @@ def created_response(request: Request, item: Item, replayed: bool) -> Response:
     return json_response(serializers.item(item), 201, headers)
 
 
-def page_response(request: Request, query: schemas.ListQuery, owner: str, page: Page) -> Response:
+def page_response(request: Request, owner: str, query: Query, page: Page) -> Response:
     """Return the items of a page that fit into one response, and the cursor of the next page; or 304."""
     requests.reject_headers(request, "If-Match")
     encoded = serializers.fit(map(serializers.item, page.items))
-    last_id = page.last if len(encoded) == len(page.items) else page.items[len(encoded) - 1].id
-    next_cursor = last_id and cursors.encode(last_id, *cursors.scope(query, owner))
+    last = page.last if len(encoded) == len(page.items) else page.positions[len(encoded) - 1]
+    next_cursor = last and cursors.encode(last, owner, *query)
     # Pages with the same items at the same versions are equal; item_etag also covers the URLs.
     tags = [(item.id, item_etag(item)) for item in page.items[: len(encoded)]]
     headers = _private_headers(text_etag(repr([next_cursor, *tags])))

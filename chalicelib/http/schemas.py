@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chalicelib import config, errors
-from chalicelib.catalogue import batches
+from chalicelib.catalogue import batches, search
 from chalicelib.config import ContentType
 from chalicelib.http import cursors
 
@@ -55,6 +55,9 @@ class Health(Struct):
 # --------------------------------------------------------------------------------------------------------------- items
 
 
+_Words = Annotated[str, Meta(max_length=search.MAX_WORDS_LENGTH)]
+
+
 class ListQuery(Struct, rename="camel"):
     """Which items, and how many at a time."""
 
@@ -63,9 +66,35 @@ class ListQuery(Struct, rename="camel"):
         str | None,
         Meta(description="`nextCursor` of the previous page; omit it for the first page.", examples=[EXAMPLE_CURSOR]),
     ] = None
+    filter: Annotated[
+        dict[str, dict[str, str]],
+        Meta(
+            description="Only items whose fields have these values: `filter[FIELD]=VALUE`, or with an operator "
+            "`filter[FIELD][OPERATOR]=VALUE`. Several are joined by and."
+        ),
+    ] = {}
+    q: Annotated[
+        _Words | None,
+        Meta(
+            description=f"Only items with all of these words, {search.MAX_WORDS} at most, regardless of case and "
+            "accents. The last one may be the beginning of a word. Refused if no field is searchable.",
+        ),
+    ] = None
+    sort: Annotated[
+        str | None,
+        Meta(
+            description="The field that the items are sorted by, after a `-` in descending order. By default "
+            "`-createdAt`: newest first."
+        ),
+    ] = None
     order: Annotated[
-        Literal["desc", "asc"], Meta(description="By time of creation: newest first or oldest first.", examples=["asc"])
-    ] = "desc"
+        Literal["desc", "asc"] | None,
+        Meta(
+            description="`asc` is the same as `sort=createdAt`, and `desc` as `sort=-createdAt`. Not together with "
+            "`sort`.",
+            examples=["asc"],
+        ),
+    ] = None
     created_after: Annotated[
         _Moment | None, Meta(description="Only items created after this time.", examples=["2026-01-01T00:00:00Z"])
     ] = None

@@ -84,6 +84,21 @@ def test_typed_idempotency_key_stays(tab: Tab) -> None:
         expect(route.locator(".result b.status")).to_have_text(status)
 
 
+def test_items_are_filtered_and_sorted(tab: Tab) -> None:
+    tab.page.locator("#contents a[href='#get-items']").click()
+    route = tab.page.locator("#get-items")
+    route.get_by_role("button", name="Add a filter").click()
+    for number, (operator, value) in enumerate([("gte", "2000-01-01T00:00:00Z"), ("lt", "2000-01-02T00:00:00Z")]):
+        route.get_by_label("filter: field").nth(number).select_option("updatedAt")
+        route.get_by_label("filter: operator").nth(number).select_option(operator)
+        route.get_by_label("filter: value").nth(number).fill(value)
+    route.get_by_label("sort").select_option("-updatedAt")
+    route.get_by_role("button", name="Send").click()
+
+    expect(route.locator(".result")).to_contain_text('"count": 0')
+    expect(route.locator(".curl")).to_contain_text("filter%5BupdatedAt%5D%5Bgte%5D=2000-01-01")
+
+
 def test_contents_are_folded_on_a_phone(tab: Tab) -> None:
     tab.page.set_viewport_size({"width": 360, "height": 740})
     contents = tab.page.locator("#contents")

@@ -15,11 +15,14 @@ from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.openapi.checks import EnsureResourceAvailability, RejectedPositiveData
 
 from chalicelib import errors
-from chalicelib.catalogue import item_fields, models
-from chalicelib.values import dynamodb_limits
+from chalicelib.catalogue import index_keys, item_fields, models, search
+from chalicelib.values import dynamodb_limits, words
 
 _LATER = "2100-01-01T00:00:00Z"
-_OF_A_LIST = ("order", "createdAfter", "createdBefore")
+_OF_A_PAGE = ("limit", "cursor")
+
+_IN = {"b": "true", "d": "2026-01-31", "n": "1,2.5", "s": "a,b"}
+"""Values of the operator ``in`` by the kind of the field."""
 
 _tags: dict[str, str] = {}
 """The newest known entity tag of each existing item, by item id; "*" if the tag is unknown."""
@@ -68,8 +71,8 @@ def before_call(_: Any, case: Any, __: dict[str, Any]) -> None:
     """Change a schema-valid request so that it also follows the rules that the schema cannot express."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
-    if "cursor" in case.query:
-        _go_on(case.query)
+    if case.operation.label == "GET /items":
+        _be_a_list(case.query)
     if "item_id" in case.path_parameters:
         _be_about_an_item(case)
     _change_body(case)
@@ -89,7 +92,7 @@ def after_call(_: Any, case: Any, response: Any) -> None:
     id_ = case.path_parameters.get("item_id", "")
     if case.operation.label == "GET /items":
         page = response.json()
-        _cursors[page["nextCursor"]] = {name: case.query[name] for name in _OF_A_LIST if name in case.query}
+        _cursors[page["nextCursor"]] = {name: case.query[name] for name in case.query if name not in _OF_A_PAGE}
         _images.update((item["id"], item["image"]["status"]) for item in page["items"] if "image" in item)
     elif case.operation.label == "DELETE /items/{item_id}":
         _gone.add(id_)
@@ -146,14 +149,30 @@ def _change_body(case: Any) -> None:
         case.body = '"of the fuzzer"\r\n"{}"\r\n'.format(case.body.replace('"', '""'))
 
 
+def _be_a_list(query: dict[str, Any]) -> None:
+    """Send what the schema cannot express: values of ``in``, words, and the parameters of a cursor's list."""
+    for name in [name for name in query if name.endswith("[in]")]:
+        field = index_keys.current().findable[name.removeprefix("filter[").partition("]")[0]]
+        query[name] = _IN[field.kinds[0]]
+    if not any(field.is_searchable for field in index_keys.current().fields):
+        query.pop("q", None)
+    if "q" in query and not 1 <= len(words.split(query["q"])) <= search.MAX_WORDS:
+        query["q"] = "vase"
+    if "sort" in query:
+        query.pop("order", None)
+    if "cursor" in query:
+        _go_on(query)
+
+
 def _go_on(query: dict[str, Any]) -> None:
     """Use a known cursor with the parameters of its list; remove an unknown cursor."""
-    for name in _OF_A_LIST:
-        query.pop(name, None)
-    if query["cursor"] in _cursors:
-        query.update(_cursors[query["cursor"]])
-    else:
+    of_its_list = _cursors.get(query["cursor"])
+    if of_its_list is None:
         del query["cursor"]
+        return
+    for name in [name for name in query if name not in _OF_A_PAGE]:
+        del query[name]
+    query.update(of_its_list)
 
 
 def _holdable(value: Any) -> Any:

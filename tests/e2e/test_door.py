@@ -447,7 +447,8 @@ class TestParameters:
         [
             ("/items?page=2", "page"),
             ("/items?Limit=1", "Limit"),
-            ("/items?sort=price", "sort"),
+            ("/items?limit[price]=5", "limit[price]"),
+            ("/items?filters[price]=5", "filters[price]"),
             ("/items?createdafter=2026-01-01T00:00:00Z", "createdafter"),
             ("/items?limit=1&x=", "x"),
             ("/hello?Name=Ann", "Name"),
@@ -465,7 +466,7 @@ class TestParameters:
     def test_error_lists_the_accepted_parameters(self, api: Door) -> None:
         message = api.send("GET", "/items?page=2").json()["message"]
 
-        assert "limit, cursor, order, createdAfter, createdBefore" in message
+        assert "limit, cursor, filter, q, sort, order, createdAfter, createdBefore" in message
         assert "this route accepts none" in api.send("GET", f"/items/{NOWHERE}?x=1").json()["message"]
 
     def test_writes_refuse_unknown_parameters(self, api: Door) -> None:
@@ -488,12 +489,31 @@ class TestParameters:
         """Ignore parameters that links add: a sign-in redirect, a campaign tag, a monitor's cache buster."""
         assert api.send("GET", f"{path}?code=abc&state=def&utm_source=x").status == 200
 
-    @pytest.mark.parametrize("query", ["limit=1&limit=2", "order=asc&order=asc", "cursor=a&cursor=b"])
+    @pytest.mark.parametrize(
+        "query",
+        ["limit=1&limit=2", "order=asc&order=asc", "cursor=a&cursor=b", "filter[updatedAt]=a&filter[updatedAt]=b"],
+    )
     def test_repeated_parameter_is_refused(self, api: Door, query: str) -> None:
         reply = api.send("GET", f"/items?{query}")
 
         assert (reply.status, reply.error) == (400, "INVALID_REQUEST")
         assert reply.json()["details"][0]["path"] == f"$.{query.partition('=')[0]}"
+
+    @pytest.mark.parametrize("written", ["filter[updatedAt][lte]", "filter%5BupdatedAt%5D%5Blte%5D"])
+    def test_brackets_may_be_encoded(self, api: Door, written: str) -> None:
+        item = api.item()
+        at = item["updatedAt"]
+
+        reply = api.send("GET", f"/items?{written}={at}&sort=-updatedAt&limit=1")
+
+        assert reply.status == 200, reply.body
+        assert [one["id"] for one in reply.json()["items"]] == [item["id"]]
+
+    def test_field_that_is_not_findable_is_refused(self, api: Door) -> None:
+        reply = api.send("GET", "/items?filter[schl%C3%BCssel]=1")
+
+        assert (reply.status, reply.error) == (400, "FIELD_NOT_FINDABLE")
+        assert reply.json()["details"][0]["path"] == "$.filter[schlüssel]"
 
     def test_empty_cursor_is_refused(self, api: Door) -> None:
         reply = api.send("GET", "/items?cursor=")

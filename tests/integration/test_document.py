@@ -140,6 +140,7 @@ def of_lists(api: Stage) -> Iterator[HTTPResponse]:
     yield api("GET", "/items?limit=0")
     yield api("GET", "/items?cursor=x")
     yield api("GET", "/items?page=2")
+    yield api("GET", "/items?sort=undeclared")
     yield api("GET", "/items?limit=1", if_none_match="*")
 
 

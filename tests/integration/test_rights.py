@@ -35,13 +35,14 @@ POLICIES = json.loads(json.dumps(policies.for_stage(PROJECT, "prod")).replace("v
 def requests(stage: Stage) -> None:
     """Send requests to every route."""
     stage("POST", "/items", fields(), idempotency_key="once")
+    stage("POST", "/items/batch", {"operations": [{"op": "create", "body": fields()}]}, idempotency_key="once")
     accepted = stage("POST", "/imports", {"items": [fields()]})
     stage("GET", accepted.headers["Location"])
     stage("DELETE", f"/items/{stage.item()['id']}")
     item = stage.item(expiresAt="2100-01-01T00:00:00Z")["id"]
     stage.picture(item, jpeg())
     stage.read(item)
-    for path in ("/items", f"/items/{item}/image", f"/items/{item}/image?size=200"):
+    for path in ("/items", "/items?sort=updatedAt", f"/items/{item}/image", f"/items/{item}/image?size=200"):
         stage("GET", path)
     with RECORDER.runs("api_handler"):
         search.find_page(OWNER, search.Query(sort="updatedAt"), 25, None, times.now())

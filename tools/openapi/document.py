@@ -18,7 +18,9 @@ from chalicelib.catalogue import (
     idempotency,
     import_parsing,
     import_records,
+    index_keys,
     item_pictures,
+    search,
     validation,
 )
 from chalicelib.http.api import Api, Operation
@@ -137,6 +139,10 @@ def _description() -> str:
         item_kb=validation.MAX_ITEM_BYTES // 1024,
         levels=dynamodb_limits.MAX_DEPTH,
         batch_operations=batches.MAX_OPERATIONS,
+        values=search.MAX_VALUES,
+        words=index_keys.MAX_WORD_RECORDS,
+        checked=search.MAX_ITEMS,
+        read=f"{search.MAX_RECORDS:,}",
         key_length=idempotency.MAX_KEY_LENGTH,
         idempotency_hours=_hours(idempotency.PERIOD),
         ticket_minutes=item_pictures.TICKET_PERIOD // timedelta(minutes=1),

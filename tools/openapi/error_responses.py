@@ -11,7 +11,8 @@ import msgspec
 from chalice.app import MultiDict, Request
 
 from chalicelib import errors
-from chalicelib.catalogue import import_parsing, validation
+from chalicelib.catalogue import import_parsing, search, validation
+from chalicelib.catalogue.search import Condition, Query
 from chalicelib.http import conditional_requests, query_parameters
 from chalicelib.http.api import Operation
 from chalicelib.values import csv_rows, exact_json
@@ -122,6 +123,7 @@ _INSTANCES: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
     errors.InvalidJsonError: lambda: _raised(exact_json.object_from_json, b'{"title": }'),
     errors.InvalidCsvError: lambda: _raised(csv_rows.parse, 'title,price\nVase,"12.50\n'),
     errors.ReservedFieldError: lambda: _raised(validation.validate_item, {"id": ID}),
+    errors.FieldNotFindableError: lambda: _raised(search.matcher, _BY_AN_UNDECLARED_FIELD),
     errors.VersionMismatchError: lambda: errors.VersionMismatchError(
         id=ID, version=2, condition="If-Match does not name"
     ),
@@ -132,6 +134,9 @@ _INSTANCES: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
         problem="The backend of the stage dev cannot be reached"
     ),
 }
+
+
+_BY_AN_UNDECLARED_FIELD: Query = Query((Condition("undeclared", "eq", ("x",)),))
 
 
 class _NoParameters(msgspec.Struct):

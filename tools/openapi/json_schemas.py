@@ -6,13 +6,22 @@ An item has the caller's own fields beside the managed ones, so its schemas foll
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from chalicelib.catalogue import bulk_imports, declared_fields, import_parsing, item_fields, models
+from chalicelib.catalogue import (
+    bulk_imports,
+    declared_fields,
+    import_parsing,
+    index_keys,
+    item_fields,
+    models,
+    search,
+)
 from chalicelib.config import ContentType
 from chalicelib.http import schemas
 from chalicelib.values import dynamodb_limits, exact_json
@@ -70,13 +79,65 @@ def ref(name: str) -> Schema:
 def parameters(query: type[Any]) -> dict[str, Schema]:
     """Return the schemas of a query's parameters by name, without null, which cannot be sent."""
     _, made = msgspec.json.schema_components([query])
-    return {name: _without_null(schema) for name, schema in made[query.__name__]["properties"].items()}
+    found = {name: _without_null(schema) for name, schema in made[query.__name__]["properties"].items()}
+    if query is schemas.ListQuery:
+        found["filter"] = {"description": found["filter"]["description"]} | _filters()
+        found["sort"] |= _sorts()
+    return found
+
+
+def _sorts() -> Schema:
+    """Return the values of the parameter ``sort``, and names for them, which client generators use."""
+    fields = index_keys.current().findable.values()
+    names = [search.CREATED_AT, *(field.name for field in fields if not field.is_list)]
+    constants = [re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).upper() for name in names]
+    return {
+        "enum": [*names, *(f"-{name}" for name in names)],
+        "x-enum-varnames": [*constants, *(f"{name}_DESCENDING" for name in constants)],
+    }
+
+
+def _filters() -> Schema:
+    """Return the schema of the parameter ``filter``: an object of the findable fields."""
+    fields = index_keys.current().findable
+    properties = {name: _filter(field) for name, field in fields.items()}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _filter(field: index_keys.Field) -> Schema:
+    """Return the schema of the filters by a field: a value, or an object of operators."""
+    value = _any_of([_KINDS[kind] for kind in field.kinds])
+    title = f"{field.name[0].upper()}{field.name[1:]}Conditions"  # Client generators name a model after it.
+    if field.is_list:
+        return _operators(title, {"has": value})
+    lists = f"At most {search.MAX_VALUES} values, separated by commas."
+    operators = dict.fromkeys(("eq", "gt", "gte", "lt", "lte"), value)
+    operators |= {"prefix": {"type": "string"}} if "s" in field.kinds else {}
+    operators["in"] = {"type": "string", "description": lists}
+    return _any_of([value, _operators(title, operators)])
+
+
+def _operators(title: str, values: dict[str, Schema]) -> Schema:
+    return {"title": title, "type": "object", "properties": values, "additionalProperties": False}
+
+
+def _any_of(alternatives: list[Schema]) -> Schema:
+    return alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives}
+
+
+_KINDS: dict[str, Schema] = {
+    "s": {"type": "string"},
+    "n": {"type": "number"},
+    "b": {"type": "boolean"},
+    "d": {"type": "string", "format": "date-time"},
+}
+"""The schemas of values by their kinds (``index_keys.Kind``)."""
 
 
 def _without_null(schema: Schema) -> Schema:
     if "anyOf" not in schema:
         return schema
-    other: Schema = next(one for one in schema["anyOf"] if one["type"] != "null")
+    other: Schema = next(one for one in schema["anyOf"] if one.get("type") != "null")
     return {name: value for name, value in schema.items() if name not in ("anyOf", "default")} | other
 
 

@@ -34,10 +34,13 @@ COMPONENTS: dict[str, Schema] = {
     "getImage": _link("getImage", "The picture no longer exists.", _BY_PATH),
     "nextPage": _link(
         "listItems",
-        "Continue with the same order and bounds.",
+        "Continue with the same parameters, also those of `filter`, which a link cannot contain.",
         {
             "query.cursor": "$response.body#/nextCursor",
-            **{f"query.{name}": f"$request.query.{name}" for name in ("order", "createdAfter", "createdBefore")},
+            **{
+                f"query.{name}": f"$request.query.{name}"
+                for name in ("q", "sort", "order", "createdAfter", "createdBefore")
+            },
         },
     ),
     "readFirst": _link("getItem", "Read the first of them.", {"path.item_id": "$response.body#/items/0/id"}),

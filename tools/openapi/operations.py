@@ -179,7 +179,8 @@ def _query_parameters(declared: Operation) -> Iterator[Schema]:
         description = schema.pop("description", f"The parameter `{name}`.")
         examples = schema.pop("examples", None)
         parameter = {"name": name, "in": "query", "description": description, "schema": schema}
-        yield parameter | ({"example": examples[0]} if examples else {})
+        style = {"style": "deepObject", "explode": True} if schema.get("type") == "object" else {}
+        yield parameter | style | ({"example": examples[0]} if examples else {})
 
 
 def _not_modified(kind: _Kind) -> Schema:

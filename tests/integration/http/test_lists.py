@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from chalicelib.catalogue import items
+from chalicelib.catalogue.search import Query
 from chalicelib.http import cursors
 from chalicelib.values import times
 from tests.builders import fields
@@ -184,8 +185,9 @@ class TestRanges:
     @pytest.mark.parametrize("minute", [0, 1, 3, 4])
     def test_cursor_outside_the_range_is_rejected(self, api: Stage, minute: int, order: str) -> None:
         ids = [created(minute) for minute in range(5)]
-        bounds = [DAY + timedelta(minutes=bound) for bound in (1, 3)]
-        forged = cursors.encode(ids[minute], OWNER, order, *bounds)
+        after, before = (DAY + timedelta(minutes=bound) for bound in (1, 3))
+        query = Query(descending=order == "desc", after=after, before=before)
+        forged = cursors.encode(ids[minute], OWNER, *query)
 
         response = api("GET", f"/items?order={order}&createdAfter={when(1)}&createdBefore={when(3)}&cursor={forged}")
 

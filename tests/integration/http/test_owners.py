@@ -15,6 +15,7 @@ from chalice.test import HTTPResponse
 from chalicelib import aws, errors
 from chalicelib.aws import bucket
 from chalicelib.catalogue import import_chunks
+from chalicelib.catalogue.search import Query
 from chalicelib.http import cursors
 from chalicelib.values import ids
 from tests.builders import fields, jpeg
@@ -199,7 +200,7 @@ class TestOtherOwner:
 
     def test_forged_cursor_continues_in_the_own_list(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")
-        forged = cursors.encode(ids.new_id(ids.id_time_ms(anns.item) + 60_000), "bob", "desc", None, None)
+        forged = cursors.encode(ids.new_id(ids.id_time_ms(anns.item) + 60_000), "bob", *Query())
         mine = json_of(bob("POST", "/items", fields(title="Lamp")))
 
         assert [item["id"] for item in json_of(bob("GET", f"/items?cursor={forged}"))["items"]] == [mine["id"]]
