@@ -108,6 +108,7 @@ package: named $(VENV) openapi ## Write out/ (template and zip) for CloudFormati
 	@$(BUNDLE)
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage "$(STAGE)" \
 		--merge-template infra/package.json out
+	@$(BIN)/python -m tools.stage.search_index > out/index-declaration # .ci/deploy compares it with that of the stage
 	@echo "Wrote out/sam.json and out/deployment.zip: deploy them as the stack vitrine-$(STAGE) (docs/deploying.md)."
 
 # URL, TOKEN and FIELDS are passed in the environment: make exports the variables of its command line.
@@ -170,7 +171,7 @@ test-project: $(VENV) $(EMULATOR) $(NODE) ## Test this project's own pages, reci
 	@$(BIN)/python -m tools.find_chromium
 	@$(BIN)/python -m pytest tests/project -n 2 --dist loadfile
 
-bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,ablation,overhead,scale,consumer,cost)
+bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,ablation,overhead,scale,find,consumer,cost)
 	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)")
 
 bench-images: $(VENV) ## Measure the thumbnails, compared with sharp, and the consumer (RUNS=31, ONLY=jpeg,consumer)

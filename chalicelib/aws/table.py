@@ -13,6 +13,8 @@ record and its id::
                     CHUNK#{import id}#{n}     the result of one chunk of an import
                     GUARD#{digest}            changed by each import that creates an item with this value of its key
 
+    OWNER#          REINDEX#                  where an interrupted reindex of the whole table stopped
+
 A record with work due has the attributes ``dueShard`` and ``dueAt``, which put it into the sparse index ``due``.
 """
 
@@ -38,13 +40,16 @@ MAX_TRANSACTION_WRITES = 100
 MAX_TRANSACTION_BYTES = 4 * 1024**2
 """Bytes of the records of one transaction (AWS, "TransactWriteItems")."""
 
+MAX_KEYS = 100
+"""Records of one :func:`get_all` (AWS, "BatchGetItem")."""
+
 _EXTRA_BYTES = 100
 """More than ``dueShard``, ``dueAt`` and ``ttl`` take."""
 
 DUE_SHARDS = 4
 """Partitions of the index. Each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity")."""
 
-Kind = Literal["ITEM", "FIND", "WORD", "KEY", "PURGE", "IMPORT", "IMPORTKEY", "BATCHKEY", "CHUNK", "GUARD"]
+Kind = Literal["ITEM", "FIND", "WORD", "KEY", "PURGE", "IMPORT", "IMPORTKEY", "BATCHKEY", "CHUNK", "GUARD", "REINDEX"]
 
 Record = dict[str, Any]
 """The attributes of a record as Python values."""
@@ -205,7 +210,27 @@ class Delete(NamedTuple):
         return self.key.size
 
 
-Write = Put | Delete
+class Check(NamedTuple):
+    """A condition on a record that a transaction does not change."""
+
+    key: Key
+    condition: Condition
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of a DynamoDB call for this condition."""
+        return {"Key": self.key.attributes, **_table_and(self.condition)}
+
+    @property
+    def size(self) -> int:
+        """The bytes that DynamoDB counts for the key."""
+        return self.key.size
+
+
+Write = Put | Delete | Check
+
+
+_ACTIONS = {Put: "Put", Delete: "Delete", Check: "ConditionCheck"}
 
 
 def write(*writes: Write) -> None:
@@ -241,7 +266,7 @@ def write_once(*writes: Write) -> None:
 def _transact(writes: Sequence[Write]) -> None:
     try:
         aws.dynamodb().transact_write_items(
-            TransactItems=[{type(write).__name__: write.parameters} for write in writes]  # type: ignore[misc]
+            TransactItems=[{_ACTIONS[type(write)]: write.parameters} for write in writes]  # type: ignore[misc]
         )
     except ClientError as error:
         if rejection := _rejection(error, may_be_applied=False):
@@ -317,6 +342,18 @@ def query_prefix(owner: str, kind: Kind, prefix: str) -> Iterator[tuple[str, Rec
     for page in pages:
         for found in page["Items"]:
             yield Key.from_attributes(found).id, dynamodb_json.deserialize_all(found)
+
+
+def scan_page(limit: int, start_after: Key | None) -> tuple[list[tuple[Key, Record]], Key | None]:
+    """Return up to ``limit`` records of all owners, and the key to continue after, or None if no more follow.
+
+    The read is eventually consistent. No function may do this, only an operator.
+    """
+    start: Any = {"ExclusiveStartKey": start_after.attributes} if start_after else {}
+    answer = aws.dynamodb().scan(TableName=settings().table, Limit=limit, **start)
+    records = [(Key.from_attributes(found), dynamodb_json.deserialize_all(found)) for found in answer["Items"]]
+    last: Any = answer.get("LastEvaluatedKey")
+    return records, Key.from_attributes(last) if last else None
 
 
 def due_keys(at: datetime) -> Iterator[Key]:

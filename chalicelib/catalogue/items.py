@@ -252,7 +252,7 @@ def write_index(owner: str, id_: str) -> None:
         if old is None:
             return
         new = _indexed(old)
-        missing = [table.Put(key, {}) for key in sorted(_index_keys(old) & _index_keys(new))]
+        missing = [table.Put(key, {}) for key in sorted(index_records(old) & index_records(new))]
         with contextlib.suppress(table.WriteRejectedError):
             table.write_once(*_replace_writes(old, new), *missing)
             return
@@ -342,7 +342,7 @@ def _replace_writes(old: Item | None, new: Item) -> list[table.Write]:
     They are refused if the stored item is not ``old``.
     """
     condition = table.is_revision(old.version, old.indexed) if old else table.ABSENT
-    before, after = _index_keys(old), _index_keys(new)
+    before, after = index_records(old), index_records(new)
     return [
         table.Put(_key(new), _to_values(new), condition, due_at=new.due_at),
         *(table.Delete(key) for key in sorted(before - after)),
@@ -353,14 +353,15 @@ def _replace_writes(old: Item | None, new: Item) -> list[table.Write]:
 def _delete_writes(item: Item) -> list[table.Write]:
     """Return the writes that delete an item and its index records. They are refused if the stored item is another."""
     condition = table.is_revision(item.version, item.indexed)
-    return [table.Delete(_key(item), condition), *(table.Delete(key) for key in sorted(_index_keys(item)))]
+    return [table.Delete(_key(item), condition), *(table.Delete(key) for key in sorted(index_records(item)))]
 
 
 def _key(item: Item) -> table.Key:
     return table.Key(item.owner, "ITEM", item.id)
 
 
-def _index_keys(item: Item | None) -> set[table.Key]:
+def index_records(item: Item | None) -> set[table.Key]:
+    """Return the keys of the index records that an item has."""
     if item is None or item.indexed is None:
         return set()
     found = index_keys.keys(item.fields, item.updated_at, index_keys.parse(item.indexed))

@@ -25,6 +25,7 @@ from tests.e2e.shell import at_the_emulator, type_in
 from tests.e2e.system import EMULATOR_PYTHON, ROOT, copy_project, free_port
 from tests.e2e.test_plain_deploy import CHALICE
 from tools.laptop.emulator import Emulator
+from tools.stage import search_index
 
 PAGE = "docs/deploying.md"
 RUNBOOK = "docs/operating.md"
@@ -289,7 +290,7 @@ def as_the_emulator_asks(statements: list[dict[str, Any]]) -> list[dict[str, Any
 def test_policy_for_deploying_by_hand_suffices(hand_deployer: Person) -> None:
     said = hand_deployer.types("make deploy STAGE=dev YES=1")
     assert "Rest API URL: https://" in said
-    hand_deployer.types("make deploy STAGE=dev YES=1")
+    assert "search index" not in said + hand_deployer.types("make deploy STAGE=dev YES=1")
 
     for service, call in {
         "dynamodb": lambda client: client.get_item(TableName="vitrine-dev", Key={"pk": {"S": "1"}, "sk": {"S": "1"}}),
@@ -335,7 +336,7 @@ def test_deployer_stacks(deployers: Person) -> None:
 
 def test_pipeline_keeps_manual_console_urls(deployers: Person) -> None:
     deployers.types("make package STAGE=dev")
-    deployers.types(".ci/deploy dev")
+    assert "search index" not in deployers.types(".ci/deploy dev")
     (url,) = console_urls(deployers)
     assert url == deployers.outputs("vitrine-dev")["EndpointURL"]
 
@@ -343,9 +344,21 @@ def test_pipeline_keeps_manual_console_urls(deployers: Person) -> None:
     # The AWS CLI names change sets after the second, and the emulator deploys a stack in less than one.
     time.sleep(1)
     deployers.types(block(PAGE, "another console").replace("https://catalogue.example.com/", f"{url},{own}"))
-    deployers.types(".ci/deploy dev")
+    assert "search index" not in deployers.types(".ci/deploy dev")
 
     assert console_urls(deployers) == [url, own]
+
+
+def test_pipeline_says_that_the_declared_fields_have_changed(deployers: Person) -> None:
+    (deployers.project / "out" / "index-declaration").write_text("0123456789abcdef")
+
+    said = deployers.types(".ci/deploy dev")
+
+    assert search_index.describe_missing("dev") in said
+    table = deployers.client("dynamodb").describe_table(TableName="vitrine-dev")["Table"]["TableArn"]
+    tags = deployers.client("dynamodb").list_tags_of_resource(ResourceArn=table)["Tags"]
+    values = {tag["Key"]: tag["Value"] for tag in tags}
+    assert (values[search_index.DEPLOYED], values[search_index.BUILT]) == ("0123456789abcdef", "no")
 
 
 def test_boundary_limits_an_admin_function(deployers: Person) -> None:

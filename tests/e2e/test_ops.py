@@ -206,6 +206,25 @@ def test_missing_thumbnail_is_rendered(system: System, typed: Command) -> None:
     eventually(made)
 
 
+def test_index_is_repaired(system: System, typed: Command) -> None:
+    check, repair = runbook("reindex")
+    typed(*repair)
+    id_, dynamodb = create(system), system.client("dynamodb")
+    found = dynamodb.query(
+        TableName=system.table,
+        KeyConditionExpression="pk = :owner AND begins_with(sk, :updated)",
+        ExpressionAttributeValues={":owner": {"S": "OWNER#local"}, ":updated": {"S": "FIND#updatedAt#"}},
+    )["Items"]
+    [lost] = [record for record in found if record["sk"]["S"].endswith(f"\t{id_}")]
+    dynamodb.delete_item(TableName=system.table, Key=lost)
+
+    assert "1  items without some of their index records" in typed(*check, code=1)
+    typed(*repair)
+
+    assert "Item" in dynamodb.get_item(TableName=system.table, Key=lost)
+    assert "Their index is complete." in typed(*check)
+
+
 def test_item_is_shown_without_urls(system: System, typed: Command) -> None:
     created = system.request("POST", "/items", as_json('"tiny": 1E-130, "weight": 19.90')).json()["id"]
     picture = photograph(400, 300)

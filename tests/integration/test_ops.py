@@ -20,6 +20,9 @@ from botocore.exceptions import ClientError
 from moto.s3.models import s3_backends
 
 from chalicelib import aws, config
+from chalicelib.aws import table
+from chalicelib.aws.table import Key
+from chalicelib.catalogue import index_keys
 from chalicelib.values import ids
 from tests.builders import fields, jpeg
 from tests.integration.stage import Stage as Api
@@ -27,6 +30,7 @@ from tests.integration.stage import fails
 from tools.interruption import Interrupted, Interruption
 from tools.ops import commands
 from tools.ops.deployed_stage import Stage
+from tools.stage import search_index
 from tools.stage.errors import StageError
 
 CONSUMER_GROUP = "/aws/lambda/vitrine-local-on_messages"
@@ -341,6 +345,70 @@ class TestItem:
     def test_invalid_id_is_an_error(self, ops: Ops) -> None:
         with pytest.raises(StageError, match="nope is not an item id: an id is a UUID"):
             ops(commands.show_item, owner="ann", id="nope")
+
+
+class TestReindex:
+    @pytest.fixture
+    def lacking(self, api: Api) -> None:
+        """Create an item that lacks one of its index records."""
+        api.item()
+        table.write(table.Delete(Key.from_attributes(api.records("FIND")[0])))
+
+    @pytest.mark.usefixtures("lacking")
+    def test_index_is_repaired_and_recorded(self, ops: Ops, said: Callable[[], Any]) -> None:
+        assert ops(commands.reindex, check=False) == 0
+
+        assert said() == {"items": 1, "outdated": 0, "missing": 1, "orphaned": 0, "failed": {}}
+        assert search_index.state("local", ops.stage.client).built == search_index.declared()
+        assert ops(commands.reindex, check=True) == 0
+
+    @pytest.mark.usefixtures("lacking")
+    def test_check_changes_nothing(self, ops: Ops, said: Callable[[], Any]) -> None:
+        for _ in range(2):
+            assert ops(commands.reindex, check=True) == 1
+            assert said()["missing"] == 1
+        assert search_index.state("local", ops.stage.client).built is None
+
+    def test_unreadable_item_fails(self, ops: Ops, said: Callable[[], Any]) -> None:
+        table.write(table.Put(Key("local", "ITEM", ids.new_id()), {"version": "three"}))
+
+        assert ops(commands.reindex, check=False) == 1
+
+        assert len(said()["failed"]) == 1
+        assert search_index.state("local", ops.stage.client).built is None
+
+    def test_other_fields_than_the_deployed_ones_are_refused(self, ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = ops.stage._replace(name="dev")
+        ops.stage.client("dynamodb").create_table(
+            TableName="vitrine-dev",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        )
+        search_index.record_deployment("dev", stage.client, created=True)
+        monkeypatch.setattr(index_keys, "current", lambda: index_keys.parse("1;another=s"))
+
+        with pytest.raises(StageError, match="marks other fields than in the code that is deployed as dev"):
+            Ops(stage, ops.functions)(commands.reindex, check=True)
+
+    def test_progress_is_printed(
+        self, ops: Ops, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(commands, "REINDEX_PROGRESS_INTERVAL", 2)
+        for _ in range(3):
+            api.item()
+
+        ops(commands.reindex, check=False, json=False)
+
+        shown = capsys.readouterr().out
+        assert shown.endswith("3 items read, 0 differences …\n3 items read. Their index is complete.\n")
+
+    @pytest.mark.usefixtures("lacking")
+    def test_differences_are_printed(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
+        ops(commands.reindex, check=True, json=False)
+        assert capsys.readouterr().out.endswith("1 items read:\n        1  items without some of their index records\n")
+        ops(commands.reindex, check=False, json=False)
+        assert capsys.readouterr().out.endswith("without some of their index records: indexed again\n")
 
 
 # ------------------------------------------------------------------------------------------------------- what is sent

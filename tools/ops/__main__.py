@@ -28,6 +28,7 @@ examples:
   python -m tools.ops --stage local invoke on_upload --sample > event.json
   python -m tools.ops --stage local invoke on_upload --event event.json
   python -m tools.ops --stage local invoke on_upload --event event.json --here   stop at a breakpoint() in the code
+  python -m tools.ops --stage prod reindex                 index all items, after ItemFields has changed
   python -m tools.ops --stage local item local 019a…       show one item, its objects, and when it is due for cleanup
 
 It uses your own AWS credentials (AWS_PROFILE); for the stage local, `make run` must be running.
@@ -107,6 +108,10 @@ def parser() -> argparse.ArgumentParser:
     )
     how.add_argument("--dry-run", action="store_true", help="only check that the function may be invoked")
     invoke.add_argument("--yes", action="store_true", help="do not ask")
+    reindex = add("reindex", commands.reindex, "build or repair the search index, while the app goes on writing")
+    reindex.add_argument(
+        "--check", action="store_true", help="change nothing: only count what is missing or orphaned in the index"
+    )
     item = add("item", commands.show_item, "show one item, its objects, and when it is due for cleanup")
     item.add_argument(
         "owner", metavar="OWNER", help="the user's sub, or the word local (make run) or none (a stage without sign-in)"

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from chalicelib.config import LOCAL
 from chalicelib.values import ids, times
 from tools.interruption import Interruption
@@ -22,14 +24,19 @@ from tools.ops import (
     item_lookup,
     missing_thumbnails,
     output,
+    reindexing,
 )
 from tools.ops.dead_letter_queues import DeadLetterQueue, Report
 from tools.ops.dead_letters import DeadLetter
 from tools.ops.deployed_stage import Stage
+from tools.stage import search_index
 from tools.stage.errors import StageError
 
 PROGRESS_INTERVAL = 10
 """How many messages are done between two lines about the progress."""
+
+REINDEX_PROGRESS_INTERVAL = 1000
+"""How many items are read between two lines about the progress of a reindex."""
 
 MAX_SHOWN = 20
 """How many dead letters are shown before they are sent back, the oldest first."""
@@ -129,6 +136,36 @@ def render_missing(call: CommandCall) -> int:
     data = {"missing": len(keys), "queued": queued, "keys": keys}
     call.print_result(data, output.missing_thumbnails_text(keys, queued))
     return 0
+
+
+def reindex(call: CommandCall) -> int:
+    """Build or repair the search index; with ``--check``, only compare it with the items."""
+    stage, check = call.stage, call.options.check
+    deployed = search_index.state(stage.name, stage.client).deployed
+    # `make run` deploys the code of this folder whenever it changes.
+    if stage.name != LOCAL and deployed not in (None, search_index.declared()):
+        raise StageError(
+            f"ItemFields in this folder marks other fields than in the code that is deployed as {stage.name}: "
+            "check out the revision that is deployed."
+        )
+    stage.set_environment()
+    counts = reindexing.run(times.now(), _reindex_progress(call), repair=not check)
+    if not check and not counts.failed:
+        search_index.record_built(stage.name, stage.client)
+    call.print_result(msgspec.to_builtins(counts), output.reindex_text(counts, repaired=not check))
+    return 1 if counts.failed or (check and counts.wrong) else 0
+
+
+def _reindex_progress(call: CommandCall) -> reindexing.Report:
+    reported = 0
+
+    def report(counts: reindexing.Counts) -> None:
+        nonlocal reported
+        if counts.items >= reported + REINDEX_PROGRESS_INTERVAL:
+            reported = counts.items
+            call.print_progress(f"{counts.items:,} items read, {counts.wrong:,} differences …")
+
+    return report
 
 
 def show_item(call: CommandCall) -> int:

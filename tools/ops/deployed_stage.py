@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,6 +42,10 @@ class Stage(NamedTuple):
     dead_letter_queue_url: str
     failed_event_queue_url: str | None
     """None if the resource stack is older than that queue."""
+
+    def set_environment(self) -> None:
+        """Set the variables from which ``chalicelib`` gets the names of its table and bucket, as in the functions."""
+        os.environ |= {"STAGE": self.name, "BUCKET_NAME": self.bucket}
 
     def function(self, handler: str) -> Function:
         """Return the function that app.py calls ``handler``. Raise StageError if it is not deployed."""

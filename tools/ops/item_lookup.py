@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, NamedTuple
 
 from chalicelib.aws import bucket, table
@@ -44,8 +43,7 @@ class ItemData(NamedTuple):
 
 def find(stage: Stage, owner: str, id_: str, dead_letters: list[DeadLetter]) -> ItemData:
     """Return what is in the table, in the bucket and among ``dead_letters`` about an item."""
-    # chalicelib gets the names of its table and bucket from the environment, as in the functions.
-    os.environ |= {"STAGE": stage.name, "BUCKET_NAME": stage.bucket}
+    stage.set_environment()
     purge = table.get(Key(owner, "PURGE", id_))
     return ItemData(
         table.get(Key(owner, "ITEM", id_)),

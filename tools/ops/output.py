@@ -15,6 +15,7 @@ from tools.ops.dead_letters import DeadLetter
 from tools.ops.failure_reasons import Reason
 from tools.ops.invocation import Outcome
 from tools.ops.item_lookup import ItemData
+from tools.ops.reindexing import Counts
 from tools.terminal_text import printable
 
 _MAX_BODY = 120  # characters
@@ -108,6 +109,20 @@ def missing_thumbnails_text(keys: list[str], queued: int) -> str:
     what = f"{len(keys)} loose file{'' if len(keys) == 1 else 's'} (of no item) without a current thumbnail"
     outcome = "all queued; files that are not pictures stay without one" if queued else "none queued"
     return "\n".join([*map(printable, keys), f"{what}: {outcome}."])
+
+
+def reindex_text(counts: Counts, *, repaired: bool) -> str:
+    """Return what a reindex found, one line for each kind of difference and for each failure."""
+    kinds = (
+        (counts.outdated, "items that were indexed with other fields than now", "indexed again"),
+        (counts.missing, "items without some of their index records", "indexed again"),
+        (counts.orphaned, "index records that do not belong to any item as it is", "deleted"),
+    )
+    lines = [f"{count:>9,}  {what}{f': {done}' if repaired else ''}" for count, what, done in kinds if count]
+    lines += [f"           {printable(f'{item} failed: {reason}')}" for item, reason in counts.failed.items()]
+    if not lines:
+        return f"{counts.items:,} items read. Their index is complete."
+    return "\n".join([f"{counts.items:,} items read:", *lines])
 
 
 def item_text(owner: str, id_: str, found: ItemData, now: datetime) -> str:

@@ -17,7 +17,7 @@ import boto3
 from botocore import exceptions
 
 from chalicelib.config import LOCAL, STAGE_NAME_RULE
-from tools.stage import aws_clients, chalice_config, policies, retained_resources, stack
+from tools.stage import aws_clients, chalice_config, policies, retained_resources, search_index, stack
 from tools.stage.aws_clients import ClientFactory
 from tools.stage.errors import StageError, describe_error
 from tools.stage.names import check_stage_name, code_stack_name, resource_stack_name
@@ -49,6 +49,8 @@ def provision(
 
     ``report`` gets each change, and ``confirm`` is asked unless there is none. Return the outputs of the resource
     stack. Raise StageError, or an error of botocore, which ``errors.describe_error`` turns into a sentence.
+
+    Report also if the search index was built with other fields than those that the code declares.
     """
     cloudformation = client("cloudformation")
     _check_endpoint(check_stage_name(stage), cloudformation.meta.endpoint_url)
@@ -75,6 +77,8 @@ def provision(
     outputs = stack.outputs(cloudformation, name)
     written = [*chalice_config.record_outputs(project_dir, stage, outputs), *policies.write(project_dir, stage)]
     _report_written(written, project_dir, report)
+    if missing := search_index.record_deployment(stage, client, created=plan is not None and plan.creates):
+        report(missing)
     return outputs
 
 

@@ -1,0 +1,221 @@
+"""Build or repair the search index of a stage's items, while the app goes on writing.
+
+The index records of an item must be those that follow from its fields and from the declaration of ItemFields
+(``chalicelib/catalogue/index_keys.py``). All records of the table are read once, in pages. For each item, its index
+records are compared; for each index record, its item. What differs is written in a transaction that is refused if the
+item has changed in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from chalicelib import errors
+from chalicelib.aws import table
+from chalicelib.aws.table import Key, Kind, Record
+from chalicelib.catalogue import index_keys, items
+from chalicelib.catalogue.models import Item
+
+_PAGE = 1000
+"""The records of a page."""
+
+_POSITION = Key("", "REINDEX", "")
+"""The record of the position at which an interrupted run stopped. No caller is the owner ""."""
+
+_POSITION_KEPT = timedelta(days=1)
+
+Report = Callable[["Counts"], None]
+"""Gets what was done so far, after each page."""
+
+
+class Counts(msgspec.Struct):
+    """What a run found and did."""
+
+    items: int = 0
+    """The items that were read."""
+    outdated: int = 0
+    """The items whose index records were written with another declaration, or not at all."""
+    missing: int = 0
+    """The items that lacked some of their index records."""
+    orphaned: int = 0
+    """The index records that do not follow from an item."""
+    failed: dict[str, str] = {}
+    """Why an item could not be indexed, by owner and id."""
+
+    @property
+    def wrong(self) -> int:
+        """The number of items and of index records that are not as they must be."""
+        return self.outdated + self.missing + self.orphaned + len(self.failed)
+
+
+class _Page(NamedTuple):
+    """Records that were read together."""
+
+    items: dict[Key, Record]
+    index_records: list[Key]
+
+
+def run(at: datetime, report: Report, *, repair: bool) -> Counts:
+    """Compare all items with their index records, and return what was found; with ``repair``, correct it.
+
+    A run that corrects continues where an interrupted one stopped, if that began less than a day ago with the same
+    declaration. Raise the errors of AWS.
+    """
+    counts = Counts()
+    position = _saved_position(at) if repair else None
+    while True:
+        records, position = table.scan_page(_PAGE, position)
+        _check_page(_page(records), counts, repair=repair)
+        report(counts)
+        if position is None:
+            break
+        if repair:
+            _save_position(position, at)
+    if repair:
+        table.write(table.Delete(_POSITION))
+    return counts
+
+
+def _page(records: Iterable[tuple[Key, Record]]) -> _Page:
+    page = _Page({}, [])
+    for key, record in records:
+        if key.kind == "ITEM":
+            page.items[key] = record
+        elif key.kind in ("FIND", "WORD"):
+            page.index_records.append(key)
+    return page
+
+
+def _check_page(page: _Page, counts: Counts, *, repair: bool) -> None:
+    counts.items += len(page.items)
+    current: list[Item] = []
+    for key, record in page.items.items():
+        with _failures(key, counts):
+            item = items.from_record(key.owner, key.id, record)
+            if item.indexed == index_keys.current().text:
+                current.append(item)
+                continue
+            counts.outdated += 1
+            if repair:
+                items.write_index(key.owner, key.id)
+    for key in _suspected_incomplete(current, set(page.index_records)):
+        with _failures(key, counts):
+            if _is_incomplete(key):
+                counts.missing += 1
+                if repair:
+                    items.write_index(key.owner, key.id)
+    for key in _suspected_orphans(page, counts):
+        with _failures(key, counts):
+            counts.orphaned += _settle_orphan(key, repair=repair)
+
+
+@contextlib.contextmanager
+def _failures(key: Key, counts: Counts) -> Iterator[None]:
+    """Count an item that cannot be read, or that others change all the time."""
+    try:
+        yield
+    except (errors.ApiError, msgspec.ValidationError) as error:
+        counts.failed[f"{key.owner} {_item_key(key).id}"] = str(error)
+
+
+# --------------------------------------------------------------------------------------------- missing index records
+
+
+def _suspected_incomplete(found: list[Item], read: set[Key]) -> list[Key]:
+    """Return the keys of those items whose index records are neither among those ``read`` nor in the table."""
+    expected = {_key(item): items.index_records(item) - read for item in found}
+    stored = _stored(key for keys in expected.values() for key in keys)
+    return [key for key, keys in expected.items() if keys - stored.keys()]
+
+
+def _is_incomplete(key: Key) -> bool:
+    """Return whether an item lacks an index record. Raise BusyError if others change it all the time."""
+    for _ in items.write_attempts():
+        item = items.find(key.owner, key.id)
+        if item is None:
+            return False
+        expected = items.index_records(item)
+        if not expected - _stored(expected).keys():
+            return False
+        if items.find(key.owner, key.id) == item:
+            return True
+    raise errors.BusyError
+
+
+# -------------------------------------------------------------------------------------------- orphaned index records
+
+
+def _suspected_orphans(page: _Page, counts: Counts) -> list[Key]:
+    """Return the keys of those index records of a page that do not follow from their items."""
+    of = {key: _item_key(key) for key in page.index_records}
+    stored = _stored({key for key in of.values() if key not in page.items}) | page.items
+    expected: dict[Key, set[Key]] = {}
+    for key in dict.fromkeys(of.values()):
+        with _failures(key, counts):
+            record = stored.get(key)
+            expected[key] = items.index_records(items.from_record(key.owner, key.id, record)) if record else set()
+    return [key for key, item in of.items() if item in expected and key not in expected[item]]
+
+
+def _settle_orphan(key: Key, *, repair: bool) -> bool:
+    """Return whether an index record does not follow from its item; with ``repair``, delete it.
+
+    Raise BusyError if others change the item all the time.
+    """
+    item_key = _item_key(key)
+    for _ in items.write_attempts():
+        item = items.find(item_key.owner, item_key.id)
+        if (item and key in items.index_records(item)) or table.get(key) is None:
+            return False
+        if not repair:
+            if items.find(item_key.owner, item_key.id) == item:
+                return True
+            continue
+        condition = table.is_revision(item.version, item.indexed) if item else table.ABSENT
+        with contextlib.suppress(table.WriteRejectedError):
+            table.write_once(table.Check(item_key, condition), table.Delete(key))
+            return True
+    raise errors.BusyError
+
+
+# ---------------------------------------------------------------------------------------------------- keys and records
+
+
+def _key(item: Item) -> Key:
+    return Key(item.owner, "ITEM", item.id)
+
+
+def _item_key(key: Key) -> Key:
+    """Return the key of the item that an index record leads to, or ``key`` if it is an item's."""
+    return Key(key.owner, "ITEM", key.id.rpartition("\t")[2])
+
+
+def _stored(keys: Iterable[Key]) -> dict[Key, Record]:
+    """Return those of the records that exist."""
+    grouped: dict[tuple[str, Kind], list[str]] = defaultdict(list)
+    for key in keys:
+        grouped[key.owner, key.kind].append(key.id)
+    found: dict[Key, Record] = {}
+    for (owner, kind), ids in grouped.items():
+        for start in range(0, len(ids), table.MAX_KEYS):
+            records = table.get_all(owner, kind, ids[start : start + table.MAX_KEYS])
+            found |= {Key(owner, kind, id_): record for id_, record in records.items()}
+    return found
+
+
+def _saved_position(at: datetime) -> Key | None:
+    saved = table.get(_POSITION)
+    if saved is None or saved["ttl"] <= at.timestamp() or saved["declaration"] != index_keys.current().text:
+        return None
+    return Key(saved["owner"], saved["kind"], saved["id"])
+
+
+def _save_position(position: Key, at: datetime) -> None:
+    record = {**position._asdict(), "declaration": index_keys.current().text}
+    table.write(table.Put(_POSITION, record, delete_after=at + _POSITION_KEPT))
