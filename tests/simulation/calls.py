@@ -221,9 +221,10 @@ def _tried_again(error: Exception) -> bool:
 def _short(parameters: dict[str, Any]) -> str:
     """Return a short description of a call, for the trace."""
     if "TransactItems" in parameters:
-        return " + ".join(
-            f"{kind} {_short(one)}" for write in parameters["TransactItems"] for kind, one in write.items()
-        )
+        told = [f"{kind} {_short(one)}" for write in parameters["TransactItems"] for kind, one in write.items()]
+        index = [one for one in told if " FIND#" in one or " WORD#" in one]
+        counted = [f"{len(index)} index records"] if index else []
+        return " + ".join([one for one in told if one not in index] + counted)
     if "Item" in parameters or isinstance(parameters.get("Key"), dict):
         record = parameters.get("Item") or parameters["Key"]
         version = f" v{record['version']['N']}" if "version" in record else ""

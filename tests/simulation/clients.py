@@ -13,13 +13,18 @@ from typing import Any
 from chalicelib.values import times
 from tests.builders import fields
 from tests.simulation.functions import Answer
+from tests.simulation.item_values import some_fields
 from tests.simulation.pictures import KINDS, picture
+from tests.simulation.queries import some_query
 from tests.simulation.timeline import HOUR
 from tests.simulation.world import World
 
 OWNERS = ("ann", "bob")
 GARBAGE = ("not JSON", "{}", '{"type":"item.create","owner":"ann","item":[1],"key":"array"}', '{"type":"unknown"}')
 """Messages that cannot be processed: they must become dead letters."""
+
+MOST_PAGES = 8
+"""The pages after which a client stops to look for more."""
 
 
 class Act:
@@ -67,6 +72,8 @@ class Ledger:
         self.by_token: dict[str, Act] = {}
         self.items: dict[str, list[dict[str, Any]]] = {owner: [] for owner in OWNERS}
         """What each owner's clients know of their items: the last response about each."""
+        self.values: dict[str, dict[str, Any]] = {}
+        """The fields that are sent beside each token."""
         self._tokens = 0
 
     def token(self) -> str:
@@ -117,6 +124,9 @@ class Client:
             self._batch,
             self._keyed_batch,
             self._read,
+            self._find,
+            self._find,
+            self._find,
             self._upload,
             self._upload,
             self._upload,
@@ -144,13 +154,13 @@ class Client:
     def _create(self) -> None:
         key = self._key()
         act = self._act("create", tokens=(self._ledger.token(),), key=key)
-        body = {**fields(by=act.tokens[0]), **self._expiry(act)}
+        body = {**self._fields(act.tokens[0]), **self._expiry(act)}
         self._ask(act, "POST", "/items", body)
 
     def _create_by_message(self) -> None:
         key = self._ledger.token() if self._chance.random() < 0.7 else None
         act = self._act("message", tokens=(self._ledger.token(),), key=key)
-        message = {"type": "item.create", "owner": self._owner, "item": fields(by=act.tokens[0])}
+        message = {"type": "item.create", "owner": self._owner, "item": self._fields(act.tokens[0])}
         body = json.dumps(message | ({"key": key} if key else {}))
         act.details["body"] = body
         self._send(body)
@@ -161,12 +171,12 @@ class Client:
     def _replace(self) -> None:
         if item := self._some_item():
             act = self._act("replace", item=item["id"], tokens=(self._ledger.token(),), if_match=self._version(item))
-            self._ask(act, "PUT", f"/items/{item['id']}", fields(by=act.tokens[0]))
+            self._ask(act, "PUT", f"/items/{item['id']}", self._fields(act.tokens[0]))
 
     def _patch(self) -> None:
         if item := self._some_item():
             act = self._act("patch", item=item["id"], tokens=(self._ledger.token(),), if_match=self._version(item))
-            self._ask(act, "PATCH", f"/items/{item['id']}", {act.tokens[0]: 1})
+            self._ask(act, "PATCH", f"/items/{item['id']}", self._changes(act.tokens[0]))
 
     def _delete(self) -> None:
         if item := self._some_item():
@@ -187,7 +197,7 @@ class Client:
             kind = self._chance.choice(("create", "replace", "patch", "delete")) if item else "create"
             operation: dict[str, Any] = {"op": kind}
             if kind != "delete":
-                operation["body"] = {token: 1} if kind == "patch" else fields(by=token)
+                operation["body"] = self._changes(token) if kind == "patch" else self._fields(token)
             tokens = () if kind == "delete" else (token,)
             if item is None or kind == "create":
                 acts.append(self._act(kind, tokens=tokens))
@@ -205,7 +215,7 @@ class Client:
             self._act("create", tokens=(self._ledger.token(),), key=f"{key},{number}")
             for number in range(self._chance.randint(1, 6))
         ]
-        body = {"operations": [{"op": "create", "body": fields(by=act.tokens[0])} for act in acts]}
+        body = {"operations": [{"op": "create", "body": self._fields(act.tokens[0])} for act in acts]}
         for tried in range(7):
             self._wait(self._chance.random() * tried**2)
             self._settle(acts, body, {"idempotency-key": key})
@@ -224,6 +234,20 @@ class Client:
     def _read(self) -> None:
         if item := self._some_item():
             self._ask(self._act("read", item=item["id"]), "GET", f"/items/{item['id']}")
+
+    def _find(self) -> None:
+        query, limit = some_query(self._chance), self._chance.choice((1, 2, 5, 100))
+        act = self._act("find", query=query, pages=[], complete=False)
+        cursor = ""
+        for _ in range(MOST_PAGES):
+            self._ask(act, "GET", f"/items?{query.text}&limit={limit}{cursor}")
+            if not act.done:
+                return
+            act.details["pages"].append(act.body["items"])
+            if act.body["nextCursor"] is None:
+                act.details["complete"] = True
+                return
+            cursor = f"&cursor={act.body['nextCursor']}"
 
     # ------------------------------------------------------------------------------------------------------ pictures
 
@@ -269,12 +293,12 @@ class Client:
 
     def _import(self) -> None:
         good = tuple(self._ledger.token() for _ in range(self._chance.randint(1, 7)))
-        key = self._key()
-        entries: list[Any] = [fields(by=token) for token in good]
+        act = self._act("import", tokens=good, key=self._key())
+        entries: list[Any] = [self._fields(token) for token in good]
         bad = self._chance.choice((0, 0, 1, 2))
         for _ in range(bad):
             entries.insert(self._chance.randint(0, len(entries)), self._chance.choice(([1], {"expiresAt": "soon"})))
-        act = self._act("import", tokens=good, key=key, total=len(entries), bad=bad)
+        act.details |= {"total": len(entries), "bad": bad}
         self._ask(act, "POST", "/imports", {"items": entries})
 
     def _send_garbage(self) -> None:
@@ -286,6 +310,16 @@ class Client:
 
     def _act(self, kind: str, **details: Any) -> Act:
         return self._ledger.add(Act(kind, self._owner, self._world.timeline.now, **details))
+
+    def _fields(self, token: str) -> dict[str, Any]:
+        """Return fields of an item with this token."""
+        values = self._ledger.values[token] = some_fields(self._chance)
+        return fields(by=token, **values)
+
+    def _changes(self, token: str) -> dict[str, Any]:
+        """Return a patch with this token."""
+        values = self._ledger.values[token] = some_fields(self._chance)
+        return {**values, token: 1}
 
     def _ask(self, act: Act, method: str, path: str, body: Any = None) -> Answer:
         """Send a request; with an idempotency key, repeat it until a response arrives."""

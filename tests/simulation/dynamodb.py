@@ -143,17 +143,21 @@ class DynamoDB:
         ExclusiveStartKey: Record | None = None,  # noqa: N803
     ) -> dict[str, Any]:
         """Return a page of all records: partitions in the order of a hash, the records of each in that of ``sk``."""
-        found = sorted(self.records(), key=_place)
-        if ExclusiveStartKey:
-            start = _place(ExclusiveStartKey)
-            found = [record for record in found if _place(record) > start]
-        return self._page(found, Limit, ("pk", "sk"))
+        start = _place(ExclusiveStartKey) if ExclusiveStartKey else (b"", "")
+        found = sorted((record for record in self.records() if _place(record) > start), key=_place)
+        return self._page(found, Limit, ("pk", "sk"), most=40)
 
     def _page(
-        self, found: list[Record], limit: int | None, order: tuple[str, ...], *, keys_only: bool = False
+        self,
+        found: list[Record],
+        limit: int | None,
+        order: tuple[str, ...],
+        *,
+        keys_only: bool = False,
+        most: int = 9,
     ) -> dict[str, Any]:
         """Return the first of ``found``. A page may end anywhere (AWS, "Paginating table query results")."""
-        size = min(limit or len(found), self._chance.randint(1, 9) if self._chance else len(found))
+        size = min(limit or len(found), self._chance.randint(1, most) if self._chance else len(found))
         page = [{name: record[name] for name in order} if keys_only else dict(record) for record in found[:size]]
         more = page and (len(found) > size or len(page) == limit)
         return {
@@ -249,8 +253,12 @@ _CHANGES = ("Put", "Delete")
 
 def _place(record: Record) -> tuple[bytes, str]:
     """Return where a scan finds a record."""
-    pk = record["pk"]["S"]
-    return hashlib.sha256(pk.encode()).digest(), record["sk"]["S"]
+    return _digest(record["pk"]["S"]), record["sk"]["S"]
+
+
+@functools.cache
+def _digest(pk: str) -> bytes:
+    return hashlib.sha256(pk.encode()).digest()
 
 
 def _beyond(place: list[str], start: list[str], forward: bool) -> bool:

@@ -35,12 +35,18 @@ def changes(world: World) -> list[Change]:
 @functools.lru_cache(maxsize=2)
 def _changes(world: World, writes: int) -> list[Change]:
     found: list[Change] = []
-    for at, pk, sk, _, record in world.dynamodb.log[:writes]:
-        if sk.startswith("ITEM#"):
-            new = record and dynamodb_json.deserialize_all(record)
-            old = next((change.new for change in reversed(found) if change.id == sk[5:]), None)
+    for at, pk, sk, before, record in world.dynamodb.log[:writes]:
+        if sk.startswith("ITEM#") and not _is_reindexed(before, record):
+            old, new = (one and dynamodb_json.deserialize_all(one) for one in (before, record))
             found.append(Change(at, pk.removeprefix("OWNER#"), sk[5:], old, new))
     return found
+
+
+def _is_reindexed(before: Record | None, record: Record | None) -> bool:
+    """Return whether a write changed nothing but the declaration by which the item is indexed."""
+    if before is None or record is None or before.get("indexed") == record.get("indexed"):
+        return False
+    return {**before, "indexed": None} == {**record, "indexed": None}
 
 
 def _tokens(item: dict[str, Any] | None) -> set[str]:
@@ -75,6 +81,12 @@ def versions_between(life: list[Change], start: float, end: float) -> set[int | 
         if change.at > end:
             return seen
     return seen | {version}
+
+
+def states_between(life: list[Change], start: float, end: float) -> list[dict[str, Any] | None]:
+    """Return the records that an item had in a period, one after the other; None while it did not exist."""
+    before = [change.new for change in life if change.at < start]
+    return [before[-1] if before else None, *(change.new for change in life if start <= change.at <= end)]
 
 
 def shown_item(world: World, owner: str, id_: str) -> dict[str, Any] | None:

@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
         )
         pattern = re.compile("|".join(rf"{re.escape(name)}\b" for name in named) or "$.")
         who = {event[1] for event in self.trace if pattern.search(_line(event))} - {"world"}
-        always = ("all faults stop", "clock set", "dead letters sent back")
+        always = ("all faults stop", "clock set", "dead letters sent back", "other fields declared")
         return [
             event
             for event in self.trace
@@ -85,6 +85,8 @@ def _act(world: World, ledger: Ledger) -> None:
         timeline.later(HOUR + chance.random() * 2 * HOUR, lambda: _set_clock(world, 0))
     for _ in range(chance.choice((0, 0, 1, 2))):
         timeline.later(chance.random() * 2 * HOUR, world.send_back)
+    if chance.random() < 0.3:
+        timeline.later(chance.random() * chance.choice((10, HOUR)), world.redeclare)
     while not all(client.over for client in clients):
         world.run_until(timeline.now + 10 * 60)
     for client in clients:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from tests.builders import fields
+from tests.simulation import index_watch
 from tests.simulation.clients import Act, Ledger
-from tests.simulation.evidence import Change, by_token, changes, lives_of_items, records, shown_item, versions_between
+from tests.simulation.evidence import (
+    Change,
+    by_token,
+    changes,
+    lives_of_items,
+    records,
+    shown_item,
+    states_between,
+    versions_between,
+)
 from tests.simulation.invariants import after_two_months, invariant
 from tests.simulation.timeline import START
 from tests.simulation.world import World
@@ -38,23 +49,29 @@ def each_change_is_one_write_to_the_previous_version(world: World, ledger: Ledge
         if not change.tokens:
             if change.old is None or change.new["fields"] != change.old["fields"]:
                 yield f"{change.id} became {change.new['fields']}, which no action wrote"
-            elif _but(change.new, "version", "updatedAt") == _but(change.old, "version", "updatedAt"):
+            elif _unmanaged(change.new) == _unmanaged(change.old):
                 yield f"{change.id} got version {change.new['version']}, but nothing changed"
             continue
         act = ledger.by_token[min(change.tokens)]
-        if len(change.tokens) > 1 or change.new["fields"] != _expected(act, change) or change.owner != act.owner:
+        if (
+            len(change.tokens) > 1
+            or change.new["fields"] != _expected(act, change, ledger)
+            or change.owner != act.owner
+        ):
             yield f"{change.id} became {change.new['fields']} from {change.old and change.old['fields']} by {act}"
 
 
-def _expected(act: Act, change: Change) -> dict[str, Any]:
+def _expected(act: Act, change: Change, ledger: Ledger) -> dict[str, Any]:
     (token,) = change.tokens
+    values = ledger.values[token]
     if act.kind == "patch":
-        return {**(change.old or {})["fields"], token: 1}
-    return fields(by=token)
+        patched = {**(change.old or {})["fields"], **values, token: 1}
+        return {name: value for name, value in patched.items() if value is not None or name not in values}
+    return fields(by=token, **values)
 
 
-def _but(record: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name not in names}
+def _unmanaged(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in ("version", "updatedAt", "indexed")}
 
 
 @after_two_months
@@ -139,6 +156,51 @@ def only_changed_items_are_a_version_mismatch(world: World, ledger: Ledger) -> I
             yield f"{act} was refused, but the item was unchanged"
 
 
+@after_two_months
+def finds_return_items_that_match(world: World, ledger: Ledger) -> Iterator[str]:
+    lives = lives_of_items(world)
+    for act in ledger.of("find"):
+        for item in itertools.chain(*act.details["pages"]):
+            states = states_between(lives[item["id"]], act.started, act.ended)
+            found = [state for state in states if state and state["version"] == item["version"]]
+            if not any(True in _verdicts(world, act, state) for state in found):
+                yield f"{act} {act.details['query'].text} returned {item}, which does not match: {states}"
+
+
+@after_two_months
+def finds_return_all_items_that_match(world: World, ledger: Ledger) -> Iterator[str]:
+    lives = lives_of_items(world)
+    for act in ledger.of("find"):
+        if not act.details["complete"]:
+            continue
+        query, found = act.details["query"], [item["id"] for item in itertools.chain(*act.details["pages"])]
+        for id_, life in lives.items():
+            states = states_between(life, act.started, act.ended)
+            if life[0].owner != act.owner or len(states) > 1 or states[0] is None or "expiresAt" in states[0]:
+                continue
+            verdicts = _verdicts(world, act, states[0])
+            if len(verdicts) == 1 and found.count(id_) != int(True in verdicts):
+                yield f"{act} {query.text} returned {id_} {found.count(id_)} times: {states[0]}"
+
+
+def _verdicts(world: World, act: Act, state: dict[str, Any]) -> set[bool]:
+    """Return whether the query of a find matches an item, by its words then and by those of the last declaration.
+
+    Between a deployment and the reindex, either may hold.
+    """
+    declarations = {state["indexed"], world.declaration}
+    return {act.details["query"].matches({**state, "indexed": one}) for one in declarations}
+
+
+@after_two_months
+def finds_are_sorted(_: World, ledger: Ledger) -> Iterator[str]:
+    for act in ledger.of("find"):
+        for page in act.details["pages"]:
+            shown = [{**item, "fields": item} for item in page]
+            if not act.details["query"].is_sorted(shown):
+                yield f"{act} {act.details['query'].text} returned {page}"
+
+
 @invariant
 def list_contains_exactly_the_items(world: World, ledger: Ledger) -> Iterator[str]:
     for owner in ledger.items:
@@ -150,6 +212,29 @@ def list_contains_exactly_the_items(world: World, ledger: Ledger) -> Iterator[st
             query = page["nextCursor"] and f"limit=4&cursor={page['nextCursor']}"
         if listed != sorted(there, reverse=True):
             yield f"{owner}'s list contains {listed} instead of {sorted(there, reverse=True)}"
+
+
+@invariant
+def index_has_exactly_what_follows_from_the_items(world: World, _: Ledger) -> Iterator[str]:
+    yield from world.index.problems
+    yield from index_watch.differences(world.dynamodb.records())
+
+
+@invariant
+def index_is_that_of_the_deployed_declaration(world: World, _: Ledger) -> Iterator[str]:
+    if world.reindexed != world.declaration:
+        yield f"{world.reindexes} reindexes have not finished"
+    for record in records(world, "ITEM"):
+        if record["indexed"]["S"] != world.declaration:
+            yield f"{record['sk']['S']} is indexed as {record['indexed']['S']}"
+    counts = world.compare_index()
+    if counts.wrong or counts.items != len(records(world, "ITEM")):
+        yield f"a reindex that changes nothing finds {counts}"
+
+
+@after_two_months
+def index_still_follows_from_the_items(world: World, ledger: Ledger) -> Iterator[str]:
+    yield from index_has_exactly_what_follows_from_the_items(world, ledger)
 
 
 @invariant

@@ -37,6 +37,8 @@ class Process:
         self.error: str | None = None
         """Why it ended without a value: the exception, or what killed it."""
         self.ended = ended
+        self.code: str | None = None
+        """The version of the code that it runs."""
 
 
 class Task:

@@ -9,29 +9,48 @@ import logging
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 from chalicelib import aws, config, telemetry
-from chalicelib.catalogue import consumer, import_chunks, import_parsing, item_pictures, thumbnail_jobs
+from chalicelib.catalogue import consumer, import_chunks, import_parsing, index_keys, item_pictures, thumbnail_jobs
 from chalicelib.values import times
 from tests.simulation import pictures
 from tests.simulation.calls import SimulatedClient
-from tests.simulation.dynamodb import DynamoDB
+from tests.simulation.dynamodb import DynamoDB, Write
 from tests.simulation.faults import Faults
-from tests.simulation.functions import QUEUE, Answer, ApiGateway, Events, Lambda, Mapping, Schedule, TimeToLive
+from tests.simulation.functions import (
+    QUEUE,
+    TIMEOUTS,
+    Answer,
+    ApiGateway,
+    Events,
+    Lambda,
+    Mapping,
+    Schedule,
+    TimeToLive,
+)
+from tests.simulation.index_watch import IndexWatch
+from tests.simulation.item_values import DECLARATIONS
 from tests.simulation.s3 import S3
 from tests.simulation.sqs import SQS, Message
-from tests.simulation.timeline import Pool, Timeline
+from tests.simulation.timeline import Pool, Process, Timeline
+from tools.ops import reindexing
 
 if TYPE_CHECKING:
     from botocore.config import Config
 
 CHUNK = 3
 """Entries of a chunk, fewer than in the app, so that small imports have several chunks."""
+
+
+MOST_REINDEXES = 500
+"""The operator gives up after so many runs of a reindex that have not finished."""
+
+T = TypeVar("T")
 
 
 class World:
@@ -53,13 +72,24 @@ class World:
         self.mapping = Mapping(self.timeline, functions, self.faults, self.sqs)
         self.schedule = Schedule(self.timeline, functions, self.dynamodb)
         self.was_calm = self.faults.calm
+        self.declaration = DECLARATIONS[0]
+        """The declaration of the code that is deployed."""
+        self.reindexes = 0
+        self.reindexed = self.declaration
+        """The declaration with which all items were indexed last."""
         self.dead_when_healed: list[str] = []
         self.sent_back: list[Message] = []
         self.aged: list[str] = []
         """Violations found while the retention of imports ended."""
         ttl = TimeToLive(self.timeline, self.dynamodb)
+        self.index = IndexWatch(self.dynamodb)
+        self._watchers = (ttl.watch, self.index.watch)
         self.s3.on_put = self.events.put  # type: ignore[method-assign]
-        self.dynamodb.on_writes = ttl.watch  # type: ignore[method-assign]
+        self.dynamodb.on_writes = self._watch  # type: ignore[method-assign]
+
+    def _watch(self, writes: list[Write]) -> None:
+        for watch in self._watchers:
+            watch(writes)
 
     def _clock(self) -> float:
         return self.timeline.now
@@ -83,13 +113,18 @@ class World:
 
     def ask(self, owner: str, method: str, path: str) -> Answer:
         """Send a request after the history, to check something. It is left out of the trace."""
-        answers: list[Answer] = []
+        return self._silently(lambda: self.api.ask(owner, method, path))
+
+    def _silently(self, look: Callable[[], T]) -> T:
         self.timeline.silent = True
-        asking = self.timeline.start("looking", lambda: answers.append(self.api.ask(owner, method, path)))
-        while not asking.over:
+        looking = self.timeline.start("looking", look)
+        while not looking.over:
             self.timeline.step()
         self.timeline.silent = False
-        return answers[0]
+        if looking.error:
+            raise RuntimeError(looking.error)
+        found: T = looking.value
+        return found
 
     def remember_dead_letters(self) -> None:
         """Remember which messages are dead letters now."""
@@ -100,6 +135,33 @@ class World:
         self.timeline.note("dead letters sent back", len(self.sqs.dead), len(self.events.failed))
         self.sent_back += self.sqs.redrive()
         self.events.redrive()
+
+    def redeclare(self) -> None:
+        """Deploy code with another declaration. When no old code runs any more, the operator starts a reindex."""
+        self.timeline.note("other fields declared")
+        self.declaration = DECLARATIONS[1]
+        self.timeline.later(max(TIMEOUTS.values()), self._start_reindex)
+
+    def _start_reindex(self) -> None:
+        self.reindexes += 1
+        self.timeline.start(f"reindex-{self.reindexes}", self._reindex, ended=self._on_reindex)
+
+    def _reindex(self) -> reindexing.Counts:
+        self.timeline.pause(0)
+        return reindexing.run(times.now(), lambda _: None, repair=True)
+
+    def _on_reindex(self, run: Process) -> None:
+        """Start it again if it has not finished, as the operator does."""
+        if run.error is None and not run.value.failed:
+            self.reindexed = self.declaration
+            return
+        self.timeline.note("reindex failed", run.error or run.value.failed)
+        if self.reindexes < MOST_REINDEXES:
+            self.timeline.later(60, self._start_reindex)
+
+    def compare_index(self) -> reindexing.Counts:
+        """Return what a reindex that changes nothing finds after the history. It is left out of the trace."""
+        return self._silently(lambda: reindexing.run(times.now(), lambda _: None, repair=False))
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -126,6 +188,7 @@ class World:
         patch.setattr(time, "sleep", self.timeline.pause)
         patch.setattr(times, "now", lambda: datetime.fromtimestamp(wall(), UTC))
         patch.setattr(os, "urandom", self.chance.randbytes)
+        patch.setattr(index_keys, "current", self._current_declaration)
         random.seed(self.chance.random())
         Pool.timeline = self.timeline
         patch.setattr(consumer, "ThreadPoolExecutor", Pool)
@@ -136,6 +199,15 @@ class World:
         patch.setattr(import_parsing, "CHUNK_ENTRIES", CHUNK)
         patch.setattr(import_chunks, "MAX_PART_WRITES", 1)
         self._listen(patch)
+
+    def _current_declaration(self) -> index_keys.Declaration:
+        """Return the declaration of the running code. An invocation keeps the one that it was started with."""
+        task = self.timeline.running
+        if task is None:
+            return index_keys.parse(self.declaration)
+        if task.process.code is None:
+            task.process.code = self.declaration
+        return index_keys.parse(task.process.code)
 
     def _listen(self, patch: pytest.MonkeyPatch) -> None:
         """Add the app's log lines to the trace, and drop its metrics."""
