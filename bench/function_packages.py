@@ -158,20 +158,29 @@ def _node(folder: Path, authority: Authority) -> Variant:
     return Variant(NODE_JS, folder, command, {"api_handler": "index.handler"}, trusted)
 
 
-def install_node(report: Report) -> str | None:
-    """Install bench/node from its lockfile and compile AWS's client for Node, once. Return the problem, or None."""
-    missing = [program for program in ("node", "npm", *_COMPILERS) if shutil.which(program) is None]
-    if missing:
-        return f"not installed: {', '.join(missing)}"
+def install_npm_packages() -> str | None:
+    """Install bench/node from its lockfile, once. Return the problem, or None."""
+    if problem := _missing("node", "npm"):
+        return problem
     installed = NODE / "node_modules" / ".package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < (NODE / "package-lock.json").stat().st_mtime:
-        problem = _npm("ci", "--no-audit", "--no-fund", "--ignore-scripts")
-        if problem:
-            return problem
+        return _npm("ci", "--no-audit", "--no-fund", "--ignore-scripts")
+    return None
+
+
+def install_node(report: Report) -> str | None:
+    """Install bench/node and compile AWS's client for Node, once. Return the problem, or None."""
+    if problem := _missing("node", "npm", *_COMPILERS) or install_npm_packages():
+        return problem
     if (_NODE_CLIENT / "dist" / "rapid-client.node").exists():
         return None
     report("Compiling AWS's runtime interface client for Node, once: a minute or two")
     return _npm("rebuild", "aws-lambda-ric")
+
+
+def _missing(*programs: str) -> str | None:
+    missing = [program for program in programs if shutil.which(program) is None]
+    return f"not installed: {', '.join(missing)}" if missing else None
 
 
 def _npm(*command: str) -> str | None:

@@ -16,11 +16,24 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from bench import cold_starts, cost, function_packages, request_overhead, table_scale, text_tables, thumbnails
+from bench import (
+    cold_starts,
+    cost,
+    find_scale,
+    function_packages,
+    request_overhead,
+    table_scale,
+    text_tables,
+    thumbnails,
+)
 from bench.function_packages import NODE, PROJECT, PYTHON, Packages
 
 RESULTS = Path(__file__).with_name("results.json")
-PARTS = ("cold", "ablation", "overhead", "scale", "consumer", "cost")
+PARTS = ("cold", "ablation", "overhead", "scale", "find", "consumer", "cost")
+PACKAGED = {"cold", "ablation", "overhead", "cost"}
+"""The parts that measure function packages."""
+IN_DYNALITE = {"scale", "find"}
+"""The parts that need npm packages."""
 TURNS = 11
 
 
@@ -40,20 +53,19 @@ def report(text: str) -> None:
 
 def measure(parts: Sequence[str], turns: int) -> dict[str, Any]:
     """Return the results of each part by its name. Parts that need Node are skipped with a message if it is missing."""
-    packages = function_packages.build_packages(report, with_steps="ablation" in parts)
-    stock, bundle = packages.compared[:2]
-    measurements: dict[str, Callable[[], Any]] = {
-        "cold": lambda: cold_starts.measure(packages.compared, packages.authority, turns, report),
-        "ablation": lambda: cold_starts.measure_steps(packages.steps, packages.authority, turns, report),
-        "overhead": lambda: request_overhead.measure(stock, turns, report),
-        "scale": lambda: table_scale.measure(report),
-        "consumer": lambda: thumbnails.measure_consumer(turns),
-        "cost": lambda: cost.measure(bundle, packages.authority, report),
-    }
-    if packages.problem:
-        report(f"Without the Node function, and without scale: {packages.problem}.")
-        del measurements["scale"]
-    found: dict[str, Any] = {"of": versions(packages)}
+    packages = None
+    measurements: dict[str, Callable[[], Any]] = {"consumer": lambda: thumbnails.measure_consumer(turns)}
+    if PACKAGED & set(parts):
+        packages = function_packages.build_packages(report, with_steps="ablation" in parts)
+        measurements |= _of_packages(packages, turns)
+        if packages.problem:
+            report(f"Without the Node function: {packages.problem}.")
+    if IN_DYNALITE & set(parts):
+        if problem := function_packages.install_npm_packages():
+            report(f"Without {' and '.join(sorted(IN_DYNALITE))}: {problem}.")
+        else:
+            measurements |= {"scale": lambda: table_scale.measure(report), "find": lambda: find_scale.measure(report)}
+    found: dict[str, Any] = {"of": versions(packages)} if packages else {}
     for part in parts:
         if part in measurements:
             started = time.monotonic()
@@ -61,6 +73,16 @@ def measure(parts: Sequence[str], turns: int) -> dict[str, Any]:
             found[part] = measurements[part]()
             report(f"({part}: {time.monotonic() - started:.0f} s)")
     return found
+
+
+def _of_packages(packages: Packages, turns: int) -> dict[str, Callable[[], Any]]:
+    stock, bundle = packages.compared[:2]
+    return {
+        "cold": lambda: cold_starts.measure(packages.compared, packages.authority, turns, report),
+        "ablation": lambda: cold_starts.measure_steps(packages.steps, packages.authority, turns, report),
+        "overhead": lambda: request_overhead.measure(stock, turns, report),
+        "cost": lambda: cost.measure(bundle, packages.authority, report),
+    }
 
 
 def versions(packages: Packages) -> dict[str, Any]:

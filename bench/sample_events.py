@@ -19,7 +19,7 @@ from bench import photographs
 from bench.photographs import Picture
 from chalicelib.aws import bucket, table
 from chalicelib.aws.bucket import Upload
-from chalicelib.catalogue import import_parsing, models
+from chalicelib.catalogue import import_parsing, index_keys, models
 from chalicelib.catalogue.messages import ImportChunk, Message, RenderImage
 from chalicelib.config import MAX_DECODING_BYTES
 from chalicelib.pictures import thumbnails
@@ -171,7 +171,7 @@ TICKET = Event(
     "api_handler",
     request("POST", "/items/{item_id}/image", json.dumps({"contentType": "image/jpeg"})),
     _status(201),
-    "dynamodb PutItem",
+    "dynamodb TransactWriteItems",
 )
 START_IMPORT = Event(
     f"POST {CHUNK} items",
@@ -226,7 +226,8 @@ LARGEST = (LARGEST_IMPORT, RENDER_LARGEST)
 def records() -> list[Record]:
     """Return the table's records that the events refer to."""
     created = times.format_time(_AT)
-    item = {"version": 1, "createdAt": created, "updatedAt": created, "fields": _FIELDS}
+    indexed = index_keys.current().text
+    item = {"version": 1, "createdAt": created, "updatedAt": created, "fields": _FIELDS, "indexed": indexed}
     waiting = [
         _record("ITEM", upload.item_id, item | {"image": _processing(upload), "lastUpload": upload.id})
         for upload in (*(upload for _, upload in TO_RENDER), LARGEST_PICTURE)

@@ -83,12 +83,19 @@ class FakeAws:
         elif operation == "PutItem":
             written = write_units(request["Item"])
         elif operation == "TransactWriteItems":
-            # Each write of a transaction is prepared and committed (AWS, "Capacity management for transactions").
-            written = sum(2 * write_units(write["Put"]["Item"]) for write in request["TransactItems"])
+            # Each action of a transaction is prepared and committed (AWS, "Capacity management for transactions").
+            written = sum(2 * self._action_units(one) for [one] in map(dict.values, request["TransactItems"]))
         else:
             raise NotImplementedError(operation)
         self.count(f"dynamodb {operation}", read, written)
         return answer
+
+    def _action_units(self, action: Record) -> float:
+        """Return the capacity units of one action of a transaction, by the record that it writes, deletes or checks."""
+        if "Item" in action:
+            return write_units(action["Item"])
+        key = action["Key"]
+        return write_units(self.records.get((key["pk"]["S"], key["sk"]["S"])) or key)
 
     def sqs(self, operation: str, request: Record) -> Record:
         """Return the answer to a call and count it."""
