@@ -3,9 +3,9 @@
 
 import { $, announce, plural } from "./dom.js";
 import { cardOf, chooseColumns, chosenColumns, columnsOf, headRow, rowOf } from "./item-card.js";
-import { containsWords, fieldNames } from "./item-fields.js";
+import { fieldNames } from "./item-fields.js";
 import { onItemStored, pendingDeletes, storeItem, storedItem } from "./item-store.js";
-import { DEFAULTS } from "./page-url.js";
+import { DEFAULTS, isByAge } from "./page-url.js";
 
 const gallery = $("#gallery");
 const table = $("#table");
@@ -13,7 +13,7 @@ const rows = $("tbody", table);
 const lists = $("#lists");
 const showButton = $("#show-new");
 
-/** The card or row of each item, also of one that is hidden or pending delete. @type {Map<string, HTMLElement>} */
+/** The card or row of each item, also of one that is pending delete. @type {Map<string, HTMLElement>} */
 const cards = new Map();
 let settings = DEFAULTS;
 /** @type {ColumnChoice[]} */
@@ -41,7 +41,10 @@ export function showPage(items, { isFirst }) {
   if (isFirst) removeAll();
   items.forEach((item) => storeItem(item));
   if (isFirst) setColumns(items);
-  items.forEach(({ id }) => insertCard(id));
+  for (const { id } of items) {
+    rankLast(id);
+    insertCard(id);
+  }
   reportChange();
 }
 
@@ -53,6 +56,7 @@ export function clearCards() {
 function removeAll() {
   forgetHeld();
   cards.clear();
+  ranks.clear();
   gallery.replaceChildren();
   rows.replaceChildren();
 }
@@ -82,6 +86,7 @@ export function showNewer(items) {
 function addCard(id, { isOwn, isHeldBack }) {
   if (isHeldBack && !cards.has(id) && !isLast(id)) hold(id, { isOwn });
   else insertCard(id);
+  if (isOwn) reportChange();
 }
 
 /** @param {string} id */
@@ -92,8 +97,23 @@ function insertCard(id) {
   followPicture(storedItem(id));
 }
 
-/** Ids sort by creation time. @param {string} one @param {string} other */
-const isBefore = (one, other) => (settings.order === "desc" ? one > other : one < other);
+/**
+ * The places of the items that were listed by the API. Others come first: their place is known only to the API.
+ * @type {Map<string, number>}
+ */
+const ranks = new Map();
+
+/** @param {string} id */
+const rankLast = (id) => ranks.has(id) || ranks.set(id, ranks.size);
+
+/** @param {string} id */
+const rankOf = (id) => ranks.get(id) ?? -1;
+
+/** Return whether an item comes before another. Ids sort by age. @param {string} one @param {string} other */
+function isBefore(one, other) {
+  if (!isByAge(settings.order)) return rankOf(one) < rankOf(other);
+  return settings.order === "desc" ? one > other : one < other;
+}
 
 /** @param {string} id */
 const isLast = (id) => !list().lastElementChild || isBefore(list().lastElementChild.dataset.id, id);
@@ -104,7 +124,6 @@ function placeCard(id) {
   const previous = [...list().children].findLast(({ dataset }) => dataset.id && isBefore(dataset.id, id));
   if (previous) previous.after(card);
   else list().prepend(card);
-  card.hidden = !matchesFilter(id);
 }
 
 /** @param {string} id */
@@ -145,9 +164,9 @@ export function removeCard(id) {
 const placedCards = () => /** @type {HTMLElement[]} */ ([...list().children]).filter(({ dataset }) => dataset.id);
 
 /** Return the ids of the items that are shown, in their order. */
-export const shownIds = () => placedCards().filter(({ hidden }) => !hidden).map(({ dataset }) => dataset.id ?? "");
+export const shownIds = () => placedCards().map(({ dataset }) => dataset.id ?? "");
 
-/** Return how many items are in the list, with those that the filter hides. */
+/** Return how many items are in the list. */
 export const countOfLoaded = () => placedCards().length;
 
 /**
@@ -277,7 +296,6 @@ function release(areOwn) {
   for (const id of ids) waiting.delete(id);
   showCount();
   ids.forEach(insertCard);
-  if (areOwn) ids.forEach(ensureVisible);
   reportChange();
 }
 
@@ -311,7 +329,7 @@ showButton.addEventListener("click", () => {
 // ------------------------------------------------------------------------------------------------ settings and columns
 
 /**
- * Show the items in another view, or only those whose fields contain every word of the filter.
+ * Show the items in another view.
  * @param {ListSettings} next
  */
 export function applySettings(next) {
@@ -323,26 +341,7 @@ export function applySettings(next) {
     setColumns(loadedItems());
     redrawAll();
   }
-  for (const [id, card] of cards) card.hidden = !matchesFilter(id);
   reportChange();
-}
-
-/** @param {string} id */
-const matchesFilter = (id) => containsWords(storedItem(id), settings.filter.trim().toLowerCase());
-
-/** Called when the filter hides an item that the user added. */
-let clearFilter = () => {};
-
-/** @param {() => void} listener */
-export const onFilterInTheWay = (listener) => (clearFilter = listener);
-
-/**
- * Clear the filter if it hides an item.
- * @param {string} id
- */
-export function ensureVisible(id) {
-  if (cards.get(id)?.hidden) clearFilter();
-  else reportChange();
 }
 
 const loadedItems = () => [...cards.keys()].map(storedItem);

@@ -117,15 +117,23 @@ function summaryOfField(name, value) {
   return isText(value) && !isTimestamp(value) ? value : "";
 }
 
+/** Return whether the words of some declared field are searched. @param {Record<string, Schema>} [schemas] */
+export const isSearchable = (schemas = itemSchemas) =>
+  Object.values(schemas.ItemFields?.properties ?? {}).some((schema) => hasMark(schema, "x-searchable"));
+
 /**
- * Return whether an item's fields contain every word of a text.
- * @param {Item} item
- * @param {string} text in lower case
+ * Return the declared fields that items can be sorted by, with their schemas.
+ * @param {Record<string, Schema>} [schemas]
  */
-export function containsWords(item, text) {
-  const content = toJson(ownFields(item)).toLowerCase();
-  return text.split(/\s+/).every((word) => content.includes(word));
-}
+export const sortableFields = (schemas = itemSchemas) =>
+  Object.entries(schemas.ItemFields?.properties ?? {})
+    .filter(([, schema]) => hasMark(schema, "x-findable") && !typesOf(schema).includes("array"));
+
+/** @param {Schema} schema @param {string} mark */
+const hasMark = (schema, mark) => [schema, ...(schema.anyOf ?? [])].some((one) => one[mark]);
+
+/** Return the types that a schema allows. @param {Schema} schema @returns {string[]} */
+export const typesOf = (schema) => [schema, ...(schema.anyOf ?? [])].flatMap(({ type }) => type ?? []);
 
 /**
  * Return the names of the fields that items can have: first the declared ones, then those of the items, the most

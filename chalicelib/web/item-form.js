@@ -6,7 +6,6 @@ import { $, announce, button, h, problemBox, timeElement } from "./dom.js";
 import { draftOf } from "./drafts.js";
 import { isEqual, isNumber, toJson } from "./exact-json.js";
 import { FieldEditor, FieldsForm, draftNotice } from "./fields-form.js";
-import { ensureVisible } from "./gallery.js";
 import { pictureElement, placeholder } from "./item-card.js";
 import { nameOf, ownFields } from "./item-fields.js";
 import { attachPicture, pickPicture, pickPictureFor, removePicture, reportIgnoredFiles } from "./item-pictures.js";
@@ -169,7 +168,7 @@ class ItemForm {
     this.#keepDraft();
     const item = await createItem(fields, this.#draft.key);
     if (this.#file) uploadPicture(this.#file, async () => item.id);
-    if (!this.#endEditing(item)) return;
+    if (!this.#endEditing()) return;
     announce(`Created ${nameOf(item)}`);
     this.id = item.id; // closeDialog focuses its card.
     closeDialog();
@@ -180,7 +179,7 @@ class ItemForm {
     try {
       const { data, etag } = await call("PUT", itemPath(id), { body: fields, headers: ifMatch(this.#draft.etag) });
       storeItem(data, etag);
-      if (!this.#endEditing(data)) return;
+      if (!this.#endEditing()) return;
       announce("Saved");
       this.#onLeave(id);
     } catch (problem) {
@@ -189,9 +188,8 @@ class ItemForm {
     }
   }
 
-  /** Return whether the form is still shown. @param {Item} item */
-  #endEditing(item) {
-    ensureVisible(item.id);
+  /** Return whether the form is still shown. */
+  #endEditing() {
     this.#kept.remove();
     this.#form.hasEdits = false;
     return currentView() === this;

@@ -228,7 +228,7 @@ const HELP = [
   ["Next or previous item, in its view", ["←", "→"]],
   ["Zoom in, out, back to 100 %", ["+", "−", "0"]],
   ["New item", ["n"]],
-  ["Filter", ["/"]],
+  ["Search", ["/"]],
   ["Show this list", ["?"]],
 ];
 

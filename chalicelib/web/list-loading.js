@@ -3,17 +3,16 @@
 import { Problem, call } from "./api.js";
 import { $, button, h, plural, problemBox } from "./dom.js";
 import {
-  applySettings, clearCards, countOfLoaded, currentSettings, isListed, showNewer, showPage, shownIds,
+  applySettings, clearCards, countOfLoaded, currentSettings, isListed, showNewer, showPage,
 } from "./gallery.js";
 import { clearStore } from "./item-store.js";
-import { queryOf } from "./page-url.js";
+import { hasWord, queryOf } from "./page-url.js";
 
 const gallery = $("#gallery");
 const lists = $("#lists");
 const state = $("#state");
 const moreButton = $("#more");
 const moreState = $("#more-state");
-const searchButton = $("#search-on");
 
 // -------------------------------------------------------------------------------------------------------------- pages
 
@@ -100,13 +99,9 @@ class ItemPages {
 }
 
 const pages = new ItemPages();
-/** Whether pages are loaded until one has a match for the filter. */
-let isSearching = false;
-
-const isFiltered = () => currentSettings().filter.trim() !== "";
 
 /** Return whether the list goes on after its last item. */
-export const hasMore = () => pages.hasMore && !isFiltered();
+export const hasMore = () => pages.hasMore;
 
 // ------------------------------------------------------------------------------------------------------------ loading
 
@@ -150,7 +145,8 @@ function showLoaded() {
 
 /** Show items that were created elsewhere since the list was loaded. Other cards stay. */
 export async function loadNewer() {
-  if (currentSettings().order !== "desc" || countOfLoaded() === 0) return loadPage({ fromStart: true });
+  const { order, q } = currentSettings();
+  if (order !== "desc" || hasWord(q) || countOfLoaded() === 0) return loadPage({ fromStart: true });
   try {
     const newer = await pages.fetchNewer(isListed);
     if (!newer) return loadPage({ fromStart: true });
@@ -160,26 +156,14 @@ export async function loadNewer() {
   }
 }
 
-/** Load pages until one has a match for the filter, or there are no more. */
-async function searchOn() {
-  const { filter } = currentSettings();
-  const before = shownIds().length;
-  const isWanted = () => isSearching && pages.hasMore && currentSettings().filter === filter;
-  isSearching = true;
-  while (isWanted() && shownIds().length === before) await loadPage();
-  isSearching = false;
-  showCounts();
-}
-
 /**
  * Show the list in another way. Load it again if other items are wanted, or another order.
  * @param {ListSettings} next
  */
 export async function changeSettings(next) {
-  const { order, added } = currentSettings();
-  isSearching = false;
+  const { order, added, q } = currentSettings();
   applySettings(next);
-  if (order === next.order && added === next.added) return;
+  if (order === next.order && added === next.added && q === next.q) return;
   pages.query = queryOf(next);
   await loadPage({ fromStart: true });
 }
@@ -231,45 +215,33 @@ export async function showSignIn(problem) {
 // -------------------------------------------------------------------------------------------------------------- counts
 
 function showCounts() {
-  const [shown, loaded] = [shownIds().length, countOfLoaded()];
-  const { added, view } = currentSettings();
+  const loaded = countOfLoaded();
+  const { added, q, view } = currentSettings();
   const isEmpty = loaded === 0 && !pages.cursor && !pages.hasFailed && !pages.isLoading;
-  const hasBounds = added !== "any";
-  $("#count").textContent = countText(shown, loaded);
+  const hasBounds = added !== "any" || hasWord(q);
+  $("#count").textContent = countText(loaded);
   $("#empty").hidden = !isEmpty || hasBounds;
   $("#toolbar").hidden = isEmpty && !hasBounds;
   $("#table").hidden = view !== "table" || loaded === 0;
-  showNoMatch(loaded, loaded > 0 ? shown === 0 : isEmpty && hasBounds);
-  showMore(loaded);
-}
-
-/** @param {number} loaded @param {boolean} isShown */
-function showNoMatch(loaded, isShown) {
-  const message = $("#no-match");
-  message.hidden = !isShown;
-  message.textContent = isShown ? noMatchText(loaded) : "";
-  $("#show-all").hidden = !isShown;
-}
-
-/** Of a filtered list, further pages are loaded only if the user asks for that. @param {number} loaded */
-function showMore(loaded) {
-  searchButton.hidden = !isFiltered() || !pages.cursor || loaded === 0;
-  searchButton.textContent = isSearching ? "Stop" : "Look through more";
+  showNoMatch(isEmpty && hasBounds);
   moreButton.hidden = !hasMore() || pages.isLoading;
 }
 
-/** @param {number} shown @param {number} loaded */
-function countText(shown, loaded) {
-  if (loaded === 0) return "";
-  if (isFiltered()) return `${shown.toLocaleString()} of ${plural(loaded, "item")}${pages.cursor ? " loaded" : ""}`;
-  return `${plural(loaded, "item")}${pages.cursor ? " loaded, more to come" : ""}`;
+/** @param {boolean} isShown */
+function showNoMatch(isShown) {
+  const { added, q } = currentSettings();
+  const message = $("#no-match");
+  const period = added === "any" ? "" : " added in this time";
+  message.hidden = !isShown;
+  message.textContent = isShown ? `No item${period} ${hasWord(q) ? `matches “${q}”` : "was found"}.` : "";
+  $("#show-all").hidden = !isShown;
 }
 
-/** Say what was looked through. @param {number} loaded */
-function noMatchText(loaded) {
-  if (loaded === 0) return "No item was added in this time.";
-  if (!pages.cursor) return `No match among ${plural(loaded, "item")}.`;
-  return `No match among the ${plural(loaded, "item")} loaded. There are more.`;
+/** A page may have fewer items than asked for although more follow. @param {number} loaded */
+function countText(loaded) {
+  if (pages.cursor) return loaded === 0 ? "Searching…" : `Showing ${loaded.toLocaleString()}, more to come`;
+  if (loaded === 0) return "";
+  return `${plural(loaded, "item")}${hasWord(currentSettings().q) ? " found" : ""}`;
 }
 
 document.addEventListener("gallery", showCounts);
@@ -278,8 +250,4 @@ const observer = new IntersectionObserver(([entry]) => {
   if (entry.isIntersecting && hasMore() && !pages.isLoading) loadPage();
 }, { rootMargin: "600px" });
 moreButton.addEventListener("click", () => loadPage());
-searchButton.addEventListener("click", () => {
-  if (isSearching) isSearching = false;
-  else searchOn();
-});
 addEventListener("online", () => (pages.hasFailed || countOfLoaded() === 0) && loadPage());

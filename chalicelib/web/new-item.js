@@ -7,7 +7,7 @@ import { draftOf } from "./drafts.js";
 import { isEqual } from "./exact-json.js";
 import { FieldEditor, FieldsForm, draftNotice } from "./fields-form.js";
 import { violation } from "./field-inputs.js";
-import { ensureVisible, showCard } from "./gallery.js";
+import { showCard } from "./gallery.js";
 import { declaredNameField, fieldLabel, isTextSchema, itemSchemas } from "./item-fields.js";
 import { SchemaReader } from "./json-schema.js";
 import { canSignIn, signIn } from "./oidc-session.js";
@@ -41,7 +41,6 @@ function itemSchema(schemas) {
 export async function createItem(fields, key) {
   const { data, etag } = await call("POST", "items", { body: fields, headers: { "Idempotency-Key": key.value } });
   showCard(data, etag);
-  ensureVisible(data.id);
   return data;
 }
 

@@ -147,22 +147,22 @@ addEventListener("popstate", () => {
 const DAY = 24 * 60 * 60 * 1000;
 
 /** @type {ListSettings} */
-export const DEFAULTS = { view: "cards", density: "comfortable", order: "desc", added: "any", filter: "" };
+export const DEFAULTS = { view: "cards", density: "comfortable", order: "desc", added: "any", q: "" };
 
 /** The values that each setting can have. @type {Record<string, RegExp>} */
 const VALID = {
   view: /^(cards|table)$/,
   density: /^(comfortable|compact)$/,
-  order: /^(desc|asc)$/,
+  order: /^(desc|asc|-?[A-Za-z]\w*)$/,
   added: /^(any|1|7|30|(\d{4}-\d\d-\d\d)?\.\.(\d{4}-\d\d-\d\d)?)$/,
-  filter: /./,
+  q: /./,
 };
 
 const NAMES = /** @type {(keyof ListSettings)[]} */ (Object.keys(DEFAULTS));
 
 /**
  * Return the settings that a URL's parameters describe. What is missing or not valid gets its default.
- * @param {string} text such as "order=asc&filter=oak"
+ * @param {string} text such as "order=asc&q=oak"
  * @returns {ListSettings}
  */
 export function settingsOf(text) {
@@ -186,12 +186,26 @@ export function parametersOf(settings) {
  * @param {number} [now] in milliseconds
  * @returns {Record<string, string>}
  */
-export function queryOf({ order, added }, now = Date.now()) {
-  if (added === "any") return { order };
-  if (!added.includes("..")) return { order, createdAfter: new Date(now - Number(added) * DAY).toISOString() };
+export function queryOf({ order, added, q }, now = Date.now()) {
+  return { ...(isByAge(order) ? { order } : { sort: order }), ...period(added, now), ...(hasWord(q) && { q }) };
+}
+
+/** Return whether an order is by the time of creation. @param {string} order */
+export const isByAge = (order) => ["desc", "asc"].includes(order);
+
+/** Return whether a text has anything to search for. @param {string} text */
+export const hasWord = (text) => /[\p{L}\p{N}]/u.test(text);
+
+/**
+ * @param {string} added
+ * @param {number} now
+ * @returns {Record<string, string>}
+ */
+function period(added, now) {
+  if (added === "any") return {};
+  if (!added.includes("..")) return { createdAfter: new Date(now - Number(added) * DAY).toISOString() };
   const [from, to] = added.split("..");
   return {
-    order,
     ...(from && { createdAfter: new Date(startOfDay(from).getTime() - 1).toISOString() }),
     ...(to && { createdBefore: startOfDay(to, 1).toISOString() }),
   };

@@ -13,7 +13,7 @@ const selected = new Set();
 /** Where a range begins: the item that was selected last. @type {string | null} */
 let anchor = null;
 
-/** Return the ids of the selected items, also of those that the filter hides. */
+/** Return the ids of the selected items. */
 export const selectedIds = () => [...selected];
 
 /** @param {string} id */
@@ -121,12 +121,11 @@ $("#lists").before(bar);
 const askField = async (field) => (await loadSetField()).askField(field);
 
 document.addEventListener("selection", () => {
-  const [ids, shown] = [selectedIds(), new Set(shownIds())];
-  const hidden = ids.filter((id) => !shown.has(id)).length;
-  count.textContent = `${ids.length} selected${hidden > 0 ? `, ${hidden} of them not shown` : ""}`;
-  allButton.textContent = `Select all ${shown.size}`;
-  allButton.hidden = ids.length - hidden === shown.size;
-  renameButton.hidden = ids.length !== 1 || hidden > 0;
+  const [ids, shown] = [selectedIds(), shownIds()];
+  count.textContent = `${ids.length} selected`;
+  allButton.textContent = `Select all ${shown.length} shown`;
+  allButton.hidden = ids.length === shown.length;
+  renameButton.hidden = ids.length !== 1;
   const hadFocus = bar.contains(document.activeElement);
   bar.hidden = ids.length === 0;
   if (bar.hidden && hadFocus) ($("#lists a[tabindex='0']") ?? $("#new")).focus();

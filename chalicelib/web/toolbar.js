@@ -1,13 +1,15 @@
 // The toolbar and the menu of display options: they set how the list is shown, and the URL says the same.
 
 import { $, h, targetOf } from "./dom.js";
-import { allColumns, currentSettings, onFilterInTheWay, showColumns } from "./gallery.js";
+import { allColumns, currentSettings, showColumns } from "./gallery.js";
+import { fieldLabel, isSearchable, sortableFields, typesOf } from "./item-fields.js";
 import { changeSettings, loadPage } from "./list-loading.js";
 import {
   DEFAULTS, listParameters, onListParametersChange, parametersOf, setListParameters, settingsOf,
 } from "./page-url.js";
 
 const STORAGE_KEY = "vitrine-display";
+const TYPING_PAUSE = 200; // milliseconds
 
 const find = $("#find");
 const age = $("#age");
@@ -32,9 +34,9 @@ function change(changes, { isStep = true } = {}) {
 }
 
 /** Have the controls show the settings. @param {ListSettings} settings */
-function show({ view, density, order: shownOrder, added, filter }) {
+function show({ view, density, order: shownOrder, added, q }) {
   const isBetween = added.includes("..");
-  if (find.value.trim() !== filter) find.value = filter;
+  if (find.value.trim() !== q) find.value = q;
   order.value = shownOrder;
   age.value = isBetween ? "between" : added;
   dates.hidden = !isBetween;
@@ -70,26 +72,42 @@ function remembered() {
   }
 }
 
+/** Return the settings that a URL describes. A copied one may be of a class with other marks. @param {string} text */
+function knownSettings(text) {
+  const settings = settingsOf(text);
+  return isSearchable() ? settings : { ...settings, q: "" };
+}
+
 /** Show the list as the URL says, or if that says nothing, with the display of the last visit. */
 export function loadFirstPage() {
-  const settings = settingsOf(listParameters() || remembered());
+  const settings = knownSettings(listParameters() || remembered());
   setListParameters(parametersOf(settings));
   show(settings);
   // The defaults differ from the first settings only if they are changed.
-  const { order: shownOrder, added } = settings;
-  const isDefaultList = shownOrder === DEFAULTS.order && added === DEFAULTS.added;
+  const { order: shownOrder, added, q } = settings;
+  const isDefaultList = shownOrder === DEFAULTS.order && added === DEFAULTS.added && q === DEFAULTS.q;
   return Promise.all([changeSettings(settings), isDefaultList && loadPage()]);
 }
 
 onListParametersChange((parameters) => {
-  const settings = settingsOf(parameters);
+  const settings = knownSettings(parameters);
   show(settings);
   changeSettings(settings);
 });
 
-onFilterInTheWay(() => change({ filter: "" }, { isStep: false }));
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let typing;
 
-find.addEventListener("input", () => change({ filter: find.value.trim() }, { isStep: false }));
+function searchNow() {
+  clearTimeout(typing);
+  change({ q: find.value.trim() }, { isStep: false });
+}
+
+find.hidden = !isSearchable();
+find.addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(searchNow, TYPING_PAUSE);
+});
 order.addEventListener("change", () => change({ order: order.value }));
 age.addEventListener("change", () => change({ added: age.value === "between" ? ".." : age.value }));
 dates.addEventListener("change", () => change({ added: `${from.value}..${to.value}` }));
@@ -99,11 +117,30 @@ for (const name of ["view", "density"]) {
   }
 }
 $("#refresh").addEventListener("click", () => loadPage({ fromStart: true }));
-$("#toolbar").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
+$("#toolbar").addEventListener("submit", (/** @type {Event} */ event) => {
+  event.preventDefault();
+  searchNow();
+});
 $("#show-all").addEventListener("click", () => {
-  change({ filter: "", added: "any" });
+  change({ q: "", added: "any" });
   find.focus();
 });
+
+// ---------------------------------------------------------------------------------------------------------------- sort
+
+/** What comes first, by the type of the values. @type {Record<string, string[]>} */
+const DIRECTIONS = { number: ["lowest first", "highest first"], boolean: ["no first", "yes first"] };
+
+/** @param {string} name @param {Schema} schema @returns {[string, string][]} */
+function sortChoices(name, schema) {
+  const type = typesOf(schema).some((one) => ["number", "integer"].includes(one)) ? "number" : typesOf(schema)[0];
+  const isDate = (schema.format ?? "").startsWith("date");
+  const [up, down] = isDate ? ["earliest first", "latest first"] : (DIRECTIONS[type] ?? ["A to Z", "Z to A"]);
+  return [[name, `${fieldLabel(name)}, ${up}`], [`-${name}`, `${fieldLabel(name)}, ${down}`]];
+}
+
+const choices = [["-updatedAt", "Last changed first"], ...sortableFields().flatMap((field) => sortChoices(...field))];
+order.append(...choices.map(([value, label]) => h("option", { value }, label)));
 
 // ---------------------------------------------------------------------------------------------------------------- menu
 

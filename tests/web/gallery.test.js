@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 import { json, stubFetch } from "./browser.js";
 import {
-  ensureVisible, hideCard, neighbourId, onFilterInTheWay, removeCard, restoreCard, showCard,
+  hideCard, neighbourId, removeCard, restoreCard, showCard,
 } from "../../chalicelib/web/gallery.js";
 import { pendingDeletes, storeItem } from "../../chalicelib/web/item-store.js";
 import {
@@ -38,7 +38,7 @@ describe("gallery", () => {
   test("pages are loaded one after the other", async () => {
     const requests = respondWith(page([5, 4], "next"), page([3, 2]));
     await loadPage();
-    assert.deepEqual([shown(), hasMore(), text("#count")], [[5, 4], true, "2 items loaded, more to come"]);
+    assert.deepEqual([shown(), hasMore(), text("#count")], [[5, 4], true, "Showing 2, more to come"]);
     await loadPage();
     assert.deepEqual([shown(), hasMore(), text("#count")], [[5, 4, 3, 2], false, "4 items"]);
     assert.equal(requests[0].url.searchParams.get("cursor"), null);
@@ -68,7 +68,7 @@ describe("gallery", () => {
     const requests = stubFetch(() => page([]));
     await change({ order: "asc", added: "..2026-01-31" });
     await change({ order: "asc" });
-    await change({ order: "asc", filter: "vase", view: "table" });
+    await change({ order: "asc", view: "table" });
     assert.deepEqual(requests.map(({ url }) => url.searchParams.has("createdBefore")), [true, false]);
     assert.equal(requests[1].url.searchParams.get("order"), "asc");
   });
@@ -127,38 +127,34 @@ describe("gallery", () => {
     assert.equal(cards()[3], card);
   });
 
-  test("the filter hides cards without its words", async () => {
-    respondWith(page([12, 11, 2]));
-    await loadPage();
-    change({ filter: " TITLE 1 " });
-    assert.deepEqual([shown(), text("#count")], [[12, 11], "2 of 3 items"]);
-    change({ filter: "cherry" });
-    assert.equal(text("#no-match"), "No match among 3 items.");
-    change({});
-    assert.deepEqual([shown(), text("#count")], [[12, 11, 2], "3 items"]);
+  test("words are searched in all items", async () => {
+    const requests = stubFetch((url) => (url.searchParams.get("q") === "oak" ? page([12], "next") : page([])));
+    await change({ q: "oak" });
+    assert.deepEqual([shown(), text("#count")], [[12], "Showing 1, more to come"]);
+    await change({ q: "elm" });
+    assert.deepEqual([shown(), text("#no-match")], [[], "No item matches “elm”."]);
+    await change({ q: "elm", added: "7" });
+    assert.equal(text("#no-match"), "No item added in this time matches “elm”.");
+    assert.equal(requests.length, 3);
   });
 
-  test("without a match, the rest can be looked through", async () => {
-    const requests = respondWith(page([5], "b"), page([4], "c"), page([3], "d"), page([2]));
+  test("a page without a match is no end", async () => {
+    respondWith(page([], "next"), page([3]));
+    await change({ q: "oak" });
+    assert.deepEqual([text("#count"), text("#no-match"), hasMore()], ["Searching…", "", true]);
     await loadPage();
-    change({ filter: "title 3" });
-    assert.equal(text("#no-match"), "No match among the 1 item loaded. There are more.");
-    document.querySelector("#search-on").click();
-    while (shown().length === 0) await new Promise(setImmediate);
-    await new Promise(setImmediate);
-    assert.deepEqual([shown(), requests.length, text("#count")], [[3], 3, "1 of 3 items loaded"]);
-    assert.equal(text("#search-on"), "Look through more");
+    assert.deepEqual([shown(), text("#count")], [[3], "1 item found"]);
   });
 
-  test("an item that the filter hides asks to clear it", async () => {
-    respondWith(page([2]));
+  test("items sorted by a field stay in the order of the API", async () => {
+    respondWith(page([2, 5], "next"), page([1, 4]));
+    await change({ order: "price" });
     await loadPage();
-    onFilterInTheWay(() => change({}));
-    change({ filter: "title 2" });
-    showCard(item(3));
-    assert.deepEqual(shown(), [2]);
-    ensureVisible("item-03");
-    assert.deepEqual(shown(), [3, 2]);
+    assert.deepEqual(shown(), [2, 5, 1, 4]);
+    hideCard("item-01");
+    restoreCard("item-01");
+    showCard(item(9));
+    assert.deepEqual(shown(), [9, 2, 5, 1, 4]);
   });
 
   test("an empty gallery offers a start, unless a time is chosen", async () => {
@@ -170,10 +166,9 @@ describe("gallery", () => {
     assert.deepEqual(areHidden(), [true, false]);
   });
 
-  test("neighbours are the visible cards beside an item", async () => {
-    respondWith(page([13, 12, 11, 2]));
+  test("neighbours are the cards beside an item", async () => {
+    respondWith(page([13, 12, 11]));
     await loadPage();
-    change({ filter: "title 1" });
     assert.deepEqual([neighbourId("item-12", 1), neighbourId("item-12", -1)], ["item-11", "item-13"]);
     assert.equal(neighbourId("item-11", 1), null);
     assert.equal(neighbourId("none", 1), null);

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import "./browser.js";
 import { parseJson } from "../../chalicelib/web/exact-json.js";
 import {
-  containsWords, fieldLabel, fieldNames, isTimestamp, listedFields, ownFields, summaryOf,
+  fieldLabel, fieldNames, isSearchable, isTimestamp, listedFields, ownFields, sortableFields, summaryOf,
 } from "../../chalicelib/web/item-fields.js";
 
 describe("item-fields", () => {
@@ -46,12 +46,17 @@ describe("item-fields", () => {
     assert.equal(summaryOf(item({ title: "Vase" })), "");
   });
 
-  test("all words have to be in the fields", () => {
-    const vase = item({ title: "Blue Vase", height: parseJson("74.0") });
-    assert.equal(containsWords(vase, "blue 74.0"), true);
-    assert.equal(containsWords(vase, "blue green"), false);
-    assert.equal(containsWords(vase, ""), true);
-    assert.equal(containsWords(vase, "item-1"), false);
+  test("marks of the fields decide what can be searched and sorted", () => {
+    const schemas = { ItemFields: { properties: {
+      title: { type: "string", "x-searchable": true, "x-findable": true },
+      price: { anyOf: [{ type: "number", "x-findable": true }, { type: "null" }] },
+      tags: { type: "array", "x-findable": true },
+      plain: { type: "string" },
+    } } };
+    assert.equal(isSearchable(schemas), true);
+    assert.deepEqual(sortableFields(schemas).map(([name]) => name), ["title", "price"]);
+    assert.equal(isSearchable({ ItemFields: { properties: { plain: { type: "string" } } } }), false);
+    assert.equal(isSearchable({}), false);
   });
 
   test("declared fields come first, then the most frequent ones", () => {

@@ -58,10 +58,10 @@ describe("page-url", () => {
 
   test("a step can be gone back, other changes replace the address", async () => {
     const before = history.length;
-    setListParameters("filter=oak");
+    setListParameters("q=oak");
     await settle();
     assert.equal(history.length, before);
-    setListParameters("filter=oak&order=asc", { isStep: true });
+    setListParameters("q=oak&order=asc", { isStep: true });
     await settle();
     assert.equal(history.length, before + 1);
   });
@@ -81,17 +81,27 @@ describe("page-url", () => {
   });
 
   test("a URL restores the settings", () => {
-    const settings = { view: "table", density: "compact", order: "asc", added: "7", filter: "oak & elm #1" };
+    const settings = { view: "table", density: "compact", order: "asc", added: "7", q: "oak & elm #1" };
     assert.deepEqual(settingsOf(parametersOf(settings)), settings);
   });
 
   test("unknown values of a URL are ignored", () => {
-    assert.deepEqual(settingsOf("view=map&order=up&added=8&density=&filter=&more=1"), DEFAULTS);
+    assert.deepEqual(settingsOf("view=map&order=%3Cb%3E&added=8&density=&q=&more=1"), DEFAULTS);
   });
 
   test("a number of days is counted from now", () => {
     const query = queryOf({ ...DEFAULTS, added: "7" }, NOW);
     assert.deepEqual(query, { order: "desc", createdAfter: "2026-01-24T12:00:00.000Z" });
+  });
+
+  test("words are searched, if there are any", () => {
+    assert.deepEqual(queryOf({ ...DEFAULTS, q: "oak 7" }), { order: "desc", q: "oak 7" });
+    assert.deepEqual(queryOf({ ...DEFAULTS, q: "–!" }), { order: "desc" });
+  });
+
+  test("a field to sort by replaces the order", () => {
+    assert.deepEqual(queryOf({ ...DEFAULTS, order: "-price" }), { sort: "-price" });
+    assert.equal(settingsOf("order=-price").order, "-price");
   });
 
   test("dates include both days", () => {

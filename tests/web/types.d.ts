@@ -50,11 +50,12 @@ interface StoredItem {
 interface ListSettings {
   view: string;
   density: string;
+  /** "desc" or "asc" by age, or a field to sort by, after "-" if the greatest come first. */
   order: string;
   /** "any", a number of days, or two dates such as "2026-01-01..2026-01-31", each of which may be missing. */
   added: string;
   /** Words that the items must contain. */
-  filter: string;
+  q: string;
 }
 
 /** A column of the table that is not a field of the caller's own. */
