@@ -1,7 +1,7 @@
 """Find items by conditions on their fields and by words, sorted by a field.
 
 A page is read from the index records of the owner (``index_keys``), consistently: what was written before is found. Its
-cost is bounded, whatever the number of items, by MAX_ITEMS and MAX_RECORDS. How a page is read:
+cost is bounded, whatever the number of items, by MAX_ITEMS, MAX_BYTES and MAX_RECORDS. How a page is read:
 
 1. A criterion with few records (MAX_KNOWN) gives a known set of ids. Several are intersected. If at most MAX_ITEMS are
    left, these items are read, checked and sorted.
@@ -15,6 +15,7 @@ The items that are found are checked against all criteria.
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -38,7 +39,7 @@ from chalicelib.catalogue.search_criteria import (
     Range,
     sort_key,
 )
-from chalicelib.values import sort_keys
+from chalicelib.values import dynamodb_limits, sort_keys
 
 __all__ = [
     "CREATED_AT",
@@ -55,14 +56,23 @@ __all__ = [
 MAX_ITEMS = 250
 """The most items that are read for a page. If fewer than ``limit`` of them are found, the page has fewer."""
 
+MAX_BYTES = 4 * 1024**2
+"""The bytes of items after which no more are read for a page. Of larger items, fewer are read at once."""
+
 MAX_RECORDS = 4_000
-"""The most index records that are read for a page. A read unit covers about 40."""
+"""The index records after which no more are read for a page. A read unit covers about 40."""
 
 MAX_KNOWN = 1_000
 """The most records of a criterion that are read to know all its items."""
 
 _READ_AT_ONCE = 100
 """The most items of one request (AWS, "BatchGetItem"), and the records of one query if few of them may be needed."""
+
+_LARGE_AT_ONCE = 25
+"""The items of one request if they are large, or if it is the first: at most 9 MB, of which objects take many times."""
+
+_LARGE = 10_000
+"""Bytes."""
 
 _MAX_POSITION_BYTES = 900
 """More than any position has, and less than DynamoDB allows in a key."""
@@ -124,10 +134,6 @@ class _Candidate(NamedTuple):
         return self.field is None or sort_key(item, self.field) == self.key
 
 
-class _BudgetUsedError(Exception):
-    """No more index records may be read for this page."""
-
-
 class _Reader:
     """Reads index records and items of an owner for one page, within the limits."""
 
@@ -138,7 +144,9 @@ class _Reader:
         """Where the page ends because a limit is reached."""
         self._owner = owner
         self._items_left = MAX_ITEMS
+        self._bytes_left = MAX_BYTES
         self._records_left = MAX_RECORDS
+        self._items_at_once = _LARGE_AT_ONCE
 
     # -------------------------------------------------------------------------------------------------------- records
 
@@ -146,14 +154,12 @@ class _Reader:
         """Return up to ``limit`` ids of index records in the order of the query, and whether more follow."""
         if range_.low > range_.high:
             return [], False  # DynamoDB rejects it.
-        if self._records_left <= 0:
-            raise _BudgetUsedError
         found, more = table.query_page(
             self._owner,
             range_.kind,
             (range_.low, range_.high),
             backwards=self.descending,
-            limit=min(limit, self._records_left),
+            limit=limit,
             start_after=start_after,
             consistent=True,
         )
@@ -174,9 +180,15 @@ class _Reader:
                 return None
         return {id_ for id_ in found if self.is_in_period(id_)}
 
-    def is_half_used(self) -> bool:
-        """Return whether half of the index records for this page are read. The rest is for those in order."""
+    @property
+    def has_read_half(self) -> bool:
+        """Whether half of the index records for this page are read. The rest is for those in order."""
         return self._records_left <= MAX_RECORDS // 2
+
+    @property
+    def has_read_all(self) -> bool:
+        """Whether no more index records may be read for this page."""
+        return self._records_left <= 0
 
     def is_in_period(self, id_: str) -> bool:
         """Return whether an item with this id was created in the period of the query."""
@@ -186,23 +198,34 @@ class _Reader:
 
     def next_items(self, candidates: Iterator[_Candidate], wanted: int) -> list[tuple[_Candidate, Item | None]]:
         """Return the next ``wanted`` candidates, each with its item. None if it does not exist any more."""
-        size = min(wanted, _READ_AT_ONCE)
-        batch: list[_Candidate] = []
-        while len(batch) < size and self.stopped_at is None and (candidate := next(candidates, None)):
-            batch.append(candidate)
-            self._items_left -= 1
-            if self._items_left <= 0:
-                self.stopped_at = candidate.position
+        if self.stopped_at is not None:
+            return []
+        batch = list(itertools.islice(candidates, min(wanted, self._items_left, self._items_at_once)))
         missing = self.read_items([one.id for one in batch if one.item is None])
-        return [(one, one.item or missing.get(one.id)) for one in batch]
+        found = [(one, one.item or missing.get(one.id)) for one in batch]
+        self._items_left -= len(batch)
+        self._bytes_left -= sum(_size(item) for _, item in found if item)
+        if self._items_left <= 0 or self._bytes_left <= 0:
+            self.stopped_at = batch[-1].position
+        return found
 
     def read_items(self, ids: Sequence[str]) -> dict[str, Item]:
         """Return those of the items that exist, by id."""
-        found: dict[str, Item] = {}
-        for start in range(0, len(ids), _READ_AT_ONCE):
-            records = table.get_all(self._owner, "ITEM", ids[start : start + _READ_AT_ONCE])
-            found |= {id_: items.from_record(self._owner, id_, record) for id_, record in records.items()}
+        records = table.get_all(self._owner, "ITEM", ids) if ids else {}
+        found = {id_: items.from_record(self._owner, id_, record) for id_, record in records.items()}
+        if found:
+            are_large = sum(map(_size, found.values())) > len(found) * _LARGE
+            self._items_at_once = _LARGE_AT_ONCE if are_large else _READ_AT_ONCE
         return found
+
+    def sorted_items(self, ids: Sequence[str], sort: Field) -> Iterator[_Candidate]:
+        """Yield those of the items that exist, with their positions. Large ones are not kept, but read again later."""
+        first = 0
+        while batch := ids[first : first + self._items_at_once]:
+            first += len(batch)
+            for id_, item in self.read_items(batch).items():
+                key = sort_key(item, sort)
+                yield _Candidate(f"{key}\t{id_}", id_, sort, key, None if _size(item) > _LARGE else item)
 
     def all_items(self, start_after: str | None) -> Iterator[_Candidate]:
         """Yield all items of the period, in the order of creation."""
@@ -241,9 +264,9 @@ class _Reader:
         """Return a text that comes after ``text``, and before all others that come after it."""
         return _just_below(text) if self.descending else _just_above(text)
 
-    def before(self, text: str) -> str:
-        """Return a text that comes before ``text``, and after all others that come before it."""
-        return _just_above(text) if self.descending else _just_below(text)
+
+def _size(item: Item) -> int:
+    return dynamodb_limits.stored_size(item.fields)
 
 
 def _item_id(record: str) -> str:
@@ -291,7 +314,7 @@ def _known_ids(reader: _Reader, criteria: Sequence[Criterion]) -> set[str] | Non
     """Return the ids that meet all criteria with few records, or None if there is no such criterion."""
     known: set[str] | None = None
     for criterion in sorted(criteria, key=lambda one: not one.is_exact):
-        if reader.is_half_used() or (known is not None and len(known) <= _READ_AT_ONCE):
+        if reader.has_read_half or (known is not None and len(known) <= _READ_AT_ONCE):
             break  # To read so few items costs no more than to read another criterion.
         ids = reader.all_ids(criterion)
         if ids is not None:
@@ -302,11 +325,7 @@ def _known_ids(reader: _Reader, criteria: Sequence[Criterion]) -> set[str] | Non
 def _of_known(reader: _Reader, ids: set[str], start_after: str | None) -> Iterator[_Candidate]:
     """Yield those items. If they are sorted by a field, all are read."""
     sort = reader.criteria.sort
-    if sort is None:
-        candidates = [_Candidate(id_, id_) for id_ in ids]
-    else:
-        keys = {id_: (sort_key(item, sort), item) for id_, item in reader.read_items(sorted(ids)).items()}
-        candidates = [_Candidate(f"{key}\t{id_}", id_, sort, key, item) for id_, (key, item) in keys.items()]
+    candidates = reader.sorted_items(sorted(ids), sort) if sort else (_Candidate(id_, id_) for id_ in ids)
     in_order = sorted(candidates, key=lambda one: one.position, reverse=reader.descending)
     # Those without a value come last, in both directions. The sort is stable.
     for candidate in sorted(in_order, key=lambda one: _has_no_value(one.position)):
@@ -333,11 +352,10 @@ def _by_field(reader: _Reader, sort: Field, known: set[str] | None, start_after:
         last: str | None = None
         more = True
         while more:
-            try:
-                records, more = reader.records(range_, limit, last)
-            except _BudgetUsedError:
+            if reader.has_read_all and position != start_after:
                 reader.stopped_at = position
                 return
+            records, more = reader.records(range_, limit, last)
             for last in records:
                 position = last.removeprefix(prefix)
                 key, _, id_ = position.rpartition("\t")
@@ -361,26 +379,33 @@ def _ranges_by_field(reader: _Reader, sort: Field, prefix: str, start_after: str
 def _by_id(
     reader: _Reader, known: set[str] | None, exact: Sequence[Criterion], start_after: str | None
 ) -> Iterator[_Candidate]:
-    """Yield the items that are known and meet all exact criteria, in the order of their ids."""
+    """Yield the items that are known and meet all exact criteria, in the order of their ids.
+
+    The sources are asked in turn for the first id that is wanted. One that has only a later id says what is wanted
+    next, until all agree.
+    """
     sources: list[_Ids] = [_KnownIds(reader, known)] if known is not None else []
-    sources += (_UnitedIds(reader, one.ranges) for one in exact)
+    ranges = [range_ for one in exact for range_ in one.ranges]
+    at_once = max(1, min(_READ_AT_ONCE, MAX_RECORDS // 2 // max(1, len(ranges))))
+    sources += (_UnitedIds(reader, [_RecordIds(reader, range_, at_once) for range_ in one.ranges]) for one in exact)
     first = reader.criteria.high if reader.descending else reader.criteria.low
     wanted = first if start_after is None else reader.past(start_after)
+    passed = start_after
     agreeing = 0
-    while True:
-        try:
-            found = sources[0].seek(wanted)
-        except _BudgetUsedError:
-            reader.stopped_at = reader.before(wanted)
-            return
+    # A page passes one id at least, although that may take more records.
+    while not reader.has_read_all or passed == start_after:
+        found = sources[0].seek(wanted)
         if found is None:
             return
-        agreeing = agreeing + 1 if found == wanted else 1
+        if found != wanted and agreeing:
+            passed, agreeing = wanted, 0  # This source does not have what others have.
         wanted = found
+        agreeing += 1
         sources.append(sources.pop(0))
-        if agreeing >= len(sources):
+        if agreeing == len(sources):
             yield _Candidate(found, found)
-            wanted, agreeing = reader.past(found), 0
+            passed, wanted, agreeing = found, reader.past(found), 0
+    reader.stopped_at = passed
 
 
 class _Ids(Protocol):
@@ -406,9 +431,9 @@ class _KnownIds:
 class _UnitedIds:
     """The ids of the records of any of several index keys."""
 
-    def __init__(self, reader: _Reader, ranges: Sequence[Range]) -> None:
+    def __init__(self, reader: _Reader, parts: Sequence[_RecordIds]) -> None:
         self._first = max if reader.descending else min
-        self._parts = [_RecordIds(reader, one) for one in ranges]
+        self._parts = parts
 
     def seek(self, wanted: str) -> str | None:
         found = [id_ for part in self._parts if (id_ := part.seek(wanted)) is not None]
@@ -418,9 +443,10 @@ class _UnitedIds:
 class _RecordIds:
     """The ids of the records of one index key, read as they are needed."""
 
-    def __init__(self, reader: _Reader, range_: Range) -> None:
+    def __init__(self, reader: _Reader, range_: Range, at_once: int) -> None:
         self._reader = reader
         self._range = range_
+        self._at_once = at_once
         self._read: list[str] = []
         self._more = True
 
@@ -431,6 +457,6 @@ class _RecordIds:
         if not self._read and self._more:
             low, high = (reader.criteria.low, wanted) if reader.descending else (wanted, reader.criteria.high)
             key = self._range.low
-            records, self._more = reader.records(Range(self._range.kind, key + low, key + high), _READ_AT_ONCE)
+            records, self._more = reader.records(Range(self._range.kind, key + low, key + high), self._at_once)
             self._read = [_item_id(record) for record in reversed(records)]
         return self._read[-1] if self._read else None

@@ -253,9 +253,10 @@ def _words(text: str, declaration: Declaration) -> Iterator[Criterion]:
         problem = "q cannot be used: no field is searchable"
         raise errors.InvalidRequestError(problem=f"{problem}.", details=[{"path": "$.q", "message": problem}])
     *whole, last = _split(text)
+    words_of = _words_of_each(declaration)
     for word in dict.fromkeys(whole):
-        yield Criterion(None, (Range.of_key("WORD", word),), functools.partial(_has_word, word))
-    yield Criterion(None, (Range("WORD", last, f"{last}{_LAST}"),), functools.partial(_has_beginning, last))
+        yield Criterion(None, (Range.of_key("WORD", word),), functools.partial(_has_word, words_of, word))
+    yield Criterion(None, (Range("WORD", last, f"{last}{_LAST}"),), functools.partial(_has_beginning, words_of, last))
 
 
 def _split(text: str) -> list[str]:
@@ -271,13 +272,23 @@ def _split(text: str) -> list[str]:
     raise errors.InvalidRequestError(problem=f"{problem}.", details=[{"path": "$.q", "message": problem}])
 
 
-def _has_word(word: str, item: Item) -> bool:
-    return word in _words_of(item)
+def _words_of_each(declaration: Declaration) -> Callable[[Item], frozenset[str]]:
+    """Return a function that returns the indexed words of an item. It keeps those of the last item."""
+    last: Item | None = None
+    found: frozenset[str] = frozenset()
+
+    def words_of(item: Item) -> frozenset[str]:
+        nonlocal last, found
+        if item is not last:
+            last, found = item, frozenset(index_keys.indexed_words(item.fields, declaration))
+        return found
+
+    return words_of
 
 
-def _has_beginning(beginning: str, item: Item) -> bool:
-    return any(word.startswith(beginning) for word in _words_of(item))
+def _has_word(words_of: Callable[[Item], frozenset[str]], word: str, item: Item) -> bool:
+    return word in words_of(item)
 
 
-def _words_of(item: Item) -> list[str]:
-    return index_keys.indexed_words(item.fields, index_keys.current())
+def _has_beginning(words_of: Callable[[Item], frozenset[str]], beginning: str, item: Item) -> bool:
+    return any(word.startswith(beginning) for word in words_of(item))

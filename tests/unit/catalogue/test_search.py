@@ -249,7 +249,10 @@ LIMITS = st.fixed_dictionaries(
         "MAX_ITEMS": st.sampled_from([2, 5, 250]),
         "MAX_RECORDS": st.sampled_from([6, 20, 4000]),
         "MAX_KNOWN": st.sampled_from([1, 3, 1000]),
+        "MAX_BYTES": st.sampled_from([1, 4 * 1024**2]),
         "_READ_AT_ONCE": st.sampled_from([1, 3, 100]),
+        "_LARGE_AT_ONCE": st.sampled_from([1, 25]),
+        "_LARGE": st.sampled_from([0, 10_000]),
     }
 )
 
@@ -265,3 +268,70 @@ def test_index_finds_what_a_scan_finds(stored: list[Item], query: Query, limit: 
     assert [one.id for one in found] == [one.id for one in scan(stored, query)]
     is_found = search.matcher(query)
     assert {one.id for one in stored if is_found(one)} == {one.id for one in found}
+
+
+# --------------------------------------------------------------------------------------------------------------- limits
+
+
+def reads(records: Records, query: Query, limit: int = 25) -> list[tuple[int, int]]:
+    """Return the numbers of index records and items that each page reads."""
+    counts: list[tuple[int, int]] = []
+    for _ in pages(records, query, limit):
+        counts.append((records.index_records_read, records.items_read))
+        records.index_records_read = records.items_read = 0
+    return counts
+
+
+def any_of(field: str, values: range) -> Condition:
+    return Condition(field, "in", tuple(map(str, values)))
+
+
+@pytest.mark.parametrize("descending", [True, False])
+def test_page_of_many_values_is_limited_and_makes_progress(monkeypatch: pytest.MonkeyPatch, descending: bool) -> None:
+    monkeypatch.setattr(search, "MAX_RECORDS", 80)
+    # No item has both values that are wanted.
+    stored = [item(number, {"code": number % 40, "title": str(number % 20 + 20)}) for number in range(400)]
+    query = Query((any_of("code", range(20)), any_of("title", range(20, 40))), descending=descending)
+
+    counts = reads(Records(stored), query)
+
+    found = find(stored, query)
+    assert [one.id for one in found] == [one.id for one in scan(stored, query)]
+    assert all(0 < index_records <= 2 * search.MAX_RECORDS for index_records, _ in counts[:-1])
+    assert len(counts) < 50
+
+
+def test_page_of_one_value_reads_what_it_shows() -> None:
+    few, many = (Records([item(number, {"price": number % 2}) for number in range(count)]) for count in (200, 2_000))
+    query = Query((Condition("price", "eq", ("1",)),))
+
+    first_pages = [reads_of_first_page(records, query) for records in (few, many)]
+
+    assert first_pages == [(100, 25), (100, 25)]
+
+
+def reads_of_first_page(records: Records, query: Query) -> tuple[int, int]:
+    next(pages(records, query, 25))
+    return records.index_records_read, records.items_read
+
+
+def test_large_items_end_a_page_early() -> None:
+    stored = [item(number, {"price": 1, "other": "x" * 300_000}) for number in range(60)]
+    records = Records(stored)
+    query = Query((Condition("price", "eq", ("1",)),))
+
+    counts = reads(records, query, limit=100)
+
+    assert [read for _, read in counts] == [25, 25, 10]
+    assert len(find(stored, query, limit=100)) == 60
+
+
+def test_words_of_an_item_are_split_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    split = words.split
+    monkeypatch.setattr(words, "split", lambda text: calls.append(text) or split(text))
+    is_found = search.matcher(Query(words="a b c d"))
+    calls.clear()
+
+    assert is_found(item(1, {"title": "d c b a", "text": "e"}))
+    assert calls == ["d c b a", "e"]
