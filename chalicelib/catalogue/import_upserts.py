@@ -58,16 +58,19 @@ class _Restored(msgspec.Struct, rename="camel"):
 
 def check_key(key: str) -> None:
     """Raise FieldNotFindableError if no item can be found by this field, InvalidRequestError if it is a list."""
-    if key == ID:
+    if key in keys():
         return
-    findable = index_keys.current().findable
-    if key == index_keys.UPDATED_AT or key not in findable:
-        names = [ID, *(name for name, field in findable.items() if not field.is_list and name != index_keys.UPDATED_AT)]
-        raise errors.FieldNotFindableError(
-            used="imported", field=key[:100], findable=", ".join(names), details=[{"path": "$.key"}]
-        )
-    if findable[key].is_list:
+    if key in index_keys.current().findable and key != index_keys.UPDATED_AT:
         raise _invalid("key", f"key must be a field with one value, and {key} is a list")
+    raise errors.FieldNotFindableError(
+        used="imported", field=key[:100], findable=", ".join(keys()), details=[{"path": "$.key"}]
+    )
+
+
+def keys() -> list[str]:
+    """Return the fields that can be the key of an import."""
+    findable = index_keys.current().findable.values()
+    return [ID, *(one.name for one in findable if not one.is_list and one.name != index_keys.UPDATED_AT)]
 
 
 def mark_repeated(entries: Entries, key: str) -> Entries:
@@ -97,9 +100,11 @@ def prepare(known: Import, new_id: str, entry: Entry) -> Prepared:
     """Return what is to be written for an entry. ``new_id`` is the id of an item that it creates.
 
     Raise InvalidRequestError if the entry has no value of the key, or one that an earlier entry or several items have.
-    Raise the errors of :func:`items.create` and :func:`items.patch`.
+    Raise the errors of :func:`items.create` and :func:`items.patch`, and those of :func:`check_key` if ItemFields has
+    changed since the import was accepted.
     """
     key = str(known.key)
+    check_key(key)
     fields = entry.fields(known.columns)
     own = fields if key != ID else {name: fields[name] for name in fields if name not in models.MANAGED_FIELDS}
     validation.validate_patch(own)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chalicelib import config, errors
-from chalicelib.catalogue import batches, search
+from chalicelib.catalogue import batches, import_upserts, search
 from chalicelib.config import ContentType
 from chalicelib.http import cursors
 
@@ -327,6 +327,7 @@ class ImportQuery(Struct):
             description="`id` or the name of a findable field. An entry changes the item that has the same value "
             "there, as a `PATCH` does, or creates an item if there is none. Omit it to create an item of each entry.",
             examples=["id"],
+            extra_json_schema={"enum": import_upserts.keys()},
         ),
     ] = None
 
@@ -373,6 +374,7 @@ class ImportFailure(Struct):
                 errors.InvalidJsonError,
                 errors.InvalidRequestError,
                 errors.ReservedFieldError,
+                errors.FieldNotFindableError,
                 errors.InvalidExpiryError,
                 errors.ItemTooLargeError,
                 errors.InternalError,

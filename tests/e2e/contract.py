@@ -145,8 +145,8 @@ def _change_body(case: Any) -> None:
             case.body["expiresAt"] = _LATER
         _be_as_stored(case.body, case.path_parameters.get("item_id", ""))
     elif case.media_type == "text/csv" and isinstance(case.body, str):
-        # The schema does not say what CSV is.
-        case.body = '"of the fuzzer"\r\n"{}"\r\n'.format(case.body.replace('"', '""'))
+        # The schema does not say what CSV is, and that the key must be a column.
+        case.body = '"{}"\r\n"{}"\r\n'.format(case.query.get("key") or "title", case.body.replace('"', '""'))
 
 
 def _be_a_list(query: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from chalicelib import aws
 from chalicelib.catalogue import (
@@ -22,9 +24,11 @@ from chalicelib.catalogue import (
     validation,
 )
 from chalicelib.catalogue.declared_fields import FINDABLE
+from chalicelib.http import serializers
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, jpeg
 from tests.integration.stage import OWNER, Stage, json_of, meanwhile
+from tests.json_values import objects
 
 LATER = "2100-01-01T00:00:00.000Z"
 
@@ -265,6 +269,16 @@ def test_other_key_is_another_request(api: Stage) -> None:
     assert api("POST", "/imports", entries, idempotency_key="k").status_code == 422
 
 
+def test_field_that_is_no_longer_findable_fails_its_entries(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    id_ = begin(api, {"sku": "a1"})
+    monkeypatch.setattr(item_fields, "ItemFields", msgspec.defstruct("Undeclared", []))
+    index_keys.current.cache_clear()
+
+    api.work()
+
+    assert [one["error"] for one in progress(api, id_)["errors"]] == ["FIELD_NOT_FINDABLE"]
+
+
 class TestRaces:
     def test_change_in_between_is_kept(self, api: Stage) -> None:
         item = api.item(sku="a1", price=1)
@@ -345,6 +359,21 @@ class TestRestore:
 
         assert counts(api, id_) == ("done", 2, 0, 0)
         assert self.export(api) == before
+
+    @given(st.lists(objects, min_size=6, max_size=6))
+    @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    def test_any_item_is_restored_exactly(self, api: Stage, own: list[dict[str, Any]]) -> None:
+        at = times.now()
+        stored = [items.create(OWNER, validation.validate_item(fields), at)[0] for fields in own]
+        exported = [serializers.item(item) for item in stored]
+        for item in stored:
+            items.delete(OWNER, item.id, at)
+
+        id_ = json_of(api("POST", "/imports?key=id", b"\n".join(exported), content_type="application/x-ndjson"))["id"]
+        api.work()
+
+        assert counts(api, id_) == ("done", len(own), 0, 0)
+        assert [serializers.item(items.get(OWNER, item.id, at)) for item in stored] == exported
 
     def test_existing_items_are_changed(self, api: Stage) -> None:
         item = api.item(title="Vase", price=1)
