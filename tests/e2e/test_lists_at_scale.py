@@ -1,4 +1,4 @@
-"""The read capacity of one list page and of one item, which must not depend on the number of items.
+"""The read capacity of one page, of one search and of one item, which must not depend on the number of items.
 
 The emulator reports the same capacity for every read. So the tests calculate it from the examined records, as AWS does
 (DynamoDB Developer Guide, "DynamoDB read and write operations"): the total size of the records that a Query examines,
@@ -28,7 +28,7 @@ from tests.integration.stage import Stage, json_of
 
 Ask = Callable[..., HTTPResponse]
 
-FEW, MANY = 100, 10_000
+FEW, SOME, MANY = 100, 300, 10_000
 START = datetime(2026, 3, 1, tzinfo=UTC)
 FIELDS = {"title": "Vase", "text": "x" * 500}
 
@@ -49,11 +49,16 @@ class Meter:
         self.reads: list[Read] = []
 
     def remember(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-        context["consistent"] = params.get("ConsistentRead", False)
+        asked = [params, *params.get("RequestItems", {}).values()]
+        context["consistent"] = any(one.get("ConsistentRead") for one in asked)
 
     def read(self, parsed: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
-        records = parsed.get("Items", [parsed["Item"]] if "Item" in parsed else [])
-        steps = max(1, math.ceil(sum(map(size, records)) / 4096))
+        if "Responses" in parsed:
+            [records] = parsed["Responses"].values()
+            steps = sum(math.ceil(size(record) / 4096) for record in records)  # each record is read on its own
+        else:
+            records = parsed.get("Items", [parsed["Item"]] if "Item" in parsed else [])
+            steps = max(1, math.ceil(sum(map(size, records)) / 4096))
         looked_at = parsed.get("ScannedCount", len(records))
         self.reads.append(Read(model.name, looked_at, len(records), steps * (1 if context["consistent"] else 0.5)))
 
@@ -84,7 +89,7 @@ class Shelves(NamedTuple):
 def shelves(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelves]:
     folder = tmp_path_factory.mktemp("scale")
     with app_on_a_table_of_its_own(system.emulator, folder, auth_mode="oidc") as api:
-        counts = {"few": FEW, "many": MANY, "other": FEW, "man": FEW, "many#": FEW}
+        counts = {"few": FEW, "some": SOME, "many": MANY, "other": FEW, "man": FEW, "many#": FEW}
         middle = {owner: fill(owner, count) for owner, count in counts.items()}
         meter, events = Meter(), aws.dynamodb().meta.events
         events.register("before-parameter-build.dynamodb", meter.remember)
@@ -139,6 +144,38 @@ def test_page_costs_the_same_for_100_and_10_000_items(shelves: Shelves, which: s
     assert costs[0] == [Read("Query", looked_at=25, given=25, units=2.5)]
 
 
+def updated_at(id_: str) -> str:
+    """Return when an item was updated last, which is when it was created."""
+    return quote(times.format_time(datetime.fromtimestamp(ids.id_time_ms(id_) / 1000, UTC)))
+
+
+SEARCHES: dict[str, Callable[[str], str]] = {
+    "of the item updated at a time": lambda middle: f"/items?filter[updatedAt]={updated_at(middle)}",
+    "by time of update": lambda _: "/items?sort=updatedAt",
+    "by time of update, latest first": lambda _: "/items?sort=-updatedAt",
+    "of those updated until a time, latest first": lambda middle: (
+        f"/items?filter[updatedAt][lte]={updated_at(middle)}&sort=-updatedAt"
+    ),
+}
+"""By the field that every class ItemFields has."""
+
+
+@pytest.mark.parametrize("which", SEARCHES)
+def test_search_costs_the_same_for_few_and_many_items(shelves: Shelves, which: str) -> None:
+    costs = []
+    for owner in ("some", "many"):
+        path = SEARCHES[which](shelves.middle[owner])
+        costs.append(shelves.meter.of(lambda owner=owner, path=path: found(shelves.asking(owner)("GET", path))))
+
+    assert costs[0] == costs[1]
+    *queries, read = costs[0]
+    assert [query.operation for query in queries] == ["Query"]
+    assert queries[0].looked_at <= 100
+    # One unit for each item, because BatchGetItem rounds up for each.
+    items_read = 1 if which == "of the item updated at a time" else 25
+    assert read == Read("BatchGetItem", looked_at=items_read, given=items_read, units=items_read)
+
+
 def test_item_costs_the_same_for_100_and_10_000_items(shelves: Shelves) -> None:
     costs = []
     for owner in ("few", "many"):
@@ -158,12 +195,12 @@ def test_missing_item_costs_one_read(shelves: Shelves) -> None:
 
 def test_meter_counts_records_that_a_filter_discards(shelves: Shelves) -> None:
     def look(**also: Any) -> Read:
-        owner = {":owner": {"S": "OWNER#many"}}
+        values = {":owner": {"S": "OWNER#many"}, ":items": {"S": "ITEM#"}} | also.pop("values", {})
         (read,) = shelves.meter.of(
             lambda: aws.dynamodb().query(
                 TableName=config.settings().table,
-                KeyConditionExpression="pk = :owner",
-                ExpressionAttributeValues=owner | also.pop("values", {}),
+                KeyConditionExpression="pk = :owner AND begins_with(sk, :items)",
+                ExpressionAttributeValues=values,
                 **also,
             )
         )
@@ -179,6 +216,10 @@ def test_meter_counts_records_that_a_filter_discards(shelves: Shelves) -> None:
     assert hundred.looked_at == 100
     assert hundred.units > 100 * 500 / 4096
     assert (filtered.looked_at, filtered.given) == (100, 0)
+
+
+def found(answer: HTTPResponse) -> None:
+    assert json_of(answer)["count"] in (1, 25)
 
 
 def twenty_five(answer: HTTPResponse) -> None:
