@@ -6,7 +6,7 @@ import io
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -14,9 +14,20 @@ from uuid import UUID
 import httpx
 from vitrine_client import AuthenticatedClient
 from vitrine_client.api.imports import create_import, get_import
-from vitrine_client.api.items import create_item, delete_item, get_item, list_items, patch_item, replace_item
+from vitrine_client.api.items import (
+    create_item,
+    delete_item,
+    get_item,
+    list_items,
+    patch_item,
+    replace_item,
+    run_batch,
+)
 from vitrine_client.api.pictures import create_image_ticket
 from vitrine_client.models import (
+    BatchCreate,
+    BatchRequest,
+    BatchResults,
     ContentType,
     Deleted,
     Error,
@@ -29,6 +40,9 @@ from vitrine_client.models import (
     ItemPage,
     ItemPatch,
     ItemReplacement,
+    ListItemsFilter,
+    ListItemsFilterUpdatedAtConditions,
+    ListItemsSort,
     Ticket,
     TicketRequest,
 )
@@ -101,6 +115,19 @@ def change(id_: UUID) -> None:
     assert isinstance(replaced.image, ImageReady)
 
 
+def find() -> None:
+    started = datetime.now(UTC)
+    entries = [ItemFields.from_dict({"title": title}) for title in ("One", "Two")]
+    done = run_batch.sync(client=client, body=BatchRequest([BatchCreate(op="create", body=one) for one in entries]))
+    assert isinstance(done, BatchResults), done
+    assert [result.status for result in done.results] == [201, 201]
+    written = ListItemsFilterUpdatedAtConditions(gte=started, lt=started + timedelta(hours=1))
+    latest = ListItemsSort.UPDATED_AT_DESCENDING
+    page = list_items.sync(client=client, filter_=ListItemsFilter(updated_at=written), sort=latest)
+    assert isinstance(page, ItemPage), page
+    assert {str(item.id) for item in page.items} == {result.id for result in done.results}
+
+
 def bulk() -> None:
     entries = [ItemFields.from_dict({"title": "One"}), ItemFields.from_dict({"title": "Two", "tags": ["a", "b"]})]
     begun = create_import.sync(client=client, body=ImportRequest(items=list(entries)))
@@ -146,6 +173,7 @@ def remove(id_: UUID) -> None:
 created = create()
 upload(created)
 change(created)
+find()
 bulk()
 bulk_text()
 ids = listed()

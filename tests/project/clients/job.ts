@@ -76,6 +76,16 @@ async function change(item_id: string): Promise<void> {
   check(replaced.image?.status === "ready", "its picture stays");
 }
 
+async function find(): Promise<void> {
+  const gte = new Date().toISOString();
+  const operations = ["One", "Two"].map((title) => ({ op: "create" as const, body: { title } }));
+  const { results } = good(await api.POST("/items/batch", { body: { operations } }));
+  check(results.every(({ status }) => status === 201), "each operation of a batch succeeds");
+  const query = { filter: { updatedAt: { gte, lt: "2100-01-01T00:00:00Z" } }, sort: "-updatedAt" as const };
+  const { items } = good(await api.GET("/items", { params: { query } }));
+  check(items.map(({ id }) => id).sort().join() === results.map(({ id }) => id).sort().join(), "they are found");
+}
+
 async function bulk(): Promise<void> {
   const items: components["schemas"]["ItemFields"][] = [{ title: "One" }, { title: "Two", tags: ["a", "b"] }];
   const { id: import_id } = good(await api.POST("/imports", { body: { items } }));
@@ -108,6 +118,7 @@ async function remove(item_id: string): Promise<void> {
 const id = await create();
 await upload(id);
 await change(id);
+await find();
 await bulk();
 const ids = await list();
 check(new Set(ids).size === ids.length && ids.length >= 3 && ids.includes(id), "every item is listed once");
