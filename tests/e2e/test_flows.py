@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import time
@@ -14,6 +15,7 @@ import requests
 from PIL import Image
 
 from chalicelib.aws.bucket import Upload
+from chalicelib.catalogue import import_upserts, models
 from chalicelib.config import Size
 from tests.builders import as_json, fields
 from tests.e2e.pictures import drawing, photograph, saved
@@ -205,13 +207,36 @@ def test_import_of_500_is_done_and_reports_invalid_items(system: System) -> None
     started = system.request("POST", "/imports", "\n".join(lines).encode(), content_type="application/x-ndjson")
     assert (started.status, started.json()["status"]) == (202, "queued")
 
-    def look() -> dict[str, Any] | None:
-        shown = system.request("GET", f"/imports/{started.json()['id']}").json()
-        return shown if shown["status"] == "done" else None
-
-    done = eventually(look)
+    done = finished(system, started.json()["id"])
     assert (done["total"], done["created"], done["failed"]) == (500, 498, 2)
     assert [(one["index"], one["error"]) for one in done["errors"]] == [(7, "INVALID_JSON"), (499, "RESERVED_FIELD")]
+
+
+def finished(system: System, import_id: str) -> dict[str, Any]:
+    """Wait for the end of an import, and return its progress."""
+
+    def look() -> dict[str, Any] | None:
+        shown: dict[str, Any] = system.request("GET", f"/imports/{import_id}").json()
+        return shown if shown["status"] == "done" else None
+
+    return eventually(look)
+
+
+@pytest.mark.parametrize("key", sorted({"id", "title"}.intersection(import_upserts.keys())))
+def test_csv_changes_an_item_by_its_key(system: System, key: str) -> None:
+    own = fields(title=f"Vase {time.time_ns()}", price=12.5)
+    item = system.request("POST", "/items", own).json()
+    cells = {name: value if isinstance(value, str) else json.dumps(value) for name, value in item.items()} | {"n": "7"}
+    if key != "id":
+        cells = {name: cells[name] for name in cells if name not in models.MANAGED_FIELDS}
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=";").writerows([cells, cells.values()])
+
+    started = system.request("POST", f"/imports?key={key}", file.getvalue().encode(), content_type="text/csv")
+
+    done = finished(system, started.json()["id"])
+    assert (done["created"], done["updated"], done["errors"]) == (0, 1, [])
+    assert system.request("GET", f"/items/{item['id']}").json()["n"] == 7
 
 
 def test_only_the_bad_message_of_ten_becomes_a_dead_letter(system: System) -> None:
