@@ -8,6 +8,12 @@ from pathlib import Path
 IMPORTS = "import datetime\nfrom decimal import Decimal\nfrom typing import Annotated, Any, Literal\n"
 """What the new class may use beside msgspec."""
 
+NOTHING = '''
+class ItemFields(msgspec.Struct):
+    """Any fields."""
+'''
+"""A class that declares no field, so that items can be found by none of their own."""
+
 SHOP = '''
 class Size(msgspec.Struct):
     height: Annotated[int, msgspec.Meta(gt=0)]

@@ -159,10 +159,11 @@ export function kindOf(schema) {
 }
 
 /** @param {Schema} schema @returns {InputKind} */
-function textKind({ format, maxLength = 0 }) {
+function textKind({ format, maxLength, "x-searchable": isSearchable, "x-findable": isFindable }) {
   if (format === "date") return "date";
   if (format === "date-time") return "time";
-  return maxLength > ONE_LINE ? "long" : "text";
+  const isProse = isSearchable && !isFindable && !format; // Its words are searched, but nobody sorts by it.
+  return (maxLength ?? (isProse ? Infinity : 0)) > ONE_LINE ? "long" : "text";
 }
 
 /** @param {any} value @returns {InputKind} */

@@ -145,7 +145,9 @@ class Tab:
         return self.page.get_by_role("region", name="Uploads and imports")
 
     def field(self, name: str) -> Locator:
-        return self.dialog.get_by_label(f"Value of {name}", exact=True)
+        """Return the control of a declared field, which has a label, or of another one, which has its name."""
+        by_label = self.dialog.get_by_label(name.capitalize(), exact=True)
+        return by_label.or_(self.dialog.get_by_label(f"Value of {name}", exact=True))
 
     def press(self, name: str) -> None:
         """Click the button with that name, in the dialog if it is open."""

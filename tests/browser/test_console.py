@@ -15,6 +15,7 @@ from tests.browser.conftest import System, create_item, delete_all_items, find_i
 from tests.browser.screenshots import take_screenshot
 from tests.browser.tab import File, Tab
 from tests.e2e.system import request
+from tests.edited_item_fields import NOTHING
 
 NOT_A_PICTURE = File("Torn.jpg", "image/jpeg", b"\xff\xd8\xff and nothing else that a JPEG has")
 
@@ -24,34 +25,40 @@ def at_the_console(system: System, tab: Tab) -> None:
     tab.open(system.url)
 
 
+def add_field(tab: Tab, name: str, kind: str | None = None) -> None:
+    """Add a field that is not declared to the open form. ``kind`` is the type that is chosen for it."""
+    tab.press("Add a field")
+    tab.dialog.get_by_label("Name of the field").last.fill(name)
+    if kind:
+        tab.dialog.get_by_label("Type of the field").last.select_option(kind)
+
+
 class TestItems:
     def test_new_item_is_shown_first(self, system: System, tab: Tab) -> None:
         tab.press("New item")
         tab.field("title").fill("Blue vase")
-        tab.press("Add a field")
-        tab.dialog.get_by_label("Name of the field").last.fill("price")
-        tab.dialog.get_by_label("Type of the field").last.select_option("number")
-        tab.field("price").fill("19.90000000000000000001")
+        add_field(tab, "height", "number")
+        tab.field("height").fill("19.90000000000000000001")
         tab.press("Create")
 
         expect(tab.page.locator(".card").first).to_contain_text("Blue vase")
         expect(tab.page.locator(".card").first).to_contain_text("19.90000000000000000001")
         item = find_item(system, "Blue vase")
         raw = request("GET", f"{system.url}/items/{item['id']}").body.decode()
-        assert '"price":19.90000000000000000001' in raw
+        assert '"height":19.90000000000000000001' in raw
 
     def test_invalid_number_is_marked(self, tab: Tab) -> None:
         tab.press("New item")
-        tab.dialog.get_by_label("Type of the field").select_option("number")
-        tab.field("title").fill("ten")
+        add_field(tab, "height", "number")
+        tab.field("height").fill("ten")
         tab.press("Create")
 
-        assert "Enter a number" in tab.field("title").evaluate("field => field.validationMessage")
+        assert "Enter a number" in tab.field("height").evaluate("field => field.validationMessage")
 
     def test_error_of_the_api_is_shown(self, tab: Tab) -> None:
         tab.expect_fault("400")
         tab.press("New item")
-        tab.dialog.get_by_label("Name of the field").fill("version")
+        add_field(tab, "version")
         tab.press("Create")
 
         expect(tab.dialog.get_by_role("alert")).to_contain_text("version is managed by Vitrine")
@@ -72,6 +79,14 @@ class TestItems:
         assert (item["sizes"], item["deep"]) == ([3], {"er": None})
 
     def test_focus_after_removing_the_last_field(self, tab: Tab) -> None:
+        tab.press("New item")
+        add_field(tab, "height")
+        tab.press("Remove the field height")
+
+        expect(tab.dialog.get_by_role("button", name="Add to Tags")).to_be_focused()
+
+    def test_focus_after_removing_the_only_field(self, tab: Tab, with_fields: Callable[[str], str]) -> None:
+        tab.open(with_fields(NOTHING))
         tab.press("New item")
         tab.press("Remove the field title")
 
@@ -118,8 +133,7 @@ class TestItems:
         tab.open(system.url)
         tab.open_item("Built")
         request("PUT", f"{system.url}/items/{item['id']}", {"title": "Built by another"})
-        tab.press("Add a field")
-        tab.dialog.get_by_label("Name of the field").last.fill("constructor")
+        add_field(tab, "constructor")
         tab.field("constructor").fill("Ann")
         tab.press("Save")
         expect(tab.dialog).to_contain_text("Someone else changed this item")

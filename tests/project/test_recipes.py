@@ -22,6 +22,8 @@ from tools.template.copies import copy_working_tree
 
 PROJECT = Path(__file__).resolve().parents[2]
 DIFFS = list(recipes.diffs())
+ALTERNATIVES = ["no-fields"]
+"""The recipes that do not apply after the others, because another one changes the same lines."""
 
 TESTS_OF_THE_CHANGES = """
 from tests.integration.stage import json_of
@@ -50,6 +52,27 @@ def test_message_patches_an_item(stage):
     stage.work()
     assert stage.read(item["id"])["price"] == 2
     assert stage.on_queue() == 0
+"""
+
+TESTS_WITHOUT_FIELDS = """
+from tests.integration.stage import json_of
+
+def test_item_is_any_object(api):
+    item = api.item(title=7, price="cheap", tags={"a": None})
+    assert api.read(item["id"]) == item
+
+def test_items_are_sorted_by_their_last_change(api):
+    ids = [api.item(n=number)["id"] for number in range(3)]
+    api("PATCH", f"/items/{ids[0]}", {"n": 3})
+    listed = json_of(api("GET", "/items?sort=updatedAt"))["items"]
+    assert [item["id"] for item in listed] == [ids[1], ids[2], ids[0]]
+
+def test_own_fields_cannot_be_found(api):
+    for query in ("sort=title", "filter[title]=Vase"):
+        refused = json_of(api("GET", f"/items?{query}"))
+        assert refused["error"] == "FIELD_NOT_FINDABLE"
+        assert "updatedAt" in refused["message"]
+    assert json_of(api("GET", "/items?q=vase"))["message"] == "q cannot be used: no field is searchable."
 """
 
 
@@ -94,15 +117,28 @@ def test_diff_applies_at_one_place_only(project: Path, name: str) -> None:
 
 def test_project_with_all_diffs_works(project: Path) -> None:
     for name in DIFFS:
-        recipes.apply(project, name)
+        if name not in ALTERNATIVES:
+            recipes.apply(project, name)
 
     run(project, sys.executable, "-m", "tools.openapi")
 
     bin_ = Path(sys.executable).parent
     run(project, bin_ / "ruff", "check", "app.py", "chalicelib", "tests")
     run(project, bin_ / "ruff", "format", "--check", "app.py", "chalicelib", "tests")
+    run_tests(project, TESTS_OF_THE_CHANGES)
+
+
+def test_project_that_declares_no_fields_works(project: Path) -> None:
+    recipes.apply(project, "no-fields")
+
+    run(project, sys.executable, "-m", "tools.openapi")
+
+    run_tests(project, TESTS_WITHOUT_FIELDS)
+
+
+def run_tests(project: Path, source: str) -> None:
     tests = project / "tests" / "integration" / "test_change.py"
-    tests.write_text(TESTS_OF_THE_CHANGES, encoding="utf-8")
+    tests.write_text(source, encoding="utf-8")
     run(project, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-cov", "-n", "0", tests)
 
 
@@ -145,6 +181,7 @@ def settings_after(project: Path, name: str, stage: str) -> config.Settings:
     ("name", "changed"),
     [
         ("fields", {"chalicelib/catalogue/item_fields.py", "tests/builders.py"}),
+        ("no-fields", {"chalicelib/catalogue/item_fields.py"}),
         ("setting", {"chalicelib/config.py", "app.py"}),
         ("route", {"app.py", "chalicelib/catalogue/items.py"}),
         ("error", {"chalicelib/errors.py", "chalicelib/catalogue/items.py", "app.py"}),

@@ -10,6 +10,10 @@ describe("inputs", () => {
     for (const [schema, kind] of [
       [{ type: "string" }, "text"], [{ type: "string", maxLength: 200 }, "text"],
       [{ type: "string", maxLength: 201 }, "long"], [{ type: "string", format: "date" }, "date"],
+      [{ type: "string", "x-searchable": true }, "long"],
+      [{ type: "string", "x-searchable": true, maxLength: 200 }, "text"],
+      [{ type: "string", "x-searchable": true, "x-findable": true }, "text"],
+      [{ type: "string", "x-searchable": true, format: "email" }, "text"],
       [{ type: ["string", "null"], format: "date-time" }, "time"], [{ type: "string", format: "email" }, "text"],
       [{ type: "integer" }, "number"], [{ type: "number" }, "number"], [{ type: "boolean" }, "boolean"],
       [{ type: ["number", "string"], format: "decimal" }, "number"], [{ type: "string", format: "decimal" }, "number"],
