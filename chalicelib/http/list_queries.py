@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from chalicelib.catalogue import items, search, validation
+from chalicelib.catalogue import index_keys, items, search, validation
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.search import Condition, Query
-from chalicelib.http import cursors
+from chalicelib.http import cursors, query_parameters
 from chalicelib.http.schemas import ListQuery
 
 
@@ -20,8 +20,13 @@ def parse(parameters: ListQuery) -> Query:
     elif parameters.order is not None:
         problem = "order cannot be sent with sort: send sort=createdAt for the oldest first, or sort=-createdAt"
         raise validation.problems_at(("$.order", problem))
+    wanted = tuple(sorted(conditions(parameters.filter)))
+    for one in wanted:
+        field = index_keys.current().findable.get(one.field)
+        if field and field.kinds == "d":
+            query_parameters.check_offset(one.path.removeprefix("$."), one.values[-1])
     return Query(
-        tuple(sorted(conditions(parameters.filter))),
+        wanted,
         parameters.q,
         sort.removeprefix("-"),
         sort.startswith("-"),

@@ -68,11 +68,17 @@ def _value(name: str, values: list[str], model: type[msgspec.Struct]) -> str | i
         _raise_invalid(name, f"{name} may be given once, not {len(values)} times")
     if "\ufffd" in value:
         _raise_invalid(name, f"{name} must be UTF-8, percent-encoded")
-    if name in _fields_of_type(datetime, model) and re.search(r"\d \d\d:?\d\d$", value):
-        _raise_invalid(name, f"The + in {name} must be sent as %2B: in a query, + stands for a space")
+    if name in _fields_of_type(datetime, model):
+        check_offset(name, value)
     if name in _fields_of_type(int, model) and re.fullmatch("-?[0-9]{1,4000}", value):
         return int(value)
     return value
+
+
+def check_offset(name: str, value: str) -> None:
+    """Raise InvalidRequestError if the value of a parameter is a time whose offset was sent with a plain +."""
+    if re.search(r"\d \d\d:?\d\d$", value):
+        _raise_invalid(name, f"The + in {name} must be sent as %2B: in a query, + stands for a space")
 
 
 def _raise_invalid(name: str, problem: str) -> NoReturn:

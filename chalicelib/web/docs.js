@@ -2,6 +2,7 @@
 
 import { call, resolveLinks } from "./api.js";
 import { $, button, h, problemBox, targetOf } from "./dom.js";
+import { operatorsOf } from "./filter-rows.js";
 import { renderBlocks, renderInline } from "./markdown.js";
 import { exampleLabel, exampleText, requestForm, requiresSignIn, statusBadge } from "./request-form.js";
 import { SchemaView } from "./schema-view.js";
@@ -56,12 +57,19 @@ function parameterList(parameters) {
 }
 
 /** @param {any} parameter */
-function parameterItem({ name, in: place, schema, required, description = schema.description, example }) {
+function parameterItem({ name, in: place, schema, required, style, description = schema.description, example }) {
   return h("li", {},
     h("code", {}, name), " ", h("span", { class: "type" }, `${place}, ${schemas.describe(schema)}`),
     required && h("span", { class: "required" }, "required"),
     description && h("p", { class: "note" }, renderInline(description)),
+    style === "deepObject" && operatorList(schema.properties),
     example !== undefined && h("p", { class: "note" }, "Example: ", h("code", {}, String(example))));
+}
+
+/** Return the fields of a parameter that is an object, each with its operators. @param {Record<string, any>} fields */
+function operatorList(fields) {
+  return h("ul", { class: "schema" }, Object.entries(fields).map(([field, schema]) =>
+    h("li", {}, h("code", {}, field), " ", h("span", { class: "type" }, operatorsOf(schema, schemas).join(", ")))));
 }
 
 /** @param {string} type @param {any} content */

@@ -87,6 +87,7 @@ def test_typed_idempotency_key_stays(tab: Tab) -> None:
 def test_items_are_filtered_and_sorted(tab: Tab) -> None:
     tab.page.locator("#contents a[href='#get-items']").click()
     route = tab.page.locator("#get-items")
+    expect(route.locator("li li").filter(has_text="updatedAt").first).to_contain_text("eq, gt, gte, lt, lte, in")
     route.get_by_role("button", name="Add a filter").click()
     for number, (operator, value) in enumerate([("gte", "2000-01-01T00:00:00Z"), ("lt", "2000-01-02T00:00:00Z")]):
         route.get_by_label("filter: field").nth(number).select_option("updatedAt")

@@ -104,6 +104,11 @@ OPERATORS = "has an unknown operator: it must be eq, gt, gte, lt, lte, prefix, i
             "$.order",
             "order cannot be sent with sort: send sort=createdAt for the oldest first, or sort=-createdAt",
         ),
+        (
+            "filter[updatedAt][gt]=2026-03-01T12:00:00+02:00",
+            "$.filter[updatedAt][gt]",
+            "The + in filter[updatedAt][gt] must be sent as %2B: in a query, + stands for a space",
+        ),
         (f"q={'a' * 201}", "$.q", "q must be a string of at most 200 characters"),
     ],
 )
