@@ -80,6 +80,14 @@ get_item = functools.partial(on_table, "GetItem", Key=RECORD)
 put_item = functools.partial(on_table, "PutItem", Item=RECORD)
 delete_item = functools.partial(on_table, "DeleteItem", Key=RECORD)
 update_item = functools.partial(on_table, "UpdateItem", Key=RECORD)
+
+
+def get_in_batch(stage: str = LOCAL) -> Call:
+    return on_table("BatchGetItem", stage)._replace(
+        parameters={"RequestItems": {f"vitrine-{stage}": {"Keys": [RECORD]}}}
+    )
+
+
 put_in_batch = on_table("BatchWriteItem")._replace(
     parameters={"RequestItems": {f"vitrine-{LOCAL}": [{"PutRequest": {"Item": RECORD}}]}}
 )
@@ -124,6 +132,7 @@ TABLE = [
         (query_due(), query(), "what is due is the cleanup's"),
         ([update_item(), put_in_batch], put_item(), "items are written whole, each under its condition"),
         (get_item(OTHER), get_item(), "it is another stage's"),
+        (get_in_batch(OTHER), get_in_batch(), "it is another stage's"),
         (put_item(OTHER), put_item(), "it is another stage's"),
         (read(PICTURE, OTHER), read(PICTURE), "it is another stage's"),
         (write(PICTURE, OTHER), write(PICTURE), "it is another stage's"),
@@ -146,8 +155,8 @@ TABLE = [
         ([write(PICTURE), write(THUMBNAIL)], delete(PICTURE), "it only takes note"),
         ([delete(THUMBNAIL), delete(LOOSE)], delete(PICTURE), "it removes uploads that no item wants"),
         (on_objects("uploads/items/"), delete(PICTURE), "all that it needs stands in the event"),
-        ([query(), query_due(), on_table("Scan")], get_item(), "it knows which item it is about"),
-        ([delete_item(), update_item(), put_in_batch], put_item(), "it only takes note"),
+        ([query(), query_due(), get_in_batch(), on_table("Scan")], get_item(), "it knows which item it is about"),
+        ([update_item(), put_in_batch], put_item(), "items are written whole, each under its condition"),
         (TAKING_JOBS, send(), "jobs are the consumer's"),
         (send(DEAD), send(), "jobs that failed are put there by their queue"),
         ([get_item(OTHER), put_item(OTHER)], get_item(), "it is another stage's"),
@@ -160,7 +169,7 @@ TABLE = [
         (read(THUMBNAIL), read(PICTURE), "thumbnails are made of originals"),
         (delete(CHUNK), delete(THUMBNAIL), "chunks go by lifecycle"),
         ([delete(LOOSE), delete("thumbnails/rights.jpg")], delete(PICTURE), "a loose file is not its to remove"),
-        ([query(), query_due(), on_table("Scan")], get_item(), "it knows which items it is about"),
+        ([query_due(), on_table("Scan")], query(), "it looks for the items of one owner"),
         ([update_item(), put_in_batch], put_item(), "items are written whole, each under its condition"),
         ([send(), send(DEAD)], count_jobs, "it works off, and makes no work"),
         ([receive(DEAD), on_queue("PurgeQueue")], count_jobs, "what failed is for a person to look at"),
@@ -173,7 +182,7 @@ TABLE = [
     *rows(
         "clean_up",
         ([put_in_batch, update_item()], put_item(), "items are written whole, each under its condition"),
-        (on_table("Scan"), query_due(), "it reads what is due, and no more"),
+        ([get_in_batch(), on_table("Scan")], query_due(), "it reads what is due, and no more"),
         ([read(PICTURE), read(THUMBNAIL), read(CHUNK)], delete(PICTURE), "it goes by names alone"),
         ([write(PICTURE), write(THUMBNAIL), write(CHUNK)], delete(PICTURE), "it only takes away"),
         ([delete(CHUNK), delete(LOOSE)], delete(THUMBNAIL), "these belong to no item"),
@@ -186,7 +195,8 @@ TABLE = [
     ),
     *rows(
         "authorize",
-        ([get_item(), query(), query_due(), put_item(), delete_item(), on_table("Scan")], own_name, "it reads tokens"),
+        ([get_item(), get_in_batch(), query(), query_due(), on_table("Scan")], own_name, "it reads tokens"),
+        ([put_item(), delete_item()], own_name, "it reads tokens"),
         ([read(PICTURE), write(PICTURE), delete(PICTURE), on_objects("uploads/items/")], own_name, "it reads tokens"),
         ([on_queue("GetQueueUrl"), send(), *TAKING_JOBS], own_name, "it reads tokens"),
     ),
