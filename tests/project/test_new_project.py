@@ -106,7 +106,7 @@ def test_project_has_one_commit_and_no_other_files(made: Path) -> None:
 def test_recipes_apply_one_after_another(made: Path, tmp_path: Path) -> None:
     copy = tmp_path / NAME
     copy_working_tree(made, copy)
-    for name in recipes.diffs(made):
+    for name in recipes.compatible(made):
         recipes.apply(copy, name)
 
 

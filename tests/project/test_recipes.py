@@ -22,8 +22,6 @@ from tools.template.copies import copy_working_tree
 
 PROJECT = Path(__file__).resolve().parents[2]
 DIFFS = list(recipes.diffs())
-ALTERNATIVES = ["no-fields"]
-"""The recipes that do not apply after the others, because another one changes the same lines."""
 
 TESTS_OF_THE_CHANGES = """
 from tests.integration.stage import json_of
@@ -116,9 +114,8 @@ def test_diff_applies_at_one_place_only(project: Path, name: str) -> None:
 
 
 def test_project_with_all_diffs_works(project: Path) -> None:
-    for name in DIFFS:
-        if name not in ALTERNATIVES:
-            recipes.apply(project, name)
+    for name in recipes.compatible():
+        recipes.apply(project, name)
 
     run(project, sys.executable, "-m", "tools.openapi")
 

@@ -28,6 +28,8 @@ DIFF = re.compile(r"<!-- ([\w -]+) -->\n```diff\n(.*?)^```$", flags=re.DOTALL | 
 
 BUILDS_ON = {"company": "sign-in", "error": "route"}
 """The recipes that change what another recipe adds."""
+ALTERNATIVES = ("no-fields",)
+"""The recipes that do not apply after all others, because another one changes the same lines."""
 NEW_PROJECT = "new"
 """Not a diff: a project that ``make new`` makes."""
 NAME = "shop"
@@ -41,6 +43,11 @@ class RecipeError(Exception):
 def diffs(project: Path = PROJECT_DIR) -> dict[str, str]:
     """Return the diffs of the page by name, in its order."""
     return dict(DIFF.findall((project / PAGE).read_text(encoding="utf-8")))
+
+
+def compatible(project: Path = PROJECT_DIR) -> list[str]:
+    """Return the names of the diffs that apply one after another."""
+    return [name for name in diffs(project) if name not in ALTERNATIVES]
 
 
 def names() -> list[str]:
