@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 from botocore import exceptions
 
-from tools.stage import chalice_config, policies, provision, stack
+from tools.stage import chalice_config, policies, provision, search_index, stack
 from tools.stage.errors import StageError, describe_error
 
 if TYPE_CHECKING:
@@ -49,6 +49,19 @@ def environment() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack.time, "sleep", lambda seconds: None)
+
+
+@pytest.fixture(autouse=True)
+def deployed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Return whether the table was new at each record of a deployment. The integration tests look at the records."""
+    records: list[bool] = []
+
+    def record(_stage: str, _client: Any, *, created: bool) -> str | None:
+        records.append(created)
+        return None if created else "INDEX MISSING"
+
+    monkeypatch.setattr(search_index, "record_deployment", record)
+    return records
 
 
 def config(project: Path) -> dict[str, Any]:
@@ -239,7 +252,7 @@ def test_access_is_described(variables: dict[str, str], words: str) -> None:
 
 
 class TestProvisioning:
-    def test_new_stage_is_created_and_recorded(self, project: Path) -> None:
+    def test_new_stage_is_created_and_recorded(self, project: Path, deployed: list[bool]) -> None:
         aws = ScriptedCloudFormation(
             script=[ends("CREATE_IN_PROGRESS"), event("Table", "CREATE_COMPLETE"), ends("CREATE_COMPLETE")]
         )
@@ -247,11 +260,14 @@ class TestProvisioning:
         assert provision.provision("dev", aws, project, lines.append) == OUTPUTS
         assert aws.calls == ["plan create", "execute"]
         assert "Table: create complete" in lines
+        assert deployed == [True]
         assert chalice_config.environment(project, "dev")["BUCKET_NAME"] == OUTPUTS["BucketName"]
 
-    def test_unchanged_stage_is_not_updated(self, project: Path) -> None:
+    def test_unchanged_stage_is_not_updated(self, project: Path, deployed: list[bool]) -> None:
         aws = ScriptedCloudFormation("UPDATE_COMPLETE", refusal=UNCHANGED)
-        provision.provision("dev", aws, project)
+        lines: list[str] = []
+        provision.provision("dev", aws, project, lines.append)
+        assert (deployed, lines[-1]) == ([False], "INDEX MISSING")
         assert aws.calls == ["plan update", "discard"]
 
     def test_console_url_is_set_after_the_code_is_deployed(self, project: Path) -> None:
