@@ -4,7 +4,7 @@
 
     uploads/items/{owner}/{item}/{upload}                   an original: the picture uploaded to an item
     uploads/…                                               a loose file: a file uploaded outside items/
-    thumbnails/items/{owner}/{item}/{upload}/{sequencer}-{etag}/{size}[-{focus}].{jpg or webp}
+    thumbnails/items/{owner}/{item}/{upload}/{sequencer}-{etag}/{size}[-{number of the focus}].{jpg or webp}
                                                             a thumbnail of an item's picture
     thumbnails/{rest of a loose file's key}.jpg             the thumbnail of a loose file
     imports/{owner}/{import}.ndjson                         the entries of an import; a lifecycle rule deletes it
@@ -25,7 +25,7 @@ from urllib.parse import quote, unquote
 from botocore.exceptions import ClientError
 
 from chalicelib import aws, telemetry
-from chalicelib.config import CENTRE, Size
+from chalicelib.config import Size
 from chalicelib.values import ids
 
 if TYPE_CHECKING:
@@ -67,13 +67,14 @@ class Upload(NamedTuple):
         """The key of the original."""
         return f"{UPLOADS}{_item_folder(self.owner, self.item_id)}{self.id}"
 
-    def thumbnail_key(self, size: Size, sequencer: str, etag: str) -> str:
-        """Return the key of the thumbnail of ``size``.
+    def thumbnail_key(self, size: Size, sequencer: str, etag: str, focus_changes: int = 0) -> str:
+        """Return the key of the thumbnail of ``size``, after the focus was changed ``focus_changes`` times.
 
-        Each object put at ``key``, and each focus, has separate thumbnails: a slow job cannot overwrite those of a
-        later one, and a browser does not show those of an earlier one.
+        Each object put at ``key``, and each change of the focus, has separate thumbnails: a slow job cannot overwrite
+        or delete those of a later one, not even with the same focus, and a browser does not show those of an earlier
+        one.
         """
-        focus = "" if size.focus == CENTRE else "-{:.0f}-{:.0f}".format(*(1000 * at for at in size.focus))
+        focus = f"-{focus_changes}" if focus_changes else ""
         name = f"{size.pixels}{focus}.{'jpg' if size.format == 'jpeg' else size.format}"
         return f"{THUMBNAILS}{_item_folder(self.owner, self.item_id)}{self.id}/{sequencer}-{etag}/{name}"
 
@@ -169,10 +170,14 @@ def upload_id(key: str) -> str:
     return key.split("/")[4]
 
 
-def thumbnail_sequencer(key: str) -> str:
-    """Return the sequencer of the object from which a thumbnail was made, or an empty string if it is not known."""
-    put = key.split("/")[5:-1]
-    return put[0].partition("-")[0] if put else ""
+def thumbnail_version(key: str) -> tuple[str, int]:
+    """Return the sequencer of the object from which a thumbnail was made, and how often the focus was changed by then.
+
+    A thumbnail with a greater version is newer. The sequencer is empty if it is not known.
+    """
+    put, name = ["", "", *key.split("/")[5:]][-2:]
+    changes = name.partition(".")[0].partition("-")[2]
+    return put.partition("-")[0], int(changes) if changes.isdecimal() else 0
 
 
 def presigned_post(key: str, content_type: str, max_bytes: int, period: timedelta) -> PresignedPost:

@@ -127,10 +127,9 @@ def change_focus(owner: str, id_: str, focus: Focus | None, at: datetime, check:
             raise errors.ImageNotFoundError(id=id_)
         if image.focus == focus:
             return item
-        due_at = None if focus == image.thumbnails_focus else due
-        return msgspec.structs.replace(
-            item, image=msgspec.structs.replace(image, focus=focus, due_at=due_at, attempts=0)
-        )
+        due_at, number = None if focus == image.thumbnails_focus else due, image.focus_changes + 1
+        changed = msgspec.structs.replace(image, focus=focus, focus_changes=number, due_at=due_at, attempts=0)
+        return msgspec.structs.replace(item, image=changed)
 
     item = items.change(owner, id_, with_focus, at, check)
     if item.image and item.image.upload_id and _needs_thumbnails(item.image):
@@ -262,11 +261,14 @@ def _is_superseded(item: Item, key: str) -> bool:
 
 
 def _may_use(image: Image, key: str) -> bool:
-    """Return whether a picture uses the thumbnail at ``key``, or may use it when its thumbnail job ends."""
-    sequencer = bucket.thumbnail_sequencer(key)
-    if sequencer == image.sequencer and not _needs_thumbnails(image):
-        return any(key == thumbnail.key for thumbnail in image.thumbnails)
-    return sequencer >= image.sequencer
+    """Return whether a picture uses the thumbnail at ``key``, or may use it when a thumbnail job ends.
+
+    The picture may have changed since it was read: then newer thumbnails are those of the picture as it is now.
+    """
+    version, current = bucket.thumbnail_version(key), (image.sequencer, image.focus_changes)
+    if version > current or any(key == thumbnail.key for thumbnail in image.thumbnails):
+        return True
+    return version == current and _needs_thumbnails(image)
 
 
 def purge(owner: str, id_: str) -> None:

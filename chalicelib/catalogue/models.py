@@ -63,6 +63,8 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     bytes: int | None = None
     thumbnails: tuple[Thumbnail, ...] = ()
     focus: Focus | None = None
+    focus_changes: int = 0
+    """How often the focus was changed. It is part of the keys of thumbnails."""
     thumbnails_focus: Focus | None = None
     """The focus with which the thumbnails were made. While it differs, a thumbnail job is queued or running."""
     placeholder: str | None = None

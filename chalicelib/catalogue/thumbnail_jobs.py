@@ -13,7 +13,7 @@ from chalicelib import errors, telemetry
 from chalicelib.aws import bucket
 from chalicelib.aws.bucket import Object, Upload
 from chalicelib.catalogue import item_pictures, items
-from chalicelib.catalogue.models import Image, Item, Thumbnail
+from chalicelib.catalogue.models import Focus, Image, Item, Thumbnail
 from chalicelib.config import MAX_DECODING_BYTES, MAX_IMAGE_BYTES, Size, settings
 from chalicelib.pictures import protocol
 from chalicelib.pictures.protocol import Rendered
@@ -111,7 +111,7 @@ def _save_result(upload: Upload, rendered: Image, result: Image | None) -> Item 
     """
 
     def with_result(now: Item) -> Item:
-        if now.image is None or (now.image.sequencer, now.image.focus) != (rendered.sequencer, rendered.focus):
+        if now.image is None or _version(now.image) != _version(rendered):
             return now
         return msgspec.structs.replace(now, image=result) if item_pictures.needs_thumbnails(now, upload) else now
 
@@ -120,6 +120,11 @@ def _save_result(upload: Upload, rendered: Image, result: Image | None) -> Item 
     except errors.ItemNotFoundError:
         # The item may have expired by this function's clock alone. Then its objects stay until the cleanup deletes it.
         return items.find(upload.owner, upload.item_id)
+
+
+def _version(image: Image) -> tuple[str, Focus | None, int]:
+    """Return what thumbnails are made of: the file and the focus, which may be the same again after two changes."""
+    return image.sequencer, image.focus, image.focus_changes
 
 
 def _make_thumbnails(upload: Upload, image: Image, has_time: Callable[[], bool]) -> Image | None:
@@ -147,8 +152,9 @@ def _make_thumbnails(upload: Upload, image: Image, has_time: Callable[[], bool])
         bytes=original.size,
         placeholder=rendered.placeholder,
         focus=image.focus,
+        focus_changes=image.focus_changes,
         thumbnails_focus=image.focus,
-        thumbnails=tuple(_store(one, upload, image.sequencer, original.etag) for one in rendered.thumbnails),
+        thumbnails=tuple(_store(one, upload, image, original.etag) for one in rendered.thumbnails),
         warnings=tuple(rendered.warnings),
     )
 
@@ -161,9 +167,9 @@ def _sizes(image: Image) -> tuple[Size, ...]:
     return tuple(msgspec.structs.replace(size, focus=focus) for size in settings().thumbnail_sizes)
 
 
-def _store(rendered: protocol.Thumbnail, upload: Upload, sequencer: str, etag: str) -> Thumbnail:
+def _store(rendered: protocol.Thumbnail, upload: Upload, image: Image, etag: str) -> Thumbnail:
     size = rendered.size
-    key = upload.thumbnail_key(size, sequencer, etag)
+    key = upload.thumbnail_key(size, image.sequencer, etag, image.focus_changes)
     bucket.write(key, rendered.data, size.content_type)
     return Thumbnail(size.pixels, rendered.width, rendered.height, key, size.content_type)
 

@@ -265,6 +265,8 @@ def hand_deployer(person: Person, tmp_path: Path) -> Person:
 
 
 ON_ALL = {
+    "dynamodb:ListTagsOfResource",
+    "dynamodb:TagResource",
     "events:ListTargetsByRule",
     "events:PutTargets",
     "events:RemoveTargets",

@@ -32,11 +32,15 @@ def test_upload_can_be_read_from_its_key(owner: str, item_id: str, upload_id: st
 
 
 def test_each_focus_and_format_has_its_own_thumbnails() -> None:
-    sizes = [Size(200, "cover"), Size(200, "cover", "webp"), Size(200, "cover", focus=(0.3, 0.25))]
+    upload, size = Upload("ann", ITEM, UPLOAD), Size(200, "cover")
+    keys = [
+        upload.thumbnail_key(size, "0A", "e"),
+        upload.thumbnail_key(Size(200, "cover", "webp"), "0A", "e"),
+        upload.thumbnail_key(size, "0A", "e", focus_changes=2),
+    ]
 
-    names = [Upload("ann", ITEM, UPLOAD).thumbnail_key(size, "0A", "e").rpartition("/")[2] for size in sizes]
-
-    assert names == ["200.jpg", "200.webp", "200-300-250.jpg"]
+    assert [key.rpartition("/")[2] for key in keys] == ["200.jpg", "200.webp", "200-2.jpg"]
+    assert [bucket.thumbnail_version(key) for key in keys] == [("0A", 0), ("0A", 0), ("0A", 2)]
 
 
 @given(owners, owners, new_ids, new_ids)
