@@ -17,7 +17,7 @@ def test_script_in_the_readme_runs(system: System, tmp_path: Path) -> None:
     printed = type_in(block("README.md", "session"), tmp_path, BASE=system.api, PHOTO="my photo.jpg")
     assert "picture: ready" in printed
     assert "import: done" in printed
-    assert '"title":"Harbour","year":1998' in printed
+    assert '"count":1,"nextCursor":null' in printed
     assert "Item deleted" in printed
     with Image.open(tmp_path / "thumbnail.jpg") as thumbnail:
         assert (thumbnail.format, thumbnail.size) == ("JPEG", (200, 200))
