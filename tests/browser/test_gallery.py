@@ -112,7 +112,7 @@ ON_SHOW: dict[str, dict[str, Any]] = {
         "galaxies": 5500,
         "framed": False,
         "tags": ["sky", "infrared"],
-        "description": "Ten days of exposures of one dark patch of sky, no larger than a grain of sand at arm’s length.",
+        "description": "Ten days of exposures of a dark patch of sky, no larger than a grain of sand at arm’s length.",
         "camera": {"name": "WFC3", "pixelScale": 0.13},
     },
     "chelsea": {"title": "Chelsea the cat", "age": 7, "indoor": True},
