@@ -33,5 +33,5 @@ OPERATIONS: dict[str, dict[str, list[str]]] = {
 }
 """By function (its name in app.py; ``api_handler`` has all routes) and by service, with botocore's names.
 
-``chalice local`` also calls DynamoDB's DescribeTable.
+``chalice local`` also calls DynamoDB's DescribeTable, and the operator's command ``reindex`` its Scan.
 """
