@@ -353,7 +353,7 @@ const shownColumns = () => columns.filter(({ isShown }) => isShown);
 
 /** @param {Item[]} items that tell which fields there are */
 function setColumns(items) {
-  columns = columnsOf(fieldNames(items), chosenColumns());
+  columns = columnsOf(fieldNames(items), chosenColumns(), items);
   $("thead", table).replaceChildren(headRow(shownColumns(), items));
 }
 

@@ -170,11 +170,14 @@ function pictureSize({ image }) {
  * Return all columns in their order, and which of them are shown.
  * @param {string[]} fields
  * @param {string[] | null} chosen ids of the columns that the user chose, or null
+ * @param {Item[]} items by default, only fields that one of them has are shown
  * @returns {{id: string, label: string, isShown: boolean}[]}
  */
-export function columnsOf(fields, chosen) {
-  const fieldIds = fields.map((name) => FIELD_PREFIX + name);
-  const shown = chosen ?? [...DEFAULT_COMMON_COLUMNS, ...fieldIds.slice(0, MAX_DEFAULT_FIELDS)];
+export function columnsOf(fields, chosen, items) {
+  const idOf = (/** @type {string} */ name) => FIELD_PREFIX + name;
+  const fieldIds = fields.map(idOf);
+  const used = fields.filter((name) => items.some((item) => Object.hasOwn(item, name)));
+  const shown = chosen ?? [...DEFAULT_COMMON_COLUMNS, ...used.slice(0, MAX_DEFAULT_FIELDS).map(idOf)];
   const [picture, ...common] = Object.keys(COMMON_COLUMNS);
   return [picture, ...fieldIds, ...common].map((id) => ({
     id,

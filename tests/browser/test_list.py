@@ -170,15 +170,15 @@ class TestSelection:
         box(tab, "Oak bench").check(force=True)
         box(tab, "Oak table").check(force=True)
         tab.press("Set field…")
-        tab.dialog.get_by_label("Field", exact=True).fill("price")
+        tab.dialog.get_by_label("Field", exact=True).fill("width")
         tab.dialog.get_by_label("Value", exact=True).fill("12.50")
         expect(tab.dialog.get_by_role("combobox", name="Type of the field")).to_contain_text("Number (automatic)")
         assert serious_faults(tab.page) == []
         tab.press("Set")
 
-        expect(tab.tray).to_contain_text("Set “price”: 2 items")
-        assert [find_item(system, title)["price"] for title in ("Oak bench", "Oak table")] == [12.5, 12.5]
-        expect(tab.card("Oak bench")).to_contain_text("Price 12.50")
+        expect(tab.tray).to_contain_text("Set “width”: 2 items")
+        assert [find_item(system, title)["width"] for title in ("Oak bench", "Oak table")] == [12.5, 12.5]
+        expect(tab.card("Oak bench")).to_contain_text("Width 12.50")
 
     def test_expiry_is_set_and_removed(self, system: System, tab: Tab) -> None:
         tab.page.keyboard.press("Control+a")
