@@ -142,6 +142,7 @@ def _description() -> str:
         values=search.MAX_VALUES,
         words=index_keys.MAX_WORD_RECORDS,
         checked=search.MAX_ITEMS,
+        checked_mb=search.MAX_BYTES // 1024**2,
         read=f"{search.MAX_RECORDS:,}",
         key_length=idempotency.MAX_KEY_LENGTH,
         idempotency_hours=_hours(idempotency.PERIOD),
