@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chalicelib.aws import table
+from chalicelib.catalogue import items
+from chalicelib.catalogue.models import Item
 from tests.simulation import history
 
 HISTORIES = 300
@@ -61,6 +64,33 @@ def test_lost_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "each_change_is_one_write_to_the_previous_version" in problems
     assert "versions_increase_by_one" in problems
+
+
+def test_index_record_left_behind_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_writes = items._replace_writes
+
+    def without_deletions(old: Item | None, new: Item) -> list[table.Write]:
+        return [write for write in replace_writes(old, new) if not isinstance(write, table.Delete)]
+
+    monkeypatch.setattr(items, "_replace_writes", without_deletions)
+
+    problems = " ".join(problem for seed in range(5) for problem in history.run(seed).problems)
+
+    assert "index_has_exactly_what_follows_from_the_items" in problems
+
+
+def test_stale_search_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With eventually consistent reads, a search misses what was written just before."""
+    query_page = table.query_page
+
+    def query_eventually(*which: Any, **options: Any) -> Any:
+        return query_page(*which, **{**options, "consistent": False})
+
+    monkeypatch.setattr(table, "query_page", query_eventually)
+
+    problems = " ".join(problem for seed in range(100) for problem in history.run(seed).problems)
+
+    assert "finds_return_all_items_that_match" in problems
 
 
 def test_report_has_the_command_to_run_the_history_again(monkeypatch: pytest.MonkeyPatch) -> None:
