@@ -90,6 +90,12 @@ def titles(api: Stage) -> list[str]:
     return [item["title"] for item in json_of(api("GET", "/items?order=asc&limit=100"))["items"]]
 
 
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have chunks of 5 entries: each transaction in moto copies the table."""
+    monkeypatch.setattr(import_parsing, "CHUNK_ENTRIES", 5)
+
+
 def test_import_is_accepted_with_a_location(api: Stage) -> None:
     answer = api("POST", "/imports", {"items": [fields(title="Vase"), fields(title="Lamp")]})
 
@@ -129,15 +135,16 @@ def test_numbers_keep_their_exact_value(api: Stage) -> None:
     assert b'"n":0.30000000000000000000000000000000000001' in api("GET", "/items").body
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_import_is_processed_in_chunks(api: Stage) -> None:
-    id_ = start(api, *(fields(title=str(number)) for number in range(120)))
+    id_ = start(api, *(fields(title=str(number)) for number in range(12)))
     assert api.on_queue() == 3
 
     import_chunks.process(OWNER, id_, 1)
-    assert counts(api, id_) == ("running", 120, 50, 0)
+    assert counts(api, id_) == ("running", 12, 5, 0)
     api.work()
 
-    assert counts(api, id_) == ("done", 120, 120, 0)
+    assert counts(api, id_) == ("done", 12, 12, 0)
 
 
 def test_chunk_has_at_most_one_megabyte(api: Stage) -> None:
@@ -233,14 +240,15 @@ def test_stored_failures_have_a_maximum_size(api: Stage) -> None:
     assert len(json.dumps(record)) < 100_000
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_index_counts_through_all_chunks(api: Stage) -> None:
-    entries: list[dict[str, Any]] = [fields() for _ in range(205)]
-    entries[99] = entries[100] = entries[204] = {"id": "x"}
+    entries: list[dict[str, Any]] = [fields() for _ in range(22)]
+    entries[9] = entries[10] = entries[21] = {"id": "x"}
 
     id_ = start(api, *entries)
     api.work()
 
-    assert [failure["index"] for failure in progress(api, id_)["errors"]] == [99, 100, 204]
+    assert [failure["index"] for failure in progress(api, id_)["errors"]] == [9, 10, 21]
 
 
 def test_first_thousand_failures_are_listed(api: Stage) -> None:
@@ -562,18 +570,19 @@ class TestQueueing:
         assert counts(api, id_) == ("done", 2, 2, 0)
         assert titles(api) == ["a", "b"]
 
+    @pytest.mark.usefixtures("small_chunks")
     def test_partly_queued_import_creates_each_item_once(self, api: Stage) -> None:
         refused = {"Failed": [{"Id": "1", "SenderFault": False, "Code": "InternalError"}], "Successful": []}
         answers(aws.sqs(), "SendMessageBatch", refused)
-        id_ = start(api, *(fields(title=f"{number:03d}") for number in range(200)))
+        id_ = start(api, *(fields(title=f"{number:03d}") for number in range(20)))
         remove_faults()
         import_chunks.process(OWNER, id_, 0)
 
         cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
 
-        assert counts(api, id_) == ("done", 200, 200, 0)
-        assert len(api.records("ITEM#")) == 200
+        assert counts(api, id_) == ("done", 20, 20, 0)
+        assert len(api.records("ITEM#")) == 20
 
     def test_import_that_cannot_be_stored_creates_nothing(self, api: Stage) -> None:
         fails(aws.dynamodb(), "PutItem", "ThrottlingException")
@@ -594,9 +603,10 @@ class TestQueueing:
             queue.send(messages.RenderImage("uploads/vase.png"))
 
 
+@pytest.mark.usefixtures("small_chunks")
 class TestLostChunks:
     def test_lost_chunks_are_queued_again_after_an_hour(self, api: Stage) -> None:
-        id_ = start(api, *(fields(title=str(number)) for number in range(120)))
+        id_ = start(api, *(fields(title=str(number)) for number in range(12)))
         import_chunks.process(OWNER, id_, 1)
         api.drop()
 
@@ -627,8 +637,8 @@ class TestLostChunks:
         assert "dueAt" not in api.records("IMPORT")[0]
 
     def given_up(self, api: Stage) -> str:
-        """Return the id of an import of 75 entries whose second chunk was lost."""
-        id_ = start(api, *(fields(title=f"{number:03d}") for number in range(75)))
+        """Return the id of an import of 8 entries whose second chunk was lost."""
+        id_ = start(api, *(fields(title=f"{number:03d}") for number in range(8)))
         import_chunks.process(OWNER, id_, 0)
         api.drop()
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
@@ -637,9 +647,9 @@ class TestLostChunks:
     def test_given_up_import_lists_its_lost_entries(self, api: Stage, logged: Callable[[], str]) -> None:
         id_ = self.given_up(api)
 
-        assert counts(api, id_) == ("done", 75, 50, 25)
+        assert counts(api, id_) == ("done", 8, 5, 3)
         lost = progress(api, id_)["errors"]
-        assert [one["index"] for one in lost] == list(range(50, 75))
+        assert [one["index"] for one in lost] == [5, 6, 7]
         assert lost[0]["error"] == "INTERNAL_ERROR"
         assert "not processed within a day" in lost[0]["message"]
         lines = logged()
@@ -662,8 +672,8 @@ class TestLostChunks:
             api.send({"type": "import.chunk", "owner": OWNER, "importId": id_, "chunk": 1})
             api.work()
 
-        assert counts(api, id_) == ("done", 75, 75, 0)
-        assert len(api.records("ITEM#")) == 75
+        assert counts(api, id_) == ("done", 8, 8, 0)
+        assert len(api.records("ITEM#")) == 8
 
     def test_chunk_processed_while_given_up_counts_as_processed(self, api: Stage) -> None:
         id_ = start(api, fields(title="a"))

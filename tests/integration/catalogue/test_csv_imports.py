@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from chalicelib.catalogue import item_fields, validation
+from chalicelib.catalogue import import_parsing, item_fields, validation
 from chalicelib.http import schemas
 from tests.integration.stage import Stage, json_of
 
@@ -167,8 +167,10 @@ def test_same_rows_with_other_columns_are_another_request(api: Stage) -> None:
     assert (same.body, same.headers["Idempotency-Replayed"]) == (first.body, "true")
 
 
-def test_rows_fill_several_chunks(api: Stage) -> None:
-    progress = imported(api, "title,text\n" + "".join(f'{number:03d},"a\nb"\n' for number in range(120)) + "x,1,\n")
+def test_rows_fill_several_chunks(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_parsing, "CHUNK_ENTRIES", 5)
 
-    assert (progress["created"], progress["failed"]) == (121, 0)
-    assert [item["title"] for item in items(api)][:100] == [f"{number:03d}" for number in range(100)]
+    progress = imported(api, "title,text\n" + "".join(f'{number:03d},"a\nb"\n' for number in range(12)) + "x,1,\n")
+
+    assert (progress["created"], progress["failed"]) == (13, 0)
+    assert [item["title"] for item in items(api)] == [*(f"{number:03d}" for number in range(12)), "x"]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from chalicelib import aws
 from chalicelib.catalogue import (
     import_chunks,
+    import_parsing,
     import_upserts,
     index_keys,
     item_fields,
@@ -151,15 +152,16 @@ def test_entry_without_a_value_fails(api: Stage, value: dict[str, Any]) -> None:
     ]
 
 
-def test_repeated_value_fails_in_any_chunk(api: Stage) -> None:
-    entries = [{"sku": str(number)} for number in range(120)]
-    id_ = begin(api, *entries, {"sku": "3"}, {"sku": "119", "title": "Vase"}, {"sku": 3})
+def test_repeated_value_fails_in_any_chunk(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_parsing, "CHUNK_ENTRIES", 5)
+    entries = [{"sku": str(number)} for number in range(12)]
+    id_ = begin(api, *entries, {"sku": "3"}, {"sku": "11", "title": "Vase"}, {"sku": 3})
     api.work()
 
-    assert counts(api, id_) == ("done", 121, 0, 2)
+    assert counts(api, id_) == ("done", 13, 0, 2)
     assert messages(api, id_) == [
         "sku is the same as in entry 3, which is imported.",
-        "sku is the same as in entry 119, which is imported.",
+        "sku is the same as in entry 11, which is imported.",
     ]
 
 
@@ -360,8 +362,8 @@ class TestRestore:
         assert counts(api, id_) == ("done", 2, 0, 0)
         assert self.export(api) == before
 
-    @given(st.lists(objects, min_size=6, max_size=6))
-    @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @given(st.lists(objects, min_size=4, max_size=4))
+    @settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
     def test_any_item_is_restored_exactly(self, api: Stage, own: list[dict[str, Any]]) -> None:
         at = times.now()
         stored = [items.create(OWNER, validation.validate_item(fields), at)[0] for fields in own]
