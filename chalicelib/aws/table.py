@@ -128,11 +128,7 @@ PRESENT = Condition("attribute_exists(pk)")
 
 def is_revision(version: int, indexed: str | None) -> Condition:
     """Return the condition that an item's record has this version, and this declaration of its index records."""
-    values = {":version": {"N": str(version)}}
-    if indexed is None:
-        return Condition("version = :version AND attribute_not_exists(#indexed)", values, {"#indexed": "indexed"})
-    values |= {":indexed": {"S": indexed}}
-    return Condition("version = :version AND #indexed = :indexed", values, {"#indexed": "indexed"})
+    return attributes_are(version=version, indexed=indexed)
 
 
 def attributes_are(**values: Any) -> Condition:
