@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,11 +15,15 @@ import app
 from bench import (
     cold_starts,
     cost,
+    find_scale,
+    find_scale_worker,
+    measured_table,
     request_overhead,
     sample_events,
 )
 from bench.cold_starts import Case, Start
 from bench.cost import Activity, Limit, Spent
+from chalicelib.values import ids, times
 from tests import fake_aws
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -133,6 +138,22 @@ class TestCost:
         assert "api_gateway" not in an_hour["with token"]
         assert an_hour["with token"]["lambda"] == pytest.approx(3600 * cost.lambda_dollars(cost.TOKENLESS_RUN_MS, 256))
         assert an_hour["public"]["lambda"] == pytest.approx(3600 * cost.lambda_dollars(cost.TOKENLESS_RUN_MS, 512))
+
+
+class TestFind:
+    def test_query_has_one_row_for_all_sizes(self) -> None:
+        one = {"query": "price", "units": 27.0, "ms": 20.5, "found": 25, "more": True}
+        found = [one | {"items": 1000}, one | {"items": 100_000, "units": 28.0, "found": 3, "more": False}]
+
+        row = find_scale.query_table(found).splitlines()[-1]
+
+        assert row.split() == ["price", "27.0", "28.0", "20.5", "20.5", "25+", "3"]
+
+    def test_items_have_the_records_that_are_measured(self) -> None:
+        made = measured_table.records(ids.new_id(), find_scale_worker.fields(7), times.now())
+
+        kinds = Counter(record["sk"]["S"].partition("#")[0] for record in made)
+        assert kinds == {"ITEM": 1, "FIND": 5, "WORD": 5}
 
 
 class TestColdStarts:
