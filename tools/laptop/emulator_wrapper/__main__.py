@@ -20,7 +20,7 @@ from hypercorn.config import Config
 from ministack import app as ministack
 
 from tools.laptop.emulator_state import Folders
-from tools.laptop.emulator_wrapper import lambda_functions
+from tools.laptop.emulator_wrapper import expressions, lambda_functions
 from tools.laptop.emulator_wrapper.callers import Callers
 from tools.laptop.emulator_wrapper.request_guard import App, RequestGuard
 from tools.laptop.emulator_wrapper.state_saver import StateSaver
@@ -32,6 +32,7 @@ def main() -> None:
     """Serve until SIGTERM, then save the state."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as ministack's own main() does: for many connections
+    expressions.install()
     functions = lambda_functions.install(Path(os.environ["TMPDIR"]), Path(os.environ["STATE_DIR"]))
     folders = Folders(Path(os.environ["STATE_DIR"]).parent)
     saver = StateSaver(folders, float(os.environ["SAVE_EVERY"]), functions.delete_saved_events)
