@@ -169,11 +169,11 @@ def test_value_of_several_items_fails(api: Stage) -> None:
     api.item(sku="a1")
     api.item(sku="a1")
 
-    id_ = begin(api, {"sku": "a1", "title": "Vase"})
+    id_ = begin(api, {"sku": "a1", "colour": "blue"})
     api.work()
 
     assert messages(api, id_) == ["2 items have this sku, so it is not known which one to change."]
-    assert fields_of(api, "title") == [(None,), (None,)]
+    assert fields_of(api, "colour") == [(None,), (None,)]
 
 
 def test_too_many_similar_values_fail(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

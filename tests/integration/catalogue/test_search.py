@@ -40,6 +40,7 @@ def declared(monkeypatch: pytest.MonkeyPatch) -> None:
 def declare(monkeypatch: pytest.MonkeyPatch, model: Any) -> None:
     declaration = index_keys.declaration_of(model)
     monkeypatch.setattr(index_keys, "current", lambda: declaration)
+    monkeypatch.setattr(validation, "_fields_decoder", msgspec.json.Decoder(model))  # ItemFields may require others.
 
 
 def create(**own: Any) -> str:
