@@ -201,7 +201,8 @@ class _Reader:
         if self.stopped_at is not None:
             return []
         batch = list(itertools.islice(candidates, min(wanted, self._items_left, self._items_at_once)))
-        missing = self.read_items([one.id for one in batch if one.item is None])
+        # An item that has changed meanwhile may have had two records. BatchGetItem refuses to read it twice.
+        missing = self.read_items(list({one.id: None for one in batch if one.item is None}))
         found = [(one, one.item or missing.get(one.id)) for one in batch]
         self._items_left -= len(batch)
         self._bytes_left -= sum(_size(item) for _, item in found if item)
