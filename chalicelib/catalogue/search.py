@@ -276,7 +276,7 @@ def _item_id(record: str) -> str:
 
 def _is_position(text: str) -> bool:
     """Return whether a text may be a position. It may be forged, but DynamoDB must not refuse it."""
-    return text[-1:] > " " and len(text.encode()) <= _MAX_POSITION_BYTES
+    return " " < text[-1:] <= "~" and len(text.encode()) <= _MAX_POSITION_BYTES
 
 
 # Positions end in the id of an item. No id has such a text as its beginning.

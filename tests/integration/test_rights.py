@@ -178,7 +178,7 @@ def test_cleanup_creates_no_item(function: str, calls: list[Called]) -> None:
     written = [one for called in calls if called.function == function for one in items_written(called)]
 
     assert written
-    assert {one.get("ConditionExpression") for one in written} == {"version = :version AND #indexed = :indexed"}
+    assert {one.get("ConditionExpression") for one in written} == {"#version = :version AND #indexed = :indexed"}
 
 
 def items_written(called: Called) -> Iterator[Mapping[str, Any]]:

@@ -242,12 +242,12 @@ class TestRefused:
         ):
             found(sort="tags")
 
-    @pytest.mark.parametrize("position", ["n" * 2000, "", "~\t", "\t", "\x00"])
+    @pytest.mark.parametrize("position", ["n" * 2000, "", "~\t", "\t", "\x00", "\ue000"])
     def test_position_that_no_page_has_is_an_invalid_cursor(self, api: Stage, position: str) -> None:
         with pytest.raises(errors.InvalidCursorError):
             search.find_page(OWNER, Query(sort="price"), 25, position, times.now())
 
-    @pytest.mark.parametrize("position", ["~", "~\t1", "b", "zz", "n2", "n2\t\U0010ffff"])
+    @pytest.mark.parametrize("position", ["~", "~\t1", "b", "zz", "n2", "n2\t\U0010ffff~"])
     def test_forged_position_is_no_failure(self, api: Stage, position: str) -> None:
         create(price=5, tags=["a"])
         for query in (Query(sort="price"), Query((Condition("tags", "has", ("a",)),)), Query((price("gt", "1"),))):
