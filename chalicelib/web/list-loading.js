@@ -233,7 +233,8 @@ function showNoMatch(isShown) {
   const message = $("#no-match");
   const period = added === "any" ? "" : " added in this time";
   message.hidden = !isShown;
-  message.textContent = isShown ? `No item${period} ${hasWord(q) ? `matches “${q}”` : "was found"}.` : "";
+  if (!isShown) message.textContent = "";
+  else message.textContent = hasWord(q) ? `No item${period} matches “${q}”.` : "No item was added in this time.";
   $("#show-all").hidden = !isShown;
 }
 
