@@ -17,6 +17,7 @@ from unittest import mock
 import pytest
 from botocore import exceptions
 
+from chalicelib import config
 from tools.interruption import Interruption
 from tools.ops import __main__ as ops
 from tools.ops import commands, dead_letter_queues, failure_reasons, item_lookup, log_parsing, output
@@ -455,3 +456,15 @@ def test_event_that_is_not_json_is_refused(tmp_path: Path, content: bytes) -> No
 
     with pytest.raises(StageError, match="is not JSON"):
         commands._read_event(str(event))
+
+
+def test_stage_of_the_command_replaces_the_settings_read_before() -> None:
+    stage = Stage("shop", lambda _: None, "shop-bucket", "jobs", "https://sqs/1/dead", None)
+    assert config.settings().stage != "shop"
+
+    try:
+        with mock.patch.dict(os.environ, AUTH_MODE="none"):
+            stage.set_environment()
+            assert (config.settings().stage, config.settings().bucket) == ("shop", "shop-bucket")
+    finally:
+        config.settings.cache_clear()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from chalicelib import config
 from chalicelib.config import LOCAL
 from tools.stage import stack
 from tools.stage.aws_clients import ClientFactory
@@ -46,6 +47,7 @@ class Stage(NamedTuple):
     def set_environment(self) -> None:
         """Set the variables from which ``chalicelib`` gets the names of its table and bucket, as in the functions."""
         os.environ |= {"STAGE": self.name, "BUCKET_NAME": self.bucket}
+        config.settings.cache_clear()  # They were read when chalicelib was imported, for its logs.
 
     def function(self, handler: str) -> Function:
         """Return the function that app.py calls ``handler``. Raise StageError if it is not deployed."""
