@@ -85,6 +85,13 @@ def test_links_lead_to_a_page_and_a_heading(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_rows_of_a_table_have_the_same_number_of_cells(page: Path) -> None:
+    for rows in re.findall(r"(?:^\|.*\n)+", without_blocks(page.read_text(encoding="utf-8")), flags=re.MULTILINE):
+        counts = {row: len(re.findall(r"(?<!\\)\|", row)) for row in rows.splitlines()}
+        assert len(set(counts.values())) == 1, counts
+
+
 SOURCES = (".chalice/", ".ci/", ".github/", "bench/", "chalicelib/", "docs/", "infra/", "tests/", "tools/")
 """The folders with files that the pages name."""
 
