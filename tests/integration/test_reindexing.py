@@ -13,6 +13,7 @@ from chalicelib.aws import table
 from chalicelib.aws.table import Key
 from chalicelib.catalogue import index_keys, items
 from chalicelib.values import ids, times
+from tests.builders import REQUIRED
 from tests.integration.stage import OWNER, Stage
 from tests.simulation import index_watch
 from tools.ops import reindexing
@@ -56,7 +57,8 @@ def index_keys_of(api: Stage) -> list[Key]:
 def without_index(owner: str = OWNER, **fields: Any) -> Key:
     """Store an item as it was before there was an index."""
     key, now = Key(owner, "ITEM", ids.new_id()), times.format_time(times.now())
-    table.write(table.Put(key, {"version": 3, "createdAt": now, "updatedAt": now, "fields": fields}))
+    stored = {"version": 3, "createdAt": now, "updatedAt": now, "fields": REQUIRED | fields}
+    table.write(table.Put(key, stored))
     return key
 
 
