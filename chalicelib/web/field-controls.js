@@ -184,13 +184,13 @@ export class ListControl {
     });
   }
 
-  /** Values that are left empty are left out. @param {boolean} [isPartial] */
+  /** Empty values are left out, and so is an optional list that was emptied. @param {boolean} [isPartial] */
   read(isPartial) {
     const read = this.#controls.map((control) => ({ control, value: control.read(isPartial) }));
     const kept = read.filter(({ value }) => value !== undefined);
     this.#read = kept.map(({ control }) => control);
     const values = kept.map(({ value }) => value);
-    if (values.length === 0 && !this.#isRequired && !Array.isArray(this.#value)) return this.#value;
+    if (values.length === 0 && !this.#isRequired) return this.#value?.length ? undefined : this.#value;
     const problem = violation(values, this.#schema);
     return problem ? invalid(problem) : values;
   }

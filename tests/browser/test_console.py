@@ -92,6 +92,20 @@ class TestItems:
 
         expect(tab.dialog.get_by_role("button", name="Add a field")).to_be_focused()
 
+    def test_cleared_fields_are_removed(self, system: System, tab: Tab) -> None:
+        create_item(system, title="Green jug", description="One\ntwo", price=5, tags=["glass", "green"])
+        tab.open(system.url)
+        tab.open_item("Green jug")
+        assert tab.field("description").evaluate("field => field.localName") == "textarea"
+        assert tab.field("price").get_attribute("inputmode") == "decimal"
+        for label in ("Description", "Price", "Tags 1", "Tags 2"):
+            tab.dialog.get_by_label(label, exact=True).fill("")
+        tab.save()
+
+        item = find_item(system, "Green jug")
+        assert item["version"] == 2
+        assert item.keys() & {"description", "price", "tags"} == set()
+
     def test_boolean_is_a_switch(self, system: System, tab: Tab) -> None:
         create_item(system, title="Switched", framed=False)
         tab.open(system.url)

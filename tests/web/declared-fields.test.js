@@ -174,6 +174,15 @@ describe("lists and objects", () => {
     assert.deepEqual(errors(editor), []);
   });
 
+  test("a list that was emptied is left out, and one that was empty is kept", () => {
+    const editor = declared({ ...VASE, tags: ["old"] });
+    labelled(editor, "Remove Tags 1").click();
+    assert.equal("tags" in editor.read(), false);
+    assert.deepEqual(declared({ ...VASE, tags: [] }).read().tags, []);
+    assert.equal(declared({ ...VASE, tags: null }).read().tags, null);
+    assert.equal("tags" in declared(VASE).read(), false);
+  });
+
   test("an optional object is added and removed", () => {
     const editor = declared(VASE);
     assert.equal("size" in editor.read(), false);
