@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from chalicelib.http import local_request_rules
+from tests.builders import REQUIRED
 from tests.e2e.shell import AWSCLI
 from tests.e2e.system import configure, copy_project, free_port, request
 from tests.e2e.terminals import Terminal, second_terminal, until
@@ -192,7 +193,7 @@ def test_cors_origins_allow_uploads(terminal: Terminal, project: Path) -> None:
         (project / ".local" / name).symlink_to(local / name)
     configure(project / ".chalice" / "config.json", CORS_ORIGINS=origin)
     with second_terminal(project, {}) as url:
-        item = request("POST", f"{url}/items", {}, Origin=origin).json()
+        item = request("POST", f"{url}/items", REQUIRED, Origin=origin).json()
         form = request("POST", f"{url}/items/{item['id']}/image", {"contentType": "image/png"}, Origin=origin)
     fields = [*form.json()["upload"]["fields"].items(), ("file", "picture")]
     parts = (f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields)

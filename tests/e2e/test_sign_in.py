@@ -13,7 +13,7 @@ import pytest
 
 from chalicelib.config import LOCAL
 from tests.blocks import block
-from tests.builders import fields
+from tests.builders import REQUIRED, fields
 from tests.e2e.pictures import photograph
 from tests.e2e.shell import at_the_emulator, type_in
 from tests.e2e.system import (
@@ -156,7 +156,8 @@ def test_pipeline_smoke_user_is_deleted_afterwards(api: Closed, tmp_path: Path) 
 
     project, before = checkout(tmp_path / "project"), users()
 
-    said = type_in(".ci/smoke local", project, URL=api.url, **at_the_emulator(api.emulator))
+    environ = at_the_emulator(api.emulator) | {"URL": api.url, "FIELDS": json.dumps(REQUIRED)}
+    said = type_in(".ci/smoke local", project, **environ)
 
     assert f"{api.url} works (stage local, " in said
     assert users() == before
