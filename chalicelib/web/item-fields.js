@@ -122,12 +122,18 @@ export const isSearchable = (schemas = itemSchemas) =>
   Object.values(schemas.ItemFields?.properties ?? {}).some((schema) => hasMark(schema, "x-searchable"));
 
 /**
+ * Return the declared fields that items can be filtered by, with their schemas.
+ * @param {Record<string, Schema>} [schemas]
+ */
+export const findableFields = (schemas = itemSchemas) =>
+  Object.entries(schemas.ItemFields?.properties ?? {}).filter(([, schema]) => hasMark(schema, "x-findable"));
+
+/**
  * Return the declared fields that items can be sorted by, with their schemas.
  * @param {Record<string, Schema>} [schemas]
  */
 export const sortableFields = (schemas = itemSchemas) =>
-  Object.entries(schemas.ItemFields?.properties ?? {})
-    .filter(([, schema]) => hasMark(schema, "x-findable") && !typesOf(schema).includes("array"));
+  findableFields(schemas).filter(([, schema]) => !typesOf(schema).includes("array"));
 
 /** @param {Schema} schema @param {string} mark */
 const hasMark = (schema, mark) => [schema, ...(schema.anyOf ?? [])].some((one) => one[mark]);

@@ -6,7 +6,7 @@ import {
   applySettings, clearCards, countOfLoaded, currentSettings, isListed, showNewer, showPage,
 } from "./gallery.js";
 import { clearStore } from "./item-store.js";
-import { hasWord, queryOf } from "./page-url.js";
+import { DEFAULTS, hasBounds, hasWord, isSameList, queryOf } from "./page-url.js";
 
 const gallery = $("#gallery");
 const lists = $("#lists");
@@ -145,8 +145,9 @@ function showLoaded() {
 
 /** Show items that were created elsewhere since the list was loaded. Other cards stay. */
 export async function loadNewer() {
-  const { order, q } = currentSettings();
-  if (order !== "desc" || hasWord(q) || countOfLoaded() === 0) return loadPage({ fromStart: true });
+  const { order, q, filters } = currentSettings();
+  const isFound = order !== DEFAULTS.order || hasWord(q) || filters !== "";
+  if (isFound || countOfLoaded() === 0) return loadPage({ fromStart: true });
   try {
     const newer = await pages.fetchNewer(isListed);
     if (!newer) return loadPage({ fromStart: true });
@@ -161,9 +162,9 @@ export async function loadNewer() {
  * @param {ListSettings} next
  */
 export async function changeSettings(next) {
-  const { order, added, q } = currentSettings();
+  const before = currentSettings();
   applySettings(next);
-  if (order === next.order && added === next.added && q === next.q) return;
+  if (isSameList(before, next)) return;
   pages.query = queryOf(next);
   await loadPage({ fromStart: true });
 }
@@ -216,33 +217,42 @@ export async function showSignIn(problem) {
 
 function showCounts() {
   const loaded = countOfLoaded();
-  const { added, q, view } = currentSettings();
+  const isBounded = hasBounds(currentSettings());
   const isEmpty = loaded === 0 && !pages.cursor && !pages.hasFailed && !pages.isLoading;
-  const hasBounds = added !== "any" || hasWord(q);
   $("#count").textContent = countText(loaded);
-  $("#empty").hidden = !isEmpty || hasBounds;
-  $("#toolbar").hidden = isEmpty && !hasBounds;
-  $("#table").hidden = view !== "table" || loaded === 0;
-  showNoMatch(isEmpty && hasBounds);
+  $("#empty").hidden = !isEmpty || isBounded;
+  $("#toolbar").hidden = isEmpty && !isBounded;
+  $("#table").hidden = currentSettings().view !== "table" || loaded === 0;
+  showNoMatch(isEmpty && isBounded);
   moreButton.hidden = !hasMore() || pages.isLoading;
 }
 
 /** @param {boolean} isShown */
 function showNoMatch(isShown) {
-  const { added, q } = currentSettings();
   const message = $("#no-match");
-  const period = added === "any" ? "" : " added in this time";
   message.hidden = !isShown;
-  if (!isShown) message.textContent = "";
-  else message.textContent = hasWord(q) ? `No item${period} matches “${q}”.` : "No item was added in this time.";
+  message.textContent = isShown ? noMatchText(currentSettings()) : "";
   $("#show-all").hidden = !isShown;
+}
+
+/**
+ * Return what is said if no item is found.
+ * @param {ListSettings} settings
+ */
+export function noMatchText({ added, q, filters }) {
+  const period = added === DEFAULTS.added ? "" : " added in this time";
+  const filterCount = filters.split("&").filter(Boolean).length;
+  const wanted = [hasWord(q) && `“${q}”`, filterCount > 0 && (filterCount > 1 ? "the filters" : "the filter")];
+  const text = wanted.filter(Boolean).join(" and ");
+  return text ? `No item${period} matches ${text}.` : "No item was added in this time.";
 }
 
 /** A page may have fewer items than asked for although more follow. @param {number} loaded */
 function countText(loaded) {
   if (pages.cursor) return loaded === 0 ? "Searching…" : `Showing ${loaded.toLocaleString()}, more to come`;
   if (loaded === 0) return "";
-  return `${plural(loaded, "item")}${hasWord(currentSettings().q) ? " found" : ""}`;
+  const { q, filters } = currentSettings();
+  return `${plural(loaded, "item")}${hasWord(q) || filters ? " found" : ""}`;
 }
 
 document.addEventListener("gallery", showCounts);

@@ -147,7 +147,7 @@ addEventListener("popstate", () => {
 const DAY = 24 * 60 * 60 * 1000;
 
 /** @type {ListSettings} */
-export const DEFAULTS = { view: "cards", density: "comfortable", order: "desc", added: "any", q: "" };
+export const DEFAULTS = { view: "cards", density: "comfortable", order: "desc", added: "any", q: "", filters: "" };
 
 /** The values that each setting can have. @type {Record<string, RegExp>} */
 const VALID = {
@@ -158,17 +158,18 @@ const VALID = {
   q: /./,
 };
 
-const NAMES = /** @type {(keyof ListSettings)[]} */ (Object.keys(DEFAULTS));
+const NAMES = /** @type {(keyof ListSettings)[]} */ (Object.keys(VALID));
 
 /**
  * Return the settings that a URL's parameters describe. What is missing or not valid gets its default.
- * @param {string} text such as "order=asc&q=oak"
+ * @param {string} text such as "order=asc&q=oak&filter[price][gte]=5"
  * @returns {ListSettings}
  */
 export function settingsOf(text) {
   const given = new URLSearchParams(text);
   const valid = NAMES.filter((name) => VALID[name].test(given.get(name) ?? ""));
-  return { ...DEFAULTS, ...Object.fromEntries(valid.map((name) => [name, given.get(name)])) };
+  const named = Object.fromEntries(valid.map((name) => [name, given.get(name)]));
+  return { ...DEFAULTS, ...named, filters: filtersText(filtersOf(text)) };
 }
 
 /**
@@ -177,8 +178,47 @@ export function settingsOf(text) {
  */
 export function parametersOf(settings) {
   const changed = NAMES.filter((name) => settings[name] !== DEFAULTS[name]);
-  return new URLSearchParams(changed.map((name) => [name, settings[name]])).toString();
+  const named = new URLSearchParams(changed.map((name) => [name, settings[name]])).toString();
+  return [named, settings.filters].filter(Boolean).join("&");
 }
+
+/**
+ * Return whether two settings list the same items in the same order.
+ * @param {ListSettings} one
+ * @param {ListSettings} other
+ */
+export const isSameList = (one, other) => LISTED.every((name) => one[name] === other[name]);
+
+const LISTED = /** @type {const} */ (["order", "added", "q", "filters"]);
+
+/** Return whether settings may leave items out. @param {ListSettings} settings */
+export const hasBounds = ({ added, q, filters }) => added !== DEFAULTS.added || hasWord(q) || filters !== "";
+
+// ------------------------------------------------------------------------------------------------------------- filters
+
+const FILTER = /^filter\[([A-Za-z]\w*)\](?:\[(gte?|lte?|prefix|in|has)\])?$/;
+
+/**
+ * Return the filters in parameters. The API takes one of each name.
+ * @param {string} text such as "filter[price][gte]=5&filter[title]=Oak%20bench"
+ * @returns {Filter[]}
+ */
+export function filtersOf(text) {
+  const found = [...new Map(new URLSearchParams(text))].filter(([name, value]) => FILTER.test(name) && value);
+  return found.map(([name, value]) => {
+    const [, field, operator = "eq"] = /** @type {RegExpMatchArray} */ (name.match(FILTER));
+    return { field, operator, value };
+  });
+}
+
+/** Return the name of a filter's parameter. @param {Filter} filter */
+export const filterName = ({ field, operator }) => `filter[${field}]${operator === "eq" ? "" : `[${operator}]`}`;
+
+/** Return the parameters of filters. @param {Filter[]} filters */
+export const filtersText = (filters) =>
+  filters.map((one) => `${filterName(one)}=${encodeURIComponent(one.value)}`).join("&");
+
+// --------------------------------------------------------------------------------------------------------------- query
 
 /**
  * Return the parameters of `GET /items`. The API excludes the bounds themselves.
@@ -186,8 +226,10 @@ export function parametersOf(settings) {
  * @param {number} [now] in milliseconds
  * @returns {Record<string, string>}
  */
-export function queryOf({ order, added, q }, now = Date.now()) {
-  return { ...(isByAge(order) ? { order } : { sort: order }), ...period(added, now), ...(hasWord(q) && { q }) };
+export function queryOf({ order, added, q, filters }, now = Date.now()) {
+  const bounds = Object.fromEntries(filtersOf(filters).map((one) => [filterName(one), one.value]));
+  const words = hasWord(q) && { q };
+  return { ...(isByAge(order) ? { order } : { sort: order }), ...period(added, now), ...words, ...bounds };
 }
 
 /** Return whether an order is by the time of creation. @param {string} order */

@@ -2,10 +2,11 @@
 
 import { $, h, targetOf } from "./dom.js";
 import { allColumns, currentSettings, showColumns } from "./gallery.js";
-import { fieldLabel, isSearchable, sortableFields, typesOf } from "./item-fields.js";
+import { fieldLabel, findableFields, isSearchable, sortableFields, typesOf } from "./item-fields.js";
 import { changeSettings, loadPage } from "./list-loading.js";
 import {
-  DEFAULTS, listParameters, onListParametersChange, parametersOf, setListParameters, settingsOf,
+  DEFAULTS, filtersOf, filtersText, isSameList, listParameters, onListParametersChange, parametersOf,
+  setListParameters, settingsOf,
 } from "./page-url.js";
 
 const STORAGE_KEY = "vitrine-display";
@@ -17,6 +18,8 @@ const dates = $("#dates");
 const [from, to] = [$("#from"), $("#to")];
 const order = $("#order");
 const filters = $("#filters");
+const filterButton = $("#filter");
+const chips = $("#filter-chips");
 const menu = $("#display-menu");
 const menuButton = $("#display");
 const columnBoxes = $("#columns");
@@ -34,7 +37,8 @@ function change(changes, { isStep = true } = {}) {
 }
 
 /** Have the controls show the settings. @param {ListSettings} settings */
-function show({ view, density, order: shownOrder, added, q }) {
+function show({ view, density, order: shownOrder, added, q, filters: shownFilters }) {
+  showChips(shownFilters);
   const isBetween = added.includes("..");
   if (find.value.trim() !== q) find.value = q;
   order.value = shownOrder;
@@ -72,10 +76,15 @@ function remembered() {
   }
 }
 
+/** The fields that items can be filtered by. */
+const findable = ["updatedAt", ...findableFields().map(([name]) => name)];
+
 /** Return the settings that a URL describes. A copied one may be of a class with other marks. @param {string} text */
 function knownSettings(text) {
   const settings = settingsOf(text);
-  return isSearchable() ? settings : { ...settings, q: "" };
+  const known = filtersOf(settings.filters).filter(({ field }) => findable.includes(field));
+  const q = isSearchable() ? settings.q : DEFAULTS.q;
+  return { ...settings, q, filters: filtersText(known) };
 }
 
 /** Show the list as the URL says, or if that says nothing, with the display of the last visit. */
@@ -84,9 +93,7 @@ export function loadFirstPage() {
   setListParameters(parametersOf(settings));
   show(settings);
   // The defaults differ from the first settings only if they are changed.
-  const { order: shownOrder, added, q } = settings;
-  const isDefaultList = shownOrder === DEFAULTS.order && added === DEFAULTS.added && q === DEFAULTS.q;
-  return Promise.all([changeSettings(settings), isDefaultList && loadPage()]);
+  return Promise.all([changeSettings(settings), isSameList(settings, DEFAULTS) && loadPage()]);
 }
 
 onListParametersChange((parameters) => {
@@ -122,8 +129,30 @@ $("#toolbar").addEventListener("submit", (/** @type {Event} */ event) => {
   searchNow();
 });
 $("#show-all").addEventListener("click", () => {
-  change({ q: "", added: "any" });
+  change({ q: "", added: "any", filters: "" });
   find.focus();
+});
+
+// ------------------------------------------------------------------------------------------------------------- filters
+
+/** Load the filters' menu. Few visits need it. */
+async function loadFilterMenu() {
+  const menuOf = await import("./filter-menu.js");
+  menuOf.onFilters((text) => change({ filters: text }));
+  return menuOf;
+}
+
+/** @param {string} text the filters */
+async function showChips(text) {
+  if (!text && chips.hidden) return;
+  const { drawChips } = await loadFilterMenu();
+  drawChips();
+}
+
+filterButton.addEventListener("click", async () => {
+  if (filterButton.popoverTargetElement) return; // From then on, the browser opens it.
+  const { menu: filterMenu } = await loadFilterMenu();
+  filterMenu.showPopover();
 });
 
 // ---------------------------------------------------------------------------------------------------------------- sort

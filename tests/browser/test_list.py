@@ -296,6 +296,39 @@ class TestUrl:
         expect(tab.page).to_have_url(re.compile("#order=asc$"))
         expect(tab.page.get_by_label("Order")).to_have_value("asc")
 
+    def test_filters_are_joined_changed_and_removed(self, tab: Tab) -> None:
+        count = tab.page.locator("#count")
+        tab.press("Filter")
+        tab.page.get_by_label("Field").select_option("Title")
+        tab.page.get_by_label("Condition").select_option("begins with")
+        tab.page.get_by_role("textbox", name="Value").fill("oak")
+        assert serious_faults(tab.page) == []
+        tab.press("Add filter")
+        expect(count).to_have_text("2 items found")
+        expect(tab.page.get_by_role("button", name="Change the filter: Title begins with “oak”")).to_be_focused()
+        tab.press("Filter")
+        tab.page.get_by_label("Field").select_option("Changed")
+        tab.page.get_by_label("Condition").select_option("is before")
+        tab.page.get_by_label("Value").fill("2026-01-31T12:00")
+        tab.press("Add filter")
+        expect(tab.page.locator("#no-match")).to_have_text("No item matches the filters.")
+        tab.page.get_by_role("button", name="Remove the filter: Changed").click()
+        expect(count).to_have_text("2 items found")
+        tab.page.reload()
+        expect(tab.page).to_have_url(re.compile(r"#filter\[title\]\[prefix\]=oak$"))
+        expect(count).to_have_text("2 items found")
+        tab.page.get_by_role("button", name="Change the filter: Title").click()
+        tab.page.get_by_role("textbox", name="Value").fill("elm")
+        tab.page.keyboard.press("Enter")
+        expect(count).to_have_text("1 item found")
+        assert serious_faults(tab.page) == []
+        tab.page.go_back()
+        expect(count).to_have_text("2 items found")
+        tab.page.get_by_role("button", name="Remove the filter: Title").click()
+
+        expect(count).to_have_text("4 items")
+        expect(tab.page.get_by_role("button", name="Filter", exact=True)).to_be_focused()
+
     def test_density_is_kept(self, system: System, tab: Tab) -> None:
         width = (tab.card("Oak bench").bounding_box() or {})["width"]
         tab.press("Display options")

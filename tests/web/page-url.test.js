@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
 import "./browser.js";
 import {
-  DEFAULTS, clearRoute, currentRoute, itemIdOf, itemLink, itemRoute, listParameters, onListParametersChange,
-  onRouteChange, parametersOf, queryOf, setListParameters, setRoute, settingsOf,
+  DEFAULTS, clearRoute, currentRoute, filtersOf, filtersText, itemIdOf, itemLink, itemRoute, listParameters,
+  onListParametersChange, onRouteChange, parametersOf, queryOf, setListParameters, setRoute, settingsOf,
 } from "../../chalicelib/web/page-url.js";
 
 const NOW = Date.parse("2026-01-31T12:00:00Z");
@@ -81,7 +81,7 @@ describe("page-url", () => {
   });
 
   test("a URL restores the settings", () => {
-    const settings = { view: "table", density: "compact", order: "asc", added: "7", q: "oak & elm #1" };
+    const settings = { view: "table", density: "compact", order: "asc", added: "7", q: "oak & elm #1", filters: "" };
     assert.deepEqual(settingsOf(parametersOf(settings)), settings);
   });
 
@@ -102,6 +102,23 @@ describe("page-url", () => {
   test("a field to sort by replaces the order", () => {
     assert.deepEqual(queryOf({ ...DEFAULTS, order: "-price" }), { sort: "-price" });
     assert.equal(settingsOf("order=-price").order, "-price");
+  });
+
+  test("filters are in the URL as in the API", () => {
+    const filters = [
+      { field: "price", operator: "gte", value: "5" }, { field: "title", operator: "eq", value: "a&b=c +1" },
+    ];
+    const text = parametersOf({ ...DEFAULTS, q: "oak", filters: filtersText(filters) });
+    assert.equal(text, "q=oak&filter[price][gte]=5&filter[title]=a%26b%3Dc%20%2B1");
+    assert.deepEqual(filtersOf(settingsOf(text).filters), filters);
+    assert.deepEqual(queryOf(settingsOf(text)), {
+      order: "desc", q: "oak", "filter[price][gte]": "5", "filter[title]": "a&b=c +1",
+    });
+  });
+
+  test("unknown operators, empty values and repeated names are no filters", () => {
+    const text = "filter[a][like]=1&filter[b]=&filter[c]=1&filter[c]=2&filter[1]=x&filter=y";
+    assert.equal(settingsOf(text).filters, "filter[c]=2");
   });
 
   test("dates include both days", () => {

@@ -56,6 +56,27 @@ interface ListSettings {
   added: string;
   /** Words that the items must contain. */
   q: string;
+  /** Parameters such as "filter[price][gte]=5&filter[tags][has]=oak". */
+  filters: string;
+}
+
+/** A condition on a field. Its value is text, as in the URL. */
+interface Filter {
+  field: string;
+  operator: string;
+  value: string;
+}
+
+type FilterKind = "text" | "number" | "date" | "time" | "boolean" | "choice";
+
+/** A field that items can be filtered by. The kind and the choices of a list are those of its elements. */
+interface FilterField {
+  name: string;
+  label: string;
+  kind: FilterKind;
+  /** Operators of the API, in the words of the menu. */
+  operators: Record<string, string>;
+  choices: any[];
 }
 
 /** A column of the table that is not a field of the caller's own. */
