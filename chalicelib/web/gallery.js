@@ -1,5 +1,5 @@
 // The items that are shown, as cards or as rows of a table, and those that wait while the user points at the list.
-// Dispatches "gallery" on the document when they change.
+// Dispatches "gallery" on the document when they change, and "emptied" before others replace all of them.
 
 import { $, announce, plural } from "./dom.js";
 import { cardOf, chooseColumns, chosenColumns, columnsOf, headRow, rowOf } from "./item-card.js";
@@ -59,6 +59,7 @@ function removeAll() {
   ranks.clear();
   gallery.replaceChildren();
   rows.replaceChildren();
+  document.dispatchEvent(new Event("emptied"));
 }
 
 /**
@@ -133,12 +134,16 @@ export const isListed = (id) => cards.has(id) || isHeld(id);
 export const cardElement = (id) => cards.get(id);
 
 /**
- * Hide a card. Return the card beside it, or null.
- * @param {string} id
+ * Hide the cards of items. Return the card that is beside the last one then, or null.
+ * @param {string[]} ids
  */
-export function hideCard(id) {
-  const neighbour = neighbourId(id, 1) ?? neighbourId(id, -1);
-  cards.get(id)?.remove();
+export function hideCards(ids) {
+  const hidden = new Set(ids);
+  const shown = shownIds();
+  const last = shown.findLastIndex((id) => hidden.has(id));
+  const isLeft = (/** @type {string} */ id) => !hidden.has(id);
+  const neighbour = shown.slice(last + 1).find(isLeft) ?? shown.slice(0, Math.max(last, 0)).findLast(isLeft);
+  for (const id of ids) cards.get(id)?.remove();
   reportChange();
   return (neighbour && cards.get(neighbour)) || null;
 }
@@ -155,10 +160,10 @@ export function restoreCard(id) {
   return cards.get(id);
 }
 
-/** @param {string} id */
-export function removeCard(id) {
-  hideCard(id);
-  cards.delete(id);
+/** @param {string[]} ids */
+export function removeCards(ids) {
+  hideCards(ids);
+  for (const id of ids) cards.delete(id);
 }
 
 const placedCards = () => /** @type {HTMLElement[]} */ ([...list().children]).filter(({ dataset }) => dataset.id);

@@ -12,6 +12,16 @@ export const pendingDeletes = new Set();
 /** @param {string} id */
 export const getStored = (id) => stored.get(id);
 
+/**
+ * Return the entity tag of the stored version of an item. An item of a list has none, but the API compares the version
+ * only.
+ * @param {string} id
+ */
+export function entityTag(id) {
+  const entry = stored.get(id);
+  return entry && (entry.etag ?? `"${entry.item.version}"`);
+}
+
 /** Return an item that must be stored. @param {string} id */
 export const storedItem = (id) => /** @type {StoredItem} */ (stored.get(id)).item;
 

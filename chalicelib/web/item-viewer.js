@@ -4,7 +4,7 @@ import { Problem, call, itemPath } from "./api.js";
 import { closeDialog, currentView, focusKey, focusedKey, loadForm, showView, updateView } from "./dialog.js";
 import { $, announce, button, formatBytes, h, problemBox, targetOf, timeElement } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
-import { neighbourId, removeCard } from "./gallery.js";
+import { neighbourId, removeCards } from "./gallery.js";
 import { attachPicture, pickPictureFor, takePhotoFor } from "./item-pictures.js";
 import { isShownByBrowsers, pictureElement, placeholder, warningOf } from "./item-card.js";
 import { fieldLabel, isTimestamp, listedFields, nameOf } from "./item-fields.js";
@@ -105,7 +105,7 @@ class ItemView {
   #showReadProblem(problem) {
     const isGone = problem.status === 404;
     if (isGone) {
-      removeCard(this.id);
+      removeCards([this.id]);
       removeStored(this.id);
     }
     // Keep showing the data from the list.

@@ -17,7 +17,7 @@ const moreState = $("#more-state");
 // -------------------------------------------------------------------------------------------------------------- pages
 
 const PAGE_SIZE = 24;
-const NEWER_PAGE_SIZE = 100;
+const LARGE_PAGE_SIZE = 100;
 const MAX_NEWER_PAGES = 20;
 
 /** The pages of one list. Responses to older loads are ignored. */
@@ -29,15 +29,19 @@ class ItemPages {
   isLoading = false;
   /** Whether a page could not be loaded. Only the user, or being online again, tries again. */
   hasFailed = false;
+  /** While there are any, no page is loaded automatically. */
+  holds = 0;
   #loads = 0;
+  #resets = 0;
 
   get hasMore() {
-    return this.cursor !== null && !this.hasFailed;
+    return this.cursor !== null && !this.hasFailed && this.holds === 0;
   }
 
   /** Forget all pages, and ignore the response to a load that is under way. */
   reset() {
     this.#loads += 1;
+    this.#resets += 1;
     Object.assign(this, { cursor: null, isLoading: false, hasFailed: false });
   }
 
@@ -76,13 +80,29 @@ class ItemPages {
     const newer = [];
     let after = null;
     for (let pages = 0; pages < MAX_NEWER_PAGES; pages += 1) {
-      const { items, nextCursor } = await this.#fetch(after, NEWER_PAGE_SIZE);
+      const { items, nextCursor } = await this.#fetch(after, LARGE_PAGE_SIZE);
       if (mine !== this.#loads) return [];
       newer.push(...items.filter(({ id }) => !isKnown(id)));
       if (!nextCursor || items.some(({ id }) => isKnown(id))) return newer;
       after = nextCursor;
     }
     return null;
+  }
+
+  /**
+   * Yield the items of the pages after those that are loaded, page by page, as long as the list is the same. Throw
+   * Problem.
+   * @param {<Result>(action: () => Promise<Result>) => Promise<Result>} attempt calls an action, again if it fails
+   */
+  async *fetchRest(attempt) {
+    const list = this.#resets;
+    for (let after = this.cursor; after !== null;) {
+      const start = after;
+      const { items, nextCursor } = await attempt(() => this.#fetch(start, LARGE_PAGE_SIZE));
+      if (list !== this.#resets) return;
+      yield items;
+      after = nextCursor;
+    }
   }
 
   /**
@@ -102,6 +122,18 @@ const pages = new ItemPages();
 
 /** Return whether the list goes on after its last item. */
 export const hasMore = () => pages.hasMore;
+
+/** Yield the items of the pages that are not loaded. @type {ItemPages["fetchRest"]} */
+export const fetchRest = (attempt) => pages.fetchRest(attempt);
+
+/** Load no page automatically until the returned function is called. */
+export function holdPages() {
+  pages.holds += 1;
+  return () => {
+    pages.holds -= 1;
+    showLoaded();
+  };
+}
 
 // ------------------------------------------------------------------------------------------------------------ loading
 
@@ -249,8 +281,8 @@ export function noMatchText({ added, q, filters }) {
 
 /** A page may have fewer items than asked for although more follow. @param {number} loaded */
 function countText(loaded) {
-  if (pages.cursor) return loaded === 0 ? "Searching…" : `Showing ${loaded.toLocaleString()}, more to come`;
-  if (loaded === 0) return "";
+  if (pages.cursor && loaded > 0) return `Showing ${loaded.toLocaleString()}, more to come`;
+  if (loaded === 0) return hasMore() ? "Searching…" : "";
   const { q, filters } = currentSettings();
   return `${plural(loaded, "item")}${hasWord(q) || filters ? " found" : ""}`;
 }

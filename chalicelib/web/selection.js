@@ -1,15 +1,26 @@
 // The selected items, and the bar with the actions on all of them.
 
+import { Problem } from "./api.js";
 import { loadSetField } from "./dialog.js";
-import { $, button, h, targetOf } from "./dom.js";
-import { cardElement, shownIds } from "./gallery.js";
+import { $, announce, button, h, showErrorNotice, targetOf } from "./dom.js";
+import { cardElement, currentSettings, shownIds } from "./gallery.js";
 import { EXPIRES_AT } from "./item-fields.js";
 import { startRenaming } from "./item-rename.js";
 import { copyLinks } from "./item-sharing.js";
+import { pendingDeletes, storeItem } from "./item-store.js";
 import { deleteItems } from "./item-writes.js";
+import { fetchRest, hasMore } from "./list-loading.js";
+import { hasBounds } from "./page-url.js";
+import { retry } from "./poll.js";
 
 /** @type {Set<string>} */
 const selected = new Set();
+/** Selected items that have no card, because their pages are not loaded. @type {Set<string>} */
+const unlisted = new Set();
+/** Stops the selecting of all items that match, while that is under way. @type {AbortController | null} */
+let stopper = null;
+/** Whether all items that match were selected. */
+let areAllSelected = false;
 /** Where a range begins: the item that was selected last. @type {string | null} */
 let anchor = null;
 
@@ -51,7 +62,55 @@ export function selectAll() {
   showSelection();
 }
 
+/** Select the items of the pages that are not loaded too. */
+async function selectMatching() {
+  stopper = new AbortController();
+  const { signal } = stopper;
+  showSelection();
+  try {
+    for await (const items of fetchRest((action) => retry(action, { signal }))) {
+      if (signal.aborted) return;
+      selectUnlisted(items);
+    }
+    areAllSelected = true;
+  } catch (problem) {
+    if (!signal.aborted) reportUnselected(problem);
+  } finally {
+    if (stopper?.signal === signal) stopper = null;
+    showSelection();
+    if (selected.size > 0) announce(count.textContent ?? "");
+  }
+}
+
+/** @param {Item[]} items */
+function selectUnlisted(items) {
+  for (const item of items.filter(({ id }) => !pendingDeletes.has(id))) {
+    storeItem(item);
+    selected.add(item.id);
+    if (!cardElement(item.id)) unlisted.add(item.id);
+  }
+  showSelection();
+}
+
+/** @param {unknown} problem */
+function reportUnselected(problem) {
+  if (!(problem instanceof Problem)) throw problem;
+  showErrorNotice("Not all items could be selected", problem);
+}
+
+/** Forget the items without a card. */
+function clearUnlisted() {
+  stopper?.abort(new Error("Stopped"));
+  stopper = null;
+  areAllSelected = false;
+  for (const id of unlisted) selected.delete(id);
+  unlisted.clear();
+}
+
+document.addEventListener("emptied", clearUnlisted);
+
 export function clearSelection() {
+  clearUnlisted();
   selected.clear();
   anchor = null;
   showSelection();
@@ -79,8 +138,10 @@ function showSelected(id) {
 // Cards are drawn again, and items leave the list.
 document.addEventListener("gallery", () => {
   for (const id of selected) {
-    if (!cardElement(id)?.isConnected) selected.delete(id);
+    if (cardElement(id)?.isConnected) unlisted.delete(id);
+    else if (!unlisted.has(id) || pendingDeletes.has(id)) selected.delete(id);
   }
+  if (selected.size === 0) clearUnlisted();
   showSelection();
 });
 
@@ -104,7 +165,7 @@ export function selectChecked() {
 // ----------------------------------------------------------------------------------------------------------------- bar
 
 const count = h("p", { class: "selected-count" });
-const allButton = button("", selectAll, { class: "link" });
+const allButton = button("", () => selectMore(), { class: "link" });
 const renameButton = button("Rename", () => startRenaming(selectedIds()[0]));
 const bar = h("section", { class: "selection-bar", "aria-label": "Selected items", hidden: true },
   count, allButton,
@@ -117,14 +178,28 @@ const bar = h("section", { class: "selection-bar", "aria-label": "Selected items
   button("×", clearSelection, { class: "icon", "aria-label": "Clear the selection", title: "Esc" }));
 $("#lists").before(bar);
 
+/** Return what the button selects next, or "" if there is no more. @param {string[]} shown */
+function moreText(shown) {
+  if (stopper) return "Stop";
+  if (!shown.every(isSelected)) return `Select all ${shown.length.toLocaleString()} shown`;
+  if (!hasMore() || areAllSelected) return "";
+  return hasBounds(currentSettings()) ? "Select all items that match" : "Select all items";
+}
+
+function selectMore() {
+  if (stopper) stopper.abort(new Error("Stopped"));
+  else if (shownIds().every(isSelected)) selectMatching();
+  else selectAll();
+}
+
 /** @param {string} [field] */
 const askField = async (field) => (await loadSetField()).askField(field);
 
 document.addEventListener("selection", () => {
   const [ids, shown] = [selectedIds(), shownIds()];
-  count.textContent = `${ids.length} selected`;
-  allButton.textContent = `Select all ${shown.length} shown`;
-  allButton.hidden = ids.length === shown.length;
+  count.textContent = `${ids.length.toLocaleString()} selected${stopper ? "…" : ""}`;
+  allButton.textContent = moreText(shown);
+  allButton.hidden = allButton.textContent === "";
   renameButton.hidden = ids.length !== 1;
   const hadFocus = bar.contains(document.activeElement);
   bar.hidden = ids.length === 0;

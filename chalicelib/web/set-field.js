@@ -1,14 +1,15 @@
 // Sets a field of all selected items.
 
+import { BulkRun } from "./bulk-run.js";
 import { showQuestion } from "./dialog.js";
-import { button, h, plural } from "./dom.js";
+import { button, h, plural, targetOf } from "./dom.js";
 import { TypedControl } from "./field-controls.js";
 import { Input, InvalidInput } from "./field-inputs.js";
 import { controlFor, inAWeek } from "./field-rows.js";
 import { allFieldNames } from "./gallery.js";
 import { EXPIRES_AT, fieldLabel, itemSchemas } from "./item-fields.js";
-import { storedItem } from "./item-store.js";
-import { BulkRun, patchItem, writerOf } from "./item-writes.js";
+import { storeItem, storedItem } from "./item-store.js";
+import { patchItem, patchOf } from "./item-writes.js";
 import { SchemaReader } from "./json-schema.js";
 import { selectedIds } from "./selection.js";
 
@@ -19,8 +20,28 @@ import { selectedIds } from "./selection.js";
  */
 function setFields(changes, label) {
   const ids = selectedIds();
-  const write = writerOf(ids.map(storedItem), (item) => patchItem(item, changes));
-  return new BulkRun(write, { running: `Setting ${label}`, done: `Set ${label}` }).run(ids);
+  /** @type {BulkAction} */
+  const action = {
+    running: `Setting ${label}`,
+    done: `Set ${label}`,
+    operationOf: (item) => ({ op: "patch", body: patchOf(item, changes) }),
+    onWritten: (written) => written.forEach(({ item, version }) => storeItem(changedItem(item, changes, version))),
+    writeAlone: (item) => patchItem(item, changes),
+  };
+  return new BulkRun(action, new Map(ids.map((id) => [id, storedItem(id)]))).run(ids);
+}
+
+/**
+ * Return an item as it is after a change. A batch returns only its version.
+ * @param {Item} before
+ * @param {Fields} changes null removes a field
+ * @param {number} [version]
+ * @returns {Item}
+ */
+export function changedItem(before, changes, version = before.version) {
+  if (version === before.version) return before;
+  const kept = Object.entries({ ...before, ...changes }).filter(([name]) => changes[name] !== null);
+  return { .../** @type {Item} */ (Object.fromEntries(kept)), version, updatedAt: new Date().toISOString() };
 }
 
 const reader = new SchemaReader({ components: { schemas: itemSchemas } });
@@ -50,8 +71,8 @@ export function askField(field = "") {
   const label = isExpiry ? "Expires" : "Value";
   let control = controlOf(field);
   let isShownFor = field;
-  const place = h("div", { class: "value" });
   const error = h("p", { class: "field-error", role: "alert" });
+  const place = h("div", { class: "value", oninput: (/** @type {Event} */ event) => clearError(event, error) });
   const showControl = () => {
     control.setLabel(label);
     place.replaceChildren(control.element, control instanceof TypedControl ? control.select : "");
@@ -84,6 +105,12 @@ export function askField(field = "") {
       h("label", { class: "check" }, removal, isExpiry ? "Never expires" : "Remove the field instead"),
       isExpiry && h("p", { class: "note" }, "Expired items are deleted with their pictures."),
       h("div", { class: "row" }, button("Cancel", () => question.close()), h("button", { class: "primary" }, "Set"))));
+}
+
+/** What is typed into may be right from now on. @param {Event} event @param {Element} error */
+function clearError(event, error) {
+  targetOf(event).setCustomValidity?.("");
+  error.textContent = "";
 }
 
 /**

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Route, expect
 
 from tests.browser.accessibility import serious_faults
 from tests.browser.conftest import System, create_item, delete_all_items, find_item
@@ -194,10 +194,16 @@ class TestSelection:
         assert "expiresAt" not in find_item(system, "Oak bench")
 
     def test_what_failed_is_tried_again(self, system: System, tab: Tab) -> None:
-        tab.expect_fault("500")
         broken = find_item(system, "Oak bench")["id"]
-        refusal = {"error": "INTERNAL_ERROR", "message": "Something failed here.", "requestId": "request-1"}
-        tab.page.route(f"**/items/{broken}", lambda route: route.fulfill(status=500, json=refusal), times=1)
+        refusal = {"error": "INTERNAL_ERROR", "message": "Something failed here."}
+
+        def fail_one(route: Route) -> None:
+            operations = [one for one in route.request.post_data_json["operations"] if one["id"] != broken]
+            done = request("POST", route.request.url, {"operations": operations}).json()["results"]
+            route.fulfill(json={"results": [{"id": broken, "status": 500, "error": refusal}, *done]})
+
+        tab.page.route("**/items/batch", fail_one, times=1)
+        box(tab, "Oak bench").check(force=True)
         tab.page.keyboard.press("Control+a")
         tab.press("Set field…")
         tab.dialog.get_by_label("Field", exact=True).fill("sold")
@@ -211,7 +217,7 @@ class TestSelection:
         assert find_item(system, "Oak bench")["sold"] is True
 
     def test_page_asks_before_it_drops_what_is_not_sent(self, tab: Tab) -> None:
-        held = tab.hold("PATCH", "**/items/*")
+        held = tab.hold("POST", "**/items/batch")
         tab.page.keyboard.press("Control+a")
         tab.press("Set field…")
         tab.dialog.get_by_label("Field", exact=True).fill("sold")
@@ -350,6 +356,37 @@ class TestLoading:
 
         expect(tab.page.get_by_role("status").filter(has_text="1 item found")).to_have_count(1)
         expect(tab.card("The oldest")).to_be_visible()
+
+    def test_all_that_match_are_changed_and_deleted(self, system: System, tab: Tab) -> None:
+        delete_all_items(system)
+        creations = [{"op": "create", "body": {"title": title}} for title in ("Left", *(f"Row {n}" for n in range(60)))]
+        request("POST", f"{system.url}/items/batch", {"operations": creations})
+        tab.page.clock.install()
+        tab.page.goto(f"{system.url}/#filter[title][prefix]=row")
+        expect(tab.page.locator("#lists a[tabindex='0']")).to_have_count(1, timeout=60_000)
+        tab.page.keyboard.press("Control+a")
+        tab.press("Select all items that match")
+        expect(tab.page.get_by_label("Selected items").get_by_text("60 selected")).to_be_visible()
+        tab.press("Set field…")
+        tab.dialog.get_by_label("Field", exact=True).fill("sold")
+        tab.dialog.get_by_label("Value", exact=True).fill("true")
+        tab.press("Set")
+        expect(tab.tray).to_contain_text("Set “sold”: 60 items")
+        assert find_item(system, "Row 0")["sold"] is True
+        tab.press("Delete")
+        expect(tab.page.locator(".card")).to_have_count(0)
+        tab.press("Undo")
+        expect(tab.page.locator(".card").first).to_be_visible()
+        tab.page.keyboard.press("Control+a")
+        tab.press("Select all items that match")
+        expect(tab.page.get_by_label("Selected items").get_by_text("60 selected")).to_be_visible()
+        tab.press("Delete")
+        tab.page.locator("header").hover()
+        tab.page.clock.run_for(9000)
+        expect(tab.tray).to_contain_text("Deleted: 60 items")
+
+        expect(tab.page.locator("#no-match")).to_have_text("No item matches the filter.")
+        assert titles_in_api(system) == {"Left"}
 
     @pytest.mark.usefixtures("four_items")
     def test_new_item_does_not_move_what_the_user_points_at(self, tab: Tab) -> None:

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 import { json, stubFetch } from "./browser.js";
 import {
-  hideCard, neighbourId, removeCard, restoreCard, showCard,
+  hideCards, neighbourId, removeCards, restoreCard, showCard,
 } from "../../chalicelib/web/gallery.js";
 import { pendingDeletes, storeItem } from "../../chalicelib/web/item-store.js";
 import {
@@ -151,7 +151,7 @@ describe("gallery", () => {
     await change({ order: "price" });
     await loadPage();
     assert.deepEqual(shown(), [2, 5, 1, 4]);
-    hideCard("item-01");
+    hideCards(["item-01"]);
     restoreCard("item-01");
     showCard(item(9));
     assert.deepEqual(shown(), [9, 2, 5, 1, 4]);
@@ -177,7 +177,7 @@ describe("gallery", () => {
   test("a hidden card comes back where it was", async () => {
     respondWith(page([3, 2, 1]));
     await loadPage();
-    assert.equal(hideCard("item-02").dataset.id, "item-01");
+    assert.equal(hideCards(["item-02"]).dataset.id, "item-01");
     assert.deepEqual(shown(), [3, 1]);
     restoreCard("item-02");
     assert.deepEqual(shown(), [3, 2, 1]);
@@ -187,7 +187,7 @@ describe("gallery", () => {
     respondWith(page([3, 2, 1]), page([3, 2, 1]));
     await loadPage();
     pendingDeletes.add("item-02");
-    removeCard("item-02");
+    removeCards(["item-02"]);
     await loadPage({ fromStart: true });
     assert.deepEqual(shown(), [3, 1]);
   });

@@ -115,8 +115,8 @@ describe("item-deletion", () => {
   });
 
   test("items that could not be deleted come back", async () => {
-    const refusal = json({ error: "X", message: "Not now." }, { status: 503 });
-    stubFetch(({ pathname }) => (pathname.endsWith("item-2") ? refusal : json({})));
+    const error = { error: "X", message: "Not now." };
+    stubFetch(() => json({ results: [{ id: "item-1", status: 200 }, { id: "item-2", status: 503, error }] }));
     showCard(item({ id: "item-2", title: "Bowl" }));
     deleteItems(["item-1", "item-2"]);
     await finishDeletes();

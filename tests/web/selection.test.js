@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
-import "./browser.js";
-import { applySettings, hideCard, showCard } from "../../chalicelib/web/gallery.js";
-import { clearGallery } from "../../chalicelib/web/list-loading.js";
+import { json, stubFetch } from "./browser.js";
+import { applySettings, hideCards, showCard } from "../../chalicelib/web/gallery.js";
+import { deleteItems, finishDeletes } from "../../chalicelib/web/item-writes.js";
+import { clearGallery, loadPage } from "../../chalicelib/web/list-loading.js";
 import { DEFAULTS } from "../../chalicelib/web/page-url.js";
 import {
   clearSelection, rangeOf, select, selectAll, selectChecked, selectedIds,
@@ -58,8 +59,32 @@ describe("selection", () => {
 
   test("items that leave the list are not selected", () => {
     selectAll();
-    hideCard("c");
+    hideCards(["c"]);
     assert.deepEqual(selectedIds(), ["a", "b", "d", "e"]);
+  });
+
+  test("items of pages that are not loaded are selected too, until the list changes", async () => {
+    const pageOf = (ids, nextCursor) => json({ items: ids.map(item), nextCursor });
+    const pages = { null: pageOf(["a", "b"], "2"), 2: pageOf(["c", "d"], "3"), 3: pageOf(["e"], null) };
+    const requests = stubFetch((url) => pages[url.searchParams.get("cursor")].clone());
+    const bar = document.querySelector(".selection-bar");
+    const press = async (name) => {
+      const button = bar.querySelector(".link");
+      assert.equal(button.textContent, name);
+      button.click();
+      for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+    };
+    await loadPage({ fromStart: true });
+    select("a");
+    await press("Select all 2 shown");
+    await press("Select all items");
+    assert.deepEqual([selectedIds(), marked()], [["a", "b", "c", "d", "e"], ["a", "b"]]);
+    assert.deepEqual([bar.querySelector(".link").hidden, requests.length], [true, 3]);
+    deleteItems(["d"]);
+    assert.deepEqual(selectedIds(), ["a", "b", "c", "e"]);
+    await finishDeletes();
+    await loadPage({ fromStart: true });
+    assert.deepEqual(selectedIds(), ["a", "b"]);
   });
 
   test("the selection stays in another view", async () => {

@@ -187,6 +187,33 @@ interface PollOptions {
   onRetry?: (text: string) => void;
 }
 
+/** What is done to each of many items. */
+interface BulkAction {
+  /** Such as "Setting the price". */
+  running: string;
+  /** Such as "Set the price". */
+  done: string;
+  /** Return the operation of a batch, without the item's id. */
+  operationOf(item: Item): { op: "patch" | "delete"; body?: Fields };
+  /** Called with items as they were before they were written, and with their versions after that. */
+  onWritten(written: { item: Item; version?: number }[]): void;
+  /** Write to an item that has changed since, unless that matters. Throw Problem. */
+  writeAlone(item: Item): Promise<any>;
+}
+
+interface BulkOptions {
+  signal?: AbortSignal;
+  onProgress?: (done: number) => void;
+}
+
+/** One of the results of `POST /items/batch`. */
+interface BatchResult {
+  id: string;
+  status: number;
+  version?: number;
+  error?: { error: string; message: string; details?: ProblemDetail[] };
+}
+
 interface Session {
   /** What requests are authorized with. */
   token: string;
