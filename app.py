@@ -129,11 +129,15 @@ def list_items(request: Request, query: schemas.ListQuery) -> Response:
 
 
 @app.route(
-    "/items/{item_id}", response_model=schemas.Item, errors=[errors.ItemNotFoundError, errors.VersionMismatchError]
+    "/items/{item_id}",
+    query=schemas.ItemQuery,
+    response_model=schemas.Item,
+    errors=[errors.ItemNotFoundError, errors.VersionMismatchError],
 )
-def get_item(request: Request, item_id: str) -> Response:
+def get_item(request: Request, item_id: str, query: schemas.ItemQuery) -> Response:
     """Read an item."""
-    return responses.item_response(request, items.get(requests.owner(request), item_id, times.now()))
+    item = items.get(requests.owner(request), item_id, times.now())
+    return responses.item_response(request, item if query.image is None else item.without_image())
 
 
 @app.route(

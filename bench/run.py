@@ -21,6 +21,7 @@ from bench import (
     cost,
     find_scale,
     function_packages,
+    picture_urls,
     request_overhead,
     table_scale,
     text_tables,
@@ -29,7 +30,7 @@ from bench import (
 from bench.function_packages import NODE, PROJECT, PYTHON, Packages
 
 RESULTS = Path(__file__).with_name("results.json")
-PARTS = ("cold", "ablation", "overhead", "scale", "find", "consumer", "cost")
+PARTS = ("cold", "ablation", "overhead", "urls", "scale", "find", "consumer", "cost")
 PACKAGED = {"cold", "ablation", "overhead", "cost"}
 """The parts that measure function packages."""
 IN_DYNALITE = {"scale", "find"}
@@ -54,7 +55,10 @@ def report(text: str) -> None:
 def measure(parts: Sequence[str], turns: int) -> dict[str, Any]:
     """Return the results of each part by its name. Parts that need Node are skipped with a message if it is missing."""
     packages = None
-    measurements: dict[str, Callable[[], Any]] = {"consumer": lambda: thumbnails.measure_consumer(turns)}
+    measurements: dict[str, Callable[[], Any]] = {
+        "consumer": lambda: thumbnails.measure_consumer(turns),
+        "urls": lambda: picture_urls.measure(turns, report),
+    }
     if PACKAGED & set(parts):
         packages = function_packages.build_packages(report, with_steps="ablation" in parts)
         measurements |= _of_packages(packages, turns)

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from botocore import handlers
 from botocore.config import Config
+from botocore.endpoint_provider import RuleSetStandardLibrary
+from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.session import Session
 
 from chalicelib.config import settings
 
 if TYPE_CHECKING:
     from botocore import exceptions
+    from botocore.credentials import ReadOnlyCredentials
     from botocore.hooks import BaseEventHooks
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
@@ -74,6 +77,33 @@ def bucket_name() -> str:
 
 
 @functools.cache
+def bucket_url() -> str:
+    """Return the URL of the stage's bucket, without a slash at its end."""
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ and not any(name.startswith(_ENDPOINT_SETTINGS) for name in os.environ):
+        # Creating a client takes longer than all that many functions do in their first request.
+        return f"https://{bucket_name()}.s3.{region()}.{_dns_suffix()}"
+    url = s3().generate_presigned_url("get_object", Params={"Bucket": bucket_name(), "Key": "k"})
+    return url.partition("?")[0].removesuffix("/k")
+
+
+def region() -> str:
+    """Return the region. Raise NoRegionError if none is configured."""
+    found = _shared_session().get_config_variable("region")
+    if found is None:
+        raise NoRegionError
+    return str(found)
+
+
+def credentials() -> ReadOnlyCredentials:
+    """Return the credentials of now. Raise NoCredentialsError if there are none, and NotProvisionedError."""
+    require_provisioned()
+    found = _shared_session().get_credentials()
+    if found is None:
+        raise NoCredentialsError
+    return found.get_frozen_credentials()
+
+
+@functools.cache
 def queue_url() -> str:
     """Return the URL of the jobs queue. SQS is asked for it once per process."""
     return sqs().get_queue_url(QueueName=settings().queue)["QueueUrl"]
@@ -100,6 +130,12 @@ def check_backend() -> None:
     dynamodb().describe_table(TableName=settings().table)
 
 
+def _dns_suffix() -> str:
+    """Return the domain of the region's services. A region that does not exist yet is matched by its name."""
+    partitions = RuleSetStandardLibrary(_shared_session().get_data("partitions"))
+    return str(partitions.aws_partition(region())["dnsSuffix"])
+
+
 @overload
 def _shared(service: Literal["dynamodb"], config: Config) -> DynamoDBClient: ...
 @overload
@@ -119,6 +155,11 @@ def _client(service: Any, config: Config) -> Any:
     session = _session()
     _register_handlers(session.get_component("event_emitter"), service)
     return session.create_client(service, config=config)
+
+
+def _shared_session() -> Session:
+    with _creating:
+        return _session()
 
 
 @functools.cache
@@ -152,5 +193,8 @@ def _register_handlers(events: BaseEventHooks, *services: str) -> None:
 
 _CREDENTIAL_SERVICES = ("signin", "sso", "sso-oidc", "sts")
 """The services that botocore may call in its search for credentials, such as those of ``aws login``."""
+
+_ENDPOINT_SETTINGS = ("AWS_ENDPOINT_URL", "AWS_USE_")
+"""The beginnings of the environment variables that give a service another address than the default."""
 
 _creating = threading.Lock()

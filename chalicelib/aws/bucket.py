@@ -25,6 +25,7 @@ from urllib.parse import quote, unquote
 from botocore.exceptions import ClientError
 
 from chalicelib import aws, telemetry
+from chalicelib.aws import presigned_urls
 from chalicelib.config import Size
 from chalicelib.values import ids
 
@@ -38,9 +39,6 @@ _ITEMS = "items/"
 
 # Owners are part of keys, and of the URLs made from them.
 telemetry.add_owner_pattern(rf'((?:{UPLOADS}|{THUMBNAILS}){_ITEMS}|{IMPORTS})[^/\s"\\]+(?=/)')
-
-DOWNLOAD_URL_PERIOD = timedelta(hours=2)
-"""How long a presigned download URL is valid."""
 
 
 class ObjectNotFoundError(Exception):
@@ -197,13 +195,8 @@ def presigned_post(key: str, content_type: str, max_bytes: int, period: timedelt
 
 
 def presigned_get(key: str, content_type: str | None = None) -> str:
-    """Return a download URL, valid for DOWNLOAD_URL_PERIOD. ``content_type`` overrides that of the upload."""
-    served_as = {"ResponseContentType": content_type} if content_type else {}
-    return aws.s3().generate_presigned_url(
-        "get_object",
-        Params={"Bucket": aws.bucket_name(), "Key": key, **served_as},
-        ExpiresIn=int(DOWNLOAD_URL_PERIOD.total_seconds()),
-    )
+    """Return a download URL (see ``presigned_urls``). ``content_type`` overrides that of the upload."""
+    return presigned_urls.url(key, **({"content_type": content_type} if content_type else {}))
 
 
 def _item_folder(owner: str, item_id: str) -> str:

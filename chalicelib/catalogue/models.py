@@ -121,6 +121,10 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
         due = (self.expires_at, self.ticket_until, self.image and self.image.due_at)
         return min((at for at in due if at), default=None)
 
+    def without_image(self) -> Item:
+        """Return the item as it is shown without its picture."""
+        return msgspec.structs.replace(self, image=None)
+
     def is_expired(self, at: datetime) -> bool:
         """Return whether the item has expired at ``at``."""
         return _is_expired(self.expires_at, at)

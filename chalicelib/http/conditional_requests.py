@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from typing import NamedTuple
 
 from chalicelib import errors
+from chalicelib.aws import presigned_urls
 from chalicelib.catalogue.models import Item
 
 # An element of a list, which may be empty (RFC 9110, section 5.6.1.2): an optional W/, and the tag with its quotes.
@@ -79,11 +79,12 @@ def parse(name: str, lines: list[str]) -> EntityTags | None:
 def item_etag(item: Item) -> str:
     """Return the entity tag of an item's JSON: its version.
 
-    If the JSON contains URLs that expire, the hour follows, so that a 304 never confirms a copy with expired URLs.
+    If the JSON contains URLs that expire, the hour follows, so that a 304 never confirms a copy with expired URLs. In
+    the same hour, the URLs are the same.
     """
     if item.image is None or item.image.status != "ready":
         return f'"{item.version}"'
-    return f'"{item.version}-{int(time.time() // 3600)}"'
+    return f'"{item.version}-{presigned_urls.hour()}"'
 
 
 def text_etag(text: str) -> str:

@@ -51,7 +51,12 @@ def conditions(filters: Mapping[str, Mapping[str, str]]) -> Iterator[Condition]:
 
 
 def find_page(owner: str, query: Query, parameters: ListQuery, at: datetime) -> Page:
-    """Return the page of a query that ``limit`` and ``cursor`` ask for. Raise InvalidCursorError."""
+    """Return the page of a query that ``limit``, ``cursor`` and ``image`` ask for. Raise InvalidCursorError."""
+    page = _find_page(owner, query, parameters, at)
+    return page if parameters.image is None else page._replace(items=[item.without_image() for item in page.items])
+
+
+def _find_page(owner: str, query: Query, parameters: ListQuery, at: datetime) -> Page:
     start_after = None if parameters.cursor is None else cursors.decode(parameters.cursor, owner, *query)
     if query.conditions or query.words is not None or query.sort != search.CREATED_AT:
         return search.find_page(owner, query, parameters.limit, start_after, at)

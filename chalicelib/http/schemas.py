@@ -56,6 +56,16 @@ class Health(Struct):
 
 
 _Words = Annotated[str, Meta(max_length=search.MAX_WORDS_LENGTH)]
+_ImageChoice = Annotated[
+    Literal["none"] | None,
+    Meta(description="`none` leaves out `image`. Then the entity tag does not change with its URLs."),
+]
+
+
+class ItemQuery(Struct):
+    """What to return of an item."""
+
+    image: _ImageChoice = None
 
 
 class ListQuery(Struct, rename="camel"):
@@ -101,6 +111,7 @@ class ListQuery(Struct, rename="camel"):
     created_before: Annotated[
         _Moment | None, Meta(description="Only items created before this time.", examples=["2100-01-01T00:00:00Z"])
     ] = None
+    image: _ImageChoice = None
 
 
 class Thumbnail(Struct):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.client import BaseClient
 from botocore.signers import S3PostPresigner
 
+from chalicelib import aws
+from chalicelib.aws import presigned_urls
 from chalicelib.catalogue import cleanup, consumer, item_pictures, thumbnail_jobs
 from chalicelib.http import api, auth
 from tests.function_operations import PRESIGNED_POST
@@ -64,14 +66,21 @@ class Recorder:
             self._running.pop()
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        """Record the calls of every client, including those that it only presigns."""
-        emit, sign = BaseClient._emit_api_params, S3PostPresigner.generate_presigned_post
+        """Record the calls of every client, and those that are only presigned."""
+        emit, sign, sign_url = (
+            BaseClient._emit_api_params,
+            S3PostPresigner.generate_presigned_post,
+            presigned_urls.url,
+        )
 
         def emitting(client: Any, api_params: Any, operation_model: Any, context: Any) -> Any:
-            presigned = bool(context.get("is_presign_request"))
-            if not (presigned and operation_model.name == "CreateBucket"):  # a presigned POST, recorded below
-                self._record(client.meta.service_model.service_name, operation_model.name, api_params, presigned)
+            if not context.get("is_presign_request"):  # recorded below
+                self._record(client.meta.service_model.service_name, operation_model.name, api_params)
             return emit(client, api_params, operation_model, context)
+
+        def signing_url(key: str, **overrides: str) -> str:
+            self._record("s3", "GetObject", {"Bucket": aws.bucket_name(), "Key": key}, presigned=True)
+            return sign_url(key, **overrides)
 
         def signing(presigner: Any, request_dict: Any, fields: Any, conditions: Any, *more: Any, **others: Any) -> Any:
             bucket = next(one["bucket"] for one in conditions if "bucket" in one)
@@ -80,6 +89,7 @@ class Recorder:
 
         patch.setattr(BaseClient, "_emit_api_params", emitting)
         patch.setattr(S3PostPresigner, "generate_presigned_post", signing)
+        patch.setattr(presigned_urls, "url", signing_url)
         for place, name, function in _ENTRY_POINTS:
             patch.setattr(place, name, self._watched(getattr(place, name), function))
 
@@ -91,7 +101,7 @@ class Recorder:
 
         return watched
 
-    def _record(self, service: str, operation: str, parameters: Mapping[str, Any], presigned: bool) -> None:
+    def _record(self, service: str, operation: str, parameters: Mapping[str, Any], presigned: bool = False) -> None:
         if self._now and _called_by_the_app():
             self.calls.append(Called(self._now, service, operation, dict(parameters), presigned))
 

@@ -18,6 +18,7 @@ from bench import (
     find_scale,
     find_scale_worker,
     measured_table,
+    picture_urls,
     request_overhead,
     sample_events,
 )
@@ -179,6 +180,15 @@ class TestOverhead:
         assert found[request_overhead.FASTAPI + request_overhead.WITH_LOGS]["of_fastapi"] == 1
         assert found[request_overhead.BARE]["of_bare"] == 1
         assert len(request_overhead.table(found).splitlines()) == 2 + len(request_overhead.HANDLERS)
+
+
+class TestPictureUrls:
+    def test_ratio_is_that_within_each_turn(self) -> None:
+        turns = [{picture_urls.VITRINE: (one, 2.0), picture_urls.CLIENT: (10 * one, 3.0)} for one in (0.5, 1.0, 4.0)]
+
+        found = picture_urls.results(turns, 155_000)
+
+        assert found[picture_urls.CLIENT] == {"urls_ms": 10, "page_ms": 3, "of_vitrine": 10, "page_kb": 155}
 
 
 class TestCapacity:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from chalicelib import aws, config, telemetry
+from chalicelib.aws import presigned_urls
 from chalicelib.catalogue import consumer, import_chunks, import_parsing, index_keys, item_pictures, thumbnail_jobs
 from chalicelib.values import times
 from tests.simulation import pictures
@@ -233,3 +234,5 @@ def _forget() -> None:
     config.settings.cache_clear()
     aws._client.cache_clear()
     aws.queue_url.cache_clear()
+    aws.bucket_url.cache_clear()
+    presigned_urls._signer.cache_clear()

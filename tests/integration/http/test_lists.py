@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from chalicelib.catalogue import items
 from chalicelib.catalogue.search import Query
 from chalicelib.http import cursors
 from chalicelib.values import times
-from tests.builders import fields
+from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, item_input, json_of
 
 if TYPE_CHECKING:
@@ -258,3 +259,25 @@ def test_expired_items_are_skipped(api: Stage) -> None:
     seen = [minute for page in walk(api, "order=asc&limit=2") for minute in minutes(page)]
 
     assert seen == [4, 5]
+
+
+def test_pictures_are_left_out_on_request(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictured, other = created(0), created(1)
+    api.picture(pictured, jpeg(8, 8))
+    with_pictures = json_of(api("GET", "/items?limit=1&order=asc"))
+
+    pages = list(walk(api, "limit=1&order=asc&image=none"))
+    single = api("GET", f"/items/{pictured}?image=none")
+
+    assert "image" in with_pictures["items"][0]
+    assert [item.keys() & {"image"} for page in pages for item in page["items"]] == [set(), set()]
+    assert json_of(single) == pages[0]["items"][0]
+    # A cursor continues the list, with pictures or without.
+    assert json_of(api("GET", f"/items?order=asc&cursor={pages[0]['nextCursor']}"))["items"][0]["id"] == other
+    # The tags do not change with the URLs.
+    later = time.time() + 3600
+    tags = {path: api("GET", path).headers["ETag"] for path in ("/items", "/items?image=none")}
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert api("GET", f"/items/{pictured}?image=none", if_none_match=single.headers["ETag"]).status_code == 304
+    assert [api("GET", path, if_none_match=tag).status_code for path, tag in tags.items()] == [200, 304]
+    assert api("GET", f"/items/{pictured}?image=all").status_code == 400

@@ -42,6 +42,7 @@ from vitrine_client.models import (
     ItemReplacement,
     ListItemsFilter,
     ListItemsFilterUpdatedAtConditions,
+    ListItemsImage,
     ListItemsSort,
     Ticket,
     TicketRequest,
@@ -154,8 +155,11 @@ def listed() -> list[UUID]:
     ids: list[UUID] = []
     cursor: str | None = None
     while True:
-        page = list_items.sync(client=client, limit=2, cursor=UNSET if cursor is None else cursor)
+        page = list_items.sync(
+            client=client, limit=2, cursor=UNSET if cursor is None else cursor, image=ListItemsImage.NONE
+        )
         assert isinstance(page, ItemPage), page
+        assert all(item.image is UNSET for item in page.items)
         ids += [item.id for item in page.items]
         cursor = page.next_cursor
         if cursor is None:
