@@ -41,6 +41,13 @@ _ITEMS = "items/"
 telemetry.add_owner_pattern(rf'((?:{UPLOADS}|{THUMBNAILS}){_ITEMS}|{IMPORTS})[^/\s"\\]+(?=/)')
 
 
+NO_CACHE = "private, no-cache"
+"""``Cache-Control`` of an object that may change at its key: browsers keep it, and ask whether it has changed."""
+
+IMMUTABLE = "private, max-age=31536000, immutable"
+"""``Cache-Control`` of an object that never changes at its key: browsers keep it for a year (RFC 8246)."""
+
+
 class ObjectNotFoundError(Exception):
     """There is no object at this key."""
 
@@ -142,9 +149,11 @@ def _get(key: str, **options: Any) -> GetObjectOutputTypeDef:
         raise ObjectNotFoundError(key) from error
 
 
-def write(key: str, data: bytes, content_type: str) -> None:
-    """Write an object, replacing any at this key."""
-    aws.s3().put_object(Bucket=aws.bucket_name(), Key=key, Body=data, ContentType=content_type)
+def write(key: str, data: bytes, content_type: str, cache_control: str = NO_CACHE) -> None:
+    """Write an object, replacing any at this key. ``cache_control`` says how long browsers keep it."""
+    aws.s3().put_object(
+        Bucket=aws.bucket_name(), Key=key, Body=data, ContentType=content_type, CacheControl=cache_control
+    )
 
 
 def delete(keys: Iterable[str]) -> None:
@@ -195,8 +204,12 @@ def presigned_post(key: str, content_type: str, max_bytes: int, period: timedelt
 
 
 def presigned_get(key: str, content_type: str | None = None) -> str:
-    """Return a download URL (see ``presigned_urls``). ``content_type`` overrides that of the upload."""
-    return presigned_urls.url(key, **({"content_type": content_type} if content_type else {}))
+    """Return a download URL (see ``presigned_urls``).
+
+    ``content_type`` overrides that of an upload. Browsers then revalidate the object, because another one may be put at
+    the upload's key until its ticket expires.
+    """
+    return presigned_urls.url(key, **({"content_type": content_type, "cache_control": NO_CACHE} if content_type else {}))
 
 
 def _item_folder(owner: str, item_id: str) -> str:

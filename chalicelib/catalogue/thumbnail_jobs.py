@@ -170,7 +170,7 @@ def _sizes(image: Image) -> tuple[Size, ...]:
 def _store(rendered: protocol.Thumbnail, upload: Upload, image: Image, etag: str) -> Thumbnail:
     size = rendered.size
     key = upload.thumbnail_key(size, image.sequencer, etag, image.focus_changes)
-    bucket.write(key, rendered.data, size.content_type)
+    bucket.write(key, rendered.data, size.content_type, bucket.IMMUTABLE)
     return Thumbnail(size.pixels, rendered.width, rendered.height, key, size.content_type)
 
 

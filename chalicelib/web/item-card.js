@@ -4,7 +4,7 @@ import { call, itemPath } from "./api.js";
 import { formatBytes, h, timeElement } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
 import { fieldLabel, isText, isTimestamp, nameOf, ownFields, summaryOf } from "./item-fields.js";
-import { storeItem } from "./item-store.js";
+import { forgetUrls, storeItem } from "./item-store.js";
 import { itemRoute } from "./page-url.js";
 import { placeholderUrl } from "./thumbhash.js";
 import { withUpload } from "./upload-frames.js";
@@ -108,6 +108,7 @@ export function pictureElement(item, { sizes, uncropped = false }) {
   };
   element.addEventListener("error", () => {
     element.removeAttribute("srcset");
+    forgetUrls(image);
     reload().catch(() => {});
   }, { once: true });
   return element;

@@ -6,6 +6,11 @@ const stored = new Map();
 /** @type {((item: Item, before?: Item) => void)[]} */
 const listeners = [];
 
+/** The URL that each picture was read with first, and until when it is used, by the picture's address. */
+const knownUrls = /** @type {Map<string, {url: string, until: number}>} */ (new Map());
+
+const URL_REUSE = 3600_000; // ms. The server's URLs are valid for two hours.
+
 /** Ids of items that are deleted unless the user undoes that. @type {Set<string>} */
 export const pendingDeletes = new Set();
 
@@ -41,11 +46,35 @@ export function storeItem(item, etag = null) {
   const before = stored.get(item.id);
   if (before && before.item.version > item.version) return before;
   const tag = etag ?? (before?.item.version === item.version ? before.etag : null);
-  const entry = { item, etag: tag };
+  const entry = { item: withKnownUrls(item), etag: tag };
   stored.set(item.id, entry);
-  for (const listener of listeners) listener(item, before?.item);
+  for (const listener of listeners) listener(entry.item, before?.item);
   return entry;
 }
+
+/** Return an item with the URLs with which its picture was shown before: browsers cache by URL. @param {Item} item */
+function withKnownUrls(item) {
+  const { image } = item;
+  if (!image?.url) return item;
+  const thumbnails = image.thumbnails?.map((one) => ({ ...one, url: knownUrl(one.url) }));
+  return { ...item, image: { ...image, url: knownUrl(image.url), ...(thumbnails && { thumbnails }) } };
+}
+
+/** @param {string} url */
+function knownUrl(url) {
+  const known = knownUrls.get(addressOf(url));
+  if (known && known.until > Date.now()) return known.url;
+  knownUrls.set(addressOf(url), { url, until: Date.now() + URL_REUSE });
+  return url;
+}
+
+/** Use new URLs of a picture from now on, because one could not be loaded. @param {ItemImage} image */
+export function forgetUrls(image) {
+  for (const { url } of [image, ...(image.thumbnails ?? [])]) knownUrls.delete(addressOf(url));
+}
+
+/** Return a presigned URL without its signature. @param {string} url */
+const addressOf = (url) => url.split("?")[0];
 
 /** @param {string} id */
 export const removeStored = (id) => stored.delete(id);
@@ -53,5 +82,6 @@ export const removeStored = (id) => stored.delete(id);
 /** Remove all items, as at sign-out. */
 export function clearStore() {
   stored.clear();
+  knownUrls.clear();
   pendingDeletes.clear();
 }

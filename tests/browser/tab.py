@@ -60,6 +60,30 @@ class Held:
             route.fulfill(status=status, json=said)
 
 
+class Transfers:
+    """What the browser loads from the network, not from its caches, while a page is open."""
+
+    def __init__(self, page: Page) -> None:
+        self._urls: dict[str, str] = {}
+        self._cached: set[str] = set()
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        session.on("Network.requestWillBeSent", lambda event: self._sent(event["requestId"], event["request"]["url"]))
+        session.on("Network.requestServedFromCache", lambda event: self._cached.add(event["requestId"]))
+        session.on("Network.responseReceived", self._received)
+
+    def _sent(self, id_: str, url: str) -> None:
+        self._urls[id_] = url
+
+    def _received(self, event: dict[str, Any]) -> None:
+        if event["response"].get("fromDiskCache"):
+            self._cached.add(event["requestId"])
+
+    def of(self, part: str) -> list[str]:
+        """Return the URLs that contain ``part``, one for each transfer."""
+        return [url for id_, url in self._urls.items() if id_ not in self._cached and part in url]
+
+
 _TRANSFER = """files => {
   const transfer = new DataTransfer();
   for (const {name, type, content} of files) {

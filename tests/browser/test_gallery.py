@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from chalicelib.aws import presigned_urls
 from tests.browser.accessibility import serious_faults
 from tests.browser.conftest import System, create_item, delete_all_items
 from tests.browser.screenshots import take_screenshot
-from tests.browser.tab import File, Tab
+from tests.browser.tab import File, Tab, Transfers
 
 
 @pytest.fixture
@@ -122,6 +123,7 @@ ON_SHOW: dict[str, dict[str, Any]] = {
 
 def test_gallery_of_photographs(system: System, tab: Tab) -> None:
     tab.page.set_viewport_size({"width": 1280, "height": 840})
+    transfers, hour = Transfers(tab.page), presigned_urls.hour()
     delete_all_items(system)
     create_item(system, title="Loan agreement", pages=14, signed=True)
     for fields in ON_SHOW.values():
@@ -150,3 +152,13 @@ def test_gallery_of_photographs(system: System, tab: Tab) -> None:
     tab.view_item("Eileen Collins")
     assert serious_faults(tab.page) == []
     take_screenshot(tab.page, "item-phone")
+    tab.press("Close")
+    tab.press("Refresh")
+    tab.open(system.url)
+    for fields in ON_SHOW.values():
+        tab.expect_picture(fields["title"])
+    loaded = transfers.of("/thumbnails/")
+    if presigned_urls.hour() == hour:  # Otherwise, a page that is loaded again has other URLs.
+        loaded = [url.partition("?")[0] for url in loaded]
+    assert len(loaded) >= len(ON_SHOW)
+    assert len(loaded) == len(set(loaded)), "a thumbnail was loaded twice"

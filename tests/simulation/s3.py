@@ -64,7 +64,7 @@ class S3:
             raise refusal("head_object", "404", "Not Found", 404)
         return {"ContentLength": len(found.data), "ETag": found.etag, "ContentType": found.content_type}
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, ContentType: str = "") -> dict[str, Any]:  # noqa: N803
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, ContentType: str = "", CacheControl: str = "") -> dict[str, Any]:  # noqa: N803
         put = Put(self._clock(), Key, Body, ContentType, f"{len(self.log) + 1:018X}")
         self.objects[Key] = put
         self.log.append(put)

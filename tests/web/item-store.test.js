@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 import {
-  clearStore, getStored, onItemStored, pendingDeletes, storeItem,
+  clearStore, forgetUrls, getStored, onItemStored, pendingDeletes, storeItem,
 } from "../../chalicelib/web/item-store.js";
 
 describe("item-store", () => {
@@ -30,6 +30,23 @@ describe("item-store", () => {
     storeItem(item({ version: 3 }));
     storeItem(item({ version: 1 }));
     assert.deepEqual(calls, [[2, undefined], [3, 2]]);
+  });
+
+  test("a picture keeps its URLs for an hour", (context) => {
+    context.mock.timers.enable({ apis: ["Date"] });
+    const urlOf = (path, signature) => `https://bucket/${path}?X-Amz-Signature=${signature}`;
+    const image = (signature) => ({
+      status: "ready", url: urlOf("original", signature), thumbnails: [{ size: 200, url: urlOf("200.jpg", signature) }],
+    });
+    const store = (signature) => storeItem(item({ image: image(signature) })).item.image;
+    store(1);
+    assert.deepEqual(store(2), image(1));
+    context.mock.timers.tick(3600_000);
+    assert.deepEqual(store(3), image(3));
+    forgetUrls(image(3));
+    assert.deepEqual(store(4), image(4));
+    clearStore();
+    assert.deepEqual(store(5), image(5));
   });
 
   test("sign-out clears items and pending deletes", () => {

@@ -137,6 +137,7 @@ class TestReady:
         for key, size in zip(api.objects("thumbnails/"), ((200, 200), (800, 600)), strict=True):
             stored = aws.s3().get_object(Bucket=aws.bucket_name(), Key=key)
             assert stored["ContentType"] == "image/jpeg"
+            assert stored["CacheControl"] == "private, max-age=31536000, immutable"
             assert Image.open(io.BytesIO(stored["Body"].read())).size == size
 
     def test_urls_are_valid_for_two_hours(self, api: Stage, item: dict[str, Any]) -> None:
@@ -159,7 +160,10 @@ class TestReady:
 
         assert picture is not None
         assert picture["contentType"] == "image/jpeg"
-        assert parse_qs(urlsplit(picture["url"]).query)["response-content-type"] == ["image/jpeg"]
+        query = parse_qs(urlsplit(picture["url"]).query)
+        assert query["response-content-type"] == ["image/jpeg"]
+        # Another file may be put at the key of the original.
+        assert query["response-cache-control"] == ["private, no-cache"]
 
     @pytest.mark.parametrize(("query", "ending"), [("", ""), ("?size=200", "/200.jpg"), ("?size=800", "/800.jpg")])
     def test_image_route_redirects_to_signed_urls(
