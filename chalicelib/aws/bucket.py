@@ -209,7 +209,9 @@ def presigned_get(key: str, content_type: str | None = None) -> str:
     ``content_type`` overrides that of an upload. Browsers then revalidate the object, because another one may be put at
     the upload's key until its ticket expires.
     """
-    return presigned_urls.url(key, **({"content_type": content_type, "cache_control": NO_CACHE} if content_type else {}))
+    return presigned_urls.url(
+        key, **({"content_type": content_type, "cache_control": NO_CACHE} if content_type else {})
+    )
 
 
 def _item_folder(owner: str, item_id: str) -> str:

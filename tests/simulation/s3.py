@@ -64,7 +64,15 @@ class S3:
             raise refusal("head_object", "404", "Not Found", 404)
         return {"ContentLength": len(found.data), "ETag": found.etag, "ContentType": found.content_type}
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, ContentType: str = "", CacheControl: str = "") -> dict[str, Any]:  # noqa: N803
+    def put_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Body: bytes,  # noqa: N803
+        ContentType: str = "",  # noqa: N803
+        CacheControl: str = "",  # noqa: N803
+    ) -> dict[str, Any]:
         put = Put(self._clock(), Key, Body, ContentType, f"{len(self.log) + 1:018X}")
         self.objects[Key] = put
         self.log.append(put)
