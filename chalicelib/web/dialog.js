@@ -95,6 +95,7 @@ export const loadViewer = () => reported(import("./item-viewer.js"));
 export const loadForm = () => reported(import("./item-form.js"));
 export const loadFiles = () => reported(import("./added-files.js"));
 export const loadSetField = () => reported(import("./set-field.js"));
+export const loadImports = () => reported(import("./imports.js"));
 
 /**
  * Return what is loaded. If that fails, show a notice, and never resolve: what the user wanted is not done.
@@ -116,6 +117,7 @@ export async function loadAll() {
   await import("./item-form.js").catch(ignore);
   await import("./added-files.js").catch(ignore);
   await import("./set-field.js").catch(ignore);
+  await import("./imports.js").catch(ignore);
 }
 
 // --------------------------------------------------------------------------------------------------------------- views

@@ -62,7 +62,8 @@ export function nameField(item, schemas = itemSchemas) {
 export const nameOf = (item, schemas = itemSchemas) => item[nameField(item, schemas) ?? "id"];
 
 export const EXPIRES_AT = "expiresAt";
-const MANAGED = ["id", "version", "createdAt", "updatedAt", "image"];
+/** The fields that the API sets. */
+export const MANAGED = ["id", "version", "createdAt", "updatedAt", "image"];
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
 
 /**

@@ -197,6 +197,11 @@ class Tab:
         for kind in ("dragenter", "dragover", "drop"):
             at.dispatch_event(kind, {"dataTransfer": transfer})
 
+    def import_file(self, name: str, text: str) -> None:
+        """Drop a file to import, and confirm the preview."""
+        self.drop("main", File(name, "", text.encode()))
+        self.page.get_by_role("button", name=re.compile(r"^Import \d")).click()
+
     def paste(self, *files: File) -> None:
         """Paste files."""
         self.page.evaluate(

@@ -333,7 +333,7 @@ class TestImports:
         )
         lines = [json.dumps({"title": thing, "shelf": n}) for n, thing in enumerate(things.split(", "), 1)]
         lines[3], lines[8] = '{"title": "No end', '{"id": 7}'
-        tab.drop("main", File("winter.ndjson", "", "\n".join(lines).encode()))
+        tab.import_file("winter.ndjson", "\n".join(lines))
         expect(tab.tray).to_contain_text("10 items created, 2 failed", timeout=60_000)
 
         bad = tab.tray.locator(".failed-lines li")

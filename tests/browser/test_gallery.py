@@ -81,7 +81,7 @@ class TestThreeItems:
     def test_import_keeps_the_focus(self, tab: Tab) -> None:
         tab.card("Elm chair").get_by_role("link").click()
         tab.press("Close")
-        tab.drop("main", File("more.ndjson", "", b'{"title": "Imported"}'))
+        tab.import_file("more.ndjson", '{"title": "Imported"}')
 
         expect(tab.card("Imported")).to_be_visible(timeout=60_000)
         expect(tab.card("Elm chair").get_by_role("link")).to_be_focused()

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Request, Route, expect
 
 from tests.browser.accessibility import serious_faults
-from tests.browser.conftest import System
+from tests.browser.conftest import System, create_item, find_item
 from tests.browser.tab import File, Tab
 
 BUSY = {"error": "BACKEND_UNAVAILABLE", "message": "It is not available.", "requestId": "request-1"}
@@ -52,18 +52,18 @@ class TestReading:
         assert sent == []
 
     def test_json_object_is_one_item(self, tab: Tab) -> None:
-        drop(tab, "one.json", json.dumps({"title": "All alone", "price": 1}, indent=2))
+        tab.import_file("one.json", json.dumps({"title": "All alone", "price": 1}, indent=2))
 
         expect(end(tab)).to_contain_text("1 item created", timeout=60_000)
         expect(tab.card("All alone")).to_be_visible()
 
     def test_lines_in_a_json_file_are_items(self, tab: Tab) -> None:
-        drop(tab, "export.json", '{"title": "First of two"}\n{"title": "Second of two"}\n')
+        tab.import_file("export.json", '{"title": "First of two"}\n{"title": "Second of two"}\n')
 
         expect(end(tab)).to_contain_text("2 items created", timeout=60_000)
 
     def test_failed_line_has_its_number_in_the_file(self, tab: Tab) -> None:
-        drop(tab, "gaps.ndjson", '\n{"title": "After a blank"}\n  \n\n{"id": 7}\n\n{"title"\n')
+        tab.import_file("gaps.ndjson", '\n{"title": "After a blank"}\n  \n\n{"id": 7}\n\n{"title"\n')
         expect(end(tab)).to_contain_text("1 item created, 2 failed", timeout=60_000)
 
         bad = tab.panel.locator(".failed-lines li")
@@ -72,7 +72,7 @@ class TestReading:
         assert serious_faults(tab.page) == []
 
     def test_numbers_keep_every_digit(self, tab: Tab, sent: list[str]) -> None:
-        drop(tab, "exact.json", '[{"title": "Exact", "price": 0.10000000000000000000001}]')
+        tab.import_file("exact.json", '[{"title": "Exact", "price": 0.10000000000000000000001}]')
 
         expect(end(tab)).to_contain_text("1 item created", timeout=60_000)
         assert sent == ['{"items":[{"title": "Exact", "price": 0.10000000000000000000001}]}']
@@ -95,6 +95,30 @@ class TestReading:
         expect(tab.panel.get_by_role("alert")).to_contain_text("contains no items")
         assert sent == []
 
+    def test_preview_shows_how_rows_are_read_and_changes_items_by_a_field(self, system: System, tab: Tab) -> None:
+        create_item(system, title="Oak", price=1, shelf=5)
+        text = 'title;price;tags;wood\n"Oak";129.50;garden|sale;oak\nAsh;cheap;;\n'
+        drop(tab, "shop.csv", text)
+        question = tab.page.get_by_role("dialog", name="Import shop.csv")
+        expect(question.get_by_role("row").nth(1)).to_have_text("Oak129.50garden | saleoak")
+        expect(question).to_contain_text("wood is not declared")
+        expect(question.get_by_role("alert")).to_contain_text("Line 3: price must be a number.")
+        question.get_by_label("Items that exist already").select_option("Change by Title")
+        assert serious_faults(tab.page) == []
+        question.get_by_role("button", name="Import 2 rows").click()
+        expect(end(tab)).to_contain_text("1 item updated, 1 failed", timeout=60_000)
+
+        changed = find_item(system, "Oak")
+        assert (changed["price"], changed["tags"], changed["shelf"]) == (129.5, ["garden", "sale"], 5)
+
+    def test_cancelled_preview_imports_nothing(self, tab: Tab, sent: list[str]) -> None:
+        drop(tab, "shop.csv", "title\nNever made\n")
+        tab.page.get_by_role("button", name="Import 1 row").wait_for()
+        tab.page.keyboard.press("Escape")
+
+        expect(tab.page.get_by_role("dialog", name="Import shop.csv")).to_be_hidden()
+        assert sent == []
+
 
 class TestConnection:
     def test_temporary_errors_are_retried(self, tab: Tab, sent: list[str]) -> None:
@@ -108,7 +132,7 @@ class TestConnection:
                 route.fulfill(status=503, json=BUSY, headers={"Retry-After": "1"})
 
         tab.page.route("**/imports/*", progress)
-        drop(tab, "calm.ndjson", '{"title": "Came through"}')
+        tab.import_file("calm.ndjson", '{"title": "Came through"}')
 
         expect(tab.card("Came through")).to_be_visible(timeout=60_000)
         expect(end(tab)).to_contain_text("1 item created")
@@ -122,7 +146,7 @@ class TestConnection:
             route.fulfill(response=answer, json=answer.json() | {"status": "running", "created": 0, "failed": 0})
 
         tab.page.route("**/imports/*", standing)
-        drop(tab, "still.ndjson", '{"title": "Standing still"}')
+        tab.import_file("still.ndjson", '{"title": "Standing still"}')
         expect(tab.panel).to_contain_text("0 items created of 1")
         for _ in range(3):
             tab.page.clock.fast_forward(300_000)
@@ -141,7 +165,7 @@ class TestConnection:
             route.abort()
 
         tab.page.route("**/imports", lose, times=1)
-        drop(tab, "lost.ndjson", '{"title": "Lost and found"}')
+        tab.import_file("lost.ndjson", '{"title": "Lost and found"}')
 
         tab.press("Try again: Import lost.ndjson")
         expect(tab.panel).to_contain_text("1 item created", timeout=60_000)
@@ -152,7 +176,7 @@ class TestConnection:
         tab.expect_fault("429")
         early = {"status": 429, "json": BUSY, "headers": {"Retry-After": "1"}}
         tab.page.route("**/imports", lambda route: route.fulfill(**early), times=1)
-        drop(tab, "early.ndjson", '{"title": "In good time"}')
+        tab.import_file("early.ndjson", '{"title": "In good time"}')
 
         expect(tab.card("In good time")).to_be_visible(timeout=60_000)
         assert len(sent) == 2
@@ -160,7 +184,7 @@ class TestConnection:
     def test_leaving_the_page_asks_while_a_file_is_sent(self, tab: Tab) -> None:
         tab.create("Something done here")
         tab.page.route("**/imports", lambda route: None)  # never responds
-        drop(tab, "large.ndjson", '{"title": "Being sent"}')
+        tab.import_file("large.ndjson", '{"title": "Being sent"}')
         expect(tab.panel).to_contain_text("Uploading")
 
         assert tab.leave() == ["beforeunload"]

@@ -392,7 +392,8 @@ class TestLoading:
     def test_new_item_does_not_move_what_the_user_points_at(self, tab: Tab) -> None:
         tab.card("Oak bench").hover()
         before = tab.card("Oak bench").bounding_box()
-        tab.drop("main", File("more.ndjson", "", b'{"title": "Imported"}'))
+        tab.import_file("more.ndjson", '{"title": "Imported"}')
+        tab.card("Oak bench").hover()
         expect(tab.page.get_by_role("button", name="Show 1 new item")).to_be_visible(timeout=60_000)
         assert tab.card("Oak bench").bounding_box() == before
         tab.page.locator("header").hover()

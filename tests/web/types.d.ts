@@ -103,6 +103,7 @@ interface ImportStatus {
   status: "queued" | "running" | "done";
   total: number;
   created: number;
+  updated: number;
   failed: number;
   errors: { index: number; error: string; message: string }[];
 }
@@ -331,11 +332,21 @@ interface ShownUpload {
 }
 type UploadResult = { state: "ready" | "stopped"; text: string; thumbnail?: string } | { state: "failed"; problem: ApiProblem };
 
-/** What is sent of a file to import. */
-interface ImportBody {
+/** What is sent of a file to import, and its entries as the API reads them. */
+interface ImportContent {
   body: string;
   /** Content type of the body. */
   type: string;
   /** The numbers of the lines of its items; null if it is one JSON value. */
   lines: number[] | null;
+  /** The names of the fields, in the order of the file. */
+  columns: string[];
+  /** Objects; undefined for a line that is not valid JSON. */
+  entries: any[];
 }
+
+/** Returns whether a value fits, and what is said if it does not. */
+type KindRule = [(value: any, schema: Schema) => boolean, string];
+
+/** A row, and the number of the line where it begins. */
+type CsvRow = { line: number; cells: string[] };

@@ -134,11 +134,12 @@ def test_page_and_its_files_are_under_105_kb_compressed(api, page: str) -> None:
     assert sum(len(gzip.compress(body)) for body in sent) < 105_000
 
 
-def test_console_has_the_limit_of_imports() -> None:
-    found = re.search(r"MAX_BYTES = ([\d *]+);", (WEB / "added-files.js").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["MAX_BYTES", "MAX_ENTRIES"])
+def test_console_has_the_limits_of_imports(name: str) -> None:
+    found = re.search(rf"{name} = ([\d_ *]+);", (WEB / "import-file.js").read_text(encoding="utf-8"))
 
     assert found is not None
-    assert math.prod(map(int, found[1].split("*"))) == import_parsing.MAX_BYTES
+    assert math.prod(map(int, found[1].split("*"))) == getattr(import_parsing, name)
 
 
 def test_console_has_the_types_and_sentences_of_pictures() -> None:
