@@ -118,8 +118,9 @@ class S3:
         policy = {"until": self._wall() + ExpiresIn, "key": key, "range": ranges[0][1:], "type": Fields["Content-Type"]}
         return {"url": f"{ENDPOINT}/{bucket}", "fields": {**Fields, "key": key, "policy": json.dumps(policy)}}
 
-    def generate_presigned_url(self, operation: str, *, Params: dict[str, str], ExpiresIn: int) -> str:  # noqa: N803
-        return f"{ENDPOINT}/{Params['Bucket']}/{Params['Key']}?until={self._wall() + ExpiresIn:.0f}"
+    def generate_presigned_url(self, operation: str, *, Params: dict[str, str]) -> str:  # noqa: N803
+        """Return an unsigned URL: the app asks for the bucket's address only."""
+        return f"{ENDPOINT}/{Params['Bucket']}/{Params['Key']}?"
 
     # ------------------------------------------------------------------------------------------------- for the world
 
