@@ -10,11 +10,12 @@ from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Reques
 
 from chalicelib import config, errors
 from chalicelib.aws import bucket
-from chalicelib.catalogue import batches, bulk_imports, cleanup, item_pictures, items, validation
+from chalicelib.catalogue import batches, bulk_imports, cleanup, exports, item_pictures, items, validation
 from chalicelib.http import (
     api,
     batch_bodies,
     error_translation,
+    export_bodies,
     list_queries,
     requests,
     responses,
@@ -342,6 +343,43 @@ def get_import(request: Request, import_id: str) -> Response:
     return responses.import_response(import_id, bulk_imports.progress(requests.owner(request), import_id, times.now()))
 
 
+# ------------------------------------------------------------------------------------------------------------- exports
+
+
+@app.route(
+    "/exports",
+    methods=["POST"],
+    idempotency_key=True,
+    body=schemas.ExportRequest,
+    status_code=202,
+    response_model=schemas.Export,
+    response_description="The export, not started yet, or as it was when it began with this key before.",
+    examples=["queued"],
+    errors=[errors.FieldNotFindableError, errors.TooManyExportsError],
+)
+def create_export(request: Request) -> Response:
+    """Export many items.
+
+    Exports all items, or those that `filter`, `q` and `ids` select. Each is in the files once, as it was at some time
+    during the export; items that are created, changed or deleted meanwhile may be missing. With an `Idempotency-Key`,
+    you can repeat the request without starting another export.
+    """
+    owner, wanted = requests.owner(request), export_bodies.parse(requests.json_object(request))
+    started = exports.start(owner, wanted, times.now(), requests.idempotency_key(request))
+    return responses.export_accepted_response(request, started)
+
+
+@app.route(
+    "/exports/{export_id}",
+    response_model=schemas.Export,
+    examples=["running", "done", "failed"],
+    errors=[errors.ExportNotFoundError],
+)
+def get_export(request: Request, export_id: str) -> Response:
+    """Show the progress of an export, and its files."""
+    return responses.export_response(exports.progress(requests.owner(request), export_id, times.now()))
+
+
 # ------------------------------------------------------------------------------------------------------ event functions
 
 _UPLOADED = {
@@ -373,10 +411,10 @@ def on_messages(event: SQSEvent) -> dict[str, Any] | None:
 
 @app.schedule(
     Rate(1, unit=Rate.HOURS),
-    description="Does what is due: expired items, uploads whose event was lost, overdue thumbnail jobs and imports.",
+    description="Does what is due: expired items, uploads whose event was lost, overdue thumbnail jobs and bulk work.",
 )
 def clean_up(event: CloudWatchEvent) -> dict[str, int]:
-    """Do what is due: expired items, uploads whose event was lost, overdue thumbnail jobs and imports."""
+    """Do what is due: expired items, uploads whose event was lost, overdue thumbnail jobs and bulk work."""
     return cleanup.run(times.now(), event.context)
 
 

@@ -17,7 +17,8 @@ ApiError
 ├── NotFoundError              404 NOT_FOUND
 │   ├── ItemNotFoundError      404 ITEM_NOT_FOUND
 │   ├── ImageNotFoundError     404 IMAGE_NOT_FOUND
-│   └── ImportNotFoundError    404 IMPORT_NOT_FOUND
+│   ├── ImportNotFoundError    404 IMPORT_NOT_FOUND
+│   └── ExportNotFoundError    404 EXPORT_NOT_FOUND
 ├── MethodNotAllowedError      405 METHOD_NOT_ALLOWED
 ├── VersionMismatchError       412 VERSION_MISMATCH
 ├── ItemTooLargeError          413 ITEM_TOO_LARGE
@@ -26,7 +27,9 @@ ApiError
 ├── UnsupportedEncodingError   415 UNSUPPORTED_ENCODING
 ├── UnsupportedMediaTypeError  415 UNSUPPORTED_MEDIA_TYPE
 ├── IdempotencyKeyReusedError  422 IDEMPOTENCY_KEY_REUSED
+├── TooManyColumnsError        422 TOO_MANY_COLUMNS
 ├── ThrottledError             429 THROTTLED
+├── TooManyExportsError        429 TOO_MANY_EXPORTS
 ├── InternalError              500 INTERNAL_ERROR
 ├── BusyError                  503 BUSY
 ├── NotTriedError              503 NOT_TRIED
@@ -156,6 +159,11 @@ class ImportNotFoundError(NotFoundError):
     sentence = "There is no import {id}."
 
 
+class ExportNotFoundError(NotFoundError):
+    code = "EXPORT_NOT_FOUND"
+    sentence = "There is no export {id}."
+
+
 class MethodNotAllowedError(ApiError):
     code = "METHOD_NOT_ALLOWED"
     status = 405
@@ -210,11 +218,26 @@ class IdempotencyKeyReusedError(ApiError):
     sentence = "This Idempotency-Key was used with a different body: use a new key for a new request."
 
 
+class TooManyColumnsError(ApiError):
+    """Why an export failed, never the response to a request."""
+
+    code = "TOO_MANY_COLUMNS"
+    status = 422
+    sentence = "The names of the items' fields have more than {limit} bytes, too many for a header row: use NDJSON."
+
+
 class ThrottledError(ApiError):
     code = "THROTTLED"
     status = 429
     sentence = "Too many requests at once: try again in a moment."
     retry_after = 1
+
+
+class TooManyExportsError(ApiError):
+    code = "TOO_MANY_EXPORTS"
+    status = 429
+    sentence = "At most {limit} exports can run at once: wait until one of them is done."
+    retry_after = 10
 
 
 class InternalError(ApiError):

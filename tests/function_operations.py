@@ -21,8 +21,16 @@ OPERATIONS: dict[str, dict[str, list[str]]] = {
     },
     "on_messages": {
         "dynamodb": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems"],
-        "s3": ["DeleteObject", "GetObject", "ListObjectsV2", "PutObject"],
-        "sqs": ["ChangeMessageVisibilityBatch", "DeleteMessageBatch", "GetQueueUrl"],
+        "s3": [
+            "CompleteMultipartUpload",
+            "CreateMultipartUpload",
+            "DeleteObject",
+            "GetObject",
+            "ListObjectsV2",
+            "PutObject",
+            "UploadPartCopy",
+        ],
+        "sqs": ["ChangeMessageVisibilityBatch", "DeleteMessageBatch", "GetQueueUrl", "SendMessageBatch"],
     },
     "clean_up": {
         "dynamodb": ["DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems"],

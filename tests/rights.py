@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 from tests.function_operations import PRESIGNED_POST
 
 _OTHER_NAMES = {
+    "s3:CompleteMultipartUpload": "s3:PutObject",
+    "s3:CreateMultipartUpload": "s3:PutObject",
     "s3:HeadObject": "s3:GetObject",
+    "s3:UploadPartCopy": "s3:PutObject",
     "s3:DeleteObjects": "s3:DeleteObject",
     "s3:ListObjectsV2": "s3:ListBucket",
     f"s3:{PRESIGNED_POST}": "s3:PutObject",
@@ -75,9 +78,7 @@ def needs(called: Called) -> Iterator[Need]:
         case "s3" if called.operation == "ListObjectsV2":
             yield Need("s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}", parameters.get("Prefix", ""))
         case "s3":
-            yield Need(action("s3", called.operation), f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
-            if called.operation in ("GetObject", "HeadObject") and not called.presigned:
-                yield Need("s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}", "")
+            yield from _of_object(called)
         case "sqs":
             queue = parameters.get("QueueName") or parameters["QueueUrl"].rpartition("/")[2]
             yield Need(action("sqs", called.operation), f"arn:aws:sqs:us-east-1:123456789012:{queue}")
@@ -85,6 +86,18 @@ def needs(called: Called) -> Iterator[Need]:
             raise AssertionError(
                 f"The IAM permissions of {called.service} {called.operation} are unknown: add them here."
             )
+
+
+def _of_object(called: Called) -> Iterator[Need]:
+    parameters = called.parameters
+    yield Need(action("s3", called.operation), f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
+    if called.operation in ("GetObject", "HeadObject") and not called.presigned:
+        yield Need("s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}", "")
+    if called.operation == "UploadPartCopy":
+        # S3 User Guide, "Copying an object using multipart upload".
+        yield Need(
+            "s3:GetObject", f"arn:aws:s3:::{parameters['CopySource']['Bucket']}/{parameters['CopySource']['Key']}"
+        )
 
 
 def _table(name: str) -> str:

@@ -8,6 +8,7 @@
                                                             a thumbnail of an item's picture
     thumbnails/{rest of a loose file's key}.jpg             the thumbnail of a loose file
     imports/{owner}/{import}.ndjson                         the entries of an import; a lifecycle rule deletes it
+    exports/{owner}/{export}/{name}                         a file of an export, or a part of one; deleted as above
 
 Until its ticket expires, several objects can be put at an upload's key. S3 gives each a ``sequencer``, which is greater
 for the later of two objects at one key (AWS, "Event message structure"). It is empty if the cleanup found the upload.
@@ -17,12 +18,12 @@ does not identify that object.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import aws, telemetry
 from chalicelib.aws import presigned_urls
@@ -30,22 +31,28 @@ from chalicelib.config import Size
 from chalicelib.values import ids
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CopySourceTypeDef, GetObjectOutputTypeDef
 
 UPLOADS = "uploads/"
 THUMBNAILS = "thumbnails/"
 IMPORTS = "imports/"
+EXPORTS = "exports/"
 _ITEMS = "items/"
 
 # Owners are part of keys, and of the URLs made from them.
-telemetry.add_owner_pattern(rf'((?:{UPLOADS}|{THUMBNAILS}){_ITEMS}|{IMPORTS})[^/\s"\\]+(?=/)')
+telemetry.add_owner_pattern(rf'((?:{UPLOADS}|{THUMBNAILS}){_ITEMS}|{IMPORTS}|{EXPORTS})[^/\s"\\]+(?=/)')
 
+MIN_PART_BYTES = 5 * 1024**2
+"""The fewest bytes of each part of :func:`join`, except the last one (AWS, "Amazon S3 multipart upload limits")."""
 
 NO_CACHE = "private, no-cache"
 """``Cache-Control`` of an object that may change at its key: browsers keep it, and ask whether it has changed."""
 
 IMMUTABLE = "private, max-age=31536000, immutable"
 """``Cache-Control`` of an object that never changes at its key: browsers keep it for a year (RFC 8246)."""
+
+FAILURES = (BotoCoreError, ClientError)
+"""The exceptions of this module's functions if S3 rejects a call or does not respond."""
 
 
 class ObjectNotFoundError(Exception):
@@ -58,6 +65,7 @@ class Object(NamedTuple):
     etag: str
     size: int
     data: bytes
+    content_type: str = ""
 
 
 class Upload(NamedTuple):
@@ -111,6 +119,11 @@ def import_key(owner: str, import_id: str) -> str:
     return f"{IMPORTS}{_owner_segment(owner)}/{import_id}.ndjson"
 
 
+def export_key(owner: str, export_id: str, name: str) -> str:
+    """Return the key of an object of an export."""
+    return f"{EXPORTS}{_owner_segment(owner)}/{export_id}/{name}"
+
+
 def read(key: str, limit: int | None = None) -> Object:
     """Return an object, without its data if it has more than ``limit`` bytes. Raise ObjectNotFoundError."""
     return _object(_get(key), limit)
@@ -131,7 +144,7 @@ def _object(answer: GetObjectOutputTypeDef, limit: int | None) -> Object:
     size = answer["ContentLength"]
     with answer["Body"] as body:
         data = body.read() if limit is None or size <= limit else b""
-    return Object(answer["ETag"].strip('"'), size, data)
+    return Object(answer["ETag"].strip('"'), size, data, answer.get("ContentType", ""))
 
 
 def read_range(key: str, start: int, size: int) -> bytes:
@@ -154,6 +167,28 @@ def write(key: str, data: bytes, content_type: str, cache_control: str = NO_CACH
     aws.s3().put_object(
         Bucket=aws.bucket_name(), Key=key, Body=data, ContentType=content_type, CacheControl=cache_control
     )
+
+
+def join(key: str, parts: Sequence[str], content_type: str) -> None:
+    """Write an object of the objects at the keys ``parts``, one after the other. S3 copies them.
+
+    Each but the last one has at least MIN_PART_BYTES. If this is interrupted, a lifecycle rule deletes what is copied.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only large exports need it
+
+    bucket = aws.bucket_name()
+    upload = aws.s3().create_multipart_upload(Bucket=bucket, Key=key, ContentType=content_type)["UploadId"]
+
+    def copy(number: int) -> CompletedPartTypeDef:
+        source: CopySourceTypeDef = {"Bucket": bucket, "Key": parts[number - 1]}
+        answer = aws.s3().upload_part_copy(
+            Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, CopySource=source
+        )
+        return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
+
+    with ThreadPoolExecutor(aws.CONNECTIONS) as pool:
+        copied = list(pool.map(copy, range(1, len(parts) + 1)))
+    aws.s3().complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": copied})
 
 
 def delete(keys: Iterable[str]) -> None:
@@ -212,6 +247,11 @@ def presigned_get(key: str, content_type: str | None = None) -> str:
     return presigned_urls.url(
         key, **({"content_type": content_type, "cache_control": NO_CACHE} if content_type else {})
     )
+
+
+def presigned_file(key: str, content_type: str, name: str) -> str:
+    """Return a download URL that browsers save as a file. Its ``name`` must be ASCII without quotes."""
+    return presigned_urls.url(key, content_type=content_type, content_disposition=f'attachment; filename="{name}"')
 
 
 def _item_folder(owner: str, item_id: str) -> str:

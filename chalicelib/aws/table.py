@@ -11,6 +11,9 @@ record and its id::
                     PURGE#{item id}           a deleted item whose objects may still be in the bucket
                     IMPORT#{import id}        an import
                     CHUNK#{import id}#{n}     the result of one chunk of an import
+                    EXPORT#{export id}        an export
+                    EXPORTKEY#{key}           the export that a request with this idempotency key started
+                    EXPORTSLOT#{n}            which export has this slot: as many can run at once as there are slots
                     GUARD#{digest}            changed by each import that creates an item with this value of its key
 
     OWNER#          REINDEX#                  where an interrupted reindex of the whole table stopped
@@ -49,7 +52,22 @@ _EXTRA_BYTES = 100
 DUE_SHARDS = 4
 """Partitions of the index. Each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity")."""
 
-Kind = Literal["ITEM", "FIND", "WORD", "KEY", "PURGE", "IMPORT", "IMPORTKEY", "BATCHKEY", "CHUNK", "GUARD", "REINDEX"]
+Kind = Literal[
+    "ITEM",
+    "FIND",
+    "WORD",
+    "KEY",
+    "PURGE",
+    "IMPORT",
+    "IMPORTKEY",
+    "BATCHKEY",
+    "CHUNK",
+    "EXPORT",
+    "EXPORTKEY",
+    "EXPORTSLOT",
+    "GUARD",
+    "REINDEX",
+]
 
 Record = dict[str, Any]
 """The attributes of a record as Python values."""

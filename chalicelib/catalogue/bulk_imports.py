@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
@@ -16,7 +15,7 @@ import msgspec
 
 from chalicelib import aws, errors, telemetry
 from chalicelib.aws import bucket, queue, table
-from chalicelib.catalogue import idempotency, import_parsing, import_records, import_upserts, items
+from chalicelib.catalogue import idempotency, import_parsing, import_records, import_upserts, job_records
 from chalicelib.catalogue.import_parsing import Entries
 from chalicelib.catalogue.messages import ImportChunk
 from chalicelib.catalogue.models import ChunkResult, Failure, Import
@@ -134,51 +133,9 @@ def _save(new: Import, request: idempotency.KeyedRequest | None, at: datetime) -
 
     If another request with the same key was faster, return what that one started.
     """
-    started = Started(new.id, new.total)
-    writes = [import_records.put(new, table.ABSENT, at + RESUME_INTERVAL)]
-    if request:
-        result = {"id": new.id, "total": new.total}
-        writes.append(idempotency.prepare_record(request, result, at, at + idempotency.PERIOD))
-    for _ in items.write_attempts():
-        try:
-            with contextlib.suppress(table.WriteRejectedError):
-                table.write(*writes)
-                return started
-            # Another request has the same key, or this write succeeded before and its response was lost.
-            if table.get(import_records.key(new.owner, new.id)):
-                return started
-            if request and (earlier := _find_started(request, at)):
-                return earlier
-        except table.FAILURES:
-            if not _was_written(new, at):
-                raise
-            return started
-    raise errors.BusyError
-
-
-def _was_written(new: Import, at: datetime) -> bool:
-    """Return whether the record of an import exists although the write failed.
-
-    The failed write may still be in progress. So write a placeholder record with the same key, which makes that write
-    fail. If this also fails three times, the client may be told that the import failed although it starts later.
-    """
-    placeholder = table.Put(
-        import_records.key(new.owner, new.id), {"void": True}, table.ABSENT, delete_after=at + GIVE_UP_AFTER
-    )
-    unclear = False
-    for _ in itertools.islice(items.write_attempts(), 3):
-        try:
-            table.write(placeholder)
-        except table.ConditionFailedError as refused:
-            if not (unclear or refused.may_be_applied):
-                return True  # The id is new, and the placeholder was never written: this is the import's record.
-            break
-        except (table.TransactionConflictError, *table.FAILURES):
-            unclear = True
-            continue
-        return False
-    record = table.get(import_records.key(new.owner, new.id))
-    return record is not None and "void" not in record
+    record = import_records.put(new, table.ABSENT, at + RESUME_INTERVAL)
+    result = job_records.save(lambda: [record], {"id": new.id, "total": new.total}, request, at)
+    return Started(result["id"], result["total"], replayed=result["id"] != new.id)
 
 
 # ------------------------------------------------------------------------------------------------------------ work due

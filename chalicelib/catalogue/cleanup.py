@@ -9,7 +9,7 @@ from typing import Any
 from chalicelib import errors, telemetry
 from chalicelib.aws import table
 from chalicelib.aws.table import Key
-from chalicelib.catalogue import bulk_imports, item_pictures, items
+from chalicelib.catalogue import bulk_imports, exports, item_pictures, items
 
 MIN_REMAINING_MS = 15_000
 """Start no task if the function has less time left, in milliseconds. A single task takes less."""
@@ -48,6 +48,9 @@ def _do_task(key: Key, at: datetime) -> str:
         if key.kind == "IMPORT":
             bulk_imports.resume(key.owner, key.id, at)
             return "imports"
+        if key.kind == "EXPORT":
+            exports.resume(key.owner, key.id, at)
+            return "exports"
         return _do_item_task(key, at)
     except errors.NotFoundError:
         return "skipped"  # It was deleted or changed since the index was read.

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from chalicelib import aws, errors, telemetry
 from chalicelib.aws import queue
 from chalicelib.aws.bucket import Upload
-from chalicelib.catalogue import import_chunks, item_pictures, items, messages, thumbnail_jobs, validation
-from chalicelib.catalogue.messages import CreateItem, DeleteItem, ImportChunk, Message, RenderImage
+from chalicelib.catalogue import export_steps, import_chunks, item_pictures, items, messages, thumbnail_jobs, validation
+from chalicelib.catalogue.messages import CreateItem, DeleteItem, ExportChunk, ImportChunk, Message, RenderImage
 from chalicelib.config import settings
 from chalicelib.values import exact_json, times
 
@@ -117,6 +117,8 @@ def process_message(delivery: Delivery, has_time: Callable[[], bool] = lambda: T
     elif isinstance(message, ImportChunk):
         if not import_chunks.process(message.owner, message.import_id, message.chunk, has_time):
             raise thumbnail_jobs.OutOfTimeError
+    elif isinstance(message, ExportChunk):
+        export_steps.process(message.owner, message.export_id, message.turn, has_time)
     else:
         _HANDLERS[type(message)](message, delivery)
     telemetry.logger.info("Message processed", message_id=delivery.message_id, type=message.__struct_config__.tag)

@@ -37,6 +37,14 @@ class ImportChunk(msgspec.Struct, frozen=True, tag_field="type", tag="import.chu
     chunk: Annotated[int, msgspec.Meta(ge=0)]
 
 
+class ExportChunk(msgspec.Struct, frozen=True, tag_field="type", tag="export.chunk", rename="camel"):
+    """Continue an export. ``turn`` numbers the messages of an export."""
+
+    owner: Owner
+    export_id: Id
+    turn: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
 class CreateItem(msgspec.Struct, frozen=True, tag_field="type", tag="item.create"):
     """Create an item from the JSON object ``item``; only one for the same ``key``. Other programs may send this."""
 
@@ -52,7 +60,7 @@ class DeleteItem(msgspec.Struct, frozen=True, tag_field="type", tag="item.delete
     id: Id
 
 
-Message = RenderImage | ImportChunk | CreateItem | DeleteItem
+Message = RenderImage | ImportChunk | ExportChunk | CreateItem | DeleteItem
 
 MAX_OBJECT_KEY_BYTES = 1024
 """The limit of S3 (AWS, "Creating object key names")."""

@@ -1,4 +1,4 @@
-"""Items, their pictures and bulk imports, as they are stored.
+"""Items, their pictures, bulk imports and exports, as they are stored.
 
 A picture is called ``image`` in the API and in the table, and picture in all texts.
 
@@ -205,3 +205,88 @@ class ChunkResult(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     def is_settled(self) -> bool:
         """Whether each entry is processed, or counts as failed because the chunk was given up."""
         return self.is_processed or self.given_up
+
+
+class ExportFailure(msgspec.Struct, frozen=True):
+    """Why an export failed: an error code and a message (errors.ApiError)."""
+
+    error: str
+    message: str
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True):
+    """An object in the bucket with a part of a file of an export. ``name`` is the end of its key."""
+
+    name: str
+    size: int
+
+
+class OpenFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file of an export that is being written: the objects with its parts so far."""
+
+    parts: tuple[Part, ...] = ()
+    directory: str | None = None
+    """Of an archive: the name of the object with the entries of its directory so far."""
+    entries: int = 0
+    """Of an archive: how many files are in it."""
+
+    @property
+    def size(self) -> int:
+        """The bytes of the file so far."""
+        return sum(part.size for part in self.parts)
+
+
+FileKind = Literal["rows", "items", "pictures"]
+
+
+class ExportFile(msgspec.Struct, frozen=True, array_like=True):
+    """A file of an export that is complete. ``name`` is the end of its key in the bucket.
+
+    Files of the kind ``rows`` are of no use to the client: the files of CSV are made of them.
+    """
+
+    kind: FileKind
+    name: str
+    size: int
+
+
+class Export(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """An export: which items it has, and how far it is."""
+
+    owner: str
+    id: str
+    created_at: str
+    format: Literal["csv", "ndjson"]
+    conditions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    """The conditions on the items' fields: those of a Query in ``search``."""
+    words: str | None = None
+    ids: tuple[str, ...] | None = None
+    """The ids of the items, sorted, or None for all items."""
+    pictures: bool = False
+    slot: int = 1
+    """Which of the owner's slots it has until it is over."""
+
+    revision: int = 0
+    """How often this record was written again."""
+    turn: int = 0
+    """How many messages were sent after the first one. Each continues where the previous one stopped."""
+    failure: ExportFailure | None = None
+    is_done: bool = False
+    last_id: str = ""
+    """The last item that was read."""
+    is_read: bool = False
+    """Whether all items are read."""
+    items: int = 0
+    picture_count: int = 0
+    fields: tuple[str, ...] = ()
+    """For CSV: the names of the items' own fields so far."""
+    converted: tuple[int, int] = (0, 0)
+    """For CSV: how many files of rows are converted, and how many bytes of the next one."""
+    text: OpenFile = OpenFile()
+    archive: OpenFile = OpenFile()
+    files: tuple[ExportFile, ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is done or has failed."""
+        return self.is_done or self.failure is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chalice.app import Request, Response
 
 from chalicelib import errors
-from chalicelib.catalogue import batches
+from chalicelib.catalogue import batches, exports
 from chalicelib.catalogue.bulk_imports import Progress, Started
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.models import Item
@@ -81,6 +81,17 @@ def import_accepted_response(request: Request, started: Started) -> Response:
     """Return 202 with an import that is not started yet, and its location."""
     headers = _location_headers(request, started.id, started.replayed)
     return import_response(started.id, Progress("queued", started.total, 0, 0, 0, []), 202, headers)
+
+
+def export_response(progress: exports.Progress, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return the progress of an export."""
+    return json_response(serializers.export_progress(progress), status, headers)
+
+
+def export_accepted_response(request: Request, started: exports.Started) -> Response:
+    """Return 202 with an export that is not started yet, and its location."""
+    headers = _location_headers(request, started.id, started.replayed)
+    return export_response(exports.queued(started), 202, headers)
 
 
 def file_response(request: Request, text: str, headers: dict[str, str]) -> Response:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chalicelib import config, errors
-from chalicelib.catalogue import batches, import_upserts, search
+from chalicelib.catalogue import batches, exports, import_upserts, search
 from chalicelib.config import ContentType
 from chalicelib.http import cursors
 
@@ -419,6 +419,92 @@ class Import(Struct):
             "are too long for one response."
         ),
     ]
+
+
+# ------------------------------------------------------------------------------------------------------------- exports
+
+
+class ExportRequest(Struct, forbid_unknown_fields=True):
+    """Which items to export, and how."""
+
+    format: Annotated[
+        exports.Format,
+        Meta(
+            description="`ndjson` has one JSON object per line, and `POST /imports?key=id` makes the same items of it. "
+            "`csv` is for spreadsheets: lists and objects are JSON in their cells."
+        ),
+    ]
+    filter: Annotated[
+        dict[str, Any],
+        Meta(
+            description="Only items whose fields have these values, as in `GET /items`. Several are joined by and.",
+        ),
+    ] = {}
+    q: Annotated[
+        _Words | None,
+        Meta(description="Only items with all of these words, as in `GET /items`."),
+    ] = None
+    ids: Annotated[
+        Annotated[list[_Sent], Meta(min_length=1, max_length=exports.MAX_IDS)] | None,
+        Meta(description="Only these items; those that do not exist are left out."),
+    ] = None
+    pictures: Annotated[bool, Meta(description="Whether to export the pictures too, as they were uploaded.")] = False
+
+
+class ExportedFile(Struct):
+    """A file of an export."""
+
+    name: Annotated[str, Meta(description="Its name when it is saved, such as `items.ndjson` or `pictures-2.zip`.")]
+    bytes: Annotated[_Count, Meta(description="Its size.")]
+    url: Annotated[
+        _Url, Meta(description="A URL to download it, valid for two hours. Read the export again for another.")
+    ]
+
+
+class ExportProblem(Struct):
+    """Why an export failed."""
+
+    error: Annotated[
+        str,
+        Meta(
+            description="A code for programs. It does not change.",
+            extra_json_schema=_one_of(
+                errors.InvalidRequestError,
+                errors.FieldNotFindableError,
+                errors.TooManyColumnsError,
+                errors.InternalError,
+            ),
+        ),
+    ]
+    message: Annotated[str, Meta(description="A message for people. It may change.")]
+
+
+class Export(Struct, rename="camel"):
+    """The progress of an export, and its files once it is done."""
+
+    id: Annotated[_Id, Meta(description="A UUIDv7 in lower case.")]
+    status: Annotated[
+        Literal["queued", "running", "done", "failed"],
+        Meta(description="Not started, being made, complete, or given up."),
+    ]
+    format: Annotated[exports.Format, Meta(description="As requested.")]
+    items: Annotated[_Count, Meta(description="The number of items that are exported so far.")]
+    files: Annotated[
+        list[ExportedFile],
+        Meta(
+            description="Empty unless the status is `done`. Larger exports have several files of about 1 GB. A picture "
+            "is in one of the archives, named after the `id` of its item, as `image.file` of the item says."
+        ),
+    ]
+    created_at: Annotated[_Time, Meta(description="When the export was requested. Items created later are not in it.")]
+    expires_at: Annotated[_Time, Meta(description="When the export and its files are deleted.")]
+    total: Annotated[
+        _Count | UnsetType, Meta(description="The number of items in the export; absent until all are found.")
+    ] = UNSET
+    pictures: Annotated[
+        _Count | UnsetType, Meta(description="The number of pictures so far; absent if none were requested.")
+    ] = UNSET
+    error: Annotated[ExportProblem | UnsetType, Meta(description="Absent unless the status is `failed`.")] = UNSET
 
 
 # -------------------------------------------------------------------------------------------------------------- errors

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from chalicelib import errors
-from chalicelib.catalogue import batches, item_pictures
+from chalicelib.catalogue import batches, exports, item_pictures
 from chalicelib.catalogue.bulk_imports import Progress
 from chalicelib.catalogue.models import Image, Item
 from chalicelib.http import schemas
@@ -70,6 +70,13 @@ def import_progress(id_: str, progress: Progress) -> schemas.Import:
     shown = failures[: len(fit(map(exact_json.to_json, failures)))]
     counts = (progress.total, progress.created, progress.updated, progress.failed)
     return schemas.Import(id_, progress.status, *counts, shown)
+
+
+def export_progress(progress: exports.Progress) -> schemas.Export:
+    """Return the progress of an export."""
+    files = [_copy(file, schemas.ExportedFile) for file in progress.files]
+    problem = UNSET if progress.error is None else _copy(progress.error, schemas.ExportProblem)
+    return _copy(progress, schemas.Export, files=files, error=problem)
 
 
 def batch_results(results: list[batches.Result]) -> schemas.BatchResults:

@@ -17,8 +17,10 @@ from chalice.app import SQSEventConfig
 
 import app
 from chalicelib import aws
-from chalicelib.catalogue import cleanup, import_upserts, items, search
-from chalicelib.values import times
+from chalicelib.aws import bucket
+from chalicelib.catalogue import cleanup, export_steps, import_upserts, items, search
+from chalicelib.catalogue.models import Export
+from chalicelib.values import ids, times
 from tests.builders import fields, jpeg
 from tests.function_operations import OPERATIONS, PRESIGNED_POST
 from tests.integration.calls import RECORDER
@@ -37,6 +39,9 @@ def requests(stage: Stage) -> None:
     stage("POST", "/items", fields(), idempotency_key="once")
     stage("POST", "/items/batch", {"operations": [{"op": "create", "body": fields()}]}, idempotency_key="once")
     accepted = stage("POST", "/imports", {"items": [fields()]})
+    stage("GET", accepted.headers["Location"])
+    accepted = stage("POST", "/exports", {"format": "ndjson"})
+    stage.work()
     stage("GET", accepted.headers["Location"])
     stage("DELETE", f"/items/{stage.item()['id']}")
     item = stage.item(expiresAt="2100-01-01T00:00:00Z")["id"]
@@ -79,6 +84,7 @@ def messages(stage: Stage) -> None:
     stage("POST", "/imports", {"items": ["invalid"]})
     with RECORDER.runs("on_messages"):
         list(import_upserts.similar_items(OWNER, "updatedAt", stage.item()["updatedAt"]))
+    exports(stage)
     stage.send({"type": "item.create", "owner": OWNER, "item": fields()})
     for one in (item, stage.item()["id"]):
         stage.send({"type": "item.delete", "owner": OWNER, "id": one})
@@ -90,11 +96,24 @@ def messages(stage: Stage) -> None:
         run("on_messages", failing)
 
 
+def exports(stage: Stage) -> None:
+    """Export pictures too. The files are small, so join two parts as a large file has them."""
+    stage("POST", "/exports", {"format": "csv", "pictures": True})
+    aws.queue_url.cache_clear()  # as in a new process
+    keys = [bucket.export_key(OWNER, "e", name) for name in "ab"]
+    with RECORDER.runs("on_messages"):
+        for key in keys:
+            bucket.write(key, b"x" * bucket.MIN_PART_BYTES, "text/plain")
+        bucket.join(bucket.export_key(OWNER, "e", "ab"), keys, "text/plain")
+        export_steps.exports.resend(Export(owner=OWNER, id=ids.new_id(), created_at="", format="csv"))
+
+
 def cleanups(stage: Stage) -> None:
     """Run the cleanup with work due of every kind."""
     expired = stage.item(expiresAt=times.format_time(times.now() + timedelta(minutes=30)))["id"]
     stage.picture(expired, jpeg())
     stage("POST", "/imports", {"items": [fields()]})
+    stage("POST", "/exports", {"format": "csv"})
     unused, lost, stuck = (stage.item()["id"] for _ in range(3))
     stage.ticket(unused)
     stage.put(stage.ticket(lost), jpeg())

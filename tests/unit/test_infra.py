@@ -16,7 +16,8 @@ import pytest
 
 import app
 from chalicelib import config, errors
-from chalicelib.catalogue import consumer
+from chalicelib.aws import bucket
+from chalicelib.catalogue import consumer, export_records
 from tests import rights
 from tools.stage import policies
 from tools.stage.errors import StageError
@@ -108,11 +109,12 @@ class TestData:
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         assert RESOURCES[policy]["Condition"] == "Deployed"
 
-    def test_only_imports_expire_and_not_before_their_messages(self) -> None:
+    def test_only_imports_and_exports_expire_and_not_before_they_may(self) -> None:
         rules = properties("Bucket")["LifecycleConfiguration"]["Rules"]
-        [(prefix, days)] = [(one["Prefix"], one["ExpirationInDays"]) for one in rules if "ExpirationInDays" in one]
-        assert prefix == "imports/"
-        assert days * 86_400 >= properties("DeadLetterQueue")["MessageRetentionPeriod"]
+        days = {one["Prefix"]: one["ExpirationInDays"] for one in rules if "ExpirationInDays" in one}
+        assert days.keys() == {bucket.IMPORTS, bucket.EXPORTS}
+        assert days[bucket.IMPORTS] * 86_400 >= properties("DeadLetterQueue")["MessageRetentionPeriod"]
+        assert days[bucket.EXPORTS] == export_records.RETENTION.days
 
 
 class TestQueues:

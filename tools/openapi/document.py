@@ -15,6 +15,7 @@ from chalicelib.aws import presigned_urls
 from chalicelib.catalogue import (
     batches,
     bulk_imports,
+    export_records,
     idempotency,
     import_parsing,
     import_records,
@@ -155,6 +156,8 @@ def _description() -> str:
         import_mb=import_parsing.MAX_BYTES // 1024**2,
         failures_shown=f"{bulk_imports.MAX_FAILURES_SHOWN:,}",
         import_days=import_records.RETENTION.days,
+        export_days=export_records.RETENTION.days,
+        exports_running=export_records.MAX_RUNNING,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from chalicelib import config, errors
-from chalicelib.catalogue import item_fields, models, validation
+from chalicelib.catalogue import exports, item_fields, models, validation
 from chalicelib.http import schemas
 from chalicelib.values import exact_json
 from tools.openapi.json_schemas import Schema
@@ -76,6 +76,26 @@ def _import(status: str, created: int, *failures: errors.ApiError) -> Schema:
     }
 
 
+def _export(status: str, items: int, **more: Any) -> Schema:
+    return {
+        "id": ID,
+        "status": status,
+        "format": "ndjson",
+        "items": items,
+        "pictures": items,
+        "files": [],
+        "createdAt": _TIMES["createdAt"],
+        "expiresAt": "2026-03-08T08:00:00.000Z",
+    } | more
+
+
+_EXPORT = f"{_S3}/exports/4c8e5f0a-7b1d-4c0e-9a35-2f6d8c1b7e90/{ID}/{_UPLOAD_ID}?{_SIGNED}"
+_FILES = [
+    {"name": "items.ndjson", "bytes": 1804, "url": _EXPORT},
+    {"name": "pictures.zip", "bytes": 964_412, "url": _EXPORT},
+]
+
+
 def _failed(error: errors.ApiError, id_: str | None = None) -> Schema:
     problem: Schema = {"error": error.code, "message": error.message}
     problem |= {"details": error.details} if error.details else {}
@@ -113,6 +133,19 @@ _EXAMPLES: dict[Any, Examples] = {
     schemas.TicketRequest: {"jpeg": {"contentType": "image/jpeg"}},
     schemas.ImagePatch: {"topLeft": {"focus": {"x": 0.3, "y": 0.25}}, "centre": {"focus": None}},
     schemas.Ticket: {"ticket": _TICKET},
+    schemas.ExportRequest: {
+        "all": {"format": "csv"},
+        "withPictures": {"format": "ndjson", "pictures": True},
+        "chosen": {"format": "ndjson", "ids": [ID]},
+    },
+    schemas.Export: {
+        "queued": _export("queued", 0),
+        "running": _export("running", 1),
+        "done": _export("done", 2, total=2, files=_FILES),
+        "failed": _export(
+            "failed", 1, error={"error": errors.InternalError.code, "message": exports.NOT_FINISHED.message}
+        ),
+    },
     schemas.Import: {
         "queued": _import("queued", 0),
         "running": _import("running", 1),

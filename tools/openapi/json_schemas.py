@@ -45,6 +45,8 @@ _ALWAYS: tuple[type[Any], ...] = (
     schemas.BatchResults,
     schemas.ImportRequest,
     schemas.Import,
+    schemas.ExportRequest,
+    schemas.Export,
     schemas.Error,
 )
 """Models whose schemas are completed here."""
@@ -154,6 +156,7 @@ def _completed(made: dict[str, Schema]) -> dict[str, Schema]:
     _extend(made, schemas.ItemPage, "items", items=ref("Item"))
     _complete_operations(made)
     _extend(made, schemas.ImportRequest, "items", items=_ENTRY, maxItems=import_parsing.MAX_ENTRIES)
+    made["ExportRequest"]["properties"]["filter"] |= _filters()
     _extend(made, schemas.Import, "errors", maxItems=bulk_imports.MAX_FAILURES_SHOWN)
     return made
 

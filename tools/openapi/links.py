@@ -45,6 +45,7 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "readFirst": _link("getItem", "Read the first of them.", {"path.item_id": "$response.body#/items/0/id"}),
     "watchImport": _link("getImport", "Show its progress.", {"path.import_id": "$response.body#/id"}),
+    "watchExport": _link("getExport", "Show its progress.", {"path.export_id": "$response.body#/id"}),
 }
 
 _ITEM = ("readItem", "readItemIfChanged", "replaceItem", "patchItem", "deleteItem", "createImageTicket")
@@ -59,6 +60,7 @@ _FROM: dict[str, tuple[str, ...]] = {
     "createImageTicket": ("watchItem", "deleteImage"),
     "deleteImage": ("watchItem", "getImage"),
     "createImport": ("watchImport",),
+    "createExport": ("watchExport",),
 }
 
 

@@ -44,6 +44,7 @@ _REDIRECTS = (302, 303, 307)
 _PATH: dict[str, Schema] = {
     "item_id": {"description": "The item's `id`."},
     "import_id": {"description": "The import's `id`."},
+    "export_id": {"description": "The export's `id`."},
     "name": {"description": "The file's name.", "example": "docs.js"},
 }
 

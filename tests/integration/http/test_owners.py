@@ -27,8 +27,8 @@ Ask = Callable[..., HTTPResponse]
 NEVER = "019ca7b4-e400-7abc-8def-0123456789ab"
 """An id that was never used."""
 
-PARAMETERS = {"item_id", "import_id", "name"}
-ABOUT_ONE = [route for route in ROUTES if re.search(r"{(item|import)_id}", route[1])]
+PARAMETERS = {"item_id", "import_id", "export_id", "name"}
+ABOUT_ONE = [route for route in ROUTES if re.search(r"{(item|import|export)_id}", route[1])]
 ABOUT_NONE = [route for route in ROUTES if route not in ABOUT_ONE]
 
 HEADERS: list[dict[str, str]] = [
@@ -51,9 +51,15 @@ class Holdings(NamedTuple):
     item: str
     """An item with a picture, created with the Idempotency-Key ``anns``."""
     import_: str
+    export: str
     cursor: str
     upload: str
     """The key of the picture's original."""
+
+    @property
+    def by_parameter(self) -> dict[str, str]:
+        """Return the ids by the names of paths' parameters."""
+        return {"item_id": self.item, "import_id": self.import_, "export_id": self.export}
 
 
 @pytest.fixture
@@ -65,12 +71,13 @@ def anns(api: Stage, configured: Callable[..., None]) -> Holdings:
     for number in range(3):
         ann("POST", "/items", fields(secret=f"of Ann {number}"))
     import_ = json_of(ann("POST", "/imports", {"items": [fields(secret="of Ann")]}, idempotency_key="anns"))["id"]
+    export = json_of(ann("POST", "/exports", {"format": "ndjson"}, idempotency_key="anns"))["id"]
     key = json_of(ann("POST", f"/items/{item}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
     api.put(key, jpeg())
     api.notice(key)
     api.work()
     assert json_of(ann("GET", f"/items/{item}"))["image"]["status"] == "ready"
-    return Holdings("ann", item, import_, json_of(ann("GET", "/items?limit=1"))["nextCursor"], key)
+    return Holdings("ann", item, import_, export, json_of(ann("GET", "/items?limit=1"))["nextCursor"], key)
 
 
 @pytest.fixture(autouse=True)
@@ -86,8 +93,8 @@ def everything_of(api: Stage, holdings: Holdings) -> tuple[list[Any], dict[str, 
     keys = [key for key in api.objects() if f"/{holdings.owner}/" in key]
     kinds = {record["sk"]["S"].partition("#")[0] for record in records}
     searched = {"WORD"} & kinds  # None, if ItemFields declares no searchable field.
-    assert kinds - searched == {"ITEM", "FIND", "KEY", "IMPORT", "IMPORTKEY", "CHUNK"}
-    assert {key.partition("/")[0] for key in keys} == {"uploads", "thumbnails", "imports"}
+    assert kinds - searched == {"ITEM", "FIND", "KEY", "IMPORT", "IMPORTKEY", "CHUNK", "EXPORT", "EXPORTKEY"}
+    assert {key.partition("/")[0] for key in keys} == {"uploads", "thumbnails", "imports", "exports"}
     return records, {key: bucket.read(key).data for key in keys}
 
 
@@ -113,7 +120,9 @@ def but_for_its_id(response: HTTPResponse, id_: str) -> tuple[int, str, dict[str
 
 def says_nothing_of(holdings: Holdings, response: HTTPResponse) -> bool:
     words = json.dumps(response.headers) + response.body.decode()
-    return not any(word in words for word in (holdings.item, holdings.import_, holdings.upload, "of Ann", "/ann/"))
+    return not any(
+        word in words for word in (holdings.item, holdings.import_, holdings.export, holdings.upload, "of Ann", "/ann/")
+    )
 
 
 def test_every_path_parameter_is_known_here() -> None:
@@ -122,7 +131,7 @@ def test_every_path_parameter_is_known_here() -> None:
 
 @pytest.mark.parametrize("route", ABOUT_ONE, ids=" ".join)
 def test_records_of_another_owner_are_not_found(api: Stage, anns: Holdings, route: tuple[str, str]) -> None:
-    bob, hers = api.signed_in("bob"), anns.import_ if "{import_id}" in route[1] else anns.item
+    bob, hers = api.signed_in("bob"), anns.by_parameter[re.findall(r"{(\w+)}", route[1])[-1]]
 
     for method, path, body, headers in asks(route):
         about_hers = bob(method, at(path, hers), body, **headers)
@@ -212,11 +221,14 @@ class TestOtherOwner:
             == "true"
         )
 
-    def test_import_key_of_another_owner_is_unused(self, api: Stage, anns: Holdings) -> None:
-        begun = api.signed_in("bob")("POST", "/imports", {"items": [fields(secret="of Ann")]}, idempotency_key="anns")
+    @pytest.mark.parametrize(
+        ("path", "body"), [("/imports", {"items": [fields(secret="of Ann")]}), ("/exports", {"format": "ndjson"})]
+    )
+    def test_job_key_of_another_owner_is_unused(self, api: Stage, anns: Holdings, path: str, body: Any) -> None:
+        begun = api.signed_in("bob")("POST", path, body, idempotency_key="anns")
 
         assert (begun.status_code, begun.headers.get("Idempotency-Replayed")) == (202, None)
-        assert json_of(begun)["id"] != anns.import_
+        assert json_of(begun)["id"] not in (anns.import_, anns.export)
 
     def test_ticket_allows_one_key_of_its_owner(self, api: Stage, anns: Holdings) -> None:
         bob = api.signed_in("bob")

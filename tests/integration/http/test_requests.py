@@ -147,7 +147,10 @@ def test_idempotency_key_is_evaluated_or_rejected(api: Stage, method: str, path:
     before = api.records("ITEM#")
 
     response = api(
-        method, path.format(item_id=item, import_id=item, name="none.js"), ROUTES[method, path], idempotency_key="k"
+        method,
+        path.format(item_id=item, import_id=item, export_id=item, name="none.js"),
+        ROUTES[method, path],
+        idempotency_key="k",
     )
 
     if app.app.operations[method, path].idempotency_key:

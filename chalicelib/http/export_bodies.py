@@ -1,0 +1,44 @@
+"""Read the body of a request for an export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from chalicelib.catalogue import exports, validation
+from chalicelib.catalogue.models import Fields
+from chalicelib.catalogue.search import Query
+from chalicelib.http import list_queries, schemas
+from chalicelib.values import exact_json, ids
+
+
+def parse(sent: Fields) -> exports.Wanted:
+    """Return what the body asks for. Raise InvalidRequestError if it is not a valid ExportRequest."""
+    given = validation.validate(schemas.ExportRequest, sent)
+    conditions = sorted(list_queries.conditions(dict(_filters(given.filter))))
+    return exports.Wanted(given.format, Query(tuple(conditions), given.q), _ids(given.ids), given.pictures)
+
+
+def _ids(sent: list[str] | None) -> tuple[str, ...] | None:
+    if sent is None:
+        return None
+    found = {index: ids.canonical_id(text) for index, text in enumerate(sent)}
+    if problems := [(f"$.ids[{index}]", f"ids[{index}] must be a UUID") for index, id_ in found.items() if id_ is None]:
+        raise validation.problems_at(*problems)
+    return tuple(id_ for id_ in found.values() if id_)
+
+
+def _filters(sent: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the fields of a filter, each with its operators and their values as text."""
+    for field, value in sent.items():
+        operators = value if isinstance(value, dict) else {"eq": value}
+        yield field, {name: _text(f"filter[{field}][{name}]", one) for name, one in operators.items()}
+
+
+def _text(path: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | Decimal):
+        return exact_json.to_json(value).decode()
+    raise validation.problems_at((f"$.{path}", f"{path} must be text, a number or a boolean"))
