@@ -1,6 +1,6 @@
 // Files that the user chooses, drops or pastes: pictures to upload, and files to import.
 
-import { currentView, loadForm, loadImports } from "./dialog.js";
+import { currentView, loadExports, loadForm, loadImports } from "./dialog.js";
 import { pickFiles, targetOf } from "./dom.js";
 import { attachPicture, takePhoto } from "./item-pictures.js";
 import { PICTURE_TYPES, pictureType } from "./picture-types.js";
@@ -44,6 +44,7 @@ export const actions = {
   pictures: () => pickFiles(PICTURE_TYPES, true, createItemsOf),
   photo: () => takePhoto((file) => createItemsOf([file])),
   import: () => pickFiles(".csv,.tsv,.json,.ndjson,.jsonl", false, importFiles),
+  export: async () => (await loadExports()).openExport(),
 };
 
 /** @type {Element | null} */

@@ -81,8 +81,9 @@ async function start() {
   }
   setRest(loadRest());
   try {
-    const { openFirstView, loadAll } = await rest;
+    const { openFirstView, loadAll, resumeExports } = await rest;
     openFirstView();
+    resumeExports();
     (window.requestIdleCallback ?? setTimeout)(loadAll); // Safari has no requestIdleCallback.
     addEventListener("online", loadAll); // It may have failed offline.
   } catch {

@@ -96,6 +96,7 @@ export const loadForm = () => reported(import("./item-form.js"));
 export const loadFiles = () => reported(import("./added-files.js"));
 export const loadSetField = () => reported(import("./set-field.js"));
 export const loadImports = () => reported(import("./imports.js"));
+export const loadExports = () => reported(import("./exports.js"));
 
 /**
  * Return what is loaded. If that fails, show a notice, and never resolve: what the user wanted is not done.
@@ -108,6 +109,14 @@ function reported(loading) {
     showErrorNotice("This cannot be opened", new Problem({ message: "A file could not be loaded. Reload the page." }));
     return new Promise(() => {});
   });
+}
+
+/** Where the exports of this tab are kept while they are in the panel. */
+export const EXPORTS_KEY = "vitrine-exports";
+
+/** Show the exports that were in the panel before the page was loaded again. */
+export async function resumeExports() {
+  if (sessionStorage.getItem(EXPORTS_KEY)) (await loadExports()).resume();
 }
 
 /** Load all modules before they are needed, so that they are there offline too. */

@@ -1,6 +1,6 @@
 // The menu in which the user adds and changes filters, and the chips of those that are active.
 
-import { $, announce, button, h } from "./dom.js";
+import { $, button, h } from "./dom.js";
 import { Input, InvalidInput } from "./field-inputs.js";
 import { asText, filterFields, filterText, valueOf, valuesOf } from "./filters.js";
 import { currentSettings } from "./gallery.js";
@@ -198,6 +198,5 @@ function chip(filter) {
 /** Keep only these filters. @param {Filter[]} kept */
 function remove(kept) {
   change(kept);
-  announce(kept.length > 0 ? "Filter removed" : "No filters");
   ($("button", chips) ?? filterButton).focus();
 }

@@ -1,4 +1,4 @@
-// The panel that shows the progress of uploads and imports.
+// The panel that shows the progress of uploads, imports and exports.
 
 import { Problem } from "./api.js";
 import { $, announce, button, h, plural, problemBox } from "./dom.js";
@@ -24,7 +24,7 @@ const retryAll = bulkButton("Retry all", () => retryable().forEach((entry) => en
 const cancelAll = bulkButton("Cancel all", () => cancellable().forEach((entry) => entry.cancel?.()));
 const bulkActions = h("div", { class: "row" }, retryAll, cancelAll);
 const signInRow = h("div", { class: "session-expired" });
-const panel = h("section", { class: "progress-panel", "aria-label": "Uploads and imports", hidden: true },
+const panel = h("section", { class: "progress-panel", "aria-label": "Uploads, imports and exports", hidden: true },
   h("div", { class: "bar" }, toggle, clearButton), total, signInRow, list, bulkActions);
 
 /**
@@ -55,7 +55,7 @@ function update() {
   summary.replaceChildren(...parts.flatMap((part, index) => [
     index > 0 ? " · " : "", part.endsWith("failed") ? h("span", { class: "failed-count" }, part) : part,
   ]));
-  if (parts.length === 0) summary.textContent = "No uploads or imports";
+  if (parts.length === 0) summary.textContent = "No uploads, imports or exports";
   panel.hidden = entries.length === 0;
   clearButton.hidden = !allEnded();
   updateTotal();
@@ -72,13 +72,20 @@ function updateTotal() {
 }
 
 /**
- * Return how many pictures and imports are ready, running and failed.
+ * Return how many pictures, imports and exports are ready, running and failed.
  * @param {{kind: string, state: string, failedItems: number}[]} all
  * @returns {string[]}
  */
 export function summaryParts(all) {
   const of = (/** @type {string} */ kind) => all.filter((one) => one.kind === kind);
-  return [...pictureParts(of("picture")), ...importParts(of("import"))];
+  return [...pictureParts(of("picture")), ...importParts(of("import")), ...exportParts(of("export"))];
+}
+
+/** @param {{state: string}[]} exports */
+function exportParts(exports) {
+  const parts = Object.entries({ running: "running", done: "ready", failed: "failed" })
+    .map(([state, word]) => ({ count: countOf(exports, state), word }));
+  return parts.filter(({ count }) => count > 0).map(({ count, word }) => `${plural(count, "export")} ${word}`);
 }
 
 /** @param {{state: string}[]} pictures */
@@ -111,6 +118,9 @@ function importParts(imports) {
 const countOf = (all, state) => all.filter((one) => one.state === state).length;
 
 setFolded(matchMedia("(max-width: 40rem)").matches); // On a phone, the list would cover the gallery.
+
+/** Show the entries, which a phone does not show at first. */
+export const unfoldPanel = () => setFolded(false);
 
 // --------------------------------------------------------------------------------------------------- sign-in, announce
 
@@ -191,19 +201,18 @@ addEventListener("beforeunload", (event) => cancellable().length > 0 && event.pr
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let removalTimer;
 
-/** Remove the entries without an error a while after all have ended: rows that leave earlier move the others. */
+/** Remove the entries that need not stay a while after all have ended: rows that leave earlier move the others. */
 function removeEndedLater() {
   clearTimeout(removalTimer);
-  const hasEnded = allEnded() && entries.some((entry) => entry.state !== "failed");
+  const hasEnded = allEnded() && entries.some((entry) => !entry.stays);
   if (hasEnded) removalTimer = setTimeout(removeEnded, SHOW_ENDED);
 }
 
 function removeEnded() {
-  const hasFailures = entries.some((entry) => entry.state === "failed");
   if (!allEnded()) return;
-  if (!hasFailures) clearPanel();
+  if (!entries.some((entry) => entry.stays)) clearPanel();
   else if (list.matches(":hover")) removeEndedLater();
-  else entries.filter((entry) => entry.state !== "failed").forEach((entry) => entry.remove());
+  else entries.filter((entry) => !entry.stays).forEach((entry) => entry.remove());
 }
 
 // ------------------------------------------------------------------------------------------------------------- entries
@@ -214,7 +223,7 @@ const visibility = new IntersectionObserver((changes) => {
   for (const { target, isIntersecting } of changes) if (isIntersecting) entryOf.get(target)?.onVisible();
 }, { root: list, rootMargin: "200px" });
 
-/** An upload or an import, and its entry in the panel. A subclass does the work in `attempt`. */
+/** An upload, an import or an export, and its entry in the panel. A subclass does the work in `attempt`. */
 export class Transfer {
   /** @type {"running" | "done" | "stopped" | "failed"} */
   state = "running";
@@ -228,7 +237,7 @@ export class Transfer {
   retry;
   #stopper = new AbortController();
 
-  /** @param {string} title @param {"picture" | "import"} kind */
+  /** @param {string} title @param {"picture" | "import" | "export"} kind */
   constructor(title, kind) {
     this.title = title;
     this.kind = kind;
@@ -249,6 +258,11 @@ export class Transfer {
 
   get retryLabel() {
     return "Try again";
+  }
+
+  /** Whether the entry stays until the user dismisses it. */
+  get stays() {
+    return this.state === "failed";
   }
 
   /** @param {ApiProblem} problem */
@@ -354,7 +368,7 @@ export class Transfer {
     const hasFocus = this.element.contains(document.activeElement);
     Object.assign(this, { state, share, cancel, retry, failedItems, needsSignIn });
     this.bar.hidden = state !== "running";
-    this.closeButton.hidden = state !== "failed" && !cancel;
+    this.closeButton.hidden = !this.stays && !cancel;
     this.closeButton.setAttribute("aria-label", `${cancel ? "Cancel" : "Dismiss"} ${this.title}`);
     this.element.className = state;
     if (hasFocus) (this.closeButton.hidden ? toggle : this.closeButton).focus();
@@ -365,7 +379,7 @@ export class Transfer {
   dismiss() {
     entries = entries.filter((entry) => entry !== this);
     this.remove();
-    if (allEnded() && !entries.some((entry) => entry.state === "failed")) clearPanel();
+    if (allEnded() && !entries.some((entry) => entry.stays)) clearPanel();
     else update();
   }
 

@@ -1,7 +1,7 @@
 // The selected items, and the bar with the actions on all of them.
 
 import { Problem } from "./api.js";
-import { loadSetField } from "./dialog.js";
+import { loadExports, loadSetField } from "./dialog.js";
 import { $, announce, button, h, showErrorNotice, targetOf } from "./dom.js";
 import { cardElement, currentSettings, shownIds } from "./gallery.js";
 import { EXPIRES_AT } from "./item-fields.js";
@@ -172,6 +172,7 @@ const bar = h("section", { class: "selection-bar", "aria-label": "Selected items
   h("div", { class: "row" },
     renameButton,
     button("Copy link", () => copyLinks(selectedIds())),
+    button("Export…", async () => (await loadExports()).openExport(selectedIds())),
     button("Set field…", () => askField()),
     button("Set expiry…", () => askField(EXPIRES_AT)),
     button("Delete", () => deleteItems(selectedIds()), { class: "danger" })),

@@ -165,8 +165,8 @@ class Tab:
 
     @property
     def panel(self) -> Locator:
-        """Return the panel with the progress of uploads and imports."""
-        return self.page.get_by_role("region", name="Uploads and imports")
+        """Return the panel with the progress of uploads, imports and exports."""
+        return self.page.get_by_role("region", name="Uploads, imports and exports")
 
     def field(self, name: str) -> Locator:
         """Return the control of a declared field, which has a label, or of another one, which has its name."""

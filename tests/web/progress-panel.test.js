@@ -40,6 +40,11 @@ describe("progress-panel", () => {
     ]) assert.deepEqual(summaryParts(entries("import", counts)), parts);
   });
 
+  test("exports are counted by their state", () => {
+    const parts = summaryParts(entries("export", { running: 1, done: 2, failed: 1 }));
+    assert.deepEqual(parts, ["1 export running", "2 exports ready", "1 export failed"]);
+  });
+
   test("an import that failed in part is done", () => {
     const partly = { kind: "import", state: "failed", failedItems: 3 };
     assert.deepEqual(summaryParts([partly]), ["1 import done", "3 items failed"]);

@@ -108,6 +108,35 @@ interface ImportStatus {
   errors: { index: number; error: string; message: string }[];
 }
 
+/** What `GET /exports/{id}` returns. */
+interface ExportStatus {
+  id: string;
+  status: "queued" | "running" | "done" | "failed";
+  format: string;
+  /** How many are exported so far. */
+  items: number;
+  /** Absent until all are found. */
+  total?: number;
+  files: ExportedFile[];
+  expiresAt: string;
+  error?: { error: string; message: string };
+}
+
+interface ExportedFile {
+  name: string;
+  bytes: number;
+  url: string;
+}
+
+/** What `POST /exports` takes. */
+interface ExportRequest {
+  format: "csv" | "ndjson";
+  pictures?: boolean;
+  filter?: Record<string, Record<string, string>>;
+  q?: string;
+  ids?: string[];
+}
+
 /** One entry of `details` of an error. */
 interface ProblemDetail {
   path: string;
