@@ -2,18 +2,16 @@
 
 import { Problem, call, newIdempotencyKey } from "./api.js";
 import { EXPORTS_KEY, showQuestion } from "./dialog.js";
-import { button, formatBytes, h, plural, targetOf } from "./dom.js";
+import { $, button, formatBytes, h, plural, targetOf } from "./dom.js";
 import { filterFields, filterText } from "./filters.js";
 import { currentSettings } from "./gallery.js";
 import { DEFAULTS, filtersOf, hasWord } from "./page-url.js";
-import { PollTimeout, poll, retry } from "./poll.js";
+import { pollJob, retry } from "./poll.js";
 import { Transfer, unfoldPanel } from "./progress-panel.js";
 
 /** The most ids that `POST /exports` takes. */
 const MAX_IDS = 1000;
-const NO_PROGRESS_SECONDS = 600;
 const URLS_VALID = 100 * 60 * 1000; // milliseconds; the API says two hours
-
 const GONE = 404;
 
 /**
@@ -161,18 +159,12 @@ class Export extends Transfer {
     storeExports([...storedExports(), { id: data.id, title: this.title }]);
   }
 
-  /** @returns {Promise<ExportStatus>} */
-  async #read() {
-    const { data } = await call("GET", `exports/${encodeURIComponent(this.#id)}`);
-    this.#readAt = Date.now();
-    return data;
-  }
-
   /** Wait for the end of the export. Throw Problem. */
   async #watch() {
     let before = "";
     const check = async (/** @type {() => void} */ restartTimeout) => {
-      const status = await this.#read();
+      /** @type {{data: ExportStatus}} */
+      const { data: status } = await call("GET", `exports/${encodeURIComponent(this.#id)}`);
       const text = progressText(status);
       if (text !== before) restartTimeout();
       before = text;
@@ -181,37 +173,29 @@ class Export extends Transfer {
       if (status.status === "failed") throw new Problem({ status: 422, message: "It failed.", ...status.error });
       return status.status === "done" ? status : undefined;
     };
-    const onRetry = (/** @type {string} */ text) =>
-      this.setText(navigator.onLine ? text : "Offline, the export continues on the server");
-    try {
-      return await poll(check, { signal: this.signal, seconds: NO_PROGRESS_SECONDS, onRetry });
-    } catch (problem) {
-      if (!(problem instanceof PollTimeout)) throw problem;
-      throw new PollTimeout({ message: "No progress for ten minutes. The export may still be finished later." });
-    }
+    const late = "The export may still be finished later.";
+    return pollJob(check, { signal: this.signal, onText: (text) => this.setText(text), job: "export", late });
   }
 
   /** @param {ExportStatus} status */
   #showFiles({ items, files, expiresAt }) {
+    this.#readAt = Date.now();
     this.end("done", `${plural(items, "item")} exported`);
     const until = new Date(expiresAt).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
     const links = files.map(({ name, bytes, url }) => h("li", {},
-      h("a", { href: url, download: name, onclick: (/** @type {Event} */ event) => this.#renew(event, name) }, name),
+      h("a", { href: url, download: name, onclick: (/** @type {Event} */ event) => this.#renew(event) }, name),
       ` ${formatBytes(bytes)}`));
     unfoldPanel();
     this.text.append(h("ul", { class: "downloads" }, links), h("p", {}, `Available until ${until}`));
   }
 
-  /** Read the URL of a file again, if it has expired. @param {Event} event @param {string} name */
-  async #renew(event, name) {
+  /** Get the URLs of the files again, if they have expired. @param {Event} event */
+  async #renew(event) {
     if (Date.now() - this.#readAt < URLS_VALID) return;
     event.preventDefault();
-    const link = targetOf(event);
-    const { files } = await this.#read();
-    const [file] = files.filter((one) => one.name === name);
-    if (!file) return;
-    link.href = file.url;
-    link.click();
+    const { download } = targetOf(event);
+    await this.run();
+    $(`[download="${CSS.escape(download)}"]`, this.text)?.click();
   }
 
   dispose() {
@@ -220,7 +204,8 @@ class Export extends Transfer {
 }
 
 /** @param {ExportStatus} status */
-export function progressText({ status, items, total }) {
+export function progressText({ status, items, total, pictures }) {
   if (status === "queued") return "Waiting";
-  return total ? `${items.toLocaleString()} of ${plural(total, "item")}` : `${plural(items, "item")} so far`;
+  const text = total ? `${items.toLocaleString()} of ${plural(total, "item")}` : `${plural(items, "item")} so far`;
+  return pictures ? `${text}, ${plural(pictures, "picture")}` : text;
 }

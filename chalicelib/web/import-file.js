@@ -142,7 +142,7 @@ export class EntryChecker {
   /**
    * Return what is wrong with an entry, or "".
    * @param {any} entry undefined if it is not valid JSON
-   * @param {string} place such as "line 5"
+   * @param {string} place such as "Line 5"
    */
   problemOf(entry, place) {
     if (entry === undefined) return "This is not valid JSON";
@@ -162,7 +162,7 @@ export class EntryChecker {
     const text = toJson(value);
     const first = this.#places.get(text);
     this.#places.set(text, first ?? place);
-    return first ? `${this.#key} is the same as in ${first}` : "";
+    return first ? `${this.#key} is the same as in ${first.toLowerCase()}` : "";
   }
 
   /** @param {Fields} entry */
@@ -196,7 +196,7 @@ export class EntryChecker {
 export function entryProblems({ entries, lines }, key, schemas = itemSchemas) {
   const checker = new EntryChecker(key, schemas);
   return entries.flatMap((entry, index) => {
-    const place = lines ? `line ${lines[index]}` : `item ${index + 1}`;
+    const place = lines ? `Line ${lines[index]}` : `Item ${index + 1}`;
     const message = checker.problemOf(entry, place);
     return message ? [{ place, message }] : [];
   });

@@ -6,13 +6,13 @@ import { button, h, plural } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
 import { describedColumns, entryProblems, likelyKey, possibleKeys, readImport } from "./import-file.js";
 import { MANAGED, fieldLabel, sortableFields } from "./item-fields.js";
-import { loadNewer } from "./list-loading.js";
-import { PollTimeout, poll, retry } from "./poll.js";
+import { loadNewer, loadPage } from "./list-loading.js";
+import { pollJob, retry } from "./poll.js";
 import { Transfer } from "./progress-panel.js";
 
 const ROWS = 5;
+const MAX_COLUMNS = 50;
 const MAX_PROBLEMS = 5;
-const NO_PROGRESS_SECONDS = 600;
 
 /**
  * Show each file as it will be read, and import it if the user confirms. The panel shows why a file cannot be read.
@@ -71,22 +71,19 @@ function askImport(name, content) {
 
 /** @param {ImportContent} content @param {string} noun */
 function preview(content, noun) {
-  const columns = describedColumns(content);
+  const columns = describedColumns(content).slice(0, MAX_COLUMNS);
   const shown = content.entries.slice(0, ROWS);
   const rest = content.entries.length - shown.length;
   const head = columns.map(({ name, type, isDeclared }) =>
     h("th", { scope: "col", class: type === "number" && "number" }, name,
       h("span", { class: "type" }, isDeclared ? type : `${type}, not declared`)));
-  const counts = `${plural(content.entries.length, noun)}, ${plural(columns.length, "field")}`;
+  const counts = `${plural(content.entries.length, noun)}, ${plural(content.columns.length, "field")}`;
   const caption = rest > 0 ? `${counts}. The first ${shown.length}, as they will be read:` : `${counts}:`;
   const rows = shown.map((entry) => h("tr", {}, columns.map(({ name }) => cellOf(entry?.[name]))));
   return h("div", {}, h("p", { class: "note" }, caption),
     h("div", { class: "table", tabIndex: 0, role: "group", "aria-label": "First rows" },
       h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows))));
 }
-
-/** @param {string} text */
-const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
 
 /** @param {any} value */
 function cellOf(value) {
@@ -100,7 +97,8 @@ function cellOf(value) {
 
 /** @param {ImportContent} content */
 function undeclaredNote(content) {
-  const names = describedColumns(content).filter(({ isDeclared }) => !isDeclared).map(({ name }) => name);
+  const columns = describedColumns(content).slice(0, MAX_COLUMNS);
+  const names = columns.filter(({ isDeclared }) => !isDeclared).map(({ name }) => name);
   const verb = names.length === 1 ? "is not declared: its values are" : "are not declared: their values are";
   return names.length > 0 && h("p", { class: "note" }, `${names.join(", ")} ${verb} stored as shown here.`);
 }
@@ -137,7 +135,7 @@ function showProblems(place, content, key, noun) {
   const title = isRefused
     ? `${managed.join(", ")}: Vitrine sets this itself. Change or restore by id, or rename the column.`
     : `${plural(all.length, noun)} will probably fail${others}:`;
-  const list = all.slice(0, MAX_PROBLEMS).map((one) => h("li", {}, `${capitalized(one.place)}: ${one.message}.`));
+  const list = all.slice(0, MAX_PROBLEMS).map((one) => h("li", {}, `${one.place}: ${one.message}.`));
   const box = h("div", { class: "problem", role: "alert" }, h("p", {}, title),
     list.length > 0 && h("ul", {}, list, more > 0 && h("li", {}, `and ${more.toLocaleString()} more`)));
   place.replaceChildren(...(isRefused || all.length > 0 ? [box] : []));
@@ -173,7 +171,8 @@ class Import extends Transfer {
     this.started ??= await this.#send(this.content);
     this.markSent();
     const result = await this.#watch(this.started);
-    loadNewer();
+    if (result.updated > 0) loadPage({ fromStart: true });
+    else loadNewer();
     this.#showResult(result, this.content);
   }
 
@@ -199,14 +198,8 @@ class Import extends Transfer {
       processed = processedIn(data);
       return data.status === "done" ? data : undefined;
     };
-    const onRetry = (/** @type {string} */ text) =>
-      this.setText(navigator.onLine ? text : "Offline, the import continues on the server");
-    try {
-      return await poll(check, { signal: this.signal, seconds: NO_PROGRESS_SECONDS, onRetry });
-    } catch (problem) {
-      if (!(problem instanceof PollTimeout)) throw problem;
-      throw new PollTimeout({ message: "No progress for ten minutes. The rest is tried again every hour for a day." });
-    }
+    const late = "The rest is tried again every hour for a day.";
+    return pollJob(check, { signal: this.signal, onText: (text) => this.setText(text), job: "import", late });
   }
 
   /** @param {ImportStatus} status */

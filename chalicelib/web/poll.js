@@ -74,6 +74,28 @@ export async function poll(check, { signal, seconds = 300, minDelay = () => 0, o
   }
 }
 
+const NO_PROGRESS_SECONDS = 600;
+
+/**
+ * Call `check` until it returns the result of a job of the server, which goes on without this page. `check` restarts
+ * the timeout if there is progress. Throw Problem.
+ * @template Result
+ * @param {(restartTimeout: () => void) => Promise<Result | undefined>} check
+ * @param {{signal: AbortSignal, onText: (text: string) => void, job: string, late: string}} options `late` tells what
+ *   happens if there is no progress for long
+ * @returns {Promise<Result>}
+ */
+export async function pollJob(check, { signal, onText, job, late }) {
+  const onRetry = (/** @type {string} */ text) =>
+    onText(navigator.onLine ? text : `Offline, the ${job} continues on the server`);
+  try {
+    return await poll(check, { signal, seconds: NO_PROGRESS_SECONDS, onRetry });
+  } catch (problem) {
+    if (!(problem instanceof PollTimeout)) throw problem;
+    throw new PollTimeout({ message: `No progress for ten minutes. ${late}` });
+  }
+}
+
 /** @param {Problem} problem */
 const isTooEarly = (problem) => problem.status === 429 || (problem.status === 0 && !navigator.onLine);
 

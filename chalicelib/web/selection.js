@@ -72,7 +72,7 @@ async function selectMatching() {
       if (signal.aborted) return;
       selectUnlisted(items);
     }
-    areAllSelected = true;
+    areAllSelected = !signal.aborted; // Another list may be shown.
   } catch (problem) {
     if (!signal.aborted) reportUnselected(problem);
   } finally {

@@ -58,6 +58,7 @@ describe("exports", () => {
     assert.equal(progressText(status({ status: "queued" })), "Waiting");
     assert.equal(progressText(status({ items: 1200 })), "1,200 items so far");
     assert.equal(progressText(status({ items: 3, total: 5 })), "3 of 5 items");
+    assert.equal(progressText(status({ items: 5, total: 5, pictures: 1 })), "5 of 5 items, 1 picture");
   });
 
   test("an export is followed to its files, which stay", async () => {
@@ -71,7 +72,7 @@ describe("exports", () => {
     await poll(4);
     assert.deepEqual(JSON.parse(requests[0].init.body), { format: "ndjson", pictures: true, ids: ["item-1"] });
     assert.match(requests[1].url.pathname, /\/exports\/export-1$/);
-    mock.timers.tick(60_000);
+    mock.timers.tick(60_000); // Entries that do not stay are gone.
     await settle();
     const text = /Export as NDJSON with pictures.*5 items exported.*items\.csv 2 KB.*Available until/;
     assert.match(panel().textContent, text);
@@ -93,6 +94,26 @@ describe("exports", () => {
     await poll(2);
     assert.match(panel().textContent, /5 items exported/);
     assert.deepEqual(requests.map(({ init }) => init.method), ["GET"]);
+  });
+
+  test("a URL that has expired is replaced before it is opened", async () => {
+    mock.timers.enable({ apis: ["setTimeout", "Date"] });
+    stubFetch(() => json(done));
+    openExport();
+    submit();
+    await poll(2);
+    const requests = stubFetch(() => json({ ...done, files: [{ ...FILES[0], url: "https://bucket.example/newer" }] }));
+    mock.timers.tick(2 * 60 * 60 * 1000);
+    const opened = [];
+    const listener = (event) => {
+      if (!event.defaultPrevented) opened.push(event.target.href);
+      event.preventDefault();
+    };
+    addEventListener("click", listener);
+    panel().querySelector(".downloads a").click();
+    await poll(2);
+    removeEventListener("click", listener);
+    assert.deepEqual([opened, requests.length], [["https://bucket.example/newer"], 1]);
   });
 
   test("a failed export says why", async () => {

@@ -103,14 +103,14 @@ test("rows are read as the API reads them", async () => {
 test("what the API will refuse is found", async () => {
   const rows = ["Maple,1", ",1", "Oak,cheap", "Oak,-1", "Oak,1"].join("\n");
   assert.deepEqual(problems(await readWith("a.csv", `title,price\n${rows}`)), [
-    "line 3: title is missing", "line 4: price must be a number", "line 5: price: Enter 0 or more",
+    "Line 3: title is missing", "Line 4: price must be a number", "Line 5: price: Enter 0 or more",
   ]);
   const lines = ['{"title": "Birches"}', "[1]", "{", '{"title": 5}', '{"title": "a", "id": 7}',
     '{"title": "a", "due": "soon"}', '{"title": "a", "state": "old"}', '{"title": "a", "tags": "b"}'];
   assert.deepEqual(problems(await readWith("a.ndjson", lines.join("\n"))), [
-    "line 1: title: Enter at most 5 characters; these are 7", "line 2: This is not a JSON object",
-    "line 3: This is not valid JSON", "line 4: title must be text", "line 5: id is set by Vitrine",
-    "line 6: due must be a date, such as 2026-01-31", "line 7: state is no choice", "line 8: tags must be a list",
+    "Line 1: title: Enter at most 5 characters; these are 7", "Line 2: This is not a JSON object",
+    "Line 3: This is not valid JSON", "Line 4: title must be text", "Line 5: id is set by Vitrine",
+    "Line 6: due must be a date, such as 2026-01-31", "Line 7: state is no choice", "Line 8: tags must be a list",
   ]);
 });
 
@@ -122,8 +122,8 @@ test("undeclared fields are a problem if they are not allowed", async () => {
 
 test("a key needs a value of its own in each entry", async () => {
   const content = await readWith("a.csv", "price,title\n5,Oak\n6,Oak\n,Ash\n");
-  assert.deepEqual(problems(content, "title"), ["line 3: title is the same as in line 2"]);
-  assert.deepEqual(problems(content, "price"), ["line 4: price is missing"]);
+  assert.deepEqual(problems(content, "title"), ["Line 3: title is the same as in line 2"]);
+  assert.deepEqual(problems(content, "price"), ["Line 4: price is missing"]);
   assert.deepEqual(possibleKeys(content, [["title", {}], ["due", {}]]), ["title"]);
 });
 
@@ -132,7 +132,7 @@ test("exported items are restored by their ids", async () => {
   const content = await readWith("a.ndjson", exported);
   assert.deepEqual([likelyKey(content), possibleKeys(content, []), problems(content, "id")], ["id", ["id"], []]);
   const own = await readWith("a.ndjson", '{"id": 7, "title": "Oak"}');
-  assert.deepEqual([likelyKey(own), problems(own, "id")], ["", ["item 1: id must be a UUIDv7"]]);
+  assert.deepEqual([likelyKey(own), problems(own, "id")], ["", ["Item 1: id must be a UUIDv7"]]);
 });
 
 test("the result names what was created, updated and failed", () => {

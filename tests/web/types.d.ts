@@ -117,6 +117,8 @@ interface ExportStatus {
   items: number;
   /** Absent until all are found. */
   total?: number;
+  /** How many are exported so far; absent if none are to be. */
+  pictures?: number;
   files: ExportedFile[];
   expiresAt: string;
   error?: { error: string; message: string };

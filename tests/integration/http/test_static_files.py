@@ -14,7 +14,7 @@ import pytest
 
 import app
 from chalicelib import errors
-from chalicelib.catalogue import import_parsing
+from chalicelib.catalogue import batches, exports, import_parsing
 from chalicelib.http import schemas
 from chalicelib.pictures import kinds
 
@@ -134,12 +134,20 @@ def test_page_and_its_files_are_under_105_kb_compressed(api, page: str) -> None:
     assert sum(len(gzip.compress(body)) for body in sent) < 105_000
 
 
-@pytest.mark.parametrize("name", ["MAX_BYTES", "MAX_ENTRIES"])
-def test_console_has_the_limits_of_imports(name: str) -> None:
-    found = re.search(rf"{name} = ([\d_ *]+);", (WEB / "import-file.js").read_text(encoding="utf-8"))
+@pytest.mark.parametrize(
+    ("file", "name", "limit"),
+    [
+        ("import-file.js", "MAX_BYTES", import_parsing.MAX_BYTES),
+        ("import-file.js", "MAX_ENTRIES", import_parsing.MAX_ENTRIES),
+        ("bulk-run.js", "MAX_OPERATIONS", batches.MAX_OPERATIONS),
+        ("exports.js", "MAX_IDS", exports.MAX_IDS),
+    ],
+)
+def test_console_has_the_limits_of_the_api(file: str, name: str, limit: int) -> None:
+    found = re.search(rf"{name} = ([\d_ *]+);", (WEB / file).read_text(encoding="utf-8"))
 
     assert found is not None
-    assert math.prod(map(int, found[1].split("*"))) == getattr(import_parsing, name)
+    assert math.prod(map(int, found[1].split("*"))) == limit
 
 
 def test_console_has_the_types_and_sentences_of_pictures() -> None:
