@@ -124,7 +124,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]
 
 
 def _clear_caches(changed: set[str]) -> None:
-    """Clear what depends on the settings ``changed``. Few clients do, and creating them takes longer than most tests."""
+    """Clear what depends on the settings ``changed``. Creating clients takes longer than most tests."""
     config.settings.cache_clear()
     aws.queue_url.cache_clear()
     if any(name.startswith(("AWS_", "BUCKET_NAME")) for name in changed):
