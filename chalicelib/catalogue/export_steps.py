@@ -51,7 +51,7 @@ PAGE_ITEMS = 1_000
 
 PAGE_ITEMS_WITH_PICTURES = 25
 
-MAX_STEPS = 10
+MAX_STEPS = 5
 """The most steps of a delivery. Thumbnail jobs of the same batch wait for it."""
 
 _PICTURE_ATTEMPTS = 3
@@ -294,12 +294,10 @@ def _pages(known: Export) -> Iterator[_Page]:
 
 def _read_page(known: Export, last_id: str, limit: int) -> _Page:
     if known.ids is None:
-        # The highest id of the millisecond in which the export began: items that are created later are not in it.
-        end = ids.new_id(ids.id_time_ms(known.id), -1)
         records, more = table.query_page(
             known.owner,
             "ITEM",
-            ("", end),
+            ("", known.end_id),
             backwards=False,
             limit=limit,
             start_after=last_id or None,

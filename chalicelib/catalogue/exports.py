@@ -93,6 +93,7 @@ def start(owner: str, wanted: Wanted, at: datetime, idempotency_key: str | None 
         words=wanted.query.words,
         ids=None if wanted.ids is None else tuple(sorted(set(wanted.ids))),
         pictures=wanted.pictures,
+        end_id=_newest_id(owner),
     )
     request = None if idempotency_key is None else _keyed(new, idempotency_key)
     result = {"id": new.id, "createdAt": new.created_at}
@@ -105,6 +106,15 @@ def start(owner: str, wanted: Wanted, at: datetime, idempotency_key: str | None 
         except queue.FAILURES:
             telemetry.logger.exception("Queueing an export failed; the cleanup will retry", export_id=new.id)
     return started
+
+
+def _newest_id(owner: str) -> str:
+    """Return the greatest id of the owner's items, or an empty text if there are none.
+
+    It does not follow from the present time: clocks differ.
+    """
+    newest, _ = table.query_page(owner, "ITEM", ("", "~"), backwards=True, limit=1, consistent=True)
+    return newest[0][0] if newest else ""
 
 
 def progress(owner: str, id_: str, at: datetime) -> Progress:

@@ -263,6 +263,8 @@ class Export(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     ids: tuple[str, ...] | None = None
     """The ids of the items, sorted, or None for all items."""
     pictures: bool = False
+    end_id: str = ""
+    """The newest item when the export began. Those with a greater id are not in it."""
     slot: int = 1
     """Which of the owner's slots it has until it is over."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from chalicelib.catalogue import exports, validation
+from chalicelib.catalogue import exports, index_keys, validation
 from chalicelib.catalogue.models import Fields
 from chalicelib.catalogue.search import Query
 from chalicelib.http import list_queries, schemas
@@ -33,12 +33,18 @@ def _filters(sent: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the fields of a filter, each with its operators and their values as text."""
     for field, value in sent.items():
         operators = value if isinstance(value, dict) else {"eq": value}
-        yield field, {name: _text(f"filter[{field}][{name}]", one) for name, one in operators.items()}
+        yield field, {name: _text(field, name, one) for name, one in operators.items()}
 
 
-def _text(path: str, value: Any) -> str:
+def _text(field: str, operator: str, value: Any) -> str:
+    """Return a value as it is written in the query of ``GET /items``. The field may have numbers or booleans."""
     if isinstance(value, str):
         return value
-    if isinstance(value, bool | int | Decimal):
+    known = index_keys.current().findable.get(field)
+    kind = "b" if isinstance(value, bool) else "n"
+    if isinstance(value, bool | int | Decimal) and (known is None or kind in known.kinds) and operator != "in":
         return exact_json.to_json(value).decode()
-    raise validation.problems_at((f"$.{path}", f"{path} must be text, a number or a boolean"))
+    path = f"filter[{field}][{operator}]"
+    raise validation.problems_at(
+        (f"$.{path}", f"{path} must be text, or a number or a boolean if the field may be one")
+    )

@@ -437,7 +437,8 @@ class ExportRequest(Struct, forbid_unknown_fields=True):
     filter: Annotated[
         dict[str, Any],
         Meta(
-            description="Only items whose fields have these values, as in `GET /items`. Several are joined by and.",
+            description="Only items whose fields have these values: `{FIELD: VALUE}`, or `{FIELD: {OPERATOR: VALUE}}` "
+            "with the operators of `GET /items`. Several are joined by and.",
         ),
     ] = {}
     q: Annotated[
@@ -445,7 +446,7 @@ class ExportRequest(Struct, forbid_unknown_fields=True):
         Meta(description="Only items with all of these words, as in `GET /items`."),
     ] = None
     ids: Annotated[
-        Annotated[list[_Sent], Meta(min_length=1, max_length=exports.MAX_IDS)] | None,
+        Annotated[list[_Id], Meta(min_length=1, max_length=exports.MAX_IDS)] | None,
         Meta(description="Only these items; those that do not exist are left out."),
     ] = None
     pictures: Annotated[bool, Meta(description="Whether to export the pictures too, as they were uploaded.")] = False

@@ -136,6 +136,7 @@ class Client:
             self._change_focus,
             self._import,
             self._import,
+            self._export,
             self._put_loose_file,
             self._send_garbage,
         ]
@@ -300,6 +301,12 @@ class Client:
             entries.insert(self._chance.randint(0, len(entries)), self._chance.choice(([1], {"expiresAt": "soon"})))
         act.details |= {"total": len(entries), "bad": bad}
         self._ask(act, "POST", "/imports", {"items": entries})
+
+    def _export(self) -> None:
+        act = self._act("export", key=self._key())
+        wanted = {"format": self._chance.choice(("ndjson", "csv")), "pictures": self._chance.random() < 0.5}
+        act.details |= wanted
+        self._ask(act, "POST", "/exports", wanted)
 
     def _send_garbage(self) -> None:
         body = self._chance.choice(GARBAGE)

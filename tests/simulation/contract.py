@@ -374,6 +374,23 @@ class TestS3:
     def test_missing_object_can_be_deleted(self, services: Services, folder: str) -> None:
         services.s3.delete_object(Bucket=services.bucket, Key=f"{folder}a")
 
+    def test_objects_are_joined(self, services: Services, folder: str) -> None:
+        parts = {"ä+% 1": b"x" * 5 * 1024**2, "2": b"end"}
+        for name, data in parts.items():
+            services.s3.put_object(Bucket=services.bucket, Key=folder + name, Body=data)
+        place = {"Bucket": services.bucket, "Key": f"{folder}joined"}
+        upload = place | {"UploadId": services.s3.create_multipart_upload(**place)["UploadId"]}
+
+        copied = []
+        for number, name in enumerate(parts, 1):
+            source = {"Bucket": services.bucket, "Key": folder + name}
+            answer = services.s3.upload_part_copy(**upload, PartNumber=number, CopySource=source)
+            copied.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
+        services.s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": copied})
+
+        with services.s3.get_object(**place)["Body"] as body:
+            assert body.read() == b"".join(parts.values())
+
     def test_list_is_in_the_order_of_keys(self, services: Services, folder: str) -> None:
         for name in ("b", "a/2", "c", "a/1"):
             services.s3.put_object(Bucket=services.bucket, Key=folder + name, Body=b"x")

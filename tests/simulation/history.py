@@ -8,6 +8,7 @@ import re
 from typing import Any, NamedTuple
 
 from tests.simulation import (
+    export_invariants,
     invariants,
     item_invariants,  # noqa: F401 - registers its invariants
     message_invariants,
@@ -65,7 +66,7 @@ def run(seed: int) -> Outcome:
     world, ledger = World(seed), Ledger()
     with world.in_place():
         _act(world, ledger)
-        _stop_faults(world)
+        _stop_faults(world, ledger)
         problems = [*invariants.broken(world, ledger)]
         _age(world, ledger)
         problems += invariants.broken_in_the_end(world, ledger)
@@ -95,13 +96,14 @@ def _act(world: World, ledger: Ledger) -> None:
     world.run_until(timeline.now + chance.choice((0, 60, HOUR, 26 * HOUR)) * chance.random())
 
 
-def _stop_faults(world: World) -> None:
+def _stop_faults(world: World, ledger: Ledger) -> None:
     """Stop all faults, and send back dead letters and failed events within their retention period."""
     world.faults.stop()
     world.timeline.note("all faults stop")
     _set_clock(world, 0)
     world.run_until(world.timeline.now + 3 * HOUR)
     world.remember_dead_letters()
+    export_invariants.check_exports(world, ledger)
     world.run_until(world.timeline.now + world.chance.choice((0, 26 * HOUR, 13 * DAY * world.chance.random())))
     for _ in range(2):
         world.send_back()

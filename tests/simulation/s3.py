@@ -28,6 +28,14 @@ class Put(NamedTuple):
         return f'"{hashlib.md5(self.data, usedforsecurity=False).hexdigest()}"'
 
 
+class _Multipart(NamedTuple):
+    """A multipart upload: where its object will be, and the parts by number. Parts of any size are accepted."""
+
+    key: str
+    content_type: str
+    parts: dict[int, Put]
+
+
 class S3:
     """One bucket."""
 
@@ -42,6 +50,7 @@ class S3:
         self._chance = chance
         self.objects: dict[str, Put] = {}
         self.log: list[Put] = []
+        self._multipart: dict[str, _Multipart] = {}
 
     # ---------------------------------------------------------------------------------------------------- operations
 
@@ -78,6 +87,38 @@ class S3:
         self.log.append(put)
         self.on_put(put)
         return {"ETag": put.etag}
+
+    def create_multipart_upload(self, *, Bucket: str, Key: str, ContentType: str = "") -> dict[str, Any]:  # noqa: N803
+        id_ = f"upload-{len(self._multipart)}"
+        self._multipart[id_] = _Multipart(Key, ContentType, {})
+        return {"UploadId": id_}
+
+    def upload_part_copy(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        UploadId: str,  # noqa: N803
+        PartNumber: int,  # noqa: N803
+        CopySource: dict[str, str],  # noqa: N803
+    ) -> dict[str, Any]:
+        part = self._multipart[UploadId].parts[PartNumber] = self._found("upload_part_copy", CopySource["Key"])
+        return {"CopyPartResult": {"ETag": part.etag}}
+
+    def complete_multipart_upload(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        UploadId: str,  # noqa: N803
+        MultipartUpload: dict[str, Any],  # noqa: N803
+    ) -> dict[str, Any]:
+        upload = self._multipart[UploadId]
+        parts = [upload.parts[one["PartNumber"]] for one in MultipartUpload["Parts"]]
+        if [part.etag for part in parts] != [one["ETag"] for one in MultipartUpload["Parts"]]:
+            raise refusal("complete_multipart_upload", "InvalidPart", "An entity tag is another.")
+        data = b"".join(part.data for part in parts)
+        return self.put_object(Bucket=Bucket, Key=upload.key, Body=data, ContentType=upload.content_type)
 
     def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         self.objects.pop(Key, None)

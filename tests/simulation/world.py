@@ -17,7 +17,15 @@ import pytest
 
 from chalicelib import aws, config, telemetry
 from chalicelib.aws import presigned_urls
-from chalicelib.catalogue import consumer, import_chunks, import_parsing, index_keys, item_pictures, thumbnail_jobs
+from chalicelib.catalogue import (
+    consumer,
+    export_steps,
+    import_chunks,
+    import_parsing,
+    index_keys,
+    item_pictures,
+    thumbnail_jobs,
+)
 from chalicelib.values import times
 from tests.simulation import pictures
 from tests.simulation.calls import SimulatedClient
@@ -47,6 +55,17 @@ if TYPE_CHECKING:
 CHUNK = 3
 """Entries of a chunk, fewer than in the app, so that small imports have several chunks."""
 
+SMALL_STEPS = {
+    "STEP_BYTES": 1_200,
+    "STEP_PAGES": 1,
+    "PAGE_ITEMS": 5,
+    "PAGE_ITEMS_WITH_PICTURES": 3,
+    "MAX_STEPS": 2,
+    "MIN_PART_BYTES": 100,
+    "FILE_BYTES": 1_000,
+    "MAX_ARCHIVE_ENTRIES": 2,
+}
+"""Smaller limits of exports, so that small ones have several steps, parts and files."""
 
 MOST_REINDEXES = 500
 """The operator gives up after so many runs of a reindex that have not finished."""
@@ -80,6 +99,8 @@ class World:
         """The declaration with which all items were indexed last."""
         self.dead_when_healed: list[str] = []
         self.sent_back: list[Message] = []
+        self.exported: list[str] = []
+        """Violations found in exports, before they expire."""
         self.aged: list[str] = []
         """Violations found while the retention of imports ended."""
         ttl = TimeToLive(self.timeline, self.dynamodb)
@@ -199,6 +220,8 @@ class World:
         patch.setattr(item_pictures, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
         patch.setattr(import_parsing, "CHUNK_ENTRIES", CHUNK)
         patch.setattr(import_chunks, "MAX_PART_WRITES", 1)
+        for name, value in SMALL_STEPS.items():
+            patch.setattr(export_steps, name, value)
         self._listen(patch)
 
     def _current_declaration(self) -> index_keys.Declaration:

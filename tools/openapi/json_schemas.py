@@ -99,17 +99,20 @@ def _sorts() -> Schema:
     }
 
 
-def _filters() -> Schema:
-    """Return the schema of the parameter ``filter``: an object of the findable fields."""
+def _filters(*, in_body: bool = False) -> Schema:
+    """Return the schema of the parameter ``filter``, or of the field in a body: an object of the findable fields."""
     fields = index_keys.current().findable
-    properties = {name: _filter(field) for name, field in fields.items()}
+    properties = {name: _filter(field, in_body=in_body) for name, field in fields.items()}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def _filter(field: index_keys.Field) -> Schema:
+def _filter(field: index_keys.Field, *, in_body: bool) -> Schema:
     """Return the schema of the filters by a field: a value, or an object of operators."""
-    value = _any_of([_KINDS[kind] for kind in field.kinds])
-    title = f"{field.name[0].upper()}{field.name[1:]}Conditions"  # Client generators name a model after it.
+    value = _any_of(
+        [one for kind in field.kinds for one in (_KINDS[kind], *(_AS_TEXT.get(kind, ()) if in_body else ()))]
+    )
+    # Client generators name a model after the title.
+    title = f"{field.name[0].upper()}{field.name[1:]}{'Export' if in_body else ''}Conditions"
     if field.is_list:
         return _operators(title, {"has": value})
     lists = f"At most {search.MAX_VALUES} values, separated by commas."
@@ -135,6 +138,12 @@ _KINDS: dict[str, Schema] = {
 }
 """The schemas of values by their kinds (``index_keys.Kind``)."""
 
+_AS_TEXT: dict[str, tuple[Schema]] = {
+    "n": ({"type": "string", "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?$"},),
+    "b": ({"type": "string", "enum": ["true", "false"]},),
+}
+"""The schemas of text that stands for values in a body, as in a query."""
+
 
 def _without_null(schema: Schema) -> Schema:
     if "anyOf" not in schema:
@@ -156,7 +165,7 @@ def _completed(made: dict[str, Schema]) -> dict[str, Schema]:
     _extend(made, schemas.ItemPage, "items", items=ref("Item"))
     _complete_operations(made)
     _extend(made, schemas.ImportRequest, "items", items=_ENTRY, maxItems=import_parsing.MAX_ENTRIES)
-    made["ExportRequest"]["properties"]["filter"] |= _filters()
+    made["ExportRequest"]["properties"]["filter"] |= _filters(in_body=True)
     _extend(made, schemas.Import, "errors", maxItems=bulk_imports.MAX_FAILURES_SHOWN)
     return made
 
