@@ -105,6 +105,8 @@ class TestReading:
         expect(question.get_by_role("alert")).to_contain_text("Line 3: price must be a number.")
         question.get_by_label("Items that exist already").select_option("Change by Title")
         assert serious_faults(tab.page) == []
+        tab.page.set_viewport_size({"width": 390, "height": 844})
+        assert question.evaluate("one => one.scrollWidth <= one.clientWidth")
         question.get_by_role("button", name="Import 2 rows").click()
         expect(end(tab)).to_contain_text("1 item updated, 1 failed", timeout=60_000)
 
