@@ -10,7 +10,16 @@ from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Reques
 
 from chalicelib import config, errors
 from chalicelib.aws import bucket
-from chalicelib.catalogue import batches, bulk_imports, cleanup, exports, item_pictures, items, validation
+from chalicelib.catalogue import (
+    batches,
+    bulk_imports,
+    cleanup,
+    exports,
+    item_pictures,
+    items,
+    public_catalogues,
+    validation,
+)
 from chalicelib.http import (
     api,
     batch_bodies,
@@ -20,6 +29,7 @@ from chalicelib.http import (
     requests,
     responses,
     schemas,
+    serializers,
     static_files,
 )
 from chalicelib.values import times
@@ -41,6 +51,10 @@ def authorize(request: AuthRequest) -> AuthResponse:
 
 
 app.default_authorizer = authorize if config.sign_in_required() else None
+
+
+_AWS_ERRORS = (errors.BusyError, errors.BackendUnavailableError)
+"""Of a public route that calls AWS. Routes that require to be signed in are documented with them anyway."""
 
 
 # -------------------------------------------------------------------------------------------------------- public routes
@@ -298,6 +312,89 @@ def delete_image(request: Request, item_id: str) -> Response:
     """
     item_pictures.delete(requests.owner(request), item_id, times.now(), requests.write_check(request))
     return responses.json_response(schemas.Deleted("Image deleted", item_id))
+
+
+# --------------------------------------------------------------------------------------------------- public catalogues
+
+
+@app.route("/catalogue", tag="Catalogues", response_model=schemas.Catalogue)
+def get_catalogue(request: Request) -> Response:
+    """Show the caller's public catalogue.
+
+    Visitors see those of the caller's items whose `visibility` is `public`, and of these the public fields.
+    """
+    catalogue = public_catalogues.of_owner(requests.owner(request))
+    return responses.catalogue_response(request, catalogue, public_catalogues.count_items(catalogue))
+
+
+@app.route(
+    "/catalogue",
+    methods=["PATCH"],
+    tag="Catalogues",
+    body={requests.MERGE_PATCH: schemas.CataloguePatch, requests.JSON: schemas.CataloguePatch},
+    response_model=schemas.Catalogue,
+)
+def patch_catalogue(request: Request) -> Response:
+    """Change the caller's public catalogue.
+
+    With `enabled` set to false, visitors find neither the catalogue nor its items, which stay public.
+    """
+    owner, changes = requests.owner(request), requests.catalogue_changes(request)
+    catalogue = public_catalogues.change(owner, changes)
+    return responses.catalogue_response(request, catalogue, public_catalogues.count_items(catalogue))
+
+
+@app.route(
+    "/catalogues/{catalogue_id}",
+    public=True,
+    tag="Catalogues",
+    response_model=schemas.PublicCatalogue,
+    errors=[errors.CatalogueNotFoundError, *_AWS_ERRORS],
+)
+def get_public_catalogue(request: Request, catalogue_id: str) -> Response:
+    """Read a public catalogue."""
+    catalogue = public_catalogues.get(catalogue_id)
+    return responses.public_response(request, serializers.public_catalogue(catalogue))
+
+
+@app.route(
+    "/catalogues/{catalogue_id}/items",
+    public=True,
+    tag="Catalogues",
+    query=schemas.PublicListQuery,
+    response_model=schemas.PublicItemPage,
+    errors=[
+        errors.CatalogueNotFoundError,
+        errors.InvalidCursorError,
+        errors.FieldNotFindableError,
+        *_AWS_ERRORS,
+    ],
+)
+def list_public_items(request: Request, catalogue_id: str, query: schemas.PublicListQuery) -> Response:
+    """List the items of a public catalogue, page by page.
+
+    As `GET /items`, with the public fields only.
+    """
+    which = list_queries.parse(query)
+    catalogue = public_catalogues.get(catalogue_id)
+    page = list_queries.find_page(catalogue.partition, which, query, times.now())
+    return responses.public_page_response(request, catalogue, which, page)
+
+
+@app.route(
+    "/catalogues/{catalogue_id}/items/{item_id}",
+    public=True,
+    tag="Catalogues",
+    response_model=schemas.PublicItem,
+    errors=[errors.CatalogueNotFoundError, errors.ItemNotFoundError, *_AWS_ERRORS],
+)
+def get_public_item(request: Request, catalogue_id: str, item_id: str) -> Response:
+    """Read an item of a public catalogue.
+
+    An item that is private is not found, as if it did not exist.
+    """
+    copy = items.get(public_catalogues.get(catalogue_id).partition, item_id, times.now())
+    return responses.public_response(request, serializers.public_item(copy))
 
 
 # ------------------------------------------------------------------------------------------------------- bulk imports

@@ -205,11 +205,12 @@ Access = Literal["public", "preflight", "with token"]
 
 
 class Limit(NamedTuple):
-    """The requests per second that a method accepts without a token, and the size of its longest answer."""
+    """The requests per second that a method accepts without a token, and the most that one of them sends and reads."""
 
     access: Access
     rate: float
     body_bytes: int = 0
+    read_units: float = 0
 
 
 def hour_cost_without_token(limits: Sequence[Limit], sizes: Mapping[str, int]) -> dict[str, float]:
@@ -231,6 +232,8 @@ def _cost_without_token(limit: Limit, sizes: Mapping[str, int]) -> dict[str, flo
     dollars["xray"] = SAMPLED * PRICES["xray"]["trace"]
     if limit.access != "with token":
         dollars["api_gateway"] = PRICES["api_gateway"]["request"]
+    if limit.read_units:
+        dollars["dynamodb"] = limit.read_units * PRICES["dynamodb"]["read_unit"]
     if limit.access != "preflight":
         function = "authorize" if limit.access == "with token" else "api_handler"
         dollars["lambda"] = lambda_dollars(TOKENLESS_RUN_MS, sizes[function])

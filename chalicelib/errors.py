@@ -18,7 +18,8 @@ ApiError
 │   ├── ItemNotFoundError      404 ITEM_NOT_FOUND
 │   ├── ImageNotFoundError     404 IMAGE_NOT_FOUND
 │   ├── ImportNotFoundError    404 IMPORT_NOT_FOUND
-│   └── ExportNotFoundError    404 EXPORT_NOT_FOUND
+│   ├── ExportNotFoundError    404 EXPORT_NOT_FOUND
+│   └── CatalogueNotFoundError 404 CATALOGUE_NOT_FOUND
 ├── MethodNotAllowedError      405 METHOD_NOT_ALLOWED
 ├── VersionMismatchError       412 VERSION_MISMATCH
 ├── ItemTooLargeError          413 ITEM_TOO_LARGE
@@ -162,6 +163,11 @@ class ImportNotFoundError(NotFoundError):
 class ExportNotFoundError(NotFoundError):
     code = "EXPORT_NOT_FOUND"
     sentence = "There is no export {id}."
+
+
+class CatalogueNotFoundError(NotFoundError):
+    code = "CATALOGUE_NOT_FOUND"
+    sentence = "There is no public catalogue {id}."
 
 
 class MethodNotAllowedError(ApiError):

@@ -16,6 +16,13 @@ record and its id::
                     EXPORTSLOT#{n}            which export has this slot: as many can run at once as there are slots
                     GUARD#{digest}            changed by each import that creates an item with this value of its key
 
+                    CATALOGUE#                the id of the owner's public catalogue
+
+    PUBLIC#{catalogue}
+                    CATALOGUE#                the title and the text of a public catalogue, and whether it can be read
+                    ITEM#{item id}            what visitors see of a public item
+                    FIND#… and WORD#…         what a visitor finds it by
+
     OWNER#          REINDEX#                  where an interrupted reindex of the whole table stopped
 
 A record with work due has the attributes ``dueShard`` and ``dueAt``, which put it into the sparse index ``due``.
@@ -24,6 +31,8 @@ A record with work due has the attributes ``dueShard`` and ``dueAt``, which put 
 from __future__ import annotations
 
 import math
+import random
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -31,7 +40,7 @@ from typing import Any, Literal, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib import aws
+from chalicelib import aws, telemetry
 from chalicelib.aws import dynamodb_json
 from chalicelib.aws.dynamodb_json import Attributes
 from chalicelib.config import settings
@@ -48,6 +57,8 @@ MAX_KEYS = 100
 
 _EXTRA_BYTES = 100
 """More than ``dueShard``, ``dueAt`` and ``ttl`` take."""
+
+_MAX_WRITE_ATTEMPTS = 8
 
 DUE_SHARDS = 4
 """Partitions of the index. Each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity")."""
@@ -67,6 +78,7 @@ Kind = Literal[
     "EXPORTSLOT",
     "GUARD",
     "REINDEX",
+    "CATALOGUE",
 ]
 
 Record = dict[str, Any]
@@ -99,8 +111,24 @@ FAILURES = (BotoCoreError, ClientError)
 """The other exceptions of :func:`write`. The write may have been applied and only its response lost."""
 
 
+_PUBLIC = "public\t"
+
+
+def public_partition(catalogue: str) -> str:
+    """Return what takes the place of the owner in the keys of a public catalogue's records.
+
+    No owner is equal to it: a tab is not printable (``ids.is_owner``).
+    """
+    return f"{_PUBLIC}{catalogue}"
+
+
+def is_public(owner: str) -> bool:
+    """Return whether this stands for a public catalogue instead of an owner."""
+    return owner.startswith(_PUBLIC)
+
+
 class Key(NamedTuple):
-    """The primary key of a record."""
+    """The primary key of a record. ``owner`` may also be a :func:`public_partition`."""
 
     owner: str
     kind: Kind
@@ -109,7 +137,9 @@ class Key(NamedTuple):
     @property
     def attributes(self) -> Attributes:
         """The partition key and the sort key."""
-        return {"pk": {"S": f"OWNER#{self.owner}"}, "sk": {"S": f"{self.kind}#{self.id}"}}
+        public = self.owner.removeprefix(_PUBLIC)
+        partition = f"OWNER#{self.owner}" if public == self.owner else f"PUBLIC#{public}"
+        return {"pk": {"S": partition}, "sk": {"S": f"{self.kind}#{self.id}"}}
 
     @property
     def size(self) -> int:
@@ -120,7 +150,8 @@ class Key(NamedTuple):
     def from_attributes(attributes: Attributes) -> Key:
         """Return the key of a record that was read."""
         kind, _, id_ = attributes["sk"]["S"].partition("#")
-        return Key(attributes["pk"]["S"].removeprefix("OWNER#"), kind, id_)
+        prefix, _, owner = attributes["pk"]["S"].partition("#")
+        return Key(public_partition(owner) if prefix == "PUBLIC" else owner, kind, id_)
 
 
 class Condition(NamedTuple):
@@ -144,9 +175,12 @@ ABSENT = Condition("attribute_not_exists(pk)")
 PRESENT = Condition("attribute_exists(pk)")
 
 
-def is_revision(version: int, indexed: str | None) -> Condition:
-    """Return the condition that an item's record has this version, and this declaration of its index records."""
-    return attributes_are(version=version, indexed=indexed)
+def is_revision(version: int, indexed: str | None, *, hidden: bool) -> Condition:
+    """Return the condition that an item's record has this version, and that these attributes say what its others are.
+
+    ``indexed`` is the declaration of its index records, ``hidden`` is true if a public item has no public copy.
+    """
+    return attributes_are(version=version, indexed=indexed, hidden=hidden or None)
 
 
 def attributes_are(**values: Any) -> Condition:
@@ -288,6 +322,18 @@ def _transact(writes: Sequence[Write]) -> None:
         raise
 
 
+def write_attempts() -> Iterator[int]:
+    """Yield the numbers of up to eight attempts at a conditional write, with a growing random pause between them.
+
+    The last pause is at most 1.3 seconds long.
+    """
+    for attempt in range(_MAX_WRITE_ATTEMPTS):
+        if attempt:
+            telemetry.add_count("WriteRetries")
+            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - not used for security
+        yield attempt
+
+
 def get(key: Key) -> Record | None:
     """Return a record, read consistently, or None if there is none."""
     answer = aws.dynamodb().get_item(TableName=settings().table, Key=key.attributes, ConsistentRead=True)
@@ -356,6 +402,22 @@ def query_prefix(owner: str, kind: Kind, prefix: str) -> Iterator[tuple[str, Rec
     for page in pages:
         for found in page["Items"]:
             yield Key.from_attributes(found).id, dynamodb_json.deserialize_all(found)
+
+
+def count(owner: str, kind: Kind, prefix: str) -> int:
+    """Return the number of records whose ids begin with ``prefix``. The read is eventually consistent."""
+    prefix_key = Key(owner, kind, prefix).attributes
+    pages = (
+        aws.dynamodb()
+        .get_paginator("query")
+        .paginate(
+            TableName=settings().table,
+            KeyConditionExpression="pk = :owner AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues={":owner": prefix_key["pk"], ":prefix": prefix_key["sk"]},
+            Select="COUNT",
+        )
+    )
+    return sum(page["Count"] for page in pages)
 
 
 def scan_page(limit: int, start_after: Key | None) -> tuple[list[tuple[Key, Record]], Key | None]:

@@ -224,7 +224,7 @@ def _save(request: idempotency.KeyedRequest, stored: _Stored | None, settled: li
     fails, the operations are done nevertheless, so this is only logged.
     """
     try:
-        for _ in items.write_attempts():
+        for _ in table.write_attempts():
             text = msgspec.json.encode([result if result.is_final else None for result in settled]).decode()
             try:
                 table.write(_put(request, stored, text))

@@ -63,5 +63,8 @@ def _do_item_task(key: Key, at: datetime) -> str:
     if item.is_expired(at):
         item_pictures.delete_item(item.owner, item.id, at, expired=True)
         return "expired"
+    if item.hidden:
+        items.write_index(item.owner, item.id)
+        return "published"
     item_pictures.do_work_due(item, at)
     return "pictures"

@@ -32,6 +32,11 @@ It is text, a number, a boolean, a date or a time; or a list of these, which can
 SEARCHABLE = msgspec.Meta(extra_json_schema={"x-searchable": True})
 """Marks a text, or a list of texts, whose words are searched."""
 
+PUBLIC = msgspec.Meta(extra_json_schema={"x-public": True})
+"""Marks a field of public items that visitors see, and can find items by if it has the other marks too."""
+
+MARKS = (FINDABLE, SEARCHABLE, PUBLIC)
+
 
 class _Place(NamedTuple):
     """Where a value is: its JSONPath, and the declared field that contains it."""

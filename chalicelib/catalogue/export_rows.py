@@ -18,7 +18,7 @@ from chalicelib.catalogue import item_fields, models
 from chalicelib.catalogue.models import Item
 from chalicelib.values import dynamodb_limits, exact_json
 
-COLUMNS = ("id", "version", "createdAt", "updatedAt", "expiresAt", "image")
+COLUMNS = ("id", "version", "createdAt", "updatedAt", "expiresAt", "visibility", "image")
 """The first columns of CSV. Those of the items' own fields follow."""
 
 _EXTENSIONS = {"image/jpeg": "jpg", "image/tiff": "tif"}
@@ -47,6 +47,7 @@ class _Managed(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     created_at: str
     updated_at: str
     expires_at: str | None = None
+    visibility: str | None = None
     image: Picture | None = None
 
 
@@ -72,7 +73,7 @@ def line(item: Item, file: str | None = None, content_type: str | None = None) -
             image.focus,
         )
     managed = exact_json.to_json(
-        _Managed(item.id, item.version, item.created_at, item.updated_at, item.expires_at, picture)
+        _Managed(item.id, item.version, item.created_at, item.updated_at, item.expires_at, item.visibility, picture)
     )
     own = exact_json.to_json(item.fields)
     joined = managed if own == b"{}" else b"%b,%b" % (managed[:-1], own[1:])

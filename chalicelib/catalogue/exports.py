@@ -11,7 +11,7 @@ import msgspec
 
 from chalicelib import aws, errors, telemetry
 from chalicelib.aws import bucket, queue, table
-from chalicelib.catalogue import export_records, idempotency, items, job_records, search
+from chalicelib.catalogue import export_records, idempotency, job_records, search
 from chalicelib.catalogue.messages import ExportChunk
 from chalicelib.catalogue.models import Export, ExportFailure, ExportFile
 from chalicelib.catalogue.search import Query
@@ -218,7 +218,7 @@ def save(before: Export, after: Export, at: datetime) -> Export | None:
     Raise BusyError after eight attempts.
     """
     after = msgspec.structs.replace(after, revision=before.revision + 1)
-    for _ in items.write_attempts():
+    for _ in table.write_attempts():
         try:
             table.write(*export_records.replace(before, after, at))
         except table.WriteRejectedError:

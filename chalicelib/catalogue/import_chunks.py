@@ -80,7 +80,7 @@ def _process_part(chunk: _OpenChunk, before: ChunkResult) -> ChunkResult:
     If another function has processed some since ``before``, return its result. Raise BusyError after eight attempts.
     """
     known, number = chunk.known, chunk.number
-    for _ in items.write_attempts():
+    for _ in table.write_attempts():
         writes, after = _prepare_part(chunk, before)
         try:
             table.write(*writes, import_records.put_result(known, number, before, after))
@@ -138,6 +138,8 @@ def _prepare(known: Import, index: int, line: bytes) -> Prepared | Failure:
             return import_upserts.prepare(known, _item_id(known, index), entry)
         new = validation.validate_item(entry.fields(known.columns))
         return Prepared(items.prepare_create(known.owner, _item_id(known, index), new, created_at))
+    except errors.BusyError:
+        raise  # The chunk is processed again.
     except errors.ApiError as error:
         return Failure(index, error.code, entry.message(error, known.columns), entry.line)
 

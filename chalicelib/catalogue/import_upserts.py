@@ -217,14 +217,14 @@ def _restored(known: Import, id_: str, fields: models.Fields, new: models.ItemIn
         raise _invalid("updatedAt", "updatedAt must be between createdAt and the present")
     if new.is_expired(now):
         raise errors.InvalidExpiryError
-    return Item(
+    item = Item(
         owner=known.owner,
         id=id_,
         version=managed.version,
         created_at=times.format_time(created_at),
         updated_at=times.format_time(updated_at),
-        fields=new.fields,
-        expires_at=new.expires_at,
+        fields={},
         # Files uploaded to the item before it was deleted are superseded, even if they are not deleted yet.
         last_upload=ids.new_id(times.unix_ms(now)),
     )
+    return items.with_input(item, new)

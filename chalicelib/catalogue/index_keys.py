@@ -6,7 +6,8 @@ An item has a record for each value of a findable field, and one for each word o
     WORD#{word}<tab>{item id}
 
 ``items`` writes them in the transaction of the item's own write. Each item stores the declaration that its records were
-written with, as text, so that the next write knows which records to delete, even if ItemFields has changed.
+written with, as text, so that the next write knows which records to delete, even if ItemFields has changed. The
+declaration also says which fields visitors see of a public item (``public_copies``).
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class Field(NamedTuple):
     """The first letters of its kinds (see Kind) in alphabetical order, or nothing if it is not findable."""
     is_list: bool
     is_searchable: bool
+    is_public: bool = False
+    """Whether visitors see the field of a public item."""
 
     @property
     def is_findable(self) -> bool:
@@ -75,14 +78,15 @@ class Field(NamedTuple):
     @property
     def letters(self) -> str:
         """All but the name, as the text of a declaration has it."""
-        return "l" * self.is_list + self.kinds + "w" * self.is_searchable
+        return "l" * self.is_list + self.kinds + "w" * self.is_searchable + "p" * self.is_public
 
 
 class Declaration(NamedTuple):
-    """The fields that are indexed, in the order of ItemFields.
+    """The fields that are indexed or public, in the order of ItemFields.
 
-    Its text is, for example, ``1;title=sw;description=w;price=n;tags=lsw``: the version of the rules, and of each field
-    the name and letters. ``l`` is a list, ``w`` is searched by words, the others are kinds.
+    Its text is, for example, ``1;title=swp;description=w;price=np;tags=lsw``: the version of the rules, and of each
+    field the name and letters. ``l`` is a list, ``w`` is searched by words, ``p`` is public, the others are kinds. The
+    name ``*`` stands for all undeclared fields.
     """
 
     fields: tuple[Field, ...]
@@ -97,8 +101,22 @@ class Declaration(NamedTuple):
         """The findable fields by name, ``updatedAt`` last."""
         return {one.name: one for one in (*self.fields, _UPDATED_AT) if one.is_findable}
 
+    @property
+    def public(self) -> Declaration:
+        """The declaration of the fields that visitors see, by which they can find items."""
+        return Declaration(tuple(one for one in self.fields if one.is_public))
+
+    def shown(self, fields: models.Fields) -> models.Fields:
+        """Return those of an item's own fields that visitors see if it is public."""
+        are_public = {one.name: one.is_public for one in self.fields}
+        others = are_public.get(_UNDECLARED, False)
+        return {name: value for name, value in fields.items() if are_public.get(name, others)}
+
 
 _UPDATED_AT = Field(UPDATED_AT, "d", is_list=False, is_searchable=False)
+
+_UNDECLARED = "*"
+"""Stands for the names of all undeclared fields."""
 
 
 @functools.lru_cache(maxsize=16)
@@ -107,7 +125,9 @@ def parse(text: str) -> Declaration:
     parts = (part.partition("=") for part in text.split(";")[1:])
     return Declaration(
         tuple(
-            Field(name, "".join(one for one in letters if one in "bdns"), "l" in letters, "w" in letters)
+            Field(
+                name, "".join(one for one in letters if one in "bdns"), "l" in letters, "w" in letters, "p" in letters
+            )
             for name, _, letters in parts
         )
     )
@@ -200,11 +220,15 @@ def _words(value: Any) -> Iterator[str]:
 
 
 def declaration_of(model: type[msgspec.Struct]) -> Declaration:
-    """Return the declaration of a class: which of its fields are marked FINDABLE or SEARCHABLE.
+    """Return the declaration of a class: which of its fields are marked FINDABLE, SEARCHABLE or PUBLIC.
 
     Raise TypeError for a marked field whose name or type cannot be indexed, and for too many findable fields.
     """
-    declaration = Declaration(tuple(_declared(one) for one in msgspec.structs.fields(model) if _marks(one.type)))
+    shows_undeclared = getattr(model, "UNDECLARED_ARE_PUBLIC", False)
+    fields = [_declared(one) for one in msgspec.structs.fields(model) if shows_undeclared or _marks(one.type)]
+    if shows_undeclared:
+        fields.append(Field(_UNDECLARED, "", is_list=False, is_searchable=False, is_public=True))
+    declaration = Declaration(tuple(fields))
     if sum(one.is_findable for one in declaration.fields) > MAX_FINDABLE_FIELDS:
         raise TypeError(f"ItemFields may mark at most {MAX_FINDABLE_FIELDS} fields FINDABLE")
     return declaration
@@ -212,8 +236,11 @@ def declaration_of(model: type[msgspec.Struct]) -> Declaration:
 
 def _declared(field: msgspec.structs.FieldInfo) -> Field:
     name, marks = field.encode_name, _marks(field.type)
+    is_public = declared_fields.PUBLIC in marks
     if not _NAME.fullmatch(name):
-        raise TypeError(f"The name of ItemFields.{field.name} in JSON must match {_NAME.pattern} to be indexed: {name}")
+        raise TypeError(f"The name of ItemFields.{field.name} in JSON must match {_NAME.pattern} to be marked: {name}")
+    if declared_fields.FINDABLE not in marks and declared_fields.SEARCHABLE not in marks:
+        return Field(name, "", is_list=False, is_searchable=False, is_public=is_public)
     types = list(_alternatives(field.type))
     lists = [one for one in types if get_origin(one) in _LISTS]
     elements = [inner for one in lists for argument in get_args(one) for inner in _alternatives(argument)]
@@ -226,13 +253,13 @@ def _declared(field: msgspec.structs.FieldInfo) -> Field:
     if declared_fields.SEARCHABLE in marks and "s" not in kinds:
         raise TypeError(f"ItemFields.{field.name} is marked SEARCHABLE, but is not text")
     findable = "".join(sorted(kinds)) if declared_fields.FINDABLE in marks else ""
-    return Field(name, findable, bool(lists), declared_fields.SEARCHABLE in marks)
+    return Field(name, findable, bool(lists), declared_fields.SEARCHABLE in marks, is_public)
 
 
 def _marks(type_: Any) -> list[msgspec.Meta]:
-    """Return which of the two marks are in an annotation, at any depth."""
+    """Return which of the marks are in an annotation, at any depth."""
     own = getattr(type_, "__metadata__", ())
-    marks = [one for one in own if one in (declared_fields.FINDABLE, declared_fields.SEARCHABLE)]
+    marks = [one for one in own if one in declared_fields.MARKS]
     return marks + [mark for inner in get_args(type_) for mark in _marks(inner)]
 
 

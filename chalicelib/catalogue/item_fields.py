@@ -6,7 +6,7 @@ default stores nothing. Types and constraints are those of msgspec (https://jcri
 but a Decimal takes no text. For any other rule raise ValueError in ``__post_init__``: its message is the error message
 that the client gets.
 
-FINDABLE and SEARCHABLE mark the fields by which items can be found: see "Fields that can be found" in docs/adapting.md.
+FINDABLE, SEARCHABLE and PUBLIC mark by what items can be found, and what visitors see of them: see docs/adapting.md.
 
 The API reference and generated clients show the docstring of the class.
 """
@@ -19,13 +19,13 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from chalicelib.catalogue.declared_fields import FINDABLE, SEARCHABLE
+from chalicelib.catalogue.declared_fields import FINDABLE, PUBLIC, SEARCHABLE
 
 
 class ItemFields(msgspec.Struct, rename="camel", kw_only=True):
     """The fields of an item. Other fields of any name and type are allowed too, and are returned as they were sent."""
 
-    title: Annotated[str, FINDABLE, SEARCHABLE] | UnsetType = UNSET
-    description: Annotated[str, SEARCHABLE] | UnsetType = UNSET
-    price: Annotated[Decimal, FINDABLE] | UnsetType = UNSET
-    tags: Annotated[list[str], FINDABLE, SEARCHABLE] | UnsetType = UNSET
+    title: Annotated[str, FINDABLE, SEARCHABLE, PUBLIC] | UnsetType = UNSET
+    description: Annotated[str, SEARCHABLE, PUBLIC] | UnsetType = UNSET
+    price: Annotated[Decimal, FINDABLE, PUBLIC] | UnsetType = UNSET
+    tags: Annotated[list[str], FINDABLE, SEARCHABLE, PUBLIC] | UnsetType = UNSET

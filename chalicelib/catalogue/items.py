@@ -1,13 +1,12 @@
 """Create, read, list, change and delete items. A change is written only if it is based on the current version.
 
-Each write of an item also writes and deletes its index records (``index_keys``), in the same transaction.
+Each write of an item also writes and deletes its index records (``index_keys``) and, if it is or was public, its public
+copy (``public_copies``) with the index records of that, in the same transaction.
 """
 
 from __future__ import annotations
 
 import contextlib
-import random
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,11 +16,9 @@ import msgspec
 
 from chalicelib import errors, telemetry
 from chalicelib.aws import table
-from chalicelib.catalogue import idempotency, index_keys, models, validation
+from chalicelib.catalogue import idempotency, index_keys, models, public_catalogues, public_copies, validation
 from chalicelib.catalogue.models import Item, ItemInput
 from chalicelib.values import exact_json, ids, merge_patch, times
-
-_MAX_WRITE_ATTEMPTS = 8
 
 Check = Callable[[Item], None]
 """A condition for a write: a function that gets the current item, and raises an ApiError to prevent the write."""
@@ -61,9 +58,10 @@ def create(
     """
     if key is None:
         return _create(_new_item(owner, new, at, ids.new_id(times.unix_ms(at)))), False
-    digest = exact_json.digest({"fields": new.sent, "expires_at": new.expires_at})
+    asked = {"fields": new.sent, "expires_at": new.expires_at, "visibility": new.visibility}
+    digest = exact_json.digest(asked)
     request = idempotency.KeyedRequest(table.Key(owner, "KEY", key), digest)
-    for _ in write_attempts():
+    for _ in table.write_attempts():
         with contextlib.suppress(table.WriteRejectedError):
             if record := idempotency.find(request, at):
                 if key_period > idempotency.PERIOD:
@@ -92,16 +90,21 @@ def prepare_create(owner: str, id_: str, new: ItemInput, at: datetime) -> list[t
 def prepare_patch(item: Item, changes: models.Fields, at: datetime) -> list[table.Write]:
     """Return the writes that apply a JSON Merge Patch as :func:`patch` does, or none if nothing changes.
 
-    They are refused if ``item`` is not the current version. Raise the errors of :func:`replace`.
+    They are refused if ``item`` is not the current version. Raise the errors of :func:`replace`, and
+    InvalidRequestError if a public item changes so much that one transaction has no room for it.
     """
     validation.validate_patch(changes)
     patched = _patched(item, changes, at)
-    return [] if patched is item else _replace_writes(item, _next_version(item, patched, at))
+    writes = [] if patched is item else _replace_writes(item, _next_version(item, patched, at))
+    if len(writes) < table.MAX_TRANSACTION_WRITES:  # The import needs one more.
+        return writes
+    problem = "The item is public, and too many of its words and values change at once: make it private first"
+    raise validation.problems_at(("$", problem))
 
 
 def prepare_restore(item: Item) -> list[table.Write]:
     """Return the writes that create this item with its id, version and times. They are refused if the id is taken."""
-    return _replace_writes(None, _indexed(item))
+    return _replace_writes(None, _published(None, _indexed(item)))
 
 
 def get(owner: str, id_: str, at: datetime) -> Item:
@@ -122,6 +125,9 @@ def list_page(owner: str, which: Range, limit: int, start_after: str | None, at:
     """Return up to ``limit`` items in the order of creation. A page may have fewer items although more follow.
 
     ``start_after`` is ``last`` of the previous page. Raise InvalidCursorError if it is outside ``which``.
+
+    ``owner`` may also be the partition of a public catalogue. Then the read is consistent, so that an item is gone as
+    soon as it is private.
     """
     between = id_range(which.after, which.before)
     low, high = between
@@ -130,7 +136,13 @@ def list_page(owner: str, which: Range, limit: int, start_after: str | None, at:
     if start_after is not None and not low <= start_after <= high:
         raise errors.InvalidCursorError
     records, more = table.query_page(
-        owner, "ITEM", between, backwards=which.newest_first, limit=limit, start_after=start_after
+        owner,
+        "ITEM",
+        between,
+        backwards=which.newest_first,
+        limit=limit,
+        start_after=start_after,
+        consistent=table.is_public(owner),
     )
     found = [from_record(owner, id_, record) for id_, record in records]
     live = [item for item in found if not item.is_expired(at)]
@@ -157,17 +169,19 @@ def change(owner: str, id_: str, transform: Callable[[Item], Item], at: datetime
     Raise ItemNotFoundError, what ``check`` raises, and BusyError after eight attempts.
     """
     new: Item | None = None
-    for _ in write_attempts():
+    for _ in table.write_attempts():
         old = get(owner, id_, at)
         if old == new:
             return old  # The write was refused although an earlier attempt of the SDK had succeeded.
         check(old)
         transformed = transform(old)
         if transformed is old:
+            if old.hidden:
+                write_index(owner, id_)
             return old
         new = _next_version(old, transformed, at)
         try:
-            table.write_once(*_replace_writes(old, new))
+            _write_change(old, new)
         except table.WriteRejectedError:
             continue
         except table.FAILURES:
@@ -209,7 +223,7 @@ def delete(owner: str, id_: str, at: datetime, check: Check = allow_write, *, ex
     Raise the errors of :func:`change`.
     """
     item: Item | None = None
-    for _ in write_attempts():
+    for _ in table.write_attempts():
         previous, item = item, find(owner, id_)
         if item is None and previous:
             return previous  # Another request has deleted it.
@@ -242,37 +256,28 @@ def from_record(owner: str, id_: str, record: table.Record) -> Item:
 
 
 def write_index(owner: str, id_: str) -> None:
-    """Write all index records of an item as ItemFields declares them now. Its version stays.
+    """Write all index records of an item, and its public copy, as ItemFields declares them now. Its version stays.
 
     Records of the declaration that the item was written with before are deleted. If the item does not exist, nothing is
     written. Raise BusyError after eight attempts.
     """
-    for _ in write_attempts():
+    for _ in table.write_attempts():
         old = find(owner, id_)
         if old is None:
             return
-        new = _indexed(old)
-        missing = [table.Put(key, {}) for key in sorted(index_records(old) & index_records(new))]
         with contextlib.suppress(table.WriteRejectedError):
-            table.write_once(*_replace_writes(old, new), *missing)
+            _write_change(old, _indexed(old), all_records=True)
             return
     raise errors.BusyError
 
 
-def write_attempts() -> Iterator[int]:
-    """Yield the numbers of up to eight attempts at a conditional write, with a growing random pause between them.
-
-    The last pause is at most 1.3 seconds long.
-    """
-    for attempt in range(_MAX_WRITE_ATTEMPTS):
-        if attempt:
-            telemetry.add_count("WriteRetries")
-            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - not used for security
-        yield attempt
+def is_stored(item: Item | None) -> table.Condition:
+    """Return the condition that the stored item is this one."""
+    return table.is_revision(item.version, item.indexed, hidden=item.hidden) if item else table.ABSENT
 
 
 def _create(item: Item) -> Item:
-    for _ in write_attempts():
+    for _ in table.write_attempts():
         try:
             table.write_once(*_replace_writes(None, item))
         except table.TransactionConflictError:
@@ -290,39 +295,47 @@ def _create(item: Item) -> Item:
 def _new_item(owner: str, new: ItemInput, at: datetime, id_: str) -> Item:
     _check_expiry(new, at)
     created = times.format_time(at)
-    item = Item(
-        owner=owner,
-        id=id_,
-        version=1,
-        created_at=created,
-        updated_at=created,
-        fields=new.fields,
-        expires_at=new.expires_at,
-    )
-    return _indexed(item)
+    item = Item(owner=owner, id=id_, version=1, created_at=created, updated_at=created, fields={})
+    return _published(None, _indexed(with_input(item, new)))
 
 
 def _patched(item: Item, changes: models.Fields, at: datetime) -> Item:
-    body = item.fields if item.expires_at is None else {**item.fields, "expiresAt": item.expires_at}
+    settings = {"expiresAt": item.expires_at, "visibility": item.visibility}
+    body = item.fields | {name: value for name, value in settings.items() if value is not None}
     return _with_input(item, validation.validate_item(merge_patch.apply(body, changes)), at)
 
 
 def _next_version(old: Item, changed: Item, at: datetime) -> Item:
     # The clock may have been set back since the last write.
     updated_at = max(old.updated_at, times.format_time(at))
-    return _indexed(msgspec.structs.replace(changed, version=old.version + 1, updated_at=updated_at))
+    return _published(old, _indexed(msgspec.structs.replace(changed, version=old.version + 1, updated_at=updated_at)))
+
+
+def _published(old: Item | None, new: Item) -> Item:
+    return msgspec.structs.replace(new, published=public_copies.last_publication(old, new))
 
 
 def _with_input(item: Item, new: ItemInput, at: datetime) -> Item:
-    """Return the item with the fields and the expiry of ``new``, or ``item`` itself if nothing differs.
+    """Return the item with what the caller sets, or ``item`` itself if nothing differs.
 
     An unnecessary new version would cause a 412 for everybody who is editing the item. So an item that was stored
     before its class had some default does not get it if it is sent back unchanged.
     """
     _check_expiry(new, at)
-    if new.expires_at == item.expires_at and any(exact_json.equal(own, item.fields) for own in (new.sent, new.fields)):
+    is_set_alike = (new.expires_at, new.visibility) == (item.expires_at, item.visibility)
+    if is_set_alike and any(exact_json.equal(own, item.fields) for own in (new.sent, new.fields)):
         return item
-    return msgspec.structs.replace(item, fields=new.fields, expires_at=new.expires_at)
+    return with_input(item, new)
+
+
+def with_input(item: Item, new: ItemInput) -> Item:
+    """Return the item with what the caller sets. If it becomes public, the owner gets a public catalogue."""
+    catalogue = item.catalogue
+    if new.visibility and catalogue is None:
+        catalogue = public_catalogues.id_of(item.owner)
+    return msgspec.structs.replace(
+        item, fields=new.fields, expires_at=new.expires_at, visibility=new.visibility, catalogue=catalogue
+    )
 
 
 def _check_expiry(new: ItemInput, at: datetime) -> None:
@@ -332,28 +345,68 @@ def _check_expiry(new: ItemInput, at: datetime) -> None:
 
 
 def _indexed(item: Item) -> Item:
-    """Return the item as it is when its index records are written with the declaration of now."""
-    return msgspec.structs.replace(item, indexed=index_keys.current().text)
+    """Return the item as it is when its other records are all written with the declaration of now."""
+    return msgspec.structs.replace(item, indexed=index_keys.current().text, hidden=False)
 
 
-def _replace_writes(old: Item | None, new: Item) -> list[table.Write]:
-    """Return the writes that replace ``old``, if there is one, by ``new``, with those index records that differ.
+def _write_change(old: Item, new: Item, *, all_records: bool = False) -> None:
+    """Replace ``old`` by ``new``, with those index records that differ, or with all of them.
 
-    They are refused if the stored item is not ``old``.
+    Raise the exceptions of :func:`table.write_once`: WriteRejectedError if the stored item is not ``old``.
+
+    A transaction has room for any change of a private item, but not for any of a public one. In that case, visitors do
+    not see the item until the last of three transactions has written its public copy again. If that does not happen,
+    the next write or the cleanup does it.
     """
-    condition = table.is_revision(old.version, old.indexed) if old else table.ABSENT
-    before, after = index_records(old), index_records(new)
+    writes = _replace_writes(old, new, all_records=all_records)
+    if len(writes) <= table.MAX_TRANSACTION_WRITES:
+        table.write_once(*writes)
+        return
+    before, after = (msgspec.structs.replace(item, hidden=True) for item in (old, new))
+    if before != old:
+        table.write_once(*_replace_writes(old, before))
+    table.write_once(*_replace_writes(before, after, all_records=all_records))
+    if after != new:
+        table.write_once(*_replace_writes(after, new))
+
+
+def _replace_writes(old: Item | None, new: Item, *, all_records: bool = False) -> list[table.Write]:
+    """Return the writes that replace ``old``, if there is one, by ``new``, with those other records that differ.
+
+    With ``all_records``, those that do not differ are written too. They are refused if the stored item is not ``old``.
+    """
+    copies = public_copies.of(old), public_copies.of(new)
     return [
-        table.Put(_key(new), _to_values(new), condition, due_at=new.due_at),
-        *(table.Delete(key) for key in sorted(before - after)),
-        *(table.Put(key, {}) for key in sorted(after - before)),
+        table.Put(_key(new), _to_values(new), is_stored(old), due_at=new.due_at),
+        *_index_writes(old, new, all_records=all_records),
+        *(_copy_writes(*copies) if all_records or copies[0] != copies[1] else ()),
+        *_index_writes(*copies, all_records=all_records),
     ]
 
 
 def _delete_writes(item: Item) -> list[table.Write]:
-    """Return the writes that delete an item and its index records. They are refused if the stored item is another."""
-    condition = table.is_revision(item.version, item.indexed)
-    return [table.Delete(_key(item), condition), *(table.Delete(key) for key in sorted(index_records(item)))]
+    """Return the writes that delete an item and its other records. They are refused if the stored item is another."""
+    copy = public_copies.of(item)
+    return [
+        table.Delete(_key(item), is_stored(item)),
+        *_index_writes(item, None),
+        *_copy_writes(copy, None),
+        *_index_writes(copy, None),
+    ]
+
+
+def _index_writes(old: Item | None, new: Item | None, *, all_records: bool = False) -> Iterator[table.Write]:
+    before, after = index_records(old), index_records(new)
+    yield from (table.Delete(key) for key in sorted(before - after))
+    yield from (table.Put(key, {}) for key in sorted(after if all_records else after - before))
+
+
+def _copy_writes(old: Item | None, new: Item | None) -> Iterator[table.Write]:
+    """Yield the write that replaces one public copy by another."""
+    if new:
+        yield table.Put(_key(new), _to_values(new))
+    elif old:
+        yield table.Delete(_key(old))
 
 
 def _key(item: Item) -> table.Key:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from chalicelib import errors
 from chalicelib.aws import table
-from chalicelib.catalogue import idempotency, items
+from chalicelib.catalogue import idempotency
 
 PLACEHOLDER_PERIOD = timedelta(hours=24)
 """How long a placeholder record is kept: longer than a write can be in progress."""
@@ -29,7 +29,7 @@ def save(
     Raise what ``prepare`` raises, IdempotencyKeyReusedError, and BusyError after eight attempts. After an error, the
     job was not accepted and never will be; see :func:`_was_written`.
     """
-    for _ in items.write_attempts():
+    for _ in table.write_attempts():
         writes = prepare()
         key = writes[0].key
         if request:
@@ -58,7 +58,7 @@ def _was_written(key: table.Key, at: datetime) -> bool:
     """
     placeholder = table.Put(key, {"void": True}, table.ABSENT, delete_after=at + PLACEHOLDER_PERIOD)
     unclear = False
-    for _ in itertools.islice(items.write_attempts(), 3):
+    for _ in itertools.islice(table.write_attempts(), 3):
         try:
             table.write(placeholder)
         except table.ConditionFailedError as refused:

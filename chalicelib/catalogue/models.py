@@ -2,7 +2,8 @@
 
 A picture is called ``image`` in the API and in the table, and picture in all texts.
 
-An item has managed fields, which Vitrine sets (ManagedFields), and own fields: all others except ``expiresAt``.
+An item has managed fields, which Vitrine sets (ManagedFields), and own fields: all others except those that the caller
+sets and Vitrine acts on (SETTINGS).
 Those of the own fields that ``item_fields.ItemFields`` lists are declared fields, and are validated.
 """
 
@@ -91,6 +92,17 @@ class ManagedFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 MANAGED_FIELDS = ManagedFields.__struct_encode_fields__
 """Their names in JSON."""
 
+SETTINGS = ("expiresAt", "visibility")
+"""The names in JSON of what a caller sets besides an item's own fields."""
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """A change of what visitors see of an item."""
+
+    version: int
+    """The version of the item that it made."""
+    at: str
+
 
 class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """An item as stored."""
@@ -98,6 +110,12 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     owner: str
     fields: Fields
     expires_at: str | None = None
+    visibility: Literal["public"] | None = None
+    """``public`` if visitors may read the item, or None if it is private."""
+    catalogue: str | None = None
+    """The id of the owner's public catalogue, if the item is or was public."""
+    published: Publication | None = None
+    """The last change of a public item that visitors could see."""
     ticket_until: str | None = None
     """When the event of the last ticket's upload is overdue: then the cleanup looks for the upload itself."""
     last_upload: str | None = None
@@ -105,6 +123,8 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
 
     It is kept when the picture is deleted, so that a late event cannot bring the picture back.
     """
+    hidden: bool = False
+    """A public item that visitors do not see yet: its public copy is about to be written."""
     indexed: str | None = None
     """The declaration that its index records were written with (``index_keys``), or None if it has none."""
     last_ticket: str | None = None
@@ -118,7 +138,7 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     @property
     def due_at(self) -> str | None:
         """When the cleanup has work to do on this item next, or None."""
-        due = (self.expires_at, self.ticket_until, self.image and self.image.due_at)
+        due = (self.expires_at, self.ticket_until, self.image and self.image.due_at, self.hidden and self.updated_at)
         return min((at for at in due if at), default=None)
 
     def without_image(self) -> Item:
@@ -138,6 +158,7 @@ class ItemInput(msgspec.Struct, frozen=True):
     sent: Fields
     """Without the defaults, which may be others the next time, such as the current time."""
     expires_at: str | None = None
+    visibility: Literal["public"] | None = None
 
     def is_expired(self, at: datetime) -> bool:
         """Return whether an item made from it would have expired at ``at``."""

@@ -59,6 +59,9 @@ MAX_ITEMS = 250
 MAX_BYTES = 4 * 1024**2
 """The bytes of items after which no more are read for a page. Of larger items, fewer are read at once."""
 
+MAX_PUBLIC_BYTES = 512 * 1024
+"""The same for visitors, who can cause costs without signing in. A page is sent up to this size, too."""
+
 MAX_RECORDS = 4_000
 """The index records after which no more are read for a page. A read unit covers about 40."""
 
@@ -83,14 +86,16 @@ _LAST = chr(0x10FFFF)
 def find_page(owner: str, query: Query, limit: int, start_after: str | None, at: datetime) -> Page:
     """Return up to ``limit`` items that the query finds, in its order. A page may have fewer although more follow.
 
-    ``start_after`` is a position of an earlier page of the same query. The read is consistent.
+    ``start_after`` is a position of an earlier page of the same query. The read is consistent. ``owner`` may also be
+    the partition of a public catalogue: then only public fields can be used.
 
     Raise FieldNotFindableError, InvalidCursorError, and InvalidRequestError for a condition that the field or its value
     do not allow.
     """
     if start_after is not None and not _is_position(start_after):
         raise errors.InvalidCursorError
-    criteria = Criteria(query, index_keys.current())
+    declaration = index_keys.current()
+    criteria = Criteria(query, declaration.public if table.is_public(owner) else declaration)
     reader = _Reader(owner, criteria, query.descending)
     candidates = _candidates(reader, start_after)
     found: list[Item] = []
@@ -144,7 +149,7 @@ class _Reader:
         """Where the page ends because a limit is reached."""
         self._owner = owner
         self._items_left = MAX_ITEMS
-        self._bytes_left = MAX_BYTES
+        self._bytes_left = MAX_PUBLIC_BYTES if table.is_public(owner) else MAX_BYTES
         self._records_left = MAX_RECORDS
         self._items_at_once = _LARGE_AT_ONCE
 

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -38,7 +38,7 @@ _Model = TypeVar("_Model", bound=msgspec.Struct)
 # Made at import, so that an invalid declaration fails at the start and not in a request.
 _fields_decoder = msgspec.json.Decoder(item_fields.ItemFields)
 
-if _taken := {*models.MANAGED_FIELDS, "expiresAt"}.intersection(item_fields.ItemFields.__struct_encode_fields__):
+if _taken := {*models.MANAGED_FIELDS, *models.SETTINGS}.intersection(item_fields.ItemFields.__struct_encode_fields__):
     raise TypeError(f"ItemFields must not declare {', '.join(sorted(_taken))}: every item has a field of that name")
 
 
@@ -54,7 +54,7 @@ def validate_item(body: dict[str, Any]) -> models.ItemInput:
     ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError with each path for what DynamoDB cannot store, what
     ItemFields does not allow, or lists that cannot be indexed.
     """
-    fields = {name: value for name, value in body.items() if name != "expiresAt"}
+    fields = {name: value for name, value in body.items() if name not in models.SETTINGS}
     managed = [name for name in models.MANAGED_FIELDS if name in body]
     if managed:
         raise errors.ReservedFieldError(*managed)
@@ -66,7 +66,9 @@ def validate_item(body: dict[str, Any]) -> models.ItemInput:
     if completed != fields:
         _check_limits(completed)
     index_keys.check_lists(completed)
-    return models.ItemInput(completed, fields, _parse_expiry(body.get("expiresAt")))
+    return models.ItemInput(
+        completed, fields, _parse_expiry(body.get("expiresAt")), _parse_visibility(body.get("visibility"))
+    )
 
 
 def _check_limits(fields: models.Fields) -> None:
@@ -92,6 +94,7 @@ def validate_patch(changes: dict[str, Any]) -> None:
     if any(dynamodb_limits.violations(changes)):
         raise invalid_request(item_fields.ItemFields, _ROOT, violations=dynamodb_limits.violations(changes))
     _parse_expiry(changes.get("expiresAt"))
+    _parse_visibility(changes.get("visibility"))
 
 
 def can_be_stored(value: Any) -> bool:
@@ -128,6 +131,12 @@ def _parse_expiry(value: Any) -> str | None:
         return times.format_time(times.parse_time(value))
     except ValueError:
         raise errors.InvalidExpiryError from None
+
+
+def _parse_visibility(value: Any) -> Literal["public"] | None:
+    if value in ("public", "private", None):
+        return "public" if value == "public" else None
+    raise problems_at(("$.visibility", "visibility must be private or public"))
 
 
 # -------------------------------------------------------------------------------------------------------------- models

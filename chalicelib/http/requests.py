@@ -6,6 +6,8 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from chalicelib import aws, errors
 from chalicelib.catalogue import import_parsing, validation
 from chalicelib.catalogue.idempotency import KEY_RULE, is_key
@@ -58,6 +60,14 @@ def request_id(request: Request) -> str:
     """Return the id of a request in its response and in the log: API Gateway's, or Lambda's if there is none."""
     context: Any = request.lambda_context
     return str(request.context.get("requestId") or context.aws_request_id)
+
+
+def base_url(request: Request) -> str:
+    """Return the URL of the API without a slash at its end. Its path may begin with the name of API Gateway's stage."""
+    path: str = request.context["path"]
+    host = request.context.get("domainName") or request.headers.get("host", "")
+    scheme = "https" if "domainName" in request.context else "http"
+    return f"{scheme}://{host}{path.removesuffix('/').removesuffix(request.path.removesuffix('/'))}"
 
 
 def time_left(request: Request) -> int:
@@ -162,6 +172,12 @@ def image_focus(request: Request) -> Focus | None:
     """Return the focus in the body of a request to change a picture, in thousandths, or None for the centre."""
     focus = validation.validate(schemas.ImagePatch, json_object(request, MERGE_PATCH, JSON)).focus
     return Focus(*(Decimal(f"{abs(at):.3f}") for at in (focus.x, focus.y))) if focus else None  # -0.0 is 0
+
+
+def catalogue_changes(request: Request) -> Fields:
+    """Return what the body of a request changes in a public catalogue."""
+    patch = validation.validate(schemas.CataloguePatch, json_object(request, MERGE_PATCH, JSON))
+    return {name: value for name in patch.__struct_fields__ if (value := getattr(patch, name)) is not UNSET}
 
 
 def import_entries(request: Request) -> Entries:

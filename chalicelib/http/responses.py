@@ -11,13 +11,20 @@ from chalicelib.catalogue import batches, exports
 from chalicelib.catalogue.bulk_imports import Progress, Started
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.models import Item
-from chalicelib.catalogue.search import Query
+from chalicelib.catalogue.public_catalogues import Catalogue
+from chalicelib.catalogue.search import MAX_PUBLIC_BYTES, Query
 from chalicelib.http import cors, cursors, requests, schemas, serializers
 from chalicelib.http.conditional_requests import item_etag, text_etag
 from chalicelib.values import exact_json
 
 if TYPE_CHECKING:
     import msgspec
+
+SHARED = "public, max-age=60, stale-while-revalidate=600"
+"""The Cache-Control of what visitors see: every cache may reuse it for a minute, and ten more while it is revalidated.
+
+See RFC 9111, section 5.2.2, and RFC 5861, section 3.
+"""
 
 _READS = ("GET", "HEAD")
 
@@ -57,13 +64,39 @@ def page_response(request: Request, owner: str, query: Query, page: Page) -> Res
     """Return the items of a page that fit into one response, and the cursor of the next page; or 304."""
     requests.reject_headers(request, "If-Match")
     encoded = serializers.fit(map(serializers.item, page.items))
-    last = page.last if len(encoded) == len(page.items) else page.positions[len(encoded) - 1]
-    next_cursor = last and cursors.encode(last, owner, *query)
+    next_cursor = _next_cursor(len(encoded), owner, query, page)
     # Pages with the same items at the same versions are equal; item_etag also covers the URLs.
     tags = [(item.id, item_etag(item)) for item in page.items[: len(encoded)]]
     headers = _private_headers(text_etag(repr([next_cursor, *tags])))
     body = schemas.ItemPage(encoded, len(encoded), next_cursor)
     return _not_modified(request, headers) or json_response(body, headers=headers)
+
+
+def public_page_response(request: Request, catalogue: Catalogue, query: Query, page: Page) -> Response:
+    """Return the items of a page of a public catalogue, as :func:`page_response` does."""
+    encoded = serializers.fit(map(serializers.public_item, page.items), MAX_PUBLIC_BYTES)
+    next_cursor = _next_cursor(len(encoded), catalogue.partition, query, page)
+    return public_response(request, schemas.PublicItemPage(encoded, len(encoded), next_cursor))
+
+
+def public_response(request: Request, body: msgspec.Struct | bytes) -> Response:
+    """Return what visitors see, or 304."""
+    requests.reject_headers(request, "If-Match")
+    data = body if isinstance(body, bytes) else exact_json.to_json(body)
+    headers = {"ETag": text_etag(data.decode()), "Cache-Control": SHARED}
+    return _not_modified(request, headers) or json_response(data, headers=headers)
+
+
+def catalogue_response(request: Request, catalogue: Catalogue, item_count: int) -> Response:
+    """Return the caller's public catalogue."""
+    url = f"{requests.base_url(request)}/catalogues/{catalogue.id}"
+    return json_response(serializers.catalogue(catalogue, url, item_count))
+
+
+def _next_cursor(sent: int, owner: str, query: Query, page: Page) -> str | None:
+    """Return the cursor of the page that follows the first ``sent`` items of this one."""
+    last = page.last if sent == len(page.items) else page.positions[sent - 1]
+    return last and cursors.encode(last, owner, *query)
 
 
 def batch_response(outcome: batches.Outcome) -> Response:

@@ -114,6 +114,10 @@ class ListQuery(Struct, rename="camel"):
     image: _ImageChoice = None
 
 
+class PublicListQuery(ListQuery):
+    """Which items of a public catalogue, and how many at a time."""
+
+
 class Thumbnail(Struct):
     """A smaller copy of the picture: upright, in sRGB, on white, without any of the original's metadata."""
 
@@ -204,6 +208,10 @@ class Item(Struct, rename="camel"):
     expires_at: Annotated[
         _Time | UnsetType, Meta(description="When the item expires, if it does: from then on it is not found.")
     ] = UNSET
+    visibility: Annotated[
+        Literal["public"] | UnsetType,
+        Meta(description="`public` if visitors of the public catalogue see the item. Absent if it is private."),
+    ] = UNSET
     image: Annotated[
         Image | UnsetType,
         Meta(description="The item's picture; its shape depends on its `status`. Absent if there is none."),
@@ -220,6 +228,62 @@ class ItemPage(Struct, rename="camel"):
     count: Annotated[_Count, Meta(description="The number of items on this page.")]
     next_cursor: Annotated[str | None, Meta(description="The `cursor` of the next page; null at the end.")]
 
+
+# --------------------------------------------------------------------------------------------------- public catalogues
+
+MAX_CATALOGUE_TITLE = 200
+MAX_CATALOGUE_TEXT = 2000
+
+
+class PublicCatalogue(Struct):
+    """A public catalogue, as visitors see it."""
+
+    id: Annotated[_Id, Meta(description="A random UUID.")]
+    title: Annotated[str, Meta(description="Its title, or nothing.")]
+    text: Annotated[str, Meta(description="What it says about itself, or nothing.")]
+
+
+class Catalogue(Struct, rename="camel"):
+    """The caller's public catalogue."""
+
+    id: Annotated[_Id, Meta(description="A random UUID, which says nothing of the owner.")]
+    title: Annotated[str, Meta(description="Its title, or nothing.")]
+    text: Annotated[str, Meta(description="What it says about itself, or nothing.")]
+    enabled: Annotated[bool, Meta(description="Whether visitors can read it.")]
+    url: Annotated[_Url, Meta(description="Where visitors read it.")]
+    item_count: Annotated[
+        _Count, Meta(description="The number of public items. It may count those that expired within the last hour.")
+    ]
+
+
+class CataloguePatch(Struct, forbid_unknown_fields=True):
+    """A change of a public catalogue. What is left out stays."""
+
+    title: Annotated[str, Meta(max_length=MAX_CATALOGUE_TITLE, description="Its title.")] | UnsetType = UNSET
+    text: Annotated[str, Meta(max_length=MAX_CATALOGUE_TEXT, description="About it.")] | UnsetType = UNSET
+    enabled: Annotated[bool, Meta(description="Whether visitors can read it.")] | UnsetType = UNSET
+
+
+class PublicItem(Struct, rename="camel"):
+    """What visitors see of an item besides its public fields."""
+
+    id: Annotated[_Id, Meta(description="The item's id.")]
+    created_at: Annotated[_Time, Meta(description="When the item was created.")]
+    updated_at: Annotated[_Time, Meta(description="When something that visitors see was last changed.")]
+
+
+class PublicItemPage(Struct, rename="camel"):
+    """Some of the items of a public catalogue."""
+
+    items: Annotated[
+        list[Any],
+        Meta(description="In the requested order. A page may contain fewer items than `limit` even if more follow."),
+    ]
+    count: Annotated[_Count, Meta(description="The number of items on this page.")]
+    next_cursor: Annotated[str | None, Meta(description="The `cursor` of the next page; null at the end.")]
+
+
+# --------------------------------------------------------------------------------------------------------------- batch
 
 _Sent = Annotated[str, Meta(max_length=36)]
 _IfMatch = Annotated[

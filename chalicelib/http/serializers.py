@@ -10,9 +10,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from chalicelib import errors
-from chalicelib.catalogue import batches, exports, item_pictures
+from chalicelib.catalogue import batches, exports, index_keys, item_pictures
 from chalicelib.catalogue.bulk_imports import Progress
 from chalicelib.catalogue.models import Image, Item
+from chalicelib.catalogue.public_catalogues import Catalogue
 from chalicelib.http import schemas
 from chalicelib.values import exact_json
 
@@ -27,9 +28,28 @@ One item always fits: 350 KB take 2.1 MB if each byte is encoded as six.
 
 def item(stored: Item) -> bytes:
     """Return the JSON of an item: its managed fields, then its own fields, with exact numbers."""
-    managed, own = exact_json.to_json(managed_fields(stored)), exact_json.to_json(stored.fields)
+    return _joined(exact_json.to_json(managed_fields(stored)), exact_json.to_json(stored.fields))
+
+
+def _joined(managed: bytes, own: bytes) -> bytes:
     # The two objects have no name in common (validation.validate_item), so they can be joined as text.
     return managed if own == b"{}" else b"%b,%b" % (managed[:-1], own[1:])
+
+
+def public_item(copy: Item) -> bytes:
+    """Return the JSON of the public copy of an item. A field that is no longer declared as public is left out."""
+    managed = schemas.PublicItem(id=copy.id, created_at=copy.created_at, updated_at=copy.updated_at)
+    return _joined(exact_json.to_json(managed), exact_json.to_json(index_keys.current().shown(copy.fields)))
+
+
+def catalogue(stored: Catalogue, url: str, item_count: int) -> schemas.Catalogue:
+    """Return a public catalogue as its owner sees it."""
+    return _copy(stored, schemas.Catalogue, url=url, item_count=item_count)
+
+
+def public_catalogue(stored: Catalogue) -> schemas.PublicCatalogue:
+    """Return a public catalogue as visitors see it."""
+    return _copy(stored, schemas.PublicCatalogue)
 
 
 def managed_fields(stored: Item, url: Callable[[Item, int | None], str] = item_pictures.download_url) -> schemas.Item:
@@ -41,6 +61,7 @@ def managed_fields(stored: Item, url: Callable[[Item, int | None], str] = item_p
         created_at=stored.created_at,
         updated_at=stored.updated_at,
         expires_at=stored.expires_at or UNSET,
+        visibility=stored.visibility or UNSET,
         image=_image(stored, stored.image, url) if stored.image else UNSET,
     )
 
@@ -100,10 +121,10 @@ def error(raised: errors.ApiError, request_id: str) -> schemas.Error:
     return schemas.Error(raised.code, raised.message, request_id, _details(raised.details))
 
 
-def fit(encoded: Iterable[bytes]) -> list[msgspec.Raw]:
-    """Return the first JSON values that fit together into MAX_LIST_BYTES, at least one."""
+def fit(encoded: Iterable[bytes], limit: int = MAX_LIST_BYTES) -> list[msgspec.Raw]:
+    """Return the first JSON values that fit together into ``limit`` bytes, at least one."""
     fitting: list[msgspec.Raw] = []
-    left = MAX_LIST_BYTES
+    left = limit
     for value in encoded:
         left -= _encoded_size(value)
         if left < 0 and fitting:

@@ -1,10 +1,11 @@
-"""Ids (UUIDv7, which sort by time) and owner names."""
+"""Ids (UUIDv7, which sort by time; UUIDv4, which say nothing) and owner names."""
 
 from __future__ import annotations
 
 import os
 import re
 import time
+import uuid
 
 
 def new_id(at_ms: int | None = None, tail: int | None = None) -> str:
@@ -18,6 +19,11 @@ def new_id(at_ms: int | None = None, tail: int | None = None) -> str:
     bits = at_ms << 80 | 0x7 << 76 | (tail >> 62) << 64 | 0b10 << 62 | tail & ((1 << 62) - 1)
     text = f"{bits:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def random_id() -> str:
+    """Return a UUIDv4 (RFC 9562, section 5.4): 122 random bits."""
+    return str(uuid.UUID(bytes=os.urandom(16), version=4))
 
 
 def new_id_after(floor: str, at_ms: int) -> str:

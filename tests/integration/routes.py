@@ -42,6 +42,13 @@ ROUTES: dict[tuple[str, str], Any] = {
 """A body that the route accepts, or None, by method and path; HEAD, which every GET supports, is not listed."""
 
 
+PUBLIC = (
+    *("/", "/docs", "/web/{name}", "/openapi.json", "/hello", "/health"),
+    *("/catalogues/{catalogue_id}", "/catalogues/{catalogue_id}/items", "/catalogues/{catalogue_id}/items/{item_id}"),
+)
+"""The paths that need no sign-in: app.py and this list must agree, so that no route becomes public by mistake."""
+
+
 def with_ids(path: str, id_: str = UNKNOWN_ID) -> str:
     """Return the path of a route with ``id_`` for each of its parameters."""
     return re.sub(r"{\w+}", lambda _: id_, path)

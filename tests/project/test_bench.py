@@ -24,8 +24,10 @@ from bench import (
 )
 from bench.cold_starts import Case, Start
 from bench.cost import Activity, Limit, Spent
+from chalicelib.catalogue import search, validation
 from chalicelib.values import ids, times
 from tests import fake_aws
+from tests.integration import routes
 
 PROJECT = Path(__file__).resolve().parents[2]
 API = Case("bundle", "api_handler", 1769)
@@ -46,6 +48,10 @@ def spent(
     )
 
 
+INDEX_RECORD_BYTES = 100
+"""Of an average index record."""
+
+
 def limits_of_the_template() -> list[Limit]:
     """The requests that each method of the packaged API accepts without a token."""
     api = json.loads((PROJECT / "infra" / "package.json").read_text(encoding="utf-8"))["Resources"]["RestAPI"]
@@ -59,13 +65,17 @@ def limits_of_the_template() -> list[Limit]:
         found.append(Limit("preflight", rates.get(("OPTIONS", named), rates["*", "/*"])))
         for method in methods:
             rate = rates.get((method, named), rates["*", "/*"])
-            if path.startswith(("/items", "/imports")):
+            if path not in routes.PUBLIC:
                 found.append(Limit("with token", rate))
-            elif method == "HEAD":
-                found.append(Limit("public", rate))
             else:
                 body = document if path == "/openapi.json" else longest_file
-                found.append(Limit("public", rate, 0 if method == "HEAD" else body))
+                units = 0.0
+                if "catalogue" in path:
+                    body = {"catalogue_id}": 10_000, "item_id}": validation.MAX_ITEM_BYTES}.get(
+                        path.rpartition("{")[2], search.MAX_PUBLIC_BYTES
+                    )
+                    units = (body + (search.MAX_RECORDS * INDEX_RECORD_BYTES if path.endswith("items") else 0)) / 4096
+                found.append(Limit("public", rate, 0 if method == "HEAD" else body, units))
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from chalicelib.values import times
 from tests.builders import fields
 from tests.simulation.functions import Answer
-from tests.simulation.item_values import some_fields
+from tests.simulation.item_values import some_fields, some_visibility
 from tests.simulation.pictures import KINDS, picture
 from tests.simulation.queries import some_query
 from tests.simulation.timeline import HOUR
@@ -74,6 +74,8 @@ class Ledger:
         """What each owner's clients know of their items: the last response about each."""
         self.values: dict[str, dict[str, Any]] = {}
         """The fields that are sent beside each token."""
+        self.visibility: dict[str, dict[str, Any]] = {}
+        """What is sent beside each token about the item's visibility."""
         self._tokens = 0
 
     def token(self) -> str:
@@ -127,6 +129,8 @@ class Client:
             self._find,
             self._find,
             self._find,
+            self._visit,
+            self._visit,
             self._upload,
             self._upload,
             self._upload,
@@ -250,6 +254,17 @@ class Client:
                 return
             cursor = f"&cursor={act.body['nextCursor']}"
 
+    def _visit(self) -> None:
+        """Read an item as a visitor, by itself and in the list."""
+        item, answer = self._some_item(), self._world.api.ask(self._owner, "GET", "/catalogue")
+        if item is None or answer.status != 200:
+            return
+        path = f"/catalogues/{answer.body['id']}/items"
+        act = self._act("visit", item=item["id"], catalogue=answer.body["id"])
+        self._ask(act, "GET", f"{path}/{act.item}")
+        act = self._act("visit list", item=item["id"], catalogue=answer.body["id"])
+        self._ask(act, "GET", f"{path}?limit=100")
+
     # ------------------------------------------------------------------------------------------------------ pictures
 
     def _upload(self) -> None:
@@ -321,12 +336,16 @@ class Client:
     def _fields(self, token: str) -> dict[str, Any]:
         """Return fields of an item with this token."""
         values = self._ledger.values[token] = some_fields(self._chance)
-        return fields(by=token, **values)
+        return fields(by=token, **values, **self._visibility(token))
 
     def _changes(self, token: str) -> dict[str, Any]:
         """Return a patch with this token."""
         values = self._ledger.values[token] = some_fields(self._chance)
-        return {**values, token: 1}
+        return {**values, token: 1, **self._visibility(token)}
+
+    def _visibility(self, token: str) -> dict[str, Any]:
+        self._ledger.visibility[token] = some_visibility(self._chance)
+        return self._ledger.visibility[token]
 
     def _ask(self, act: Act, method: str, path: str, body: Any = None) -> Answer:
         """Send a request; with an idempotency key, repeat it until a response arrives."""

@@ -119,6 +119,7 @@ class DynamoDB:
         ScanIndexForward: bool = True,  # noqa: N803
         Limit: int | None = None,  # noqa: N803
         ExclusiveStartKey: Record | None = None,  # noqa: N803
+        Select: str | None = None,  # noqa: N803
     ) -> dict[str, Any]:
         order = ("dueShard", "dueAt", "pk", "sk") if IndexName else ("pk", "sk")
         holds = _compiled(KeyConditionExpression)
@@ -132,7 +133,8 @@ class DynamoDB:
             found = [
                 record for record in found if _beyond([record[name]["S"] for name in order], start, ScanIndexForward)
             ]
-        return self._page(found, Limit, order, keys_only=IndexName is not None)
+        page = self._page(found, Limit, order, keys_only=IndexName is not None)
+        return page if Select is None else {**page, "Items": [], "Count": len(page["Items"])}
 
     def scan(
         self,

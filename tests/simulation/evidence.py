@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import Any, NamedTuple
 
 from chalicelib.aws import dynamodb_json
+from tests.simulation.clients import Act
 from tests.simulation.dynamodb import Record
 from tests.simulation.world import World
 
@@ -36,17 +37,20 @@ def changes(world: World) -> list[Change]:
 def _changes(world: World, writes: int) -> list[Change]:
     found: list[Change] = []
     for at, pk, sk, before, record in world.dynamodb.log[:writes]:
-        if sk.startswith("ITEM#") and not _is_reindexed(before, record):
+        if pk.startswith("OWNER#") and sk.startswith("ITEM#") and not _is_reindexed(before, record):
             old, new = (one and dynamodb_json.deserialize_all(one) for one in (before, record))
             found.append(Change(at, pk.removeprefix("OWNER#"), sk[5:], old, new))
     return found
 
 
 def _is_reindexed(before: Record | None, record: Record | None) -> bool:
-    """Return whether a write changed nothing but the declaration by which the item is indexed."""
-    if before is None or record is None or before.get("indexed") == record.get("indexed"):
+    """Return whether a write changed nothing but which other records the item has."""
+    if before is None or record is None:
         return False
-    return {**before, "indexed": None} == {**record, "indexed": None}
+    return before != record and {**before, **_OTHERS} == {**record, **_OTHERS}
+
+
+_OTHERS: dict[str, Any] = dict.fromkeys(("indexed", "hidden", "dueAt", "dueShard"))
 
 
 def _tokens(item: dict[str, Any] | None) -> set[str]:
@@ -96,4 +100,20 @@ def shown_item(world: World, owner: str, id_: str) -> dict[str, Any] | None:
 
 
 def records(world: World, kind: str) -> list[Record]:
-    return [record for record in world.dynamodb.records() if record["sk"]["S"].startswith(f"{kind}#")]
+    """Return the records of owners of one kind."""
+    kept = [record for record in world.dynamodb.records() if record["pk"]["S"].startswith("OWNER#")]
+    return [record for record in kept if record["sk"]["S"].startswith(f"{kind}#")]
+
+
+def public_states_between(world: World, act: Act) -> list[dict[str, Any] | None]:
+    """Return the public copies that an item had during an action, one after the other; None while it had none."""
+    partition, before, during = f"PUBLIC#{act.details['catalogue']}", None, []
+    for at, pk, sk, _, record in world.dynamodb.log:
+        if pk != partition or sk != f"ITEM#{act.item}" or at > act.ended:
+            continue
+        state = record and dynamodb_json.deserialize_all(record)
+        if at < act.started:
+            before = state
+        else:
+            during.append(state)
+    return [before, *during]

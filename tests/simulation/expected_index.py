@@ -25,6 +25,17 @@ def sort_keys_of(id_: str, record: dict[str, Any]) -> set[str]:
     return {f"FIND#{find}\t{id_}" for find in finds} | {f"WORD#{word}\t{id_}" for word in words}
 
 
+def public_copy(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what the public copy of an item must contain, or nothing if it is private or hidden for the moment."""
+    if record.get("visibility") != "public" or record.get("hidden"):
+        return {}
+    declared = dict(part.split("=") for part in record["indexed"].split(";")[1:])
+    fields = {
+        name: value for name, value in record["fields"].items() if "p" in declared.get(name, declared.get("*", ""))
+    }
+    return {name: record[name] for name in ("createdAt", "expiresAt") if name in record} | {"fields": fields}
+
+
 def sort_keys_by_the_app(id_: str, record: dict[str, Any]) -> set[str]:
     """Return the same, as the app computes them."""
     if "indexed" not in record:

@@ -89,10 +89,12 @@ def _is_of(row: dict[str, Any], state: dict[str, Any]) -> bool:
     if str(row["version"]) != str(state["version"]):
         return False
     own = {name: value for name, value in row.items() if name not in _MANAGED}
+    if (row.get("visibility") or None) != state.get("visibility") and own.keys() != {"cells"}:
+        return False
     return own == state["fields"] or own.keys() == {"cells"}
 
 
-_MANAGED = {"id", "version", "createdAt", "updatedAt", "expiresAt", "image"}
+_MANAGED = {"id", "version", "createdAt", "updatedAt", "expiresAt", "visibility", "image"}
 
 
 def _read(world: World, shown: dict[str, Any]) -> _Files:

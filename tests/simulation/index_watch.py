@@ -1,4 +1,4 @@
-"""Compare the index with the items: after each write, and once more by reading everything."""
+"""Compare the index and the public copies with the items: after each write, and by reading everything."""
 
 from __future__ import annotations
 
@@ -41,11 +41,28 @@ class IndexWatch:
             self.checked += 1
             if len(self.problems) < MOST_PROBLEMS:
                 self.problems += _differences(place, self._item(place), self._sort_keys[place])
+                self.problems += self._wrong_copies(place)
+
+    def _wrong_copies(self, place: Place) -> Iterator[str]:
+        """Yield what is wrong with the public copy of an item, or with an item that is one."""
+        partition, id_ = place
+        if partition.startswith("PUBLIC#"):
+            owner = self._dynamodb.partition(partition)["CATALOGUE#"]["owner"]["S"]
+            copy, item = self._item(place), self._item((f"OWNER#{owner}", id_))
+        else:
+            item = self._item(place)
+            copy = self._item((f"PUBLIC#{item.get('catalogue')}", id_))
+        if _seen(copy) != expected_index.public_copy(item):
+            yield f"{id_} is {item} and its public copy {copy}"
 
     def _item(self, place: Place) -> dict[str, Any]:
         partition, id_ = place
         record = self._dynamodb.partition(partition).get(f"ITEM#{id_}")
         return dynamodb_json.deserialize_all(record) if record else {}
+
+
+def _seen(copy: dict[str, Any]) -> dict[str, Any]:
+    return {name: copy[name] for name in ("createdAt", "expiresAt", "fields") if name in copy}
 
 
 def differences(records: list[Record]) -> Iterator[str]:

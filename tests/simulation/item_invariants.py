@@ -16,6 +16,7 @@ from tests.simulation.evidence import (
     by_token,
     changes,
     lives_of_items,
+    public_states_between,
     records,
     shown_item,
     states_between,
@@ -56,6 +57,7 @@ def each_change_is_one_write_to_the_previous_version(world: World, ledger: Ledge
         if (
             len(change.tokens) > 1
             or change.new["fields"] != _expected(act, change, ledger)
+            or change.new.get("visibility") != _expected_visibility(act, change, ledger)
             or change.owner != act.owner
         ):
             yield f"{change.id} became {change.new['fields']} from {change.old and change.old['fields']} by {act}"
@@ -70,8 +72,18 @@ def _expected(act: Act, change: Change, ledger: Ledger) -> dict[str, Any]:
     return fields(by=token, **values)
 
 
+def _expected_visibility(act: Act, change: Change, ledger: Ledger) -> str | None:
+    (token,) = change.tokens
+    before = (change.old or {}).get("visibility") if act.kind == "patch" else None
+    visibility = ledger.visibility[token].get("visibility", before)
+    return None if visibility == "private" else visibility
+
+
 def _unmanaged(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name not in ("version", "updatedAt", "indexed")}
+    return {name: value for name, value in record.items() if name not in _MANAGED}
+
+
+_MANAGED = ("version", "updatedAt", "indexed", "published", "hidden")
 
 
 @after_two_months
@@ -193,6 +205,29 @@ def _verdicts(world: World, act: Act, state: dict[str, Any]) -> set[bool]:
 
 
 @after_two_months
+def visitors_see_what_is_public(world: World, ledger: Ledger) -> Iterator[str]:
+    for act in ledger.of("visit", "visit list"):
+        if not act.done and act.status != 404:
+            continue
+        seen = act.body if act.done else None
+        if act.kind == "visit list":
+            seen = next((item for item in act.body["items"] if item["id"] == act.item), None)
+            if seen is None and act.body["nextCursor"]:
+                continue  # It may be on another page.
+        states = public_states_between(world, act)
+        if not any(_is_seen_as(state, seen) for state in states):
+            yield f"{act} saw {seen}, but the public copies were {states}"
+
+
+def _is_seen_as(state: dict[str, Any] | None, seen: dict[str, Any] | None) -> bool:
+    """Return whether a visitor sees this public copy so. A field that is no longer public is left out."""
+    if state is None or seen is None:
+        return seen is None and (state is None or "expiresAt" in state)
+    shown = {name: value for name, value in seen.items() if name not in ("id", "createdAt", "updatedAt")}
+    return shown.items() <= state["fields"].items() and seen["updatedAt"] == state["updatedAt"]
+
+
+@after_two_months
 def finds_are_sorted(_: World, ledger: Ledger) -> Iterator[str]:
     for act in ledger.of("find"):
         for page in act.details["pages"]:
@@ -208,6 +243,9 @@ def list_contains_exactly_the_items(world: World, ledger: Ledger) -> Iterator[st
         listed, query = [], "limit=4"
         while query:
             page = world.ask(owner, "GET", f"/items?{query}").body
+            if "items" not in page:
+                yield f"{owner} cannot list the items: {page}"
+                break
             listed += [item["id"] for item in page["items"]]
             query = page["nextCursor"] and f"limit=4&cursor={page['nextCursor']}"
         if listed != sorted(there, reverse=True):
@@ -252,5 +290,5 @@ def no_purge_record_is_left(world: World, _: Ledger) -> Iterator[str]:
 @after_two_months
 def only_items_have_no_expiry(world: World, _: Ledger) -> Iterator[str]:
     kept = Counter(record["sk"]["S"].partition("#")[0] for record in world.dynamodb.records())
-    if kept.keys() - {"ITEM", "FIND", "WORD"}:
+    if kept.keys() - {"ITEM", "FIND", "WORD", "CATALOGUE"}:
         yield f"{dict(kept)}"

@@ -9,8 +9,8 @@ import random
 from typing import Any
 
 DECLARATIONS = (
-    "1;simTitle=sw;simText=w;simPrice=n;simTags=lsw",
-    "1;simTitle=sw;simPrice=n;simTags=ls;simDay=ds;simCodes=ln",
+    "1;simTitle=swp;simText=w;simPrice=np;simTags=lswp",
+    "1;simTitle=swp;simPrice=n;simTags=lsp;simDay=ds;simCodes=lnp;*=p",
 )
 """The declaration at the start of each history, and the one that is deployed in the middle of some.
 
@@ -33,6 +33,11 @@ _PRICES = (0, 1, 12, 12, 12, 12.5, -1, -1.5, -15, 0.25, 10**20, True, "cheap", N
 _TAGS = ([], ["red"], ["red", "Red", "blue"], ["a b", 1, None, False, "1"], ["blue", "cup"], "red", None)
 _DAYS = ("2026-01-31", "2025-12-01", "soon", 3)
 _CODES = ([1, 2], [2, 2.5, "2"], list(range(9)))
+
+
+def some_visibility(chance: random.Random) -> dict[str, Any]:
+    """Return nothing, or whether an item is public."""
+    return chance.choice(({}, {}, {"visibility": "public"}, {"visibility": "public"}, {"visibility": "private"}))
 
 
 def some_fields(chance: random.Random) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def _digests(hash_seed: str) -> list[str]:
 
 def test_lost_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the condition on the version, one of two concurrent edits is lost."""
-    monkeypatch.setattr(table, "is_revision", lambda *_: table.Condition("attribute_exists(pk)"))
+    monkeypatch.setattr(table, "is_revision", lambda *_, **__: table.Condition("attribute_exists(pk)"))
 
     problems = " ".join(problem for seed in range(100) for problem in history.run(seed).problems)
 
@@ -69,14 +69,28 @@ def test_lost_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_index_record_left_behind_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     replace_writes = items._replace_writes
 
-    def without_deletions(old: Item | None, new: Item) -> list[table.Write]:
-        return [write for write in replace_writes(old, new) if not isinstance(write, table.Delete)]
+    def without_deletions(old: Item | None, new: Item, **options: bool) -> list[table.Write]:
+        return [write for write in replace_writes(old, new, **options) if not isinstance(write, table.Delete)]
 
     monkeypatch.setattr(items, "_replace_writes", without_deletions)
 
     problems = " ".join(problem for seed in range(5) for problem in history.run(seed).problems)
 
     assert "index_has_exactly_what_follows_from_the_items" in problems
+
+
+def test_public_copy_left_behind_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its deletion, visitors go on seeing an item that is private again."""
+    copy_writes = items._copy_writes
+
+    def without_deletions(old: Item | None, new: Item | None) -> list[table.Write]:
+        return [write for write in copy_writes(old, new) if not isinstance(write, table.Delete)]
+
+    monkeypatch.setattr(items, "_copy_writes", without_deletions)
+
+    problems = " ".join(problem for seed in range(5) for problem in history.run(seed).problems)
+
+    assert "and its public copy" in problems
 
 
 def test_stale_search_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

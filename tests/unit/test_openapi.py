@@ -363,7 +363,7 @@ class TestSchemas:
     def test_item_has_managed_and_free_fields(self) -> None:
         item = SCHEMAS["Item"]
 
-        assert item["properties"].keys() == {*models.MANAGED_FIELDS, "expiresAt", *DECLARED}
+        assert item["properties"].keys() == {*models.MANAGED_FIELDS, *models.SETTINGS, *DECLARED}
         assert set(item["required"]) - DECLARED == set(models.MANAGED_FIELDS) - {"image"}
         assert item["additionalProperties"] == {"$ref": "#/components/schemas/Value"}
 

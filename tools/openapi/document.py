@@ -41,6 +41,7 @@ _NOT_LISTED = ("OPTIONS", "HEAD")
 _TAGS = {
     "Items": "The caller's own JSON objects.",
     "Pictures": "One picture per item, uploaded directly to S3, with thumbnails.",
+    "Catalogues": "Public catalogues: what owners publish, and what visitors see without signing in.",
     "Imports": "Many items at once, created in the background.",
     "About": "The console, this document and the health check. No sign-in is needed.",
 }

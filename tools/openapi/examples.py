@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from chalicelib import config, errors
-from chalicelib.catalogue import exports, item_fields, models, validation
+from chalicelib.catalogue import exports, index_keys, item_fields, models, validation
 from chalicelib.http import schemas
 from chalicelib.values import exact_json
 from tools.openapi.json_schemas import Schema
@@ -17,6 +17,7 @@ Examples = dict[str, Any]
 """Values by name."""
 
 ID = "019ca7b4-e400-7abc-8def-0123456789ab"
+CATALOGUE_ID = "6f1c1a3e-2b3f-4c62-9d5b-8f0a3c5e7d11"
 _UPLOAD_ID = "019ca7b4-e3ff-7123-9abc-def012345678"
 _LATER = "2100-01-31T12:00:00.000Z"
 _VASE: models.Fields = {"title": "Blue vase", "price": 48.5, "tags": ["glass", "1930s"]}
@@ -61,6 +62,9 @@ _TICKET = {
     "maxBytes": config.MAX_IMAGE_BYTES,
     "expiresAt": "2026-03-01T08:15:00.000Z",
 }
+
+
+_CATALOGUE = {"id": CATALOGUE_ID, "title": "Vases", "text": "Glass and clay, from everywhere."}
 
 
 def _import(status: str, created: int, *failures: errors.ApiError) -> Schema:
@@ -113,6 +117,16 @@ _EXAMPLES: dict[Any, Examples] = {
         "itemDeleted": {"message": "Item deleted", "id": ID},
         "imageDeleted": {"message": "Image deleted", "id": ID},
     },
+    schemas.Catalogue: {
+        "catalogue": {
+            **_CATALOGUE,
+            "enabled": True,
+            "url": f"https://www.example.com/api/catalogues/{CATALOGUE_ID}",
+            "itemCount": 2,
+        }
+    },
+    schemas.PublicCatalogue: {"catalogue": _CATALOGUE},
+    schemas.CataloguePatch: {"rename": {"title": "Ann's vases"}, "disable": {"enabled": False}},
     schemas.BatchResults: {
         "allSucceeded": {
             "results": [
@@ -160,6 +174,7 @@ def _with_own_fields(own: models.Fields) -> dict[Any, Examples]:
     expiring = own | {"expiresAt": _LATER}
     managed = _sample_of(schemas.Item) | _TIMES
     page = {"items": [managed | own], "count": 1, "nextCursor": None}
+    seen = {"id": ID} | _TIMES | index_keys.current().shown(own)
     return {
         schemas.Item: {
             "withoutPicture": managed | own,
@@ -171,6 +186,7 @@ def _with_own_fields(own: models.Fields) -> dict[Any, Examples]:
         "ItemPatch": {
             "set": dict(list(own.items())[:1]),
             "setEnd": {"expiresAt": _LATER},
+            "publish": {"visibility": "public"},
             "removeEnd": {"expiresAt": None},
         },
         schemas.ItemPage: {
@@ -178,6 +194,8 @@ def _with_own_fields(own: models.Fields) -> dict[Any, Examples]:
             "moreFollow": page | {"nextCursor": schemas.EXAMPLE_CURSOR},
             "none": {"items": [], "count": 0, "nextCursor": None},
         },
+        schemas.PublicItem: {"item": seen},
+        schemas.PublicItemPage: {"page": {"items": [seen], "count": 1, "nextCursor": None}},
         schemas.BatchRequest: {
             "all": {
                 "operations": [

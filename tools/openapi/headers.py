@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from chalicelib.catalogue import idempotency
+from chalicelib.http import responses
 from tools.openapi.examples import ID
 from tools.openapi.json_schemas import ENTITY_TAGS, Schema
 
@@ -13,6 +14,8 @@ PRIVATE = ("ETag", "Cache-Control.private")
 """Of what belongs to one owner, and may be revalidated."""
 PUBLIC = ("ETag", "Cache-Control.public")
 """Of what is the same for everybody, and may be revalidated."""
+SHARED = ("ETag", "Cache-Control.shared")
+"""Of what every cache may keep for a while."""
 NOT_STORED = ("Cache-Control.none",)
 PAGE = (*PUBLIC, "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Referrer-Policy")
 
@@ -86,6 +89,11 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "Cache-Control.none": _always("Do not store this response.", "no-store", const="no-store"),
     "Cache-Control.public": _always("Revalidate before reuse.", "no-cache", const="no-cache"),
+    "Cache-Control.shared": _always(
+        "Every cache may reuse this for a minute, and for ten more while it is revalidated.",
+        responses.SHARED,
+        const=responses.SHARED,
+    ),
     "Cache-Control.private": _always(
         "Only the caller may store this, and revalidates it before reuse.",
         "private, no-cache",

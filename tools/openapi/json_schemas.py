@@ -22,6 +22,7 @@ from chalicelib.catalogue import (
     models,
     search,
 )
+from chalicelib.catalogue.index_keys import Declaration
 from chalicelib.config import ContentType
 from chalicelib.http import schemas
 from chalicelib.values import dynamodb_limits, exact_json
@@ -39,6 +40,8 @@ _PART = "ItemFields.{name}"
 _ALWAYS: tuple[type[Any], ...] = (
     schemas.Item,
     schemas.ItemPage,
+    schemas.PublicItem,
+    schemas.PublicItemPage,
     schemas.TicketRequest,
     schemas.ImagePatch,
     schemas.BatchRequest,
@@ -82,15 +85,18 @@ def parameters(query: type[Any]) -> dict[str, Schema]:
     """Return the schemas of a query's parameters by name, without null, which cannot be sent."""
     _, made = msgspec.json.schema_components([query])
     found = {name: _without_null(schema) for name, schema in made[query.__name__]["properties"].items()}
-    if query is schemas.ListQuery:
-        found["filter"] = {"description": found["filter"]["description"]} | _filters()
-        found["sort"] |= _sorts()
+    if issubclass(query, schemas.ListQuery):
+        is_public = query is schemas.PublicListQuery
+        declaration = index_keys.current().public if is_public else index_keys.current()
+        filters = _filters(declaration, "Public" if is_public else "")
+        found["filter"] = {"description": found["filter"]["description"]} | filters
+        found["sort"] |= _sorts(declaration)
     return found
 
 
-def _sorts() -> Schema:
+def _sorts(declaration: Declaration) -> Schema:
     """Return the values of the parameter ``sort``, and names for them, which client generators use."""
-    fields = index_keys.current().findable.values()
+    fields = declaration.findable.values()
     names = [search.CREATED_AT, *(field.name for field in fields if not field.is_list)]
     constants = [re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).upper() for name in names]
     return {
@@ -99,20 +105,22 @@ def _sorts() -> Schema:
     }
 
 
-def _filters(*, in_body: bool = False) -> Schema:
-    """Return the schema of the parameter ``filter``, or of the field in a body: an object of the findable fields."""
-    fields = index_keys.current().findable
-    properties = {name: _filter(field, in_body=in_body) for name, field in fields.items()}
+def _filters(declaration: Declaration, name: str = "", *, in_body: bool = False) -> Schema:
+    """Return the schema of the parameter ``filter``, or of the field in a body: an object of the findable fields.
+
+    Client generators name a model after the title of a schema, of which ``name`` is a part.
+    """
+    fields = declaration.findable.items()
+    properties = {field_name: _filter(field, name, in_body=in_body) for field_name, field in fields}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def _filter(field: index_keys.Field, *, in_body: bool) -> Schema:
+def _filter(field: index_keys.Field, name: str, *, in_body: bool) -> Schema:
     """Return the schema of the filters by a field: a value, or an object of operators."""
     value = _any_of(
         [one for kind in field.kinds for one in (_KINDS[kind], *(_AS_TEXT.get(kind, ()) if in_body else ()))]
     )
-    # Client generators name a model after the title.
-    title = f"{field.name[0].upper()}{field.name[1:]}{'Export' if in_body else ''}Conditions"
+    title = f"{field.name[0].upper()}{field.name[1:]}{name}Conditions"
     if field.is_list:
         return _operators(title, {"has": value})
     lists = f"At most {search.MAX_VALUES} values, separated by commas."
@@ -161,11 +169,14 @@ def _completed(made: dict[str, Schema]) -> dict[str, Schema]:
     managed = made.pop(schemas.Item.__name__)
     made["Image"] = managed["properties"]["image"] | {"title": "Image"}
     _refer(managed["properties"], "image", "Image")
-    made |= _of_items(_declared()["ItemFields"], managed)
+    declared = _declared()["ItemFields"]
+    made |= _of_items(declared, managed)
     _extend(made, schemas.ItemPage, "items", items=ref("Item"))
+    made["PublicItem"] = _public_item(declared, made["PublicItem"])
+    _extend(made, schemas.PublicItemPage, "items", items=ref("PublicItem"))
     _complete_operations(made)
     _extend(made, schemas.ImportRequest, "items", items=_ENTRY, maxItems=import_parsing.MAX_ENTRIES)
-    made["ExportRequest"]["properties"]["filter"] |= _filters(in_body=True)
+    made["ExportRequest"]["properties"]["filter"] |= _filters(index_keys.current(), "Export", in_body=True)
     _extend(made, schemas.Import, "errors", maxItems=bulk_imports.MAX_FAILURES_SHOWN)
     return made
 
@@ -192,7 +203,7 @@ def _of_items(declared: Schema, managed: Schema) -> dict[str, Schema]:
         "propertyNames": {"minLength": 1},
         "additionalProperties": False if declared.get("additionalProperties") is False else ref("Value"),
     }
-    sent = {"expiresAt": _EXPIRES_AT} | _sent_back(managed["properties"])
+    sent = _SETTINGS | _sent_back(managed["properties"])
     return {
         "Item": free
         | {
@@ -206,7 +217,7 @@ def _of_items(declared: Schema, managed: Schema) -> dict[str, Schema]:
         | free
         | {
             "description": declared.get("description", "An item's own fields."),
-            "properties": own | {"expiresAt": _EXPIRES_AT},
+            "properties": own | _SETTINGS,
             "propertyNames": {"minLength": 1, "not": {"enum": list(models.MANAGED_FIELDS)}},
         },
         "ItemReplacement": declared
@@ -228,6 +239,17 @@ def _of_items(declared: Schema, managed: Schema) -> dict[str, Schema]:
     }
 
 
+def _public_item(declared: Schema, managed: Schema) -> Schema:
+    """Return the schema of what visitors see of an item."""
+    shown = index_keys.current().shown(declared["properties"])
+    required = [name for name in declared["required"] if name in shown]
+    return managed | {
+        "properties": managed["properties"] | _without_default(shown),
+        "required": [*managed["required"], *required],
+        "additionalProperties": ref("Value") if index_keys.current().shown({"": None}) else False,
+    }
+
+
 def _sent_back(managed: dict[str, Schema]) -> dict[str, Schema]:
     """Return the managed fields in a body: each as it was read, and null if there is no picture."""
     sent = {name: managed[name] for name in models.MANAGED_FIELDS}
@@ -238,10 +260,17 @@ def _sent_back(managed: dict[str, Schema]) -> dict[str, Schema]:
     return sent
 
 
-_EXPIRES_AT: Schema = {
-    "description": "When the item expires, a future time. Null or absent: never.",
-    "type": ["string", "null"],
-    "format": "date-time",
+_SETTINGS: dict[str, Schema] = {
+    "expiresAt": {
+        "description": "When the item expires, a future time. Null or absent: never.",
+        "type": ["string", "null"],
+        "format": "date-time",
+    },
+    "visibility": {
+        "description": "Whether visitors of the public catalogue see the item. Null or absent: private.",
+        "type": ["string", "null"],
+        "enum": ["private", "public", None],
+    },
 }
 
 

@@ -11,7 +11,7 @@ from chalicelib import errors
 from chalicelib.http import requests, schemas
 from chalicelib.http.api import Operation
 from tools.openapi import error_responses, headers, json_schemas, links
-from tools.openapi.examples import ID, ExamplesByModel
+from tools.openapi.examples import CATALOGUE_ID, ID, ExamplesByModel
 from tools.openapi.json_schemas import Schema, Schemas
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ _KINDS: dict[Any, _Kind] = {
     "Document": _Kind(headers.PUBLIC),
     schemas.Item: _Kind(headers.PRIVATE, description="The current item."),
     schemas.ItemPage: _Kind(headers.PRIVATE, description="A page of items."),
+    schemas.PublicCatalogue: _Kind(headers.SHARED),
+    schemas.PublicItem: _Kind(headers.SHARED, description="What visitors see of the item."),
+    schemas.PublicItemPage: _Kind(headers.SHARED, description="A page of items."),
 }
 
 _CREATED = (201, 202)
@@ -45,6 +48,7 @@ _PATH: dict[str, Schema] = {
     "item_id": {"description": "The item's `id`."},
     "import_id": {"description": "The import's `id`."},
     "export_id": {"description": "The export's `id`."},
+    "catalogue_id": {"description": "The public catalogue's `id`.", "example": CATALOGUE_ID},
     "name": {"description": "The file's name.", "example": "docs.js"},
 }
 

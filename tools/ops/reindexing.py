@@ -1,14 +1,15 @@
 """Build or repair the search index of a stage's items, while the app goes on writing.
 
 The index records of an item must be those that follow from its fields and from the declaration of ItemFields
-(``chalicelib/catalogue/index_keys.py``). All records of the table are read once, in pages. For each item, its index
-records are compared; for each index record, its item. What differs is written in a transaction that is refused if the
-item has changed in between.
+(``chalicelib/catalogue/index_keys.py``), and so must the public copy of a public item. All records of the table are
+read once, in pages. For each item, its index records and its copy are compared; for each of these, its item. What
+differs is written in a transaction that is refused if the item has changed in between.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ import msgspec
 from chalicelib import errors
 from chalicelib.aws import table
 from chalicelib.aws.table import Key, Kind, Record
-from chalicelib.catalogue import index_keys, items
+from chalicelib.catalogue import index_keys, items, public_copies
 from chalicelib.catalogue.models import Item
 
 _PAGE = 1000
@@ -42,9 +43,9 @@ class Counts(msgspec.Struct):
     outdated: int = 0
     """The items whose index records were written with another declaration, or not at all."""
     missing: int = 0
-    """The items that lacked some of their index records."""
+    """The items that lacked some of their index records, or whose public copy was missing or another."""
     orphaned: int = 0
-    """The index records that do not follow from an item."""
+    """The index records and public copies that do not follow from an item."""
     failed: dict[str, str] = {}
     """Why an item could not be indexed, by owner and id."""
 
@@ -67,6 +68,7 @@ def run(at: datetime, report: Report, *, repair: bool) -> Counts:
     A run that corrects continues where an interrupted one stopped, if that began less than a day ago with the same
     declaration. Raise the errors of AWS.
     """
+    _owner_of_catalogue.cache_clear()
     counts = Counts()
     position = _saved_position(at) if repair else None
     while True:
@@ -93,26 +95,39 @@ def _page(records: Iterable[tuple[Key, Record]]) -> _Page:
 
 
 def _check_page(page: _Page, counts: Counts, *, repair: bool) -> None:
-    counts.items += len(page.items)
-    current: list[Item] = []
-    for key, record in page.items.items():
-        with _failures(key, counts):
-            item = items.from_record(key.owner, key.id, record)
-            if item.indexed == index_keys.current().text:
-                current.append(item)
-                continue
-            counts.outdated += 1
-            if repair:
-                items.write_index(key.owner, key.id)
+    counts.items += sum(not table.is_public(key.owner) for key in page.items)
+    current = _check_declarations(page, counts, repair=repair)
     for key in _suspected_incomplete(current, set(page.index_records)):
         with _failures(key, counts):
             if _is_incomplete(key):
                 counts.missing += 1
                 if repair:
-                    items.write_index(key.owner, key.id)
+                    of = _key_of_item(key)
+                    items.write_index(of.owner, of.id)
+    for key in _suspected_copies(current):
+        with _failures(key, counts):
+            _settle_copy(key, counts, repair=repair)
     for key in _suspected_orphans(page, counts):
         with _failures(key, counts):
             counts.orphaned += _settle_orphan(key, repair=repair)
+
+
+def _check_declarations(page: _Page, counts: Counts, *, repair: bool) -> list[Item]:
+    """Count the items with index records of another declaration; with ``repair``, write these. Return the others.
+
+    A public copy is written together with its item.
+    """
+    current: list[Item] = []
+    for key, record in page.items.items():
+        with _failures(key, counts):
+            item = items.from_record(key.owner, key.id, record)
+            if table.is_public(key.owner) or item.indexed == index_keys.current().text:
+                current.append(item)
+                continue
+            counts.outdated += 1
+            if repair:
+                items.write_index(key.owner, key.id)
+    return current
 
 
 @contextlib.contextmanager
@@ -136,7 +151,7 @@ def _suspected_incomplete(found: list[Item], read: set[Key]) -> list[Key]:
 
 def _is_incomplete(key: Key) -> bool:
     """Return whether an item lacks an index record. Raise BusyError if others change it all the time."""
-    for _ in items.write_attempts():
+    for _ in table.write_attempts():
         item = items.find(key.owner, key.id)
         if item is None:
             return False
@@ -146,6 +161,56 @@ def _is_incomplete(key: Key) -> bool:
         if items.find(key.owner, key.id) == item:
             return True
     raise errors.BusyError
+
+
+# -------------------------------------------------------------------------------------------------- public copies
+
+
+def _suspected_copies(found: list[Item]) -> set[Key]:
+    """Return the keys of public copies that are not what follows from their items, for the items and copies in a page.
+
+    A copy may be changed while it is read.
+    """
+    items_of = {_key(item): _key_of_item(_key(item)) for item in found if table.is_public(item.owner)}
+    stored = {key: items.from_record(key.owner, key.id, record) for key, record in _stored(items_of.values()).items()}
+    copies = {_key(item): item for item in found}
+    suspected = {key for key, of in items_of.items() if public_copies.of(stored.get(of)) != copies[key]}
+    expected = {_key(copy): copy for copy in map(public_copies.of, found) if copy}
+    read = {key: items.from_record(key.owner, key.id, record) for key, record in _stored(expected).items()}
+    return suspected | {key for key, copy in expected.items() if read.get(key) != copy}
+
+
+def _settle_copy(key: Key, counts: Counts, *, repair: bool) -> None:
+    """Count a public copy that is not what follows from its item; with ``repair``, correct it.
+
+    Raise BusyError if others change the item all the time.
+    """
+    of = _key_of_item(key)
+    for _ in table.write_attempts():
+        item, copy = items.find(of.owner, of.id), items.find(key.owner, key.id)
+        expected = public_copies.of(item)
+        if copy == expected:
+            return
+        if items.find(of.owner, of.id) != item:
+            continue
+        if repair:
+            try:
+                _correct_copy(of, item, copy, expected)
+            except table.WriteRejectedError:
+                continue
+        counts.missing += expected is not None
+        counts.orphaned += expected is None
+        return
+    raise errors.BusyError
+
+
+def _correct_copy(of: Key, item: Item | None, copy: Item | None, expected: Item | None) -> None:
+    if expected:
+        items.write_index(of.owner, of.id)
+    elif copy:
+        table.write_once(table.Check(of, items.is_stored(item)), table.Delete(_key(copy), items.is_stored(copy)))
+        for key in items.index_records(copy):
+            _settle_orphan(key, repair=True)
 
 
 # -------------------------------------------------------------------------------------------- orphaned index records
@@ -169,7 +234,7 @@ def _settle_orphan(key: Key, *, repair: bool) -> bool:
     Raise BusyError if others change the item all the time.
     """
     item_key = _item_key(key)
-    for _ in items.write_attempts():
+    for _ in table.write_attempts():
         item = items.find(item_key.owner, item_key.id)
         if (item and key in items.index_records(item)) or table.get(key) is None:
             return False
@@ -177,9 +242,8 @@ def _settle_orphan(key: Key, *, repair: bool) -> bool:
             if items.find(item_key.owner, item_key.id) == item:
                 return True
             continue
-        condition = table.is_revision(item.version, item.indexed) if item else table.ABSENT
         with contextlib.suppress(table.WriteRejectedError):
-            table.write_once(table.Check(item_key, condition), table.Delete(key))
+            table.write_once(table.Check(item_key, items.is_stored(item)), table.Delete(key))
             return True
     raise errors.BusyError
 
@@ -189,6 +253,19 @@ def _settle_orphan(key: Key, *, repair: bool) -> bool:
 
 def _key(item: Item) -> Key:
     return Key(item.owner, "ITEM", item.id)
+
+
+def _key_of_item(key: Key) -> Key:
+    """Return the key of the owner's item that a public copy belongs to, or ``key`` if it is not of a public copy."""
+    if not table.is_public(key.owner):
+        return key
+    return Key(_owner_of_catalogue(key.owner), "ITEM", key.id)
+
+
+@functools.lru_cache(maxsize=1000)
+def _owner_of_catalogue(partition: str) -> str:
+    record = table.get(Key(partition, "CATALOGUE", ""))
+    return str(record["owner"]) if record else ""
 
 
 def _item_key(key: Key) -> Key:

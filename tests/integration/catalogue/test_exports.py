@@ -140,14 +140,14 @@ def test_each_item_is_in_the_export_once(api: Stage) -> None:
 
 def test_export_without_items_has_an_empty_file(api: Stage) -> None:
     assert export(api) == {"items.ndjson": b""}
-    assert export(api, format="csv") == {"items.csv": b"id,version,createdAt,updatedAt,expiresAt,image\r\n"}
+    assert export(api, format="csv") == {"items.csv": b"id,version,createdAt,updatedAt,expiresAt,visibility,image\r\n"}
 
 
 @pytest.mark.usefixtures("small_steps")
 def test_lines_import_to_the_same_items(api: Stage) -> None:
     create(api, title="Vase", text="a\nb \ufffd \u2028 é", number=Decimal("1E+30"), nested={"a": [1, None, {}]})
     create(api, expiresAt="2100-01-01T00:00:00Z", small=Decimal("0.30000000000000000000000000000000000001"))
-    changed = api.item(n=1)
+    changed = api.item(n=1, visibility="public")
     api("PATCH", f"/items/{changed['id']}", {"n": 2})
     before = json_of(api("GET", "/items"))
     (file,) = export(api).values()
@@ -232,7 +232,7 @@ def test_files_are_split_and_joined(api: Stage, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(export_steps, "FILE_BYTES", 1)
     made = export(api, format="csv")
     lines = [made[f"items-{number}.csv"].decode().splitlines() for number in (1, 2, 3, 4)]
-    assert {header for header, *_ in lines} == {"id,version,createdAt,updatedAt,expiresAt,image,n"}
+    assert {header for header, *_ in lines} == {"id,version,createdAt,updatedAt,expiresAt,visibility,image,n"}
     assert [row[-1] for _, *two in lines for row in two] == list("01234567")
     assert len(api.objects("exports/")) == 1 + 2 + 4
 
@@ -307,7 +307,7 @@ def test_csv_has_all_columns_and_imports_again(api: Stage) -> None:
     api.work()
 
     header = file.decode().splitlines()[0]
-    assert header == "id,version,createdAt,updatedAt,expiresAt,image,title,price,tags,big,note,size,sold,zip"
+    assert header == "id,version,createdAt,updatedAt,expiresAt,visibility,image,title,price,tags,big,note,size,sold,zip"
     later, earlier = json_of(api("GET", "/items"))["items"]
     assert earlier == before["items"][1]
     assert later == before["items"][0] | {"size": '{"h":1}'}

@@ -14,7 +14,7 @@ from tests.integration.calls import RECORDER
 from tests.integration.routes import ROUTES, UNKNOWN_ID, with_ids
 from tests.integration.stage import OWNER, Stage, json_of
 
-OF_ONE_ITEM = [route for route in ROUTES if "{item_id}" in route[1]]
+OF_ONE_ITEM = [route for route in ROUTES if route[1].startswith("/items/{item_id}")]
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -110,6 +110,7 @@ class TestMethods:
             assert api(method, path).status_code in (200, 404)
             return [(call.service, call.operation) for call in RECORDER.calls[before:]]
 
+        calls("GET")  # The first one of a catalogue makes it.
         assert calls("HEAD") == calls("GET")
         assert calls("GET") or not path.startswith(("/items", "/imports"))
 

@@ -27,8 +27,8 @@ Ask = Callable[..., HTTPResponse]
 NEVER = "019ca7b4-e400-7abc-8def-0123456789ab"
 """An id that was never used."""
 
-PARAMETERS = {"item_id", "import_id", "export_id", "name"}
-ABOUT_ONE = [route for route in ROUTES if re.search(r"{(item|import|export)_id}", route[1])]
+PARAMETERS = {"item_id", "import_id", "export_id", "catalogue_id", "name"}
+ABOUT_ONE = [route for route in ROUTES if re.search(r"{(item|import|export|catalogue)_id}", route[1])]
 ABOUT_NONE = [route for route in ROUTES if route not in ABOUT_ONE]
 
 HEADERS: list[dict[str, str]] = [
@@ -59,7 +59,7 @@ class Holdings(NamedTuple):
     @property
     def by_parameter(self) -> dict[str, str]:
         """Return the ids by the names of paths' parameters."""
-        return {"item_id": self.item, "import_id": self.import_, "export_id": self.export}
+        return {"item_id": self.item, "import_id": self.import_, "export_id": self.export, "catalogue_id": self.item}
 
 
 @pytest.fixture

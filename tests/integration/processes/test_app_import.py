@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import app
+from tests.integration.routes import PUBLIC
 
 PROJECT = Path(__file__).parents[3]
 
@@ -53,10 +54,6 @@ def test_modules_of_few_requests_are_not_loaded(imported: Any, module: str) -> N
 
 def test_no_aws_client_is_created(imported: Any) -> None:
     assert imported["clients"] == 0
-
-
-PUBLIC = {"/", "/docs", "/web/{name}", "/openapi.json", "/hello", "/health"}
-"""The paths that need no sign-in: app.py and this list must agree, so that no route becomes public by mistake."""
 
 
 def test_all_other_routes_require_sign_in(imported: Any) -> None:

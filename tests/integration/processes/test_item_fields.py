@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.catalogue import models
 from tests.edited_item_fields import replace_item_fields
 
 PROJECT = Path(__file__).parents[3]
@@ -241,7 +242,7 @@ def test_error_names_at_most_twenty_problems(tmp_path: Path) -> None:
 
 def test_document_includes_the_declared_fields(on_sale: Adopted, closed: Adopted) -> None:
     assert on_sale.schema["required"] == ["title"]
-    assert on_sale.schema["properties"].keys() == {"title", "price", "inStock", "tags", "size", "expiresAt"}
+    assert on_sale.schema["properties"].keys() == {"title", "price", "inStock", "tags", "size", *models.SETTINGS}
     assert on_sale.schema["properties"]["title"] == {"type": "string", "minLength": 1}
     assert on_sale.schema["description"] == "A vase on sale."
     assert set(closed.schema["required"]) == {"label-text", "maker"}

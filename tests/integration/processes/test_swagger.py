@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import app
+from tests.integration import routes
 from tools import processes
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -22,7 +23,7 @@ from chalice.deploy.swagger import TemplatedSwaggerGenerator
 app = CLIFactory(".").create_config_obj("dev").chalice_app
 print(json.dumps(TemplatedSwaggerGenerator().generate_swagger(app), default=lambda value: value.template))
 """
-PUBLIC = {path: {"get", "head"} for path in ("/", "/docs", "/web/{name}", "/openapi.json", "/hello", "/health")}
+PUBLIC = {path: {"get", "head"} for path in routes.PUBLIC}
 GUARDED = {
     path: {method.lower() for method in of_path} for path, of_path in app.app.routes.items() if path not in PUBLIC
 }

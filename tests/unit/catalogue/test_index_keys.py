@@ -99,7 +99,7 @@ class TestDeclaration:
             index_keys.declaration_of(model(annotation))
 
     def test_name_that_cannot_be_indexed_is_refused(self) -> None:
-        with pytest.raises(TypeError, match=r"must match .* to be indexed: _field"):
+        with pytest.raises(TypeError, match=r"must match .* to be marked: _field"):
             index_keys.declaration_of(model(Annotated[str, FINDABLE], "_field"))
 
     def test_at_most_12_fields_are_findable(self) -> None:

@@ -1,0 +1,96 @@
+"""Public catalogues: an owner has one, with an id that says nothing of the owner. Visitors read its items."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import msgspec
+
+from chalicelib import errors
+from chalicelib.aws import table
+from chalicelib.catalogue import index_keys
+from chalicelib.values import ids
+
+
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A public catalogue as stored."""
+
+    id: str
+    owner: str
+    title: str = ""
+    text: str = ""
+    enabled: bool = True
+    """Whether visitors can read it."""
+
+    @property
+    def partition(self) -> str:
+        """What takes the place of the owner in the keys of its records."""
+        return table.public_partition(self.id)
+
+
+def id_of(owner: str) -> str:
+    """Return the id of the owner's public catalogue, which is made if there is none. Raise BusyError."""
+    key = table.Key(owner, "CATALOGUE", "")
+    for _ in table.write_attempts():
+        if record := table.get(key):
+            return str(record["catalogue"])
+        new = Catalogue(id=ids.random_id(), owner=owner)
+        with contextlib.suppress(table.WriteRejectedError):  # Another request makes it.
+            table.write_once(table.Put(key, {"catalogue": new.id}, table.ABSENT), _put(new, table.ABSENT))
+            return new.id
+    raise errors.BusyError
+
+
+def get(id_: str) -> Catalogue:
+    """Return a catalogue that visitors can read. Raise CatalogueNotFoundError if it does not exist or is disabled."""
+    catalogue = find(id_)
+    if catalogue is None or not catalogue.enabled:
+        raise errors.CatalogueNotFoundError(id=id_)
+    return catalogue
+
+
+def find(id_: str) -> Catalogue | None:
+    """Return a catalogue, even a disabled one, or None if it does not exist."""
+    record = table.get(_key(id_)) if ids.is_id(id_) else None
+    return msgspec.convert(record | {"id": id_}, Catalogue) if record else None
+
+
+def of_owner(owner: str) -> Catalogue:
+    """Return the owner's public catalogue, which is made if there is none. Raise BusyError."""
+    found = find(id_of(owner))
+    if found is None:
+        raise errors.BusyError
+    return found
+
+
+def change(owner: str, changes: dict[str, Any]) -> Catalogue:
+    """Set some of the attributes of the owner's public catalogue, and return it.
+
+    Raise BusyError after eight attempts.
+    """
+    for _ in table.write_attempts():
+        old = of_owner(owner)
+        new = msgspec.structs.replace(old, **changes)
+        unchanged = table.attributes_are(title=old.title or None, text=old.text or None, enabled=old.enabled and None)
+        with contextlib.suppress(table.WriteRejectedError):
+            table.write_once(_put(new, unchanged))
+            return new
+    raise errors.BusyError
+
+
+def count_items(catalogue: Catalogue) -> int:
+    """Return the number of a catalogue's items, including expired ones that are not deleted yet.
+
+    One record of each is counted, of about 100 bytes: 80 items take a read unit.
+    """
+    return table.count(catalogue.partition, "FIND", index_keys.find_text(index_keys.UPDATED_AT, ""))
+
+
+def _key(id_: str) -> table.Key:
+    return table.Key(table.public_partition(id_), "CATALOGUE", "")
+
+
+def _put(catalogue: Catalogue, condition: table.Condition) -> table.Put:
+    record = msgspec.to_builtins(catalogue)
+    return table.Put(_key(record.pop("id")), record, condition)
