@@ -117,7 +117,8 @@ class TestCommands:
         makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
         targets = set(re.findall(r"^([a-z0-9-]+):", makefile, flags=re.MULTILINE))
         lines = list(commands())
-        assert {found for line in lines for found in re.findall(r"^\s*make ([a-z0-9-]+)", line)} <= targets
+        made = re.compile(r"^\s*(?:start \w+ )?make ([a-z0-9-]+)")
+        assert {found for line in lines for found in made.findall(line)} <= targets
         scripts = {found for line in lines for found in re.findall(r"(?:^|\s)(\.ci/[a-z]+)(?= |$)", line)}
         assert {".ci/run", ".ci/deploy", ".ci/smoke"} <= scripts
         assert [name for name in scripts if not (PROJECT / name).stat().st_mode & 0o111] == []
