@@ -71,7 +71,9 @@ function askImport(name, content) {
 
 /** @param {ImportContent} content @param {string} noun */
 function preview(content, noun) {
-  const columns = describedColumns(content).slice(0, MAX_COLUMNS);
+  const isManaged = (/** @type {{name: string}} */ { name }) => Number(MANAGED.includes(name));
+  const inOrder = describedColumns(content).sort((one, other) => isManaged(one) - isManaged(other));
+  const columns = inOrder.slice(0, MAX_COLUMNS);
   const shown = content.entries.slice(0, ROWS);
   const rest = content.entries.length - shown.length;
   const head = columns.map(({ name, type, isDeclared }) =>
