@@ -467,7 +467,7 @@ class TestParameters:
         message = api.send("GET", "/items?page=2").json()["message"]
 
         assert "limit, cursor, filter, q, sort, order, createdAfter, createdBefore" in message
-        assert "this route accepts none" in api.send("GET", f"/items/{NOWHERE}?x=1").json()["message"]
+        assert "this route accepts none" in api.send("DELETE", f"/items/{NOWHERE}?x=1").json()["message"]
 
     def test_writes_refuse_unknown_parameters(self, api: Door) -> None:
         item = api.item()
