@@ -27,7 +27,7 @@ PROVISION = $(BIN)/python -m tools.stage.provision --stage "$(STAGE)" $(if $(YES
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
 .PHONY: help run test test-unit test-integration test-e2e simulate fuzz lint scan format deploy package named clean
-.PHONY: openapi clients environments hashes hooks policies smoke test-browser screenshots
+.PHONY: openapi clients environments hashes hooks policies smoke restore test-browser screenshots
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -114,6 +114,9 @@ package: named $(VENV) openapi ## Write out/ (template and zip) for CloudFormati
 # URL, TOKEN and FIELDS are passed in the environment: make exports the variables of its command line.
 smoke: $(VENV) ## Run the smoke test against a deployed stage: make smoke URL=https://… TOKEN=… FIELDS=…
 	@$(BIN)/python -m tools.smoke
+
+restore: $(VENV) ## Restore the items and pictures of an export: make restore URL=https://… TOKEN=… FILES="items.ndjson pictures.zip"
+	@$(BIN)/python -m tools.restore_export "$(URL)" $(FILES)
 
 named:
 	@test -n "$(STAGE)" || { echo "The stage is missing: make $(MAKECMDGOALS) STAGE=dev" >&2; exit 1; }

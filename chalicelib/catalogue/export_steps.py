@@ -105,7 +105,8 @@ def _do_step(known: Export) -> Export | None:
     if after is None:
         telemetry.logger.info("Export skipped: another function has continued it", export_id=known.id)
         return None
-    telemetry.add_count("ItemsExported", after.items - known.items)
+    if after.items > known.items:
+        telemetry.add_count("ItemsExported", after.items - known.items)
     try:
         bucket.delete(export_records.object_key(known, name) for name in step.obsolete)
     except bucket.FAILURES as error:

@@ -7,6 +7,7 @@ import io
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -21,6 +22,7 @@ from tests.builders import as_json, fields
 from tests.e2e.pictures import drawing, photograph, saved
 from tests.e2e.system import System
 from tests.e2e.waiting import eventually
+from tools import restore_export
 
 
 def create(system: System, **own: Any) -> str:
@@ -237,6 +239,40 @@ def test_csv_changes_an_item_by_its_key(system: System, key: str) -> None:
     done = finished(system, started.json()["id"])
     assert (done["created"], done["updated"], done["errors"]) == (0, 1, [])
     assert system.request("GET", f"/items/{item['id']}").json()["n"] == 7
+
+
+def test_export_is_restored_with_its_pictures(system: System, tmp_path: Path) -> None:
+    pictures = {create(system, mark=f"exported {n}"): photograph(400 + n, 300) for n in range(2)}
+    for item, data in pictures.items():
+        post(ticket(system, item), data).raise_for_status()
+        settled_image(system, item)
+    first = next(iter(pictures))
+    system.request("PATCH", f"/items/{first}/image", {"focus": {"x": 0.25, "y": 0.5}})
+    before = {item: system.request("GET", f"/items/{item}").json() for item in pictures}
+
+    started = system.request("POST", "/exports", {"format": "ndjson", "ids": [*pictures], "pictures": True}).json()
+
+    def look() -> dict[str, Any] | None:
+        shown: dict[str, Any] = system.request("GET", f"/exports/{started['id']}").json()
+        return shown if shown["status"] not in ("queued", "running") else None
+
+    done = eventually(look)
+    assert (done["status"], done["items"], done["pictures"]) == ("done", 2, 2), done
+    for file in done["files"]:
+        (tmp_path / file["name"]).write_bytes(download(file["url"]))
+    for item in pictures:
+        system.request("DELETE", f"/items/{item}")
+    assert restore_export.main([system.api, *(str(tmp_path / file["name"]) for file in done["files"])]) == 0
+
+    for item, data in pictures.items():
+        image = settled_image(system, item)
+        assert download(image["url"]) == data
+        assert image.get("focus") == before[item]["image"].get("focus")
+        after = system.request("GET", f"/items/{item}").json()
+        varying = {"image", "version", "updatedAt"}
+        assert {name: after[name] for name in after.keys() - varying} == {
+            name: before[item][name] for name in before[item].keys() - varying
+        }
 
 
 def test_only_the_bad_message_of_ten_becomes_a_dead_letter(system: System) -> None:
