@@ -2,7 +2,7 @@
 
 import { $, button, h } from "./dom.js";
 import { Input, InvalidInput } from "./field-inputs.js";
-import { asText, filterFields, filterText, valueOf, valuesOf } from "./filters.js";
+import { asText, filterFields, filterText, parameterOf, valueOf, valuesOf } from "./filters.js";
 import { currentSettings } from "./gallery.js";
 import { filterName, filtersOf, filtersText } from "./page-url.js";
 
@@ -73,7 +73,7 @@ function valueControl(field, operator, text) {
 
 const fieldSelect = h("select", { onchange: () => showOperators() },
   fields.map(({ name, label }) => h("option", { value: name }, label)));
-const operatorSelect = h("select", { onchange: () => showValue("") });
+const operatorSelect = h("select", { onchange: () => showValue(entered()) });
 const place = h("div", { class: "value" });
 const error = h("p", { class: "field-error", role: "alert" });
 const submit = h("button", { class: "primary" });
@@ -148,11 +148,20 @@ function save(event) {
   (chipOf(next) ?? filterButton).focus();
 }
 
+/** Return the value as it is in the URL, or "" if it is not valid. */
+function entered() {
+  try {
+    return parameterOf(control.read(), operatorSelect.value);
+  } catch {
+    return "";
+  }
+}
+
 /** Return the value as it is in the URL, or undefined if the menu shows what is wrong. */
 function readOrShow() {
   try {
-    const value = control.read();
-    if (value !== undefined && value !== "") return asText(value);
+    const value = parameterOf(control.read(), operatorSelect.value);
+    if (value) return value;
     error.textContent = "Enter a value.";
   } catch (problem) {
     if (!(problem instanceof InvalidInput)) throw problem;

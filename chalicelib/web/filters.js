@@ -79,6 +79,16 @@ export function valueOf(text, { kind, choices }) {
 /** Return the values of "is one of". @param {string} text */
 export const valuesOf = (text) => text.split(",").map((one) => one.trim()).filter(Boolean);
 
+/**
+ * Return the value of a filter as it is in the URL, or "" if nothing was entered.
+ * @param {any} value
+ * @param {string} operator
+ */
+export function parameterOf(value, operator) {
+  if (value === undefined) return "";
+  return operator === "in" ? valuesOf(asText(value)).join(",") : asText(value);
+}
+
 const dateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" });
 const timeFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 

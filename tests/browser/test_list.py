@@ -306,8 +306,8 @@ class TestUrl:
         count = tab.page.locator("#count")
         tab.press("Filter")
         tab.page.get_by_label("Field").select_option("Title")
-        tab.page.get_by_label("Condition").select_option("begins with")
         tab.page.get_by_role("textbox", name="Value").fill("oak")
+        tab.page.get_by_label("Condition").select_option("begins with")
         assert serious_faults(tab.page) == []
         tab.press("Add filter")
         expect(count).to_have_text("2 items found")

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import "./browser.js";
-import { filterFields, filterText, valueOf } from "../../chalicelib/web/filters.js";
+import { filterFields, filterText, parameterOf, valueOf } from "../../chalicelib/web/filters.js";
 import { noMatchText } from "../../chalicelib/web/list-loading.js";
 import { DEFAULTS, filtersOf } from "../../chalicelib/web/page-url.js";
 
@@ -60,6 +60,12 @@ describe("filters", () => {
     assert.equal(valueOf("used", field("state")), "used");
     assert.equal(valueOf("5", field("price")), 5);
     assert.equal(valueOf("x", field("price")), undefined);
+  });
+
+  test("what was entered becomes a parameter", () => {
+    assert.equal(parameterOf("oak, ash,", "in"), "oak,ash");
+    assert.equal(parameterOf("oak, ash", "eq"), "oak, ash");
+    assert.deepEqual([false, 0, undefined].map((value) => parameterOf(value, "eq")), ["false", "0", ""]);
   });
 
   test("what excluded all items is named", () => {
