@@ -494,7 +494,7 @@ def on_upload(event: CloudWatchEvent) -> None:
     """Record an upload on its item, and queue the job that makes its thumbnails."""
     if event.detail["bucket"]["name"] == settings.bucket:
         put = event.detail["object"]
-        item_pictures.record_upload(put["key"], times.now(), put.get("sequencer", ""))
+        item_pictures.record_upload(put["key"], times.now(), put.get("sequencer", ""), put.get("etag", ""))
 
 
 @app.on_sqs_message(queue=settings.queue, batch_size=10)

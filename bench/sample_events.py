@@ -24,7 +24,7 @@ from chalicelib.catalogue.messages import ImportChunk, Message, RenderImage
 from chalicelib.config import MAX_DECODING_BYTES
 from chalicelib.pictures import thumbnails
 from chalicelib.values import exact_json, ids, times
-from tests.fake_aws import Record
+from tests.fake_aws import ETAG, Record
 
 OWNER = "local"
 BUCKET = "vitrine-local-000000000000-us-east-1"
@@ -40,6 +40,8 @@ def _id(number: int) -> str:
 
 
 ITEM, IMPORT = _id(1), _id(2)
+TO_RECORD = Upload(OWNER, _id(10), _id(3))
+"""The upload to an item that has a ticket for it."""
 TO_RENDER = (
     (Picture("0.3 MP JPEG", 640, 480, "JPEG", {"quality": 90}), Upload(OWNER, _id(4), _id(5))),
     (Picture("12 MP JPEG", 4000, 3000, "JPEG", {"quality": 90}), Upload(OWNER, _id(6), _id(7))),
@@ -107,7 +109,7 @@ def _uploaded(key: str) -> dict[str, Any]:
         "time": "2026-01-01T00:00:00Z",
         "region": "us-east-1",
         "resources": [f"arn:aws:s3:::{BUCKET}"],
-        "detail": {"version": "0", "bucket": {"name": BUCKET}, "object": {"key": key, "size": 1000, "etag": "e"}},
+        "detail": {"version": "0", "bucket": {"name": BUCKET}, "object": {"key": key, "size": 1000, "etag": ETAG}},
     }
 
 
@@ -171,7 +173,7 @@ TICKET = Event(
     "api_handler",
     request("POST", "/items/{item_id}/image", json.dumps({"contentType": "image/jpeg"})),
     _status(201),
-    "dynamodb TransactWriteItems",
+    "dynamodb PutItem",
 )
 START_IMPORT = Event(
     f"POST {CHUNK} items",
@@ -183,7 +185,7 @@ START_IMPORT = Event(
 UPLOADED = Event(
     "an upload",
     "on_upload",
-    _uploaded(Upload(OWNER, ITEM, _id(3)).key),
+    _uploaded(TO_RECORD.key),
     lambda answer: answer is None,
     "sqs SendMessageBatch",
 )
@@ -228,22 +230,32 @@ def records() -> list[Record]:
     created = times.format_time(_AT)
     indexed = index_keys.current().text
     item = {"version": 1, "createdAt": created, "updatedAt": created, "fields": _FIELDS, "indexed": indexed}
-    waiting = [
-        _record("ITEM", upload.item_id, item | {"image": _processing(upload), "lastUpload": upload.id})
-        for upload in (*(upload for _, upload in TO_RENDER), LARGEST_PICTURE)
-    ]
+    uploaded = (*(upload for _, upload in TO_RENDER), LARGEST_PICTURE)
     known = {"createdAt": created, "total": CHUNK, "chunks": [[0, CHUNK, 0, len(_entries())]]}
-    return [_record("ITEM", ITEM, item), _record("IMPORT", IMPORT, known), *waiting]
+    return [
+        _record("ITEM", ITEM, item),
+        _record("IMPORT", IMPORT, known),
+        _with_picture(item, TO_RECORD, models.Image(status="pending", upload_id=TO_RECORD.id)),
+        *(_with_picture(item, upload, _processing(upload)) for upload in uploaded),
+    ]
 
 
-def _processing(upload: Upload) -> dict[str, Any]:
-    due_at = times.format_time(_AT + timedelta(minutes=30))
-    image: dict[str, Any] = msgspec.to_builtins(models.Image(status="processing", upload_id=upload.id, due_at=due_at))
-    return image
+def _processing(upload: Upload) -> models.Image:
+    due_at = times.format_time(_AT + timedelta(minutes=40))
+    return models.Image(status="processing", upload_id=upload.id, etag=ETAG, due_at=due_at)
 
 
-def _record(kind: table.Kind, id_: str, values: dict[str, Any]) -> Record:
-    record: Record = table.Put(table.Key(OWNER, kind, id_), values).parameters["Item"]
+def _with_picture(item: dict[str, Any], upload: Upload, image: models.Image) -> Record:
+    """Return the record of an item with its first ticket, which is not closed yet."""
+    until = times.format_time(_AT + timedelta(minutes=30))
+    ticket = {"ticketUntil": until, "lastTicket": upload.id, "hasOneFile": True}
+    recorded = {"lastUpload": upload.id} if image.status == "processing" else {}
+    values = item | ticket | recorded | {"image": msgspec.to_builtins(image)}
+    return _record("ITEM", upload.item_id, values, due_at=until)
+
+
+def _record(kind: table.Kind, id_: str, values: dict[str, Any], due_at: str | None = None) -> Record:
+    record: Record = table.Put(table.Key(OWNER, kind, id_), values, due_at=due_at).parameters["Item"]
     return record
 
 

@@ -25,6 +25,9 @@ from chalicelib.values import dynamodb_limits
 Record = dict[str, Any]
 """An item with DynamoDB's typed attributes."""
 
+ETAG = "d41d8cd98f00b204e9800998ecf8427e"
+"""The entity tag of all objects."""
+
 _NO_OBJECTS = (
     '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
     "<Name>b</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>"
@@ -81,7 +84,7 @@ class FakeAws:
             answer = {"Items": [], "Count": 0, "ScannedCount": 0}
             read = read_units([], consistent=request.get("ConsistentRead", False))
         elif operation == "PutItem":
-            written = write_units(request["Item"])
+            written = write_units(request["Item"], self._stored(request["Item"]))
         elif operation == "TransactWriteItems":
             # Each action of a transaction is prepared and committed (AWS, "Capacity management for transactions").
             written = sum(2 * self._action_units(one) for [one] in map(dict.values, request["TransactItems"]))
@@ -92,10 +95,13 @@ class FakeAws:
 
     def _action_units(self, action: Record) -> float:
         """Return the capacity units of one action of a transaction, by the record that it writes, deletes or checks."""
+        stored = self._stored(action.get("Item") or action["Key"])
         if "Item" in action:
-            return write_units(action["Item"])
-        key = action["Key"]
-        return write_units(self.records.get((key["pk"]["S"], key["sk"]["S"])) or key)
+            return write_units(action["Item"], stored)
+        return write_units(stored or action["Key"], stored)
+
+    def _stored(self, key: Record) -> Record | None:
+        return self.records.get((key["pk"]["S"], key["sk"]["S"]))
 
     def sqs(self, operation: str, request: Record) -> Record:
         """Return the answer to a call and count it."""
@@ -117,10 +123,15 @@ def read_units(records: list[Record], *, consistent: bool) -> float:
     return max(1, math.ceil(size / 4096)) * (1 if consistent else 0.5)
 
 
-def write_units(record: Record) -> float:
-    """Return the capacity units of writing ``record``: one per KB, and as many again if it is in the index."""
-    units = max(1, math.ceil(dynamodb_limits.stored_size(_plain(record)) / 1024))
-    return units * (2 if "dueShard" in record else 1)
+def write_units(record: Record, stored: Record | None = None) -> float:
+    """Return the capacity units of writing ``record`` over ``stored``: one per KB, and those of the index ``due``.
+
+    The index has the keys alone. An entry that is written or deleted is one unit, one that changes is two, and one that
+    stays is none (AWS, "Using Global Secondary Indexes in DynamoDB", "Write capacity units").
+    """
+    entries = [{one[name]["S"] for name in ("dueShard", "dueAt") if name in one} for one in (record, stored or {})]
+    changed = sum(map(bool, entries)) if entries[0] != entries[1] else 0
+    return max(1, math.ceil(dynamodb_limits.stored_size(_plain(record)) / 1024)) + changed
 
 
 def _plain(record: Record) -> Any:
@@ -192,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", '"e"')
+        self.send_header("ETag", f'"{ETAG}"')
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()

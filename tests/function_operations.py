@@ -15,7 +15,7 @@ OPERATIONS: dict[str, dict[str, list[str]]] = {
         "sqs": ["GetQueueUrl", "SendMessageBatch"],
     },
     "on_upload": {
-        "dynamodb": ["GetItem", "TransactWriteItems"],
+        "dynamodb": ["GetItem", "PutItem", "TransactWriteItems"],
         "s3": ["DeleteObject"],
         "sqs": ["GetQueueUrl", "SendMessageBatch"],
     },

@@ -170,6 +170,11 @@ class Condition(NamedTuple):
             | ({"ExpressionAttributeNames": self.names} if self.names else {})
         )
 
+    def and_(self, other: Condition) -> Condition:
+        """Return the condition that both are met. They must be about different attributes."""
+        expression = f"{self.expression} AND {other.expression}"
+        return Condition(expression, {**self.values, **other.values}, {**self.names, **other.names})
+
 
 ABSENT = Condition("attribute_not_exists(pk)")
 PRESENT = Condition("attribute_exists(pk)")

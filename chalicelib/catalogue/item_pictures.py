@@ -72,10 +72,15 @@ def create_ticket(owner: str, id_: str, content_type: str, at: datetime) -> Tick
         if image.status == "pending":
             # Deleting a pending picture cancels the uploads of all its tickets, up to the newest one.
             image = msgspec.structs.replace(image, upload_id=upload_id)
-        ticket_until = max(due_at, item.ticket_until or "")
-        return msgspec.structs.replace(item, image=image, ticket_until=ticket_until, last_ticket=upload_id)
+        return msgspec.structs.replace(
+            item,
+            image=image,
+            ticket_until=max(due_at, item.ticket_until or ""),
+            last_ticket=upload_id,
+            has_one_file=not (item.last_ticket or item.may_have_objects),
+        )
 
-    item = items.change(owner, id_, with_ticket, at)
+    item = items.change(owner, id_, with_ticket, at, is_update=False)
     upload = Upload(owner, id_, item.last_ticket or "")
     post = bucket.presigned_post(upload.key, content_type, MAX_IMAGE_BYTES, TICKET_PERIOD)
     return Ticket(post, times.format_time(until))
@@ -109,7 +114,7 @@ def delete(owner: str, id_: str, at: datetime, check: Check = items.allow_write)
         # Have the cleanup delete the objects, in case deleting them fails now.
         due = max(times.format_time(at), item.ticket_until or "")
         last = max(item.image.upload_id or "", item.last_upload or "") or None
-        return msgspec.structs.replace(item, image=None, ticket_until=due, last_upload=last)
+        return msgspec.structs.replace(item, image=None, ticket_until=due, last_upload=last, has_one_file=False)
 
     delete_superseded_objects(items.change(owner, id_, without_picture, at, check))
 
@@ -129,7 +134,7 @@ def change_focus(owner: str, id_: str, focus: Focus | None, at: datetime, check:
             return item
         due_at, number = None if focus == image.thumbnails_focus else due, image.focus_changes + 1
         changed = msgspec.structs.replace(image, focus=focus, focus_changes=number, due_at=due_at, attempts=0)
-        return msgspec.structs.replace(item, image=changed)
+        return msgspec.structs.replace(item, image=changed, has_one_file=False)
 
     item = items.change(owner, id_, with_focus, at, check)
     if item.image and item.image.upload_id and _needs_thumbnails(item.image):
@@ -157,11 +162,11 @@ def delete_item(owner: str, id_: str, at: datetime, check: Check = items.allow_w
 # ------------------------------------------------------------------------------------------------------------- uploads
 
 
-def record_upload(key: str, at: datetime, sequencer: str = "") -> None:
+def record_upload(key: str, at: datetime, sequencer: str = "", etag: str = "") -> None:
     """Record in its item that an object was put at ``key``, and queue its thumbnail job. Repeating it changes nothing.
 
-    ``sequencer`` is S3's for the object, or empty if no event named one. If the item does not exist, delete the object.
-    A file uploaded outside items/ has no item: only queue its thumbnail job.
+    ``sequencer`` and ``etag`` are S3's for the object, or empty if no event named them. If the item does not exist,
+    delete the object. A file uploaded outside items/ has no item: only queue its thumbnail job.
     """
     upload = Upload.from_key(key)
     if upload is None:
@@ -173,11 +178,12 @@ def record_upload(key: str, at: datetime, sequencer: str = "") -> None:
         if not _is_newer(upload, sequencer, item):
             return item
         due = times.format_time(at + THUMBNAIL_JOB_TIMEOUT)
-        image = Image(status="processing", upload_id=upload.id, sequencer=sequencer, due_at=due)
-        return msgspec.structs.replace(item, image=image, last_upload=upload.id)
+        image = Image(status="processing", upload_id=upload.id, sequencer=sequencer, etag=etag, due_at=due)
+        is_only_file = item.has_one_file and bool(etag) and item.last_upload is None
+        return msgspec.structs.replace(item, image=image, last_upload=upload.id, has_one_file=is_only_file)
 
     try:
-        item = items.change(upload.owner, upload.item_id, recorded, at)
+        item = items.change(upload.owner, upload.item_id, recorded, at, is_update=False)
     except errors.ItemNotFoundError:
         if items.find(upload.owner, upload.item_id) is None:
             telemetry.logger.info("Upload deleted: its item does not exist", key=key)
@@ -247,6 +253,8 @@ def delete_superseded_objects(item: Item) -> None:
 
     Keep those of newer uploads: they may become the item's picture.
     """
+    if item.has_one_file:
+        return
     bucket.delete(key for key in bucket.item_keys(item.owner, item.id) if _is_superseded(item, key))
 
 
@@ -314,8 +322,10 @@ def _retry_thumbnail_job(item: Item, image: Image, at: datetime) -> None:
     def retried(now: Item) -> Item:
         return msgspec.structs.replace(now, image=next_image) if now.image == image else now
 
+    # Callers see a picture that failed, and one whose focus is as before, but not that a job is queued again.
+    is_update = attempts >= MAX_THUMBNAIL_JOB_ATTEMPTS
     # A job that failed may have stored thumbnails with a focus that the picture no longer has.
-    delete_superseded_objects(items.change(item.owner, item.id, retried, at))
+    delete_superseded_objects(items.change(item.owner, item.id, retried, at, is_update=is_update))
 
 
 def _close_ticket(item: Item, at: datetime) -> None:
@@ -336,7 +346,7 @@ def _close_ticket(item: Item, at: datetime) -> None:
         image = None if now.image and now.image.status == "pending" else now.image
         return msgspec.structs.replace(now, image=image, ticket_until=None)
 
-    items.change(item.owner, item.id, closed, at)
+    items.change(item.owner, item.id, closed, at, is_update=False)
 
 
 def _later_sequencer(item: Item, upload_id: str, etag: str) -> str | None:

@@ -57,7 +57,10 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     sequencer: str = ""
     """S3's sequencer of the object. Of several objects put at the upload's key, a later one has a greater sequencer."""
     etag: str = ""
-    """The entity tag of the object from which the thumbnails were made, or that was refused."""
+    """The entity tag of the object from which the thumbnails were made, or that was refused.
+
+    While the picture is processing, the one that the upload's event named.
+    """
     content_type: str | None = None
     width: int | None = None
     height: int | None = None
@@ -129,6 +132,12 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     """The declaration that its index records were written with (``index_keys``), or None if it has none."""
     last_ticket: str | None = None
     """The upload of the newest ticket. The id of the next one is always greater, even if the clock is set back."""
+    has_one_file: bool = False
+    """Whether the bucket contains no superseded object of the item, and none can be written.
+
+    That is so if it has had one ticket, of one file put with it the event came first, and its thumbnails are made from
+    that file. Then the only objects are that file and these thumbnails, and the bucket need not be listed.
+    """
 
     @property
     def may_have_objects(self) -> bool:

@@ -113,7 +113,11 @@ def _save_result(upload: Upload, rendered: Image, result: Image | None) -> Item 
     def with_result(now: Item) -> Item:
         if now.image is None or _version(now.image) != _version(rendered):
             return now
-        return msgspec.structs.replace(now, image=result) if item_pictures.needs_thumbnails(now, upload) else now
+        if not item_pictures.needs_thumbnails(now, upload):
+            return now
+        # If the event named another file, there may be thumbnails of that too.
+        has_one_file = now.has_one_file and result is not None and result.etag == rendered.etag
+        return msgspec.structs.replace(now, image=result, has_one_file=has_one_file)
 
     try:
         return items.change(upload.owner, upload.item_id, with_result, times.now())

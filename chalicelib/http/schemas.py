@@ -204,7 +204,13 @@ class Item(Struct, rename="camel"):
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case: ids sort by the time of creation.")]
     version: Annotated[_Version, Meta(description="Starts at 1 and increases by one with every change.")]
     created_at: Annotated[_Time, Meta(description="When the item was created.")]
-    updated_at: Annotated[_Time, Meta(description="When this version was written.")]
+    updated_at: Annotated[
+        _Time,
+        Meta(
+            description="When the own fields, the expiry or the picture last changed. A ticket and an upload change "
+            "the version at once, but this only when the thumbnails are made, or the picture failed."
+        ),
+    ]
     expires_at: Annotated[
         _Time | UnsetType, Meta(description="When the item expires, if it does: from then on it is not found.")
     ] = UNSET

@@ -102,6 +102,7 @@ class Stage:
     def notice(self, key: str, bucket: str | None = None, sequencer: str | None = None) -> None:
         """Deliver the event of the last object put at ``key``, or of the one with another ``sequencer``."""
         put = {"key": key, "size": 1, "sequencer": sequencer or self.sequencers.get(key, "0")}
+        put["etag"] = self.etags.get(key, "d41d8cd98f00b204e9800998ecf8427e")
         detail = {"bucket": {"name": bucket or aws.bucket_name()}, "object": put}
         event = self._client.events.generate_cw_event("aws.s3", "Object Created", detail, [], region="us-east-1")
         run("on_upload", event)

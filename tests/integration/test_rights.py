@@ -17,7 +17,7 @@ from chalice.app import SQSEventConfig
 
 import app
 from chalicelib import aws
-from chalicelib.aws import bucket
+from chalicelib.aws import bucket, table
 from chalicelib.catalogue import cleanup, export_steps, import_upserts, items, search
 from chalicelib.catalogue.models import Export
 from chalicelib.values import ids, times
@@ -62,15 +62,26 @@ def close_ticket(item: str) -> None:
 
 
 def uploads(stage: Stage) -> None:
-    """Upload to an item, to a deleted item, and a loose file."""
+    """Upload to an item, to one whose index is older than the declaration, to a deleted item, and a loose file."""
     item = stage.item()["id"]
     key = stage.put(stage.ticket(item), jpeg())
     aws.queue_url.cache_clear()  # as in a new process
     stage.notice(key)
     key = stage.put(stage.ticket(item), jpeg())
+    index_with(item, "1;year=n")
+    stage.notice(key)
+    key = stage.put(stage.ticket(item), jpeg())
     items.delete(OWNER, item, times.now())
     stage.notice(key)
     stage.notice(stage.put("uploads/loose.jpg", jpeg()))
+
+
+def index_with(item: str, declaration: str) -> None:
+    """Write an item as if its class had been another one."""
+    found = items.find(OWNER, item)
+    assert found is not None
+    values = items._to_values(msgspec.structs.replace(found, indexed=declaration))
+    table.write(table.Put(items._key(found), values))
 
 
 def messages(stage: Stage) -> None:

@@ -213,4 +213,11 @@ class TestCapacity:
         record: dict[str, Any] = {"pk": {"S": "x" * 1500}, "fields": {"M": {"a": {"L": [{"N": "1"}, {"NULL": True}]}}}}
 
         assert fake_aws.write_units(record) == 2
-        assert fake_aws.write_units(record | {"dueShard": {"S": "1"}}) == 4
+
+    def test_write_units_of_the_index(self) -> None:
+        due = {"pk": {"S": "p"}, "dueShard": {"S": "1"}, "dueAt": {"S": "2026"}}
+
+        assert fake_aws.write_units(due) == 2
+        assert fake_aws.write_units({"pk": {"S": "p"}}, due) == 2
+        assert fake_aws.write_units(due | {"dueAt": {"S": "2027"}}, due) == 3
+        assert fake_aws.write_units(due, due) == 1

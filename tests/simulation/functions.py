@@ -199,7 +199,12 @@ class Events:
             "resources": [],
             "detail": {
                 "bucket": {"name": aws.bucket_name()},
-                "object": {"key": put.key, "size": len(put.data), "sequencer": put.sequencer},
+                "object": {
+                    "key": put.key,
+                    "size": len(put.data),
+                    "sequencer": put.sequencer,
+                    "etag": put.etag.strip('"'),
+                },
             },
         }
         self.deliver(event, self._delay())

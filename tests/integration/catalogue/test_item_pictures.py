@@ -19,11 +19,12 @@ from PIL import Image
 from chalicelib import aws, config, errors
 from chalicelib.aws import bucket
 from chalicelib.aws.bucket import Upload
-from chalicelib.catalogue import item_pictures, items, thumbnail_jobs
+from chalicelib.catalogue import cleanup, item_pictures, items, thumbnail_jobs
 from chalicelib.http import schemas
 from chalicelib.values import exact_json, ids, times
 from tests.builders import fields, jpeg, png_head, quarters, saved
-from tests.integration.stage import OWNER, Stage, answers, fails, item_input, json_of, meanwhile, run
+from tests.integration.stage import OWNER, Stage, answers, context, fails, item_input, json_of, meanwhile, run
+from tests.rights import Called
 
 PHOTO = jpeg(1600, 1200)
 OTHER = jpeg(300, 900)
@@ -453,10 +454,61 @@ class TestClockSetBack:
 
         assert tickets == sorted(tickets)
 
+    def test_updated_at_changes_with_what_is_shown(self, api: Stage, item: dict[str, Any]) -> None:
+        def updated_at() -> str:
+            return str(api.read(item["id"])["updatedAt"])
+
+        key = api.upload(item["id"], PHOTO)
+        before, version = updated_at(), api.read(item["id"])["version"]
+        api.work()
+        ready = updated_at()
+        api.put(key, b"no picture")
+        api.notice(key)
+        again = updated_at()
+        api.work()
+
+        assert item["updatedAt"] == before < ready == again < updated_at()
+        assert version == 3  # the ticket and the upload are versions too
+
     def test_updated_at_never_decreases(self, api: Stage, item: dict[str, Any]) -> None:
         changed = items.replace(OWNER, item["id"], fields(title="Lamp"), times.now() - timedelta(hours=1))
 
         assert changed.updated_at == item["updatedAt"]
+
+
+class TestListings:
+    """Each listing of the bucket costs as much as ten objects that are read."""
+
+    def listed(self, calls: list[Called]) -> list[str]:
+        found = [
+            called.parameters["Prefix"].partition("/")[0] for called in calls if called.operation == "ListObjectsV2"
+        ]
+        calls.clear()
+        return found
+
+    def test_bucket_is_listed_if_there_may_be_other_objects(
+        self, api: Stage, item: dict[str, Any], calls: list[Called]
+    ) -> None:
+        key = api.upload(item["id"], PHOTO)
+        for _ in range(2):
+            api.notice(key)
+        api.work()
+        first = self.listed(calls)
+        cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
+        closed = self.listed(calls)
+        api.picture(item["id"], OTHER)
+
+        assert (first, closed, self.listed(calls)) == ([], ["uploads"], ["uploads", "thumbnails"])
+
+    def test_second_file_is_found_without_its_event(
+        self, api: Stage, item: dict[str, Any], calls: list[Called]
+    ) -> None:
+        key = api.upload(item["id"], PHOTO)
+        api.put(key, OTHER)  # read instead of the first one, by which the event is late
+        api.work()
+
+        assert self.listed(calls) == ["uploads", "thumbnails"]
+        assert api.objects() == [*(one.replace("02-", "01-") for one in api.thumbnails(key)), key]
 
 
 class TestSecondFileWithTheSameTicket:
