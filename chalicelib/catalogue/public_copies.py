@@ -11,6 +11,7 @@ import msgspec
 from chalicelib.aws import table
 from chalicelib.catalogue import index_keys
 from chalicelib.catalogue.models import Item, Publication
+from chalicelib.values import exact_json
 
 
 def of(item: Item | None) -> Item | None:
@@ -48,4 +49,6 @@ def last_publication(old: Item | None, new: Item) -> Publication | None:
 
 def _is_seen_alike(one: Item, other: Item) -> bool:
     before, after = of(one), of(other)
-    return bool(before and after and msgspec.structs.replace(before, indexed=after.indexed) == after)
+    if before is None or after is None or not exact_json.equal(before.fields, after.fields):
+        return False
+    return msgspec.structs.replace(before, indexed=after.indexed) == after

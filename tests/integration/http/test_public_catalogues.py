@@ -147,6 +147,15 @@ class TestPublishing:
             *("id", "createdAt", "updatedAt", "name", "cost", "about")
         }
 
+    def test_change_from_true_to_one_is_seen(self, api: Stage, catalogue: str, declare: Callable[..., None]) -> None:
+        declare(ShowsUndeclared)
+        item = api.item(**VASE, sold=True, visibility="public")
+
+        api("PATCH", f"/items/{item['id']}", {"sold": 1})
+
+        assert seen(api, f"{catalogue}/items/{item['id']}")["sold"] is not True
+        check_public_records(api, item["id"])
+
     def test_private_changes_are_not_noticed(self, api: Stage, catalogue: str, calls: list[Called]) -> None:
         item = api.item(**VASE, visibility="public")
         before = visit(api, f"{catalogue}/items/{item['id']}")
