@@ -63,7 +63,7 @@ class Holdings(NamedTuple):
 
 
 @pytest.fixture
-def anns(api: Stage, configured: Callable[..., None]) -> Holdings:
+def anns(unmeasured: None, api: Stage, configured: Callable[..., None]) -> Holdings:
     """Create records of Ann, in a stage with sign-in."""
     configured(AUTH_MODE="oidc")
     ann = api.signed_in("ann")
