@@ -3,7 +3,6 @@
 import { Problem, call, newIdempotencyKey } from "./api.js";
 import { EXPORTS_KEY, showQuestion } from "./dialog.js";
 import { $, button, formatBytes, h, plural, targetOf } from "./dom.js";
-import { filterFields, filterText } from "./filters.js";
 import { currentSettings } from "./gallery.js";
 import { DEFAULTS, filtersOf, hasWord } from "./page-url.js";
 import { pollJob, retry } from "./poll.js";
@@ -44,14 +43,13 @@ export function criteriaOf({ q, filters }) {
  */
 export function exportChoices(selected, settings) {
   const matching = criteriaOf(settings);
-  const words = [...(matching.q ? [`“${matching.q}”`] : []),
-    ...filtersOf(settings.filters).map((one) => filterText(one, filterFields()))];
+  const bounds = [matching.q && "the search", matching.filter && "the filters"].filter(Boolean).join(" and ");
   const isTooMany = selected.length > MAX_IDS;
   const chosen = `The ${plural(selected.length, "selected item")}`;
   const limit = isTooMany ? `, but at most ${MAX_IDS.toLocaleString()} can be exported` : "";
   const choices = [
     selected.length > 0 && { label: chosen + limit, criteria: isTooMany ? null : { ids: selected } },
-    words.length > 0 && { label: `Items that match: ${words.join(", ")}`, criteria: matching },
+    bounds !== "" && { label: `Items that match ${bounds}`, criteria: matching },
     { label: "All items", criteria: {} },
   ];
   return choices.filter((one) => one !== false);

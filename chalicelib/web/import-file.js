@@ -124,82 +124,68 @@ function isNumberOf(value, { type }) {
   return isNumber(value) || (type === "string" && typeof value === "string" && parseNumber(value) !== undefined);
 }
 
-/** Checks entries as far as the page can. The API checks everything again. */
-export class EntryChecker {
-  #reader;
-  #schema;
-  #key;
-  /** The places of the values of the key. @type {Map<string, string>} */
-  #places = new Map();
-
-  /** @param {string} key "" if all entries are added @param {Record<string, Schema>} [schemas] */
-  constructor(key, schemas = itemSchemas) {
-    this.#reader = new SchemaReader({ components: { schemas } });
-    this.#schema = this.#reader.resolve(schemas.ItemFields);
-    this.#key = key;
-  }
-
-  /**
-   * Return what is wrong with an entry, or "".
-   * @param {any} entry undefined if it is not valid JSON
-   * @param {string} place such as "Line 5"
-   */
-  problemOf(entry, place) {
-    if (entry === undefined) return "This is not valid JSON";
-    if (!isObject(entry)) return "This is not a JSON object";
-    const managed = MANAGED.find((name) => name in entry && this.#key !== "id");
-    if (managed) return `${managed} is set by Vitrine`;
-    const missing = !this.#key && (this.#schema.required ?? []).find((/** @type {string} */ name) => !(name in entry));
-    if (missing) return `${missing} is missing`;
-    return this.#keyProblem(entry[this.#key], place) || this.#valueProblem(entry);
-  }
-
-  /** @param {any} value @param {string} place */
-  #keyProblem(value, place) {
-    if (!this.#key) return "";
-    if ((value ?? "") === "") return `${this.#key} is missing`;
-    if (this.#key === "id" && !UUID7.test(value)) return "id must be a UUIDv7";
-    const text = toJson(value);
-    const first = this.#places.get(text);
-    this.#places.set(text, first ?? place);
-    return first ? `${this.#key} is the same as in ${first.toLowerCase()}` : "";
-  }
-
-  /** @param {Fields} entry */
-  #valueProblem(entry) {
-    const declared = this.#schema.properties ?? {};
-    for (const [name, value] of Object.entries(entry)) {
-      const isKnown = name in declared || MANAGED.includes(name) || this.#schema.additionalProperties !== false;
-      const problem = isKnown ? this.#misfit(value, declared[name]) : "is not a declared field";
-      if (problem) return `${name}${/^[A-Z]/.test(problem) ? ":" : ""} ${problem}`;
-    }
-    return "";
-  }
-
-  /** @param {any} value @param {Schema | undefined} declared @returns {string} */
-  #misfit(value, declared) {
-    if (!declared || value === null) return "";
-    const schema = this.#reader.resolve(declared);
-    const known = KINDS[kindOf(schema)];
-    if (!known) return "";
-    const [fits, message] = known;
-    return fits(value, schema) ? violation(value, schema).replace(/\.$/, "") : message;
-  }
-}
-
 /**
- * Return what is wrong with entries, and where.
+ * Return what is wrong with entries, and where, as far as the page can tell. The API checks everything again.
  * @param {ImportContent} content
  * @param {string} key "" if all entries are added
  * @param {Record<string, Schema>} [schemas]
  */
 export function entryProblems({ entries, lines }, key, schemas = itemSchemas) {
-  const checker = new EntryChecker(key, schemas);
+  const reader = new SchemaReader({ components: { schemas } });
+  const schema = reader.resolve(schemas.ItemFields);
+  /** The places of the values of the key. @type {Map<string, string>} */
+  const places = new Map();
   return entries.flatMap((entry, index) => {
     const place = lines ? `Line ${lines[index]}` : `Item ${index + 1}`;
-    const message = checker.problemOf(entry, place);
+    const message = shapeProblem(entry, key, schema) || (key && keyProblem(entry[key], key, place, places))
+      || valueProblem(entry, schema, reader);
     return message ? [{ place, message }] : [];
   });
+}
+
+/**
+ * Return what is wrong with the names in an entry, or "".
+ * @param {any} entry undefined if it is not valid JSON
+ * @param {string} key
+ * @param {Schema} schema
+ */
+function shapeProblem(entry, key, { required = [] }) {
+  if (entry === undefined) return "This is not valid JSON";
+  if (!isObject(entry)) return "This is not a JSON object";
+  const managed = key !== "id" && MANAGED.find((name) => name in entry);
+  if (managed) return `${managed} is set by Vitrine`;
+  const missing = !key && required.find((/** @type {string} */ name) => !(name in entry));
+  return missing ? `${missing} is missing` : "";
+}
+
+/** @param {any} value @param {string} key @param {string} place @param {Map<string, string>} places */
+function keyProblem(value, key, place, places) {
+  if ((value ?? "") === "") return `${key} is missing`;
+  if (key === "id" && !UUID7.test(value)) return "id must be a UUIDv7";
+  const text = toJson(value);
+  const first = places.get(text);
+  places.set(text, first ?? place);
+  return first ? `${key} is the same as in ${first.toLowerCase()}` : "";
+}
+
+/** @param {Fields} entry @param {Schema} schema @param {SchemaReader} reader */
+function valueProblem(entry, { properties = {}, additionalProperties }, reader) {
+  for (const [name, value] of Object.entries(entry)) {
+    const isKnown = name in properties || MANAGED.includes(name) || additionalProperties !== false;
+    const problem = isKnown ? misfit(value, properties[name], reader) : "is not a declared field";
+    if (problem) return `${name}${/^[A-Z]/.test(problem) ? ":" : ""} ${problem}`;
+  }
+  return "";
+}
+
+/** @param {any} value @param {Schema | undefined} declared @param {SchemaReader} reader @returns {string} */
+function misfit(value, declared, reader) {
+  if (!declared || value === null) return "";
+  const schema = reader.resolve(declared);
+  const known = KINDS[kindOf(schema)];
+  if (!known) return "";
+  const [fits, message] = known;
+  return fits(value, schema) ? violation(value, schema).replace(/\.$/, "") : message;
 }
 
 // ------------------------------------------------------------------------------------------------------------- columns

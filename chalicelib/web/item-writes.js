@@ -14,13 +14,12 @@ import { followThumbnails } from "./poll.js";
  * Set some fields of an item (null removes one), unless someone else has changed one of them. Throw Problem.
  * @param {Item} item as the user saw it
  * @param {Fields} changes
- * @param {CallOptions} [options]
  */
-export async function patchItem(item, changes, options) {
+export async function patchItem(item, changes) {
   const isUnchanged = (/** @type {Item} */ now) => Object.keys(changes).every((name) => isEqual(now[name], item[name]));
   const message = "Someone else changed this field.";
   const body = patchOf(item, changes);
-  const { data, etag } = await writeUnless(item, "PATCH", { isUnchanged, message, ...options, body });
+  const { data, etag } = await writeUnless(item, "PATCH", { isUnchanged, message, body });
   return storeItem(data, etag).item;
 }
 
@@ -62,14 +61,13 @@ export async function setFocus(item, focus) {
  * Delete an item, unless someone else has changed its fields. An item that is gone already counts as deleted. Throw
  * Problem.
  * @param {Item} item as the user saw it
- * @param {CallOptions} [options]
  */
-export async function deleteItemNow(item, options) {
+export async function deleteItemNow(item) {
   const fields = ownFields(item);
   const isUnchanged = (/** @type {Item} */ now) => isEqual(ownFields(now), fields);
   const message = "Someone else changed this item. Delete it again if you still want to.";
   try {
-    await writeUnless(item, "DELETE", { isUnchanged, message, ...options });
+    await writeUnless(item, "DELETE", { isUnchanged, message });
   } catch (problem) {
     if (!(problem instanceof Problem) || problem.status !== 404) throw problem;
   }
@@ -79,13 +77,13 @@ export async function deleteItemNow(item, options) {
  * Write with the entity tag of what is stored. If the item has changed meanwhile, write again if that does not matter.
  * @param {Item} item
  * @param {string} method
- * @param {CallOptions & {isUnchanged: (now: Item) => boolean, message: string, below?: string}} options `below` follows
+ * @param {{isUnchanged: (now: Item) => boolean, message: string, below?: string, body?: any}} options `below` follows
  *   the item's path
  */
-async function writeUnless({ id }, method, { isUnchanged, message, below = "", ...options }) {
+async function writeUnless({ id }, method, { isUnchanged, message, below = "", body }) {
   for (;;) {
     try {
-      return await call(method, itemPath(id) + below, { headers: ifMatch(entityTag(id)), ...options });
+      return await call(method, itemPath(id) + below, { headers: ifMatch(entityTag(id)), body });
     } catch (problem) {
       if (!(problem instanceof Problem) || problem.status !== 412) throw problem;
     }

@@ -47,7 +47,7 @@ describe("exports", () => {
     const labels = (...given) => exportChoices(...given).map(({ label }) => label);
     assert.deepEqual(labels([], DEFAULTS), ["All items"]);
     assert.deepEqual(labels(["a", "b"], { ...DEFAULTS, q: "oak", filters: "filter[updatedAt][gt]=x" }), [
-      "The 2 selected items", "Items that match: “oak”, Changed is after x", "All items",
+      "The 2 selected items", "Items that match the search and the filters", "All items",
     ]);
     const [many] = exportChoices(Array.from({ length: 1001 }, String), DEFAULTS);
     assert.equal(many.criteria, null);
