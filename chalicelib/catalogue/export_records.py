@@ -39,7 +39,10 @@ def create(new: Export, at: datetime) -> list[table.Write]:
     if free is None:
         raise errors.TooManyExportsError(limit=MAX_RUNNING)
     stored = msgspec.structs.replace(new, slot=free)
-    return [_put(stored, table.ABSENT, at), table.Put(_slot(stored), {"export": new.id}, table.ABSENT)]
+    return [
+        _put(stored, table.ABSENT, at),
+        table.Put(_slot(stored), {"export": new.id}, table.ABSENT, delete_after=end(new)),
+    ]
 
 
 def replace(before: Export, after: Export, at: datetime) -> list[table.Write]:

@@ -37,8 +37,8 @@ STEP_BYTES = 8 * 1024**2
 MIN_PART_BYTES = STEP_BYTES
 """A part with fewer bytes is written again with the next bytes, because S3 joins only larger ones."""
 
-FILE_BYTES = 1024**3
-"""A file is closed when it has so many bytes. A step adds at most 30 MB."""
+FILE_BYTES = 512 * 1024**2
+"""A file is closed when it has so many bytes, in one step: S3 copies its parts, 64 at most, in a few seconds."""
 
 MAX_ARCHIVE_ENTRIES = 10_000
 """The most pictures of an archive. Its directory, of about 90 bytes for each, is read and written in each step."""
@@ -266,6 +266,8 @@ def _read_items(known: Export) -> _Step:
                 collected.add(item)
             last_id = item.id
         last_id, is_read = page.last_id, not page.more
+        if collected.is_full:
+            break
     return _with_collected(known, collected, last_id, is_read=is_read)
 
 

@@ -563,8 +563,8 @@ class Export(Struct, rename="camel"):
     files: Annotated[
         list[ExportedFile],
         Meta(
-            description="Empty unless the status is `done`. Larger exports have several files of about 1 GB. A picture "
-            "is in one of the archives, named after the `id` of its item, as `image.file` of the item says."
+            description="Empty unless the status is `done`. Large exports have several files of about 500 MB. A "
+            "picture is in one of the archives, named after the `id` of its item, as `image.file` of the item says."
         ),
     ]
     created_at: Annotated[_Time, Meta(description="When the export was requested. Items created later are not in it.")]

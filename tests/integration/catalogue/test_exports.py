@@ -146,7 +146,12 @@ def test_export_without_items_has_an_empty_file(api: Stage) -> None:
 @pytest.mark.usefixtures("small_steps")
 def test_lines_import_to_the_same_items(api: Stage) -> None:
     create(api, title="Vase", text="a\nb \ufffd \u2028 é", number=Decimal("1E+30"), nested={"a": [1, None, {}]})
-    create(api, expiresAt="2100-01-01T00:00:00Z", small=Decimal("0.30000000000000000000000000000000000001"))
+    create(
+        api,
+        visibility="public",
+        expiresAt="2100-01-01T00:00:00Z",
+        small=Decimal("0.30000000000000000000000000000000000001"),
+    )
     changed = api.item(n=1, visibility="public")
     api("PATCH", f"/items/{changed['id']}", {"n": 2})
     before = json_of(api("GET", "/items"))

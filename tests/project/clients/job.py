@@ -13,6 +13,7 @@ from uuid import UUID
 
 import httpx
 from vitrine_client import AuthenticatedClient
+from vitrine_client.api.exports import create_export, get_export
 from vitrine_client.api.imports import create_import, get_import
 from vitrine_client.api.items import (
     create_item,
@@ -31,6 +32,10 @@ from vitrine_client.models import (
     ContentType,
     Deleted,
     Error,
+    Export,
+    ExportRequest,
+    ExportRequestFormat,
+    ExportStatus,
     ImageReady,
     Import,
     ImportRequest,
@@ -151,6 +156,19 @@ def bulk_text() -> None:
         assert begun.total == 1
 
 
+def export(id_: UUID) -> None:
+    begun = create_export.sync(client=client, body=ExportRequest(format_=ExportRequestFormat.NDJSON, ids=[id_]))
+    assert isinstance(begun, Export), begun
+
+    def done() -> Export | None:
+        progress = get_export.sync(begun.id, client=client)
+        assert isinstance(progress, Export), progress
+        return progress if progress.status == ExportStatus.DONE else None
+
+    (file,) = eventually(done).files
+    assert f'"id":"{id_}"' in httpx.get(file.url).raise_for_status().text
+
+
 def listed() -> list[UUID]:
     ids: list[UUID] = []
     cursor: str | None = None
@@ -180,6 +198,7 @@ change(created)
 find()
 bulk()
 bulk_text()
+export(created)
 ids = listed()
 assert len(set(ids)) == len(ids) >= 3
 assert created in ids

@@ -96,6 +96,16 @@ async function bulk(): Promise<void> {
   check(done.created === 2 && done.failed === 0, "both entries become items");
 }
 
+async function exported(id: string): Promise<void> {
+  const { id: export_id } = good(await api.POST("/exports", { body: { format: "ndjson", ids: [id] } }));
+  const done = await eventually(async () => {
+    const progress = good(await api.GET("/exports/{export_id}", { params: { path: { export_id } } }));
+    return progress.status === "done" ? progress : undefined;
+  });
+  const rows = await (await fetch(done.files[0]?.url ?? "")).text();
+  check(rows.includes(`"id":"${id}"`), "the item is in the export");
+}
+
 async function list(): Promise<string[]> {
   const ids: string[] = [];
   let cursor: string | null = null;
@@ -120,6 +130,7 @@ await upload(id);
 await change(id);
 await find();
 await bulk();
+await exported(id);
 const ids = await list();
 check(new Set(ids).size === ids.length && ids.length >= 3 && ids.includes(id), "every item is listed once");
 await remove(id);
