@@ -29,6 +29,7 @@ PICTURE = "uploads/items/rights/picture"
 LOOSE = "uploads/rights"
 THUMBNAIL = "thumbnails/items/rights/200.jpg"
 CHUNK = "imports/rights/00000.ndjson"
+EXPORT = "exports/rights/00000/file"
 RECORD = {"pk": {"S": "OWNER#rights"}, "sk": {"S": "ITEM#rights"}}
 HARMLESS = '{"type": "item.delete", "owner": "rights", "id": "019ca7b4-e400-7abc-8def-0123456789ab"}'
 
@@ -140,6 +141,7 @@ TABLE = [
         (send(OTHERS), send(), "it is another stage's"),
         (on_queue("GetQueueUrl", OTHERS), on_queue("GetQueueUrl"), "it is another stage's"),
         (read(CHUNK), read(PICTURE), "what is imported is read by the consumer"),
+        ([write(EXPORT), delete(EXPORT)], read(EXPORT), "exports are made by the consumer"),
         ([read(LOOSE), delete(LOOSE)], read(PICTURE), "a loose file belongs to no item"),
         (write(LOOSE), write(PICTURE), "a ticket is for an item's picture"),
         (write(THUMBNAIL), write(PICTURE), "the consumer alone makes thumbnails"),
@@ -171,7 +173,8 @@ TABLE = [
         ([delete(LOOSE), delete("thumbnails/rights.jpg")], delete(PICTURE), "a loose file is not its to remove"),
         ([query_due(), on_table("Scan")], query(), "it looks for the items of one owner"),
         ([update_item(), put_in_batch], put_item(), "items are written whole, each under its condition"),
-        ([send(), send(DEAD)], count_jobs, "it works off, and makes no work"),
+        (send(DEAD), send(), "jobs that failed are put there by their queue"),
+        (read(EXPORT, OTHER), read(EXPORT), "it is another stage's"),
         ([receive(DEAD), on_queue("PurgeQueue")], count_jobs, "what failed is for a person to look at"),
         ([get_item(OTHER), put_item(OTHER)], get_item(), "it is another stage's"),
         (read(PICTURE, OTHER), read(PICTURE), "it is another stage's"),
@@ -183,7 +186,7 @@ TABLE = [
         "clean_up",
         ([put_in_batch, update_item()], put_item(), "items are written whole, each under its condition"),
         ([get_in_batch(), on_table("Scan")], query_due(), "it reads what is due, and no more"),
-        ([read(PICTURE), read(THUMBNAIL), read(CHUNK)], delete(PICTURE), "it goes by names alone"),
+        ([read(PICTURE), read(THUMBNAIL), read(CHUNK), read(EXPORT)], delete(PICTURE), "it goes by names alone"),
         ([write(PICTURE), write(THUMBNAIL), write(CHUNK)], delete(PICTURE), "it only takes away"),
         ([delete(CHUNK), delete(LOOSE)], delete(THUMBNAIL), "these belong to no item"),
         ([on_objects(""), on_objects("imports/")], on_objects("uploads/items/"), "it looks for an item's objects"),
@@ -212,7 +215,7 @@ def stages_side_by_side(system: System, tmp_path_factory: pytest.TempPathFactory
     project = copy_project(tmp_path_factory.mktemp("other") / "project")
     provision.provision(OTHER, system.client, project, print)
     s3 = system.client("s3")
-    keys = (CHUNK, THUMBNAIL)  # not under uploads/, because the stage's own functions would process them
+    keys = (CHUNK, EXPORT, THUMBNAIL)  # not under uploads/, because the stage's own functions would process them
     for key in keys:
         s3.put_object(Bucket=system.bucket, Key=key, Body=b"")
     yield
