@@ -24,9 +24,9 @@ export function cardOf(item) {
  * @param {string} sizes of the picture, as in HTML
  */
 export function frameOf(item, sizes) {
-  const { image, expiresAt } = item;
+  const { image, expiresAt, visibility } = item;
   const paths = thumbnailPaths(image) || (image?.url && new URL(image.url).pathname);
-  const shown = [image?.status, paths, image?.error?.message, expiresAt, nameOf(item)[0]];
+  const shown = [image?.status, paths, image?.error?.message, expiresAt, visibility, nameOf(item)[0]];
   const frame = h("div", { class: "frame", "data-picture": JSON.stringify(shown) }, frameContent(item, sizes));
   return withUpload(frame, item.id);
 }
@@ -54,12 +54,13 @@ const STATUS_TEXTS = { pending: "Upload pending", processing: "Processing", fail
 
 /** Return the picture, or the name's first letter, and a note. @param {Item} item @param {string} sizes */
 function frameContent(item, sizes) {
-  const expires = item.expiresAt && h("span", { class: "chip" }, `Expires ${shortDate(item.expiresAt)}`);
+  const notes = [item.visibility && "Public", item.expiresAt && `Expires ${shortDate(item.expiresAt)}`].filter(Boolean);
+  const note = notes.length > 0 && h("span", { class: "chip" }, notes.join(" · "));
   const [letter, status] = placeholder(item);
-  if (item.image?.status !== "ready") return [letter, status ?? expires];
+  if (item.image?.status !== "ready") return [letter, status ?? note];
   const warning = warningOf(item.image);
   const mark = warning && h("span", { class: "mark", role: "img", title: warning, "aria-label": warning }, "!");
-  return [pictureElement(item, { sizes }), expires, mark];
+  return [pictureElement(item, { sizes }), note, mark];
 }
 
 /** Return what is wrong with a picture that is shown, or "". @param {ItemImage} [image] */
@@ -155,6 +156,7 @@ const COMMON_COLUMNS = {
   createdAt: { label: "Added", cell: (item) => timeElement(item.createdAt) },
   updatedAt: { label: "Changed", cell: (item) => timeElement(item.updatedAt) },
   expiresAt: { label: "Expires", cell: (item) => item.expiresAt && timeElement(item.expiresAt) },
+  visibility: { label: "Visibility", cell: ({ visibility }) => (visibility === "public" ? "Public" : "Private") },
   size: { label: "Picture size", cell: pictureSize },
 };
 const DEFAULT_COMMON_COLUMNS = ["picture", "createdAt", "updatedAt", "size"];

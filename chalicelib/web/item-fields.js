@@ -62,6 +62,9 @@ export function nameField(item, schemas = itemSchemas) {
 export const nameOf = (item, schemas = itemSchemas) => item[nameField(item, schemas) ?? "id"];
 
 export const EXPIRES_AT = "expiresAt";
+export const VISIBILITY = "visibility";
+/** What the caller sets besides own fields. */
+export const SETTINGS = [EXPIRES_AT, VISIBILITY];
 /** The fields that the API sets. */
 export const MANAGED = ["id", "version", "createdAt", "updatedAt", "image"];
 const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/;
@@ -82,12 +85,12 @@ export function isTimestamp(value) {
 export const ownFields = (item) => Object.fromEntries(Object.entries(item).filter(([name]) => !MANAGED.includes(name)));
 
 /**
- * Return the fields besides the name and the expiry.
+ * Return the own fields besides the name.
  * @param {Item} item
  * @returns {[string, any][]}
  */
 export function listedFields(item) {
-  return Object.entries(ownFields(item)).filter(([name]) => name !== nameField(item) && name !== EXPIRES_AT);
+  return Object.entries(ownFields(item)).filter(([name]) => name !== nameField(item) && !SETTINGS.includes(name));
 }
 
 /**
@@ -144,7 +147,7 @@ export const typesOf = (schema) => [schema, ...(schema.anyOf ?? [])].flatMap(({ 
 
 /**
  * Return the names of the fields that items can have: first the declared ones, then those of the items, the most
- * frequent ones first; without the field that names items, and the expiry.
+ * frequent ones first; without the field that names items.
  * @param {Item[]} items
  * @param {Record<string, Schema>} [schemas]
  */
@@ -154,6 +157,6 @@ export function fieldNames(items, schemas = itemSchemas) {
   const counts = new Map();
   for (const [name] of items.flatMap(listedFields)) counts.set(name, (counts.get(name) ?? 0) + 1);
   const others = [...counts.keys()].sort((one, other) => (counts.get(other) ?? 0) - (counts.get(one) ?? 0));
-  const excluded = [declaredNameField(schemas), EXPIRES_AT];
+  const excluded = [declaredNameField(schemas), ...SETTINGS];
   return [...new Set([...declared, ...others])].filter((name) => !excluded.includes(name));
 }

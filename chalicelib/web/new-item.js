@@ -8,7 +8,7 @@ import { isEqual } from "./exact-json.js";
 import { FieldEditor, FieldsForm, draftNotice } from "./fields-form.js";
 import { violation } from "./field-inputs.js";
 import { showCard } from "./gallery.js";
-import { declaredNameField, fieldLabel, isTextSchema, itemSchemas } from "./item-fields.js";
+import { SETTINGS, declaredNameField, fieldLabel, isTextSchema, itemSchemas } from "./item-fields.js";
 import { SchemaReader } from "./json-schema.js";
 import { canSignIn, signIn } from "./oidc-session.js";
 import { pictureType } from "./picture-types.js";
@@ -22,7 +22,7 @@ import { reportRefused, uploadPicture } from "./uploads.js";
  */
 export function newItemFields(schemas = itemSchemas) {
   const { isOpen, properties } = itemSchema(schemas);
-  const isAnyObject = isOpen && Object.keys(properties).every((name) => name === "expiresAt");
+  const isAnyObject = isOpen && Object.keys(properties).every((name) => SETTINGS.includes(name));
   return isAnyObject ? { title: "" } : {};
 }
 

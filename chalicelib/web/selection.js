@@ -7,7 +7,7 @@ import { cardElement, currentSettings, shownIds } from "./gallery.js";
 import { EXPIRES_AT } from "./item-fields.js";
 import { startRenaming } from "./item-rename.js";
 import { copyLinks } from "./item-sharing.js";
-import { pendingDeletes, storeItem } from "./item-store.js";
+import { pendingDeletes, storeItem, storedItem } from "./item-store.js";
 import { deleteItems } from "./item-writes.js";
 import { fetchRest, hasMore } from "./list-loading.js";
 import { hasBounds } from "./page-url.js";
@@ -167,6 +167,7 @@ export function selectChecked() {
 const count = h("p", { class: "selected-count" });
 const allButton = button("", () => selectMore(), { class: "link" });
 const renameButton = button("Rename", () => startRenaming(selectedIds()[0]));
+const visibilityButton = button("", () => changeVisibility());
 const bar = h("section", { class: "selection-bar", "aria-label": "Selected items", hidden: true },
   count, allButton,
   h("div", { class: "row" },
@@ -175,6 +176,7 @@ const bar = h("section", { class: "selection-bar", "aria-label": "Selected items
     button("Export…", async () => (await loadExports()).openExport(selectedIds())),
     button("Set field…", () => askField()),
     button("Set expiry…", () => askField(EXPIRES_AT)),
+    visibilityButton,
     button("Delete", () => deleteItems(selectedIds()), { class: "danger" })),
   button("×", clearSelection, { class: "icon", "aria-label": "Clear the selection", title: "Esc" }));
 $("#lists").before(bar);
@@ -196,12 +198,21 @@ function selectMore() {
 /** @param {string} [field] */
 const askField = async (field) => (await loadSetField()).askField(field);
 
+/** Return whether visitors see all of these items. @param {string[]} ids */
+const arePublic = (ids) => ids.every((id) => storedItem(id)?.visibility === "public");
+
+async function changeVisibility() {
+  const visibility = arePublic(selectedIds()) ? null : "public";
+  (await loadSetField()).setFields({ visibility }, "the visibility");
+}
+
 document.addEventListener("selection", () => {
   const [ids, shown] = [selectedIds(), shownIds()];
   count.textContent = `${ids.length.toLocaleString()} selected${stopper ? "…" : ""}`;
   allButton.textContent = moreText(shown);
   allButton.hidden = allButton.textContent === "";
   renameButton.hidden = ids.length !== 1;
+  visibilityButton.textContent = arePublic(ids) ? "Make private" : "Publish";
   const hadFocus = bar.contains(document.activeElement);
   bar.hidden = ids.length === 0;
   if (bar.hidden && hadFocus) ($("#lists a[tabindex='0']") ?? $("#new")).focus();

@@ -18,7 +18,7 @@ import { selectedIds } from "./selection.js";
  * @param {Fields} changes
  * @param {string} label of what is set
  */
-function setFields(changes, label) {
+export function setFields(changes, label) {
   const ids = selectedIds();
   /** @type {BulkAction} */
   const action = {

@@ -49,6 +49,10 @@ test("a card shows when the item expires", () => {
   assert.match(text, /^Expires .*2001/);
 });
 
+test("a card shows that visitors see the item", () => {
+  assert.equal(cardOf(item({ visibility: "public" })).querySelector(".chip").textContent, "Public");
+});
+
 test("a picture whose URL has expired is read again once", async () => {
   const fresh = { ...IMAGE, thumbnails: [{ ...IMAGE.thumbnails[1], url: "https://b/fresh" }] };
   const requests = stubFetch(() => json(item({ image: fresh })));

@@ -24,8 +24,9 @@ describe("item-fields", () => {
     assert.deepEqual(ownFields(item({ image: { status: "ready" }, ...own })), own);
   });
 
-  test("the name and the expiry are not listed", () => {
-    assert.deepEqual(listedFields(item({ title: "Vase", name: "Blue", expiresAt: AT })), [["name", "Blue"]]);
+  test("the name and the settings are not listed", () => {
+    const vase = item({ title: "Vase", name: "Blue", expiresAt: AT, visibility: "public" });
+    assert.deepEqual(listedFields(vase), [["name", "Blue"]]);
   });
 
   test("field names become words", () => {

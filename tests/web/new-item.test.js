@@ -10,7 +10,7 @@ const declaring = (properties, required = [], more = {}) =>
 describe("new items", () => {
   test("begin with a title if nothing is declared", () => {
     assert.deepEqual(newItemFields({}), { title: "" });
-    assert.deepEqual(newItemFields(declaring({ expiresAt: {} })), { title: "" });
+    assert.deepEqual(newItemFields(declaring({ expiresAt: {}, visibility: {} })), { title: "" });
     assert.deepEqual(newItemFields(declaring({ sku: { type: "string" } })), {});
     assert.deepEqual(newItemFields(declaring({}, [], { additionalProperties: false })), {});
   });
