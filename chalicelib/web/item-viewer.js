@@ -327,7 +327,7 @@ function detailsOf(item) {
       downloadButton(item), button("Set focus", () => askFocus(storedItem(item.id)), { "data-key": "focus" }),
     ]),
     h("dl", {},
-      item.visibility && definition("Visibility", "Public: visitors see it in your public catalogue"),
+      item.visibility && definition("Visibility", "Public"),
       item.expiresAt && definition("Expires", timeElement(item.expiresAt)),
       definition("Added", timeElement(item.createdAt)),
       item.version > 1 && definition("Changed", [timeElement(item.updatedAt), ` · version ${item.version}`]),

@@ -218,6 +218,7 @@ def test_each_declared_type_has_an_input_that_fits(with_fields, tab: Tab) -> Non
         "Size": "group",
         "Anything": "text",
         "Either": "text",
+        "Visibility": "select-one",
     }
     expect(tab.dialog.get_by_label("A line", exact=True)).to_have_attribute("placeholder", "Such as a vase")
     expect(tab.dialog.get_by_label("Either", exact=True)).to_have_value("1")

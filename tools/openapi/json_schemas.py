@@ -233,7 +233,7 @@ def _of_items(declared: Schema, managed: Schema) -> dict[str, Schema]:
             "description": "A JSON Merge Patch (RFC 7396) of an item's own fields: null removes one. The managed "
             "fields may be sent if they equal what is stored.",
             "type": "object",
-            "properties": _without_default(sent),
+            "properties": sent,
             "additionalProperties": ref("Value"),
         },
     }
@@ -267,10 +267,9 @@ _SETTINGS: dict[str, Schema] = {
         "format": "date-time",
     },
     "visibility": {
-        "description": "Visitors of the public catalogue see public items, without signing in.",
+        "description": "Visitors see public items without signing in. Private if it is not set.",
         "type": ["string", "null"],
         "enum": ["private", "public", None],
-        "default": "private",
     },
 }
 
