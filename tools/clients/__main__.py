@@ -64,6 +64,7 @@ def generate_python(document: Path, folder: Path) -> None:
         print(f"The generator left this out of the Python client: {' '.join(warning.split())}")
     _send_objects_in_brackets(folder)
     _send_types_of_files(folder)
+    _import_unset(folder)
 
 
 _FILE = "application/octet-stream"
@@ -86,6 +87,16 @@ def _send_types_of_files(folder: Path) -> None:
     for module in folder.glob("*/api/*/*.py"):
         text = module.read_text(encoding="utf-8")
         module.write_text(text.replace(f'= "{_FILE}"', "= body.mime_type"), encoding="utf-8")
+
+
+def _import_unset(folder: Path) -> None:
+    """Import the type ``Unset`` where the generator forgot it: if only a body of several content types needs it."""
+    for module in folder.glob("*/api/*/*.py"):
+        text = module.read_text(encoding="utf-8")
+        if "| Unset = UNSET" in text:
+            module.write_text(
+                text.replace("import UNSET, Response\n", "import UNSET, Response, Unset\n"), encoding="utf-8"
+            )
 
 
 def _send_objects_in_brackets(folder: Path) -> None:
