@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
 from chalicelib import aws, config
+from chalicelib.catalogue import index_keys, item_fields, validation
 from tests.function_operations import OPERATIONS
 from tests.integration.calls import RECORDER
 from tests.integration.stage import Stage, remove_faults
@@ -101,6 +103,20 @@ def api(stage: Stage) -> Stage:
 def stage(tmp_path: Path) -> Stage:
     """Return the app with what invokes it."""
     return Stage(tmp_path)
+
+
+@pytest.fixture
+def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[type[msgspec.Struct]], None]]:
+    """Return a function that replaces the class ItemFields."""
+
+    def replace(model: type[msgspec.Struct]) -> None:
+        monkeypatch.setattr(item_fields, "ItemFields", model)
+        monkeypatch.setattr(validation, "_fields_decoder", msgspec.json.Decoder(model))
+        index_keys.current.cache_clear()
+
+    yield replace
+    monkeypatch.undo()
+    index_keys.current.cache_clear()
 
 
 @pytest.fixture

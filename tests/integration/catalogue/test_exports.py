@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,10 +20,7 @@ from chalicelib.catalogue import (
     export_records,
     export_steps,
     exports,
-    index_keys,
-    item_fields,
     messages,
-    validation,
 )
 from chalicelib.catalogue.declared_fields import FINDABLE, SEARCHABLE
 from chalicelib.http import schemas
@@ -46,13 +43,8 @@ class Vase(msgspec.Struct):
 
 
 @pytest.fixture(autouse=True)
-def vases(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(item_fields, "ItemFields", Vase)
-    monkeypatch.setattr(validation, "_fields_decoder", msgspec.json.Decoder(Vase))
-    index_keys.current.cache_clear()
-    yield
-    monkeypatch.undo()
-    index_keys.current.cache_clear()
+def vases(declare: Callable[[type[msgspec.Struct]], None]) -> None:
+    declare(Vase)
 
 
 def start(api: Stage, **wanted: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any
@@ -45,13 +45,8 @@ class Vase(msgspec.Struct, rename="camel"):
 
 
 @pytest.fixture(autouse=True)
-def vases(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(item_fields, "ItemFields", Vase)
-    monkeypatch.setattr(validation, "_fields_decoder", msgspec.json.Decoder(Vase))
-    index_keys.current.cache_clear()
-    yield
-    monkeypatch.undo()
-    index_keys.current.cache_clear()
+def vases(declare: Callable[[type[msgspec.Struct]], None]) -> None:
+    declare(Vase)
 
 
 def begin(api: Stage, *entries: Any, key: str = "sku") -> str:
