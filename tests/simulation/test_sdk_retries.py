@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from chalicelib.aws import table
+from chalicelib.catalogue import items
+from chalicelib.catalogue.models import Item
+from chalicelib.values import ids
 from tests.simulation import faults
 from tests.simulation.faults import Fault
 from tests.simulation.functions import Answer
@@ -96,6 +100,24 @@ def test_repeated_change_keeps_a_later_change(
     assert (replaced.status, patched.status) == (200, 200)
     found = world.ask("ann", "GET", item).body
     assert (found["title"], found["price"], found["version"]) == ("Bowl", 1, 3)
+
+
+def test_repeated_ticket_keeps_what_was_restored(world: World, monkeypatch: pytest.MonkeyPatch, item: str) -> None:
+    lose_response_of_next_write(world, monkeypatch)
+
+    def restore() -> Answer:
+        read, deleted = ask(world, "GET", item)().body, ask(world, "DELETE", item)()
+        times = {"created_at": read["createdAt"], "updated_at": read["updatedAt"]}
+        fields = {"title": "Restored"}
+        restored = Item(owner="ann", id=read["id"], version=1, fields=fields, last_upload=ids.new_id(), **times)
+        table.write_once(*items.prepare_restore(restored))
+        return deleted
+
+    ticket, deleted = meanwhile(world, ask(world, "POST", f"{item}/image", {"contentType": "image/png"}), restore)
+
+    assert (ticket.status, deleted.status) == (201, 200)
+    found = world.ask("ann", "GET", item).body
+    assert (found["title"], found["version"]) == ("Restored", 2)
 
 
 def test_repeated_change_succeeds_without_a_later_change(
