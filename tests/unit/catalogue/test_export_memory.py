@@ -64,8 +64,10 @@ class Storage:
         return self._file.read(min(size, length - start))
 
     def join(self, key: str, parts: list[str], _: str) -> None:
-        copied = [self.read_range(part, 0, sys.maxsize) for part in parts]
-        self.write(key, b"".join(copied), "")
+        start = self._file.seek(0, io.SEEK_END)
+        for part in parts:
+            self.write(part, self.read_range(part, 0, sys.maxsize), "")
+        self._objects[key] = (start, self._file.seek(0, io.SEEK_END) - start)
 
     def delete(self, keys: Any) -> None:
         for key in keys:
