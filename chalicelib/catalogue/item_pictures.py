@@ -145,11 +145,10 @@ def change_focus(owner: str, id_: str, focus: Focus | None, at: datetime, check:
     return item
 
 
-def delete_item(owner: str, id_: str, at: datetime, check: Check = items.allow_write, *, expired: bool = False) -> None:
-    """Delete an item with its objects. With ``expired=True``, only an item that has expired.
-
-    Raise the errors of :func:`items.delete`.
-    """
+def delete_item(
+    owner: str, id_: str, at: datetime, check: Check = items.allow_write, *, expired: bool | None = False
+) -> None:
+    """Delete an item with its objects. ``expired`` and the errors are those of :func:`items.delete`."""
     item = items.delete(owner, id_, at, check, expired=expired)
     if not item.may_have_objects:
         return

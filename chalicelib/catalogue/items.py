@@ -223,8 +223,10 @@ def patch(owner: str, id_: str, changes: models.Fields, at: datetime, check: Che
     return change(owner, id_, lambda item: _patched(item, changes, at), at, check)
 
 
-def delete(owner: str, id_: str, at: datetime, check: Check = allow_write, *, expired: bool = False) -> Item:
-    """Delete an item and return it. With ``expired=True``, delete only an item that has expired at ``at``.
+def delete(owner: str, id_: str, at: datetime, check: Check = allow_write, *, expired: bool | None = False) -> Item:
+    """Delete an item and return it.
+
+    With ``expired=True``, delete only an item that has expired at ``at``; with None, also one that has.
 
     If the bucket may contain objects of the item, write a purge record in the same transaction. It is due when no
     upload can arrive any more. Call :func:`delete_purge_record` when the objects are deleted.
@@ -236,7 +238,7 @@ def delete(owner: str, id_: str, at: datetime, check: Check = allow_write, *, ex
         previous, item = item, find(owner, id_)
         if item is None and previous:
             return previous  # Another request has deleted it.
-        if item is None or item.is_expired(at) != expired:
+        if item is None or (expired is not None and item.is_expired(at) != expired):
             raise errors.ItemNotFoundError(id=id_)
         check(item)
         writes = _delete_writes(item)

@@ -12,6 +12,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from chalicelib import aws, errors
 from chalicelib.catalogue import consumer, item_pictures, items, messages
+from chalicelib.catalogue.models import Item
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, fails, item_input, json_of, raises, run
@@ -315,6 +316,26 @@ class TestDeleteItem:
         api.work()
 
         assert api.on_queue() == 0
+
+    def test_item_whose_expiry_is_removed_meanwhile_is_deleted(
+        self, api: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The clock of the function that removes it may be behind: there, the item has not expired yet."""
+        earlier = times.now() - timedelta(hours=2)
+        item, _ = items.create(OWNER, item_input(expiresAt=times.format_time(earlier + timedelta(hours=1))), earlier)
+        find = items.find
+
+        def find_before_a_change(owner: str, id_: str) -> Item | None:
+            monkeypatch.setattr(items, "find", find)
+            found = find(owner, id_)
+            items.replace(owner, id_, fields(), earlier)
+            return found
+
+        monkeypatch.setattr(items, "find", find_before_a_change)
+        api.send({"type": "item.delete", "owner": OWNER, "id": item.id})
+        api.work()
+
+        assert items.find(OWNER, item.id) is None
 
     def test_expired_item_is_deleted(self, api: Stage) -> None:
         earlier = times.now() - timedelta(hours=2)
