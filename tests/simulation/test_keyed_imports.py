@@ -9,6 +9,7 @@ import pytest
 
 from tests.builders import fields
 from tests.simulation import history
+from tests.simulation.clients import Ledger
 from tests.simulation.functions import Answer
 from tests.simulation.world import World
 
@@ -21,7 +22,7 @@ def test_each_value_becomes_one_item(seed: int) -> None:
     world = World(seed)
     with world.in_place():
         answers = import_twice(world)
-        history._stop_faults(world)
+        history._stop_faults(world, Ledger())
 
         items = all_items(world)
         values = Counter(item["simTitle"] for item in items)
