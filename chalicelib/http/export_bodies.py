@@ -16,7 +16,8 @@ from chalicelib.values import exact_json, ids
 def parse(sent: Fields) -> exports.Wanted:
     """Return what the body asks for. Raise InvalidRequestError if it is not a valid ExportRequest."""
     given = validation.validate(schemas.ExportRequest, sent)
-    conditions = sorted(list_queries.conditions(dict(_filters(given.filter))))
+    # Those of ``sent`` are exact: the model has floats.
+    conditions = sorted(list_queries.conditions(dict(_filters(sent.get("filter") or {}))))
     return exports.Wanted(given.format, Query(tuple(conditions), given.q), _ids(given.ids), given.pictures)
 
 

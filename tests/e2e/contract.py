@@ -34,6 +34,10 @@ _images: dict[str, str] = {}
 """The image status of each item that has an image, by item id."""
 _gone: set[str] = set()
 """The ids of the deleted items."""
+_catalogue: dict[str, Any] = {}
+"""The public catalogue, once it was read."""
+_public: dict[str, None] = {}
+"""The ids of the public items."""
 _cursors: dict[str, dict[str, Any]] = {}
 """The list parameters of the request that returned each cursor, by cursor."""
 
@@ -73,7 +77,9 @@ def before_call(_: Any, case: Any, __: dict[str, Any]) -> None:
         return
     if case.operation.label == "GET /items":
         _be_a_list(case.query)
-    if "item_id" in case.path_parameters:
+    if "catalogue_id" in case.path_parameters:
+        _be_a_visit(case)
+    elif "item_id" in case.path_parameters:
         _be_about_an_item(case)
     _change_body(case)
     if "If-None-Match" in case.headers and (case.method != "GET" or '"' not in case.headers["If-None-Match"]):
@@ -90,6 +96,7 @@ def after_call(_: Any, case: Any, response: Any) -> None:
     if case.method == "OPTIONS" or response.status_code not in (200, 201):
         return
     id_ = case.path_parameters.get("item_id", "")
+    _catalogue.update(response.json() if case.path == "/catalogue" else {})
     if case.operation.label == "GET /items":
         page = response.json()
         _cursors[page["nextCursor"]] = {name: case.query[name] for name in case.query if name not in _OF_A_PAGE}
@@ -98,6 +105,7 @@ def after_call(_: Any, case: Any, response: Any) -> None:
         _gone.add(id_)
         _tags.pop(id_, None)
         _images.pop(id_, None)
+        _public.pop(id_, None)
     elif case.path.endswith("/image") and case.method == "PATCH":
         _focused.add(id_)
     elif case.path.endswith("/image"):
@@ -105,11 +113,27 @@ def after_call(_: Any, case: Any, response: Any) -> None:
         _tags[id_] = "*"
         _images.pop(id_, None)
     elif case.path.startswith("/items") and case.path != "/items/batch":
-        item = response.json()
-        _tags[item["id"]] = response.headers["etag"][0]
-        _created[item["id"]] = item["createdAt"]
-        if "image" in item:
-            _images[item["id"]] = item["image"]["status"]
+        _remember_item(response.json(), response.headers["etag"][0])
+
+
+def _remember_item(item: dict[str, Any], tag: str) -> None:
+    id_ = item["id"]
+    _tags[id_] = tag
+    _created[id_] = item["createdAt"]
+    if "image" in item:
+        _images[id_] = item["image"]["status"]
+    _public.pop(id_, None)
+    if "visibility" in item:
+        _public[id_] = None
+
+
+def _be_a_visit(case: Any) -> None:
+    """Replace the ids by those of the public catalogue and of a public item, if there are any."""
+    case.query.pop("cursor", None)
+    _be_a_list(case.query)
+    case.path_parameters |= {"catalogue_id": _catalogue.get("id", case.path_parameters["catalogue_id"])}
+    if "item_id" in case.path_parameters and _public:
+        case.path_parameters["item_id"] = list(_public)[-1]
 
 
 def _be_about_an_item(case: Any) -> None:
@@ -145,6 +169,8 @@ def _change_body(case: Any) -> None:
             _be_an_export(case.body)
         if case.body.get("expiresAt"):
             case.body["expiresAt"] = _LATER
+        if case.path == "/catalogue":
+            case.body["enabled"] = True  # Otherwise no visitor finds it.
         _be_as_stored(case.body, case.path_parameters.get("item_id", ""))
     elif case.media_type == "text/csv" and isinstance(case.body, str):
         # The schema does not say what CSV is, and that the key must be a column.

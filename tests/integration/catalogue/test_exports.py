@@ -249,7 +249,7 @@ class TestSelection:
     def test_filter_words_and_ids(self, api: Stage) -> None:
         ids = [
             api.item(title=title, price=price)["id"]
-            for title, price in (("Blue vase", 5), ("Red vase", 20), ("Blue lamp", 7))
+            for title, price in (("Blue vase", 5), ("Red vase", 20), ("Blue lamp", 7.25))
         ]
 
         def found(**wanted: Any) -> list[int]:
@@ -258,6 +258,7 @@ class TestSelection:
 
         assert found(filter={"price": {"lt": 10}}) == [0, 2]
         assert found(filter={"price": 20}) == [1]
+        assert found(filter={"price": 7.25}) == found(filter={"price": {"gt": 7.2, "lt": 7.3}}) == [2]
         assert found(filter={"title": {"in": "Blue vase,Red vase"}, "price": {"gte": "6"}}) == [1]
         assert found(q="blue") == [0, 2]
         assert found(ids=[ids[2].upper(), ids[1], "019ca7b4-e400-7abc-8def-0123456789ab"], q="red") == [1]
