@@ -44,10 +44,10 @@ def _changes(world: World, writes: int) -> list[Change]:
 
 
 def _is_reindexed(before: Record | None, record: Record | None) -> bool:
-    """Return whether a write changed nothing but which other records the item has."""
+    """Return whether a write changed nothing, or only which other records the item has."""
     if before is None or record is None:
         return False
-    return before != record and {**before, **_OTHERS} == {**record, **_OTHERS}
+    return {**before, **_OTHERS} == {**record, **_OTHERS}
 
 
 _OTHERS: dict[str, Any] = dict.fromkeys(("indexed", "hidden", "dueAt", "dueShard"))
