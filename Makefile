@@ -38,9 +38,9 @@ run: $(VENV) $(EMULATOR) ## Run everything on this machine, at http://127.0.0.1:
 
 test: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run all tests except the browser tests, and check the coverage
 	@$(TEST_WEB)
-	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report= --cov-fail-under=0
+	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered
 	@$(BIN)/python -m pytest tests/simulation -n auto --dist worksteal
-	@$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term-missing:skip-covered
+	@$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(VENV) $(NODE) ## Run the tests without I/O, in seconds
 	@$(TEST_WEB)
