@@ -172,7 +172,7 @@ recipes: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run lint and test in a copy, a
 
 test-project: $(VENV) $(EMULATOR) $(NODE) ## Test this project's own pages, recipes and benchmarks, and make new
 	@$(BIN)/python -m tools.find_chromium
-	@$(BIN)/python -m pytest tests/project -n 2 --dist loadfile
+	@$(BIN)/python -m pytest tests/project -n 2 --dist loadfile $(if $(LEAVE_OUT),--ignore "$(LEAVE_OUT)")
 
 bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,ablation,overhead,urls,scale,find,consumer,cost)
 	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)")

@@ -23,7 +23,7 @@ from tests.e2e.system import ROOT, copy_project, request
 from tests.e2e.test_run import Terminal
 from tests.e2e.waiting import eventually
 
-EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "5")
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "2")
 SEED = os.environ.get("FUZZ_SEED", "1")
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
 
