@@ -93,6 +93,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_owner_key: str
     """The key of the hash of ``log_owner``."""
     thumbnail_sizes: tuple[Size, ...]
+    public_url: str | None
+    """The base of public URLs, without a slash at its end: the stage's CloudFront distribution, or None without one."""
     report_batch_item_failures: bool
 
     @property
@@ -128,6 +130,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         log_owner=_log_owner(environ.get("LOG_OWNER") or "plain"),
         log_owner_key=_log_owner_key(environ),
         thumbnail_sizes=_sizes(environ.get("THUMBNAIL_SIZES") or "cover:200,fit:800"),
+        public_url=_public_url(environ.get("PUBLIC_URL") or "none"),
         report_batch_item_failures=environ.get("REPORT_BATCH_ITEM_FAILURES") == "true",
     )
 
@@ -203,7 +206,7 @@ def _issuer(environ: Mapping[str, str]) -> Issuer | None:
 def require_https(name: str, url: str) -> str:
     """Return ``url``, the setting ``name``. Raise ConfigError unless it is an https URL or one of this machine.
 
-    Over plain http, an attacker on the network could replace the issuer's keys.
+    Over plain http, an attacker on the network could replace what is there, such as the issuer's keys.
     """
     parts = urlsplit(url)
     if not (parts.scheme == "https" and parts.hostname) and not (
@@ -211,6 +214,14 @@ def require_https(name: str, url: str) -> str:
     ):
         raise ConfigError(f"{name} is {url!r}: it must begin with https://, or be an address of this machine.")
     return url
+
+
+def _public_url(text: str) -> str | None:
+    if text == "none":
+        return None
+    if urlsplit(text).query or urlsplit(text).fragment:
+        raise ConfigError(f"PUBLIC_URL is {text!r}: it must not contain a query or a fragment.")
+    return require_https("PUBLIC_URL", text).rstrip("/")
 
 
 def _origins(text: str) -> tuple[str, ...]:

@@ -70,6 +70,11 @@ def base_url(request: Request) -> str:
     return f"{scheme}://{host}{path.removesuffix('/').removesuffix(request.path.removesuffix('/'))}"
 
 
+def public_base_url(request: Request) -> str:
+    """Return the base of the URLs that visitors get, without a slash at its end: PUBLIC_URL, else :func:`base_url`."""
+    return settings().public_url or base_url(request)
+
+
 def time_left(request: Request) -> int:
     """Return the milliseconds until the function times out."""
     context: Any = request.lambda_context

@@ -89,7 +89,7 @@ def public_response(request: Request, body: msgspec.Struct | bytes) -> Response:
 
 def catalogue_response(request: Request, catalogue: Catalogue, item_count: int) -> Response:
     """Return the caller's public catalogue."""
-    url = f"{requests.base_url(request)}/catalogues/{catalogue.id}"
+    url = f"{requests.public_base_url(request)}/catalogues/{catalogue.id}"
     return json_response(serializers.catalogue(catalogue, url, item_count))
 
 

@@ -37,6 +37,7 @@ def test_every_setting_is_read() -> None:
             "LOG_OWNER": "hash",
             "LOG_OWNER_KEY": "a secret of 23 bytes ..",
             "THUMBNAIL_SIZES": "fit:1024:webp,cover:64:jpeg,cover:96",
+            "PUBLIC_URL": "https://d111.cloudfront.net/",
             "REPORT_BATCH_ITEM_FAILURES": "true",
         }
     )
@@ -51,6 +52,7 @@ def test_every_setting_is_read() -> None:
         log_owner="hash",
         log_owner_key="a secret of 23 bytes ..",
         thumbnail_sizes=(Size(1024, "fit", "webp"), Size(64, "cover"), Size(96, "cover")),
+        public_url="https://d111.cloudfront.net",
         report_batch_item_failures=True,
     )
 
@@ -66,10 +68,21 @@ def test_every_setting_is_read() -> None:
         "LOG_LEVEL",
         "LOG_OWNER",
         "THUMBNAIL_SIZES",
+        "PUBLIC_URL",
     ],
 )
 def test_empty_setting_is_the_default(name: str) -> None:
     assert config.load({name: ""}) == config.load({})
+
+
+def test_public_url_is_none_without_a_distribution() -> None:
+    assert config.load({"PUBLIC_URL": "none"}).public_url is None
+
+
+@pytest.mark.parametrize("url", ["http://shop.example", "shop.example", "https://", "https://shop.example/?a=b"])
+def test_public_url_must_be_an_https_address(url: str) -> None:
+    with pytest.raises(ConfigError, match="PUBLIC_URL"):
+        config.load({"PUBLIC_URL": url})
 
 
 @pytest.mark.parametrize("key", ["", "x" * 15, "x" * 65, "ü" * 33])

@@ -320,6 +320,12 @@ class TestCatalogue:
             "itemCount": 0,
         }
 
+    def test_url_begins_with_the_setting(self, api: Stage, configured: Callable[..., None]) -> None:
+        configured(PUBLIC_URL="https://d111.cloudfront.net")
+        mine = json_of(api("GET", "/catalogue"))
+
+        assert mine["url"] == f"https://d111.cloudfront.net/catalogues/{mine['id']}"
+
     def test_counts_public_items(self, api: Stage) -> None:
         api.item(name="Private")
         api.item(name="Public", visibility="public")
