@@ -23,6 +23,7 @@ OPERATIONS: dict[str, dict[str, list[str]]] = {
         "dynamodb": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems"],
         "s3": [
             "CompleteMultipartUpload",
+            "CopyObject",
             "CreateMultipartUpload",
             "DeleteObject",
             "GetObject",

@@ -11,6 +11,7 @@ from tests.function_operations import PRESIGNED_POST
 
 _OTHER_NAMES = {
     "s3:CompleteMultipartUpload": "s3:PutObject",
+    "s3:CopyObject": "s3:PutObject",
     "s3:CreateMultipartUpload": "s3:PutObject",
     "s3:HeadObject": "s3:GetObject",
     "s3:UploadPartCopy": "s3:PutObject",
@@ -93,7 +94,7 @@ def _of_object(called: Called) -> Iterator[Need]:
     yield Need(action("s3", called.operation), f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
     if called.operation in ("GetObject", "HeadObject") and not called.presigned:
         yield Need("s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}", "")
-    if called.operation == "UploadPartCopy":
+    if called.operation in ("CopyObject", "UploadPartCopy"):
         # S3 User Guide, "Copying an object using multipart upload".
         yield Need(
             "s3:GetObject", f"arn:aws:s3:::{parameters['CopySource']['Bucket']}/{parameters['CopySource']['Key']}"

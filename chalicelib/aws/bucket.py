@@ -27,7 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import aws, telemetry
 from chalicelib.aws import presigned_urls
-from chalicelib.config import Size
+from chalicelib.config import Size, settings
 from chalicelib.values import ids
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ UPLOADS = "uploads/"
 THUMBNAILS = "thumbnails/"
 IMPORTS = "imports/"
 EXPORTS = "exports/"
+PUBLIC = "public/"
+"""Copies of thumbnails that visitors may load. CloudFront, if there is one, serves what is under it to everybody."""
 _ITEMS = "items/"
 
 # Owners are part of keys, and of the URLs made from them.
@@ -50,6 +52,9 @@ NO_CACHE = "private, no-cache"
 
 IMMUTABLE = "private, max-age=31536000, immutable"
 """``Cache-Control`` of an object that never changes at its key: browsers keep it for a year (RFC 8246)."""
+
+IMMUTABLE_FOR_ALL = "public, max-age=31536000, immutable"
+"""``Cache-Control`` of a public object that never changes at its key: shared caches keep it too."""
 
 FAILURES = (BotoCoreError, ClientError)
 """The exceptions of this module's functions if S3 rejects a call or does not respond."""
@@ -112,6 +117,20 @@ class PresignedPost(NamedTuple):
 def loose_thumbnail_key(key: str) -> str:
     """Return the key of a loose file's thumbnail. It contains the extension, so that b.png and b.jpg do not collide."""
     return f"{THUMBNAILS}{key.removeprefix(UPLOADS)}.jpg"
+
+
+def public_key(thumbnail_key: str, folder: str, exposure: int) -> str:
+    """Return the key of the copy of an item's thumbnail that visitors may load while the item is exposed.
+
+    Each exposure has separate copies: a slow job of an earlier one cannot delete those of a later one.
+    """
+    item_id, upload_id, put, name = thumbnail_key.split("/")[3:]
+    return f"{_public_folder(folder, item_id)}{upload_id}/{exposure}/{put}/{name}"
+
+
+def exposure(public_key: str) -> int:
+    """Return the exposure of the item to which a public copy belongs."""
+    return int(public_key.split("/")[5])
 
 
 def import_key(owner: str, import_id: str) -> str:
@@ -191,6 +210,23 @@ def join(key: str, parts: Sequence[str], content_type: str) -> None:
     aws.s3().complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": copied})
 
 
+def copy(key: str, target: str, content_type: str, cache_control: str) -> None:
+    """Copy an object within the bucket, with new headers. Raise ObjectNotFoundError."""
+    try:
+        aws.s3().copy_object(
+            Bucket=aws.bucket_name(),
+            Key=target,
+            CopySource={"Bucket": aws.bucket_name(), "Key": key},
+            MetadataDirective="REPLACE",
+            ContentType=content_type,
+            CacheControl=cache_control,
+        )
+    except ClientError as error:
+        if aws.error_code(error) != "NoSuchKey":
+            raise
+        raise ObjectNotFoundError(key) from error
+
+
 def delete(keys: Iterable[str]) -> None:
     """Delete objects. Keys without an object are ignored."""
     for key in keys:
@@ -202,13 +238,18 @@ def item_keys(owner: str, item_id: str) -> list[str]:
     return [key for top in (UPLOADS, THUMBNAILS) for key, _ in _list(f"{top}{_item_folder(owner, item_id)}")]
 
 
+def public_keys(folder: str, item_id: str) -> list[str]:
+    """Return the keys of all objects of an item that visitors may load."""
+    return [key for key, _ in _list(_public_folder(folder, item_id))]
+
+
 def original_etags(owner: str, item_id: str) -> dict[str, str]:
     """Return the entity tags of all originals of an item, by key."""
     return dict(_list(f"{UPLOADS}{_item_folder(owner, item_id)}"))
 
 
 def upload_id(key: str) -> str:
-    """Return the id of the upload to which an original or thumbnail of an item belongs."""
+    """Return the id of the upload to which an original, thumbnail or public copy of an item belongs."""
     return key.split("/")[4]
 
 
@@ -249,9 +290,19 @@ def presigned_get(key: str, content_type: str | None = None) -> str:
     )
 
 
+def public_url(key: str) -> str:
+    """Return a URL of a public object: that of CloudFront, if the stage has it, or else a download URL."""
+    base = settings().public_url
+    return f"{base}/{key}" if base else presigned_urls.url(key)
+
+
 def presigned_file(key: str, content_type: str, name: str) -> str:
     """Return a download URL that browsers save as a file. Its ``name`` must be ASCII without quotes."""
     return presigned_urls.url(key, content_type=content_type, content_disposition=f'attachment; filename="{name}"')
+
+
+def _public_folder(folder: str, item_id: str) -> str:
+    return f"{PUBLIC}{_ITEMS}{folder}/{item_id}/"
 
 
 def _item_folder(owner: str, item_id: str) -> str:

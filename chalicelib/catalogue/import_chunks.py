@@ -9,7 +9,7 @@ from chalicelib import errors, telemetry
 from chalicelib.aws import failures, table
 from chalicelib.catalogue import import_parsing, import_records, import_upserts, items, validation
 from chalicelib.catalogue.import_upserts import Prepared
-from chalicelib.catalogue.models import ChunkResult, Failure, Import
+from chalicelib.catalogue.models import ChunkResult, Failure, Import, Item
 from chalicelib.values import ids, times
 
 MAX_PART_WRITES = table.MAX_TRANSACTION_WRITES - 1
@@ -81,7 +81,7 @@ def _process_part(chunk: _OpenChunk, before: ChunkResult) -> ChunkResult:
     """
     known, number = chunk.known, chunk.number
     for _ in table.write_attempts():
-        writes, after = _prepare_part(chunk, before)
+        writes, changes, after = _prepare_part(chunk, before)
         try:
             table.write(*writes, import_records.put_result(known, number, before, after))
         except table.WriteRejectedError:
@@ -93,6 +93,7 @@ def _process_part(chunk: _OpenChunk, before: ChunkResult) -> ChunkResult:
             telemetry.add_count("ItemsCreated", after.created - before.created)
             telemetry.add_count("ItemsUpdated", after.updated - before.updated)
             telemetry.add_count("ImportEntriesFailed", len(after.failures) - len(before.failures))
+            items.queue_exposure_jobs(changes)
             return after
         stored = import_records.find_result(known.owner, known.id, number)
         if stored != before:
@@ -102,11 +103,17 @@ def _process_part(chunk: _OpenChunk, before: ChunkResult) -> ChunkResult:
     raise errors.BusyError
 
 
-def _prepare_part(chunk: _OpenChunk, before: ChunkResult) -> tuple[list[table.Write], ChunkResult]:
-    """Return the writes of the next entries, as many as fit into a transaction, and the result after them."""
+def _prepare_part(
+    chunk: _OpenChunk, before: ChunkResult
+) -> tuple[list[table.Write], list[tuple[Item, Item]], ChunkResult]:
+    """Return the writes of the next entries, as many as fit into a transaction.
+
+    Return also the items that they change, before and after, and the result after them.
+    """
     writes: list[table.Write] = []
+    changes: list[tuple[Item, Item]] = []
     failed = list(before.failures)
-    done = [0, 0]
+    created = 0
     position, size = before.next or 0, 0
     while position < len(chunk.entries):
         prepared = chunk.prepare(position)
@@ -117,15 +124,22 @@ def _prepare_part(chunk: _OpenChunk, before: ChunkResult) -> tuple[list[table.Wr
             if writes and (len(writes) + len(prepared.writes) > MAX_PART_WRITES or size > MAX_PART_BYTES):
                 break
             writes += prepared.writes
-            done[prepared.is_update] += 1
+            if prepared.change:
+                changes.append(prepared.change)
+            else:
+                created += 1
         position += 1
     is_end = position == len(chunk.entries)
-    return writes, ChunkResult(
-        created=before.created + done[False],
-        updated=before.updated + done[True],
-        failures=tuple(failed),
-        next=None if is_end else position,
-        given_up=before.given_up and not is_end,
+    return (
+        writes,
+        changes,
+        ChunkResult(
+            created=before.created + created,
+            updated=before.updated + len(changes),
+            failures=tuple(failed),
+            next=None if is_end else position,
+            given_up=before.given_up and not is_end,
+        ),
     )
 
 

@@ -42,7 +42,8 @@ class Prepared(NamedTuple):
     """What is to be written for an entry: a new item, or a change of one."""
 
     writes: list[table.Write]
-    is_update: bool = False
+    change: tuple[Item, Item] | None = None
+    """The item before and after the change, or None if the item is new."""
 
 
 class _Restored(msgspec.Struct, rename="camel"):
@@ -122,7 +123,7 @@ def prepare(known: Import, new_id: str, entry: Entry) -> Prepared:
     guarded = table.get(guard)
     found = _find(known.owner, key, value, times.now())
     if found is not None:
-        return Prepared(items.prepare_patch(found, fields, times.now()), is_update=True)
+        return _prepare_patch(found, fields)
     new = validation.validate_item(fields)
     created_at = times.parse_time(known.created_at)
     return Prepared([*items.prepare_create(known.owner, new_id, new, created_at), _put_guard(guard, guarded, new_id)])
@@ -198,7 +199,12 @@ def _prepare_by_id(known: Import, id_: str, own: models.Fields, fields: models.F
         return Prepared(items.prepare_restore(_restored(known, id_, fields, validation.validate_item(own), now)))
     if existing.is_expired(now):
         raise _invalid(ID, f"Item {id_} has expired and is being deleted: import it again in an hour")
-    return Prepared(items.prepare_patch(existing, own, now), is_update=True)
+    return _prepare_patch(existing, own)
+
+
+def _prepare_patch(item: Item, changes: models.Fields) -> Prepared:
+    writes, changed = items.prepare_patch(item, changes, times.now())
+    return Prepared(writes, (item, changed))
 
 
 def _restored(known: Import, id_: str, fields: models.Fields, new: models.ItemInput, now: datetime) -> Item:

@@ -27,7 +27,7 @@ import msgspec
 from chalicelib import errors, telemetry
 from chalicelib.aws import bucket, queue
 from chalicelib.aws.bucket import PresignedPost, Upload
-from chalicelib.catalogue import items
+from chalicelib.catalogue import items, public_catalogues, public_copies
 from chalicelib.catalogue.items import Check
 from chalicelib.catalogue.messages import RenderImage
 from chalicelib.catalogue.models import Focus, Image, Item, PictureFailure
@@ -152,7 +152,7 @@ def delete_item(
     item = items.delete(owner, id_, at, check, expired=expired)
     if not item.may_have_objects:
         return
-    bucket.delete(bucket.item_keys(owner, id_))
+    delete_all_objects(owner, id_)
     # After a ticket, an upload may still follow, even if the ticket has expired by this clock: clocks differ.
     if item.ticket_until is None:
         items.delete_purge_record(owner, id_)
@@ -250,11 +250,20 @@ def failed_image(image: Image, error: errors.ImageError, etag: str = "") -> Imag
 def delete_superseded_objects(item: Item) -> None:
     """Delete the objects of all uploads before the last recorded one; if that picture was deleted, its objects too.
 
-    Keep those of newer uploads: they may become the item's picture.
+    Keep those of newer uploads: they may become the item's picture. Of public objects, delete those of earlier
+    exposures too, and all if the item is not exposed.
     """
-    if item.has_one_file:
-        return
-    bucket.delete(key for key in bucket.item_keys(item.owner, item.id) if _is_superseded(item, key))
+    keys = [] if item.has_one_file else bucket.item_keys(item.owner, item.id)
+    if item.public_folder:
+        keys += bucket.public_keys(item.public_folder, item.id)
+    bucket.delete(key for key in keys if _is_superseded(item, key))
+
+
+def delete_all_objects(owner: str, id_: str) -> None:
+    """Delete all objects of a deleted item."""
+    reference = public_catalogues.find_reference(owner)
+    public = bucket.public_keys(reference.folder(id_), id_) if reference else []
+    bucket.delete([*bucket.item_keys(owner, id_), *public])
 
 
 def _is_superseded(item: Item, key: str) -> bool:
@@ -264,16 +273,23 @@ def _is_superseded(item: Item, key: str) -> bool:
     image = _image_of(item, upload_id)
     if image is None:
         return True
-    return key.startswith(bucket.THUMBNAILS) and not _may_use(image, key)
+    thumbnails = [thumbnail.key for thumbnail in image.thumbnails]
+    if key.startswith(bucket.PUBLIC):
+        exposure = bucket.exposure(key)
+        if exposure != item.exposures:
+            return exposure < item.exposures
+        thumbnails = [public_copies.public_key(item, thumbnail) for thumbnail in thumbnails]
+        return not item.is_exposed or not _may_use(image, key, thumbnails)
+    return key.startswith(bucket.THUMBNAILS) and not _may_use(image, key, thumbnails)
 
 
-def _may_use(image: Image, key: str) -> bool:
+def _may_use(image: Image, key: str, thumbnails: list[str]) -> bool:
     """Return whether a picture uses the thumbnail at ``key``, or may use it when a thumbnail job ends.
 
     The picture may have changed since it was read: then newer thumbnails are those of the picture as it is now.
     """
     version, current = bucket.thumbnail_version(key), (image.sequencer, image.focus_changes)
-    if version > current or any(key == thumbnail.key for thumbnail in image.thumbnails):
+    if version > current or key in thumbnails:
         return True
     return version == current and _needs_thumbnails(image)
 
@@ -285,7 +301,7 @@ def purge(owner: str, id_: str) -> None:
     """
     item = items.find(owner, id_)
     if item is None:
-        bucket.delete(bucket.item_keys(owner, id_))
+        delete_all_objects(owner, id_)
     else:
         telemetry.logger.warning("Purge skipped: the deleted item exists again", item_id=id_)
         delete_superseded_objects(item)

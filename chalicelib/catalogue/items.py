@@ -7,7 +7,7 @@ copy (``public_copies``) with the index records of that, in the same transaction
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -15,10 +15,15 @@ from typing import NamedTuple
 import msgspec
 
 from chalicelib import errors, telemetry
-from chalicelib.aws import table
+from chalicelib.aws import queue, table
+from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import idempotency, index_keys, models, public_catalogues, public_copies, validation
+from chalicelib.catalogue.messages import RenderImage
 from chalicelib.catalogue.models import Item, ItemInput
 from chalicelib.values import exact_json, ids, merge_patch, times
+
+EXPOSURE_TIMEOUT = timedelta(minutes=30)
+"""How long after an item was exposed, or no longer is, the cleanup looks for public objects missing or left over."""
 
 Check = Callable[[Item], None]
 """A condition for a write: a function that gets the current item, and raises an ApiError to prevent the write."""
@@ -87,24 +92,28 @@ def prepare_create(owner: str, id_: str, new: ItemInput, at: datetime) -> list[t
     return _replace_writes(None, _new_item(owner, new, at, id_))
 
 
-def prepare_patch(item: Item, changes: models.Fields, at: datetime) -> list[table.Write]:
-    """Return the writes that apply a JSON Merge Patch as :func:`patch` does, or none if nothing changes.
+def prepare_patch(item: Item, changes: models.Fields, at: datetime) -> tuple[list[table.Write], Item]:
+    """Return the writes that apply a JSON Merge Patch as :func:`patch` does, and the item after them.
 
-    They are refused if ``item`` is not the current version. Raise the errors of :func:`replace`, and
-    InvalidRequestError if a public item changes so much that one transaction has no room for it.
+    There are none if nothing changes. They are refused if ``item`` is not the current version. Call
+    :func:`queue_exposure_jobs` afterwards.
+
+    Raise the errors of :func:`replace`, and InvalidRequestError if a public item changes so much that one transaction
+    has no room for it.
     """
     validation.validate_patch(changes)
     patched = _patched(item, changes, at)
-    writes = [] if patched is item else _replace_writes(item, _next_version(item, patched, at))
+    new = item if patched is item else _next_version(item, patched, at)
+    writes = [] if new is item else _replace_writes(item, new)
     if len(writes) < table.MAX_TRANSACTION_WRITES:  # The import needs one more.
-        return writes
+        return writes, new
     problem = "The item is public, and too many of its words and values change at once: make it private first"
     raise validation.problems_at(("$", problem))
 
 
 def prepare_restore(item: Item) -> list[table.Write]:
     """Return the writes that create this item with its id, version and times. They are refused if the id is taken."""
-    return _replace_writes(None, _published(None, _indexed(item)))
+    return _replace_writes(None, _first_version(item))
 
 
 def get(owner: str, id_: str, at: datetime) -> Item:
@@ -177,18 +186,21 @@ def change(
 
     Raise ItemNotFoundError, what ``check`` raises, and BusyError after eight attempts.
     """
+    old: Item | None = None
     new: Item | None = None
     for _ in table.write_attempts():
-        old = get(owner, id_, at)
+        previous, old = old, get(owner, id_, at)
         if old == new:
-            return old  # The write was refused although an earlier attempt of the SDK had succeeded.
+            # The write was refused although an earlier attempt of the SDK had succeeded.
+            queue_exposure_jobs([(previous, old)])
+            return old
         check(old)
         transformed = transform(old)
         if transformed is old:
             if old.hidden:
                 write_index(owner, id_)
             return old
-        new = _next_version(old, transformed, at if is_update else None)
+        new = _next_version(old, transformed, at, is_update=is_update)
         try:
             _write_change(old, new)
         except table.WriteRejectedError:
@@ -196,8 +208,28 @@ def change(
         except table.FAILURES:
             if find(owner, id_) != new:
                 raise
+        queue_exposure_jobs([(old, new)])
         return new
     raise errors.BusyError
+
+
+def queue_exposure_jobs(changes: Iterable[tuple[Item | None, Item]]) -> None:
+    """Queue the jobs that make or delete public objects, if the change from one item to the other requires them.
+
+    If that fails, the cleanup does it.
+    """
+    jobs = [
+        RenderImage(Upload(new.owner, new.id, new.image.upload_id).key)
+        for old, new in changes
+        if new.exposure_due_at
+        and (old is None or (old.exposure_due_at, old.is_exposed) != (new.exposure_due_at, new.is_exposed))
+        and new.image
+        and new.image.upload_id
+    ]
+    try:
+        queue.send(*jobs)
+    except queue.FAILURES:
+        telemetry.logger.exception("Queueing jobs for public pictures failed; the cleanup will retry")
 
 
 def replace(owner: str, id_: str, body: models.Fields, at: datetime, check: Check = allow_write) -> Item:
@@ -307,7 +339,7 @@ def _new_item(owner: str, new: ItemInput, at: datetime, id_: str) -> Item:
     _check_expiry(new, at)
     created = times.format_time(at)
     item = Item(owner=owner, id=id_, version=1, created_at=created, updated_at=created, fields={})
-    return _published(None, _indexed(with_input(item, new)))
+    return _first_version(with_input(item, new))
 
 
 def _patched(item: Item, changes: models.Fields, at: datetime) -> Item:
@@ -316,11 +348,27 @@ def _patched(item: Item, changes: models.Fields, at: datetime) -> Item:
     return _with_input(item, validation.validate_item(merge_patch.apply(body, changes)), at)
 
 
-def _next_version(old: Item, changed: Item, at: datetime | None) -> Item:
-    """Return the next version of an item that was updated at ``at``, or, if that is None, when ``old`` was."""
+def _first_version(item: Item) -> Item:
+    return _published(None, _indexed(msgspec.structs.replace(item, exposures=int(item.is_exposed))))
+
+
+def _next_version(old: Item, changed: Item, at: datetime, *, is_update: bool = True) -> Item:
+    """Return the next version of an item, changed at ``at``. With ``is_update=False``, its ``updatedAt`` stays."""
     # The clock may have been set back since the last write.
-    updated_at = max(old.updated_at, times.format_time(at)) if at else old.updated_at
-    return _published(old, _indexed(msgspec.structs.replace(changed, version=old.version + 1, updated_at=updated_at)))
+    updated_at = max(old.updated_at, times.format_time(at)) if is_update else old.updated_at
+    new = msgspec.structs.replace(changed, version=old.version + 1, updated_at=updated_at)
+    return _published(old, _indexed(_exposed(old, new, at)))
+
+
+def _exposed(old: Item, new: Item, at: datetime) -> Item:
+    """Count the exposures, and note if objects under public/ are to be made or deleted."""
+    begins, ends = new.is_exposed and not old.is_exposed, old.is_exposed and not new.is_exposed
+    new = msgspec.structs.replace(new, exposures=old.exposures + begins)
+    # While a picture is processing, its job does both.
+    is_due = new.needs_public_thumbnails or (ends and new.image is not None and new.image.status == "ready")
+    if not is_due or new.exposure_due_at:
+        return new
+    return msgspec.structs.replace(new, exposure_due_at=times.format_time(at + EXPOSURE_TIMEOUT))
 
 
 def _published(old: Item | None, new: Item) -> Item:
@@ -342,12 +390,17 @@ def _with_input(item: Item, new: ItemInput, at: datetime) -> Item:
 
 def with_input(item: Item, new: ItemInput) -> Item:
     """Return the item with what the caller sets. If it becomes public, the owner gets a public catalogue."""
-    catalogue = item.catalogue
-    if new.visibility and catalogue is None:
-        catalogue = public_catalogues.id_of(item.owner)
-    return msgspec.structs.replace(
-        item, fields=new.fields, expires_at=new.expires_at, visibility=new.visibility, catalogue=catalogue
-    )
+    if new.visibility:
+        item = exposable(item)
+    return msgspec.structs.replace(item, fields=new.fields, expires_at=new.expires_at, visibility=new.visibility)
+
+
+def exposable(item: Item) -> Item:
+    """Return the item as it must be before it becomes public, or a link shows it. Raise BusyError."""
+    if item.public_folder:
+        return item
+    reference = public_catalogues.reference(item.owner)
+    return msgspec.structs.replace(item, catalogue=reference.catalogue, public_folder=reference.folder(item.id))
 
 
 def _check_expiry(new: ItemInput, at: datetime) -> None:

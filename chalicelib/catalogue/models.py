@@ -76,6 +76,8 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     warnings: tuple[str, ...] = ()
     """What is wrong with a picture that is ready nevertheless: TRUNCATED."""
     error: PictureFailure | None = None
+    exposure: int = 0
+    """The exposure of the item for which the thumbnails are copied to public keys, or 0 (``Item.exposures``)."""
     attempts: int = 0
     """How often the cleanup has queued the thumbnail job again."""
     due_at: str | None = None
@@ -99,6 +101,19 @@ SETTINGS = ("expiresAt", "visibility")
 """The names in JSON of what a caller sets besides an item's own fields."""
 
 
+class Share(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A link that shows an item to everybody who has it. ``hash`` is the SHA-256 of its token."""
+
+    id: str
+    hash: str
+    created_at: str
+    expires_at: str | None = None
+
+    def is_expired(self, at: datetime) -> bool:
+        """Return whether the link shows nothing any more at ``at``."""
+        return _is_expired(self.expires_at, at)
+
+
 class Publication(msgspec.Struct, frozen=True):
     """A change of what visitors see of an item."""
 
@@ -116,9 +131,17 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     visibility: Literal["public"] | None = None
     """``public`` if visitors may read the item, or None if it is private."""
     catalogue: str | None = None
-    """The id of the owner's public catalogue, if the item is or was public."""
+    """The id of the owner's public catalogue, if the item is or was exposed."""
     published: Publication | None = None
     """The last change of a public item that visitors could see."""
+    shares: tuple[Share, ...] = ()
+    """The links that show it, public or not. The cleanup removes those that have expired."""
+    exposures: int = 0
+    """How often it became exposed: public, or shown by a link. It is part of the public keys of thumbnails."""
+    exposure_due_at: str | None = None
+    """When the cleanup looks again for public objects that are missing, or left over."""
+    public_folder: str | None = None
+    """The folder of its public objects, if it is or was exposed (``public_catalogues.folder``)."""
     ticket_until: str | None = None
     """When the event of the last ticket's upload is overdue: then the cleanup looks for the upload itself."""
     last_upload: str | None = None
@@ -145,9 +168,27 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
         return bool(self.image or self.ticket_until or self.last_upload)
 
     @property
+    def is_exposed(self) -> bool:
+        """Whether others than the owner can see the item."""
+        return bool(self.visibility or self.shares)
+
+    @property
+    def needs_public_thumbnails(self) -> bool:
+        """Whether the item is exposed, and its thumbnails are not yet copied to public keys."""
+        ready = self.image if self.image and self.image.status == "ready" else None
+        return self.is_exposed and ready is not None and ready.exposure != self.exposures
+
+    @property
     def due_at(self) -> str | None:
         """When the cleanup has work to do on this item next, or None."""
-        due = (self.expires_at, self.ticket_until, self.image and self.image.due_at, self.hidden and self.updated_at)
+        due = (
+            self.expires_at,
+            self.ticket_until,
+            self.exposure_due_at,
+            self.image and self.image.due_at,
+            self.hidden and self.updated_at,
+            *(share.expires_at for share in self.shares),
+        )
         return min((at for at in due if at), default=None)
 
     def without_image(self) -> Item:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+import hmac
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -29,17 +30,36 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return table.public_partition(self.id)
 
 
-def id_of(owner: str) -> str:
-    """Return the id of the owner's public catalogue, which is made if there is none. Raise BusyError."""
-    key = table.Key(owner, "CATALOGUE", "")
+class Reference(NamedTuple):
+    """The owner's record of the public catalogue: its id, and a secret that nobody sees."""
+
+    catalogue: str
+    secret: str
+
+    def folder(self, item_id: str) -> str:
+        """Return the folder of an item's public objects. It says nothing of the owner, and nothing of the catalogue."""
+        return hmac.digest(self.secret.encode(), item_id.encode(), "sha256").hex()[:32]
+
+
+def reference(owner: str) -> Reference:
+    """Return the reference to the owner's public catalogue, which is made if there is none. Raise BusyError."""
     for _ in table.write_attempts():
-        if record := table.get(key):
-            return str(record["catalogue"])
-        new = Catalogue(id=ids.random_id(), owner=owner)
+        if found := find_reference(owner):
+            return found
+        new = Reference(ids.random_id(), ids.random_id())
         with contextlib.suppress(table.WriteRejectedError):  # Another request makes it.
-            table.write_once(table.Put(key, {"catalogue": new.id}, table.ABSENT), _put(new, table.ABSENT))
-            return new.id
+            table.write_once(
+                table.Put(_reference_key(owner), new._asdict(), table.ABSENT),
+                _put(Catalogue(id=new.catalogue, owner=owner), table.ABSENT),
+            )
+            return new
     raise errors.BusyError
+
+
+def find_reference(owner: str) -> Reference | None:
+    """Return the reference to the owner's public catalogue, or None if there is none."""
+    record = table.get(_reference_key(owner))
+    return Reference(record["catalogue"], record["secret"]) if record else None
 
 
 def get(id_: str) -> Catalogue:
@@ -58,7 +78,7 @@ def find(id_: str) -> Catalogue | None:
 
 def of_owner(owner: str) -> Catalogue:
     """Return the owner's public catalogue, which is made if there is none. Raise BusyError."""
-    found = find(id_of(owner))
+    found = find(reference(owner).catalogue)
     if found is None:
         raise errors.BusyError
     return found
@@ -85,6 +105,10 @@ def count_items(catalogue: Catalogue) -> int:
     One record of each is counted, of about 100 bytes: 80 items take a read unit.
     """
     return table.count(catalogue.partition, "FIND", index_keys.find_text(index_keys.UPDATED_AT, ""))
+
+
+def _reference_key(owner: str) -> table.Key:
+    return table.Key(owner, "CATALOGUE", "")
 
 
 def _key(id_: str) -> table.Key:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-from chalicelib.aws import table
+from chalicelib.aws import bucket, table
 from chalicelib.catalogue import index_keys
-from chalicelib.catalogue.models import Item, Publication
+from chalicelib.catalogue.models import Image, Item, Publication
 from chalicelib.values import exact_json
 
 
@@ -31,8 +31,45 @@ def of(item: Item | None) -> Item | None:
         updated_at=item.published.at,
         expires_at=item.expires_at,
         fields=declaration.shown(item.fields),
+        image=image_of(item),
         indexed=declaration.public.text,
     )
+
+
+def of_shared(item: Item) -> Item:
+    """Return what those see of an item who have a link that shows it: the same as of a public item, at its version."""
+    return Item(
+        owner="",
+        id=item.id,
+        version=item.version,
+        created_at=item.created_at,
+        updated_at=item.updated_at,
+        fields=index_keys.current().shown(item.fields),
+        image=image_of(item),
+    )
+
+
+def image_of(item: Item) -> Image | None:
+    """Return the picture of an exposed item as visitors see it: its thumbnails, with their public keys.
+
+    Return None if there is none, or if the thumbnails are not copied to the public keys yet.
+    """
+    image = item.image
+    if image is None or not item.is_exposed or image.exposure == 0 or image.exposure != item.exposures:
+        return None
+    return Image(
+        status="ready",
+        width=image.width,
+        height=image.height,
+        focus=image.thumbnails_focus,
+        placeholder=image.placeholder,
+        thumbnails=tuple(msgspec.structs.replace(one, key=public_key(item, one.key)) for one in image.thumbnails),
+    )
+
+
+def public_key(item: Item, key: str) -> str:
+    """Return the key of the copy of a thumbnail that visitors may load during the current exposure of its item."""
+    return bucket.public_key(key, item.public_folder or "", item.exposures)
 
 
 def last_publication(old: Item | None, new: Item) -> Publication | None:

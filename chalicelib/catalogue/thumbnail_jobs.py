@@ -12,7 +12,7 @@ import msgspec
 from chalicelib import errors, telemetry
 from chalicelib.aws import bucket
 from chalicelib.aws.bucket import Object, Upload
-from chalicelib.catalogue import item_pictures, items
+from chalicelib.catalogue import item_pictures, items, public_pictures
 from chalicelib.catalogue.models import Focus, Image, Item, Thumbnail
 from chalicelib.config import MAX_DECODING_BYTES, MAX_IMAGE_BYTES, Size, settings
 from chalicelib.pictures import protocol
@@ -94,14 +94,17 @@ def _make_loose_thumbnail(key: str, has_time: Callable[[], bool]) -> None:
 def _make_item_thumbnails(upload: Upload, has_time: Callable[[], bool]) -> None:
     item = items.find(upload.owner, upload.item_id)
     if item and item.image and item_pictures.needs_thumbnails(item, upload):
-        item = _save_result(upload, item.image, _make_thumbnails(upload, item.image, has_time))
-    else:
+        result = _make_thumbnails(upload, item.image, has_time)
+        item = _save_result(upload, item.image, result and public_pictures.copied(item, result))
+    elif item is None or item.exposure_due_at is None:
         telemetry.logger.info("Thumbnail job skipped: picture already done, superseded or deleted", key=upload.key)
     # Delete these objects even if the job was skipped: the previous delivery of it may have failed at this point.
-    if item:
-        item_pictures.delete_superseded_objects(item)
+    if item is None:
+        item_pictures.delete_all_objects(upload.owner, upload.item_id)
+    elif item.exposure_due_at:
+        public_pictures.bring_in_line(item, times.now())
     else:
-        bucket.delete(bucket.item_keys(upload.owner, upload.item_id))
+        item_pictures.delete_superseded_objects(item)
 
 
 def _save_result(upload: Upload, rendered: Image, result: Image | None) -> Item | None:

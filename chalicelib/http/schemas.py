@@ -270,12 +270,29 @@ class CataloguePatch(Struct, forbid_unknown_fields=True):
     enabled: Annotated[bool, Meta(description="Whether visitors can read it.")] | UnsetType = UNSET
 
 
+class PublicImage(Struct, tag_field="status", tag="ready", rename="camel"):
+    """What visitors see of a picture: its thumbnails."""
+
+    width: Annotated[_Pixels, Meta(description="Of the upright picture, in pixels.")]
+    height: Annotated[_Pixels, Meta(description="Of the upright picture, in pixels.")]
+    thumbnails: Annotated[list[Thumbnail], Meta(description="One in each size that the stage is configured to make.")]
+    focus: Annotated[Focus | UnsetType, Meta(description="Absent unless it was set.")] = UNSET
+    placeholder: Annotated[
+        str | UnsetType,
+        Meta(description="A ThumbHash in base64, from which a client can draw a blurred picture."),
+    ] = UNSET
+
+
 class PublicItem(Struct, rename="camel"):
     """What visitors see of an item besides its public fields."""
 
     id: Annotated[_Id, Meta(description="The item's id.")]
     created_at: Annotated[_Time, Meta(description="When the item was created.")]
-    updated_at: Annotated[_Time, Meta(description="When something that visitors see was last changed.")]
+    updated_at: Annotated[_Time, Meta(description="When a public field was last changed.")]
+    image: Annotated[
+        PublicImage | UnsetType,
+        Meta(description="Absent if there is no picture, and during the seconds until visitors can load it."),
+    ] = UNSET
 
 
 class PublicItemPage(Struct, rename="camel"):

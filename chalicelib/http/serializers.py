@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from chalicelib import errors
+from chalicelib.aws import bucket
 from chalicelib.catalogue import batches, exports, index_keys, item_pictures
 from chalicelib.catalogue.bulk_imports import Progress
 from chalicelib.catalogue.models import Image, Item
@@ -38,7 +39,12 @@ def _joined(managed: bytes, own: bytes) -> bytes:
 
 def public_item(copy: Item) -> bytes:
     """Return the JSON of the public copy of an item. A field that is no longer declared as public is left out."""
-    managed = schemas.PublicItem(id=copy.id, created_at=copy.created_at, updated_at=copy.updated_at)
+    managed = schemas.PublicItem(
+        id=copy.id,
+        created_at=copy.created_at,
+        updated_at=copy.updated_at,
+        image=_public_image(copy.image) if copy.image else UNSET,
+    )
     return _joined(exact_json.to_json(managed), exact_json.to_json(index_keys.current().shown(copy.fields)))
 
 
@@ -74,15 +80,23 @@ def _image(stored: Item, image: Image, url: Callable[[Item, int | None], str]) -
     if image.status == "failed":
         return schemas.ImageFailed(_copy(image.error, schemas.ImageProblem))
     thumbnails = [_copy(one, schemas.Thumbnail, url=url(stored, one.size)) for one in image.thumbnails]
-    focus = schemas.Focus(float(image.focus.x), float(image.focus.y)) if image.focus else UNSET
     return _copy(
         image,
         schemas.ImageReady,
         url=url(stored, None),
         thumbnails=thumbnails,
         warnings=list(image.warnings) or UNSET,
-        focus=focus,
+        focus=_focus(image),
     )
+
+
+def _public_image(image: Image) -> schemas.PublicImage:
+    thumbnails = [_copy(one, schemas.Thumbnail, url=bucket.public_url(one.key)) for one in image.thumbnails]
+    return _copy(image, schemas.PublicImage, thumbnails=thumbnails, focus=_focus(image))
+
+
+def _focus(image: Image) -> schemas.Focus | UnsetType:
+    return schemas.Focus(float(image.focus.x), float(image.focus.y)) if image.focus else UNSET
 
 
 def import_progress(id_: str, progress: Progress) -> schemas.Import:

@@ -44,9 +44,10 @@ def requests(stage: Stage) -> None:
     stage.work()
     stage("GET", accepted.headers["Location"])
     stage("DELETE", f"/items/{stage.item()['id']}")
-    item = stage.item(expiresAt="2100-01-01T00:00:00Z")["id"]
+    item = stage.item(expiresAt="2100-01-01T00:00:00Z", visibility="public")["id"]
     stage.picture(item, jpeg())
     stage.read(item)
+    stage("GET", f"/catalogues/{json.loads(stage('GET', '/catalogue').body)['id']}/items")
     for path in ("/items", "/items?sort=updatedAt", f"/items/{item}/image", f"/items/{item}/image?size=200"):
         stage("GET", path)
     with RECORDER.runs("api_handler"):
@@ -87,7 +88,7 @@ def index_with(item: str, declaration: str) -> None:
 def messages(stage: Stage) -> None:
     """Send messages of every kind, and an invalid one."""
     uploads(stage)
-    item = stage.item()["id"]
+    item = stage.item(visibility="public")["id"]
     stage.picture(item, jpeg())
     stage.picture(item, jpeg())
     close_ticket(item)
@@ -121,7 +122,8 @@ def exports(stage: Stage) -> None:
 
 def cleanups(stage: Stage) -> None:
     """Run the cleanup with work due of every kind."""
-    expired = stage.item(expiresAt=times.format_time(times.now() + timedelta(minutes=30)))["id"]
+    soon = times.format_time(times.now() + timedelta(minutes=30))
+    expired = stage.item(expiresAt=soon, visibility="public")["id"]
     stage.picture(expired, jpeg())
     stage("POST", "/imports", {"items": [fields()]})
     stage("POST", "/exports", {"format": "csv"})

@@ -1,0 +1,64 @@
+"""The public objects of exposed items: copies of their thumbnails that visitors may load. Originals are never copied.
+
+An item is exposed while it is public or a link shows it. The function that makes thumbnails also makes and deletes
+their copies. ``Image.exposure`` says that they are there; visitors see no picture before. A write that exposes an item,
+or ends that, sets ``Item.exposure_due_at`` and queues a thumbnail job. The cleanup does so again until the objects are
+as they should be.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from chalicelib import telemetry
+from chalicelib.aws import bucket
+from chalicelib.catalogue import item_pictures, items, public_copies
+from chalicelib.catalogue.models import Image, Item
+from chalicelib.values import times
+
+
+def copied(item: Item, image: Image) -> Image:
+    """Copy the thumbnails of ``image`` to their public keys, if the item is exposed, and return it with a note of that.
+
+    Repeating it changes nothing.
+    """
+    if not item.is_exposed or image.status != "ready":
+        return image
+    for one in image.thumbnails:
+        try:
+            bucket.copy(one.key, public_copies.public_key(item, one.key), one.type, bucket.IMMUTABLE_FOR_ALL)
+        except bucket.ObjectNotFoundError:
+            # Either the picture has just been replaced, or the owner cannot see this thumbnail either.
+            telemetry.logger.warning("Public copy skipped: thumbnail not found", key=one.key)
+    return msgspec.structs.replace(image, exposure=item.exposures)
+
+
+def bring_in_line(item: Item, at: datetime) -> None:
+    """Copy the thumbnails of an exposed item to public keys, and delete all public objects that it should not have."""
+    image = copied(item, item.image) if item.image and item.needs_public_thumbnails else item.image
+    item_pictures.delete_superseded_objects(item)
+
+    def in_line(now: Item) -> Item:
+        if (now.image, now.exposures, now.is_exposed) != (item.image, item.exposures, item.is_exposed):
+            return now  # A later job, or the cleanup, does what is due now.
+        return msgspec.structs.replace(now, image=image, exposure_due_at=None)
+
+    items.change(item.owner, item.id, in_line, at, is_update=False)
+
+
+def do_work_due(item: Item, at: datetime) -> None:
+    """Bring the public objects in line if that is due at ``at``. If thumbnails must be copied, queue a job for it."""
+    if item.exposure_due_at is None or item.exposure_due_at > times.format_time(at):
+        return
+    if not item.needs_public_thumbnails:
+        bring_in_line(item, at)
+        return
+    telemetry.logger.warning("Public pictures timeout: retrying", item_id=item.id)
+    due_at = times.format_time(at + items.EXPOSURE_TIMEOUT)
+
+    def retried(now: Item) -> Item:
+        return msgspec.structs.replace(now, exposure_due_at=due_at) if now.exposure_due_at else now
+
+    items.change(item.owner, item.id, retried, at, is_update=False)
