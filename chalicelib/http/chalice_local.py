@@ -39,6 +39,9 @@ def prepare() -> None:
     local.LocalGateway = Gateway  # type: ignore[misc]
     for name, method in _HANDLER_METHODS.items():
         setattr(local.ChaliceRequestHandler, name, method)
+    # It writes headers and body one after the other. With Nagle's algorithm, a client that keeps its connection waits
+    # 40 ms for the body, until the delayed acknowledgement of the headers.
+    local.ChaliceRequestHandler.disable_nagle_algorithm = True
     local.ThreadedHTTPServer.handle_error = _handle_error
     local.ThreadedHTTPServer.request_queue_size = _BACKLOG
     quieten_libraries()

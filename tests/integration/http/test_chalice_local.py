@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import queue
 import socket
 import struct
 import threading
@@ -160,6 +161,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
         (chalice_server, "LocalGateway"),
         (chalice_server.ChaliceRequestHandler, "log_request"),
         (chalice_server.ChaliceRequestHandler, "log_message"),
+        (chalice_server.ChaliceRequestHandler, "disable_nagle_algorithm"),
         (chalice_server.ThreadedHTTPServer, "handle_error"),
         (chalice_server.ThreadedHTTPServer, "request_queue_size"),
     ):
@@ -190,6 +192,21 @@ def test_many_clients_can_connect_at_once() -> None:
         open_.callback(dev_server.shutdown)
 
         assert [client.getresponse().status for client in clients] == [200] * 50
+
+
+def test_body_is_sent_with_its_headers(served: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    options: queue.Queue[int] = queue.Queue()
+
+    def shutdown_request(_: Any, connection: socket.socket) -> None:
+        options.put(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        connection.close()
+
+    monkeypatch.setattr(chalice_server.ThreadedHTTPServer, "shutdown_request", shutdown_request)
+    with contextlib.closing(HTTPConnection(*served)) as connection:
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+
+    assert options.get(timeout=10) != 0
 
 
 class TestLog:
