@@ -224,6 +224,7 @@ def queue_exposure_jobs(changes: Iterable[tuple[Item | None, Item]]) -> None:
         if new.exposure_due_at
         and (old is None or (old.exposure_due_at, old.is_exposed) != (new.exposure_due_at, new.is_exposed))
         and new.image
+        and new.image.status == "ready"  # A job for a picture that failed would render it again.
         and new.image.upload_id
     ]
     try:
@@ -365,7 +366,7 @@ def _exposed(old: Item, new: Item, at: datetime) -> Item:
     begins, ends = new.is_exposed and not old.is_exposed, old.is_exposed and not new.is_exposed
     new = msgspec.structs.replace(new, exposures=old.exposures + begins)
     # While a picture is processing, its job does both.
-    is_due = new.needs_public_thumbnails or (ends and new.image is not None and new.image.status == "ready")
+    is_due = new.needs_public_thumbnails or (ends and new.image is not None and new.image.status in ("ready", "failed"))
     if not is_due or new.exposure_due_at:
         return new
     return msgspec.structs.replace(new, exposure_due_at=times.format_time(at + EXPOSURE_TIMEOUT))

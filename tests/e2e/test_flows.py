@@ -103,6 +103,21 @@ def test_deleted_item_has_no_pictures_left(system: System) -> None:
     assert keys(system, f"uploads/items/local/{item}/") == keys(system, f"thumbnails/items/local/{item}/") == []
 
 
+def test_visitors_see_thumbnails_while_the_item_is_public(system: System) -> None:
+    item = create(system, title="Harbour")
+    post(ticket(system, item), photograph(400, 300))
+    settled_image(system, item)
+    path = f"/catalogues/{system.request('GET', '/catalogue').json()['id']}/items/{item}"
+
+    system.request("PATCH", f"/items/{item}", {"visibility": "public"})
+
+    picture = eventually(lambda: system.request("GET", path).json().get("image"))
+    assert [Image.open(io.BytesIO(download(one["url"]))).width for one in picture["thumbnails"]] == [200, 400]
+    system.request("PATCH", f"/items/{item}", {"visibility": "private"})
+    assert system.request("GET", path).status == 404
+    eventually(lambda: not keys(system, "public/items/"))
+
+
 def test_only_the_newest_upload_is_kept(system: System) -> None:
     item = create(system, title="Harbour")
     for width in (400, 500):

@@ -391,6 +391,23 @@ class TestS3:
         with services.s3.get_object(**place)["Body"] as body:
             assert body.read() == b"".join(parts.values())
 
+    def test_copy_of_an_object(self, services: Services, folder: str) -> None:
+        services.s3.put_object(Bucket=services.bucket, Key=f"{folder}a", Body=b"bytes", ContentType="text/plain")
+        place = {"Bucket": services.bucket, "Key": f"{folder}b"}
+
+        def copy(name: str) -> Any:
+            source = {"Bucket": services.bucket, "Key": folder + name}
+            headers = {"MetadataDirective": "REPLACE", "ContentType": "image/jpeg", "CacheControl": "no-store"}
+            return services.s3.copy_object(**place, CopySource=source, **headers)
+
+        assert copy("a")["CopyObjectResult"]["ETag"] == f'"{hashlib.md5(b"bytes", usedforsecurity=False).hexdigest()}"'
+
+        found = services.s3.get_object(**place)
+        with found["Body"] as body:
+            assert body.read() == b"bytes"
+        assert found["ContentType"] == "image/jpeg"
+        assert code(lambda: copy("c")) == "NoSuchKey"
+
     def test_list_is_in_the_order_of_keys(self, services: Services, folder: str) -> None:
         for name in ("b", "a/2", "c", "a/1"):
             services.s3.put_object(Bucket=services.bucket, Key=folder + name, Body=b"x")

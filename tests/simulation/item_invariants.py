@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.builders import fields
 from tests.simulation import index_watch
@@ -223,8 +224,13 @@ def _is_seen_as(state: dict[str, Any] | None, seen: dict[str, Any] | None) -> bo
     """Return whether a visitor sees this public copy so. A field that is no longer public is left out."""
     if state is None or seen is None:
         return seen is None and (state is None or "expiresAt" in state)
-    shown = {name: value for name, value in seen.items() if name not in ("id", "createdAt", "updatedAt")}
-    return shown.items() <= state["fields"].items() and seen["updatedAt"] == state["updatedAt"]
+    shown = {name: value for name, value in seen.items() if name not in ("id", "createdAt", "updatedAt", "image")}
+    loaded = [urlsplit(one["url"]).path.split("/", 2)[2] for one in seen.get("image", {}).get("thumbnails", [])]
+    return (
+        shown.items() <= state["fields"].items()
+        and seen["updatedAt"] == state["updatedAt"]
+        and loaded == [one["key"] for one in state.get("image", {}).get("thumbnails", [])]
+    )
 
 
 @after_two_months

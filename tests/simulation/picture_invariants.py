@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from chalicelib.aws import dynamodb_json
 from chalicelib.config import CENTRE
 from tests.simulation.clients import Act, Ledger
 from tests.simulation.evidence import changes, records, shown_item
@@ -105,6 +106,34 @@ def _wrong_objects(world: World, folder: str, newest: Put | None, shown: dict[st
         yield f"left over: {sorted(there - belongs)}"
     if belongs - there:
         yield f"missing: {sorted(belongs - there)}"
+
+
+@invariant
+def public_objects_are_those_of_exposed_items(world: World, _: Ledger) -> Iterator[str]:
+    expected: dict[str, bytes] = {}
+    may_stay: set[str] = set()
+    for record in records(world, "ITEM"):
+        item, id_ = dynamodb_json.deserialize_all(record), record["sk"]["S"][5:]
+        image = item.get("image", {})
+        folder = f"public/items/{item.get('publicFolder')}/{id_}/{image.get('uploadId')}/{item.get('exposures')}/"
+        if "visibility" not in item and not item.get("shares"):
+            continue
+        if image.get("error", {}).get("error") == "IMAGE_LOST":
+            may_stay |= {key for key in world.s3.objects if key.startswith(folder)}
+        own = {
+            folder + "/".join(one["key"].split("/")[-2:]): world.s3.objects[one["key"]].data
+            for one in image.get("thumbnails", [])
+        }
+        expected |= own
+        copy = world.dynamodb.partition(f"PUBLIC#{item.get('catalogue')}").get(f"ITEM#{id_}")
+        shown = dynamodb_json.deserialize_all(copy).get("image", {}).get("thumbnails", []) if copy else []
+        if copy and {one["key"] for one in shown} != own.keys():
+            yield f"visitors of {id_} see {shown}, not {sorted(own)}"
+    there = {
+        key: put.data for key, put in world.s3.objects.items() if key.startswith("public/") and key not in may_stay
+    }
+    if there != expected:
+        yield f"left over: {sorted(there.keys() - expected.keys())}, missing: {sorted(expected.keys() - there.keys())}"
 
 
 @invariant

@@ -88,6 +88,20 @@ class S3:
         self.on_put(put)
         return {"ETag": put.etag}
 
+    def copy_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        CopySource: dict[str, str],  # noqa: N803
+        MetadataDirective: str = "",  # noqa: N803
+        ContentType: str = "",  # noqa: N803
+        CacheControl: str = "",  # noqa: N803
+    ) -> dict[str, Any]:
+        source = self._found("copy_object", CopySource["Key"])
+        answer = self.put_object(Bucket=Bucket, Key=Key, Body=source.data, ContentType=ContentType)
+        return {"CopyObjectResult": answer}
+
     def create_multipart_upload(self, *, Bucket: str, Key: str, ContentType: str = "") -> dict[str, Any]:  # noqa: N803
         id_ = f"upload-{len(self._multipart)}"
         self._multipart[id_] = _Multipart(Key, ContentType, {})

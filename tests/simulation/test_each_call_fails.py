@@ -20,8 +20,8 @@ from botocore.exceptions import ClientError
 from chalicelib import aws
 from chalicelib.aws import bucket, table
 from chalicelib.aws.bucket import Upload
-from chalicelib.catalogue import cleanup, items
-from chalicelib.catalogue.models import Image
+from chalicelib.catalogue import cleanup, items, public_copies
+from chalicelib.catalogue.models import Image, Item
 from chalicelib.config import settings
 from chalicelib.values import times
 from tests.builders import jpeg
@@ -78,7 +78,7 @@ class RefusingClient(Client):
 class KillingClient(RefusingClient):
     """A client that kills the process after one of its writes. Reads are excluded because they change nothing."""
 
-    WRITES = ("put_", "delete_", "transact_write_", "send_", "change_")
+    WRITES = ("put_", "copy_", "delete_", "transact_write_", "send_", "change_")
 
     def _call(self, operation: str, args: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
         result = Client._call(self, operation, args, parameters)
@@ -94,7 +94,8 @@ class World:
         self.stage = stage
         self.fault = Fault()
         self._sqs = SQS(time.time, **QUEUE)
-        services = {"dynamodb": DynamoDB(time.time), "s3": S3(time.time, time.time), "sqs": self._sqs}
+        self._s3 = S3(time.time, time.time)
+        services = {"dynamodb": DynamoDB(time.time), "s3": self._s3, "sqs": self._sqs}
         clients = {name: client(service, self.fault) for name, service in services.items()}
         patch.setattr(aws, "_client", lambda service, _: clients[service])
         self.item = str(stage.item(title="Vase")["id"])
@@ -167,7 +168,11 @@ class World:
         return item and item.image
 
     def objects(self) -> list[str]:
-        return bucket.item_keys(OWNER, self.item)
+        return list(self._s3.objects)
+
+    def show(self, visibility: str) -> None:
+        self.ask("PATCH", f"/items/{self.item}", {"visibility": visibility})
+        self.work()
 
     def unfinished(self) -> list[Any]:
         """Return unfinished work, which must not remain: messages, the item's purge record, work that is due on it."""
@@ -297,6 +302,31 @@ def second_file_with_one_ticket_and_a_lost_event(world: World) -> Result:
     return "ready", key
 
 
+def picture_of_a_public_item(world: World) -> Result:
+    world.show("public")
+    world.upload(OTHER)
+    world.work()
+    return one_upload(world)
+
+
+def item_published_and_unpublished(world: World) -> Result:
+    result = one_upload(world)
+    world.show("public")
+    world.show("private")
+    return result
+
+
+def item_published_twice(world: World) -> Result:
+    result = item_published_and_unpublished(world)
+    world.show("public")
+    return result
+
+
+def public_item_deleted(world: World) -> Result:
+    world.show("public")
+    return item_deleted_with_its_picture(world)
+
+
 STORIES: tuple[Callable[[World], Result], ...] = (
     one_upload,
     upload_with_a_lost_event,
@@ -312,6 +342,10 @@ STORIES: tuple[Callable[[World], Result], ...] = (
     two_files_with_one_ticket,
     broken_then_good_file_with_one_ticket_and_reversed_events,
     second_file_with_one_ticket_and_a_lost_event,
+    picture_of_a_public_item,
+    item_published_and_unpublished,
+    item_published_twice,
+    public_item_deleted,
 )
 
 
@@ -341,7 +375,7 @@ def story_holds(world: World, story: Callable[[World], Result], call: int) -> bo
 
     picture = world.picture()
     assert (picture and (picture.status, picture.upload_id)) == (result and (result[0], _upload(result[1]).id)), call
-    assert sorted(world.objects()) == sorted(_expected_objects(result, picture)), call
+    assert sorted(world.objects()) == sorted(_expected_objects(result, items.find(OWNER, world.item))), call
     assert picture is None or (picture.width, picture.height) in ((64, 48), (None, None)), call
     assert world.unfinished() == [], call
     return world.fault.calls >= call
@@ -353,11 +387,14 @@ def _upload(key: str) -> Upload:
     return upload
 
 
-def _expected_objects(result: Result, picture: Image | None) -> list[str]:
-    if result is None or picture is None:
+def _expected_objects(result: Result, item: Item | None) -> list[str]:
+    if result is None or item is None or item.image is None:
         return []
     status, key = result
+    if status != "ready":
+        return [key]
     thumbnails = [
-        _upload(key).thumbnail_key(size, picture.sequencer, picture.etag) for size in settings().thumbnail_sizes
+        _upload(key).thumbnail_key(size, item.image.sequencer, item.image.etag) for size in settings().thumbnail_sizes
     ]
-    return [key] + (thumbnails if status == "ready" else [])
+    public = [public_copies.public_key(item, one) for one in thumbnails] if item.visibility else []
+    return [key, *thumbnails, *public]
