@@ -252,7 +252,7 @@ def test_architecture_lists_the_records_and_the_folders_of_the_bucket() -> None:
     rows = table_rows("docs/architecture.md", "Keys in the table and the bucket")
     assert {kind for row in rows for kind in re.findall(r"^`([A-Z]+)#", row[0])} == set(get_args(table.Kind))
     folders = {f"{folder}/" for row in rows for folder in re.findall(r"^`([a-z]+)/", row[0])}
-    assert folders == {bucket.UPLOADS, bucket.THUMBNAILS, bucket.IMPORTS, bucket.EXPORTS}
+    assert folders == {bucket.UPLOADS, bucket.THUMBNAILS, bucket.PUBLIC, bucket.IMPORTS, bucket.EXPORTS}
 
 
 def test_errors_are_listed_with_their_status() -> None:
