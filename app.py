@@ -31,6 +31,7 @@ from chalicelib.http import (
     schemas,
     serializers,
     static_files,
+    visitor_pages,
 )
 from chalicelib.values import times
 
@@ -395,6 +396,42 @@ def get_public_item(request: Request, catalogue_id: str, item_id: str) -> Respon
     """
     copy = items.get(public_catalogues.get(catalogue_id).partition, item_id, times.now())
     return responses.public_response(request, serializers.public_item(copy))
+
+
+@app.route(
+    "/c/{catalogue_id}",
+    public=True,
+    page=True,
+    tag="Catalogues",
+    query=schemas.CataloguePageQuery,
+    response_model="VisitorPage",
+    errors=[errors.CatalogueNotFoundError, errors.InvalidCursorError, errors.FieldNotFindableError, *_AWS_ERRORS],
+)
+def show_catalogue(request: Request, catalogue_id: str, query: schemas.CataloguePageQuery) -> Response:
+    """Show a public catalogue as a page.
+
+    Other query parameters are ignored, because trackers add some to links.
+    """
+    shown = visitor_pages.list_query(query)
+    which, catalogue = list_queries.parse(shown), public_catalogues.get(catalogue_id)
+    page = list_queries.find_page(catalogue.partition, which, shown, times.now())
+    next_cursor = responses.next_cursor(len(page.items), catalogue.partition, which, page)
+    return visitor_pages.catalogue_page(request, catalogue, shown, page, next_cursor)
+
+
+@app.route(
+    "/c/{catalogue_id}/{item_id}",
+    public=True,
+    page=True,
+    tag="Catalogues",
+    response_model="VisitorPage",
+    errors=[errors.CatalogueNotFoundError, errors.ItemNotFoundError, *_AWS_ERRORS],
+)
+def show_public_item(request: Request, catalogue_id: str, item_id: str) -> Response:
+    """Show an item of a public catalogue as a page."""
+    catalogue = public_catalogues.get(catalogue_id)
+    copy = items.get(catalogue.partition, item_id, times.now())
+    return visitor_pages.item_page(request, serializers.public_item(copy), catalogue)
 
 
 # ------------------------------------------------------------------------------------------------------- bulk imports

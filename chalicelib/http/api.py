@@ -13,7 +13,15 @@ from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, Reque
 
 from chalicelib import errors, telemetry
 from chalicelib.config import APP
-from chalicelib.http import cors, error_translation, query_parameters, requests, responses, unexpected_events
+from chalicelib.http import (
+    cors,
+    error_translation,
+    query_parameters,
+    requests,
+    responses,
+    unexpected_events,
+    visitor_pages,
+)
 from chalicelib.values import ids
 
 if TYPE_CHECKING:
@@ -29,6 +37,8 @@ class Operation(msgspec.Struct, kw_only=True):
     """
 
     public: bool = False
+    page: bool = False
+    """It is a page for visitors: errors are pages too, and unknown query parameters are ignored."""
     idempotency_key: bool = False
     query: type[msgspec.Struct] | None = None
     body: Any = None
@@ -47,7 +57,7 @@ class Operation(msgspec.Struct, kw_only=True):
 
 
 class Api(Chalice):
-    """A Chalice app that runs every view inside :func:`boundary`, behind the authorizer unless the route is public.
+    """A Chalice app that runs every view inside :meth:`boundary`, behind the authorizer unless the route is public.
 
     A view takes the request, the parameters of its path by name, and ``query`` if the route declares it. Chalice turns
     the exception of a view into a response before middleware sees it, unless it is a ChaliceUnhandledError
@@ -64,7 +74,7 @@ class Api(Chalice):
         self.api.cors = cors.gateway_config() or False
         # No response is binary. Chalice would compare each content type with 16 types, three times.
         self.api.binary_types = []
-        self.register_middleware(boundary, "http")
+        self.register_middleware(self.boundary, "http")
         for kind in ("sqs", "cloudwatch", "scheduled"):
             self.register_middleware(telemetry.log_invocation, kind)
 
@@ -146,6 +156,43 @@ class Api(Chalice):
 
         return respond_to_preflight
 
+    def boundary(self, request: Request, get_response: Callable[[Request], Response]) -> Response:
+        """Turn exceptions into error responses. Log and count every response, and add the headers that all have."""
+        started = time.perf_counter()
+        request_id = requests.request_id(request)
+        with telemetry.invocation(request.lambda_context, request_id):
+            try:
+                telemetry.set_owner(requests.signed_in_owner(request))
+                response = get_response(request)
+                if response.status_code == 405:  # Chalice's own response to an unknown method
+                    response = self._method_not_allowed(request, str(response.headers["Allow"]), request_id)
+            except Exception as error:  # noqa: BLE001 - Chalice would respond in another shape
+                cause = error.__cause__ if isinstance(error, ChaliceUnhandledError) else error
+                api_error = error_translation.logged_api_error(cause or error)
+                response = self._error_response(request, api_error, request_id)
+            responses.add_common_headers(response, request.headers.get("origin"), request_id)
+            telemetry.add_count("Requests")
+            telemetry.logger.info(
+                "Response sent",
+                method=request.method,
+                path=request.path,
+                status=response.status_code,
+                duration_ms=telemetry.milliseconds_since(started),
+            )
+            return response
+
+    def _method_not_allowed(self, request: Request, allowed: str, request_id: str) -> Response:
+        response = self._error_response(request, errors.MethodNotAllowedError(allowed=allowed), request_id)
+        response.headers["Allow"] = allowed
+        return response
+
+    def _error_response(self, request: Request, error: ApiError, request_id: str) -> Response:
+        telemetry.add_count(f"Error.{error.code}")
+        operation = self.operations.get(("GET" if request.method == "HEAD" else request.method, request.path))
+        if operation and operation.page:
+            return visitor_pages.error_page(request, error, request_id)
+        return responses.error_response(error, request_id)
+
 
 class _NoParameters(msgspec.Struct):
     pass
@@ -154,7 +201,7 @@ class _NoParameters(msgspec.Struct):
 def _query_argument(request: Request, operation: Operation) -> dict[str, msgspec.Struct]:
     """Return the argument ``query`` of a view, if it takes one. Raise an ApiError for invalid parameters."""
     if operation.query is not None:
-        return {"query": query_parameters.parse(request, operation.query)}
+        return {"query": query_parameters.parse(request, operation.query, ignore_unknown=operation.page)}
     if not operation.public:
         query_parameters.parse(request, _NoParameters)
     return {}
@@ -163,39 +210,3 @@ def _query_argument(request: Request, operation: Operation) -> dict[str, msgspec
 def _canonical_ids(path_parameters: dict[str, str]) -> dict[str, str]:
     """Return the parameters of a path with ids as they are stored. Other values stay: nothing is found for them."""
     return {name: ids.canonical_id(value) or value for name, value in path_parameters.items()}
-
-
-def boundary(request: Request, get_response: Callable[[Request], Response]) -> Response:
-    """Turn exceptions into error responses. Log and count every response, and add the headers that all have."""
-    started = time.perf_counter()
-    request_id = requests.request_id(request)
-    with telemetry.invocation(request.lambda_context, request_id):
-        try:
-            telemetry.set_owner(requests.signed_in_owner(request))
-            response = get_response(request)
-            if response.status_code == 405:  # Chalice's own response to an unknown method
-                response = _method_not_allowed(str(response.headers["Allow"]), request_id)
-        except Exception as error:  # noqa: BLE001 - Chalice would respond in another shape
-            cause = error.__cause__ if isinstance(error, ChaliceUnhandledError) else error
-            response = _error_response(error_translation.logged_api_error(cause or error), request_id)
-        responses.add_common_headers(response, request.headers.get("origin"), request_id)
-        telemetry.add_count("Requests")
-        telemetry.logger.info(
-            "Response sent",
-            method=request.method,
-            path=request.path,
-            status=response.status_code,
-            duration_ms=telemetry.milliseconds_since(started),
-        )
-        return response
-
-
-def _method_not_allowed(allowed: str, request_id: str) -> Response:
-    response = _error_response(errors.MethodNotAllowedError(allowed=allowed), request_id)
-    response.headers["Allow"] = allowed
-    return response
-
-
-def _error_response(error: ApiError, request_id: str) -> Response:
-    telemetry.add_count(f"Error.{error.code}")
-    return responses.error_response(error, request_id)

@@ -18,28 +18,28 @@ from chalicelib.values import truncation
 _Model = TypeVar("_Model", bound=msgspec.Struct)
 
 
-def parse(request: Request, model: type[_Model]) -> _Model:
+def parse(request: Request, model: type[_Model], *, ignore_unknown: bool = False) -> _Model:
     """Return the query parameters as a ``model``.
 
     A field that is a dictionary of dictionaries has parameters with brackets: ``filter[price]=5`` and
     ``filter[price][gte]=5`` become ``{"price": {"eq": "5", "gte": "5"}}``. This extends the style deepObject of OpenAPI
     (3.1, "Style Values"), which has one pair of brackets.
 
-    Raise UnknownParameterError for a parameter that ``model`` does not have, InvalidRequestError for a repeated or
-    invalid one.
+    Raise UnknownParameterError for a parameter that ``model`` does not have, unless ``ignore_unknown`` is true;
+    InvalidRequestError for a repeated or invalid one.
     """
     names = model.__struct_encode_fields__  # msgspec.structs.fields would evaluate all annotations for each request
     sent = request.query_params or MultiDict({})
     with_brackets = _fields_of_type(dict, model)
     unknown = [name for name in sent if name not in names and name.partition("[")[0] not in with_brackets]
-    if unknown:
+    if unknown and not ignore_unknown:
         raise errors.UnknownParameterError(
             unknown=truncation.truncate(" or ".join(unknown), 100),
             known=", ".join(names) or "none",
             details=[{"path": truncation.truncate(f"$.{name}", 100)} for name in unknown[:10]],
         )
     values: dict[str, Any] = {}
-    for name in sent:
+    for name in (name for name in sent if name not in unknown):
         value = _value(name, sent.getlist(name), model)
         if name.partition("[")[0] in with_brackets:
             _add_in_brackets(values, name, value)

@@ -64,15 +64,29 @@ def request_id(request: Request) -> str:
 
 def base_url(request: Request) -> str:
     """Return the URL of the API without a slash at its end. Its path may begin with the name of API Gateway's stage."""
-    path: str = request.context["path"]
     host = request.context.get("domainName") or request.headers.get("host", "")
     scheme = "https" if "domainName" in request.context else "http"
-    return f"{scheme}://{host}{path.removesuffix('/').removesuffix(request.path.removesuffix('/'))}"
+    path: str = request.context["path"].rstrip("/")
+    for _ in range(_segments(request.path)):
+        path = path.rpartition("/")[0]
+    return f"{scheme}://{host}{path}"
 
 
 def public_base_url(request: Request) -> str:
     """Return the base of the URLs that visitors get, without a slash at its end: PUBLIC_URL, else :func:`base_url`."""
     return settings().public_url or base_url(request)
+
+
+def relative_base(request: Request) -> str:
+    """Return the API's URL as the links of a page begin, relative to the page: ``../`` for each folder, or nothing.
+
+    API Gateway serves each page with and without a slash at the end of its path, so the links differ.
+    """
+    return "../" * (_segments(request.path) - (not request.context["path"].endswith("/")))
+
+
+def _segments(path: str) -> int:
+    return len([segment for segment in path.split("/") if segment])
 
 
 def time_left(request: Request) -> int:

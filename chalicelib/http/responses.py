@@ -26,6 +26,12 @@ SHARED = "public, max-age=60, stale-while-revalidate=600"
 See RFC 9111, section 5.2.2, and RFC 5861, section 3.
 """
 
+PRIVATE = "private, no-cache"
+"""Only the reader's own cache may store it, and must revalidate it."""
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+"""The Cache-Control of a file whose URL changes with its content: every cache may keep it for a year (RFC 8246)."""
+
 _READS = ("GET", "HEAD")
 
 
@@ -64,19 +70,19 @@ def page_response(request: Request, owner: str, query: Query, page: Page) -> Res
     """Return the items of a page that fit into one response, and the cursor of the next page; or 304."""
     requests.reject_headers(request, "If-Match")
     encoded = serializers.fit(map(serializers.item, page.items))
-    next_cursor = _next_cursor(len(encoded), owner, query, page)
+    following = next_cursor(len(encoded), owner, query, page)
     # Pages with the same items at the same versions are equal; item_etag also covers the URLs.
     tags = [(item.id, item_etag(item)) for item in page.items[: len(encoded)]]
-    headers = _private_headers(text_etag(repr([next_cursor, *tags])))
-    body = schemas.ItemPage(encoded, len(encoded), next_cursor)
+    headers = _private_headers(text_etag(repr([following, *tags])))
+    body = schemas.ItemPage(encoded, len(encoded), following)
     return _not_modified(request, headers) or json_response(body, headers=headers)
 
 
 def public_page_response(request: Request, catalogue: Catalogue, query: Query, page: Page) -> Response:
     """Return the items of a page of a public catalogue, as :func:`page_response` does."""
     encoded = serializers.fit(map(serializers.public_item, page.items), MAX_PUBLIC_BYTES)
-    next_cursor = _next_cursor(len(encoded), catalogue.partition, query, page)
-    return public_response(request, schemas.PublicItemPage(encoded, len(encoded), next_cursor))
+    following = next_cursor(len(encoded), catalogue.partition, query, page)
+    return public_response(request, schemas.PublicItemPage(encoded, len(encoded), following))
 
 
 def public_response(request: Request, body: msgspec.Struct | bytes) -> Response:
@@ -89,11 +95,11 @@ def public_response(request: Request, body: msgspec.Struct | bytes) -> Response:
 
 def catalogue_response(request: Request, catalogue: Catalogue, item_count: int) -> Response:
     """Return the caller's public catalogue."""
-    url = f"{requests.public_base_url(request)}/catalogues/{catalogue.id}"
+    url = f"{requests.public_base_url(request)}/c/{catalogue.id}"
     return json_response(serializers.catalogue(catalogue, url, item_count))
 
 
-def _next_cursor(sent: int, owner: str, query: Query, page: Page) -> str | None:
+def next_cursor(sent: int, owner: str, query: Query, page: Page) -> str | None:
     """Return the cursor of the page that follows the first ``sent`` items of this one."""
     last = page.last if sent == len(page.items) else page.positions[sent - 1]
     return last and cursors.encode(last, owner, *query)
@@ -149,8 +155,7 @@ def error_response(error: errors.ApiError, request_id: str) -> Response:
 
 
 def _private_headers(etag: str) -> dict[str, str]:
-    """Return the headers of a response that only the caller's own cache may store, and must revalidate."""
-    return {"ETag": etag, "Cache-Control": "private, no-cache"}
+    return {"ETag": etag, "Cache-Control": PRIVATE}
 
 
 def _location_headers(request: Request, id_: str, replayed: bool) -> dict[str, str]:

@@ -118,6 +118,18 @@ class PublicListQuery(ListQuery):
     """Which items of a public catalogue, and how many at a time."""
 
 
+class CataloguePageQuery(Struct):
+    """What a page of a public catalogue shows."""
+
+    q: Annotated[
+        _Words | None,
+        Meta(description="Only items with all of these words, as in the list of items. No word: all items."),
+    ] = None
+    cursor: Annotated[
+        str | None, Meta(description="Where the page begins: as in the link of the previous page to this one.")
+    ] = None
+
+
 class Thumbnail(Struct):
     """A smaller copy of the picture: upright, in sRGB, on white, without any of the original's metadata."""
 

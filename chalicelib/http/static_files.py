@@ -13,6 +13,7 @@ import msgspec
 
 from chalicelib import config, errors
 from chalicelib.http import requests, responses
+from chalicelib.http.conditional_requests import text_etag
 
 if TYPE_CHECKING:
     from chalice.app import Request, Response
@@ -37,6 +38,9 @@ _NOT_SENT = {
 }
 """What browsers do not need of a file: more than a quarter of what the compressed scripts weigh."""
 
+VISITOR_FILES = ("visitors.css", "visitors.js", "thumbhash.js")
+"""The files that the pages for visitors load."""
+
 _META = '<meta name="{}" content="'
 
 
@@ -49,15 +53,24 @@ def console(request: Request) -> Response:
 
 def docs(request: Request) -> Response:
     """Return the page of the API reference, which shows the OpenAPI document."""
-    prefix = "../" if request.context["path"].endswith("/") else ""
-    return _page(request, "docs.html", prefix)
+    return _page(request, "docs.html", requests.relative_base(request))
 
 
 def file(request: Request, name: str) -> Response:
-    """Return a file that the pages use. Raise NotFoundError if there is no file with this name."""
+    """Return a file that the pages use. Raise NotFoundError if there is no file with this name.
+
+    If the URL contains the version of the files for visitors, as their pages have it, caches may keep it forever.
+    """
     if name not in _file_names():
         raise errors.NotFoundError
-    return _file(request, name, _text(name), {})
+    version = request.query_params.get("v") if request.query_params else None
+    is_current = version is not None and version == visitor_files_version()
+    return _file(request, name, file_text(name), {"Cache-Control": responses.IMMUTABLE} if is_current else {})
+
+
+def visitor_files_version() -> str:
+    """Return what changes with the files of the pages for visitors."""
+    return text_etag("".join(map(file_text, VISITOR_FILES))).strip('"')
 
 
 def openapi(request: Request) -> Response:
@@ -80,36 +93,35 @@ def openapi(request: Request) -> Response:
 def _page(request: Request, name: str, prefix: str) -> Response:
     # Links are relative, because the start of the URL is not known here. API Gateway serves the page with and without
     # a trailing slash, so the prefix of the links differs.
-    html = _text(name).replace('="web/', f'="{prefix}web/')
+    html = file_text(name).replace('="web/', f'="{prefix}web/')
     for meta, content in {"sign-in": _sign_in_settings(), "item-schemas": _item_schemas()}.items():
         html = html.replace(_META.format(meta), _META.format(meta) + content)
-    return _file(
-        request,
-        name,
-        html,
-        {
-            "Content-Security-Policy": _content_security_policy(),
-            # HTML Standard, "Cross-origin opener policies": a page that opens this one gets no reference to its window.
-            "Cross-Origin-Opener-Policy": "same-origin",
-            "Referrer-Policy": "no-referrer",
-        },
-    )
+    return _file(request, name, html, page_headers())
 
 
-def _content_security_policy() -> str:
-    """Return the policy of what a page may load (W3C, Content Security Policy Level 3): only scripts of the API itself.
+def page_headers(*, for_visitors: bool = False) -> dict[str, str]:
+    """Return the headers that limit what a page can load and do.
 
-    Any host with TLS may be connected to, because the hosts of the bucket and of the issuer depend on account, region
-    and issuer. On a developer's machine they have no TLS.
+    The Content-Security-Policy (W3C, Content Security Policy Level 3) allows only scripts of the API itself. The
+    console may connect to any host with TLS, because the hosts of the bucket and of the issuer depend on account,
+    region and issuer. On a developer's machine they have no TLS. Pages for visitors connect only to the API, and have
+    a form that works without scripts.
     """
     settings = config.settings()
     is_local = settings.stage == config.LOCAL or (settings.issuer and settings.issuer.url.startswith("http:"))
     hosts = "https: http:" if is_local else "https:"
-    return (
+    connections, forms = ("", "'self'") if for_visitors else (f" {hosts}", "'none'")
+    policy = (
         f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data: {hosts}; "
-        f"connect-src 'self' {hosts}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
+        f"connect-src 'self'{connections}; form-action {forms}; base-uri 'none'; "
+        "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
+    return {
+        "Content-Security-Policy": policy,
+        # HTML Standard, "Cross-origin opener policies": a page that opens this one gets no reference to its window.
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+    }
 
 
 def _sign_in_settings() -> str:
@@ -140,7 +152,7 @@ def _file_names() -> frozenset[str]:
     return _names_at(_WEB.stat().st_mtime_ns)
 
 
-def _text(name: str) -> str:
+def file_text(name: str) -> str:
     """Return a file's text; scripts and styles without comments and indentation, but with all line ends."""
     return _text_at(name, (_WEB / name).stat().st_mtime_ns)
 

@@ -45,6 +45,7 @@ ROUTES: dict[tuple[str, str], Any] = {
 PUBLIC = (
     *("/", "/docs", "/web/{name}", "/openapi.json", "/hello", "/health"),
     *("/catalogues/{catalogue_id}", "/catalogues/{catalogue_id}/items", "/catalogues/{catalogue_id}/items/{item_id}"),
+    *("/c/{catalogue_id}", "/c/{catalogue_id}/{item_id}"),
 )
 """The paths that need no sign-in: app.py and this list must agree, so that no route becomes public by mistake."""
 

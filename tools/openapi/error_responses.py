@@ -29,7 +29,7 @@ def by_status(declared: Operation, body_types: Sequence[str], *, evaluates_heade
     statuses: dict[str, list[errors.ApiError]] = {}
     for kind in sorted(kinds, key=lambda kind: (kind.status, kind.code)):
         statuses.setdefault(str(kind.status), []).append(_instance(kind, declared, body_types))
-    return {status: response(*found) for status, found in statuses.items()}
+    return {status: response(*found, page=declared.page) for status, found in statuses.items()}
 
 
 def _implied(declared: Operation, *, evaluates_headers: bool) -> Iterator[type[errors.ApiError]]:
@@ -38,7 +38,7 @@ def _implied(declared: Operation, *, evaluates_headers: bool) -> Iterator[type[e
         yield from (errors.UnauthorizedError, errors.BusyError, errors.BackendUnavailableError)
     if declared.query or declared.body or evaluates_headers:
         yield errors.InvalidRequestError
-    if declared.query or not declared.public:
+    if (declared.query and not declared.page) or not declared.public:
         yield errors.UnknownParameterError
     if declared.body:
         yield from (errors.InvalidJsonError, errors.UnsupportedMediaTypeError, errors.UnsupportedEncodingError)
@@ -54,24 +54,31 @@ def _is_item(body: Any) -> bool:
     return any(model in _ITEM_BODIES for model in models)
 
 
-def response(*refused: errors.ApiError) -> Schema:
-    """Return the response for errors of one status; its description lists their codes."""
-    names = ["Cache-Control.none", *(["Retry-After"] if refused[0].retry_after else [])]
+def response(*refused: errors.ApiError, page: bool = False) -> Schema:
+    """Return the response for errors of one status; its description lists their codes.
+
+    A route for visitors responds with a ``page``, if the error does not come from API Gateway.
+    """
+    is_page = page and not isinstance(refused[0], errors.ThrottledError)
+    names = [
+        "Cache-Control.none",
+        *(headers.OF_PAGES if is_page else ()),
+        *(["Retry-After"] if refused[0].retry_after else []),
+    ]
     names += sorted({name for error in refused for name in _SOMETIMES_WITH.get(type(error), ())})
     names += [name for kind, name in _WITH.items() if isinstance(refused[0], kind)]
     codes = [error.code for error in refused]
     # The enum stands beside the reference, so that client generators make one model of all errors.
     schema = ref("Error") | {"properties": {"error": {"enum": codes}}}
-    return {
-        "description": ", ".join(codes),
-        "headers": headers.references(*names),
-        "content": {
-            "application/json": {
-                "schema": schema,
-                "examples": {error.code: {"value": _body(error)} for error in refused},
-            }
-        },
+    content: dict[str, Schema] = {
+        "application/json": {
+            "schema": schema,
+            "examples": {error.code: {"value": _body(error)} for error in refused},
+        }
     }
+    if is_page:
+        content = {"text/html": {"schema": {"type": "string"}}} | content
+    return {"description": ", ".join(codes), "headers": headers.references(*names), "content": content}
 
 
 def _body(error: errors.ApiError) -> Schema:

@@ -109,6 +109,7 @@ def _failed(error: errors.ApiError, id_: str | None = None) -> Schema:
 _EXAMPLES: dict[Any, Examples] = {
     None: {},
     "Page": {"page": "<!doctype html>"},
+    "VisitorPage": {"page": "<!doctype html>"},
     "File": {"text": "…"},
     "Document": {"head": {"openapi": "3.1.0"}},
     schemas.Hello: {"ann": {"message": "Hello, Ann!", "timestamp": "2026-03-01T08:00:00.000Z", "requestId": ID}},

@@ -17,7 +17,10 @@ PUBLIC = ("ETag", "Cache-Control.public")
 SHARED = ("ETag", "Cache-Control.shared")
 """Of what every cache may keep for a while."""
 NOT_STORED = ("Cache-Control.none",)
-PAGE = (*PUBLIC, "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Referrer-Policy")
+FILE = ("ETag", "Cache-Control.file")
+OF_PAGES = ("Content-Security-Policy", "Cross-Origin-Opener-Policy", "Referrer-Policy")
+PAGE = (*PUBLIC, *OF_PAGES)
+VISITOR_PAGE = (*SHARED, *OF_PAGES)
 
 _EVERY_RESPONSE = ("X-Content-Type-Options", "X-Request-Id")
 
@@ -89,6 +92,11 @@ COMPONENTS: dict[str, Schema] = {
     ),
     "Cache-Control.none": _always("Do not store this response.", "no-store", const="no-store"),
     "Cache-Control.public": _always("Revalidate before reuse.", "no-cache", const="no-cache"),
+    "Cache-Control.file": _always(
+        "Revalidate before reuse, unless the URL contains the file's version.",
+        "no-cache",
+        enum=["no-cache", responses.IMMUTABLE],
+    ),
     "Cache-Control.shared": _always(
         "Every cache may reuse this for a minute, and for ten more while it is revalidated.",
         responses.SHARED,

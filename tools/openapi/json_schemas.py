@@ -72,7 +72,12 @@ class Schemas:
         return found
 
 
-_INLINE: dict[Any, Schema] = {"Page": {"type": "string"}, "File": {"type": "string"}, None: {}}
+_INLINE: dict[Any, Schema] = {
+    "Page": {"type": "string"},
+    "VisitorPage": {"type": "string"},
+    "File": {"type": "string"},
+    None: {},
+}
 """Schemas that need no name; None stands for a body of which the route declares nothing."""
 
 

@@ -29,7 +29,8 @@ class _Kind(NamedTuple):
 
 _KINDS: dict[Any, _Kind] = {
     "Page": _Kind(headers.PAGE, ("text/html",), "The page."),
-    "File": _Kind(headers.PUBLIC, ("text/css", "text/javascript", "text/html"), "The file."),
+    "VisitorPage": _Kind(headers.VISITOR_PAGE, ("text/html",), "The page."),
+    "File": _Kind(headers.FILE, ("text/css", "text/javascript", "text/html"), "The file."),
     "Document": _Kind(headers.PUBLIC),
     schemas.Item: _Kind(headers.PRIVATE, description="The current item."),
     schemas.ItemPage: _Kind(headers.PRIVATE, description="A page of items."),

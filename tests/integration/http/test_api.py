@@ -33,7 +33,9 @@ def test_every_response_has_the_common_headers(api: Stage, method: str, path: st
 def test_every_error_has_the_same_shape(api: Stage, method: str, path: str) -> None:
     response = api(method, with_ids(path), ROUTES[method, path])
 
-    if response.status_code >= 400:
+    if response.status_code >= 400 and app.app.operations[method, path].page:
+        assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    elif response.status_code >= 400:
         refusal = msgspec.json.decode(response.body, type=schemas.Error)
         assert refusal.request_id == response.headers["X-Request-Id"]
         assert set(json_of(response)) <= {"error", "message", "requestId", "details"}

@@ -112,8 +112,11 @@ def asks(route: tuple[str, str]) -> Iterator[tuple[str, str, Any, dict[str, str]
 
 def but_for_its_id(response: HTTPResponse, id_: str) -> tuple[int, str, dict[str, str]]:
     """Return what a response contains, with a placeholder for the requested id."""
-    body = json.loads(response.body)
-    body.pop("requestId")
+    if response.headers["Content-Type"] == "application/json":
+        body = json.loads(response.body)
+        body.pop("requestId")
+    else:
+        body = response.body.decode()
     headers = {name: value.replace(id_, "ID") for name, value in response.headers.items() if name != "X-Request-Id"}
     return response.status_code, json.dumps(body).replace(id_, "ID"), headers
 

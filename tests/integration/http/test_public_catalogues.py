@@ -324,7 +324,7 @@ class TestCatalogue:
         configured(PUBLIC_URL="https://d111.cloudfront.net")
         mine = json_of(api("GET", "/catalogue"))
 
-        assert mine["url"] == f"https://d111.cloudfront.net/catalogues/{mine['id']}"
+        assert mine["url"] == f"https://d111.cloudfront.net/c/{mine['id']}"
 
     def test_counts_public_items(self, api: Stage) -> None:
         api.item(name="Private")

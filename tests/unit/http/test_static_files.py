@@ -10,13 +10,13 @@ from chalice.app import Request
 from chalicelib.http import static_files
 
 
-def request(path: str) -> Request:
+def request(resource: str, path: str) -> Request:
     return Request(
         {
             "multiValueQueryStringParameters": None,
             "headers": {},
             "pathParameters": None,
-            "requestContext": {"httpMethod": "GET", "resourcePath": "/", "path": path},
+            "requestContext": {"httpMethod": "GET", "resourcePath": resource, "path": path},
             "body": None,
             "stageVariables": None,
         }
@@ -24,19 +24,19 @@ def request(path: str) -> Request:
 
 
 @pytest.mark.parametrize(
-    ("page", "path", "base"),
+    ("page", "resource", "path", "base"),
     [
-        (static_files.console, "/", "/"),
-        (static_files.console, "/api/", "/api/"),
-        (static_files.console, "/api", "/api/"),
-        (static_files.docs, "/docs", "/"),
-        (static_files.docs, "/docs/", "/"),
-        (static_files.docs, "/api/docs", "/api/"),
-        (static_files.docs, "/api/docs/", "/api/"),
+        (static_files.console, "/", "/", "/"),
+        (static_files.console, "/", "/api/", "/api/"),
+        (static_files.console, "/", "/api", "/api/"),
+        (static_files.docs, "/docs", "/docs", "/"),
+        (static_files.docs, "/docs", "/docs/", "/"),
+        (static_files.docs, "/docs", "/api/docs", "/api/"),
+        (static_files.docs, "/docs", "/api/docs/", "/api/"),
     ],
 )
-def test_links_resolve_to_the_files(page, path: str, base: str) -> None:
-    html = page(request(path)).body
+def test_links_resolve_to_the_files(page, resource: str, path: str, base: str) -> None:
+    html = page(request(resource, path)).body
 
     links = [part.partition('"')[0] for part in html.split('="')[1:] if "web/" in part.partition('"')[0]]
 

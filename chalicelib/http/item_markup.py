@@ -1,0 +1,189 @@
+"""Render items for visitors, from the JSON that the API returns to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from chalicelib.catalogue import index_keys
+from chalicelib.catalogue.models import Fields
+from chalicelib.http import schemas
+from chalicelib.http.markup import Markup, clipped, h, line
+from chalicelib.values import exact_json
+
+_UNTITLED = "Untitled"
+_USUAL_NAMES = ("title", "name", "label")
+_MANAGED = schemas.PublicItem.__struct_encode_fields__
+
+_MAX_SHORT = 40
+_MAX_CARD_NAME = 120
+_MAX_CARD_LINE = 160
+_MAX_LINKED = 2_000
+"""Characters: of a value that is short, of the name and the line on a card, and of an address that becomes a link."""
+
+_CARD_SIZES = "(min-width: 40rem) 18rem, 46vw"
+_LARGE_SIZES = "(min-width: 60rem) 55vw, 100vw"
+_SEEN_AT_FIRST = 6
+"""The pictures of a page that are probably seen without scrolling."""
+
+
+# -------------------------------------------------------------------------------------------------------------- fields
+
+
+def name_of(item: Fields) -> str:
+    """Return an item's name in a line: its first declared text, or what is usually its name."""
+    field = _name_field(item)
+    return line(item[field]) if field else _UNTITLED
+
+
+def fields_of(item: Fields) -> list[tuple[str, Any]]:
+    """Return the public fields that have a value, besides the name: the declared ones first."""
+    name = _name_field(item)
+    own = {
+        one: value for one, value in item.items() if one not in (*_MANAGED, name) and value not in (None, "", [], {})
+    }
+    declared = [one.name for one in index_keys.current().public.fields if one.name in own]
+    return [(one, own[one]) for one in dict.fromkeys((*declared, *own))]
+
+
+def description_of(item: Fields) -> str:
+    """Return an item's first text besides its name, else its other fields in a line."""
+    return next((line(value) for _, value in fields_of(item) if _is_text(value)), summary_of(item))
+
+
+def summary_of(item: Fields) -> str:
+    """Return an item's first three short values in a line, else its first text."""
+    lines = [said for name, value in fields_of(item) if (said := _in_line(name, value))]
+    short = [said for said in lines if len(said) <= _MAX_SHORT]
+    return " · ".join(short[:3] or lines[:1])
+
+
+def _name_field(item: Fields) -> str | None:
+    declared = (one.name for one in index_keys.current().public.fields)
+    return next((name for name in (*declared, *_USUAL_NAMES) if _is_text(item.get(name))), None)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and line(value) != ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | Decimal) and not isinstance(value, bool)
+
+
+def _in_line(name: str, value: Any) -> str:
+    """Return a field as a card shows it, or nothing."""
+    if value is True:
+        return label(name)
+    if _is_number(value):
+        return f"{label(name)} {value_text(value)}"
+    is_readable = all(map(_is_text, value)) if isinstance(value, list) else _is_text(value)
+    return line(value_text(value)) if is_readable else ""
+
+
+def label(name: str) -> str:
+    """Return ``Pixels per inch`` for ``pixelsPerInch``, ``pixels_per_inch`` or ``pixels-per-inch``.
+
+    As fieldLabel in ``web/item-fields.js``.
+    """
+    words = re.sub("[_-]+", " ", name).strip()
+    words = re.sub("([a-z0-9])([A-Z])(?=[a-z])", lambda found: f"{found[1]} {found[2].lower()}", words)
+    words = re.sub("([a-z0-9])([A-Z])", r"\1 \2", words)
+    return words[:1].upper() + words[1:] if words else name
+
+
+def value_text(value: Any) -> str:
+    """Return a value in words: a list of texts and numbers with commas, a number with all digits, others as JSON."""
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(one, str) or _is_number(one) for one in value):
+        return ", ".join(map(value_text, value))
+    return exact_json.to_json(value).decode()
+
+
+# ASCII, and no user name before the host: what is shown is where the link leads.
+_ADDRESS = re.compile(r"https://[a-z0-9.-]+(?::\d{1,5})?(?:[/?#][!-~]*)?")
+
+
+def field_list(item: Fields) -> Markup | None:
+    """Return the list of an item's public fields besides its name, or None if there are none."""
+    rows = [
+        h("div", {}, h("dt", {"dir": "auto"}, label(name)), h("dd", {"dir": "auto"}, _value(value)))
+        for name, value in fields_of(item)
+    ]
+    return h("dl", {}, rows) if rows else None
+
+
+def _value(value: Any) -> str:
+    said = value_text(value)
+    if not isinstance(value, str) or len(said) > _MAX_LINKED or not _ADDRESS.fullmatch(said):
+        return said
+    return h("a", {"href": said, "rel": "noopener noreferrer nofollow ugc"}, said)
+
+
+# ------------------------------------------------------------------------------------------------------------ pictures
+
+
+def card(item: Fields, url: str, position: int) -> Markup:
+    """Return an item's card in the gallery; ``url`` leads to its page."""
+    name, said = clipped(name_of(item), _MAX_CARD_NAME), clipped(summary_of(item), _MAX_CARD_LINE)
+    return h(
+        "li",
+        {"class": "card"},
+        h("div", {"class": "frame"}, _card_picture(item, name, position)),
+        h("h2", {"dir": "auto"}, h("a", {"href": url}, name)),
+        h("p", {"class": "line", "dir": "auto"}, said) if said else None,
+    )
+
+
+def _card_picture(item: Fields, name: str, position: int) -> Markup:
+    image = item.get("image")
+    if image is None:
+        return h("span", {"class": "letter", "aria-hidden": "true"}, name[0].upper())
+    focus = image.get("focus")
+    # The page's policy allows no style attribute, so visitors.css has a class for each tenth.
+    at = focus and f"x{round(float(focus['x']) * 10)} y{round(float(focus['y']) * 10)}"
+    loading = None if position < _SEEN_AT_FIRST else "lazy"
+    return _picture(image, image["thumbnails"], name, _CARD_SIZES, {"class": at, "loading": loading})
+
+
+def large_picture(item: Fields) -> Markup | None:
+    """Return an item's whole picture in its frame, or None if it has none."""
+    image = item.get("image")
+    if image is None:
+        return None
+    name = clipped(name_of(item), _MAX_CARD_NAME)
+    return h("div", {"class": "frame"}, _picture(image, _uncropped(image), name, _LARGE_SIZES, {}))
+
+
+def largest(image: Fields) -> Fields:
+    """Return the largest thumbnail, of those that are not cropped if there are any."""
+    return max(_uncropped(image), key=lambda one: int(one["width"]))
+
+
+def _uncropped(image: Fields) -> Sequence[Fields]:
+    """Return the thumbnails with the picture's proportions, or all if there are none. As sourcesOf in item-card.js."""
+    ratio = image["width"] / image["height"]
+    thumbnails: list[Fields] = image["thumbnails"]
+    return [one for one in thumbnails if abs(one["width"] / one["height"] - ratio) < 0.03 * ratio] or thumbnails
+
+
+def _picture(image: Fields, thumbnails: Sequence[Fields], name: str, sizes: str, more: dict[str, str | None]) -> Markup:
+    return h(
+        "img",
+        {
+            "src": thumbnails[0]["url"],
+            "srcset": ", ".join(f"{one['url']} {one['width']}w" for one in thumbnails),
+            "sizes": sizes,
+            "width": image["width"],
+            "height": image["height"],
+            "alt": name,
+            "decoding": "async",
+            "data-placeholder": image.get("placeholder"),
+            **more,
+        },
+    )
