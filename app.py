@@ -18,6 +18,7 @@ from chalicelib.catalogue import (
     item_pictures,
     items,
     public_catalogues,
+    shares,
     validation,
 )
 from chalicelib.http import (
@@ -432,6 +433,88 @@ def show_public_item(request: Request, catalogue_id: str, item_id: str) -> Respo
     catalogue = public_catalogues.get(catalogue_id)
     copy = items.get(catalogue.partition, item_id, times.now())
     return visitor_pages.item_page(request, serializers.public_item(copy), catalogue)
+
+
+# --------------------------------------------------------------------------------------------------------- share links
+
+
+@app.route(
+    "/items/{item_id}/shares",
+    methods=["POST"],
+    tag="Share links",
+    body=schemas.ShareRequest,
+    status_code=201,
+    response_model=schemas.NewShare,
+    errors=[errors.ItemNotFoundError, errors.InvalidExpiryError, errors.TooManySharesError],
+)
+def create_share(request: Request, item_id: str) -> Response:
+    """Make a share link.
+
+    Everybody who has its URL sees the item as visitors see a public one, private or not, until the link expires or is
+    deleted, or the item is.
+    """
+    expires_at = requests.share_expiry(request)
+    share, token = shares.create(requests.owner(request), item_id, expires_at, times.now())
+    return responses.share_created_response(request, share, token)
+
+
+@app.route(
+    "/items/{item_id}/shares",
+    tag="Share links",
+    response_model=schemas.Shares,
+    errors=[errors.ItemNotFoundError],
+)
+def list_shares(request: Request, item_id: str) -> Response:
+    """List an item's share links."""
+    at = times.now()
+    item = items.get(requests.owner(request), item_id, at)
+    return responses.json_response(serializers.shares(shares.live(item, at)))
+
+
+@app.route(
+    "/items/{item_id}/shares/{share_id}",
+    methods=["DELETE"],
+    tag="Share links",
+    response_model=schemas.Deleted,
+    response_description="The link shows nothing any more.",
+    examples=["shareDeleted"],
+    errors=[errors.ItemNotFoundError, errors.ShareNotFoundError],
+)
+def delete_share(request: Request, item_id: str, share_id: str) -> Response:
+    """Delete a share link.
+
+    URLs of thumbnails that somebody got through the link may still work for up to three hours.
+    """
+    shares.revoke(requests.owner(request), item_id, share_id, times.now())
+    return responses.json_response(schemas.Deleted("Share link deleted", share_id))
+
+
+@app.route(
+    "/shares/{token}",
+    public=True,
+    tag="Share links",
+    response_model=schemas.SharedItem,
+    errors=[errors.ShareNotFoundError, *_AWS_ERRORS],
+)
+def get_shared_item(request: Request, token: str) -> Response:
+    """Read the item that a share link shows.
+
+    The token is the last part of the link's URL. An expired or deleted link is not found, as if it had never existed.
+    """
+    return responses.shared_item_response(request, shares.find_item(token, times.now()))
+
+
+@app.route(
+    "/s/{token}",
+    public=True,
+    page=True,
+    tag="Share links",
+    response_model="SharePage",
+    errors=[errors.ShareNotFoundError, *_AWS_ERRORS],
+)
+def show_shared_item(request: Request, token: str) -> Response:
+    """Show the item of a share link as a page."""
+    return visitor_pages.item_page(request, serializers.public_item(shares.find_item(token, times.now())))
 
 
 # ------------------------------------------------------------------------------------------------------- bulk imports

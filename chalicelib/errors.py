@@ -19,8 +19,10 @@ ApiError
 │   ├── ImageNotFoundError     404 IMAGE_NOT_FOUND
 │   ├── ImportNotFoundError    404 IMPORT_NOT_FOUND
 │   ├── ExportNotFoundError    404 EXPORT_NOT_FOUND
-│   └── CatalogueNotFoundError 404 CATALOGUE_NOT_FOUND
+│   ├── CatalogueNotFoundError 404 CATALOGUE_NOT_FOUND
+│   └── ShareNotFoundError     404 SHARE_NOT_FOUND
 ├── MethodNotAllowedError      405 METHOD_NOT_ALLOWED
+├── TooManySharesError         409 TOO_MANY_SHARES
 ├── VersionMismatchError       412 VERSION_MISMATCH
 ├── ItemTooLargeError          413 ITEM_TOO_LARGE
 ├── ImportTooLargeError        413 IMPORT_TOO_LARGE
@@ -170,10 +172,23 @@ class CatalogueNotFoundError(NotFoundError):
     sentence = "There is no public catalogue {id}."
 
 
+class ShareNotFoundError(NotFoundError):
+    """The message says neither which link was asked for, because its token is a secret, nor why it shows nothing."""
+
+    code = "SHARE_NOT_FOUND"
+    sentence = "There is no such share link, or it no longer shows an item."
+
+
 class MethodNotAllowedError(ApiError):
     code = "METHOD_NOT_ALLOWED"
     status = 405
     sentence = "This path supports {allowed} only."
+
+
+class TooManySharesError(ApiError):
+    code = "TOO_MANY_SHARES"
+    status = 409
+    sentence = "An item can have at most {limit} share links: delete one of them first."
 
 
 class VersionMismatchError(ApiError):

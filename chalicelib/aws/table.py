@@ -23,6 +23,8 @@ record and its id::
                     ITEM#{item id}            what visitors see of a public item
                     FIND#… and WORD#…         what a visitor finds it by
 
+    SHARE#{hash}    SHARE#                    the item that a share link shows; the hash is of the link's token
+
     OWNER#          REINDEX#                  where an interrupted reindex of the whole table stopped
 
 A record with work due has the attributes ``dueShard`` and ``dueAt``, which put it into the sparse index ``due``.
@@ -79,6 +81,7 @@ Kind = Literal[
     "GUARD",
     "REINDEX",
     "CATALOGUE",
+    "SHARE",
 ]
 
 Record = dict[str, Any]
@@ -111,24 +114,26 @@ FAILURES = (BotoCoreError, ClientError)
 """The other exceptions of :func:`write`. The write may have been applied and only its response lost."""
 
 
-_PUBLIC = "public\t"
-
-
 def public_partition(catalogue: str) -> str:
     """Return what takes the place of the owner in the keys of a public catalogue's records.
 
     No owner is equal to it: a tab is not printable (``ids.is_owner``).
     """
-    return f"{_PUBLIC}{catalogue}"
+    return f"PUBLIC\t{catalogue}"
+
+
+def share_partition(token_hash: str) -> str:
+    """Return what takes the place of the owner in the key of a share link's record."""
+    return f"SHARE\t{token_hash}"
 
 
 def is_public(owner: str) -> bool:
     """Return whether this stands for a public catalogue instead of an owner."""
-    return owner.startswith(_PUBLIC)
+    return owner.startswith("PUBLIC\t")
 
 
 class Key(NamedTuple):
-    """The primary key of a record. ``owner`` may also be a :func:`public_partition`."""
+    """The primary key of a record. ``owner`` may also be a :func:`public_partition` or a :func:`share_partition`."""
 
     owner: str
     kind: Kind
@@ -137,9 +142,8 @@ class Key(NamedTuple):
     @property
     def attributes(self) -> Attributes:
         """The partition key and the sort key."""
-        public = self.owner.removeprefix(_PUBLIC)
-        partition = f"OWNER#{self.owner}" if public == self.owner else f"PUBLIC#{public}"
-        return {"pk": {"S": partition}, "sk": {"S": f"{self.kind}#{self.id}"}}
+        name, tab, of = self.owner.partition("\t")
+        return {"pk": {"S": f"{name}#{of}" if tab else f"OWNER#{name}"}, "sk": {"S": f"{self.kind}#{self.id}"}}
 
     @property
     def size(self) -> int:
@@ -150,8 +154,8 @@ class Key(NamedTuple):
     def from_attributes(attributes: Attributes) -> Key:
         """Return the key of a record that was read."""
         kind, _, id_ = attributes["sk"]["S"].partition("#")
-        prefix, _, owner = attributes["pk"]["S"].partition("#")
-        return Key(public_partition(owner) if prefix == "PUBLIC" else owner, kind, id_)
+        name, _, of = attributes["pk"]["S"].partition("#")
+        return Key(of if name == "OWNER" else f"{name}\t{of}", kind, id_)
 
 
 class Condition(NamedTuple):

@@ -67,7 +67,7 @@ def validate_item(body: dict[str, Any]) -> models.ItemInput:
         _check_limits(completed)
     index_keys.check_lists(completed)
     return models.ItemInput(
-        completed, fields, _parse_expiry(body.get("expiresAt")), _parse_visibility(body.get("visibility"))
+        completed, fields, parse_expiry(body.get("expiresAt")), _parse_visibility(body.get("visibility"))
     )
 
 
@@ -93,7 +93,7 @@ def validate_patch(changes: dict[str, Any]) -> None:
     _check_patch_size(changes)
     if any(dynamodb_limits.violations(changes)):
         raise invalid_request(item_fields.ItemFields, _ROOT, violations=dynamodb_limits.violations(changes))
-    _parse_expiry(changes.get("expiresAt"))
+    parse_expiry(changes.get("expiresAt"))
     _parse_visibility(changes.get("visibility"))
 
 
@@ -124,7 +124,8 @@ def _json_size(value: Any) -> int:
         return 0  # The value nests too deep: the next check reports that.
 
 
-def _parse_expiry(value: Any) -> str | None:
+def parse_expiry(value: Any) -> str | None:
+    """Return ``expiresAt`` as it is stored, or None if there is none. Raise InvalidExpiryError if it is not a time."""
     if value is None:
         return None
     try:

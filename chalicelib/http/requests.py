@@ -193,6 +193,11 @@ def image_focus(request: Request) -> Focus | None:
     return Focus(*(Decimal(f"{abs(at):.3f}") for at in (focus.x, focus.y))) if focus else None  # -0.0 is 0
 
 
+def share_expiry(request: Request) -> str | None:
+    """Return when a new share link expires, as the body says, or None. Raise InvalidExpiryError if it is no time."""
+    return validation.parse_expiry(validation.validate(schemas.ShareRequest, json_object(request)).expires_at)
+
+
 def catalogue_changes(request: Request) -> Fields:
     """Return what the body of a request changes in a public catalogue."""
     patch = validation.validate(schemas.CataloguePatch, json_object(request, MERGE_PATCH, JSON))

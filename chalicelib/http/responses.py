@@ -10,7 +10,7 @@ from chalicelib import errors
 from chalicelib.catalogue import batches, exports
 from chalicelib.catalogue.bulk_imports import Progress, Started
 from chalicelib.catalogue.items import Page
-from chalicelib.catalogue.models import Item
+from chalicelib.catalogue.models import Item, Share
 from chalicelib.catalogue.public_catalogues import Catalogue
 from chalicelib.catalogue.search import MAX_PUBLIC_BYTES, Query
 from chalicelib.http import cors, cursors, requests, schemas, serializers
@@ -31,6 +31,9 @@ PRIVATE = "private, no-cache"
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 """The Cache-Control of a file whose URL changes with its content: every cache may keep it for a year (RFC 8246)."""
+
+LINK_HEADERS = {"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
+"""Headers of what a share link shows: its address is a secret."""
 
 _READS = ("GET", "HEAD")
 
@@ -91,6 +94,20 @@ def public_response(request: Request, body: msgspec.Struct | bytes) -> Response:
     data = body if isinstance(body, bytes) else exact_json.to_json(body)
     headers = {"ETag": text_etag(data.decode()), "Cache-Control": SHARED}
     return _not_modified(request, headers) or json_response(data, headers=headers)
+
+
+def shared_item_response(request: Request, item: Item) -> Response:
+    """Return what a share link shows, or 304."""
+    requests.reject_headers(request, "If-Match")
+    data = serializers.public_item(item)
+    headers = _private_headers(text_etag(data.decode()))
+    return _not_modified(request, headers) or json_response(data, headers=headers | LINK_HEADERS)
+
+
+def share_created_response(request: Request, share: Share, token: str) -> Response:
+    """Return 201 with a new share link, and its URL, which contains the token."""
+    url = f"{requests.public_base_url(request)}/s/{token}"
+    return json_response(serializers.new_share(share, url), 201)
 
 
 def catalogue_response(request: Request, catalogue: Catalogue, item_count: int) -> Response:

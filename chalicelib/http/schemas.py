@@ -318,6 +318,48 @@ class PublicItemPage(Struct, rename="camel"):
     next_cursor: Annotated[str | None, Meta(description="The `cursor` of the next page; null at the end.")]
 
 
+# --------------------------------------------------------------------------------------------------------- share links
+
+
+class ShareRequest(Struct, rename="camel", forbid_unknown_fields=True):
+    """A share link to be made."""
+
+    expires_at: Annotated[
+        _Time | None, Meta(description="When the link stops showing the item, in the future; by default, never.")
+    ] = None
+
+
+class Share(Struct, rename="camel"):
+    """A link that shows one item to everybody who has it."""
+
+    id: Annotated[_Id, Meta(description="A UUIDv7 in lower case, with which the link can be deleted.")]
+    created_at: Annotated[_Time, Meta(description="When the link was made.")]
+    expires_at: Annotated[
+        _Time | UnsetType, Meta(description="When the link stops showing the item; absent if it never does.")
+    ] = UNSET
+
+
+class NewShare(Struct, rename="camel"):
+    """A new share link, with its URL."""
+
+    id: Annotated[_Id, Meta(description="A UUIDv7 in lower case, with which the link can be deleted.")]
+    url: Annotated[_Url, Meta(description="The link. It is a secret, is not stored, and cannot be read again.")]
+    created_at: Annotated[_Time, Meta(description="When the link was made.")]
+    expires_at: Annotated[
+        _Time | UnsetType, Meta(description="When the link stops showing the item; absent if it never does.")
+    ] = UNSET
+
+
+class Shares(Struct):
+    """The share links of an item that have not expired, oldest first."""
+
+    shares: Annotated[list[Share], Meta(description="Without their URLs, which cannot be read again.")]
+
+
+class SharedItem(PublicItem, rename="camel"):
+    """What a share link shows of an item besides its public fields."""
+
+
 # --------------------------------------------------------------------------------------------------------------- batch
 
 _Sent = Annotated[str, Meta(max_length=36)]

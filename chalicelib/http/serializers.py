@@ -13,7 +13,7 @@ from chalicelib import errors
 from chalicelib.aws import bucket
 from chalicelib.catalogue import batches, exports, index_keys, item_pictures
 from chalicelib.catalogue.bulk_imports import Progress
-from chalicelib.catalogue.models import Image, Item
+from chalicelib.catalogue.models import Image, Item, Share
 from chalicelib.catalogue.public_catalogues import Catalogue
 from chalicelib.http import schemas
 from chalicelib.values import exact_json
@@ -46,6 +46,16 @@ def public_item(copy: Item) -> bytes:
         image=_public_image(copy.image) if copy.image else UNSET,
     )
     return _joined(exact_json.to_json(managed), exact_json.to_json(index_keys.current().shown(copy.fields)))
+
+
+def new_share(share: Share, url: str) -> schemas.NewShare:
+    """Return a new share link, with its URL."""
+    return _copy(share, schemas.NewShare, url=url)
+
+
+def shares(stored: Iterable[Share]) -> schemas.Shares:
+    """Return the share links of an item."""
+    return schemas.Shares([_copy(one, schemas.Share) for one in stored])
 
 
 def catalogue(stored: Catalogue, url: str, item_count: int) -> schemas.Catalogue:

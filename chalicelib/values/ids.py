@@ -1,7 +1,8 @@
-"""Ids (UUIDv7, which sort by time; UUIDv4, which say nothing) and owner names."""
+"""Ids (UUIDv7, which sort by time; UUIDv4, which say nothing), secret tokens and owner names."""
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import time
@@ -24,6 +25,19 @@ def new_id(at_ms: int | None = None, tail: int | None = None) -> str:
 def random_id() -> str:
     """Return a UUIDv4 (RFC 9562, section 5.4): 122 random bits."""
     return str(uuid.UUID(bytes=os.urandom(16), version=4))
+
+
+def new_token() -> str:
+    """Return a secret that cannot be guessed: 192 random bits in 32 characters that a path may contain."""
+    return base64.urlsafe_b64encode(os.urandom(24)).decode()
+
+
+def is_token(text: str) -> bool:
+    """Return whether ``text`` looks like a token that :func:`new_token` returns."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+_TOKEN = re.compile(r"[\w-]{32}", re.ASCII)
 
 
 def new_id_after(floor: str, at_ms: int) -> str:

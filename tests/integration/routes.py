@@ -46,6 +46,7 @@ PUBLIC = (
     *("/", "/docs", "/web/{name}", "/openapi.json", "/hello", "/health"),
     *("/catalogues/{catalogue_id}", "/catalogues/{catalogue_id}/items", "/catalogues/{catalogue_id}/items/{item_id}"),
     *("/c/{catalogue_id}", "/c/{catalogue_id}/{item_id}"),
+    *("/shares/{token}", "/s/{token}"),
 )
 """The paths that need no sign-in: app.py and this list must agree, so that no route becomes public by mistake."""
 

@@ -42,6 +42,7 @@ _TAGS = {
     "Items": "The caller's own JSON objects.",
     "Pictures": "One picture per item, uploaded directly to S3, with thumbnails.",
     "Catalogues": "Public catalogues: what owners publish, and what visitors see without signing in.",
+    "Share links": "Links that show one item, private or not, to everybody who has them.",
     "Imports": "Many items at once, created in the background.",
     "About": "The console, this document and the health check. No sign-in is needed.",
 }

@@ -18,6 +18,7 @@ Examples = dict[str, Any]
 
 ID = "019ca7b4-e400-7abc-8def-0123456789ab"
 CATALOGUE_ID = "6f1c1a3e-2b3f-4c62-9d5b-8f0a3c5e7d11"
+TOKEN = "sbB3ojeG_I9AcL8Vn2Jgp3hAxwsqcKnN"  # noqa: S105 - an example
 _UPLOAD_ID = "019ca7b4-e3ff-7123-9abc-def012345678"
 _LATER = "2100-01-31T12:00:00.000Z"
 _VASE: models.Fields = {"title": "Blue vase", "price": 48.5, "tags": ["glass", "1930s"]}
@@ -64,6 +65,7 @@ _TICKET = {
 }
 
 
+_SHARE = {"id": ID, "createdAt": _TIMES["createdAt"], "expiresAt": _LATER}
 _CATALOGUE = {"id": CATALOGUE_ID, "title": "Vases", "text": "Glass and clay, from everywhere."}
 
 
@@ -110,6 +112,7 @@ _EXAMPLES: dict[Any, Examples] = {
     None: {},
     "Page": {"page": "<!doctype html>"},
     "VisitorPage": {"page": "<!doctype html>"},
+    "SharePage": {"page": "<!doctype html>"},
     "File": {"text": "…"},
     "Document": {"head": {"openapi": "3.1.0"}},
     schemas.Hello: {"ann": {"message": "Hello, Ann!", "timestamp": "2026-03-01T08:00:00.000Z", "requestId": ID}},
@@ -117,6 +120,7 @@ _EXAMPLES: dict[Any, Examples] = {
     schemas.Deleted: {
         "itemDeleted": {"message": "Item deleted", "id": ID},
         "imageDeleted": {"message": "Image deleted", "id": ID},
+        "shareDeleted": {"message": "Share link deleted", "id": ID},
     },
     schemas.Catalogue: {
         "catalogue": {
@@ -128,6 +132,9 @@ _EXAMPLES: dict[Any, Examples] = {
     },
     schemas.PublicCatalogue: {"catalogue": _CATALOGUE},
     schemas.CataloguePatch: {"rename": {"title": "Ann's vases"}, "disable": {"enabled": False}},
+    schemas.ShareRequest: {"forGood": {}, "untilThen": {"expiresAt": _LATER}},
+    schemas.NewShare: {"share": {"url": f"https://www.example.com/api/s/{TOKEN}", **_SHARE}},
+    schemas.Shares: {"one": {"shares": [_SHARE]}},
     schemas.BatchResults: {
         "allSucceeded": {
             "results": [
@@ -196,6 +203,7 @@ def _with_own_fields(own: models.Fields) -> dict[Any, Examples]:
             "none": {"items": [], "count": 0, "nextCursor": None},
         },
         schemas.PublicItem: {"item": seen},
+        schemas.SharedItem: {"item": seen},
         schemas.PublicItemPage: {"page": {"items": [seen], "count": 1, "nextCursor": None}},
         schemas.BatchRequest: {
             "all": {

@@ -16,11 +16,14 @@ PUBLIC = ("ETag", "Cache-Control.public")
 """Of what is the same for everybody, and may be revalidated."""
 SHARED = ("ETag", "Cache-Control.shared")
 """Of what every cache may keep for a while."""
+LINKED = (*PRIVATE, "Referrer-Policy", "X-Robots-Tag")
+"""Of what a share link shows."""
 NOT_STORED = ("Cache-Control.none",)
 FILE = ("ETag", "Cache-Control.file")
 OF_PAGES = ("Content-Security-Policy", "Cross-Origin-Opener-Policy", "Referrer-Policy")
 PAGE = (*PUBLIC, *OF_PAGES)
 VISITOR_PAGE = (*SHARED, *OF_PAGES)
+SHARE_PAGE = (*PRIVATE, *OF_PAGES)
 
 _EVERY_RESPONSE = ("X-Content-Type-Options", "X-Request-Id")
 
@@ -122,5 +125,6 @@ COMPONENTS: dict[str, Schema] = {
     "Cross-Origin-Opener-Policy": _always(
         "No other page keeps a reference to the window.", "same-origin", const="same-origin"
     ),
+    "X-Robots-Tag": _always("Search engines do not list this.", "noindex", const="noindex"),
     "Referrer-Policy": _always("Links do not reveal where the reader comes from.", "no-referrer", const="no-referrer"),
 }

@@ -75,6 +75,7 @@ class Schemas:
 _INLINE: dict[Any, Schema] = {
     "Page": {"type": "string"},
     "VisitorPage": {"type": "string"},
+    "SharePage": {"type": "string"},
     "File": {"type": "string"},
     None: {},
 }

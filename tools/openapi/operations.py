@@ -11,7 +11,7 @@ from chalicelib import errors
 from chalicelib.http import requests, schemas
 from chalicelib.http.api import Operation
 from tools.openapi import error_responses, headers, json_schemas, links
-from tools.openapi.examples import CATALOGUE_ID, ID, ExamplesByModel
+from tools.openapi.examples import CATALOGUE_ID, ID, TOKEN, ExamplesByModel
 from tools.openapi.json_schemas import Schema, Schemas
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class _Kind(NamedTuple):
 _KINDS: dict[Any, _Kind] = {
     "Page": _Kind(headers.PAGE, ("text/html",), "The page."),
     "VisitorPage": _Kind(headers.VISITOR_PAGE, ("text/html",), "The page."),
+    "SharePage": _Kind(headers.SHARE_PAGE, ("text/html",), "The page."),
     "File": _Kind(headers.FILE, ("text/css", "text/javascript", "text/html"), "The file."),
     "Document": _Kind(headers.PUBLIC),
     schemas.Item: _Kind(headers.PRIVATE, description="The current item."),
@@ -37,6 +38,7 @@ _KINDS: dict[Any, _Kind] = {
     schemas.PublicCatalogue: _Kind(headers.SHARED),
     schemas.PublicItem: _Kind(headers.SHARED, description="What visitors see of the item."),
     schemas.PublicItemPage: _Kind(headers.SHARED, description="A page of items."),
+    schemas.SharedItem: _Kind(headers.LINKED, description="What the link shows of the item."),
 }
 
 _CREATED = (201, 202)
@@ -50,6 +52,8 @@ _PATH: dict[str, Schema] = {
     "import_id": {"description": "The import's `id`."},
     "export_id": {"description": "The export's `id`."},
     "catalogue_id": {"description": "The public catalogue's `id`.", "example": CATALOGUE_ID},
+    "share_id": {"description": "The share link's `id`."},
+    "token": {"description": "The last part of the share link's URL.", "example": TOKEN},
     "name": {"description": "The file's name.", "example": "docs.js"},
 }
 

@@ -27,7 +27,7 @@ Ask = Callable[..., HTTPResponse]
 NEVER = "019ca7b4-e400-7abc-8def-0123456789ab"
 """An id that was never used."""
 
-PARAMETERS = {"item_id", "import_id", "export_id", "catalogue_id", "name"}
+PARAMETERS = {"item_id", "import_id", "export_id", "catalogue_id", "share_id", "token", "name"}
 ABOUT_ONE = [route for route in ROUTES if re.search(r"{(item|import|export|catalogue)_id}", route[1])]
 ABOUT_NONE = [route for route in ROUTES if route not in ABOUT_ONE]
 
@@ -59,7 +59,8 @@ class Holdings(NamedTuple):
     @property
     def by_parameter(self) -> dict[str, str]:
         """Return the ids by the names of paths' parameters."""
-        return {"item_id": self.item, "import_id": self.import_, "export_id": self.export, "catalogue_id": self.item}
+        of_items = dict.fromkeys(("item_id", "catalogue_id", "share_id"), self.item)
+        return of_items | {"import_id": self.import_, "export_id": self.export}
 
 
 @pytest.fixture
