@@ -336,7 +336,7 @@ def test_deployer_stacks(deployers: Person) -> None:
     deployers.outputs("pipeline-vitrine")
 
 
-def test_pipeline_keeps_manual_console_urls(deployers: Person) -> None:
+def test_pipeline_keeps_manual_parameters(deployers: Person) -> None:
     deployers.types("make package STAGE=dev")
     assert "search index" not in deployers.types(".ci/deploy dev")
     (url,) = console_urls(deployers)
@@ -346,9 +346,23 @@ def test_pipeline_keeps_manual_console_urls(deployers: Person) -> None:
     # The AWS CLI names change sets after the second, and the emulator deploys a stack in less than one.
     time.sleep(1)
     deployers.types(block(PAGE, "another console").replace("https://catalogue.example.com/", f"{url},{own}"))
+    time.sleep(1)
+    deployers.types(block(PAGE, "cloudfront").replace("https://abc123.execute-api.eu-west-1.amazonaws.com/api/", url))
     assert "search index" not in deployers.types(".ci/deploy dev")
 
     assert console_urls(deployers) == [url, own]
+    outputs = deployers.outputs("vitrine-dev-resources")
+    assert outputs["PublicUrl"] == f"https://{outputs['DistributionDomainName']}"
+    client = deployers.client("cognito-idp").describe_user_pool_client(
+        UserPoolId=outputs["UserPoolId"], ClientId=outputs["UserPoolClientId"]
+    )["UserPoolClient"]
+    assert client["CallbackURLs"] == [url, own, f"{outputs['PublicUrl']}/"]
+    functions = deployers.client("lambda").list_functions()["Functions"]
+    assert outputs["PublicUrl"] in [one["Environment"]["Variables"].get("PUBLIC_URL") for one in functions]
+
+    deployers.types(block(PAGE, "invalidate"))
+    found = deployers.client("cloudfront").list_invalidations(DistributionId=outputs["DistributionId"])
+    assert found["InvalidationList"]["Quantity"] == 1
 
 
 def test_pipeline_says_that_the_declared_fields_have_changed(deployers: Person) -> None:

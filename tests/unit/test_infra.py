@@ -102,7 +102,7 @@ class TestData:
         [statement] = [
             statement
             for statement in properties(policy)["PolicyDocument"]["Statement"]
-            if statement["Effect"] == "Deny"
+            if statement.get("Effect") == "Deny"
         ]
         assert statement["Principal"] == "*"
         assert statement["Action"] in ("s3:*", "sqs:*", "sns:Publish")
@@ -198,6 +198,138 @@ class TestSignIn:
         assert client["TokenValidityUnits"]["AccessToken"] == "minutes"
         assert client["AccessTokenValidity"] <= 60
         assert client["EnableTokenRevocation"] is True
+
+
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
+ALL_VIEWER_EXCEPT_HOST_HEADER = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+"""CloudFront Developer Guide, "Use managed cache policies" and "Use managed origin request policies"."""
+
+PUBLIC_CACHE_POLICY = {"Ref": "PublicCachePolicy"}
+
+
+class TestCloudFront:
+    DISTRIBUTION: dict[str, Any] = properties("Distribution")["DistributionConfig"]
+
+    def behaviors(self) -> dict[str, dict[str, Any]]:
+        """Return the cache behaviors by path pattern. The one for API Gateway's stage has the pattern ``STAGE``."""
+        listed: list[dict[str, Any]] = self.DISTRIBUTION["CacheBehaviors"]
+        named = {one["PathPattern"] if isinstance(one["PathPattern"], str) else "STAGE": one for one in listed}
+        return named | {"*": self.DISTRIBUTION["DefaultCacheBehavior"]}
+
+    def test_it_is_off_by_default(self) -> None:
+        made = {name for name, one in RESOURCES.items() if one["Type"].startswith("AWS::CloudFront::")}
+        assert made == {name for name, one in RESOURCES.items() if one.get("Condition") == "CloudFront"}
+        assert len(made) == 4
+        assert TEMPLATE["Parameters"]["CloudFrontOrigin"]["Default"] == ""
+        assert TEMPLATE["Conditions"]["CloudFront"]["Fn::And"] == [
+            {"Condition": "Deployed"},
+            {"Fn::Not": [{"Fn::Equals": [{"Ref": "CloudFrontOrigin"}, ""]}]},
+        ]
+        [on, _, off] = TEMPLATE["Outputs"]["PublicUrl"]["Value"]["Fn::If"]
+        assert (on, off) == ("CloudFront", "none")
+        assert config.load({"PUBLIC_URL": off}).public_url is None
+
+    def test_code_gets_the_url_by_a_parameter(self) -> None:
+        # An exported value cannot change while a stack imports it (CloudFormation, "Fn::ImportValue").
+        assert "Export" not in TEMPLATE["Outputs"]["PublicUrl"]
+        assert MERGED["APIHandler"]["Properties"]["Environment"]["Variables"]["PUBLIC_URL"] == {"Ref": "PublicUrl"}
+        assert read("infra/package.json")["Parameters"]["PublicUrl"]["Default"] == "none"
+
+    @pytest.mark.parametrize(
+        ("address", "valid"),
+        [
+            ("", True),
+            ("https://abc123.execute-api.eu-west-1.amazonaws.com/api/", True),
+            ("https://abc123.execute-api.eu-west-1.amazonaws.com/api", False),
+            ("https://abc123.execute-api.eu-west-1.amazonaws.com/", False),
+            ("http://abc123.execute-api.eu-west-1.amazonaws.com/api/", False),
+        ],
+    )
+    def test_address_of_the_api_is_checked(self, address: str, valid: bool) -> None:
+        assert bool(re.search(TEMPLATE["Parameters"]["CloudFrontOrigin"]["AllowedPattern"], address)) is valid
+
+    def test_only_public_paths_are_cached(self) -> None:
+        cached = {path: one["CachePolicyId"] for path, one in self.behaviors().items()}
+        assert cached == {
+            f"/{bucket.PUBLIC}*": CACHING_OPTIMIZED,
+            "/catalogues/*": PUBLIC_CACHE_POLICY,
+            "/c/*": PUBLIC_CACHE_POLICY,
+            "/web/*": PUBLIC_CACHE_POLICY,
+            "STAGE": CACHING_DISABLED,
+            "*": CACHING_DISABLED,
+        }
+        for (verb, path), operation in app.app.operations.items():
+            if path.startswith(("/public/", "/catalogues/", "/c/", "/web/")):
+                assert operation.public, path
+                assert verb == "GET", path
+
+    def test_cache_follows_the_origin_and_the_query(self) -> None:
+        policy = properties("PublicCachePolicy")["CachePolicyConfig"]
+        key = policy["ParametersInCacheKeyAndForwardedToOrigin"]
+        assert (policy["MinTTL"], policy["DefaultTTL"]) == (0, 0)
+        assert key["QueryStringsConfig"] == {"QueryStringBehavior": "all"}
+        assert key["CookiesConfig"] == {"CookieBehavior": "none"}
+        assert key["HeadersConfig"]["Headers"] == ["Origin"]
+
+    def test_errors_are_not_cached(self) -> None:
+        # CloudFront Developer Guide, "Control how long CloudFront caches errors": 10 seconds by default.
+        errors_ = {one["ErrorCode"]: one for one in self.DISTRIBUTION["CustomErrorResponses"]}
+        assert errors_.keys() == {400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504}
+        assert all(one == {"ErrorCode": code, "ErrorCachingMinTTL": 0} for code, one in errors_.items())
+
+    def test_api_gets_whole_requests_but_its_own_host(self) -> None:
+        passed = [one for one in self.behaviors().values() if one["CachePolicyId"] == CACHING_DISABLED]
+        assert {one["OriginRequestPolicyId"] for one in passed} == {ALL_VIEWER_EXCEPT_HOST_HEADER}
+        assert all(set(one["AllowedMethods"]) >= {"DELETE", "GET", "PATCH", "POST", "PUT"} for one in passed)
+        others = [one for one in self.behaviors().values() if one not in passed]
+        assert not any("OriginRequestPolicyId" in one or "POST" in one["AllowedMethods"] for one in others)
+
+    def test_stage_is_added_to_a_path_or_taken_from_it(self) -> None:
+        origins = {one["Id"]: one for one in self.DISTRIBUTION["Origins"]}
+        assert self.behaviors()["STAGE"]["TargetOriginId"] == "api-without-path"
+        assert "OriginPath" not in origins["api-without-path"]
+        assert origins["api-without-path"]["DomainName"] == origins["api"]["DomainName"]
+        stage = origins["api"]["OriginPath"]["Fn::Join"][1][1]
+        assert self.behaviors()["STAGE"]["PathPattern"] == {"Fn::Join": ["", ["/", stage, "/*"]]}
+
+    def test_only_public_pictures_are_readable_and_by_the_distribution(self) -> None:
+        [(condition, allowed, _)] = [
+            one["Fn::If"] for one in properties("BucketPolicy")["PolicyDocument"]["Statement"] if "Fn::If" in one
+        ]
+        assert condition == "CloudFront"
+        assert (allowed["Effect"], allowed["Action"]) == ("Allow", "s3:GetObject")
+        assert allowed["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+        assert allowed["Resource"] == {"Fn::Sub": f"${{Bucket.Arn}}/{bucket.PUBLIC}*"}
+        source = allowed["Condition"]["StringEquals"]["aws:SourceArn"]["Fn::Sub"]
+        assert source.endswith("::${AWS::AccountId}:distribution/${Distribution}")
+        assert properties("PictureAccess")["OriginAccessControlConfig"]["SigningBehavior"] == "always"
+
+    def test_security_headers_do_not_replace_those_of_the_api(self) -> None:
+        headers = properties("SecurityHeaders")["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+        assert {name: one["Override"] for name, one in headers.items()} == {
+            "ContentTypeOptions": True,  # it has one value only
+            "FrameOptions": False,
+            "ReferrerPolicy": False,
+            "StrictTransportSecurity": False,
+        }
+        assert {json.dumps(one["ResponseHeadersPolicyId"]) for one in self.behaviors().values()} == {
+            '{"Ref": "SecurityHeaders"}'
+        }
+
+    def test_tls_is_required(self) -> None:
+        assert {one["ViewerProtocolPolicy"] for one in self.behaviors().values()} == {"redirect-to-https"}
+        assert self.DISTRIBUTION["ViewerCertificate"]["MinimumProtocolVersion"] == "TLSv1.2_2021"
+        api = [one["CustomOriginConfig"] for one in self.DISTRIBUTION["Origins"] if "CustomOriginConfig" in one]
+        assert {one["OriginProtocolPolicy"] for one in api} == {"https-only"}
+
+    def test_sign_in_page_may_return_to_the_distribution(self) -> None:
+        client = properties("UserPoolClient")
+        assert client["CallbackURLs"] == client["LogoutURLs"]
+        [_, with_front, _] = client["CallbackURLs"]["Fn::If"][1]["Fn::Split"][1]["Fn::If"]
+        text, names = with_front["Fn::Sub"]
+        assert text == "${ConsoleUrls},https://${Name}/"
+        assert names["Name"] == TEMPLATE["Outputs"]["PublicUrl"]["Value"]["Fn::If"][1]["Fn::Sub"][1]["Name"]
 
 
 class TestNames:

@@ -24,6 +24,9 @@ BUILD_FILES = sorted((PROJECT / ".ci").glob("*.yml"))
 SCRIPTS = sorted(path for path in (PROJECT / ".ci").iterdir() if not path.suffix)
 STAGES = ("dev", "prod")
 
+WITHOUT_NAMES = {"DistributionParts", "MakeOriginAccess", "UseWebAcl"}
+"""Statements about parts of a CloudFront distribution, whose ARNs have no names, and which cannot have tags."""
+
 Json = dict[str, Any]
 
 
@@ -197,7 +200,8 @@ class TestDeployer:
 
     @pytest.mark.parametrize("role", ["DeploymentRole", "GitHubRole"])
     def test_allows_no_other_stage(self, role: str) -> None:
-        allowed_for_all = {"Sam", "SeeConsumer", "SeeLogs", "SeeSignInPage"}  # of these no name is the stage's
+        # Of these no name is the stage's.
+        allowed_for_all = {"Sam", "SeeConsumer", "SeeLogs", "SeeSignInPage", *WITHOUT_NAMES}
         for statement in statements("deployer", role):
             if statement["Sid"] not in allowed_for_all:
                 bounds = json.dumps([statement["Resource"], statement.get("Condition", {})])
@@ -227,11 +231,11 @@ class TestDeployer:
 
     def test_stage_tags_cannot_be_changed(self) -> None:
         tagging = [
-            one for one in statements("deployer", "DeploymentRole") if "cognito-idp:TagResource" in one["Action"]
+            one["Condition"]["StringEqualsIfExists"]
+            for one in statements("deployer", "DeploymentRole")
+            if {"cognito-idp:TagResource", "cloudfront:TagResource"} & set(one["Action"])
         ]
-        assert [one["Condition"]["StringEqualsIfExists"] for one in tagging] == [
-            {"aws:ResourceTag/vitrine-stage": {"Ref": "Stage"}}
-        ]
+        assert [one["aws:ResourceTag/vitrine-stage"] for one in tagging] == [{"Ref": "Stage"}] * 2
 
     def test_apis_of_other_stacks_are_denied(self) -> None:
         [api] = [one for one in statements("deployer", "DeploymentRole") if one["Sid"] == "Api"]
@@ -319,8 +323,20 @@ class TestCodePipeline:
     def test_functions_are_deployed_with_the_boundary(self, stage: str) -> None:
         [prepare] = [one for one in stage_of_pipeline(stage.capitalize()) if one["Name"] == "Prepare"]
         overrides, names = prepare["Configuration"]["ParameterOverrides"]["Fn::Sub"]
-        assert json.loads(overrides) == {"FunctionBoundary": "${Boundary}"}
+        assert json.loads(overrides) == {
+            "FunctionBoundary": "${Boundary}",
+            "PublicUrl": f"#{{{stage.capitalize()}Resources.PublicUrl}}",
+        }
         assert names == {"Boundary": {"Fn::ImportValue": f"deployer-vitrine-{stage}-FunctionBoundaryArn"}}
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_resources_are_deployed_with_all_parameters(self, stage: str) -> None:
+        [resources] = [one for one in stage_of_pipeline(stage.capitalize()) if one["Name"] == "Resources"]
+        overrides = json.loads(resources["Configuration"]["ParameterOverrides"]["Fn::Sub"])
+        names = template("resources")["Parameters"].keys()
+        assert overrides == {name: f"${{{stage.capitalize()}{name}}}" for name in names} | {"Stage": stage}
+        assert resources["Namespace"] == f"{stage.capitalize()}Resources"
+        assert "PublicUrl" in template("resources")["Outputs"]
 
     @pytest.mark.parametrize(("stage", "other"), [("dev", "prod"), ("prod", "dev")])
     def test_smoke_test_has_no_rights_on_other_stages(self, stage: str, other: str) -> None:
@@ -384,6 +400,18 @@ class TestPolicyForDeployingByHand:
     def test_it_fits_the_size_limit(self) -> None:
         # IAM User Guide, "IAM and AWS STS quotas": 6,144 characters of a managed policy, white space not counted.
         assert len(re.sub(r"\s", "", json.dumps(self.POLICY))) < 6144
+
+    def test_distribution_is_allowed_as_to_the_pipelines(self) -> None:
+        [policy] = [
+            one["PolicyDocument"]
+            for one in resource("deployer", "DeploymentRole")["Policies"]
+            if one["PolicyName"] == "cloudfront"
+        ]
+        text = re.sub(r'\{"Fn::Sub": ("[^"]+")\}', r"\1", json.dumps(policy)).replace('{"Ref": "Stage"}', '"dev"')
+
+        by_hand = read(PROJECT / "infra" / "deploy-by-hand-cloudfront.json")
+
+        assert by_hand == json.loads(re.sub(r"\$\{AWS::\w+\}", "*", text))
 
     @pytest.mark.parametrize(
         ("action", "arn"),

@@ -27,6 +27,7 @@ OUTPUTS = {
     "TableName": "vitrine-dev",
     "UserPoolIssuer": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Abc",
     "UserPoolClientId": "client-1",
+    "PublicUrl": "none",
 }
 
 
@@ -186,6 +187,11 @@ class TestRecording:
         variables = chalice_config.environment(project, "prod")
         assert variables["USER_POOL_ISSUER"] == OUTPUTS["UserPoolIssuer"]
         assert variables["USER_POOL_CLIENT_ID"] == "client-1"
+
+    def test_url_of_the_distribution_is_written_and_removed(self, project: Path) -> None:
+        for url in ("https://d111.cloudfront.net", "none"):
+            chalice_config.record_outputs(project, "prod", OUTPUTS | {"PublicUrl": url})
+            assert chalice_config.environment(project, "prod")["PUBLIC_URL"] == url
 
     def test_local_stage_leaves_the_committed_file_unchanged(self, project: Path) -> None:
         # The emulator's user pool has a new id each time.

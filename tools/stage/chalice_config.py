@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 RECORDED_OUTPUTS = {
     "BUCKET_NAME": "BucketName",
+    "PUBLIC_URL": "PublicUrl",
     "USER_POOL_ISSUER": "UserPoolIssuer",
     "USER_POOL_CLIENT_ID": "UserPoolClientId",
 }
