@@ -133,7 +133,7 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     catalogue: str | None = None
     """The id of the owner's public catalogue, if the item is or was exposed."""
     published: Publication | None = None
-    """The last change of a public item that visitors could see."""
+    """The last change of an exposed item that others than its owner could see."""
     shares: tuple[Share, ...] = ()
     """The links that show it, public or not. The cleanup removes those that have expired."""
     exposures: int = 0

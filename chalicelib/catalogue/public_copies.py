@@ -6,6 +6,8 @@ soon as it is published, and no longer once it is private again, and private ite
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from chalicelib.aws import bucket, table
@@ -20,7 +22,9 @@ def of(item: Item | None) -> Item | None:
     Its ``owner`` is the partition of the catalogue; its version and ``updated_at`` are of the last change that visitors
     could see.
     """
-    if item is None or item.published is None or item.catalogue is None or item.indexed is None or item.hidden:
+    if item is None or item.visibility is None or item.hidden:
+        return None
+    if item.published is None or item.catalogue is None or item.indexed is None:
         return None
     declaration = index_keys.parse(item.indexed)
     return Item(
@@ -37,13 +41,13 @@ def of(item: Item | None) -> Item | None:
 
 
 def of_shared(item: Item) -> Item:
-    """Return what those see of an item who have a link that shows it: the same as of a public item, at its version."""
+    """Return what those see of an item who have a link that shows it: the same as of a public item."""
     return Item(
         owner="",
         id=item.id,
         version=item.version,
         created_at=item.created_at,
-        updated_at=item.updated_at,
+        updated_at=item.published.at if item.published else item.updated_at,
         fields=index_keys.current().shown(item.fields),
         image=image_of(item),
     )
@@ -73,19 +77,22 @@ def public_key(item: Item, key: str) -> str:
 
 
 def last_publication(old: Item | None, new: Item) -> Publication | None:
-    """Return the last change of ``new`` that visitors could see, or None if it is private.
+    """Return the last change of ``new`` that visitors could see, or None if it is not exposed.
 
     ``old`` is its previous version, or None if it is new.
     """
-    if new.visibility is None:
+    if not new.is_exposed:
         return None
-    if old and old.published and _is_seen_alike(old, msgspec.structs.replace(new, published=old.published)):
+    if old and old.published and _is_seen_alike(old, new):
         return old.published
     return Publication(new.version, new.updated_at)
 
 
 def _is_seen_alike(one: Item, other: Item) -> bool:
-    before, after = of(one), of(other)
-    if before is None or after is None or not exact_json.equal(before.fields, after.fields):
-        return False
-    return msgspec.structs.replace(before, indexed=after.indexed) == after
+    (fields, *rest), (other_fields, *other_rest) = _seen(one), _seen(other)
+    return exact_json.equal(fields, other_fields) and rest == other_rest
+
+
+def _seen(item: Item) -> tuple[Any, ...]:
+    declared = index_keys.parse(item.indexed) if item.indexed else index_keys.current()
+    return declared.shown(item.fields), item.visibility, item.hidden, item.expires_at, image_of(item)
