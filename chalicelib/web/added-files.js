@@ -1,6 +1,6 @@
 // Files that the user chooses, drops or pastes: pictures to upload, and files to import.
 
-import { currentView, loadExports, loadForm, loadImports } from "./dialog.js";
+import { currentView, loadCatalogue, loadExports, loadForm, loadImports } from "./dialog.js";
 import { pickFiles, targetOf } from "./dom.js";
 import { attachPicture, takePhoto } from "./item-pictures.js";
 import { PICTURE_TYPES, pictureType } from "./picture-types.js";
@@ -45,6 +45,7 @@ export const actions = {
   photo: () => takePhoto((file) => createItemsOf([file])),
   import: () => pickFiles(".csv,.tsv,.json,.ndjson,.jsonl", false, importFiles),
   export: async () => (await loadExports()).openExport(),
+  catalogue: async () => (await loadCatalogue()).openCatalogue(),
 };
 
 /** @type {Element | null} */

@@ -97,6 +97,8 @@ export const loadFiles = () => reported(import("./added-files.js"));
 export const loadSetField = () => reported(import("./set-field.js"));
 export const loadImports = () => reported(import("./imports.js"));
 export const loadExports = () => reported(import("./exports.js"));
+export const loadCatalogue = () => reported(import("./catalogue.js"));
+export const loadShares = () => reported(import("./item-shares.js"));
 
 /**
  * Return what is loaded. If that fails, show a notice, and never resolve: what the user wanted is not done.
@@ -178,8 +180,9 @@ export function confirmWith(question, label) {
       resolve(value);
       asking.close();
     };
-    const asking = showQuestion({ role: "alertdialog", onclose: () => resolve(false) },
-      h("p", { id: "question" }, question),
+    const properties = { role: "alertdialog", "aria-labelledby": "confirmation", onclose: () => resolve(false) };
+    const asking = showQuestion(properties,
+      h("p", { id: "confirmation" }, question),
       h("div", { class: "row" }, button("Cancel", () => answer(false)),
         button(label, () => answer(true), { class: "primary" })));
   });

@@ -4,7 +4,7 @@ import { $, button, h, targetOf } from "./dom.js";
 import { isEqual, isObject, parseNumber, toJson } from "./exact-json.js";
 import { ListControl, ObjectControl, TypedControl, announceRemoval } from "./field-controls.js";
 import { INPUTS, Input, InvalidInput, invalid, kindOf } from "./field-inputs.js";
-import { EXPIRES_AT, fieldLabel, isTimestamp } from "./item-fields.js";
+import { EXPIRES_AT, VISIBILITY, fieldLabel, fieldsForVisitors, isTimestamp } from "./item-fields.js";
 import { limitsOf } from "./json-schema.js";
 import { renderInline } from "./markdown.js";
 
@@ -301,7 +301,7 @@ export class FieldList {
   /** @param {string} name @param {Fields} fields */
   #addDeclared(name, fields) {
     const declared = this.#schema.properties[name];
-    const schema = this.#reader.resolve(declared);
+    const schema = this.#schemaOf(name);
     const isRequired = this.#schema.required?.includes(name) ?? false;
     const only = isRequired && schema.enum?.length === 1 ? schema.enum[0] : undefined;
     const value = Object.hasOwn(fields, name) ? fields[name] : schema.default ?? only;
@@ -309,6 +309,13 @@ export class FieldList {
     const label = declared.title ?? fieldLabel(name);
     const help = this.#schema.isCompact ? null : this.#helpOf(schema);
     return this.#add(control, { name, label, help, isRequired });
+  }
+
+  /** Return a declared field's schema, resolved. That of the visibility says what visitors see. @param {string} name */
+  #schemaOf(name) {
+    const schema = this.#reader.resolve(this.#schema.properties[name]);
+    if (!this.#isItem || name !== VISIBILITY) return schema;
+    return { ...schema, description: `${schema.description} ${fieldsForVisitors()}` };
   }
 
   /** @param {string} name @param {any} value */

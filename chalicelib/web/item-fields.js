@@ -139,6 +139,17 @@ export const findableFields = (schemas = itemSchemas) =>
 export const sortableFields = (schemas = itemSchemas) =>
   findableFields(schemas).filter(([, schema]) => !typesOf(schema).includes("array"));
 
+/**
+ * Return in words what visitors see of a public item.
+ * @param {Record<string, Schema>} [schemas]
+ */
+export function fieldsForVisitors({ ItemFields: { properties = {}, ...rest } = {} } = itemSchemas) {
+  const declared = Object.entries(properties).filter(([, schema]) => hasMark(schema, "x-public"));
+  const others = rest["x-others-public"] ? ["all fields that are not declared"] : [];
+  const seen = ["the picture", ...declared.map(([name]) => fieldLabel(name)), ...others];
+  return `Visitors see ${new Intl.ListFormat("en").format(seen)}.`;
+}
+
 /** @param {Schema} schema @param {string} mark */
 const hasMark = (schema, mark) => [schema, ...(schema.anyOf ?? [])].some((one) => one[mark]);
 

@@ -10,23 +10,23 @@ const SHOW_COPIED = 4000; // milliseconds
 const START_TIME = 10_000; // milliseconds in which a browser starts a download
 
 /**
- * Copy the links that open some items, a line for each.
- * @param {string[]} ids
+ * Copy links, a line for each.
+ * @param {string[]} links
  */
-export async function copyLinks(ids) {
-  const text = ids.map(itemLink).join("\n");
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    // A page without TLS may not write to the clipboard.
+export async function copyLinks(links) {
+  const text = links.join("\n");
+  if (!(await copyText(text))) {
     showLinks(text);
     return;
   }
-  const title = ids.length === 1 ? "Link copied" : `${plural(ids.length, "link")} copied`;
+  const title = links.length === 1 ? "Link copied" : `${plural(links.length, "link")} copied`;
   const notice = showNotice(title);
   announce(title);
   setTimeout(notice.close, SHOW_COPIED);
 }
+
+/** Return whether the browser let the text be copied. A page without TLS may not. @param {string} text */
+const copyText = (text) => navigator.clipboard?.writeText(text).then(() => true, () => false);
 
 /** @param {string} text */
 function showLinks(text) {
@@ -38,10 +38,27 @@ function showLinks(text) {
 }
 
 /**
- * Return a button that copies the link of an item.
+ * Return a field with a link, and a button that copies it. If the browser refuses that, the link is selected.
+ * @param {string} label
+ * @param {string} link
+ */
+export function linkField(label, link) {
+  const input = h("input", { value: link, readOnly: true, onfocus: () => input.select() });
+  const status = h("p", { class: "note", role: "status" });
+  const copy = async () => {
+    const isCopied = await copyText(link);
+    if (!isCopied) input.focus();
+    status.textContent = isCopied ? "Copied" : "The browser does not allow it: copy it from here.";
+  };
+  const element = h("div", { class: "link-field" }, h("label", {}, label, input), button("Copy", copy), status);
+  return { element, copy };
+}
+
+/**
+ * Return a button that copies the link that opens an item in the console.
  * @param {string} id
  */
-export const copyLinkButton = (id) => button("Copy link", () => copyLinks([id]), { "data-key": "copy" });
+export const copyLinkButton = (id) => button("Copy link", () => copyLinks([itemLink(id)]), { "data-key": "copy" });
 
 /**
  * Return a button that downloads an item's original picture.

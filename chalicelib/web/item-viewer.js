@@ -9,6 +9,7 @@ import { attachPicture, pickPictureFor, takePhotoFor } from "./item-pictures.js"
 import { isShownByBrowsers, pictureElement, placeholder, warningOf } from "./item-card.js";
 import { fieldLabel, isTimestamp, listedFields, nameOf } from "./item-fields.js";
 import { deleteItem } from "./item-writes.js";
+import { publishingPart } from "./item-publishing.js";
 import { copyLinkButton, downloadButton } from "./item-sharing.js";
 import { getStored, removeStored, storeItem, storedItem } from "./item-store.js";
 import { areCharactersOn } from "./keyboard.js";
@@ -132,7 +133,7 @@ class ItemView {
   #draw() {
     const { item } = this.#stored;
     if (this.#version === item.version) return;
-    const parts = [this.#failure, fieldList(item), detailsOf(item), this.#actions()];
+    const parts = [this.#failure, fieldList(item), publishingPart(item), detailsOf(item), this.#actions()];
     const content = { picture: pictureParts(item), parts };
     this.showFailure();
     if (this.#version === 0) showView(this, nameOf(item), content);
@@ -327,7 +328,6 @@ function detailsOf(item) {
       downloadButton(item), button("Set focus", () => askFocus(storedItem(item.id)), { "data-key": "focus" }),
     ]),
     h("dl", {},
-      item.visibility && definition("Visibility", "Public"),
       item.expiresAt && definition("Expires", timeElement(item.expiresAt)),
       definition("Added", timeElement(item.createdAt)),
       item.version > 1 && definition("Changed", [timeElement(item.updatedAt), ` · version ${item.version}`]),

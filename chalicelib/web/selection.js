@@ -10,7 +10,7 @@ import { copyLinks } from "./item-sharing.js";
 import { pendingDeletes, storeItem, storedItem } from "./item-store.js";
 import { deleteItems } from "./item-writes.js";
 import { fetchRest, hasMore } from "./list-loading.js";
-import { hasBounds } from "./page-url.js";
+import { hasBounds, itemLink } from "./page-url.js";
 import { retry } from "./poll.js";
 
 /** @type {Set<string>} */
@@ -172,7 +172,7 @@ const bar = h("section", { class: "selection-bar", "aria-label": "Selected items
   count, allButton,
   h("div", { class: "row" },
     renameButton,
-    button("Copy link", () => copyLinks(selectedIds())),
+    button("Copy link", () => copyLinks(selectedIds().map(itemLink))),
     button("Export…", async () => (await loadExports()).openExport(selectedIds())),
     button("Set field…", () => askField()),
     button("Set expiry…", () => askField(EXPIRES_AT)),

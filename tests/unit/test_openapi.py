@@ -17,6 +17,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 import app
 from chalicelib import config, errors
 from chalicelib.catalogue import (
+    index_keys,
     item_fields,
     models,
 )
@@ -25,6 +26,7 @@ from tests.builders import fields
 from tools.openapi.__main__ import FILE, STALE, rendered
 from tools.openapi.document import document
 from tools.openapi.examples import ID
+from tools.openapi.json_schemas import Schemas
 
 PROJECT = Path(__file__).parents[2]
 TEXT = rendered()
@@ -401,6 +403,16 @@ class TestSchemas:
     @pytest.mark.parametrize("value", [None, 0, -1.5, 9.9e125, "", True, [], {}, [[{"a": [None]}]]])
     def test_any_other_value_is_valid(self, value: Any) -> None:
         assert misfits(DOCUMENT, {"$ref": "#/components/schemas/ItemFields"}, fields(a=value)) == []
+
+    def test_undeclared_fields_are_marked_if_visitors_see_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class ShowsUndeclared(msgspec.Struct):
+            UNDECLARED_ARE_PUBLIC = True
+
+        declaration = index_keys.declaration_of(ShowsUndeclared)
+        monkeypatch.setattr(index_keys, "current", lambda: declaration)
+
+        assert Schemas([]).components["ItemFields"]["x-others-public"] is True
+        assert "x-others-public" not in SCHEMAS["ItemFields"]
 
 
 class TestLinks:

@@ -40,6 +40,13 @@ const closed = { ItemFields: { ...SCHEMAS.ItemFields, additionalProperties: fals
 const VASE = { name: "Vase", price: 5, from: "2026-01-02" };
 
 describe("declared fields", () => {
+  test("the help of the visibility says what visitors see", () => {
+    const visibility = { enum: ["private", "public", null], description: "Visitors see public items." };
+    const helpOf = () => declared({}, { ItemFields: { properties: { visibility } } }).element.querySelector(".note");
+    assert.equal(helpOf().textContent, "Visitors see public items. Visitors see the picture.");
+    assert.equal(helpOf().textContent, "Visitors see public items. Visitors see the picture.");
+  });
+
   test("come first, the required ones at the top", () => {
     const editor = declared({ colour: "blue", expiresAt: "2030-01-01T00:00:00Z" });
     const names = rows(editor).filter((row) => row.parentElement.closest(".field") === null)

@@ -3,7 +3,8 @@ import { describe, test } from "node:test";
 import "./browser.js";
 import { parseJson } from "../../chalicelib/web/exact-json.js";
 import {
-  fieldLabel, fieldNames, isSearchable, isTimestamp, listedFields, ownFields, sortableFields, summaryOf,
+  fieldLabel, fieldNames, fieldsForVisitors, isSearchable, isTimestamp, listedFields, ownFields, sortableFields,
+  summaryOf,
 } from "../../chalicelib/web/item-fields.js";
 
 describe("item-fields", () => {
@@ -45,6 +46,18 @@ describe("item-fields", () => {
   test("the summary has no times and no objects", () => {
     assert.equal(summaryOf(item({ title: "Vase", seen: AT, lens: { mm: 50 }, place: "Pier 9" })), "Pier 9");
     assert.equal(summaryOf(item({ title: "Vase" })), "");
+  });
+
+  test("marks of the fields say what visitors see", () => {
+    const properties = {
+      title: { type: "string", "x-public": true },
+      dateOfMaking: { anyOf: [{ type: "string", "x-public": true }, { type: "null" }] },
+      boughtFor: { type: "number" },
+    };
+    const sentence = "Visitors see the picture, Title, and Date of making.";
+    assert.equal(fieldsForVisitors({ ItemFields: { properties } }), sentence);
+    assert.match(fieldsForVisitors({ ItemFields: { "x-others-public": true } }), /picture and all .* not declared\.$/);
+    assert.equal(fieldsForVisitors({}), "Visitors see the picture.");
   });
 
   test("marks of the fields decide what can be searched and sorted", () => {

@@ -139,6 +139,28 @@ interface ExportRequest {
   ids?: string[];
 }
 
+/** What `GET /catalogue` returns. */
+interface Catalogue {
+  id: string;
+  title: string;
+  text: string;
+  /** Whether visitors can see it. */
+  enabled: boolean;
+  /** Of its page. That of a public item follows after a slash. */
+  url: string;
+  itemCount: number;
+}
+
+/** A share link of an item. */
+interface Share {
+  id: string;
+  createdAt: string;
+  /** Absent if it never expires. */
+  expiresAt?: string;
+  /** Only of a link that was just made. */
+  url?: string;
+}
+
 /** One entry of `details` of an error. */
 interface ProblemDetail {
   path: string;

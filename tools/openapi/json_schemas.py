@@ -225,7 +225,8 @@ def _of_items(declared: Schema, managed: Schema) -> dict[str, Schema]:
             "description": declared.get("description", "An item's own fields."),
             "properties": own | _SETTINGS,
             "propertyNames": {"minLength": 1, "not": {"enum": list(models.MANAGED_FIELDS)}},
-        },
+        }
+        | ({"x-others-public": True} if _shows_undeclared() else {}),
         "ItemReplacement": declared
         | free
         | {
@@ -252,8 +253,13 @@ def _public_item(declared: Schema, managed: Schema) -> Schema:
     return managed | {
         "properties": managed["properties"] | _without_default(shown),
         "required": [*managed["required"], *required],
-        "additionalProperties": ref("Value") if index_keys.current().shown({"": None}) else False,
+        "additionalProperties": ref("Value") if _shows_undeclared() else False,
     }
+
+
+def _shows_undeclared() -> bool:
+    """Return whether visitors see the fields that are not declared."""
+    return bool(index_keys.current().shown({"": None}))
 
 
 def _sent_back(managed: dict[str, Schema]) -> dict[str, Schema]:
