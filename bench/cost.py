@@ -290,13 +290,13 @@ def results(spent: Mapping[str, Spent], variant: str) -> dict[str, Any]:
         "runs": {name: {**one._asdict(), "calls": dict(one.calls)} for name, one in spent.items()},
         "by_size": by_size(spent),
         "functions": {name: sizes_of(name, spent) for name in functions},
-        "activities": {activity.name: _rounded(activity_dollars(activity, spent, sizes)) for activity in ACTIVITIES},
+        "activities": {activity.name: per_million(activity_dollars(activity, spent, sizes)) for activity in ACTIVITIES},
         "free_runs": {event.name: free_runs(spent[event.name], sizes[event.function]) for event in sample_events.PAID},
         "claim": check_popular_claim(),
     }
 
 
-def _rounded(dollars: Mapping[str, float]) -> dict[str, float]:
+def per_million(dollars: Mapping[str, float]) -> dict[str, float]:
     """Return the dollars per million units, with their sum."""
     per_million = {service: round(one * 1e6, 3) for service, one in dollars.items()}
     return {**per_million, "total": round(sum(dollars.values()) * 1e6, 3)}
@@ -339,14 +339,22 @@ def report_on(found: Mapping[str, Any], report: Callable[[str], None]) -> None:
 
 def measure(bundle: Variant, authority: Authority, report: Callable[[str], None]) -> dict[str, Any]:
     """Run every paid event in a warm function of the bundle."""
-    spent = {}
-    with FakeAws(sample_events.records(), sample_events.objects(), authority.context()) as aws:
-        for event in (*sample_events.PAID, *sample_events.LARGEST):
-            report(f"  {event.name}")
-            spent[event.name] = _spent(bundle, event, aws)
+    spent = measured(bundle, authority, (*sample_events.PAID, *sample_events.LARGEST), report)
     found = results(spent, bundle.name)
     report_on(found, report)
     return found
+
+
+def measured(
+    bundle: Variant, authority: Authority, events: Sequence[Event], report: Callable[[str], None]
+) -> dict[str, Spent]:
+    """Return what a warm run of each event uses, by the event's name."""
+    spent = {}
+    with FakeAws(sample_events.records(), sample_events.objects(), authority.context()) as aws:
+        for event in events:
+            report(f"  {event.name}")
+            spent[event.name] = _spent(bundle, event, aws)
+    return spent
 
 
 def _spent(variant: Variant, event: Event, aws: FakeAws) -> Spent:

@@ -26,12 +26,13 @@ from bench import (
     table_scale,
     text_tables,
     thumbnails,
+    visits,
 )
 from bench.function_packages import NODE, PROJECT, PYTHON, Packages
 
 RESULTS = Path(__file__).with_name("results.json")
-PARTS = ("cold", "ablation", "overhead", "urls", "scale", "find", "consumer", "cost")
-PACKAGED = {"cold", "ablation", "overhead", "cost"}
+PARTS = ("cold", "ablation", "overhead", "urls", "scale", "find", "consumer", "cost", "visits")
+PACKAGED = {"cold", "ablation", "overhead", "cost", "visits"}
 """The parts that measure function packages."""
 IN_DYNALITE = {"scale", "find"}
 """The parts that need npm packages."""
@@ -86,6 +87,7 @@ def _of_packages(packages: Packages, turns: int) -> dict[str, Callable[[], Any]]
         "ablation": lambda: cold_starts.measure_steps(packages.steps, packages.authority, turns, report),
         "overhead": lambda: request_overhead.measure(stock, turns, report),
         "cost": lambda: cost.measure(bundle, packages.authority, report),
+        "visits": lambda: visits.measure(bundle, packages.authority, report),
     }
 
 

@@ -22,6 +22,7 @@ from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import import_parsing, index_keys, models
 from chalicelib.catalogue.messages import ImportChunk, Message, RenderImage
 from chalicelib.config import MAX_DECODING_BYTES
+from chalicelib.http import static_files, visitor_pages
 from chalicelib.pictures import thumbnails
 from chalicelib.values import exact_json, ids, times
 from tests.fake_aws import ETAG, Record
@@ -32,6 +33,8 @@ CHUNK = import_parsing.CHUNK_ENTRIES
 """The number of entries of the measured import: as many as one message creates."""
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
+_PLACEHOLDER = "1QcSHQRnh493V4dIh4eXh1h4kJUI"
+"""A ThumbHash of the usual length."""
 _FIELDS = {"title": "Vase", "price": 120, "tags": ["glass", "blue"], "text": "x" * 500}
 
 
@@ -40,6 +43,11 @@ def _id(number: int) -> str:
 
 
 ITEM, IMPORT = _id(1), _id(2)
+CATALOGUE = _id(11)
+VISITED = tuple(_id(number) for number in range(100, 100 + visitor_pages.MAX_CARDS + 1))
+"""The items of the public catalogue: one more than its first page shows."""
+_PATH_PARAMETERS = {"item_id": ITEM, "catalogue_id": CATALOGUE, "name": static_files.VISITOR_FILES[0]}
+
 TO_RECORD = Upload(OWNER, _id(10), _id(3))
 """The upload to an item that has a ticket for it."""
 TO_RENDER = (
@@ -60,8 +68,8 @@ class Event(NamedTuple):
     body: dict[str, Any]
     is_right: Callable[[Any], bool]
     """Return whether an answer is the expected one, so that no failure is measured."""
-    expected_call: str
-    """A call, such as ``s3 PutObject``, that the function makes if it does its work."""
+    expected_call: str | None
+    """A call, such as ``s3 PutObject``, that the function makes if it does its work; None if it makes no call."""
 
 
 # -------------------------------------------------------------------------------------------------------------- events
@@ -69,7 +77,8 @@ class Event(NamedTuple):
 
 def request(method: str, resource: str, body: str | None = None, query: dict[str, str] | None = None) -> dict[str, Any]:
     """Return the event of a request to API Gateway's REST API."""
-    path = resource.replace("{item_id}", ITEM)
+    parameters = {name: value for name, value in _PATH_PARAMETERS.items() if f"{{{name}}}" in resource}
+    path = resource.format(**parameters)
     headers = {"Accept": "application/json", "Host": "api.example", "X-Forwarded-For": "192.0.2.1"}
     if body is not None:
         headers["Content-Type"] = "application/json"
@@ -81,7 +90,7 @@ def request(method: str, resource: str, body: str | None = None, query: dict[str
         "multiValueHeaders": {name: [value] for name, value in headers.items()},
         "queryStringParameters": query,
         "multiValueQueryStringParameters": query and {name: [value] for name, value in query.items()},
-        "pathParameters": {"item_id": ITEM} if "{item_id}" in resource else None,
+        "pathParameters": parameters or None,
         "stageVariables": None,
         "requestContext": {
             "resourcePath": resource,
@@ -209,6 +218,11 @@ LARGEST_IMPORT = Event(
     "sqs SendMessageBatch",
 )
 
+VISIT = Event(
+    "GET a page for visitors", "api_handler", request("GET", "/c/{catalogue_id}"), _status(200), "dynamodb Query"
+)
+VISITOR_FILE = Event("GET a file of that page", "api_handler", request("GET", "/web/{name}"), _status(200), None)
+
 FIRST = (GET_ITEM, UPLOADED, RENDER_SMALL, CLEANUP)
 """The first event of each function, for cold starts."""
 
@@ -237,7 +251,19 @@ def records() -> list[Record]:
         _record("IMPORT", IMPORT, known),
         _with_picture(item, TO_RECORD, models.Image(status="pending", upload_id=TO_RECORD.id)),
         *(_with_picture(item, upload, _processing(upload)) for upload in uploaded),
+        _record("CATALOGUE", "", {"owner": OWNER, "title": "Vases"}, owner=table.public_partition(CATALOGUE)),
+        *(_public_copy(id_, item) for id_ in VISITED),
     ]
+
+
+def _public_copy(id_: str, item: dict[str, Any]) -> Record:
+    folder = f"{bucket.PUBLIC}items/{'0' * 32}/{id_}/{_id(12)}/1/{'0' * 16}-{ETAG}"
+    thumbnails = tuple(models.Thumbnail(size, size, size * 3 // 4, f"{folder}/{size}.jpg") for size in (200, 800))
+    image = models.Image(status="ready", width=4000, height=3000, placeholder=_PLACEHOLDER, thumbnails=thumbnails)
+    declaration = index_keys.current()
+    copied = {"fields": declaration.shown(_FIELDS), "indexed": declaration.public.text}
+    values = item | copied | {"image": msgspec.to_builtins(image)}
+    return _record("ITEM", id_, values, owner=table.public_partition(CATALOGUE))
 
 
 def _processing(upload: Upload) -> models.Image:
@@ -254,8 +280,10 @@ def _with_picture(item: dict[str, Any], upload: Upload, image: models.Image) -> 
     return _record("ITEM", upload.item_id, values, due_at=until)
 
 
-def _record(kind: table.Kind, id_: str, values: dict[str, Any], due_at: str | None = None) -> Record:
-    record: Record = table.Put(table.Key(OWNER, kind, id_), values, due_at=due_at).parameters["Item"]
+def _record(
+    kind: table.Kind, id_: str, values: dict[str, Any], due_at: str | None = None, owner: str = OWNER
+) -> Record:
+    record: Record = table.Put(table.Key(owner, kind, id_), values, due_at=due_at).parameters["Item"]
     return record
 
 

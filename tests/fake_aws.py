@@ -81,8 +81,9 @@ class FakeAws:
             answer = {"Item": record} if record else {}
             read = read_units([record] if record else [], consistent=request.get("ConsistentRead", False))
         elif operation == "Query":
-            answer = {"Items": [], "Count": 0, "ScannedCount": 0}
-            read = read_units([], consistent=request.get("ConsistentRead", False))
+            found = self._between(request)
+            answer = {"Items": found, "Count": len(found), "ScannedCount": len(found)}
+            read = read_units(found, consistent=request.get("ConsistentRead", False))
         elif operation == "PutItem":
             written = write_units(request["Item"], self._stored(request["Item"]))
         elif operation == "TransactWriteItems":
@@ -99,6 +100,18 @@ class FakeAws:
         if "Item" in action:
             return write_units(action["Item"], stored)
         return write_units(stored or action["Key"], stored)
+
+    def _between(self, request: Record) -> list[Record]:
+        """Return the records of a query that names the lowest and highest key; none for any other query."""
+        values = request["ExpressionAttributeValues"]
+        if ":low" not in values:
+            return []
+        owner, low, high = (values[name]["S"] for name in (":owner", ":low", ":high"))
+        keys = sorted(
+            (key for key in self.records if key[0] == owner and low <= key[1] <= high),
+            reverse=not request.get("ScanIndexForward", True),
+        )
+        return [self.records[key] for key in keys[: request.get("Limit")]]
 
     def _stored(self, key: Record) -> Record | None:
         return self.records.get((key["pk"]["S"], key["sk"]["S"]))

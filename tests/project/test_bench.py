@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import msgspec
 import pytest
@@ -21,6 +21,7 @@ from bench import (
     picture_urls,
     request_overhead,
     sample_events,
+    visits,
 )
 from bench.cold_starts import Case, Start
 from bench.cost import Activity, Limit, Spent
@@ -68,13 +69,14 @@ def limits_of_the_template() -> list[Limit]:
             if path not in routes.PUBLIC:
                 found.append(Limit("with token", rate))
             else:
-                body = document if path == "/openapi.json" else longest_file
-                units = 0.0
-                if "catalogue" in path:
-                    body = {"catalogue_id}": 10_000, "item_id}": validation.MAX_ITEM_BYTES}.get(
-                        path.rpartition("{")[2], search.MAX_PUBLIC_BYTES
-                    )
-                    units = (body + (search.MAX_RECORDS * INDEX_RECORD_BYTES if path.endswith("items") else 0)) / 4096
+                body, units = document if path == "/openapi.json" else longest_file, 0.0
+                if path in ("/catalogues/{catalogue_id}/items", "/c/{catalogue_id}"):
+                    body = search.MAX_PUBLIC_BYTES
+                    units = (body + search.MAX_RECORDS * INDEX_RECORD_BYTES) / 4096
+                elif path == "/catalogues/{catalogue_id}":
+                    body, units = 10_000, 10_000 / 4096
+                elif path.startswith(("/catalogues/", "/c/", "/shares/", "/s/")):
+                    body, units = validation.MAX_ITEM_BYTES, validation.MAX_ITEM_BYTES / 4096
                 found.append(Limit("public", rate, 0 if method == "HEAD" else body, units))
     return found
 
@@ -149,6 +151,35 @@ class TestCost:
         assert "api_gateway" not in an_hour["with token"]
         assert an_hour["with token"]["lambda"] == pytest.approx(3600 * cost.lambda_dollars(cost.TOKENLESS_RUN_MS, 256))
         assert an_hour["public"]["lambda"] == pytest.approx(3600 * cost.lambda_dollars(cost.TOKENLESS_RUN_MS, 512))
+
+
+class TestVisits:
+    TAKEN: ClassVar = {event.name: spent(calls={"dynamodb Query": 1}) for event in (visits.VISIT, visits.VISITOR_FILE)}
+
+    def test_caches_save_what_the_origins_cost(self) -> None:
+        parts = visits.first_visit(4000)
+
+        without, missed, half, hit = (visits.dollars(parts, self.TAKEN, 512, ratio) for ratio in (None, 0.0, 0.5, 1.0))
+
+        assert without.keys() - missed.keys() == {"traffic"}
+        for service in without.keys() - {"traffic"}:
+            assert missed[service] == without[service] == pytest.approx(2 * half[service])
+        assert hit == {"cloudfront": missed["cloudfront"]}
+
+    def test_first_visit_loads_the_page_its_files_and_thumbnails(self) -> None:
+        page, files, thumbnails = visits.first_visit(4000)
+
+        paid = visits.dollars([page, files, thumbnails], self.TAKEN, 512, 1.0)
+
+        loaded = page.bytes + files.number * files.bytes + 24 * thumbnails.bytes
+        assert (page.number, page.bytes, files.number, thumbnails.number) == (1, 5000, 3, 24)
+        assert paid["cloudfront"] == pytest.approx(28 * 0.000001 + loaded / 1e9 * 0.085)
+
+    def test_later_visit_loads_thumbnails_only_without_cloudfront(self) -> None:
+        without, with_ = (visits.later_visit(4000, cloudfront=one) for one in (False, True))
+
+        assert [part.number for part in without] == [1, 24]
+        assert [part.number for part in with_] == [1]
 
 
 class TestFind:
