@@ -64,7 +64,7 @@ def catalogue_page(
             "section",
             {"aria-label": "Items"},
             _status(url, query, len(items), next_cursor),
-            h("ul", {"class": "gallery"}, cards) if cards else None,
+            h("ul", {"class": "gallery"}, cards) if cards or next_cursor else None,
             _next_link(url, query.q, next_cursor),
         ),
     )

@@ -1,7 +1,5 @@
 // Draws the blurred pictures that stand for pictures until they are loaded (evanw.github.io/thumbhash).
 
-import { h } from "./dom.js";
-
 const MAX_SIDE = 32; // pixels
 
 /**
@@ -11,7 +9,7 @@ const MAX_SIDE = 32; // pixels
  */
 export function placeholderUrl(hash, { width, height }) {
   const size = smallSize(width / height);
-  const canvas = h("canvas", size);
+  const canvas = Object.assign(document.createElement("canvas"), size);
   const context = canvas.getContext("2d");
   if (!context) return "";
   const data = context.createImageData(size.width, size.height);

@@ -403,3 +403,12 @@ type KindRule = [(value: any, schema: Schema) => boolean, string];
 
 /** A row, and the number of the line where it begins. */
 type CsvRow = { line: number; cells: string[] };
+
+/** A page for visitors that is or was shown. */
+interface ShownPage {
+  url: string;
+  title: string;
+  main: HTMLElement;
+  /** How far it was scrolled when it was left, in pixels. */
+  scroll: number;
+}

@@ -5,75 +5,16 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chalicelib.http import responses, static_files
 from tests.integration.stage import Stage, json_of
+from tests.parsed_page import Element, about, parse
 
 if TYPE_CHECKING:
     from chalice.test import HTTPResponse
-
-VOID = ("img", "input", "link", "meta")
-
-
-class Element:
-    """An element of a parsed page: its tag, attributes, text and elements."""
-
-    def __init__(self, tag: str, attributes: dict[str, str | None]) -> None:
-        self.tag = tag
-        self.attributes = attributes
-        self.text = ""
-        self.elements: list[Element] = []
-
-    def all(self, tag: str, **attributes: str) -> list[Element]:
-        """Return the elements inside this one with a tag and attributes, in their order."""
-        own = [self] if self.tag == tag and attributes.items() <= self.attributes.items() else []
-        return own + [found for inner in self.elements for found in inner.all(tag, **attributes)]
-
-    def one(self, tag: str, **attributes: str) -> Element:
-        """Return the only such element."""
-        (found,) = self.all(tag, **attributes)
-        return found
-
-    def __getitem__(self, name: str) -> str | None:
-        return self.attributes[name]
-
-
-class _Parser(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.path = [Element("document", {})]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert len(dict(attrs)) == len(attrs)
-        element = Element(tag, dict(attrs))
-        self.path[-1].elements.append(element)
-        if tag not in VOID:
-            self.path.append(element)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.path.pop().tag == tag
-
-    def handle_data(self, data: str) -> None:
-        for element in self.path:
-            element.text += data
-
-
-def parse(html: bytes) -> Element:
-    """Return a page. Every element must be closed."""
-    parser = _Parser()
-    parser.feed(html.decode())
-    parser.close()
-    (document,) = parser.path
-    return document
-
-
-def meta(page: Element) -> dict[str | None, str | None]:
-    """Return what a page says about itself to other programs."""
-    return {one.attributes.get("name", one.attributes.get("property")): one["content"] for one in page.all("meta")[3:]}
 
 
 def visit(api: Stage, path: str, **headers: str) -> HTTPResponse:
@@ -87,7 +28,7 @@ def seen(api: Stage, path: str) -> Element:
     """Return the page that a visitor gets."""
     answer = visit(api, path)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8"), answer.body
-    return parse(answer.body)
+    return parse(answer.body.decode())
 
 
 @pytest.fixture
@@ -109,7 +50,7 @@ class TestCatalogue:
         page = seen(api, window)
 
         assert page.one("title").text == page.one("h1").text == "Ann’s <glass>"
-        assert page.one("p", **{"class": "about"}).text == "Cups & vases\nsince 1998"
+        assert page.one("p", class_="about").text == "Cups & vases\nsince 1998"
         card = page.one("li")
         assert card.one("h2").text == "Blue vase"
         assert card.one("a")["href"] == f"..{window}/{vase['id']}"
@@ -121,13 +62,12 @@ class TestCatalogue:
 
         first = seen(api, window)
         more = first.one("a", rel="next")["href"]
-        assert more is not None
         second = seen(api, more.removeprefix(".."))
 
         hrefs = [one["href"] for page in (first, second) for card in page.all("li") for one in card.all("a")]
         assert hrefs == [f"..{window}/{id_}" for id_ in reversed(ids)]
         assert not second.all("a", rel="next")
-        assert second.one("a", **{"class": "all"})["href"] == f"..{window}"
+        assert second.one("a", class_="all")["href"] == f"..{window}"
 
     def test_search_finds_items(self, api: Stage, window: str) -> None:
         for title in ("Blue vase", "Red vase", "Bowl"):
@@ -144,7 +84,7 @@ class TestCatalogue:
         ("query", "said"), [("", "There is nothing here yet."), ("?q=x", "Nothing matches “x”. Show all")]
     )
     def test_empty_list_says_so(self, api: Stage, window: str, query: str, said: str) -> None:
-        assert seen(api, window + query).one("p", **{"class": "status"}).text == said
+        assert seen(api, window + query).one("p", class_="status").text == said
 
     @pytest.mark.parametrize("query", ["?q=", "?q=%3F!"])
     def test_search_without_a_word_shows_all(self, api: Stage, window: str, query: str) -> None:
@@ -155,15 +95,15 @@ class TestCatalogue:
     def test_only_the_first_page_is_for_search_engines(self, api: Stage, window: str) -> None:
         publish(api, title="Vase")
 
-        assert "robots" not in meta(seen(api, window))
-        assert meta(seen(api, f"{window}?q=vase"))["robots"] == "noindex"
+        assert "robots" not in about(seen(api, window))
+        assert about(seen(api, f"{window}?q=vase"))["robots"] == "noindex"
 
     def test_preview_of_a_link(self, api: Stage, window: str) -> None:
         page = seen(api, window)
 
         url = f"http://{api.event('GET', window)['headers'].get('host', '')}/api{window}"
         assert page.one("link", rel="canonical")["href"] == url
-        assert meta(page) == {
+        assert about(page) == {
             "description": "Cups & vases since 1998",
             "og:type": "website",
             "og:title": "Ann’s <glass>",
@@ -175,7 +115,7 @@ class TestCatalogue:
     def test_addresses_begin_with_the_setting(self, api: Stage, window: str, configured: Callable[..., None]) -> None:
         configured(PUBLIC_URL="https://d111.cloudfront.net")
 
-        assert meta(seen(api, window))["og:url"] == f"https://d111.cloudfront.net{window}"
+        assert about(seen(api, window))["og:url"] == f"https://d111.cloudfront.net{window}"
 
 
 class TestItem:
@@ -192,12 +132,12 @@ class TestItem:
         assert fields == [("Description", "https://shop.example/a?b=c&d"), ("Price", "12.5"), ("Tags", "a, b")]
         link = page.one("a", rel="noopener noreferrer nofollow ugc")
         assert link["href"] == link.text == "https://shop.example/a?b=c&d"
-        assert page.one("a", **{"class": "back"})["href"] == f"../..{window}"
-        assert meta(page)["og:title"] == "Blue vase"
-        assert meta(page)["og:site_name"] == "Ann’s <glass>"
-        assert meta(page)["og:description"] == "https://shop.example/a?b=c&d"
-        assert page.one("link", rel="canonical")["href"] == meta(page)["og:url"]
-        assert str(meta(page)["og:url"]).endswith(f"/api{window}/{item['id']}")
+        assert page.one("a", class_="back")["href"] == f"../..{window}"
+        assert about(page)["og:title"] == "Blue vase"
+        assert about(page)["og:site_name"] == "Ann’s <glass>"
+        assert about(page)["og:description"] == "https://shop.example/a?b=c&d"
+        assert page.one("link", rel="canonical")["href"] == about(page)["og:url"]
+        assert about(page)["og:url"].endswith(f"/api{window}/{item['id']}")
 
     def test_private_item_is_like_one_that_never_was(self, api: Stage, window: str) -> None:
         private = visit(api, f"{window}/{api.item(title='Private')['id']}")
@@ -205,7 +145,7 @@ class TestItem:
 
         assert private.status_code == unknown.status_code == 404
         assert private.body == unknown.body
-        assert parse(private.body).one("a", **{"class": "back"})["href"] == f"../..{window}"
+        assert parse(private.body.decode()).one("a", class_="back")["href"] == f"../..{window}"
 
 
 class TestErrors:
@@ -219,14 +159,14 @@ class TestErrors:
         assert disabled.headers["Content-Type"] == "text/html; charset=utf-8"
         assert disabled.headers["Cache-Control"] == "no-store"
         assert disabled.body == unknown.body
-        assert parse(disabled.body).one("h1").text == "There is nothing here"
+        assert parse(disabled.body.decode()).one("h1").text == "There is nothing here"
 
     @pytest.mark.parametrize("query", ["?cursor=x", "?q=a&q=b", f"?q={'x' * 201}"])
     def test_invalid_address_is_explained(self, api: Stage, window: str, query: str) -> None:
         answer = visit(api, window + query)
 
         assert answer.status_code == 400
-        page = parse(answer.body)
+        page = parse(answer.body.decode())
         assert (
             page.one("main").text == "This address does not workIt is not complete, or no longer valid.To the catalogue"
         )
@@ -263,10 +203,9 @@ class TestAllPages:
         event = api.event("GET", path.removesuffix("/"))
         event["requestContext"]["path"] = f"/api{path}"
 
-        page = parse(api.handle(event).body)
+        page = parse(api.handle(event).body.decode())
 
         style = page.one("link", rel="stylesheet")["href"]
-        assert style is not None
         folders = path.count("/") - 1
         assert style.startswith(f"{'../' * folders}web/visitors.css?v=")
         assert all(str(one["href"]).startswith("../" * folders + "c/") for one in page.all("a"))
