@@ -84,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     stage: str
     bucket: str | None
+    public_url: str | None
+    """The base of public URLs, without a slash at its end: the stage's CloudFront distribution, or None without one."""
     auth_mode: AuthMode
     issuer: Issuer | None
     cors: Cors
@@ -93,8 +95,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_owner_key: str
     """The key of the hash of ``log_owner``."""
     thumbnail_sizes: tuple[Size, ...]
-    public_url: str | None
-    """The base of public URLs, without a slash at its end: the stage's CloudFront distribution, or None without one."""
     report_batch_item_failures: bool
 
     @property
@@ -119,6 +119,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     return Settings(
         stage=stage,
         bucket=environ.get("BUCKET_NAME") or None,
+        public_url=_public_url(environ.get("PUBLIC_URL") or "none"),
         auth_mode=_auth_mode(environ.get("AUTH_MODE") or "oidc", stage),
         issuer=_issuer(environ),
         cors=Cors(
@@ -130,7 +131,6 @@ def load(environ: Mapping[str, str]) -> Settings:
         log_owner=_log_owner(environ.get("LOG_OWNER") or "plain"),
         log_owner_key=_log_owner_key(environ),
         thumbnail_sizes=_sizes(environ.get("THUMBNAIL_SIZES") or "cover:200,fit:800"),
-        public_url=_public_url(environ.get("PUBLIC_URL") or "none"),
         report_batch_item_failures=environ.get("REPORT_BATCH_ITEM_FAILURES") == "true",
     )
 

@@ -45,6 +45,7 @@ def test_every_setting_is_read() -> None:
     assert settings == config.Settings(
         stage="p1",
         bucket="pictures",
+        public_url="https://d111.cloudfront.net",
         auth_mode="none",
         issuer=Issuer("https://sign.in", ("one", "two"), "https://sign.in/keys"),
         cors=Cors(("https://shop.example", "http://localhost:3000"), ("X-Trace",), ("X-Took",)),
@@ -52,7 +53,6 @@ def test_every_setting_is_read() -> None:
         log_owner="hash",
         log_owner_key="a secret of 23 bytes ..",
         thumbnail_sizes=(Size(1024, "fit", "webp"), Size(64, "cover"), Size(96, "cover")),
-        public_url="https://d111.cloudfront.net",
         report_batch_item_failures=True,
     )
 
