@@ -1,7 +1,7 @@
 // The caller's public catalogue: what is known of it, and the dialog that shows and changes it.
 
 import { Problem, call } from "./api.js";
-import { showQuestion } from "./dialog.js";
+import { isAsking, showQuestion } from "./dialog.js";
 import { button, h, plural, problemBox, showErrorNotice } from "./dom.js";
 import { linkField } from "./item-sharing.js";
 
@@ -31,7 +31,8 @@ addEventListener("session", () => (known = null)); // Another user has another c
 /** Show the catalogue in a dialog in which it can be changed. */
 export async function openCatalogue() {
   try {
-    showCatalogue(await readCatalogue());
+    const catalogue = await readCatalogue();
+    if (!isAsking()) showCatalogue(catalogue);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     showErrorNotice("The catalogue cannot be shown", problem);

@@ -168,6 +168,9 @@ export function showQuestion(properties, ...parts) {
   return question;
 }
 
+/** Return whether a small dialog is open. A second click may come before the first one has opened it. */
+export const isAsking = () => $("dialog.ask") !== null;
+
 /**
  * Return whether the user confirms.
  * @param {string} question

@@ -6,7 +6,7 @@ import { loadShares } from "./dialog.js";
 import { $, announce, button, h, showErrorNotice } from "./dom.js";
 import { fieldsForVisitors, nameOf } from "./item-fields.js";
 import { copyLinks } from "./item-sharing.js";
-import { storedItem } from "./item-store.js";
+import { getStored, storedItem } from "./item-store.js";
 import { patchItem } from "./item-writes.js";
 
 /** Draw the links of the view that was drawn last. */
@@ -66,7 +66,7 @@ function publishSwitch(id, isPublic) {
     isWriting = true;
     await publish(id, toggle.checked);
     isWriting = false;
-    toggle.checked = storedItem(id).visibility === "public"; // It stays if the write failed.
+    toggle.checked = getStored(id)?.item.visibility === "public"; // As before if the write failed.
   };
   const toggle = h("input", { type: "checkbox", role: "switch", checked: isPublic, "data-key": "publish", onclick });
   return toggle;

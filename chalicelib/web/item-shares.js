@@ -1,7 +1,7 @@
 // The dialog with an item's share links: each shows one item to everybody who has it, even a private one.
 
 import { Problem, call, itemPath } from "./api.js";
-import { confirmWith, showQuestion } from "./dialog.js";
+import { confirmWith, isAsking, showQuestion } from "./dialog.js";
 import { button, h, problemBox, showErrorNotice, timeElement } from "./dom.js";
 import { fieldsForVisitors, nameOf } from "./item-fields.js";
 import { linkField } from "./item-sharing.js";
@@ -28,7 +28,7 @@ export const shareRequest = (days, now = Date.now()) =>
 export async function openShares(id) {
   try {
     const { data } = await call("GET", sharesPath(id));
-    new ShareDialog(id, data.shares).show();
+    if (!isAsking()) new ShareDialog(id, data.shares).show();
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     showErrorNotice("The links cannot be shown", problem);
