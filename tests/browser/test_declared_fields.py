@@ -40,7 +40,7 @@ def test_card_shows_the_first_declared_text(system: System, shop: str, tab: Tab)
 def test_item_is_created_with_its_declared_fields(system: System, shop: str, tab: Tab) -> None:
     tab.open(shop)
     tab.press("New item")
-    fill(tab, Name="Amber bowl", Price="12.50000000000000000001", On_sale_from="2026-01-02", Description="Two\nlines")
+    fill(tab, Name="Amber dish", Price="12.50000000000000000001", On_sale_from="2026-01-02", Description="Two\nlines")
     tab.dialog.get_by_label("Condition", exact=True).select_option("used")
     tab.dialog.get_by_label("Framed", exact=True).select_option("No")
     tab.press("Add to Tags")
@@ -54,8 +54,8 @@ def test_item_is_created_with_its_declared_fields(system: System, shop: str, tab
     assert serious_faults(tab.page) == []
     tab.press("Create")
 
-    expect(tab.card("Amber bowl")).to_be_visible()
-    item = find_named(system, "Amber bowl")
+    expect(tab.card("Amber dish")).to_be_visible()
+    item = find_named(system, "Amber dish")
     own = ("price", "onSaleFrom", "description", "condition", "framed", "tags", "size", "shelf")
     assert [item[name] for name in own] == [
         pytest.approx(12.5),
