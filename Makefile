@@ -62,7 +62,7 @@ test-browser: $(VENV) $(EMULATOR) ## Test the console in Chromium, which is inst
 
 screenshots: $(VENV) $(EMULATOR) ## Take the screenshots in docs/screenshots/ again, with the browser tests
 	@$(BIN)/python -m tools.find_chromium
-	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser -k "photographs or both_versions or failed_lines or from_an_example"
+	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser -k "photographs or both_versions or failed_lines or from_an_example or visit_with_javascript"
 
 fuzz: $(VENV) $(EMULATOR) ## Find requests with responses that the OpenAPI document does not describe (EXAMPLES=200 SEED=random)
 	@FUZZ_EXAMPLES="$(or $(EXAMPLES),200)" FUZZ_SEED="$(or $(SEED),random)" $(BIN)/python -m pytest -s tests/e2e/test_contract.py

@@ -32,7 +32,6 @@ from chalicelib.http import (
     schemas,
     serializers,
     static_files,
-    visitor_pages,
 )
 from chalicelib.values import times
 
@@ -413,6 +412,8 @@ def show_catalogue(request: Request, catalogue_id: str, query: schemas.Catalogue
 
     Other query parameters are ignored, because trackers add some to links.
     """
+    from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it, and html
+
     shown = visitor_pages.list_query(query)
     which, catalogue = list_queries.parse(shown), public_catalogues.get(catalogue_id)
     page = list_queries.find_page(catalogue.partition, which, shown, times.now())
@@ -430,6 +431,8 @@ def show_catalogue(request: Request, catalogue_id: str, query: schemas.Catalogue
 )
 def show_public_item(request: Request, catalogue_id: str, item_id: str) -> Response:
     """Show an item of a public catalogue as a page."""
+    from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it, and html
+
     catalogue = public_catalogues.get(catalogue_id)
     copy = items.get(catalogue.partition, item_id, times.now())
     return visitor_pages.item_page(request, serializers.public_item(copy), catalogue)
@@ -514,6 +517,8 @@ def get_shared_item(request: Request, token: str) -> Response:
 )
 def show_shared_item(request: Request, token: str) -> Response:
     """Show the item of a share link as a page."""
+    from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it, and html
+
     return visitor_pages.item_page(request, serializers.public_item(shares.find_item(token, times.now())))
 
 

@@ -13,15 +13,7 @@ from chalice.app import Chalice, ChaliceAuthorizer, ChaliceUnhandledError, Reque
 
 from chalicelib import errors, telemetry
 from chalicelib.config import APP
-from chalicelib.http import (
-    cors,
-    error_translation,
-    query_parameters,
-    requests,
-    responses,
-    unexpected_events,
-    visitor_pages,
-)
+from chalicelib.http import cors, error_translation, query_parameters, requests, responses, unexpected_events
 from chalicelib.values import ids
 
 if TYPE_CHECKING:
@@ -190,6 +182,8 @@ class Api(Chalice):
         telemetry.add_count(f"Error.{error.code}")
         operation = self.operations.get(("GET" if request.method == "HEAD" else request.method, request.path))
         if operation and operation.page:
+            from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it, and html
+
             return visitor_pages.error_page(request, error, request_id)
         return responses.error_response(error, request_id)
 

@@ -46,11 +46,15 @@ def _parts(child: str | Iterable[str]) -> Iterable[str]:
 
 def text(value: str) -> Markup:
     """Return HTML that shows a text, with its line breaks but without control characters."""
+    if value.isprintable():  # Usual text: neither a line break nor a control character.
+        return Markup(html.escape(value))
     return Markup(html.escape(value.replace("\r\n", "\n").replace("\r", "\n").translate(_NOT_IN_TEXT)))
 
 
 def line(value: str) -> str:
     """Return a text in one line, without control characters: a text, not HTML."""
+    if value.isprintable() and "  " not in value and value == value.strip():
+        return value
     return " ".join(value.replace("\r", "\n").translate(_NOT_IN_LINES).split())
 
 

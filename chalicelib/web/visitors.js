@@ -131,7 +131,7 @@ async function loadMore(main) {
     gallery.append(...cards);
     more.replaceWith(...next.main.querySelectorAll(".more"));
     if (main !== shown.main) return;
-    announce(`${cards.length} more items`);
+    announce(`${cards.length} more ${cards.length === 1 ? "item" : "items"}`);
     prepare();
   } catch {
     followed.delete(more); // It is still a link.

@@ -113,11 +113,9 @@ def test_visit_on_a_phone_in_the_dark(window: str, tab: Tab) -> None:
     page.goto(window)
     check_layout(page)
     assert page.evaluate(SMALL_INPUTS) == page.evaluate(SMALL_TARGETS) == []
-    take_screenshot(page, "visitors-phone")
     page.get_by_role("link", name="Hubble Deep Field").click()
     expect(page.get_by_role("heading", level=1)).to_be_focused()
     check_layout(page)
-    take_screenshot(page, "visitors-item-phone")
     tab.expect_fault("404")
     page.goto(f"{window}/gone")
     expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")

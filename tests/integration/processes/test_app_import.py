@@ -47,7 +47,9 @@ def test_libraries_of_single_functions_are_not_loaded(imported: Any, package: st
     assert package not in imported["modules"]
 
 
-@pytest.mark.parametrize("module", ["http.auth", "catalogue.consumer", "values.validation_messages"])
+@pytest.mark.parametrize(
+    "module", ["http.auth", "http.visitor_pages", "catalogue.consumer", "values.validation_messages"]
+)
 def test_modules_of_few_requests_are_not_loaded(imported: Any, module: str) -> None:
     assert f"chalicelib.{module}" not in imported["own"]
 

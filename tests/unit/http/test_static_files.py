@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urljoin
 
 import pytest
@@ -43,3 +44,15 @@ def test_links_resolve_to_the_files(page, resource: str, path: str, base: str) -
     assert links
     for link in links:
         assert urljoin(f"https://host{path}", link).startswith(f"https://host{base}web/")
+
+
+def custom_properties(name: str) -> set[str]:
+    return set(re.findall(r"--[\w-]+: [^;]+;", static_files.file_text(name)))
+
+
+def test_pages_for_visitors_have_the_colours_of_the_console() -> None:
+    own = {"--side", *(f"--{axis}" for axis in "xy")}
+    shared = {one for one in custom_properties("visitors.css") if one.partition(":")[0] not in own}
+
+    assert shared
+    assert shared <= custom_properties("console.css")
