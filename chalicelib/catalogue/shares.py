@@ -2,11 +2,12 @@
 
 The URL ends with a random token. Only its SHA-256 is stored, in the item (``Item.shares``) and in the key of a record
 that leads to the item. The item decides: a record whose hash is not in its item shows nothing. So a link is gone at
-once when the item's write succeeds, and a record that could not be deleted does no harm.
+once when the item's write succeeds. A record that is left over, because a call failed, does no harm.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
@@ -39,17 +40,15 @@ def create(owner: str, item_id: str, expires_at: str | None, at: datetime) -> tu
 
     def with_share(item: Item) -> Item:
         others = live(item, at)
+        if share in others:
+            return item  # An earlier attempt has succeeded after all.
         if len(others) >= MAX_SHARES:
             raise errors.TooManySharesError(limit=MAX_SHARES)
         # Before the item, so that each link that the item has works.
         _write_record(share, item)
         return msgspec.structs.replace(items.exposable(item), shares=(*others, share))
 
-    try:
-        items.change(owner, item_id, with_share, at, is_update=False)
-    except (errors.BusyError, *table.FAILURES):
-        delete_records([share])
-        raise
+    items.change(owner, item_id, with_share, at, is_update=False)
     return share, token
 
 
@@ -60,14 +59,16 @@ def live(item: Item, at: datetime) -> tuple[Share, ...]:
 
 def revoke(owner: str, item_id: str, share_id: str, at: datetime) -> None:
     """Delete a link to an item. Raise ItemNotFoundError, ShareNotFoundError, and BusyError after eight attempts."""
-    revoked: list[Share] = []
+    revoked: set[Share] = set()
 
     def without_share(item: Item) -> Item:
         shares = live(item, at)
-        revoked[:] = [share for share in shares if share.id == share_id]
+        revoked.update(share for share in shares if share.id == share_id)
         if not revoked:
             raise errors.ShareNotFoundError
-        return msgspec.structs.replace(item, shares=tuple(share for share in shares if share not in revoked))
+        kept = tuple(share for share in shares if share not in revoked)
+        # An earlier attempt may have succeeded after all.
+        return item if kept == item.shares else msgspec.structs.replace(item, shares=kept)
 
     items.change(owner, item_id, without_share, at, is_update=False)
     delete_records(revoked)
@@ -114,7 +115,12 @@ def delete_records(shares: Iterable[Share]) -> None:
 
 def _write_record(share: Share, item: Item) -> None:
     expires_at = times.parse_time(share.expires_at) if share.expires_at else None
-    table.write(table.Put(_key(share.hash), {"owner": item.owner, "item": item.id}, delete_after=expires_at))
+    put = table.Put(_key(share.hash), {"owner": item.owner, "item": item.id}, delete_after=expires_at)
+    for _ in table.write_attempts():
+        with contextlib.suppress(table.WriteRejectedError):
+            table.write(put)
+            return
+    raise errors.BusyError
 
 
 def _key(hash_: str) -> table.Key:

@@ -64,6 +64,11 @@ class Act:
         return f"{self.owner}'s {self.kind} {self.item}{tokens}{extras} ({self.status}{told}{runs})"
 
 
+def shared_path(link: Act) -> str:
+    """Return the path at which visitors read what a link shows."""
+    return f"/shares/{link.body['url'].rpartition('/')[2]}"
+
+
 class Ledger:
     """All actions."""
 
@@ -131,6 +136,8 @@ class Client:
             self._find,
             self._visit,
             self._visit,
+            self._use_link,
+            self._use_link,
             self._upload,
             self._upload,
             self._upload,
@@ -264,6 +271,34 @@ class Client:
         self._ask(act, "GET", f"{path}/{act.item}")
         act = self._act("visit list", item=item["id"], catalogue=answer.body["id"])
         self._ask(act, "GET", f"{path}?limit=100")
+
+    def _use_link(self) -> None:
+        """Make a share link, or not, and then visit and delete links."""
+        if self._chance.random() < 0.6:
+            self._share()
+        uses = (self._visit_share, self._visit_share, self._unshare)
+        for use in self._chance.choices(uses, k=self._chance.choice((0, 1, 3))):
+            use()
+
+    def _share(self) -> None:
+        if item := self._some_item():
+            act = self._act("share", item=item["id"])
+            self._ask(act, "POST", f"/items/{item['id']}/shares", self._expiry(act))
+
+    def _unshare(self) -> None:
+        if link := self._some_link(self._owner):
+            act = self._act("unshare", item=link.item, link=link)
+            self._ask(act, "DELETE", f"/items/{link.item}/shares/{link.body['id']}")
+
+    def _visit_share(self) -> None:
+        """Read an item through a link, as a visitor."""
+        if link := self._some_link(*OWNERS):
+            self._ask(self._act("visit share", item=link.item, link=link), "GET", shared_path(link))
+
+    def _some_link(self, *owners: str) -> Act | None:
+        """Return the action that made one of the links of these owners."""
+        links = [act for act in self._ledger.of("share") if act.done and act.owner in owners]
+        return self._chance.choice(links) if links else None
 
     # ------------------------------------------------------------------------------------------------------ pictures
 

@@ -13,6 +13,7 @@ from tests.simulation import (
     item_invariants,  # noqa: F401 - registers its invariants
     message_invariants,
     picture_invariants,  # noqa: F401 - registers its invariants
+    share_invariants,  # noqa: F401 - registers its invariants
 )
 from tests.simulation.clients import OWNERS, Client, Ledger
 from tests.simulation.timeline import HOUR, START

@@ -1,7 +1,7 @@
 """Register and check invariants, which must hold in every history after all faults have stopped.
 
 To add an invariant, write a function of the world and the ledger that yields a sentence for each violation, in
-``item_invariants.py``, ``message_invariants.py`` or ``picture_invariants.py``. Decorate it with ``@invariant`` (checked
+the module ``…_invariants.py`` of its subject. Decorate it with ``@invariant`` (checked
 when all faults have stopped) or ``@after_two_months``. ``evidence.py`` has the changes of items.
 """
 
