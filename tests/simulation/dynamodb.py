@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 
 from tests.simulation.calls import refusal
 
+STALE_READS = 0.1
+"""How many of the eventually consistent reads return what was there a little earlier."""
+
 Record = dict[str, Any]
 _Holds = Callable[[Record, Record], bool]
 
@@ -204,7 +207,7 @@ class DynamoDB:
 
     def _stale(self, source: list[Record], index: str | None, values: Record) -> list[Record]:
         """Return the record as it was a little earlier, which a read may return (AWS, "DynamoDB read consistency")."""
-        if self._chance is None or self._chance.random() > 0.1:
+        if self._chance is None or self._chance.random() > STALE_READS:
             return source
         seen_at = self._clock() - self._chance.random() * 2
         partitions = {value["S"] for value in values.values() if "S" in value}

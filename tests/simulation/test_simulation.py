@@ -14,7 +14,7 @@ import pytest
 from chalicelib.aws import table
 from chalicelib.catalogue import items
 from chalicelib.catalogue.models import Item
-from tests.simulation import history
+from tests.simulation import dynamodb, history
 
 HISTORIES = 300
 _SHARE = 25
@@ -56,14 +56,21 @@ def _digests(hash_seed: str) -> list[str]:
     return digests
 
 
+def finds(*invariants: str, most: int = 1000) -> bool:
+    """Return whether one of the first histories violates each of these invariants. A mistake shows in one of many."""
+    missing = {*invariants}
+    for seed in range(most):
+        missing -= {name for name in missing for problem in history.run(seed).problems if problem.startswith(name)}
+        if not missing:
+            return True
+    return False
+
+
 def test_lost_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the condition on the version, one of two concurrent edits is lost."""
     monkeypatch.setattr(table, "is_revision", lambda *_, **__: table.Condition("attribute_exists(pk)"))
 
-    problems = " ".join(problem for seed in range(100) for problem in history.run(seed).problems)
-
-    assert "each_change_is_one_write_to_the_previous_version" in problems
-    assert "versions_increase_by_one" in problems
+    assert finds("each_change_is_one_write_to_the_previous_version", "versions_increase_by_one")
 
 
 def test_index_record_left_behind_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,10 +108,9 @@ def test_stale_search_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         return query_page(*which, **{**options, "consistent": False})
 
     monkeypatch.setattr(table, "query_page", query_eventually)
+    monkeypatch.setattr(dynamodb, "STALE_READS", 1)
 
-    problems = " ".join(problem for seed in range(100) for problem in history.run(seed).problems)
-
-    assert "finds_return_all_items_that_match" in problems
+    assert finds("finds_return_all_items_that_match")
 
 
 def test_report_has_the_command_to_run_the_history_again(monkeypatch: pytest.MonkeyPatch) -> None:
