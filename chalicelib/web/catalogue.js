@@ -20,10 +20,11 @@ export async function readCatalogue() {
   return data;
 }
 
-/** @param {Catalogue | null} catalogue */
+/** Tell if other links are to be shown. @param {Catalogue} catalogue */
 function setKnown(catalogue) {
+  const isChanged = known?.enabled !== catalogue.enabled;
   known = catalogue;
-  document.dispatchEvent(new Event("catalogue"));
+  if (isChanged) document.dispatchEvent(new Event("catalogue"));
 }
 
 addEventListener("session", () => (known = null)); // Another user has another catalogue.
