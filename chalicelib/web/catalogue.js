@@ -2,7 +2,7 @@
 
 import { Problem, call } from "./api.js";
 import { isAsking, showQuestion } from "./dialog.js";
-import { button, h, plural, problemBox, showErrorNotice } from "./dom.js";
+import { announce, button, h, plural, problemBox, showErrorNotice } from "./dom.js";
 import { linkField } from "./item-sharing.js";
 
 const MAX_TITLE = 200; // characters
@@ -53,6 +53,7 @@ function showCatalogue(catalogue) {
       const { data } = await call("PATCH", "catalogue", { body });
       dialog.close();
       setKnown(data);
+      announce("Saved");
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       problems.replaceChildren(problemBox(problem));

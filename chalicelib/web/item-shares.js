@@ -42,6 +42,8 @@ class ShareDialog {
   #id;
   /** @type {Share[]} */
   #shares;
+  /** The link whose URL is shown. @type {Share | null} */
+  #newest = null;
   #list = h("ul", { class: "shares", "aria-label": "Links" });
   #status = h("p", { class: "note", role: "status" });
   #days = h("select", {}, CHOICES.map(([value, label]) => h("option", { value }, label)));
@@ -89,6 +91,7 @@ class ShareDialog {
 
   async #add() {
     const { data } = await call("POST", sharesPath(this.#id), { body: shareRequest(this.#days.value) });
+    this.#newest = data;
     this.#shares.push(data);
     this.#drawList();
     const { element, copy } = linkField("Share link, shown only once", data.url);
@@ -101,7 +104,7 @@ class ShareDialog {
     if (!(await confirmWith("Revoke this link? It will not show the item any more.", "Revoke"))) return;
     await call("DELETE", `${sharesPath(this.#id)}/${encodeURIComponent(share.id)}`).catch(ignoreMissing);
     this.#shares = this.#shares.filter((one) => one !== share);
-    if ("url" in share) this.#created.replaceChildren();
+    if (share === this.#newest) this.#created.replaceChildren();
     this.#drawList();
     this.#status.textContent = "Link revoked";
     this.#create.focus();

@@ -63,6 +63,28 @@ describe("item-shares", () => {
     assert.equal(inDialog("[role=status]").textContent, "Link revoked");
   });
 
+  test("only the newest link's URL goes with its link", async () => {
+    let count = 0;
+    await open([], () => {
+      count += 1;
+      return json({ id: `share-${count}`, url: URL_OF_PAGE, createdAt: AT });
+    });
+    for (const expected of [1, 2]) {
+      inDialog("form").dispatchEvent(new Event("submit", { cancelable: true }));
+      await settle();
+      assert.equal(count, expected);
+    }
+    const revokeFirst = async () => {
+      inDialog(".shares button").click();
+      await settle();
+      await press("Revoke");
+    };
+    await revokeFirst();
+    assert.notEqual(inDialog(".link-field"), null);
+    await revokeFirst();
+    assert.equal(inDialog(".link-field"), null);
+  });
+
   test("a refused link says why", async () => {
     await open([], () => json({ message: "Too many." }, { status: 409 }));
     inDialog("form").dispatchEvent(new Event("submit", { cancelable: true }));

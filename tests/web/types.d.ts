@@ -157,8 +157,6 @@ interface Share {
   createdAt: string;
   /** Absent if it never expires. */
   expiresAt?: string;
-  /** Only of a link that was just made. */
-  url?: string;
 }
 
 /** One entry of `details` of an error. */
