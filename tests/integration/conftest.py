@@ -20,6 +20,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 from chalicelib import aws, config
 from chalicelib.catalogue import index_keys, item_fields, validation
 from tests.function_operations import OPERATIONS
+from tests.integration import faster_moto
 from tests.integration.calls import RECORDER
 from tests.integration.stage import Stage, remove_faults
 from tests.rights import Called, Grant, grants, missing
@@ -33,7 +34,7 @@ _TEMPLATE = _PROJECT / "infra" / "resources.json"
 def moto() -> Iterator[Any]:
     """Start moto once per module, because starting it takes longer than most tests.
 
-    The consumer's threads call it one at a time: its transactions copy the table, and restore the copy if they fail.
+    The consumer's threads call it one at a time: a transaction that fails restores what it changed.
     """
     turns = threading.RLock()
     answer = BotocoreStubber.__call__
@@ -44,6 +45,7 @@ def moto() -> Iterator[Any]:
 
     with mock_aws() as moto, pytest.MonkeyPatch.context() as patch:
         patch.setattr(BotocoreStubber, "__call__", answer_in_turn)
+        faster_moto.install(patch)
         RECORDER.install(patch)
         yield moto
 
