@@ -28,8 +28,8 @@ _tags: dict[str, str] = {}
 """The newest known entity tag of each existing item, by item id; "*" if the tag is unknown."""
 _created: dict[str, str] = {}
 """The ``createdAt`` of each item, by item id."""
-_focused: set[str] = set()
-"""The items whose thumbnails are made again, which changes their tags at any time."""
+_in_work: set[str] = set()
+"""The items whose thumbnails are made again or copied for visitors, which changes their tags at any time."""
 _images: dict[str, str] = {}
 """The image status of each item that has an image, by item id."""
 _gone: set[str] = set()
@@ -107,12 +107,12 @@ def after_call(_: Any, case: Any, response: Any) -> None:
         _images.pop(id_, None)
         _public.pop(id_, None)
     elif case.path.endswith("/image") and case.method == "PATCH":
-        _focused.add(id_)
+        _in_work.add(id_)
     elif case.path.endswith("/image"):
         # The request created a new version of the item, but the response does not contain its tag.
         _tags[id_] = "*"
         _images.pop(id_, None)
-    elif case.path.startswith("/items") and case.path != "/items/batch":
+    elif case.path in ("/items", "/items/{item_id}"):
         _remember_item(response.json(), response.headers["etag"][0])
 
 
@@ -125,6 +125,7 @@ def _remember_item(item: dict[str, Any], tag: str) -> None:
     _public.pop(id_, None)
     if "visibility" in item:
         _public[id_] = None
+        _in_work.add(id_)
 
 
 def _be_a_visit(case: Any) -> None:
@@ -149,7 +150,7 @@ def _be_about_an_item(case: Any) -> None:
     if fitting and (made_up or (case.method == "DELETE" and id_ in ready)):
         case.path_parameters["item_id"] = id_ = list(fitting)[-1]
     if case.headers.get("If-Match", "*") != "*":
-        case.headers["If-Match"] = "*" if id_ in _focused else _tags.get(id_, "*")
+        case.headers["If-Match"] = "*" if id_ in _in_work else _tags.get(id_, "*")
 
 
 def _be_as_stored(body: dict[str, Any], id_: str) -> None:

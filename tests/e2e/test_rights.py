@@ -168,7 +168,7 @@ TABLE = [
     *rows(
         "on_messages",
         ([write(PICTURE), write(LOOSE), write(CHUNK)], write(THUMBNAIL), "it writes thumbnails alone"),
-        (read(THUMBNAIL), read(PICTURE), "thumbnails are made of originals"),
+        (read("thumbnails/rights.jpg"), read(THUMBNAIL), "the thumbnails of items alone are copied"),
         (delete(CHUNK), delete(THUMBNAIL), "chunks go by lifecycle"),
         ([delete(LOOSE), delete("thumbnails/rights.jpg")], delete(PICTURE), "a loose file is not its to remove"),
         ([query_due(), on_table("Scan")], query(), "it looks for the items of one owner"),
