@@ -38,6 +38,10 @@ _catalogue: dict[str, Any] = {}
 """The public catalogue, once it was read."""
 _public: dict[str, None] = {}
 """The ids of the public items."""
+_links: dict[str, str] = {}
+"""The item of each share link, by the link's id."""
+_tokens: list[str] = []
+"""The tokens of the share links."""
 _cursors: dict[str, dict[str, Any]] = {}
 """The list parameters of the request that returned each cursor, by cursor."""
 
@@ -77,8 +81,10 @@ def before_call(_: Any, case: Any, __: dict[str, Any]) -> None:
         return
     if case.operation.label == "GET /items":
         _be_a_list(case.query)
-    if "catalogue_id" in case.path_parameters:
+    if "catalogue_id" in case.path_parameters or "token" in case.path_parameters:
         _be_a_visit(case)
+    elif "share_id" in case.path_parameters:
+        _be_about_a_share(case)
     elif "item_id" in case.path_parameters:
         _be_about_an_item(case)
     _change_body(case)
@@ -116,6 +122,21 @@ def after_call(_: Any, case: Any, response: Any) -> None:
         _remember_item(response.json(), response.headers["etag"][0])
 
 
+@schemathesis.hook("after_call")
+def remember_share(_: Any, case: Any, response: Any) -> None:
+    """Store the ids and tokens of share links. Making and deleting one is a new version of the item."""
+    if not case.path.startswith("/items/{item_id}/shares") or response.status_code not in (200, 201):
+        return
+    if case.method == "POST":
+        share = response.json()
+        _links[share["id"]] = case.path_parameters["item_id"]
+        _tokens.append(share["url"].rpartition("/")[2])
+    if case.method == "DELETE":
+        del _links[case.path_parameters["share_id"].lower()]
+    if case.method in ("POST", "DELETE"):
+        _tags[case.path_parameters["item_id"]] = "*"
+
+
 def _remember_item(item: dict[str, Any], tag: str) -> None:
     id_ = item["id"]
     _tags[id_] = tag
@@ -129,7 +150,10 @@ def _remember_item(item: dict[str, Any], tag: str) -> None:
 
 
 def _be_a_visit(case: Any) -> None:
-    """Replace the ids by those of the public catalogue and of a public item, if there are any."""
+    """Replace the ids by those of the public catalogue and of a public item, or the token by a known one, if any."""
+    if "token" in case.path_parameters:
+        case.path_parameters["token"] = (_tokens or [case.path_parameters["token"]])[-1]
+        return
     case.query.pop("cursor", None)
     _be_a_list(case.query)
     case.path_parameters |= {"catalogue_id": _catalogue.get("id", case.path_parameters["catalogue_id"])}
@@ -151,6 +175,12 @@ def _be_about_an_item(case: Any) -> None:
         case.path_parameters["item_id"] = id_ = list(fitting)[-1]
     if case.headers.get("If-Match", "*") != "*":
         case.headers["If-Match"] = "*" if id_ in _in_work else _tags.get(id_, "*")
+
+
+def _be_about_a_share(case: Any) -> None:
+    """Replace the ids by those of a share link, if there is one. Keep the last one for visits."""
+    for share, item in list(_links.items())[:-1]:
+        case.path_parameters |= {"item_id": item, "share_id": share}
 
 
 def _be_as_stored(body: dict[str, Any], id_: str) -> None:

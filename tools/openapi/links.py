@@ -32,6 +32,8 @@ COMPONENTS: dict[str, Schema] = {
     "watchItem": _link("getItem", "See whether the picture is ready.", _BY_PATH),
     "deleteImage": _link("deleteImage", "Remove the picture again.", _BY_PATH),
     "getImage": _link("getImage", "The picture no longer exists.", _BY_PATH),
+    "listShares": _link("listShares", "List the item's share links.", _BY_PATH),
+    "deleteShare": _link("deleteShare", "Delete it.", _BY_PATH | {"path.share_id": "$response.body#/id"}),
     "nextPage": _link(
         "listItems",
         "Continue with the same parameters, also those of `filter`, which a link cannot contain.",
@@ -59,6 +61,7 @@ _FROM: dict[str, tuple[str, ...]] = {
     "listItems": ("nextPage", "readFirst"),
     "createImageTicket": ("watchItem", "deleteImage"),
     "deleteImage": ("watchItem", "getImage"),
+    "createShare": ("listShares", "deleteShare"),
     "createImport": ("watchImport",),
     "createExport": ("watchExport",),
 }
