@@ -174,7 +174,7 @@ test-project: $(VENV) $(EMULATOR) $(NODE) ## Test this project's own pages, reci
 	@$(BIN)/python -m tools.find_chromium
 	@$(BIN)/python -m pytest tests/project -n 2 --dist loadfile $(if $(LEAVE_OUT),--ignore "$(LEAVE_OUT)")
 
-bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,ablation,overhead,urls,scale,find,consumer,cost,visits)
+bench: $(VENV) $(BENCH) ## Measure cold starts, overhead, scale and cost (TURNS=11, ONLY=cold,ablation,overhead,urls,traces,scale,find,consumer,cost,visits)
 	@$(BIN)/python -m bench.run $(if $(TURNS),--turns "$(TURNS)") $(if $(ONLY),--only "$(ONLY)")
 
 bench-images: $(VENV) ## Measure the thumbnails, compared with sharp, and the consumer (RUNS=31, ONLY=jpeg,consumer)

@@ -26,12 +26,13 @@ from bench import (
     table_scale,
     text_tables,
     thumbnails,
+    traced_calls,
     visits,
 )
 from bench.function_packages import NODE, PROJECT, PYTHON, Packages
 
 RESULTS = Path(__file__).with_name("results.json")
-PARTS = ("cold", "ablation", "overhead", "urls", "scale", "find", "consumer", "cost", "visits")
+PARTS = ("cold", "ablation", "overhead", "urls", "traces", "scale", "find", "consumer", "cost", "visits")
 PACKAGED = {"cold", "ablation", "overhead", "cost", "visits"}
 """The parts that measure function packages."""
 IN_DYNALITE = {"scale", "find"}
@@ -59,6 +60,7 @@ def measure(parts: Sequence[str], turns: int) -> dict[str, Any]:
     measurements: dict[str, Callable[[], Any]] = {
         "consumer": lambda: thumbnails.measure_consumer(turns),
         "urls": lambda: picture_urls.measure(turns, report),
+        "traces": lambda: traced_calls.measure(turns, report),
     }
     if PACKAGED & set(parts):
         packages = function_packages.build_packages(report, with_steps="ablation" in parts)

@@ -1,4 +1,4 @@
-"""The AWS clients, the names of the stage's resources, and the codes of AWS's errors.
+"""The AWS clients and the names of the stage's resources.
 
 Clients are created on first use, once per process. Region, credentials and endpoint come from the environment
 (``AWS_DEFAULT_REGION``, ``AWS_PROFILE``, ``AWS_ENDPOINT_URL`` …).
@@ -20,7 +20,6 @@ from botocore.session import Session
 from chalicelib.config import settings
 
 if TYPE_CHECKING:
-    from botocore import exceptions
     from botocore.credentials import ReadOnlyCredentials
     from botocore.hooks import BaseEventHooks
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -109,22 +108,6 @@ def queue_url() -> str:
     return sqs().get_queue_url(QueueName=settings().queue)["QueueUrl"]
 
 
-def error_code(error: exceptions.ClientError) -> str:
-    """Return the service's error code, such as ``NoSuchKey``, or an empty string."""
-    return error.response.get("Error", {}).get("Code", "")
-
-
-def cancellation_codes(error: exceptions.ClientError) -> set[str]:
-    """Return the error codes of a cancelled transaction: of each write its own, or "None" if it is not the cause."""
-    reasons: list[dict[str, str]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
-    return {reason.get("Code", "None") for reason in reasons}
-
-
-def was_retried(error: exceptions.ClientError) -> bool:
-    """Return whether the SDK repeated the call, so that an earlier attempt may have succeeded."""
-    return error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
-
-
 def check_backend() -> None:
     """Raise an exception if the stage's table does not exist or cannot be reached."""
     dynamodb().describe_table(TableName=settings().table)
@@ -175,6 +158,11 @@ def _session() -> Session:
         session.set_credentials(*keys)
     else:
         _register_handlers(events, *_CREDENTIAL_SERVICES)
+    # Lambda sets it. Elsewhere nobody receives traces.
+    if daemon := os.environ.get("AWS_XRAY_DAEMON_ADDRESS"):
+        from chalicelib.aws import traces  # noqa: PLC0415 - only for this
+
+        traces.trace_calls(events, daemon)
     return session
 
 

@@ -26,7 +26,7 @@ from urllib.parse import quote, unquote
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import aws, telemetry
-from chalicelib.aws import presigned_urls
+from chalicelib.aws import failures, presigned_urls
 from chalicelib.config import Size, settings
 from chalicelib.values import ids
 
@@ -176,7 +176,7 @@ def _get(key: str, **options: Any) -> GetObjectOutputTypeDef:
     try:
         return aws.s3().get_object(Bucket=aws.bucket_name(), Key=key, **options)
     except ClientError as error:
-        if aws.error_code(error) != "NoSuchKey":
+        if failures.error_code(error) != "NoSuchKey":
             raise
         raise ObjectNotFoundError(key) from error
 
@@ -222,7 +222,7 @@ def copy(key: str, target: str, content_type: str, cache_control: str) -> None:
             CacheControl=cache_control,
         )
     except ClientError as error:
-        if aws.error_code(error) != "NoSuchKey":
+        if failures.error_code(error) != "NoSuchKey":
             raise
         raise ObjectNotFoundError(key) from error
 

@@ -1,13 +1,14 @@
-"""Classify the exceptions of botocore: which kind of failure each one is.
+"""Read the error codes of AWS, and classify the exceptions of botocore: which kind of failure each one is.
 
 :mod:`chalicelib.http.error_translation` decides with which error the API responds to each kind.
 """
 
 from __future__ import annotations
 
-from botocore import exceptions
+from collections.abc import Mapping
+from typing import Any
 
-from chalicelib import aws
+from botocore import exceptions
 
 _UNREACHABLE = (
     exceptions.EndpointConnectionError,
@@ -50,6 +51,32 @@ _OTHER_TRANSIENT_CODES = frozenset(
         "ThrottlingError",
     }
 )
+_THROTTLED = _THROTTLING_CODES | {"OverLimit", "ProvisionedThroughputExceeded", "ThrottlingError"}
+
+
+def code(response: Mapping[str, Any]) -> str:
+    """Return the error code in a response, such as ``NoSuchKey``, or an empty string."""
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+def error_code(error: exceptions.ClientError) -> str:
+    """Return the service's error code, such as ``NoSuchKey``, or an empty string."""
+    return code(error.response)
+
+
+def cancellation_codes(error: exceptions.ClientError) -> set[str]:
+    """Return the error codes of a cancelled transaction: of each write its own, or "None" if it is not the cause."""
+    return _reasons(error.response)
+
+
+def was_retried(error: exceptions.ClientError) -> bool:
+    """Return whether the SDK repeated the call, so that an earlier attempt may have succeeded."""
+    return error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+
+
+def is_throttled(response: Mapping[str, Any]) -> bool:
+    """Return whether AWS throttled the call with this response, also if it cancelled a transaction for that."""
+    return not _THROTTLED.isdisjoint({code(response), *_reasons(response)})
 
 
 def is_unreachable(error: BaseException) -> bool:
@@ -73,5 +100,9 @@ def is_transient(error: BaseException) -> bool:
 
 def _codes(error: BaseException) -> set[str]:
     if isinstance(error, exceptions.ClientError):
-        return {aws.error_code(error), *aws.cancellation_codes(error)}
+        return {error_code(error), *cancellation_codes(error)}
     return set()
+
+
+def _reasons(response: Mapping[str, Any]) -> set[str]:
+    return {reason.get("Code", "None") for reason in response.get("CancellationReasons", [])}

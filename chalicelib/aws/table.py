@@ -43,7 +43,7 @@ from typing import Any, Literal, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import aws, telemetry
-from chalicelib.aws import dynamodb_json
+from chalicelib.aws import dynamodb_json, failures
 from chalicelib.aws.dynamodb_json import Attributes
 from chalicelib.config import settings
 from chalicelib.values import dynamodb_limits, times
@@ -305,7 +305,7 @@ def write(*writes: Write) -> None:
         else:
             aws.dynamodb().delete_item(**single.parameters)
     except ClientError as error:
-        if rejection := _rejection(error, may_be_applied=aws.was_retried(error)):
+        if rejection := _rejection(error, may_be_applied=failures.was_retried(error)):
             raise rejection from error
         raise
 
@@ -469,8 +469,8 @@ def _table_and(condition: Condition | None) -> dict[str, Any]:
 
 def _rejection(error: ClientError, *, may_be_applied: bool) -> WriteRejectedError | None:
     """Return the exception for a write that failed because of another one, or None if it failed otherwise."""
-    cancelled = aws.error_code(error) == "TransactionCanceledException"
-    codes = aws.cancellation_codes(error) - {"None"} if cancelled else {aws.error_code(error)}
+    cancelled = failures.error_code(error) == "TransactionCanceledException"
+    codes = failures.cancellation_codes(error) - {"None"} if cancelled else {failures.error_code(error)}
     if not codes <= _CONDITION_CODES | _CONFLICT_CODES:
         return None
     if codes and codes <= _CONDITION_CODES:

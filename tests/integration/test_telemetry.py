@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from threading import Thread
@@ -409,6 +410,56 @@ class TestMetrics:
         api("GET", "/health")
 
         assert metrics(logged()) == {"Requests": 1}
+
+
+class TestTraces:
+    """The subsegments in full: tests/unit/aws/test_traces.py."""
+
+    @pytest.fixture
+    def daemon(self, configured: Callable[..., None]) -> Iterator[socket.socket]:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as received:
+            received.bind(("127.0.0.1", 0))
+            received.settimeout(5)
+            configured(AUTH_MODE="oidc", AWS_XRAY_DAEMON_ADDRESS=f"127.0.0.1:{received.getsockname()[1]}")
+            yield received
+
+    def test_calls_are_traced_without_keys(
+        self, api: Stage, daemon: socket.socket, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ask = api.signed_in("ann")
+        item = json_of(ask("POST", "/items", fields(title="MARKER")))["id"]  # not sampled
+        ticket = f"/items/{item}/image"
+
+        self.invoke(monkeypatch, "a")
+        ask("GET", f"/items/{item}")
+        self.invoke(monkeypatch, "b")
+        key = json_of(ask("POST", ticket, {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
+        api.notice(api.put(key, jpeg()))
+        api.work()
+        self.invoke(monkeypatch, "c")
+        aws.check_backend()
+
+        sent = []
+        while not sent or sent[-1]["aws"]["operation"] != "DescribeTable":
+            text = daemon.recv(65_535).decode()
+            assert not set(re.findall(r"\w+", text)) & {"ann", item, key.rpartition("/")[2], "MARKER"}
+            sent.append(json.loads(text.splitlines()[1]))
+        calls = [(one["parent_id"][0], one["name"], one["aws"]["operation"]) for one in sent]
+        assert calls[0] == ("a", "DynamoDB", "GetItem")
+        assert {name for parent, name, _ in calls[1:-1] if parent == "b"} == {"DynamoDB", "S3", "SQS"}
+        assert {operation for *_, operation in calls} >= {
+            "TransactWriteItems",
+            "GetObject",
+            "PutObject",
+            "SendMessageBatch",
+        }
+        assert {one["trace_id"] for one in sent} == {self.TRACE}
+
+    TRACE = "1-5759e988-bd862e3fe1be46a994272793"
+
+    def invoke(self, patch: pytest.MonkeyPatch, digit: str) -> None:
+        """Begin a sampled invocation, whose segment's id consists of this digit."""
+        patch.setenv("_X_AMZN_TRACE_ID", f"Root={self.TRACE};Parent={digit * 16};Sampled=1")
 
 
 def test_any_value_is_logged_as_json(logged: Read) -> None:

@@ -21,6 +21,7 @@ from bench import (
     picture_urls,
     request_overhead,
     sample_events,
+    traced_calls,
     visits,
 )
 from bench.cold_starts import Case, Start
@@ -180,6 +181,15 @@ class TestVisits:
 
         assert [part.number for part in without] == [1, 24]
         assert [part.number for part in with_] == [1]
+
+
+class TestTraces:
+    def test_difference_compares_within_turns(self) -> None:
+        turns = [{traced_calls.UNTRACED: one, traced_calls.SAMPLED: one + 30} for one in (500.0, 900.0, 510.0)]
+
+        found = traced_calls.results(turns)
+
+        assert found[traced_calls.SAMPLED] == {"call_us": 540, "more_us": 30}
 
 
 class TestFind:

@@ -1,0 +1,177 @@
+"""Send a subsegment to AWS X-Ray for each call of the AWS clients: what was called, how long it took and how it ended.
+
+:mod:`chalicelib.aws` imports this module only if a daemon receives traces, as in Lambda. A subsegment contains names of
+operations and resources, and codes of errors. Never add keys, parameters, bodies or messages of errors: they contain
+owners and what callers sent.
+
+Source: AWS X-Ray Developer Guide, "X-Ray segment documents" and "Sending trace data to X-Ray".
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from chalicelib import telemetry
+from chalicelib.aws import failures
+
+if TYPE_CHECKING:
+    from botocore.hooks import BaseEventHooks
+    from botocore.model import OperationModel
+
+_HEADER = b'{"format": "json", "version": 1}\n'
+_CALL = "vitrine_call"
+"""The key of a :class:`_Call` in the context of a call, a dict of botocore that exists as long as the call."""
+
+_Send = Callable[[bytes], object]
+
+
+class _Call(msgspec.Struct, frozen=True):
+    trace_id: str
+    parent_id: str
+    started: float
+    model: OperationModel
+    parameters: Mapping[str, Any]
+
+
+def trace_calls(events: BaseEventHooks, address: str) -> None:
+    """Trace the calls of the clients that will be created with ``events``, in the daemon at ``address`` (IP:PORT).
+
+    With another address, nothing is traced, and a line in the log says so. Tracing never makes a call fail.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+        send = _sender(host, _port(port))
+    except (OSError, ValueError):
+        telemetry.logger.warning("Calls are not traced: AWS_XRAY_DAEMON_ADDRESS must be IP:PORT", address=address)
+        return
+    # The first event of a call. Presigning has it too, but not the other two.
+    events.register("provide-client-params", _begin)
+    events.register("after-call", functools.partial(_end, send))
+    events.register("after-call-error", functools.partial(_end, send))
+
+
+def _sender(host: str, port: int) -> _Send:
+    # UDP, never waiting: a document that cannot be sent is lost. The socket is not connected, because a connected one
+    # reports that nobody listened to the document before.
+    daemon = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    daemon.settimeout(0)
+    return lambda document: daemon.sendto(document, (host, port))
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65_536:
+        raise ValueError(text)
+    return port
+
+
+def _begin(params: Mapping[str, Any], model: OperationModel, context: dict[str, Any], **_: object) -> None:
+    # Lambda sets the variable for each invocation.
+    parent = _sampled_parent(os.environ.get("_X_AMZN_TRACE_ID", ""))
+    if parent is not None:
+        context[_CALL] = _Call(*parent, time.time(), model, params)
+
+
+@functools.lru_cache(maxsize=1)
+def _sampled_parent(header: str) -> tuple[str, str] | None:
+    """Return the ids of the trace and of the function's segment, or None if this invocation is not sampled."""
+    fields = dict(field.partition("=")[::2] for field in header.split(";"))
+    if fields.get("Sampled") != "1" or not fields.get("Root") or not fields.get("Parent"):
+        return None
+    return fields["Root"], fields["Parent"]
+
+
+def _end(
+    send: _Send,
+    context: dict[str, Any],
+    parsed: Mapping[str, Any] | None = None,
+    exception: Exception | None = None,
+    **_: object,
+) -> None:
+    call: _Call | None = context.get(_CALL)
+    if call is None:
+        return
+    try:
+        send(_HEADER + msgspec.json.encode(_subsegment(call, context, parsed, exception)))
+    except OSError:
+        pass  # It is lost: the daemon receives less than is sent.
+    except Exception:  # noqa: BLE001 - a fault of this module must not become one of the call
+        telemetry.logger.exception("Tracing a call failed", operation=call.model.name)
+
+
+def _subsegment(
+    call: _Call, context: Mapping[str, Any], parsed: Mapping[str, Any] | None, exception: Exception | None
+) -> dict[str, Any]:
+    return {
+        "type": "subsegment",
+        "id": _new_id(),
+        "trace_id": call.trace_id,
+        "parent_id": call.parent_id,
+        "name": str(call.model.service_model.service_id),
+        "namespace": "aws",
+        "start_time": call.started,
+        "end_time": time.time(),
+        **(_exception(exception) if parsed is None else _response(parsed)),
+        "aws": {
+            "operation": call.model.name,
+            "region": context["client_region"],
+            "retries": context.get("retries", {}).get("attempt", 1) - 1,
+            **_request_id(parsed),
+            **_resource(call.parameters),
+        },
+    }
+
+
+def _response(parsed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a call that AWS responded to. Only a status of 400 or more is marked as an error."""
+    status = parsed["ResponseMetadata"]["HTTPStatusCode"]
+    found: dict[str, Any] = {"http": {"response": {"status": status}}}
+    if status < 400:
+        return found
+    found["fault" if status >= 500 else "error"] = True
+    if status == 429 or failures.is_throttled(parsed):
+        found["throttle"] = True
+    return found | _cause(failures.code(parsed), remote=True)
+
+
+def _exception(exception: Exception | None) -> dict[str, Any]:
+    """Return the fields of a call without a response, such as a timeout. The exception's text may contain a key."""
+    return {"fault": True} | _cause(type(exception).__name__, remote=False)
+
+
+def _cause(kind: str, *, remote: bool) -> dict[str, Any]:
+    return {"cause": {"exceptions": [{"id": _new_id(), "type": kind, "remote": remote}]}}
+
+
+def _request_id(parsed: Mapping[str, Any] | None) -> dict[str, str]:
+    request_id = (parsed or {}).get("ResponseMetadata", {}).get("RequestId")
+    return {"request_id": request_id} if request_id else {}
+
+
+def _resource(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return the table, bucket or queue of a call. Batches and transactions have one table here."""
+    if "Bucket" in parameters:
+        return {"bucket_name": parameters["Bucket"]}
+    if "QueueUrl" in parameters:
+        return {"queue_url": parameters["QueueUrl"]}
+    for table in _tables(parameters):
+        return {"table_name": table}
+    return {}
+
+
+def _tables(parameters: Mapping[str, Any]) -> list[str]:
+    if "TransactItems" in parameters:
+        return [action["TableName"] for item in parameters["TransactItems"] for action in item.values()]
+    return [parameters["TableName"]] if "TableName" in parameters else list(parameters.get("RequestItems", ()))
+
+
+def _new_id() -> str:
+    return os.urandom(8).hex()
