@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ FORBIDDEN = {
     "authorize": NEVER | PICTURES,
 }
 
-# One invocation in a new process. AWS's answers come from standard input: no socket is opened.
+# One invocation in a new process. AWS's answers come from standard input: no connection is opened.
 RUN = """
 import io, json, re, sys
 sys.path.insert(0, sys.argv[1])
@@ -98,7 +100,9 @@ class Functions:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def invoke(self, function: str, event: dict[str, Any], **answers: bytes) -> Any:
+    def invoke(
+        self, function: str, event: dict[str, Any], variables: Mapping[str, str] | None = None, **answers: bytes
+    ) -> Any:
         given = {"function": function, "event": event, "answers": {name: body.hex() for name, body in answers.items()}}
         environment = {
             "STAGE": "local",
@@ -109,6 +113,7 @@ class Functions:
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "REPORT_BATCH_ITEM_FAILURES": "true",
+            **(variables or {}),
         }
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-B", "-c", RUN, str(self._folder)],
@@ -360,6 +365,25 @@ print(collections() - before, gc.isenabled())
 
     assert int(collected) <= 3
     assert enabled == "True"
+
+
+def test_calls_of_a_sampled_invocation_are_traced(functions: Functions) -> None:
+    event, answers = INVOCATIONS["api_handler"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(("127.0.0.1", 0))
+        daemon.settimeout(5)
+        header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+        variables = {
+            "AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{daemon.getsockname()[1]}",
+            "_X_AMZN_TRACE_ID": header,
+        }
+
+        with_daemon = functions.invoke("api_handler", event, variables, **answers)
+
+        sent = json.loads(daemon.recv(65_535).splitlines()[1])
+    without = functions.invoke("api_handler", event, **answers)
+    assert (sent["parent_id"], sent["aws"]["operation"]) == ("53995c3f42cd8ad8", "GetItem")
+    assert set(with_daemon["modules"]) - set(without["modules"]) == {"chalicelib.aws.traces"}
 
 
 def test_document_and_pages_are_served(functions: Functions) -> None:
