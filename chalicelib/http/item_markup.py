@@ -40,12 +40,10 @@ def name_of(item: Fields) -> str:
 
 def fields_of(item: Fields) -> list[tuple[str, Any]]:
     """Return the public fields that have a value, besides the name: the declared ones first."""
-    name = _name_field(item)
-    own = {
-        one: value for one, value in item.items() if one not in (*_MANAGED, name) and value not in (None, "", [], {})
-    }
+    others = (*_MANAGED, _name_field(item))
+    own = {name: value for name, value in item.items() if name not in others and not _is_empty(value)}
     declared = [one.name for one in index_keys.current().public.fields if one.name in own]
-    return [(one, own[one]) for one in dict.fromkeys((*declared, *own))]
+    return [(name, own[name]) for name in dict.fromkeys((*declared, *own))]
 
 
 def description_of(item: Fields) -> str:
@@ -65,8 +63,17 @@ def _name_field(item: Fields) -> str | None:
     return next((name for name in (*declared, *_USUAL_NAMES) if _is_text(item.get(name))), None)
 
 
+def _is_empty(value: Any) -> bool:
+    return value in (None, [], {}) or (isinstance(value, str) and line(value) == "")
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and line(value) != ""
+
+
+def _is_time(value: str) -> bool:
+    """Return whether a text is a time with a zone, which cards do not show. As isTimestamp in item-fields.js."""
+    return re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,20}(Z|[+-][0-9]{2}:[0-9]{2})", value) is not None
 
 
 def _is_number(value: Any) -> bool:
@@ -79,7 +86,7 @@ def _in_line(name: str, value: Any) -> str:
         return label(name)
     if _is_number(value):
         return f"{label(name)} {value_text(value)}"
-    is_readable = all(map(_is_text, value)) if isinstance(value, list) else _is_text(value)
+    is_readable = all(map(_is_text, value)) if isinstance(value, list) else _is_text(value) and not _is_time(value)
     return line(value_text(value)) if is_readable else ""
 
 
@@ -106,7 +113,7 @@ def value_text(value: Any) -> str:
 
 
 # ASCII, and no user name before the host: what is shown is where the link leads.
-_ADDRESS = re.compile(r"https://[a-z0-9.-]+(?::\d{1,5})?(?:[/?#][!-~]*)?")
+_ADDRESS = re.compile(r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:[/?#][!-~]*)?")
 
 
 def field_list(item: Fields) -> Markup | None:

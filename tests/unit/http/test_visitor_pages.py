@@ -200,6 +200,7 @@ def test_value_in_words(value: Any, said: str) -> None:
         ("https://bank.example@evil.example/", False),
         ("https://bänk.example/", False),
         ("https://shop.example/\u202egnp", False),
+        ("https://shop.example:٣", False),
         ("javascript:alert(1)", False),
         ("See https://shop.example", False),
         (f"https://shop.example/{'a' * 2000}", False),
@@ -219,11 +220,21 @@ def test_only_plain_https_addresses_are_links(value: str, is_link: bool) -> None
         ({"title": "Vase", "description": "Blue. " * 50}, "Vase", ("Blue. " * 50).strip()),
         ({"description": "A vase"}, "A vase", ""),
         ({"title": " ", "price": 5}, "Untitled", "Price 5"),
-        ({"title": "Vase", "other": {"a": 1}}, "Vase", ""),
+        (
+            {"title": "Vase", "other": {"a": 1}, "at": AT, "kept": False, "new": True, "on": "2026-01-31"},
+            "Vase",
+            "New · 2026-01-31",
+        ),
     ],
 )
 def test_name_and_summary(fields: dict[str, Any], name: str, summary: str) -> None:
     assert (item_markup.name_of(fields), item_markup.summary_of(fields)) == (name, summary)
+
+
+def test_fields_without_a_value_are_left_out() -> None:
+    fields = {"title": "Vase", "description": " \n", "price": 0, "tags": [], "other": None}
+
+    assert item_markup.fields_of(fields) == [("price", 0)]
 
 
 def test_long_texts_are_cut_on_cards_and_in_previews() -> None:
