@@ -391,6 +391,13 @@ class TestPackage:
         assert {path for verb, path in own if verb == "OPTIONS"} <= paths, "a path that is not there has a limit"
         assert 0 < max(own.values()) < everything["ThrottlingRateLimit"]
 
+    def test_no_url_of_a_share_link_is_recorded(self) -> None:
+        # Traces, access logs and execution logs of API Gateway contain URLs.
+        properties = MERGED["RestAPI"]["Properties"]
+        assert properties["TracingEnabled"] is False
+        assert "AccessLogSetting" not in properties
+        assert not {"LoggingLevel", "DataTraceEnabled"} & {name for one in METHOD_SETTINGS for name in one}
+
     def test_console_loads_within_the_limit(self) -> None:
         files = len(list((PROJECT / "chalicelib" / "web").iterdir()))
         [web] = [one for one in METHOD_SETTINGS if method(one) == ("GET", "/web/{name}")]
