@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -226,12 +225,3 @@ def test_files_of_a_page_may_be_kept(api: Stage, window: str) -> None:
         answer = api("GET", str(file).removeprefix(".."))
         assert (answer.status_code, answer.headers["Cache-Control"]) == (200, responses.IMMUTABLE)
     assert api("GET", "/web/visitors.css?v=old").headers["Cache-Control"] == "no-cache"
-
-
-def test_page_and_its_files_are_under_60_kb_compressed(api: Stage, window: str) -> None:
-    for number in range(24):
-        publish(api, title=f"Vase {number} of 24", description=f"The number is {number}. " * 20, price=number)
-
-    sent = [visit(api, window).body, *(api("GET", f"/web/{name}").body for name in static_files.VISITOR_FILES)]
-
-    assert sum(len(gzip.compress(body)) for body in sent) < 60_000

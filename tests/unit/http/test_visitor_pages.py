@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import re
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.models import Item
 from chalicelib.catalogue.public_catalogues import Catalogue
-from chalicelib.http import item_markup, schemas, visitor_pages
+from chalicelib.http import item_markup, schemas, serializers, static_files, visitor_pages
 from chalicelib.values import exact_json
 from tests.parsed_page import Element, about, parse
 
@@ -246,3 +249,28 @@ def test_long_texts_are_cut_on_cards_and_in_previews() -> None:
     assert len(about(page)["og:title"]) <= 100
     assert len(about(page)["og:description"]) <= 200
     assert len(page.one("dd").text) == 90_000
+
+
+def test_page_and_its_files_are_under_60_kb_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The largest case: no two items are alike, and each picture has two presigned URLs of a session with a long token.
+    random = Random(1)
+
+    def noise(size: int) -> str:
+        return base64.urlsafe_b64encode(random.randbytes(size)).decode()
+
+    def public_item(copy: Item) -> bytes:
+        url = f"https://bucket.example/public/items/{noise(100)}.jpg?X-Amz-Security-Token={token}&X-Amz-Signature="
+        thumbnails = [one | {"url": url + random.randbytes(32).hex()} for one in IMAGE["thumbnails"]]
+        image = IMAGE | {"thumbnails": thumbnails, "placeholder": noise(21)}
+        return exact_json.to_json({"id": copy.id, "title": noise(90), "description": noise(120), "image": image})
+
+    token = noise(900)
+    monkeypatch.setattr(serializers, "public_item", public_item)
+    page = Page([Item(id=ID, version=1, created_at=AT, updated_at=AT, owner="PUBLIC#", fields={})] * 24, None, [])
+    catalogue = Catalogue(id=ID, owner="ann", title=noise(90), text=noise(1_500))
+
+    html = visitor_pages.catalogue_page(request(), catalogue, schemas.PublicListQuery(), page, noise(90)).body
+
+    assert len(parse(html).all("img")) == 24
+    sent = [html, *map(static_files.file_text, static_files.VISITOR_FILES)]
+    assert sum(len(gzip.compress(text.encode())) for text in sent) < 60_000
