@@ -35,6 +35,8 @@ EMPTY_ACCOUNT = "444444444444"
 # The emulator rejects templates with these resource types. A queue replaces each, so that references to it resolve.
 UNKNOWN = {"AWS::IAM::OIDCProvider", "AWS::CodePipeline::Pipeline", "AWS::CodeBuild::Project"}
 STAND_IN = {"Type": "AWS::SQS::Queue"}
+WITHOUT_SETTINGS = "unset STAGE AUTH_MODE BUCKET_NAME\n"
+"""Typed before a command that make does not run, because ``person`` has empty settings for make."""
 
 
 class Person(NamedTuple):
@@ -237,11 +239,23 @@ def test_deployment_by_chalice_and_deletion(person: Person) -> None:
     (group,) = person.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/vitrine-dev")["logGroups"][:1]
     assert group["retentionInDays"] == 365
 
-    said = person.types(block(PAGE, "undo"), "y\n")
-    assert "Deleted the resources of the stage dev." in said
+    said = person.types(WITHOUT_SETTINGS + block(RUNBOOK, "deploy function"))
+    assert "on_upload (vitrine-dev-on_upload) runs the code of this folder already" in said
+
+    record = person.project / ".chalice" / "deployed" / "dev.json"
+    recorded = record.read_text()
+    said = person.types(WITHOUT_SETTINGS + block(PAGE, "undo"), "dev\n")
+    assert "the API and 5 functions: what `chalice deploy` created" in said
+    # The queues refuse the emulator's plain HTTP.
+    assert "the queue vitrine-dev-jobs: an unknown number of messages" in said
+    assert "Removed the stage dev." in said
     assert names() == []
-    tables = person.client("dynamodb").list_tables()["TableNames"]
-    assert "vitrine-dev" not in tables
+    assert "vitrine-dev" not in person.client("dynamodb").list_tables()["TableNames"]
+    assert person.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/vitrine-dev")["logGroups"] == []
+
+    record.write_text(recorded)  # as if Chalice had been interrupted before it recorded the deletion
+    assert "Removed the stage dev." in person.types(WITHOUT_SETTINGS + block(PAGE, "undo"), "dev\n")
+    assert json.loads(record.read_text())["resources"] == []
 
 
 @pytest.fixture

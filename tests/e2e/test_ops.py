@@ -171,6 +171,19 @@ def test_cleanup_deletes_an_expired_item(system: System, typed: Command) -> None
     assert typed("cleanup").endswith("Nothing was due.\n")
 
 
+def test_log_of_a_function_is_shown(system: System, typed: Command) -> None:
+    first, *others = runbook("logs")
+    body = json.dumps({"type": "item.create", "owner": "local", "item": fields()})
+    sent = system.client("sqs").send_message(QueueUrl=system.queue_url, MessageBody=body)["MessageId"]
+
+    eventually(lambda: f"  message_id={sent}" in typed(*first))
+
+    (line,) = [line for line in typed(*first).splitlines() if sent in line]
+    assert " INFO      Message processed  " in line
+    for words in others:
+        assert ops.parse(["--stage", "prod", *words]).request or words[-1] == "ERROR"
+
+
 MISSING_VERSION = "msgspec.ValidationError: Object missing required field `version`"
 
 

@@ -29,6 +29,7 @@ from tests.integration.stage import Stage as Api
 from tests.integration.stage import fails
 from tools.interruption import Interrupted, Interruption
 from tools.ops import commands
+from tools.ops.command_call import CommandCall
 from tools.ops.deployed_stage import Stage
 from tools.stage import search_index
 from tools.stage.errors import StageError
@@ -49,10 +50,10 @@ class Ops:
         self.functions = functions
         self.sqs = stage.client("sqs")
 
-    def __call__(self, command: Callable[[commands.CommandCall], int], **options: Any) -> int:
+    def __call__(self, command: Callable[[CommandCall], int], **options: Any) -> int:
         chosen = Namespace(**{"json": True, "yes": True, "all": False, "ids": [], **options})
         with Interruption() as interruption:
-            return command(commands.CommandCall(self.stage, chosen, interruption))
+            return command(CommandCall(self.stage, chosen, interruption))
 
     def send(self, *bodies: str, url: str = "", **attributes: Any) -> list[str]:
         """Send messages to the dead-letter queue, or to another, and return their ids."""

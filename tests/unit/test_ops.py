@@ -20,8 +20,17 @@ from botocore import exceptions
 from chalicelib import config
 from tools.interruption import Interruption
 from tools.ops import __main__ as ops
-from tools.ops import commands, dead_letter_queues, failure_reasons, item_lookup, log_parsing, output
+from tools.ops import (
+    commands,
+    dead_letter_queues,
+    failure_reasons,
+    function_commands,
+    item_lookup,
+    log_parsing,
+    output,
+)
 from tools.ops.cleanup import Failure, Result
+from tools.ops.command_call import CommandCall
 from tools.ops.dead_letters import DeadLetter
 from tools.ops.deployed_stage import Stage, find
 from tools.ops.failure_reasons import Reason
@@ -339,7 +348,7 @@ class TestStage:
 
 
 class TestConfirmation:
-    CALL = commands.CommandCall(stage(), SimpleNamespace(yes=False, json=False), None)  # type: ignore[arg-type]
+    CALL = CommandCall(stage(), SimpleNamespace(yes=False, json=False), None)  # type: ignore[arg-type]
 
     def confirm(self) -> None:
         queue = SimpleNamespace(url="https://sqs/1/dead")
@@ -392,6 +401,11 @@ class TestCommandLine:
             ["--stage", "dev", "redrive"],
             ["--stage", "dev", "redrive", "--all", "some-id"],
             ["--stage", "dev", "item", "ann"],
+            ["--stage", "dev", "logs", "on_upload", "--since", "10"],
+            ["--stage", "dev", "logs", "on_upload", "--since", "99999999999d"],
+            ["--stage", "dev", "logs", "on_upload", "--level", "loud"],
+            ["--stage", "dev", "remove", "--yes", "prod"],
+            ["--stage", "local", "remove"],
         ],
     )
     def test_invalid_arguments_exit_with_2(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -438,6 +452,20 @@ class TestCommandLine:
         assert ops.main(["--stage", "dev", "dead-letters"]) == 1
         assert capsys.readouterr().err == "Stopped.\n"
 
+    @pytest.mark.parametrize(
+        ("given", "at"),
+        [
+            ("2026-01-31T09:00", datetime(2026, 1, 31, 9, tzinfo=UTC)),
+            ("2026-01-31T09:00+01:00", datetime(2026, 1, 31, 8, tzinfo=UTC)),
+        ],
+    )
+    def test_since_is_a_time_in_utc(self, given: str, at: datetime) -> None:
+        assert ops.parse(["--stage", "dev", "logs", "on_upload", "--since", given]).since == at
+
+    def test_since_may_be_an_age(self) -> None:
+        since = ops.parse(["--stage", "dev", "logs", "on_upload", "--since", "2h"]).since
+        assert timedelta(0) <= datetime.now(UTC) - timedelta(hours=2) - since < timedelta(minutes=1)
+
     @pytest.mark.parametrize("arguments", [["--json", "cleanup"], ["cleanup", "--json"]])
     def test_json_may_stand_before_or_after_the_command(
         self, arguments: list[str], monkeypatch: pytest.MonkeyPatch
@@ -455,7 +483,7 @@ def test_event_that_is_not_json_is_refused(tmp_path: Path, content: bytes) -> No
     event.write_bytes(content)
 
     with pytest.raises(StageError, match="is not JSON"):
-        commands._read_event(str(event))
+        function_commands._read_event(str(event))
 
 
 def test_stage_of_the_command_replaces_the_settings_read_before() -> None:

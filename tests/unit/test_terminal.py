@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tools.laptop import function_logs
+from tools import log_reader
 from tools.laptop.terminal import Terminal
 
 
@@ -112,4 +112,4 @@ def test_lines_of_lambda_are_skipped() -> None:
         "START RequestId: 1 Version: $LATEST\n{}\n  indented\nEND RequestId: 1\nREPORT RequestId: 1\tDuration: 2 ms\n"
     )
 
-    assert function_logs.lines(message) == ["{}", "  indented"]
+    assert log_reader.own_lines(message) == ["{}", "  indented"]

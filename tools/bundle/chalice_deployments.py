@@ -7,6 +7,7 @@ import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from chalice.cli.factory import CLIFactory
 from chalice.config import Config
@@ -20,6 +21,15 @@ from tools.stage.errors import StageError
 Report = Callable[[str], None]
 
 _MARK = b"vitrine bundle "
+
+
+class Target(NamedTuple):
+    """What a package is made for."""
+
+    runtime: str
+    """Such as python3.12: the version of this process."""
+    architecture: str
+    """Such as arm64."""
 
 
 def write_bundle(project_dir: Path, stage: str, report: Report) -> Path:
@@ -54,21 +64,31 @@ def remove_bundle(project_dir: Path, stage: str) -> None:
         place.unlink()
 
 
+def target(project_dir: Path, stage: str) -> Target:
+    """Return what a stage's package is made for. Raise StageError if the stage is not configured."""
+    config = _config(project_dir, stage)
+    return Target(config.lambda_python_version, config.lambda_architecture)
+
+
+def _config(project_dir: Path, stage: str) -> Config:
+    try:
+        settings = CLIFactory(str(project_dir)).load_project_config()
+    except (OSError, ValueError) as error:
+        raise StageError(f"{project_dir}/.chalice/config.json cannot be read: {error}") from error
+    if stage not in settings["stages"]:
+        raise StageError(
+            f"There is no stage {stage} in .chalice/config.json: create it with "
+            f"`python -m tools.stage.provision --stage {stage}`."
+        )
+    return Config(chalice_stage=stage, config_from_disk=settings)
+
+
 class _Packages:
     """Chalice's packager, configured as ``chalice deploy --stage`` does (``chalice.deploy.deployer``)."""
 
     def __init__(self, project_dir: Path, stage: str) -> None:
         self._project_dir = str(project_dir)
-        try:
-            settings = CLIFactory(self._project_dir).load_project_config()
-        except (OSError, ValueError) as error:
-            raise StageError(f"{project_dir}/.chalice/config.json cannot be read: {error}") from error
-        if stage not in settings["stages"]:
-            raise StageError(
-                f"There is no stage {stage} in .chalice/config.json: create it with "
-                f"`python -m tools.stage.provision --stage {stage}`."
-            )
-        config = Config(chalice_stage=stage, config_from_disk=settings)
+        config = _config(project_dir, stage)
         self._python: str = config.lambda_python_version
         self._output = io.StringIO()
         tools = self._unpacker = _Unpacker(project_dir)

@@ -6,33 +6,19 @@ The programs log JSON. On a terminal, each line is shortened; in a pipe, or with
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from typing import IO
 
+from tools.log_reader import HIDDEN_FIELDS, METRICS, fields_of
 from tools.terminal_text import printable
 
-_METRICS = '{"_aws":'  # CloudWatch's embedded metric format
 _NAME_WIDTH = 11  # the longest names are on_messages and api_handler
 _RED, _GREEN, _YELLOW, _CYAN = 31, 32, 33, 36  # ECMA-48, section 8.3.117
 _BY_STATUS = {2: _GREEN, 3: _CYAN, 4: _YELLOW, 5: _RED}
 _BY_LEVEL = {"WARNING": _YELLOW, "ERROR": _RED, "CRITICAL": _RED}
-_HIDDEN = {
-    "cold_start",
-    "exception",
-    "exception_name",
-    "function",
-    "level",
-    "message",
-    "service",
-    "stack_trace",
-    "stage",
-    "timestamp",
-    "xray_trace_id",
-}
 _IDS = {"request_id", "invocation_id"}  # shown with warnings and errors only
 
 
@@ -54,7 +40,7 @@ class Terminal:
 
     def write_line_of(self, name: str, text: str) -> None:
         """Write one line of the program ``name``. Metrics, which are for CloudWatch, are skipped."""
-        if not text.strip() or text.startswith(_METRICS):
+        if not text.strip() or text.startswith(METRICS):
             return
         for line in shorten(text, self._coloured) if self._short else [text]:
             self.write(f"{name:<{_NAME_WIDTH}} │ {line}")
@@ -74,7 +60,7 @@ class Terminal:
 
 def shorten(text: str, coloured: bool) -> Iterator[str]:
     """Yield a log line in its short form, and the lines of its traceback."""
-    fields = _fields(text)
+    fields = fields_of(text)
     if "message" not in fields:
         yield printable(text)
         return
@@ -84,7 +70,7 @@ def shorten(text: str, coloured: bool) -> Iterator[str]:
         duration = f" {fields['duration_ms']} ms" if "duration_ms" in fields else ""
         line = f"{fields['status']} {fields['method']} {fields['path']}{duration}"
     else:
-        hidden = _HIDDEN if colour else _HIDDEN | _IDS
+        hidden = HIDDEN_FIELDS if colour else HIDDEN_FIELDS | _IDS
         rest = [f"{name}={value}" for name, value in fields.items() if name not in hidden]
         line = "  ".join([*([fields["level"]] if colour else []), str(fields["message"]), *rest])
     yield _painted(printable(line), colour if coloured else None)
@@ -96,14 +82,6 @@ def _is_terminal(stream: IO[str]) -> bool:
         return stream.isatty()
     except ValueError:  # closed
         return False
-
-
-def _fields(text: str) -> dict[str, Any]:
-    try:
-        fields = json.loads(text)
-    except ValueError:
-        return {}
-    return fields if isinstance(fields, dict) else {}
 
 
 def _painted(text: str, colour: int | None) -> str:

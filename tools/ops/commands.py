@@ -1,34 +1,17 @@
-"""The commands: each works on a deployed stage, prints the result and returns the exit code."""
+"""The commands on the data of a deployed stage: dead letters, cleanup, missing thumbnails, search index, one item."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-import traceback
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from chalicelib.config import LOCAL
 from chalicelib.values import ids, times
-from tools.interruption import Interruption
-from tools.ops import (
-    app_functions,
-    cleanup,
-    dead_letter_queues,
-    failure_reasons,
-    invocation,
-    item_lookup,
-    missing_thumbnails,
-    output,
-    reindexing,
-)
+from tools.ops import cleanup, failure_reasons, item_lookup, missing_thumbnails, output, reindexing
+from tools.ops.command_call import CommandCall, ask
 from tools.ops.dead_letter_queues import DeadLetterQueue, Report
 from tools.ops.dead_letters import DeadLetter
-from tools.ops.deployed_stage import Stage
 from tools.stage import search_index
 from tools.stage.errors import StageError
 
@@ -40,30 +23,6 @@ REINDEX_PROGRESS_INTERVAL = 1000
 
 MAX_SHOWN = 20
 """How many dead letters are shown before they are sent back, the oldest first."""
-
-
-class CommandCall(NamedTuple):
-    """One call of a command."""
-
-    stage: Stage
-    options: argparse.Namespace
-    interruption: Interruption
-
-    @property
-    def queues(self) -> list[DeadLetterQueue]:
-        """Return the stage's dead-letter queues."""
-        return dead_letter_queues.of_stage(self.stage, self.interruption)
-
-    def print_progress(self, text: str) -> None:
-        """Print a line on the way to the result; with ``--json``, to stderr."""
-        print(text, file=sys.stderr if self.options.json else sys.stdout, flush=True)
-
-    def print_result(self, data: Any, text: str) -> None:
-        """Print the result: ``data`` with ``--json``, otherwise ``text``."""
-        print(output.json_text(data) if self.options.json else text, flush=True)
-
-
-Command = Callable[[CommandCall], int]
 
 
 class Selection(NamedTuple):
@@ -194,63 +153,6 @@ def show_item(call: CommandCall) -> int:
     return 0
 
 
-def invoke(call: CommandCall) -> int:
-    """Run one function with an event, deployed or in this process; or print a sample of its event."""
-    name = call.options.function
-    if call.options.sample or call.options.here:
-        functions = app_functions.load(call.stage.name)
-        if name not in functions:
-            raise StageError(f"app.py has no function {name}. It has: {', '.join(sorted(functions))}.")
-    if call.options.sample:
-        print(output.json_text(functions[name].sample(call.stage, times.now())))
-        return 0
-    event = _read_event(call.options.event)
-    if call.options.here:
-        return _run_here(call, functions[name], event)
-    function = call.stage.function(name)
-    if call.options.dry_run:
-        invocation.check(call.stage, function)
-        call.print_result({"function": function.name}, f"{name} would be invoked, as {function.name}. It was not run.")
-        return 0
-    _confirm_invocation(call, name)
-    outcome = invocation.invoke(call.stage, function, event)
-    data = {**outcome._asdict(), "function": function.name}
-    call.print_result(data, output.invocation_text(name, call.stage.name, outcome))
-    return 1 if outcome.error else 0
-
-
-def _run_here(call: CommandCall, function: app_functions.AppFunction, event: Any) -> int:
-    """Run a function in this process, where a debugger can stop it. Its exceptions end the command with exit code 1."""
-    _confirm_invocation(call, function.name)
-    try:
-        result = function.run(event)
-    except Exception:  # noqa: BLE001 - any error of the function is shown, as Lambda would report it
-        traceback.print_exc()
-        return 1
-    call.print_result({"result": result}, f"Result: {output.json_text(result)}")
-    return 0
-
-
-def _read_event(path: str | None) -> Any:
-    """Return the JSON of a file, or of standard input if ``path`` is a hyphen. Raise StageError if it is not valid."""
-    if path is None:
-        raise StageError("An event is missing: --event FILE, or --event - for standard input (--sample prints one).")
-    try:
-        return json.loads(sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StageError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise StageError(f"{path} is not JSON: {error}.") from error
-
-
-def _confirm_invocation(call: CommandCall, name: str) -> None:
-    """Ask before a function runs with the data of a deployed stage. Raise StageError unless the user agrees."""
-    if call.stage.name == LOCAL or call.options.yes:
-        return
-    if not _ask(f"{name} changes the data of the stage {call.stage.name}, as any event of it does. Run it?"):
-        raise StageError(f"{name} was not run.")
-
-
 def _select(call: CommandCall) -> list[Selection]:
     """Return the dead letters with the given ids, or all. Raise StageError if one of the ids is not found."""
     found = [Selection(queue, queue.list_all()) for queue in call.queues]
@@ -274,17 +176,8 @@ def _confirm(call: CommandCall, selected: list[Selection]) -> None:
     if letters[MAX_SHOWN:]:
         call.print_progress(f"\nand {len(letters) - MAX_SHOWN} more: `dead-letters` shows all of them.")
     where = " and ".join(f"{output.dead_letter_count_text(one.letters)} of {one.queue.url}" for one in selected)
-    if not call.options.yes and not _ask(f"Send {where} back?"):
+    if not call.options.yes and not ask(f"Send {where} back?"):
         raise StageError("Nothing was sent back.")
-
-
-def _ask(question: str) -> bool:
-    """Return whether the user answers yes. Without a terminal, nobody does."""
-    if not sys.stdin.isatty():
-        print(f"{question} There is no terminal to ask: use --yes.", file=sys.stderr)
-        return False
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _progress(call: CommandCall, verb: str, total: int) -> Report:

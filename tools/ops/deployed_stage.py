@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib import config
@@ -31,6 +30,12 @@ class Function(NamedTuple):
     log_group: str
     timeout: int
     """Seconds."""
+    runtime: str
+    """Such as python3.12."""
+    architecture: str
+    """Such as arm64."""
+    code_digest: str
+    """The SHA-256 of its package, in Base64."""
 
 
 class Stage(NamedTuple):
@@ -49,9 +54,13 @@ class Stage(NamedTuple):
         os.environ |= {"STAGE": self.name, "BUCKET_NAME": self.bucket}
         config.settings.cache_clear()  # They were read when chalicelib was imported, for its logs.
 
+    def functions(self) -> list[Function]:
+        """Return the functions of this stage."""
+        return functions(self.name, self.client)
+
     def function(self, handler: str) -> Function:
         """Return the function that app.py calls ``handler``. Raise StageError if it is not deployed."""
-        deployed = list(self._functions())
+        deployed = self.functions()
         for function in deployed:
             if function.handler == handler:
                 return function
@@ -61,15 +70,16 @@ class Stage(NamedTuple):
             + (f". It has: {others}." if others else ".")
         )
 
-    def _functions(self) -> Iterator[Function]:
-        # Chalice names one vitrine-dev-on_upload, CloudFormation vitrine-dev-OnUpload-1A2B3C.
-        # A stage's name has no hyphen, so no other stage's functions have this prefix. Chalice names api_handler
-        # vitrine-dev alone.
-        stack_name = code_stack_name(self.name)
-        prefix = f"{stack_name}-"
-        for page in self.client("lambda").get_paginator("list_functions").paginate():
-            names = ((one["FunctionName"], one) for one in page["Functions"])
-            yield from (_function(one) for name, one in names if name == stack_name or name.startswith(prefix))
+
+def functions(stage: str, client: ClientFactory) -> list[Function]:
+    """Return the functions of a stage, whoever deployed them; none if there are none."""
+    # Chalice names one vitrine-dev-on_upload, CloudFormation vitrine-dev-OnUpload-1A2B3C.
+    # A stage's name has no hyphen, so no other stage's functions have this prefix. Chalice names api_handler
+    # vitrine-dev alone.
+    stack_name = code_stack_name(stage)
+    pages = client("lambda").get_paginator("list_functions").paginate()
+    found = (_function(one) for page in pages for one in page["Functions"])
+    return [one for one in found if one.name == stack_name or one.name.startswith(f"{stack_name}-")]
 
 
 def find(name: str, client: ClientFactory) -> Stage:
@@ -95,4 +105,7 @@ def _function(description: FunctionConfigurationTypeDef) -> Function:
         name,
         description.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}",
         description.get("Timeout", 0),
+        description.get("Runtime", ""),
+        next(iter(description.get("Architectures", ["x86_64"]))),
+        description.get("CodeSha256", ""),
     )

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 from collections.abc import Sized
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from chalicelib.config import LOCAL
 from chalicelib.values.exact_json import to_json
 from chalicelib.values.times import format_time
+from tools.log_reader import HIDDEN_FIELDS
 from tools.ops.cleanup import Result
 from tools.ops.dead_letters import DeadLetter
+from tools.ops.deployed_stage import API_HANDLER, Function
 from tools.ops.failure_reasons import Reason
+from tools.ops.function_code import Update
+from tools.ops.function_log import LEVELS, Line
 from tools.ops.invocation import Outcome
 from tools.ops.item_lookup import ItemData
 from tools.ops.reindexing import Counts
+from tools.stage.names import code_stack_name, resource_stack_name
+from tools.stage.retained_resources import BUCKET, TABLE, USER_POOL, Content
 from tools.terminal_text import printable
+
+if TYPE_CHECKING:
+    from tools.ops.removal import Remains
 
 _MAX_BODY = 120  # characters
 _MAX_REASON = 400  # characters
+
+_CONTENTS = {TABLE: "records", BUCKET: "objects", USER_POOL: "users"}
 
 RESULTS = {
     "expired": "expired items deleted",
@@ -140,6 +154,91 @@ def item_text(owner: str, id_: str, found: ItemData, now: datetime) -> str:
     return "\n".join([*lines, *(dead_letter_text(letter, now) for letter in found.dead_letters)])
 
 
+def log_line_text(line: Line) -> str:
+    """Return a line of a log: its time, level, message and other fields, then the lines of its traceback."""
+    at = format_time(datetime.fromtimestamp(line.time / 1000, UTC))
+    fields = line.fields
+    if "message" not in fields:
+        return f"{at}  {printable(line.text)}"
+    rest = [f"{name}={_value_text(value)}" for name, value in fields.items() if name not in HIDDEN_FIELDS]
+    first = "  ".join([at, f"{fields.get('level', ''):<8}", str(fields["message"]), *rest])
+    return "\n".join([printable(first), *_indented(str(fields.get("exception", "")))])
+
+
+def log_line_json(line: Line) -> str:
+    """Return a line of a log as it was logged if it is JSON, otherwise as an object with its time."""
+    if line.fields:
+        return line.text
+    at = format_time(datetime.fromtimestamp(line.time / 1000, UTC))
+    return to_json({"timestamp": at, "message": line.text}).decode()
+
+
+def empty_log_text(function: Function, options: argparse.Namespace, *, log_exists: bool) -> str:
+    """Return a sentence or two that say why no line is shown."""
+    if log_exists:
+        selected = options.level != LEVELS[0] or options.request
+        what = "nothing of this kind" if selected else "nothing"
+        sentences = [f"{function.handler} has logged {what} since {format_time(options.since)}."]
+    else:
+        sentences = [
+            f"{function.handler} has no log yet: Lambda creates {function.log_group} when the function runs first."
+        ]
+    if options.stage == LOCAL and function.handler == API_HANDLER:
+        sentences.append("`make run` serves the requests itself, and shows their lines in its terminal.")
+    if options.follow:
+        sentences.append("Waiting for lines; Ctrl-C ends it.")
+    return " ".join(sentences)
+
+
+def update_text(function: Function, done: Update) -> str:
+    """Return what was done to the code of a function."""
+    name, size = f"{function.handler} ({function.name})", f"{done.size / 2**20:.1f} MiB"
+    match done.outcome:
+        case "updated":
+            return f"{name} runs the code of this folder: {size}, {done.seconds:.1f} s after the upload began."
+        case "unchanged":
+            return f"{name} runs the code of this folder already: {size}. Nothing was changed."
+        case "checked":
+            return f"{name} would get the code of this folder: {size}. Nothing was changed."
+
+
+def removal_text(stage: str, remains: Remains, kept: list[Content]) -> str:
+    """Return what a removal deletes and what it keeps, with numbers."""
+    deleted = []
+    if remains.functions or remains.code_stack or remains.recorded:
+        origin = [f"the stack {code_stack_name(stage)}"] if remains.code_stack else []
+        origin += ["what `chalice deploy` created"] if remains.recorded else []
+        deleted.append(f"the API and {len(remains.functions)} functions: {' and '.join(origin)}")
+    if remains.logs:
+        megabytes = sum(remains.logs.values()) / 1e6
+        deleted.append(f"the logs of the functions: {len(remains.logs)} log groups, {megabytes:,.1f} MB")
+    if remains.resource_stack:
+        deleted.append(f"the stack {resource_stack_name(stage)}: queues, alarms with their subscriptions, sign-in page")
+    for name, total in remains.queues.items():
+        number = "an unknown number of" if total is None else f"about {total:,}"
+        deleted.append(f"the queue {name}: {number} messages")
+    deleted += [_content_text(one) for one in remains.contents if one not in kept]
+    lines = [f"To be deleted of the stage {stage}, permanently:", *(f"  {line}" for line in deleted)]
+    if kept:
+        lines += ["To be kept (--with-data deletes it too):", *(f"  {_content_text(one)}" for one in kept)]
+    return "\n".join(lines)
+
+
+def removed_text(stage: str, kept: list[Content]) -> str:
+    """Return that a stage was removed, and what was kept."""
+    if not kept:
+        return f"Removed the stage {stage}."
+    sentence = f"Removed the stage {stage}, but not {' and '.join(str(one) for one in kept)}."
+    if {one.kind for one in kept} == {USER_POOL}:
+        return sentence
+    return f"{sentence} The stage cannot be created again before they are deleted, because it needs their names."
+
+
+def _content_text(content: Content) -> str:
+    about = "" if content.exact else "about " if content.kind != BUCKET else "more than "
+    return f"{content}: {about}{content.total:,} {_CONTENTS[content.kind]}"
+
+
 def age(letter: DeadLetter, now: datetime) -> str:
     """Return how long ago a dead letter was sent, in its two largest units."""
     minutes, seconds = divmod(max(int((now - letter.sent_at).total_seconds()), 0), 60)
@@ -155,6 +254,11 @@ def age(letter: DeadLetter, now: datetime) -> str:
 def shorten(text: str, length: int) -> str:
     """Return ``text`` on one line, cut off after ``length`` characters."""
     return printable(text) if len(text) <= length else f"{printable(text[:length])}… ({len(text)} characters)"
+
+
+def _value_text(value: Any) -> str:
+    """Return the value of a field: text without spaces as it is, everything else as JSON."""
+    return value if isinstance(value, str) and not re.search(r"[\s\"]|^$", value) else to_json(value).decode()
 
 
 def _indented(text: str) -> list[str]:

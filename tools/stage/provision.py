@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -128,8 +128,18 @@ def delete(
         raise StageError(f"There is data in {' and '.join(with_data)}, so nothing was deleted: add --delete-data.")
     if not confirm(f"Delete {name}{', and all data in ' + ' and '.join(with_data) if with_data else ''}?"):
         raise StageError("Nothing was deleted.")
-    stack.remove(cloudformation, name, report)
-    retained_resources.delete(retained, client, report)
+    delete_resources(stage, client, project_dir, report)
+
+
+def delete_resources(
+    stage: str, client: ClientFactory, project_dir: Path, report: Report, kept: Collection[str] = ()
+) -> None:
+    """Delete the resource stack of ``stage``, and what it retains, except the kinds in ``kept``.
+
+    Raise StageError if CloudFormation refuses, such as while another stack uses these resources.
+    """
+    stack.remove(client("cloudformation"), resource_stack_name(stage), report)
+    retained_resources.delete(retained_resources.names(stage, client), client, report, kept)
     _report_written(chalice_config.forget_outputs(project_dir, stage), project_dir, report)
 
 

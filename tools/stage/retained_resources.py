@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
+
+
+TABLE, BUCKET, USER_POOL = "table", "bucket", "user pool"
+"""The kinds of these resources."""
+
+_MAX_COUNTED = 10_000
+"""How many objects are counted: each thousand is one request."""
+
+_PAGE_OF_USERS = 60
+"""The most that Cognito lists in one response (Cognito, ListUsers)."""
 
 
 class Names(NamedTuple):
@@ -32,40 +42,77 @@ def names(stage: str, client: ClientFactory) -> Names:
     return Names(table=name, bucket=f"{name}-{account}-{region}", user_pool=name)
 
 
+class Content(NamedTuple):
+    """What one of the resources holds."""
+
+    kind: str
+    """Table, bucket or user pool."""
+    name: str
+    total: int
+    """The number of its records, objects or users."""
+    exact: bool
+    """Whether ``total`` is exact; if not, it is an estimate."""
+
+    def __str__(self) -> str:
+        return f"the {self.kind} {self.name}"
+
+
+def contents(retained: Names, client: ClientFactory) -> list[Content]:
+    """Return what those of the resources that exist hold. A total is 0 only if there is nothing."""
+    return [
+        *_table_content(client("dynamodb"), retained.table),
+        *_bucket_content(client("s3"), retained.bucket),
+        *_user_pool_content(client("cognito-idp"), retained.user_pool),
+    ]
+
+
 def with_data(retained: Names, client: ClientFactory) -> list[str]:
     """Return those of the resources that exist and hold data, each as text such as "the table vitrine-dev"."""
-    found = []
-    if _has_items(client("dynamodb"), retained.table):
-        found.append(f"the table {retained.table}")
-    if _has_objects(client("s3"), retained.bucket):
-        found.append(f"the bucket {retained.bucket}")
-    if _has_users(client("cognito-idp"), retained.user_pool):
-        found.append(f"the user pool {retained.user_pool}")
-    return found
+    return [str(content) for content in contents(retained, client) if content.total]
 
 
-def delete(retained: Names, client: ClientFactory, report: Callable[[str], None]) -> None:
-    """Delete those of the resources that exist, with their data. Only the table can be restored (point-in-time)."""
-    if _delete_bucket(client("s3"), retained.bucket):
+def delete(retained: Names, client: ClientFactory, report: Callable[[str], None], kept: Collection[str] = ()) -> None:
+    """Delete those of the resources that exist, with their data, but not the kinds in ``kept``.
+
+    Only the table can be restored (point-in-time).
+    """
+    if BUCKET not in kept and _delete_bucket(client("s3"), retained.bucket):
         report(f"Deleted the bucket {retained.bucket}")
-    if _delete_table(client("dynamodb"), retained.table):
+    if TABLE not in kept and _delete_table(client("dynamodb"), retained.table):
         report(f"Deleted the table {retained.table}")
-    if _delete_user_pools(client("cognito-idp"), retained.user_pool):
+    if USER_POOL not in kept and _delete_user_pools(client("cognito-idp"), retained.user_pool):
         report(f"Deleted the user pool {retained.user_pool}")
 
 
-def _has_items(dynamodb: DynamoDBClient, table: str) -> bool:
+def _table_content(dynamodb: DynamoDBClient, table: str) -> Iterator[Content]:
+    """Count the records if they fit into one response (1 MB); else DynamoDB's own count is up to six hours old."""
     try:
-        return bool(dynamodb.scan(TableName=table, Limit=1, ConsistentRead=True)["Items"])
+        page = dynamodb.scan(TableName=table, Select="COUNT", ConsistentRead=True)
+        counted, exact = page["Count"], "LastEvaluatedKey" not in page
+        described = 0 if exact else dynamodb.describe_table(TableName=table)["Table"].get("ItemCount", 0)
     except ClientError as error:
-        return _false_if_absent(error)
+        _false_if_absent(error)
+        return
+    yield Content(TABLE, table, max(counted, described), exact)
 
 
-def _has_objects(s3: S3Client, bucket: str) -> bool:
+def _bucket_content(s3: S3Client, bucket: str) -> Iterator[Content]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, PaginationConfig={"MaxItems": _MAX_COUNTED + 1})
     try:
-        return s3.list_objects_v2(Bucket=bucket, MaxKeys=1)["KeyCount"] > 0
+        counted = sum(len(page.get("Contents", [])) for page in pages)
     except ClientError as error:
-        return _false_if_absent(error)
+        _false_if_absent(error)
+        return
+    yield Content(BUCKET, bucket, min(counted, _MAX_COUNTED), counted <= _MAX_COUNTED)
+
+
+def _user_pool_content(cognito: CognitoIdentityProviderClient, name: str) -> Iterator[Content]:
+    """Count the users of a first page, or take Cognito's own estimate if that is higher."""
+    for pool in _user_pools(cognito, name):
+        listed = cognito.list_users(UserPoolId=pool, Limit=_PAGE_OF_USERS)
+        counted, exact = len(listed["Users"]), not listed.get("PaginationToken")
+        described = 0 if exact else cognito.describe_user_pool(UserPoolId=pool)["UserPool"]["EstimatedNumberOfUsers"]
+        yield Content(USER_POOL, name, max(counted, described), exact)
 
 
 def _delete_bucket(s3: S3Client, bucket: str) -> bool:
@@ -95,10 +142,6 @@ def _user_pools(cognito: CognitoIdentityProviderClient, name: str) -> Iterator[s
     """Yield the ids of the pools of that name, which in Cognito need not be unique."""
     for page in cognito.get_paginator("list_user_pools").paginate(PaginationConfig={"PageSize": 60}):
         yield from (pool["Id"] for pool in page["UserPools"] if pool["Name"] == name)
-
-
-def _has_users(cognito: CognitoIdentityProviderClient, name: str) -> bool:
-    return any(cognito.list_users(UserPoolId=pool, Limit=1)["Users"] for pool in _user_pools(cognito, name))
 
 
 def _delete_user_pools(cognito: CognitoIdentityProviderClient, name: str) -> bool:

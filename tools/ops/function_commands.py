@@ -1,0 +1,149 @@
+"""The commands on one function of a deployed stage: run it, show its log, replace its code."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from chalicelib.config import LOCAL
+from chalicelib.values import times
+from tools.interruption import Interrupted
+from tools.ops import app_functions, function_code, function_log, invocation, output
+from tools.ops.command_call import CommandCall, ask
+from tools.ops.deployed_stage import Function
+from tools.ops.function_log import FunctionLog
+from tools.stage import provision, stack
+from tools.stage.errors import StageError
+from tools.stage.names import code_stack_name
+
+POLL_INTERVAL = 2.0
+"""Seconds between two requests for new log lines, which AWS limits for an account and region (FilterLogEvents)."""
+
+_UNASKED = "dev"
+"""The stage in which code is replaced without a question."""
+
+
+def invoke(call: CommandCall) -> int:
+    """Run one function with an event, deployed or in this process; or print a sample of its event."""
+    name = call.options.function
+    if call.options.sample or call.options.here:
+        functions = app_functions.load(call.stage.name)
+        if name not in functions:
+            raise StageError(f"app.py has no function {name}. It has: {', '.join(sorted(functions))}.")
+    if call.options.sample:
+        print(output.json_text(functions[name].sample(call.stage, times.now())))
+        return 0
+    event = _read_event(call.options.event)
+    if call.options.here:
+        return _run_here(call, functions[name], event)
+    function = call.stage.function(name)
+    if call.options.dry_run:
+        invocation.check(call.stage, function)
+        call.print_result({"function": function.name}, f"{name} would be invoked, as {function.name}. It was not run.")
+        return 0
+    _confirm_invocation(call, name)
+    outcome = invocation.invoke(call.stage, function, event)
+    data = {**outcome._asdict(), "function": function.name}
+    call.print_result(data, output.invocation_text(name, call.stage.name, outcome))
+    return 1 if outcome.error else 0
+
+
+def _run_here(call: CommandCall, function: app_functions.AppFunction, event: Any) -> int:
+    """Run a function in this process, where a debugger can stop it. Its exceptions end the command with exit code 1."""
+    _confirm_invocation(call, function.name)
+    try:
+        result = function.run(event)
+    except Exception:  # noqa: BLE001 - any error of the function is shown, as Lambda would report it
+        traceback.print_exc()
+        return 1
+    call.print_result({"result": result}, f"Result: {output.json_text(result)}")
+    return 0
+
+
+def _read_event(path: str | None) -> Any:
+    """Return the JSON of a file, or of standard input if ``path`` is a hyphen. Raise StageError if it is not valid."""
+    if path is None:
+        raise StageError("An event is missing: --event FILE, or --event - for standard input (--sample prints one).")
+    try:
+        return json.loads(sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StageError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise StageError(f"{path} is not JSON: {error}.") from error
+
+
+def _confirm_invocation(call: CommandCall, name: str) -> None:
+    """Ask before a function runs with the data of a deployed stage. Raise StageError unless the user agrees."""
+    if call.stage.name == LOCAL or call.options.yes:
+        return
+    if not ask(f"{name} changes the data of the stage {call.stage.name}, as any event of it does. Run it?"):
+        raise StageError(f"{name} was not run.")
+
+
+def show_log(call: CommandCall) -> int:
+    """Show the log of one function; with ``--follow``, until the user ends it."""
+    options = call.options
+    function = call.stage.function(options.function)
+    log = FunctionLog(call.stage, function, function_log.Selection(options.since, options.level, options.request))
+    try:
+        if not _print_new_lines(log, as_json=options.json):
+            print(output.empty_log_text(function, options, log_exists=log.exists), file=sys.stderr, flush=True)
+        while options.follow:
+            time.sleep(POLL_INTERVAL)
+            _print_new_lines(log, as_json=options.json)
+    except Interrupted:
+        if not options.follow:
+            raise
+    return 0
+
+
+def _print_new_lines(log: FunctionLog, *, as_json: bool) -> int:
+    """Print the lines since the last call, and return their number."""
+    count = 0
+    for line in log.read_new():
+        count += 1
+        print(output.log_line_json(line) if as_json else output.log_line_text(line), flush=True)
+    return count
+
+
+def deploy_function(call: CommandCall) -> int:
+    """Replace the code of one function by that of this folder."""
+    stage, name = call.stage, call.options.function
+    if stage.name == LOCAL:
+        raise StageError("`make run` brings a saved file into effect in all functions of the stage local by itself.")
+    function = stage.function(name)
+    _confirm_deployment(call, function)
+    archive = function_code.package(provision.PROJECT_DIR, stage, function, call.print_progress)
+    done = function_code.update(stage, function, archive, dry_run=call.options.dry_run)
+    others = sorted(one.handler for one in stage.functions() if one.handler != name)
+    data = {**done._asdict(), "function": function.name, "others": others}
+    lines = [output.update_text(function, done)]
+    if done.outcome == "updated":
+        lines += [f"Unchanged: its settings, rights and routes, and the code of {', '.join(others)}.", _next_step(call)]
+    call.print_result(data, "\n".join(lines))
+    return 0
+
+
+def _confirm_deployment(call: CommandCall, function: Function) -> None:
+    """Ask unless the stage is for development. Raise StageError unless the user agrees."""
+    if call.stage.name == _UNASKED or call.options.yes or call.options.dry_run:
+        return
+    if not ask(
+        f"This replaces the code of {function.name} alone, without the tests and approvals of a deployment. Do it?"
+    ):
+        raise StageError("Nothing was changed.")
+
+
+def _next_step(call: CommandCall) -> str:
+    """Return a warning that says which deployment replaces the code."""
+    name = code_stack_name(call.stage.name)
+    if stack.describe(call.stage.client("cloudformation"), name) is None:
+        return f"The next `make deploy STAGE={call.stage.name}` replaces this code."
+    return (
+        f"CloudFormation does not know of this code (drift): the stack {name} replaces it when another package is "
+        "deployed than the last one, and keeps it if the package is the same."
+    )
