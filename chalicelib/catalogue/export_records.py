@@ -15,7 +15,7 @@ RETENTION = timedelta(days=7)
 """How long an export and its files are kept. A lifecycle rule deletes the files (``infra/resources.json``)."""
 
 RESUME_INTERVAL = timedelta(hours=1)
-"""How long an export may stand still before the cleanup sends its message again."""
+"""How long an export may make no progress before the cleanup sends its message again."""
 
 MAX_RUNNING = 3
 """The most exports of an owner that run at once."""
@@ -46,13 +46,13 @@ def create(new: Export, at: datetime) -> list[table.Write]:
 
 
 def replace(before: Export, after: Export, at: datetime) -> list[table.Write]:
-    """Return the writes that replace an export. They are refused if the stored one is another than ``before``.
+    """Return the writes that replace an export. They are refused if the stored one is not ``before``.
 
-    If it is over, its slot becomes free.
+    If it has ended, its slot becomes free.
     """
     condition = table.attributes_are(revision=before.revision or None, createdAt=before.created_at)
     writes: list[table.Write] = [_put(after, condition, at)]
-    return [*writes, table.Delete(_slot(after))] if after.is_over else writes
+    return [*writes, table.Delete(_slot(after))] if after.has_ended else writes
 
 
 def key(owner: str, id_: str) -> table.Key:
@@ -73,7 +73,7 @@ def end(known: Export) -> datetime:
 def _put(known: Export, condition: table.Condition, at: datetime) -> table.Put:
     values: table.Record = msgspec.to_builtins(known)
     values = {name: value for name, value in values.items() if name not in ("owner", "id")}
-    due_at = None if known.is_over else times.format_time(at + RESUME_INTERVAL)
+    due_at = None if known.has_ended else times.format_time(at + RESUME_INTERVAL)
     return table.Put(key(known.owner, known.id), values, condition, due_at=due_at, delete_after=end(known))
 
 

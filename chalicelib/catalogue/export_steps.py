@@ -1,16 +1,16 @@
 """Make the files of exports, step by step. Only the consumer does this.
 
-Items are read in the order of their ids, from the first to those that existed when the export began, so each is in it
+Items are read in the order of their ids, up to the newest one that existed when the export began, so each is in it
 once. A step does a bounded amount of work: it writes objects with new names, then replaces the export's record on the
-condition that no other function has. So a step that is interrupted or repeated has no effect, and what a delivery does
-twice is not in the export twice. The steps of an export are:
+condition that no other function has. So an interrupted step has no effect, and a repeated step adds nothing twice. The
+steps of an export are:
 
 1. Read items, and append their lines and pictures to the open files. A file that is large enough, or has all, is
-   closed: S3 joins its parts.
+   closed, which means that S3 joins its parts.
 2. For CSV, convert the lines. The header row has all fields, which are known only now.
 3. Record that it is done.
 
-Memory is bounded by STEP_BYTES and the largest picture, whatever the number of items.
+STEP_BYTES and the largest picture limit the memory. It does not depend on the number of items.
 """
 
 from __future__ import annotations
@@ -32,24 +32,30 @@ from chalicelib.config import MAX_IMAGE_BYTES
 from chalicelib.values import ids, times, zip_archives
 
 STEP_BYTES = 8 * 1024**2
-"""A step ends when it has so many bytes of a file."""
+"""A step ends when it has added so many bytes to a file."""
 
 MIN_PART_BYTES = STEP_BYTES
 """A part with fewer bytes is written again with the next bytes, because S3 joins only larger ones."""
 
 FILE_BYTES = 512 * 1024**2
-"""A file is closed when it has so many bytes, in one step: S3 copies its parts, 64 at most, in a few seconds."""
+"""A file is closed when it has so many bytes. That takes one step: S3 copies its parts, at most 65, in seconds."""
 
 MAX_ARCHIVE_ENTRIES = 10_000
 """The most pictures of an archive. Its directory, of about 90 bytes for each, is read and written in each step."""
 
 STEP_PAGES = 8
-"""The most pages of items, of 1 MB at most, that a step reads: few of the items may be in the export."""
+"""The most pages of items that a step reads. It bounds a step in which few of the items match the filter."""
 
 PAGE_ITEMS = 1_000
-"""The most items of a page; a page of chosen items has at most 100 (AWS, "BatchGetItem")."""
+"""The most items of a page."""
 
 PAGE_ITEMS_WITH_PICTURES = 25
+
+PAGE_ITEMS_BY_ID = 10
+"""The most items of a page that are read by their ids. They have 3.5 MB at most.
+
+Objects take up to 50 times as many bytes, if the items consist of small values. A query ends a page at 1 MB itself.
+"""
 
 MAX_STEPS = 5
 """The most steps of a delivery. Thumbnail jobs of the same batch wait for it."""
@@ -68,7 +74,7 @@ def process(owner: str, id_: str, turn: int, has_time: Callable[[], bool] = lamb
     except errors.ExportNotFoundError:
         telemetry.logger.info("Export skipped: it has expired", export_id=id_)
         return
-    if known.is_over or known.turn > turn + 1:
+    if known.has_ended or known.turn > turn + 1:
         return
     if known.turn > turn:
         exports.resend(known)  # The function that continued it may have failed before it sent the next message.
@@ -77,7 +83,7 @@ def process(owner: str, id_: str, turn: int, has_time: Callable[[], bool] = lamb
         if not has_time():
             break
         after = _do_step(known)
-        if after is None or after.is_over:
+        if after is None or after.has_ended:
             return
         known = after
     exports.send_next(known, times.now())
@@ -97,12 +103,16 @@ def _do_step(known: Export) -> Export | None:
     except errors.ApiError as error:
         if error.status >= 500:
             raise
-        # Such as a field by which items cannot be found any more, because the code has changed.
+        # For example, a field of the filter is no longer findable because the code has changed.
         telemetry.logger.warning("Export failed", export_id=known.id, error=error.code)
         exports.fail(known, ExportFailure(error.code, error.message), times.now())
         return None
-    after = exports.save(known, step.after, times.now())
-    if after is None:
+    except (bucket.ObjectNotFoundError, *bucket.FAILURES):
+        if export_records.get(known.owner, known.id) == known:
+            raise
+        step = None  # Another function has continued the export, and deleted the parts that it replaced.
+    after = exports.save(known, step.after, times.now()) if step else None
+    if step is None or after is None:
         telemetry.logger.info("Export skipped: another function has continued it", export_id=known.id)
         return None
     if after.items > known.items:
@@ -214,7 +224,7 @@ def _names(name: str | None) -> tuple[str, ...]:
 class _Collected:
     """What a step adds to an export: lines, and files of an archive with the entries of its directory."""
 
-    def __init__(self, known: Export) -> None:
+    def __init__(self, known: Export, is_wanted: Callable[[Item], bool]) -> None:
         self.lines = bytearray()
         self.items = 0
         self.fields = dict.fromkeys(known.fields)
@@ -222,6 +232,7 @@ class _Collected:
         self.directory = bytearray()
         self.pictures = 0
         self._known = known
+        self._is_wanted = is_wanted
         self._modified_at = times.parse_time(known.created_at)
 
     @property
@@ -231,14 +242,17 @@ class _Collected:
         return max(len(self.lines), len(self.files)) >= STEP_BYTES or entries >= MAX_ARCHIVE_ENTRIES
 
     def add(self, item: Item) -> None:
-        """Add an item with its picture."""
+        """Add an item with its picture, if it is wanted."""
         file = content_type = None
-        if self._known.pictures:
-            item, original = _with_original(item)
-            if original:
-                content_type = (item.image and item.image.content_type) or original.content_type
-                file = export_rows.file_name(item.id, content_type)
-                self._add_file(file, original.data)
+        original = None
+        if self._known.pictures and self._is_wanted(item):
+            item, original = _with_original(item)  # It may have been changed since it was read.
+        if not self._is_wanted(item):
+            return
+        if original:
+            content_type = (item.image and item.image.content_type) or original.content_type
+            file = export_rows.file_name(item.id, content_type)
+            self._add_file(file, original.data)
         self.lines += export_rows.line(item, file, content_type)
         self.items += 1
         if self._known.format == "csv":
@@ -256,14 +270,13 @@ class _Collected:
 def _read_items(known: Export) -> _Step:
     matches = search.matcher(_query(known))
     now = times.now()
-    collected = _Collected(known)
+    collected = _Collected(known, lambda item: not item.is_expired(now) and matches(item))
     last_id, is_read = known.last_id, False
     for page in _pages(known):
         for item in page.items:
             if collected.is_full:
                 return _with_collected(known, collected, last_id, is_read=False)
-            if not item.is_expired(now) and matches(item):
-                collected.add(item)
+            collected.add(item)
             last_id = item.id
         last_id, is_read = page.last_id, not page.more
         if collected.is_full:
@@ -309,7 +322,7 @@ def _read_page(known: Export, last_id: str, limit: int) -> _Page:
         page = [items.from_record(known.owner, id_, record) for id_, record in records]
         return _Page(page, page[-1].id if page else last_id, more)
     left = [id_ for id_ in known.ids if id_ > last_id]
-    chosen = left[: min(limit, table.MAX_KEYS)]
+    chosen = left[: min(limit, PAGE_ITEMS_BY_ID)]
     found = table.get_all(known.owner, "ITEM", chosen)
     page = [items.from_record(known.owner, id_, found[id_]) for id_ in chosen if id_ in found]
     return _Page(page, chosen[-1], len(left) > len(chosen))

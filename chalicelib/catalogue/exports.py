@@ -21,7 +21,7 @@ MAX_IDS = 1_000
 """The most items that a request can choose by their ids."""
 
 GIVE_UP_AFTER = timedelta(hours=24)
-"""After this time, an export that stands still has failed."""
+"""An export that is older than this and makes no progress has failed."""
 
 Format = Literal["csv", "ndjson"]
 
@@ -57,7 +57,7 @@ class File(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """The progress of an export. ``total`` is known when all items are read, ``files`` when all is done."""
+    """The progress of an export. ``total`` is known when all items are read, ``files`` when it is done."""
 
     id: str
     status: Literal["queued", "running", "done", "failed"]
@@ -180,15 +180,15 @@ def _keyed(new: Export, idempotency_key: str) -> idempotency.KeyedRequest:
 
 
 def resume(owner: str, id_: str, at: datetime) -> None:
-    """Send the message of an export again that stands still. After a day, it has failed instead."""
+    """Send the message of an export again that makes no progress. If it is older than a day, record its failure."""
     known = export_records.get(owner, id_)
-    if known.is_over:
+    if known.has_ended:
         return
     if at > times.parse_time(known.created_at) + GIVE_UP_AFTER:
         telemetry.logger.error("Export failed: it was not finished within a day", export_id=id_)
         fail(known, NOT_FINISHED, at)
         return
-    telemetry.logger.warning("Export stands still: retrying", export_id=id_)
+    telemetry.logger.warning("Export makes no progress: retrying", export_id=id_)
     send_next(known, at)
 
 

@@ -322,7 +322,7 @@ class ExportFile(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Export(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """An export: which items it has, and how far it is."""
+    """An export: which items it contains, and its progress."""
 
     owner: str
     id: str
@@ -337,7 +337,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     end_id: str = ""
     """The newest item when the export began. Those with a greater id are not in it."""
     slot: int = 1
-    """Which of the owner's slots it has until it is over."""
+    """Which of the owner's slots it occupies until it has ended."""
 
     revision: int = 0
     """How often this record was written again."""
@@ -360,6 +360,6 @@ class Export(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     files: tuple[ExportFile, ...] = ()
 
     @property
-    def is_over(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether it is done or has failed."""
         return self.is_done or self.failure is not None

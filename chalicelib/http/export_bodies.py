@@ -16,7 +16,7 @@ from chalicelib.values import exact_json, ids
 def parse(sent: Fields) -> exports.Wanted:
     """Return what the body asks for. Raise InvalidRequestError if it is not a valid ExportRequest."""
     given = validation.validate(schemas.ExportRequest, sent)
-    # Those of ``sent`` are exact: the model has floats.
+    # The numbers of ``sent`` are exact, those of the model are floats.
     conditions = sorted(list_queries.conditions(dict(_filters(sent.get("filter") or {}))))
     return exports.Wanted(given.format, Query(tuple(conditions), given.q), _ids(given.ids), given.pictures)
 
@@ -34,6 +34,9 @@ def _filters(sent: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the fields of a filter, each with its operators and their values as text."""
     for field, value in sent.items():
         operators = value if isinstance(value, dict) else {"eq": value}
+        if not operators:
+            path = f"filter[{field}]"
+            raise validation.problems_at((f"$.{path}", f"{path} must be a value, or an object with an operator"))
         yield field, {name: _text(field, name, one) for name, one in operators.items()}
 
 

@@ -307,15 +307,8 @@ class PublicItem(Struct, rename="camel"):
     ] = UNSET
 
 
-class PublicItemPage(Struct, rename="camel"):
+class PublicItemPage(ItemPage, rename="camel"):
     """Some of the items of a public catalogue."""
-
-    items: Annotated[
-        list[Any],
-        Meta(description="In the requested order. A page may contain fewer items than `limit` even if more follow."),
-    ]
-    count: Annotated[_Count, Meta(description="The number of items on this page.")]
-    next_cursor: Annotated[str | None, Meta(description="The `cursor` of the next page; null at the end.")]
 
 
 # --------------------------------------------------------------------------------------------------------- share links
@@ -638,7 +631,7 @@ class Export(Struct, rename="camel"):
             "picture is in one of the archives, named after the `id` of its item, as `image.file` of the item says."
         ),
     ]
-    created_at: Annotated[_Time, Meta(description="When the export was requested. Items created later are not in it.")]
+    created_at: Annotated[_Time, Meta(description="When the export was requested. Items created later may be missing.")]
     expires_at: Annotated[_Time, Meta(description="When the export and its files are deleted.")]
     total: Annotated[
         _Count | UnsetType, Meta(description="The number of items in the export; absent until all are found.")

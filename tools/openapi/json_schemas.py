@@ -128,16 +128,17 @@ def _filter(field: index_keys.Field, name: str, *, in_body: bool) -> Schema:
     )
     title = f"{field.name[0].upper()}{field.name[1:]}{name}Conditions"
     if field.is_list:
-        return _operators(title, {"has": value})
+        return _operators(title, {"has": value}, in_body=in_body)
     lists = f"At most {search.MAX_VALUES} values, separated by commas."
     operators = dict.fromkeys(("eq", "gt", "gte", "lt", "lte"), value)
     operators |= {"prefix": {"type": "string"}} if "s" in field.kinds else {}
     operators["in"] = {"type": "string", "description": lists}
-    return _any_of([value, _operators(title, operators)])
+    return _any_of([value, _operators(title, operators, in_body=in_body)])
 
 
-def _operators(title: str, values: dict[str, Schema]) -> Schema:
-    return {"title": title, "type": "object", "properties": values, "additionalProperties": False}
+def _operators(title: str, values: dict[str, Schema], *, in_body: bool) -> Schema:
+    schema: Schema = {"title": title, "type": "object", "properties": values, "additionalProperties": False}
+    return schema | ({"minProperties": 1} if in_body else {})  # A query cannot contain an object without properties.
 
 
 def _any_of(alternatives: list[Schema]) -> Schema:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,7 @@ from chalicelib.catalogue import (
     export_steps,
     exports,
     messages,
+    validation,
 )
 from chalicelib.catalogue.declared_fields import FINDABLE, SEARCHABLE
 from chalicelib.http import schemas
@@ -205,6 +206,25 @@ def test_picture_replaced_during_a_step_is_the_new_one(api: Stage, monkeypatch: 
     assert (row["image"]["width"], row["version"]) == (50, api.read(item_id)["version"])
 
 
+def test_item_that_no_longer_matches_is_left_out(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    item_id = api.item(price=5)["id"]
+    api.picture(item_id, jpeg(40, 30))
+    read = bucket.read
+
+    def changed_before(key: str, limit: int | None = None) -> bucket.Object:
+        monkeypatch.setattr(bucket, "read", read)
+        api("PATCH", f"/items/{item_id}", {"price": 500})
+        api("DELETE", f"/items/{item_id}/image")
+        return read(key, limit)
+
+    id_ = start(api, pictures=True, filter={"price": 5})
+    api.drop()
+    monkeypatch.setattr(bucket, "read", changed_before)
+    export_steps.process(OWNER, id_, 0)
+
+    assert files(api, id_) == {"items.ndjson": b""}
+
+
 @pytest.mark.usefixtures("small_steps")
 def test_files_are_split_and_joined(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     joined: list[int] = []
@@ -263,13 +283,21 @@ class TestSelection:
         assert found(q="blue") == [0, 2]
         assert found(ids=[ids[2].upper(), ids[1], "019ca7b4-e400-7abc-8def-0123456789ab"], q="red") == [1]
 
-    def test_many_missing_ids_are_passed(self, api: Stage) -> None:
+    def test_many_missing_ids_are_skipped(self, api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         unknown = [f"00000000-0000-7000-8000-{number:012d}" for number in range(250)]
         item = api.item()["id"]
+        read_at_once = []
+        get_all = table.get_all
 
+        def counted(owner: str, kind: table.Kind, ids: Sequence[str]) -> dict[str, table.Record]:
+            read_at_once.append(len(ids))
+            return get_all(owner, kind, ids)
+
+        monkeypatch.setattr(table, "get_all", counted)
         (file,) = export(api, ids=[*unknown, item]).values()
 
         assert [row["id"] for row in rows(file)] == [item]
+        assert max(read_at_once) * validation.MAX_ITEM_BYTES < 4 * 1024**2, "a query reads 1 MB at once"
 
     @pytest.mark.parametrize(
         ("wanted", "code", "path"),
@@ -277,6 +305,7 @@ class TestSelection:
             ({"filter": {"colour": "red"}}, "FIELD_NOT_FINDABLE", "$.filter[colour]"),
             ({"filter": {"price": {"about": 5}}}, "INVALID_REQUEST", "$.filter[price][about]"),
             ({"filter": {"price": {"gt": [5]}}}, "INVALID_REQUEST", "$.filter[price][gt]"),
+            ({"filter": {"price": {}}}, "INVALID_REQUEST", "$.filter[price]"),
             ({"filter": {"price": "dear"}}, "INVALID_REQUEST", "$.filter[price]"),
             ({"q": "!"}, "INVALID_REQUEST", "$.q"),
             ({"ids": ["1"]}, "INVALID_REQUEST", "$.ids[0]"),
@@ -414,6 +443,36 @@ class TestDelivery:
 
         (file,) = files(api, id_).values()
         assert [row["id"] for row in rows(file)] == before
+
+    def test_part_is_replaced_by_another_function(self, api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = [api.item(n=number)["id"] for number in range(9)]
+        id_ = start(api)
+        export_steps.process(OWNER, id_, 0)
+        api.drop()
+        read = bucket.read
+
+        def other_first(key: str, limit: int | None = None) -> bucket.Object:
+            monkeypatch.setattr(bucket, "read", read)
+            export_steps.process(OWNER, id_, 1)
+            return read(key, limit)
+
+        monkeypatch.setattr(bucket, "read", other_first)
+        export_steps.process(OWNER, id_, 1)
+        assert bucket.read is read
+        api.work()
+
+        (file,) = files(api, id_).values()
+        assert [row["id"] for row in rows(file)] == before
+
+    def test_step_without_its_part_fails(self, api: Stage) -> None:
+        for number in range(9):
+            api.item(n=number)
+        id_ = start(api)
+        export_steps.process(OWNER, id_, 0)
+        bucket.delete(api.objects("exports/"))
+
+        with pytest.raises(bucket.ObjectNotFoundError):
+            export_steps.process(OWNER, id_, 1)
 
     def test_interrupted_step_is_done_again(self, api: Stage) -> None:
         before = [api.item(n=number)["id"] for number in range(3)]
