@@ -397,36 +397,28 @@ def get_all(owner: str, kind: Kind, ids: Sequence[str]) -> dict[str, Record]:
 
 def query_prefix(owner: str, kind: Kind, prefix: str) -> Iterator[tuple[str, Record]]:
     """Yield all records whose ids begin with ``prefix``, each with its id. The read is consistent."""
-    prefix_key = Key(owner, kind, prefix).attributes
-    pages = (
-        aws.dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=settings().table,
-            KeyConditionExpression="pk = :owner AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues={":owner": prefix_key["pk"], ":prefix": prefix_key["sk"]},
-            ConsistentRead=True,
-        )
-    )
-    for page in pages:
+    for page in _prefix_pages(owner, kind, prefix, ConsistentRead=True):
         for found in page["Items"]:
             yield Key.from_attributes(found).id, dynamodb_json.deserialize_all(found)
 
 
 def count(owner: str, kind: Kind, prefix: str) -> int:
     """Return the number of records whose ids begin with ``prefix``. The read is eventually consistent."""
+    return sum(page["Count"] for page in _prefix_pages(owner, kind, prefix, Select="COUNT"))
+
+
+def _prefix_pages(owner: str, kind: Kind, prefix: str, **options: Any) -> Iterator[Any]:
     prefix_key = Key(owner, kind, prefix).attributes
-    pages = (
+    yield from (
         aws.dynamodb()
         .get_paginator("query")
         .paginate(
             TableName=settings().table,
             KeyConditionExpression="pk = :owner AND begins_with(sk, :prefix)",
             ExpressionAttributeValues={":owner": prefix_key["pk"], ":prefix": prefix_key["sk"]},
-            Select="COUNT",
+            **options,
         )
     )
-    return sum(page["Count"] for page in pages)
 
 
 def scan_page(limit: int, start_after: Key | None) -> tuple[list[tuple[Key, Record]], Key | None]:
