@@ -90,7 +90,7 @@ function askExport(selected) {
 
 // ------------------------------------------------------------------------------------------------------------ progress
 
-/** Show the exports of before a reload. */
+/** Show the exports that were started before a reload. */
 export function resume() {
   for (const { id, title } of storedExports()) new Export(title, null, id).run();
 }
@@ -167,7 +167,6 @@ class Export extends Transfer {
       if (text !== before) restartTimeout();
       before = text;
       this.setText(text);
-      if (status.total) this.setProgress(status.items / status.total);
       if (status.status === "failed") throw new Problem({ status: 422, message: "It failed.", ...status.error });
       return status.status === "done" ? status : undefined;
     };
@@ -204,6 +203,7 @@ class Export extends Transfer {
 /** @param {ExportStatus} status */
 export function progressText({ status, items, total, pictures }) {
   if (status === "queued") return "Waiting";
-  const text = total ? `${items.toLocaleString()} of ${plural(total, "item")}` : `${plural(items, "item")} so far`;
-  return pictures ? `${text}, ${plural(pictures, "picture")}` : text;
+  const found = plural(items, "item") + (pictures ? `, ${plural(pictures, "picture")}` : "");
+  const areAllRead = total !== undefined;
+  return areAllRead ? `${found}, making the files` : `${found} so far`;
 }

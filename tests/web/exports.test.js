@@ -57,13 +57,13 @@ describe("exports", () => {
   test("the progress is in words", () => {
     assert.equal(progressText(status({ status: "queued" })), "Waiting");
     assert.equal(progressText(status({ items: 1200 })), "1,200 items so far");
-    assert.equal(progressText(status({ items: 3, total: 5 })), "3 of 5 items");
-    assert.equal(progressText(status({ items: 5, total: 5, pictures: 1 })), "5 of 5 items, 1 picture");
+    assert.equal(progressText(status({ items: 3, pictures: 1 })), "3 items, 1 picture so far");
+    assert.equal(progressText(status({ items: 5, total: 5, pictures: 0 })), "5 items, making the files");
   });
 
   test("an export is followed to its files, which stay", async () => {
     mock.timers.enable({ apis: ["setTimeout"] });
-    const answers = [status({ status: "queued" }), status({ items: 3, total: 5 }), done];
+    const answers = [status({ status: "queued" }), status({ items: 5, total: 5 }), done];
     const requests = stubFetch(() => json(answers.length > 1 ? answers.shift() : answers[0]));
     openExport(["item-1"]);
     inDialog('select:has([value="ndjson"])').value = "ndjson";
