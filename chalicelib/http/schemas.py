@@ -332,15 +332,10 @@ class Share(Struct, rename="camel"):
     ] = UNSET
 
 
-class NewShare(Struct, rename="camel"):
+class NewShare(Share, rename="camel", kw_only=True):
     """A new share link, with its URL."""
 
-    id: Annotated[_Id, Meta(description="A UUIDv7 in lower case, with which the link can be deleted.")]
     url: Annotated[_Url, Meta(description="The link. It is a secret, is not stored, and cannot be read again.")]
-    created_at: Annotated[_Time, Meta(description="When the link was made.")]
-    expires_at: Annotated[
-        _Time | UnsetType, Meta(description="When the link stops showing the item; absent if it never does.")
-    ] = UNSET
 
 
 class Shares(Struct):
