@@ -12,17 +12,16 @@ import pytest
 
 from chalicelib.config import LOCAL
 from tests.e2e.system import (
-    EMULATOR_PYTHON,
     KEPT,
     System,
     bundled,
     copy_project,
-    free_port,
+    emulator_without_saves,
     give_up_sooner,
     say_errors_as_the_template_does,
 )
 from tools.laptop import code_stack, function_package
-from tools.laptop.emulator import Emulator, client_factory
+from tools.laptop.emulator import client_factory
 from tools.stage import provision
 
 
@@ -49,8 +48,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Yield the packaged app in an emulator that only this test session uses."""
     folder = tmp_path_factory.mktemp("system")
     project = copy_project(folder / "project")
-    emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
-    try:
+    with emulator_without_saves(folder / "emulator") as emulator:
         client = client_factory(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
         give_up_sooner(client("sqs"), resources["QueueUrl"])
@@ -68,5 +66,3 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
             queue_url=resources["QueueUrl"],
             dead_letter_queue_url=resources["DeadLetterQueueUrl"],
         )
-    finally:
-        emulator.stop()

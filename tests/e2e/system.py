@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email.message import Message
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from chalicelib.config import LOCAL
 from tools.bundle import archive, build
+from tools.laptop import emulator as emulators
 from tools.laptop import function_package
 from tools.laptop.emulator import Emulator
 from tools.stage import app_sources
@@ -78,6 +82,18 @@ def request(method: str, url: str, body: Any = None, **headers: str) -> Answer:
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
         return None
+
+
+@contextlib.contextmanager
+def emulator_without_saves(home: Path) -> Iterator[Emulator]:
+    """Run an emulator that saves its state only when it stops. Every 3 seconds it would fork a process for that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(emulators, "SAVE_EVERY", 3600.0)
+        started = Emulator.start(EMULATOR_PYTHON, home, free_port())
+    try:
+        yield started
+    finally:
+        started.stop()
 
 
 def copy_project(target: Path) -> Path:

@@ -22,9 +22,8 @@ from botocore.exceptions import ClientError
 
 from tests.blocks import block
 from tests.e2e.shell import at_the_emulator, type_in
-from tests.e2e.system import EMULATOR_PYTHON, ROOT, copy_project, free_port
+from tests.e2e.system import ROOT, copy_project, emulator_without_saves
 from tests.e2e.test_plain_deploy import CHALICE
-from tools.laptop.emulator import Emulator
 from tools.stage import search_index
 
 PAGE = "docs/deploying.md"
@@ -67,16 +66,13 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     project = checkout(folder / "project")
     for template in (project / "infra").glob("*.json"):
         leave_out_what_the_emulator_does_not_know(template)
-    emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
-    try:
+    with emulator_without_saves(folder / "emulator") as emulator:
         yield Person(
             project,
             # Clear the settings that come from these tests and from a make that runs them.
             at_the_emulator(emulator)
             | dict.fromkeys(("STAGE", "AUTH_MODE", "BUCKET_NAME", "MAKEFLAGS", "MAKELEVEL"), ""),
         )
-    finally:
-        emulator.stop()
 
 
 def checkout(target: Path) -> Path:

@@ -17,7 +17,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-from tests.e2e.system import EMULATOR_PYTHON, free_port
+from tests.e2e.system import EMULATOR_PYTHON, emulator_without_saves
 from tools.laptop.emulator import ACCOUNT, REGION, Emulator, client_factory
 from tools.laptop.emulator_wrapper.request_guard import API, HEALTH
 
@@ -43,16 +43,13 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     folder = tmp_path_factory.mktemp("guard")
     (folder / "ports").mkdir()
     (folder / "ports" / str(HTTP_PORT)).touch()
-    started = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
-    try:
+    with emulator_without_saves(folder / "emulator") as started:
         s3 = s3_as(started, *started.root())
         s3.create_bucket(Bucket=BUCKET)
         s3.put_object(Bucket=BUCKET, Key="picture", Body=b"picture")
         rule = {"AllowedMethods": ["GET", "POST"], "AllowedOrigins": ["*"], "AllowedHeaders": ["*"]}
         s3.put_bucket_cors(Bucket=BUCKET, CORSConfiguration={"CORSRules": [rule]})
         yield started
-    finally:
-        started.stop()
 
 
 @pytest.fixture(scope="module")

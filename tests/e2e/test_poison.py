@@ -11,10 +11,10 @@ import pytest
 
 from chalicelib.config import LOCAL
 from tests.builders import jpeg
-from tests.e2e.system import EMULATOR_PYTHON, KEPT, copy_project, free_port
+from tests.e2e.system import KEPT, copy_project, emulator_without_saves
 from tests.e2e.waiting import eventually
 from tools.laptop import code_stack, function_package
-from tools.laptop.emulator import Emulator, client_factory
+from tools.laptop.emulator import client_factory
 from tools.stage import provision
 
 VISIBILITY_TIMEOUT = 6  # seconds, instead of 360
@@ -71,16 +71,13 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     replace(consumer, "VISIBILITY_TIMEOUT = 360", "VISIBILITY_TIMEOUT = 12")
     replace(consumer, "SUSPECT_SPACING = 10", "SUSPECT_SPACING = 1")
     replace(project / ".chalice" / "config.json", '"lambda_timeout": 60', '"lambda_timeout": 5')
-    emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
-    try:
+    with emulator_without_saves(folder / "emulator") as emulator:
         client = client_factory(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
         code_stack.deploy(function_package.package(project, folder / "build", KEPT, print), client)
         shorter = {"VisibilityTimeout": str(VISIBILITY_TIMEOUT)}  # not set earlier: Lambda refuses it for a new mapping
         client("sqs").set_queue_attributes(QueueUrl=resources["QueueUrl"], Attributes=shorter)
         yield Laptop(client, resources["BucketName"], resources["QueueUrl"], resources["DeadLetterQueueUrl"])
-    finally:
-        emulator.stop()
 
 
 def replace(path: Path, text: str, other: str) -> None:

@@ -17,13 +17,12 @@ from tests.builders import REQUIRED, fields
 from tests.e2e.pictures import photograph
 from tests.e2e.shell import at_the_emulator, type_in
 from tests.e2e.system import (
-    EMULATOR_PYTHON,
     KEPT,
     Answer,
     bundled,
     configure,
     copy_project,
-    free_port,
+    emulator_without_saves,
     request,
     say_errors_as_the_template_does,
 )
@@ -78,8 +77,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
     folder = tmp_path_factory.mktemp("sign-in")
     project = copy_project(folder / "project")
     # A separate emulator: a packaged API can be called only in the first account, which has room for only one.
-    emulator = Emulator.start(EMULATOR_PYTHON, folder / "emulator", free_port())
-    try:
+    with emulator_without_saves(folder / "emulator") as emulator:
         client = client_factory(emulator.url, emulator.root())
         resources = provision.provision(LOCAL, client, project, print)
         pool = Pool(client("cognito-idp"), resources["UserPoolId"], resources["UserPoolClientId"])
@@ -91,8 +89,6 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
         say_errors_as_the_template_does(client("apigateway"), deployment.api_id, built.template)
         url = f"{emulator.url}/_aws/execute-api/{deployment.api_id}/api"
         yield Closed(url, emulator, pool, client, deployment.functions)
-    finally:
-        emulator.stop()
 
 
 @pytest.fixture(scope="module")
