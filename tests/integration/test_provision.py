@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from tools.ops import output
 from tools.stage import provision, retained_resources
 from tools.stage.errors import StageError
 
@@ -87,6 +88,18 @@ def test_one_item_object_or_user_is_data(
         f"the bucket {BUCKET}",
         "the user pool vitrine-dev",
     ]
+
+
+def test_only_the_first_objects_are_counted(
+    session: boto3.Session, s3: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retained_resources, "_MAX_COUNTED", 2)
+    for key, exact in {"a": True, "b": True, "c": False}.items():
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"")
+        (content,) = retained_resources.contents(RETAINED, session.client)
+        assert content.exact is exact
+    assert content.total == 2
+    assert output.content_text(content) == f"the bucket {BUCKET}: more than 2 objects"
 
 
 def pools(cognito: CognitoIdentityProviderClient) -> dict[str, str]:

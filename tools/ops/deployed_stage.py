@@ -72,7 +72,7 @@ class Stage(NamedTuple):
 
 
 def functions(stage: str, client: ClientFactory) -> list[Function]:
-    """Return the functions of a stage, whoever deployed them; none if there are none."""
+    """Return the deployed functions of a stage."""
     # Chalice names one vitrine-dev-on_upload, CloudFormation vitrine-dev-OnUpload-1A2B3C.
     # A stage's name has no hyphen, so no other stage's functions have this prefix. Chalice names api_handler
     # vitrine-dev alone.

@@ -217,10 +217,10 @@ def removal_text(stage: str, remains: Remains, kept: list[Content]) -> str:
     for name, total in remains.queues.items():
         number = "an unknown number of" if total is None else f"about {total:,}"
         deleted.append(f"the queue {name}: {number} messages")
-    deleted += [_content_text(one) for one in remains.contents if one not in kept]
+    deleted += [content_text(one) for one in remains.contents if one not in kept]
     lines = [f"To be deleted of the stage {stage}, permanently:", *(f"  {line}" for line in deleted)]
     if kept:
-        lines += ["To be kept (--with-data deletes it too):", *(f"  {_content_text(one)}" for one in kept)]
+        lines += ["To be kept (--with-data deletes it too):", *(f"  {content_text(one)}" for one in kept)]
     return "\n".join(lines)
 
 
@@ -234,7 +234,8 @@ def removed_text(stage: str, kept: list[Content]) -> str:
     return f"{sentence} The stage cannot be created again before they are deleted, because it needs their names."
 
 
-def _content_text(content: Content) -> str:
+def content_text(content: Content) -> str:
+    """Return a resource and the number of what it holds."""
     about = "" if content.exact else "about " if content.kind != BUCKET else "more than "
     return f"{content}: {about}{content.total:,} {_CONTENTS[content.kind]}"
 
