@@ -17,7 +17,7 @@ from tools.terminal_text import printable
 
 _DESCRIPTION = """\
 Restore the items and pictures of an export by the API of a stage. Items that exist are changed to what the export
-says; the others are created with their id, version and times. It can be repeated.
+says, and keep their other fields; the others are created with their id, version and times. It can be repeated.
 
   make restore URL=https://… TOKEN=eyJ… FILES="items.ndjson pictures.zip"
 
@@ -54,7 +54,7 @@ class Api(NamedTuple):
 
 
 def restore(api: Api, rows: list[Path], archives: list[Path]) -> int:
-    """Restore the items in files of NDJSON, then the pictures in archives. Return the number of entries that failed."""
+    """Restore the items in files of NDJSON, then the pictures in archives. Return how many of both failed."""
     failed = 0
     images: dict[str, dict[str, Any]] = {}
     for file in rows:
@@ -66,7 +66,9 @@ def restore(api: Api, rows: list[Path], archives: list[Path]) -> int:
             for name in opened.namelist():
                 item_id = name.partition(".")[0]
                 check(item_id in images, f"no item has the picture {printable(name)}")
-                _restore_picture(api, item_id, images[item_id], opened.read(name))
+                if not _restore_picture(api, item_id, images[item_id], opened.read(name)):
+                    failed += 1
+                    print(f"  {printable(name)}: its item does not exist", file=sys.stderr)
         print(f"{archive.name}: {len(opened.namelist())} pictures", flush=True)
     return failed
 
@@ -100,14 +102,19 @@ def _import(api: Api, body: bytes) -> int:
     return int(shown["failed"])
 
 
-def _restore_picture(api: Api, item_id: str, image: dict[str, Any], data: bytes) -> None:
+def _restore_picture(api: Api, item_id: str, image: dict[str, Any], data: bytes) -> bool:
+    """Return False if the item does not exist: it may have expired since the export."""
     wanted = json.dumps({"contentType": image["contentType"]}).encode()
-    upload = api.ask("POST", f"/items/{item_id}/image", wanted).expect(201).json()["upload"]
+    ticket = api.ask("POST", f"/items/{item_id}/image", wanted).expect(201, 404)
+    if ticket.status == 404:
+        return False
+    upload = ticket.json()["upload"]
     body, content_type = multipart_form(upload["fields"], data, image["contentType"])
     send("POST", upload["url"], "the upload", body, {"content-type": content_type}).expect(200, 201, 204)
     if image.get("focus"):
         _wait(lambda: _is_ready(api, item_id), f"the thumbnails of {item_id}")
         api.ask("PATCH", f"/items/{item_id}/image", json.dumps({"focus": image["focus"]}).encode()).expect(200)
+    return True
 
 
 def _is_ready(api: Api, item_id: str) -> bool:
