@@ -58,7 +58,7 @@ def restore(api: Api, rows: list[Path], archives: list[Path]) -> int:
     failed = 0
     images: dict[str, dict[str, Any]] = {}
     for file in rows:
-        for lines in _shares(file):
+        for lines in _batches(file):
             images |= {item["id"]: item["image"] for item in map(json.loads, lines) if "image" in item}
             failed += _import(api, b"".join(lines))
     for archive in archives:
@@ -73,7 +73,7 @@ def restore(api: Api, rows: list[Path], archives: list[Path]) -> int:
     return failed
 
 
-def _shares(file: Path) -> Iterator[list[bytes]]:
+def _batches(file: Path) -> Iterator[list[bytes]]:
     """Yield the lines of a file, as many at a time as one import takes."""
     lines: list[bytes] = []
     size = 0

@@ -189,9 +189,10 @@ def write(key: str, data: bytes, content_type: str, cache_control: str = NO_CACH
 
 
 def join(key: str, parts: Sequence[str], content_type: str) -> None:
-    """Write an object of the objects at the keys ``parts``, one after the other. S3 copies them.
+    """Concatenate the objects at the keys ``parts`` into one object at ``key``. S3 copies the bytes.
 
-    Each but the last one has at least MIN_PART_BYTES. If this is interrupted, a lifecycle rule deletes what is copied.
+    Each part except the last one must have at least MIN_PART_BYTES. If this is interrupted, a lifecycle rule deletes
+    what was copied.
     """
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only large exports need it
 

@@ -1,4 +1,4 @@
-"""Invariants of exports: each item that exists from their begin to their end is in them once, with its picture."""
+"""Invariants of exports: each item that exists throughout an export is in it once, with its picture."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Files(NamedTuple):
 
 
 def check_exports(world: World, ledger: Ledger) -> None:
-    """Check the exports three hours after all faults have stopped: days later, they expire."""
+    """Check the exports three hours after all faults have stopped, before they expire."""
     known: set[str] = set()
     for act in ledger.of("export"):
         if act.done and act.body["id"] not in known:
