@@ -184,12 +184,15 @@ class TestVisits:
 
 
 class TestTraces:
-    def test_difference_compares_within_turns(self) -> None:
-        turns = [{traced_calls.UNTRACED: one, traced_calls.SAMPLED: one + 30} for one in (500.0, 900.0, 510.0)]
+    def test_medians_of_all_calls_are_compared(self) -> None:
+        blocks = [
+            {traced_calls.UNTRACED: [500.0, 9000.0], traced_calls.SAMPLED: [530.0, 530.0]},
+            {traced_calls.UNTRACED: [500.0], traced_calls.SAMPLED: [9000.0]},
+        ]
 
-        found = traced_calls.results(turns)
+        found = traced_calls.results(blocks)
 
-        assert found[traced_calls.SAMPLED] == {"call_us": 540, "more_us": 30}
+        assert found[traced_calls.SAMPLED] == {"call_us": 530, "more_us": 30}
 
 
 class TestFind:
