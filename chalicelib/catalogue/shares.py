@@ -24,7 +24,7 @@ MAX_SHARES = 20
 """Of one item. A link takes about 200 bytes of the item's record, which is read with each of its lists."""
 
 # The token is in paths, which web servers log, and error messages may quote.
-telemetry.add_secret_pattern(r"(/s(?:hares)?/)[\w%-]{16,}")
+telemetry.add_secret_pattern(r"(/s(?:hares)?/+)[\w%-]{16,}")
 
 
 def create(owner: str, item_id: str, expires_at: str | None, at: datetime) -> tuple[Share, str]:

@@ -263,12 +263,13 @@ class TestLogs:
 
         for path in ("/shares/", "/s/"):
             assert [visit(api, one, path).status_code for one in (token, unknown)] == [200, 404]
-        raises(aws.dynamodb(), "GetItem", RuntimeError(f"GET /s/{token} and https://a.example/shares/{token}?x failed"))
+        problem = f"GET /s/{token}, //s//{token} and https://a.example/shares/{token}?x failed"
+        raises(aws.dynamodb(), "GetItem", RuntimeError(problem))
         assert [visit(api, token, path).status_code for path in ("/shares/", "/s/")] == [500, 500]
 
         text = logged()
         assert token not in text
         assert unknown not in text
-        assert "GET /s/- and https://a.example/shares/-?x failed" in text
+        assert "GET /s/-, //s//- and https://a.example/shares/-?x failed" in text
         for path in ("/shares/", "/s/"):
             assert text.count(f'"path":"{path}{{token}}"') == 3
