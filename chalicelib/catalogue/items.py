@@ -358,7 +358,7 @@ def _next_version(old: Item, changed: Item, at: datetime, *, is_update: bool = T
     # The clock may have been set back since the last write.
     updated_at = max(old.updated_at, times.format_time(at)) if is_update else old.updated_at
     new = msgspec.structs.replace(changed, version=old.version + 1, updated_at=updated_at)
-    return _published(old, _indexed(_exposed(old, new, at)))
+    return _published(old, _indexed(_exposed(old, new, at)), is_update=is_update)
 
 
 def _exposed(old: Item, new: Item, at: datetime) -> Item:
@@ -372,8 +372,8 @@ def _exposed(old: Item, new: Item, at: datetime) -> Item:
     return msgspec.structs.replace(new, exposure_due_at=times.format_time(at + EXPOSURE_TIMEOUT))
 
 
-def _published(old: Item | None, new: Item) -> Item:
-    return msgspec.structs.replace(new, published=public_copies.last_publication(old, new))
+def _published(old: Item | None, new: Item, *, is_update: bool = True) -> Item:
+    return msgspec.structs.replace(new, published=public_copies.last_publication(old, new, is_update=is_update))
 
 
 def _with_input(item: Item, new: ItemInput, at: datetime) -> Item:

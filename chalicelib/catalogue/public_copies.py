@@ -76,16 +76,20 @@ def public_key(item: Item, key: str) -> str:
     return bucket.public_key(key, item.public_folder or "", item.exposures)
 
 
-def last_publication(old: Item | None, new: Item) -> Publication | None:
+def last_publication(old: Item | None, new: Item, *, is_update: bool = True) -> Publication | None:
     """Return the last change of ``new`` that visitors could see, or None if it is not exposed.
 
-    ``old`` is its previous version, or None if it is new.
+    ``old`` is its previous version, or None if it is new. ``is_update`` says whether ``updated_at`` is the time of the
+    change from ``old`` to ``new``.
     """
     if not new.is_exposed:
         return None
-    if old and old.published and _is_seen_alike(old, new):
+    if old is None or old.published is None:
+        return Publication(new.version, new.updated_at)
+    if _is_seen_alike(old, new):
         return old.published
-    return Publication(new.version, new.updated_at)
+    # Without an update, such as when copies of thumbnails are ready, updated_at is the time of a perhaps private one.
+    return Publication(new.version, new.updated_at if is_update else old.published.at)
 
 
 def _is_seen_alike(one: Item, other: Item) -> bool:
@@ -95,4 +99,4 @@ def _is_seen_alike(one: Item, other: Item) -> bool:
 
 def _seen(item: Item) -> tuple[Any, ...]:
     declared = index_keys.parse(item.indexed) if item.indexed else index_keys.current()
-    return declared.shown(item.fields), item.visibility, item.hidden, item.expires_at, image_of(item)
+    return declared.shown(item.fields), item.visibility, item.hidden, image_of(item)

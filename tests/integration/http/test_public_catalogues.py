@@ -15,6 +15,7 @@ from chalicelib.aws import table
 from chalicelib.catalogue import index_keys, items, public_copies
 from chalicelib.catalogue.declared_fields import FINDABLE, PUBLIC, SEARCHABLE
 from chalicelib.values import times
+from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, json_of, run
 from tests.rights import Called
 from tools.ops import reindexing
@@ -167,6 +168,29 @@ class TestPublishing:
         assert (after.body, after.headers["ETag"]) == (before.body, before.headers["ETag"])
         [written] = [call.parameters for call in calls if call.operation == "TransactWriteItems"]
         assert "PUBLIC#" not in str(written)
+
+    def test_expiry_is_not_noticed(self, api: Stage, catalogue: str) -> None:
+        item = api.item(**VASE, visibility="public")
+        before = visit(api, f"{catalogue}/items/{item['id']}")
+
+        soon = times.format_time(times.now() + timedelta(hours=1))
+        assert json_of(api("PATCH", f"/items/{item['id']}", {"expiresAt": soon}))["updatedAt"] != item["updatedAt"]
+
+        assert visit(api, f"{catalogue}/items/{item['id']}").body == before.body
+        check_public_records(api, item["id"])
+
+    def test_picture_does_not_tell_when_a_private_field_was_changed(self, api: Stage, catalogue: str) -> None:
+        item = api.item(**VASE, visibility="public")
+        api.picture(item["id"], jpeg(64, 48))
+        api("PATCH", f"/items/{item['id']}", {"visibility": "private"})
+        published = json_of(api("PATCH", f"/items/{item['id']}", {"visibility": "public"}))
+        assert json_of(api("PATCH", f"/items/{item['id']}", {"note": "y"}))["updatedAt"] != published["updatedAt"]
+
+        api.work()
+
+        copy = seen(api, f"{catalogue}/items/{item['id']}")
+        assert copy["image"]["status"] == "ready"
+        assert copy["updatedAt"] == published["updatedAt"]
 
     def test_a_rewritten_item_is_written_in_steps(self, api: Stage, catalogue: str) -> None:
         """A transaction has no room for all the index records of both versions, private and public."""
