@@ -4,7 +4,7 @@ A page is read from the index records of the owner (``index_keys``), consistentl
 cost is bounded, whatever the number of items, by MAX_ITEMS, MAX_BYTES and MAX_RECORDS. How a page is read:
 
 1. A criterion with few records (MAX_KNOWN) gives a known set of ids. Several are intersected. If at most MAX_ITEMS are
-   left, these items are read, checked and sorted.
+   left, or PUBLIC_AT_ONCE if visitors want them sorted by a field, these items are read, checked and sorted.
 2. Else, sorted by a field, the records of that field are read in their order.
 3. Else, sorted by creation, the records of each exact criterion are in the order of their ids. They are intersected.
 4. Else, all items are read in the order of creation.
@@ -77,6 +77,9 @@ _LARGE_AT_ONCE = 25
 _LARGE = 10_000
 """Bytes."""
 
+PUBLIC_AT_ONCE = 8
+"""The items of one request for visitors, whatever their size. So a page reads at most MAX_PUBLIC_BYTES and 8 items."""
+
 _MAX_POSITION_BYTES = 900
 """More than any position has, and less than DynamoDB allows in a key."""
 
@@ -147,11 +150,12 @@ class _Reader:
         self.descending = descending
         self.stopped_at: str | None = None
         """Where the page ends because a limit is reached."""
+        self.is_public = table.is_public(owner)
         self._owner = owner
         self._items_left = MAX_ITEMS
-        self._bytes_left = MAX_PUBLIC_BYTES if table.is_public(owner) else MAX_BYTES
+        self._bytes_left = MAX_PUBLIC_BYTES if self.is_public else MAX_BYTES
         self._records_left = MAX_RECORDS
-        self._items_at_once = _LARGE_AT_ONCE
+        self._items_at_once = PUBLIC_AT_ONCE if self.is_public else _LARGE_AT_ONCE
 
     # -------------------------------------------------------------------------------------------------------- records
 
@@ -219,19 +223,23 @@ class _Reader:
         """Return those of the items that exist, by id."""
         records = table.get_all(self._owner, "ITEM", ids) if ids else {}
         found = {id_: items.from_record(self._owner, id_, record) for id_, record in records.items()}
-        if found:
+        if found and not self.is_public:
             are_large = sum(map(_size, found.values())) > len(found) * _LARGE
             self._items_at_once = _LARGE_AT_ONCE if are_large else _READ_AT_ONCE
         return found
 
     def sorted_items(self, ids: Sequence[str], sort: Field) -> Iterator[_Candidate]:
-        """Yield those of the items that exist, with their positions. Large ones are not kept, but read again later."""
+        """Yield those of the items that exist, with their positions.
+
+        Large ones are not kept, but read again later, except for visitors: then they are few.
+        """
         first = 0
         while batch := ids[first : first + self._items_at_once]:
             first += len(batch)
             for id_, item in self.read_items(batch).items():
                 key = sort_key(item, sort)
-                yield _Candidate(f"{key}\t{id_}", id_, sort, key, None if _size(item) > _LARGE else item)
+                is_kept = self.is_public or _size(item) <= _LARGE
+                yield _Candidate(f"{key}\t{id_}", id_, sort, key, item if is_kept else None)
 
     def all_items(self, start_after: str | None) -> Iterator[_Candidate]:
         """Yield all items of the period, in the order of creation."""
@@ -306,7 +314,9 @@ def _candidates(reader: _Reader, start_after: str | None) -> Iterator[_Candidate
         return
     exact = [one for one in criteria if one.is_exact]
     known = _known_ids(reader, [one for one in criteria if (one.field != sort.name if sort else not one.is_exact)])
-    if known is not None and len(known) <= MAX_ITEMS:
+    # To sort them by a field, all known items are read. Of a public catalogue, they are as many as one request reads.
+    most = PUBLIC_AT_ONCE if sort and reader.is_public else MAX_ITEMS
+    if known is not None and len(known) <= most:
         yield from _of_known(reader, known, start_after)
     elif sort:
         yield from _by_field(reader, sort, known, start_after)

@@ -14,28 +14,29 @@ from hypothesis import strategies as st
 
 from chalicelib.aws import table
 from chalicelib.catalogue import index_keys, items, search
-from chalicelib.catalogue.declared_fields import FINDABLE, SEARCHABLE
+from chalicelib.catalogue.declared_fields import FINDABLE, PUBLIC, SEARCHABLE
 from chalicelib.catalogue.models import Item
 from chalicelib.catalogue.search import Condition, Query
 from chalicelib.values import ids, sort_keys, times, words
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
+CATALOGUE = table.public_partition("a catalogue")
 
 
 class Vase(msgspec.Struct):
-    title: Annotated[str, FINDABLE, SEARCHABLE] | msgspec.UnsetType = msgspec.UNSET
-    text: Annotated[str, SEARCHABLE] | msgspec.UnsetType = msgspec.UNSET
-    price: Annotated[Decimal, FINDABLE] | msgspec.UnsetType = msgspec.UNSET
-    tags: Annotated[list[str], FINDABLE] | msgspec.UnsetType = msgspec.UNSET
-    made: Annotated[datetime, FINDABLE] | msgspec.UnsetType = msgspec.UNSET
-    code: Annotated[str | int | bool, FINDABLE] | msgspec.UnsetType = msgspec.UNSET
+    title: Annotated[str, FINDABLE, SEARCHABLE, PUBLIC] | msgspec.UnsetType = msgspec.UNSET
+    text: Annotated[str, SEARCHABLE, PUBLIC] | msgspec.UnsetType = msgspec.UNSET
+    price: Annotated[Decimal, FINDABLE, PUBLIC] | msgspec.UnsetType = msgspec.UNSET
+    tags: Annotated[list[str], FINDABLE, PUBLIC] | msgspec.UnsetType = msgspec.UNSET
+    made: Annotated[datetime, FINDABLE, PUBLIC] | msgspec.UnsetType = msgspec.UNSET
+    code: Annotated[str | int | bool, FINDABLE, PUBLIC] | msgspec.UnsetType = msgspec.UNSET
 
 
 DECLARATION = index_keys.declaration_of(Vase)
 
 
 class Records:
-    """The records of one owner, in place of the table."""
+    """The records of one owner, or of a public catalogue, in place of the table."""
 
     def __init__(self, stored: list[Item]) -> None:
         self.items = {item.id: item for item in stored}
@@ -103,12 +104,12 @@ def item(number: int, fields: dict[str, Any], **others: Any) -> Item:
     return Item(owner="ann", id=id_, version=1, created_at=at, updated_at=at, fields=fields, **others)
 
 
-def pages(records: Records, query: Query, limit: int) -> Iterator[items.Page]:
+def pages(records: Records, query: Query, limit: int, owner: str = "ann") -> Iterator[items.Page]:
     position: str | None = None
     patch = stored_in(records)
     try:
         while True:
-            page = search.find_page("ann", query, limit, position, NOW)
+            page = search.find_page(owner, query, limit, position, NOW)
             yield page
             if page.last is None:
                 return
@@ -118,8 +119,8 @@ def pages(records: Records, query: Query, limit: int) -> Iterator[items.Page]:
         patch.undo()
 
 
-def find(stored: list[Item], query: Query, limit: int = 25) -> list[Item]:
-    return [found for page in pages(Records(stored), query, limit) for found in page.items]
+def find(stored: list[Item], query: Query, limit: int = 25, owner: str = "ann") -> list[Item]:
+    return [found for page in pages(Records(stored), query, limit, owner) for found in page.items]
 
 
 def titles(stored: list[Item], query: Query, limit: int = 25) -> list[str]:
@@ -250,6 +251,8 @@ LIMITS = st.fixed_dictionaries(
         "MAX_RECORDS": st.sampled_from([6, 20, 4000]),
         "MAX_KNOWN": st.sampled_from([1, 3, 1000]),
         "MAX_BYTES": st.sampled_from([1, 4 * 1024**2]),
+        "MAX_PUBLIC_BYTES": st.sampled_from([1, 4 * 1024**2]),
+        "PUBLIC_AT_ONCE": st.sampled_from([1, 3]),
         "_READ_AT_ONCE": st.sampled_from([1, 3, 100]),
         "_LARGE_AT_ONCE": st.sampled_from([1, 25]),
         "_LARGE": st.sampled_from([0, 10_000]),
@@ -258,12 +261,14 @@ LIMITS = st.fixed_dictionaries(
 
 
 @settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(STORED, QUERIES, st.integers(1, 5), LIMITS)
-def test_index_finds_what_a_scan_finds(stored: list[Item], query: Query, limit: int, limits: dict[str, int]) -> None:
+@given(STORED, QUERIES, st.integers(1, 5), LIMITS, st.sampled_from(["ann", CATALOGUE]))
+def test_index_finds_what_a_scan_finds(
+    stored: list[Item], query: Query, limit: int, limits: dict[str, int], owner: str
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name, number in limits.items():
             patch.setattr(search, name, number)
-        found = find(stored, query, limit)
+        found = find(stored, query, limit, owner)
 
     assert [one.id for one in found] == [one.id for one in scan(stored, query)]
     is_found = search.matcher(query)
@@ -273,10 +278,10 @@ def test_index_finds_what_a_scan_finds(stored: list[Item], query: Query, limit: 
 # --------------------------------------------------------------------------------------------------------------- limits
 
 
-def reads(records: Records, query: Query, limit: int = 25) -> list[tuple[int, int]]:
+def reads(records: Records, query: Query, limit: int = 25, owner: str = "ann") -> list[tuple[int, int]]:
     """Return the numbers of index records and items that each page reads."""
     counts: list[tuple[int, int]] = []
-    for _ in pages(records, query, limit):
+    for _ in pages(records, query, limit, owner):
         counts.append((records.index_records_read, records.items_read))
         records.index_records_read = records.items_read = 0
     return counts
@@ -324,6 +329,24 @@ def test_large_items_end_a_page_early() -> None:
 
     assert [read for _, read in counts] == [25, 25, 10]
     assert len(find(stored, query, limit=100)) == 60
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query(sort="price"),
+        Query(words="oak"),
+        Query(words="oak", sort="price"),
+        Query((Condition("title", "eq", ("oak",)),)),
+        Query((Condition("price", "gte", ("0",)),), sort="title"),
+    ],
+)
+def test_visitors_make_few_large_items_be_read(query: Query) -> None:
+    stored = [item(number, {"price": number, "title": "oak", "x": "x" * 300_000}) for number in range(30)]
+
+    counts = reads(Records(stored), query, 100, CATALOGUE)
+
+    assert max(read for _, read in counts) <= search.PUBLIC_AT_ONCE
 
 
 def test_words_of_an_item_are_split_once(monkeypatch: pytest.MonkeyPatch) -> None:
