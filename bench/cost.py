@@ -161,13 +161,21 @@ ACTIVITIES = (
 )
 
 
-def activity_dollars(activity: Activity, spent: Mapping[str, Spent], sizes: Mapping[str, int]) -> dict[str, float]:
+_PRICES_OF_FRONTS = {"rest": "api_gateway", "http": "api_gateway_http"}
+
+Front = Literal["rest", "http"]
+"""The kind of API: a REST API, or an HTTP API (``make package FRONT=http``)."""
+
+
+def activity_dollars(
+    activity: Activity, spent: Mapping[str, Spent], sizes: Mapping[str, int], front: Front = "rest"
+) -> dict[str, float]:
     """Return the price of one unit, by service. ``sizes`` are the functions' memory sizes in MB."""
     total: Counter[str] = Counter()
     for event in activity.events:
         total["lambda"] += run_dollars(spent[event.name], sizes[event.function])  # type: ignore[assignment]
         total.update(services_dollars(spent[event.name]))
-    total["api_gateway"] += activity.requests * PRICES["api_gateway"]["request"]
+    total["api_gateway"] += activity.requests * PRICES[_PRICES_OF_FRONTS[front]]["request"]
     total["s3"] += activity.s3_writes * PRICES["s3"]["write"]
     total["eventbridge"] += activity.s3_events * PRICES["eventbridge"]["event"]
     total["sqs"] += activity.messages * 2 * PRICES["sqs"]["request"]
@@ -291,6 +299,9 @@ def results(spent: Mapping[str, Spent], variant: str) -> dict[str, Any]:
         "by_size": by_size(spent),
         "functions": {name: sizes_of(name, spent) for name in functions},
         "activities": {activity.name: per_million(activity_dollars(activity, spent, sizes)) for activity in ACTIVITIES},
+        "activities_http": {
+            activity.name: per_million(activity_dollars(activity, spent, sizes, "http")) for activity in ACTIVITIES
+        },
         "free_runs": {event.name: free_runs(spent[event.name], sizes[event.function]) for event in sample_events.PAID},
         "claim": check_popular_claim(),
     }
@@ -327,7 +338,9 @@ def report_on(found: Mapping[str, Any], report: Callable[[str], None]) -> None:
     headings = {"cheapest": "cheapest", "cheapest_within_limit": "cold in 0.5 s", "configured": "configured"}
     report(text_tables.table("MB of", headings, list(found["functions"].items())))
     services = ("lambda", "api_gateway", "dynamodb", "s3", "sqs", "eventbridge", "logs", "total")
-    report(text_tables.table("$ per million of", {one: one for one in services}, list(found["activities"].items())))
+    columns = {one: one for one in services}
+    report(text_tables.table("$ per million of", columns, list(found["activities"].items())))
+    report(text_tables.table("$ per million with an HTTP API", columns, list(found["activities_http"].items())))
     free = {name: {"runs": number} for name, number in found["free_runs"].items()}
     report(text_tables.table("free runs per month", {"runs": "runs"}, list(free.items())))
     claim = found["claim"]

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,10 @@ from tools.stage.errors import StageError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 STAGES = ("local", "dev", "prod")
+REST, HTTP = "rest", "http"
+"""The kinds of API that a stage can be packaged with."""
+WITH_HTTP_API = ("dev",)
+"""The stages whose template is also scanned with an HTTP API. They differ only in names."""
 TEMPLATES = ("infra/resources.json", "infra/deployer.json", "infra/pipeline.json")
 """The templates that are deployed as they are."""
 WORKFLOWS = Path(".github/workflows")
@@ -27,10 +31,11 @@ DEPENDABOT = Path(".github/dependabot.yml")
 _SYSTEM_VARIABLES = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")
 
 
-def packaged_template(stage: str, scratch: Path, project_dir: Path = PROJECT_DIR) -> dict[str, Any]:
+def packaged_template(stage: str, scratch: Path, project_dir: Path = PROJECT_DIR, front: str = REST) -> dict[str, Any]:
     """Return the template that ``make package`` creates for ``stage``; without the dependencies, it takes a second.
 
-    ``scratch`` is a folder to work in. Raise StageError with Chalice's output if the sources do not load.
+    ``scratch`` is a folder to work in. ``front`` is the kind of API. Raise StageError with the output of Chalice or of
+    the conversion if one of them fails.
     """
     chalice_package.copy_app(project_dir, scratch, stage)
     # Without the shell's other variables, which could be settings of the app.
@@ -38,18 +43,26 @@ def packaged_template(stage: str, scratch: Path, project_dir: Path = PROJECT_DIR
     status, output = chalice_package.run(scratch, stage, environ, "--merge-template", "infra/package.json")
     if status != 0:
         raise StageError(f"The stage {stage} cannot be packaged. {output}")
-    template: dict[str, Any] = json.loads((scratch / "out" / "sam.json").read_text(encoding="utf-8"))
+    path = scratch / "out" / "sam.json"
+    if front == HTTP:
+        command: list[str | Path] = [sys.executable, "-m", "tools.stage.http_front", path]
+        status, output = processes.run(command, env=environ | {"PYTHONDONTWRITEBYTECODE": "1"}, cwd=project_dir)
+        if status != 0:
+            raise StageError(f"The stage {stage} cannot have an HTTP API. {output}")
+    template: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return template
 
 
-def scan(programs: Path, project_dir: Path = PROJECT_DIR, stages: Iterable[str] = STAGES) -> bool:
+def scan(programs: Path, project_dir: Path = PROJECT_DIR, stages: Sequence[str] = STAGES) -> bool:
     """Run the programs in the folder ``programs``. Return whether all of them found nothing."""
     workflows = sorted((project_dir / WORKFLOWS).glob("*.yml"))
     with tempfile.TemporaryDirectory() as folder:
         templates = [project_dir / name for name in TEMPLATES]
-        for stage in stages:
-            template = Path(folder) / f"packaged-{stage}.json"
-            template.write_text(json.dumps(packaged_template(stage, Path(folder) / stage, project_dir), indent=2))
+        fronts = [(stage, REST) for stage in stages] + [(stage, HTTP) for stage in stages if stage in WITH_HTTP_API]
+        for stage, front in fronts:
+            template = Path(folder) / f"packaged-{stage}-{front}.json"
+            made = packaged_template(stage, Path(folder) / f"{stage}-{front}", project_dir, front)
+            template.write_text(json.dumps(made, indent=2))
             templates.append(template)
         commands: list[list[str | Path]] = [
             ["checkov", "--framework", "cloudformation", "--skip-download", "--quiet", "--compact", "-f", *templates],

@@ -71,9 +71,17 @@ class Api(Chalice):
             self.register_middleware(telemetry.log_invocation, kind)
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
-        """Respond to an event of API Gateway, or with InternalError to any other, such as a test event."""
-        if unexpected_events.is_request(event) and event["requestContext"]["resourcePath"] in self.routes:
-            return super().__call__(event, context)
+        """Respond to an event of a REST or HTTP API, or with InternalError to any other, such as a test event."""
+        if isinstance(event, dict) and event.get("version") == "2.0":
+            from chalicelib.http import http_api_events  # noqa: PLC0415 - only a stage with an HTTP API needs it
+
+            event = http_api_events.to_rest_event(event)
+        if unexpected_events.is_request(event):
+            resource_path = event["requestContext"]["resourcePath"]
+            if resource_path in self.routes:
+                return super().__call__(event, context)
+            if not resource_path:
+                return self.boundary(Request(event, context), _respond_without_route).to_dict()
         with telemetry.invocation(context):
             telemetry.logger.error("Not an API Gateway event", fields=unexpected_events.field_names(event))
             response = responses.error_response(errors.InternalError(), context.aws_request_id)
@@ -186,6 +194,13 @@ class Api(Chalice):
 
             return visitor_pages.error_page(request, error, request_id)
         return responses.error_response(error, request_id)
+
+
+def _respond_without_route(request: Request) -> Response:
+    """Raise NotFoundError, except for a preflight. An HTTP API adds the CORS headers to the response to a preflight."""
+    if request.method == "OPTIONS":
+        return Response("", {}, 204)
+    raise errors.NotFoundError
 
 
 class _NoParameters(msgspec.Struct):

@@ -6,31 +6,16 @@ Only the authorizer imports this module, because it imports cryptography, which 
 from __future__ import annotations
 
 import functools
-import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import jwt
 from jwt.exceptions import InvalidSubjectError
 
 from chalicelib import telemetry
 from chalicelib.config import Issuer, settings
+from chalicelib.http import token_rules
 from chalicelib.http.issuer_keys import IssuerKeys, UnknownKeyError
-from chalicelib.values import ids
-
-ALGORITHMS = ("RS256", "ES256")
-"""Asymmetric signatures: only the issuer has the key. HMAC and ``none`` are not accepted."""
-
-LEEWAY = 30
-"""Seconds by which the clocks of the issuer and of AWS may differ."""
-
-_TYPES = ("jwt", "at+jwt")  # RFC 7519, section 5.1, and RFC 9068, section 2.1; most tokens have no "typ"
-# Values of Keycloak's claim "typ".
-_OTHER_TYPES = ("refresh", "offline", "logout", "initialaccesstoken", "registrationaccesstoken")
-
-_PART = r"[\w=-]+"
-# RFC 6750, section 2.1, and RFC 7515, section 3.1. API Gateway applies the same rule in deployed stages
-# (infra/package.json).
-_BEARER = re.compile(rf"bearer +({_PART}\.{_PART}\.{_PART})", re.IGNORECASE | re.ASCII)
+from chalicelib.http.token_rules import ALGORITHMS, BEARER, LEEWAY, SignedInOwner
 
 
 class TokenTypeError(jwt.InvalidTokenError):
@@ -39,13 +24,6 @@ class TokenTypeError(jwt.InvalidTokenError):
 
 class BoundTokenError(jwt.InvalidTokenError):
     """The token requires a proof that its sender has a key, which Vitrine does not verify."""
-
-
-class SignedInOwner(NamedTuple):
-    """The owner that a valid token names, and the Unix time in seconds at which the token expires."""
-
-    owner: str
-    expires_at: int
 
 
 def authenticate(authorization: str) -> SignedInOwner | None:
@@ -71,7 +49,7 @@ def _verify(authorization: str, issuer: Issuer | None) -> SignedInOwner:
             "All tokens are rejected: the stage has no issuer. Provision it, or set OIDC_ISSUER and OIDC_AUDIENCE."
         )
         raise jwt.InvalidIssuerError
-    bearer = _BEARER.fullmatch(authorization.strip())
+    bearer = BEARER.fullmatch(authorization.strip())
     if bearer is None:
         raise jwt.DecodeError
     token = bearer[1]
@@ -113,35 +91,14 @@ def _check_claims(header: dict[str, Any], claims: dict[str, Any], issuer: Issuer
     """Raise InvalidTokenError unless this is an access or id token that names an owner, for an accepted audience."""
     if header.get("alg") not in ALGORITHMS:
         raise jwt.InvalidAlgorithmError
-    if not _is_access_or_id_token(header, claims):
+    if not token_rules.is_access_or_id_token(header, claims):
         raise TokenTypeError
-    if "cnf" in claims:
-        # RFC 7800, section 3.1: DPoP (RFC 9449) and mutual TLS (RFC 8705) bind a token to a key. Accepting it without
-        # verifying the proof would turn it into a bearer token.
+    if token_rules.is_bound(claims):
         raise BoundTokenError
-    if not _audiences(claims) & set(issuer.audiences):
+    if not token_rules.audiences(claims) & set(issuer.audiences):
         raise jwt.InvalidAudienceError
-    owner = claims[issuer.owner_claim]
-    if not (isinstance(owner, str) and ids.is_owner(owner)):
+    if not token_rules.is_owner(claims[issuer.owner_claim]):
         raise InvalidSubjectError
-
-
-def _is_access_or_id_token(header: dict[str, Any], claims: dict[str, Any]) -> bool:
-    """Return whether this is no other kind of JSON Web Token (RFC 8725, sections 3.11 and 3.12)."""
-    type_ = header.get("typ", "JWT")
-    return (
-        isinstance(type_, str)
-        and type_.lower().removeprefix("application/") in _TYPES
-        and claims.get("token_use", "access") in ("access", "id")  # Cognito
-        and str(claims.get("typ")).lower() not in _OTHER_TYPES
-        and "events" not in claims  # RFC 8417, section 2.2: a security event, such as a logout token
-    )
-
-
-def _audiences(claims: dict[str, Any]) -> set[str]:
-    """Return the audiences of a token: its ``aud``, or its ``client_id``, as in Cognito's access tokens."""
-    value = claims.get("aud", claims.get("client_id"))
-    return {audience for audience in (value if isinstance(value, list) else [value]) if isinstance(audience, str)}
 
 
 def _signing_key(header: dict[str, Any], issuer: Issuer, issued_at: float) -> jwt.PyJWK:

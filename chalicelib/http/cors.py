@@ -32,10 +32,10 @@ def response_headers(origin: str | None) -> dict[str, str]:
     """Return the CORS headers of a response to a request with this ``Origin``."""
     cors = settings().cors
     if len(cors.origins) == 1:
-        return {**_allow(cors, cors.origins[0])}
+        return {**headers_for(cors, cors.origins[0])}
     if origin is None or origin not in cors.origins:
         return {"Vary": "Origin"}
-    return {**_allow(cors, origin), "Vary": "Origin"}
+    return {**headers_for(cors, origin), "Vary": "Origin"}
 
 
 def preflight_response(methods: Iterable[str]) -> Response:
@@ -44,7 +44,8 @@ def preflight_response(methods: Iterable[str]) -> Response:
 
 
 @functools.cache
-def _allow(cors: Cors, origin: str) -> Mapping[str, str]:
+def headers_for(cors: Cors, origin: str) -> Mapping[str, str]:
+    """Return the CORS headers that allow the pages of an origin to call the API."""
     return _config(cors, origin).get_access_control_headers()
 
 

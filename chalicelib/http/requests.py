@@ -50,10 +50,20 @@ def signed_in_owner(request: Request) -> str | None:
     if settings().auth_mode != "oidc":
         return settings().auth_mode
     authorizer = request.context.get("authorizer") or {}
+    if "jwt" in authorizer:  # an HTTP API
+        return _owner_of_verified_token(request, authorizer["jwt"]["claims"])
     # API Gateway caches the authorizer's response for minutes, so the token may have expired since.
     if not authorizer.get("principalId") or float(authorizer["expiresAt"]) <= time.time():
         return None
     return str(authorizer["principalId"])
+
+
+def _owner_of_verified_token(request: Request, claims: dict[str, Any]) -> str | None:
+    from chalicelib.http import token_rules  # noqa: PLC0415 - only a stage with an HTTP API needs it
+
+    issuer = settings().issuer
+    authorization = request.headers.get("authorization", "")
+    return token_rules.owner_of_verified(authorization, claims, issuer) if issuer else None
 
 
 def request_id(request: Request) -> str:

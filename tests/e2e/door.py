@@ -53,7 +53,7 @@ class Door(NamedTuple):
         with socket.create_connection((address.hostname or "", address.port or 80), timeout=60) as connection:
             connection.sendall(head + b"\r\n" + (body or raw))
             received = b"".join(iter(lambda: connection.recv(65536), b""))
-        return _parsed(received, method)
+        return parsed(received, method)
 
     def json(self, method: str, path: str, value: Any = None, **headers: str) -> Reply:
         """Send a request with ``value`` as JSON unless it is None; write - in header names as _."""
@@ -83,7 +83,8 @@ class _Received:
         return io.BytesIO(self._data)
 
 
-def _parsed(received: bytes, method: str) -> Reply:
+def parsed(received: bytes, method: str) -> Reply:
+    """Return the response in ``received``, to a request with this method."""
     response = http.client.HTTPResponse(_Received(received))  # type: ignore[arg-type]
     response.begin()
     body = received.partition(b"\r\n\r\n")[2] if method == "HEAD" else response.read()

@@ -25,7 +25,7 @@ def app_on_a_table_of_its_own(emulator: Emulator, folder: Path, auth_mode: str =
 
     With the default ``auth_mode``, every request is accepted without sign-in and has the same owner.
     """
-    with _pointed_at(emulator, AUTH_MODE=auth_mode):
+    with pointed_at(emulator, STAGE=STAGE, AUTH_MODE=auth_mode):
         aws.dynamodb().create_table(TableName=config.settings().table, **template_table())
         try:
             yield Stage(folder)
@@ -34,10 +34,13 @@ def app_on_a_table_of_its_own(emulator: Emulator, folder: Path, auth_mode: str =
 
 
 @contextlib.contextmanager
-def _pointed_at(emulator: Emulator, **variables: str) -> Iterator[None]:
-    """Point the app's AWS clients to ``emulator`` with root credentials, and clear the cached clients at the end."""
+def pointed_at(emulator: Emulator, **variables: str) -> Iterator[None]:
+    """Set these settings of the app, and point its AWS clients to ``emulator`` with root credentials.
+
+    Clear the cached settings and clients at the end.
+    """
     root = emulator.root()
-    variables |= {"STAGE": STAGE, "AWS_ENDPOINT_URL": emulator.url}
+    variables |= {"AWS_ENDPOINT_URL": emulator.url}
     variables |= {"AWS_ACCESS_KEY_ID": root.access_key, "AWS_SECRET_ACCESS_KEY": root.secret_key}
     try:
         with pytest.MonkeyPatch.context() as environment:

@@ -1,6 +1,7 @@
 """Test the HTTP requests and responses of `chalice local` and of the packaged API with the same tests.
 
-The packaged API runs behind the emulator's API Gateway. docs/errors.md lists how API Gateway in AWS differs.
+The packaged REST API runs behind the emulator's API Gateway. The HTTP API (`make package FRONT=http`) is the app in
+this process, which gets the events of an HTTP API. docs/errors.md lists how API Gateway in AWS differs.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from typing import Any, ClassVar
 
 import pytest
 
+from chalicelib.config import LOCAL
 from tests.builders import as_json, fields
 from tests.e2e.door import Door, Header, Reply
+from tests.e2e.http_api import HttpApi
+from tests.e2e.in_process import pointed_at
 from tests.e2e.system import ROOT, System, free_port
 from tests.e2e.waiting import eventually
 from tests.tables import table_rows
@@ -24,11 +28,15 @@ from tools.laptop.chalice_server import Server
 from tools.laptop.terminal import Terminal
 
 
-@pytest.fixture(scope="module", params=["chalice local", "packaged"])
+@pytest.fixture(scope="module", params=["chalice local", "packaged", "HTTP API"])
 def api(request: pytest.FixtureRequest, system: System) -> Iterator[Door]:
     """Yield the API as `chalice local` or as packaged, with the same table, bucket and queue."""
     if request.param == "packaged":
         yield Door(request.param, system.api)
+        return
+    if request.param == "HTTP API":
+        with pointed_at(system.emulator, STAGE=LOCAL, AUTH_MODE=LOCAL, BUCKET_NAME=system.bucket):
+            yield HttpApi(request.param, "")
         return
     run.write_aws_config(system.project, system.emulator)
     server = Server(system.project, free_port(), Terminal(io.StringIO()))
@@ -151,9 +159,11 @@ def test_operations_of_a_batch_are_settled_one_by_one(api: Door) -> None:
 def test_path_of_batches_is_not_that_of_an_item(api: Door) -> None:
     reply = api.json("GET", "/items/batch")
 
-    assert (reply.status, reply.error) == (
-        (404, "NOT_FOUND") if api.name == "packaged" else (405, "METHOD_NOT_ALLOWED")
-    )
+    assert (reply.status, reply.error) == {
+        "chalice local": (405, "METHOD_NOT_ALLOWED"),
+        "packaged": (404, "NOT_FOUND"),
+        "HTTP API": (404, "ITEM_NOT_FOUND"),  # It has the route GET /items/{item_id}, but no route GET /items/batch.
+    }[api.name]
 
 
 class TestEncoding:
@@ -586,7 +596,7 @@ class TestCompression:
 
         reply = api.send("POST", "/items", body, [JSON, ("Content-Encoding", coding)])
 
-        if api.name == "packaged":
+        if api.name != "chalice local":
             # The emulator's API Gateway does not decompress: the app receives the compressed bytes as text.
             assert (reply.status, reply.error) == (415, "UNSUPPORTED_ENCODING")
         else:
@@ -651,7 +661,7 @@ class TestDifferences:
 
     @pytest.mark.parametrize("request_", ASKED)
     def test_responses_differ_as_listed(self, api: Door, request_: str) -> None:
-        said = differences("test")[request_][api.name == "packaged"]
+        said = differences("test")[request_][api.name != "chalice local"]
 
         reply = self.ASKED[request_](api)
 
@@ -664,4 +674,4 @@ class TestDifferences:
         reply = api.send("POST", "/items", gzip.compress(as_json()), [JSON, ("Content-Encoding", "gzip")])
 
         assert "does not undo the compression of a request, so that one is a 415 there" in " ".join(text.split())
-        assert reply.status == (415 if api.name == "packaged" else 201)
+        assert reply.status == (415 if api.name != "chalice local" else 201)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import app
 from chalicelib.config import LOCAL
 from tests.blocks import block
 from tests.builders import REQUIRED, fields
@@ -18,6 +19,7 @@ from tests.e2e.pictures import photograph
 from tests.e2e.shell import at_the_emulator, type_in
 from tests.e2e.system import (
     KEPT,
+    ROOT,
     Answer,
     bundled,
     configure,
@@ -31,7 +33,7 @@ from tests.e2e.test_flows import post
 from tests.e2e.waiting import eventually
 from tools.laptop import code_stack, function_package
 from tools.laptop.emulator import Emulator, client_factory
-from tools.stage import provision
+from tools.stage import http_front, provision
 
 PASSWORD = "Correct horse 1 battery!"
 
@@ -92,6 +94,34 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
 
 
 @pytest.fixture(scope="module")
+def http_api(api: Closed) -> Closed:
+    """Return the same stage behind an HTTP API, which is created as `make package FRONT=http` describes it."""
+    template = json.loads((ROOT / "infra" / "package.json").read_text(encoding="utf-8"))
+    variables = template["Resources"]["APIHandler"]["Properties"]["Environment"]["Variables"]
+    settings = http_front.settings_of(variables | {"STAGE": LOCAL, "AUTH_MODE": "oidc", "CORS_ORIGINS": "*"})
+    converted = http_front.convert(template | {"Outputs": {}}, settings, http_front.app_routes(app.app))
+    of_the_api = {
+        name: one
+        for name, one in converted["Resources"].items()
+        if one.get("Type", "").startswith("AWS::ApiGatewayV2::") or name == "HttpApiInvokePermission"
+    }
+    # The function is that of another stack.
+    function = api.functions["api_handler"]
+    arn = api.client("lambda").get_function(FunctionName=function)["Configuration"]["FunctionArn"]
+    text = json.dumps({**converted, "Resources": of_the_api}).replace("${APIHandler.Arn}", arn)
+    text = text.replace('{"Ref": "APIHandler"}', json.dumps(function)).replace("${AWS::StackName}", "vitrine-local")
+    cloudformation = api.client("cloudformation")
+    cloudformation.create_stack(StackName="http-front", TemplateBody=text)
+    cloudformation.get_waiter("stack_create_complete").wait(StackName="http-front", WaiterConfig={"Delay": 1})
+    [stack] = cloudformation.describe_stacks(StackName="http-front")["Stacks"]
+    api_id = next(one["OutputValue"] for one in stack["Outputs"] if one["OutputKey"] == "HttpApiId")
+    # The emulator ignores it when it creates the API.
+    cors = of_the_api["HttpApi"]["Properties"]["CorsConfiguration"]
+    api.client("apigatewayv2").update_api(ApiId=api_id, CorsConfiguration=cors)
+    return api._replace(url=f"{api.emulator.url}/_aws/execute-api/{api_id}/api")
+
+
+@pytest.fixture(scope="module")
 def ann(api: Closed) -> dict[str, str]:
     return api.pool.tokens("ann@example.com")
 
@@ -132,6 +162,29 @@ def test_documented_commands_add_a_user_and_get_a_token(api: Closed, tmp_path: P
     )
 
     assert '{"items":[],' in said
+
+
+def test_http_api_checks_tokens_without_the_authorizer(http_api: Closed, ann: dict[str, str], bob: str) -> None:
+    access, id_token = ann["AccessToken"], ann["IdToken"]
+    created = http_api("POST", "/items?", fields(title="Vase"), access, idempotency_key="http-front")
+    assert created.status == 201, created.body
+    path = f"/items/{created.json()['id']}"
+    header, payload, signature = access.split(".")
+
+    assert created.headers["Location"].endswith(f"/api{path}")
+    assert http_api("GET", path, token=id_token).json() == created.json()
+    assert http_api("PATCH", path, {"title": "Jug"}, access, if_match='"1"').json()["title"] == "Jug"
+    found = http_api("GET", "/items?filter%5Btitle%5D=Jug&limit=5", token=access)
+    assert [one["title"] for one in found.json()["items"]] == ["Jug"]
+    assert http_api("GET", path, token=bob).status == 404
+    for token in (None, "abc", f"{header}.{payload}.{signature[::-1]}", ann["RefreshToken"]):
+        assert http_api("GET", path, token=token).status == 401
+    assert http_api("GET", "/health").json()["status"] == "ok"
+    assert http_api("GET", "/web/api.js").status == 200
+    assert http_api("GET", "/nowhere").json()["error"] == "NOT_FOUND"
+    preflight = http_api("OPTIONS", path, origin=http_api.emulator.url, access_control_request_method="PATCH")
+    assert preflight.status == 204
+    assert "If-Match" in preflight.headers["Access-Control-Allow-Headers"]
 
 
 def refused(answer: Answer) -> None:

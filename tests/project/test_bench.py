@@ -134,6 +134,15 @@ class TestCost:
         assert whole["api_gateway"] == 0.0000035
         assert whole["sqs"] == pytest.approx(2 * 0.0000004)
 
+    def test_http_api_costs_less_for_each_request(self) -> None:
+        taken = {event.name: spent() for event in sample_events.PAID}
+        reading, sizes = cost.ACTIVITIES[0], {"api_handler": 512}
+
+        rest, http = (cost.activity_dollars(reading, taken, sizes, front) for front in get_args(cost.Front))
+
+        assert http == rest | {"api_gateway": 0.000001}
+        assert sum(rest.values()) - sum(http.values()) == pytest.approx(0.0000025)
+
     def test_security_page_has_the_cost_of_requests_without_token(self) -> None:
         hour = sum(cost.hour_cost_without_token(limits_of_the_template(), cost.configured_memory()).values())
 

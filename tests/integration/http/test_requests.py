@@ -148,7 +148,7 @@ def test_idempotency_key_is_evaluated_or_rejected(api: Stage, method: str, path:
 
     response = api(
         method,
-        path.format(item_id=item, import_id=item, export_id=item, catalogue_id=item, name="none.js"),
+        with_ids(path, item),
         ROUTES[method, path],
         idempotency_key="k",
     )

@@ -15,14 +15,6 @@ from tests.integration.stage import Stage, batch, context, json_of
 from tests.integration.test_telemetry import logs
 
 CONSOLE = {"key1": "value1", "key2": "value2", "key3": "value3"}
-HTTP_API = {
-    "version": "2.0",
-    "routeKey": "GET /health",
-    "rawPath": "/health",
-    "headers": {"accept": "*/*"},
-    "requestContext": {"http": {"method": "GET", "path": "/health"}, "requestId": "id", "stage": "$default"},
-    "isBase64Encoded": False,
-}
 ALB = {
     "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:…"}},
     "httpMethod": "GET",
@@ -36,7 +28,7 @@ UNEXPECTED = [
     {},
     CONSOLE,
     {"source": "serverless-plugin-warmup"},
-    HTTP_API,
+    {"version": "2.0", "rawPath": "/health", "requestContext": {"http": {"method": "GET"}}},
     ALB,
     "ping",
     None,

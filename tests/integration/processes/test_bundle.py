@@ -22,7 +22,7 @@ from tools.bundle import archive, build, certificate_folder
 # The maximum number of modules that a process loads from the bundle for one invocation: the counted number and a few
 # more.
 # Modules of the standard library are not counted, because they differ between versions of Python.
-BUDGET = {"api_handler": 230, "on_upload": 230, "on_messages": 275, "clean_up": 230, "authorize": 295}
+BUDGET = {"api_handler": 230, "on_upload": 230, "on_messages": 275, "clean_up": 230, "authorize": 297}
 
 # Modules that no function needs.
 NEVER = {

@@ -31,7 +31,12 @@ def given(programs: Path, name: str) -> set[str]:
 
 def test_every_template_is_scanned(programs: Path) -> None:
     assert infrastructure_scan.scan(programs)
-    templates = {"packaged-local.json", "packaged-dev.json", "packaged-prod.json"}
+    templates = {
+        "packaged-local-rest.json",
+        "packaged-dev-rest.json",
+        "packaged-prod-rest.json",
+        "packaged-dev-http.json",
+    }
     templates |= {"resources.json", "deployer.json", "pipeline.json"}
     assert templates <= given(programs, "checkov")
 

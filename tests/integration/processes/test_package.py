@@ -132,6 +132,19 @@ def test_every_stage_is_valid_cloudformation(packaged: Packaged) -> None:
         assert lint_file(packaged(stage)) == []
 
 
+@pytest.mark.usefixtures("unmeasured")
+def test_stage_with_an_http_api_is_valid_cloudformation(tmp_path: Path) -> None:
+    template = infrastructure_scan.packaged_template("dev", tmp_path / "project", front=infrastructure_scan.HTTP)
+
+    assert lint_file(tmp_path / "project" / "out" / "sam.json") == []
+    assert "AWS::Serverless" not in json.dumps(translated(template))
+    assert set(functions(template)) == FUNCTIONS.keys() - {"Authorize"}
+    assert not re.search(r"\d{12}|RestAPI|SigningKeys|SignInRefused|Authorize\W", json.dumps(template))
+    used = metrics(dashboard(template, "dev"), "AWS/ApiGateway")
+    assert {tuple(one[2:6]) for one in used} == {("ApiId", "<HttpApi>", "Stage", "api")}
+    assert {one[1] for one in used} == {"Count", "4xx", "5xx", "Latency"}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 class TestEveryStage:
     def test_sam_accepts_it_without_a_warning(
@@ -217,7 +230,7 @@ class TestEveryStage:
         assert bool(guarded) == (stage != LOCAL)
         for header, is_token in AUTHORIZATIONS.items():
             assert bool(re.search(expression, header)) == is_token, header
-            assert bool(auth._BEARER.fullmatch(header)) == is_token, header
+            assert bool(auth.BEARER.fullmatch(header)) == is_token, header
 
     def test_every_function_has_alarms(self, packaged: Packaged, stage: str) -> None:
         watched = {
