@@ -23,6 +23,7 @@ from chalicelib import config, errors
 from chalicelib.aws import bucket, table
 from chalicelib.catalogue import messages
 from tests.blocks import blocks
+from tests.integration.routes import PUBLIC
 from tests.tables import table_rows
 from tests.unit.test_infra import METHOD_SETTINGS, method
 from tests.unit.test_layers import FILES, own_imports, package
@@ -234,6 +235,14 @@ def listed_files() -> Iterator[tuple[str, str]]:
 def test_architecture_lists_the_routes() -> None:
     routes = {f"{method} {path}" for path, methods in app.app.routes.items() for method in methods if method != "HEAD"}
     assert first_cells("docs/architecture.md", "Path 1: HTTP") == routes
+
+
+def test_deploying_names_the_routes_that_need_no_token() -> None:
+    paragraph = re.search(r"Every route requires a token.*?except(.*?)\n\n", read("docs/deploying.md"), re.DOTALL)
+
+    assert paragraph
+    public = {re.sub(r"(?<=.)/.*", "/…", path) if path.count("/") > 1 else path for path in PUBLIC}
+    assert set(re.findall("`(/.*?)`", paragraph[1])) == public
 
 
 def test_architecture_lists_the_messages_with_their_fields() -> None:
