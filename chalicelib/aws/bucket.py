@@ -18,6 +18,7 @@ does not identify that object.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -119,13 +120,16 @@ def loose_thumbnail_key(key: str) -> str:
     return f"{THUMBNAILS}{key.removeprefix(UPLOADS)}.jpg"
 
 
-def public_key(thumbnail_key: str, folder: str, exposure: int) -> str:
+def public_key(thumbnail_key: str, seed: str, exposure: int) -> str:
     """Return the key of the copy of an item's thumbnail that visitors may load while the item is exposed.
 
-    Each exposure has separate copies: a slow job of an earlier one cannot delete those of a later one.
+    Each exposure has separate copies: a slow job of an earlier one cannot delete those of a later one. ``seed`` is the
+    item's (``public_catalogues.Reference``). It hides the entity tag, which is mostly the MD5 of the original: by that,
+    visitors could recognise a file, or see that two items have the same.
     """
     item_id, upload_id, put, name = thumbnail_key.split("/")[3:]
-    return f"{_public_folder(folder, item_id)}{upload_id}/{exposure}/{put}/{name}"
+    sequencer, _, etag = put.partition("-")
+    return f"{_public_folder(seed, item_id)}{upload_id}/{exposure}/{sequencer}-{_digest(seed, etag)}/{name}"
 
 
 def exposure(public_key: str) -> int:
@@ -239,9 +243,9 @@ def item_keys(owner: str, item_id: str) -> list[str]:
     return [key for top in (UPLOADS, THUMBNAILS) for key, _ in _list(f"{top}{_item_folder(owner, item_id)}")]
 
 
-def public_keys(folder: str, item_id: str) -> list[str]:
+def public_keys(seed: str, item_id: str) -> list[str]:
     """Return the keys of all objects of an item that visitors may load."""
-    return [key for key, _ in _list(_public_folder(folder, item_id))]
+    return [key for key, _ in _list(_public_folder(seed, item_id))]
 
 
 def original_etags(owner: str, item_id: str) -> dict[str, str]:
@@ -302,8 +306,12 @@ def presigned_file(key: str, content_type: str, name: str) -> str:
     return presigned_urls.url(key, content_type=content_type, content_disposition=f'attachment; filename="{name}"')
 
 
-def _public_folder(folder: str, item_id: str) -> str:
-    return f"{PUBLIC}{_ITEMS}{folder}/{item_id}/"
+def _public_folder(seed: str, item_id: str) -> str:
+    return f"{PUBLIC}{_ITEMS}{_digest(seed, 'folder')}/{item_id}/"
+
+
+def _digest(seed: str, text: str) -> str:
+    return hmac.digest(seed.encode(), text.encode(), "sha256").hex()[:32]
 
 
 def _item_folder(owner: str, item_id: str) -> str:

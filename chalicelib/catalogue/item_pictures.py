@@ -255,15 +255,15 @@ def delete_superseded_objects(item: Item) -> None:
     exposures too, and all if the item is not exposed.
     """
     keys = [] if item.has_one_file else bucket.item_keys(item.owner, item.id)
-    if item.public_folder:
-        keys += bucket.public_keys(item.public_folder, item.id)
+    if item.public_seed:
+        keys += bucket.public_keys(item.public_seed, item.id)
     bucket.delete(key for key in keys if _is_superseded(item, key))
 
 
 def delete_all_objects(owner: str, id_: str) -> None:
     """Delete all objects of a deleted item."""
     reference = public_catalogues.find_reference(owner)
-    public = bucket.public_keys(reference.folder(id_), id_) if reference else []
+    public = bucket.public_keys(reference.seed(id_), id_) if reference else []
     bucket.delete([*bucket.item_keys(owner, id_), *public])
 
 

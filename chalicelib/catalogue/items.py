@@ -398,10 +398,10 @@ def with_input(item: Item, new: ItemInput) -> Item:
 
 def exposable(item: Item) -> Item:
     """Return the item as it must be before it becomes public, or a link shows it. Raise BusyError."""
-    if item.public_folder:
+    if item.public_seed:
         return item
     reference = public_catalogues.reference(item.owner)
-    return msgspec.structs.replace(item, catalogue=reference.catalogue, public_folder=reference.folder(item.id))
+    return msgspec.structs.replace(item, catalogue=reference.catalogue, public_seed=reference.seed(item.id))
 
 
 def _check_expiry(new: ItemInput, at: datetime) -> None:

@@ -140,8 +140,8 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     """How often it became exposed: public, or shown by a link. It is part of the public keys of thumbnails."""
     exposure_due_at: str | None = None
     """When the cleanup looks again for public objects that are missing, or left over."""
-    public_folder: str | None = None
-    """The folder of its public objects, if it is or was exposed (``public_catalogues.folder``)."""
+    public_seed: str | None = None
+    """A secret that the keys of its public objects are made of, if it is or was exposed."""
     ticket_until: str | None = None
     """When the event of the last ticket's upload is overdue: then the cleanup looks for the upload itself."""
     last_upload: str | None = None

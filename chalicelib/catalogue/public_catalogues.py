@@ -36,9 +36,9 @@ class Reference(NamedTuple):
     catalogue: str
     secret: str
 
-    def folder(self, item_id: str) -> str:
-        """Return the folder of an item's public objects. It says nothing of the owner, and nothing of the catalogue."""
-        return hmac.digest(self.secret.encode(), item_id.encode(), "sha256").hex()[:32]
+    def seed(self, item_id: str) -> str:
+        """Return what the keys of an item's public objects are made of, so that they say nothing of the owner."""
+        return hmac.digest(self.secret.encode(), item_id.encode(), "sha256").hex()
 
 
 def reference(owner: str) -> Reference:

@@ -73,7 +73,7 @@ def image_of(item: Item) -> Image | None:
 
 def public_key(item: Item, key: str) -> str:
     """Return the key of the copy of a thumbnail that visitors may load during the current exposure of its item."""
-    return bucket.public_key(key, item.public_folder or "", item.exposures)
+    return bucket.public_key(key, item.public_seed or "", item.exposures)
 
 
 def last_publication(old: Item | None, new: Item, *, is_update: bool = True) -> Publication | None:
@@ -99,4 +99,4 @@ def _is_seen_alike(one: Item, other: Item) -> bool:
 
 def _seen(item: Item) -> tuple[Any, ...]:
     declared = index_keys.parse(item.indexed) if item.indexed else index_keys.current()
-    return declared.shown(item.fields), item.visibility, item.hidden, image_of(item)
+    return declared.shown(item.fields), item.hidden, image_of(item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from chalicelib.aws import dynamodb_json
+from chalicelib.aws import bucket, dynamodb_json
 from chalicelib.config import CENTRE
 from tests.simulation.clients import Act, Ledger
 from tests.simulation.evidence import changes, records, shown_item
@@ -115,13 +115,13 @@ def public_objects_are_those_of_exposed_items(world: World, _: Ledger) -> Iterat
     for record in records(world, "ITEM"):
         item, id_ = dynamodb_json.deserialize_all(record), record["sk"]["S"][5:]
         image = item.get("image", {})
-        folder = f"public/items/{item.get('publicFolder')}/{id_}/{image.get('uploadId')}/{item.get('exposures')}/"
+        folder = f"/{id_}/{image.get('uploadId')}/{item.get('exposures')}/"
         if "visibility" not in item and not item.get("shares"):
             continue
         if image.get("error", {}).get("error") == "IMAGE_LOST":
-            may_stay |= {key for key in world.s3.objects if key.startswith(folder)}
+            may_stay |= {key for key in world.s3.objects if key.startswith("public/") and folder in key}
         own = {
-            folder + "/".join(one["key"].split("/")[-2:]): world.s3.objects[one["key"]].data
+            bucket.public_key(one["key"], item["publicSeed"], int(item["exposures"])): world.s3.objects[one["key"]].data
             for one in image.get("thumbnails", [])
         }
         expected |= own

@@ -105,6 +105,15 @@ class TestLink:
         assert [one["size"] for one in json_of(visit(api, token))["image"]["thumbnails"]] == [200, 800]
         assert len(api.objects("public/")) == 2
 
+    def test_does_not_tell_that_the_item_is_published(self, api: Stage, item: str) -> None:
+        token = share(api, item)["token"]
+        before = visit(api, token).body
+
+        for body in ({"visibility": "public"}, {"note": "private"}, {"visibility": "private"}):
+            api("PATCH", f"/items/{item}", body)
+
+            assert visit(api, token).body == before
+
     def test_stays_when_the_item_changes(self, api: Stage, item: str) -> None:
         token = share(api, item)["token"]
         api("PUT", f"/items/{item}", {"title": "Red vase"})
