@@ -197,7 +197,7 @@ def check_popular_claim() -> dict[str, float]:
 # --------------------------------------------------------------------------------------- requests without a valid token
 
 TOKENLESS_RUN_MS = 50
-"""The duration of a run without a valid token: longer than any public route and the check of a token."""
+"""The duration of a run without a valid token, on average: a search of large public items takes longer, others less."""
 
 TOKENLESS_LOG_BYTES = 1500
 """The bytes that such a run logs, including metrics and Lambda's own lines."""
