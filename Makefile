@@ -5,6 +5,7 @@ EMULATOR_PORT ?= 4566
 STAGE ?=
 STOCK ?=
 FRONT ?= rest
+FAST ?= off
 YES ?=
 
 # The first supported interpreter. Choose another with PYTHON=/path/to/python3.
@@ -104,13 +105,15 @@ deploy: named $(VENV) openapi ## Deploy a stage to your AWS account: make deploy
 	@$(PROVISION) # The address to which the sign-in page returns is known now.
 
 # Chalice needs a region to package, but does not write it into the artifact, which fits any region.
-package: named $(VENV) openapi ## Write out/ (template and zip) for CloudFormation: make package STAGE=prod (FRONT=http: an HTTP API)
+package: named $(VENV) openapi ## Write out/ (template and zip) for CloudFormation: make package STAGE=prod (FRONT=http: an HTTP API; FAST=snapstart, FAST=provisioned: faster starts)
 	@case "$(FRONT)" in rest | http) ;; *) echo "FRONT is '$(FRONT)': it must be rest or http." >&2; exit 1;; esac
+	@case "$(FAST)" in off | snapstart | provisioned) ;; *) echo "FAST is '$(FAST)': it must be off, snapstart or provisioned." >&2; exit 1;; esac
 	@$(BIN)/python -c 'from tools.stage import provision; print(provision.describe_access("$(STAGE)"))'
 	@$(BUNDLE)
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage "$(STAGE)" \
 		--merge-template infra/package.json out
 	@test "$(FRONT)" = rest || $(BIN)/python -m tools.stage.http_front out/sam.json
+	@test "$(FAST)" = off || $(BIN)/python -m tools.stage.fast_start "$(FAST)" out/sam.json
 	@$(BIN)/python -m tools.stage.search_index > out/index-declaration # .ci/deploy compares it with that of the stage
 	@echo "Wrote out/sam.json and out/deployment.zip: deploy them as the stack vitrine-$(STAGE) (docs/deploying.md)."
 

@@ -646,3 +646,8 @@ if config.is_chalice_local():
     chalice_local.prepare()
 
 coldstart.finish()
+
+if config.is_started_early():
+    from chalicelib.aws import early_start
+
+    early_start.prepare()

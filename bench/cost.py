@@ -194,6 +194,44 @@ def check_popular_claim() -> dict[str, float]:
     return {"claimed": 2.50, "calculated": round(1e6 * lambda_dollars(100, 256, "x86_64"), 2)}
 
 
+# -------------------------------------------------------------------------------------------------------- faster starts
+
+MONTH = 30 * 24 * 3600
+"""In seconds."""
+
+
+class FastStarts(NamedTuple):
+    """What faster starts of a function cost, in dollars, on arm64."""
+
+    snapshot_month: float
+    """The snapshot of one version."""
+    restore: float
+    """A start from it."""
+    provisioned_month: float
+    """One execution environment that is always started."""
+    break_even_restores: float
+    """The starts from a snapshot in a month that cost as much as one such environment."""
+    break_even_use: float
+    """The share of the time that runs must use the environment so that it costs no more than without."""
+
+
+def fast_starts(memory: int) -> FastStarts:
+    """Return what faster starts of a function with ``memory`` MB cost."""
+    snapshots, provisioned = PRICES["snapstart"], PRICES["provisioned_concurrency"]
+    size = memory / 1024
+    snapshot_month = size * snapshots["cache_gb_second"] * MONTH
+    restore = size * snapshots["restore_gb"]
+    provisioned_month = size * provisioned["gb_second"] * MONTH
+    saved = PRICES["lambda"]["gb_second_arm64"] - provisioned["run_gb_second"]
+    return FastStarts(
+        snapshot_month,
+        restore,
+        provisioned_month,
+        (provisioned_month - snapshot_month) / restore,
+        provisioned["gb_second"] / saved,
+    )
+
+
 # --------------------------------------------------------------------------------------- requests without a valid token
 
 TOKENLESS_RUN_MS = 50

@@ -152,6 +152,11 @@ def sign_in_required() -> bool:
     return settings().bucket is not None or not is_chalice_local()
 
 
+def is_started_early() -> bool:
+    """Return whether Lambda starts this process before there is a request: to take a snapshot of it, or in advance."""
+    return os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in ("snap-start", "provisioned-concurrency")
+
+
 def is_chalice_local() -> bool:
     """Return whether the process is ``chalice local``, not a deployed function or another Chalice command."""
     return "AWS_CHALICE_CLI_MODE" in os.environ and _command(sys.argv[1:]) == "local"

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from tools import processes
-from tools.stage import chalice_package
+from tools.stage import chalice_package, fast_start
 from tools.stage.errors import StageError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 STAGES = ("local", "dev", "prod")
 REST, HTTP = "rest", "http"
 """The kinds of API that a stage can be packaged with."""
-WITH_HTTP_API = ("dev",)
-"""The stages whose template is also scanned with an HTTP API. They differ only in names."""
+IN_ALL_FORMS = ("dev",)
+"""The stages whose template is also scanned with an HTTP API, and with fast starts. They differ only in names."""
 TEMPLATES = ("infra/resources.json", "infra/deployer.json", "infra/pipeline.json")
 """The templates that are deployed as they are."""
 WORKFLOWS = Path(".github/workflows")
@@ -58,12 +58,16 @@ def scan(programs: Path, project_dir: Path = PROJECT_DIR, stages: Sequence[str] 
     workflows = sorted((project_dir / WORKFLOWS).glob("*.yml"))
     with tempfile.TemporaryDirectory() as folder:
         templates = [project_dir / name for name in TEMPLATES]
-        fronts = [(stage, REST) for stage in stages] + [(stage, HTTP) for stage in stages if stage in WITH_HTTP_API]
+        fronts = [(stage, REST) for stage in stages] + [(stage, HTTP) for stage in stages if stage in IN_ALL_FORMS]
         for stage, front in fronts:
-            template = Path(folder) / f"packaged-{stage}-{front}.json"
-            made = packaged_template(stage, Path(folder) / f"{stage}-{front}", project_dir, front)
-            template.write_text(json.dumps(made, indent=2))
-            templates.append(template)
+            made = {"": packaged_template(stage, Path(folder) / f"{stage}-{front}", project_dir, front)}
+            if stage in IN_ALL_FORMS:
+                # SnapStart, which not every version of Python has, differs in one property.
+                made["-provisioned"] = fast_start.convert(made[""], "provisioned")
+            for suffix, content in made.items():
+                template = Path(folder) / f"packaged-{stage}-{front}{suffix}.json"
+                template.write_text(json.dumps(content, indent=2))
+                templates.append(template)
         commands: list[list[str | Path]] = [
             ["checkov", "--framework", "cloudformation", "--skip-download", "--quiet", "--compact", "-f", *templates],
             ["zizmor", "--offline", "--no-progress", *workflows, project_dir / DEPENDABOT],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from botocore import handlers
@@ -20,6 +21,7 @@ from botocore.session import Session
 from chalicelib.config import settings
 
 if TYPE_CHECKING:
+    from botocore.client import BaseClient
     from botocore.credentials import ReadOnlyCredentials
     from botocore.hooks import BaseEventHooks
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -137,7 +139,20 @@ def _client(service: Any, config: Config) -> Any:
     require_provisioned()
     session = _session()
     _register_handlers(session.get_component("event_emitter"), service)
-    return session.create_client(service, config=config)
+    client = session.create_client(service, config=config)
+    _clients.add(client)
+    return client
+
+
+def create_first_client() -> None:
+    """Create the client of DynamoDB, which almost every request needs. Raise botocore's errors."""
+    _shared("dynamodb", _CONFIG)
+
+
+def close_connections() -> None:
+    """Close the connections of all clients. The next calls open others."""
+    for client in _clients:
+        client.close()
 
 
 def _shared_session() -> Session:
@@ -186,3 +201,6 @@ _ENDPOINT_SETTINGS = ("AWS_ENDPOINT_URL", "AWS_USE_")
 """The beginnings of the environment variables that give a service another address than the default."""
 
 _creating = threading.Lock()
+
+_clients: weakref.WeakSet[BaseClient] = weakref.WeakSet()
+"""All clients."""

@@ -195,6 +195,17 @@ class TestDeployFunction:
         ):
             self.deploy(stage)
 
+    @pytest.mark.usefixtures("package")
+    def test_function_behind_an_alias_is_refused(self, stage: Stage) -> None:
+        name, before = "vitrine-dev-on_upload", digests(stage)
+        version = stage.client("lambda").publish_version(FunctionName=name)["Version"]
+        stage.client("lambda").create_alias(FunctionName=name, Name="live", FunctionVersion=version)
+
+        with pytest.raises(StageError, match=f"on_upload is called by its alias live, .* version {version}, "):
+            self.deploy(stage, yes=True)
+
+        assert digests(stage) == before
+
     def test_local_stage_is_refused(self, stage: Stage) -> None:
         with pytest.raises(StageError, match="`make run` brings a saved file into effect"):
             self.deploy(stage._replace(name="local"))

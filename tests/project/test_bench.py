@@ -143,6 +143,21 @@ class TestCost:
         assert http == rest | {"api_gateway": 0.000001}
         assert sum(rest.values()) - sum(http.values()) == pytest.approx(0.0000025)
 
+    def test_benchmarks_page_has_the_cost_of_faster_starts(self) -> None:
+        paid = cost.fast_starts(cost.configured_memory()["api_handler"])
+
+        page = " ".join((PROJECT / "docs" / "benchmarks.md").read_text(encoding="utf-8").split())
+        row = re.search(r"\| SnapStart \| \$([\d.]+) \| \$([\d.]+) \|", page)
+        assert row
+        assert (float(row[1]), float(row[2])) == (round(paid.snapshot_month, 2), round(1000 * paid.restore, 3))
+        row = re.search(r"\| provisioned concurrency, one \| \$([\d.]+) \|", page)
+        assert row
+        assert float(row[1]) == round(paid.provisioned_month, 2)
+        equal = re.search(r"from ([\d,]+) starts a month on", page)
+        assert equal
+        assert int(equal[1].replace(",", "")) == round(paid.break_even_restores, -3)
+        assert f"more than {paid.break_even_use:.0%} of the time".replace("%", " %") in page
+
     def test_security_page_has_the_cost_of_requests_without_token(self) -> None:
         hour = sum(cost.hour_cost_without_token(limits_of_the_template(), cost.configured_memory()).values())
 

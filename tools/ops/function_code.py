@@ -49,6 +49,16 @@ def package(project_dir: Path, stage: Stage, function: Function, report: Callabl
         raise StageError(str(error)) from error
 
 
+def require_latest(stage: Stage, function: Function) -> None:
+    """Raise StageError if ``function`` has an alias, which runs a published version, not the code that is replaced."""
+    for alias in stage.client("lambda").list_aliases(FunctionName=function.name)["Aliases"]:
+        raise StageError(
+            f"{function.handler} is called by its alias {alias['Name']}, which runs the published version "
+            f"{alias['FunctionVersion']}, so replacing its latest code would change nothing: deploy a package of this "
+            "folder, or package the stage with FAST=off."
+        )
+
+
 def update(stage: Stage, function: Function, archive: Path, *, dry_run: bool) -> Update:
     """Give ``function`` the code in ``archive``, unless it has it, and wait until it runs.
 

@@ -116,6 +116,7 @@ def deploy_function(call: CommandCall) -> int:
     if stage.name == LOCAL:
         raise StageError("`make run` brings a saved file into effect in all functions of the stage local by itself.")
     function = stage.function(name)
+    function_code.require_latest(stage, function)
     _confirm_deployment(call, function)
     archive = function_code.package(provision.PROJECT_DIR, stage, function, call.print_progress)
     done = function_code.update(stage, function, archive, dry_run=call.options.dry_run)

@@ -36,6 +36,8 @@ def test_every_template_is_scanned(programs: Path) -> None:
         "packaged-dev-rest.json",
         "packaged-prod-rest.json",
         "packaged-dev-http.json",
+        "packaged-dev-rest-provisioned.json",
+        "packaged-dev-http-provisioned.json",
     }
     templates |= {"resources.json", "deployer.json", "pipeline.json"}
     assert templates <= given(programs, "checkov")

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, get_args
 
 import pytest
 from cfnlint.api import lint_file
@@ -22,7 +21,7 @@ from chalicelib import config
 from chalicelib.config import LOCAL
 from chalicelib.http import auth
 from tools import infrastructure_scan
-from tools.stage import policies
+from tools.stage import fast_start, policies
 
 PROJECT = Path(__file__).resolve().parents[3]
 CONFIG = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))
@@ -39,20 +38,25 @@ FUNCTIONS = {
 TOPIC = {"Fn::ImportValue": {"Fn::Sub": "${AWS::StackName}-resources-AlarmTopicArn"}}
 
 Template = dict[str, Any]
-Packaged = Callable[[str], Path]
+
+
+class Packaged(Protocol):
+    """Packages a stage once per session, and returns the path of its template."""
+
+    def __call__(self, stage: str, front: str = infrastructure_scan.REST) -> Path:
+        """Return the path of the template of ``stage`` with this kind of API."""
 
 
 @pytest.fixture(scope="session")
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> Packaged:
-    """Return a function that packages a stage once per session, and returns the path of its template."""
-    made: dict[str, Path] = {}
+    made: dict[tuple[str, str], Path] = {}
 
-    def package(stage: str) -> Path:
-        if stage not in made:
+    def package(stage: str, front: str = infrastructure_scan.REST) -> Path:
+        if (stage, front) not in made:
             folder = tmp_path_factory.mktemp(stage)
-            infrastructure_scan.packaged_template(stage, folder / "project")
-            made[stage] = folder / "project" / "out" / "sam.json"
-        return made[stage]
+            infrastructure_scan.packaged_template(stage, folder / "project", front=front)
+            made[stage, front] = folder / "project" / "out" / "sam.json"
+        return made[stage, front]
 
     return package
 
@@ -133,16 +137,91 @@ def test_every_stage_is_valid_cloudformation(packaged: Packaged) -> None:
 
 
 @pytest.mark.usefixtures("unmeasured")
-def test_stage_with_an_http_api_is_valid_cloudformation(tmp_path: Path) -> None:
-    template = infrastructure_scan.packaged_template("dev", tmp_path / "project", front=infrastructure_scan.HTTP)
+def test_stage_with_an_http_api_is_valid_cloudformation(packaged: Packaged) -> None:
+    path = packaged("dev", infrastructure_scan.HTTP)
+    template = read(path)
 
-    assert lint_file(tmp_path / "project" / "out" / "sam.json") == []
+    assert lint_file(path) == []
     assert "AWS::Serverless" not in json.dumps(translated(template))
     assert set(functions(template)) == FUNCTIONS.keys() - {"Authorize"}
     assert not re.search(r"\d{12}|RestAPI|SigningKeys|SignInRefused|Authorize\W", json.dumps(template))
     used = metrics(dashboard(template, "dev"), "AWS/ApiGateway")
     assert {tuple(one[2:6]) for one in used} == {("ApiId", "<HttpApi>", "Stage", "api")}
     assert {one[1] for one in used} == {"Count", "4xx", "5xx", "Latency"}
+
+
+def fast(path: Path, kind: fast_start.Kind) -> Template:
+    """Return a packaged template with an API function that starts by ``kind``, for a Python that has SnapStart."""
+    template = read(path)
+    for function in functions(template).values():
+        function["Runtime"] = "python3.13"
+    return fast_start.convert(template, kind)
+
+
+@pytest.mark.usefixtures("unmeasured")
+class TestFastStart:
+    """From the version to the alias to the URIs and the permission: with one missing, requests run ``$LATEST``."""
+
+    @pytest.mark.parametrize("front", [infrastructure_scan.REST, infrastructure_scan.HTTP])
+    @pytest.mark.parametrize("kind", get_args(fast_start.Kind))
+    def test_api_gateway_calls_only_the_published_version(
+        self, packaged: Packaged, front: str, kind: fast_start.Kind
+    ) -> None:
+        made = translated(fast(packaged("dev", front), kind))
+
+        [(version, properties)] = resources(made, "AWS::Lambda::Version").items()
+        assert properties["FunctionName"] == {"Ref": "APIHandler"}
+        [(alias, properties)] = resources(made, "AWS::Lambda::Alias").items()
+        assert properties["FunctionVersion"] == {"Fn::GetAtt": [version, "Version"]}
+        assert properties["FunctionName"] == {"Ref": "APIHandler"}
+        number = properties.get("ProvisionedConcurrencyConfig", {}).get("ProvisionedConcurrentExecutions")
+        snapshots = made["Resources"]["APIHandler"]["Properties"].get("SnapStart")
+        started = (
+            ({"ApplyOn": "PublishedVersions"}, None)
+            if kind == "snapstart"
+            else (None, {"Ref": "ProvisionedConcurrency"})
+        )
+        assert (snapshots, number) == started
+        uris = set(re.findall(r"functions/\$\{(\w+(?:\.\w+)?)\}/invocations", json.dumps(made)))
+        assert uris == {alias} | ({"Authorize.Arn"} if front == infrastructure_scan.REST else set())
+        [permission] = [
+            one["FunctionName"]
+            for one in resources(made, "AWS::Lambda::Permission").values()
+            if one["Principal"] == "apigateway.amazonaws.com" and "Authorize" not in json.dumps(one["FunctionName"])
+        ]
+        assert permission == {"Ref": alias}
+
+    def test_every_change_of_a_setting_is_published(self, packaged: Packaged) -> None:
+        def version(**changed: Any) -> str:
+            template = fast(packaged("dev"), "snapstart")
+            functions(template)["APIHandler"].update(changed)
+            made = translated(template)["Resources"]
+            [(name, one)] = [(name, one) for name, one in made.items() if one["Type"] == "AWS::Lambda::Version"]
+            # CloudFormation replaces a version with another description, and deletes the one before.
+            assert one["Properties"]["Description"] == {"Fn::Sub": "PublicUrl: ${PublicUrl}"}
+            assert one["DeletionPolicy"] == "Delete"
+            return str(name)
+
+        assert version() == version() != version(Timeout=28)
+
+    def test_description_contains_every_parameter_of_a_setting(self, packaged: Packaged) -> None:
+        template = read(packaged("dev"))
+        settings = json.dumps(functions(template)["APIHandler"]["Environment"])
+        used = {name for pair in re.findall(r'"Ref": "(\w+)"|\$\{(\w+)\}', settings) for name in pair}
+        assert used & template["Parameters"].keys() == {"PublicUrl"}
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize(
+    ("front", "kind"), [(infrastructure_scan.REST, "snapstart"), (infrastructure_scan.HTTP, "provisioned")]
+)
+def test_stage_with_fast_starts_is_valid_cloudformation(
+    packaged: Packaged, tmp_path: Path, front: str, kind: fast_start.Kind
+) -> None:
+    path = tmp_path / "sam.json"
+    path.write_text(json.dumps(fast(packaged("dev", front), kind)), encoding="utf-8")
+
+    assert lint_file(path) == []
 
 
 @pytest.mark.parametrize("stage", STAGES)
