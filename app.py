@@ -486,7 +486,7 @@ def list_shares(request: Request, item_id: str) -> Response:
 def delete_share(request: Request, item_id: str, share_id: str) -> Response:
     """Delete a share link.
 
-    URLs of thumbnails that somebody got through the link may still work for up to three hours.
+    URLs of thumbnails that the link returned before may work for up to three hours more.
     """
     shares.revoke(requests.owner(request), item_id, share_id, times.now())
     return responses.json_response(schemas.Deleted("Share link deleted", share_id))

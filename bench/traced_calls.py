@@ -106,7 +106,7 @@ def _cases(daemon: socket.socket) -> dict[str, Callable[[], list[float]]]:
 
 def _client(daemon: str | None) -> Any:
     """Return a new client of DynamoDB that sends to no network."""
-    for cached in (aws._client, aws._session):  # noqa: SLF001
+    for cached in (aws._client, aws._session):  # noqa: SLF001 - as in a new process
         cached.cache_clear()
     with mock.patch.dict(os.environ, {"AWS_XRAY_DAEMON_ADDRESS": daemon} if daemon else {}):
         client: Any = aws.dynamodb()

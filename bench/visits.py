@@ -11,7 +11,7 @@ the share of requests that CloudFront answers from its caches.
 from __future__ import annotations
 
 import gzip
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -63,10 +63,10 @@ def dollars(
 
     ``memory`` is that of the API function in MB.
     """
-    total: Counter[str] = Counter()
+    total: defaultdict[str, float] = defaultdict(float)
     for part in parts:
         for service, price in _answer(part.event, spent, memory).items():
-            total[service] += part.number * (1 - (hit_ratio or 0)) * price  # type: ignore[assignment]
+            total[service] += part.number * (1 - (hit_ratio or 0)) * price
         gigabytes = part.number * part.bytes / 1e9
         if hit_ratio is None:
             total["traffic"] += gigabytes * PRICES["traffic"]["gb"]

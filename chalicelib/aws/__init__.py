@@ -173,9 +173,9 @@ def _session() -> Session:
         session.set_credentials(*keys)
     else:
         _register_handlers(events, *_CREDENTIAL_SERVICES)
-    # Lambda sets it. Elsewhere nobody receives traces.
+    # Lambda sets it. Without it, no daemon receives traces.
     if daemon := os.environ.get("AWS_XRAY_DAEMON_ADDRESS"):
-        from chalicelib.aws import traces  # noqa: PLC0415 - only for this
+        from chalicelib.aws import traces  # noqa: PLC0415 - a process without a daemon does not need it
 
         traces.trace_calls(events, daemon)
     return session

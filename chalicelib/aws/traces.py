@@ -60,7 +60,7 @@ def trace_calls(events: BaseEventHooks, address: str) -> None:
 
 def _sender(host: str, port: int) -> _Send:
     # UDP, never waiting: a document that cannot be sent is lost. The socket is not connected, because a connected one
-    # reports that nobody listened to the document before.
+    # raises an error if the port was closed when the previous document arrived.
     daemon = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     daemon.settimeout(0)
     return lambda document: daemon.sendto(document, (host, port))

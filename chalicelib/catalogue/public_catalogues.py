@@ -31,7 +31,7 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Reference(NamedTuple):
-    """The owner's record of the public catalogue: its id, and a secret that nobody sees."""
+    """The owner's record of the public catalogue: its id, and a secret that no response contains."""
 
     catalogue: str
     secret: str

@@ -78,7 +78,7 @@ _LARGE = 10_000
 """Bytes."""
 
 PUBLIC_AT_ONCE = 8
-"""The items of one request for visitors, whatever their size. So a page reads at most MAX_PUBLIC_BYTES and 8 items."""
+"""How many items one request reads for a visitor, of any size. So a page reads at most MAX_PUBLIC_BYTES and 8 items."""
 
 _MAX_POSITION_BYTES = 900
 """More than any position has, and less than DynamoDB allows in a key."""

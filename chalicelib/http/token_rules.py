@@ -1,4 +1,4 @@
-"""Rules for the header and claims of a token, whoever has verified its signature. They need no cryptography."""
+"""Rules for the header and claims of a token. Its signature is verified elsewhere, so they need no cryptography."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ _PICTURE_PROPERTIES = {"": "url", ":type": "type", ":width": "width", ":height":
 
 
 def _address(request: Request, path: str) -> Markup:
-    """Return the one address of a page, whatever parameters it was requested with."""
+    """Return the canonical address of a page, without the query parameters of the request."""
     url = f"{requests.public_base_url(request)}{path}"
     return join(h("link", {"rel": "canonical", "href": url}), h("meta", {"property": "og:url", "content": url}))
 

@@ -46,7 +46,7 @@ function publicLinks(id) {
   const settings = button("Public catalogue…", openCatalogue, { "data-key": "catalogue" });
   if (!catalogue) return [settings];
   if (!catalogue.enabled) {
-    return [h("p", { class: "warning" }, "Nobody sees it now: the public catalogue is turned off."), settings];
+    return [h("p", { class: "warning" }, "Visitors do not see it now: the public catalogue is turned off."), settings];
   }
   const url = `${catalogue.url}/${encodeURIComponent(id)}`;
   return [

@@ -92,7 +92,7 @@ describe("the publishing part of an item's view", () => {
   test("it says that the catalogue is turned off", async () => {
     stubFetch(() => json({ ...CATALOGUE, enabled: false }));
     const part = await draw({ visibility: "public" });
-    assert.match(part.textContent, /Nobody sees it now: the public catalogue is turned off\./);
+    assert.match(part.textContent, /Visitors do not see it now: the public catalogue is turned off\./);
     assert.deepEqual(labels(part).slice(1), ["Public catalogue…", "Share link…"]);
   });
 
