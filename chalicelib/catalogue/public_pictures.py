@@ -8,11 +8,12 @@ as they should be.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
 
-from chalicelib import telemetry
+from chalicelib import errors, telemetry
 from chalicelib.aws import bucket
 from chalicelib.catalogue import item_pictures, items, public_copies
 from chalicelib.catalogue.models import Image, Item
@@ -45,7 +46,9 @@ def bring_in_line(item: Item, at: datetime) -> None:
             return now  # A later job, or the cleanup, does what is due now.
         return msgspec.structs.replace(now, image=image, exposure_due_at=None)
 
-    items.change(item.owner, item.id, in_line, at, is_update=False)
+    # An item that has expired is deleted by the cleanup, with its objects.
+    with suppress(errors.ItemNotFoundError):
+        items.change(item.owner, item.id, in_line, at, is_update=False)
 
 
 def do_work_due(item: Item, at: datetime) -> None:

@@ -217,6 +217,19 @@ class TestFaults:
 
         assert api.objects("public/") == sorted(keys(seen(api, item)))
 
+    def test_item_that_expires_before_its_job_is_left_to_the_cleanup(
+        self, api: Stage, item: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        soon = times.format_time(times.now() + timedelta(minutes=1))
+        change(api, item, PUBLIC | {"expiresAt": soon})
+        now = times.now() + timedelta(minutes=2)
+        monkeypatch.setattr(times, "now", lambda: now)
+
+        api.work()
+        later(api)
+
+        assert api.objects() == []
+
     def test_thumbnail_that_is_lost_ends_the_job(self, api: Stage, item: dict[str, Any]) -> None:
         for key in api.objects("thumbnails/"):
             aws.s3().delete_object(Bucket=aws.bucket_name(), Key=key)
