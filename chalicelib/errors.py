@@ -20,9 +20,12 @@ ApiError
 │   ├── ImportNotFoundError    404 IMPORT_NOT_FOUND
 │   ├── ExportNotFoundError    404 EXPORT_NOT_FOUND
 │   ├── CatalogueNotFoundError 404 CATALOGUE_NOT_FOUND
-│   └── ShareNotFoundError     404 SHARE_NOT_FOUND
+│   ├── ShareNotFoundError     404 SHARE_NOT_FOUND
+│   ├── WebhookNotFoundError   404 WEBHOOK_NOT_FOUND
+│   └── DeliveryNotFoundError  404 DELIVERY_NOT_FOUND
 ├── MethodNotAllowedError      405 METHOD_NOT_ALLOWED
 ├── TooManySharesError         409 TOO_MANY_SHARES
+├── TooManyWebhooksError       409 TOO_MANY_WEBHOOKS
 ├── VersionMismatchError       412 VERSION_MISMATCH
 ├── ItemTooLargeError          413 ITEM_TOO_LARGE
 ├── ImportTooLargeError        413 IMPORT_TOO_LARGE
@@ -179,6 +182,16 @@ class ShareNotFoundError(NotFoundError):
     sentence = "There is no such share link, or it no longer shows an item."
 
 
+class WebhookNotFoundError(NotFoundError):
+    code = "WEBHOOK_NOT_FOUND"
+    sentence = "There is no webhook {id}."
+
+
+class DeliveryNotFoundError(NotFoundError):
+    code = "DELIVERY_NOT_FOUND"
+    sentence = "There is no delivery {id} to this webhook, or it is older than 7 days."
+
+
 class MethodNotAllowedError(ApiError):
     code = "METHOD_NOT_ALLOWED"
     status = 405
@@ -189,6 +202,12 @@ class TooManySharesError(ApiError):
     code = "TOO_MANY_SHARES"
     status = 409
     sentence = "An item can have at most {limit} share links: delete one of them first."
+
+
+class TooManyWebhooksError(ApiError):
+    code = "TOO_MANY_WEBHOOKS"
+    status = 409
+    sentence = "There can be at most {limit} webhooks: delete one of them first."
 
 
 class VersionMismatchError(ApiError):

@@ -15,8 +15,10 @@ record and its id::
                     EXPORTKEY#{key}           the export that a request with this idempotency key started
                     EXPORTSLOT#{n}            which export has this slot: as many can run at once as there are slots
                     GUARD#{digest}            changed by each import that creates an item with this value of its key
-
                     CATALOGUE#                the id of the owner's public catalogue
+                    WEBHOOKS#                 the owner's webhooks
+                    DELIVERY#{webhook id}#{event id}    what came of delivering an event to a webhook
+                    CHANGES#                  a number that grows when items of the owner change
 
     PUBLIC#{catalogue}
                     CATALOGUE#                the title and the text of a public catalogue, and whether it can be read
@@ -82,6 +84,9 @@ Kind = Literal[
     "REINDEX",
     "CATALOGUE",
     "SHARE",
+    "WEBHOOKS",
+    "DELIVERY",
+    "CHANGES",
 ]
 
 Record = dict[str, Any]
