@@ -1,4 +1,4 @@
-"""Create a certificate for 127.0.0.1 and its authority, which function packages trust in addition to all others.
+"""Create a certificate for a local server and its authority, which function packages can trust beside all others.
 
 The fake AWS services speak TLS like AWS: loading the trusted authorities is part of a cold start.
 """
@@ -44,18 +44,23 @@ class Authority(NamedTuple):
             file.write(certificate)
 
 
-def create(folder: Path) -> Authority:
-    """Write a new authority and a certificate for 127.0.0.1, valid for a day, to ``folder``."""
+def create(folder: Path, host: str = "127.0.0.1") -> Authority:
+    """Write a new authority and a certificate for ``host``, valid for a day, to ``folder``."""
     authority = Authority(folder / "authority.pem", folder / "server.pem")
     authority_key, server_key = _key(), _key()
     constraints = x509.BasicConstraints(ca=True, path_length=0)
     root = _builder("Vitrine test", authority_key).add_extension(constraints, critical=True)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    server = _builder("127.0.0.1", server_key).add_extension(address, critical=False)
+    server = _builder(host, server_key).add_extension(_alternative_name(host), critical=False)
     private = server_key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     authority.certificate.write_bytes(root.sign(authority_key, hashes.SHA256()).public_bytes(_PEM))
     authority.server.write_bytes(private + server.sign(authority_key, hashes.SHA256()).public_bytes(_PEM))
     return authority
+
+
+def _alternative_name(host: str) -> x509.SubjectAlternativeName:
+    if host[0].isdigit():
+        return x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
+    return x509.SubjectAlternativeName([x509.DNSName(host)])
 
 
 def _key() -> rsa.RSAPrivateKey:

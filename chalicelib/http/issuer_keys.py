@@ -21,6 +21,7 @@ import jwt
 
 from chalicelib import telemetry
 from chalicelib.config import ConfigError, Issuer, require_https
+from chalicelib.values import deadlines
 
 MAX_AGE = 600
 """Seconds after which the keys are fetched again."""
@@ -96,7 +97,7 @@ class IssuerKeys:
         if began < self._paused_until:
             return False
         try:
-            self._address, self._keys = _run_within(DEADLINE, self._load)
+            self._address, self._keys = _load_in_time(self._load)
         except Exception as error:  # noqa: BLE001 - after any failure, the last keys stay valid
             self._record_failure(error)
             return False
@@ -136,30 +137,10 @@ def _discover(url: str, get: _Get) -> str:
     return require_https("jwks_uri", str(document["jwks_uri"]))
 
 
-def _run_within(seconds: float, load: Callable[[_Get], _Loaded]) -> _Loaded:
-    """Return what ``load`` returns. Raise what it raises, or TimeoutError after that many seconds.
-
-    A socket timeout applies to each read, and not to name resolution. So ``load`` runs in a thread, which is abandoned
-    at the deadline with its connection closed.
-    """
-    documents = _Documents(time.monotonic() + seconds)
-    outcome: list[_Loaded | Exception] = []
-
-    def run() -> None:
-        try:
-            outcome.append(load(documents.get))
-        except Exception as error:  # noqa: BLE001 - raised below
-            outcome.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not outcome:
-        documents.close()
-        raise TimeoutError(f"The issuer's keys did not arrive within {seconds} s.")
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    return outcome[0]
+def _load_in_time(load: Callable[[_Get], _Loaded]) -> _Loaded:
+    """Return what ``load`` returns. Raise what it raises, or TimeoutError after DEADLINE."""
+    documents = _Documents(time.monotonic() + DEADLINE)
+    return deadlines.run_within(DEADLINE, lambda: load(documents.get), documents.close)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

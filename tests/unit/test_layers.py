@@ -28,6 +28,7 @@ LAYERS = (
     {"aws", "pictures"},
     {"catalogue"},
     {"http"},
+    {"events"},
     {"app"},
 )
 
