@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tools import processes
 from tools.stage import chalice_package, fast_start
@@ -62,8 +62,8 @@ def scan(programs: Path, project_dir: Path = PROJECT_DIR, stages: Sequence[str] 
         for stage, front in fronts:
             made = {"": packaged_template(stage, Path(folder) / f"{stage}-{front}", project_dir, front)}
             if stage in IN_ALL_FORMS:
-                # SnapStart, which not every version of Python has, differs in one property.
-                made["-provisioned"] = fast_start.convert(made[""], "provisioned")
+                later = _for_a_python_with_snapshots(made[""])
+                made |= {f"-{kind}": fast_start.convert(later, kind) for kind in get_args(fast_start.Kind)}
             for suffix, content in made.items():
                 template = Path(folder) / f"packaged-{stage}-{front}{suffix}.json"
                 template.write_text(json.dumps(content, indent=2))
@@ -76,6 +76,16 @@ def scan(programs: Path, project_dir: Path = PROJECT_DIR, stages: Sequence[str] 
         ]
         passed = [_run([programs / command[0], *command[1:]], project_dir) for command in commands]
         return all(passed)
+
+
+def _for_a_python_with_snapshots(template: dict[str, Any]) -> dict[str, Any]:
+    """Return the template with a version of Python that has SnapStart: the one that packages it may have none."""
+    functions = {
+        name: {**one, "Properties": one["Properties"] | {"Runtime": "python3.13"}}
+        for name, one in template["Resources"].items()
+        if one["Type"] == "AWS::Serverless::Function"
+    }
+    return {**template, "Resources": template["Resources"] | functions}
 
 
 def main() -> int:

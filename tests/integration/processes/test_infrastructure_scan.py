@@ -33,12 +33,10 @@ def test_every_template_is_scanned(programs: Path) -> None:
     assert infrastructure_scan.scan(programs)
     templates = {
         "packaged-local-rest.json",
-        "packaged-dev-rest.json",
         "packaged-prod-rest.json",
-        "packaged-dev-http.json",
-        "packaged-dev-rest-provisioned.json",
-        "packaged-dev-http-provisioned.json",
     }
+    starts = ("", "-snapstart", "-provisioned")
+    templates |= {f"packaged-dev-{front}{start}.json" for front in ("rest", "http") for start in starts}
     templates |= {"resources.json", "deployer.json", "pipeline.json"}
     assert templates <= given(programs, "checkov")
 
