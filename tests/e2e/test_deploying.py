@@ -134,14 +134,19 @@ def test_deployment_by_cloudformation(prod: Person) -> None:
     assert subscribed["TopicArn"] == prod.outputs("vitrine-prod-resources")["AlarmTopicArn"]
 
 
-def test_custom_domain(prod: Person) -> None:
+def test_custom_domains(prod: Person) -> None:
     api_id = prod.outputs("vitrine-prod")["EndpointURL"].removeprefix("https://").partition(".")[0]
     certificate = "arn:aws:acm:us-east-1:000000000000:certificate/5b9b6b4e-0000-4000-8000-000000000000"
+    typed = block(PAGE, "domain") + block(PAGE, "domain of a stage by Chalice")
+    typed = typed.replace("YOUR-ARTIFACTS", "your-artifacts").replace("API-ID", api_id)
 
-    prod.types(block(PAGE, "domain").replace("THE-CERTIFICATES-ARN", certificate).replace("API-ID", api_id))
+    prod.types(typed.replace("THE-CERTIFICATES-ARN", certificate))
 
-    (mapped,) = prod.client("apigateway").get_base_path_mappings(domainName="catalogue.example.com")["items"]
-    assert (mapped["basePath"], mapped["restApiId"], mapped["stage"]) == ("(none)", api_id, "api")
+    for domain in ("catalogue.example.com", "shop.example.com"):
+        (mapped,) = prod.client("apigateway").get_base_path_mappings(domainName=domain)["items"]
+        assert (mapped["basePath"], mapped["restApiId"], mapped["stage"]) == ("(none)", api_id, "api")
+    found = prod.client("apigateway").get_domain_name(domainName="catalogue.example.com")
+    assert found["regionalDomainName"] == prod.outputs("vitrine-prod")["DomainTarget"]
 
 
 class TestTheRunbook:

@@ -323,10 +323,14 @@ class TestCodePipeline:
     def test_functions_are_deployed_with_the_boundary(self, stage: str) -> None:
         [prepare] = [one for one in stage_of_pipeline(stage.capitalize()) if one["Name"] == "Prepare"]
         overrides, names = prepare["Configuration"]["ParameterOverrides"]["Fn::Sub"]
+        prefix = stage.capitalize()
         assert json.loads(overrides) == {
             "FunctionBoundary": "${Boundary}",
-            "PublicUrl": f"#{{{stage.capitalize()}Resources.PublicUrl}}",
+            "PublicUrl": f"#{{{prefix}Resources.PublicUrl}}",
+            "DomainName": f"${{{prefix}DomainName}}",
+            "CertificateArn": f"${{{prefix}CertificateArn}}",
         }
+        assert json.loads(overrides).keys() == template("package")["Parameters"].keys()
         assert names == {"Boundary": {"Fn::ImportValue": f"deployer-vitrine-{stage}-FunctionBoundaryArn"}}
 
     @pytest.mark.parametrize("stage", STAGES)

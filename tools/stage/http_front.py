@@ -79,6 +79,7 @@ def convert(template: Template, settings: Settings, routes: Iterable[Route]) -> 
     kept = {name: one for name, one in old.items() if name not in _AUTHORIZER.union(_REST_ONLY)}
     kept["ApiServerErrorsAlarm"] = _server_errors_alarm(old["ApiServerErrorsAlarm"])
     kept["Dashboard"] = _dashboard(old["Dashboard"])
+    kept["DomainMapping"] = _domain_mapping(old["DomainMapping"])
     variables = old["APIHandler"]["Properties"]["Environment"]["Variables"]
     resources = kept | _api(settings) | _authorizer(settings, variables)
     resources |= {route.logical_id: _route(route, settings) for route in routes} | {
@@ -238,6 +239,12 @@ def _stage(routes: Iterable[Route], limits: Mapping[tuple[str, str], dict[str, i
             "AccessLogSettings": {"Fn::If": ["AccessLog", logged, {"Ref": "AWS::NoValue"}]},
         },
     }
+
+
+def _domain_mapping(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mapping of the stage's own domain with the HTTP API. It has no key, which ``rawPath`` would lack."""
+    changed = {"ApiId": {"Ref": "HttpApi"}, "Stage": {"Ref": "HttpApiStage"}}
+    return {**mapping, "Properties": mapping["Properties"] | changed}
 
 
 def _limits(method_settings: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, int]]:

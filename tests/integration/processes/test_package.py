@@ -150,6 +150,32 @@ def test_stage_with_an_http_api_is_valid_cloudformation(packaged: Packaged) -> N
     assert {one[1] for one in used} == {"Count", "4xx", "5xx", "Latency"}
 
 
+@pytest.mark.parametrize("front", [infrastructure_scan.REST, infrastructure_scan.HTTP])
+def test_domain_is_optional_and_mapped_to_the_api(packaged: Packaged, front: str) -> None:
+    template = translated(read(packaged("dev", front)))
+
+    def named(kind: str) -> str:
+        [name] = [name for name, one in template["Resources"].items() if one["Type"] == kind]
+        return str(name)
+
+    api, stage = (
+        ("AWS::ApiGateway::RestApi", "AWS::ApiGateway::Stage")
+        if front == infrastructure_scan.REST
+        else ("AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Stage")
+    )
+    domain, mapping = template["Resources"]["Domain"], template["Resources"]["DomainMapping"]
+    # Without a key: an HTTP API does not pass it on, so links would lack it.
+    assert mapping["Properties"] == {
+        "DomainName": {"Ref": "Domain"},
+        "ApiId": {"Ref": named(api)},
+        "Stage": {"Ref": named(stage)},
+    }
+    [configuration] = domain["Properties"]["DomainNameConfigurations"]
+    assert (configuration["EndpointType"], configuration["SecurityPolicy"]) == ("REGIONAL", "TLS_1_2")
+    assert (domain["Condition"], mapping["Condition"]) == ("OwnDomain", "OwnDomain")
+    assert [template["Parameters"][name]["Default"] for name in ("DomainName", "CertificateArn")] == ["", ""]
+
+
 def fast(path: Path, kind: fast_start.Kind) -> Template:
     """Return a packaged template with an API function that starts by ``kind``, for a Python that has SnapStart."""
     template = read(path)
@@ -212,9 +238,8 @@ class TestFastStart:
 
 
 @pytest.mark.usefixtures("unmeasured")
-@pytest.mark.parametrize(
-    ("front", "kind"), [(infrastructure_scan.REST, "snapstart"), (infrastructure_scan.HTTP, "provisioned")]
-)
+@pytest.mark.parametrize("front", [infrastructure_scan.REST, infrastructure_scan.HTTP])
+@pytest.mark.parametrize("kind", get_args(fast_start.Kind))
 def test_stage_with_fast_starts_is_valid_cloudformation(
     packaged: Packaged, tmp_path: Path, front: str, kind: fast_start.Kind
 ) -> None:
