@@ -625,10 +625,11 @@ def on_upload(event: CloudWatchEvent) -> None:
 @app.on_sqs_message(queue=settings.queue, batch_size=10)
 def on_messages(event: SQSEvent) -> dict[str, Any] | None:
     """Process messages from the queue."""
-    from chalicelib.catalogue import consumer  # noqa: PLC0415 - it imports Pillow, which the other functions do not need
+    # It imports Pillow, which the other functions do not need.
+    from chalicelib.catalogue import consumer, received_messages  # noqa: PLC0415
 
-    deliveries = [consumer.Delivery.from_event(record.to_dict()) for record in event]
-    return consumer.process_batch(deliveries, event.context)
+    received = [received_messages.ReceivedMessage.from_event(record.to_dict()) for record in event]
+    return consumer.process_batch(received, event.context)
 
 
 @app.schedule(

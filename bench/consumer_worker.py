@@ -20,6 +20,7 @@ from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import consumer, items
 from chalicelib.catalogue.messages import RenderImage
 from chalicelib.catalogue.models import Image, Item
+from chalicelib.catalogue.received_messages import ReceivedMessage
 from chalicelib.values import exact_json, ids, times
 
 S3_CALL, TABLE_CALL, QUEUE_CALL = 0.020, 0.005, 0.010
@@ -53,7 +54,7 @@ class FakeStores:
         if any(item.image is None or item.image.status != "ready" for item in self._items.values()):
             raise RuntimeError("Not all pictures were rendered.")
 
-    def message(self) -> consumer.Delivery:
+    def message(self) -> ReceivedMessage:
         """Return the message about a new upload to a new item."""
         upload = Upload("local", ids.new_id(), ids.new_id())
         self._items[upload.item_id] = Item(
@@ -66,7 +67,7 @@ class FakeStores:
             image=Image(status="processing", upload_id=upload.id),
             last_upload=upload.id,
         )
-        return consumer.Delivery(upload.id, "", exact_json.to_json(RenderImage(upload.key)).decode(), 1, _NOW)
+        return ReceivedMessage(upload.id, "", exact_json.to_json(RenderImage(upload.key)).decode(), 1, _NOW)
 
     def _read(self, *_: Any) -> bucket.Object:
         time.sleep(S3_CALL)

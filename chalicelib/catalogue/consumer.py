@@ -5,28 +5,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import Any
 
 from chalicelib import aws, errors, telemetry
-from chalicelib.aws import queue
 from chalicelib.aws.bucket import Upload
-from chalicelib.catalogue import export_steps, import_chunks, item_pictures, items, messages, thumbnail_jobs, validation
+from chalicelib.catalogue import (
+    export_steps,
+    import_chunks,
+    item_pictures,
+    items,
+    messages,
+    received_messages,
+    thumbnail_jobs,
+    validation,
+)
 from chalicelib.catalogue.messages import CreateItem, DeleteItem, ExportChunk, ImportChunk, Message, RenderImage
-from chalicelib.config import settings
+from chalicelib.catalogue.received_messages import ReceivedMessage
 from chalicelib.values import exact_json, times
 
 WORKERS = aws.CONNECTIONS
 """Messages that are processed at the same time. While one picture is decoded, others are read and written."""
-
-MIN_RETRY_DELAY = 5
-MAX_RETRY_DELAY = 80
-"""Seconds until a failed message is delivered again. The delay starts at MIN and doubles each time, up to MAX.
-
-With the queue's ``maxReceiveCount`` of 6 (``infra/resources.json``), a message survives an outage of two minutes.
-"""
 
 SUSPECT_RECEIVES = 3
 """From its third delivery on, a message is a suspect: it may have crashed the function twice.
@@ -54,62 +55,27 @@ A message may wait 4 days in the queue, 14 days as a dead letter and, sent back,
 """
 
 
-class Delivery(NamedTuple):
-    """One delivery of a message. ``receives`` counts its deliveries, including this one."""
-
-    message_id: str
-    receipt_handle: str
-    body: str
-    receives: int
-    sent_at: datetime
-
-    @staticmethod
-    def from_event(record: Mapping[str, Any]) -> Delivery:
-        """Return the delivery that a record of Lambda's event describes (AWS, "Using Lambda with Amazon SQS")."""
-        attributes = record["attributes"]
-        return Delivery(
-            record["messageId"],
-            record["receiptHandle"],
-            record["body"],
-            int(attributes["ApproximateReceiveCount"]),
-            datetime.fromtimestamp(int(attributes["SentTimestamp"]) / 1000, UTC),
-        )
-
-
-class PartialBatchError(Exception):
-    """Some messages of a batch were not processed. The others are deleted, so only these are delivered again."""
-
-
-def process_batch(deliveries: Sequence[Delivery], context: Any) -> dict[str, Any] | None:
+def process_batch(received: Sequence[ReceivedMessage], context: Any) -> dict[str, Any] | None:
     """Process messages. Only those that failed or were not started are delivered again.
 
-    If the event source mapping has the setting ``ReportBatchItemFailures``, return these messages (AWS, "Implementing
-    partial batch responses"). ``infra/package.json`` sets it, and an environment variable that says so. Without the
-    setting, Lambda would treat a returned response as full success. So delete the processed messages, and raise
-    PartialBatchError for the others.
-
-    Start no message if the Lambda ``context`` has too little time left.
+    Start no message if the Lambda ``context`` has too little time left. Return and raise what
+    :func:`received_messages.finish` does.
     """
-    batch = _Batch(deliveries, context.get_remaining_time_in_millis)
+    batch = _Batch(received, context.get_remaining_time_in_millis)
     batch.process()
     telemetry.add_count("MessagesFailed", len(batch.failed))
     telemetry.add_count("MessagesDeferred", len(batch.deferred))
-    remaining = [delivery for delivery in deliveries if delivery not in batch.done]
-    _set_visibility({delivery: _retry_delay(delivery) for delivery in remaining})
-    if settings().report_batch_item_failures:
-        return {"batchItemFailures": [{"itemIdentifier": delivery.message_id} for delivery in remaining]}
-    if remaining:
-        batch.delete_done()
-        raise PartialBatchError(f"{len(remaining)} of {len(deliveries)} messages failed.")
-    return None
+    remaining = [one for one in received if one not in batch.done]
+    delays = {one: received_messages.retry_delay(one) for one in remaining}
+    return received_messages.finish(received, delays, batch.delete_done)
 
 
-def process_message(delivery: Delivery, has_time: Callable[[], bool] = lambda: True) -> None:
+def process_message(received: ReceivedMessage, has_time: Callable[[], bool] = lambda: True) -> None:
     """Process one message.
 
     Raise an ApiError with the reason if the message is invalid, and OutOfTimeError if not enough time is left.
     """
-    message = messages.parse(delivery.body)
+    message = messages.parse(received.body)
     telemetry.set_owner(_owner_of(message))
     if isinstance(message, RenderImage):
         thumbnail_jobs.run(message.key, has_time)
@@ -119,8 +85,8 @@ def process_message(delivery: Delivery, has_time: Callable[[], bool] = lambda: T
     elif isinstance(message, ExportChunk):
         export_steps.process(message.owner, message.export_id, message.turn, has_time)
     else:
-        _HANDLERS[type(message)](message, delivery)
-    telemetry.logger.info("Message processed", message_id=delivery.message_id, type=message.__struct_config__.tag)
+        _HANDLERS[type(message)](message, received)
+    telemetry.logger.info("Message processed", message_id=received.message_id, type=message.__struct_config__.tag)
 
 
 def _owner_of(message: Message) -> str | None:
@@ -138,27 +104,27 @@ class _Batch:
     thumbnail job when it ends. Process suspects (SUSPECT_RECEIVES) last, one by one.
     """
 
-    def __init__(self, deliveries: Sequence[Delivery], time_left: Callable[[], int]) -> None:
-        self.done: list[Delivery] = []
-        self.failed: list[Delivery] = []
-        self.deferred: list[Delivery] = []
-        self._deliveries = deliveries
+    def __init__(self, received: Sequence[ReceivedMessage], time_left: Callable[[], int]) -> None:
+        self.done: list[ReceivedMessage] = []
+        self.failed: list[ReceivedMessage] = []
+        self.deferred: list[ReceivedMessage] = []
+        self._received = received
         self._time_left = time_left
-        self._deleted: set[Delivery] = set()
-        self._suspects = {delivery for delivery in deliveries if delivery.receives >= SUSPECT_RECEIVES}
-        self._thumbnail_jobs = {delivery for delivery in deliveries if _is_thumbnail_job(delivery)}
+        self._deleted: set[ReceivedMessage] = set()
+        self._suspects = {one for one in received if one.receives >= SUSPECT_RECEIVES}
+        self._thumbnail_jobs = {one for one in received if _is_thumbnail_job(one)}
 
     def process(self) -> None:
         """Process all messages for which there is enough time."""
         if self._thumbnail_jobs:
             thumbnail_jobs.sandbox.start()
-        suspects = [delivery for delivery in self._deliveries if delivery in self._suspects]
-        suspects.sort(key=lambda delivery: (delivery.receives, delivery in self._thumbnail_jobs))
-        others = [delivery for delivery in self._deliveries if delivery not in self._suspects]
-        jobs = [delivery for delivery in others if delivery in self._thumbnail_jobs]
+        suspects = [one for one in self._received if one in self._suspects]
+        suspects.sort(key=lambda one: (one.receives, one in self._thumbnail_jobs))
+        others = [one for one in self._received if one not in self._suspects]
+        jobs = [one for one in others if one in self._thumbnail_jobs]
         # Leave enough time for at least one suspect.
         needed_ms = MIN_REMAINING_MS * 2 if suspects else MIN_REMAINING_MS
-        self._process_in_parallel([delivery for delivery in others if delivery not in self._thumbnail_jobs], needed_ms)
+        self._process_in_parallel([one for one in others if one not in self._thumbnail_jobs], needed_ms)
         if jobs or suspects:
             self.delete_done()
         self._process_in_parallel(jobs, needed_ms)
@@ -166,96 +132,77 @@ class _Batch:
 
     def delete_done(self) -> None:
         """Delete the processed messages from the queue, so that they cannot be delivered again."""
-        self._delete([delivery for delivery in self.done if delivery not in self._deleted])
+        self._delete([one for one in self.done if one not in self._deleted])
 
-    def _process_in_parallel(self, deliveries: Sequence[Delivery], needed_ms: int) -> None:
-        if len(deliveries) < 2:
-            for delivery in deliveries:
-                self._process(delivery, needed_ms)
+    def _process_in_parallel(self, received: Sequence[ReceivedMessage], needed_ms: int) -> None:
+        if len(received) < 2:
+            for one in received:
+                self._process(one, needed_ms)
             return
         with ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(lambda delivery: self._process(delivery, needed_ms), deliveries))
+            list(pool.map(lambda one: self._process(one, needed_ms), received))
 
-    def _process_one_by_one(self, suspects: Sequence[Delivery]) -> None:
+    def _process_one_by_one(self, suspects: Sequence[ReceivedMessage]) -> None:
         """Process suspects. One of these messages may have crashed the function twice, but it is unknown which.
 
         If the function crashes again, each waiting message is delivered at another time after the function's timeout,
         so that each is processed in a separate invocation.
         """
         spacing = self._time_left() // 1000 + SUSPECT_SPACING
-        _set_visibility({delivery: spacing * position for position, delivery in enumerate(suspects) if position})
-        for position, delivery in enumerate(suspects):
+        received_messages.set_visibility({one: spacing * position for position, one in enumerate(suspects) if position})
+        for position, one in enumerate(suspects):
             if position:
-                _set_visibility({delivery: VISIBILITY_TIMEOUT})
-            self._process(delivery, MIN_REMAINING_MS)
+                received_messages.set_visibility({one: VISIBILITY_TIMEOUT})
+            self._process(one, MIN_REMAINING_MS)
 
-    def _process(self, delivery: Delivery, needed_ms: int) -> None:
+    def _process(self, received: ReceivedMessage, needed_ms: int) -> None:
         def has_time() -> bool:
             return self._time_left() >= needed_ms
 
         try:
             if not has_time():
                 raise thumbnail_jobs.OutOfTimeError
-            process_message(delivery, has_time)
+            process_message(received, has_time)
         except thumbnail_jobs.OutOfTimeError:
-            telemetry.logger.warning("Message deferred: not enough time left", message_id=delivery.message_id)
-            self.deferred.append(delivery)
+            telemetry.logger.warning("Message deferred: not enough time left", message_id=received.message_id)
+            self.deferred.append(received)
         except Exception:  # noqa: BLE001 - see the comment below
             # An error must not fail the batch. The failed message is delivered again, and finally moves to the
             # dead-letter queue.
-            telemetry.logger.exception("Message failed", message_id=delivery.message_id)
-            self.failed.append(delivery)
+            telemetry.logger.exception("Message failed", message_id=received.message_id)
+            self.failed.append(received)
         else:
-            self.done.append(delivery)
-            if len(self._deliveries) > 1 and delivery in self._suspects | self._thumbnail_jobs:
-                self._delete([delivery])
+            self.done.append(received)
+            if len(self._received) > 1 and received in self._suspects | self._thumbnail_jobs:
+                self._delete([received])
         finally:
             telemetry.set_owner(None)  # This thread processes another message next.
 
-    def _delete(self, deliveries: Sequence[Delivery]) -> None:
-        try:
-            queue.delete([delivery.receipt_handle for delivery in deliveries])
-        except queue.FAILURES as error:
-            telemetry.logger.warning("Deleting processed messages failed", error=str(error))
-        else:
-            self._deleted.update(deliveries)
+    def _delete(self, received: Sequence[ReceivedMessage]) -> None:
+        if received_messages.delete(received):
+            self._deleted.update(received)
 
 
-def _is_thumbnail_job(delivery: Delivery) -> bool:
+def _is_thumbnail_job(received: ReceivedMessage) -> bool:
     """Return whether processing a message decodes a picture, which may crash the function."""
     try:
-        return isinstance(messages.parse(delivery.body), RenderImage)
+        return isinstance(messages.parse(received.body), RenderImage)
     except Exception:  # noqa: BLE001 - an invalid message fails later, alone, when it is processed
         return False
 
 
-def _retry_delay(delivery: Delivery) -> int:
-    """Return the seconds until a failed message is delivered again: 5, 10, 20 and so on.
-
-    The queue's own visibility timeout, six times the function's timeout, applies if the function crashes.
-    """
-    return min(MIN_RETRY_DELAY << (delivery.receives - 1), MAX_RETRY_DELAY)
-
-
-def _set_visibility(seconds: Mapping[Delivery, int]) -> None:
-    try:
-        queue.set_visibility({delivery.receipt_handle: delay for delivery, delay in seconds.items()})
-    except queue.FAILURES as error:
-        telemetry.logger.warning("Changing the visibility timeout failed", error=str(error))
-
-
-def _create_item(message: CreateItem, delivery: Delivery) -> None:
+def _create_item(message: CreateItem, received: ReceivedMessage) -> None:
     new = validation.validate_item(exact_json.object_from_json(message.item, "item"))
     try:
-        items.create(message.owner, new, times.now(), message.key or delivery.message_id, KEY_PERIOD)
+        items.create(message.owner, new, times.now(), message.key or received.message_id, KEY_PERIOD)
     except errors.InvalidExpiryError:
-        if new.is_expired(delivery.sent_at):
+        if new.is_expired(received.sent_at):
             raise
         # The message was valid when it was sent. By now the item would already have expired.
-        telemetry.logger.info("Message skipped: the item has expired since it was sent", message_id=delivery.message_id)
+        telemetry.logger.info("Message skipped: the item has expired since it was sent", message_id=received.message_id)
 
 
-def _delete_item(message: DeleteItem, _: Delivery) -> None:
+def _delete_item(message: DeleteItem, _: ReceivedMessage) -> None:
     try:
         # Delete an expired item too: if the clock were set back, it would be readable again.
         item_pictures.delete_item(message.owner, message.id, times.now(), expired=None)
@@ -263,7 +210,7 @@ def _delete_item(message: DeleteItem, _: Delivery) -> None:
         telemetry.logger.info("Message skipped: the item is already deleted", item_id=message.id)
 
 
-_HANDLERS: dict[type[Any], Callable[[Any, Delivery], None]] = {
+_HANDLERS: dict[type[Any], Callable[[Any, ReceivedMessage], None]] = {
     CreateItem: _create_item,
     DeleteItem: _delete_item,
 }

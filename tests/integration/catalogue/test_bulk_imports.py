@@ -24,7 +24,9 @@ from chalicelib.catalogue import (
     items,
     messages,
     models,
+    received_messages,
 )
+from chalicelib.catalogue.received_messages import ReceivedMessage
 from chalicelib.http import responses, schemas
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields
@@ -479,8 +481,8 @@ class TestSeveralTransactions:
         function = context("on_messages")
         function.get_remaining_time_in_millis = lambda: next(left, 0)  # type: ignore[method-assign]
 
-        delivery = [consumer.Delivery.from_event(record) for record in batch(received)["Records"]]
-        with pytest.raises(consumer.PartialBatchError):
+        delivery = [ReceivedMessage.from_event(record) for record in batch(received)["Records"]]
+        with pytest.raises(received_messages.PartialBatchError):
             consumer.process_batch(delivery, function)
 
         status, _, created, _ = counts(api, id_)

@@ -11,8 +11,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from chalicelib import aws, errors
-from chalicelib.catalogue import consumer, item_pictures, items, messages
+from chalicelib.catalogue import consumer, item_pictures, items, messages, received_messages
 from chalicelib.catalogue.models import Item
+from chalicelib.catalogue.received_messages import ReceivedMessage
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, fails, item_input, json_of, raises, run
@@ -52,8 +53,8 @@ def ending(hours_ago: int) -> dict[str, Any]:
     return {"type": "item.create", "owner": OWNER, "item": item}
 
 
-def sent_two_hours_ago(message: dict[str, Any]) -> consumer.Delivery:
-    return consumer.Delivery("1", "receipt", json.dumps(message), 1, times.now() - timedelta(hours=2))
+def sent_two_hours_ago(message: dict[str, Any]) -> ReceivedMessage:
+    return ReceivedMessage("1", "receipt", json.dumps(message), 1, times.now() - timedelta(hours=2))
 
 
 def titles(api: Stage) -> set[str]:
@@ -110,7 +111,7 @@ class TestWithoutReports:
     def test_only_the_invalid_message_stays_on_the_queue(self, api: Stage, bad: str) -> None:
         api.send(create("a"), bad, create("b"))
 
-        with pytest.raises(consumer.PartialBatchError, match="1 of 3 messages failed"):
+        with pytest.raises(received_messages.PartialBatchError, match="1 of 3 messages failed"):
             run("on_messages", batch(api.receive()))
 
         assert titles(api) == {"a", "b"}
@@ -119,7 +120,7 @@ class TestWithoutReports:
     def test_nine_of_ten_messages_are_processed(self, api: Stage) -> None:
         api.send(*(create(str(number)) for number in range(4)), "bad", *(create(str(number)) for number in range(4, 9)))
 
-        with pytest.raises(consumer.PartialBatchError):
+        with pytest.raises(received_messages.PartialBatchError):
             run("on_messages", batch(api.receive()))
 
         assert titles(api) == {str(number) for number in range(9)}
@@ -128,7 +129,7 @@ class TestWithoutReports:
     def test_batch_of_invalid_messages_stays_on_the_queue(self, api: Stage) -> None:
         api.send("one", "two")
 
-        with pytest.raises(consumer.PartialBatchError, match="2 of 2"):
+        with pytest.raises(received_messages.PartialBatchError, match="2 of 2"):
             run("on_messages", batch(api.receive()))
 
         assert api.on_queue() == 2
@@ -136,7 +137,7 @@ class TestWithoutReports:
     def test_messages_with_the_same_body_are_distinguished(self, api: Stage) -> None:
         api.send(create("a", key="1"), create("a", key="1"), "bad")
 
-        with pytest.raises(consumer.PartialBatchError, match="1 of 3"):
+        with pytest.raises(received_messages.PartialBatchError, match="1 of 3"):
             run("on_messages", batch(api.receive()))
 
         assert api.on_queue() == 1
@@ -157,7 +158,7 @@ class TestRetryDelay:
             api.send("bad")
             (message,) = api.receive()
             message["Attributes"]["ApproximateReceiveCount"] = str(receives)
-            with pytest.raises(consumer.PartialBatchError):
+            with pytest.raises(received_messages.PartialBatchError):
                 run("on_messages", batch([message]))
         finally:
             events.unregister(name, unique_id="asked")
@@ -171,7 +172,7 @@ class TestRetryDelay:
         api.send("bad", create("a"))
         fails(aws.sqs(), "ChangeMessageVisibilityBatch", "AccessDenied")
 
-        with pytest.raises(consumer.PartialBatchError, match="1 of 2"):
+        with pytest.raises(received_messages.PartialBatchError, match="1 of 2"):
             run("on_messages", batch(api.receive()))
 
         assert api.on_queue() == 1
@@ -194,7 +195,7 @@ class TestRetryDelay:
         api.send(create("a"))
         messages = api.receive()
         fails(aws.dynamodb(), "TransactWriteItems", "InternalServerError", times=1)
-        with pytest.raises(consumer.PartialBatchError):
+        with pytest.raises(received_messages.PartialBatchError):
             run("on_messages", batch(messages))
 
         run("on_messages", batch(messages))
@@ -224,7 +225,7 @@ class TestCreateItem:
         self, api: Stage, monkeypatch: pytest.MonkeyPatch, key: str | None
     ) -> None:
         at = times.now()
-        delivery = consumer.Delivery(
+        delivery = ReceivedMessage(
             "message-1", "receipt", json.dumps(create("a", **({"key": key} if key else {}))), 1, at
         )
 
@@ -237,7 +238,7 @@ class TestCreateItem:
     def test_message_extends_a_key_used_over_http(self, api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         at = times.now()
         api("POST", "/items", fields(title="a"), idempotency_key="k")
-        delivery = consumer.Delivery("message-1", "receipt", json.dumps(create("a", key="k")), 1, at)
+        delivery = ReceivedMessage("message-1", "receipt", json.dumps(create("a", key="k")), 1, at)
 
         for hours in (23, 25):
             monkeypatch.setattr(times, "now", lambda hours=hours: at + timedelta(hours=hours))
@@ -275,7 +276,7 @@ class TestCreateItem:
     def test_key_used_for_another_item_fails(self, api: Stage) -> None:
         api.send(create("a", key="k"), create("b", key="k"))
 
-        with pytest.raises(consumer.PartialBatchError, match="1 of 2"):
+        with pytest.raises(received_messages.PartialBatchError, match="1 of 2"):
             run("on_messages", batch(api.receive()))
 
         assert len(api.records("ITEM")) == 1
@@ -376,7 +377,7 @@ def test_sent_messages_are_valid(message: messages.Message) -> None:
     body = exact_json.to_json(message).decode()
 
     assert "." in json.loads(body)["type"]
-    consumer.process_message(consumer.Delivery("message-1", "receipt", body, 1, times.now()))
+    consumer.process_message(ReceivedMessage("message-1", "receipt", body, 1, times.now()))
 
 
 def test_unknown_fields_of_a_message_are_ignored(api: Stage) -> None:
@@ -394,7 +395,7 @@ def test_temporary_render_failure_does_not_fail_the_batch(api: Stage) -> None:
     api.send(create("b"))
     fails(aws.s3(), "GetObject", "InternalError", times=1)
 
-    with pytest.raises(consumer.PartialBatchError, match="1 of 2"):
+    with pytest.raises(received_messages.PartialBatchError, match="1 of 2"):
         run("on_messages", batch(api.receive()))
 
     assert titles(api) == {"a", "b"}

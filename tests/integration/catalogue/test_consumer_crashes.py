@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from chalicelib.aws import queue
-from chalicelib.catalogue import consumer, messages, thumbnail_jobs
+from chalicelib.catalogue import consumer, messages, received_messages, thumbnail_jobs
+from chalicelib.catalogue.received_messages import ReceivedMessage
 from chalicelib.pictures import sandbox
 from chalicelib.values import times
 from tests.builders import fields, jpeg, saved
@@ -51,7 +52,7 @@ class Queue:
         self.killers = killers
         self.done: list[str] = []
         self.dead: list[str] = []
-        self._batch: list[consumer.Delivery] = []
+        self._batch: list[ReceivedMessage] = []
         self._killed = False
 
     def run(self) -> None:
@@ -62,7 +63,7 @@ class Queue:
             if self._batch:
                 self._invoke()
 
-    def _receive(self) -> Iterator[consumer.Delivery]:
+    def _receive(self) -> Iterator[ReceivedMessage]:
         visible = [handle for handle, message in self.messages.items() if message.at <= self.now]
         for handle in visible[:10]:
             message = self.messages[handle]
@@ -72,7 +73,7 @@ class Queue:
             self.messages[handle] = message._replace(
                 at=self.now + consumer.VISIBILITY_TIMEOUT, receives=message.receives + 1
             )
-            yield consumer.Delivery(handle, handle, message.body, message.receives + 1, times.now())
+            yield ReceivedMessage(handle, handle, message.body, message.receives + 1, times.now())
 
     def _invoke(self) -> None:
         self._killed = False
@@ -80,13 +81,13 @@ class Queue:
             answer = consumer.process_batch(self._batch, context("on_messages"))
         except KilledError:
             self.now += 60  # It may have run until its timeout.
-        except consumer.PartialBatchError:
+        except received_messages.PartialBatchError:
             pass
         else:
             failed = {one["itemIdentifier"] for one in (answer or {}).get("batchItemFailures", [])}
             self.delete([delivery.receipt_handle for delivery in self._batch if delivery.message_id not in failed])
 
-    def process(self, delivery: consumer.Delivery, _: Any) -> None:
+    def process(self, delivery: ReceivedMessage, _: Any) -> None:
         alone = delivery.receives >= consumer.SUSPECT_RECEIVES
         together = [delivery] if alone else [one for one in self._batch if one.receives < consumer.SUSPECT_RECEIVES]
         if not alone and not consumer._is_thumbnail_job(delivery):
@@ -152,7 +153,7 @@ def test_message_that_cannot_be_parsed_fails_alone(api: Stage, monkeypatch: pyte
     monkeypatch.setattr(messages, "parse", read)
     api.send("poison", create(1))
 
-    with pytest.raises(consumer.PartialBatchError, match="1 of 2"):
+    with pytest.raises(received_messages.PartialBatchError, match="1 of 2"):
         run("on_messages", batch(api.receive()))
 
     assert len(api.records("ITEM#")) == 1
@@ -217,7 +218,7 @@ class TestRemainingTime:
         api.send(create(1), render(1))
         messages = api.receive()
 
-        with pytest.raises(consumer.PartialBatchError, match="2 of 2"):
+        with pytest.raises(received_messages.PartialBatchError, match="2 of 2"):
             run("on_messages", batch(messages), milliseconds=consumer.MIN_REMAINING_MS - 1_000)
 
         assert api.records("ITEM#") == []
@@ -228,7 +229,7 @@ class TestRemainingTime:
         messages = api.receive()
         messages[1]["Attributes"]["ApproximateReceiveCount"] = str(consumer.SUSPECT_RECEIVES)
 
-        with pytest.raises(consumer.PartialBatchError, match="1 of 2"):
+        with pytest.raises(received_messages.PartialBatchError, match="1 of 2"):
             run("on_messages", batch(messages), milliseconds=consumer.MIN_REMAINING_MS * 2 - 1_000)
 
         (record,) = api.records("ITEM#")

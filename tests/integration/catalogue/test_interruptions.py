@@ -10,7 +10,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from chalicelib import aws, errors
-from chalicelib.catalogue import cleanup, consumer, item_pictures, items, thumbnail_jobs
+from chalicelib.catalogue import cleanup, consumer, item_pictures, items, received_messages, thumbnail_jobs
+from chalicelib.catalogue.received_messages import ReceivedMessage
 from chalicelib.values import exact_json, times
 from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, context, fails, item_input, json_of, meanwhile, provoke, raises
@@ -120,7 +121,7 @@ class TestExpiry:
             "owner": OWNER,
             "item": fields(expiresAt=times.format_time(sent + timedelta(hours=1))),
         }
-        delivery = consumer.Delivery("message-1", "receipt", exact_json.to_json(body).decode(), 1, sent)
+        delivery = ReceivedMessage("message-1", "receipt", exact_json.to_json(body).decode(), 1, sent)
         consumer.process_message(delivery)
 
         consumer.process_message(delivery._replace(receives=2, sent_at=sent))
@@ -205,10 +206,10 @@ def test_processed_messages_are_deleted_despite_a_queue_failure(api: Stage) -> N
     for n in range(3):
         api.send({"type": "item.create", "owner": OWNER, "item": fields(n=n)})
     api.send("nonsense")
-    deliveries = [consumer.Delivery.from_event(one) for one in as_records(api.receive())]
+    deliveries = [ReceivedMessage.from_event(one) for one in as_records(api.receive())]
     raises(aws.sqs(), "ChangeMessageVisibilityBatch", ReadTimeoutError(endpoint_url="https://aws.invalid"))
 
-    with pytest.raises(consumer.PartialBatchError):
+    with pytest.raises(received_messages.PartialBatchError):
         consumer.process_batch(deliveries, context("on_messages"))
 
     assert api.on_queue() == 1
