@@ -602,6 +602,110 @@ def get_export(request: Request, export_id: str) -> Response:
     return responses.export_response(exports.progress(requests.owner(request), export_id, times.now()))
 
 
+# ------------------------------------------------------------------------------------------------------------ webhooks
+
+
+@app.route(
+    "/webhooks",
+    methods=["POST"],
+    body="WebhookRequest",
+    status_code=201,
+    response_model="WebhookWithSecret",
+    response_description="The new webhook, and its secret.",
+    errors=[errors.TooManyWebhooksError],
+)
+def create_webhook(request: Request) -> Response:
+    """Create a webhook.
+
+    Events are sent to its URL, signed with the secret, at least once each and not always in order. You can have ten
+    webhooks.
+    """
+    from chalicelib.catalogue import webhooks  # noqa: PLC0415 - few requests need it
+    from chalicelib.http import webhook_bodies  # noqa: PLC0415
+
+    at, body = times.now(), webhook_bodies.webhook_request(request)
+    webhook, secret = webhooks.create(requests.owner(request), body.url, body.events, body.description, at)
+    return responses.created_at_response(request, webhook.id, webhook_bodies.with_secret(webhook, secret, at))
+
+
+@app.route("/webhooks", response_model="Webhooks")
+def list_webhooks(request: Request) -> Response:
+    """List the webhooks."""
+    from chalicelib.catalogue import webhooks  # noqa: PLC0415 - few requests need it
+    from chalicelib.http import webhook_bodies  # noqa: PLC0415
+
+    return responses.json_response(webhook_bodies.webhook_list(webhooks.find_all(requests.owner(request)), times.now()))
+
+
+@app.route("/webhooks/{webhook_id}", response_model="Webhook", errors=[errors.WebhookNotFoundError])
+def get_webhook(request: Request, webhook_id: str) -> Response:
+    """Read a webhook."""
+    from chalicelib.catalogue import webhooks  # noqa: PLC0415 - few requests need it
+    from chalicelib.http import webhook_bodies  # noqa: PLC0415
+
+    webhook = webhooks.get(requests.owner(request), webhook_id)
+    return responses.json_response(webhook_bodies.webhook(webhook, times.now()))
+
+
+@app.route(
+    "/webhooks/{webhook_id}",
+    methods=["PATCH"],
+    body={requests.MERGE_PATCH: "WebhookPatch", requests.JSON: "WebhookPatch"},
+    response_model="Webhook",
+    errors=[errors.WebhookNotFoundError],
+)
+def patch_webhook(request: Request, webhook_id: str) -> Response:
+    """Change a webhook.
+
+    With `enabled` set to false, nothing is sent. What happens meanwhile is not sent later.
+    """
+    from chalicelib.catalogue import webhooks  # noqa: PLC0415 - few requests need it
+    from chalicelib.http import webhook_bodies  # noqa: PLC0415
+
+    at, changes = times.now(), webhook_bodies.webhook_changes(request)
+    webhook = webhooks.update(requests.owner(request), webhook_id, changes, at)
+    return responses.json_response(webhook_bodies.webhook(webhook, at))
+
+
+@app.route(
+    "/webhooks/{webhook_id}",
+    methods=["DELETE"],
+    response_model=schemas.Deleted,
+    response_description="The webhook is deleted.",
+    examples=["webhookDeleted"],
+    errors=[errors.WebhookNotFoundError],
+)
+def delete_webhook(request: Request, webhook_id: str) -> Response:
+    """Delete a webhook.
+
+    What waits for delivery to it is not sent.
+    """
+    from chalicelib.catalogue import webhooks  # noqa: PLC0415 - few requests need it
+
+    webhooks.delete(requests.owner(request), webhook_id)
+    return responses.json_response(schemas.Deleted("Webhook deleted", webhook_id))
+
+
+@app.route(
+    "/webhooks/{webhook_id}/rotate",
+    methods=["POST"],
+    response_model="WebhookWithSecret",
+    response_description="The webhook, and its new secret.",
+    errors=[errors.WebhookNotFoundError],
+)
+def rotate_webhook_secret(request: Request, webhook_id: str) -> Response:
+    """Replace the secret of a webhook.
+
+    For 24 hours, each delivery is signed with the previous secret too.
+    """
+    from chalicelib.catalogue import webhooks  # noqa: PLC0415 - few requests need it
+    from chalicelib.http import webhook_bodies  # noqa: PLC0415
+
+    at = times.now()
+    webhook, secret = webhooks.rotate_secret(requests.owner(request), webhook_id, at)
+    return responses.json_response(webhook_bodies.with_secret(webhook, secret, at))
+
+
 # ------------------------------------------------------------------------------------------------------ event functions
 
 _UPLOADED = {

@@ -13,6 +13,7 @@ OPERATIONS: dict[str, dict[str, list[str]]] = {
         "dynamodb": ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems"],
         "s3": ["DeleteObject", "GetObject", "ListObjectsV2", PRESIGNED_POST, "PutObject"],
         "sqs": ["GetQueueUrl", "SendMessageBatch"],
+        "ssm": ["GetParameter", "PutParameter"],
     },
     "on_upload": {
         "dynamodb": ["GetItem", "PutItem", "TransactWriteItems"],

@@ -83,6 +83,9 @@ def needs(called: Called) -> Iterator[Need]:
         case "sqs":
             queue = parameters.get("QueueName") or parameters["QueueUrl"].rpartition("/")[2]
             yield Need(action("sqs", called.operation), f"arn:aws:sqs:us-east-1:123456789012:{queue}")
+        case "ssm":
+            name = parameters["Name"]
+            yield Need(action("ssm", called.operation), f"arn:aws:ssm:us-east-1:123456789012:parameter{name}")
         case _:
             raise AssertionError(
                 f"The IAM permissions of {called.service} {called.operation} are unknown: add them here."

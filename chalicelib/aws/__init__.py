@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
 
 CONNECTIONS = 4
 """Connections to one service: so many calls are made at the same time. A connection is kept for the next call."""
@@ -58,6 +59,11 @@ def s3() -> S3Client:
 def sqs() -> SQSClient:
     """Return the SQS client."""
     return _shared("sqs", _CONFIG)
+
+
+def ssm() -> SSMClient:
+    """Return the client of AWS Systems Manager, whose Parameter Store has the key of the webhooks' secrets."""
+    return _shared("ssm", _CONFIG)
 
 
 class NotProvisionedError(Exception):
@@ -127,6 +133,8 @@ def _shared(service: Literal["dynamodb"], config: Config) -> DynamoDBClient: ...
 def _shared(service: Literal["s3"], config: Config) -> S3Client: ...
 @overload
 def _shared(service: Literal["sqs"], config: Config) -> SQSClient: ...
+@overload
+def _shared(service: Literal["ssm"], config: Config) -> SSMClient: ...
 def _shared(service: Any, config: Config) -> Any:
     # Threads may share a client, but creating one is not thread-safe (boto3, "Multithreading or multiprocessing").
     with _creating:

@@ -7,16 +7,25 @@ is stored (see ``webhook_secrets``).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 import msgspec
 
 from chalicelib import errors
 from chalicelib.aws import table
+from chalicelib.catalogue import webhook_secrets, webhook_urls
+from chalicelib.values import ids, times
 
 MAX_WEBHOOKS = 10
 """Of one owner. Each batch of changes reads all of them."""
+
+ROTATION_PERIOD = timedelta(hours=24)
+"""How long deliveries are also signed with the previous secret after it was replaced."""
+
+FAILING_AFTER = 5
+"""Consecutive failed deliveries."""
 
 EventType = Literal[
     "item.created",
@@ -29,6 +38,11 @@ EventType = Literal[
 ]
 """The types of events that a webhook can receive."""
 
+AcceptedEvents = EventType | Literal["*"]
+"""A type of events, or ``*`` for all of them, also for those that are added later."""
+
+Status = Literal["active", "failing", "off"]
+
 TEST_EVENT = "webhook.test"
 """The type of the event that a client has sent to one of its webhooks, to try it."""
 
@@ -38,7 +52,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
 
     id: str
     url: str
-    events: tuple[EventType | Literal["*"], ...]
+    events: tuple[AcceptedEvents, ...]
     description: str = ""
     created_at: str
     updated_at: str
@@ -56,9 +70,32 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     problem: str = ""
     """Why deliveries fail, or why the webhook was switched off: a text for its owner."""
 
+    @property
+    def status(self) -> Status:
+        """Whether events are delivered, attempted now and then because deliveries fail, or not delivered."""
+        if not self.enabled:
+            return "off"
+        return "failing" if self.consecutive_failures >= FAILING_AFTER else "active"
+
     def accepts(self, event_type: str) -> bool:
         """Return whether it receives events of this type. A webhook that is switched off receives none."""
         return self.enabled and ("*" in self.events or event_type in self.events)
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What an owner changes in a webhook. None stays as it is."""
+
+    url: str | None = None
+    events: Sequence[AcceptedEvents] | None = None
+    description: str | None = None
+    enabled: bool | None = None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The new values of attributes of a Webhook."""
+        events = None if self.events is None else _simplified(self.events)
+        values = {"url": self.url, "events": events, "description": self.description, "enabled": self.enabled}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class Webhooks(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -79,6 +116,100 @@ class DeliveryMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults
     webhook_id: str
     event: msgspec.Raw
     manual: bool = False
+
+
+def create(
+    owner: str, url: str, events: Sequence[AcceptedEvents], description: str, at: datetime
+) -> tuple[Webhook, str]:
+    """Create a webhook, and return it with its secret.
+
+    Raise InvalidRequestError if the URL is not allowed, TooManyWebhooksError, and BusyError after eight attempts.
+    """
+    webhook_urls.check_url(url)
+    created = times.format_time(at)
+    new = Webhook(
+        id=ids.new_id(times.unix_ms(at)),
+        url=url,
+        events=_simplified(events),
+        description=description,
+        created_at=created,
+        updated_at=created,
+    )
+
+    secret = webhook_secrets.of(owner, new)
+
+    def with_new(old: Webhooks) -> tuple[Webhook, ...]:
+        if new in old.webhooks:
+            return old.webhooks  # An earlier attempt has succeeded after all.
+        if len(old.webhooks) >= MAX_WEBHOOKS:
+            raise errors.TooManyWebhooksError(limit=MAX_WEBHOOKS)
+        return (*old.webhooks, new)
+
+    _change_all(owner, with_new)
+    return new, secret
+
+
+def update(owner: str, webhook_id: str, changes: Changes, at: datetime) -> Webhook:
+    """Change a webhook as its owner asks, and return it. If nothing changes, nothing is written.
+
+    A webhook that is enabled, or gets another URL, counts its failures from zero.
+
+    Raise the errors of :func:`change`, and InvalidRequestError if the URL is not allowed.
+    """
+    if changes.url is not None:
+        webhook_urls.check_url(changes.url)
+
+    def with_changes(old: Webhook) -> Webhook:
+        new = msgspec.structs.replace(old, **changes.values)
+        if new.url != old.url or changes.enabled:
+            new = without_failures(new)
+        return old if new == old else msgspec.structs.replace(new, updated_at=times.format_time(at))
+
+    return change(owner, webhook_id, with_changes)
+
+
+def rotate_secret(owner: str, webhook_id: str, at: datetime) -> tuple[Webhook, str]:
+    """Give a webhook another secret, and return it with that. The previous one also signs for ROTATION_PERIOD.
+
+    Raise the errors of :func:`change`.
+    """
+    made: set[str] = set()
+
+    def rotated(old: Webhook) -> Webhook:
+        if webhook_secrets.of(owner, old) in made:
+            return old  # An earlier attempt has succeeded after all.
+        until = times.format_time(at + ROTATION_PERIOD)
+        new = msgspec.structs.replace(
+            old, generation=old.generation + 1, previous_until=until, updated_at=times.format_time(at)
+        )
+        made.add(webhook_secrets.of(owner, new))
+        return new
+
+    webhook = change(owner, webhook_id, rotated)
+    return webhook, webhook_secrets.of(owner, webhook)
+
+
+def delete(owner: str, webhook_id: str) -> None:
+    """Delete a webhook. What waits for delivery to it is not delivered.
+
+    Raise WebhookNotFoundError, and BusyError after eight attempts.
+    """
+    found: set[Webhook] = set()
+
+    def without(old: Webhooks) -> tuple[Webhook, ...]:
+        found.update(one for one in old.webhooks if one.id == webhook_id)
+        if not found:
+            raise errors.WebhookNotFoundError(id=webhook_id)
+        kept = tuple(one for one in old.webhooks if one.id != webhook_id)
+        # An earlier attempt may have succeeded after all.
+        return old.webhooks if kept == old.webhooks else kept
+
+    _change_all(owner, without)
+
+
+def without_failures(webhook: Webhook) -> Webhook:
+    """Return a webhook as it is when its last delivery succeeded."""
+    return msgspec.structs.replace(webhook, consecutive_failures=0, failing_since=None, probe_at=None, problem="")
 
 
 def find_all(owner: str) -> tuple[Webhook, ...]:
@@ -135,6 +266,11 @@ def _change_all(owner: str, transform: Callable[[Webhooks], tuple[Webhook, ...]]
                 raise
             return new
     raise errors.BusyError
+
+
+def _simplified(events: Sequence[AcceptedEvents]) -> tuple[AcceptedEvents, ...]:
+    """Return each type once, or ``*`` alone."""
+    return ("*",) if "*" in events else tuple(dict.fromkeys(events))
 
 
 def _find(owner: str) -> Webhooks:

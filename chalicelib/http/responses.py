@@ -69,6 +69,11 @@ def created_response(request: Request, item: Item, replayed: bool) -> Response:
     return json_response(serializers.item(item), 201, headers)
 
 
+def created_at_response(request: Request, id_: str, body: msgspec.Struct) -> Response:
+    """Return 201 with what a request created, and its location."""
+    return json_response(body, 201, _location_headers(request, id_, replayed=False))
+
+
 def page_response(request: Request, owner: str, query: Query, page: Page) -> Response:
     """Return the items of a page that fit into one response, and the cursor of the next page; or 304."""
     requests.reject_headers(request, "If-Match")

@@ -18,15 +18,18 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
 from chalicelib import aws, config
+from chalicelib.aws import webhook_key
 from chalicelib.catalogue import index_keys, item_fields, validation
 from tests.function_operations import OPERATIONS
 from tests.integration import faster_moto
 from tests.integration.calls import RECORDER
+from tests.integration.parameter_store import ParameterStore
 from tests.integration.stage import Stage, remove_faults
 from tests.rights import Called, Grant, grants, missing
 from tools.stage import policies
 
 _PROJECT = Path(__file__).parents[2]
+_PARAMETERS = ParameterStore()
 _TEMPLATE = _PROJECT / "infra" / "resources.json"
 
 
@@ -46,6 +49,7 @@ def moto() -> Iterator[Any]:
     with mock_aws() as moto, pytest.MonkeyPatch.context() as patch:
         patch.setattr(BotocoreStubber, "__call__", answer_in_turn)
         faster_moto.install(patch)
+        _PARAMETERS.install(patch)
         RECORDER.install(patch)
         yield moto
 
@@ -54,7 +58,9 @@ def moto() -> Iterator[Any]:
 def backend(moto: Any) -> Iterator[None]:
     """Create the table, bucket and queue of the stage ``local``, and nothing else."""
     moto.reset()
+    _PARAMETERS.values.clear()
     aws.queue_url.cache_clear()
+    webhook_key.read.cache_clear()
     _client("dynamodb").create_table(**_table())
     _client("s3").create_bucket(Bucket=config.settings().bucket)
     _client("sqs").create_queue(QueueName=config.settings().queue)

@@ -78,6 +78,12 @@ class Stage:
 
     # --------------------------------------------------------------------------------------------------------- uploads
 
+    def webhook(self, url: str = "https://hooks.example.com/", **fields: Any) -> dict[str, Any]:
+        """Create a webhook for all events, and return it with its secret, as the API does."""
+        answer = self("POST", "/webhooks", {"url": url, "events": ["*"], **fields})
+        assert answer.status_code == 201, answer.body
+        return json_of(answer)
+
     def item_for(self, path: str) -> str:
         """Create an item that the route at ``path`` can change, with a picture if it needs one, and return its id."""
         item_id: str = self.item()["id"]

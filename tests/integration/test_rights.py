@@ -17,7 +17,7 @@ from chalice.app import SQSEventConfig
 
 import app
 from chalicelib import aws
-from chalicelib.aws import bucket, table
+from chalicelib.aws import bucket, table, webhook_key
 from chalicelib.catalogue import cleanup, export_steps, import_upserts, items, search
 from chalicelib.catalogue.models import Export
 from chalicelib.values import ids, times
@@ -31,7 +31,11 @@ from tools.stage import policies
 
 PROJECT = Path(__file__).parents[2]
 # Those of a deployed stage: the stage local has additional rights, for the emulator.
-POLICIES = json.loads(json.dumps(policies.for_stage(PROJECT, "prod")).replace("vitrine-prod", "vitrine-local"))
+POLICIES = json.loads(
+    json.dumps(policies.for_stage(PROJECT, "prod"))
+    .replace("vitrine-prod", "vitrine-local")
+    .replace("vitrine/prod", "vitrine/local")
+)
 
 
 def requests(stage: Stage) -> None:
@@ -55,6 +59,8 @@ def requests(stage: Stage) -> None:
     close_ticket(item)
     stage("DELETE", f"/items/{item}")
     stage("DELETE", f"/items/{stage.item()['id']}/image")
+    webhook_key.read.cache_clear()  # as in a new process
+    stage.webhook()
 
 
 def close_ticket(item: str) -> None:

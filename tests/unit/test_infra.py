@@ -431,7 +431,7 @@ class TestPolicies:
             if services != {"xray"}:  # X-Ray does not support resources
                 # Stage names have no hyphens, so no name begins with that of another stage and a hyphen.
                 for resource in as_list(one["Resource"]):
-                    assert re.search(r"[:/]vitrine-dev($|[-/:])", resource), one["Sid"]
+                    assert re.search(r"[:/]vitrine[-/]dev($|[-/:])", resource), one["Sid"]
 
     @pytest.mark.parametrize("function", FUNCTIONS)
     def test_log_is_the_functions_own(self, function: str) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tools.bundle.errors import UnclearCallError
 
-SERVICES = ("dynamodb", "s3", "sqs")
+SERVICES = ("dynamodb", "s3", "sqs", "ssm")
 """The services of the clients in ``chalicelib/aws/__init__.py``, as botocore names them."""
 
 CLIENTS = "chalicelib/aws/__init__.py"
@@ -24,6 +24,7 @@ BY_BOTOCORE = {
     # directory bucket's session (botocore.utils)
     "s3": {"CreateBucket", "CreateSession", "HeadBucket"},
     "sqs": set[str](),
+    "ssm": set[str](),
 }
 """Operations that botocore calls by itself."""
 

@@ -43,6 +43,7 @@ _TAGS = {
     "Pictures": "One picture per item, uploaded directly to S3, with thumbnails.",
     "Catalogues": "Public catalogues: what owners publish, and what visitors see without signing in.",
     "Share links": "Links that show one item, private or not, to everybody who has them.",
+    "Webhooks": "URLs of yours that receive events when items change.",
     "Imports": "Many items at once, created in the background.",
     "About": "The console, this document and the health check. No sign-in is needed.",
 }

@@ -11,7 +11,7 @@ import msgspec
 from chalice.app import MultiDict, Request
 
 from chalicelib import errors
-from chalicelib.catalogue import export_records, import_parsing, search, shares, validation
+from chalicelib.catalogue import export_records, import_parsing, search, shares, validation, webhooks
 from chalicelib.catalogue.search import Condition, Query
 from chalicelib.http import conditional_requests, query_parameters
 from chalicelib.http.api import Operation
@@ -138,6 +138,7 @@ _INSTANCES: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
     errors.ImportTooLargeError: lambda: errors.ImportTooLargeError(limit=f"{import_parsing.MAX_ENTRIES} items"),
     errors.TooManyExportsError: lambda: errors.TooManyExportsError(limit=export_records.MAX_RUNNING),
     errors.TooManySharesError: lambda: errors.TooManySharesError(limit=shares.MAX_SHARES),
+    errors.TooManyWebhooksError: lambda: errors.TooManyWebhooksError(limit=webhooks.MAX_WEBHOOKS),
     errors.BusyError: errors.BusyError,
     errors.BackendUnavailableError: lambda: errors.BackendUnavailableError(
         problem="The backend of the stage dev cannot be reached"

@@ -66,6 +66,8 @@ _TICKET = {
 
 
 _SHARE = {"id": ID, "createdAt": _TIMES["createdAt"], "expiresAt": _LATER}
+_HOOK = "https://www.example.com/vitrine"
+_WEBHOOK = {"id": ID, "url": _HOOK, "events": ["*"], "status": "active", **_TIMES}
 _CATALOGUE = {"id": CATALOGUE_ID, "title": "Vases", "text": "Glass and clay, from everywhere."}
 
 
@@ -121,6 +123,7 @@ _EXAMPLES: dict[Any, Examples] = {
         "itemDeleted": {"message": "Item deleted", "id": ID},
         "imageDeleted": {"message": "Image deleted", "id": ID},
         "shareDeleted": {"message": "Share link deleted", "id": ID},
+        "webhookDeleted": {"message": "Webhook deleted", "id": ID},
     },
     schemas.Catalogue: {
         "catalogue": {
@@ -135,6 +138,22 @@ _EXAMPLES: dict[Any, Examples] = {
     schemas.ShareRequest: {"forGood": {}, "untilThen": {"expiresAt": _LATER}},
     schemas.NewShare: {"share": {"url": f"https://www.example.com/api/s/{TOKEN}", **_SHARE}},
     schemas.Shares: {"one": {"shares": [_SHARE]}},
+    "WebhookRequest": {
+        "all": {"url": _HOOK, "events": ["*"]},
+        "some": {"url": _HOOK, "events": ["picture.ready", "picture.failed"], "description": "Checks pictures"},
+    },
+    "WebhookPatch": {"switchOn": {"enabled": True}, "move": {"url": f"{_HOOK}/2"}, "select": {"events": ["*"]}},
+    "Webhook": {
+        "active": _WEBHOOK | {"description": "Checks pictures"},
+        "off": _WEBHOOK
+        | {
+            "status": "off",
+            "failingSince": "2026-03-02T08:00:00.000Z",
+            "problem": "Switched off: all deliveries failed for three days.",
+        },
+    },
+    "WebhookWithSecret": {"webhook": _WEBHOOK | {"secret": f"whsec_{'MfKQ9r8G' * 5}YqY="}},
+    "Webhooks": {"one": {"webhooks": [_WEBHOOK]}},
     schemas.BatchResults: {
         "allSucceeded": {
             "results": [

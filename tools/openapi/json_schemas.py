@@ -24,7 +24,7 @@ from chalicelib.catalogue import (
 )
 from chalicelib.catalogue.index_keys import Declaration
 from chalicelib.config import ContentType
-from chalicelib.http import schemas
+from chalicelib.http import schemas, webhook_schemas
 from chalicelib.values import dynamodb_limits, exact_json
 
 Schema = dict[str, Any]
@@ -51,8 +51,13 @@ _ALWAYS: tuple[type[Any], ...] = (
     schemas.ExportRequest,
     schemas.Export,
     schemas.Error,
+    webhook_schemas.Webhook,
+    webhook_schemas.WebhookPatch,
+    webhook_schemas.WebhookRequest,
+    webhook_schemas.Webhooks,
+    webhook_schemas.WebhookWithSecret,
 )
-"""Models whose schemas are completed here."""
+"""Models whose schemas are completed here, or that routes name."""
 
 
 class Schemas:

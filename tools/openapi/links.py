@@ -9,6 +9,7 @@ from tools.openapi.json_schemas import Schema
 _BY_BODY = {"path.item_id": "$response.body#/id"}
 _BY_TAG = _BY_BODY | {"header.If-Match": "$response.header.ETag"}
 _BY_PATH = {"path.item_id": "$request.path.item_id"}
+_WEBHOOK = {"path.webhook_id": "$response.body#/id"}
 
 
 def _link(operation_id: str, description: str, parameters: dict[str, str]) -> Schema:
@@ -46,6 +47,10 @@ COMPONENTS: dict[str, Schema] = {
         },
     ),
     "readFirst": _link("getItem", "Read the first of them.", {"path.item_id": "$response.body#/items/0/id"}),
+    "readWebhook": _link("getWebhook", "Read it.", _WEBHOOK),
+    "patchWebhook": _link("patchWebhook", "Change it.", _WEBHOOK),
+    "rotateSecret": _link("rotateWebhookSecret", "Replace its secret.", _WEBHOOK),
+    "deleteWebhook": _link("deleteWebhook", "Delete it.", _WEBHOOK),
     "watchImport": _link("getImport", "Show its progress.", {"path.import_id": "$response.body#/id"}),
     "watchExport": _link("getExport", "Show its progress.", {"path.export_id": "$response.body#/id"}),
 }
@@ -62,6 +67,7 @@ _FROM: dict[str, tuple[str, ...]] = {
     "createImageTicket": ("watchItem", "deleteImage"),
     "deleteImage": ("watchItem", "getImage"),
     "createShare": ("listShares", "deleteShare"),
+    "createWebhook": ("readWebhook", "patchWebhook", "rotateSecret", "deleteWebhook"),
     "createImport": ("watchImport",),
     "createExport": ("watchExport",),
 }

@@ -44,6 +44,9 @@ _KINDS: dict[Any, _Kind] = {
 _CREATED = (201, 202)
 """Status codes of responses with the Location of what was created."""
 
+_LOCATED = ("WebhookWithSecret",)
+"""Models of what has a Location although it is created without an idempotency key."""
+
 _REDIRECTS = (302, 303, 307)
 """Status codes of responses that have a Location and no body."""
 
@@ -53,6 +56,8 @@ _PATH: dict[str, Schema] = {
     "export_id": {"description": "The export's `id`."},
     "catalogue_id": {"description": "The public catalogue's `id`.", "example": CATALOGUE_ID},
     "share_id": {"description": "The share link's `id`."},
+    "webhook_id": {"description": "The webhook's `id`."},
+    "delivery_id": {"description": "The delivery's `id`."},
     "token": {"description": "The last part of the share link's URL.", "example": TOKEN},
     "name": {"description": "The file's name.", "example": "docs.js"},
 }
@@ -130,8 +135,9 @@ def _response_headers(declared: Operation, kind: _Kind) -> Iterator[str]:
     if declared.status_code in _REDIRECTS:
         yield "Location.download"
     yield from kind.headers
+    if declared.status_code in _CREATED and (declared.idempotency_key or declared.response_model in _LOCATED):
+        yield "Location"
     if declared.idempotency_key:
-        yield from ["Location"] if declared.status_code in _CREATED else []
         yield "Idempotency-Replayed"
 
 

@@ -27,8 +27,8 @@ Ask = Callable[..., HTTPResponse]
 NEVER = "019ca7b4-e400-7abc-8def-0123456789ab"
 """An id that was never used."""
 
-PARAMETERS = {"item_id", "import_id", "export_id", "catalogue_id", "share_id", "token", "name"}
-ABOUT_ONE = [route for route in ROUTES if re.search(r"{(item|import|export|catalogue)_id}", route[1])]
+PARAMETERS = {"item_id", "import_id", "export_id", "catalogue_id", "share_id", "webhook_id", "token", "name"}
+ABOUT_ONE = [route for route in ROUTES if re.search(r"{(item|import|export|catalogue|webhook)_id}", route[1])]
 ABOUT_NONE = [route for route in ROUTES if route not in ABOUT_ONE]
 
 HEADERS: list[dict[str, str]] = [
@@ -52,6 +52,7 @@ class Holdings(NamedTuple):
     """An item with a picture, created with the Idempotency-Key ``anns``."""
     import_: str
     export: str
+    webhook: str
     cursor: str
     upload: str
     """The key of the picture's original."""
@@ -60,7 +61,7 @@ class Holdings(NamedTuple):
     def by_parameter(self) -> dict[str, str]:
         """Return the ids by the names of paths' parameters."""
         of_items = dict.fromkeys(("item_id", "catalogue_id", "share_id"), self.item)
-        return of_items | {"import_id": self.import_, "export_id": self.export}
+        return of_items | {"import_id": self.import_, "export_id": self.export, "webhook_id": self.webhook}
 
 
 @pytest.fixture
@@ -73,12 +74,13 @@ def anns(unmeasured: None, api: Stage, configured: Callable[..., None]) -> Holdi
         ann("POST", "/items", fields(secret=f"of Ann {number}"))
     import_ = json_of(ann("POST", "/imports", {"items": [fields(secret="of Ann")]}, idempotency_key="anns"))["id"]
     export = json_of(ann("POST", "/exports", {"format": "ndjson"}, idempotency_key="anns"))["id"]
+    webhook = json_of(ann("POST", "/webhooks", {"url": "https://ann.example/ann/", "events": ["*"]}))["id"]
     key = json_of(ann("POST", f"/items/{item}/image", {"contentType": "image/jpeg"}))["upload"]["fields"]["key"]
     api.put(key, jpeg())
     api.notice(key)
     api.work()
     assert json_of(ann("GET", f"/items/{item}"))["image"]["status"] == "ready"
-    return Holdings("ann", item, import_, export, json_of(ann("GET", "/items?limit=1"))["nextCursor"], key)
+    return Holdings("ann", item, import_, export, webhook, json_of(ann("GET", "/items?limit=1"))["nextCursor"], key)
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +96,17 @@ def everything_of(api: Stage, holdings: Holdings) -> tuple[list[Any], dict[str, 
     keys = [key for key in api.objects() if f"/{holdings.owner}/" in key]
     kinds = {record["sk"]["S"].partition("#")[0] for record in records}
     searched = {"WORD"} & kinds  # None, if ItemFields declares no searchable field.
-    assert kinds - searched == {"ITEM", "FIND", "KEY", "IMPORT", "IMPORTKEY", "CHUNK", "EXPORT", "EXPORTKEY"}
+    assert kinds - searched == {
+        "ITEM",
+        "FIND",
+        "KEY",
+        "IMPORT",
+        "IMPORTKEY",
+        "CHUNK",
+        "EXPORT",
+        "EXPORTKEY",
+        "WEBHOOKS",
+    }
     assert {key.partition("/")[0] for key in keys} == {"uploads", "thumbnails", "imports", "exports"}
     return records, {key: bucket.read(key).data for key in keys}
 
@@ -124,9 +136,7 @@ def but_for_its_id(response: HTTPResponse, id_: str) -> tuple[int, str, dict[str
 
 def says_nothing_of(holdings: Holdings, response: HTTPResponse) -> bool:
     words = json.dumps(response.headers) + response.body.decode()
-    return not any(
-        word in words for word in (holdings.item, holdings.import_, holdings.export, holdings.upload, "of Ann", "/ann/")
-    )
+    return not any(word in words for word in (*holdings.by_parameter.values(), holdings.upload, "of Ann", "/ann/"))
 
 
 def test_every_path_parameter_is_known_here() -> None:
@@ -179,7 +189,7 @@ def test_owners_with_similar_names_are_separate(api: Stage, anns: Holdings, name
     other = api.signed_in(name)
 
     for method, path in ABOUT_ONE:
-        hers = anns.import_ if "{import_id}" in path else anns.item
+        hers = anns.by_parameter[re.findall(r"{(\w+)}", path)[-1]]
         assert other(method, at(path, hers), ROUTES[method, path]).status_code == 404
 
     assert json_of(other("GET", "/items"))["items"] == []

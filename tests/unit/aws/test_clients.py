@@ -18,7 +18,12 @@ from chalicelib.catalogue import consumer
 from tests.function_operations import OPERATIONS
 
 PROJECT = Path(__file__).parents[3]
-CLIENTS: dict[str, Callable[[], Any]] = {"dynamodb": aws.dynamodb, "s3": aws.s3, "sqs": aws.sqs}
+CLIENTS: dict[str, Callable[[], Any]] = {
+    "dynamodb": aws.dynamodb,
+    "s3": aws.s3,
+    "sqs": aws.sqs,
+    "ssm": aws.ssm,
+}
 
 of_every_client = pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
 

@@ -1,0 +1,63 @@
+"""The bodies of requests and responses about webhooks. The module is imported when a request is about one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+
+from chalicelib.catalogue import validation, webhooks
+from chalicelib.http import requests, webhook_schemas
+from chalicelib.values import times
+
+if TYPE_CHECKING:
+    from chalice.app import Request
+
+
+def webhook_request(request: Request) -> webhook_schemas.WebhookRequest:
+    """Return the body of a request to create a webhook."""
+    return validation.validate(webhook_schemas.WebhookRequest, requests.json_object(request))
+
+
+def webhook_changes(request: Request) -> webhooks.Changes:
+    """Return what the body of a request changes in a webhook."""
+    patch = validation.validate(
+        webhook_schemas.WebhookPatch, requests.json_object(request, requests.MERGE_PATCH, requests.JSON)
+    )
+    values = {name: value for name in patch.__struct_fields__ if (value := getattr(patch, name)) is not UNSET}
+    if "description" in values:
+        values["description"] = values["description"] or ""
+    return webhooks.Changes(**values)
+
+
+def webhook(stored: webhooks.Webhook, at: datetime) -> webhook_schemas.Webhook:
+    """Return a webhook as its owner sees it at ``at``."""
+    return webhook_schemas.Webhook(**_shown(stored, at))
+
+
+def with_secret(stored: webhooks.Webhook, secret: str, at: datetime) -> webhook_schemas.WebhookWithSecret:
+    """Return a webhook with its secret."""
+    return webhook_schemas.WebhookWithSecret(**_shown(stored, at), secret=secret)
+
+
+def webhook_list(stored: Iterable[webhooks.Webhook], at: datetime) -> webhook_schemas.Webhooks:
+    """Return all webhooks of an owner."""
+    return webhook_schemas.Webhooks([webhook(one, at) for one in stored])
+
+
+def _shown(stored: webhooks.Webhook, at: datetime) -> dict[str, Any]:
+    is_rotating = stored.previous_until is not None and times.format_time(at) < stored.previous_until
+    return {
+        "id": stored.id,
+        "url": stored.url,
+        "events": list(stored.events),
+        "status": stored.status,
+        "created_at": stored.created_at,
+        "updated_at": stored.updated_at,
+        "description": stored.description or UNSET,
+        "failing_since": stored.failing_since or UNSET,
+        "problem": stored.problem or UNSET,
+        "previous_secret_until": stored.previous_until if is_rotating else UNSET,
+    }

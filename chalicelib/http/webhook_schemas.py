@@ -1,0 +1,109 @@
+"""The models of requests and responses about webhooks. They are imported when a request is about one.
+
+``app.py`` names them, so that a function does not make them when it starts.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, get_args
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from chalicelib.catalogue import webhook_urls, webhooks
+
+_Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+_Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+_Url = Annotated[str, Meta(extra_json_schema={"format": "uri"})]
+
+MAX_DESCRIPTION = 200
+_ALL = (*get_args(webhooks.EventType), "*")
+
+_Address = Annotated[
+    str,
+    Meta(
+        max_length=webhook_urls.MAX_URL_LENGTH,
+        description="Where events are sent by POST: https, a host of the internet, and neither user name nor fragment.",
+        examples=["https://www.example.com/vitrine"],
+        extra_json_schema={"format": "uri"},
+    ),
+]
+_Events = Annotated[
+    list[webhooks.AcceptedEvents],
+    Meta(min_length=1, max_length=len(_ALL), description="The types of events that are sent; `*` stands for all."),
+]
+_Description = Annotated[str, Meta(max_length=MAX_DESCRIPTION, description="What the webhook is for.")]
+
+
+class WebhookRequest(Struct, forbid_unknown_fields=True):
+    """A webhook to be created."""
+
+    url: _Address
+    events: _Events
+    description: _Description = ""
+
+
+class WebhookPatch(Struct, forbid_unknown_fields=True):
+    """A change of a webhook. What is left out stays."""
+
+    url: _Address | UnsetType = UNSET
+    events: _Events | UnsetType = UNSET
+    description: Annotated[_Description | None, Meta(description="What it is for; null for nothing.")] | UnsetType = (
+        UNSET
+    )
+    enabled: (
+        Annotated[bool, Meta(description="Whether events are sent. `true` also forgets that deliveries failed.")]
+        | UnsetType
+    ) = UNSET
+
+
+class Webhook(Struct, rename="camel"):
+    """A URL that receives events."""
+
+    id: Annotated[_Id, Meta(description="A UUIDv7 in lower case.")]
+    url: Annotated[_Url, Meta(description="Where events are sent.")]
+    events: Annotated[list[webhooks.AcceptedEvents], Meta(description="The types of events that are sent.")]
+    status: Annotated[
+        webhooks.Status,
+        Meta(
+            description="`active`: events are delivered. `failing`: the last deliveries failed, so few are attempted "
+            "until one succeeds. `off`: nothing is sent, because you switched it off, because the receiver answered "
+            "410, or because deliveries failed for three days; `problem` says why."
+        ),
+    ]
+    created_at: Annotated[_Time, Meta(description="When the webhook was created.")]
+    updated_at: Annotated[_Time, Meta(description="When you last changed it.")]
+    description: Annotated[str | UnsetType, Meta(description="What it is for; absent if nothing was said.")] = UNSET
+    failing_since: Annotated[
+        _Time | UnsetType, Meta(description="When the first of the deliveries that failed in a row was attempted.")
+    ] = UNSET
+    problem: Annotated[
+        str | UnsetType, Meta(description="Why deliveries fail or nothing is sent: a text for people.")
+    ] = UNSET
+    previous_secret_until: Annotated[
+        _Time | UnsetType, Meta(description="Until when deliveries are also signed with the previous secret.")
+    ] = UNSET
+
+
+class WebhookWithSecret(Webhook, rename="camel", kw_only=True):
+    """A webhook with its secret."""
+
+    secret: Annotated[
+        str,
+        Meta(
+            description="The key of the signatures, in the form of the Standard Webhooks specification. It cannot be "
+            "read again.",
+            pattern="^whsec_[A-Za-z0-9+/]{43}=$",
+        ),
+    ]
+
+
+class Webhooks(Struct):
+    """The caller's webhooks, oldest first."""
+
+    webhooks: Annotated[list[Webhook], Meta(max_length=webhooks.MAX_WEBHOOKS, description="Without their secrets.")]
+
+
+class QueuedDelivery(Struct, rename="camel"):
+    """A delivery that will be attempted."""
+
+    delivery_id: Annotated[_Id, Meta(description="The `id` of the delivery, which is that of its event.")]
