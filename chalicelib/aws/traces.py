@@ -1,8 +1,8 @@
-"""Send a subsegment to AWS X-Ray for each call of the AWS clients: what was called, how long it took and how it ended.
+"""Send a subsegment to AWS X-Ray for each call of the AWS clients, and for each request to another server.
 
-:mod:`chalicelib.aws` imports this module only if a daemon receives traces, as in Lambda. A subsegment contains names of
-operations and resources, and codes of errors. Never add keys, parameters, bodies or messages of errors: they contain
-owners and what callers sent.
+It says what was called, how long that took and how it ended: names of operations, resources and hosts, statuses, and
+codes of errors. Never add keys, parameters, paths, bodies or messages of errors: they contain owners, secrets, and what
+callers sent. Nothing is sent unless a daemon receives traces, as in Lambda.
 
 Source: AWS X-Ray Developer Guide, "X-Ray segment documents" and "Sending trace data to X-Ray".
 """
@@ -13,7 +13,8 @@ import functools
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,9 +33,12 @@ _CALL = "vitrine_call"
 _Send = Callable[[bytes], object]
 
 
+_Parent = tuple[str, str]
+"""The ids of a trace and of a function's segment in it."""
+
+
 class _Call(msgspec.Struct, frozen=True):
-    trace_id: str
-    parent_id: str
+    parent: _Parent
     started: float
     model: OperationModel
     parameters: Mapping[str, Any]
@@ -45,17 +49,58 @@ def trace_calls(events: BaseEventHooks, address: str) -> None:
 
     With another address, nothing is traced, and a line in the log says so. Tracing never makes a call fail.
     """
-    host, _, port = address.rpartition(":")
-    try:
-        socket.inet_pton(socket.AF_INET, host)
-        send = _sender(host, _port(port))
-    except (OSError, ValueError):
-        telemetry.logger.warning("Calls are not traced: AWS_XRAY_DAEMON_ADDRESS must be IP:PORT", address=address)
+    send = _sender_to(address)
+    if send is None:
         return
     # The first event of a call. Presigning has it too, but not the other two.
     events.register("provide-client-params", _begin)
     events.register("after-call", functools.partial(_end, send))
     events.register("after-call-error", functools.partial(_end, send))
+
+
+@contextmanager
+def traced_request(host: str) -> Iterator[TracedRequest]:
+    """Trace a request to ``host``, which is made in the block. Tracing never makes it fail."""
+    request = TracedRequest()
+    send = _sender_to(os.environ.get("AWS_XRAY_DAEMON_ADDRESS", ""))
+    parent = _sampled_parent(os.environ.get("_X_AMZN_TRACE_ID", "")) if send else None
+    started, failure = time.time(), None
+    try:
+        yield request
+    except Exception as error:
+        failure = error
+        raise
+    finally:
+        if send and parent:
+            _send_document(send, lambda: _request_subsegment(parent, host, started, request.status, failure), "POST")
+
+
+def _request_subsegment(
+    parent: _Parent, host: str, started: float, status: int | None, failure: Exception | None
+) -> dict[str, Any]:
+    ended = _exception(failure) if status is None else _status(status)
+    return _document(parent, host, "remote", started) | ended
+
+
+class TracedRequest:
+    """What a trace says of a request, apart from its host and its time."""
+
+    status: int | None = None
+    """The status of the response, or None if there was none."""
+
+
+@functools.cache
+def _sender_to(address: str) -> _Send | None:
+    """Return what sends documents to the daemon at ``address``, or None if there is none."""
+    if not address:
+        return None
+    host, _, port = address.rpartition(":")
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+        return _sender(host, _port(port))
+    except (OSError, ValueError):
+        telemetry.logger.warning("Calls are not traced: AWS_XRAY_DAEMON_ADDRESS must be IP:PORT", address=address)
+        return None
 
 
 def _sender(host: str, port: int) -> _Send:
@@ -77,11 +122,11 @@ def _begin(params: Mapping[str, Any], model: OperationModel, context: dict[str, 
     # Lambda sets the variable for each invocation.
     parent = _sampled_parent(os.environ.get("_X_AMZN_TRACE_ID", ""))
     if parent is not None:
-        context[_CALL] = _Call(*parent, time.time(), model, params)
+        context[_CALL] = _Call(parent, time.time(), model, params)
 
 
 @functools.lru_cache(maxsize=1)
-def _sampled_parent(header: str) -> tuple[str, str] | None:
+def _sampled_parent(header: str) -> _Parent | None:
     """Return the ids of the trace and of the function's segment, or None if this invocation is not sampled."""
     fields = dict(field.partition("=")[::2] for field in header.split(";"))
     if fields.get("Sampled") != "1" or not fields.get("Root") or not fields.get("Parent"):
@@ -99,26 +144,23 @@ def _end(
     call: _Call | None = context.get(_CALL)
     if call is None:
         return
+    _send_document(send, lambda: _subsegment(call, context, parsed, exception), call.model.name)
+
+
+def _send_document(send: _Send, make: Callable[[], dict[str, Any]], operation: str) -> None:
     try:
-        send(_HEADER + msgspec.json.encode(_subsegment(call, context, parsed, exception)))
+        send(_HEADER + msgspec.json.encode(make()))
     except OSError:
         pass  # It is lost: the daemon receives less than is sent.
     except Exception:  # noqa: BLE001 - a fault of this module must not become one of the call
-        telemetry.logger.exception("Tracing a call failed", operation=call.model.name)
+        telemetry.logger.exception("Tracing a call failed", operation=operation)
 
 
 def _subsegment(
     call: _Call, context: Mapping[str, Any], parsed: Mapping[str, Any] | None, exception: Exception | None
 ) -> dict[str, Any]:
     return {
-        "type": "subsegment",
-        "id": _new_id(),
-        "trace_id": call.trace_id,
-        "parent_id": call.parent_id,
-        "name": str(call.model.service_model.service_id),
-        "namespace": "aws",
-        "start_time": call.started,
-        "end_time": time.time(),
+        **_document(call.parent, str(call.model.service_model.service_id), "aws", call.started),
         **(_exception(exception) if parsed is None else _response(parsed)),
         "aws": {
             "operation": call.model.name,
@@ -130,16 +172,37 @@ def _subsegment(
     }
 
 
+def _document(parent: _Parent, name: str, namespace: str, started: float) -> dict[str, Any]:
+    trace_id, parent_id = parent
+    return {
+        "type": "subsegment",
+        "id": _new_id(),
+        "trace_id": trace_id,
+        "parent_id": parent_id,
+        "name": name,
+        "namespace": namespace,
+        "start_time": started,
+        "end_time": time.time(),
+    }
+
+
 def _response(parsed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a call that AWS responded to. Only a status of 400 or more is marked as an error."""
-    status = parsed["ResponseMetadata"]["HTTPStatusCode"]
-    found: dict[str, Any] = {"http": {"response": {"status": status}}}
-    if status < 400:
+    found = _status(parsed["ResponseMetadata"]["HTTPStatusCode"])
+    if not {"error", "fault"} & found.keys():
         return found
-    found["fault" if status >= 500 else "error"] = True
-    if status == 429 or failures.is_throttled(parsed):
+    if failures.is_throttled(parsed):
         found["throttle"] = True
     return found | _cause(failures.code(parsed), remote=True)
+
+
+def _status(status: int) -> dict[str, Any]:
+    found: dict[str, Any] = {"http": {"response": {"status": status}}}
+    if status >= 400:
+        found["fault" if status >= 500 else "error"] = True
+    if status == 429:
+        found["throttle"] = True
+    return found
 
 
 def _exception(exception: Exception | None) -> dict[str, Any]:

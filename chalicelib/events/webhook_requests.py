@@ -18,6 +18,7 @@ from collections.abc import Mapping
 import msgspec
 
 from chalicelib import config, errors
+from chalicelib.aws import traces
 from chalicelib.catalogue import webhook_urls
 from chalicelib.catalogue.webhook_urls import Endpoint
 from chalicelib.values import deadlines
@@ -55,8 +56,12 @@ class RequestFailedError(Exception):
 def post(url: str, headers: Mapping[str, str], body: bytes, max_seconds: float = MAX_SECONDS) -> Response:
     """Send ``body`` to a webhook's URL, and return the response, whatever its status. Raise RequestFailedError."""
     try:
-        request = _Request(webhook_urls.check_url(url), time.monotonic() + max_seconds)
-        return deadlines.run_within(max_seconds, lambda: request.send(headers, body), request.abort)
+        endpoint = webhook_urls.check_url(url)
+        request = _Request(endpoint, time.monotonic() + max_seconds)
+        with traces.traced_request(endpoint.host) as traced:
+            response = deadlines.run_within(max_seconds, lambda: request.send(headers, body), request.abort)
+            traced.status = response.status
+            return response
     except errors.InvalidRequestError as error:  # The rules have changed since the URL was set.
         raise RequestFailedError(error.message) from error
     except (OSError, http.client.HTTPException) as error:

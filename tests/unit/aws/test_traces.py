@@ -1,4 +1,4 @@
-"""The subsegments of AWS calls: what they contain, and when none is sent."""
+"""The subsegments of AWS calls and of other requests: what they contain, and when none is sent."""
 
 from __future__ import annotations
 
@@ -48,30 +48,35 @@ def exactly(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
 
 
 EXCEPTION = exactly({"id": ID, "type": TEXT, "remote": {"type": "boolean"}})
-SUBSEGMENT = exactly(
-    {
-        "type": {"const": "subsegment"},
-        "id": ID,
-        "trace_id": {"type": "string", "pattern": "^1-[0-9a-f]{8}-[0-9a-f]{24}$"},
-        "parent_id": ID,
-        "name": {"type": "string", "pattern": r"^[\w .:/%&#=+\\\-@]{1,200}$"},
-        "namespace": {"const": "aws"},
-        "start_time": {"type": "number"},
-        "end_time": {"type": "number"},
-        "aws": exactly(
-            {"operation": TEXT, "region": TEXT, "retries": {"type": "integer", "minimum": 0}},
-            request_id=TEXT,
-            table_name=TEXT,
-            bucket_name=TEXT,
-            queue_url=TEXT,
-        ),
-    },
-    http=exactly({"response": exactly({"status": {"type": "integer"}})}),
-    error={"const": True},
-    throttle={"const": True},
-    fault={"const": True},
-    cause=exactly({"exceptions": {"type": "array", "items": EXCEPTION, "minItems": 1, "maxItems": 1}}),
+REQUIRED: dict[str, Any] = {
+    "type": {"const": "subsegment"},
+    "id": ID,
+    "trace_id": {"type": "string", "pattern": "^1-[0-9a-f]{8}-[0-9a-f]{24}$"},
+    "parent_id": ID,
+    "name": {"type": "string", "pattern": r"^[\w .:/%&#=+\\\-@]{1,200}$"},
+    "start_time": {"type": "number"},
+    "end_time": {"type": "number"},
+}
+OUTCOME: dict[str, Any] = {
+    "http": exactly({"response": exactly({"status": {"type": "integer"}})}),
+    "error": {"const": True},
+    "throttle": {"const": True},
+    "fault": {"const": True},
+    "cause": exactly({"exceptions": {"type": "array", "items": EXCEPTION, "minItems": 1, "maxItems": 1}}),
+}
+AWS_CALL = exactly(
+    {"operation": TEXT, "region": TEXT, "retries": {"type": "integer", "minimum": 0}},
+    request_id=TEXT,
+    table_name=TEXT,
+    bucket_name=TEXT,
+    queue_url=TEXT,
 )
+SUBSEGMENT = {
+    "anyOf": [
+        exactly(REQUIRED | {"namespace": {"const": "aws"}, "aws": AWS_CALL}, **OUTCOME),
+        exactly(REQUIRED | {"namespace": {"const": "remote"}}, **OUTCOME),
+    ]
+}
 
 
 class Daemon:
@@ -457,3 +462,38 @@ def test_without_a_daemon_the_module_is_not_imported() -> None:
     ).stdout
 
     assert printed.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("status", "marked"),
+    [(204, set()), (404, {"error"}), (429, {"error", "throttle"}), (500, {"fault"})],
+)
+def test_request_to_another_server(daemon: Daemon, status: int, marked: set[str]) -> None:
+    with traces.traced_request("hooks.example") as traced:
+        traced.status = status
+
+    [found] = daemon.read()
+    assert (found["name"], found["namespace"]) == ("hooks.example", "remote")
+    assert (found["trace_id"], found["parent_id"]) == (ROOT, PARENT)
+    assert found["http"] == {"response": {"status": status}}
+    assert found.keys() & {"error", "fault", "throttle"} == marked
+
+
+def test_request_without_a_response(daemon: Daemon) -> None:
+    with pytest.raises(TimeoutError), traces.traced_request("hooks.example"):
+        raise TimeoutError("SECRET")
+
+    [found] = daemon.read()
+    assert found["fault"] is True
+    assert found["cause"]["exceptions"][0]["type"] == "TimeoutError"
+
+
+def test_request_is_not_traced_if_its_invocation_is_not(daemon: Daemon) -> None:
+    daemon.invoke(f"Root={ROOT};Parent={PARENT};Sampled=0")
+    with traces.traced_request("not-traced.example") as traced:
+        traced.status = 200
+    daemon.invoke()
+    with traces.traced_request("traced.example") as traced:
+        traced.status = 200
+
+    assert daemon.read()[0]["name"] == "traced.example"
