@@ -1,4 +1,4 @@
-"""The routes of the API, and the functions for uploads, queue messages and the hourly cleanup."""
+"""The routes of the API, and the functions for uploads, queue messages, changes of items and the hourly cleanup."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from chalicelib import coldstart  # isort: skip - it turns garbage collection of
 
 from typing import Any
 
-from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, Rate, Request, Response, SQSEvent
+from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, DynamoDBEvent, Rate, Request, Response, SQSEvent
 
 from chalicelib import config, errors
 from chalicelib.aws import bucket
@@ -726,7 +726,7 @@ def on_upload(event: CloudWatchEvent) -> None:
         item_pictures.record_upload(put["key"], times.now(), put.get("sequencer", ""), put.get("etag", ""))
 
 
-@app.on_sqs_message(queue=settings.queue, batch_size=10)
+@app.on_sqs_message(queue=settings.queue_name("jobs"), batch_size=10)
 def on_messages(event: SQSEvent) -> dict[str, Any] | None:
     """Process messages from the queue."""
     # It imports Pillow, which the other functions do not need.
@@ -734,6 +734,19 @@ def on_messages(event: SQSEvent) -> dict[str, Any] | None:
 
     received = [received_messages.ReceivedMessage.from_event(record.to_dict()) for record in event]
     return consumer.process_batch(received, event.context)
+
+
+@app.on_dynamodb_record(
+    stream_arn=settings.table_stream_arn,
+    batch_size=100,
+    starting_position="TRIM_HORIZON",
+    maximum_batching_window_in_seconds=1,
+)
+def on_change(event: DynamoDBEvent) -> dict[str, Any] | None:
+    """Publish the changes of items as events."""
+    from chalicelib.events import change_feed  # noqa: PLC0415 - the other functions do not need it
+
+    return change_feed.process_batch([record.to_dict() for record in event], event.context)
 
 
 @app.schedule(

@@ -31,6 +31,8 @@ ContentType = Literal["image/jpeg", "image/png", "image/webp", "image/gif", "ima
 Fit = Literal["cover", "fit"]
 Format = Literal["jpeg", "webp"]
 LogOwner = Literal["plain", "hash", "none"]
+Queue = Literal["jobs", "deliveries", "events-dead"]
+"""The queues that functions send to: jobs, deliveries of webhooks, and events that a function failed on."""
 
 
 class ConfigError(ValueError):
@@ -96,21 +98,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The key of the hash of ``log_owner``."""
     thumbnail_sizes: tuple[Size, ...]
     report_batch_item_failures: bool
+    table_stream_arn: str
+    """The ARN of the table's stream, which Chalice needs to deploy or package the app. The functions do not use it."""
 
     @property
     def table(self) -> str:
         """The table's name."""
         return f"{APP}-{self.stage}"
 
+    def queue_name(self, queue: Queue) -> str:
+        """Return the full name of a queue."""
+        return f"{APP}-{self.stage}-{queue}"
+
     @property
-    def queue(self) -> str:
-        """The queue's name."""
-        return f"{APP}-{self.stage}-jobs"
+    def event_bus(self) -> str:
+        """The event bus's name."""
+        return f"{APP}-{self.stage}"
 
     @property
     def bucket_prefix(self) -> str:
         """The beginning of the bucket's name. Account and region follow, which are unknown when the app is packaged."""
         return f"{APP}-{self.stage}-"
+
+
+_STREAM_NOT_PROVISIONED = "arn:aws:dynamodb:::table/not-provisioned/stream/not-provisioned"
+"""In a packaged template, the ARN that the resource stack exports takes its place (``infra/package.json``)."""
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -132,6 +144,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         log_owner_key=_log_owner_key(environ),
         thumbnail_sizes=_sizes(environ.get("THUMBNAIL_SIZES") or "cover:200,fit:800"),
         report_batch_item_failures=environ.get("REPORT_BATCH_ITEM_FAILURES") == "true",
+        table_stream_arn=environ.get("TABLE_STREAM_ARN") or _STREAM_NOT_PROVISIONED,
     )
 
 

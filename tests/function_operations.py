@@ -34,6 +34,11 @@ OPERATIONS: dict[str, dict[str, list[str]]] = {
         ],
         "sqs": ["ChangeMessageVisibilityBatch", "DeleteMessageBatch", "GetQueueUrl", "SendMessageBatch"],
     },
+    "on_change": {
+        "dynamodb": ["GetItem", "UpdateItem"],
+        "events": ["PutEvents"],
+        "sqs": ["GetQueueUrl", "SendMessageBatch"],
+    },
     "clean_up": {
         "dynamodb": ["DeleteItem", "GetItem", "PutItem", "Query", "TransactWriteItems"],
         "s3": ["DeleteObject", "ListObjectsV2"],

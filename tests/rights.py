@@ -80,16 +80,26 @@ def needs(called: Called) -> Iterator[Need]:
             yield Need("s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}", parameters.get("Prefix", ""))
         case "s3":
             yield from _of_object(called)
-        case "sqs":
-            queue = parameters.get("QueueName") or parameters["QueueUrl"].rpartition("/")[2]
-            yield Need(action("sqs", called.operation), f"arn:aws:sqs:us-east-1:123456789012:{queue}")
-        case "ssm":
-            name = parameters["Name"]
-            yield Need(action("ssm", called.operation), f"arn:aws:ssm:us-east-1:123456789012:parameter{name}")
+        case "events" | "sqs" | "ssm":
+            yield Need(action(called.service, called.operation), _arn(called))
         case _:
             raise AssertionError(
                 f"The IAM permissions of {called.service} {called.operation} are unknown: add them here."
             )
+
+
+def _arn(called: Called) -> str:
+    """Return the ARN of the event bus, queue or parameter of a call."""
+    parameters = called.parameters
+    match called.service:
+        case "events":
+            [bus] = {entry["EventBusName"] for entry in parameters["Entries"]}
+            name = f"event-bus/{bus}"
+        case "sqs":
+            name = parameters.get("QueueName") or parameters["QueueUrl"].rpartition("/")[2]
+        case _:
+            name = f"parameter{parameters['Name']}"
+    return f"arn:aws:{called.service}:us-east-1:123456789012:{name}"
 
 
 def _of_object(called: Called) -> Iterator[Need]:

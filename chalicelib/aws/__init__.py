@@ -18,13 +18,14 @@ from botocore.endpoint_provider import RuleSetStandardLibrary
 from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.session import Session
 
-from chalicelib.config import settings
+from chalicelib.config import Queue, settings
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
     from botocore.credentials import ReadOnlyCredentials
     from botocore.hooks import BaseEventHooks
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
@@ -59,6 +60,11 @@ def s3() -> S3Client:
 def sqs() -> SQSClient:
     """Return the SQS client."""
     return _shared("sqs", _CONFIG)
+
+
+def events() -> EventBridgeClient:
+    """Return the EventBridge client."""
+    return _shared("events", _CONFIG)
 
 
 def ssm() -> SSMClient:
@@ -111,9 +117,9 @@ def credentials() -> ReadOnlyCredentials:
 
 
 @functools.cache
-def queue_url() -> str:
-    """Return the URL of the jobs queue. SQS is asked for it once per process."""
-    return sqs().get_queue_url(QueueName=settings().queue)["QueueUrl"]
+def queue_url(queue: Queue = "jobs") -> str:
+    """Return the URL of a queue. SQS is asked for it once per process."""
+    return sqs().get_queue_url(QueueName=settings().queue_name(queue))["QueueUrl"]
 
 
 def check_backend() -> None:
@@ -129,6 +135,8 @@ def _dns_suffix() -> str:
 
 @overload
 def _shared(service: Literal["dynamodb"], config: Config) -> DynamoDBClient: ...
+@overload
+def _shared(service: Literal["events"], config: Config) -> EventBridgeClient: ...
 @overload
 def _shared(service: Literal["s3"], config: Config) -> S3Client: ...
 @overload

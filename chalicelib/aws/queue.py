@@ -1,13 +1,17 @@
-"""The jobs queue: send, delete and delay messages. :mod:`chalicelib.catalogue.consumer` processes them."""
+"""The queues: send, delete and delay messages.
+
+:mod:`chalicelib.catalogue.consumer` processes those of the jobs queue.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import aws
+from chalicelib.config import Queue
 from chalicelib.values import exact_json
 
 if TYPE_CHECKING:
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
 _MAX_BATCH = 10
 """Entries that SQS accepts in one call (AWS, "SendMessageBatch")."""
 
+_MAX_BATCH_BYTES = 256 * 1024
+"""Bytes of the messages of one call. AWS allows 1 MB, an older limit of 256 KB may remain elsewhere."""
+
 
 class QueueError(Exception):
     """SQS rejected some entries of a batch and accepted the others."""
@@ -31,30 +38,42 @@ FAILURES = (QueueError, BotoCoreError, ClientError)
 """The exceptions of this module's functions if SQS rejects a call or some of its entries, or does not respond."""
 
 
-def send(*messages: msgspec.Struct) -> None:
+def send(*messages: msgspec.Struct, to: Queue = "jobs") -> None:
     """Send messages. Raise one of FAILURES; some of the messages may have been sent nevertheless."""
-    bodies = [exact_json.to_json(message).decode() for message in messages]
-    for start in range(0, len(bodies), _MAX_BATCH):
-        batch = bodies[start : start + _MAX_BATCH]
+    for batch in _batches([exact_json.to_json(message) for message in messages]):
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
-            {"Id": str(position), "MessageBody": body} for position, body in enumerate(batch)
+            {"Id": str(position), "MessageBody": body.decode()} for position, body in enumerate(batch)
         ]
-        answer = aws.sqs().send_message_batch(QueueUrl=aws.queue_url(), Entries=entries)
+        answer = aws.sqs().send_message_batch(QueueUrl=aws.queue_url(to), Entries=entries)
         _require_all(answer.get("Failed"), len(entries), "sent")
 
 
-def delete(handles: Sequence[str]) -> None:
+def _batches(bodies: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Yield the bodies in as many batches as calls are needed. A body that is too large has a batch of its own."""
+    batch: list[bytes] = []
+    size = 0
+    for body in bodies:
+        if batch and (len(batch) == _MAX_BATCH or size + len(body) > _MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(body)
+        size += len(body)
+    if batch:
+        yield batch
+
+
+def delete(handles: Sequence[str], of: Queue = "jobs") -> None:
     """Delete up to 10 received messages, given their receipt handles. Raise one of FAILURES."""
     if not handles:
         return
     entries: list[DeleteMessageBatchRequestEntryTypeDef] = [
         {"Id": str(position), "ReceiptHandle": handle} for position, handle in enumerate(handles)
     ]
-    answer = aws.sqs().delete_message_batch(QueueUrl=aws.queue_url(), Entries=entries)
+    answer = aws.sqs().delete_message_batch(QueueUrl=aws.queue_url(of), Entries=entries)
     _require_all(answer.get("Failed"), len(entries), "deleted")
 
 
-def set_visibility(seconds: Mapping[str, int]) -> None:
+def set_visibility(seconds: Mapping[str, int], of: Queue = "jobs") -> None:
     """Set the visibility timeouts of up to 10 received messages, in seconds from now, by receipt handle.
 
     SQS delivers a message again when its timeout ends. Raise one of FAILURES.
@@ -65,7 +84,7 @@ def set_visibility(seconds: Mapping[str, int]) -> None:
         {"Id": str(position), "ReceiptHandle": handle, "VisibilityTimeout": timeout}
         for position, (handle, timeout) in enumerate(seconds.items())
     ]
-    answer = aws.sqs().change_message_visibility_batch(QueueUrl=aws.queue_url(), Entries=entries)
+    answer = aws.sqs().change_message_visibility_batch(QueueUrl=aws.queue_url(of), Entries=entries)
     _require_all(answer.get("Failed"), len(entries), "changed")
 
 

@@ -137,6 +137,11 @@ def is_public(owner: str) -> bool:
     return owner.startswith("PUBLIC\t")
 
 
+def is_of_owner(owner: str) -> bool:
+    """Return whether this is an owner, not what takes the place of one in a key."""
+    return "\t" not in owner
+
+
 class Key(NamedTuple):
     """The primary key of a record. ``owner`` may also be a :func:`public_partition` or a :func:`share_partition`."""
 
@@ -334,6 +339,20 @@ def _transact(writes: Sequence[Write]) -> None:
         if rejection := _rejection(error, may_be_applied=False):
             raise rejection from error
         raise
+
+
+def add(key: Key, name: str, amount: int) -> None:
+    """Add ``amount`` to a number of a record, which is created if there is none. Raise one of FAILURES.
+
+    If the response is lost, the SDK repeats the call: then the amount is added twice.
+    """
+    aws.dynamodb().update_item(
+        TableName=settings().table,
+        Key=key.attributes,
+        UpdateExpression="ADD #name :amount",
+        ExpressionAttributeNames={"#name": name},
+        ExpressionAttributeValues={":amount": {"N": str(amount)}},
+    )
 
 
 def write_attempts() -> Iterator[int]:

@@ -29,10 +29,11 @@ One item always fits: 350 KB take 2.1 MB if each byte is encoded as six.
 
 def item(stored: Item) -> bytes:
     """Return the JSON of an item: its managed fields, then its own fields, with exact numbers."""
-    return _joined(exact_json.to_json(managed_fields(stored)), exact_json.to_json(stored.fields))
+    return joined(exact_json.to_json(managed_fields(stored)), exact_json.to_json(stored.fields))
 
 
-def _joined(managed: bytes, own: bytes) -> bytes:
+def joined(managed: bytes, own: bytes) -> bytes:
+    """Return the JSON object with the fields of two, of managed fields and of own fields."""
     # The two objects have no name in common (validation.validate_item), so they can be joined as text.
     return managed if own == b"{}" else b"%b,%b" % (managed[:-1], own[1:])
 
@@ -45,7 +46,7 @@ def public_item(copy: Item) -> bytes:
         updated_at=copy.updated_at,
         image=_public_image(copy.image) if copy.image else UNSET,
     )
-    return _joined(exact_json.to_json(managed), exact_json.to_json(index_keys.current().shown(copy.fields)))
+    return joined(exact_json.to_json(managed), exact_json.to_json(index_keys.current().shown(copy.fields)))
 
 
 def new_share(share: Share, url: str) -> schemas.NewShare:

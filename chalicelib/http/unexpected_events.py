@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-from chalice.app import AuthRequest, BaseLambdaEvent, ChaliceAuthorizer, EventSourceHandler, SQSEvent
+from chalice.app import AuthRequest, BaseLambdaEvent, ChaliceAuthorizer, DynamoDBEvent, EventSourceHandler, SQSEvent
 
 from chalicelib import telemetry
 from chalicelib.values import truncation
@@ -48,7 +48,7 @@ def accept_any(handler: Any) -> Any:
 def _parse(event_class: type[BaseLambdaEvent], event: Any, context: Any) -> BaseLambdaEvent:
     try:
         parsed = event_class(event, context)
-        if isinstance(parsed, SQSEvent):
+        if isinstance(parsed, SQSEvent | DynamoDBEvent):
             list(parsed)  # Chalice parses the records when they are iterated over.
     except (KeyError, TypeError):
         return _UnexpectedEvent(event, context)

@@ -18,7 +18,7 @@ from tests.e2e.waiting import eventually
 from tools import processes
 from tools.laptop import run
 
-FUNCTIONS = ("api_handler", "authorize", "on_upload", "on_messages", "clean_up")
+FUNCTIONS = ("api_handler", "authorize", "on_upload", "on_messages", "on_change", "clean_up")
 
 
 class Ended(NamedTuple):
@@ -102,7 +102,11 @@ def test_failure_has_its_error_and_stack(system: System, here: tuple[str, ...], 
     ("words", "text", "said"),
     [
         (("nothing", "--event", "-"), "{}", "The function nothing of the stage local is not deployed"),
-        (("nothing", "--event", "-"), "{}", "It has: api_handler, authorize, clean_up, on_messages, on_upload."),
+        (
+            ("nothing", "--event", "-"),
+            "{}",
+            "It has: api_handler, authorize, clean_up, on_change, on_messages, on_upload.",
+        ),
         (("nothing", "--sample"), "", "app.py has no function nothing. It has: api_handler, "),
         (("clean_up", "--event", "-"), "{", "- is not JSON: "),
         (("clean_up", "--event", "gone.json"), "", "gone.json cannot be read: No such file or directory."),

@@ -16,6 +16,7 @@ from botocore.signers import S3PostPresigner
 from chalicelib import aws
 from chalicelib.aws import presigned_urls
 from chalicelib.catalogue import cleanup, consumer, item_pictures, thumbnail_jobs
+from chalicelib.events import change_feed
 from chalicelib.http import api, auth
 from tests.function_operations import PRESIGNED_POST
 from tests.rights import Called
@@ -31,6 +32,7 @@ _ENTRY_POINTS: list[tuple[ModuleType | type, str, str]] = [
     (consumer, "process_batch", "on_messages"),
     (consumer, "process_message", "on_messages"),
     (thumbnail_jobs, "run", "on_messages"),
+    (change_feed, "process_batch", "on_change"),
     (cleanup, "run", "clean_up"),
     (auth, "authenticate", "authorize"),
 ]

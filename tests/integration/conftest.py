@@ -56,14 +56,14 @@ def moto() -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def backend(moto: Any) -> Iterator[None]:
-    """Create the table, bucket and queue of the stage ``local``, and nothing else."""
+    """Create the table, bucket and jobs queue of the stage ``local``, and nothing else."""
     moto.reset()
     _PARAMETERS.values.clear()
     aws.queue_url.cache_clear()
     webhook_key.read.cache_clear()
     _client("dynamodb").create_table(**_table())
     _client("s3").create_bucket(Bucket=config.settings().bucket)
-    _client("sqs").create_queue(QueueName=config.settings().queue)
+    _client("sqs").create_queue(QueueName=config.settings().queue_name("jobs"))
     yield
     remove_faults()
 

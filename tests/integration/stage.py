@@ -209,7 +209,7 @@ def batch(messages: list[dict[str, Any]]) -> dict[str, Any]:
                 "messageAttributes": {},
                 "md5OfBody": message["MD5OfBody"],
                 "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:{config.settings().queue}",
+                "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:{config.settings().queue_name('jobs')}",
                 "awsRegion": "us-east-1",
             }
             for message in messages

@@ -14,7 +14,7 @@ from chalicelib.config import ConfigError, Cors, Issuer, Size
 def test_resource_names_contain_the_stage() -> None:
     settings = config.load({"STAGE": "prod"})
 
-    assert (settings.table, settings.queue, settings.bucket_prefix) == (
+    assert (settings.table, settings.queue_name("jobs"), settings.bucket_prefix) == (
         "vitrine-prod",
         "vitrine-prod-jobs",
         "vitrine-prod-",
@@ -39,6 +39,7 @@ def test_every_setting_is_read() -> None:
             "THUMBNAIL_SIZES": "fit:1024:webp,cover:64:jpeg,cover:96",
             "PUBLIC_URL": "https://d111.cloudfront.net/",
             "REPORT_BATCH_ITEM_FAILURES": "true",
+            "TABLE_STREAM_ARN": "arn:aws:dynamodb:eu-west-1:1:table/vitrine-p1/stream/1",
         }
     )
 
@@ -54,6 +55,7 @@ def test_every_setting_is_read() -> None:
         log_owner_key="a secret of 23 bytes ..",
         thumbnail_sizes=(Size(1024, "fit", "webp"), Size(64, "cover"), Size(96, "cover")),
         report_batch_item_failures=True,
+        table_stream_arn="arn:aws:dynamodb:eu-west-1:1:table/vitrine-p1/stream/1",
     )
 
 

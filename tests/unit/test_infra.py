@@ -10,14 +10,15 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 import app
 from chalicelib import config, errors
-from chalicelib.aws import bucket
+from chalicelib.aws import bucket, table
 from chalicelib.catalogue import consumer, export_records, received_messages
+from chalicelib.events import change_feed
 from tests import rights
 from tools.stage import policies
 from tools.stage.errors import StageError
@@ -76,8 +77,8 @@ class TestData:
         assert properties("Table")["SSESpecification"] == {"SSEEnabled": True}
         [rule] = properties("Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
-        for queue in ("Queue", "DeadLetterQueue", "FailedEventQueue"):
-            assert properties(queue)["SqsManagedSseEnabled"] is True, queue
+        for name, one in RESOURCES.items():
+            assert one["Type"] != "AWS::SQS::Queue" or one["Properties"]["SqsManagedSseEnabled"] is True, name
 
     def test_public_access_to_the_bucket_is_blocked(self) -> None:
         blocked = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
@@ -96,7 +97,15 @@ class TestData:
 
     @pytest.mark.parametrize(
         "policy",
-        ["BucketPolicy", "QueuePolicy", "DeadLetterQueuePolicy", "FailedEventQueuePolicy", "AlarmTopicPolicy"],
+        [
+            "BucketPolicy",
+            "QueuePolicy",
+            "DeadLetterQueuePolicy",
+            "DeliveryQueuePolicy",
+            "DeliveryDeadLetterQueuePolicy",
+            "FailedEventQueuePolicy",
+            "AlarmTopicPolicy",
+        ],
     )
     def test_requires_tls_if_deployed(self, policy: str) -> None:
         [statement] = [
@@ -139,18 +148,26 @@ class TestQueues:
 
     def test_failures_are_kept_for_the_maximum_of_sqs(self) -> None:
         # A message keeps the time at which it was sent when it becomes a dead letter, so the first queue needs less.
-        for queue in ("DeadLetterQueue", "FailedEventQueue"):
+        for queue in ("DeadLetterQueue", "DeliveryDeadLetterQueue", "FailedEventQueue"):
             assert properties(queue)["MessageRetentionPeriod"] == 14 * 86_400, queue
-        assert properties("Queue")["MessageRetentionPeriod"] < 14 * 86_400
+        for queue in ("Queue", "DeliveryQueue"):
+            assert properties(queue)["MessageRetentionPeriod"] < 14 * 86_400, queue
 
-    def test_dead_letter_queue_accepts_this_queue(self) -> None:
-        [source] = properties("DeadLetterQueue")["RedriveAllowPolicy"]["sourceQueueArns"]
-        assert source["Fn::Sub"].split(":")[-1] == properties("Queue")["QueueName"]["Fn::Sub"]
+    @pytest.mark.parametrize("queue", ["Queue", "DeliveryQueue"])
+    def test_dead_letter_queue_accepts_this_queue(self, queue: str) -> None:
+        dead_letter_queue, _ = properties(queue)["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"]
+        [source] = properties(dead_letter_queue)["RedriveAllowPolicy"]["sourceQueueArns"]
+        assert source["Fn::Sub"].split(":")[-1] == properties(queue)["QueueName"]["Fn::Sub"]
 
 
 class TestAlarms:
     @pytest.mark.parametrize(
-        ("alarm", "queue"), [("DeadLetterAlarm", "DeadLetterQueue"), ("FailedEventAlarm", "FailedEventQueue")]
+        ("alarm", "queue"),
+        [
+            ("DeadLetterAlarm", "DeadLetterQueue"),
+            ("DeliveryDeadLetterAlarm", "DeliveryDeadLetterQueue"),
+            ("FailedEventAlarm", "FailedEventQueue"),
+        ],
     )
     def test_one_dead_letter_raises_the_alarm(self, alarm: str, queue: str) -> None:
         settings = properties(alarm)
@@ -373,10 +390,12 @@ class TestNames:
 
 
 class TestPackage:
-    def test_failures_are_reported_only_with_the_mapping_that_reads_them(self) -> None:
+    @pytest.mark.parametrize("name", ["OnMessages", "OnChange"])
+    def test_failures_are_reported_only_with_the_mapping_that_reads_them(self, name: str) -> None:
         # Without the mapping's setting, as with `chalice deploy`, the failed messages of a batch would be deleted.
-        function = MERGED["OnMessages"]["Properties"]
-        mapping = function["Events"]["OnMessagesSqsEventSource"]["Properties"]
+        function = MERGED[name]["Properties"]
+        [source] = function["Events"].values()
+        mapping = source["Properties"]
         assert function["Environment"]["Variables"]["REPORT_BATCH_ITEM_FAILURES"] == "true"
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert "REPORT_BATCH_ITEM_FAILURES" not in json.dumps(CONFIG)
@@ -419,6 +438,38 @@ class TestPackage:
         assert {"X-Request-Id", "Retry-After"} <= set(headers["Access-Control-Expose-Headers"].strip("'").split(","))
 
 
+class TestChangeFeed:
+    MAPPING: ClassVar[dict[str, Any]] = MERGED["OnChange"]["Properties"]["Events"]["OnChangeDynamodbEventSource"][
+        "Properties"
+    ]
+
+    def test_table_streams_items_before_and_after_a_change(self) -> None:
+        assert properties("Table")["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+
+    def test_function_gets_only_items_of_owners(self) -> None:
+        [filter_] = self.MAPPING["FilterCriteria"]["Filters"]
+        item, copy = (table.Key(owner, "ITEM", "1") for owner in ("ann", table.public_partition("1")))
+        prefixes = {
+            name: condition["S"][0]["prefix"]
+            for name, condition in json.loads(filter_["Pattern"])["dynamodb"]["Keys"].items()
+        }
+        assert prefixes == {"pk": "OWNER#", "sk": "ITEM#"}
+        assert all(item.attributes[name]["S"].startswith(prefix) for name, prefix in prefixes.items())
+        assert not copy.attributes["pk"]["S"].startswith(prefixes["pk"])
+
+    def test_an_outage_of_two_hours_is_waited_for(self) -> None:
+        # While a service of AWS fails, each run waits until it has too little time for another attempt.
+        waiting = timeout("on_change") - change_feed.MIN_REMAINING_MS / 1000
+        assert self.MAPPING["MaximumRetryAttempts"] * waiting >= 2 * 3600
+        # What is given up then is in the stream for 24 hours, so that it can be sent back.
+        assert 2 * 3600 < self.MAPPING["MaximumRecordAgeInSeconds"] <= 12 * 3600
+
+    def test_late_changes_raise_an_alarm_before_they_are_given_up(self) -> None:
+        late = MERGED["OnChangeLateAlarm"]["Properties"]
+        assert (late["MetricName"], late["Statistic"]) == ("IteratorAge", "Maximum")
+        assert late["Threshold"] < 1_000 * self.MAPPING["MaximumRecordAgeInSeconds"] / 10
+
+
 class TestPolicies:
     @pytest.mark.parametrize("function", FUNCTIONS)
     def test_resources_are_of_the_stage_and_the_account(self, function: str) -> None:
@@ -445,6 +496,7 @@ class TestPolicies:
                 ("api_handler", "APIHandler", "vitrine-dev"),
                 ("authorize", "Authorize", "vitrine-dev-authorize"),
                 ("clean_up", "CleanUp", "vitrine-dev-clean_up"),
+                ("on_change", "OnChange", "vitrine-dev-on_change"),
                 ("on_messages", "OnMessages", "vitrine-dev-on_messages"),
                 ("on_upload", "OnUpload", "vitrine-dev-on_upload"),
             )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tools.bundle.errors import UnclearCallError
 
-SERVICES = ("dynamodb", "s3", "sqs", "ssm")
+SERVICES = ("dynamodb", "events", "s3", "sqs", "ssm")
 """The services of the clients in ``chalicelib/aws/__init__.py``, as botocore names them."""
 
 CLIENTS = "chalicelib/aws/__init__.py"
@@ -20,6 +20,7 @@ CLIENTS = "chalicelib/aws/__init__.py"
 BY_BOTOCORE = {
     # endpoint discovery, if AWS_ENABLE_ENDPOINT_DISCOVERY is set (botocore.discovery)
     "dynamodb": {"DescribeEndpoints"},
+    "events": set[str](),
     # CreateBucket is the model of a presigned POST (botocore.signers); the others find a bucket's region and open a
     # directory bucket's session (botocore.utils)
     "s3": {"CreateBucket", "CreateSession", "HeadBucket"},

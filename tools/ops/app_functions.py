@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from chalice import app as chalice_app
 from chalice.local import LambdaContext
 
+from chalicelib.aws import dynamodb_json, table
 from chalicelib.config import LOCAL
 from chalicelib.values import exact_json, ids, times
 from tools.openapi.examples import ExamplesByModel
@@ -45,6 +46,8 @@ class AppFunction(NamedTuple):
         match self.source:
             case chalice_app.SQSEventConfig():
                 return _batch(stage, at)
+            case chalice_app.DynamoDBEventConfig():
+                return _new_item(stage, at)
             case chalice_app.CloudWatchEventConfig():
                 return _envelope(at) | _matching(self.source.event_pattern, stage)
             case chalice_app.ScheduledEventConfig():
@@ -106,10 +109,40 @@ def _matching(pattern: Any, stage: Stage) -> Any:
     return stage.bucket if prefix and stage.bucket.startswith(prefix) else f"{prefix}{_FILE}"
 
 
+def _new_item(stage: Stage, at: datetime) -> dict[str, Any]:
+    """Return a batch of one record of the table's stream (AWS, "Using AWS Lambda with Amazon DynamoDB")."""
+    id_ = ids.new_id(times.unix_ms(at))
+    key = table.Key(_owner(stage), "ITEM", id_).attributes
+    item = {"version": 1, "createdAt": times.format_time(at), "updatedAt": times.format_time(at), "fields": _fields()}
+    record = {
+        "eventID": id_,
+        "eventName": "INSERT",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-1",
+        "eventSourceARN": f"arn:aws:dynamodb:us-east-1:000000000000:table/vitrine-{stage.name}/stream/sample",
+        "dynamodb": {
+            "ApproximateCreationDateTime": int(at.timestamp()),
+            "Keys": key,
+            "NewImage": key | {name: dynamodb_json.serialize(value) for name, value in item.items()},
+            "SequenceNumber": "1",
+            "SizeBytes": 1,
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+    }
+    return {"Records": [record]}
+
+
+def _owner(stage: Stage) -> str:
+    return LOCAL if stage.name == LOCAL else "somebody"
+
+
+def _fields() -> Any:
+    return ExamplesByModel().of("ItemFields").get("forGood", {})
+
+
 def _batch(stage: Stage, at: datetime) -> dict[str, Any]:
     """Return a batch of one message (AWS, "Using Lambda with Amazon SQS")."""
-    item = ExamplesByModel().of("ItemFields").get("forGood", {})
-    message = {"type": "item.create", "owner": LOCAL if stage.name == LOCAL else "somebody", "item": item}
+    message = {"type": "item.create", "owner": _owner(stage), "item": _fields()}
     milliseconds = str(int(at.timestamp() * 1000))
     record = {
         "messageId": ids.new_id(int(milliseconds)),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 RECORDED_OUTPUTS = {
     "BUCKET_NAME": "BucketName",
     "PUBLIC_URL": "PublicUrl",
+    "TABLE_STREAM_ARN": "TableStreamArn",
     "USER_POOL_ISSUER": "UserPoolIssuer",
     "USER_POOL_CLIENT_ID": "UserPoolClientId",
 }

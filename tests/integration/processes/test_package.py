@@ -31,6 +31,7 @@ FUNCTIONS = {
     "APIHandler": "api_handler",
     "Authorize": "authorize",
     "CleanUp": "clean_up",
+    "OnChange": "on_change",
     "OnMessages": "on_messages",
     "OnUpload": "on_upload",
 }
@@ -342,7 +343,8 @@ class TestEveryStage:
             for alarm in alarms(read(packaged(stage))).values()
             if alarm["Namespace"] == "AWS/Lambda"
         }
-        assert watched == {(metric, name) for metric in ("Errors", "Throttles", "Duration") for name in FUNCTIONS}
+        metrics_ = {(metric, name) for metric in ("Errors", "Throttles", "Duration") for name in FUNCTIONS}
+        assert watched == metrics_ | {("IteratorAge", "OnChange")}
 
     def test_slow_alarm_is_at_four_fifths_of_the_timeout(self, packaged: Packaged, stage: str) -> None:
         template = read(packaged(stage))

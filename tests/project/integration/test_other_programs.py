@@ -25,7 +25,7 @@ def test_message_from_another_program_is_processed(stage: Stage) -> None:
 
 
 def test_policy_of_a_producer_names_the_queue() -> None:
-    queue = config.load({"STAGE": "prod"}).queue
+    queue = config.load({"STAGE": "prod"}).queue_name("jobs")
     statement = json.loads(block(PAGE, "producer"))
     assert f"--queue-name {queue} " in block(PAGE, "send")
     assert statement["Resource"].rpartition(":")[2] == queue

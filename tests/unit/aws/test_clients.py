@@ -20,6 +20,7 @@ from tests.function_operations import OPERATIONS
 PROJECT = Path(__file__).parents[3]
 CLIENTS: dict[str, Callable[[], Any]] = {
     "dynamodb": aws.dynamodb,
+    "events": aws.events,
     "s3": aws.s3,
     "sqs": aws.sqs,
     "ssm": aws.ssm,
