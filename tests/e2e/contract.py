@@ -174,7 +174,8 @@ def _be_about_an_item(case: Any) -> None:
     if fitting and (made_up or (case.method == "DELETE" and id_ in ready)):
         case.path_parameters["item_id"] = id_ = list(fitting)[-1]
     if case.headers.get("If-Match", "*") != "*":
-        case.headers["If-Match"] = "*" if id_ in _in_work else _tags.get(id_, "*")
+        # What happens to a picture in the background changes the tag of its item at any time.
+        case.headers["If-Match"] = "*" if id_ in _images or id_ in _in_work else _tags.get(id_, "*")
 
 
 def _be_about_a_share(case: Any) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator
 from email.message import Message
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import app
 from tests import http_api_events
 from tests.e2e.door import Door, Header, Reply, parsed
 from tests.integration.stage import context
+from tools.stage.http_front import API_STAGE
 
 
 class HttpApi(Door):
@@ -28,3 +33,35 @@ class HttpApi(Door):
         content = result["body"].encode()
         received["Content-Length"] = str(len(content))
         return Reply(result["statusCode"], received, b"" if method == "HEAD" else content)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Passes a request to the app, without the stage in its path."""
+
+    def respond(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))) or None
+        path = self.path.removeprefix(f"/{API_STAGE}") or "/"
+        reply = HttpApi("HTTP API", "").send(self.command, path, body, self.headers.items())
+        self.send_response_only(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_QUERY = respond
+
+    def log_message(self, *_: Any) -> None:
+        """Log nothing."""
+
+
+@contextlib.contextmanager
+def serve() -> Iterator[str]:
+    """Serve the app on a free port as an HTTP API does, one request at a time. Yield the URL, without a trailing slash."""
+    with HTTPServer(("127.0.0.1", 0), _Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/{API_STAGE}"
+        finally:
+            server.shutdown()
+            thread.join()
