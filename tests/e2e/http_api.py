@@ -48,10 +48,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply.body)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_QUERY = respond
-
     def log_message(self, *_: Any) -> None:
         """Log nothing."""
+
+
+for _method in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"):
+    setattr(_Handler, f"do_{_method}", _Handler.respond)
 
 
 @contextlib.contextmanager
