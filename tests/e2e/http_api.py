@@ -58,7 +58,7 @@ for _method in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUE
 
 @contextlib.contextmanager
 def serve() -> Iterator[str]:
-    """Serve the app on a free port as an HTTP API does, one request at a time. Yield the URL without a slash at its end."""
+    """Serve the app on a free port as an HTTP API does, one request at a time. Yield its URL without a final slash."""
     with HTTPServer(("127.0.0.1", 0), _Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
