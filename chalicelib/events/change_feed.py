@@ -25,6 +25,9 @@ from chalicelib.events.item_events import Encoded
 MIN_REMAINING_MS = 25_000
 """Start no attempt if the function has less time left, in milliseconds. A call of AWS takes at most 21 s."""
 
+_MIN_COUNTING_MS = 4_000
+"""Count changes only if the function has this much time left. If that takes longer, the batch is only sent again."""
+
 MIN_RETRY_DELAY = 0.25
 MAX_RETRY_DELAY = 5.0
 """Seconds between two attempts in one run. The delay starts at MIN and doubles each time, up to MAX."""
@@ -163,7 +166,7 @@ class _Batch:
     def _count(self, owner: str) -> None:
         """Tell clients that items of the owner have changed. If that fails, they find out at the next change."""
         reason = "not enough time left"
-        if self._has_time():
+        if self._has_time(_MIN_COUNTING_MS):
             reason = _reason_of_failure(change_counter.FAILURES, lambda: change_counter.increase(owner))
         if reason:
             telemetry.logger.warning("Counting changes failed", error=reason)
@@ -180,8 +183,8 @@ class _Batch:
             delay = min(2 * delay, MAX_RETRY_DELAY)
         raise _DeferredError(reason)
 
-    def _has_time(self) -> bool:
-        return bool(self._context.get_remaining_time_in_millis() >= MIN_REMAINING_MS)
+    def _has_time(self, milliseconds: int = MIN_REMAINING_MS) -> bool:
+        return bool(self._context.get_remaining_time_in_millis() >= milliseconds)
 
 
 def _change(record: Mapping[str, Any]) -> _Change:

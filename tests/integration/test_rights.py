@@ -13,18 +13,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from chalice.app import SQSEventConfig
+from chalice.app import DynamoDBEventConfig, SQSEventConfig
 
 import app
 from chalicelib import aws
 from chalicelib.aws import bucket, table, webhook_key
-from chalicelib.catalogue import cleanup, export_steps, import_upserts, items, search
+from chalicelib.catalogue import cleanup, export_steps, import_upserts, items, search, webhooks
 from chalicelib.catalogue.models import Export
 from chalicelib.values import ids, times
 from tests.builders import fields, jpeg
+from tests.change_records import record, record_of
 from tests.function_operations import OPERATIONS, PRESIGNED_POST
 from tests.integration.calls import RECORDER
-from tests.integration.stage import OWNER, Stage, batch, context, run
+from tests.integration.stage import OWNER, Stage, batch, context, item_input, run
 from tests.rights import Called, Grant, Need, grants, needs
 from tools.bundle import aws_operations
 from tools.stage import policies
@@ -126,6 +127,17 @@ def exports(stage: Stage) -> None:
         export_steps.exports.resend(Export(owner=OWNER, id=ids.new_id(), created_at="", format="csv"))
 
 
+def changes(_: Stage) -> None:
+    """Process a change that a webhook hears of, and one that cannot be read."""
+    aws.events().create_event_bus(Name="vitrine-local")
+    for name in ("deliveries", "events-dead"):
+        aws.sqs().create_queue(QueueName=f"vitrine-local-{name}")
+    webhooks.create(OWNER, "https://receiver.example/", ["*"], "", times.now())
+    new = items.create(OWNER, item_input(), times.now())[0]
+    bad = {"pk": {"S": f"OWNER#{OWNER}"}, "sk": {"S": "ITEM#1"}}
+    run("on_change", {"Records": [record(None, new), record_of(bad, {"NewImage": bad})]})
+
+
 def cleanups(stage: Stage) -> None:
     """Run the cleanup with work due of every kind."""
     soon = times.format_time(times.now() + timedelta(minutes=30))
@@ -155,6 +167,7 @@ SCENARIOS: dict[str, Callable[[Stage], None]] = {
     "api_handler": requests,
     "on_upload": uploads,
     "on_messages": messages,
+    "on_change": changes,
     "clean_up": cleanups,
     "authorize": tokens,
 }
@@ -231,8 +244,7 @@ def items_written(called: Called) -> Iterator[Mapping[str, Any]]:
 def needs_of_lambda(function: str) -> Iterator[Need]:
     """Yield the permissions that Lambda itself needs in the role of a function.
 
-    Lambda Developer Guide: "Execution role permissions" for an SQS event source, "Capturing records of Lambda
-    asynchronous invocations", "Sending Lambda function logs to CloudWatch Logs", "Visualize Lambda function
+    Lambda Developer Guide: "Capturing records of Lambda asynchronous invocations", "Sending Lambda function logs to CloudWatch Logs", "Visualize Lambda function
     invocations using AWS X-Ray".
     """
     api = function == "api_handler"
@@ -244,14 +256,25 @@ def needs_of_lambda(function: str) -> Iterator[Need]:
         yield from (Need(f"logs:{one}", f"{group}:log-stream:1") for one in ("CreateLogStream", "PutLogEvents"))
     if read("config.json", ".chalice")["xray"]:
         yield from (Need(f"xray:{one}", "*") for one in ("PutTelemetryRecords", "PutTraceSegments"))
+    yield from needs_of_event_sources(function)
+    resource = read("package.json", "infra")["Resources"].get(by_cloudformation, {})
+    if "OnFailure" in resource.get("Properties", {}).get("EventInvokeConfig", {}).get("DestinationConfig", {}):
+        yield Need("sqs:SendMessage", "arn:aws:sqs:us-east-1:123456789012:vitrine-local-events-dead")
+
+
+def needs_of_event_sources(function: str) -> Iterator[Need]:
+    """Yield the permissions that Lambda needs to read from the event source of a function.
+
+    Lambda Developer Guide, "Execution role permissions" for SQS, and for DynamoDB.
+    """
     for source in app.app.event_sources:
         if isinstance(source, SQSEventConfig) and source.name == function:
             queue = f"arn:aws:sqs:us-east-1:123456789012:{source.queue}"
             for one in ("DeleteMessage", "GetQueueAttributes", "ReceiveMessage"):
                 yield Need(f"sqs:{one}", queue)
-    resource = read("package.json", "infra")["Resources"].get(by_cloudformation, {})
-    if "OnFailure" in resource.get("Properties", {}).get("EventInvokeConfig", {}).get("DestinationConfig", {}):
-        yield Need("sqs:SendMessage", "arn:aws:sqs:us-east-1:123456789012:vitrine-local-events-dead")
+        if isinstance(source, DynamoDBEventConfig) and source.name == function:
+            for one in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"):
+                yield Need(f"dynamodb:{one}", "arn:aws:dynamodb:us-east-1:123456789012:table/vitrine-local/stream/1")
 
 
 def read(name: str, folder: str) -> dict[str, Any]:
