@@ -706,6 +706,74 @@ def rotate_webhook_secret(request: Request, webhook_id: str) -> Response:
     return responses.json_response(webhook_bodies.with_secret(webhook, secret, at))
 
 
+@app.route(
+    "/webhooks/{webhook_id}/test",
+    methods=["POST"],
+    status_code=202,
+    response_model="QueuedDelivery",
+    response_description="The event will be sent within seconds.",
+    errors=[errors.WebhookNotFoundError],
+)
+def test_webhook(request: Request, webhook_id: str) -> Response:
+    """Send a test event to a webhook.
+
+    Its type is `webhook.test`. It is sent even if the webhook is switched off or selects other events.
+    """
+    from chalicelib.catalogue import webhook_deliveries  # noqa: PLC0415 - few requests need it
+    from chalicelib.http import webhook_bodies  # noqa: PLC0415
+
+    delivery_id = webhook_deliveries.send_test(requests.owner(request), webhook_id, times.now())
+    return responses.json_response(webhook_bodies.queued_delivery(delivery_id), 202)
+
+
+@app.route(
+    "/webhooks/{webhook_id}/deliveries",
+    response_model="Deliveries",
+    errors=[errors.WebhookNotFoundError],
+)
+def list_deliveries(request: Request, webhook_id: str) -> Response:
+    """List the latest deliveries to a webhook."""
+    from chalicelib.catalogue import webhook_deliveries  # noqa: PLC0415 - few requests need it
+    from chalicelib.http import webhook_bodies  # noqa: PLC0415
+
+    found = webhook_deliveries.find_newest(requests.owner(request), webhook_id)
+    return responses.json_response(webhook_bodies.deliveries(found))
+
+
+@app.route(
+    "/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
+    methods=["POST"],
+    status_code=202,
+    response_model="QueuedDelivery",
+    response_description="The event will be sent again within seconds.",
+    errors=[errors.WebhookNotFoundError, errors.DeliveryNotFoundError],
+)
+def redeliver(request: Request, webhook_id: str, delivery_id: str) -> Response:
+    """Send an event to a webhook again.
+
+    The event is what it was, and has the same id. It is sent even if the webhook is switched off.
+    """
+    from chalicelib.catalogue import webhook_deliveries  # noqa: PLC0415 - few requests need it
+    from chalicelib.http import webhook_bodies  # noqa: PLC0415
+
+    webhook_deliveries.send_again(requests.owner(request), webhook_id, delivery_id)
+    return responses.json_response(webhook_bodies.queued_delivery(delivery_id), 202)
+
+
+# ------------------------------------------------------------------------------------------------------------- changes
+
+
+@app.route("/changes", tag="Webhooks", response_model=schemas.Changes)
+def get_changes(request: Request) -> Response:
+    """See whether items have changed.
+
+    Cheap enough to ask every few seconds: with `If-None-Match`, the response is empty until items have changed.
+    """
+    from chalicelib.catalogue import change_counter  # noqa: PLC0415 - few requests need it
+
+    return responses.changes_response(request, change_counter.read(requests.owner(request)))
+
+
 # ------------------------------------------------------------------------------------------------------ event functions
 
 _UPLOADED = {

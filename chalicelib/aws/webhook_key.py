@@ -18,7 +18,8 @@ from chalicelib.aws import failures
 @functools.cache
 def read() -> bytes:
     """Return the key. It is read once per process. Raise ParameterNotFound, a ClientError, if there is none yet."""
-    answer = aws.ssm().get_parameter(Name=_name(), WithDecryption=True)
+    name = parameter_name(config.settings().stage)
+    answer = aws.ssm().get_parameter(Name=name, WithDecryption=True)
     return base64.b64decode(answer["Parameter"]["Value"])
 
 
@@ -31,12 +32,14 @@ def read_or_create() -> bytes:
             raise
     try:
         value = base64.b64encode(os.urandom(32)).decode()
-        aws.ssm().put_parameter(Name=_name(), Value=value, Type="SecureString")
+        name = parameter_name(config.settings().stage)
+        aws.ssm().put_parameter(Name=name, Value=value, Type="SecureString")
     except ClientError as error:
         if failures.error_code(error) != "ParameterAlreadyExists":
             raise
     return read()
 
 
-def _name() -> str:
-    return f"/{config.APP}/{config.settings().stage}/webhook-key"
+def parameter_name(stage: str) -> str:
+    """Return the name of the parameter with the key of a stage."""
+    return f"/{config.APP}/{stage}/webhook-key"

@@ -155,6 +155,13 @@ def export_accepted_response(request: Request, started: exports.Started) -> Resp
     return export_response(exports.queued(started), 202, headers)
 
 
+def changes_response(request: Request, number: int) -> Response:
+    """Return how often items of the caller have changed, or 304."""
+    requests.reject_headers(request, "If-Match")
+    headers = _private_headers(f'"{number}"')
+    return _not_modified(request, headers) or json_response(schemas.Changes(number), headers=headers)
+
+
 def file_response(request: Request, text: str, headers: dict[str, str]) -> Response:
     """Return a public file that caches must revalidate, or 304."""
     requests.reject_headers(request, "If-Match")

@@ -637,6 +637,17 @@ class Export(Struct, rename="camel"):
     error: Annotated[ExportProblem | UnsetType, Meta(description="Absent unless the status is `failed`.")] = UNSET
 
 
+# ------------------------------------------------------------------------------------------------------------- changes
+
+
+class Changes(Struct):
+    """Whether items of the caller have changed."""
+
+    number: Annotated[
+        _Count, Meta(description="Greater than before if items have changed, a few seconds after they did.")
+    ]
+
+
 # -------------------------------------------------------------------------------------------------------------- errors
 
 

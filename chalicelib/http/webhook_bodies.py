@@ -15,6 +15,8 @@ from chalicelib.values import times
 if TYPE_CHECKING:
     from chalice.app import Request
 
+    from chalicelib.catalogue.delivery_records import DeliveryRecord
+
 
 def webhook_request(request: Request) -> webhook_schemas.WebhookRequest:
     """Return the body of a request to create a webhook."""
@@ -45,6 +47,33 @@ def with_secret(stored: webhooks.Webhook, secret: str, at: datetime) -> webhook_
 def webhook_list(stored: Iterable[webhooks.Webhook], at: datetime) -> webhook_schemas.Webhooks:
     """Return all webhooks of an owner."""
     return webhook_schemas.Webhooks([webhook(one, at) for one in stored])
+
+
+def queued_delivery(delivery_id: str) -> webhook_schemas.QueuedDelivery:
+    """Return a delivery that will be attempted."""
+    return webhook_schemas.QueuedDelivery(delivery_id)
+
+
+def deliveries(stored: Iterable[DeliveryRecord]) -> webhook_schemas.Deliveries:
+    """Return the deliveries to a webhook."""
+    return webhook_schemas.Deliveries([_delivery(one) for one in stored])
+
+
+def _delivery(stored: DeliveryRecord) -> webhook_schemas.Delivery:
+    return webhook_schemas.Delivery(
+        id=stored.event_id,
+        type=stored.event_type,
+        status=stored.status,
+        attempts=stored.attempts,
+        created_at=stored.created_at,
+        item_id=stored.item_id or UNSET,
+        last_attempt_at=stored.last_attempt_at or UNSET,
+        next_attempt_at=stored.next_attempt_at or UNSET,
+        response_status=stored.response_status or UNSET,
+        duration_ms=UNSET if stored.duration_ms is None else stored.duration_ms,
+        response=stored.response or UNSET,
+        error=stored.error or UNSET,
+    )
 
 
 def _shown(stored: webhooks.Webhook, at: datetime) -> dict[str, Any]:

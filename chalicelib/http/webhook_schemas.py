@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from chalicelib.catalogue import webhook_urls, webhooks
+from chalicelib.catalogue import delivery_records, webhook_urls, webhooks
 
 _Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 _Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+_Count = Annotated[int, Meta(ge=0)]
 _Url = Annotated[str, Meta(extra_json_schema={"format": "uri"})]
 
 MAX_DESCRIPTION = 200
@@ -101,6 +102,44 @@ class Webhooks(Struct):
     """The caller's webhooks, oldest first."""
 
     webhooks: Annotated[list[Webhook], Meta(max_length=webhooks.MAX_WEBHOOKS, description="Without their secrets.")]
+
+
+class Delivery(Struct, rename="camel"):
+    """The delivery of an event to a webhook, in one or more attempts."""
+
+    id: Annotated[_Id, Meta(description="That of the event, which is the header `webhook-id` of each attempt.")]
+    type: Annotated[str, Meta(description="The type of the event, such as `item.created`.")]
+    status: Annotated[
+        Literal["pending", "succeeded", "failed"],
+        Meta(description="`pending` until an attempt succeeds, or none is left."),
+    ]
+    attempts: Annotated[_Count, Meta(description="The number of attempts.")]
+    created_at: Annotated[_Time, Meta(description="The time of the event.")]
+    item_id: Annotated[_Id | UnsetType, Meta(description="The item that the event is about.")] = UNSET
+    last_attempt_at: Annotated[_Time | UnsetType, Meta(description="When the last attempt was made.")] = UNSET
+    next_attempt_at: Annotated[
+        _Time | UnsetType, Meta(description="When the next attempt is made, or a little later.")
+    ] = UNSET
+    response_status: Annotated[int | UnsetType, Meta(description="The status of the last response.")] = UNSET
+    duration_ms: Annotated[_Count | UnsetType, Meta(description="How long the last attempt took.")] = UNSET
+    response: Annotated[
+        str | UnsetType, Meta(description="The beginning of the body of the last response, up to 500 characters.")
+    ] = UNSET
+    error: Annotated[
+        str | UnsetType, Meta(description="Why the last attempt failed, or was not made: a text for people.")
+    ] = UNSET
+
+
+class Deliveries(Struct):
+    """The deliveries to a webhook, those of the newest events first."""
+
+    deliveries: Annotated[
+        list[Delivery],
+        Meta(
+            max_length=delivery_records.MAX_LISTED,
+            description="At most 100, of the last 7 days. A delivery is listed after its first attempt.",
+        ),
+    ]
 
 
 class QueuedDelivery(Struct, rename="camel"):

@@ -19,6 +19,8 @@ from chalicelib.catalogue import index_keys, item_fields, models, search
 from chalicelib.values import dynamodb_limits, words
 
 _LATER = "2100-01-01T00:00:00Z"
+NOBODY_LISTENS = "http://127.0.0.1:9/"
+"""A URL that a webhook of the stage local may have. The port is that of the Discard Protocol (RFC 863)."""
 _OF_A_PAGE = ("limit", "cursor")
 
 _IN = {"b": "true", "d": "2026-01-31", "n": "1,2.5", "s": "a,b"}
@@ -42,6 +44,10 @@ _links: dict[str, str] = {}
 """The item of each share link, by the link's id."""
 _tokens: list[str] = []
 """The tokens of the share links."""
+_webhooks: dict[str, None] = {}
+"""The ids of the webhooks."""
+_deliveries: dict[str, str] = {}
+"""The webhook of each delivery, by the delivery's id."""
 _cursors: dict[str, dict[str, Any]] = {}
 """The list parameters of the request that returned each cursor, by cursor."""
 
@@ -81,12 +87,7 @@ def before_call(_: Any, case: Any, __: dict[str, Any]) -> None:
         return
     if case.operation.label == "GET /items":
         _be_a_list(case.query)
-    if "catalogue_id" in case.path_parameters or "token" in case.path_parameters:
-        _be_a_visit(case)
-    elif "share_id" in case.path_parameters:
-        _be_about_a_share(case)
-    elif "item_id" in case.path_parameters:
-        _be_about_an_item(case)
+    _be_about_what_exists(case)
     _change_body(case)
     if "If-None-Match" in case.headers and (case.method != "GET" or '"' not in case.headers["If-None-Match"]):
         # A write with the current tag is refused, as is a tag without quotes. "0" matches no version: they start at 1.
@@ -137,6 +138,19 @@ def remember_share(_: Any, case: Any, response: Any) -> None:
         _tags[case.path_parameters["item_id"]] = "*"
 
 
+@schemathesis.hook("after_call")
+def remember_webhook(_: Any, case: Any, response: Any) -> None:
+    """Store the ids of webhooks and of deliveries to them."""
+    if not case.path.startswith("/webhooks") or response.status_code not in (200, 201):
+        return
+    if case.method == "DELETE":
+        _webhooks.pop(case.path_parameters["webhook_id"].lower(), None)
+    for one in response.json().get("webhooks", [response.json()] if case.path == "/webhooks" else []):
+        _webhooks[one["id"]] = None
+    for one in response.json().get("deliveries", []):
+        _deliveries[one["id"]] = case.path_parameters["webhook_id"].lower()
+
+
 def _remember_item(item: dict[str, Any], tag: str) -> None:
     id_ = item["id"]
     _tags[id_] = tag
@@ -147,6 +161,18 @@ def _remember_item(item: dict[str, Any], tag: str) -> None:
     if "visibility" in item:
         _public[id_] = None
         _in_work.add(id_)
+
+
+def _be_about_what_exists(case: Any) -> None:
+    """Replace generated ids and tokens by known ones, if there are any."""
+    if "catalogue_id" in case.path_parameters or "token" in case.path_parameters:
+        _be_a_visit(case)
+    elif "webhook_id" in case.path_parameters:
+        _be_about_a_webhook(case)
+    elif "share_id" in case.path_parameters:
+        _be_about_a_share(case)
+    elif "item_id" in case.path_parameters:
+        _be_about_an_item(case)
 
 
 def _be_a_visit(case: Any) -> None:
@@ -184,6 +210,17 @@ def _be_about_a_share(case: Any) -> None:
         case.path_parameters |= {"item_id": item, "share_id": share}
 
 
+def _be_about_a_webhook(case: Any) -> None:
+    """Replace the ids by those of a webhook and of a delivery to it, if there is one. Keep the first one."""
+    if "delivery_id" in case.path_parameters:
+        for delivery, webhook in _deliveries.items():
+            case.path_parameters |= {"webhook_id": webhook, "delivery_id": delivery}
+        return
+    known = list(_webhooks)
+    if known and (case.method != "DELETE" or len(known) > 1):
+        case.path_parameters["webhook_id"] = known[-1 if case.method == "DELETE" else 0]
+
+
 def _be_as_stored(body: dict[str, Any], id_: str) -> None:
     """Set ``id`` and ``createdAt`` to the stored values and remove the other managed fields."""
     known = {"id": id_, "createdAt": _created[id_]} if id_ in _created else {}
@@ -201,6 +238,8 @@ def _change_body(case: Any) -> None:
             _be_an_export(case.body)
         if case.body.get("expiresAt"):
             case.body["expiresAt"] = _LATER
+        if case.path.startswith("/webhooks") and "url" in case.body:
+            case.body["url"] = NOBODY_LISTENS
         if case.path == "/catalogue":
             case.body["enabled"] = True  # Otherwise no visitor finds it.
         _be_as_stored(case.body, case.path_parameters.get("item_id", ""))

@@ -57,6 +57,13 @@ def add_picture(api: str, data: bytes) -> str:
     return eventually(settled, 60)
 
 
+def add_delivery(api: str) -> None:
+    """Create a webhook whose URL nobody listens at, and await an attempt to deliver an event to it."""
+    webhook = request("POST", f"{api}/webhooks", {"url": "http://127.0.0.1:9/", "events": ["*"]}).json()["id"]
+    request("POST", f"{api}/webhooks/{webhook}/test")
+    eventually(lambda: request("GET", f"{api}/webhooks/{webhook}/deliveries").json()["deliveries"], 60)
+
+
 def fuzz(api: str, folder: Path, *options: str, examples: str = "2") -> dict[str, Any]:
     """Run Schemathesis with ``options`` against ``api`` and return its JSON report; its output is printed."""
     document, report = folder / "openapi.json", folder / "report.json"
@@ -77,6 +84,7 @@ def fuzz(api: str, folder: Path, *options: str, examples: str = "2") -> dict[str
 def test_api_matches_its_openapi_document(terminal: Terminal, tmp_path: Path) -> None:
     assert add_picture(terminal.url, photograph()) == "ready"
     assert add_picture(terminal.url, b"no picture") == "failed"
+    add_delivery(terminal.url)
 
     report = fuzz(terminal.url, tmp_path)
 

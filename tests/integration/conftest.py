@@ -56,14 +56,15 @@ def moto() -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def backend(moto: Any) -> Iterator[None]:
-    """Create the table, bucket and jobs queue of the stage ``local``, and nothing else."""
+    """Create the table, the bucket and two queues of the stage ``local``, and nothing else."""
     moto.reset()
     _PARAMETERS.values.clear()
     aws.queue_url.cache_clear()
     webhook_key.read.cache_clear()
     _client("dynamodb").create_table(**_table())
     _client("s3").create_bucket(Bucket=config.settings().bucket)
-    _client("sqs").create_queue(QueueName=config.settings().queue_name("jobs"))
+    for queue in ("jobs", "deliveries"):
+        _client("sqs").create_queue(QueueName=f"{config.APP}-{config.settings().stage}-{queue}")
     yield
     remove_faults()
 

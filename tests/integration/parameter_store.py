@@ -1,6 +1,6 @@
-"""AWS Systems Manager in memory: two operations on encrypted parameters. moto's takes four seconds to import.
+"""AWS Systems Manager in memory: three operations on encrypted parameters. moto's takes four seconds to import.
 
-tests/e2e/test_webhooks.py makes the same calls to the emulator.
+tests/e2e/test_contract.py makes the first two calls to the emulator.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class ParameterStore:
     def respond(self, operation: str, parameters: dict[str, Any]) -> Response:
         """Return the response to a call."""
         name = parameters["Name"]
+        if operation == "DeleteParameter":
+            return (200, {}, "{}") if self.values.pop(name, None) else _error("ParameterNotFound")
         if operation == "GetParameter":
             assert parameters["WithDecryption"] is True
             if name not in self.values:

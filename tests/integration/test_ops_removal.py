@@ -50,6 +50,7 @@ def target(tmp_path: Path) -> Target:
     client("dynamodb").put_item(TableName="vitrine-dev", Item={"pk": {"S": "a"}})
     client("s3").create_bucket(Bucket=BUCKET)
     client("s3").put_object(Bucket=BUCKET, Key="uploads/a", Body=b"")
+    client("ssm").put_parameter(Name="/vitrine/dev/webhook-key", Value="a", Type="SecureString")
     client("cognito-idp").create_user_pool(PoolName="vitrine-dev")
     url = client("sqs").get_queue_url(QueueName="vitrine-dev-jobs")["QueueUrl"]
     client("sqs").send_message(QueueUrl=url, MessageBody="{}")
@@ -109,7 +110,9 @@ def test_data_is_kept_by_default_and_deleted_by_a_second_removal(
     assert remains() == OTHERS | kept
 
     assert remove(target, with_data=True) == 0
-    assert capsys.readouterr().out.endswith("Removed the stage dev.\n")
+    shown = capsys.readouterr().out
+    assert "Deleted the parameter /vitrine/dev/webhook-key\n" in shown
+    assert shown.endswith("Removed the stage dev.\n")
     assert remains() == OTHERS
 
 

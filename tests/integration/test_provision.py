@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2]
 TABLE = "vitrine-dev"
 BUCKET = "vitrine-dev-123456789012-eu-west-1"
-RETAINED = retained_resources.Names(TABLE, BUCKET, "vitrine-dev")
+RETAINED = retained_resources.Names(TABLE, BUCKET, "vitrine-dev", "/vitrine/dev/webhook-key")
 
 
 @pytest.fixture

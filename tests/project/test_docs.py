@@ -21,7 +21,7 @@ import pytest
 import app
 from chalicelib import config, errors
 from chalicelib.aws import bucket, table
-from chalicelib.catalogue import messages
+from chalicelib.catalogue import messages, webhooks
 from tests.blocks import blocks
 from tests.integration.routes import PUBLIC
 from tests.tables import table_rows
@@ -126,8 +126,10 @@ NOT_CODE = {str(message.__struct_config__.tag) for message in get_args(messages.
     "image.status",
     "image.warnings",
     "photo.jpg",
+    "webhook.test",
+    *get_args(webhooks.EventType),
 }
-"""Words with a dot that are no names in the code: types of messages, fields of an item's picture, a reader's file."""
+"""Words with a dot that are no names in the code: types of messages and events, fields of pictures, a reader's file."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

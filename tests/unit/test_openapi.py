@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 import pytest
@@ -16,12 +17,18 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import app
 from chalicelib import config, errors
+from chalicelib.aws import dynamodb_json, table
 from chalicelib.catalogue import (
     index_keys,
     item_fields,
     models,
+    validation,
+    webhooks,
 )
+from chalicelib.catalogue.webhook_deliveries import WebhookTest, WebhookTestData
+from chalicelib.events import item_events, signatures
 from chalicelib.http import api, cors, error_translation, schemas
+from chalicelib.values import times
 from tests.builders import fields
 from tools.openapi.__main__ import FILE, STALE, rendered
 from tools.openapi.document import document
@@ -29,6 +36,7 @@ from tools.openapi.examples import ID
 from tools.openapi.json_schemas import Schemas
 
 PROJECT = Path(__file__).parents[2]
+LATER = "2100-01-01T00:00:00.000Z"
 TEXT = rendered()
 DOCUMENT = json.loads(TEXT)
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -445,3 +453,85 @@ def points(value: Any, steps: list[str]) -> bool:
         except LookupError:
             return False
     return True
+
+
+class TestWebhooks:
+    """The ``webhooks`` of the document are the events that the code makes."""
+
+    FAILED = models.Image(status="failed", error=models.PictureFailure("IMAGE_UNREADABLE", "This file is damaged."))
+    READY = models.Image(
+        status="ready",
+        upload_id=ID,
+        sequencer="1",
+        content_type="image/png",
+        width=400,
+        height=300,
+        bytes=1000,
+        thumbnails=(models.Thumbnail(200, 200, 200, "a"),),
+        focus=models.Focus(Decimal("0.3"), Decimal(1)),
+        placeholder="HAkGbZpxeoawaIiIeKiGiHDb",
+        warnings=("TRUNCATED",),
+    )
+
+    def events(self, old: models.Item | None, new: models.Item | None) -> dict[str, Any]:
+        """Return the events of a change, by type."""
+        images = {"OldImage": old, "NewImage": new}
+        change = {
+            "Keys": table.Key("ann", "ITEM", ID).attributes,
+            "ApproximateCreationDateTime": 1772352000,
+            **{name: attributes(item) for name, item in images.items() if item},
+        }
+        made = item_events.from_record({"eventID": "1", "dynamodb": change})
+        return {event.type: json.loads(event.json) for event in made}
+
+    def item(self, **changes: Any) -> models.Item:
+        written = dict.fromkeys(("created_at", "updated_at"), "2026-03-01T08:00:00.000Z")
+        item = models.Item(owner="ann", id=ID, version=1, fields=validation.validate_item(fields()).fields, **written)
+        return msgspec.structs.replace(item, **changes)
+
+    def test_every_event_fits_its_schema(self) -> None:
+        plain, public = self.item(), self.item(visibility="public", image=self.FAILED)
+        large = self.item(version=2, fields=fields(text="x" * 250_000))
+        expiring = self.item(version=2, expires_at=LATER)
+        changes = [
+            (None, plain),
+            (None, public),
+            (public, None),
+            (plain, expiring),
+            (expiring, large),
+            (plain, self.item(image=self.READY)),
+            (plain, self.item(image=self.FAILED)),
+            (plain, self.item(image=models.Image(status="pending", content_type="image/png"), expires_at=LATER)),
+            (plain, self.item(image=models.Image(status="processing"), expires_at=LATER)),
+        ]
+
+        made = [found for change in changes for found in self.events(*change).items()]
+
+        assert {kind for kind, _ in made} | {webhooks.TEST_EVENT} == DOCUMENT["webhooks"].keys()
+        assert {kind for kind, _ in made} == set(get_args(webhooks.EventType))
+        assert any("itemOmitted" in event["data"] for _, event in made)
+        for kind, event in made:
+            body = DOCUMENT["webhooks"][kind]["post"]["requestBody"]["content"]["application/json"]
+            assert misfits(DOCUMENT, body["schema"], event) == []
+            assert misfits(DOCUMENT, body["schema"], event | {"schema": 2})
+            assert "http" not in json.dumps(event)
+
+    def test_test_event_fits_its_schema(self) -> None:
+        event = WebhookTest(ID, "2026-03-01T08:00:00.000Z", WebhookTestData("ann", ID))
+
+        body = DOCUMENT["webhooks"][webhooks.TEST_EVENT]["post"]["requestBody"]["content"]["application/json"]
+        assert misfits(DOCUMENT, body["schema"], json.loads(msgspec.json.encode(event))) == []
+
+    def test_headers_are_those_of_a_delivery(self) -> None:
+        signed = signatures.sign([f"whsec_{'A' * 43}="] * 2, ID, b"{}", times.now())
+
+        for item in DOCUMENT["webhooks"].values():
+            documented = {one["name"]: one["schema"] for one in item["post"]["parameters"]}
+            assert documented.keys() == signed.keys()
+            assert all(misfits(DOCUMENT, documented[name], value) == [] for name, value in signed.items())
+
+
+def attributes(item: models.Item) -> dict[str, Any]:
+    """Return the attributes of the record of an item."""
+    values = msgspec.to_builtins(item, builtin_types=(Decimal,))
+    return {name: dynamodb_json.serialize(value) for name, value in values.items() if name not in ("owner", "id")}

@@ -27,7 +27,7 @@ from chalicelib.catalogue import (
 from chalicelib.http.api import Api, Operation
 from chalicelib.pictures import thumbnails
 from chalicelib.values import dynamodb_limits
-from tools.openapi import error_responses, headers, links
+from tools.openapi import error_responses, events, headers, links
 from tools.openapi.examples import ExamplesByModel
 from tools.openapi.json_schemas import Schema, Schemas
 from tools.openapi.operations import Operations, models_of
@@ -59,12 +59,18 @@ def document(app: Api) -> Schema:
     ]
     ids = _operation_ids([route for route, _ in routes])
     schemas = Schemas(model for _, declared in routes for model in models_of(declared))
-    operations = Operations(ids, schemas, ExamplesByModel())
+    examples = ExamplesByModel()
+    operations = Operations(ids, schemas, examples)
     paths: dict[str, Schema] = {}
     for (route, declared), operation_id in zip(routes, ids, strict=True):
         operation = operations.of(route, declared, operation_id)
         paths.setdefault(route.uri_pattern, {})[route.method.lower()] = operation
-    parts = {"schemas": schemas.components, "headers": headers.COMPONENTS, "links": links.COMPONENTS}
+    webhooks = events.webhooks(examples)
+    parts = {
+        "schemas": schemas.components | events.schemas(schemas.components),
+        "headers": headers.COMPONENTS,
+        "links": links.COMPONENTS,
+    }
     responses = error_responses.of_no_route()
     return {
         "openapi": "3.1.0",
@@ -78,8 +84,9 @@ def document(app: Api) -> Schema:
         "servers": [{"url": ".", "description": "The folder of this document."}],
         "tags": _tags(paths),
         "paths": paths,
+        "webhooks": webhooks,
         "components": {
-            **_used(parts, paths, responses),
+            **_used(parts, paths, webhooks, responses),
             "responses": responses,
             "securitySchemes": {
                 "bearer": {

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from chalicelib import config, errors
-from chalicelib.catalogue import exports, index_keys, item_fields, models, validation
+from chalicelib.catalogue import exports, index_keys, item_fields, models, validation, webhooks
 from chalicelib.http import schemas
 from chalicelib.values import exact_json
 from tools.openapi.json_schemas import Schema
@@ -19,6 +19,8 @@ Examples = dict[str, Any]
 ID = "019ca7b4-e400-7abc-8def-0123456789ab"
 CATALOGUE_ID = "6f1c1a3e-2b3f-4c62-9d5b-8f0a3c5e7d11"
 TOKEN = "sbB3ojeG_I9AcL8Vn2Jgp3hAxwsqcKnN"  # noqa: S105 - an example
+_EVENT_ID = "019ca7b4-e7e8-7def-89ab-0123456789ab"
+_OWNER = "4c8e5f0a-7b1d-4c0e-9a35-2f6d8c1b7e90"
 _UPLOAD_ID = "019ca7b4-e3ff-7123-9abc-def012345678"
 _LATER = "2100-01-31T12:00:00.000Z"
 _VASE: models.Fields = {"title": "Blue vase", "price": 48.5, "tags": ["glass", "1930s"]}
@@ -26,7 +28,7 @@ _VASE: models.Fields = {"title": "Blue vase", "price": 48.5, "tags": ["glass", "
 _TIMES = {"createdAt": "2026-03-01T08:00:00.000Z", "updatedAt": "2026-03-01T08:00:00.000Z"}
 _S3 = "https://vitrine-prod-123456789012-eu-central-1.s3.amazonaws.com"
 _SIGNED = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=7200&X-Amz-Signature=5f1c"
-_KEY = f"uploads/items/4c8e5f0a-7b1d-4c0e-9a35-2f6d8c1b7e90/{ID}/{_UPLOAD_ID}"
+_KEY = f"uploads/items/{_OWNER}/{ID}/{_UPLOAD_ID}"
 _DOWNLOAD = f"{_S3}/{_KEY}?{_SIGNED}"
 _THUMBNAIL = _DOWNLOAD.replace("uploads", "thumbnails", 1)
 _IMAGES: Examples = {
@@ -68,6 +70,14 @@ _TICKET = {
 _SHARE = {"id": ID, "createdAt": _TIMES["createdAt"], "expiresAt": _LATER}
 _HOOK = "https://www.example.com/vitrine"
 _WEBHOOK = {"id": ID, "url": _HOOK, "events": ["*"], "status": "active", **_TIMES}
+_DELIVERY = {
+    "id": ID,
+    "type": "item.created",
+    "itemId": ID,
+    "createdAt": _TIMES["createdAt"],
+    "lastAttemptAt": "2026-03-01T08:00:05.000Z",
+    "durationMs": 92,
+}
 _CATALOGUE = {"id": CATALOGUE_ID, "title": "Vases", "text": "Glass and clay, from everywhere."}
 
 
@@ -97,7 +107,7 @@ def _export(status: str, items: int, **more: Any) -> Schema:
     } | more
 
 
-_EXPORT = f"{_S3}/exports/4c8e5f0a-7b1d-4c0e-9a35-2f6d8c1b7e90/{ID}/{_UPLOAD_ID}?{_SIGNED}"
+_EXPORT = f"{_S3}/exports/{_OWNER}/{ID}/{_UPLOAD_ID}?{_SIGNED}"
 _FILES = [
     {"name": "items.ndjson", "bytes": 1804, "url": _EXPORT},
     {"name": "pictures.zip", "bytes": 964_412, "url": _EXPORT},
@@ -153,6 +163,24 @@ _EXAMPLES: dict[Any, Examples] = {
         },
     },
     "WebhookWithSecret": {"webhook": _WEBHOOK | {"secret": f"whsec_{'MfKQ9r8G' * 5}YqY="}},
+    "QueuedDelivery": {"queued": {"deliveryId": ID}},
+    "Deliveries": {
+        "some": {
+            "deliveries": [
+                _DELIVERY | {"status": "succeeded", "attempts": 1, "responseStatus": 204},
+                _DELIVERY
+                | {
+                    "status": "pending",
+                    "attempts": 2,
+                    "nextAttemptAt": "2026-03-01T08:00:37.000Z",
+                    "responseStatus": 500,
+                    "response": "Internal Server Error",
+                    "error": "The receiver responded with 500, not with 2xx.",
+                },
+            ]
+        },
+        "none": {"deliveries": []},
+    },
     "Webhooks": {"one": {"webhooks": [_WEBHOOK]}},
     schemas.BatchResults: {
         "allSucceeded": {
@@ -196,6 +224,36 @@ _EXAMPLES: dict[Any, Examples] = {
 }
 
 
+def _events(item: Examples) -> dict[Any, Examples]:
+    """Return the examples of events about ``item``, by the names of their models."""
+    ready = {name: value for name, value in _IMAGES["ready"].items() if name != "url"}
+    ready["thumbnails"] = [{"size": 200, "width": 200, "height": 200, "type": "image/jpeg"}]
+
+    def event(type_: str, **more: Any) -> Examples:
+        data = {"owner": _OWNER, "itemId": ID, "version": item["version"], "item": item} | more
+        event = {"type": type_, "id": _EVENT_ID, "timestamp": _TIMES["updatedAt"], "schema": 1, "data": data}
+        return {type_.rpartition(".")[2]: event}
+
+    return {
+        "ItemCreated": event("item.created"),
+        "ItemUpdated": event("item.updated", changed=["expiresAt"]),
+        "ItemDeleted": event("item.deleted", reason="asked"),
+        "PictureReady": event("picture.ready", item=item | {"image": ready}),
+        "PictureFailed": event("picture.failed", item=item | {"image": _IMAGES["failed"]}),
+        "ItemPublished": event("item.published", item=item | {"visibility": "public"}),
+        "ItemUnpublished": event("item.unpublished"),
+        "WebhookTest": {
+            "test": {
+                "type": webhooks.TEST_EVENT,
+                "id": _EVENT_ID,
+                "timestamp": _TIMES["createdAt"],
+                "data": {"owner": _OWNER, "webhookId": ID},
+                "schema": 1,
+            }
+        },
+    }
+
+
 def _with_own_fields(own: models.Fields) -> dict[Any, Examples]:
     """Return the examples that contain an item's own fields; ``own`` is what they look like."""
     expiring = own | {"expiresAt": _LATER}
@@ -234,6 +292,7 @@ def _with_own_fields(own: models.Fields) -> dict[Any, Examples]:
                 ]
             }
         },
+        **_events(managed | own),
         schemas.ImportRequest: {"two": {"items": [own, expiring]}},
         schemas.ImportLines: {"two": "".join(f"{exact_json.to_json(one).decode()}\n" for one in (own, expiring))},
     }

@@ -51,6 +51,8 @@ _ALWAYS: tuple[type[Any], ...] = (
     schemas.ExportRequest,
     schemas.Export,
     schemas.Error,
+    webhook_schemas.Deliveries,
+    webhook_schemas.QueuedDelivery,
     webhook_schemas.Webhook,
     webhook_schemas.WebhookPatch,
     webhook_schemas.WebhookRequest,

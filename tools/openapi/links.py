@@ -51,6 +51,7 @@ COMPONENTS: dict[str, Schema] = {
     "patchWebhook": _link("patchWebhook", "Change it.", _WEBHOOK),
     "rotateSecret": _link("rotateWebhookSecret", "Replace its secret.", _WEBHOOK),
     "deleteWebhook": _link("deleteWebhook", "Delete it.", _WEBHOOK),
+    "listDeliveries": _link("listDeliveries", "See what came of it.", {"path.webhook_id": "$request.path.webhook_id"}),
     "watchImport": _link("getImport", "Show its progress.", {"path.import_id": "$response.body#/id"}),
     "watchExport": _link("getExport", "Show its progress.", {"path.export_id": "$response.body#/id"}),
 }
@@ -68,6 +69,8 @@ _FROM: dict[str, tuple[str, ...]] = {
     "deleteImage": ("watchItem", "getImage"),
     "createShare": ("listShares", "deleteShare"),
     "createWebhook": ("readWebhook", "patchWebhook", "rotateSecret", "deleteWebhook"),
+    "testWebhook": ("listDeliveries",),
+    "redeliver": ("listDeliveries",),
     "createImport": ("watchImport",),
     "createExport": ("watchExport",),
 }

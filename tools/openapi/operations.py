@@ -35,6 +35,7 @@ _KINDS: dict[Any, _Kind] = {
     "Document": _Kind(headers.PUBLIC),
     schemas.Item: _Kind(headers.PRIVATE, description="The current item."),
     schemas.ItemPage: _Kind(headers.PRIVATE, description="A page of items."),
+    schemas.Changes: _Kind(headers.PRIVATE),
     schemas.PublicCatalogue: _Kind(headers.SHARED),
     schemas.PublicItem: _Kind(headers.SHARED, description="What visitors see of the item."),
     schemas.PublicItemPage: _Kind(headers.SHARED, description="A page of items."),

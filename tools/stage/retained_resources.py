@@ -1,4 +1,4 @@
-"""The resources with data that a deleted stack retains: table, bucket and user pool."""
+"""The resources with data that a deleted stack retains: table, bucket and user pool; and the key of the webhooks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from chalicelib.aws import webhook_key
 from tools.stage.aws_clients import ClientFactory
 from tools.stage.names import code_stack_name
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_ssm import SSMClient
 
 
 TABLE, BUCKET, USER_POOL = "table", "bucket", "user pool"
@@ -32,6 +34,8 @@ class Names(NamedTuple):
     table: str
     bucket: str
     user_pool: str
+    webhook_key: str
+    """A parameter of AWS Systems Manager, which the API makes. No stack has it."""
 
 
 def names(stage: str, client: ClientFactory) -> Names:
@@ -39,7 +43,9 @@ def names(stage: str, client: ClientFactory) -> Names:
     account = client("sts").get_caller_identity()["Account"]
     region = client("s3").meta.region_name
     name = code_stack_name(stage)
-    return Names(table=name, bucket=f"{name}-{account}-{region}", user_pool=name)
+    return Names(
+        table=name, bucket=f"{name}-{account}-{region}", user_pool=name, webhook_key=webhook_key.parameter_name(stage)
+    )
 
 
 class Content(NamedTuple):
@@ -80,6 +86,9 @@ def delete(retained: Names, client: ClientFactory, report: Callable[[str], None]
         report(f"Deleted the bucket {retained.bucket}")
     if TABLE not in kept and _delete_table(client("dynamodb"), retained.table):
         report(f"Deleted the table {retained.table}")
+    # The webhooks are in the table. Without this key, nothing sent to them could be signed as their receivers expect.
+    if TABLE not in kept and _delete_parameter(client("ssm"), retained.webhook_key):
+        report(f"Deleted the parameter {retained.webhook_key}")
     if USER_POOL not in kept and _delete_user_pools(client("cognito-idp"), retained.user_pool):
         report(f"Deleted the user pool {retained.user_pool}")
 
@@ -138,6 +147,14 @@ def _delete_table(dynamodb: DynamoDBClient, table: str) -> bool:
     return True
 
 
+def _delete_parameter(ssm: SSMClient, name: str) -> bool:
+    try:
+        ssm.delete_parameter(Name=name)
+    except ClientError as error:
+        return _false_if_absent(error)
+    return True
+
+
 def _user_pools(cognito: CognitoIdentityProviderClient, name: str) -> Iterator[str]:
     """Yield the ids of the pools of that name, which in Cognito need not be unique."""
     for page in cognito.get_paginator("list_user_pools").paginate(PaginationConfig={"PageSize": 60}):
@@ -153,7 +170,7 @@ def _delete_user_pools(cognito: CognitoIdentityProviderClient, name: str) -> boo
 
 
 def _false_if_absent(error: ClientError) -> bool:
-    """Return False if the error says that the table or bucket does not exist. Raise any other error again."""
-    if error.response["Error"]["Code"] in ("NoSuchBucket", "ResourceNotFoundException"):
+    """Return False if the error says that the resource does not exist. Raise any other error again."""
+    if error.response["Error"]["Code"] in ("NoSuchBucket", "ParameterNotFound", "ResourceNotFoundException"):
         return False
     raise error

@@ -27,7 +27,17 @@ Ask = Callable[..., HTTPResponse]
 NEVER = "019ca7b4-e400-7abc-8def-0123456789ab"
 """An id that was never used."""
 
-PARAMETERS = {"item_id", "import_id", "export_id", "catalogue_id", "share_id", "webhook_id", "token", "name"}
+PARAMETERS = {
+    "item_id",
+    "import_id",
+    "export_id",
+    "catalogue_id",
+    "share_id",
+    "webhook_id",
+    "delivery_id",
+    "token",
+    "name",
+}
 ABOUT_ONE = [route for route in ROUTES if re.search(r"{(item|import|export|catalogue|webhook)_id}", route[1])]
 ABOUT_NONE = [route for route in ROUTES if route not in ABOUT_ONE]
 
@@ -61,7 +71,12 @@ class Holdings(NamedTuple):
     def by_parameter(self) -> dict[str, str]:
         """Return the ids by the names of paths' parameters."""
         of_items = dict.fromkeys(("item_id", "catalogue_id", "share_id"), self.item)
-        return of_items | {"import_id": self.import_, "export_id": self.export, "webhook_id": self.webhook}
+        return of_items | {
+            "import_id": self.import_,
+            "export_id": self.export,
+            "webhook_id": self.webhook,
+            "delivery_id": self.webhook,
+        }
 
 
 @pytest.fixture

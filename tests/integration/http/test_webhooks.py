@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -12,11 +13,13 @@ import pytest
 
 from chalicelib import aws
 from chalicelib.aws import webhook_key
-from chalicelib.catalogue import webhook_secrets, webhooks
+from chalicelib.catalogue import change_counter, delivery_records, webhook_secrets, webhooks
+from chalicelib.catalogue.delivery_records import DeliveryRecord
 from chalicelib.catalogue.webhooks import Webhook
-from chalicelib.values import times
+from chalicelib.values import ids, times
 from tests.integration.calls import RECORDER
-from tests.integration.stage import OWNER, Stage, fails, json_of, meanwhile, raises
+from tests.integration.stage import OWNER, Stage, answers, fails, json_of, meanwhile, raises
+from tests.rights import Called
 
 URL = "https://hooks.example.com/in"
 
@@ -244,3 +247,133 @@ class TestSecret:
 
         assert api("POST", "/webhooks", {"url": URL, "events": ["*"]}).status_code == 503
         assert listed(api) == []
+
+
+def sent() -> list[dict[str, Any]]:
+    """Return the messages in the deliveries queue, and delete them."""
+    url = aws.queue_url("deliveries")
+    messages = aws.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    for message in messages:
+        aws.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return [json.loads(message["Body"]) for message in messages]
+
+
+class TestDeliveries:
+    EVENT = '{"type":"item.created","id":"019ca7b4-e7e8-7def-89ab-0123456789ab","data":{"price":48.50}}'
+
+    def record(self, webhook: dict[str, Any], **attributes: Any) -> str:
+        """Write the record of a delivery, and return the id of its event."""
+        now = times.now()
+        new = DeliveryRecord(
+            webhook_id=webhook["id"],
+            event_id=ids.new_id(),
+            event_type="item.created",
+            event=self.EVENT,
+            created_at=times.format_time(now),
+        )
+        return delivery_records.change(OWNER, new, lambda old: msgspec.structs.replace(old, **attributes), now).event_id
+
+    def test_test_event_is_queued(self, api: Stage) -> None:
+        made = api.webhook(events=["item.created"])
+        patch(api, made, enabled=False)
+
+        answer = api("POST", f"/webhooks/{made['id']}/test")
+
+        [message] = sent()
+        event = message["event"]
+        assert (answer.status_code, json_of(answer)) == (202, {"deliveryId": event["id"]})
+        assert message == {"owner": OWNER, "webhookId": made["id"], "event": event, "manual": True}
+        assert (event["type"], event["schema"]) == ("webhook.test", 1)
+        assert event["data"] == {"owner": OWNER, "webhookId": made["id"]}
+
+    def test_deliveries_are_listed_newest_first(self, api: Stage) -> None:
+        made, other = api.webhook(), api.webhook()
+        at = "2026-03-01T08:00:00.000Z"
+        first = self.record(
+            made,
+            status="pending",
+            attempts=2,
+            last_attempt_at=at,
+            next_attempt_at=at,
+            response_status=500,
+            duration_ms=0,
+            response="Oh",
+            error="The receiver responded with 500, not with 2xx.",
+            item_id=made["id"],
+        )
+        second = self.record(made)
+        self.record(other)
+
+        answer = api("GET", f"/webhooks/{made['id']}/deliveries")
+
+        newest, oldest = json_of(answer)["deliveries"]
+        assert [newest["id"], oldest["id"]] == [second, first]
+        assert newest.keys() == {"id", "type", "status", "attempts", "createdAt"}
+        assert oldest | {"id": "", "createdAt": ""} == {
+            "id": "",
+            "type": "item.created",
+            "status": "pending",
+            "attempts": 2,
+            "createdAt": "",
+            "itemId": made["id"],
+            "lastAttemptAt": at,
+            "nextAttemptAt": at,
+            "responseStatus": 500,
+            "durationMs": 0,
+            "response": "Oh",
+            "error": "The receiver responded with 500, not with 2xx.",
+        }
+
+    def test_event_is_sent_again_as_it_was(self, api: Stage) -> None:
+        made = api.webhook()
+        delivery = self.record(made, status="failed")
+        url = aws.queue_url("deliveries")
+
+        answer = api("POST", f"/webhooks/{made['id']}/deliveries/{delivery}/redeliver")
+
+        assert (answer.status_code, json_of(answer)) == (202, {"deliveryId": delivery})
+        [message] = aws.sqs().receive_message(QueueUrl=url)["Messages"]
+        assert f'"event":{self.EVENT},"manual":true' in message["Body"]
+
+    def test_delivery_of_another_webhook_is_not_found(self, api: Stage) -> None:
+        made, other = api.webhook(), api.webhook()
+        delivery = self.record(other)
+
+        for path, error in (
+            (f"/webhooks/{made['id']}/deliveries/{delivery}/redeliver", "DELIVERY_NOT_FOUND"),
+            (f"/webhooks/{delivery}/deliveries/{delivery}/redeliver", "WEBHOOK_NOT_FOUND"),
+            (f"/webhooks/{delivery}/test", "WEBHOOK_NOT_FOUND"),
+        ):
+            answer = api("POST", path)
+            assert (answer.status_code, json_of(answer)["error"]) == (404, error)
+        assert sent() == []
+
+    def test_message_that_the_queue_rejects_is_an_error(self, api: Stage) -> None:
+        made = api.webhook()
+        answers(aws.sqs(), "SendMessageBatch", {"Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]})
+
+        answer = api("POST", f"/webhooks/{made['id']}/test")
+
+        assert (answer.status_code, json_of(answer)["error"]) == (503, "BUSY")
+
+
+class TestChanges:
+    def test_number_grows_with_each_change(self, api: Stage) -> None:
+        before = api("GET", "/changes")
+        assert (json_of(before), before.headers["Cache-Control"]) == ({"number": 0}, "private, no-cache")
+        tag = before.headers["ETag"]
+        assert api("GET", "/changes", if_none_match=tag).status_code == 304
+
+        with RECORDER.paused():
+            change_counter.increase(OWNER)
+            change_counter.increase("other")
+
+        after = api("GET", "/changes", if_none_match=tag)
+        assert (after.status_code, json_of(after)) == (200, {"number": 1})
+        assert api("GET", "/changes", if_none_match=after.headers["ETag"]).status_code == 304
+
+    def test_one_record_is_read(self, api: Stage, calls: list[Called]) -> None:
+        api("GET", "/changes")
+
+        [call] = calls
+        assert (call.operation, call.parameters["Key"]["sk"]) == ("GetItem", {"S": "CHANGES#"})
