@@ -24,7 +24,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 DIFFS = list(recipes.diffs())
 
 TESTS_OF_THE_CHANGES = """
-from tests.integration.stage import json_of
+import base64
+import pytest
+from chalicelib import aws
+from tests.integration.stage import fails, json_of, run
 
 def test_declared_fields_are_validated(api):
     assert api("POST", "/items", {"title": "Vase", "price": 9.5, "colour": "blue"}).status_code == 201
@@ -50,6 +53,38 @@ def test_message_patches_an_item(stage):
     stage.work()
     assert stage.read(item["id"])["price"] == 2
     assert stage.on_queue() == 0
+
+def test_records_of_a_stream_become_items(api, configured):
+    def read(*numbers):
+        data = {0: b"no JSON", 1: b'{"title": "One"}', 2: b'{"title": "Two"}'}
+        records = [
+            {
+                "eventID": f"shardId-000000000000:{number}",
+                "kinesis": {
+                    "data": base64.b64encode(data[number]).decode(),
+                    "partitionKey": "local",
+                    "sequenceNumber": str(number),
+                    "kinesisSchemaVersion": "1.0",
+                    "approximateArrivalTimestamp": 1.5,
+                },
+            }
+            for number in numbers
+        ]
+        return run("on_records", {"Records": records})
+
+    def titles():
+        return [item["title"] for item in json_of(api("GET", "/items"))["items"]]
+
+    configured(REPORT_BATCH_ITEM_FAILURES="true")
+    fails(aws.dynamodb(), "TransactWriteItems", "InternalServerError", times=1)
+    assert read(0, 1, 2) == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+    assert titles() == []
+    assert read(1, 2) == read(2) == {"batchItemFailures": []}
+    assert titles() == ["Two", "One"]
+    configured(REPORT_BATCH_ITEM_FAILURES=None)
+    fails(aws.dynamodb(), "TransactWriteItems", "InternalServerError", times=1)
+    with pytest.raises(Exception, match="InternalServerError"):
+        read(1)
 """
 
 TESTS_WITHOUT_FIELDS = """
@@ -94,9 +129,9 @@ def run(project: Path, *command: str | Path) -> None:
 
 
 def hunks(diff: str) -> list[tuple[str, str]]:
-    """Return the path of each hunk, and the lines that must be in that file."""
+    """Return the path of each hunk in an existing file, and the lines that must be in that file."""
     found = []
-    for path, text in re.findall(r"(?m)^--- a/.+\n\+\+\+ b/(.+)\n((?:(?!--- a/).*\n)+)", diff):
+    for path, text in re.findall(r"(?m)^--- a/.+\n\+\+\+ b/(.+)\n((?:(?!--- (?:a/|/dev/null)).*\n)+)", diff):
         for hunk in re.split(r"(?m)^@@ .*\n", text)[1:]:
             lines = hunk.splitlines(keepends=True)
             found.append((path, "".join(line[1:] for line in lines if not line.startswith("+"))))

@@ -30,6 +30,8 @@ BUILDS_ON = {"company": "sign-in", "error": "route"}
 """The recipes that change what another recipe adds."""
 ALTERNATIVES = ("no-fields",)
 """The recipes that do not apply after all others, because another one changes the same lines."""
+BEGINNINGS = ("kinesis",)
+"""The recipes after which tests report what is still missing, as the page says. After them, only lint succeeds."""
 NEW_PROJECT = "new"
 """Not a diff: a project that ``make new`` makes."""
 NAME = "shop"
@@ -116,6 +118,7 @@ def write_page() -> None:
 def run_checks(name: str, targets: Sequence[str]) -> bool:
     """Run ``make openapi`` and ``targets`` in a copy with the recipe ``name``. Return whether they succeeded."""
     started = time.monotonic()
+    targets = ["lint"] if name in BEGINNINGS else targets
     with tempfile.TemporaryDirectory() as folder:
         print(f"== {name}: make openapi {' '.join(targets)}", flush=True)
         copy = prepare(name, Path(folder))
