@@ -244,8 +244,8 @@ def items_written(called: Called) -> Iterator[Mapping[str, Any]]:
 def needs_of_lambda(function: str) -> Iterator[Need]:
     """Yield the permissions that Lambda itself needs in the role of a function.
 
-    Lambda Developer Guide: "Capturing records of Lambda asynchronous invocations", "Sending Lambda function logs to CloudWatch Logs", "Visualize Lambda function
-    invocations using AWS X-Ray".
+    Lambda Developer Guide: "Capturing records of Lambda asynchronous invocations", "Sending Lambda function logs to
+    CloudWatch Logs", "Visualize Lambda function invocations using AWS X-Ray".
     """
     api = function == "api_handler"
     by_cloudformation = "APIHandler" if api else "".join(word.capitalize() for word in function.split("_"))
