@@ -44,6 +44,8 @@ def bring_in_line(item: Item, at: datetime) -> None:
     def in_line(now: Item) -> Item:
         if (now.image, now.exposures, now.is_exposed) != (item.image, item.exposures, item.is_exposed):
             return now  # A later job, or the cleanup, does what is due now.
+        if now.exposure_due_at is None:
+            return now  # Another job has ended at the same time.
         return msgspec.structs.replace(now, image=image, exposure_due_at=None)
 
     # An item that has expired is deleted by the cleanup, with its objects.

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from chalicelib import aws
-from chalicelib.catalogue import cleanup, items
+from chalicelib.catalogue import cleanup, items, public_pictures
 from chalicelib.values import times
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, context, fails, json_of, meanwhile
@@ -160,6 +160,18 @@ class TestPublishing:
 
 
 class TestFaults:
+    def test_second_of_two_jobs_at_once_writes_nothing(self, api: Stage, item: dict[str, Any]) -> None:
+        change(api, item, PUBLIC)
+        api.work()
+        change(api, item, PRIVATE)
+        api.drop()
+        read = items.get(OWNER, item["id"], times.now())
+
+        for _ in range(2):
+            public_pictures.bring_in_line(read, times.now())
+
+        assert items.get(OWNER, item["id"], times.now()).version == read.version + 1
+
     @pytest.mark.parametrize("body", [PUBLIC, PRIVATE])
     def test_cleanup_repeats_what_was_lost(self, api: Stage, item: dict[str, Any], body: dict[str, str]) -> None:
         change(api, item, PUBLIC)
