@@ -98,13 +98,13 @@ class _Batch:
 
     def process(self) -> str:
         """Process the records. Return why some are not processed, or an empty text."""
-        owners: set[str] = set()
+        owners: dict[str, None] = {}
         reason = ""
         try:
             for group in _groups(_change(record) for record in self._records):
                 self._process(group)
                 self.done += len(group)
-                owners |= {owner for change in group for owner, _ in change.items}
+                owners |= {owner: None for change in group for owner, _ in change.items}
         except _DeferredError as error:
             reason = str(error)
         for owner in owners:

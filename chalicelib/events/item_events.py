@@ -224,14 +224,20 @@ def _changed(old: Item, new: Item) -> list[str]:
         changed.add("expiresAt")
     if old.visibility != new.visibility:
         changed.add("visibility")
-    # A picture that is pending made no event, so its removal makes none.
-    if (
-        old.image
-        and old.image.status != "pending"
-        and (new.image is None or old.image.focus_changes < new.image.focus_changes)
-    ):
+    if old.image and _is_removed_or_refocused(old.image, new.image):
         changed.add("image")
     return sorted(changed)
+
+
+def _is_removed_or_refocused(old: Image, new: Image | None) -> bool:
+    """Return whether the owner no longer sees a picture, or sees it with another focus.
+
+    The focus also changes if the picture could not be rendered with a new one, and has the previous one again.
+    """
+    if new is None:
+        return old.status != "pending"  # A picture that is pending made no event, so its removal makes none.
+    is_same = (old.upload_id, old.sequencer, old.status) == (new.upload_id, new.sequencer, new.status)
+    return is_same and old.focus != new.focus
 
 
 def _is_same_field(old: Fields, new: Fields, name: str) -> bool:

@@ -104,7 +104,7 @@ def _check_page(page: _Page, counts: Counts, *, repair: bool) -> None:
                 if repair:
                     of = _key_of_item(key)
                     items.write_index(of.owner, of.id)
-    for key in _suspected_copies(current):
+    for key in sorted(_suspected_copies(current)):
         with _failures(key, counts):
             _settle_copy(key, counts, repair=repair)
     for key in _suspected_orphans(page, counts):
@@ -276,7 +276,7 @@ def _item_key(key: Key) -> Key:
 def _stored(keys: Iterable[Key]) -> dict[Key, Record]:
     """Return those of the records that exist."""
     grouped: dict[tuple[str, Kind], list[str]] = defaultdict(list)
-    for key in keys:
+    for key in sorted(keys):  # The order of a set differs between runs, and a history of the simulation must not.
         grouped[key.owner, key.kind].append(key.id)
     found: dict[Key, Record] = {}
     for (owner, kind), ids in grouped.items():
