@@ -19,8 +19,8 @@ from tests.simulation.contract import Services
 
 @pytest.fixture(scope="module")
 def services(system: System) -> Iterator[Services]:
-    dynamodb, s3, sqs = (system.client(name) for name in ("dynamodb", "s3", "sqs"))
-    dynamodb.create_table(TableName="contract", **template_table())
+    dynamodb, s3, sqs, events, ssm = (system.client(name) for name in ("dynamodb", "s3", "sqs", "events", "ssm"))
+    table = dynamodb.create_table(TableName="contract", **template_table())["TableDescription"]
     s3.create_bucket(Bucket="contract")
     dead_url = sqs.create_queue(QueueName="contract-dead")["QueueUrl"]
     dead_arn = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -32,7 +32,16 @@ def services(system: System) -> Iterator[Services]:
         answer = sqs.receive_message(QueueUrl=dead_url, MaxNumberOfMessages=10, WaitTimeSeconds=2)
         return [message["Body"] for message in answer.get("Messages", [])]
 
-    yield Services(dynamodb, s3, sqs, "contract", "contract", queue_url, dead_bodies, posted)
+    def stream() -> list[dict[str, Any]]:
+        streams, arn = system.client("dynamodbstreams"), table["LatestStreamArn"]
+        [shard] = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        iterator = streams.get_shard_iterator(
+            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        records: list[dict[str, Any]] = streams.get_records(ShardIterator=iterator)["Records"]
+        return records
+
+    yield Services(dynamodb, s3, sqs, events, ssm, "contract", "contract", queue_url, dead_bodies, posted, stream)
     dynamodb.delete_table(TableName="contract")
 
 

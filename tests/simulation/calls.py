@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
 ENDPOINT = "https://aws.invalid"
 # The errors that the standard mode retries (botocore, retries/standard.py).
-_RETRIED = frozenset({"ThrottlingException", "SlowDown", "InternalServerError", "RequestThrottled", "InternalError"})
+_RETRIED = frozenset(
+    {
+        "ThrottlingException",
+        "SlowDown",
+        "InternalServerError",
+        "RequestThrottled",
+        "InternalError",
+        "InternalException",
+    }
+)
 
 
 class Client:
@@ -230,7 +239,7 @@ def _short(parameters: dict[str, Any]) -> str:
         version = f" v{record['version']['N']}" if "version" in record else ""
         return f"{record['pk']['S']} {record['sk']['S']}{version}"
     if "Entries" in parameters:
-        return " ".join(str(one.get("MessageBody") or one) for one in parameters["Entries"])
+        return " ".join(str(one.get("MessageBody") or one.get("Detail") or one)[:300] for one in parameters["Entries"])
     if "ExpressionAttributeValues" in parameters:
         return " ".join(str(next(iter(one.values()))) for one in parameters["ExpressionAttributeValues"].values())
     return str(parameters.get("Key") or parameters.get("Prefix") or parameters.get("ReceiptHandle") or "")

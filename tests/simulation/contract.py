@@ -16,11 +16,13 @@ from botocore.exceptions import ClientError
 
 
 class Services(NamedTuple):
-    """Three clients and their resources."""
+    """The clients and their resources."""
 
     dynamodb: Any
     s3: Any
     sqs: Any
+    events: Any
+    ssm: Any
     table: str
     bucket: str
     queue_url: str
@@ -29,6 +31,8 @@ class Services(NamedTuple):
     """Return the bodies of the dead letters."""
     post: Callable[[dict[str, Any], bytes], bool]
     """Upload a file with a presigned form, and return whether it was accepted."""
+    stream: Callable[[], list[dict[str, Any]]]
+    """Return all records of the table's stream."""
 
 
 def code(call: Callable[[], Any]) -> str:
@@ -120,6 +124,38 @@ class TestDynamoDB:
         }
 
         assert code(lambda: services.dynamodb.delete_item(**delete)) == "ConditionalCheckFailedException"
+
+    def test_amounts_are_added_to_a_number(self, services: Services, partition: str) -> None:
+        for amount in ("1", "2"):
+            services.dynamodb.update_item(
+                TableName=services.table,
+                Key=key(partition, "a"),
+                UpdateExpression="ADD #number :amount",
+                ExpressionAttributeNames={"#number": "number"},
+                ExpressionAttributeValues={":amount": {"N": amount}},
+            )
+
+        found = services.dynamodb.get_item(TableName=services.table, Key=key(partition, "a"), ConsistentRead=True)
+        assert found["Item"] == {**key(partition, "a"), "number": {"N": "3"}}
+
+    def test_stream_has_the_writes_that_change_something(self, services: Services, partition: str) -> None:
+        first, second = ({**key(partition, "a"), "n": {"N": number}} for number in "12")
+        put = {"Put": {"TableName": services.table, "Item": second}}
+        services.dynamodb.put_item(TableName=services.table, Item=first)
+        services.dynamodb.put_item(TableName=services.table, Item=first)
+        services.dynamodb.transact_write_items(TransactItems=[put])
+        services.dynamodb.transact_write_items(TransactItems=[put])
+        for _ in range(2):
+            services.dynamodb.delete_item(TableName=services.table, Key=key(partition, "a"))
+
+        records = [one for one in services.stream() if one["dynamodb"]["Keys"] == key(partition, "a")]
+
+        images = [(one["dynamodb"].get("OldImage"), one["dynamodb"].get("NewImage")) for one in records]
+        assert images == [(None, first), (first, second), (second, None)]
+        assert [one["eventName"] for one in records] == ["INSERT", "MODIFY", "REMOVE"]
+        assert len({one["eventID"] for one in records}) == 3
+        numbers = [int(one["dynamodb"]["SequenceNumber"]) for one in records]
+        assert numbers == sorted(numbers)
 
     def test_transaction_writes_all_or_nothing(self, services: Services, partition: str) -> None:
         def write(*sorts: str) -> None:
@@ -521,6 +557,32 @@ class TestSQS:
 
         assert received(services) == []
         assert services.dead_bodies() == ["poison"]
+
+
+class TestEventBus:
+    ENTRY = {"Source": "test", "DetailType": "tested", "Detail": "{}"}  # noqa: RUF012 - never changed
+
+    def test_each_event_has_a_result(self, services: Services) -> None:
+        sent = services.events.put_events(Entries=[self.ENTRY] * 2)
+
+        assert sent["FailedEntryCount"] == 0
+        assert len({one["EventId"] for one in sent["Entries"]}) == 2
+
+    def test_more_than_ten_events_are_refused(self, services: Services) -> None:
+        assert code(lambda: services.events.put_events(Entries=[self.ENTRY] * 11)) == "ValidationException"
+
+
+class TestParameterStore:
+    def test_parameter_is_not_replaced(self, services: Services) -> None:
+        name = f"/test/{uuid.uuid4()}"
+
+        assert code(lambda: services.ssm.get_parameter(Name=name, WithDecryption=True)) == "ParameterNotFound"
+        services.ssm.put_parameter(Name=name, Value="first", Type="SecureString")
+        again = code(lambda: services.ssm.put_parameter(Name=name, Value="second", Type="SecureString"))
+
+        assert again == "ParameterAlreadyExists"
+        found = services.ssm.get_parameter(Name=name, WithDecryption=True)
+        assert found["Parameter"]["Value"] == "first"
 
 
 @pytest.fixture(autouse=True)

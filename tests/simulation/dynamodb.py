@@ -89,6 +89,17 @@ class DynamoDB:
         self._apply([(Key, None)])
         return {}
 
+    def update_item(self, *, TableName: str, Key: Record, UpdateExpression: str, **names: Any) -> dict[str, Any]:  # noqa: N803
+        """Add to a number of a record, which is created if there is none."""
+        added = re.fullmatch(r"ADD (#\w+) (:\w+)", UpdateExpression)
+        if not added or names.keys() != {"ExpressionAttributeNames", "ExpressionAttributeValues"}:
+            raise NotImplementedError(f"{UpdateExpression} with {names.keys()}")
+        name, amount = names["ExpressionAttributeNames"][added[1]], names["ExpressionAttributeValues"][added[2]]
+        old = self._partitions.get(Key["pk"]["S"], {}).get(Key["sk"]["S"], Key)
+        number = Decimal(old.get(name, {"N": "0"})["N"]) + Decimal(amount["N"])
+        self._apply([(Key, {**old, name: {"N": str(number)}})])
+        return {}
+
     def transact_write_items(
         self,
         *,

@@ -8,8 +8,8 @@ from collections import defaultdict
 from typing import Any, NamedTuple
 
 from chalicelib.aws import dynamodb_json
-from tests.simulation.clients import Act
-from tests.simulation.dynamodb import Record
+from tests.simulation.acts import Act
+from tests.simulation.dynamodb import Record, Write
 from tests.simulation.world import World
 
 
@@ -35,12 +35,17 @@ def changes(world: World) -> list[Change]:
 
 @functools.lru_cache(maxsize=2)
 def _changes(world: World, writes: int) -> list[Change]:
-    found: list[Change] = []
-    for at, pk, sk, before, record in world.dynamodb.log[:writes]:
-        if pk.startswith("OWNER#") and sk.startswith("ITEM#") and not _is_reindexed(before, record):
-            old, new = (one and dynamodb_json.deserialize_all(one) for one in (before, record))
-            found.append(Change(at, pk.removeprefix("OWNER#"), sk[5:], old, new))
-    return found
+    return [change_of(write) for write in world.dynamodb.log[:writes] if _is_of_item(write)]
+
+
+def _is_of_item(write: Write) -> bool:
+    return write.pk.startswith("OWNER#") and write.sk.startswith("ITEM#") and not _is_reindexed(write.old, write.new)
+
+
+def change_of(write: Write) -> Change:
+    """Return the change that a write of an item is."""
+    old, new = (one and dynamodb_json.deserialize_all(one) for one in (write.old, write.new))
+    return Change(write.at, write.pk.removeprefix("OWNER#"), write.sk[5:], old, new)
 
 
 def _is_reindexed(before: Record | None, record: Record | None) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from chalicelib.aws.bucket import Upload
 from chalicelib.values import exact_json
-from tests.simulation.clients import Act, Ledger
+from tests.simulation.acts import Act, Ledger
 from tests.simulation.evidence import lives_of_items, states_between
 from tests.simulation.invariants import invariant
 from tests.simulation.world import World

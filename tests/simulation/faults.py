@@ -31,7 +31,7 @@ DELAYED = Fault("delayed")
 CONFLICT = Fault("conflict")
 """Another transaction on the same record is in progress (DynamoDB)."""
 HALF_DONE = Fault("half done", has_effect=True)
-"""Only some entries of a batch are accepted (SQS)."""
+"""Only some entries of a batch are accepted (SQS, EventBridge)."""
 KILLED_BEFORE = Fault("killed before")
 KILLED_AFTER = Fault("killed after", has_effect=True)
 
@@ -49,7 +49,7 @@ ALL = (
 )
 
 
-SERVICES = ("dynamodb", "s3", "sqs")
+SERVICES = ("dynamodb", "s3", "sqs", "events", "ssm")
 
 
 class Outage(NamedTuple):
@@ -98,7 +98,7 @@ class Faults:
         fault = self._chance.choice(self._kinds)
         if fault is CONFLICT and operation not in ("put_item", "delete_item", "transact_write_items"):
             return REFUSED
-        if fault is HALF_DONE and not operation.endswith("_batch"):
+        if fault is HALF_DONE and not operation.endswith(("_batch", "put_events")):
             return ANSWER_LOST
         return fault
 

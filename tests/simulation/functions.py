@@ -1,6 +1,6 @@
 """The services that invoke the app's functions, such as API Gateway, Lambda and EventBridge, and DynamoDB's TTL.
 
-The limits are the deployed ones: timeouts from ``.chalice/config.json``, the queue from ``infra/resources.json``.
+The limits are the deployed ones: timeouts from ``.chalice/config.json``, the queues from ``infra/resources.json``.
 """
 
 from __future__ import annotations
@@ -13,28 +13,40 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import app
-from chalicelib import aws, config
+from chalicelib import aws
+from chalicelib.aws import webhook_key
 from tests.simulation.dynamodb import DynamoDB, Write
 from tests.simulation.faults import Faults
 from tests.simulation.s3 import Put
-from tests.simulation.sqs import SQS, Message
+from tests.simulation.sqs import QueueSettings
 from tests.simulation.timeline import HOUR, Process, Timeline
-
-CONCURRENCY = 5
-"""Concurrent invocations of the consumer (``ScalingConfig`` in ``infra/package.json``)."""
 
 _PROJECT = Path(__file__).parents[2]
 _functions = json.loads((_PROJECT / ".chalice" / "config.json").read_text())["lambda_functions"]
 TIMEOUTS = {name: float(settings["lambda_timeout"]) for name, settings in _functions.items()}
 
 _resources = json.loads((_PROJECT / "infra" / "resources.json").read_text())["Resources"]
-_queue, _dead = _resources["Queue"]["Properties"], _resources["DeadLetterQueue"]["Properties"]
-QUEUE = {
-    "visibility_timeout": float(_queue["VisibilityTimeout"]),
-    "max_receive_count": float(_queue["RedrivePolicy"]["maxReceiveCount"]),
-    "retention": float(_queue["MessageRetentionPeriod"]),
-    "dead_retention": float(_dead["MessageRetentionPeriod"]),
-}
+
+
+def _queue_settings() -> dict[str, QueueSettings]:
+    """Return the settings of the stage's queues by name. A dead-letter queue is a queue too."""
+    queues = {id_: one["Properties"] for id_, one in _resources.items() if one["Type"] == "AWS::SQS::Queue"}
+    found = {}
+    for queue in queues.values():
+        redrive = queue.get("RedrivePolicy")
+        dead = queues[redrive["deadLetterTargetArn"]["Fn::GetAtt"][0]] if redrive else queue
+        found[queue["QueueName"]["Fn::Sub"].replace("${Stage}", STAGE)] = QueueSettings(
+            float(queue.get("VisibilityTimeout", 30)),
+            float(redrive["maxReceiveCount"]) if redrive else float("inf"),
+            float(queue["MessageRetentionPeriod"]),
+            float(dead["MessageRetentionPeriod"]),
+        )
+    return found
+
+
+STAGE = "local"
+JOBS, DELIVERIES, EVENTS_DEAD = (f"vitrine-{STAGE}-{name}" for name in ("jobs", "deliveries", "events-dead"))
+QUEUES = _queue_settings()
 
 
 class Answer(NamedTuple):
@@ -85,7 +97,9 @@ class Lambda:
     def _work(self, handler: Callable[..., Any], event: Any, context: Context) -> Any:
         self._timeline.pause(self._faults.latency())
         if self._timeline.chance.random() < 0.2:
-            aws.queue_url.cache_clear()  # A cold start: a new process without any state.
+            # A cold start: a new process without any state.
+            aws.queue_url.cache_clear()
+            webhook_key.read.cache_clear()
         return handler(event, context)
 
 
@@ -169,14 +183,17 @@ def _resource(path: str) -> tuple[str, dict[str, str] | None]:
 
 
 class Events:
-    """EventBridge: sends events of uploads to on_upload, which may be late, repeated, reordered or lost."""
+    """Asynchronous invocations: of on_upload by EventBridge, with events that may be late, repeated, reordered or lost.
+
+    Others are the operator's, who sends failed events back.
+    """
 
     def __init__(self, timeline: Timeline, functions: Lambda, faults: Faults) -> None:
         self._timeline = timeline
         self._lambda = functions
         self._faults = faults
-        self.failed: list[dict[str, Any]] = []
-        """Events that failed three times: the queue of failed events."""
+        self.failed: list[tuple[str, dict[str, Any]]] = []
+        """Events that failed three times, each with its function: they are in the queue of failed events."""
         self.lost: set[str] = set()
         """Sequencers of the objects whose events were lost."""
 
@@ -207,117 +224,37 @@ class Events:
                 },
             },
         }
-        self.deliver(event, self._delay())
+        self.deliver("on_upload", event, self._delay())
         if self._faults.happens(self._faults.events_strange):
-            self.deliver(event, self._delay())
+            self.deliver("on_upload", event, self._delay())
 
     def redrive(self) -> None:
         """Send the failed events again, as the operator does."""
         back, self.failed = self.failed, []
-        for event in back:
-            self.deliver(event, 0)
+        for function, event in back:
+            self.deliver(function, event, 0)
 
-    def deliver(self, event: dict[str, Any], seconds: float, attempt: int = 1) -> None:
-        """Invoke on_upload with an event, up to three times (AWS, "Asynchronous invocation")."""
+    def deliver(self, function: str, event: dict[str, Any], seconds: float, attempt: int = 1) -> None:
+        """Invoke a function with an event, up to three times (AWS, "Asynchronous invocation")."""
 
         def ended(run: Process) -> None:
             if run.error is None:
                 return
             if attempt == 3:
-                self._timeline.note("event failed", event["id"])
-                self.failed.append(event)
+                self._timeline.note("event failed", function, event.get("id"))
+                self.failed.append((function, event))
             else:
-                self.deliver(event, 60 * attempt, attempt + 1)
+                self.deliver(function, event, 60 * attempt, attempt + 1)
 
-        self._timeline.later(seconds, lambda: self._run(event, ended))
+        self._timeline.later(seconds, lambda: self._run(function, event, ended))
 
-    def _run(self, event: dict[str, Any], ended: Callable[[Process], None]) -> None:
-        self._lambda.run("on_upload", event, ended)
+    def _run(self, function: str, event: dict[str, Any], ended: Callable[[Process], None]) -> None:
+        self._lambda.run(function, event, ended)
 
     def _delay(self) -> float:
         if self._faults.happens(self._faults.events_strange):
             return self._timeline.chance.choice((5, 60, 900, 2700, 4 * HOUR)) * self._timeline.chance.random()
         return self._timeline.chance.uniform(0.05, 1)
-
-
-class Mapping:
-    """The event source mapping: passes batches from the queue to on_messages."""
-
-    def __init__(self, timeline: Timeline, functions: Lambda, faults: Faults, sqs: SQS) -> None:
-        self._timeline = timeline
-        self._lambda = functions
-        self._faults = faults
-        self._sqs = sqs
-        self._running = 0
-        sqs.on_visible = self._on_visible  # type: ignore[method-assign]
-
-    def _on_visible(self, message: Message, seconds: float) -> None:
-        self._timeline.later(seconds + self._timeline.chance.uniform(0, 0.3), self._poll)
-
-    def _poll(self) -> None:
-        if self._running >= CONCURRENCY:
-            return
-        waiting = self._sqs.visible()
-        if not waiting:
-            return
-        self._timeline.chance.shuffle(waiting)
-        batch = [self._sqs.receive(message) for message in waiting[: self._timeline.chance.randint(1, 10)]]
-        for message in batch:
-            if self._faults.happens(self._faults.events_strange / 10):
-                self._deliver_again(message)
-        self._running += 1
-        self._timeline.note("batch", *(message.id for message in batch))
-        receipts = {message.id: message.receipt for message in batch}
-        self._lambda.run("on_messages", _event(batch), lambda run: self._ended(run, receipts))
-        if len(waiting) > len(batch):
-            self._timeline.later(self._timeline.chance.uniform(0, 0.3), self._poll)
-
-    def _ended(self, run: Process, receipts: dict[str, str]) -> None:
-        self._running -= 1
-        self._timeline.later(0.01, self._poll)
-        if run.error is not None:
-            self._timeline.note("batch failed", run.error)
-            return
-        failed: set[str] = set()
-        if config.settings().report_batch_item_failures and run.value:
-            failed = {one["itemIdentifier"] for one in run.value["batchItemFailures"]}
-        for id_, receipt in receipts.items():
-            if id_ not in failed and not self._faults.happens(self._faults.rate / 10):
-                self._sqs.delete_message(QueueUrl="", ReceiptHandle=receipt)
-
-    def _deliver_again(self, message: Message) -> None:
-        """Deliver a deleted message again: a standard queue may do that (AWS, "At-least-once delivery")."""
-
-        def again() -> None:
-            self._timeline.note("delivered again", message.id)
-            self._sqs.messages[message.id] = message
-            message.visible_at = self._timeline.now
-            self._on_visible(message, 0)
-
-        if message.receives < self._sqs.max_receive_count:
-            self._timeline.later(self._timeline.chance.choice((1, 30, 600)) * self._timeline.chance.random(), again)
-
-
-def _event(batch: list[Message]) -> dict[str, Any]:
-    return {
-        "Records": [
-            {
-                "messageId": message.id,
-                "receiptHandle": message.receipt,
-                "body": message.body,
-                "attributes": {
-                    "ApproximateReceiveCount": str(message.receives),
-                    "SentTimestamp": str(int(message.sent_at * 1000)),
-                },
-                "messageAttributes": {},
-                "md5OfBody": "",
-                "eventSource": "aws:sqs",
-                "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue",
-                "awsRegion": "us-east-1",
-            }
-            for message in batch
-        ]
-    }
 
 
 class Schedule:

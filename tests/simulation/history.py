@@ -8,6 +8,7 @@ import re
 from typing import Any, NamedTuple
 
 from tests.simulation import (
+    event_invariants,  # noqa: F401 - registers its invariants
     export_invariants,
     invariants,
     item_invariants,  # noqa: F401 - registers its invariants
@@ -15,7 +16,8 @@ from tests.simulation import (
     picture_invariants,  # noqa: F401 - registers its invariants
     share_invariants,  # noqa: F401 - registers its invariants
 )
-from tests.simulation.clients import OWNERS, Client, Ledger
+from tests.simulation.acts import OWNERS, Ledger
+from tests.simulation.clients import Client
 from tests.simulation.timeline import HOUR, START
 from tests.simulation.world import World
 
@@ -89,6 +91,8 @@ def _act(world: World, ledger: Ledger) -> None:
         timeline.later(chance.random() * 2 * HOUR, world.send_back)
     if chance.random() < 0.3:
         timeline.later(chance.random() * chance.choice((10, HOUR)), world.redeclare)
+    for _ in range(chance.choice((0, 0, 1, 3))):
+        timeline.later(chance.random() * chance.choice((10, HOUR)), world.poison)
     while not all(client.over for client in clients):
         world.run_until(timeline.now + 10 * 60)
     for client in clients:
@@ -100,6 +104,7 @@ def _act(world: World, ledger: Ledger) -> None:
 def _stop_faults(world: World, ledger: Ledger) -> None:
     """Stop all faults, and send back dead letters and failed events within their retention period."""
     world.faults.stop()
+    world.bus.accepts_all = True
     world.timeline.note("all faults stop")
     _set_clock(world, 0)
     world.run_until(world.timeline.now + 3 * HOUR)

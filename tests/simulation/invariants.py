@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.simulation.clients import Ledger
+from tests.simulation.acts import Ledger
 from tests.simulation.world import World
 
 Invariant = Callable[[World, Ledger], Iterator[str]]

@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Iterator
 
-from tests.simulation.clients import GARBAGE, Act, Ledger
+from tests.simulation.acts import Act, Ledger
+from tests.simulation.clients import GARBAGE
 from tests.simulation.evidence import by_token
 from tests.simulation.functions import Answer
 from tests.simulation.invariants import after_two_months, invariant
@@ -76,15 +77,15 @@ def imports_stay_done_until_they_disappear(world: World, _: Ledger) -> Iterator[
 
 @invariant
 def no_message_is_left(world: World, _: Ledger) -> Iterator[str]:
-    yield from (f"{message.body} is on the queue" for message in world.sqs.messages.values())
+    yield from (f"{message.body} is on the queue" for message in world.jobs.messages.values())
 
 
 @invariant
 def only_invalid_messages_are_dead_letters(world: World, _: Ledger) -> Iterator[str]:
-    for message in world.sqs.dead.values():
+    for message in world.jobs.dead.values():
         if not _must_fail(world, message.body):
             yield f"{message.body} is a dead letter"
-    yield from (f"{event['detail']} is a failed event" for event in world.events.failed)
+    yield from (f"{event} of {function} is a failed event" for function, event in world.events.failed)
 
 
 @invariant

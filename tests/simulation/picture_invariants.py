@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.aws import bucket, dynamodb_json
 from chalicelib.config import CENTRE
-from tests.simulation.clients import Act, Ledger
+from tests.simulation.acts import Act, Ledger
 from tests.simulation.evidence import changes, records, shown_item
 from tests.simulation.invariants import invariant
 from tests.simulation.pictures import thumbnail

@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.aws import dynamodb_json
 from chalicelib.values import times
 from tests.simulation import expected_index
-from tests.simulation.clients import Act, Ledger, shared_path
+from tests.simulation.acts import Act, Ledger, shared_path
 from tests.simulation.evidence import lives_of_items, records, states_between
 from tests.simulation.invariants import after_two_months, invariant
 from tests.simulation.item_values import DECLARATIONS

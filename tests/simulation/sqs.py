@@ -1,22 +1,31 @@
-"""SQS in memory: a standard queue with its dead-letter queue, and receivers."""
+"""SQS in memory: standard queues with their dead-letter queues, and receivers."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
 from tests.simulation.calls import refusal
 
 
-class Message:
-    """A message, in either queue."""
+class QueueSettings(NamedTuple):
+    """The settings of a queue, in seconds, as ``infra/resources.json`` has them."""
 
-    def __init__(self, number: int, body: str, sent_at: float) -> None:
-        self.id = f"message-{number}"
+    visibility_timeout: float = 360
+    max_receive_count: float = 6
+    retention: float = 345_600
+    dead_retention: float = 1_209_600
+
+
+class Message:
+    """A message, in a queue or among its dead letters."""
+
+    def __init__(self, id_: str, body: str, sent_at: float) -> None:
+        self.id = id_
         self.body = body
         self.sent_at = sent_at
         self.visible_at = sent_at
@@ -26,40 +35,94 @@ class Message:
         """Whether it was a dead letter that was sent back: SQS counts that as a new message."""
 
 
-class SQS:
+class Queue:
     """A queue and its dead letters."""
 
-    name = "sqs"
-    refusals = ("RequestThrottled", "InternalError")
-
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        visibility_timeout: float = 360,
-        max_receive_count: float = 6,
-        retention: float = 345_600,
-        dead_retention: float = 1_209_600,
-    ) -> None:
+    def __init__(self, clock: Callable[[], float], numbers: itertools.count[int], settings: QueueSettings) -> None:
         self._clock = clock
-        self._numbers = itertools.count(1)
-        self._receipts = itertools.count(1)
-        self.visibility_timeout = visibility_timeout
-        self.max_receive_count = max_receive_count
-        self.retention = retention
-        self.dead_retention = dead_retention
+        self._numbers = numbers
+        self.settings = settings
         self.messages: dict[str, Message] = {}
         self.dead: dict[str, Message] = {}
         self.expired: list[Message] = []
 
+    def send(self, body: str, delay: float = 0) -> Message:
+        """Add a message, which is visible after ``delay`` seconds."""
+        message = Message(f"message-{next(self._numbers)}", body, self._clock())
+        message.visible_at += delay
+        self.messages[message.id] = message
+        self.on_visible(message, delay)
+        return message
+
+    def delete(self, receipt: str) -> None:
+        """Delete a message. An old receipt handle of a standard queue also deletes, as long as it is known."""
+        self.messages.pop(receipt.partition("/")[0], None)
+
+    def change_visibility(self, receipt: str, seconds: float) -> None:
+        """Set when a received message is visible again."""
+        message = self.messages.get(receipt.partition("/")[0])
+        if message is None:
+            raise refusal("change_message_visibility", "InvalidParameterValue", "The message does not exist.")
+        if message.visible_at <= self._clock():
+            raise refusal("change_message_visibility", "MessageNotInflight", "The message is not in flight.")
+        message.visible_at = self._clock() + seconds
+        self.on_visible(message, seconds)
+
+    def visible(self) -> list[Message]:
+        """Return the visible messages. Those that were received too often become dead letters."""
+        now, found = self._clock(), []
+        for message in list(self.messages.values()):
+            if message.sent_at + self.settings.retention <= now:
+                self.expired.append(self.messages.pop(message.id))
+            elif message.visible_at <= now and message.receives >= self.settings.max_receive_count:
+                self.dead[message.id] = self.messages.pop(message.id)
+            elif message.visible_at <= now:
+                found.append(message)
+        return found
+
+    def receive(self, message: Message) -> Message:
+        """Deliver a message, and hide it for the visibility timeout."""
+        message.receives += 1
+        message.visible_at = self._clock() + self.settings.visibility_timeout
+        message.receipt = f"{message.id}/{next(self._numbers)}"
+        self.on_visible(message, self.settings.visibility_timeout)
+        return message
+
+    def redrive(self) -> list[Message]:
+        """Send the dead letters back as new messages, as the operator does (AWS, "Dead-letter queue redrive")."""
+        back, self.dead = list(self.dead.values()), {}
+        again = []
+        for old in back:
+            if old.sent_at + self.settings.dead_retention <= self._clock():
+                self.expired.append(old)
+                continue
+            again.append(self.send(old.body))
+            again[-1].redriven = True
+        return again
+
+    def on_visible(self, message: Message, seconds: float) -> None:
+        """Do nothing. The world replaces this method to learn in how many seconds a message becomes visible."""
+
+
+class SQS:
+    """The queues of a stage."""
+
+    name = "sqs"
+    refusals = ("RequestThrottled", "InternalError")
+
+    def __init__(self, clock: Callable[[], float], settings: Mapping[str, QueueSettings]) -> None:
+        numbers = itertools.count(1)
+        self.queues = {name: Queue(clock, numbers, one) for name, one in settings.items()}
+
     # ---------------------------------------------------------------------------------------------------- operations
 
     def get_queue_url(self, *, QueueName: str) -> dict[str, Any]:  # noqa: N803
+        if QueueName not in self.queues:
+            raise refusal("get_queue_url", "AWS.SimpleQueueService.NonExistentQueue", "The queue does not exist.")
         return {"QueueUrl": f"https://sqs.invalid/{QueueName}"}
 
-    def send_message(self, *, QueueUrl: str, MessageBody: str) -> dict[str, Any]:  # noqa: N803
-        message = Message(next(self._numbers), MessageBody, self._clock())
-        self.messages[message.id] = message
-        self.on_visible(message, 0)
+    def send_message(self, *, QueueUrl: str, MessageBody: str, DelaySeconds: int = 0) -> dict[str, Any]:  # noqa: N803
+        message = self._queue(QueueUrl).send(MessageBody, DelaySeconds)
         return {"MessageId": message.id, "MD5OfMessageBody": _md5(MessageBody)}
 
     def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
@@ -70,83 +133,46 @@ class SQS:
             raise refusal("send_message_batch", "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", "More than 10.")
         if len(set(ids)) < len(ids):
             raise refusal("send_message_batch", "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Ids repeat.")
-        sent = [self.send_message(QueueUrl=QueueUrl, MessageBody=one["MessageBody"]) for one in Entries]
+        if sum(len(one["MessageBody"].encode()) for one in Entries) > MAX_BYTES:
+            raise refusal("send_message_batch", "AWS.SimpleQueueService.BatchRequestTooLong", "Too many bytes.")
+        sent = [self.send_message(QueueUrl=QueueUrl, **_parameters(one)) for one in Entries]
         return {"Successful": [{"Id": id_, **one} for id_, one in zip(ids, sent, strict=True)]}
 
     def receive_message(self, *, QueueUrl: str, MaxNumberOfMessages: int = 1, **_: Any) -> dict[str, Any]:  # noqa: N803
-        found = [self.receive(message) for message in self.visible()[:MaxNumberOfMessages]]
+        queue = self._queue(QueueUrl)
+        found = [queue.receive(message) for message in queue.visible()[:MaxNumberOfMessages]]
         return {"Messages": [_told(message) for message in found]} if found else {}
 
     def delete_message(self, *, QueueUrl: str, ReceiptHandle: str) -> dict[str, Any]:  # noqa: N803
-        # An old receipt handle of a standard queue also deletes, as long as it is known.
-        self.messages.pop(ReceiptHandle.partition("/")[0], None)
+        self._queue(QueueUrl).delete(ReceiptHandle)
         return {}
 
     def delete_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
-        return self._each(self.delete_message, Entries)
+        return self._each(self.delete_message, QueueUrl, Entries)
 
     def change_message_visibility(self, *, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int) -> dict[str, Any]:  # noqa: N803
-        message = self.messages.get(ReceiptHandle.partition("/")[0])
-        if message is None:
-            raise refusal("change_message_visibility", "InvalidParameterValue", "The message does not exist.")
-        if message.visible_at <= self._clock():
-            raise refusal("change_message_visibility", "MessageNotInflight", "The message is not in flight.")
-        message.visible_at = self._clock() + VisibilityTimeout
-        self.on_visible(message, VisibilityTimeout)
+        self._queue(QueueUrl).change_visibility(ReceiptHandle, VisibilityTimeout)
         return {}
 
     def change_message_visibility_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
-        return self._each(self.change_message_visibility, Entries)
+        return self._each(self.change_message_visibility, QueueUrl, Entries)
 
-    def _each(self, do: Callable[..., Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
+    def _each(self, do: Callable[..., Any], url: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
         """Call a function for each entry. Return the successful and the failed entries."""
         answer: dict[str, list[dict[str, Any]]] = {"Successful": [], "Failed": []}
         for entry in entries:
             id_ = {"Id": entry["Id"]}
             try:
-                do(QueueUrl="", **{name: value for name, value in entry.items() if name != "Id"})
+                do(QueueUrl=url, **_parameters(entry))
                 answer["Successful"].append(id_)
             except ClientError as error:
                 answer["Failed"].append({**id_, "Code": error.response["Error"]["Code"], "SenderFault": True})
         return {name: told for name, told in answer.items() if told}
 
+    def _queue(self, url: str) -> Queue:
+        return self.queues[url.rpartition("/")[2]]
+
     # ------------------------------------------------------------------------------------------------- for the world
-
-    def visible(self) -> list[Message]:
-        """Return the visible messages. Those that were received too often become dead letters."""
-        now, found = self._clock(), []
-        for message in list(self.messages.values()):
-            if message.sent_at + self.retention <= now:
-                self.expired.append(self.messages.pop(message.id))
-            elif message.visible_at <= now and message.receives >= self.max_receive_count:
-                self.dead[message.id] = self.messages.pop(message.id)
-            elif message.visible_at <= now:
-                found.append(message)
-        return found
-
-    def receive(self, message: Message) -> Message:
-        """Deliver a message, and hide it for the visibility timeout."""
-        message.receives += 1
-        message.visible_at = self._clock() + self.visibility_timeout
-        message.receipt = f"{message.id}/{next(self._receipts)}"
-        self.on_visible(message, self.visibility_timeout)
-        return message
-
-    def redrive(self) -> list[Message]:
-        """Send the dead letters back as new messages, as the operator does (AWS, "Dead-letter queue redrive")."""
-        back, self.dead = list(self.dead.values()), {}
-        again = []
-        for old in back:
-            if old.sent_at + self.dead_retention <= self._clock():
-                self.expired.append(old)
-                continue
-            self.send_message(QueueUrl="", MessageBody=old.body)
-            again.append(next(reversed(self.messages.values())))
-            again[-1].redriven = True
-        return again
-
-    def on_visible(self, message: Message, seconds: float) -> None:
-        """Do nothing. The world replaces this method to learn in how many seconds a message becomes visible."""
 
     def half(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Apply only the first half of a batch. The response lists the other entries as failed."""
@@ -154,6 +180,14 @@ class SQS:
         taken, left = entries[: len(entries) // 2], entries[len(entries) // 2 :]
         answer = getattr(self, operation)(**{**parameters, "Entries": taken}) if taken else {"Successful": []}
         return {**answer, "Failed": [{"Id": one["Id"], "Code": "InternalError", "SenderFault": False} for one in left]}
+
+
+MAX_BYTES = 1024 * 1024
+"""The most bytes of the messages of one call (AWS, "Amazon SQS message quotas")."""
+
+
+def _parameters(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != "Id"}
 
 
 def _told(message: Message) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,65 +26,13 @@ from chalicelib.config import settings
 from chalicelib.values import times
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, batch, context, json_of, run
-from tests.simulation.calls import Client, refusal
 from tests.simulation.dynamodb import DynamoDB
-from tests.simulation.functions import QUEUE
+from tests.simulation.failing_calls import Fault, KilledError, KillingClient, RefusingClient
+from tests.simulation.functions import JOBS, QUEUES
 from tests.simulation.s3 import S3
 from tests.simulation.sqs import SQS
 
 PHOTO, OTHER, BROKEN = jpeg(64, 48), jpeg(48, 64), b"not a picture at all"
-
-
-class KilledError(BaseException):
-    """The process of the function was killed."""
-
-
-class Fault:
-    """The number of the call that fails. While ``counting``, the calls to all services are counted from 1."""
-
-    def __init__(self) -> None:
-        self.counting = False
-        self.calls = 0
-        self.call = 0
-
-    def next(self) -> bool:
-        """Count a call, and return whether it fails."""
-        self.calls += self.counting
-        return self.counting and self.calls == self.call
-
-    @contextmanager
-    def count(self, counting: bool) -> Iterator[None]:
-        """Count the calls in the block if ``counting``."""
-        before, self.counting = self.counting, counting
-        try:
-            yield
-        finally:
-            self.counting = before
-
-
-class RefusingClient(Client):
-    """A client that refuses one call, which has no effect."""
-
-    def __init__(self, service: Any, fault: Fault) -> None:
-        super().__init__(service)
-        self._fault = fault
-
-    def _call(self, operation: str, args: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
-        if not operation.startswith("generate_presigned") and self._fault.next():
-            raise refusal(operation, "InternalServerError", "provoked")
-        return super()._call(operation, args, parameters)
-
-
-class KillingClient(RefusingClient):
-    """A client that kills the process after one of its writes. Reads are excluded because they change nothing."""
-
-    WRITES = ("put_", "copy_", "delete_", "transact_write_", "send_", "change_")
-
-    def _call(self, operation: str, args: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
-        result = Client._call(self, operation, args, parameters)
-        if operation.startswith(self.WRITES) and self._fault.next():
-            raise KilledError
-        return result
 
 
 class World:
@@ -93,9 +41,10 @@ class World:
     def __init__(self, stage: Stage, patch: pytest.MonkeyPatch, client: type[RefusingClient]) -> None:
         self.stage = stage
         self.fault = Fault()
-        self._sqs = SQS(time.time, **QUEUE)
+        sqs = SQS(time.time, QUEUES)
+        self._jobs = sqs.queues[JOBS]
         self._s3 = S3(time.time, time.time)
-        services = {"dynamodb": DynamoDB(time.time), "s3": self._s3, "sqs": self._sqs}
+        services = {"dynamodb": DynamoDB(time.time), "s3": self._s3, "sqs": sqs}
         clients = {name: client(service, self.fault) for name, service in services.items()}
         patch.setattr(aws, "_client", lambda service, _: clients[service])
         self.item = str(stage.item(title="Vase")["id"])
@@ -147,15 +96,15 @@ class World:
                 self._deliver(message)
 
     def _deliver(self, message: dict[str, Any]) -> None:
-        handle = {"QueueUrl": "", "ReceiptHandle": message["ReceiptHandle"]}
+        receipt = message["ReceiptHandle"]
         done = False
         with suppress(Exception, KilledError):
             run("on_messages", batch([message]))
             done = True
         if done:
-            self._sqs.delete_message(**handle)
+            self._jobs.delete(receipt)
         else:
-            self._sqs.change_message_visibility(**handle, VisibilityTimeout=0)
+            self._jobs.change_visibility(receipt, 0)
 
     def cleanup(self, hours: int) -> None:
         """Run the cleanup so many hours later, and process what it queues."""
@@ -178,7 +127,7 @@ class World:
         """Return unfinished work, which must not remain: messages, the item's purge record, work that is due on it."""
         item = items.find(OWNER, self.item)
         purge = table.get(table.Key(OWNER, "PURGE", self.item))
-        return [one for one in (len(self._sqs.messages), purge, item and item.due_at) if one]
+        return [one for one in (len(self._jobs.messages), purge, item and item.due_at) if one]
 
 
 # ------------------------------------------------------------------------------------------------------------- stories

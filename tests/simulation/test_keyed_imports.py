@@ -9,7 +9,7 @@ import pytest
 
 from tests.builders import fields
 from tests.simulation import history
-from tests.simulation.clients import Ledger
+from tests.simulation.acts import Ledger
 from tests.simulation.functions import Answer
 from tests.simulation.world import World
 

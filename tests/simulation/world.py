@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import functools
+import json
 import logging
 import os
 import random
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from chalicelib import aws, config, telemetry
-from chalicelib.aws import presigned_urls
+from chalicelib.aws import presigned_urls, webhook_key
 from chalicelib.catalogue import (
     consumer,
     export_steps,
@@ -27,25 +28,31 @@ from chalicelib.catalogue import (
     thumbnail_jobs,
 )
 from chalicelib.values import times
-from tests.simulation import pictures
+from tests.simulation import pictures, poison
 from tests.simulation.calls import SimulatedClient
 from tests.simulation.dynamodb import DynamoDB, Write
+from tests.simulation.event_bus import EventBus
+from tests.simulation.event_sources import PLAIN, QueueMapping, StreamMapping, packaged_settings
 from tests.simulation.faults import Faults
 from tests.simulation.functions import (
-    QUEUE,
+    DELIVERIES,
+    EVENTS_DEAD,
+    JOBS,
+    QUEUES,
     TIMEOUTS,
     Answer,
     ApiGateway,
     Events,
     Lambda,
-    Mapping,
     Schedule,
     TimeToLive,
 )
 from tests.simulation.index_watch import IndexWatch
 from tests.simulation.item_values import DECLARATIONS
+from tests.simulation.parameters import Parameters
 from tests.simulation.s3 import S3
 from tests.simulation.sqs import SQS, Message
+from tests.simulation.streams import Stream, StreamRecord
 from tests.simulation.timeline import Pool, Process, Timeline
 from tools.ops import reindexing
 
@@ -85,13 +92,22 @@ class World:
         clock = self._clock
         self.dynamodb = DynamoDB(clock, self.chance)
         self.s3 = S3(clock, self.timeline.wall, self.chance)
-        self.sqs = SQS(clock, **QUEUE)
+        self.sqs = SQS(clock, QUEUES)
+        self.jobs, self.deliveries = self.sqs.queues[JOBS], self.sqs.queues[DELIVERIES]
+        self.bus = EventBus(clock, self.chance)
+        self.parameters = Parameters()
         functions = Lambda(self.timeline, self.faults)
         self.api = ApiGateway(self.timeline, functions, self.faults)
         self.events = Events(self.timeline, functions, self.faults)
-        self.mapping = Mapping(self.timeline, functions, self.faults, self.sqs)
+        QueueMapping(self.timeline, functions, self.faults, self.jobs, "on_messages")
         self.schedule = Schedule(self.timeline, functions, self.dynamodb)
+        self.stream = Stream(clock, self.chance.choice((1, 1, 3)))
+        stream_settings = packaged_settings("OnChange") if self.reports_failures else PLAIN
+        self.feed = StreamMapping(self.timeline, functions, self.faults, self.stream, "on_change", stream_settings)
+        self.poisoned: list[tuple[Write, StreamRecord]] = []
+        """Records that cannot become events on the bus, or not before the cause is removed."""
         self.was_calm = self.faults.calm
+        self.was_strange = self.faults.events_strange > 0
         self.declaration = DECLARATIONS[0]
         """The declaration of the code that is deployed."""
         self.reindexes = 0
@@ -105,7 +121,7 @@ class World:
         """Violations found while the retention of imports ended."""
         ttl = TimeToLive(self.timeline, self.dynamodb)
         self.index = IndexWatch(self.dynamodb)
-        self._watchers = (ttl.watch, self.index.watch)
+        self._watchers = (ttl.watch, self.index.watch, self.stream.watch)
         self.s3.on_put = self.events.put  # type: ignore[method-assign]
         self.dynamodb.on_writes = self._watch  # type: ignore[method-assign]
 
@@ -118,7 +134,9 @@ class World:
 
     def create_client(self, service: str, config: Config) -> SimulatedClient:
         """Return a client of a service of this world."""
-        return SimulatedClient(getattr(self, service), config, self.timeline, self.faults)
+        services = (self.dynamodb, self.s3, self.sqs, self.bus, self.parameters)
+        [found] = [one for one in services if one.name == service]
+        return SimulatedClient(found, config, self.timeline, self.faults)
 
     def run_until(self, moment: float) -> None:
         """Run all actions that are scheduled until this time."""
@@ -150,13 +168,30 @@ class World:
 
     def remember_dead_letters(self) -> None:
         """Remember which messages are dead letters now."""
-        self.dead_when_healed = [message.body for message in self.sqs.dead.values()]
+        self.dead_when_healed = [message.body for message in self.jobs.dead.values()]
 
     def send_back(self) -> None:
         """Send back the dead letters and the failed events, as the operator does."""
-        self.timeline.note("dead letters sent back", len(self.sqs.dead), len(self.events.failed))
-        self.sent_back += self.sqs.redrive()
+        failed = self.sqs.queues[EVENTS_DEAD].messages
+        waiting = (len(self.jobs.dead), len(self.deliveries.dead), len(self.events.failed), len(failed))
+        self.timeline.note("dead letters sent back", *waiting)
+        self.sent_back += self.jobs.redrive()
+        self.deliveries.redrive()
         self.events.redrive()
+        changes = [json.loads(message.body) for message in failed.values()]
+        failed.clear()
+        for one in changes:
+            self.events.deliver("on_change", one["requestPayload"], 0)
+
+    def poison(self) -> None:
+        """Append a record to the stream that cannot become an event on the bus, or not yet."""
+        write = poison.write(self.chance, self.timeline.now, len(self.poisoned))
+        self.poisoned.append((write, self.stream.append(write)))
+        self.timeline.note("poisoned", self.poisoned[-1][1].number, write.pk, write.sk)
+
+    def dead_events(self) -> list[str]:
+        """Return the messages in the queue of failed events."""
+        return [message.body for message in self.sqs.queues[EVENTS_DEAD].messages.values()]
 
     def redeclare(self) -> None:
         """Deploy code with another declaration. When no old code runs any more, the operator starts a reindex."""
@@ -195,12 +230,12 @@ class World:
                 yield
         finally:
             random.setstate(state)
-            _forget()
+            forget()
 
     def _put_in_place(self, patch: pytest.MonkeyPatch) -> None:
         patch.setenv("AUTH_MODE", "oidc")
         patch.setenv("REPORT_BATCH_ITEM_FAILURES", "true" if self.reports_failures else "")
-        _forget()
+        forget()
         patch.setattr(aws, "_client", functools.cache(self.create_client))
         wall = self.timeline.wall
         patch.setattr(time, "time", wall)
@@ -252,10 +287,11 @@ class _Trace(logging.Handler):
         self._timeline.note("log", record.levelname, str(said), repr(raised) if raised else "")
 
 
-def _forget() -> None:
+def forget() -> None:
     """Clear what a process caches, as for a new process."""
     config.settings.cache_clear()
     aws._client.cache_clear()
     aws.queue_url.cache_clear()
     aws.bucket_url.cache_clear()
+    webhook_key.read.cache_clear()
     presigned_urls._signer.cache_clear()
