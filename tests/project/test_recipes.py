@@ -56,7 +56,7 @@ def test_message_patches_an_item(stage):
 
 def test_records_of_a_stream_become_items(api, configured):
     def read(*numbers):
-        data = {0: b"no JSON", 1: b'{"title": "One"}', 2: b'{"title": "Two"}'}
+        data = (b"no JSON", b'{"title": "One"}', b'{"title": "Two"}', b'{"title": "Three"}')
         records = [
             {
                 "eventID": f"shardId-000000000000:{number}",
@@ -84,7 +84,7 @@ def test_records_of_a_stream_become_items(api, configured):
     configured(REPORT_BATCH_ITEM_FAILURES=None)
     fails(aws.dynamodb(), "TransactWriteItems", "InternalServerError", times=1)
     with pytest.raises(Exception, match="InternalServerError"):
-        read(1)
+        read(3)
 """
 
 TESTS_WITHOUT_FIELDS = """

@@ -102,8 +102,9 @@ def rewritten(name: str) -> str:
             apply(copy, one)
         commit_all(copy)
         apply(copy, name)
-        diff = subprocess.run(["git", "diff"], cwd=copy, capture_output=True, text=True, check=True).stdout
-    return re.sub(r"(?m)^(?:diff --git|index) .*\n", "", diff)
+        subprocess.run(["git", "add", "--all"], cwd=copy, check=True)  # Otherwise the diff lacks new files.
+        diff = subprocess.run(["git", "diff", "--cached"], cwd=copy, capture_output=True, text=True, check=True).stdout
+    return re.sub(r"(?m)^(?:diff --git|index|new file mode) .*\n", "", diff)
 
 
 def write_page() -> None:
