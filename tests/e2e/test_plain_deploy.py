@@ -19,7 +19,8 @@ from chalicelib.config import LOCAL
 from tests.builders import fields
 from tests.e2e.pictures import drawing
 from tests.e2e.shell import at_the_emulator
-from tests.e2e.system import System, copy_project, give_up_sooner
+from tests.e2e.subscriber import Subscriber
+from tests.e2e.system import System, configure, copy_project, give_up_sooner
 from tests.e2e.test_flows import SCHEDULED
 from tests.e2e.waiting import eventually
 from tools import processes
@@ -60,6 +61,8 @@ def deployed(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     resources = provision.provision(LOCAL, client, project, print)
     give_up_sooner(client("sqs"), resources["QueueUrl"])
     tell_functions_nothing_of_aws(project)
+    # In other stages, tools/stage/provision.py writes it.
+    configure(project / ".chalice" / "config.json", TABLE_STREAM_ARN=resources["TableStreamArn"])
     chalice_deployments.write_bundle(project, LOCAL, print)
     command = [sys.executable, "-c", CHALICE, "deploy", "--stage", LOCAL]
 
@@ -94,7 +97,7 @@ def tell_functions_nothing_of_aws(project: Path) -> None:
 
 def test_only_the_bad_message_of_ten_is_retried(deployed: Deployed) -> None:
     mappings = deployed.client("lambda").list_event_source_mappings()["EventSourceMappings"]
-    assert [mapping.get("FunctionResponseTypes", []) for mapping in mappings] == [[]]
+    assert [mapping.get("FunctionResponseTypes", []) for mapping in mappings] == [[], []]
     bodies = [json.dumps({"type": "item.create", "owner": "local", "item": fields(n=n)}) for n in range(9)]
     bodies.insert(4, "not even JSON")
     entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies)]
@@ -108,6 +111,21 @@ def test_only_the_bad_message_of_ten_is_retried(deployed: Deployed) -> None:
     assert [message["Body"] for message in dead] == ["not even JSON"]
     assert waiting(deployed, deployed.queue_url) == 0
     assert items(deployed) == list(range(9))
+
+
+def test_only_changes_of_items_are_events(deployed: Deployed) -> None:
+    mappings = deployed.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    assert [mapping for mapping in mappings if "FilterCriteria" in mapping or "DestinationConfig" in mapping] == []
+    table, bad = deployed.client("dynamodb"), {"pk": {"S": "OWNER#local"}, "sk": {"S": "ITEM#poison"}}
+    new = json.dumps({"type": "item.create", "owner": "local", "item": fields(n=10)})
+
+    with Subscriber(deployed.client) as subscriber:
+        table.put_item(TableName=deployed.table, Item=bad)
+        deployed.client("sqs").send_message(QueueUrl=deployed.queue_url, MessageBody=new)
+        eventually(subscriber.events)
+
+        assert [(one["type"], one["data"]["item"]["n"]) for one in subscriber.events()] == [("item.created", 10)]
+    table.delete_item(TableName=deployed.table, Key=bad)
 
 
 def test_picture_in_the_bucket_gets_its_thumbnail(deployed: Deployed) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +33,9 @@ _KNOWN = {
     "ministack.core.lambda_runtime:kill_workers": "56a6df63f9bd4859",
     "ministack.core.lambda_runtime:reset": "03a9add47fe32316",
     "ministack.services.eventbridge:_dispatch_to_lambda": "1f95adbaed3a966a",
+    "ministack.services.lambda_svc:_execute_function": "3ceb16d6480a2161",
     "ministack.services.lambda_svc:_execute_function_warm": "62b9218bef5b948a",
+    "ministack.services.lambda_svc:_poll_dynamodb_streams": "2b2460e933a9f3c3",
     "ministack.services.lambda_svc:_poll_loop": "6a443090919adccf",
     "ministack.services.lambda_svc:_route_async_failure": "c023331e333f796d",
     "ministack.services.lambda_svc:invoke_async_with_retry": "289fe4d3cbd4089b",
@@ -61,6 +64,7 @@ class Functions(NamedTuple):
         """Stop all functions, and start no more."""
         self.events.stop()
         lambda_svc._poll_sqs = lambda: False
+        lambda_svc._poll_dynamodb_streams = lambda: False
         lambda_runtime.reset()
 
 
@@ -70,6 +74,7 @@ def install(tmp: Path, state: Path) -> Functions:
     events = EventQueue(state / "events", _invoke, concurrency=max(2, os.cpu_count() or 0))
     _share_packages(PackageCache(tmp / "packages"))
     _queue_events(events)
+    _repeat_batches_of_streams()
     return Functions(events)
 
 
@@ -125,6 +130,36 @@ def _queue_events(events: EventQueue) -> None:
     app._load_persisted_state = load_persisted_state
     eventbridge._dispatch_to_lambda = lambda arn, payload: events.put(arn, _decoded(payload))
     lambda_svc.invoke_async_with_retry = invoke_async_with_retry
+
+
+def _repeat_batches_of_streams() -> None:
+    """Let a batch of a DynamoDB stream fail if the function reports failures in it.
+
+    ministack reads these reports for queues only. The whole batch is sent again, while Lambda sends the rest of it.
+    """
+    execute, poll = lambda_svc._execute_function, lambda_svc._poll_dynamodb_streams
+    this_thread = threading.local()
+
+    def execute_function(function: dict[str, Any], event: Any) -> dict[str, Any]:
+        result: dict[str, Any] = execute(function, event)
+        if getattr(this_thread, "polls", False) and _reports_failures(result.get("body")):
+            return result | {"error": True}
+        return result
+
+    def poll_dynamodb_streams() -> bool:
+        this_thread.polls = True
+        try:
+            return bool(poll())
+        finally:
+            this_thread.polls = False
+
+    lambda_svc._execute_function = execute_function
+    lambda_svc._poll_dynamodb_streams = poll_dynamodb_streams
+
+
+def _reports_failures(body: Any) -> bool:
+    response = json.loads(body) if isinstance(body, bytes | str) and body else body
+    return isinstance(response, dict) and bool(response.get("batchItemFailures"))
 
 
 def _update_queue_urls() -> None:
