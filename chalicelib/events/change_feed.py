@@ -70,17 +70,19 @@ def process_batch(records: Sequence[Mapping[str, Any]], context: Any) -> dict[st
 
     If the event source mapping has the setting ``ReportBatchItemFailures``, return the first record that failed (AWS,
     "Configuring partial batch response with DynamoDB and Lambda"). ``infra/package.json`` sets it, and an environment
-    variable that says so. Otherwise raise ChangesDeferredError if one failed.
+    variable that says so. Otherwise raise ChangesDeferredError if one failed; also if an operator sends a record that
+    was set aside, because Lambda repeats that invocation only after an exception.
 
     While a service of AWS fails, try again until the Lambda ``context`` has too little time left.
     """
     batch = _Batch(records, context)
     reason = batch.process()
     telemetry.add_count("EventsSent", batch.sent)
+    reports = settings().report_batch_item_failures and not any(failed_changes.SET_ASIDE in one for one in records)
     if not reason:
-        return {"batchItemFailures": []} if settings().report_batch_item_failures else None
+        return {"batchItemFailures": []} if reports else None
     telemetry.logger.error("Changes deferred", count=len(records) - batch.done, reason=reason)
-    if not settings().report_batch_item_failures:
+    if not reports:
         raise ChangesDeferredError(f"{len(records) - batch.done} of {len(records)} changes failed: {reason}")
     first = records[batch.done]["dynamodb"]["SequenceNumber"]
     return {"batchItemFailures": [{"itemIdentifier": first}]}

@@ -15,6 +15,9 @@ from chalicelib.values import exact_json, times
 MAX_BYTES = 1_000_000
 """Of a message. SQS accepts 1 MiB (AWS, "Amazon SQS message quotas")."""
 
+SET_ASIDE = "setAside"
+"""The name in a record that says that it was stored in the queue, so that it is an operator who sends it."""
+
 _IMAGES = ("NewImage", "OldImage")
 
 
@@ -47,6 +50,6 @@ def _describe(record: Mapping[str, Any], problem: Exception, context: Any) -> Fa
             "condition": "ChangeFailed",
             "approximateInvokeCount": 1,
         },
-        request_payload={"Records": [record]},
+        request_payload={"Records": [{**record, SET_ASIDE: True}]},
         response_payload={"errorType": type(problem).__name__, "errorMessage": str(problem)},
     )

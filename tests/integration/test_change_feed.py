@@ -214,7 +214,7 @@ def test_refused_event_blocks_nothing(bus: Bus, report: bool, code: str) -> None
 
     assert answer == ({"batchItemFailures": []} if report else None)
     [failed] = received("events-dead")
-    assert failed["requestPayload"] == {"Records": [records[1]]}
+    assert failed["requestPayload"] == {"Records": [{**records[1], "setAside": True}]}
     assert failed["requestContext"]["condition"] == "ChangeFailed"
     assert failed["responsePayload"] == {"errorType": "RefusedEventError", "errorMessage": f"{code}: provoked"}
     delivered = {one["event"]["data"]["itemId"] for one in received("deliveries")}
@@ -227,7 +227,7 @@ def test_call_that_is_refused_is_split(bus: Bus) -> None:
     assert feed(*records) is None
     # The call of both is refused, then that of the first alone.
     assert [event["data"]["itemId"] for call in bus.accepted for event in call] == [id_of(records[1])]
-    assert [one["requestPayload"]["Records"] for one in received("events-dead")] == [[records[0]]]
+    assert [one["requestPayload"]["Records"] for one in received("events-dead")] == [[{**records[0], "setAside": True}]]
 
 
 def test_record_that_cannot_be_read_blocks_nothing(bus: Bus, logged: Callable[[], str]) -> None:
@@ -235,7 +235,7 @@ def test_record_that_cannot_be_read_blocks_nothing(bus: Bus, logged: Callable[[]
     assert feed(record(None, new()), bad, record(None, new())) is None
     assert bus.types == ["item.created"] * 2
     [failed] = received("events-dead")
-    assert failed["requestPayload"] == {"Records": [bad]}
+    assert failed["requestPayload"] == {"Records": [{**bad, "setAside": True}]}
     assert failed["responsePayload"]["errorType"] == "ValidationError"
     assert '"message":"Change failed"' in logged()
 
@@ -255,6 +255,16 @@ def test_record_that_cannot_be_kept_is_deferred(bus: Bus, configured: Callable[.
     fails(aws.sqs(), "SendMessageBatch", "InternalError")
     first = bad["dynamodb"]["SequenceNumber"]
     assert feed(bad, milliseconds=SHORT) == {"batchItemFailures": [{"itemIdentifier": first}]}
+
+
+def test_record_that_is_sent_back_fails_by_an_exception(bus: Bus, configured: Callable[..., None]) -> None:
+    """Lambda repeats an operator's invocation only after an exception."""
+    configured(REPORT_BATCH_ITEM_FAILURES="true")
+    feed(poisoned())
+    [failed] = received("events-dead")
+    fails(aws.sqs(), "SendMessageBatch", "InternalError")
+    with pytest.raises(ChangesDeferredError):
+        feed(*failed["requestPayload"]["Records"], milliseconds=SHORT)
 
 
 def test_each_webhook_gets_the_events_that_it_asked_for(bus: Bus) -> None:
