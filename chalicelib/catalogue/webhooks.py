@@ -38,7 +38,7 @@ EventType = Literal[
 ]
 """The types of events that a webhook can receive."""
 
-AcceptedEvents = EventType | Literal["*"]
+AcceptedEvents = Literal[EventType, "*"]
 """A type of events, or ``*`` for all of them, also for those that are added later."""
 
 Status = Literal["active", "failing", "off"]

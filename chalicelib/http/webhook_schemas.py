@@ -17,7 +17,6 @@ _Count = Annotated[int, Meta(ge=0)]
 _Url = Annotated[str, Meta(extra_json_schema={"format": "uri"})]
 
 MAX_DESCRIPTION = 200
-_ALL = (*get_args(webhooks.EventType), "*")
 
 _Address = Annotated[
     str,
@@ -30,7 +29,11 @@ _Address = Annotated[
 ]
 _Events = Annotated[
     list[webhooks.AcceptedEvents],
-    Meta(min_length=1, max_length=len(_ALL), description="The types of events that are sent; `*` stands for all."),
+    Meta(
+        min_length=1,
+        max_length=len(get_args(webhooks.AcceptedEvents)),
+        description="The types of events that are sent; `*` stands for all.",
+    ),
 ]
 _Description = Annotated[str, Meta(max_length=MAX_DESCRIPTION, description="What the webhook is for.")]
 

@@ -44,9 +44,14 @@ def schemas(known: Mapping[str, Schema]) -> dict[str, Schema]:
     """Return the schemas of all events, and those to which they refer. ``known`` are those of the API, by name."""
     _, made = msgspec.json.schema_components(_EVENTS, ref_template="#/components/schemas/{name}")
     for event in _EVENTS:
-        made[event.__name__]["required"] = list(made[event.__name__]["properties"])  # Each is sent.
+        properties = made[event.__name__]["properties"]
+        made[event.__name__]["required"] = list(properties)  # Each is sent.
+        properties["schema"] = {name: value for name, value in properties["schema"].items() if name != "default"}
     for data in (item_events.ItemData, item_events.UpdateData, item_events.DeletionData):
-        made[data.__name__]["properties"]["item"] |= ref("EventItem")
+        properties = made[data.__name__]["properties"]
+        properties["item"] |= ref("EventItem")
+        # openapi-python-client does not support an enumeration of a boolean.
+        properties["itemOmitted"] = {"type": "boolean", "description": properties["itemOmitted"]["description"]}
     return made | _pictures() | {"EventItem": _item(known)}
 
 

@@ -21,6 +21,7 @@ from chalicelib.catalogue import (
     item_fields,
     models,
     search,
+    webhooks,
 )
 from chalicelib.catalogue.index_keys import Declaration
 from chalicelib.config import ContentType
@@ -191,6 +192,13 @@ def _completed(made: dict[str, Schema]) -> dict[str, Schema]:
     _complete_operations(made)
     _extend(made, schemas.ImportRequest, "items", items=_ENTRY, maxItems=import_parsing.MAX_ENTRIES)
     made["ExportRequest"]["properties"]["filter"] |= _filters(index_keys.current(), "Export", in_body=True)
+    made["EventType"] = msgspec.json.schema(webhooks.AcceptedEvents) | {
+        "title": "EventType",
+        "description": "A type of events; `*` stands for all, also for those that are added later.",
+    }
+    for model in (webhook_schemas.Webhook, webhook_schemas.WebhookPatch, webhook_schemas.WebhookRequest):
+        _extend(made, model, "events", items=ref("EventType"))
+    _extend(made, webhook_schemas.WebhookWithSecret, "events", items=ref("EventType"))
     _extend(made, schemas.Import, "errors", maxItems=bulk_imports.MAX_FAILURES_SHOWN)
     return made
 
