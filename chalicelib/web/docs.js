@@ -22,9 +22,17 @@ function operationSection(operation) {
   const section = h("details", { class: "operation", id: slug(method, path) },
     h("summary", {}, h("span", { class: `method ${method}` }, method.toUpperCase()), h("code", { class: "path" }, path),
       h("span", { class: "what" }, spec.summary), requiresSignIn(spec) && h("span", { class: "lock" }, "sign-in")));
-  // Filled when it is opened, so that the page shows at once.
+  return filledWhenOpened(section, () => operationDetails(operation));
+}
+
+/**
+ * Let a section get its content when it is opened, so that the page shows at once.
+ * @param {HTMLDetailsElement} section
+ * @param {() => HTMLElement} content
+ */
+function filledWhenOpened(section, content) {
   section.addEventListener("toggle", () => {
-    if (section.open && section.children.length === 1) section.append(operationDetails(operation));
+    if (section.open && section.children.length === 1) section.append(content());
   });
   return section;
 }
@@ -45,6 +53,16 @@ function operationDetails(operation) {
       h("h4", {}, "Responses"), boxes(false),
       h("h4", {}, "Errors"), boxes(true)),
     requestForm(operation, schemas));
+}
+
+/** Return an event that is sent to webhooks. @param {[string, any]} event */
+function eventSection([type, { post }]) {
+  const { schema, examples } = post.requestBody.content["application/json"];
+  const section = h("details", { class: "event", id: slug("event", type) },
+    h("summary", {}, h("code", { class: "path" }, type), h("span", { class: "what" }, post.summary)));
+  return filledWhenOpened(section, () => h("div", { class: "columns" },
+    h("div", {}, parameterList(post.parameters), h("h4", {}, "Body"), schemas.propertyList(schema)),
+    h("div", {}, h("h4", {}, "Example"), exampleList(Object.entries(examples)))));
 }
 
 /** @param {string} status */
@@ -179,6 +197,7 @@ function tableOfContents(headings, groups) {
   const element = h("details", { open: wideScreen.matches }, h("summary", {}, "Contents"),
     h("h2", {}, "Guide"), h("ul", {}, headings.map((one) => link(one.id, one.textContent))),
     groups.map(({ name, operations }) => [h("h2", {}, name), h("ul", {}, operations.map(operationLink))]),
+    h("h2", {}, "Events"), h("ul", {}, Object.keys(openapi.webhooks).map((type) => link(slug("event", type), type))),
     h("h2", {}, "Errors"), h("ul", {}, link("codes", "Error codes")));
   const reset = () => (element.open = wideScreen.matches);
   wideScreen.addEventListener("change", reset);
@@ -198,7 +217,10 @@ function showDocument() {
   $("#contents").replaceChildren(tableOfContents(headings, groups));
   $("#manual").replaceChildren(
     h("h1", {}, `${info.title} API`), h("p", { class: "note" }, "Base address: ", h("code", {}, apiRoot.href)),
-    h("div", { class: "guide" }, guide), ...sections, errorTable(operations));
+    h("div", { class: "guide" }, guide), ...sections,
+    h("section", {}, h("h2", {}, "Events"), h("p", { class: "note" }, "What is sent to webhooks."),
+      Object.entries(openapi.webhooks).map(eventSection)),
+    errorTable(operations));
   $("#manual").removeAttribute("aria-busy");
   if (operations.some(({ spec }) => requiresSignIn(spec))) showSession();
 }

@@ -41,6 +41,17 @@ def test_every_operation_is_shown(system: System, tab: Tab) -> None:
                 assert word.replace("`", "") in text, (method, path, word)
 
 
+def test_every_event_is_shown(system: System, tab: Tab) -> None:
+    document = request("GET", f"{system.url}/openapi.json").json()
+    assert tab.page.locator("details.event .path").all_inner_texts() == list(document["webhooks"])
+
+    tab.page.locator("#contents").get_by_role("link", name="item.deleted").click()
+
+    event = tab.page.locator("#event-item-deleted")
+    for text in ("webhook-signature", "reason", '"type": "item.deleted"'):
+        expect(event.get_by_text(text).first).to_be_visible()
+
+
 def test_guide_is_rendered_and_linked(tab: Tab) -> None:
     guide = tab.page.locator(".guide")
     assert "##" not in guide.inner_text()
