@@ -1,4 +1,4 @@
-"""The routes of the API, and the functions for uploads, queue messages, changes of items and the hourly cleanup."""
+"""The routes of the API, and the functions for uploads, messages, deliveries, changes of items and the cleanup."""
 
 from __future__ import annotations
 
@@ -802,6 +802,17 @@ def on_messages(event: SQSEvent) -> dict[str, Any] | None:
 
     received = [received_messages.ReceivedMessage.from_event(record.to_dict()) for record in event]
     return consumer.process_batch(received, event.context)
+
+
+@app.on_sqs_message(queue=settings.queue_name("deliveries"), batch_size=10)
+def on_deliveries(event: SQSEvent) -> dict[str, Any] | None:
+    """Deliver events to webhooks."""
+    # It imports what sends requests, which the other functions do not need.
+    from chalicelib.catalogue import received_messages  # noqa: PLC0415
+    from chalicelib.events import deliveries  # noqa: PLC0415
+
+    received = [received_messages.ReceivedMessage.from_event(record.to_dict()) for record in event]
+    return deliveries.process_batch(received)
 
 
 @app.on_dynamodb_record(

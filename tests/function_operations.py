@@ -34,6 +34,11 @@ OPERATIONS: dict[str, dict[str, list[str]]] = {
         ],
         "sqs": ["ChangeMessageVisibilityBatch", "DeleteMessageBatch", "GetQueueUrl", "SendMessageBatch"],
     },
+    "on_deliveries": {
+        "dynamodb": ["GetItem", "PutItem"],
+        "sqs": ["ChangeMessageVisibilityBatch", "DeleteMessageBatch", "GetQueueUrl"],
+        "ssm": ["GetParameter"],
+    },
     "on_change": {
         "dynamodb": ["GetItem", "UpdateItem"],
         "events": ["PutEvents"],

@@ -445,13 +445,18 @@ def _prefix_pages(owner: str, kind: Kind, prefix: str, **options: Any) -> Iterat
     )
 
 
-def scan_page(limit: int, start_after: Key | None) -> tuple[list[tuple[Key, Record]], Key | None]:
-    """Return up to ``limit`` records of all owners, and the key to continue after, or None if no more follow.
+def scan_page(
+    limit: int, start_after: Key | None, kind: Kind | None = None
+) -> tuple[list[tuple[Key, Record]], Key | None]:
+    """Read up to ``limit`` records of all owners. Return them, or those of a ``kind``, and the key to continue after.
 
-    The read is eventually consistent. No function may do this, only an operator.
+    That is None if no more follow. The read is eventually consistent. No function may do this, only an operator.
     """
-    start: Any = {"ExclusiveStartKey": start_after.attributes} if start_after else {}
-    answer = aws.dynamodb().scan(TableName=settings().table, Limit=limit, **start)
+    options: Any = {"ExclusiveStartKey": start_after.attributes} if start_after else {}
+    if kind:
+        options["FilterExpression"] = "begins_with(sk, :kind)"
+        options["ExpressionAttributeValues"] = {":kind": {"S": f"{kind}#"}}
+    answer = aws.dynamodb().scan(TableName=settings().table, Limit=limit, **options)
     records = [(Key.from_attributes(found), dynamodb_json.deserialize_all(found)) for found in answer["Items"]]
     last: Any = answer.get("LastEvaluatedKey")
     return records, Key.from_attributes(last) if last else None

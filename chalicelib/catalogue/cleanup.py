@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ def run(at: datetime, context: Any) -> Counter[str]:
     A task that fails is logged, does not stop the others, and is tried again in the next run.
     """
     counts: Counter[str] = Counter()
-    for key in table.due_keys(at):
+    for key in _due_keys(at):
         if context.get_remaining_time_in_millis() < MIN_REMAINING_MS:
             telemetry.logger.warning("Time limit reached; continuing in the next run", done=counts)
             break
@@ -39,9 +40,26 @@ def run(at: datetime, context: Any) -> Counter[str]:
     return counts
 
 
+def _due_keys(at: datetime) -> Iterator[Key]:
+    """Yield the keys of what is due, deliveries last: there may be many, and nothing else must wait for them."""
+    has_deliveries = False
+    for key in table.due_keys(at):
+        if key.kind == "DELIVERY":
+            has_deliveries = True
+        else:
+            yield key
+    if has_deliveries:
+        # Every function imports this module, and the others do not need that one.
+        from chalicelib.catalogue import delivery_records  # noqa: PLC0415
+
+        yield from delivery_records.in_turn(key for key in table.due_keys(at) if key.kind == "DELIVERY")
+
+
 def _do_task(key: Key, at: datetime) -> str:
     """Do what is due on one record. Return the name of the result."""
     try:
+        if key.kind == "DELIVERY":
+            return _resume_delivery(key, at)
         if key.kind == "PURGE":
             item_pictures.purge(key.owner, key.id)
             return "purged"
@@ -54,6 +72,13 @@ def _do_task(key: Key, at: datetime) -> str:
         return _do_item_task(key, at)
     except errors.NotFoundError:
         return "skipped"  # It was deleted or changed since the index was read.
+
+
+def _resume_delivery(key: Key, at: datetime) -> str:
+    from chalicelib.catalogue import delivery_records  # noqa: PLC0415 - as above
+
+    delivery_records.resume(key.owner, key.id, at)
+    return "deliveries"
 
 
 def _do_item_task(key: Key, at: datetime) -> str:

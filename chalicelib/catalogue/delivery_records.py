@@ -6,19 +6,27 @@ A delivery that waits for the hourly cleanup has ``due_at``. DynamoDB deletes a 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from itertools import chain, zip_longest
 from typing import Literal
 
 import msgspec
 
 from chalicelib import errors
-from chalicelib.aws import table
+from chalicelib.aws import queue, table
+from chalicelib.aws.table import Key
+from chalicelib.catalogue.webhooks import DeliveryMessage
+from chalicelib.values import times
 
 MAX_LISTED = 100
 """Deliveries of one list."""
 
 _KEPT_FOR = timedelta(days=7)
+_CLEANUP_PERIOD = timedelta(hours=1)
+_MAX_RESUMED = 2000
+"""Of one webhook in one cleanup, so that the deliveries of one receiver do not delay those of the others."""
 
 
 class DeliveryRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -95,19 +103,48 @@ def change(
         if old == changed:
             return old  # The write was refused although an earlier attempt of the SDK had succeeded.
         changed = msgspec.structs.replace(transform(old), revision=old.revision + 1)
-        unchanged = table.attributes_are(revision=old.revision) if old.revision else table.ABSENT
-        put = table.Put(
-            _key(owner, new.webhook_id, new.event_id),
-            msgspec.to_builtins(changed),
-            unchanged,
-            due_at=changed.due_at,
-            delete_after=at + _KEPT_FOR,
-        )
         with contextlib.suppress(table.WriteRejectedError):
-            table.write(put)
+            _replace(owner, old, changed, at)
             return changed
     raise errors.BusyError
 
 
-def _key(owner: str, webhook_id: str, event_id: str) -> table.Key:
-    return table.Key(owner, "DELIVERY", f"{webhook_id}#{event_id}")
+def resume(owner: str, id_: str, at: datetime) -> None:
+    """Send the message of a delivery that is due. ``id_`` is that of its record.
+
+    Raise DeliveryNotFoundError if the delivery does not wait any more, and one of queue.FAILURES.
+    """
+    webhook_id, _, event_id = id_.partition("#")
+
+    delivery = get(owner, webhook_id, event_id)
+    if delivery.due_at is None or delivery.due_at > times.format_time(at):
+        raise errors.DeliveryNotFoundError(id=event_id)
+    # If the message is lost, the next cleanup sends another one.
+    later = times.format_time(at + _CLEANUP_PERIOD)
+    waiting = msgspec.structs.replace(delivery, due_at=later, revision=delivery.revision + 1)
+    try:
+        _replace(owner, delivery, waiting, at)
+    except table.WriteRejectedError:
+        raise errors.DeliveryNotFoundError(id=event_id) from None  # Another function has just changed it.
+    queue.send(DeliveryMessage(owner, webhook_id, msgspec.Raw(delivery.event.encode())), to="deliveries")
+
+
+def in_turn(keys: Iterable[Key]) -> list[Key]:
+    """Return the keys of deliveries in an order in which no webhook has to wait for all deliveries of another one."""
+    by_webhook: defaultdict[tuple[str, str], list[Key]] = defaultdict(list)
+    for key in keys:
+        waiting = by_webhook[key.owner, key.id.partition("#")[0]]
+        if len(waiting) < _MAX_RESUMED:
+            waiting.append(key)
+    return [key for key in chain.from_iterable(zip_longest(*by_webhook.values())) if key]
+
+
+def _replace(owner: str, old: DeliveryRecord, new: DeliveryRecord, at: datetime) -> None:
+    """Write a record. Raise a WriteRejectedError if it is not ``old`` any more."""
+    unchanged = table.attributes_are(revision=old.revision) if old.revision else table.ABSENT
+    key, record = _key(owner, new.webhook_id, new.event_id), msgspec.to_builtins(new)
+    table.write(table.Put(key, record, unchanged, due_at=new.due_at, delete_after=at + _KEPT_FOR))
+
+
+def _key(owner: str, webhook_id: str, event_id: str) -> Key:
+    return Key(owner, "DELIVERY", f"{webhook_id}#{event_id}")

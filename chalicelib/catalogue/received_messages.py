@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from chalicelib import telemetry
 from chalicelib.aws import queue
-from chalicelib.config import settings
+from chalicelib.config import Queue, settings
 
 MIN_RETRY_DELAY = 5
 MAX_RETRY_DELAY = 80
@@ -56,6 +56,7 @@ def finish(
     received: Sequence[ReceivedMessage],
     delays: Mapping[ReceivedMessage, int],
     delete_done: Callable[[], object],
+    of: Queue = "jobs",
 ) -> dict[str, Any] | None:
     """End a batch: the messages in ``delays`` are delivered again, each after so many seconds, and the others are not.
 
@@ -64,7 +65,7 @@ def finish(
     setting, Lambda would treat a returned response as full success. So call ``delete_done``, which deletes the others,
     and raise PartialBatchError.
     """
-    set_visibility(delays)
+    set_visibility(delays, of)
     if settings().report_batch_item_failures:
         return {"batchItemFailures": [{"itemIdentifier": message.message_id} for message in delays]}
     if delays:
@@ -73,18 +74,18 @@ def finish(
     return None
 
 
-def set_visibility(seconds: Mapping[ReceivedMessage, int]) -> None:
+def set_visibility(seconds: Mapping[ReceivedMessage, int], of: Queue = "jobs") -> None:
     """Set after how many seconds messages are delivered again. A failure is only logged."""
     try:
-        queue.set_visibility({message.receipt_handle: delay for message, delay in seconds.items()})
+        queue.set_visibility({message.receipt_handle: delay for message, delay in seconds.items()}, of)
     except queue.FAILURES as error:
         telemetry.logger.warning("Changing the visibility timeout failed", error=str(error))
 
 
-def delete(messages: Sequence[ReceivedMessage]) -> bool:
-    """Delete messages from the queue. Return whether that succeeded; a failure is only logged."""
+def delete(messages: Sequence[ReceivedMessage], of: Queue = "jobs") -> bool:
+    """Delete messages from their queue. Return whether that succeeded; a failure is only logged."""
     try:
-        queue.delete([message.receipt_handle for message in messages])
+        queue.delete([message.receipt_handle for message in messages], of)
     except queue.FAILURES as error:
         telemetry.logger.warning("Deleting processed messages failed", error=str(error))
         return False

@@ -275,7 +275,12 @@ def _simplified(events: Sequence[AcceptedEvents]) -> tuple[AcceptedEvents, ...]:
 
 def _find(owner: str) -> Webhooks:
     record = table.get(_key(owner))
-    return msgspec.convert(record, Webhooks) if record else Webhooks()
+    return from_record(record) if record else Webhooks()
+
+
+def from_record(record: table.Record) -> Webhooks:
+    """Return the webhooks in a record of the table."""
+    return msgspec.convert(record, Webhooks)
 
 
 def _select(found: Webhooks, webhook_id: str) -> Webhook:

@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Sequence
 from datetime import datetime
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 - every secret begins with it
+from chalicelib.catalogue import webhook_secrets
 
 
 def sign(secrets: Sequence[str], event_id: str, body: bytes, at: datetime) -> dict[str, str]:
@@ -30,5 +30,5 @@ def sign(secrets: Sequence[str], event_id: str, body: bytes, at: datetime) -> di
 
 
 def _signature(secret: str, signed: bytes) -> str:
-    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
+    key = base64.b64decode(secret.removeprefix(webhook_secrets.PREFIX))
     return base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()

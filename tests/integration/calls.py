@@ -16,7 +16,7 @@ from botocore.signers import S3PostPresigner
 from chalicelib import aws
 from chalicelib.aws import presigned_urls
 from chalicelib.catalogue import cleanup, consumer, item_pictures, thumbnail_jobs
-from chalicelib.events import change_feed
+from chalicelib.events import change_feed, deliveries
 from chalicelib.http import api, auth
 from tests.function_operations import PRESIGNED_POST
 from tests.rights import Called
@@ -33,6 +33,8 @@ _ENTRY_POINTS: list[tuple[ModuleType | type, str, str]] = [
     (consumer, "process_message", "on_messages"),
     (thumbnail_jobs, "run", "on_messages"),
     (change_feed, "process_batch", "on_change"),
+    (deliveries, "process_batch", "on_deliveries"),
+    (deliveries, "process_message", "on_deliveries"),
     (cleanup, "run", "clean_up"),
     (auth, "authenticate", "authorize"),
 ]

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 from botocore.exceptions import ClientError
 from moto.s3.models import s3_backends
@@ -22,7 +23,7 @@ from moto.s3.models import s3_backends
 from chalicelib import aws, config
 from chalicelib.aws import table
 from chalicelib.aws.table import Key
-from chalicelib.catalogue import index_keys
+from chalicelib.catalogue import index_keys, webhooks
 from chalicelib.values import ids
 from tests.builders import fields, jpeg
 from tests.integration.stage import Stage as Api
@@ -561,3 +562,40 @@ def keys_to_render(messages: list[dict[str, Any]]) -> list[str]:
     jobs = [json.loads(message["Body"]) for message in messages]
     assert all(job["type"] == "image.render" for job in jobs)
     return [job["key"] for job in jobs]
+
+
+class TestWebhooks:
+    def test_failing_and_switched_off_webhooks_are_shown(self, ops: Ops, said: Callable[[], Any]) -> None:
+        at = datetime(2026, 11, 27, tzinfo=UTC)
+        states: list[dict[str, Any]] = [
+            {},
+            {"consecutive_failures": 5, "failing_since": "2026-11-27T12:00:00.000Z", "problem": "Down."},
+            {"enabled": False},
+        ]
+        created = []
+        for owner in ("ann", "bob"):
+            for state in states:
+                webhook, _ = webhooks.create(owner, "https://hooks.example/secret", ["*"], "", at)
+                webhooks.change(owner, webhook.id, lambda old, state=state: msgspec.structs.replace(old, **state))  # type: ignore[misc]
+                created.append((owner, webhook.id))
+
+        assert ops(commands.show_webhooks) == 0
+        shown = said()["webhooks"]
+
+        assert {(one["owner"], one["id"]) for one in shown} == {*created[1:3], *created[4:6]}
+        assert {(one["status"], one["host"], one["problem"]) for one in shown} == {
+            ("failing", "hooks.example", "Down."),
+            ("off", "hooks.example", ""),
+        }
+
+    def test_all_webhooks_are_shown(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
+        assert ops(commands.show_webhooks, json=False, all=False) == 0
+        assert ops(commands.show_webhooks, json=False, all=True) == 0
+        webhook, _ = webhooks.create("ann", "https://hooks.example/secret", ["*"], "", datetime.now(UTC))
+        assert ops(commands.show_webhooks, json=False, all=True) == 0
+
+        assert capsys.readouterr().out.splitlines() == [
+            "No webhook is failing or switched off.",
+            "There are no webhooks.",
+            f"active   {webhook.id} hooks.example, of ann",
+        ]

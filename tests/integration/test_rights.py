@@ -18,7 +18,8 @@ from chalice.app import DynamoDBEventConfig, SQSEventConfig
 import app
 from chalicelib import aws
 from chalicelib.aws import bucket, table, webhook_key
-from chalicelib.catalogue import cleanup, export_steps, import_upserts, items, search, webhooks
+from chalicelib.catalogue import cleanup, delivery_records, export_steps, import_upserts, items, search, webhooks
+from chalicelib.catalogue.delivery_records import DeliveryRecord
 from chalicelib.catalogue.models import Export
 from chalicelib.values import ids, times
 from tests.builders import fields, jpeg
@@ -138,6 +139,22 @@ def changes(_: Stage) -> None:
     run("on_change", {"Records": [record(None, new), record_of(bad, {"NewImage": bad})]})
 
 
+def deliver(_: Stage) -> None:
+    """Deliver events to a webhook whose receiver cannot be reached, and fail on a message that is not valid."""
+    webhook, _secret = webhooks.create(OWNER, "http://127.0.0.1:9/", ["*"], "", times.now())
+    webhook_key.read.cache_clear()  # as in a new process
+    event = {"id": ids.new_id(), "type": "item.created", "data": {"itemId": ids.new_id()}}
+    body = json.dumps({"owner": OWNER, "webhookId": webhook.id, "event": event})
+    gone = json.dumps({"owner": OWNER, "webhookId": ids.new_id(), "event": event})
+    for message in (body, gone):
+        aws.sqs().send_message(QueueUrl=aws.queue_url("deliveries"), MessageBody=message)
+    queue = aws.queue_url("deliveries")
+    received = aws.sqs().receive_message(QueueUrl=queue, MaxNumberOfMessages=10, AttributeNames=["All"])
+    aws.queue_url.cache_clear()  # as in a new process
+    with pytest.raises(Exception, match="1 of 2 messages failed"):
+        run("on_deliveries", batch(received["Messages"]))
+
+
 def cleanups(stage: Stage) -> None:
     """Run the cleanup with work due of every kind."""
     soon = times.format_time(times.now() + timedelta(minutes=30))
@@ -152,6 +169,15 @@ def cleanups(stage: Stage) -> None:
     gone = stage.item(expiresAt="2100-01-01T00:00:00Z")["id"]
     stage.ticket(gone)
     stage("DELETE", f"/items/{gone}")
+    waiting = DeliveryRecord(
+        webhook_id=ids.new_id(),
+        event_id=ids.new_id(),
+        event_type="item.created",
+        event="{}",
+        created_at=soon,
+        due_at=soon,
+    )
+    delivery_records.change(OWNER, waiting, lambda delivery: delivery, times.now())
     aws.queue_url.cache_clear()  # as in a new process
     for hours in range(1, 5):
         cleanup.run(times.now() + timedelta(hours=hours), context("clean_up"))
@@ -167,6 +193,7 @@ SCENARIOS: dict[str, Callable[[Stage], None]] = {
     "api_handler": requests,
     "on_upload": uploads,
     "on_messages": messages,
+    "on_deliveries": deliver,
     "on_change": changes,
     "clean_up": cleanups,
     "authorize": tokens,

@@ -390,7 +390,7 @@ class TestNames:
 
 
 class TestPackage:
-    @pytest.mark.parametrize("name", ["OnMessages", "OnChange"])
+    @pytest.mark.parametrize("name", ["OnMessages", "OnDeliveries", "OnChange"])
     def test_failures_are_reported_only_with_the_mapping_that_reads_them(self, name: str) -> None:
         # Without the mapping's setting, as with `chalice deploy`, the failed messages of a batch would be deleted.
         function = MERGED[name]["Properties"]
@@ -497,6 +497,7 @@ class TestPolicies:
                 ("authorize", "Authorize", "vitrine-dev-authorize"),
                 ("clean_up", "CleanUp", "vitrine-dev-clean_up"),
                 ("on_change", "OnChange", "vitrine-dev-on_change"),
+                ("on_deliveries", "OnDeliveries", "vitrine-dev-on_deliveries"),
                 ("on_messages", "OnMessages", "vitrine-dev-on_messages"),
                 ("on_upload", "OnUpload", "vitrine-dev-on_upload"),
             )

@@ -38,6 +38,7 @@ examples:
   python -m tools.ops --stage dev deploy-function on_upload                 try changed code in seconds
   python -m tools.ops --stage dev remove                                    remove the stage, and keep its data
   python -m tools.ops --stage prod reindex                 index all items, after ItemFields has changed
+  python -m tools.ops --stage prod webhooks                show webhooks whose receivers fail, and those switched off
   python -m tools.ops --stage local item local 019a…       show one item, its objects, and when it is due for cleanup
 
 It uses your own AWS credentials (AWS_PROFILE); for the stage local, `make run` must be running.
@@ -176,6 +177,8 @@ def parser() -> argparse.ArgumentParser:
     reindex.add_argument(
         "--check", action="store_true", help="change nothing: only count what is missing or orphaned in the index"
     )
+    webhooks = add("webhooks", commands.show_webhooks, "show the webhooks that are failing or switched off")
+    webhooks.add_argument("--all", action="store_true", help="also those whose deliveries succeed")
     item = add("item", commands.show_item, "show one item, its objects, and when it is due for cleanup")
     item.add_argument(
         "owner", metavar="OWNER", help="the user's sub, or the word local (make run) or none (a stage without sign-in)"

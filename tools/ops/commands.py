@@ -8,7 +8,7 @@ import msgspec
 
 from chalicelib.config import LOCAL
 from chalicelib.values import ids, times
-from tools.ops import cleanup, failure_reasons, item_lookup, missing_thumbnails, output, reindexing
+from tools.ops import cleanup, failure_reasons, item_lookup, missing_thumbnails, output, reindexing, webhook_listing
 from tools.ops.command_call import CommandCall, ask
 from tools.ops.dead_letter_queues import DeadLetterQueue, Report
 from tools.ops.dead_letters import DeadLetter
@@ -125,6 +125,14 @@ def _reindex_progress(call: CommandCall) -> reindexing.Report:
             call.print_progress(f"{counts.items:,} items read, {counts.wrong:,} differences …")
 
     return report
+
+
+def show_webhooks(call: CommandCall) -> int:
+    """Show the webhooks that are failing or switched off; with ``--all``, the others too."""
+    found = list(webhook_listing.find(call.stage, everything=call.options.all))
+    data = {"webhooks": [output.webhook_json(one) for one in found]}
+    call.print_result(data, output.webhooks_text(found, everything=call.options.all))
+    return 0
 
 
 def show_item(call: CommandCall) -> int:

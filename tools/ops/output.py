@@ -23,6 +23,7 @@ from tools.ops.function_log import LEVELS, Line
 from tools.ops.invocation import Outcome
 from tools.ops.item_lookup import ItemData
 from tools.ops.reindexing import Counts
+from tools.ops.webhook_listing import OwnedWebhook
 from tools.stage.names import code_stack_name, resource_stack_name
 from tools.stage.retained_resources import BUCKET, TABLE, USER_POOL, Content
 from tools.terminal_text import printable
@@ -40,6 +41,7 @@ RESULTS = {
     "pictures": "pictures checked: overdue thumbnail jobs, lost upload events, expired tickets",
     "purged": "deleted items whose last objects were deleted",
     "imports": "imports resumed",
+    "deliveries": "deliveries to webhooks sent again",
     "skipped": "skipped: the record no longer exists or has changed",
     "failed": "failed, to be retried in the next run",
 }
@@ -137,6 +139,32 @@ def reindex_text(counts: Counts, *, repaired: bool) -> str:
     if not lines:
         return f"{counts.items:,} items read. Their index is complete."
     return "\n".join([f"{counts.items:,} items read:", *lines])
+
+
+def webhooks_text(found: list[OwnedWebhook], *, everything: bool) -> str:
+    """Return the webhooks, each with its owner, its host and its problem."""
+    if not found:
+        return "There are no webhooks." if everything else "No webhook is failing or switched off."
+    lines = []
+    for one in found:
+        lines.append(printable(f"{one.webhook.status:<8} {one.webhook.id} {one.host}, of {one.owner}"))
+        since = f"since {one.webhook.failing_since}: " if one.webhook.failing_since else ""
+        if one.webhook.problem:
+            lines.append(printable(f"         {since}{one.webhook.problem}"))
+    return "\n".join(lines)
+
+
+def webhook_json(one: OwnedWebhook) -> dict[str, Any]:
+    """Return a webhook for ``--json``."""
+    webhook = one.webhook
+    return {
+        "owner": one.owner,
+        "id": webhook.id,
+        "host": one.host,
+        "status": webhook.status,
+        "failingSince": webhook.failing_since,
+        "problem": webhook.problem,
+    }
 
 
 def item_text(owner: str, id_: str, found: ItemData, now: datetime) -> str:

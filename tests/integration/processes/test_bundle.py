@@ -22,7 +22,15 @@ from tools.bundle import archive, build, certificate_folder
 # The maximum number of modules that a process loads from the bundle for one invocation: the counted number and a few
 # more.
 # Modules of the standard library are not counted, because they differ between versions of Python.
-BUDGET = {"api_handler": 230, "on_upload": 230, "on_messages": 275, "on_change": 240, "clean_up": 230, "authorize": 297}
+BUDGET = {
+    "api_handler": 230,
+    "on_upload": 230,
+    "on_messages": 275,
+    "on_change": 240,
+    "on_deliveries": 240,
+    "clean_up": 230,
+    "authorize": 297,
+}
 
 # Modules that no function needs.
 NEVER = {
@@ -42,6 +50,7 @@ FORBIDDEN = {
     "on_upload": NEVER | PICTURES | SIGN_IN,
     "on_messages": NEVER | SIGN_IN,
     "on_change": NEVER | PICTURES | SIGN_IN,
+    "on_deliveries": NEVER | PICTURES | SIGN_IN,
     "clean_up": NEVER | PICTURES | SIGN_IN,
     "authorize": NEVER | PICTURES,
 }
@@ -157,6 +166,22 @@ RECORD = {
     "fields": {"M": {"title": {"S": "Harbour"}, "price": {"N": "19.90"}}},
 }
 
+TIME = {"S": "2026-01-01T00:00:00.000Z"}
+WEBHOOK = {
+    "id": {"S": ITEM_ID},
+    "url": {"S": "http://127.0.0.1:9/"},
+    "events": {"L": [{"S": "*"}]},
+    "createdAt": TIME,
+    "updatedAt": TIME,
+}
+# A record that is read as either of them, because the same answer is given to every call of an operation.
+WEBHOOKS_AND_DELIVERY = {
+    "webhooks": {"L": [{"M": WEBHOOK}]},
+    "revision": {"N": "1"},
+    **{name: {"S": ITEM_ID} for name in ("webhookId", "eventId", "eventType", "event")},
+    "createdAt": TIME,
+}
+
 
 def request(path: str, resource: str, **parameters: str) -> dict[str, Any]:
     """Return the event of a GET request, as API Gateway sends it."""
@@ -177,10 +202,15 @@ def request(path: str, resource: str, **parameters: str) -> dict[str, Any]:
 
 def render(key: str) -> dict[str, Any]:
     """Return the event of a message that requests the thumbnails of ``key``."""
+    return batch({"type": "image.render", "key": key})
+
+
+def batch(message: Any) -> dict[str, Any]:
+    """Return the event of a message."""
     record = {
         "messageId": "m",
         "receiptHandle": "h",
-        "body": json.dumps({"type": "image.render", "key": key}),
+        "body": json.dumps(message),
         "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1767225600000"},
     }
     return {"Records": [record]}
@@ -216,6 +246,21 @@ INVOCATIONS: dict[str, tuple[dict[str, Any], dict[str, bytes]]] = {
         },
     ),
     "on_messages": (render("uploads/a.jpg"), {"GET": builders.jpeg()}),
+    # Nothing listens on the port, so the delivery fails, and is attempted again in five seconds.
+    "on_deliveries": (
+        batch(
+            {
+                "owner": "local",
+                "webhookId": ITEM_ID,
+                "event": {"id": ITEM_ID, "type": "item.created", "data": {"itemId": ITEM_ID}},
+            }
+        ),
+        {
+            "GetItem": json.dumps({"Item": WEBHOOKS_AND_DELIVERY}).encode(),
+            "GetParameter": b'{"Parameter": {"Value": "AAAA"}}',
+            "GetQueueUrl": b'{"QueueUrl": "http://127.0.0.1/queue"}',
+        },
+    ),
     "on_change": (
         {
             "Records": [
@@ -246,6 +291,16 @@ CALLS = {
     "on_upload": ["GetQueueUrl", "SendMessageBatch"],
     # Before and after it writes a thumbnail, the function checks that the upload is still the one that it read.
     "on_messages": ["GET", "GET", "PUT", "GET"],
+    # The delivery, the owner's webhooks, the key of its secret, and what came of it.
+    "on_deliveries": [
+        "GetItem",
+        "GetItem",
+        "GetParameter",
+        *("GetItem", "PutItem"),
+        *("GetItem", "PutItem"),
+        "GetQueueUrl",
+        "ChangeMessageVisibilityBatch",
+    ],
     # The event, the owner's webhooks and the number of changes.
     "on_change": ["PutEvents", "GetItem", "UpdateItem"],
     "clean_up": ["Query"] * 4,
@@ -268,6 +323,8 @@ def test_function_works(invoked: tuple[str, Any]) -> None:
     if function == "api_handler":
         assert done["result"]["statusCode"] == 200
         assert json.loads(done["result"]["body"])["price"] == 19.9
+    if function == "on_deliveries":
+        assert done["result"] == {"batchItemFailures": [{"itemIdentifier": "m"}]}
     if function in ("on_messages", "on_change"):
         assert done["result"] == {"batchItemFailures": []}
 

@@ -32,6 +32,7 @@ FUNCTIONS = {
     "Authorize": "authorize",
     "CleanUp": "clean_up",
     "OnChange": "on_change",
+    "OnDeliveries": "on_deliveries",
     "OnMessages": "on_messages",
     "OnUpload": "on_upload",
 }
@@ -305,8 +306,9 @@ class TestEveryStage:
         template = read(packaged(stage))
         assert [name for name, one in functions(template).items() if "ReservedConcurrentExecutions" in one] == []
 
-    def test_consumer_leaves_concurrency_for_requests(self, packaged: Packaged, stage: str) -> None:
-        [event] = functions(read(packaged(stage)))["OnMessages"]["Events"].values()
+    @pytest.mark.parametrize("consumer", ["OnMessages", "OnDeliveries"])
+    def test_consumer_leaves_concurrency_for_requests(self, packaged: Packaged, stage: str, consumer: str) -> None:
+        [event] = functions(read(packaged(stage)))[consumer]["Events"].values()
         assert (
             2 <= event["Properties"]["ScalingConfig"]["MaximumConcurrency"] < 10
         )  # a new account has 10; 2 is the minimum of AWS

@@ -1,0 +1,83 @@
+"""When a delivery is attempted, and when it is over: the states of its record."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from chalicelib.catalogue.delivery_records import DeliveryRecord
+from chalicelib.events.delivery_attempts import GONE, Attempt
+from chalicelib.values import times
+
+WAITS = (5, 30, 120, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
+"""Seconds from one attempt to the next: together 22 hours and 13 minutes. After the last one, the delivery fails."""
+
+MAX_WAIT_IN_QUEUE = 600
+"""Seconds. For longer waits, the record waits for the cleanup."""
+
+MAX_AGE = timedelta(hours=24)
+"""An older delivery to a failing webhook fails without another attempt."""
+
+MIN_DEFERRAL = timedelta(hours=1)
+"""How long a delivery to a failing webhook waits, or, if it is older, as long again as it has existed."""
+
+
+def after_attempt(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:
+    """Return a delivery as it is after an attempt: over, or waiting for the next one."""
+    tried = _with_result(delivery, attempt)
+    if not attempt.error:
+        return _over(tried, "succeeded")
+    if attempt.status == GONE or tried.attempts > len(WAITS):
+        return _over(tried, "failed")
+    wait = max(WAITS[tried.attempts - 1], attempt.retry_after)
+    next_at = times.format_time(attempt.at + timedelta(seconds=wait))
+    return msgspec.structs.replace(tried, next_attempt_at=next_at, due_at=next_at if wait > MAX_WAIT_IN_QUEUE else None)
+
+
+def after_manual_attempt(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:
+    """Return a delivery as it is after an attempt that its webhook's owner asked for. If it waits, it still does."""
+    tried = _with_result(delivery, attempt)
+    if not attempt.error:
+        return _over(tried, "succeeded")
+    waits = delivery.status == "pending" and delivery.next_attempt_at is not None
+    return tried if waits else _over(tried, "failed")
+
+
+def deferred(delivery: DeliveryRecord, at: datetime) -> DeliveryRecord:
+    """Return a delivery as it is if its webhook must not be tried at ``at``, because it is failing."""
+    age = at - times.parse_time(delivery.created_at)
+    if age > MAX_AGE:
+        return given_up(delivery, "The webhook was failing, and the event is older than 24 hours.")
+    next_at = times.format_time(at + max(MIN_DEFERRAL, age))
+    return msgspec.structs.replace(delivery, next_attempt_at=next_at, due_at=next_at)
+
+
+def given_up(delivery: DeliveryRecord, error: str) -> DeliveryRecord:
+    """Return a delivery that is not attempted any more."""
+    return msgspec.structs.replace(_over(delivery, "failed"), error=error)
+
+
+def seconds_in_queue(delivery: DeliveryRecord) -> int | None:
+    """Return the seconds until a delivery's message is to be delivered again, or None if it is not needed any more."""
+    if delivery.status != "pending" or delivery.due_at or not (delivery.last_attempt_at and delivery.next_attempt_at):
+        return None
+    wait = times.parse_time(delivery.next_attempt_at) - times.parse_time(delivery.last_attempt_at)
+    return round(wait.total_seconds())
+
+
+def _with_result(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:
+    return msgspec.structs.replace(
+        delivery,
+        attempts=delivery.attempts + 1,
+        last_attempt_at=times.format_time(attempt.at),
+        response_status=attempt.status,
+        duration_ms=attempt.duration_ms,
+        response=attempt.response,
+        error=attempt.error,
+    )
+
+
+def _over(delivery: DeliveryRecord, status: Literal["succeeded", "failed"]) -> DeliveryRecord:
+    return msgspec.structs.replace(delivery, status=status, next_attempt_at=None, due_at=None)
