@@ -27,7 +27,7 @@ BUDGET = {
     "on_upload": 230,
     "on_messages": 275,
     "on_change": 240,
-    "on_deliveries": 240,
+    "on_deliveries": 248,
     "clean_up": 230,
     "authorize": 297,
 }
