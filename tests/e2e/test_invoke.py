@@ -18,7 +18,7 @@ from tests.e2e.waiting import eventually
 from tools import processes
 from tools.laptop import run
 
-FUNCTIONS = ("api_handler", "authorize", "on_upload", "on_messages", "on_change", "clean_up")
+FUNCTIONS = ("api_handler", "authorize", "on_upload", "on_messages", "on_deliveries", "on_change", "clean_up")
 
 
 class Ended(NamedTuple):
@@ -105,7 +105,7 @@ def test_failure_has_its_error_and_stack(system: System, here: tuple[str, ...], 
         (
             ("nothing", "--event", "-"),
             "{}",
-            "It has: api_handler, authorize, clean_up, on_change, on_messages, on_upload.",
+            "It has: api_handler, authorize, clean_up, on_change, on_deliveries, on_messages, on_upload.",
         ),
         (("nothing", "--sample"), "", "app.py has no function nothing. It has: api_handler, "),
         (("clean_up", "--event", "-"), "{", "- is not JSON: "),

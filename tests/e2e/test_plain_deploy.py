@@ -157,6 +157,7 @@ def test_only_its_event_source_may_call_a_function(deployed: Deployed) -> None:
         "vitrine-local-authorize": {"apigateway.amazonaws.com"},
         "vitrine-local-clean_up": {"events.amazonaws.com"},
         "vitrine-local-on_change": set(),
+        "vitrine-local-on_deliveries": set(),
         "vitrine-local-on_messages": set(),
         "vitrine-local-on_upload": {"events.amazonaws.com"},
     }

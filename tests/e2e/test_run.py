@@ -214,7 +214,7 @@ def test_logs_of_event_functions_have_their_names(terminal: Terminal) -> None:
 
     terminal.client("s3").put_object(Bucket=bucket, Key="uploads/note.txt", Body=b"text")
 
-    terminal.await_text("\non_upload   │ ", 30)
+    terminal.await_text("\non_upload     │ ", 30)
 
 
 class Reloads:

@@ -85,7 +85,7 @@ def test_run_in_this_process(inside: Inside, tmp_path: Path) -> None:
         assert "Wrote chalicelib/openapi.json" in inside.text
         assert request("GET", f"http://127.0.0.1:{inside.port}/health").status == 200
         client("s3").put_object(Bucket="vitrine-local-000000000000-us-east-1", Key="uploads/note.txt", Body=b"x")
-        until(lambda: "on_upload   │ " in inside.text)
+        until(lambda: "on_upload     │ " in inside.text)
 
     assert inside.run(deeds) == 0
     assert inside.text.rstrip().endswith("Stopped. The data is kept for the next start.")

@@ -23,7 +23,7 @@ def test_lines_start_with_the_programs_name(stream: io.StringIO) -> None:
     terminal.write_line_of("http", "Serving")
     terminal.write_line_of("on_messages", '{"level": "INFO"}')
 
-    assert stream.getvalue() == 'http        │ Serving\non_messages │ {"level": "INFO"}\n'
+    assert stream.getvalue() == 'http          │ Serving\non_messages   │ {"level": "INFO"}\n'
 
 
 class Screen(io.StringIO):
@@ -49,33 +49,35 @@ class TestTerminal:
     def test_request_is_one_line_coloured_by_status(self, status: int, colour: int) -> None:
         line = shown(**ANSWERED, status=status, duration_ms=12.3)
 
-        assert line == f"http        │ \x1b[{colour}m{status} GET /items/{{item_id}} 12.3 ms\x1b[0m\n"
+        assert line == f"http          │ \x1b[{colour}m{status} GET /items/{{item_id}} 12.3 ms\x1b[0m\n"
 
     def test_no_color_switches_colours_off(self) -> None:
         line = shown({"NO_COLOR": "1"}, **ANSWERED, status=200, duration_ms=1)
 
-        assert line == "http        │ 200 GET /items/{item_id} 1 ms\n"
+        assert line == "http          │ 200 GET /items/{item_id} 1 ms\n"
 
     def test_log_json_switches_to_json(self) -> None:
         said = ANSWERED | {"status": 200}
 
-        assert shown({"LOG": "json"}, **said) == f"http        │ {json.dumps(said)}\n"
+        assert shown({"LOG": "json"}, **said) == f"http          │ {json.dumps(said)}\n"
 
     def test_info_line_has_fields_without_ids(self) -> None:
         message = "Thumbnail job skipped: object deleted"
         line = shown(level="INFO", message=message, key="uploads/a", request_id="1", stage="local")
 
-        assert line == "http        │ Thumbnail job skipped: object deleted  key=uploads/a\n"
+        assert line == "http          │ Thumbnail job skipped: object deleted  key=uploads/a\n"
 
     def test_error_has_request_id_and_traceback(self) -> None:
         line = shown({"NO_COLOR": "1"}, level="ERROR", message="Bad", request_id="1", exception="Trace\n  KeyError: 7")
 
-        assert line == "http        │ ERROR  Bad  request_id=1\nhttp        │ Trace\nhttp        │   KeyError: 7\n"
+        assert (
+            line == "http          │ ERROR  Bad  request_id=1\nhttp          │ Trace\nhttp          │   KeyError: 7\n"
+        )
 
     def test_control_characters_are_escaped(self) -> None:
         line = shown({"NO_COLOR": "1"}, **ANSWERED | {"path": "/\x1b[2J"}, status=404)
 
-        assert line == "http        │ 404 GET /\\x1b[2J\n"
+        assert line == "http          │ 404 GET /\\x1b[2J\n"
 
     @pytest.mark.parametrize("text", ["Serving", "7", '{"a": 1}', '{"message": "no level", "status": "x"}'])
     def test_other_lines_are_shown(self, text: str) -> None:
@@ -98,7 +100,7 @@ def test_metrics_and_empty_lines_are_skipped(stream: io.StringIO) -> None:
 def test_output_of_a_program_is_copied_until_it_ends(stream: io.StringIO) -> None:
     Terminal(stream).follow("http", io.BytesIO(b"one\n\xff two\n")).join()
 
-    assert stream.getvalue() == "http        │ one\nhttp        │ \N{REPLACEMENT CHARACTER} two\n"
+    assert stream.getvalue() == "http          │ one\nhttp          │ \N{REPLACEMENT CHARACTER} two\n"
 
 
 def test_closed_stream_is_no_error(stream: io.StringIO) -> None:

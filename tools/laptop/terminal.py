@@ -15,7 +15,7 @@ from typing import IO
 from tools.log_reader import HIDDEN_FIELDS, METRICS, fields_of
 from tools.terminal_text import printable
 
-_NAME_WIDTH = 11  # the longest names are on_messages and api_handler
+_NAME_WIDTH = 13  # the longest name is on_deliveries
 _RED, _GREEN, _YELLOW, _CYAN = 31, 32, 33, 36  # ECMA-48, section 8.3.117
 _BY_STATUS = {2: _GREEN, 3: _CYAN, 4: _YELLOW, 5: _RED}
 _BY_LEVEL = {"WARNING": _YELLOW, "ERROR": _RED, "CRITICAL": _RED}

@@ -13,7 +13,8 @@ from chalice import app as chalice_app
 from chalice.local import LambdaContext
 
 from chalicelib.aws import dynamodb_json, table
-from chalicelib.config import LOCAL
+from chalicelib.catalogue.webhooks import TEST_EVENT
+from chalicelib.config import LOCAL, settings
 from chalicelib.values import exact_json, ids, times
 from tools.openapi.examples import ExamplesByModel
 from tools.ops.deployed_stage import API_HANDLER, Stage
@@ -45,7 +46,7 @@ class AppFunction(NamedTuple):
         """Return an event as AWS sends it to this function of ``stage``, without fields that Chalice does not read."""
         match self.source:
             case chalice_app.SQSEventConfig():
-                return _batch(stage, at)
+                return _batch(self.source.queue, _message_for(self.source.queue, stage, at), at)
             case chalice_app.DynamoDBEventConfig():
                 return _new_item(stage, at)
             case chalice_app.CloudWatchEventConfig():
@@ -140,9 +141,15 @@ def _fields() -> Any:
     return ExamplesByModel().of("ItemFields").get("forGood", {})
 
 
-def _batch(stage: Stage, at: datetime) -> dict[str, Any]:
+def _message_for(queue: str | None, stage: Stage, at: datetime) -> dict[str, Any]:
+    if queue != settings().queue_name("deliveries"):
+        return {"type": "item.create", "owner": _owner(stage), "item": _fields()}
+    event = {"id": ids.new_id(times.unix_ms(at)), "type": TEST_EVENT, "data": {}}
+    return {"owner": _owner(stage), "webhookId": ids.new_id(times.unix_ms(at)), "event": event}
+
+
+def _batch(queue: str | None, message: dict[str, Any], at: datetime) -> dict[str, Any]:
     """Return a batch of one message (AWS, "Using Lambda with Amazon SQS")."""
-    message = {"type": "item.create", "owner": _owner(stage), "item": _fields()}
     milliseconds = str(int(at.timestamp() * 1000))
     record = {
         "messageId": ids.new_id(int(milliseconds)),
@@ -155,7 +162,7 @@ def _batch(stage: Stage, at: datetime) -> dict[str, Any]:
         },
         "messageAttributes": {},
         "eventSource": "aws:sqs",
-        "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{stage.queue_url.rpartition('/')[2]}",
+        "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{queue}",
         "awsRegion": "us-east-1",
     }
     return {"Records": [record]}
