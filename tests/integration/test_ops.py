@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import time
 from argparse import Namespace
@@ -24,12 +25,14 @@ from chalicelib import aws, config
 from chalicelib.aws import table
 from chalicelib.aws.table import Key
 from chalicelib.catalogue import index_keys, webhooks
-from chalicelib.values import ids
+from chalicelib.events import item_events
+from chalicelib.values import exact_json, ids
 from tests.builders import fields, jpeg
 from tests.integration.stage import Stage as Api
 from tests.integration.stage import fails
 from tools.interruption import Interrupted, Interruption
-from tools.ops import commands
+from tools.ops import commands, event_commands
+from tools.ops.change_stream import ChangeStream, Record
 from tools.ops.command_call import CommandCall
 from tools.ops.deployed_stage import Stage
 from tools.stage import search_index
@@ -39,6 +42,7 @@ CONSUMER_GROUP = "/aws/lambda/vitrine-local-on_messages"
 HANDLED = {
     "vitrine-local": "app.app",
     "vitrine-local-on_messages": "app.on_messages",
+    "vitrine-local-on_change": "app.on_change",
     "vitrine-local-clean_up": "app.clean_up",
 }
 
@@ -115,11 +119,13 @@ def ops(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ops]:
     with monkeypatch.context() as environment:
         for name in ("STAGE", "BUCKET_NAME"):
             environment.setenv(name, os.environ[name])
+        # moto does not know the addresses of streams with the account.
+        environment.setenv("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
         bucket = config.settings().bucket or ""
         yield Ops(Stage("local", client, bucket, *queues), functions)
 
 
-NAMES = ("jobs", "jobs-dead", "events-dead")
+NAMES = ("jobs", "jobs-dead", "events-dead", "deliveries", "deliveries-dead")
 
 
 @pytest.fixture
@@ -294,6 +300,121 @@ class TestRedrive:
         with pytest.raises(StageError, match="is not the record of a failed event"):
             ops(commands.redrive, ids=ids)
         assert ops.count(str(ops.stage.failed_event_queue_url)) == (1, 0)
+
+    def test_delivery_goes_back_to_its_queue(self, ops: Ops, said: Callable[[], Any]) -> None:
+        body = json.dumps({"owner": "ann", "webhookId": "w", "event": {"type": "item.created"}})
+        ids = ops.send(body, url=str(ops.stage.delivery_dead_letter_queue_url))
+
+        ops(commands.show_dead_letters)
+        [letter] = said()["deadLetters"]
+        assert (letter["id"], letter["type"]) == (ids[0], "item.created")
+        assert "The function on_deliveries of the stage local is not deployed" in letter["reason"]["message"]
+        assert ops(commands.redrive, ids=ids) == 0
+        assert ops.count(str(ops.stage.delivery_queue_url)) == (1, 0)
+        assert ops.jobs() == []
+
+    def test_changes_that_lambda_gave_up_on_are_read_from_the_stream(
+        self, ops: Ops, api: Api, said: Callable[[], Any]
+    ) -> None:
+        follow_table()
+        names = [api.item(title=title)["title"] for title in ("before", "first", "last", "after")]
+        records = [one for one in ChangeStream(ops.stage).read_new() if item_events.item_key(one)]
+        ids = ops.send(failed_batch(records[1], records[2]), url=str(ops.stage.failed_event_queue_url))
+
+        ops(commands.show_dead_letters)
+        [letter] = said()["deadLetters"]
+        assert letter["type"] == "Changes"
+        assert letter["reason"]["message"].startswith("RetryAttemptsExhausted: on_change did not process 2 changes")
+        assert ops(commands.redrive, ids=ids) == 0
+
+        assert {(name, kind) for name, kind, _ in ops.functions.invoked} == {("vitrine-local-on_change", "Event")}
+        sent = [record for _, _, event in ops.functions.invoked for record in event["Records"]]
+        assert all(record["setAside"] for record in sent)
+        events = [exact_json.from_json(event.json) for one in sent for event in item_events.from_record(one)]
+        assert [event["data"]["item"]["title"] for event in events] == names[1:3]
+
+    def test_changes_that_the_stream_no_longer_has_stay(self, ops: Ops, api: Api) -> None:
+        follow_table()
+        api.item()
+        [record] = [one for one in ChangeStream(ops.stage).read_new() if item_events.item_key(one)]
+        fails(ops.stage.client("dynamodbstreams"), "GetShardIterator", "TrimmedDataAccessException")
+        ids = ops.send(failed_batch(record, record), url=str(ops.stage.failed_event_queue_url))
+        with pytest.raises(StageError, match="its changes are gone from the table's stream"):
+            ops(commands.redrive, ids=ids)
+        assert ops.count(str(ops.stage.failed_event_queue_url)) == (1, 0)
+
+
+class TestEvents:
+    def show(self, ops: Ops, capsys: pytest.CaptureFixture[str], **options: Any) -> list[str]:
+        capsys.readouterr()
+        defaults = {"since": datetime.now(UTC) - timedelta(minutes=1), "follow": False, "json": False}
+        self.code = ops(event_commands.show_events, **defaults | options)
+        lines = capsys.readouterr().out.splitlines()
+        return [line for line in lines if not line.startswith(('{"level"', '{"_aws"'))]  # the API's log
+
+    def test_events_are_shown_in_order(self, ops: Ops, api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+        follow_table()
+        id_ = api.item(title="Vase")["id"]
+        api("PATCH", f"/items/{id_}", {"title": "Bowl", "n": 1})
+        api("DELETE", f"/items/{id_}")
+
+        lines = [re.split(" {2,}", line) for line in self.show(ops, capsys)]
+        assert [tuple(one[1:]) for one in lines] == [
+            ("item.created", id_, "version 1", "local"),
+            ("item.updated", id_, "version 2", "local", "n, title"),
+            ("item.deleted", id_, "version 2", "local", "asked"),
+        ]
+        types = [json.loads(line)["type"] for line in self.show(ops, capsys, json=True)]
+        assert types == ["item.created", "item.updated", "item.deleted"]
+        assert self.show(ops, capsys, since=datetime.now(UTC) + timedelta(minutes=1)) == []
+
+    def test_new_events_are_followed(
+        self, ops: Ops, api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        follow_table()
+        api.item(title="before")
+        turns = iter([lambda: api.item(title="after"), lambda: signal.raise_signal(signal.SIGINT)])
+        monkeypatch.setattr(time, "sleep", lambda _: next(turns)())
+
+        assert len(self.show(ops, capsys, follow=True)) == 2
+
+    def test_change_that_cannot_be_read_is_said(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
+        follow_table()
+        aws.dynamodb().put_item(TableName="vitrine-local", Item={"pk": {"S": "OWNER#a"}, "sk": {"S": "ITEM#1"}})
+        assert self.show(ops, capsys) == []
+        assert self.code == 1
+
+    def test_table_without_a_stream_is_said(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(StageError, match="The table of the stage local has no stream"):
+            self.show(ops, capsys)
+
+
+def follow_table() -> None:
+    """Turn the table's stream on."""
+    stream: Any = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    aws.dynamodb().update_table(TableName="vitrine-local", StreamSpecification=stream)
+
+
+def failed_batch(first: Record, last: Record) -> str:
+    """Return Lambda's record of a batch (AWS, "Retaining discarded batches" of DynamoDB)."""
+    return json.dumps(
+        {
+            "requestContext": {
+                "requestId": "1",
+                "functionArn": "arn:aws:lambda:us-east-1:123456789012:function:old",
+                "condition": "RetryAttemptsExhausted",
+                "approximateInvokeCount": 1,
+            },
+            "version": "1.0",
+            "DDBStreamBatchInfo": {
+                "shardId": "shardId-00000001541626099285-f35f62ef",
+                "startSequenceNumber": first["dynamodb"]["SequenceNumber"],
+                "endSequenceNumber": last["dynamodb"]["SequenceNumber"],
+                "batchSize": 2,
+                "streamArn": first["eventSourceARN"],
+            },
+        }
+    )
 
 
 class TestItem:

@@ -13,7 +13,7 @@ from botocore import exceptions
 
 from chalicelib.config import LOCAL, ConfigError
 from tools.interruption import Interrupted, Interruption
-from tools.ops import commands, function_commands, function_log, removal
+from tools.ops import commands, event_commands, function_commands, function_log, removal
 from tools.ops.command_call import Command, CommandCall
 from tools.ops.deployed_stage import find
 from tools.stage import aws_clients, chalice_config, provision
@@ -35,6 +35,7 @@ examples:
   python -m tools.ops --stage local invoke on_upload --event event.json --here   stop at a breakpoint() in the code
   python -m tools.ops --stage prod logs api_handler --tail --level ERROR    follow the errors of the API
   python -m tools.ops --stage local logs on_messages --since 1h             what the consumer logged in the last hour
+  python -m tools.ops --stage local events --follow        show the events of items as they happen
   python -m tools.ops --stage dev deploy-function on_upload                 try changed code in seconds
   python -m tools.ops --stage dev remove                                    remove the stage, and keep its data
   python -m tools.ops --stage prod reindex                 index all items, after ItemFields has changed
@@ -162,6 +163,14 @@ def parser() -> argparse.ArgumentParser:
         help="the lowest level (default: all); lines without a level, such as Lambda's errors, are always shown",
     )
     logs.add_argument("--request", metavar="ID", help="only lines of this request (X-Request-Id) or invocation")
+    events = add("events", event_commands.show_events, "show the events that changes of items have made")
+    events.add_argument("-f", "--follow", action="store_true", help="go on with new events, until Ctrl-C")
+    events.add_argument(
+        "--since",
+        type=_since,
+        default="10m",
+        help="30s, 10m, 2h, or a time in UTC, in the last 24 hours (default: %(default)s)",
+    )
     deploy = add(
         "deploy-function",
         function_commands.deploy_function,

@@ -12,8 +12,10 @@ from collections.abc import Callable, Collection, Generator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from chalicelib.events import failed_changes
 from tools.interruption import Interruption
-from tools.ops.dead_letters import DeadLetter
+from tools.ops import change_stream
+from tools.ops.dead_letters import DeadLetter, FailedBatch
 from tools.ops.deployed_stage import Stage
 from tools.stage.errors import StageError
 
@@ -134,24 +136,29 @@ class DeadLetterQueue:
 
 
 def of_stage(stage: Stage, interruption: Interruption) -> list[DeadLetterQueue]:
-    """Return the dead-letter queue of messages, and that of failed events if the stage has it."""
-    queues = [_of_messages(stage, interruption)]
+    """Return the dead-letter queue of jobs, and those of deliveries and of failed events if the stage has them."""
+    queues = [_of_messages(stage, interruption, stage.queue_url, stage.dead_letter_queue_url)]
+    if stage.delivery_queue_url and stage.delivery_dead_letter_queue_url:
+        queues.append(_of_messages(stage, interruption, stage.delivery_queue_url, stage.delivery_dead_letter_queue_url))
     if stage.failed_event_queue_url is not None:
         queues.append(_of_failed_events(stage, stage.failed_event_queue_url, interruption))
     return queues
 
 
-def _of_messages(stage: Stage, interruption: Interruption) -> DeadLetterQueue:
+def _of_messages(stage: Stage, interruption: Interruption, source_url: str, url: str) -> DeadLetterQueue:
     sqs: SQSClient = stage.client("sqs")
 
     def send_back(letter: DeadLetter) -> None:
-        sqs.send_message(QueueUrl=stage.queue_url, MessageBody=letter.redrive_body, MessageAttributes=letter.attributes)
+        sqs.send_message(QueueUrl=source_url, MessageBody=letter.redrive_body, MessageAttributes=letter.attributes)
 
-    return DeadLetterQueue(sqs, stage.dead_letter_queue_url, interruption, send_back)
+    return DeadLetterQueue(sqs, url, interruption, send_back)
 
 
 def _of_failed_events(stage: Stage, url: str, interruption: Interruption) -> DeadLetterQueue:
     def send_back(letter: DeadLetter) -> None:
+        if batch := letter.failed_batch:
+            _send_changes(stage, letter, batch)
+            return
         failed = letter.failed_event
         if failed is None:
             raise StageError(
@@ -162,3 +169,16 @@ def _of_failed_events(stage: Stage, url: str, interruption: Interruption) -> Dea
         )
 
     return DeadLetterQueue(stage.client("sqs"), url, interruption, send_back)
+
+
+def _send_changes(stage: Stage, letter: DeadLetter, batch: FailedBatch) -> None:
+    """Send the changes of a batch to on_change, in as many events as are needed. Raise StageError if they are gone."""
+    try:
+        records = change_stream.records_of(stage, batch)
+    except StageError as error:
+        raise StageError(f"{letter.id} in {letter.queue} cannot be sent back: {error}.") from error
+    function = stage.function("on_change").name
+    # Nothing else may be in an event, so one that is too large fails alone.
+    for record in records:
+        event = {"Records": [{**record, failed_changes.SET_ASIDE: True}]}
+        stage.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event))

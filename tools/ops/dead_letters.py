@@ -1,4 +1,4 @@
-"""Dead letters: queue messages that the consumer failed on, and events that a function failed on."""
+"""Dead letters: queue messages that a consumer failed on, and events that a function failed on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from chalicelib import errors
 from chalicelib.catalogue import messages
 from chalicelib.values import exact_json
 
+_BATCH = "DDBStreamBatchInfo"
+"""The field of Lambda's record of a failed batch."""
+
 
 class FailedEvent(NamedTuple):
     """Lambda's record of an event that a function failed on (AWS, "Lambda asynchronous invocation records")."""
@@ -22,6 +25,22 @@ class FailedEvent(NamedTuple):
     error: str
     """The exception's name."""
     message: str
+
+
+class FailedBatch(NamedTuple):
+    """Lambda's record of a batch of a stream that it gave up on (AWS, "Retaining discarded batches" of DynamoDB).
+
+    It names the batch's records by their numbers in the stream.
+    """
+
+    stream: str
+    """The stream's ARN."""
+    shard: str
+    first: str
+    last: str
+    size: int
+    reason: str
+    """Such as ``RetryAttemptsExhausted``."""
 
 
 class DeadLetter(NamedTuple):
@@ -41,8 +60,12 @@ class DeadLetter(NamedTuple):
     def type(self) -> str | None:
         """Return the type of the message, or of the failed event, such as ``image.render`` or ``Object Created``."""
         content = self._content
-        event = content.get("requestPayload")
-        type_ = event.get("detail-type") if isinstance(event, dict) else content.get("type")
+        if _BATCH in content:
+            return "Changes"
+        event = content.get("requestPayload", content.get("event"))
+        if not isinstance(event, dict):
+            event = content
+        type_ = event.get("detail-type", event.get("type", "Changes" if "Records" in event else None))
         return type_ if isinstance(type_, str) else None
 
     @property
@@ -64,6 +87,22 @@ class DeadLetter(NamedTuple):
         error = str(response.get("errorType") or context.get("condition") or "")
         return FailedEvent(
             context["functionArn"], content["requestPayload"], error, str(response.get("errorMessage") or "")
+        )
+
+    @property
+    def failed_batch(self) -> FailedBatch | None:
+        """Return the failed batch of a stream, or None if the body is not Lambda's record of one."""
+        content = self._content
+        batch, context = content.get(_BATCH), content.get("requestContext")
+        if not isinstance(batch, dict) or not isinstance(context, dict):
+            return None
+        return FailedBatch(
+            batch["streamArn"],
+            batch["shardId"],
+            batch["startSequenceNumber"],
+            batch["endSequenceNumber"],
+            batch["batchSize"],
+            str(context.get("condition") or ""),
         )
 
     @property

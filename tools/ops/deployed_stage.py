@@ -48,6 +48,10 @@ class Stage(NamedTuple):
     dead_letter_queue_url: str
     failed_event_queue_url: str | None
     """None if the resource stack is older than that queue."""
+    delivery_queue_url: str | None = None
+    """None if the resource stack is older than that queue."""
+    delivery_dead_letter_queue_url: str | None = None
+    """None if the resource stack is older than that queue."""
 
     def set_environment(self) -> None:
         """Set the variables from which ``chalicelib`` gets the names of its table and bucket, as in the functions."""
@@ -94,7 +98,8 @@ def find(name: str, client: ClientFactory) -> Stage:
         )
         raise StageError(f"There is no stage {name} in this account and region (no stack {stack_name}): {remedy}.")
     bucket, queue_url, dead_letter_queue_url = (outputs[output] for output in _REQUIRED_OUTPUTS)
-    return Stage(name, client, bucket, queue_url, dead_letter_queue_url, outputs.get("FailedEventQueueUrl"))
+    others = (outputs.get(f"{queue}Url") for queue in ("FailedEventQueue", "DeliveryQueue", "DeliveryDeadLetterQueue"))
+    return Stage(name, client, bucket, queue_url, dead_letter_queue_url, *others)
 
 
 def _function(description: FunctionConfigurationTypeDef) -> Function:

@@ -1,4 +1,4 @@
-"""Why dead letters failed: from the consumer's log, from Lambda's record of a failed event, or from the message."""
+"""Why dead letters failed: from a consumer's log, from Lambda's record of a failed event, or from the message."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
 MESSAGE_FAILED = "Message failed"
-"""The consumer's log message about each message that it fails on."""
+"""The consumers' log message about each message that one of them fails on."""
 
 NO_LOG_LINE = (
     "unknown: no log line names it. The function ended before it could log the error (timeout or memory), never had"
     " it, or the logs of that time are deleted."
 )
+
+_DELIVERIES = "-deliveries-dead"
+"""The end of the name of the queue with the dead letters of on_deliveries."""
 
 
 class Reason(NamedTuple):
@@ -40,30 +43,34 @@ def find(stage: Stage, letters: Sequence[DeadLetter]) -> dict[str, Reason]:
     reasons = {}
     of_messages = []
     for letter in letters:
-        failed = letter.failed_event
-        if failed is None:
-            of_messages.append(letter)
-        else:
+        if failed := letter.failed_event:
             reasons[letter.id] = Reason(f"{failed.error}: {failed.message}".strip(": "), failed.error, letter.sent_at)
-    return reasons | _find_in_log(stage, of_messages)
+        elif batch := letter.failed_batch:
+            text = f"{batch.reason}: on_change did not process {batch.size} changes; its log says why"
+            reasons[letter.id] = Reason(text, batch.reason, letter.sent_at)
+        else:
+            of_messages.append(letter)
+    deliveries = [letter for letter in of_messages if letter.queue.endswith(_DELIVERIES)]
+    jobs = [letter for letter in of_messages if letter not in deliveries]
+    return reasons | _find_in_log(stage, "on_messages", jobs) | _find_in_log(stage, "on_deliveries", deliveries)
 
 
-def _find_in_log(stage: Stage, letters: list[DeadLetter]) -> dict[str, Reason]:
+def _find_in_log(stage: Stage, function: str, letters: list[DeadLetter]) -> dict[str, Reason]:
     if not letters:
         return {}
     logged: dict[str, Reason] = {}
     unknown = Reason(NO_LOG_LINE)
     try:
-        log_group = stage.function("on_messages").log_group
+        log_group = stage.function(function).log_group
         logged = _logged(stage.client("logs"), log_group, min(letter.sent_at for letter in letters))
     except StageError as error:
         unknown = Reason(f"unknown: {error}")
-    return {letter.id: logged.get(letter.id) or _invalid_message(letter) or unknown for letter in letters}
+    return {letter.id: logged.get(letter.id) or _problem(letter) or unknown for letter in letters}
 
 
-def _invalid_message(letter: DeadLetter) -> Reason | None:
-    """Return what is wrong with the message itself, or None if it is valid."""
-    problem = messages.find_problem(letter.body)
+def _problem(letter: DeadLetter) -> Reason | None:
+    """Return what is wrong with the message itself, or None if it is valid or not a job."""
+    problem = None if letter.queue.endswith(_DELIVERIES) else messages.find_problem(letter.body)
     return Reason(problem, "InvalidRequestError", letter.sent_at) if problem else None
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from chalicelib.config import LOCAL
-from chalicelib.values.exact_json import to_json
+from chalicelib.events.item_events import Encoded
+from chalicelib.values.exact_json import from_json, to_json
 from chalicelib.values.times import format_time
 from tools.log_reader import HIDDEN_FIELDS
 from tools.ops.cleanup import Result
@@ -283,6 +284,20 @@ def age(letter: DeadLetter, now: datetime) -> str:
 def shorten(text: str, length: int) -> str:
     """Return ``text`` on one line, cut off after ``length`` characters."""
     return printable(text) if len(text) <= length else f"{printable(text[:length])}… ({len(text)} characters)"
+
+
+def event_text(event: Encoded) -> str:
+    """Return an event in one line."""
+    data = from_json(event.json)["data"]
+    head = f"{format_time(event.at)}  {event.type:<16}  {event.item_id}  version {data['version']}  {event.owner}"
+    told = data.get("reason") or ", ".join(data.get("changed", ()))
+    return printable(f"{head}  {shorten(told, _MAX_REASON)}".rstrip())
+
+
+def failed_change_text(keys: Any, error: Exception) -> str:
+    """Return that a change cannot be made into events."""
+    item = f"{keys['pk']['S']} {keys['sk']['S']}"
+    return printable(f"Change of {item} failed: {type(error).__name__}: {error}. on_change keeps it as a dead letter.")
 
 
 def _value_text(value: Any) -> str:

@@ -1,0 +1,99 @@
+"""The stream of a stage's table: its records of the last 24 hours, and new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from tools.ops.dead_letters import FailedBatch
+from tools.ops.deployed_stage import Stage
+from tools.stage.errors import StageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Record = dict[str, Any]
+"""A record as Lambda passes it to a function."""
+
+
+class ChangeStream:
+    """Reads all records that the stream still has, each once. Those of one item come in their order."""
+
+    def __init__(self, stage: Stage) -> None:
+        """Raise StageError if the table has no stream."""
+        table = stage.client("dynamodb").describe_table(TableName=f"vitrine-{stage.name}")["Table"]
+        if "LatestStreamArn" not in table:
+            raise StageError(f"The table of the stage {stage.name} has no stream: deploy the resources first.")
+        self._arn: str = table["LatestStreamArn"]
+        self._client = stage.client("dynamodbstreams")
+        self._iterators: dict[str, str | None] = {}
+        """Where to go on in each shard, or None if it was read to its end."""
+
+    def read_new(self) -> Iterator[Record]:
+        """Yield the records that the last call did not."""
+        for shard in self._shards():
+            # A shard's items go on in its children (DynamoDB Developer Guide, "Reading and processing a stream").
+            if self._iterators.get(shard.get("ParentShardId", "")) is None:
+                yield from self._read(shard["ShardId"])
+
+    def _shards(self) -> Iterator[Any]:
+        """Yield all shards, parents before their children."""
+        start: dict[str, str] = {}
+        while True:
+            described = self._client.describe_stream(StreamArn=self._arn, **start)["StreamDescription"]
+            yield from described["Shards"]
+            if "LastEvaluatedShardId" not in described:
+                return
+            start = {"ExclusiveStartShardId": described["LastEvaluatedShardId"]}
+
+    def _read(self, shard: str) -> Iterator[Record]:
+        if shard not in self._iterators:
+            self._iterators[shard] = _iterator(self._client, self._arn, shard, ShardIteratorType="TRIM_HORIZON")
+        while iterator := self._iterators[shard]:
+            answer = self._client.get_records(ShardIterator=iterator)
+            yield from (_as_event_record(record, self._arn) for record in answer["Records"])
+            self._iterators[shard] = answer.get("NextShardIterator")
+            if not answer["Records"]:
+                return
+
+
+def records_of(stage: Stage, batch: FailedBatch) -> list[Record]:
+    """Return the records of a batch that Lambda gave up on. Raise StageError if the stream no longer has them."""
+    client = stage.client("dynamodbstreams")
+    found: list[Record] = []
+    try:
+        iterator: str | None = _iterator(
+            client,
+            batch.stream,
+            batch.shard,
+            ShardIteratorType="AT_SEQUENCE_NUMBER",
+            SequenceNumber=batch.first,
+        )
+        while iterator and (answer := client.get_records(ShardIterator=iterator))["Records"]:
+            found += [_as_event_record(record, batch.stream) for record in answer["Records"]]
+            iterator = None if _number(found[-1]) >= int(batch.last) else answer.get("NextShardIterator")
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("ResourceNotFoundException", "TrimmedDataAccessException"):
+            raise
+    wanted = [record for record in found if _number(record) <= int(batch.last)]
+    if not wanted:
+        raise StageError("its changes are gone from the table's stream, which has those of the last 24 hours")
+    return wanted
+
+
+def _iterator(client: Any, arn: str, shard: str, **position: str) -> str:
+    found: str = client.get_shard_iterator(StreamArn=arn, ShardId=shard, **position)["ShardIterator"]
+    return found
+
+
+def _number(record: Mapping[str, Any]) -> int:
+    return int(record["dynamodb"]["SequenceNumber"])
+
+
+def _as_event_record(record: Any, arn: str) -> Record:
+    """Return a record of GetRecords as Lambda passes it on."""
+    at = record["dynamodb"]["ApproximateCreationDateTime"].timestamp()
+    change = {**record["dynamodb"], "ApproximateCreationDateTime": at}
+    return {**record, "dynamodb": change, "eventSourceARN": arn}
