@@ -308,6 +308,26 @@ def test_documented_defaults_change_nothing() -> None:
 LOGGED_BY_LAMBDA = {"Task timed out", "Runtime exited"}
 
 
+ARTICLE = "docs/article.md"
+
+
+def test_each_row_of_the_article_has_a_file_and_a_test() -> None:
+    tables = re.findall(r"(?m)^\| In the guide \| Here \| Files \| Tests \|\n.+\n((?:\|.+\n)+)", read(ARTICLE))
+    rows = [re.split(r" *\| *", line)[1:-1] for table in tables for line in table.splitlines()]
+
+    assert len(rows) > 70
+    for _, here, paths, tests in rows:
+        assert here.startswith("Not here") or ("`" in paths and "`tests/" in tests), here
+
+
+def test_tests_that_the_article_names_exist() -> None:
+    named = [text.split("::") for text in inline_code(PROJECT / ARTICLE) if text.startswith("tests/")]
+
+    for path, *functions in named:
+        source = read(path)
+        assert all(f"def {function}(" in source for function in functions), (path, functions)
+
+
 def test_log_lines_that_operators_search_for_are_logged() -> None:
     in_page = {
         text for text in inline_code(PROJECT / "docs/operating.md") if re.fullmatch(r"[A-Z][a-z]+ [\w ']+", text)

@@ -31,6 +31,7 @@ LEFT_OUT = (
     ".ci/recipes",
     ".github/workflows/recipes.yml",
     "bench",
+    "docs/article.md",
     "docs/benchmarks",
     "docs/benchmarks.md",
     "docs/compared.md",
