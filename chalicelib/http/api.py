@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _View = Callable[..., Response]
 
+_UNLOGGED = ("/changes", 304)
+"""A path with a status that is not logged: each open console asks every two seconds, and learns nothing new."""
+
 
 class Operation(msgspec.Struct, kw_only=True):
     """What a route declares for the OpenAPI document. ``make openapi`` generates it (``tools/openapi``).
@@ -157,7 +160,7 @@ class Api(Chalice):
         return respond_to_preflight
 
     def boundary(self, request: Request, get_response: Callable[[Request], Response]) -> Response:
-        """Turn exceptions into error responses. Log and count every response, and add the headers that all have."""
+        """Turn exceptions into error responses. Log and count responses, and add the headers that all have."""
         started = time.perf_counter()
         request_id = requests.request_id(request)
         with telemetry.invocation(request.lambda_context, request_id):
@@ -172,13 +175,14 @@ class Api(Chalice):
                 response = self._error_response(request, api_error, request_id)
             responses.add_common_headers(response, request.headers.get("origin"), request_id)
             telemetry.add_count("Requests")
-            telemetry.logger.info(
-                "Response sent",
-                method=request.method,
-                path=request.path,
-                status=response.status_code,
-                duration_ms=telemetry.milliseconds_since(started),
-            )
+            if (request.path, response.status_code) != _UNLOGGED:
+                telemetry.logger.info(
+                    "Response sent",
+                    method=request.method,
+                    path=request.path,
+                    status=response.status_code,
+                    duration_ms=telemetry.milliseconds_since(started),
+                )
             return response
 
     def _method_not_allowed(self, request: Request, allowed: str, request_id: str) -> Response:

@@ -163,7 +163,7 @@ def _names_at(_: int) -> frozenset[str]:
     return frozenset(path.name for path in _WEB.iterdir() if path.suffix in _TYPES)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=128)
 def _text_at(name: str, _: int) -> str:
     text = (_WEB / name).read_text(encoding="utf-8")
     not_sent = _NOT_SENT.get(Path(name).suffix)

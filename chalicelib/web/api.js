@@ -40,8 +40,11 @@ const MESSAGES = {
   504: "The server took too long to respond. Try again.",
 };
 
+const NOT_MODIFIED = 304;
+
 /**
- * Call the API. Renew an expired token once. Throw Problem.
+ * Call the API. Renew an expired token once. Throw Problem. `data` is null if the request has If-None-Match, and the
+ * response is 304.
  * @param {string} method
  * @param {string} path below the API's root, without a slash at its start
  * @param {CallOptions} [options]
@@ -52,13 +55,15 @@ export async function call(method, path, options = {}) {
   const isRejected = [401, 403].includes(answer.response.status);
   if (isRejected && (await renewToken())) answer = await send(method, path, options);
   const { response } = answer;
+  const { status } = response;
+  if (status === NOT_MODIFIED) return { data: null, etag: response.headers.get("ETag"), status };
   const data = parsedOrUndefined(answer.text);
   if (!response.ok) throw problemOf(response, data);
   // Not JSON, such as the sign-in page of a hotel's network.
   if (data === undefined) {
     throw new Problem({ message: "The response is not from the server. Does this network require a sign-in?" });
   }
-  return { data, etag: response.headers.get("ETag"), status: response.status };
+  return { data, etag: response.headers.get("ETag"), status };
 }
 
 /** @param {string} method @param {string} path @param {CallOptions} options */

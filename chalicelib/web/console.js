@@ -10,11 +10,11 @@ import { loadFirstPage } from "./toolbar.js";
 
 /** Each file is one Lambda invocation, and a new AWS account allows few at once: load first what shows items. */
 async function loadRest() {
-  const [router, dialog, writes, drafts] = await Promise.all([
+  const [router, dialog, writes, drafts, live] = await Promise.all([
     import("./router.js"), import("./dialog.js"), import("./item-writes.js"), import("./drafts.js"),
-    import("./selection.js"), import("./keyboard.js"),
+    import("./live-updates.js"), import("./selection.js"), import("./keyboard.js"),
   ]);
-  return { ...router, ...dialog, ...writes, ...drafts };
+  return { ...router, ...dialog, ...writes, ...drafts, ...live };
 }
 
 /** @type {(modules: ReturnType<typeof loadRest>) => void} */
@@ -81,9 +81,10 @@ async function start() {
   }
   setRest(loadRest());
   try {
-    const { openFirstView, loadAll, resumeExports } = await rest;
+    const { openFirstView, loadAll, resumeExports, startLiveUpdates } = await rest;
     openFirstView();
     resumeExports();
+    startLiveUpdates();
     (window.requestIdleCallback ?? setTimeout)(loadAll); // Safari has no requestIdleCallback.
     addEventListener("online", loadAll); // It may have failed offline.
   } catch {

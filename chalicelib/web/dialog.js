@@ -40,22 +40,25 @@ export function showView(next, title, { picture = [], parts }) {
   setRoute(next.route);
 }
 
-/** @param {Node[]} picture @param {Node[]} parts */
+/** @param {Node[] | false} picture @param {Node[]} parts */
 function replaceContent(picture, parts) {
-  stage.replaceChildren(...picture);
+  if (picture) stage.replaceChildren(...picture);
   content.replaceChildren(...parts);
 }
 
 /**
- * Redraw the current view. The focus stays on the element with the same `data-key`.
+ * Redraw the current view. The focus stays on the element with the same `data-key`, and the content where it is.
  * @param {string} title
- * @param {{picture: Node[], parts: Node[]}} content
+ * @param {{picture: Node[] | false, parts: Node[]}} next if `picture` is false, what is there stays
  */
 export function updateView(title, { picture, parts }) {
   const key = focusedKey();
+  const { scrollTop } = content;
   heading.textContent = title;
+  document.title = `${title} · Vitrine`;
   replaceContent(picture, parts);
   focusKey(key);
+  content.scrollTop = scrollTop;
 }
 
 /** Return the focused element's `data-key`. @returns {string | undefined} */
@@ -99,6 +102,7 @@ export const loadImports = () => reported(import("./imports.js"));
 export const loadExports = () => reported(import("./exports.js"));
 export const loadCatalogue = () => reported(import("./catalogue.js"));
 export const loadShares = () => reported(import("./item-shares.js"));
+export const loadWebhooks = () => reported(import("./webhooks.js"));
 
 /**
  * Return what is loaded. If that fails, show a notice, and never resolve: what the user wanted is not done.
@@ -121,6 +125,23 @@ export async function resumeExports() {
   if (sessionStorage.getItem(EXPORTS_KEY)) (await loadExports()).resume();
 }
 
+const WEBHOOKS_KEY = "vitrine-webhooks";
+
+/** Remember in this browser whether the user has webhooks. @param {boolean} areThere */
+export function rememberWebhooks(areThere) {
+  try {
+    if (areThere) localStorage.setItem(WEBHOOKS_KEY, "1");
+    else localStorage.removeItem(WEBHOOKS_KEY);
+  } catch {
+    // Storage may be blocked. Then their states are read only when their page is opened.
+  }
+}
+
+/** Say which webhooks do not work, if this browser has seen any: visits of other users cost nothing. */
+async function checkWebhooks() {
+  if (localStorage.getItem(WEBHOOKS_KEY)) (await import("./webhooks.js")).readStates();
+}
+
 /** Load all modules before they are needed, so that they are there offline too. */
 export async function loadAll() {
   const ignore = () => {}; // It is reported when the module is needed.
@@ -129,6 +150,7 @@ export async function loadAll() {
   await import("./added-files.js").catch(ignore);
   await import("./set-field.js").catch(ignore);
   await import("./imports.js").catch(ignore);
+  await checkWebhooks().catch(ignore);
 }
 
 // --------------------------------------------------------------------------------------------------------------- views

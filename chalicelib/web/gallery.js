@@ -1,5 +1,6 @@
 // The items that are shown, as cards or as rows of a table, and those that wait while the user points at the list.
-// Dispatches "gallery" on the document when they change, and "emptied" before others replace all of them.
+// Dispatches "gallery" on the document when they change, "emptied" before others replace all of them, and "outdated"
+// when they should be loaded again.
 
 import { $, announce, plural } from "./dom.js";
 import { cardOf, chooseColumns, chosenColumns, columnsOf, headRow, rowOf } from "./item-card.js";
@@ -24,7 +25,8 @@ export const currentSettings = () => settings;
 const isTable = () => settings.view === "table";
 const list = () => (isTable() ? rows : gallery);
 
-const reportChange = () => document.dispatchEvent(new Event("gallery"));
+let isReporting = true;
+const reportChange = () => isReporting && document.dispatchEvent(new Event("gallery"));
 
 // -------------------------------------------------------------------------------------------------------------- cards
 
@@ -70,17 +72,46 @@ function removeAll() {
  */
 export function showCard(item, etag = null) {
   storeItem(item, etag);
+  waiting.delete(item.id);
   addCard(item.id, { isOwn: true, isHeldBack: isPointerMoving() });
 }
 
-/** Store items that were added elsewhere, and show them as soon as the list is not in use. @param {Item[]} items */
-export function showNewer(items) {
+/**
+ * Show what the API lists now in place of what it listed before. Cards of unchanged items stay as they are. While the
+ * list is in use, new items wait, and the others keep their order.
+ * @param {Item[]} items
+ */
+export function showListed(items) {
   const isHeldBack = isListInUse();
-  for (const item of items) {
-    storeItem(item);
-    addCard(item.id, { isOwn: false, isHeldBack });
-  }
+  isReporting = false; // Once at the end is enough, because each report goes through all cards.
+  if (cards.size === 0) setColumns(items);
+  items.forEach((item) => storeItem(item));
+  const listed = items.map(({ id }) => id);
+  const kept = removeUnlisted(new Set(listed));
+  ranks.clear();
+  [...listed, ...kept].forEach(rankLast);
+  for (const id of listed) addCard(id, { isOwn: false, isHeldBack });
+  isUnsorted = true;
+  releaseIfUnused();
+  showCount();
+  isReporting = true;
   reportChange();
+}
+
+/**
+ * Remove the cards of items that the API listed before, and does not list now. Return the ids of those that stay,
+ * because the user is typing in them.
+ * @param {Set<string>} listed
+ */
+function removeUnlisted(listed) {
+  const gone = [...ranks.keys()].filter((id) => !listed.has(id) && isListed(id));
+  const kept = gone.filter((id) => cards.has(id) && $(".renaming", cards.get(id)));
+  const removed = gone.filter((id) => !kept.includes(id));
+  removed.forEach((id) => waiting.delete(id));
+  const hadFocus = removed.some((id) => cards.get(id)?.contains(document.activeElement));
+  const neighbour = removed.length > 0 && removeCards(removed);
+  if (hadFocus) (neighbour ? $("a", neighbour) : $("#new")).focus();
+  return kept;
 }
 
 /** @param {string} id @param {{isOwn: boolean, isHeldBack: boolean}} options */
@@ -95,7 +126,6 @@ function insertCard(id) {
   if (cards.has(id) || pendingDeletes.has(id)) return;
   cards.set(id, newCard(id));
   placeCard(id);
-  followPicture(storedItem(id));
 }
 
 /**
@@ -103,6 +133,9 @@ function insertCard(id) {
  * @type {Map<string, number>}
  */
 const ranks = new Map();
+
+/** Return the ids of the items that the API has listed, in their order. */
+export const listedIds = () => [...ranks.keys()];
 
 /** @param {string} id */
 const rankLast = (id) => ranks.has(id) || ranks.set(id, ranks.size);
@@ -118,6 +151,21 @@ function isBefore(one, other) {
 
 /** @param {string} id */
 const isLast = (id) => !list().lastElementChild || isBefore(list().lastElementChild.dataset.id, id);
+
+/** Whether the cards may not be in the order of the API. */
+let isUnsorted = false;
+
+function sortCards() {
+  isUnsorted = false;
+  if (isByAge(settings.order)) return;
+  const focused = /** @type {HTMLElement} */ (document.activeElement);
+  const sorted = placedCards().sort((one, other) => rankOf(one.dataset.id ?? "") - rankOf(other.dataset.id ?? ""));
+  sorted.forEach((card, place) => {
+    const now = list().children[place];
+    if (now !== card) now.before(card);
+  });
+  focused.focus({ preventScroll: true });
+}
 
 /** @param {string} id */
 function placeCard(id) {
@@ -160,10 +208,14 @@ export function restoreCard(id) {
   return cards.get(id);
 }
 
-/** @param {string[]} ids */
+/**
+ * Remove the cards of items. Return the card that is beside the last one then, or null.
+ * @param {string[]} ids
+ */
 export function removeCards(ids) {
-  hideCards(ids);
+  const neighbour = hideCards(ids);
   for (const id of ids) cards.delete(id);
+  return neighbour;
 }
 
 const placedCards = () => /** @type {HTMLElement[]} */ ([...list().children]).filter(({ dataset }) => dataset.id);
@@ -192,7 +244,6 @@ onItemStored((item, before) => {
   const card = cards.get(item.id);
   if (!card || before?.version === item.version) return;
   redraw(card, newCard(item.id));
-  followPicture(item);
   reportChange();
 });
 
@@ -227,22 +278,9 @@ function redrawAll() {
   reportChange();
 }
 
-/** @type {Set<string>} */
-const followed = new Set();
-
-/** Show a picture that is being rendered when it is ready. @param {Item} item */
-async function followPicture({ id, image }) {
-  if (!["pending", "processing"].includes(image?.status ?? "") || followed.has(id)) return;
-  followed.add(id);
-  try {
-    const { followStatus } = await import("./poll.js"); // Few galleries need it.
-    await followStatus(id);
-  } catch {
-    // The card stays as it is.
-  } finally {
-    followed.delete(id);
-  }
-}
+/** Return whether the picture of a listed item is being made. */
+export const hasUnfinishedPicture = () =>
+  [...cards.keys()].some((id) => ["pending", "processing"].includes(storedItem(id).image?.status ?? ""));
 
 // ----------------------------------------------------------------------------------------------------- items that wait
 
@@ -250,13 +288,15 @@ const STILL_AFTER = 1000; // milliseconds
 
 /** Ids of items that wait, and whether the user added them here. @type {Map<string, boolean>} */
 const waiting = new Map();
+/** Whether so many items are new that the list has to be loaded again. */
+let isOutdated = false;
 let isPointing = false;
 let movedAt = -Infinity;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 
 /** Return whether an item from elsewhere has to wait. */
-const isListInUse = () => isPointing || hasKeyboardFocus() || lists.getBoundingClientRect().top < 0;
+export const isListInUse = () => isPointing || hasKeyboardFocus() || lists.getBoundingClientRect().top < 0;
 
 /** Return whether the user moves the pointer over the cards: an item that the user adds waits for the end of that. */
 const isPointerMoving = () => isPointing && performance.now() - movedAt < STILL_AFTER;
@@ -288,9 +328,17 @@ function releaseOwnLater() {
 /** @param {string} id */
 const isHeld = (id) => waiting.has(id);
 
+/** Have the list loaded again as soon as it is not in use. */
+export function setOutdated() {
+  isOutdated = true;
+  showCount();
+  releaseIfUnused();
+}
+
 function forgetHeld() {
   clearTimeout(timer);
   waiting.clear();
+  isOutdated = false;
   showCount();
 }
 
@@ -306,15 +354,22 @@ function release(areOwn) {
 
 function showCount() {
   const foreign = [...waiting.values()].filter((isOwn) => !isOwn).length;
-  if (foreign > 0 && showButton.hidden) announce(`${plural(foreign, "new item")} to show`);
-  showButton.hidden = foreign === 0;
-  showButton.textContent = `Show ${plural(foreign, "new item")}`;
+  const text = isOutdated ? "Show new items" : `Show ${plural(foreign, "new item")}`;
+  const isNeeded = isOutdated || foreign > 0;
+  if (isNeeded && showButton.hidden) announce(`${text.slice("Show ".length)} to show`);
+  showButton.hidden = !isNeeded;
+  showButton.textContent = text;
 }
 
 function releaseIfUnused() {
   if (!isPointing) release(true);
-  if (!isListInUse()) release(false);
+  if (isListInUse()) return;
+  if (isOutdated) reportOutdated();
+  release(false);
+  if (isUnsorted) sortCards();
 }
+
+const reportOutdated = () => document.dispatchEvent(new Event("outdated"));
 
 lists.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
   isPointing = Boolean(/** @type {Element} */ (event.target).closest("[data-id]"));
@@ -326,6 +381,7 @@ lists.addEventListener("pointerleave", () => {
 });
 lists.addEventListener("focusout", () => queueMicrotask(releaseIfUnused));
 showButton.addEventListener("click", () => {
+  if (isOutdated) reportOutdated();
   release(false);
   scrollTo({ top: 0 });
   $("[data-id] a", lists)?.focus({ preventScroll: true });

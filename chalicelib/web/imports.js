@@ -6,7 +6,7 @@ import { button, h, plural } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
 import { describedColumns, entryProblems, likelyKey, possibleKeys, readImport } from "./import-file.js";
 import { MANAGED, fieldLabel, sortableFields } from "./item-fields.js";
-import { loadNewer, loadPage } from "./list-loading.js";
+import { refreshList } from "./list-loading.js";
 import { pollJob, retry } from "./poll.js";
 import { Transfer } from "./progress-panel.js";
 
@@ -173,8 +173,7 @@ class Import extends Transfer {
     this.started ??= await this.#send(this.content);
     this.markSent();
     const result = await this.#watch(this.started);
-    if (result.updated > 0) loadPage({ fromStart: true });
-    else loadNewer();
+    refreshList().catch(() => {}); // live-updates.js tries again.
     this.#showResult(result, this.content);
   }
 

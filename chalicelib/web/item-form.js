@@ -1,15 +1,16 @@
-// The form that changes or creates an item, and the comparison with another user's change.
+// The form that changes or creates an item.
 
 import { Problem, call, ifMatch, itemPath } from "./api.js";
 import { closeDialog, currentView, focusKey, focusedKey, showView } from "./dialog.js";
-import { $, announce, button, h, problemBox, timeElement } from "./dom.js";
+import { $, announce, button, h, problemBox } from "./dom.js";
 import { draftOf } from "./drafts.js";
-import { isEqual, isNumber, toJson } from "./exact-json.js";
+import { isEqual } from "./exact-json.js";
 import { FieldEditor, FieldsForm, draftNotice } from "./fields-form.js";
 import { pictureElement, placeholder } from "./item-card.js";
+import { Comparison, conflictView } from "./item-comparison.js";
 import { nameOf, ownFields } from "./item-fields.js";
 import { attachPicture, pickPicture, pickPictureFor, removePicture, reportIgnoredFiles } from "./item-pictures.js";
-import { storeItem } from "./item-store.js";
+import { entityTag, storeItem } from "./item-store.js";
 import { deleteItem } from "./item-writes.js";
 import { createItem, keyFor, newItemFields } from "./new-item.js";
 import { canSignIn, signIn } from "./oidc-session.js";
@@ -46,6 +47,8 @@ class ItemForm {
   /** The picture of a new item. @type {File | null} */
   #file = null;
   #picture = h("div", { class: "side" });
+  /** Where it is said that somebody else has changed the item. */
+  #news = h("div", { role: "status" });
 
   /** @param {FormStart} start @param {(id?: string) => void} onLeave */
   constructor({ item, etag, fields }, onLeave) {
@@ -75,7 +78,7 @@ class ItemForm {
     return new FieldsForm(this.#editor, actions, {
       side: this.#picture,
       label: id ? "Save" : "Create",
-      notice: draftNotice(savedAt, () => this.#startOver()),
+      notice: [this.#news, draftNotice(savedAt, () => this.#startOver())],
       remove: id && button("Delete", () => deleteItem(id), { class: "danger quiet-danger" }),
     });
   }
@@ -94,6 +97,29 @@ class ItemForm {
     if (this.#conflict) return;
     this.#item = item;
     this.#drawPicture();
+    if (this.#form.isSaving) return;
+    if (isEqual(this.#draft.base, ownFields(item))) this.#news.replaceChildren();
+    else if (this.#form.hasEdits) this.#tell("Someone else changed this item. What you typed stays.", this.#compare());
+    else this.#showNext(item);
+  }
+
+  onItemGone() {
+    if (this.#form.hasEdits) this.#tell("Someone else deleted this item. What you typed stays here until you leave.");
+    else this.#onLeave(this.id);
+  }
+
+  /** @param {string} text @param {...Child} actions */
+  #tell(text, ...actions) {
+    this.#news.replaceChildren(h("div", { class: "draft-notice" }, h("p", {}, text), actions));
+  }
+
+  /** Show what somebody else has saved, as nothing was typed here. The focus stays at its field. @param {Item} item */
+  #showNext(item) {
+    const focused = labelOf(document.activeElement);
+    editItem({ item, etag: entityTag(item.id) ?? null }, this.#onLeave);
+    const controls = [...document.querySelectorAll("#item :is(input, textarea, select, button)")];
+    /** @type {HTMLElement | undefined} */ (controls.find((one) => labelOf(one) === focused))?.focus();
+    announce("Someone else changed this item. Its fields are up to date.");
   }
 
   /** @param {File[]} files */
@@ -197,8 +223,22 @@ class ItemForm {
 
   // ---------------------------------------------------------------------------------------------------------- conflict
 
-  /** Have the user choose. If only the picture has changed, save again. @param {string} id @param {Fields} fields */
-  async #resolveConflict(id, fields) {
+  /** Return a button that shows both versions. */
+  #compare() {
+    return button("Compare", () => {
+      const { id } = this;
+      const fields = this.#form.readOrNull();
+      if (id && fields) this.#form.attempt(() => this.#resolveConflict(id, fields, { isSaving: false }));
+    }, { class: "text" });
+  }
+
+  /**
+   * Have the user choose. If only the picture has changed, save again.
+   * @param {string} id
+   * @param {Fields} fields
+   * @param {{isSaving?: boolean}} [options] whether the user has pressed Save
+   */
+  async #resolveConflict(id, fields, { isSaving = true } = {}) {
     const { data, etag } = await call("GET", itemPath(id));
     storeItem(data, etag);
     const { base } = this.#draft;
@@ -206,8 +246,10 @@ class ItemForm {
     const comparison = new Comparison(base, theirs, fields);
     this.#item = data;
     this.#draft = { ...this.#draft, base: theirs, etag };
-    if (isEqual(base, theirs) || !comparison.hasDifferences) await this.#replace(id, fields);
-    else this.#showConflict(data, comparison);
+    const { hasDifferences } = comparison;
+    if (isSaving && (isEqual(base, theirs) || !hasDifferences)) await this.#replace(id, fields);
+    else if (hasDifferences) this.#showConflict(data, comparison);
+    else this.#takeTheirs(data, etag);
   }
 
   /** @param {Item} item @param {Comparison} comparison */
@@ -216,13 +258,16 @@ class ItemForm {
     this.#conflict = comparison;
     const view = conflictView(item, comparison, this.#form.problems, {
       edit: () => editItem({ item, etag, fields: comparison.read() }, this.#onLeave),
-      takeTheirs: () => {
-        this.#kept.remove();
-        editItem({ item, etag }, this.#onLeave);
-      },
+      takeTheirs: () => this.#takeTheirs(item, etag),
       save: () => this.#form.attempt(() => this.#save(comparison.read())),
     });
     showView(this, "Someone else changed this item", { parts: [view] });
+  }
+
+  /** @param {Item} item @param {string | null} etag */
+  #takeTheirs(item, etag) {
+    this.#kept.remove();
+    editItem({ item, etag }, this.#onLeave);
   }
 
   // ----------------------------------------------------------------------------------------------------------- sign-in
@@ -254,6 +299,9 @@ class ItemForm {
     if (hasFocus && !focusKey(key)) $("button", this.#picture).focus();
   }
 }
+
+/** Return what names a control of a form. @param {any} control */
+const labelOf = (control) => control.ariaLabel ?? control.textContent;
 
 /** @param {Item} item */
 function itemPicture(item) {
@@ -292,94 +340,4 @@ function chosenPicture(file, onPick) {
   }
   const label = file ? "Choose another" : "Choose a picture";
   return [frame, h("div", { class: "row" }, button(label, () => pickPicture(onPick), { "data-key": "choose" }))];
-}
-
-// ---------------------------------------------------------------------------------------------------------- comparison
-
-/** A choice for each field that differs. By default, what only one side has changed is kept. */
-export class Comparison {
-  #theirs;
-  /** @type {FieldChoice[]} */
-  #choices;
-
-  /**
-   * @param {Fields} base what both started from
-   * @param {Fields} theirs
-   * @param {Fields} yours
-   */
-  constructor(base, theirs, yours) {
-    const [start, left, right] = [base, theirs, yours].map(withoutPrototype);
-    const names = [...new Set([...Object.keys(left), ...Object.keys(right)])];
-    this.#theirs = theirs;
-    this.#choices = names.filter((name) => !isEqual(left[name], right[name])).map((name) =>
-      new FieldChoice(name, { theirs: left, yours: right }, !isEqual(start[name], right[name])));
-    this.element = h("table", { class: "conflict" },
-      h("caption", {}, "Choose which value to keep of each field that differs."),
-      h("thead", {}, h("tr", {}, ["Field", "Theirs", "Yours"].map((label) => h("th", { scope: "col" }, label)))),
-      h("tbody", {}, this.#choices.map((choice) => choice.element)));
-  }
-
-  get hasDifferences() {
-    return this.#choices.length > 0;
-  }
-
-  /** Return the fields with the chosen values. */
-  read() {
-    return this.#choices.reduce((fields, choice) => choice.applyTo(fields), { ...this.#theirs });
-  }
-}
-
-/** Return a copy without inherited properties, such as `constructor`. @param {Fields} fields */
-const withoutPrototype = (fields) => Object.assign(Object.create(null), fields);
-
-class FieldChoice {
-  /**
-   * @param {string} name
-   * @param {{theirs: Fields, yours: Fields}} sides
-   * @param {boolean} isYoursChosen
-   */
-  constructor(name, sides, isYoursChosen) {
-    this.name = name;
-    this.sides = sides;
-    this.yours = this.#radio("yours", isYoursChosen);
-    this.theirs = this.#radio("theirs", !isYoursChosen);
-    this.element = h("tr", {}, h("th", { scope: "row" }, name),
-      optionCell(this.theirs, sides.theirs[name]), optionCell(this.yours, sides.yours[name]));
-  }
-
-  /** Set or remove the field. @param {Fields} fields */
-  applyTo(fields) {
-    const { [this.name]: _, ...rest } = fields;
-    const chosen = this.yours.checked ? this.sides.yours : this.sides.theirs;
-    return Object.hasOwn(chosen, this.name) ? { ...rest, [this.name]: chosen[this.name] } : rest;
-  }
-
-  /** @param {"yours" | "theirs"} side @param {boolean} checked */
-  #radio(side, checked) {
-    const properties = { type: "radio", name: `keep-${this.name}`, value: side, checked };
-    return h("input", { ...properties, "aria-label": `${this.name}: keep ${side}` });
-  }
-}
-
-/** @param {HTMLInputElement} radio @param {any} value */
-function optionCell(radio, value) {
-  const text = typeof value === "string" && !isNumber(value) ? value : toJson(value ?? null);
-  const shown = value === undefined ? h("em", {}, "not set") : h("span", { class: "code" }, text);
-  return h("td", {}, h("label", {}, radio, shown));
-}
-
-/**
- * Return what the dialog shows of a conflict.
- * @param {Item} item
- * @param {Comparison} comparison
- * @param {Node} problems where errors are shown
- * @param {{edit: () => void, takeTheirs: () => void, save: () => void}} actions
- */
-export function conflictView(item, comparison, problems, { edit, takeTheirs, save }) {
-  return h("div", { class: "conflict-view" },
-    h("p", {}, `The item is now at version ${item.version}, saved `, timeElement(item.updatedAt),
-      ". Nothing you typed is lost."),
-    comparison.element,
-    h("div", { class: "actions" }, problems, button("Back to the form", edit), h("span", { class: "space" }),
-      button("Use all of theirs", takeTheirs), button("Save these values", save, { class: "primary" })));
 }

@@ -17,6 +17,8 @@ export const pendingDeletes = new Set();
 /** @param {string} id */
 export const getStored = (id) => stored.get(id);
 
+export const storedIds = () => [...stored.keys()];
+
 /**
  * Return the entity tag of the stored version of an item. An item of a list has none, but the API compares the version
  * only.

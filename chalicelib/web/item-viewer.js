@@ -6,7 +6,7 @@ import { $, announce, button, formatBytes, h, problemBox, targetOf, timeElement 
 import { isNumber, toJson } from "./exact-json.js";
 import { neighbourId, removeCards } from "./gallery.js";
 import { attachPicture, pickPictureFor, takePhotoFor } from "./item-pictures.js";
-import { isShownByBrowsers, pictureElement, placeholder, warningOf } from "./item-card.js";
+import { isShownByBrowsers, pictureElement, placeholder, thumbnailPaths, warningOf } from "./item-card.js";
 import { fieldLabel, isTimestamp, listedFields, nameOf } from "./item-fields.js";
 import { deleteItem } from "./item-writes.js";
 import { publishingPart } from "./item-publishing.js";
@@ -36,6 +36,8 @@ class ItemView {
   kind = /** @type {const} */ ("viewing");
   /** The version that is shown, or 0. */
   #version = 0;
+  /** What is shown of its picture, to redraw that only if it changes. */
+  #picture = "";
   #failure = h("div", { class: "picture-error" });
   /** What `#failure` shows, to redraw it only if that changes. */
   #shownFailure = "";
@@ -59,6 +61,11 @@ class ItemView {
 
   onItemChange() {
     this.#draw();
+  }
+
+  /** @param {Problem} problem */
+  onItemGone(problem) {
+    this.#showReadProblem(problem);
   }
 
   /** @param {File[]} files */
@@ -134,11 +141,12 @@ class ItemView {
     const { item } = this.#stored;
     if (this.#version === item.version) return;
     const parts = [this.#failure, fieldList(item), publishingPart(item), detailsOf(item), this.#actions()];
-    const content = { picture: pictureParts(item), parts };
+    const picture = describePicture(item);
     this.showFailure();
-    if (this.#version === 0) showView(this, nameOf(item), content);
-    else updateView(nameOf(item), content);
+    if (this.#version === 0) showView(this, nameOf(item), { picture: pictureParts(item), parts });
+    else updateView(nameOf(item), { picture: picture !== this.#picture && pictureParts(item), parts });
     this.#version = item.version;
+    this.#picture = picture;
   }
 
   /** Show why the picture or its upload from this page failed, and what the user can do. */
@@ -209,6 +217,13 @@ function sharpen(picture, item, scale) {
   if (isShownByBrowsers(image) && picture.srcset && !picture.srcset.includes(candidate)) {
     picture.srcset += `, ${candidate}`;
   }
+}
+
+/** Return a text that is the same as long as the same picture is shown. @param {Item} item */
+function describePicture(item) {
+  const { image } = item;
+  const path = image?.url && new URL(image.url).pathname;
+  return JSON.stringify([image?.status, image?.error, path, thumbnailPaths(image), nameOf(item)]);
 }
 
 /** @param {Item} item */

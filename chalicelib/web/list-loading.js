@@ -3,9 +3,9 @@
 import { Problem, call } from "./api.js";
 import { $, button, h, plural, problemBox } from "./dom.js";
 import {
-  applySettings, clearCards, countOfLoaded, currentSettings, isListed, showNewer, showPage,
+  applySettings, clearCards, countOfLoaded, currentSettings, isListInUse, listedIds, setOutdated, showListed, showPage,
 } from "./gallery.js";
-import { clearStore } from "./item-store.js";
+import { clearStore, storedIds } from "./item-store.js";
 import { DEFAULTS, hasBounds, hasWord, isSameList, queryOf } from "./page-url.js";
 
 const gallery = $("#gallery");
@@ -18,7 +18,8 @@ const moreState = $("#more-state");
 
 const PAGE_SIZE = 24;
 const LARGE_PAGE_SIZE = 100;
-const MAX_NEWER_PAGES = 20;
+/** If none of so many last items is found again, too many items are new to be shown between the others. */
+const TAIL = 10;
 
 /** The pages of one list. Responses to older loads are ignored. */
 class ItemPages {
@@ -27,6 +28,7 @@ class ItemPages {
   /** Where the next page begins; null before the first and after the last. @type {string | null} */
   cursor = null;
   isLoading = false;
+  isLoaded = false;
   /** Whether a page could not be loaded. Only the user, or being online again, tries again. */
   hasFailed = false;
   /** While there are any, no page is loaded automatically. */
@@ -42,7 +44,7 @@ class ItemPages {
   reset() {
     this.#loads += 1;
     this.#resets += 1;
-    Object.assign(this, { cursor: null, isLoading: false, hasFailed: false });
+    Object.assign(this, { cursor: null, isLoading: false, isLoaded: false, hasFailed: false });
   }
 
   /**
@@ -57,7 +59,7 @@ class ItemPages {
     try {
       const { items, nextCursor } = await this.#fetch(this.cursor, PAGE_SIZE);
       if (mine !== this.#loads) return null;
-      this.cursor = nextCursor;
+      Object.assign(this, { cursor: nextCursor, isLoaded: true });
       return { items, isFirst };
     } catch (problem) {
       if (mine !== this.#loads) return null;
@@ -69,24 +71,28 @@ class ItemPages {
   }
 
   /**
-   * Return the unknown items of the newest pages, to the first page with a known one, or null if those are too many.
-   * Throw Problem.
-   * @param {(id: string) => boolean} isKnown
-   * @returns {Promise<Item[] | null>}
+   * Load again what is loaded. Return null if another load was started meanwhile. If too many items are new, return as
+   * many items as before, and `isOutdated`. Throw Problem.
+   * @param {string[]} listed the ids of the items that were loaded, in their order
+   * @returns {Promise<{items: Item[], cursor: string | null, isOutdated: boolean} | null>}
    */
-  async fetchNewer(isKnown) {
+  async loadAgain(listed) {
     const mine = this.#loads;
-    /** @type {Item[]} */
-    const newer = [];
-    let after = null;
-    for (let pages = 0; pages < MAX_NEWER_PAGES; pages += 1) {
-      const { items, nextCursor } = await this.#fetch(after, LARGE_PAGE_SIZE);
-      if (mine !== this.#loads) return [];
-      newer.push(...items.filter(({ id }) => !isKnown(id)));
-      if (!nextCursor || items.some(({ id }) => isKnown(id))) return newer;
-      after = nextCursor;
-    }
-    return null;
+    const tail = new Set(listed.slice(-TAIL));
+    const again = { items: /** @type {Item[]} */ ([]), cursor: /** @type {string | null} */ (null), isOutdated: false };
+    const loadMore = async (/** @type {number} */ wanted) => {
+      const limit = Math.min(Math.max(wanted, PAGE_SIZE), LARGE_PAGE_SIZE);
+      const { items, nextCursor } = await this.#fetch(again.cursor, limit);
+      again.items.push(...items);
+      again.cursor = nextCursor;
+    };
+    do await loadMore(listed.length - again.items.length);
+    while (again.cursor && again.items.length < listed.length);
+    const isFound = () => !again.cursor || tail.size === 0 || again.items.some(({ id }) => tail.has(id));
+    const before = { ...again, items: [...again.items], isOutdated: true };
+    if (!isFound()) await loadMore(LARGE_PAGE_SIZE);
+    if (mine !== this.#loads) return null;
+    return isFound() ? again : before;
   }
 
   /**
@@ -122,6 +128,9 @@ const pages = new ItemPages();
 
 /** Return whether the list goes on after its last item. */
 export const hasMore = () => pages.hasMore;
+
+/** Return whether a page of the list was loaded, and none failed. If one failed, the user is asked to try again. */
+export const isListShown = () => pages.isLoaded && !pages.hasFailed;
 
 /** Yield the items of the pages that are not loaded. @type {ItemPages["fetchRest"]} */
 export const fetchRest = (attempt) => pages.fetchRest(attempt);
@@ -175,19 +184,27 @@ function showLoaded() {
   observer.observe(moreButton);
 }
 
-/** Show items that were created elsewhere since the list was loaded. Other cards stay. */
-export async function loadNewer() {
-  const { order, q, filters } = currentSettings();
-  const isFound = order !== DEFAULTS.order || hasWord(q) || filters !== "";
-  if (isFound || countOfLoaded() === 0) return loadPage({ fromStart: true });
-  try {
-    const newer = await pages.fetchNewer(isListed);
-    if (!newer) return loadPage({ fromStart: true });
-    return showNewer(newer);
-  } catch (problem) {
-    return showLoadProblem(problem);
+/**
+ * Show what has changed since the list was loaded. Cards of unchanged items stay. Return false if nothing was shown,
+ * because another page is being loaded. Throw Problem.
+ */
+export async function refreshList() {
+  if (pages.isLoading || !isListShown()) return false;
+  const known = new Set(storedIds());
+  const again = await pages.loadAgain(listedIds());
+  if (!again) return false;
+  if (again.isOutdated && isListInUse()) {
+    setOutdated();
+    return true;
   }
+  pages.cursor = again.cursor;
+  // What was deleted here meanwhile may be in the response.
+  const stored = new Set(storedIds());
+  showListed(again.items.filter(({ id }) => stored.has(id) || !known.has(id)));
+  return true;
 }
+
+document.addEventListener("outdated", () => loadPage({ fromStart: true }));
 
 /**
  * Show the list in another way. Load it again if other items are wanted, or another order.

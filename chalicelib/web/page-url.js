@@ -6,9 +6,9 @@ const GO_BACK_TIMEOUT = 1000; // milliseconds; a browser may refuse to go back
 const hashParts = () => location.hash.slice(1).split("&").filter(Boolean);
 
 /** @param {string} part */
-const isRoute = (part) => ["new", "pictures"].includes(part) || part.startsWith("item=");
+const isRoute = (part) => /^(new|pictures|webhooks|(item|webhooks)=.*)$/.test(part);
 
-/** Return "#item=<id>", "#new", "#pictures", or "" for the list. */
+/** Return "#item=<id>", "#new", "#pictures", "#webhooks", "#webhooks=<id>", or "" for the list. */
 export function currentRoute() {
   const part = hashParts().find(isRoute);
   return part ? `#${part}` : "";

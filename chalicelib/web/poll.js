@@ -137,15 +137,10 @@ function retryText({ status }) {
 
 // ------------------------------------------------------------------------------------------------------------ pictures
 
-/** Ids of items whose picture is uploaded from this page. @type {Set<string>} */
-export const uploadingIds = new Set();
-
 let watched = 0;
 /** Each of many pictures is asked for less often. */
 const minDelay = () => watched * 100;
 
-const MIN_FOLLOW_DELAY = 2000; // milliseconds
-const FOLLOW_SECONDS = 1200; // An upload ticket is valid for 900.
 const REMOVED_AFTER = 15000; // milliseconds in which an upload is recorded, even if its event is late
 
 /**
@@ -225,28 +220,6 @@ function resultOfReady(image, uploadId) {
     return { state: "ready", text: warningOf(image) || "Ready", thumbnail: image.thumbnails?.[0]?.url };
   }
   return shownId > uploadId ? { state: "stopped", text: "Replaced by another picture" } : undefined;
-}
-
-/**
- * Store an item's states until its picture, uploaded or rendered elsewhere, is ready, failed or removed.
- * @param {string} id
- */
-export async function followStatus(id) {
-  /** @type {string | undefined} */
-  let lastStatus;
-  const check = async () => {
-    if (uploadingIds.has(id)) return true; // The upload stores its states.
-    const { data: item, etag } = await call("GET", itemPath(id));
-    const status = item.image?.status;
-    if (status !== lastStatus) storeItem(item, etag);
-    lastStatus = status;
-    return !["pending", "processing"].includes(status) || undefined;
-  };
-  try {
-    await poll(check, { seconds: FOLLOW_SECONDS, minDelay: () => Math.max(MIN_FOLLOW_DELAY, minDelay()) });
-  } catch (problem) {
-    if (!(problem instanceof Problem)) throw problem;
-  }
 }
 
 const MAX_RENDERING = 60; // seconds

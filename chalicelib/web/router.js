@@ -1,7 +1,7 @@
 // Opens what a route names.
 
 import { Problem, call, itemPath } from "./api.js";
-import { closeDialog, currentView, loadForm, loadViewer } from "./dialog.js";
+import { closeDialog, currentView, loadForm, loadViewer, loadWebhooks } from "./dialog.js";
 import { hasModifier, targetOf } from "./dom.js";
 import { hasDraft, removeOldDrafts } from "./drafts.js";
 import { storeItem } from "./item-store.js";
@@ -22,6 +22,9 @@ async function openRoute(route) {
   } else if (route === "#new") {
     const { openNewItem } = await loadForm();
     if (isWanted()) openNewItem();
+  } else if (route.startsWith("#webhooks")) {
+    const { openWebhooks } = await loadWebhooks();
+    if (isWanted()) openWebhooks(route);
   } else if (currentView()) closeDialog();
   else if (route) clearRoute(); // The pictures of "#pictures" are gone after a reload.
 }

@@ -3,7 +3,7 @@
 import { Problem, call, itemPath } from "./api.js";
 import { button, formatBytes, h, pickFiles } from "./dom.js";
 import { storeItem } from "./item-store.js";
-import { retry, uploadingIds, waitForThumbnails } from "./poll.js";
+import { retry, waitForThumbnails } from "./poll.js";
 import { PICTURE_TYPES, pictureType, sizeProblem, typeProblem } from "./picture-types.js";
 import { Transfer } from "./progress-panel.js";
 import { hideUpload, showUpload } from "./upload-frames.js";
@@ -214,14 +214,10 @@ class Upload extends Transfer {
   // ---------------------------------------------------------------------------------------------------------- the work
 
   async attempt() {
-    try {
-      if (!this.sent) await uploadSlots.run(() => this.#send(), this.signal);
-      this.markSent();
-      this.setText("Processing");
-      this.#showResult(await this.#watch());
-    } finally {
-      if (lastUploads.get(this.id) === this) uploadingIds.delete(this.id);
-    }
+    if (!this.sent) await uploadSlots.run(() => this.#send(), this.signal);
+    this.markSent();
+    this.setText("Processing");
+    this.#showResult(await this.#watch());
   }
 
   async #send() {
@@ -258,7 +254,6 @@ class Upload extends Transfer {
   #replaceOlder() {
     const older = lastUploads.get(this.id);
     lastUploads.set(this.id, this);
-    uploadingIds.add(this.id);
     this.#show();
     if (!older || older === this) return;
     if (older.state === "failed") older.dismiss();

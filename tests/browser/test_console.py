@@ -138,9 +138,9 @@ class TestItems:
         item = create_item(system, title="Built")
         tab.open(system.url)
         tab.open_item("Built")
-        request("PUT", f"{system.url}/items/{item['id']}", {"title": "Built by another"})
         add_field(tab, "constructor")
         tab.field("constructor").fill("Ann")
+        request("PUT", f"{system.url}/items/{item['id']}", {"title": "Built by another"})
         tab.press("Save")
         expect(tab.dialog).to_contain_text("Someone else changed this item")
         expect(tab.dialog.get_by_role("heading")).to_be_focused()
@@ -158,11 +158,11 @@ class TestItems:
             one.open_item("Deep field")
         other.expect_fault("412")
 
+        other.field("galaxies").fill("3000")
+        other.field("framed").check()
         tab.field("galaxies").fill("10000")
         tab.field("instrument").fill("Hubble Space Telescope")
         tab.save()
-        other.field("galaxies").fill("3000")
-        other.field("framed").check()
         other.press("Save")
 
         expect(other.dialog).to_contain_text("Someone else changed this item")
@@ -354,6 +354,7 @@ class TestErrors:
     def test_list_is_loaded_again_after_an_error(self, system: System, tab: Tab) -> None:
         tab.expect_fault("500")
         refusal = {"error": "INTERNAL_ERROR", "message": "Something failed here.", "requestId": "request-1"}
+        tab.page.goto("about:blank")  # An open page may read the list at any time.
         tab.page.route("**/items?*", lambda route: route.fulfill(status=500, json=refusal), times=1)
         tab.page.goto(f"{system.url}/")
 

@@ -123,6 +123,12 @@ class TestLines:
 
         assert [(line["level"], line.get("error")) for line in logs(logged())] == [("ERROR", "BUSY"), ("INFO", None)]
 
+    def test_request_for_changes_is_logged_only_if_there_are_any(self, api: Stage, logged: Read) -> None:
+        etag = api("GET", "/changes").headers["ETag"]
+        api("GET", "/changes", if_none_match=etag)
+
+        assert [line["status"] for line in logs(logged())] == [200]
+
 
 def owners(text: str) -> dict[str, set[Any]]:
     """Return the owners in the lines with each message, with None for lines without an owner."""

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import "./browser.js";
-import { Comparison } from "../../chalicelib/web/item-form.js";
+import { Comparison } from "../../chalicelib/web/item-comparison.js";
 import { parseJson, toJson } from "../../chalicelib/web/exact-json.js";
 
 /** Choose a side of a field, as the user does. */

@@ -159,6 +159,41 @@ interface Share {
   expiresAt?: string;
 }
 
+/** What `GET /webhooks/{id}` returns. */
+interface Webhook {
+  id: string;
+  url: string;
+  /** Types of events, or "*" for all. */
+  events: string[];
+  description?: string;
+  status: "active" | "failing" | "off";
+  createdAt: string;
+  failingSince?: string;
+  /** Why it fails, or why it was switched off. */
+  problem?: string;
+  /** Until when requests are also signed with the secret before. */
+  previousSecretUntil?: string;
+  /** Only in the response that makes it. */
+  secret?: string;
+}
+
+/** One of `GET /webhooks/{id}/deliveries`. */
+interface Delivery {
+  id: string;
+  type: string;
+  itemId?: string;
+  status: "pending" | "succeeded" | "failed";
+  attempts: number;
+  createdAt: string;
+  lastAttemptAt?: string;
+  nextAttemptAt?: string;
+  responseStatus?: number;
+  durationMs?: number;
+  /** How the answer begins. */
+  response?: string;
+  error?: string;
+}
+
 /** One entry of `details` of an error. */
 interface ProblemDetail {
   path: string;
@@ -180,10 +215,12 @@ interface ProblemFields {
 /** What the dialog shows. */
 interface View {
   id?: string;
-  kind: "viewing" | "editing";
+  kind: "viewing" | "editing" | "listing";
   /** The part of the address that leads here, such as "#new". */
   route: string;
   onItemChange(item: Item): void;
+  /** Called if the item does not exist any more. */
+  onItemGone?(problem: ApiProblem): void;
   /** Use files that were dropped on the dialog or pasted. */
   addFiles(files: File[]): void;
   /** Go one step back. Ask first if that would lose changes. */
@@ -218,6 +255,16 @@ type RequestParameter = {
 type SchemaReader = import("../../chalicelib/web/json-schema.js").SchemaReader;
 
 type ApiProblem = import("../../chalicelib/web/api.js").Problem;
+
+/** What live updates do. */
+interface LiveActions {
+  /** Return whether there is a list to keep up to date. */
+  isReady(): boolean;
+  /** Show what has changed. Return whether that succeeded. May throw Problem. */
+  show(): Promise<boolean>;
+  /** Return whether something that is shown may change without being counted. */
+  isUnfinished(): boolean;
+}
 
 interface CallOptions {
   /** A value, which is sent as JSON, or a text of `type`. */
