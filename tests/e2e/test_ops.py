@@ -238,6 +238,16 @@ def test_index_is_repaired(system: System, typed: Command) -> None:
     assert "Their index is complete." in typed(*check)
 
 
+def test_webhooks_that_are_off_are_shown(system: System, typed: Command) -> None:
+    (webhooks,) = runbook("webhooks")
+    made = system.request("POST", "/webhooks", {"url": "https://hooks.example/secret", "events": ["*"]}).json()
+    system.request("PATCH", f"/webhooks/{made['id']}", {"enabled": False})
+
+    assert f"off      {made['id']} hooks.example, of local\n" in typed(*webhooks)
+
+    system.request("DELETE", f"/webhooks/{made['id']}")
+
+
 def test_item_is_shown_without_urls(system: System, typed: Command) -> None:
     created = system.request("POST", "/items", as_json('"tiny": 1E-130, "weight": 19.90')).json()["id"]
     picture = photograph(400, 300)
