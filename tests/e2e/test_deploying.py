@@ -129,7 +129,8 @@ def test_deployment_by_cloudformation(prod: Person) -> None:
     assert prod.outputs("vitrine-prod")["EndpointURL"].endswith("/api/")
     assert console_urls(prod, "prod") == [prod.outputs("vitrine-prod")["EndpointURL"]]
     functions = prod.client("lambda").list_functions()["Functions"]
-    assert len([one for one in functions if one["FunctionName"].startswith("vitrine-prod-")]) == 5
+    configured = json.loads((ROOT / ".chalice" / "config.json").read_text())["lambda_functions"]
+    assert len([one for one in functions if one["FunctionName"].startswith("vitrine-prod-")]) == len(configured)
     (subscribed,) = prod.client("sns").list_subscriptions()["Subscriptions"]
     assert subscribed["TopicArn"] == prod.outputs("vitrine-prod-resources")["AlarmTopicArn"]
 
@@ -147,6 +148,15 @@ def test_custom_domains(prod: Person) -> None:
         assert (mapped["basePath"], mapped["restApiId"], mapped["stage"]) == ("(none)", api_id, "api")
     found = prod.client("apigateway").get_domain_name(domainName="catalogue.example.com")
     assert found["regionalDomainName"] == prod.outputs("vitrine-prod")["DomainTarget"]
+
+
+def test_package_with_an_http_api_and_a_faster_start(prod: Person) -> None:
+    prod.types("make package STAGE=prod FRONT=http FAST=provisioned")
+
+    template = json.loads((prod.project / "out" / "sam.json").read_text())
+    alias = json.dumps(template["Resources"]["HttpApiIntegration"]["Properties"]["IntegrationUri"])
+    assert "${APIHandlerAliaslive}" in alias
+    assert "ProvisionedConcurrency" in template["Parameters"]
 
 
 class TestTheRunbook:
