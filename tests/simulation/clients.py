@@ -18,6 +18,7 @@ from tests.simulation.item_values import some_fields, some_visibility
 from tests.simulation.pictures import KINDS, picture
 from tests.simulation.queries import some_query
 from tests.simulation.timeline import HOUR
+from tests.simulation.webhook_actions import WebhookActions
 from tests.simulation.world import World
 
 GARBAGE = ("not JSON", "{}", '{"type":"item.create","owner":"ann","item":[1],"key":"array"}', '{"type":"unknown"}')
@@ -36,6 +37,7 @@ class Client:
         self._chance = world.chance
         self._owner = owner
         self._steps = steps
+        self._webhook_actions = WebhookActions(world.chance, ledger, world.receivers, self._act, self._ask)
         self._does: list[Callable[[], None]] = [
             self._create,
             self._create,
@@ -68,6 +70,8 @@ class Client:
             self._export,
             self._put_loose_file,
             self._send_garbage,
+            self._use_webhooks,
+            self._use_webhooks,
         ]
 
     def work(self) -> None:
@@ -217,6 +221,9 @@ class Client:
         """Return the action that made one of the links of these owners."""
         links = [act for act in self._ledger.of("share") if act.done and act.owner in owners]
         return self._chance.choice(links) if links else None
+
+    def _use_webhooks(self) -> None:
+        self._webhook_actions.do_something(self._owner)
 
     # ------------------------------------------------------------------------------------------------------ pictures
 

@@ -179,6 +179,8 @@ class StreamMapping:
         self._function = function
         self._settings = settings
         self._batch_size = batch_size
+        self._lag = timeline.chance.choice((1, 30, 600))
+        """How many seconds it is behind. The more, the more records are in a batch."""
         self.discarded: list[list[StreamRecord]] = []
         """Batches that were given up: those that Lambda would report to the on-failure destination."""
         self._reading: dict[Shard, _Reading] = {shard: _Reading() for shard in stream.shards}
@@ -196,8 +198,7 @@ class StreamMapping:
     def _on_record(self, shard: Shard) -> None:
         reading = self._reading[shard]
         if not reading.is_scheduled:
-            # The batching window collects records for a second.
-            self._poll_later(shard, self._timeline.chance.choice((0.05, 0.3, 1, 1)))
+            self._poll_later(shard, self._lag * self._timeline.chance.uniform(0.5, 1))
 
     def _poll_later(self, shard: Shard, seconds: float) -> None:
         self._reading[shard].is_scheduled = True

@@ -8,6 +8,7 @@ import re
 from typing import Any, NamedTuple
 
 from tests.simulation import (
+    delivery_invariants,  # noqa: F401 - registers its invariants
     event_invariants,  # noqa: F401 - registers its invariants
     export_invariants,
     invariants,

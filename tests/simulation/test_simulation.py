@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from chalicelib.aws import table
+from chalicelib.aws import event_bus, table
 from chalicelib.catalogue import items
 from chalicelib.catalogue.models import Item
+from chalicelib.events import delivery_schedule
 from tests.simulation import dynamodb, history
 
 HISTORIES = 300
@@ -111,6 +113,24 @@ def test_stale_search_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dynamodb, "STALE_READS", 1)
 
     assert finds("finds_return_all_items_that_match")
+
+
+def test_lost_event_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event that the bus did not accept must be sent again."""
+    send = event_bus.send
+    monkeypatch.setattr(event_bus, "send", lambda entries: [event_bus.Outcome("sent") for _ in send(entries)])
+
+    assert finds("each_change_is_on_the_bus")
+
+
+def test_lost_delivery_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delivery to a webhook that is failing must be due again."""
+    deferred = delivery_schedule.deferred
+    monkeypatch.setattr(
+        delivery_schedule, "deferred", lambda one, at: msgspec.structs.replace(deferred(one, at), due_at=None)
+    )
+
+    assert finds("each_event_is_delivered_or_has_failed")
 
 
 def test_report_has_the_command_to_run_the_history_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from chalicelib.catalogue import (
     item_pictures,
     thumbnail_jobs,
 )
+from chalicelib.events import deliveries, webhook_requests
 from chalicelib.values import times
 from tests.simulation import pictures, poison
 from tests.simulation.calls import SimulatedClient
@@ -50,6 +51,7 @@ from tests.simulation.functions import (
 from tests.simulation.index_watch import IndexWatch
 from tests.simulation.item_values import DECLARATIONS
 from tests.simulation.parameters import Parameters
+from tests.simulation.receivers import Receivers
 from tests.simulation.s3 import S3
 from tests.simulation.sqs import SQS, Message
 from tests.simulation.streams import Stream, StreamRecord
@@ -96,10 +98,12 @@ class World:
         self.jobs, self.deliveries = self.sqs.queues[JOBS], self.sqs.queues[DELIVERIES]
         self.bus = EventBus(clock, self.chance)
         self.parameters = Parameters()
+        self.receivers = Receivers(self.timeline)
         functions = Lambda(self.timeline, self.faults)
         self.api = ApiGateway(self.timeline, functions, self.faults)
         self.events = Events(self.timeline, functions, self.faults)
         QueueMapping(self.timeline, functions, self.faults, self.jobs, "on_messages")
+        QueueMapping(self.timeline, functions, self.faults, self.deliveries, "on_deliveries")
         self.schedule = Schedule(self.timeline, functions, self.dynamodb)
         self.stream = Stream(clock, self.chance.choice((1, 1, 3)))
         stream_settings = packaged_settings("OnChange") if self.reports_failures else PLAIN
@@ -257,6 +261,9 @@ class World:
         patch.setattr(import_chunks, "MAX_PART_WRITES", 1)
         for name, value in SMALL_STEPS.items():
             patch.setattr(export_steps, name, value)
+        patch.setattr(deliveries, "ThreadPoolExecutor", Pool)
+        patch.setattr(deliveries, "_table_calls", contextlib.nullcontext())  # tasks cannot wait for a semaphore
+        patch.setattr(webhook_requests, "post", self.receivers.post)
         self._listen(patch)
 
     def _current_declaration(self) -> index_keys.Declaration:
