@@ -464,7 +464,7 @@ def create_share(request: Request, item_id: str) -> Response:
 @app.route(
     "/items/{item_id}/shares",
     tag="Share links",
-    response_model=schemas.Shares,
+    response_model=schemas.ShareList,
     errors=[errors.ItemNotFoundError],
 )
 def list_shares(request: Request, item_id: str) -> Response:
@@ -628,7 +628,7 @@ def create_webhook(request: Request) -> Response:
     return responses.created_at_response(request, webhook.id, webhook_bodies.with_secret(webhook, secret, at))
 
 
-@app.route("/webhooks", response_model="Webhooks")
+@app.route("/webhooks", response_model="WebhookList")
 def list_webhooks(request: Request) -> Response:
     """List the webhooks."""
     from chalicelib.catalogue import webhooks  # noqa: PLC0415 - few requests need it
@@ -728,7 +728,7 @@ def test_webhook(request: Request, webhook_id: str) -> Response:
 
 @app.route(
     "/webhooks/{webhook_id}/deliveries",
-    response_model="Deliveries",
+    response_model="DeliveryList",
     errors=[errors.WebhookNotFoundError],
 )
 def list_deliveries(request: Request, webhook_id: str) -> Response:

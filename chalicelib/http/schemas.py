@@ -338,7 +338,7 @@ class NewShare(Share, rename="camel", kw_only=True):
     url: Annotated[_Url, Meta(description="The link. It is a secret, is not stored, and cannot be read again.")]
 
 
-class Shares(Struct):
+class ShareList(Struct):
     """The share links of an item that have not expired, oldest first."""
 
     shares: Annotated[list[Share], Meta(description="Without their URLs, which cannot be read again.")]

@@ -54,9 +54,9 @@ def new_share(share: Share, url: str) -> schemas.NewShare:
     return _copy(share, schemas.NewShare, url=url)
 
 
-def shares(stored: Iterable[Share]) -> schemas.Shares:
+def shares(stored: Iterable[Share]) -> schemas.ShareList:
     """Return the share links of an item."""
-    return schemas.Shares([_copy(one, schemas.Share) for one in stored])
+    return schemas.ShareList([_copy(one, schemas.Share) for one in stored])
 
 
 def catalogue(stored: Catalogue, url: str, item_count: int) -> schemas.Catalogue:

@@ -44,9 +44,9 @@ def with_secret(stored: webhooks.Webhook, secret: str, at: datetime) -> webhook_
     return webhook_schemas.WebhookWithSecret(**_shown(stored, at), secret=secret)
 
 
-def webhook_list(stored: Iterable[webhooks.Webhook], at: datetime) -> webhook_schemas.Webhooks:
+def webhook_list(stored: Iterable[webhooks.Webhook], at: datetime) -> webhook_schemas.WebhookList:
     """Return all webhooks of an owner."""
-    return webhook_schemas.Webhooks([webhook(one, at) for one in stored])
+    return webhook_schemas.WebhookList([webhook(one, at) for one in stored])
 
 
 def queued_delivery(delivery_id: str) -> webhook_schemas.QueuedDelivery:
@@ -54,9 +54,9 @@ def queued_delivery(delivery_id: str) -> webhook_schemas.QueuedDelivery:
     return webhook_schemas.QueuedDelivery(delivery_id)
 
 
-def deliveries(stored: Iterable[DeliveryRecord]) -> webhook_schemas.Deliveries:
+def deliveries(stored: Iterable[DeliveryRecord]) -> webhook_schemas.DeliveryList:
     """Return the deliveries to a webhook."""
-    return webhook_schemas.Deliveries([_delivery(one) for one in stored])
+    return webhook_schemas.DeliveryList([_delivery(one) for one in stored])
 
 
 def _delivery(stored: DeliveryRecord) -> webhook_schemas.Delivery:

@@ -101,7 +101,7 @@ class WebhookWithSecret(Webhook, rename="camel", kw_only=True):
     ]
 
 
-class Webhooks(Struct):
+class WebhookList(Struct):
     """The caller's webhooks, oldest first."""
 
     webhooks: Annotated[list[Webhook], Meta(max_length=webhooks.MAX_WEBHOOKS, description="Without their secrets.")]
@@ -133,7 +133,7 @@ class Delivery(Struct, rename="camel"):
     ] = UNSET
 
 
-class Deliveries(Struct):
+class DeliveryList(Struct):
     """The deliveries to a webhook, those of the newest events first."""
 
     deliveries: Annotated[

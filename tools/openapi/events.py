@@ -15,6 +15,8 @@ from tools.openapi.json_schemas import Schema, ref
 
 _EVENTS: tuple[type[msgspec.Struct], ...] = (*item_events.EVENTS, WebhookTest)
 
+_SCHEMA_VERSION = "The version of this form. A change that may break a receiver gets another number."
+
 _HEADERS: dict[str, Schema] = {
     "webhook-id": {
         "description": "The `id` of the event: the same in each attempt.",
@@ -46,12 +48,17 @@ def schemas(known: Mapping[str, Schema]) -> dict[str, Schema]:
     for event in _EVENTS:
         properties = made[event.__name__]["properties"]
         made[event.__name__]["required"] = list(properties)  # Each is sent.
-        properties["schema"] = {name: value for name, value in properties["schema"].items() if name != "default"}
+        # Client generators would make a type of an enumeration of one.
+        properties["type"] = {"type": "string", "const": event.__struct_config__.tag}
+        properties["schema"] = {"type": "integer", "const": 1, "description": _SCHEMA_VERSION}
     for data in (item_events.ItemData, item_events.UpdateData, item_events.DeletionData):
         properties = made[data.__name__]["properties"]
         properties["item"] |= ref("EventItem")
         # openapi-python-client does not support an enumeration of a boolean.
         properties["itemOmitted"] = {"type": "boolean", "description": properties["itemOmitted"]["description"]}
+    made["WebhookTest"]["properties"] |= {
+        name: made["ItemCreated"]["properties"][name] for name in ("id", "timestamp", "schema")
+    }
     return made | _pictures() | {"EventItem": _item(known)}
 
 

@@ -147,7 +147,7 @@ _EXAMPLES: dict[Any, Examples] = {
     schemas.CataloguePatch: {"rename": {"title": "Ann's vases"}, "disable": {"enabled": False}},
     schemas.ShareRequest: {"forGood": {}, "untilThen": {"expiresAt": _LATER}},
     schemas.NewShare: {"share": {"url": f"https://www.example.com/api/s/{TOKEN}", **_SHARE}},
-    schemas.Shares: {"one": {"shares": [_SHARE]}},
+    schemas.ShareList: {"one": {"shares": [_SHARE]}},
     "WebhookRequest": {
         "all": {"url": _HOOK, "events": ["*"]},
         "some": {"url": _HOOK, "events": ["picture.ready", "picture.failed"], "description": "Checks pictures"},
@@ -164,7 +164,7 @@ _EXAMPLES: dict[Any, Examples] = {
     },
     "WebhookWithSecret": {"webhook": _WEBHOOK | {"secret": f"whsec_{'MfKQ9r8G' * 5}YqY="}},
     "QueuedDelivery": {"queued": {"deliveryId": ID}},
-    "Deliveries": {
+    "DeliveryList": {
         "some": {
             "deliveries": [
                 _DELIVERY | {"status": "succeeded", "attempts": 1, "responseStatus": 204},
@@ -181,7 +181,7 @@ _EXAMPLES: dict[Any, Examples] = {
         },
         "none": {"deliveries": []},
     },
-    "Webhooks": {"one": {"webhooks": [_WEBHOOK]}},
+    "WebhookList": {"one": {"webhooks": [_WEBHOOK]}},
     schemas.BatchResults: {
         "allSucceeded": {
             "results": [

@@ -52,12 +52,12 @@ _ALWAYS: tuple[type[Any], ...] = (
     schemas.ExportRequest,
     schemas.Export,
     schemas.Error,
-    webhook_schemas.Deliveries,
+    webhook_schemas.DeliveryList,
     webhook_schemas.QueuedDelivery,
     webhook_schemas.Webhook,
     webhook_schemas.WebhookPatch,
     webhook_schemas.WebhookRequest,
-    webhook_schemas.Webhooks,
+    webhook_schemas.WebhookList,
     webhook_schemas.WebhookWithSecret,
 )
 """Models whose schemas are completed here, or that routes name."""
