@@ -116,13 +116,18 @@ class _Batch:
     def _process(self, group: list[_Change]) -> None:
         """Send the events of a group, all or none as far as the result tells. Raise _DeferredError."""
         refused = self._send_events(group)
+        messages: list[DeliveryMessage] = []
         for change in group:
             problem = change.problem or refused.get(change.record["eventID"])
+            try:
+                messages += [] if problem else self._deliveries_of(change)
+            except msgspec.ValidationError as error:  # in the record of the owner's webhooks
+                problem = error
             if problem:
                 self._set_aside(change.record, problem)
-        accepted = [event for change in group if change.record["eventID"] not in refused for event in change.events]
-        self.sent += len(accepted)
-        self._send_deliveries(accepted)
+            self.sent += 0 if problem else len(change.events)
+        if messages:
+            self._attempt(lambda: _reason_of_failure(queue.FAILURES, lambda: queue.send(*messages, to="deliveries")))
 
     def _send_events(self, group: list[_Change]) -> dict[str, Exception]:
         """Send events to the bus until it has accepted or refused each. Return why it refused some, by record."""
@@ -147,15 +152,13 @@ class _Batch:
         self._attempt(lambda: _reason_of_failure(queue.FAILURES, lambda: queue.send(failed, to="events-dead")))
         telemetry.logger.error("Change failed", event_id=record.get("eventID"), exc_info=problem)
 
-    def _send_deliveries(self, events: list[Encoded]) -> None:
-        messages = [
+    def _deliveries_of(self, change: _Change) -> list[DeliveryMessage]:
+        return [
             DeliveryMessage(event.owner, webhook.id, msgspec.Raw(event.json))
-            for event in events
+            for event in change.events
             for webhook in self._webhooks_of(event.owner)
             if webhook.accepts(event.type)
         ]
-        if messages:
-            self._attempt(lambda: _reason_of_failure(queue.FAILURES, lambda: queue.send(*messages, to="deliveries")))
 
     def _webhooks_of(self, owner: str) -> tuple[Webhook, ...]:
         def find() -> None:

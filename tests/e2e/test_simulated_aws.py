@@ -20,7 +20,10 @@ from tests.simulation.contract import Services
 @pytest.fixture(scope="module")
 def services(system: System) -> Iterator[Services]:
     dynamodb, s3, sqs, events, ssm = (system.client(name) for name in ("dynamodb", "s3", "sqs", "events", "ssm"))
-    table = dynamodb.create_table(TableName="contract", **template_table())["TableDescription"]
+    stream_settings = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    table = dynamodb.create_table(TableName="contract", **template_table(), StreamSpecification=stream_settings)[
+        "TableDescription"
+    ]
     s3.create_bucket(Bucket="contract")
     dead_url = sqs.create_queue(QueueName="contract-dead")["QueueUrl"]
     dead_arn = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

@@ -257,6 +257,23 @@ def test_record_that_cannot_be_kept_is_deferred(bus: Bus, configured: Callable[.
     assert feed(bad, milliseconds=SHORT) == {"batchItemFailures": [{"itemIdentifier": first}]}
 
 
+def test_invalid_webhooks_of_an_owner_block_nobody(bus: Bus) -> None:
+    """As after a rollback of code that knew another type of events."""
+    subscribe("bob")
+    written = {"createdAt": "2026-01-01T00:00:00.000Z", "updatedAt": "2026-01-01T00:00:00.000Z"}
+    webhook = {"id": "1", "url": "https://receiver.example/", "events": ["item.unknown"], **written}
+    with RECORDER.paused():
+        table.write(table.Put(table.Key("ann", "WEBHOOKS", ""), {"webhooks": [webhook]}))
+    records = [record(None, new(owner=owner)) for owner in ("ann", "bob")]
+
+    assert feed(*records) is None
+
+    assert len(bus.types) == 2
+    assert [one["owner"] for one in received("deliveries")] == ["bob"]
+    [failed] = received("events-dead")
+    assert failed["requestPayload"] == {"Records": [{**records[0], "setAside": True}]}
+
+
 def test_record_that_is_sent_back_fails_by_an_exception(bus: Bus, configured: Callable[..., None]) -> None:
     """Lambda repeats an operator's invocation only after an exception."""
     configured(REPORT_BATCH_ITEM_FAILURES="true")
