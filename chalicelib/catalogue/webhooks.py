@@ -152,7 +152,7 @@ def create(
 def update(owner: str, webhook_id: str, changes: Changes, at: datetime) -> Webhook:
     """Change a webhook as its owner asks, and return it. If nothing changes, nothing is written.
 
-    A webhook that is enabled, or gets another URL, counts its failures from zero.
+    A webhook that is enabled or switched off, or gets another URL, counts its failures from zero.
 
     Raise the errors of :func:`change`, and InvalidRequestError if the URL is not allowed.
     """
@@ -161,7 +161,7 @@ def update(owner: str, webhook_id: str, changes: Changes, at: datetime) -> Webho
 
     def with_changes(old: Webhook) -> Webhook:
         new = msgspec.structs.replace(old, **changes.values)
-        if new.url != old.url or changes.enabled:
+        if (new.url, new.enabled) != (old.url, old.enabled) or changes.enabled:
             new = without_failures(new)
         return old if new == old else msgspec.structs.replace(new, updated_at=times.format_time(at))
 

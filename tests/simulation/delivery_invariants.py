@@ -152,8 +152,9 @@ def nothing_is_sent_to_a_webhook_that_is_off(world: World, ledger: Ledger) -> It
 @after_two_months
 def only_receivers_that_fail_are_switched_off(world: World, _: Ledger) -> Iterator[str]:
     for (_owner, id_), states in histories_of_webhooks(world).items():
-        for at, state in states:
-            if state is None or state.get("enabled", True) or not state.get("problem"):
+        for (_, before), (at, state) in itertools.pairwise(states):
+            by_owner = before is None or state is None or before["updatedAt"] != state["updatedAt"]
+            if by_owner or state is None or state.get("enabled", True) or not state.get("problem"):
                 continue
             requests = [one for one in world.receivers.by_url[state["url"]].requests if one.at <= at]
             failed = [*itertools.takewhile(lambda one: not one.is_success, reversed(requests))]

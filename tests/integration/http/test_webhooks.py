@@ -115,6 +115,8 @@ class TestLife:
         assert json_of(api("GET", f"/webhooks/{made['id']}"))["status"] == "off"
         switched_on = patch(api, made, enabled=True)
         assert (switched_on["status"], "failingSince" in switched_on) == ("active", False)
+        set_state(made, enabled=True, **failing)
+        assert "problem" not in patch(api, made, enabled=False)  # Its owner switched it off.
 
     @pytest.mark.parametrize(
         ("body", "path"),
