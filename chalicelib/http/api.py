@@ -70,7 +70,7 @@ class Api(Chalice):
         # No response is binary. Chalice would compare each content type with 16 types, three times.
         self.api.binary_types = []
         self.register_middleware(self.boundary, "http")
-        for kind in ("sqs", "dynamodb", "cloudwatch", "scheduled"):
+        for kind in ("sqs", "sns", "dynamodb", "kinesis", "cloudwatch", "scheduled"):
             self.register_middleware(telemetry.log_invocation, kind)
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:

@@ -30,7 +30,7 @@ BUILDS_ON = {"company": "sign-in", "error": "route"}
 """The recipes that change what another recipe adds."""
 ALTERNATIVES = ("no-fields",)
 """The recipes that do not apply after all others, because another one changes the same lines."""
-BEGINNINGS = ("kinesis",)
+BEGINNINGS = ("sns", "kinesis")
 """The recipes after which tests report what is still missing, as the page says. After them, only lint succeeds."""
 NEW_PROJECT = "new"
 """Not a diff: a project that ``make new`` makes."""
