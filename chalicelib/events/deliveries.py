@@ -154,14 +154,14 @@ def _change_webhook(message: DeliveryMessage, webhook: Webhook, attempt: Attempt
     """Record an attempt on its webhook, and return that. A manual attempt that fails is not counted."""
 
     def after(current: Webhook) -> Webhook:
+        if current.url != webhook.url:
+            return current  # It says nothing of the receiver that the owner has chosen meanwhile.
         if not attempt.error:
             return webhook_health.after_success(current)
         if attempt.status == delivery_attempts.GONE:
             return webhook_health.switched_off(current, attempt.error)
         return current if message.manual else webhook_health.after_failure(current, attempt.error, attempt.at)
 
-    if after(webhook) == webhook:
-        return webhook
     try:
         changed = webhooks.change(message.owner, webhook.id, after)
     except errors.WebhookNotFoundError:

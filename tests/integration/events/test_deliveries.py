@@ -343,6 +343,32 @@ class TestFailingReceiver:
 
         assert state(webhook).status == "active"
 
+    def test_success_counts_although_others_failed_meanwhile(self, world: World, webhook: Webhook) -> None:
+        def respond(_: datetime) -> Response:
+            if len(world.attempts) > 1:
+                return ERROR
+            for number in range(1, webhooks.FAILING_AFTER):
+                deliveries.process_message(message(webhook, event(START + number * HOUR)))
+            assert state(webhook).consecutive_failures == webhooks.FAILING_AFTER - 1
+            return OK
+
+        world.respond = respond
+        deliveries.process_message(message(webhook, event()))
+
+        assert state(webhook).consecutive_failures == 0
+
+    def test_former_receiver_does_not_count(self, world: World, webhook: Webhook) -> None:
+        """The owner changes the URL during an attempt."""
+
+        def respond(_: datetime) -> Response:
+            change(webhook, url="https://other.example/")
+            return Response(410, None, b"")
+
+        world.respond = respond
+        deliveries.process_message(message(webhook, event()))
+
+        assert state(webhook).status == "active"
+
     def test_attempt_is_not_counted_for_a_changed_webhook(self, world: World, webhook: Webhook) -> None:
         """Another delivery fails at the same time: none of the two counts is lost."""
         nested = [message(webhook, event(START + HOUR))]
