@@ -65,9 +65,9 @@ class Endpoint(NamedTuple):
 
 def check_url(url: str) -> Endpoint:
     """Return the endpoint of a webhook's URL. Raise InvalidRequestError with the reason if the URL is not allowed."""
-    found = _URL.fullmatch(url)
     if len(url) > MAX_URL_LENGTH:
         raise _invalid(f"url must have at most {MAX_URL_LENGTH} characters")
+    found = _URL.fullmatch(url)
     if found is None:
         raise _invalid(_syntax_problem(url))
     endpoint = _endpoint(found)

@@ -25,7 +25,7 @@ ROTATION_PERIOD = timedelta(hours=24)
 """How long deliveries are also signed with the previous secret after it was replaced."""
 
 FAILING_AFTER = 5
-"""Consecutive failed deliveries."""
+"""Failed attempts in a row, of any deliveries, after which a webhook is failing."""
 
 EventType = Literal[
     "item.created",
@@ -135,11 +135,10 @@ def create(
         created_at=created,
         updated_at=created,
     )
-
     secret = webhook_secrets.of(owner, new)
 
     def with_new(old: Webhooks) -> tuple[Webhook, ...]:
-        if new in old.webhooks:
+        if any(one.id == new.id for one in old.webhooks):
             return old.webhooks  # An earlier attempt has succeeded after all.
         if len(old.webhooks) >= MAX_WEBHOOKS:
             raise errors.TooManyWebhooksError(limit=MAX_WEBHOOKS)

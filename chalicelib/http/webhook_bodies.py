@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from chalicelib.catalogue import validation, webhooks
-from chalicelib.http import requests, webhook_schemas
+from chalicelib.http import requests, serializers, webhook_schemas
 from chalicelib.values import times
 
 if TYPE_CHECKING:
@@ -36,12 +36,22 @@ def webhook_changes(request: Request) -> webhooks.Changes:
 
 def webhook(stored: webhooks.Webhook, at: datetime) -> webhook_schemas.Webhook:
     """Return a webhook as its owner sees it at ``at``."""
-    return webhook_schemas.Webhook(**_shown(stored, at))
+    return serializers.to_schema(stored, webhook_schemas.Webhook, **_computed(stored, at))
 
 
 def with_secret(stored: webhooks.Webhook, secret: str, at: datetime) -> webhook_schemas.WebhookWithSecret:
     """Return a webhook with its secret."""
-    return webhook_schemas.WebhookWithSecret(**_shown(stored, at), secret=secret)
+    return serializers.to_schema(stored, webhook_schemas.WebhookWithSecret, secret=secret, **_computed(stored, at))
+
+
+def _computed(stored: webhooks.Webhook, at: datetime) -> dict[str, Any]:
+    is_rotating = stored.previous_until is not None and times.format_time(at) < stored.previous_until
+    return {
+        "events": list(stored.events),
+        "description": stored.description or UNSET,
+        "problem": stored.problem or UNSET,
+        "previous_secret_until": stored.previous_until if is_rotating else UNSET,
+    }
 
 
 def webhook_list(stored: Iterable[webhooks.Webhook], at: datetime) -> webhook_schemas.WebhookList:
@@ -60,33 +70,11 @@ def deliveries(stored: Iterable[DeliveryRecord]) -> webhook_schemas.DeliveryList
 
 
 def _delivery(stored: DeliveryRecord) -> webhook_schemas.Delivery:
-    return webhook_schemas.Delivery(
+    return serializers.to_schema(
+        stored,
+        webhook_schemas.Delivery,
         id=stored.event_id,
         type=stored.event_type,
-        status=stored.status,
-        attempts=stored.attempts,
-        created_at=stored.created_at,
-        item_id=stored.item_id or UNSET,
-        last_attempt_at=stored.last_attempt_at or UNSET,
-        next_attempt_at=stored.next_attempt_at or UNSET,
-        response_status=stored.response_status or UNSET,
-        duration_ms=UNSET if stored.duration_ms is None else stored.duration_ms,
         response=stored.response or UNSET,
         error=stored.error or UNSET,
     )
-
-
-def _shown(stored: webhooks.Webhook, at: datetime) -> dict[str, Any]:
-    is_rotating = stored.previous_until is not None and times.format_time(at) < stored.previous_until
-    return {
-        "id": stored.id,
-        "url": stored.url,
-        "events": list(stored.events),
-        "status": stored.status,
-        "created_at": stored.created_at,
-        "updated_at": stored.updated_at,
-        "description": stored.description or UNSET,
-        "failing_since": stored.failing_since or UNSET,
-        "problem": stored.problem or UNSET,
-        "previous_secret_until": stored.previous_until if is_rotating else UNSET,
-    }
