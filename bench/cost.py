@@ -33,7 +33,7 @@ MEMORY_RESERVE = 1.25
 COLD_LIMIT_MS = 500
 """The longest first answer of a cold function. Small sizes are the cheapest and the slowest."""
 
-CALL_MS = {"dynamodb": TABLE_CALL * 1000, "s3": S3_CALL * 1000, "sqs": 10.0}
+CALL_MS = {"dynamodb": TABLE_CALL * 1000, "s3": S3_CALL * 1000, "sqs": 10.0, "events": 10.0}
 """The assumed duration of a call within a region. It was not measured on AWS."""
 
 _WRITES = {"s3 PutObject", "s3 ListObjectsV2"}
@@ -134,6 +134,8 @@ class Activity(NamedTuple):
     requests: int = 0
     s3_writes: int = 0
     s3_events: int = 0
+    bus_events: int = 0
+    """Events that are sent to the bus."""
     messages: int = 0
     """Messages that are received and deleted: two requests to SQS each, in addition to sending."""
     of: int = 1
@@ -157,6 +159,13 @@ ACTIVITIES = (
         messages=1,
         of=sample_events.CHUNK,
     ),
+    Activity("a change, as an event on the bus", (sample_events.CHANGED,), bus_events=1),
+    Activity(
+        "a change in a full batch",
+        (sample_events.CHANGED_BATCH,),
+        bus_events=sample_events.CHANGES,
+        of=sample_events.CHANGES,
+    ),
     Activity("a cleanup with nothing to delete", (sample_events.CLEANUP,)),
 )
 
@@ -177,7 +186,7 @@ def activity_dollars(
         total.update(services_dollars(spent[event.name]))
     total["api_gateway"] += activity.requests * PRICES[_PRICES_OF_FRONTS[front]]["request"]
     total["s3"] += activity.s3_writes * PRICES["s3"]["write"]
-    total["eventbridge"] += activity.s3_events * PRICES["eventbridge"]["event"]
+    total["eventbridge"] += (activity.s3_events + activity.bus_events) * PRICES["eventbridge"]["event"]
     total["sqs"] += activity.messages * 2 * PRICES["sqs"]["request"]
     return {service: dollars / activity.of for service, dollars in total.items() if dollars}
 

@@ -32,6 +32,9 @@ BUCKET = "vitrine-local-000000000000-us-east-1"
 CHUNK = import_parsing.CHUNK_ENTRIES
 """The number of entries of the measured import: as many as one message creates."""
 
+CHANGES = 100
+"""The number of changes of a full batch of the table's stream."""
+
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
 _PLACEHOLDER = "1QcSHQRnh493V4dIh4eXh1h4kJUI"
 """A ThumbHash of the usual length."""
@@ -157,6 +160,36 @@ def _delivered(message: Message) -> dict[str, Any]:
     return {"Records": [record]}
 
 
+def _record(
+    kind: table.Kind, id_: str, values: dict[str, Any], due_at: str | None = None, owner: str = OWNER
+) -> Record:
+    record: Record = table.Put(table.Key(owner, kind, id_), values, due_at=due_at).parameters["Item"]
+    return record
+
+
+def _changed(number: int) -> Any:
+    """Return a batch of the table's stream: so many items were changed."""
+    created = times.format_time(_AT)
+    records = []
+    for one in range(number):
+        item = {"version": 1, "createdAt": created, "updatedAt": created, "fields": _FIELDS}
+        old = _record("ITEM", _id(1000 + one), item)
+        new = _record("ITEM", _id(1000 + one), item | {"version": 2, "fields": {**_FIELDS, "price": 130}})
+        change = {
+            "ApproximateCreationDateTime": _AT.timestamp(),
+            "Keys": {name: new[name] for name in ("pk", "sk")},
+            "OldImage": old,
+            "NewImage": new,
+            "SequenceNumber": str(one),
+            "SizeBytes": 2000,
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+        }
+        source = "arn:aws:dynamodb:us-east-1:000000000000:table/vitrine-local/stream/2026-01-01T00:00:00.000"
+        kind = {"eventName": "MODIFY", "eventSource": "aws:dynamodb", "awsRegion": "us-east-1"}
+        records.append({"eventID": str(one), **kind, "eventSourceARN": source, "dynamodb": change})
+    return {"Records": records}
+
+
 def _status(status: int) -> Callable[[Any], bool]:
     return lambda answer: bool(answer["statusCode"] == status)
 
@@ -209,6 +242,10 @@ CREATE_CHUNK = Event(
     _no_failures,
     "dynamodb TransactWriteItems",
 )
+CHANGED, CHANGED_BATCH = (
+    Event(name, "on_change", _changed(number), _no_failures, "events PutEvents")
+    for name, number in (("a change", 1), (f"{CHANGES} changes", CHANGES))
+)
 CLEANUP = Event("cleanup, nothing expired", "clean_up", _scheduled(), lambda answer: answer == {}, "dynamodb Query")
 LARGEST_IMPORT = Event(
     "POST 5 MB of items",
@@ -226,11 +263,22 @@ VISITOR_FILE = Event("GET a file of that page", "api_handler", request("GET", "/
 FIRST = (GET_ITEM, UPLOADED, RENDER_SMALL, CLEANUP)
 """The first event of each function, for cold starts."""
 
-PAID = (GET_ITEM, CREATE_ITEM, TICKET, START_IMPORT, UPLOADED, RENDER, CREATE_CHUNK, CLEANUP)
+PAID = (
+    GET_ITEM,
+    CREATE_ITEM,
+    TICKET,
+    START_IMPORT,
+    UPLOADED,
+    RENDER,
+    CREATE_CHUNK,
+    CHANGED,
+    CHANGED_BATCH,
+    CLEANUP,
+)
 """The events whose costs are estimated."""
 
-AWAITED = tuple(event for event in PAID if event not in (CREATE_CHUNK, CLEANUP))
-"""The events whose answer a person can wait for: not the items of an import, and not the cleanup."""
+AWAITED = tuple(event for event in PAID if event not in (CREATE_CHUNK, CHANGED, CHANGED_BATCH, CLEANUP))
+"""The events whose answer a person can wait for: not the items of an import, the change feed or the cleanup."""
 
 LARGEST = (LARGEST_IMPORT, RENDER_LARGEST)
 """The events that need the most memory."""
@@ -278,13 +326,6 @@ def _with_picture(item: dict[str, Any], upload: Upload, image: models.Image) -> 
     recorded = {"lastUpload": upload.id} if image.status == "processing" else {}
     values = item | ticket | recorded | {"image": msgspec.to_builtins(image)}
     return _record("ITEM", upload.item_id, values, due_at=until)
-
-
-def _record(
-    kind: table.Kind, id_: str, values: dict[str, Any], due_at: str | None = None, owner: str = OWNER
-) -> Record:
-    record: Record = table.Put(table.Key(owner, kind, id_), values, due_at=due_at).parameters["Item"]
-    return record
 
 
 def objects() -> dict[str, bytes]:

@@ -1,4 +1,6 @@
-"""Serve fixed answers of DynamoDB, S3 and SQS on loopback, as far as the tested and measured events call them.
+"""Serve fixed answers of DynamoDB, S3, SQS and EventBridge on loopback.
+
+They are those that the tested and measured events call.
 
 An emulator would add its own processing time to what is measured. Here, reads always return the same and writes are
 counted and discarded.
@@ -84,6 +86,8 @@ class FakeAws:
             found = self._between(request)
             answer = {"Items": found, "Count": len(found), "ScannedCount": len(found)}
             read = read_units(found, consistent=request.get("ConsistentRead", False))
+        elif operation == "UpdateItem":
+            written = write_units(request["Key"], self._stored(request["Key"]))
         elif operation == "PutItem":
             written = write_units(request["Item"], self._stored(request["Item"]))
         elif operation == "TransactWriteItems":
@@ -115,6 +119,13 @@ class FakeAws:
 
     def _stored(self, key: Record) -> Record | None:
         return self.records.get((key["pk"]["S"], key["sk"]["S"]))
+
+    def events(self, operation: str, request: Record) -> Record:
+        """Return the answer to a call of EventBridge and count it."""
+        self.count(f"events {operation}")
+        if operation == "PutEvents":
+            return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in request["Entries"]]}
+        raise NotImplementedError(operation)
 
     def sqs(self, operation: str, request: Record) -> Record:
         """Return the answer to a call and count it."""
@@ -177,7 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
         service, _, operation = self.headers["X-Amz-Target"].partition(".")
         request = json.loads(body)
         aws = self.server.aws
-        answer = aws.sqs(operation, request) if service == "AmazonSQS" else aws.dynamodb(operation, request)
+        serve = {"AmazonSQS": aws.sqs, "AWSEvents": aws.events}.get(service, aws.dynamodb)
+        answer = serve(operation, request)
         self._answer(json.dumps(answer).encode(), "application/x-amz-json-1.0")
 
     def do_GET(self) -> None:
