@@ -25,7 +25,12 @@ MIN_DEFERRAL = timedelta(hours=1)
 
 
 def after_attempt(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:
-    """Return a delivery as it is after an attempt: over, or waiting for the next one."""
+    """Return a delivery as it is after an attempt: over, or waiting for the next one.
+
+    If it is over already, because another message for it was processed at the same time, only a success changes it.
+    """
+    if delivery.status != "pending" and attempt.error:
+        return delivery
     tried = _with_result(delivery, attempt)
     if not attempt.error:
         return _over(tried, "succeeded")
@@ -47,6 +52,8 @@ def after_manual_attempt(delivery: DeliveryRecord, attempt: Attempt) -> Delivery
 
 def deferred(delivery: DeliveryRecord, at: datetime) -> DeliveryRecord:
     """Return a delivery as it is if its webhook must not be tried at ``at``, because it is failing."""
+    if delivery.status != "pending":
+        return delivery
     age = at - times.parse_time(delivery.created_at)
     if age > MAX_AGE:
         return given_up(delivery, "The webhook was failing, and the event is older than 24 hours.")
@@ -55,7 +62,9 @@ def deferred(delivery: DeliveryRecord, at: datetime) -> DeliveryRecord:
 
 
 def given_up(delivery: DeliveryRecord, error: str) -> DeliveryRecord:
-    """Return a delivery that is not attempted any more."""
+    """Return a delivery that is not attempted any more. If it is over already, it stays as it is."""
+    if delivery.status != "pending":
+        return delivery
     return msgspec.structs.replace(_over(delivery, "failed"), error=error)
 
 

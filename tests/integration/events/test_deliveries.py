@@ -207,6 +207,26 @@ class TestOneDelivery:
         assert [deliveries.process_message(body) for _ in range(3)] == [None] * 3
         assert len(world.attempts) == 1
 
+    @pytest.mark.parametrize("is_off", [False, True])
+    def test_failure_keeps_a_success_at_the_same_time(self, world: World, webhook: Webhook, is_off: bool) -> None:
+        """Two messages for one delivery are processed at once. What comes of the second one must not start it again."""
+        sent = event()
+
+        def respond(_: datetime) -> Response:
+            if len(world.attempts) > 1:
+                return OK
+            deliveries.process_message(message(webhook, sent))
+            if is_off:
+                change(webhook, enabled=False)
+            return Response(429, "3600", b"")
+
+        world.respond = respond
+        deliveries.process_message(message(webhook, sent))
+        world.run(DAY)
+
+        assert len(world.attempts) == 2
+        assert (stored(webhook, sent).status, stored(webhook, sent).due_at) == ("succeeded", None)
+
     def test_both_secrets_sign_while_rotating(self, world: World, webhook: Webhook) -> None:
         old = webhook_secrets.of(OWNER, webhook)
         _, new = webhooks.rotate_secret(OWNER, webhook.id, START)
