@@ -23,7 +23,7 @@ from tools.laptop.emulator import REGION
 from tools.stage import policies, provision
 
 PROJECT = Path(__file__).parents[2]
-SERVICES = ("dynamodb", "s3", "sqs")
+SERVICES = ("dynamodb", "s3", "sqs", "ssm")
 OTHER = "other"
 PICTURE = "uploads/items/rights/picture"
 LOOSE = "uploads/rights"
@@ -97,8 +97,18 @@ write = functools.partial(on_object, "PutObject", Body=b"")
 delete = functools.partial(on_object, "DeleteObject")
 send = functools.partial(on_queue, "SendMessage", MessageBody=HARMLESS)
 receive = functools.partial(on_queue, "ReceiveMessage", WaitTimeSeconds=0)
+
+
+def get_parameter(name: str) -> Call:
+    return Call("ssm", "GetParameter", name, {"Name": name, "WithDecryption": True})
+
+
+KEY_READ = get_parameter(f"/vitrine/{LOCAL}/webhook-key")
+KEY_CHANGED = Call("ssm", "PutParameter", "the key", {"Name": KEY_READ.resource, "Value": "v", "Overwrite": True})
 own_name = Call("sts", "GetCallerIdentity", "itself", {})
 count_jobs = on_queue("GetQueueAttributes", AttributeNames=["QueueArn"])
+DELIVERIES, DELIVERIES_DEAD = f"vitrine-{LOCAL}-deliveries", f"vitrine-{LOCAL}-deliveries-dead"
+count_deliveries = on_queue("GetQueueAttributes", DELIVERIES, AttributeNames=["QueueArn"])
 JOBS, DEAD, EVENTS, OTHERS = (
     f"vitrine-{name}" for name in (f"{LOCAL}-jobs", f"{LOCAL}-jobs-dead", f"{LOCAL}-events-dead", f"{OTHER}-jobs")
 )
@@ -153,6 +163,7 @@ TABLE = [
     ),
     *rows(
         "on_upload",
+        ([KEY_READ, KEY_CHANGED], get_item(), "secrets of webhooks are for the API and deliveries"),
         ([read(PICTURE), read(LOOSE)], delete(PICTURE), "all that it needs stands in the event"),
         ([write(PICTURE), write(THUMBNAIL)], delete(PICTURE), "it only takes note"),
         ([delete(THUMBNAIL), delete(LOOSE)], delete(PICTURE), "it removes uploads that no item wants"),
@@ -167,6 +178,7 @@ TABLE = [
     ),
     *rows(
         "on_messages",
+        ([KEY_READ, KEY_CHANGED], get_item(), "secrets of webhooks are for the API and deliveries"),
         ([write(PICTURE), write(LOOSE), write(CHUNK)], write(THUMBNAIL), "it writes thumbnails alone"),
         (read("thumbnails/rights.jpg"), read(THUMBNAIL), "the thumbnails of items alone are copied"),
         (delete(CHUNK), delete(THUMBNAIL), "chunks go by lifecycle"),
@@ -184,6 +196,7 @@ TABLE = [
     ),
     *rows(
         "clean_up",
+        ([KEY_READ, KEY_CHANGED], get_item(), "secrets of webhooks are for the API and deliveries"),
         ([put_in_batch, update_item()], put_item(), "items are written whole, each under its condition"),
         ([get_in_batch(), on_table("Scan")], query_due(), "it reads what is due, and no more"),
         ([read(PICTURE), read(THUMBNAIL), read(CHUNK), read(EXPORT)], delete(PICTURE), "it goes by names alone"),
@@ -197,11 +210,25 @@ TABLE = [
         (send(OTHERS), send(), "it is another stage's"),
     ),
     *rows(
+        "on_deliveries",
+        ([query(), query_due(), get_in_batch(), on_table("Scan")], get_item(), "it knows which records it is about"),
+        ([delete_item(), update_item(), put_in_batch], put_item(), "it writes whole records, and removes none"),
+        ([read(PICTURE), write(PICTURE), delete(PICTURE)], get_item(), "an event has no file"),
+        (on_objects("uploads/items/"), get_item(), "an event has no file"),
+        ([send(), *TAKING_JOBS], count_deliveries, "jobs are the consumer's"),
+        ([send(DELIVERIES), receive(DELIVERIES_DEAD)], count_deliveries, "what failed is for a person to look at"),
+        (KEY_CHANGED, KEY_READ, "the API makes the key of the secrets"),
+        (get_parameter(f"/vitrine/{OTHER}/webhook-key"), KEY_READ, "it is another stage's"),
+        ([get_item(OTHER), put_item(OTHER)], get_item(), "it is another stage's"),
+        (receive(f"vitrine-{OTHER}-deliveries"), count_deliveries, "it is another stage's"),
+    ),
+    *rows(
         "authorize",
         ([get_item(), get_in_batch(), query(), query_due(), on_table("Scan")], own_name, "it reads tokens"),
         ([put_item(), delete_item()], own_name, "it reads tokens"),
         ([read(PICTURE), write(PICTURE), delete(PICTURE), on_objects("uploads/items/")], own_name, "it reads tokens"),
         ([on_queue("GetQueueUrl"), send(), *TAKING_JOBS], own_name, "it reads tokens"),
+        ([KEY_READ, KEY_CHANGED], own_name, "it reads tokens"),
     ),
 ]
 
@@ -259,7 +286,7 @@ def test_function_is_denied_calls_it_does_not_need(as_role_of: Callable[[str], S
 
     allowed, denied = signed(row.allowed), signed(row.denied)
 
-    assert allowed in ("", "NoSuchKey")
+    assert allowed in ("", "NoSuchKey", "ParameterNotFound")
     action = rights.action(row.denied.service, row.denied.operation)
     # The case of an action does not matter in IAM, nor in the emulator.
     assert denied == f"not authorized to perform: {action.lower()}", f"{row.denied} should be denied: {row.why}"
