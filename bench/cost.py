@@ -6,6 +6,7 @@ A function with less than 1,769 MB has a proportional share of one vCPU, so its 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -19,6 +20,7 @@ from bench.consumer_worker import S3_CALL, TABLE_CALL
 from bench.cpu_quota import Quota
 from bench.function_packages import PROJECT, Variant
 from bench.sample_events import Event
+from tests.e2e.receiver import Receiver
 from tests.fake_aws import FakeAws
 from tests.local_certificate import Authority
 
@@ -33,8 +35,8 @@ MEMORY_RESERVE = 1.25
 COLD_LIMIT_MS = 500
 """The longest first answer of a cold function. Small sizes are the cheapest and the slowest."""
 
-CALL_MS = {"dynamodb": TABLE_CALL * 1000, "s3": S3_CALL * 1000, "sqs": 10.0, "events": 10.0}
-"""The assumed duration of a call within a region. It was not measured on AWS."""
+CALL_MS = {"dynamodb": TABLE_CALL * 1000, "s3": S3_CALL * 1000, "sqs": 10.0, "events": 10.0, "receiver": 200.0}
+"""The assumed duration of a call within a region, and of a request to a receiver of webhooks. It was not measured."""
 
 _WRITES = {"s3 PutObject", "s3 ListObjectsV2"}
 """The calls that S3 charges at the price of a write."""
@@ -166,6 +168,7 @@ ACTIVITIES = (
         bus_events=sample_events.CHANGES,
         of=sample_events.CHANGES,
     ),
+    Activity("a delivery to a webhook", (sample_events.DELIVER,), messages=1),
     Activity("a cleanup with nothing to delete", (sample_events.CLEANUP,)),
 )
 
@@ -410,11 +413,19 @@ def measured(
 ) -> dict[str, Spent]:
     """Return what a warm run of each event uses, by the event's name."""
     spent = {}
-    with FakeAws(sample_events.records(), sample_events.objects(), authority.context()) as aws:
+    with (
+        contextlib.closing(Receiver()) as receiver,
+        FakeAws(sample_events.records(receiver.url), sample_events.objects(), authority.context()) as aws,
+    ):
         for event in events:
             report(f"  {event.name}")
             spent[event.name] = _spent(bundle, event, aws)
     return spent
+
+
+def _requests_of(event: Event) -> dict[str, float]:
+    """Return the requests of an event to other servers than AWS."""
+    return {"receiver POST": 1.0} if event is sample_events.DELIVER else {}
 
 
 def _spent(variant: Variant, event: Event, aws: FakeAws) -> Spent:
@@ -429,7 +440,7 @@ def _spent(variant: Variant, event: Event, aws: FakeAws) -> Spent:
             runs += 1
         return Spent(
             round((running.cpu_ms() - before) / runs, 2),
-            {call: number / runs for call, number in aws.calls.items()},
+            {call: number / runs for call, number in aws.calls.items()} | _requests_of(event),
             aws.read_units / runs,
             aws.write_units / runs,
             round((running.log_bytes() - logged) / runs),

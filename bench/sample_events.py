@@ -21,6 +21,7 @@ from chalicelib.aws import bucket, table
 from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import import_parsing, index_keys, models
 from chalicelib.catalogue.messages import ImportChunk, Message, RenderImage
+from chalicelib.catalogue.webhooks import DeliveryMessage
 from chalicelib.config import MAX_DECODING_BYTES
 from chalicelib.http import static_files, visitor_pages
 from chalicelib.pictures import thumbnails
@@ -28,6 +29,8 @@ from chalicelib.values import exact_json, ids, times
 from tests.fake_aws import ETAG, Record
 
 OWNER = "local"
+SUBSCRIBER = "subscriber"
+"""The owner of a webhook. OWNER has none, so the changes of its items are not delivered."""
 BUCKET = "vitrine-local-000000000000-us-east-1"
 CHUNK = import_parsing.CHUNK_ENTRIES
 """The number of entries of the measured import: as many as one message creates."""
@@ -45,7 +48,29 @@ def _id(number: int) -> str:
     return ids.new_id(int(_AT.timestamp() * 1000), number)
 
 
-ITEM, IMPORT = _id(1), _id(2)
+ITEM, IMPORT, WEBHOOK = _id(1), _id(2), _id(13)
+_EVENT = msgspec.Raw(
+    json.dumps(
+        {
+            "type": "item.created",
+            "id": _id(14),
+            "timestamp": times.format_time(_AT),
+            "schema": 1,
+            "data": {
+                "owner": SUBSCRIBER,
+                "itemId": ITEM,
+                "version": 1,
+                "item": {
+                    "id": ITEM,
+                    "version": 1,
+                    "createdAt": times.format_time(_AT),
+                    "updatedAt": times.format_time(_AT),
+                    **_FIELDS,
+                },
+            },
+        }
+    ).encode()
+)
 CATALOGUE = _id(11)
 VISITED = tuple(_id(number) for number in range(100, 100 + visitor_pages.MAX_CARDS + 1))
 """The items of the public catalogue: one more than its first page shows."""
@@ -139,7 +164,7 @@ def _scheduled() -> dict[str, Any]:
     }
 
 
-def _delivered(message: Message) -> dict[str, Any]:
+def _delivered(message: Message | DeliveryMessage, queue: str = "jobs") -> dict[str, Any]:
     sent = str(int(_AT.timestamp() * 1000))
     record = {
         "messageId": "059f36b4-0000-4000-8000-000000000000",
@@ -154,7 +179,7 @@ def _delivered(message: Message) -> dict[str, Any]:
         "messageAttributes": {},
         "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
         "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:vitrine-local-jobs",
+        "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:vitrine-local-{queue}",
         "awsRegion": "us-east-1",
     }
     return {"Records": [record]}
@@ -246,6 +271,13 @@ CHANGED, CHANGED_BATCH = (
     Event(name, "on_change", _changed(number), _no_failures, "events PutEvents")
     for name, number in (("a change", 1), (f"{CHANGES} changes", CHANGES))
 )
+DELIVER = Event(
+    "a delivery",
+    "on_deliveries",
+    _delivered(DeliveryMessage(SUBSCRIBER, WEBHOOK, _EVENT), "deliveries"),
+    _no_failures,
+    "dynamodb PutItem",
+)
 CLEANUP = Event("cleanup, nothing expired", "clean_up", _scheduled(), lambda answer: answer == {}, "dynamodb Query")
 LARGEST_IMPORT = Event(
     "POST 5 MB of items",
@@ -273,12 +305,13 @@ PAID = (
     CREATE_CHUNK,
     CHANGED,
     CHANGED_BATCH,
+    DELIVER,
     CLEANUP,
 )
 """The events whose costs are estimated."""
 
-AWAITED = tuple(event for event in PAID if event not in (CREATE_CHUNK, CHANGED, CHANGED_BATCH, CLEANUP))
-"""The events whose answer a person can wait for: not the items of an import, the change feed or the cleanup."""
+AWAITED = tuple(event for event in PAID if event not in (CREATE_CHUNK, CHANGED, CHANGED_BATCH, DELIVER, CLEANUP))
+"""The events whose answer a person can wait for: not imports, changes, deliveries or the cleanup."""
 
 LARGEST = (LARGEST_IMPORT, RENDER_LARGEST)
 """The events that need the most memory."""
@@ -287,8 +320,8 @@ LARGEST = (LARGEST_IMPORT, RENDER_LARGEST)
 # -------------------------------------------------------------------------------------------------- records and objects
 
 
-def records() -> list[Record]:
-    """Return the table's records that the events refer to."""
+def records(receiver: str = "https://receiver.example/") -> list[Record]:
+    """Return the table's records that the events refer to. ``receiver`` is the URL of the webhook."""
     created = times.format_time(_AT)
     indexed = index_keys.current().text
     item = {"version": 1, "createdAt": created, "updatedAt": created, "fields": _FIELDS, "indexed": indexed}
@@ -297,11 +330,17 @@ def records() -> list[Record]:
     return [
         _record("ITEM", ITEM, item),
         _record("IMPORT", IMPORT, known),
+        _record("WEBHOOKS", "", {"webhooks": [_webhook(receiver)], "revision": 1}, owner=SUBSCRIBER),
         _with_picture(item, TO_RECORD, models.Image(status="pending", upload_id=TO_RECORD.id)),
         *(_with_picture(item, upload, _processing(upload)) for upload in uploaded),
         _record("CATALOGUE", "", {"owner": OWNER, "title": "Vases"}, owner=table.public_partition(CATALOGUE)),
         *(_public_copy(id_, item) for id_ in VISITED),
     ]
+
+
+def _webhook(url: str) -> dict[str, Any]:
+    created = times.format_time(_AT)
+    return {"id": WEBHOOK, "url": url, "events": ["*"], "createdAt": created, "updatedAt": created}
 
 
 def _public_copy(id_: str, item: dict[str, Any]) -> Record:

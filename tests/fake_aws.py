@@ -1,6 +1,4 @@
-"""Serve fixed answers of DynamoDB, S3, SQS and EventBridge on loopback.
-
-They are those that the tested and measured events call.
+"""Serve fixed answers of AWS on loopback, as far as the tested and measured events call its services.
 
 An emulator would add its own processing time to what is measured. Here, reads always return the same and writes are
 counted and discarded.
@@ -140,6 +138,11 @@ class FakeAws:
             return {"Successful": sent, "Failed": []}
         raise NotImplementedError(operation)
 
+    def ssm(self, operation: str, request: Record) -> Record:
+        """Return the key of the webhooks' secrets, and count the call."""
+        self.count(f"ssm {operation}")
+        return {"Parameter": {"Name": request["Name"], "Value": "AAAA"}}
+
 
 def read_units(records: list[Record], *, consistent: bool) -> float:
     """Return the capacity units of reading ``records`` in one call: one per 4 KB, half of that if not consistent."""
@@ -188,8 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
         service, _, operation = self.headers["X-Amz-Target"].partition(".")
         request = json.loads(body)
         aws = self.server.aws
-        serve = {"AmazonSQS": aws.sqs, "AWSEvents": aws.events}.get(service, aws.dynamodb)
-        answer = serve(operation, request)
+        services = {"AmazonSQS": aws.sqs, "AmazonSSM": aws.ssm, "AWSEvents": aws.events}
+        answer = services.get(service, aws.dynamodb)(operation, request)
         self._answer(json.dumps(answer).encode(), "application/x-amz-json-1.0")
 
     def do_GET(self) -> None:

@@ -114,7 +114,8 @@ def _new_item(stage: Stage, at: datetime) -> dict[str, Any]:
     """Return a batch of one record of the table's stream (AWS, "Using AWS Lambda with Amazon DynamoDB")."""
     id_ = ids.new_id(times.unix_ms(at))
     key = table.Key(_owner(stage), "ITEM", id_).attributes
-    item = {"version": 1, "createdAt": times.format_time(at), "updatedAt": times.format_time(at), "fields": _fields()}
+    fields = exact_json.from_json(exact_json.to_json(_fields()))  # DynamoDB has no floats
+    item = {"version": 1, "createdAt": times.format_time(at), "updatedAt": times.format_time(at), "fields": fields}
     record = {
         "eventID": id_,
         "eventName": "INSERT",
