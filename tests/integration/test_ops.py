@@ -18,6 +18,7 @@ from typing import Any
 import boto3
 import msgspec
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 from moto.s3.models import s3_backends
 
@@ -29,7 +30,7 @@ from chalicelib.events import item_events
 from chalicelib.values import exact_json, ids
 from tests.builders import fields, jpeg
 from tests.integration.stage import Stage as Api
-from tests.integration.stage import fails
+from tests.integration.stage import fails, provoke
 from tools.interruption import Interrupted, Interruption
 from tools.ops import commands, event_commands
 from tools.ops.change_stream import ChangeStream, Record
@@ -320,6 +321,7 @@ class TestRedrive:
         names = [api.item(title=title)["title"] for title in ("before", "first", "last", "after")]
         records = [one for one in ChangeStream(ops.stage).read_new() if item_events.item_key(one)]
         ids = ops.send(failed_batch(records[1], records[2]), url=str(ops.stage.failed_event_queue_url))
+        have_an_empty_page(ops.stage.client("dynamodbstreams"))
 
         ops(commands.show_dead_letters)
         [letter] = said()["deadLetters"]
@@ -393,6 +395,22 @@ def follow_table() -> None:
     """Turn the table's stream on."""
     stream: Any = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
     aws.dynamodb().update_table(TableName="vitrine-local", StreamSpecification=stream)
+
+
+def have_an_empty_page(client: Any) -> None:
+    """Let the first page of records be empty, as AWS may."""
+    pages = [0]
+
+    def empty(params: Any, **_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
+        if not pages:
+            return None
+        pages.clear()
+        same = json.loads(params["body"])["ShardIterator"]
+        meta = {"HTTPStatusCode": 200, "RequestId": "1", "HTTPHeaders": {}, "RetryAttempts": 0}
+        parsed = {"Records": [], "NextShardIterator": same, "ResponseMetadata": meta}
+        return AWSResponse("https://aws.invalid", 200, {}, None), parsed
+
+    provoke(client, "GetRecords", empty, "before-call")
 
 
 def failed_batch(first: Record, last: Record) -> str:

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from chalicelib.events import item_events
 from tools.ops.dead_letters import FailedBatch
 from tools.ops.deployed_stage import Stage
 from tools.stage.errors import StageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_MAX_EMPTY_PAGES = 100
+"""In a row. Pages before a record may be empty (Amazon DynamoDB Streams API Reference, "GetRecords")."""
 
 Record = dict[str, Any]
 """A record as Lambda passes it to a function."""
@@ -60,27 +64,37 @@ class ChangeStream:
 
 
 def records_of(stage: Stage, batch: FailedBatch) -> list[Record]:
-    """Return the records of a batch that Lambda gave up on. Raise StageError if the stream no longer has them."""
-    client = stage.client("dynamodbstreams")
-    found: list[Record] = []
+    """Return the records of items in a batch that Lambda gave up on.
+
+    Raise StageError if the stream no longer has them all.
+    """
     try:
-        iterator: str | None = _iterator(
-            client,
-            batch.stream,
-            batch.shard,
-            ShardIteratorType="AT_SEQUENCE_NUMBER",
-            SequenceNumber=batch.first,
-        )
-        while iterator and (answer := client.get_records(ShardIterator=iterator))["Records"]:
-            found += [_as_event_record(record, batch.stream) for record in answer["Records"]]
-            iterator = None if _number(found[-1]) >= int(batch.last) else answer.get("NextShardIterator")
+        found = _read_until(stage.client("dynamodbstreams"), batch)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("ResourceNotFoundException", "TrimmedDataAccessException"):
             raise
-    wanted = [record for record in found if _number(record) <= int(batch.last)]
-    if not wanted:
+        found = []
+    if not _is_complete(found, batch):
         raise StageError("its changes are gone from the table's stream, which has those of the last 24 hours")
-    return wanted
+    return [record for record in found if _number(record) <= int(batch.last) and item_events.item_key(record)]
+
+
+def _read_until(client: Any, batch: FailedBatch) -> list[Record]:
+    """Return the records from the first one of a batch on, at least up to the last one, if they are there."""
+    found: list[Record] = []
+    position = {"ShardIteratorType": "AT_SEQUENCE_NUMBER", "SequenceNumber": batch.first}
+    iterator: str | None = _iterator(client, batch.stream, batch.shard, **position)
+    empty_pages = 0
+    while iterator and empty_pages < _MAX_EMPTY_PAGES and not _is_complete(found, batch):
+        answer = client.get_records(ShardIterator=iterator)
+        found += [_as_event_record(record, batch.stream) for record in answer["Records"]]
+        empty_pages = 0 if answer["Records"] else empty_pages + 1
+        iterator = answer.get("NextShardIterator")
+    return found
+
+
+def _is_complete(found: list[Record], batch: FailedBatch) -> bool:
+    return bool(found) and _number(found[-1]) >= int(batch.last)
 
 
 def _iterator(client: Any, arn: str, shard: str, **position: str) -> str:
