@@ -117,8 +117,8 @@ class ItemForm {
   #showNext(item) {
     const focused = labelOf(document.activeElement);
     editItem({ item, etag: entityTag(item.id) ?? null }, this.#onLeave);
-    const controls = [...document.querySelectorAll("#item :is(input, textarea, select, button)")];
-    /** @type {HTMLElement | undefined} */ (controls.find((one) => labelOf(one) === focused))?.focus();
+    const controls = [...$("#item").querySelectorAll("input, textarea, select, button")];
+    controls.find((one) => labelOf(one) === focused)?.focus();
     announce("Someone else changed this item. Its fields are up to date.");
   }
 
@@ -300,8 +300,8 @@ class ItemForm {
   }
 }
 
-/** Return what names a control of a form. @param {any} control */
-const labelOf = (control) => control.ariaLabel ?? control.textContent;
+/** Return what names a control of a form. @param {Element | null} control */
+const labelOf = (control) => control?.getAttribute("aria-label") ?? control?.textContent;
 
 /** @param {Item} item */
 function itemPicture(item) {
