@@ -109,6 +109,30 @@ def _states_from(states: list[State], at: float) -> list[dict[str, Any] | None]:
 
 
 @after_two_months
+def acknowledged_changes_of_webhooks_are_made(world: World, ledger: Ledger) -> Iterator[str]:
+    histories = histories_of_webhooks(world)
+    for act in ledger.of("create webhook", "change webhook", "rotate secret", "delete webhook"):
+        if not act.done:
+            continue
+        states = histories[act.owner, act.details.get("webhook", act).body["id"]]
+        before, *after = _states_from([state for state in states if state.at <= act.ended], act.started)
+        if not any(_is_made(act, before, state) for state in (before, *after)):
+            yield f"{act} was acknowledged, but the webhook was {before}, then {after}"
+
+
+def _is_made(act: Act, before: dict[str, Any] | None, webhook: dict[str, Any] | None) -> bool:
+    """Return whether a webhook is as an action makes it that found it as ``before``."""
+    if act.kind == "delete webhook" or webhook is None:
+        return act.kind == "delete webhook" and webhook is None
+    if act.kind == "create webhook":
+        return bool(webhook["url"] == act.details["url"])
+    if act.kind == "rotate secret":
+        return before is not None and webhook.get("generation", 1) > before.get("generation", 1)
+    shown = {"enabled": True, "description": "", **webhook}
+    return all(shown[name] == value for name, value in act.details["changes"].items())
+
+
+@after_two_months
 def receivers_get_events_that_their_webhooks_accept(world: World, ledger: Ledger) -> Iterator[str]:
     on_bus = {one.detail["id"]: one.detail for one in world.bus.log}
     for owner, states, request in _requests(world):
