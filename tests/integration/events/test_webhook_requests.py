@@ -31,6 +31,7 @@ class Internet:
     def __init__(self, tls: ssl.SSLContext) -> None:
         self.answers = [[PUBLIC]]
         """What the resolver answers, one list of addresses after the other. The last one is repeated."""
+        self.seconds_to_resolve = 0.0
         self.unreachable: set[str] = set()
         self.resolved: list[str] = []
         self.connected: list[str] = []
@@ -49,6 +50,7 @@ class Internet:
 
     def getaddrinfo(self, host: bytes, port: int, **options: int) -> list[tuple[object, ...]]:
         self.resolved.append(host.decode())
+        time.sleep(self.seconds_to_resolve)
         if host[:1].isdigit() or b":" in host:
             return self._resolve(host, port, **options)  # type: ignore[return-value]
         addresses = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -304,8 +306,8 @@ def test_slow_response_is_a_timeout(internet: Internet, drip: str) -> None:
     assert internet.closed.wait(5)
 
 
-def test_slow_resolver_is_a_timeout(internet: Internet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(0.5))
+def test_slow_resolver_is_a_timeout(internet: Internet) -> None:
+    internet.seconds_to_resolve = 0.5
 
     with pytest.raises(RequestFailedError, match="no complete response"):
         post(seconds=0.1)
