@@ -213,7 +213,9 @@ export function confirmWith(question, label) {
   });
 }
 
-onItemStored((item) => view?.id === item.id && view.onItemChange(item));
+onItemStored((item, before) => {
+  if (view?.id === item.id && before?.version !== item.version) view.onItemChange(item);
+});
 
 $(".close", dialog).addEventListener("click", leaveView);
 // A browser lets only the first "cancel" be prevented: so the key is handled before it becomes one.

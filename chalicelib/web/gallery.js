@@ -82,8 +82,18 @@ export function showCard(item, etag = null) {
  * @param {Item[]} items
  */
 export function showListed(items) {
-  const isHeldBack = isListInUse();
   isReporting = false; // Once at the end is enough, because each report goes through all cards.
+  try {
+    replaceListed(items);
+  } finally {
+    isReporting = true;
+  }
+  reportChange();
+}
+
+/** @param {Item[]} items */
+function replaceListed(items) {
+  const isHeldBack = isListInUse();
   if (cards.size === 0) setColumns(items);
   items.forEach((item) => storeItem(item));
   const listed = items.map(({ id }) => id);
@@ -94,8 +104,6 @@ export function showListed(items) {
   isUnsorted = true;
   releaseIfUnused();
   showCount();
-  isReporting = true;
-  reportChange();
 }
 
 /**
@@ -116,6 +124,7 @@ function removeUnlisted(listed) {
 
 /** @param {string} id @param {{isOwn: boolean, isHeldBack: boolean}} options */
 function addCard(id, { isOwn, isHeldBack }) {
+  if (pendingDeletes.has(id)) return;
   if (isHeldBack && !cards.has(id) && !isLast(id)) hold(id, { isOwn });
   else insertCard(id);
   if (isOwn) reportChange();

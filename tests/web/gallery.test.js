@@ -194,6 +194,16 @@ describe("gallery", () => {
     lists.dispatchEvent(new Event("pointerleave"));
   });
 
+  test("an item that waits to be deleted is not offered as a new one", async () => {
+    respondWith(page([5]), page([6, 5]));
+    await loadPage();
+    pendingDeletes.add("item-06");
+    cards()[0].dispatchEvent(new Event("pointermove", { bubbles: true }));
+    await refreshList();
+    assert.deepEqual([shown(), document.querySelector("#show-new").hidden], [[5], true]);
+    document.querySelector("#lists").dispatchEvent(new Event("pointerleave"));
+  });
+
   test("an empty list is filled, and an emptied one says so", async () => {
     respondWith(page([]), page([1]), page([]));
     await loadPage();
