@@ -1,4 +1,4 @@
-"""Check the running API against its OpenAPI document with Schemathesis.
+"""Check the running API against its OpenAPI document with Schemathesis: `chalice local`, a REST API and an HTTP API.
 
 `make fuzz` runs longer. FUZZ_EXAMPLES is the maximum number of generated examples per operation; FUZZ_SEED is the
 seed, or ``random``.
