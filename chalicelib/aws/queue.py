@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -38,25 +38,35 @@ FAILURES = (QueueError, BotoCoreError, ClientError)
 """The exceptions of this module's functions if SQS rejects a call or some of its entries, or does not respond."""
 
 
-def send(*messages: msgspec.Struct, to: Queue = "jobs") -> None:
-    """Send messages. Raise one of FAILURES; some of the messages may have been sent nevertheless."""
+def send(*messages: msgspec.Struct, to: Queue = "jobs", group: Callable[[Any], str] | None = None) -> None:
+    """Send messages. Raise one of FAILURES; some of the messages may have been sent nevertheless.
+
+    With ``group``, which returns the group of a message, those of a group that has many wait for those of the others
+    (AWS, "Amazon SQS fair queues").
+    """
     for batch in _batches([exact_json.to_json(message) for message in messages]):
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
-            {"Id": str(position), "MessageBody": body.decode()} for position, body in enumerate(batch)
+            {"Id": str(position), "MessageBody": body.decode()} for position, body in batch
         ]
+        if group:
+            for entry in entries:
+                entry["MessageGroupId"] = group(messages[int(entry["Id"])])
         answer = aws.sqs().send_message_batch(QueueUrl=aws.queue_url(to), Entries=entries)
         _require_all(answer.get("Failed"), len(entries), "sent")
 
 
-def _batches(bodies: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Yield the bodies in as many batches as calls are needed. A body that is too large has a batch of its own."""
-    batch: list[bytes] = []
+def _batches(bodies: Sequence[bytes]) -> Iterator[list[tuple[int, bytes]]]:
+    """Yield the bodies, with their numbers, in as many batches as calls are needed.
+
+    A body that is too large has a batch of its own.
+    """
+    batch: list[tuple[int, bytes]] = []
     size = 0
-    for body in bodies:
+    for number, body in enumerate(bodies):
         if batch and (len(batch) == _MAX_BATCH or size + len(body) > _MAX_BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(body)
+        batch.append((number, body))
         size += len(body)
     if batch:
         yield batch

@@ -15,8 +15,9 @@ from typing import Literal
 import msgspec
 
 from chalicelib import errors
-from chalicelib.aws import queue, table
+from chalicelib.aws import table
 from chalicelib.aws.table import Key
+from chalicelib.catalogue import webhooks
 from chalicelib.catalogue.webhooks import DeliveryMessage
 from chalicelib.values import times
 
@@ -126,7 +127,7 @@ def resume(owner: str, id_: str, at: datetime) -> None:
         _replace(owner, delivery, waiting, at)
     except table.WriteRejectedError:
         raise errors.DeliveryNotFoundError(id=event_id) from None  # Another function has just changed it.
-    queue.send(DeliveryMessage(owner, webhook_id, msgspec.Raw(delivery.event.encode())), to="deliveries")
+    webhooks.send(DeliveryMessage(owner, webhook_id, msgspec.Raw(delivery.event.encode())))
 
 
 def in_turn(keys: Iterable[Key]) -> list[Key]:

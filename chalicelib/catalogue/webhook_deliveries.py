@@ -60,6 +60,6 @@ def send_again(owner: str, webhook_id: str, event_id: str) -> None:
 
 def _send(owner: str, webhook_id: str, event: bytes) -> None:
     try:
-        queue.send(DeliveryMessage(owner, webhook_id, msgspec.Raw(event), manual=True), to="deliveries")
+        webhooks.send(DeliveryMessage(owner, webhook_id, msgspec.Raw(event), manual=True))
     except queue.QueueError:
         raise errors.BusyError(problem="The queue did not accept the message") from None

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from chalicelib import errors
-from chalicelib.aws import table
+from chalicelib.aws import queue, table
 from chalicelib.catalogue import webhook_secrets, webhook_urls
 from chalicelib.values import ids, times
 
@@ -209,6 +209,14 @@ def delete(owner: str, webhook_id: str) -> None:
 def without_failures(webhook: Webhook) -> Webhook:
     """Return a webhook as it is when its last delivery succeeded."""
     return msgspec.structs.replace(webhook, consecutive_failures=0, failing_since=None, probe_at=None, problem="")
+
+
+def send(*messages: DeliveryMessage) -> None:
+    """Send messages to the deliveries queue. Raise one of queue.FAILURES.
+
+    If one webhook has many, or its receiver is slow, those of other webhooks do not wait for them.
+    """
+    queue.send(*messages, to="deliveries", group=lambda message: message.webhook_id)
 
 
 def find_all(owner: str) -> tuple[Webhook, ...]:

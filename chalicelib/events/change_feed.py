@@ -127,7 +127,7 @@ class _Batch:
                 self._set_aside(change.record, problem)
             self.sent += 0 if problem else len(change.events)
         if messages:
-            self._attempt(lambda: _reason_of_failure(queue.FAILURES, lambda: queue.send(*messages, to="deliveries")))
+            self._attempt(lambda: _reason_of_failure(queue.FAILURES, lambda: webhooks.send(*messages)))
 
     def _send_events(self, group: list[_Change]) -> dict[str, Exception]:
         """Send events to the bus until it has accepted or refused each. Return why it refused some, by record."""

@@ -121,7 +121,14 @@ class SQS:
             raise refusal("get_queue_url", "AWS.SimpleQueueService.NonExistentQueue", "The queue does not exist.")
         return {"QueueUrl": f"https://sqs.invalid/{QueueName}"}
 
-    def send_message(self, *, QueueUrl: str, MessageBody: str, DelaySeconds: int = 0) -> dict[str, Any]:  # noqa: N803
+    def send_message(  # the group decides on the order in which messages are received, which is random here
+        self,
+        *,
+        QueueUrl: str,  # noqa: N803
+        MessageBody: str,  # noqa: N803
+        DelaySeconds: int = 0,  # noqa: N803
+        MessageGroupId: str = "",  # noqa: N803
+    ) -> dict[str, Any]:
         message = self._queue(QueueUrl).send(MessageBody, DelaySeconds)
         return {"MessageId": message.id, "MD5OfMessageBody": _md5(MessageBody)}
 

@@ -18,7 +18,7 @@ from chalicelib.aws import table
 from chalicelib.catalogue import cleanup, delivery_records, received_messages, webhook_secrets, webhooks
 from chalicelib.catalogue.delivery_records import DeliveryRecord
 from chalicelib.catalogue.received_messages import ReceivedMessage
-from chalicelib.catalogue.webhooks import Webhook
+from chalicelib.catalogue.webhooks import DeliveryMessage, Webhook
 from chalicelib.events import deliveries, webhook_requests
 from chalicelib.events.webhook_requests import RequestFailedError, Response
 from chalicelib.values import ids, times
@@ -402,6 +402,16 @@ class TestFailingReceiver:
         deliveries.process_message(message(webhook, event()))
 
         assert state(webhook).consecutive_failures == 2
+
+
+def test_messages_of_a_webhook_are_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(aws.sqs(), "send_message_batch", lambda **call: sent.extend(call["Entries"]) or {})
+    messages = [DeliveryMessage("o", f"webhook-{number // 8}", msgspec.Raw(b"{}")) for number in range(16)]
+
+    webhooks.send(*messages)
+
+    assert [one["MessageGroupId"] for one in sent] == [message.webhook_id for message in messages]
 
 
 class TestBatch:
