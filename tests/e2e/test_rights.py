@@ -30,7 +30,8 @@ LOOSE = "uploads/rights"
 THUMBNAIL = "thumbnails/items/rights/200.jpg"
 CHUNK = "imports/rights/00000.ndjson"
 EXPORT = "exports/rights/00000/file"
-RECORD = {"pk": {"S": "OWNER#rights"}, "sk": {"S": "ITEM#rights"}}
+# Not an item: on_change would keep what is not one as a dead letter.
+RECORD = {"pk": {"S": "OWNER#rights"}, "sk": {"S": "KEY#rights"}}
 HARMLESS = '{"type": "item.delete", "owner": "rights", "id": "019ca7b4-e400-7abc-8def-0123456789ab"}'
 
 
