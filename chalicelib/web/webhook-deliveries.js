@@ -15,6 +15,8 @@ export class DeliveryList {
   #attempt;
   #list = h("ul", { "aria-labelledby": "deliveries" });
   #note = h("p", { class: "note", role: "status" });
+  /** How many deliveries are awaited. */
+  #awaited = 0;
   /** What is shown of each delivery. @type {Map<string, {text: string, element: HTMLElement}>} */
   #shown = new Map();
 
@@ -40,24 +42,27 @@ export class DeliveryList {
    * @param {number} [before] how often it was attempted already
    */
   async follow(id, before = 0) {
-    this.#note.textContent = "Sent. Waiting for the receiver…";
     const check = async () => {
       const { data } = await call("GET", `${this.#path}/deliveries`);
       this.#show(data.deliveries);
       return data.deliveries.find((/** @type {Delivery} */ one) => one.id === id && one.attempts > before);
     };
+    this.#awaited += 1;
+    this.#showNote();
     try {
       const { status } = await poll(check, { seconds: FOLLOW_SECONDS });
-      announce(`${STATES[/** @type {Delivery["status"]} */ (status)]}: ${this.#note.textContent}`);
+      announce(STATES[/** @type {Delivery["status"]} */ (status)]);
     } catch (problem) {
       if (!(problem instanceof PollTimeout)) throw problem;
     } finally {
+      this.#awaited -= 1;
       this.#showNote();
     }
   }
 
   #showNote() {
-    this.#note.textContent = this.#shown.size > 0 ? "The last 100, for a week." : "Nothing was sent yet.";
+    const usual = this.#shown.size > 0 ? "The newest 100 of the last week." : "Nothing was sent yet.";
+    this.#note.textContent = this.#awaited > 0 ? "Sent. Waiting for the receiver…" : usual;
   }
 
   /** Entries that have not changed stay, also if they are open. @param {Delivery[]} deliveries */
