@@ -334,18 +334,23 @@ class TestFailingReceiver:
 
     def test_receiver_is_switched_off_after_three_days(self, world: World, webhook: Webhook) -> None:
         world.respond = lambda at: ERROR
-        for hour in range(0, 80, 8):
-            world.send(message(webhook, event(START + hour * HOUR)), hour * 3600)
+        failing_since = times.format_time(START - 3 * DAY + HOUR)
+        change(webhook, consecutive_failures=5, failing_since=failing_since, probe_at=times.format_time(START))
+        for minutes in (0, 1, 20, 90, 91):
+            world.send(message(webhook, event(START + timedelta(minutes=minutes))), minutes * 60)
 
-        world.run(4 * DAY)
+        world.run(HOUR - timedelta(seconds=1))
+        assert state(webhook).status == "failing"
+        assert [at.total_seconds() for at, _ in world.attempts] == [0, 20 * 60]
 
+        world.run(4 * HOUR)
         assert state(webhook).status == "off"
         assert state(webhook).problem == (
             "Every attempt failed for 3 days. The last one: The receiver responded with 500, not with 2xx."
         )
-        last_attempt, _ = world.attempts[-1]
-        assert 3 * DAY <= last_attempt < 3 * DAY + 8 * HOUR
-        assert {record.status for record in delivery_records.find_newest(OWNER, webhook.id)} == {"failed"}
+        assert len(world.attempts) == 3
+        found = delivery_records.find_newest(OWNER, webhook.id)
+        assert [record.status for record in found] == ["failed"] * 5
 
     def test_gone_receiver_is_switched_off(self, world: World, webhook: Webhook) -> None:
         world.respond = lambda at: Response(410, None, b"")

@@ -300,8 +300,8 @@ DRIPS = {
 def test_slow_response_is_a_timeout(internet: Internet, drip: str) -> None:
     internet.respond = DRIPS[drip]
 
-    with pytest.raises(RequestFailedError, match=r"no complete response within 0\.2 seconds"):
-        post(seconds=0.2)
+    with pytest.raises(RequestFailedError, match=r"no complete response within 0\.3 seconds"):
+        post(seconds=0.3)
 
     assert internet.closed.wait(5)
 
@@ -317,7 +317,7 @@ def test_slow_handshake_is_a_timeout(internet: Internet) -> None:
     internet.tls = None
 
     with pytest.raises(RequestFailedError, match="no complete response"):
-        post(seconds=0.2)
+        post(seconds=0.3)
     assert internet.closed.wait(5)
 
 
