@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import itertools
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from chalicelib.aws import dynamodb_json
@@ -93,7 +94,7 @@ def each_event_is_delivered_or_has_failed(world: World, _: Ledger) -> Iterator[s
 
 def _was_tried_enough(event: Published, record: dict[str, Any], got: list[Request]) -> bool:
     """Return whether a delivery may have failed: it was refused for good, tried nine times, or is older than a day."""
-    is_old = record["written at"] > event.at + DAY - MOST_SKEW
+    is_old = record["written at"] > datetime.fromisoformat(event.detail["timestamp"]).timestamp() + DAY - MOST_SKEW
     return any(one.status == 410 for one in got) or len(got) >= 9 or is_old
 
 
