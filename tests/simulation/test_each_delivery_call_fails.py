@@ -1,4 +1,4 @@
-"""Each AWS call of a delivery to a webhook fails once, in each way: the event arrives, or has failed in the end."""
+"""Each AWS call of a delivery to a webhook fails once, in each way: the event is delivered, also if the receiver fails."""
 
 from __future__ import annotations
 
@@ -99,10 +99,10 @@ def _nothing_is_cached() -> Iterator[None]:
 @pytest.mark.parametrize("client", [RefusingClient, KillingClient, HalvingClient])
 @pytest.mark.parametrize(
     ("statuses", "reports"),
-    [((500, 500), "true"), ((500, 500), ""), ((500,) * 30, "true")],
-    ids=["fails twice", "fails twice, deployed by Chalice", "fails"],
+    [((500, 500), "true"), ((500, 500), ""), ((500,) * 6, "true")],
+    ids=["twice", "twice, deployed by Chalice", "until the cleanup"],
 )
-def test_delivery_ends_as_it_should_whichever_call_fails(
+def test_event_is_delivered_whichever_call_fails(
     tmp_path: Path, client: type[RefusingClient], statuses: tuple[int, ...], reports: str
 ) -> None:
     for call in itertools.count(1):
@@ -115,11 +115,9 @@ def test_delivery_ends_as_it_should_whichever_call_fails(
 
             delivery = delivery_records.get(OWNER, world.webhook, world.event)
             webhook = webhooks.get(OWNER, world.webhook)
-        fails = len(statuses) > 9
-        assert (delivery.status, webhook.status) == (("failed", "failing") if fails else ("succeeded", "active")), call
-        assert (204 in world.answered) != fails, call
+        assert (delivery.status, webhook.status) == ("succeeded", "active"), call
         # An attempt is repeated if its result was not recorded.
-        assert len(world.answered) <= (10 if fails else len(statuses) + 2), call
-        assert world.now - START < timedelta(hours=48).total_seconds(), call
+        assert len(statuses) < len(world.answered) <= len(statuses) + 2, call
+        assert world.now - START < timedelta(hours=24).total_seconds(), call
         if world.fault.calls < call:
             break

@@ -58,10 +58,13 @@ def _digests(hash_seed: str) -> list[str]:
     return digests
 
 
-def finds(*invariants: str, most: int = 1000) -> bool:
-    """Return whether one of the first histories violates each of these invariants. A mistake shows in one of many."""
+def finds(*invariants: str, first: int = 0, most: int = 1000) -> bool:
+    """Return whether one of many histories violates each of these invariants. A mistake shows in one of many.
+
+    ``first`` is their first seed. A later one than 0 only saves time.
+    """
     missing = {*invariants}
-    for seed in range(most):
+    for seed in range(first, first + most):
         missing -= {name for name in missing for problem in history.run(seed).problems if problem.startswith(name)}
         if not missing:
             return True
@@ -72,7 +75,7 @@ def test_lost_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the condition on the version, one of two concurrent edits is lost."""
     monkeypatch.setattr(table, "is_revision", lambda *_, **__: table.Condition("attribute_exists(pk)"))
 
-    assert finds("each_change_is_one_write_to_the_previous_version", "versions_increase_by_one")
+    assert finds("each_change_is_one_write_to_the_previous_version", "versions_increase_by_one", first=33)
 
 
 def test_index_record_left_behind_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
