@@ -1,4 +1,4 @@
-"""Each AWS call of a delivery to a webhook fails once, in each way: the event is delivered, also if the receiver fails."""
+"""Each AWS call of a delivery to a webhook fails once, in each way: the event is delivered nevertheless."""
 
 from __future__ import annotations
 
