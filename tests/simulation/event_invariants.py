@@ -27,9 +27,9 @@ def expected(world: World) -> dict[Name, Expected]:
     return {one.name: one for life in lives for one in expected_events.of_life(life)}
 
 
-def name_of(published: Published) -> Name:
-    data = published.detail["data"]
-    return data["itemId"], published.type, data["version"]
+def name_of(event: Published) -> Name:
+    data = event.detail["data"]
+    return data["itemId"], event.type, data["version"]
 
 
 def published(world: World) -> dict[Name, list[Published]]:
