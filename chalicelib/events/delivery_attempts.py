@@ -73,6 +73,6 @@ def _retry_after(response: Response, at: datetime) -> int:
     text = (response.retry_after or "").strip()
     if text.isascii() and text.isdigit():
         return int(text[:9])
-    with contextlib.suppress(ValueError, TypeError):
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
         return max(0, round((parsedate_to_datetime(text) - at).total_seconds()))
     return 0

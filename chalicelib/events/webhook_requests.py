@@ -84,8 +84,7 @@ class _Request:
             connection.sock.settimeout(self._seconds_left())
             connection.request("POST", self._endpoint.target, body, {**_FIXED_HEADERS, **headers})
             with connection.getresponse() as response:
-                read = response.read(MAX_RESPONSE_BYTES)
-            return Response(response.status, response.headers.get("Retry-After"), read)
+                return Response(response.status, response.headers.get("Retry-After"), _beginning(response))
         finally:
             if self._socket:
                 self._socket.close()
@@ -94,7 +93,8 @@ class _Request:
         """Abort the current transfer."""
         if self._socket:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+                # Not the method of SSLSocket: it turns encryption off first, while the other thread may be sending.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._endpoint.is_loopback:
@@ -138,6 +138,16 @@ class _Request:
         if left <= 0:
             raise TimeoutError
         return left
+
+
+def _beginning(response: http.client.HTTPResponse) -> bytes:
+    """Return up to MAX_RESPONSE_BYTES of the body, which is all of it unless it is longer."""
+    body = b""
+    # Python's read() reads all that is sent if a chunk has the size -1, and raises a ValueError if it has another
+    # negative one. read1() reads what a buffer holds.
+    while len(body) < MAX_RESPONSE_BYTES and (part := response.read1(MAX_RESPONSE_BYTES - len(body))):
+        body += part
+    return body[:MAX_RESPONSE_BYTES]
 
 
 @functools.cache

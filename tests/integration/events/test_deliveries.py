@@ -164,6 +164,7 @@ class TestOneDelivery:
             ("Fri, 27 Nov 2026 12:32:00 GMT", 120),
             ("Fri, 27 Nov 2026 12:20:00 GMT", 5),
             ("soon", 5),
+            (f"Fri, 27 Nov {'9' * 20} 12:32:00 GMT", 5),
             ("-1", 5),
         ],
     )

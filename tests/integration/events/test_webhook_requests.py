@@ -322,7 +322,13 @@ def test_slow_handshake_is_a_timeout(internet: Internet) -> None:
 
 
 @pytest.mark.parametrize(
-    "start", [HEAD + b"Content-Length: 1000000000000\r\n\r\n", HEAD + b"\r\n"], ids=["announced", "unannounced"]
+    "start",
+    [
+        HEAD + b"Content-Length: 1000000000000\r\n\r\n",
+        HEAD + b"\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
+    ],
+    ids=["announced", "unannounced", "chunk of a negative size"],
 )
 def test_huge_response_is_not_read(internet: Internet, start: bytes) -> None:
     internet.respond = _repeat(start, b"x" * 65536)
@@ -347,8 +353,9 @@ def test_compressed_response_is_not_expanded(internet: Internet) -> None:
         HEAD + b"X-Long: " + b"x" * 70_000,
         HEAD + b"X-Many: 1\r\n" * 101 + b"\r\n",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n-5\r\nx",
     ],
-    ids=["none", "SSH", "long header", "many headers", "invalid chunk"],
+    ids=["none", "SSH", "long header", "many headers", "invalid chunk", "chunk of a negative size"],
 )
 def test_invalid_response_fails(internet: Internet, response: bytes) -> None:
     internet.respond = lambda connection: connection.sendall(response)
