@@ -19,7 +19,7 @@ from chalicelib.aws import table
 from chalicelib.aws.table import Key
 from chalicelib.catalogue import webhooks
 from chalicelib.catalogue.webhooks import DeliveryMessage
-from chalicelib.values import times
+from chalicelib.values import ids, times
 
 MAX_LISTED = 100
 """Deliveries of one list."""
@@ -60,7 +60,7 @@ class DeliveryRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
 
 def find(owner: str, webhook_id: str, event_id: str) -> DeliveryRecord | None:
     """Return the delivery of an event to a webhook, or None if it was not attempted yet or is over for a week."""
-    record = table.get(_key(owner, webhook_id, event_id))
+    record = table.get(_key(owner, webhook_id, event_id)) if ids.is_id(event_id) else None
     return msgspec.convert(record, DeliveryRecord) if record else None
 
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from chalicelib import errors
+from chalicelib.aws import table
 from chalicelib.catalogue import delivery_records
 from chalicelib.catalogue.delivery_records import DeliveryRecord
 from chalicelib.values import ids, times
@@ -71,3 +72,10 @@ def test_change_in_between_is_kept() -> None:
 def test_unknown_delivery_is_not_found() -> None:
     with pytest.raises(errors.DeliveryNotFoundError):
         delivery_records.get(OWNER, WEBHOOK, ids.new_id())
+
+
+def test_text_that_is_no_id_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    # DynamoDB refuses keys of more than 1024 bytes ("Quotas in Amazon DynamoDB"). Here, it accepts them.
+    monkeypatch.setattr(table, "get", lambda key: pytest.fail(f"{key} was looked up"))
+
+    assert delivery_records.find(OWNER, WEBHOOK, "0" * 1100) is None
