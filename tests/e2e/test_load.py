@@ -82,6 +82,35 @@ def test_uploads_before_a_stop_are_rendered_after_it(start: Start) -> None:
     assert list((running.home / "state" / "events").iterdir()) == []
 
 
+def test_changes_before_and_after_a_stop_are_processed(start: Start) -> None:
+    """A change that is no valid item becomes a dead letter, so each one shows that it was processed."""
+
+    def change(running: Emulator, name: str) -> None:
+        item = {"pk": {"S": "OWNER#local"}, "sk": {"S": f"ITEM#{name}"}}
+        client_factory(running.url, running.root())("dynamodb").put_item(TableName="vitrine-local", Item=item)
+
+    running = start()
+    try:
+        change(running, "before-stop")
+    finally:
+        running.stop()
+    running = start()
+    try:
+        change(running, "after-stop")
+        sqs = client_factory(running.url, running.root())("sqs")
+        queue = sqs.get_queue_url(QueueName="vitrine-local-events-dead")["QueueUrl"]
+        kept: list[str] = []
+
+        def are_kept() -> bool:
+            received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+            kept.extend(message["Body"] for message in received)
+            return all(any(f"ITEM#{name}" in body for body in kept) for name in ("before-stop", "after-stop"))
+
+        assert eventually(are_kept, 60)
+    finally:
+        running.stop()
+
+
 def test_changed_ministack_code_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "tools", tmp_path / "tools", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "chalicelib").symlink_to(ROOT / "chalicelib")

@@ -20,7 +20,7 @@ from hypercorn.config import Config
 from ministack import app as ministack
 
 from tools.laptop.emulator_state import Folders
-from tools.laptop.emulator_wrapper import expressions, lambda_functions
+from tools.laptop.emulator_wrapper import expressions, lambda_functions, saved_streams
 from tools.laptop.emulator_wrapper.callers import Callers
 from tools.laptop.emulator_wrapper.request_guard import App, RequestGuard
 from tools.laptop.emulator_wrapper.state_saver import StateSaver
@@ -33,6 +33,7 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as ministack's own main() does: for many connections
     expressions.install()
+    saved_streams.install()
     functions = lambda_functions.install(Path(os.environ["TMPDIR"]), Path(os.environ["STATE_DIR"]))
     folders = Folders(Path(os.environ["STATE_DIR"]).parent)
     saver = StateSaver(folders, float(os.environ["SAVE_EVERY"]), functions.delete_saved_events)
