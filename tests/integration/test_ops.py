@@ -359,6 +359,7 @@ class TestEvents:
         id_ = api.item(title="Vase")["id"]
         api("PATCH", f"/items/{id_}", {"title": "Bowl", "n": 1})
         api("DELETE", f"/items/{id_}")
+        have_an_empty_page(ops.stage.client("dynamodbstreams"))
 
         lines = [re.split(" {2,}", line) for line in self.show(ops, capsys)]
         assert [tuple(one[1:]) for one in lines] == [

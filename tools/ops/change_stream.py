@@ -53,14 +53,16 @@ class ChangeStream:
             start = {"ExclusiveStartShardId": described["LastEvaluatedShardId"]}
 
     def _read(self, shard: str) -> Iterator[Record]:
+        max_empty_pages = 1  # after the first call, because the next one reads on
         if shard not in self._iterators:
             self._iterators[shard] = _iterator(self._client, self._arn, shard, ShardIteratorType="TRIM_HORIZON")
-        while iterator := self._iterators[shard]:
+            max_empty_pages = _MAX_EMPTY_PAGES
+        empty_pages = 0
+        while (iterator := self._iterators[shard]) and empty_pages < max_empty_pages:
             answer = self._client.get_records(ShardIterator=iterator)
             yield from (_as_event_record(record, self._arn) for record in answer["Records"])
             self._iterators[shard] = answer.get("NextShardIterator")
-            if not answer["Records"]:
-                return
+            empty_pages = 0 if answer["Records"] else empty_pages + 1
 
 
 def records_of(stage: Stage, batch: FailedBatch) -> list[Record]:
