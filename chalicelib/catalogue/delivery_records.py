@@ -1,6 +1,7 @@
 """The record of each delivery of an event to a webhook: what happened, and what is needed to send it again.
 
-A delivery that waits for the hourly cleanup has ``due_at``. DynamoDB deletes a record a week after its last attempt.
+A delivery that is pending has ``due_at``, when the hourly cleanup sends its message. DynamoDB deletes a record a week
+after its last attempt.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class DeliveryRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     next_attempt_at: str | None = None
     """While the delivery is pending: when it is attempted next, or a little later."""
     due_at: str | None = None
-    """While the delivery waits for the cleanup: when that sends its message again."""
+    """While the delivery is pending: when the cleanup sends its message, if the queue has not delivered it before."""
     response_status: int | None = None
     duration_ms: int | None = None
     response: str = ""

@@ -17,6 +17,9 @@ WAITS = (5, 30, 120, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 MAX_WAIT_IN_QUEUE = 600
 """Seconds. For longer waits, the record waits for the cleanup."""
 
+LOST_AFTER = timedelta(hours=1)
+"""How long after its time the cleanup sends the message of a delivery that should have come from the queue."""
+
 MAX_AGE = timedelta(hours=24)
 """An older delivery to a failing webhook fails without another attempt."""
 
@@ -37,8 +40,10 @@ def after_attempt(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:
     if attempt.status == GONE or tried.attempts > len(WAITS):
         return _over(tried, "failed")
     wait = max(WAITS[tried.attempts - 1], attempt.retry_after)
-    next_at = times.format_time(attempt.at + timedelta(seconds=wait))
-    return msgspec.structs.replace(tried, next_attempt_at=next_at, due_at=next_at if wait > MAX_WAIT_IN_QUEUE else None)
+    next_at = attempt.at + timedelta(seconds=wait)
+    # SQS may deliver a message twice at once. If one of the two ends with it, it does not come again for the other.
+    due_at = next_at if wait > MAX_WAIT_IN_QUEUE else next_at + LOST_AFTER
+    return msgspec.structs.replace(tried, next_attempt_at=times.format_time(next_at), due_at=times.format_time(due_at))
 
 
 def after_manual_attempt(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:
@@ -70,10 +75,11 @@ def given_up(delivery: DeliveryRecord, error: str) -> DeliveryRecord:
 
 def seconds_in_queue(delivery: DeliveryRecord) -> int | None:
     """Return the seconds until a delivery's message is to be delivered again, or None if it is not needed any more."""
-    if delivery.status != "pending" or delivery.due_at or not (delivery.last_attempt_at and delivery.next_attempt_at):
+    if delivery.status != "pending" or not (delivery.last_attempt_at and delivery.next_attempt_at):
         return None
     wait = times.parse_time(delivery.next_attempt_at) - times.parse_time(delivery.last_attempt_at)
-    return round(wait.total_seconds())
+    seconds = round(wait.total_seconds())
+    return seconds if seconds <= MAX_WAIT_IN_QUEUE else None
 
 
 def _with_result(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:

@@ -208,6 +208,16 @@ class TestOneDelivery:
         assert [deliveries.process_message(body) for _ in range(3)] == [None] * 3
         assert len(world.attempts) == 1
 
+    def test_lost_message_is_sent_by_the_cleanup(self, world: World, webhook: Webhook) -> None:
+        world.respond = lambda at: ERROR
+        sent = event()
+        assert deliveries.process_message(message(webhook, sent)) == 5
+        world.respond = lambda at: OK
+
+        world.run(3 * HOUR)
+
+        assert (stored(webhook, sent).status, len(world.attempts)) == ("succeeded", 2)
+
     @pytest.mark.parametrize("is_off", [False, True])
     def test_failure_keeps_a_success_at_the_same_time(self, world: World, webhook: Webhook, is_off: bool) -> None:
         """Two messages for one delivery are processed at once. What comes of the second one must not start it again."""
