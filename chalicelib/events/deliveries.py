@@ -76,7 +76,11 @@ def process_message(body: str) -> int | None:
     message, event = parse(body)
     telemetry.set_owner(message.owner)
     with _table_calls:
-        webhook = _find_webhook_to_try(message, event)
+        stored = delivery_records.find(message.owner, message.webhook_id, event.id)
+        if not message.manual and (seconds := schedule.seconds_early(stored, times.now())):
+            # If the time is far, the record waits for the cleanup, which sends another message.
+            return seconds if seconds <= schedule.MAX_WAIT_IN_QUEUE else None
+        webhook = _find_webhook_to_try(message, event, stored)
     if webhook is None:
         return None
     at = times.now()
@@ -97,9 +101,8 @@ def parse(body: str) -> tuple[DeliveryMessage, Event]:
     return message, event
 
 
-def _find_webhook_to_try(message: DeliveryMessage, event: Event) -> Webhook | None:
+def _find_webhook_to_try(message: DeliveryMessage, event: Event, stored: DeliveryRecord | None) -> Webhook | None:
     """Return the webhook, or None if the delivery is not to be attempted now. Its record says why."""
-    stored = delivery_records.find(message.owner, message.webhook_id, event.id)
     if stored and stored.status != "pending" and not message.manual:
         return None  # It is over: the queue delivered the message twice, or the feed sent it twice.
     try:

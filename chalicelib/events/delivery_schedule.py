@@ -17,6 +17,9 @@ WAITS = (5, 30, 120, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 MAX_WAIT_IN_QUEUE = 600
 """Seconds. For longer waits, the record waits for the cleanup."""
 
+_MAX_EARLY_SECONDS = 5
+"""Clocks differ."""
+
 LOST_AFTER = timedelta(hours=1)
 """How long after its time the cleanup sends the message of a delivery that should have come from the queue."""
 
@@ -80,6 +83,18 @@ def seconds_in_queue(delivery: DeliveryRecord) -> int | None:
     wait = times.parse_time(delivery.next_attempt_at) - times.parse_time(delivery.last_attempt_at)
     seconds = round(wait.total_seconds())
     return seconds if seconds <= MAX_WAIT_IN_QUEUE else None
+
+
+def seconds_early(delivery: DeliveryRecord | None, at: datetime) -> int:
+    """Return the seconds from ``at`` to a delivery's next attempt, or 0 if its time has come or it has none.
+
+    A message may come early if there are several for one delivery: the cleanup sends another one each hour while the
+    queue is not processed. If each were an attempt, they would all be used up at once.
+    """
+    if delivery is None or delivery.next_attempt_at is None:
+        return 0
+    seconds = (times.parse_time(delivery.next_attempt_at) - at).total_seconds()
+    return round(seconds) if seconds > _MAX_EARLY_SECONDS else 0
 
 
 def _with_result(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:

@@ -97,12 +97,14 @@ class Queue:
         self._check()
         self.done.append(delivery.body)
 
-    def delete(self, handles: Sequence[str]) -> None:
+    def delete(self, handles: Sequence[str], of: str = "jobs") -> None:
+        assert of == "jobs"
         self._check()
         for handle in handles:
             self.messages.pop(handle, None)
 
-    def set_visibility(self, seconds: dict[str, int]) -> None:
+    def set_visibility(self, seconds: dict[str, int], of: str = "jobs") -> None:
+        assert of == "jobs"
         self._check()
         for handle, wait in seconds.items():
             self.messages[handle] = self.messages[handle]._replace(at=self.now + wait)

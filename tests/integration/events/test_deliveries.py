@@ -208,6 +208,13 @@ class TestOneDelivery:
         assert [deliveries.process_message(body) for _ in range(3)] == [None] * 3
         assert len(world.attempts) == 1
 
+    def test_several_messages_make_no_early_attempts(self, world: World, webhook: Webhook) -> None:
+        world.respond = lambda at: ERROR
+        body = message(webhook, event())
+
+        assert [deliveries.process_message(body) for _ in range(4)] == [5, 30, 30, 30]
+        assert len(world.attempts) == 2
+
     def test_lost_message_is_sent_by_the_cleanup(self, world: World, webhook: Webhook) -> None:
         world.respond = lambda at: ERROR
         sent = event()
