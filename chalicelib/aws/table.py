@@ -65,7 +65,10 @@ _EXTRA_BYTES = 100
 _MAX_WRITE_ATTEMPTS = 8
 
 DUE_SHARDS = 4
-"""Partitions of the index. Each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity")."""
+"""Partitions of the index for deliveries, and as many for all other kinds: millions of deliveries may be due.
+
+Each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity").
+"""
 
 Kind = Literal[
     "ITEM",
@@ -252,8 +255,8 @@ class Put(NamedTuple):
     def _attributes(self) -> Attributes:
         attributes = self.key.attributes | {name: dynamodb_json.serialize(value) for name, value in self.record.items()}
         if self.due_at:
-            shard = zlib.crc32(self.key.id.encode()) % DUE_SHARDS
-            attributes |= {"dueShard": {"S": str(shard)}, "dueAt": {"S": self.due_at}}
+            shard = _due_shard(zlib.crc32(self.key.id.encode()), deliveries=self.key.kind == "DELIVERY")
+            attributes |= {"dueShard": {"S": shard}, "dueAt": {"S": self.due_at}}
         if self.delete_after:
             # Rounded up: the attribute has whole seconds, and the record must exist until ``delete_after``.
             attributes |= {"ttl": {"N": str(math.ceil(self.delete_after.timestamp()))}}
@@ -462,14 +465,15 @@ def scan_page(
     return records, Key.from_attributes(last) if last else None
 
 
-def due_keys(at: datetime) -> Iterator[Key]:
-    """Yield the keys of the records whose work is due at ``at``. The next page is read when it is needed.
+def due_keys(at: datetime, *, deliveries: bool = False) -> Iterator[Key]:
+    """Yield the keys of the deliveries, or of all other records, whose work is due at ``at``.
 
-    The most overdue records of a shard come first. Another shard comes first every hour, because a backlog in one shard
-    may use up all the time of a cleanup.
+    The next page is read when it is needed. The most overdue records of a shard come first. Another shard comes first
+    every hour, because a backlog in one shard may use up all the time of a cleanup.
     """
     first = int(at.timestamp() // 3600)
-    for shard in (number % DUE_SHARDS for number in range(first, first + DUE_SHARDS)):
+    for number in range(first, first + DUE_SHARDS):
+        shard = _due_shard(number, deliveries=deliveries)
         pages = (
             aws.dynamodb()
             .get_paginator("query")
@@ -477,11 +481,15 @@ def due_keys(at: datetime) -> Iterator[Key]:
                 TableName=settings().table,
                 IndexName="due",
                 KeyConditionExpression="dueShard = :shard AND dueAt <= :at",
-                ExpressionAttributeValues={":shard": {"S": str(shard)}, ":at": {"S": times.format_time(at)}},
+                ExpressionAttributeValues={":shard": {"S": shard}, ":at": {"S": times.format_time(at)}},
             )
         )
         for page in pages:
             yield from (Key.from_attributes(found) for found in page["Items"])
+
+
+def _due_shard(number: int, *, deliveries: bool) -> str:
+    return f"{'DELIVERY-' if deliveries else ''}{number % DUE_SHARDS}"
 
 
 def _table_and(condition: Condition | None) -> dict[str, Any]:

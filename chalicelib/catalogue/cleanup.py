@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from chalicelib import errors, telemetry
@@ -22,7 +23,7 @@ def run(at: datetime, context: Any) -> Counter[str]:
     A task that fails is logged, does not stop the others, and is tried again in the next run.
     """
     counts: Counter[str] = Counter()
-    for key in _due_keys(at):
+    for key in _due_keys(at, context):
         if context.get_remaining_time_in_millis() < MIN_REMAINING_MS:
             telemetry.logger.warning("Time limit reached; continuing in the next run", done=counts)
             break
@@ -40,19 +41,25 @@ def run(at: datetime, context: Any) -> Counter[str]:
     return counts
 
 
-def _due_keys(at: datetime) -> Iterator[Key]:
+def _due_keys(at: datetime, context: Any) -> Iterator[Key]:
     """Yield the keys of what is due, deliveries last: there may be many, and nothing else must wait for them."""
-    has_deliveries = False
-    for key in table.due_keys(at):
-        if key.kind == "DELIVERY":
-            has_deliveries = True
-        else:
-            yield key
-    if has_deliveries:
+    yield from table.due_keys(at)
+    deliveries = _until_half_time(table.due_keys(at, deliveries=True), context)
+    if first := next(deliveries, None):
         # Every function imports this module, and the others do not need that one.
         from chalicelib.catalogue import delivery_records  # noqa: PLC0415
 
-        yield from delivery_records.in_turn(key for key in table.due_keys(at) if key.kind == "DELIVERY")
+        yield from delivery_records.in_turn(chain([first], deliveries))
+
+
+def _until_half_time(keys: Iterator[Key], context: Any) -> Iterator[Key]:
+    """Yield keys for half of the time that is left for tasks, so that some time is left to process them."""
+    stop_at = (context.get_remaining_time_in_millis() + MIN_REMAINING_MS) / 2
+    for key in keys:
+        if context.get_remaining_time_in_millis() < stop_at:
+            telemetry.logger.warning("Half of the time used to read deliveries; reading the others in the next run")
+            return
+        yield key
 
 
 def _do_task(key: Key, at: datetime) -> str:

@@ -7,10 +7,10 @@ after its last attempt.
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from itertools import chain, zip_longest
+from operator import itemgetter
 from typing import Literal
 
 import msgspec
@@ -29,6 +29,8 @@ _KEPT_FOR = timedelta(days=7)
 _CLEANUP_PERIOD = timedelta(hours=1)
 _MAX_RESUMED = 2000
 """Of one webhook in one cleanup, so that the deliveries of one receiver do not delay those of the others."""
+_MAX_KEPT = 100_000
+"""Of all webhooks in one cleanup: more than one can send, and some 50 MB of keys."""
 
 
 class DeliveryRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -132,13 +134,20 @@ def resume(owner: str, id_: str, at: datetime) -> None:
 
 
 def in_turn(keys: Iterable[Key]) -> list[Key]:
-    """Return the keys of deliveries in an order in which no webhook has to wait for all deliveries of another one."""
-    by_webhook: defaultdict[tuple[str, str], list[Key]] = defaultdict(list)
+    """Return the keys of deliveries in an order in which no webhook has to wait for all deliveries of another one.
+
+    Up to _MAX_RESUMED of each webhook and _MAX_KEPT in all are returned. No more are read than that takes.
+    """
+    number: Counter[tuple[str, str]] = Counter()
+    kept: list[tuple[int, Key]] = []
     for key in keys:
-        waiting = by_webhook[key.owner, key.id.partition("#")[0]]
-        if len(waiting) < _MAX_RESUMED:
-            waiting.append(key)
-    return [key for key in chain.from_iterable(zip_longest(*by_webhook.values())) if key]
+        webhook = key.owner, key.id.partition("#")[0]
+        if number[webhook] < _MAX_RESUMED:
+            number[webhook] += 1
+            kept.append((number[webhook], key))
+            if len(kept) == _MAX_KEPT:
+                break
+    return [key for _, key in sorted(kept, key=itemgetter(0))]
 
 
 def _replace(owner: str, old: DeliveryRecord, new: DeliveryRecord, at: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,13 +11,16 @@ import msgspec
 import pytest
 
 from chalicelib import aws, config
+from chalicelib.aws import table
 from chalicelib.aws.bucket import Upload
+from chalicelib.aws.table import Key
 from chalicelib.catalogue import cleanup, item_pictures, items, models, thumbnail_jobs
-from chalicelib.values import times
+from chalicelib.values import ids, times
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, context, fails, item_input, json_of, meanwhile, run
 
 HOUR = timedelta(hours=1)
+WEBHOOK = ids.new_id()
 
 
 @pytest.fixture
@@ -416,14 +419,29 @@ class TestImports:
         assert clean_up(now + 3 * HOUR) == {}
 
 
-class TimeForOne:
-    """The context of a function that has time for one task."""
+class Times:
+    """The context of a function that has these times left, in milliseconds, and then no more."""
 
-    def __init__(self) -> None:
-        self._left = [60_000]
+    def __init__(self, *left: int) -> None:
+        self._left = list(left)
 
     def get_remaining_time_in_millis(self) -> int:
-        return self._left.pop() if self._left else 0
+        return self._left.pop(0) if self._left else 0
+
+
+@pytest.fixture
+def due_keys_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The kinds of the keys that were read from the index of work due."""
+    read: list[str] = []
+    due_keys = table.due_keys
+
+    def recorded(at: datetime, *, deliveries: bool = False) -> Iterator[Key]:
+        for key in due_keys(at, deliveries=deliveries):
+            read.append(key.kind)
+            yield key
+
+    monkeypatch.setattr(table, "due_keys", recorded)
+    return read
 
 
 class TestTimeLimit:
@@ -445,10 +463,34 @@ class TestTimeLimit:
                 items.delete(OWNER, item.id, now)
         before, after = left(), []
         for hour in range(1, 5):
-            cleanup.run(now + hour * HOUR, TimeForOne())
+            cleanup.run(now + hour * HOUR, Times(60_000))
             after.append({before[key] for key in before.keys() - left().keys()})
 
         assert [len(shards) for shards in after] == [1, 2, 3, 4]
+
+    def test_other_work_is_done_before_deliveries_are_read(
+        self, api: Stage, now: datetime, due_keys_read: list[str], logged: Callable[[], str]
+    ) -> None:
+        """However many deliveries of one owner are due."""
+        for number in range(9):
+            key = Key("other", "DELIVERY", f"{WEBHOOK}#{number}")
+            table.write(table.Put(key, {}, due_at=times.format_time(now)))
+        for _ in range(2):
+            expiring(now)
+
+        assert cleanup.run(now + HOUR, Times(60_000)) == {"expired": 1}
+        assert due_keys_read == ["ITEM"] * 2
+
+        due_keys_read.clear()
+        assert cleanup.run(now + HOUR, Times(60_000)) == {"expired": 1}
+        assert due_keys_read == ["ITEM", "DELIVERY"]  # No time is left to read more.
+
+        due_keys_read.clear()
+        # 60 s are left for tasks, 30 s of them for reading. The seventh key comes too late; the others are processed.
+        counts = cleanup.run(now + HOUR, Times(75_000, *[45_000] * 6, *[44_999] * 7))
+        assert due_keys_read == ["DELIVERY"] * 7
+        assert counts.total() == 6
+        assert "Half of the time used to read deliveries" in logged()
 
     def test_time_limit_is_logged(self, api: Stage, now: datetime, logged: Callable[[], str]) -> None:
         expiring(now)
@@ -525,4 +567,4 @@ def test_cleanup_reads_only_the_index_of_work_due(api: Stage, now: datetime) -> 
         events.unregister("before-call.dynamodb.*", unique_id="asked")
 
     assert set(asked) == {"Query"}
-    assert len(asked) == 4
+    assert len(asked) == 2 * table.DUE_SHARDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from chalicelib import errors
 from chalicelib.aws import table
+from chalicelib.aws.table import Key
 from chalicelib.catalogue import delivery_records
 from chalicelib.catalogue.delivery_records import DeliveryRecord
 from chalicelib.values import ids, times
@@ -79,3 +81,18 @@ def test_text_that_is_no_id_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(table, "get", lambda key: pytest.fail(f"{key} was looked up"))
 
     assert delivery_records.find(OWNER, WEBHOOK, "0" * 1100) is None
+
+
+def test_webhooks_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    def keys(which: str) -> Iterator[Key]:
+        return (Key(OWNER, "DELIVERY", f"{webhook}#{number}") for number, webhook in enumerate(which))
+
+    def order(which: Iterator[Key]) -> str:
+        return " ".join(key.id.replace("#", "") for key in delivery_records.in_turn(which))
+
+    assert order(keys("aaabca")) == "a0 b3 c4 a1 a2 a5"
+    monkeypatch.setattr(delivery_records, "_MAX_RESUMED", 2)
+    assert order(keys("aaabca")) == "a0 b3 c4 a1"
+    monkeypatch.setattr(delivery_records, "_MAX_KEPT", 3)
+    assert order(read := keys("aaabca")) == "a0 b3 a1"
+    assert next(read).id == "c#4"
