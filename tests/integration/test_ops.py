@@ -733,9 +733,12 @@ class TestWebhooks:
         assert ops(commands.show_webhooks, json=False, all=True) == 0
         webhook, _ = webhooks.create("ann", "https://hooks.example/secret", ["*"], "", datetime.now(UTC))
         assert ops(commands.show_webhooks, json=False, all=True) == 0
+        table.write(table.Put(table.Key("bob", "WEBHOOKS", ""), {"webhooks": [{"id": "w"}]}))
+        assert ops(commands.show_webhooks, json=False, all=True) == 1
 
         assert capsys.readouterr().out.splitlines() == [
             "No webhook is failing or switched off.",
             "There are no webhooks.",
-            f"active   {webhook.id} hooks.example, of ann",
+            *[f"active   {webhook.id} hooks.example, of ann"] * 2,
+            "invalid  record WEBHOOKS# of bob: Object missing required field `url` - at `$.webhooks[0]`",
         ]

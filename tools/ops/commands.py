@@ -12,6 +12,7 @@ from tools.ops import cleanup, failure_reasons, item_lookup, missing_thumbnails,
 from tools.ops.command_call import CommandCall, ask
 from tools.ops.dead_letter_queues import DeadLetterQueue, Report
 from tools.ops.dead_letters import DeadLetter
+from tools.ops.webhook_listing import InvalidRecord, OwnedWebhook
 from tools.stage import search_index
 from tools.stage.errors import StageError
 
@@ -128,11 +129,23 @@ def _reindex_progress(call: CommandCall) -> reindexing.Report:
 
 
 def show_webhooks(call: CommandCall) -> int:
-    """Show the webhooks that are failing or switched off; with ``--all``, the others too."""
-    found = list(webhook_listing.find(call.stage, everything=call.options.all))
-    data = {"webhooks": [output.webhook_json(one) for one in found]}
-    call.print_result(data, output.webhooks_text(found, everything=call.options.all))
-    return 0
+    """Show the webhooks that are failing or switched off; with ``--all``, the others too.
+
+    Show the invalid records of webhooks too, and return 1 if there is one.
+    """
+    found: list[OwnedWebhook] = []
+    invalid: list[InvalidRecord] = []
+    for one in webhook_listing.find(call.stage, everything=call.options.all):
+        if isinstance(one, InvalidRecord):
+            invalid.append(one)
+        else:
+            found.append(one)
+    data = {
+        "webhooks": [output.webhook_json(one) for one in found],
+        "invalidRecords": [one._asdict() for one in invalid],
+    }
+    call.print_result(data, output.webhooks_text(found, invalid, everything=call.options.all))
+    return 1 if invalid else 0
 
 
 def show_item(call: CommandCall) -> int:

@@ -24,7 +24,7 @@ from tools.ops.function_log import LEVELS, Line
 from tools.ops.invocation import Outcome
 from tools.ops.item_lookup import ItemData
 from tools.ops.reindexing import Counts
-from tools.ops.webhook_listing import OwnedWebhook
+from tools.ops.webhook_listing import InvalidRecord, OwnedWebhook
 from tools.stage.names import code_stack_name, resource_stack_name
 from tools.stage.retained_resources import BUCKET, TABLE, USER_POOL, Content
 from tools.terminal_text import printable
@@ -142,9 +142,9 @@ def reindex_text(counts: Counts, *, repaired: bool) -> str:
     return "\n".join([f"{counts.items:,} items read:", *lines])
 
 
-def webhooks_text(found: list[OwnedWebhook], *, everything: bool) -> str:
-    """Return the webhooks, each with its owner, its host and its problem."""
-    if not found:
+def webhooks_text(found: list[OwnedWebhook], invalid: list[InvalidRecord], *, everything: bool) -> str:
+    """Return the webhooks, each with its owner, its host and its problem, and then the invalid records."""
+    if not found and not invalid:
         return "There are no webhooks." if everything else "No webhook is failing or switched off."
     lines = []
     for one in found:
@@ -152,6 +152,7 @@ def webhooks_text(found: list[OwnedWebhook], *, everything: bool) -> str:
         since = f"since {one.webhook.failing_since}: " if one.webhook.failing_since else ""
         if one.webhook.problem:
             lines.append(printable(f"         {since}{one.webhook.problem}"))
+    lines += [printable(f"invalid  record WEBHOOKS# of {one.owner}: {one.error}") for one in invalid]
     return "\n".join(lines)
 
 
