@@ -84,8 +84,10 @@ class Stage:
         assert answer.status_code == 201, answer.body
         return json_of(answer)
 
-    def item_for(self, path: str) -> str:
-        """Create an item that the route at ``path`` can change, with a picture if it needs one, and return its id."""
+    def id_for(self, path: str) -> str:
+        """Create what the route at ``path`` can change, with a picture if it needs one, and return its id."""
+        if "{webhook_id}" in path:
+            return str(self.webhook()["id"])
         item_id: str = self.item()["id"]
         if path.endswith("/image"):
             self.picture(item_id, builders.jpeg(64, 48))

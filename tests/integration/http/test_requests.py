@@ -37,13 +37,13 @@ class TestBodies:
     def test_spellings_of_the_content_type_are_accepted(
         self, api: Stage, method: str, path: str, content_type: str
     ) -> None:
-        path, body = with_ids(path, api.item_for(path)), ROUTES[method, path]
+        path, body = with_ids(path, api.id_for(path)), ROUTES[method, path]
 
         assert api(method, path, body, content_type=content_type).status_code < 300
 
     @pytest.mark.parametrize(("method", "path"), WITH_BODY)
     def test_body_without_a_content_type_is_json(self, api: Stage, method: str, path: str) -> None:
-        event = api.event(method, with_ids(path, api.item_for(path)), ROUTES[method, path])
+        event = api.event(method, with_ids(path, api.id_for(path)), ROUTES[method, path])
         del event["headers"]["content-type"]
 
         assert api.handle(event).status_code < 300
