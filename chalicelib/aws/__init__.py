@@ -117,7 +117,7 @@ def credentials() -> ReadOnlyCredentials:
 
 
 @functools.cache
-def queue_url(queue: Queue = "jobs") -> str:
+def queue_url(queue: Queue) -> str:
     """Return the URL of a queue. SQS is asked for it once per process."""
     return sqs().get_queue_url(QueueName=settings().queue_name(queue))["QueueUrl"]
 

@@ -67,7 +67,7 @@ def start(
     if key:
         import_upserts.check_key(key)
     import_parsing.check(entries, key)
-    aws.queue_url()  # Raise before anything is stored if the stage has no queue.
+    aws.queue_url("jobs")  # Raise before anything is stored if the stage has no queue.
     if key:
         entries = import_upserts.mark_repeated(entries, key)
     lines = import_parsing.stored_lines(entries, key)

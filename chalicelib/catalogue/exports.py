@@ -83,7 +83,7 @@ def start(owner: str, wanted: Wanted, at: datetime, idempotency_key: str | None 
     An export is accepted when its record is written. If the queue fails, the cleanup sends the message within the hour.
     """
     search.matcher(wanted.query)
-    aws.queue_url()  # Raise before anything is stored if the stage has no queue.
+    aws.queue_url("jobs")  # Raise before anything is stored if the stage has no queue.
     new = Export(
         owner=owner,
         id=ids.new_id(times.unix_ms(at)),

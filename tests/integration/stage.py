@@ -147,11 +147,12 @@ class Stage:
         """Send messages to the queue, as another producer would."""
         for body in bodies:
             text = body if isinstance(body, str) else json.dumps(body)
-            aws.sqs().send_message(QueueUrl=aws.queue_url(), MessageBody=text)
+            aws.sqs().send_message(QueueUrl=aws.queue_url("jobs"), MessageBody=text)
 
     def receive(self) -> list[dict[str, Any]]:
         """Receive up to ten messages, and leave them in flight."""
-        answer = aws.sqs().receive_message(QueueUrl=aws.queue_url(), MaxNumberOfMessages=10, AttributeNames=["All"])
+        queue = aws.queue_url("jobs")
+        answer = aws.sqs().receive_message(QueueUrl=queue, MaxNumberOfMessages=10, AttributeNames=["All"])
         return [dict(message) for message in answer.get("Messages", [])]
 
     def work(self) -> None:
@@ -159,7 +160,7 @@ class Stage:
         while messages := self.receive():
             assert run("on_messages", batch(messages)) is None
             for message in messages:
-                aws.sqs().delete_message(QueueUrl=aws.queue_url(), ReceiptHandle=message["ReceiptHandle"])
+                aws.sqs().delete_message(QueueUrl=aws.queue_url("jobs"), ReceiptHandle=message["ReceiptHandle"])
 
     def drop(self) -> list[dict[str, Any]]:
         """Delete all messages from the queue, and return their bodies."""
@@ -167,12 +168,13 @@ class Stage:
         while messages := self.receive():
             lost += [json.loads(message["Body"]) for message in messages]
             for message in messages:
-                aws.sqs().delete_message(QueueUrl=aws.queue_url(), ReceiptHandle=message["ReceiptHandle"])
+                aws.sqs().delete_message(QueueUrl=aws.queue_url("jobs"), ReceiptHandle=message["ReceiptHandle"])
         return lost
 
     def on_queue(self) -> int:
         """Return the number of messages in the queue, including those in flight."""
-        attributes = aws.sqs().get_queue_attributes(QueueUrl=aws.queue_url(), AttributeNames=["All"])["Attributes"]
+        queue = aws.queue_url("jobs")
+        attributes = aws.sqs().get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         return sum(int(attributes[name]) for name in names)
 

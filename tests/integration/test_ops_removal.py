@@ -84,7 +84,7 @@ def remains() -> dict[str, list[str]]:
 
 OTHERS = {
     "stacks": [],
-    "queues": ["vitrine-local-jobs"],
+    "queues": ["vitrine-local-jobs", "vitrine-local-deliveries"],
     "logs": ["/aws/lambda/vitrine-dev2-OnUpload-1"],
     "tables": ["vitrine-local"],
     "buckets": ["vitrine-local-000000000000-us-east-1"],

@@ -108,7 +108,7 @@ def test_missing_bucket_is_unavailable(api: Stage) -> None:
 
 
 def test_missing_queue_is_unavailable(api: Stage) -> None:
-    aws.sqs().delete_queue(QueueUrl=aws.queue_url())
+    aws.sqs().delete_queue(QueueUrl=aws.queue_url("jobs"))
     aws.queue_url.cache_clear()
 
     response = api("POST", "/imports", {"items": [{}]})
