@@ -34,12 +34,12 @@ test("the page names webhooks that do not work, but not those that their owner h
 
 test("a delivery is told with its status, its time and its next attempt", () => {
   const soon = new Date(Date.now() + 5000).toISOString();
-  const later = new Date(Date.now() + 3600_000).toISOString();
+  const later = new Date(Date.now() + 7260_000).toISOString();
   assert.equal(textOf(outcomeText({ attempts: 0 })), "Not attempted yet");
   const answered = { attempts: 1, responseStatus: 204, durationMs: 84 };
   assert.equal(textOf(outcomeText(answered)), "Status 204 · 84 ms · 1 attempt");
   assert.equal(textOf(outcomeText({ attempts: 2, nextAttemptAt: soon })), "2 attempts · next attempt in a moment");
-  assert.equal(textOf(outcomeText({ attempts: 6, nextAttemptAt: later })), "6 attempts · next attempt in 1 hour");
+  assert.equal(textOf(outcomeText({ attempts: 6, nextAttemptAt: later })), "6 attempts · next attempt in 2 hours");
 });
 
 test("all events or at least one are chosen", () => {
