@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
-from chalicelib.catalogue import import_parsing, item_fields, validation
+from chalicelib.catalogue import import_parsing, validation
 from chalicelib.http import schemas
 from tests.integration.stage import Stage, json_of
 
@@ -26,9 +27,8 @@ class Vase(msgspec.Struct, rename="camel"):
 
 
 @pytest.fixture(autouse=True)
-def vases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(item_fields, "ItemFields", Vase)
-    monkeypatch.setattr(validation, "_fields_decoder", msgspec.json.Decoder(Vase))
+def vases(declare: Callable[[type[msgspec.Struct]], None]) -> None:
+    declare(Vase)
 
 
 def send(api: Stage, body: str | bytes, content_type: str = "text/csv", **headers: str) -> HTTPResponse:

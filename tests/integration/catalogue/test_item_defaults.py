@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib.catalogue import item_fields, validation
+from chalicelib.catalogue import validation
 from tests.integration.stage import OWNER, Stage, json_of
 
 MANAGED = ("id", "version", "createdAt", "updatedAt")
@@ -41,17 +41,6 @@ class Counted(Vase, rename="camel"):
 
 DEFAULTS = {"inStock": 1, "price": Decimal("9.90"), "size": None}
 BLUE = {"title": "Blue", **DEFAULTS}
-
-
-@pytest.fixture
-def declare(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[msgspec.Struct]], None]:
-    """Return a function that declares other fields for items."""
-
-    def declare(model: type[msgspec.Struct]) -> None:
-        monkeypatch.setattr(item_fields, "ItemFields", model)
-        monkeypatch.setattr(validation, "_fields_decoder", msgspec.json.Decoder(model))
-
-    return declare
 
 
 @pytest.fixture
