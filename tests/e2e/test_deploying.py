@@ -311,7 +311,8 @@ def as_the_emulator_asks(statements: list[dict[str, Any]]) -> list[dict[str, Any
         if actions:
             added.append({"Effect": "Allow", "Action": actions, "Resource": "*"})
         if statement["Sid"] == "Rules":  # AWS leaves the default bus out
-            added.append(statement | {"Resource": statement["Resource"].replace(":rule/", ":rule/default/")})
+            of_bus = [one.replace(":rule/", ":rule/default/") for one in statement["Resource"]]
+            added.append(statement | {"Resource": of_bus})
     return added
 
 

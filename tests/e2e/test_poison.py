@@ -57,7 +57,8 @@ class Laptop(NamedTuple):
 
     def work(self, enabled: bool) -> None:
         """Enable or disable the consumer."""
-        (mapping,) = self.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+        mappings = self.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+        (mapping,) = (one for one in mappings if one["EventSourceArn"].endswith("-jobs"))
         self.client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)
 
 

@@ -303,7 +303,7 @@ CALLS = {
     ],
     # The event, the owner's webhooks and the number of changes.
     "on_change": ["PutEvents", "GetItem", "UpdateItem"],
-    "clean_up": ["Query"] * 4,
+    "clean_up": ["Query"] * 8,  # four shards of deliveries, and four of all other work
     "authorize": [],
 }
 
