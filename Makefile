@@ -28,7 +28,7 @@ PROVISION = $(BIN)/python -m tools.stage.provision --stage "$(STAGE)" $(if $(YES
 # After this, Chalice deploys or packages the bundle, or with STOCK=1 its own package.
 BUNDLE = $(BIN)/python -m tools.bundle --stage "$(STAGE)" $(if $(STOCK),--stock)
 
-.PHONY: help run test test-unit test-integration test-e2e simulate fuzz lint scan format deploy package named clean
+.PHONY: help run test coverage test-unit test-integration test-e2e simulate fuzz lint scan format deploy package named clean
 .PHONY: openapi clients environments hashes hooks policies smoke restore test-browser screenshots
 .DEFAULT_GOAL := help
 
@@ -38,9 +38,9 @@ help: ## Show this list
 run: $(VENV) $(EMULATOR) ## Run everything on this machine, at http://127.0.0.1:8000 (other ports: PORT=, EMULATOR_PORT=)
 	@exec $(BIN)/python -m tools.laptop.run --port $(PORT) --emulator-port $(EMULATOR_PORT)
 
-test: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run all tests except the browser tests, and check the coverage
+test: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run all tests except the browser tests
 	@$(TEST_WEB)
-	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered
+	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder
 	@$(BIN)/python -m pytest tests/simulation -n auto --dist worksteal
 	@$(BIN)/python -m pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder
 
@@ -50,6 +50,9 @@ test-unit: $(VENV) $(NODE) ## Run the tests without I/O, in seconds
 
 test-integration: $(VENV) ## Run the tests with AWS in memory (moto)
 	@$(BIN)/python -m pytest tests/integration -n auto --dist loadfile --no-loadscope-reorder
+
+coverage: $(VENV) ## Check how much of the code the unit and integration tests run
+	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered
 
 simulate: $(VENV) ## Simulate random faults, in virtual time (HISTORIES=300 SEED=0 WORKERS=1 TRACE=all)
 	@$(BIN)/python -m tests.simulation --histories "$(or $(HISTORIES),300)" --workers "$(or $(WORKERS),1)" \

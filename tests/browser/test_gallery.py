@@ -87,11 +87,12 @@ class TestThreeItems:
         expect(tab.card("Elm chair").get_by_role("link")).to_be_focused()
 
     def test_answer_of_a_proxy_is_an_error(self, tab: Tab) -> None:
-        tab.page.route("**/items?*", lambda route: route.fulfill(body="<html>A proxy's page"), times=1)
+        tab.page.route("**/items?*", lambda route: route.fulfill(body="<html>A proxy's page"))
         tab.press("Refresh")
 
         expect(tab.page.get_by_role("alert")).to_contain_text("not from the server")
         expect(tab.card("Elm chair")).to_be_visible()
+        tab.page.unroute("**/items?*")
         tab.press("Try again")
         expect(tab.page.get_by_role("alert")).to_have_count(0)
 

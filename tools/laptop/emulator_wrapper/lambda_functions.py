@@ -11,6 +11,7 @@ import json
 import os
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,7 +75,7 @@ def install(tmp: Path, state: Path) -> Functions:
     events = EventQueue(state / "events", _invoke, concurrency=max(2, os.cpu_count() or 0))
     _share_packages(PackageCache(tmp / "packages"))
     _queue_events(events)
-    _repeat_batches_of_streams()
+    _change_polls_of_streams()
     return Functions(events)
 
 
@@ -132,13 +133,15 @@ def _queue_events(events: EventQueue) -> None:
     lambda_svc.invoke_async_with_retry = invoke_async_with_retry
 
 
-def _repeat_batches_of_streams() -> None:
-    """Let a batch of a DynamoDB stream fail if the function reports failures in it.
+def _change_polls_of_streams() -> None:
+    """Read DynamoDB streams in a thread, and let a batch fail if the function reports failures in it.
 
-    ministack reads these reports for queues only. The whole batch is sent again, while Lambda sends the rest of it.
+    ministack reads streams and queues in one thread, in which it waits for the functions of streams. So a slow one held
+    up all queues. It reads reports of failures for queues only. The whole batch is sent again, while Lambda sends the
+    rest of it.
     """
     execute, poll = lambda_svc._execute_function, lambda_svc._poll_dynamodb_streams
-    this_thread = threading.local()
+    this_thread, polls = threading.local(), ThreadPoolExecutor(1)
 
     def execute_function(function: dict[str, Any], event: Any) -> dict[str, Any]:
         result: dict[str, Any] = execute(function, event)
@@ -146,12 +149,21 @@ def _repeat_batches_of_streams() -> None:
             return result | {"error": True}
         return result
 
-    def poll_dynamodb_streams() -> bool:
+    def poll_in_thread() -> bool:
         this_thread.polls = True
-        try:
-            return bool(poll())
-        finally:
-            this_thread.polls = False
+        processed = bool(poll())
+        if processed:
+            lambda_svc._esm_wake.set()  # There may be more records.
+        return processed
+
+    last: Future[bool] | None = None
+
+    def poll_dynamodb_streams() -> bool:
+        nonlocal last
+        if last and not last.done():
+            return False
+        ended, last = last, polls.submit(poll_in_thread)
+        return bool(ended and ended.result())
 
     lambda_svc._execute_function = execute_function
     lambda_svc._poll_dynamodb_streams = poll_dynamodb_streams
