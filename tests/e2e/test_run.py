@@ -389,9 +389,10 @@ def test_ctrl_c_stops_all_and_keeps_the_data(project: Path, opened: list[Termina
     item = request("POST", f"{first.url}/items", {"title": "Kept"}).json()
     bucket = first.client("s3").list_buckets(Prefix="vitrine-local-")["Buckets"][0]["Name"]
     first.client("s3").put_object(Bucket=bucket, Key="imports/kept", Body=b"kept")
+    eventually(lambda: list((project / ".local" / "emulator" / "tmp").glob("ministack-lambda-*-OnChange-*")))
     family = first.descendants()
 
-    first.process.send_signal(signal.SIGINT)
+    first.process.send_signal(signal.SIGINT)  # while a function processes the change
     first.process.send_signal(signal.SIGINT)
 
     assert first.await_end() == 0

@@ -11,7 +11,6 @@ import json
 import os
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,7 +140,7 @@ def _change_polls_of_streams() -> None:
     rest of it.
     """
     execute, poll = lambda_svc._execute_function, lambda_svc._poll_dynamodb_streams
-    this_thread, polls = threading.local(), ThreadPoolExecutor(1)
+    this_thread, polling = threading.local(), threading.Lock()
 
     def execute_function(function: dict[str, Any], event: Any) -> dict[str, Any]:
         result: dict[str, Any] = execute(function, event)
@@ -149,21 +148,19 @@ def _change_polls_of_streams() -> None:
             return result | {"error": True}
         return result
 
-    def poll_in_thread() -> bool:
+    def poll_and_wake() -> None:
         this_thread.polls = True
-        processed = bool(poll())
+        try:
+            processed = poll()
+        finally:
+            polling.release()
         if processed:
             lambda_svc._esm_wake.set()  # There may be more records.
-        return processed
-
-    last: Future[bool] | None = None
 
     def poll_dynamodb_streams() -> bool:
-        nonlocal last
-        if last and not last.done():
-            return False
-        ended, last = last, polls.submit(poll_in_thread)
-        return bool(ended and ended.result())
+        if polling.acquire(blocking=False):
+            threading.Thread(target=poll_and_wake, daemon=True).start()  # Any other thread would delay the stop.
+        return False
 
     lambda_svc._execute_function = execute_function
     lambda_svc._poll_dynamodb_streams = poll_dynamodb_streams
