@@ -157,8 +157,8 @@ def _change_webhook(message: DeliveryMessage, webhook: Webhook, attempt: Attempt
     """Record an attempt on its webhook, and return that. A manual attempt that fails is not counted."""
 
     def after(current: Webhook) -> Webhook:
-        if current.url != webhook.url:
-            return current  # It says nothing of the receiver that the owner has chosen meanwhile.
+        if current.url != webhook.url or not current.enabled:
+            return current  # It says nothing of another receiver, and did not switch the webhook off.
         if not attempt.error:
             return webhook_health.after_success(current)
         if attempt.status == delivery_attempts.GONE:

@@ -111,7 +111,8 @@ def _stop_faults(world: World, ledger: Ledger) -> None:
     world.run_until(world.timeline.now + 3 * HOUR)
     world.remember_dead_letters()
     export_invariants.check_exports(world, ledger)
-    world.run_until(world.timeline.now + world.chance.choice((0, 26 * HOUR, 13 * DAY * world.chance.random())))
+    # Dead letters are kept for 14 days, of which the faults may have taken more than one.
+    world.run_until(world.timeline.now + world.chance.choice((0, 26 * HOUR, 12 * DAY * world.chance.random())))
     for _ in range(2):
         world.send_back()
         world.run_until(world.timeline.now + 27 * HOUR)

@@ -285,6 +285,19 @@ class TestOwnersWishes:
         assert (stored(webhook, created).status, stored(webhook, created).attempts) == ("failed", 0)
         assert world.attempts == []
 
+    @pytest.mark.parametrize("status", [500, 410])
+    def test_failure_after_its_owner_switched_it_off_is_no_reason(
+        self, world: World, webhook: Webhook, status: int
+    ) -> None:
+        def respond(_: datetime) -> Response:
+            change(webhook, enabled=False)
+            return Response(status, None, b"")
+
+        world.respond = respond
+        deliveries.process_message(message(webhook, event()))
+
+        assert (state(webhook).status, state(webhook).problem) == ("off", "")
+
     def test_delivery_can_be_repeated_by_hand(self, world: World, webhook: Webhook) -> None:
         created = event()
         for manual in (False, True, True):
