@@ -436,7 +436,24 @@ def _write_change(old: Item, new: Item, *, all_records: bool = False) -> None:
         table.write_once(*_replace_writes(old, before))
     table.write_once(*_replace_writes(before, after, all_records=all_records))
     if after != new:
-        table.write_once(*_replace_writes(after, new))
+        _show(after, new)
+
+
+def _show(hidden: Item, shown: Item) -> None:
+    """Write the public copy of an item that is stored without it. Raise BusyError after eight conflicts.
+
+    The item itself has changed already. So another change since then is no reason to refuse this one: it writes the
+    copy of its own version.
+    """
+    for _ in table.write_attempts():
+        try:
+            table.write_once(*_replace_writes(hidden, shown))
+        except table.TransactionConflictError:
+            continue
+        except table.ConditionFailedError:
+            pass
+        return
+    raise errors.BusyError
 
 
 def _replace_writes(old: Item | None, new: Item, *, all_records: bool = False) -> list[table.Write]:

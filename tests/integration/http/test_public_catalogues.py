@@ -56,6 +56,11 @@ def catalogue(api: Stage) -> str:
 
 
 VASE = {"name": "Blue vase", "cost": 12, "labels": ["glass"], "boughtFor": 3, "note": "from Ann", "other": "x"}
+LARGE = [
+    {"name": " ".join(f"{letter}word{n}" for n in range(25)), "labels": [f"{letter}{n}" for n in range(14)]}
+    for letter in ("a", "b")
+]
+"""Fields of two versions. A transaction has no room for all their index records, private and public."""
 
 
 def visit(api: Stage, path: str) -> HTTPResponse:
@@ -193,11 +198,7 @@ class TestPublishing:
         assert copy["updatedAt"] == published["updatedAt"]
 
     def test_a_rewritten_item_is_written_in_steps(self, api: Stage, catalogue: str) -> None:
-        """A transaction has no room for all the index records of both versions, private and public."""
-        old, new = (
-            {"name": " ".join(f"{letter}word{n}" for n in range(25)), "labels": [f"{letter}{n}" for n in range(14)]}
-            for letter in ("a", "b")
-        )
+        old, new = LARGE
         item = api.item(**old, visibility="public")
 
         answer = api("PATCH", f"/items/{item['id']}", new)
@@ -206,6 +207,29 @@ class TestPublishing:
         assert json_of(answer)["version"] == 2
         assert names(api, f"{catalogue}/items?q=bword7") == [new["name"]]
         assert names(api, f"{catalogue}/items?q=aword7") == []
+        check_public_records(api, item["id"])
+
+    @pytest.mark.parametrize("conflict", ["another change", "a conflict"])
+    def test_large_change_is_not_refused_once_it_is_made(
+        self, api: Stage, catalogue: str, conflict: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old, new = LARGE
+        item = api.item(**old, visibility="public")
+        write, calls = table.write_once, []
+
+        def write_once(*writes: table.Write) -> None:
+            calls.append(writes)
+            if len(calls) == 3 and conflict == "a conflict":
+                raise table.TransactionConflictError(may_be_applied=False)
+            if len(calls) == 3:
+                assert api("PATCH", f"/items/{item['id']}", {"place": "Bonn"}).status_code == 200
+            write(*writes)
+
+        monkeypatch.setattr(table, "write_once", write_once)
+        answer = api.handle(api.event("PATCH", f"/items/{item['id']}", new, if_match='"1"'))
+
+        assert answer.status_code == 200, answer.body
+        assert names(api, f"{catalogue}/items") == [new["name"]]
         check_public_records(api, item["id"])
 
     def test_cleanup_completes_an_interrupted_change(self, api: Stage, catalogue: str) -> None:
