@@ -129,7 +129,7 @@ def services_dollars(spent: Spent) -> dict[str, float]:
 
 
 class Activity(NamedTuple):
-    """Something that is paid for: its runs of functions and its other uses of AWS, for ``of`` units of it."""
+    """An activity that costs money: its runs of functions and its other uses of AWS, for ``of`` units of it."""
 
     name: str
     events: tuple[Event, ...]

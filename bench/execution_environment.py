@@ -109,7 +109,7 @@ def _variables(variant: Variant, function: str, api: str, endpoint: str) -> dict
 
 @contextlib.contextmanager
 def _on_the_last_core() -> Iterator[None]:
-    """Restrict processes that are started meanwhile to the last core."""
+    """Restrict processes that are started in this block to the last core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(before)})
     try:

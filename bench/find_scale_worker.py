@@ -27,8 +27,8 @@ _THINGS = tuple(f"{kind}{number}" for kind in ("vase", "bowl", "cup", "plate", "
 def fields(number: int) -> dict[str, Any]:
     """Return the fields of an item, which has eleven records: itself, five values and five words.
 
-    A colour is that of a quarter of all items, a thing that of a fiftieth, a tag of a tenth, and a batch that of ten
-    items at each size.
+    A quarter of all items have the same colour, a fiftieth the same thing, a tenth the same tag, and ten items at each
+    size the same batch.
     """
     return {
         "title": f"{_COLOURS[number % 4]} {_THINGS[number // 4 % 50]} {number}",

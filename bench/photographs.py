@@ -2,7 +2,7 @@
 
 The time to decode a file depends on how much detail it contains. These pictures resemble what a camera records:
 contrast at every scale, weaker at finer ones; shapes with soft edges; grain, stronger in brightness than in colour. A
-JPEG of quality 90 takes 2.3 bits per pixel, like a photograph of a telephone.
+JPEG of quality 90 takes 2.3 bits per pixel, like a photograph taken with a phone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Picture(NamedTuple):
         return FOLDER / f"{digest[:12]}.{self.kind.lower()}"
 
 
-# DCI-P3 primaries under D50 (ICC, "Display P3"), the profile of most telephones' photographs.
+# DCI-P3 primaries under D50 (ICC, "Display P3"), the profile of the photographs of most phones.
 _DISPLAY_P3 = rgb_profile((0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407), 2.2)
 
 _ROTATED = Image.Exif()

@@ -36,12 +36,12 @@ class Part(NamedTuple):
 
     number: int
     bytes: float
-    """Of each, with its headers."""
+    """The size of each response, with its headers."""
     event: Event | None = None
 
 
 def first_visit(page_bytes: int) -> tuple[Part, ...]:
-    """Return what a browser loads that has nothing of the page, whose compressed HTML has ``page_bytes``."""
+    """Return what a browser loads that has kept nothing of the page. The compressed HTML has ``page_bytes``."""
     files = [len(gzip.compress(static_files.file_text(name).encode())) for name in static_files.VISITOR_FILES]
     return (
         Part(1, page_bytes + HEADER_BYTES, VISIT),

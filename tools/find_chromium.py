@@ -14,7 +14,7 @@ from pathlib import Path
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 """The names of the program in Debian, Ubuntu and Google's packages. ``BROWSER_PATH`` names another.
 
-The first one has no window and no tab strip, so it takes a fourth less processor time.
+The first one has no window and no tab strip, so it takes a quarter less processor time.
 """
 
 

@@ -677,7 +677,7 @@ class TestRenderMissing:
         assert capsys.readouterr().out.splitlines()[-3:] == [
             "uploads/\\x1b[1mb.jpg",
             "uploads/a.jpg",
-            "2 loose files (of no item) without a current thumbnail: none queued.",
+            "2 loose files (belonging to no item) without a current thumbnail: none queued.",
         ]
 
     def test_more_files_than_one_batch_are_queued(self, ops: Ops, said: Callable[[], Any]) -> None:

@@ -183,7 +183,7 @@ class TestOutput:
             "      3  failed: failed, to be retried in the next run",
             f"         ITEM {ITEM}: KeyError: 'fields'",
             "         2 more failed: see the log of clean_up.",
-            "Time limit reached: run it again, or leave the rest to the next hour.",
+            "Time limit reached: run it again, or leave the rest to the next cleanup.",
         ]
 
     def test_item_has_record_due_times_objects_and_letters(self) -> None:

@@ -1,6 +1,6 @@
 """The program of the HTTP server's process: ``chalice local``, which loads the app before it takes the port.
 
-So a server with changed code can load beside the one with the code before, which stays if the app does not load.
+So a server with changed code can load while the old server still runs. If the app does not load, the old server stays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LOADED_FD = "LOADED_FD"
 
 
 def serve() -> None:
-    """Serve as ``chalice local`` does, after a line on standard input. At its end, exit without serving."""
+    """Load the app, wait for a line on standard input, then serve as ``chalice local`` does. Without a line, exit."""
     from chalice import cli  # noqa: PLC0415 - `make run` imports this module only for the name of the variable
     from chalice.cli.factory import CLIFactory  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
 """Bring saved source files into effect under ``make run``: in the HTTP server, and in the functions in the emulator.
 
-As little as possible is done again, but what runs stays what would be deployed: after each change of the code, Chalice
-packages the app in the background, and if that makes another template, the stack is updated too.
+As little as possible is done again, but the result is always what would be deployed: after each change of the code,
+Chalice packages the app in the background, and if that makes another template, the stack is updated too.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ COMPONENTS: dict[str, Schema] = {
     "Retry-After": _always("Seconds to wait before trying again.", 1, minimum=1),
     "WWW-Authenticate": _always("How to sign in.", "Bearer", pattern="^Bearer"),
     "Allow": _always("The methods that this path supports.", "GET, POST"),
-    "X-Content-Type-Options": _always("The content type is not to be guessed.", "nosniff", const="nosniff"),
+    "X-Content-Type-Options": _always("Browsers must not guess the content type.", "nosniff", const="nosniff"),
     "Content-Security-Policy": _always("What the page may load and run.", "default-src 'none'; script-src 'self'"),
     "Cross-Origin-Opener-Policy": _always(
         "No other page keeps a reference to the window.", "same-origin", const="same-origin"

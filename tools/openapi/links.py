@@ -51,7 +51,9 @@ COMPONENTS: dict[str, Schema] = {
     "patchWebhook": _link("patchWebhook", "Change it.", _WEBHOOK),
     "rotateSecret": _link("rotateWebhookSecret", "Replace its secret.", _WEBHOOK),
     "deleteWebhook": _link("deleteWebhook", "Delete it.", _WEBHOOK),
-    "listDeliveries": _link("listDeliveries", "See what came of it.", {"path.webhook_id": "$request.path.webhook_id"}),
+    "listDeliveries": _link(
+        "listDeliveries", "List its deliveries, with their results.", {"path.webhook_id": "$request.path.webhook_id"}
+    ),
     "watchImport": _link("getImport", "Show its progress.", {"path.import_id": "$response.body#/id"}),
     "watchExport": _link("getExport", "Show its progress.", {"path.export_id": "$response.body#/id"}),
 }

@@ -29,7 +29,7 @@ examples:
   python -m tools.ops --stage prod redrive --all           send all of them back, after the cause is fixed
   python -m tools.ops --stage prod redrive 5f0c…           send this one back
   python -m tools.ops --stage dev cleanup                  run the hourly cleanup now
-  python -m tools.ops --stage dev render-missing           queue missing thumbnail jobs of files in uploads/ of no item
+  python -m tools.ops --stage dev render-missing           queue thumbnail jobs of loose files without a thumbnail
   python -m tools.ops --stage local invoke on_upload --sample > event.json
   python -m tools.ops --stage local invoke on_upload --event event.json
   python -m tools.ops --stage local invoke on_upload --event event.json --here   stop at a breakpoint() in the code
@@ -151,7 +151,7 @@ def parser() -> argparse.ArgumentParser:
     invoke.add_argument("--yes", action="store_true", help="do not ask")
     logs = add("logs", function_commands.show_log, "show the log of one function")
     logs.add_argument("function", metavar="FUNCTION", help=_FUNCTION)
-    logs.add_argument("-f", "--follow", "--tail", action="store_true", help="go on with new lines, until Ctrl-C")
+    logs.add_argument("-f", "--follow", "--tail", action="store_true", help="continue with new lines, until Ctrl-C")
     logs.add_argument(
         "--since", type=_since, default="10m", help="30s, 10m, 2h, 7d, or a time in UTC (default: %(default)s)"
     )
@@ -163,8 +163,8 @@ def parser() -> argparse.ArgumentParser:
         help="the lowest level (default: all); lines without a level, such as Lambda's errors, are always shown",
     )
     logs.add_argument("--request", metavar="ID", help="only lines of this request (X-Request-Id) or invocation")
-    events = add("events", event_commands.show_events, "show the events that changes of items have made")
-    events.add_argument("-f", "--follow", action="store_true", help="go on with new events, until Ctrl-C")
+    events = add("events", event_commands.show_events, "show the events of changes of items")
+    events.add_argument("-f", "--follow", action="store_true", help="continue with new events, until Ctrl-C")
     events.add_argument(
         "--since",
         type=_since,
@@ -177,12 +177,12 @@ def parser() -> argparse.ArgumentParser:
         "for development: replace the code of one function by that of this folder",
     )
     deploy.add_argument("function", metavar="FUNCTION", help=_FUNCTION)
-    deploy.add_argument("--dry-run", action="store_true", help="package, and let Lambda check the request, but no more")
+    deploy.add_argument("--dry-run", action="store_true", help="only package, and let Lambda check the request")
     deploy.add_argument("--yes", action="store_true", help="do not ask (the stage dev is never asked about)")
-    remove = add("remove", None, "remove all of a stage; its data is kept unless you say otherwise")
+    remove = add("remove", None, "remove all of a stage; its data is kept without --with-data")
     remove.add_argument("--with-data", action="store_true", help="also delete table, bucket and users, permanently")
-    remove.add_argument("--yes", metavar="NAME", help="do not ask; takes the name of the stage again")
-    reindex = add("reindex", commands.reindex, "build or repair the search index, while the app goes on writing")
+    remove.add_argument("--yes", metavar="NAME", help="do not ask; NAME is the name of the stage")
+    reindex = add("reindex", commands.reindex, "build or repair the search index, while the app continues to write")
     reindex.add_argument(
         "--check", action="store_true", help="change nothing: only count what is missing or orphaned in the index"
     )
@@ -190,7 +190,7 @@ def parser() -> argparse.ArgumentParser:
     webhooks.add_argument("--all", action="store_true", help="also those whose deliveries succeed")
     item = add("item", commands.show_item, "show one item, its objects, and when it is due for cleanup")
     item.add_argument(
-        "owner", metavar="OWNER", help="the user's sub, or the word local (make run) or none (a stage without sign-in)"
+        "owner", metavar="OWNER", help="the user's sub; with `make run`, local; in a stage without sign-in, none"
     )
     item.add_argument("id", metavar="ID")
     return parser

@@ -21,7 +21,7 @@ from tools.ops.deployed_stage import API_HANDLER, Stage
 from tools.stage import chalice_config, provision
 from tools.stage.errors import StageError
 
-_A_DAY = 24 * 60 * 60 * 1000  # milliseconds: a function that stands at a breakpoint does not run out of time
+_A_DAY = 24 * 60 * 60 * 1000  # milliseconds: a function that waits at a breakpoint does not run out of time
 _MEMORY = 1769  # MB, with which Lambda gives a function one core (AWS, "Configure Lambda function memory")
 _FILE = "photo.jpg"
 
@@ -39,7 +39,7 @@ class AppFunction(NamedTuple):
     """Chalice's description of what invokes it, or None."""
 
     def run(self, event: Any) -> Any:
-        """Run it in this process with ``event``, and return its result. It has a day of time."""
+        """Run it in this process with ``event``, and return its result. Its time limit is a day."""
         return self.handler(event, LambdaContext(self.name, _MEMORY, _A_DAY))
 
     def sample(self, stage: Stage, at: datetime) -> Any:

@@ -23,7 +23,7 @@ Record = dict[str, Any]
 
 
 class ChangeStream:
-    """Reads all records that the stream still has, each once. Those of one item come in their order."""
+    """Reads all records that the stream still has, each once. The records of one item come in their order."""
 
     def __init__(self, stage: Stage) -> None:
         """Raise StageError if the table has no stream."""
@@ -33,12 +33,13 @@ class ChangeStream:
         self._arn: str = table["LatestStreamArn"]
         self._client = stage.client("dynamodbstreams")
         self._iterators: dict[str, str | None] = {}
-        """Where to go on in each shard, or None if it was read to its end."""
+        """The position at which to continue in each shard, or None if the shard was read to its end."""
 
     def read_new(self) -> Iterator[Record]:
         """Yield the records that the last call did not."""
         for shard in self._shards():
-            # A shard's items go on in its children (DynamoDB Developer Guide, "Reading and processing a stream").
+            # The changes of a shard's items continue in its children (DynamoDB Developer Guide, "Reading and processing
+            # a stream").
             if self._iterators.get(shard.get("ParentShardId", "")) is None:
                 yield from self._read(shard["ShardId"])
 

@@ -110,7 +110,7 @@ class DeadLetter(NamedTuple):
         """Return the body to send back.
 
         An ``item.create`` without a key is idempotent by its message id, and SQS gives a message that is sent again a
-        new id. So it gets its old id as its key: then it creates one item, however often it is sent back.
+        new id. So it gets its old id as its key: then it creates one item, no matter how often it is sent back.
         """
         message = self.message
         if not isinstance(message, messages.CreateItem) or message.key is not None:

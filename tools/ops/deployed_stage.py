@@ -94,7 +94,7 @@ def find(name: str, client: ClientFactory) -> Stage:
         remedy = (
             "start it with `make run`"
             if name == LOCAL
-            else f"sign in to where it is, or create it with `python -m tools.stage.provision --stage {name}`"
+            else f"use its account and region, or create it with `python -m tools.stage.provision --stage {name}`"
         )
         raise StageError(f"There is no stage {name} in this account and region (no stack {stack_name}): {remedy}.")
     bucket, queue_url, dead_letter_queue_url = (outputs[output] for output in _REQUIRED_OUTPUTS)

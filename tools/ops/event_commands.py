@@ -15,10 +15,10 @@ POLL_INTERVAL = 1.0  # seconds
 
 
 def show_events(call: CommandCall) -> int:
-    """Show the events that changes of items have made; with ``--follow``, until the user ends it.
+    """Show the events of changes of items; with ``--follow``, until the user ends it.
 
-    They are made again from the records of the table's stream, with the code of this folder. Return 1 if there are
-    records of which it can make no events.
+    The code of this folder makes them again from the records of the table's stream. Return 1 if it cannot make events
+    from some records.
     """
     options = call.options
     stream = ChangeStream(call.stage)

@@ -21,8 +21,8 @@ MESSAGE_FAILED = "Message failed"
 """The consumers' log message about each message that one of them fails on."""
 
 NO_LOG_LINE = (
-    "unknown: no log line names it. The function ended before it could log the error (timeout or memory), never had"
-    " it, or the logs of that time are deleted."
+    "unknown: no log line names it. The function ended before it could log the error (timeout or memory), or it never"
+    " received the message, or the logs of that time are deleted."
 )
 
 _DELIVERIES = "-deliveries-dead"

@@ -80,7 +80,7 @@ def _confirm_invocation(call: CommandCall, name: str) -> None:
     """Ask before a function runs with the data of a deployed stage. Raise StageError unless the user agrees."""
     if call.stage.name == LOCAL or call.options.yes:
         return
-    if not ask(f"{name} changes the data of the stage {call.stage.name}, as any event of it does. Run it?"):
+    if not ask(f"{name} will change the data of the stage {call.stage.name}, like any other event. Run it?"):
         raise StageError(f"{name} was not run.")
 
 
@@ -145,6 +145,6 @@ def _next_step(call: CommandCall) -> str:
     if stack.describe(call.stage.client("cloudformation"), name) is None:
         return f"The next `make deploy STAGE={call.stage.name}` replaces this code."
     return (
-        f"CloudFormation does not know of this code (drift): the stack {name} replaces it when another package is "
-        "deployed than the last one, and keeps it if the package is the same."
+        f"CloudFormation does not know of this code (drift): the stack {name} replaces it when another package "
+        "than the last one is deployed. If the same package is deployed again, this code stays."
     )

@@ -104,7 +104,7 @@ def cleanup_text(result: Result) -> str:
     if others > 0:
         lines.append(f"         {others} more failed: see the log of clean_up.")
     if not result.finished:
-        lines.append("Time limit reached: run it again, or leave the rest to the next hour.")
+        lines.append("Time limit reached: run it again, or leave the rest to the next cleanup.")
     return "\n".join(lines or ["Nothing was due."])
 
 
@@ -122,8 +122,8 @@ def invocation_text(name: str, stage: str, outcome: Outcome) -> str:
 def missing_thumbnails_text(keys: list[str], queued: int) -> str:
     """Return the loose files without a current thumbnail, and whether their jobs were queued."""
     if not keys:
-        return "Every loose file (in uploads/, of no item) has a current thumbnail."
-    what = f"{len(keys)} loose file{'' if len(keys) == 1 else 's'} (of no item) without a current thumbnail"
+        return "Every loose file (in uploads/, belonging to no item) has a current thumbnail."
+    what = f"{len(keys)} loose file{'' if len(keys) == 1 else 's'} (belonging to no item) without a current thumbnail"
     outcome = "all queued; files that are not pictures stay without one" if queued else "none queued"
     return "\n".join([*map(printable, keys), f"{what}: {outcome}."])
 
@@ -133,7 +133,7 @@ def reindex_text(counts: Counts, *, repaired: bool) -> str:
     kinds = (
         (counts.outdated, "items that were indexed with other fields than now", "indexed again"),
         (counts.missing, "items without some of their index records", "indexed again"),
-        (counts.orphaned, "index records that do not belong to any item as it is", "deleted"),
+        (counts.orphaned, "index records that do not fit any present item", "deleted"),
     )
     lines = [f"{count:>9,}  {what}{f': {done}' if repaired else ''}" for count, what, done in kinds if count]
     lines += [f"           {printable(f'{item} failed: {reason}')}" for item, reason in counts.failed.items()]

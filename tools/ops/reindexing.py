@@ -1,9 +1,9 @@
-"""Build or repair the search index of a stage's items, while the app goes on writing.
+"""Build or repair the search index of a stage's items, while the app continues to write.
 
 The index records of an item must be those that follow from its fields and from the declaration of ItemFields
 (``chalicelib/catalogue/index_keys.py``), and so must the public copy of a public item. All records of the table are
-read once, in pages. For each item, its index records and its copy are compared; for each of these, its item. What
-differs is written in a transaction that is refused if the item has changed in between.
+read once, in pages. Each item is compared with its index records and its copy, and each of these with its item.
+Differences are corrected in a transaction that is refused if the item has changed in between.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Counts(msgspec.Struct):
     outdated: int = 0
     """The items whose index records were written with another declaration, or not at all."""
     missing: int = 0
-    """The items that lacked some of their index records, or whose public copy was missing or another."""
+    """The items that lacked some of their index records, or whose public copy was missing or different."""
     orphaned: int = 0
     """The index records and public copies that do not follow from an item."""
     failed: dict[str, str] = {}

@@ -28,7 +28,7 @@ _ABSENT = ("NoSuchEntity", "NotFoundException", "ResourceNotFoundException")
 
 
 class _Executor(Executor):
-    """Deletes resources, and goes on if one does not exist."""
+    """Deletes resources, and continues if one does not exist."""
 
     def _do_apicall(self, instruction: models.APICall) -> None:
         try:

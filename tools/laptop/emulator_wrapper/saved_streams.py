@@ -1,7 +1,7 @@
 """Save the records of DynamoDB streams that functions have not processed.
 
 ministack 1.5.33 saves how many records of a stream a function has processed, but not the records. After a start it
-counts new records from zero, and so passes over as many of them.
+counts new records from zero, and so skips as many of them.
 """
 
 from __future__ import annotations
