@@ -184,6 +184,17 @@ def test_pictures_are_in_archives(api: Stage, monkeypatch: pytest.MonkeyPatch) -
     assert (images[broken]["status"], images[pending]) == ("failed", None)
 
 
+def test_lines_have_no_field_without_a_value(api: Stage) -> None:
+    plain, broken = api.item(n=1), api.item(n=2)
+    api.picture(broken["id"], b"no picture")
+
+    (file,) = export(api).values()
+
+    first, second = rows(file)
+    assert first == plain
+    assert second["image"] == {"status": "failed"}
+
+
 def test_picture_replaced_during_a_step_is_the_new_one(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     item_id = api.item()["id"]
     api.picture(item_id, jpeg(40, 30))
