@@ -1000,6 +1000,18 @@ class TestFocus:
         assert "focus" not in self.ready(api, item)
         assert self.middle(api, item)[0] < 50
 
+    def test_each_focus_has_thumbnails_with_other_urls(self, api: Stage, item: dict[str, Any]) -> None:
+        """Browsers keep a thumbnail without asking again."""
+        api.picture(item["id"], self.marked())
+        seen = []
+        for x in (0.9, 0.1, 0.25):
+            self.ask(api, item, {"x": x, "y": 0.5})
+            api.work()
+            seen.append(self.ready(api, item)["thumbnails"][0]["url"].partition("?")[0])
+
+        assert len(set(seen)) == 3
+        assert self.middle(api, item)[0] > 200
+
     def test_negative_zero_is_zero(self, api: Stage, item: dict[str, Any]) -> None:
         api.picture(item["id"], self.marked())
 
