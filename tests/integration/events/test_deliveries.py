@@ -13,7 +13,7 @@ import pytest
 from standardwebhooks import Webhook as Receiver
 from standardwebhooks import WebhookVerificationError
 
-from chalicelib import aws
+from chalicelib import aws, errors
 from chalicelib.aws import table
 from chalicelib.catalogue import cleanup, delivery_records, received_messages, webhook_secrets, webhooks
 from chalicelib.catalogue.delivery_records import DeliveryRecord
@@ -412,6 +412,20 @@ class TestFailingReceiver:
         deliveries.process_message(message(webhook, event()))
 
         assert state(webhook).consecutive_failures == 0
+
+    def test_event_is_delivered_once_if_counting_fails(
+        self, world: World, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def busy(*_: Any) -> Webhook:
+            raise errors.BusyError
+
+        monkeypatch.setattr(webhooks, "change", busy)
+        created = event()
+
+        deliveries.process_message(message(webhook, created))
+        deliveries.process_message(message(webhook, created))
+
+        assert (stored(webhook, created).status, len(world.attempts)) == ("succeeded", 1)
 
     def test_former_receiver_does_not_count(self, world: World, webhook: Webhook) -> None:
         """The owner changes the URL during an attempt."""
