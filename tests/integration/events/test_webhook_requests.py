@@ -382,6 +382,15 @@ def test_certificate_must_be_of_a_known_authority(
     assert internet.requests == []
 
 
+def test_failed_tls_handshake_is_the_reason(internet: Internet) -> None:
+    internet.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # It has no certificate.
+
+    with pytest.raises(RequestFailedError) as failed:
+        post()
+
+    assert str(failed.value) == "The TLS connection failed."
+
+
 def test_reason_contains_no_part_of_the_path(internet: Internet) -> None:
     internet.unreachable = {PUBLIC}
 
