@@ -241,6 +241,14 @@ class TestLog:
 
         assert "Traceback" not in logged()
 
+    def test_body_is_read_in_full(self, served: tuple[str, int]) -> None:
+        connection = HTTPConnection(*served, timeout=10)
+        connection.request("POST", "/items", b'{"name": "Vase"}', {"Content-Type": "application/json"})
+
+        answer = connection.getresponse()
+
+        assert (answer.status, json.loads(answer.read())["name"]) == (201, "Vase")
+
     @pytest.mark.parametrize(
         "framing",
         [
