@@ -72,6 +72,10 @@ OTHERS: list[tuple[str, str, Any, dict[str, str], str]] = [
         "createdAfter must be a time in ISO 8601 with its offset (such as 2030-01-31T12:00:00Z).",
     ),
     (
+        *("GET", "/items?createdAfter=2026-01-01T00:00:00+01:00", None, {}),
+        "The + in createdAfter must be sent as %2B: in a query, + stands for a space.",
+    ),
+    (
         *("GET", "/items?limit=0&order=up", None, {}),
         "limit must be an integer from 1 to 100. There are other problems too: see details.",
     ),
