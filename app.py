@@ -55,7 +55,7 @@ app.default_authorizer = authorize if config.sign_in_required() else None
 
 
 _AWS_ERRORS = (errors.BusyError, errors.BackendUnavailableError)
-"""Of a public route that calls AWS. Routes that require to be signed in are documented with them anyway."""
+"""The errors of a public route that calls AWS. Routes that require sign-in are documented with them anyway."""
 
 
 # -------------------------------------------------------------------------------------------------------- public routes
@@ -289,7 +289,7 @@ def patch_image(request: Request, item_id: str) -> Response:
     """Change the picture's focus.
 
     The thumbnails that crop are made again, around this point of the upright picture. Available only when the item's
-    `image.status` is `ready`, which it stays. The next upload has no focus.
+    `image.status` is `ready`; the status does not change. The next upload has no focus.
     """
     focus, check = requests.image_focus(request), requests.write_check(request)
     item = item_pictures.change_focus(requests.owner(request), item_id, focus, times.now(), check)
@@ -453,8 +453,8 @@ def show_public_item(request: Request, catalogue_id: str, item_id: str) -> Respo
 def create_share(request: Request, item_id: str) -> Response:
     """Make a share link.
 
-    Everybody who has its URL sees the item as visitors see a public one, private or not, until the link expires or is
-    deleted, or the item is.
+    Everybody who has its URL sees the item, public or private, as visitors see a public one, until the link or the item
+    expires or is deleted.
     """
     expires_at = requests.share_expiry(request)
     share, token = shares.create(requests.owner(request), item_id, expires_at, times.now())
@@ -657,7 +657,7 @@ def get_webhook(request: Request, webhook_id: str) -> Response:
 def patch_webhook(request: Request, webhook_id: str) -> Response:
     """Change a webhook.
 
-    With `enabled` set to false, nothing is sent. What happens meanwhile is not sent later.
+    With `enabled` set to false, nothing is sent. Events of that time are not sent later.
     """
     from chalicelib.catalogue import webhooks  # noqa: PLC0415 - few requests need it
     from chalicelib.http import webhook_bodies  # noqa: PLC0415
@@ -678,7 +678,7 @@ def patch_webhook(request: Request, webhook_id: str) -> Response:
 def delete_webhook(request: Request, webhook_id: str) -> Response:
     """Delete a webhook.
 
-    What waits for delivery to it is not sent.
+    Events that wait for delivery to it are not sent.
     """
     from chalicelib.catalogue import webhooks  # noqa: PLC0415 - few requests need it
 
@@ -751,7 +751,7 @@ def list_deliveries(request: Request, webhook_id: str) -> Response:
 def redeliver(request: Request, webhook_id: str, delivery_id: str) -> Response:
     """Send an event to a webhook again.
 
-    The event is what it was, and has the same id. It is sent even if the webhook is switched off.
+    The event is unchanged, and has the same id. It is sent even if the webhook is switched off.
     """
     from chalicelib.catalogue import webhook_deliveries  # noqa: PLC0415 - few requests need it
     from chalicelib.http import webhook_bodies  # noqa: PLC0415

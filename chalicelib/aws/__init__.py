@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 CONNECTIONS = 4
-"""Connections to one service: so many calls are made at the same time. A connection is kept for the next call."""
+"""The connections to one service, and so its calls at the same time. A connection is kept for the next call."""
 
 # Waiting functions cost money, and inside a region a connection takes milliseconds, so a call times out early and the
 # SDK's standard retries (with backoff and jitter) follow. A call takes at most 3 × (1 + 5) s and 3 s between attempts,

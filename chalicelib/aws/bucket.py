@@ -39,7 +39,7 @@ THUMBNAILS = "thumbnails/"
 IMPORTS = "imports/"
 EXPORTS = "exports/"
 PUBLIC = "public/"
-"""Copies of thumbnails that visitors may load. CloudFront, if there is one, serves what is under it to everybody."""
+"""The prefix of copies of thumbnails that visitors may load. CloudFront, if there is one, serves them to everybody."""
 _ITEMS = "items/"
 
 # Owners are part of keys, and of the URLs made from them.
@@ -124,8 +124,8 @@ def public_key(thumbnail_key: str, seed: str, exposure: int) -> str:
     """Return the key of the copy of an item's thumbnail that visitors may load while the item is exposed.
 
     Each exposure has separate copies: a slow job of an earlier one cannot delete those of a later one. ``seed`` is the
-    item's (``public_catalogues.Reference``). It hides the entity tag, which is mostly the MD5 of the original: by that,
-    visitors could recognise a file, or see that two items have the same.
+    item's (``public_catalogues.Reference``). It hides the entity tag, which is usually the MD5 of the original: with
+    that, visitors could recognise a file, or see that two items have the same file.
     """
     item_id, upload_id, put, name = thumbnail_key.split("/")[3:]
     sequencer, _, etag = put.partition("-")

@@ -23,7 +23,7 @@ def prepare() -> None:
     try:
         aws.create_first_client()
     except BotoCoreError:
-        # A version is not worth less without it: the first request creates the client then.
+        # The process works without it: then the first request creates the client.
         telemetry.logger.exception("Creating a client in advance failed")
     if os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] == "snap-start":
         # Lambda's runtime contains this library.

@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of an event. If it was refused, the bus accepts it never; if it failed, it may accept it later."""
+    """The result of sending an event. An event that was refused always will be; one that failed may succeed later."""
 
     status: Literal["sent", "refused", "failed"]
     reason: str = ""
@@ -44,9 +44,10 @@ _SENT = Outcome("sent")
 
 
 def send(entries: Sequence[Entry]) -> list[Outcome]:
-    """Send events in this order, and return what came of each.
+    """Send events in this order, and return the result of each.
 
-    They are sent in several calls if one does not take all of them. After a call in which one failed, no other is made.
+    They are sent in several calls if one call cannot take all of them. After a call in which an event failed, no other
+    call is made.
     """
     outcomes: list[Outcome] = []
     for part in calls(entries):

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
 
 SAME_FOR = 3600
-"""The URLs of an object are the same for so long: until the next full hour. In seconds."""
+"""The period in seconds in which the URLs of an object stay the same: until the next full hour."""
 
 VALID_FOR = 2 * 3600
-"""A URL is valid for at least so long after it was returned, in seconds.
+"""The least time in seconds for which a URL is valid after it was returned.
 
 It expires earlier if it was signed with temporary credentials and these expire. Lambda does not tell when they do.
 """
@@ -32,7 +32,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 def hour() -> int:
-    """Return the number of the current hour. In each, the URLs of objects are others."""
+    """Return the number of the current hour. Each hour has other URLs of objects."""
     return int(time.time() // SAME_FOR)
 
 

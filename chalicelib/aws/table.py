@@ -123,7 +123,7 @@ FAILURES = (BotoCoreError, ClientError)
 
 
 def public_partition(catalogue: str) -> str:
-    """Return what takes the place of the owner in the keys of a public catalogue's records.
+    """Return the value that replaces the owner in the keys of a public catalogue's records.
 
     No owner is equal to it: a tab is not printable (``ids.is_owner``).
     """
@@ -131,7 +131,7 @@ def public_partition(catalogue: str) -> str:
 
 
 def share_partition(token_hash: str) -> str:
-    """Return what takes the place of the owner in the key of a share link's record."""
+    """Return the value that replaces the owner in the key of a share link's record."""
     return f"SHARE\t{token_hash}"
 
 
@@ -141,7 +141,7 @@ def is_public(owner: str) -> bool:
 
 
 def is_of_owner(owner: str) -> bool:
-    """Return whether this is an owner, not what takes the place of one in a key."""
+    """Return whether this is an owner, not a value that replaces one in a key."""
     return "\t" not in owner
 
 

@@ -83,7 +83,7 @@ def _request_subsegment(
 
 
 class TracedRequest:
-    """What a trace says of a request, apart from its host and its time."""
+    """The data of a request in a trace, apart from its host and its time."""
 
     status: int | None = None
     """The status of the response, or None if there was none."""
@@ -91,7 +91,7 @@ class TracedRequest:
 
 @functools.cache
 def _sender_to(address: str) -> _Send | None:
-    """Return what sends documents to the daemon at ``address``, or None if there is none."""
+    """Return a function that sends documents to the daemon at ``address``, or None if there is no daemon."""
     if not address:
         return None
     host, _, port = address.rpartition(":")

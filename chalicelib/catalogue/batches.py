@@ -55,7 +55,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of an operation. ``status`` is that of a single request."""
+    """The result of an operation. ``status`` is that of a single request."""
 
     status: int
     id: str | None = None

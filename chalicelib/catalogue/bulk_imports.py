@@ -142,7 +142,7 @@ def _save(new: Import, request: idempotency.KeyedRequest | None, at: datetime) -
 
 
 def resume(owner: str, id_: str, at: datetime) -> None:
-    """Queue the chunks of an import that are not processed to their end. After a day, give them up instead."""
+    """Queue the chunks of an import that are not completely processed. After a day, give them up instead."""
     known = import_records.get(owner, id_)
     due_at: datetime | None = at + RESUME_INTERVAL
     unfinished = _unfinished(known)
@@ -155,7 +155,7 @@ def resume(owner: str, id_: str, at: datetime) -> None:
 
 
 def _unfinished(known: Import) -> dict[int, ChunkResult]:
-    """Return the chunks that are neither processed to their end nor given up, with the results so far."""
+    """Return the chunks that are neither completely processed nor given up, with the results so far."""
     results = import_records.find_results(known)
     found = {number: results.get(number, import_records.NOT_STARTED) for number in range(len(known.chunks))}
     return {number: result for number, result in found.items() if not result.is_settled}

@@ -23,14 +23,14 @@ from chalicelib.catalogue.webhooks import DeliveryMessage
 from chalicelib.values import ids, times
 
 MAX_LISTED = 100
-"""Deliveries of one list."""
+"""The most deliveries in one list."""
 
 _KEPT_FOR = timedelta(days=7)
 _CLEANUP_PERIOD = timedelta(hours=1)
 _MAX_RESUMED = 2000
-"""Of one webhook in one cleanup, so that the deliveries of one receiver do not delay those of the others."""
+"""The most deliveries to one webhook that a cleanup sends, so that they do not delay those of other receivers."""
 _MAX_KEPT = 100_000
-"""Of all webhooks in one cleanup: more than one can send, and some 50 MB of keys."""
+"""The most deliveries whose keys a cleanup reads: more than it can send, and some 50 MB."""
 
 
 class DeliveryRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -6,7 +6,7 @@ default stores nothing. Types and constraints are those of msgspec (https://jcri
 but a Decimal takes no text. For any other rule raise ValueError in ``__post_init__``: its message is the error message
 that the client gets.
 
-FINDABLE, SEARCHABLE and PUBLIC mark by what items can be found, and what visitors see of them: see docs/adapting.md.
+FINDABLE and SEARCHABLE mark fields by which items are found, PUBLIC those that visitors see: see docs/adapting.md.
 
 The API reference and generated clients show the docstring of the class.
 """

@@ -257,7 +257,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ChunkResult(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """What came of the entries of one chunk of an import that are processed so far."""
+    """The result of one chunk of an import: of those of its entries that are processed so far."""
 
     created: int
     failures: tuple[Failure, ...] = ()
@@ -265,7 +265,7 @@ class ChunkResult(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     """How many of its entries are processed, or None if all are."""
     updated: int = 0
     given_up: bool = False
-    """It was not processed within a day. The rest of its entries counts as failed, and may still be processed later."""
+    """It was not processed within a day. Its remaining entries count as failed, and may still be processed later."""
 
     @property
     def is_processed(self) -> bool:

@@ -41,7 +41,7 @@ def of(item: Item | None) -> Item | None:
 
 
 def of_shared(item: Item) -> Item:
-    """Return what those see of an item who have a link that shows it: the same as of a public item."""
+    """Return the fields that people with a share link see of its item: the same as those of a public item."""
     return Item(
         owner="",
         id=item.id,

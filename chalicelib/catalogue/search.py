@@ -1,7 +1,7 @@
 """Find items by conditions on their fields and by words, sorted by a field.
 
-A page is read from the index records of the owner (``index_keys``), consistently: what was written before is found. Its
-cost is bounded, whatever the number of items, by MAX_ITEMS, MAX_BYTES and MAX_RECORDS. How a page is read:
+A page is read from the index records of the owner (``index_keys``), consistently: what was written before is found.
+MAX_ITEMS, MAX_BYTES and MAX_RECORDS limit its cost, for any number of items. How a page is read:
 
 1. A criterion with few records (MAX_KNOWN) gives a known set of ids. Several are intersected. If at most MAX_ITEMS are
    left, or PUBLIC_AT_ONCE if visitors want them sorted by a field, these items are read, checked and sorted.
@@ -57,7 +57,7 @@ MAX_ITEMS = 250
 """The most items that are read for a page. If fewer than ``limit`` of them are found, the page has fewer."""
 
 MAX_BYTES = 4 * 1024**2
-"""The bytes of items after which no more are read for a page. Of larger items, fewer are read at once."""
+"""The bytes of items after which no more are read for a page. Larger items are read in smaller groups."""
 
 MAX_PUBLIC_BYTES = 512 * 1024
 """The same for visitors, who can cause costs without signing in. A page is sent up to this size, too."""

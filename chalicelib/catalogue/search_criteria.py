@@ -1,4 +1,4 @@
-"""What a query asks of an item: conditions on its fields, and words.
+"""What an item must have to match a query: conditions on its fields, and words.
 
 Each condition becomes ranges of index records, in which an item that meets it has a record, and a check on the item
 itself. Both follow from the same keys, so the index and the check agree.
@@ -77,7 +77,7 @@ class Range(NamedTuple):
 
 
 class Criterion(NamedTuple):
-    """One thing that is asked of an item: to have an index record in one of ``ranges``, and to pass ``matches``."""
+    """One requirement of a query: an item must have an index record in one of ``ranges``, and pass ``matches``."""
 
     field: str | None
     """The name of the findable field, or None for a word."""
@@ -91,7 +91,7 @@ class Criterion(NamedTuple):
 
 
 class Criteria:
-    """All that a query asks of an item.
+    """All requirements of a query.
 
     Raise FieldNotFindableError, and InvalidRequestError for a condition that the field or its value do not allow.
     """
@@ -108,7 +108,7 @@ class Criteria:
         ]
 
     def match(self, item: Item) -> bool:
-        """Return whether an item is what the query asks for."""
+        """Return whether an item matches the query."""
         return self.low <= item.id <= self.high and all(one.matches(item) for one in self.all)
 
 

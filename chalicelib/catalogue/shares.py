@@ -2,7 +2,7 @@
 
 The URL ends with a random token. Only its SHA-256 is stored, in the item (``Item.shares``) and in the key of a record
 that leads to the item. The item decides: a record whose hash is not in its item shows nothing. So a link is gone at
-once when the item's write succeeds. A record that is left over, because a call failed, does no harm.
+once when the item's write succeeds. A record that is left over, because a call failed, has no effect.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chalicelib.catalogue.models import Item, Share
 from chalicelib.values import ids, times
 
 MAX_SHARES = 20
-"""Of one item. A link takes about 200 bytes of the item's record, which is read with each of its lists."""
+"""The most links of one item. Each takes about 200 bytes of the item's record, which is read with each list."""
 
 # The token is in paths, which web servers log, and error messages may quote.
 telemetry.add_secret_pattern(r"(/s(?:hares)?/+)[\w%-]{16,}")

@@ -18,7 +18,7 @@ SWITCHED_OFF_AFTER = timedelta(days=3)
 
 
 def is_failing(webhook: Webhook) -> bool:
-    """Return whether the last attempts failed, so that the webhook is only tried now and then."""
+    """Return whether the last attempts failed, so that the webhook is tried only every PROBE_PERIOD."""
     return webhook.consecutive_failures >= FAILING_AFTER
 
 

@@ -1,7 +1,7 @@
 """Which URLs a webhook may have, and which addresses a delivery may connect to.
 
-The functions run inside AWS, so a URL must not lead a delivery to what only they can reach: the machine itself, the
-metadata of AWS, or private networks. A name can be resolved to any address, and to another one a moment later. So the
+The functions run inside AWS, so a URL must not lead a delivery to what only they can reach: the machine itself, AWS's
+metadata service, or private networks. A name can be resolved to any address, and to another one a moment later. So the
 URL is checked when it is set, and the address that is connected to is checked before each delivery.
 """
 

@@ -1,6 +1,6 @@
-"""Webhooks: the URLs of an owner that receive events. All of an owner's are in one record.
+"""Webhooks: the URLs of an owner that receive events. All webhooks of an owner are in one record.
 
-Each write of the record is conditional on its revision, so the limit holds however many requests run at once. No secret
+Each write of the record is conditional on its revision, so the limit holds even if many requests run at once. No secret
 is stored (see ``webhook_secrets``).
 """
 
@@ -19,7 +19,7 @@ from chalicelib.catalogue import webhook_secrets, webhook_urls
 from chalicelib.values import ids, times
 
 MAX_WEBHOOKS = 10
-"""Of one owner. Each batch of changes reads all of them."""
+"""The most webhooks of one owner. Each batch of changes reads all of them."""
 
 ROTATION_PERIOD = timedelta(hours=24)
 """How long deliveries are also signed with the previous secret after it was replaced."""
@@ -189,7 +189,7 @@ def rotate_secret(owner: str, webhook_id: str, at: datetime) -> tuple[Webhook, s
 
 
 def delete(owner: str, webhook_id: str) -> None:
-    """Delete a webhook. What waits for delivery to it is not delivered.
+    """Delete a webhook. Events that wait for delivery to it are not delivered.
 
     Raise WebhookNotFoundError, and BusyError after eight attempts.
     """

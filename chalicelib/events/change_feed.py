@@ -38,7 +38,7 @@ class ChangesDeferredError(Exception):
 
 
 class RefusedEventError(Exception):
-    """The bus refused an event of a change for what it is, and would refuse it again."""
+    """The bus refused an event because of its content, and would refuse it again."""
 
 
 class _DeferredError(Exception):

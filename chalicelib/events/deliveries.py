@@ -2,7 +2,7 @@
 
 A delivery is attempted at once, and again after growing waits if that fails. For short waits, the message stays in the
 queue. For long ones, the record of the delivery waits, and the hourly cleanup sends its message again: so few messages
-are in flight, however many deliveries wait for a receiver that is down.
+are in flight, even if many deliveries wait for a receiver that is down.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _table_calls = threading.BoundedSemaphore(aws.CONNECTIONS)
 
 
 class Event(msgspec.Struct, frozen=True):
-    """What delivering an event needs to know of it."""
+    """The data of an event that its delivery needs."""
 
     id: str
     type: str
@@ -158,7 +158,7 @@ def _change_webhook(message: DeliveryMessage, webhook: Webhook, attempt: Attempt
 
     def after(current: Webhook) -> Webhook:
         if current.url != webhook.url or not current.enabled:
-            return current  # It says nothing of another receiver, and did not switch the webhook off.
+            return current  # An attempt at another URL, or before the webhook was switched off, does not count.
         if not attempt.error:
             return webhook_health.after_success(current)
         if attempt.status == delivery_attempts.GONE:

@@ -17,14 +17,14 @@ MAX_RETRY_AFTER = 3600
 """Seconds that a receiver can ask to wait for, by the header Retry-After of its response."""
 
 MAX_STORED_CHARACTERS = 500
-"""Of a response's body."""
+"""The most characters of a response's body that are kept."""
 
 GONE = 410
 """The status by which a receiver says that it wants no more deliveries (Standard Webhooks)."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of an attempt."""
+    """The result of an attempt."""
 
     at: datetime
     duration_ms: int
@@ -39,7 +39,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def send(url: str, secrets: Sequence[str], event_id: str, event: bytes, at: datetime) -> Attempt:
-    """Send an event to a webhook at ``at``, which is now, and return what came of it."""
+    """Send an event to a webhook at ``at``, the present time, and return the result."""
     started = time.monotonic()
     try:
         response = webhook_requests.post(url, signatures.sign(secrets, event_id, event, at), event)

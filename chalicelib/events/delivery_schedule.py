@@ -15,7 +15,7 @@ WAITS = (5, 30, 120, 600, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 """Seconds from one attempt to the next: together 22 hours and 13 minutes. After the last one, the delivery fails."""
 
 MAX_WAIT_IN_QUEUE = 600
-"""Seconds. For longer waits, the record waits for the cleanup."""
+"""The longest wait in seconds for which a message stays in the queue. For longer ones, the record waits."""
 
 _MAX_EARLY_SECONDS = 5
 """Clocks differ."""
@@ -27,7 +27,7 @@ MAX_AGE = timedelta(hours=24)
 """An older delivery to a failing webhook fails without another attempt."""
 
 MIN_DEFERRAL = timedelta(hours=1)
-"""How long a delivery to a failing webhook waits, or, if it is older, as long again as it has existed."""
+"""How long a delivery to a failing webhook waits. If the delivery is older, it waits as long as it has existed."""
 
 
 def after_attempt(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:
@@ -44,7 +44,7 @@ def after_attempt(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:
         return _over(tried, "failed")
     wait = max(WAITS[tried.attempts - 1], attempt.retry_after)
     next_at = attempt.at + timedelta(seconds=wait)
-    # SQS may deliver a message twice at once. If one of the two ends with it, it does not come again for the other.
+    # SQS may deliver a message twice at once. If one of the two deletes it, it does not come again for the other.
     due_at = next_at if wait > MAX_WAIT_IN_QUEUE else next_at + LOST_AFTER
     return msgspec.structs.replace(tried, next_attempt_at=times.format_time(next_at), due_at=times.format_time(due_at))
 

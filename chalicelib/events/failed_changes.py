@@ -1,4 +1,4 @@
-"""Changes that cannot be made into events: what the queue of failed events stores of them.
+"""Changes that cannot be made into events, in the form in which the queue of failed events stores them.
 
 The form is that of Lambda's own records of failed events, so that `python -m tools.ops redrive` sends both back.
 """

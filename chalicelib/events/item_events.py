@@ -1,4 +1,4 @@
-"""What a change of an item is for others: from a record of the table's stream to events.
+"""The events of a change of an item, made from a record of the table's stream.
 
 An event is JSON in the form that the Standard Webhooks specification recommends for a payload: type, timestamp, data.
 Only what owners see of their items makes events. Records that items are found by, public copies, share links, upload
@@ -43,8 +43,8 @@ class ImageReady(Struct, rename="camel", tag_field="status", tag="ready"):
     """A picture and its thumbnails, without URLs."""
 
     content_type: Annotated[ContentType, Meta(description="The type of the picture.")]
-    width: Annotated[int, Meta(ge=1, description="Of the upright picture, in pixels.")]
-    height: Annotated[int, Meta(ge=1, description="Of the upright picture, in pixels.")]
+    width: Annotated[int, Meta(ge=1, description="The width of the upright picture, in pixels.")]
+    height: Annotated[int, Meta(ge=1, description="The height of the upright picture, in pixels.")]
     bytes: Annotated[int, Meta(ge=1, description="The size of the uploaded file.")]
     thumbnails: Annotated[list[Thumbnail], Meta(description="One in each size that the stage is configured to make.")]
     focus: Annotated[schemas.Focus | UnsetType, Meta(description="Absent unless it was set.")] = UNSET

@@ -80,7 +80,7 @@ class ListQuery(Struct, rename="camel"):
         dict[str, dict[str, str]],
         Meta(
             description="Only items whose fields have these values: `filter[FIELD]=VALUE`, or with an operator "
-            "`filter[FIELD][OPERATOR]=VALUE`. Several are joined by and."
+            "`filter[FIELD][OPERATOR]=VALUE`. An item must match all of them."
         ),
     ] = {}
     q: Annotated[
@@ -126,7 +126,7 @@ class CataloguePageQuery(Struct):
         Meta(description="Only items with all of these words, as in the list of items. No word: all items."),
     ] = None
     cursor: Annotated[
-        str | None, Meta(description="Where the page begins: as in the link of the previous page to this one.")
+        str | None, Meta(description="The position at which the page begins, from the link on the previous page.")
     ] = None
 
 
@@ -174,8 +174,8 @@ class ImageReady(Struct, rename="camel", tag_field="status", tag="ready"):
     """A picture and its thumbnails."""
 
     content_type: Annotated[ContentType, Meta(description="The type of the picture, detected from its content.")]
-    width: Annotated[_Pixels, Meta(description="Of the upright picture, in pixels.")]
-    height: Annotated[_Pixels, Meta(description="Of the upright picture, in pixels.")]
+    width: Annotated[_Pixels, Meta(description="The width of the upright picture, in pixels.")]
+    height: Annotated[_Pixels, Meta(description="The height of the upright picture, in pixels.")]
     bytes: Annotated[int, Meta(ge=1, le=config.MAX_IMAGE_BYTES, description="The size of the uploaded file.")]
     url: Annotated[_Url, Meta(description="A temporary URL to download the picture as it was uploaded.")]
     thumbnails: Annotated[list[Thumbnail], Meta(description="One in each size that the stage is configured to make.")]
@@ -257,36 +257,36 @@ class PublicCatalogue(Struct):
     """A public catalogue, as visitors see it."""
 
     id: Annotated[_Id, Meta(description="A random UUID.")]
-    title: Annotated[str, Meta(description="Its title, or nothing.")]
-    text: Annotated[str, Meta(description="What it says about itself, or nothing.")]
+    title: Annotated[str, Meta(description="Its title, or an empty text.")]
+    text: Annotated[str, Meta(description="A text about it, or an empty text.")]
 
 
 class Catalogue(Struct, rename="camel"):
     """The caller's public catalogue."""
 
     id: Annotated[_Id, Meta(description="A random UUID, which says nothing of the owner.")]
-    title: Annotated[str, Meta(description="Its title, or nothing.")]
-    text: Annotated[str, Meta(description="What it says about itself, or nothing.")]
+    title: Annotated[str, Meta(description="Its title, or an empty text.")]
+    text: Annotated[str, Meta(description="A text about it, or an empty text.")]
     enabled: Annotated[bool, Meta(description="Whether visitors can read it.")]
-    url: Annotated[_Url, Meta(description="Where visitors read it.")]
+    url: Annotated[_Url, Meta(description="The address of its page for visitors.")]
     item_count: Annotated[
         _Count, Meta(description="The number of public items. It may count those that expired within the last hour.")
     ]
 
 
 class CataloguePatch(Struct, forbid_unknown_fields=True):
-    """A change of a public catalogue. What is left out stays."""
+    """A change of a public catalogue. Fields that are left out do not change."""
 
     title: Annotated[str, Meta(max_length=MAX_CATALOGUE_TITLE, description="Its title.")] | UnsetType = UNSET
-    text: Annotated[str, Meta(max_length=MAX_CATALOGUE_TEXT, description="About it.")] | UnsetType = UNSET
+    text: Annotated[str, Meta(max_length=MAX_CATALOGUE_TEXT, description="A text about it.")] | UnsetType = UNSET
     enabled: Annotated[bool, Meta(description="Whether visitors can read it.")] | UnsetType = UNSET
 
 
 class PublicImage(Struct, tag_field="status", tag="ready", rename="camel"):
     """What visitors see of a picture: its thumbnails."""
 
-    width: Annotated[_Pixels, Meta(description="Of the upright picture, in pixels.")]
-    height: Annotated[_Pixels, Meta(description="Of the upright picture, in pixels.")]
+    width: Annotated[_Pixels, Meta(description="The width of the upright picture, in pixels.")]
+    height: Annotated[_Pixels, Meta(description="The height of the upright picture, in pixels.")]
     thumbnails: Annotated[list[Thumbnail], Meta(description="One in each size that the stage is configured to make.")]
     focus: Annotated[Focus | UnsetType, Meta(description="Absent unless it was set.")] = UNSET
     placeholder: Annotated[
@@ -459,13 +459,13 @@ class Ticket(Struct, rename="camel"):
 
 
 class ImportQuery(Struct):
-    """How entries and existing items belong together."""
+    """How entries are matched with existing items."""
 
     key: Annotated[
         str | None,
         Meta(
             description="`id` or the name of a findable field. An entry changes the item that has the same value "
-            "there, as a `PATCH` does, or creates an item if there is none. Omit it to create an item of each entry.",
+            "there, as a `PATCH` does, or creates an item if there is none. Omit it to create an item from each entry.",
             examples=["id"],
             extra_json_schema={"enum": import_upserts.keys()},
         ),
@@ -534,7 +534,9 @@ class Import(Struct):
     """The progress of an import. Once it is done, `created`, `updated` and `failed` add up to `total`."""
 
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case.")]
-    status: Annotated[Literal["queued", "running", "done"], Meta(description="No, some or all entries are processed.")]
+    status: Annotated[
+        Literal["queued", "running", "done"], Meta(description="Whether no, some or all entries are processed.")
+    ]
     total: Annotated[int, Meta(ge=1, description="The number of entries.")]
     created: Annotated[_Count, Meta(description="The number of items created.")]
     updated: Annotated[
@@ -559,7 +561,7 @@ class ExportRequest(Struct, forbid_unknown_fields=True):
     format: Annotated[
         exports.Format,
         Meta(
-            description="`ndjson` has one JSON object per line, and `POST /imports?key=id` makes the same items of it. "
+            description="`ndjson` has one JSON object per line; `POST /imports?key=id` makes the same items from it. "
             "`csv` is for spreadsheets: lists and objects are JSON in their cells."
         ),
     ]
@@ -567,7 +569,7 @@ class ExportRequest(Struct, forbid_unknown_fields=True):
         dict[str, Any],
         Meta(
             description="Only items whose fields have these values: `{FIELD: VALUE}`, or `{FIELD: {OPERATOR: VALUE}}` "
-            "with the operators of `GET /items`. Several are joined by and.",
+            "with the operators of `GET /items`. An item must match all of them.",
         ),
     ] = {}
     q: Annotated[
@@ -615,7 +617,7 @@ class Export(Struct, rename="camel"):
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case.")]
     status: Annotated[
         Literal["queued", "running", "done", "failed"],
-        Meta(description="Not started, being made, complete, or given up."),
+        Meta(description="Whether the export is not started, in progress, complete, or failed."),
     ]
     format: Annotated[exports.Format, Meta(description="As requested.")]
     items: Annotated[_Count, Meta(description="The number of items that are exported so far.")]
@@ -705,7 +707,7 @@ class BatchError(Struct):
 
 
 class BatchResult(Struct):
-    """What became of one operation."""
+    """The result of one operation."""
 
     status: Annotated[
         int,
@@ -720,6 +722,6 @@ class BatchResult(Struct):
 
 
 class BatchResults(Struct):
-    """What became of the operations."""
+    """The results of the operations."""
 
     results: Annotated[list[BatchResult], Meta(description="One for each operation, in the same order.")]

@@ -22,7 +22,7 @@ _Address = Annotated[
     str,
     Meta(
         max_length=webhook_urls.MAX_URL_LENGTH,
-        description="Where events are sent by POST: https, a host of the internet, and neither user name nor fragment.",
+        description="The URL that gets events by POST: https, a host on the internet, no user name, no fragment.",
         examples=["https://www.example.com/vitrine"],
         extra_json_schema={"format": "uri"},
     ),
@@ -47,13 +47,13 @@ class WebhookRequest(Struct, forbid_unknown_fields=True):
 
 
 class WebhookPatch(Struct, forbid_unknown_fields=True):
-    """A change of a webhook. What is left out stays."""
+    """A change of a webhook. Fields that are left out do not change."""
 
     url: _Address | UnsetType = UNSET
     events: _Events | UnsetType = UNSET
-    description: Annotated[_Description | None, Meta(description="What it is for; null for nothing.")] | UnsetType = (
-        UNSET
-    )
+    description: (
+        Annotated[_Description | None, Meta(description="What it is for; null removes the text.")] | UnsetType
+    ) = UNSET
     enabled: (
         Annotated[bool, Meta(description="Whether events are sent. `true` also forgets that deliveries failed.")]
         | UnsetType
@@ -64,27 +64,27 @@ class Webhook(Struct, rename="camel"):
     """A URL that receives events."""
 
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case.")]
-    url: Annotated[_Url, Meta(description="Where events are sent.")]
+    url: Annotated[_Url, Meta(description="The URL to which events are sent.")]
     events: Annotated[list[webhooks.AcceptedEvents], Meta(description="The types of events that are sent.")]
     status: Annotated[
         webhooks.Status,
         Meta(
             description="`active`: events are delivered. `failing`: the last deliveries failed, so few are attempted "
-            "until one succeeds. `off`: nothing is sent, because you switched it off, because the receiver answered "
-            "410, or because deliveries failed for three days; `problem` says why."
+            "until one succeeds. `off`: nothing is sent, because you switched it off, because the receiver responded "
+            "with 410, or because deliveries failed for three days; `problem` says why."
         ),
     ]
     created_at: Annotated[_Time, Meta(description="When the webhook was created.")]
     updated_at: Annotated[_Time, Meta(description="When you last changed it.")]
-    description: Annotated[str | UnsetType, Meta(description="What it is for; absent if nothing was said.")] = UNSET
+    description: Annotated[str | UnsetType, Meta(description="What it is for; absent if there is no text.")] = UNSET
     failing_since: Annotated[
-        _Time | UnsetType, Meta(description="When the first of the deliveries that failed in a row was attempted.")
+        _Time | UnsetType, Meta(description="When the first of the consecutive failures happened.")
     ] = UNSET
     problem: Annotated[
         str | UnsetType, Meta(description="Why deliveries fail or nothing is sent: a text for people.")
     ] = UNSET
     previous_secret_until: Annotated[
-        _Time | UnsetType, Meta(description="Until when deliveries are also signed with the previous secret.")
+        _Time | UnsetType, Meta(description="The time until which deliveries are also signed with the previous secret.")
     ] = UNSET
 
 
@@ -110,7 +110,7 @@ class WebhookList(Struct):
 class Delivery(Struct, rename="camel"):
     """The delivery of an event to a webhook, in one or more attempts."""
 
-    id: Annotated[_Id, Meta(description="That of the event, which is the header `webhook-id` of each attempt.")]
+    id: Annotated[_Id, Meta(description="The id of the event, which is the header `webhook-id` of each attempt.")]
     type: Annotated[str, Meta(description="The type of the event, such as `item.created`.")]
     status: Annotated[
         Literal["pending", "succeeded", "failed"],
@@ -121,7 +121,7 @@ class Delivery(Struct, rename="camel"):
     item_id: Annotated[_Id | UnsetType, Meta(description="The item that the event is about.")] = UNSET
     last_attempt_at: Annotated[_Time | UnsetType, Meta(description="When the last attempt was made.")] = UNSET
     next_attempt_at: Annotated[
-        _Time | UnsetType, Meta(description="When the next attempt is made, or a little later.")
+        _Time | UnsetType, Meta(description="When the next attempt is made; it may be a little later.")
     ] = UNSET
     response_status: Annotated[int | UnsetType, Meta(description="The status of the last response.")] = UNSET
     duration_ms: Annotated[_Count | UnsetType, Meta(description="How long the last attempt took.")] = UNSET
