@@ -26,7 +26,7 @@ _URL = re.compile(
 )
 _NAME = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _MAX_NAME_LENGTH = 253
-"""Of a host name (RFC 1035, section 2.3.4)."""
+"""The most characters of a host name (RFC 1035, section 2.3.4)."""
 # Clients read such a name as an IPv4 address in decimal, octal or hexadecimal, of one to four numbers (WHATWG, "URL":
 # "ends in a number").
 _ENDS_IN_A_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")

@@ -24,7 +24,7 @@ from chalicelib.http import schemas, serializers
 from chalicelib.values import exact_json, ids, times
 
 MAX_EVENT_BYTES = 200_000
-"""Of the JSON of an event. EventBridge and SQS accept at least 256 KB with what is added to it."""
+"""The most bytes of an event as JSON. EventBridge and SQS accept at least 256 KB with what is added to it."""
 
 _Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 _Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -69,7 +69,7 @@ class ManagedFields(Struct, rename="camel"):
 class ItemData(Struct, rename="camel", kw_only=True):
     """Which item changed, and what it is after the change."""
 
-    owner: Annotated[str, Meta(description="Whose item it is: the subject of the owner's tokens.")]
+    owner: Annotated[str, Meta(description="The owner of the item: the subject of their tokens.")]
     item_id: Annotated[_Id, Meta(description="The item's id.")]
     version: Annotated[
         int,

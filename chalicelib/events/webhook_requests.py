@@ -24,13 +24,13 @@ from chalicelib.catalogue.webhook_urls import Endpoint
 from chalicelib.values import deadlines
 
 MAX_SECONDS = 10
-"""For a whole request: to resolve the host, to connect, and until the response has been read."""
+"""The time limit of a whole request: to resolve the host, to connect, and to read the response."""
 
 MAX_RESPONSE_BYTES = 4096
-"""Bytes of the response's body that are read. Then the connection is closed."""
+"""The most bytes of the response's body that are read. Then the connection is closed."""
 
 _CONNECT_SECONDS = 4
-"""Until the host's next address is tried."""
+"""The seconds after which the host's next address is tried."""
 
 _FIXED_HEADERS = {
     "Content-Type": "application/json",
@@ -46,7 +46,7 @@ class Response(msgspec.Struct, frozen=True):
     retry_after: str | None
     """The header Retry-After."""
     body: bytes
-    """The beginning, up to MAX_RESPONSE_BYTES."""
+    """The beginning of the body, up to MAX_RESPONSE_BYTES."""
 
 
 class RequestFailedError(Exception):

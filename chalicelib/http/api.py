@@ -33,7 +33,7 @@ class Operation(msgspec.Struct, kw_only=True):
 
     public: bool = False
     page: bool = False
-    """It is a page for visitors: errors are pages too, and unknown query parameters are ignored."""
+    """Whether it is a page for visitors: then errors are pages too, and unknown query parameters are ignored."""
     idempotency_key: bool = False
     query: type[msgspec.Struct] | None = None
     body: Any = None

@@ -21,7 +21,7 @@ _MAX_SHORT = 40
 _MAX_CARD_NAME = 120
 _MAX_CARD_LINE = 160
 _MAX_LINKED = 2_000
-"""Characters: of a value that is short, of the name and the line on a card, and of an address that becomes a link."""
+"""The most characters of a short value, of the name and the line on a card, and of an address that becomes a link."""
 
 _CARD_SIZES = "(min-width: 40rem) 18rem, 46vw"
 _LARGE_SIZES = "(min-width: 60rem) 55vw, 100vw"
@@ -33,7 +33,7 @@ _SEEN_AT_FIRST = 6
 
 
 def name_of(item: Fields) -> str:
-    """Return an item's name in a line: its first declared text, or what is usually its name."""
+    """Return an item's name in a line: its first declared text, or a field that usually is a name."""
     field = _name_field(item)
     return line(item[field]) if field else _UNTITLED
 

@@ -36,7 +36,7 @@ _NOT_SENT = {
     ),
     ".css": re.compile(r"/\*(?:(?!\*/)[\s\S])*\*/|^[ \t]+", re.MULTILINE),  # comments and indentation
 }
-"""What browsers do not need of a file: more than a quarter of what the compressed scripts weigh."""
+"""The parts of a file that browsers do not need: more than a quarter of the compressed scripts."""
 
 VISITOR_FILES = ("visitors.css", "visitors.js", "thumbhash.js")
 """The files that the pages for visitors load."""
@@ -69,7 +69,7 @@ def file(request: Request, name: str) -> Response:
 
 
 def visitor_files_version() -> str:
-    """Return what changes with the files of the pages for visitors."""
+    """Return the version of the files of the pages for visitors: a digest that changes with them."""
     return text_etag("".join(map(file_text, VISITOR_FILES))).strip('"')
 
 

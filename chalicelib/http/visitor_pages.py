@@ -1,6 +1,6 @@
 """The pages for visitors: a public catalogue, an item, and what they see in place of an error.
 
-The pages are complete without JavaScript; ``web/visitors.js`` only spares reloads. An item is rendered from the JSON
+The pages are complete without JavaScript; ``web/visitors.js`` only avoids reloads. An item is rendered from the JSON
 that the API returns to visitors, so a page cannot show more than that.
 """
 
@@ -29,7 +29,7 @@ MAX_CARDS = 24
 
 _MAX_TITLE = 100
 _MAX_DESCRIPTION = 200
-"""Characters of what other programs show of a page."""
+"""The most characters of the title and the description of a page that other programs show."""
 
 _NO_ROBOTS = h("meta", {"name": "robots", "content": "noindex"})
 
@@ -157,7 +157,7 @@ def _document(request: Request, title: str, meta: Markup, body: Markup) -> str:
 
 
 def _preview(title: str, description: str, site: str | None, image: Fields | None) -> Markup:
-    """Return what a link to the page shows in other programs (The Open Graph protocol, ogp.me; X, "Cards markup")."""
+    """Return the elements for the previews of links (The Open Graph protocol, ogp.me; X, "Cards markup")."""
     described = clipped(line(description), _MAX_DESCRIPTION) or None
     picture = item_markup.largest(image) if image else None
     properties = {
@@ -211,7 +211,7 @@ def _search_form(url: str, sought: str | None) -> Markup | None:
 
 
 def _status(url: str, query: schemas.PublicListQuery, count: int, next_cursor: str | None) -> Markup | None:
-    """Return what is said above the items, and the link to all of them if some are left out."""
+    """Return the text above the items, and the link to all of them if some are left out."""
     if query.q is None and query.cursor is None:
         return None if count or next_cursor else h("p", {"class": "status"}, "There is nothing here yet.")
     if query.q is None:

@@ -1,8 +1,8 @@
 """Convert the colours of a picture to sRGB, as browsers do.
 
 A file describes its colours by an ICC profile, by code points (ITU-T H.273: ``cICP`` in PNG, ``nclx`` in AVIF), or by
-gamma and chromaticities (``gAMA`` and ``cHRM`` in PNG). If it is not a profile, one is made of it, with a tone curve
-for HDR.
+gamma and chromaticities (``gAMA`` and ``cHRM`` in PNG). From the last two, a profile is made, with a tone curve for
+HDR.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 MAX_STDERR_BYTES = 64 * 1024
-"""What a process may write to a file, and so to its standard error: libtiff writes a line for each damaged row."""
+"""The most that a process may write to its standard error or any file: libtiff writes a line for each damaged row."""
 
 # From linux/prctl.h, linux/seccomp.h and linux/audit.h.
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
@@ -47,7 +47,7 @@ _DENIED = {
 
 
 def protect_server() -> None:
-    """Take from this process and its children the chance to get more rights, and to be read by other processes."""
+    """Prevent this process and its children from getting more rights, and others from reading their memory."""
     if sys.platform == "linux":
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         _prctl(_PR_SET_DUMPABLE, 0)

@@ -54,7 +54,7 @@ def _load_png(image: ImageFile, data: bytes) -> Image.Image:
 
 
 _STEPS = {"L;2": 0x55, "L;4": 0x11}
-"""How much one more in a sample is in 8 bits, by Pillow's name of the layout of the samples."""
+"""The difference in 8 bits that one step of a sample makes, by Pillow's name of the layout of the samples."""
 
 
 def _differing(image: Image.Image, data: bytes, clear: tuple[int, ...]) -> Image.Image:

@@ -119,7 +119,7 @@ class Sandbox:
         raise failure
 
     def _take(self, data: bytes, memory: int, fresh: bool) -> _Child:
-        """Return an idle process, best the one that has ``data``, or a new one.
+        """Return an idle process, preferably the one that has ``data``, or a new one.
 
         End idle ones that keep more memory than is left beside ``memory``.
         """

@@ -1,4 +1,4 @@
-"""CSV (RFC 4180): text in, rows of cells out. The delimiter is found out from the header row."""
+"""CSV (RFC 4180): text in, rows of cells out. The header row decides the delimiter."""
 
 from __future__ import annotations
 

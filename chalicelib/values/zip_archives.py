@@ -18,7 +18,7 @@ _ORDINARY_FILE = 0o100644 << 16
 
 
 class Entry(NamedTuple):
-    """A file in an archive: what stands before its bytes, and its entry in the directory at the end."""
+    """A file in an archive: the header before its bytes, and its entry in the directory at the end."""
 
     header: bytes
     directory_entry: bytes
@@ -42,5 +42,5 @@ def entry(name: str, data: bytes, modified_at: datetime, offset: int) -> Entry:
 
 
 def end(directory: bytes, entries: int, offset: int) -> bytes:
-    """Return the end of an archive with so many entries in its directory, which begins at ``offset``."""
+    """Return the end of an archive with this number of entries in its directory, which begins at ``offset``."""
     return directory + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, entries, entries, len(directory), offset, 0)
