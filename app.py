@@ -18,7 +18,7 @@ from chalicelib.catalogue import (
     item_pictures,
     items,
     public_catalogues,
-    shares,
+    share_links,
     validation,
 )
 from chalicelib.http import (
@@ -457,7 +457,7 @@ def create_share(request: Request, item_id: str) -> Response:
     expires or is deleted.
     """
     expires_at = requests.share_expiry(request)
-    share, token = shares.create(requests.owner(request), item_id, expires_at, times.now())
+    share, token = share_links.create(requests.owner(request), item_id, expires_at, times.now())
     return responses.share_created_response(request, share, token)
 
 
@@ -471,7 +471,7 @@ def list_shares(request: Request, item_id: str) -> Response:
     """List an item's share links."""
     at = times.now()
     item = items.get(requests.owner(request), item_id, at)
-    return responses.json_response(serializers.shares(shares.live(item, at)))
+    return responses.json_response(serializers.shares(share_links.live(item, at)))
 
 
 @app.route(
@@ -488,7 +488,7 @@ def delete_share(request: Request, item_id: str, share_id: str) -> Response:
 
     URLs of thumbnails that the link returned before may work for up to three hours more.
     """
-    shares.revoke(requests.owner(request), item_id, share_id, times.now())
+    share_links.revoke(requests.owner(request), item_id, share_id, times.now())
     return responses.json_response(schemas.Deleted("Share link deleted", share_id))
 
 
@@ -504,7 +504,7 @@ def get_shared_item(request: Request, token: str) -> Response:
 
     The token is the last part of the link's URL. An expired or deleted link is not found, as if it had never existed.
     """
-    return responses.shared_item_response(request, shares.find_item(token, times.now()))
+    return responses.shared_item_response(request, share_links.find_item(token, times.now()))
 
 
 @app.route(
@@ -519,7 +519,7 @@ def show_shared_item(request: Request, token: str) -> Response:
     """Show the item of a share link as a page."""
     from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it, and html
 
-    return visitor_pages.item_page(request, serializers.public_item(shares.find_item(token, times.now())))
+    return visitor_pages.item_page(request, serializers.public_item(share_links.find_item(token, times.now())))
 
 
 # ------------------------------------------------------------------------------------------------------- bulk imports
@@ -798,9 +798,9 @@ def on_upload(event: CloudWatchEvent) -> None:
 def on_messages(event: SQSEvent) -> dict[str, Any] | None:
     """Process messages from the queue."""
     # It imports Pillow, which the other functions do not need.
-    from chalicelib.catalogue import consumer, received_messages  # noqa: PLC0415
+    from chalicelib.catalogue import consumer, sqs_batches  # noqa: PLC0415
 
-    received = [received_messages.ReceivedMessage.from_event(record.to_dict()) for record in event]
+    received = [sqs_batches.ReceivedMessage.from_event(record.to_dict()) for record in event]
     return consumer.process_batch(received, event.context)
 
 
@@ -808,10 +808,10 @@ def on_messages(event: SQSEvent) -> dict[str, Any] | None:
 def on_deliveries(event: SQSEvent) -> dict[str, Any] | None:
     """Deliver events to webhooks."""
     # It imports what sends requests, which the other functions do not need.
-    from chalicelib.catalogue import received_messages  # noqa: PLC0415
+    from chalicelib.catalogue import sqs_batches  # noqa: PLC0415
     from chalicelib.events import deliveries  # noqa: PLC0415
 
-    received = [received_messages.ReceivedMessage.from_event(record.to_dict()) for record in event]
+    received = [sqs_batches.ReceivedMessage.from_event(record.to_dict()) for record in event]
     return deliveries.process_batch(received)
 
 

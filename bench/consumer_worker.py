@@ -20,7 +20,7 @@ from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import consumer, items
 from chalicelib.catalogue.messages import RenderImage
 from chalicelib.catalogue.models import Image, Item
-from chalicelib.catalogue.received_messages import ReceivedMessage
+from chalicelib.catalogue.sqs_batches import ReceivedMessage
 from chalicelib.values import exact_json, ids, times
 
 S3_CALL, TABLE_CALL, QUEUE_CALL = 0.020, 0.005, 0.010

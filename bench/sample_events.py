@@ -19,7 +19,7 @@ from bench import photographs
 from bench.photographs import Picture
 from chalicelib.aws import bucket, table
 from chalicelib.aws.bucket import Upload
-from chalicelib.catalogue import import_parsing, index_keys, models
+from chalicelib.catalogue import import_parsing, models, search_index_keys
 from chalicelib.catalogue.messages import ImportChunk, Message, RenderImage
 from chalicelib.catalogue.webhooks import DeliveryMessage
 from chalicelib.config import MAX_DECODING_BYTES
@@ -323,7 +323,7 @@ LARGEST = (LARGEST_IMPORT, RENDER_LARGEST)
 def records(receiver: str = "https://receiver.example/") -> list[Record]:
     """Return the table's records that the events refer to. ``receiver`` is the URL of the webhook."""
     created = times.format_time(_AT)
-    indexed = index_keys.current().text
+    indexed = search_index_keys.current().text
     item = {"version": 1, "createdAt": created, "updatedAt": created, "fields": _FIELDS, "indexed": indexed}
     uploaded = (*(upload for _, upload in TO_RENDER), LARGEST_PICTURE)
     known = {"createdAt": created, "total": CHUNK, "chunks": [[0, CHUNK, 0, len(_entries())]]}
@@ -347,7 +347,7 @@ def _public_copy(id_: str, item: dict[str, Any]) -> Record:
     folder = f"{bucket.PUBLIC}items/{'0' * 32}/{id_}/{_id(12)}/1/{'0' * 16}-{ETAG}"
     thumbnails = tuple(models.Thumbnail(size, size, size * 3 // 4, f"{folder}/{size}.jpg") for size in (200, 800))
     image = models.Image(status="ready", width=4000, height=3000, placeholder=_PLACEHOLDER, thumbnails=thumbnails)
-    declaration = index_keys.current()
+    declaration = search_index_keys.current()
     copied = {"fields": declaration.shown(_FIELDS), "indexed": declaration.public.text}
     values = item | copied | {"image": msgspec.to_builtins(image)}
     return _record("ITEM", id_, values, owner=table.public_partition(CATALOGUE))

@@ -4,7 +4,7 @@ The partition key is the owner, so that no request can reach another owner's rec
 record and its id::
 
     OWNER#{owner}   ITEM#{item id}            an item. Ids sort by time, so reading backwards lists the newest first
-                    FIND#… and WORD#…         what an item is found by (see ``catalogue/index_keys.py``)
+                    FIND#… and WORD#…         what an item is found by (see ``catalogue/search_index_keys.py``)
                     KEY#{idempotency key}     the item that a request with this idempotency key created
                     IMPORTKEY#{key}           the import that a request with this idempotency key started
                     BATCHKEY#{key}            the results of the batch that a request with this idempotency key ran

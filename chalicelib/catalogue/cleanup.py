@@ -11,7 +11,7 @@ from typing import Any
 from chalicelib import errors, telemetry
 from chalicelib.aws import table
 from chalicelib.aws.table import Key
-from chalicelib.catalogue import bulk_imports, exports, item_pictures, items, public_pictures, shares
+from chalicelib.catalogue import bulk_imports, exports, item_pictures, items, public_pictures, share_links
 
 MIN_REMAINING_MS = 15_000
 """Start no task if the function has less time left, in milliseconds. A single task takes less."""
@@ -98,7 +98,7 @@ def _do_item_task(key: Key, at: datetime) -> str:
     if item.hidden:
         items.write_index(item.owner, item.id)
         return "published"
-    item = shares.remove_expired(item, at)
+    item = share_links.remove_expired(item, at)
     item_pictures.do_work_due(item, at)
     public_pictures.do_work_due(item, at)
     return "pictures"

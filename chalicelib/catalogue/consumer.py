@@ -18,12 +18,12 @@ from chalicelib.catalogue import (
     item_pictures,
     items,
     messages,
-    received_messages,
+    sqs_batches,
     thumbnail_jobs,
     validation,
 )
 from chalicelib.catalogue.messages import CreateItem, DeleteItem, ExportChunk, ImportChunk, Message, RenderImage
-from chalicelib.catalogue.received_messages import ReceivedMessage
+from chalicelib.catalogue.sqs_batches import ReceivedMessage
 from chalicelib.values import exact_json, times
 
 WORKERS = aws.CONNECTIONS
@@ -59,15 +59,15 @@ def process_batch(received: Sequence[ReceivedMessage], context: Any) -> dict[str
     """Process messages. Only those that failed or were not started are delivered again.
 
     Start no message if the Lambda ``context`` has too little time left. Return and raise what
-    :func:`received_messages.finish` does.
+    :func:`sqs_batches.finish` does.
     """
     batch = _Batch(received, context.get_remaining_time_in_millis)
     batch.process()
     telemetry.add_count("MessagesFailed", len(batch.failed))
     telemetry.add_count("MessagesDeferred", len(batch.deferred))
     remaining = [one for one in received if one not in batch.done]
-    delays = {one: received_messages.retry_delay(one) for one in remaining}
-    return received_messages.finish(received, delays, batch.delete_done)
+    delays = {one: sqs_batches.retry_delay(one) for one in remaining}
+    return sqs_batches.finish(received, delays, batch.delete_done)
 
 
 def process_message(received: ReceivedMessage, has_time: Callable[[], bool] = lambda: True) -> None:
@@ -149,10 +149,10 @@ class _Batch:
         so that each is processed in a separate invocation.
         """
         spacing = self._time_left() // 1000 + SUSPECT_SPACING
-        received_messages.set_visibility({one: spacing * position for position, one in enumerate(suspects) if position})
+        sqs_batches.set_visibility({one: spacing * position for position, one in enumerate(suspects) if position})
         for position, one in enumerate(suspects):
             if position:
-                received_messages.set_visibility({one: VISIBILITY_TIMEOUT})
+                sqs_batches.set_visibility({one: VISIBILITY_TIMEOUT})
             self._process(one, MIN_REMAINING_MS)
 
     def _process(self, received: ReceivedMessage, needed_ms: int) -> None:
@@ -179,7 +179,7 @@ class _Batch:
             telemetry.set_owner(None)  # This thread processes another message next.
 
     def _delete(self, received: Sequence[ReceivedMessage]) -> None:
-        if received_messages.delete(received):
+        if sqs_batches.delete(received):
             self._deleted.update(received)
 
 

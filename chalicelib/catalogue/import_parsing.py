@@ -42,9 +42,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         """Return the JSON object of the entry, with exact numbers. Raise InvalidJsonError or InvalidRequestError."""
         if isinstance(self.content, str):
             return exact_json.object_from_json(self.content, "The entry")
-        from chalicelib.catalogue import csv_values  # noqa: PLC0415 - only imports of CSV need it
+        from chalicelib.catalogue import csv_cells  # noqa: PLC0415 - only imports of CSV need it
 
-        return csv_values.fields(columns, self.content)
+        return csv_cells.fields(columns, self.content)
 
     def message(self, error: errors.ApiError, columns: Sequence[str]) -> str:
         """Return the message of an error in the entry, with its line and column if it is a row."""
@@ -96,10 +96,10 @@ def entries_from_ndjson(body: bytes) -> Entries:
 
 def entries_from_csv(body: bytes) -> Entries:
     """Return the rows of a CSV body that are not empty. Raise ImportTooLargeError above MAX_BYTES, InvalidCsvError."""
-    from chalicelib.values import csv_rows  # noqa: PLC0415 - only imports of CSV need it
+    from chalicelib.values import csv_parser  # noqa: PLC0415 - only imports of CSV need it
 
     _check_size(body)
-    table = csv_rows.parse(body.decode())
+    table = csv_parser.parse(body.decode())
     if sum(len(name.encode()) for name in table.columns) > MAX_COLUMNS_BYTES:
         raise errors.InvalidCsvError(problem=f"the names of its columns have more than {MAX_COLUMNS_BYTES} bytes")
     return Entries([Entry(row.cells, row.line) for row in table.rows], tuple(table.columns))

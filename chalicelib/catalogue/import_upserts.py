@@ -18,7 +18,7 @@ import msgspec
 
 from chalicelib import errors
 from chalicelib.aws import table
-from chalicelib.catalogue import index_keys, items, models, validation
+from chalicelib.catalogue import items, models, search_index_keys, validation
 from chalicelib.catalogue.import_parsing import Entries, Entry
 from chalicelib.catalogue.models import Import, Item
 from chalicelib.catalogue.search_criteria import Range
@@ -61,7 +61,7 @@ def check_key(key: str) -> None:
     """Raise FieldNotFindableError if no item can be found by this field, InvalidRequestError if it is a list."""
     if key in keys():
         return
-    if key in index_keys.current().findable and key != index_keys.UPDATED_AT:
+    if key in search_index_keys.current().findable and key != search_index_keys.UPDATED_AT:
         raise _invalid("key", f"key must be a field with one value, and {key} is a list")
     raise errors.FieldNotFindableError(
         used="imported", field=key[:100], findable=", ".join(keys()), details=[{"path": "$.key"}]
@@ -70,8 +70,8 @@ def check_key(key: str) -> None:
 
 def keys() -> list[str]:
     """Return the fields that can be the key of an import."""
-    findable = index_keys.current().findable.values()
-    return [ID, *(one.name for one in findable if not one.is_list and one.name != index_keys.UPDATED_AT)]
+    findable = search_index_keys.current().findable.values()
+    return [ID, *(one.name for one in findable if not one.is_list and one.name != search_index_keys.UPDATED_AT)]
 
 
 def mark_repeated(entries: Entries, key: str) -> Entries:
@@ -144,7 +144,7 @@ def _identity(key: str, value: Any) -> str | None:
 
 
 def _sort_key(key: str, value: Any) -> str:
-    return sort_keys.sort_key(value, dates="d" in index_keys.current().findable[key].kinds)
+    return sort_keys.sort_key(value, dates="d" in search_index_keys.current().findable[key].kinds)
 
 
 def _invalid(field: str, problem: str) -> errors.InvalidRequestError:
@@ -169,7 +169,7 @@ def _find(owner: str, key: str, value: Any, at: datetime) -> Item | None:
 
 def similar_items(owner: str, key: str, value: Any) -> Iterator[Item]:
     """Yield the items whose value has the same sort key. Raise InvalidRequestError if there are too many."""
-    range_ = Range.of_key("FIND", index_keys.find_text(key, _sort_key(key, value)))
+    range_ = Range.of_key("FIND", search_index_keys.find_text(key, _sort_key(key, value)))
     records, more = table.query_page(
         owner, range_.kind, (range_.low, range_.high), backwards=False, limit=MAX_CANDIDATES, consistent=True
     )

@@ -27,7 +27,7 @@ import msgspec
 from chalicelib import errors, telemetry
 from chalicelib.aws import bucket, queue
 from chalicelib.aws.bucket import PresignedPost, Upload
-from chalicelib.catalogue import items, public_catalogues, public_copies, shares
+from chalicelib.catalogue import items, public_catalogues, public_copies, share_links
 from chalicelib.catalogue.items import Check
 from chalicelib.catalogue.messages import RenderImage
 from chalicelib.catalogue.models import Focus, Image, Item, PictureFailure
@@ -150,7 +150,7 @@ def delete_item(
 ) -> None:
     """Delete an item with its objects and links. ``expired`` and the errors are those of :func:`items.delete`."""
     item = items.delete(owner, id_, at, check, expired=expired)
-    shares.delete_records(item.shares)
+    share_links.delete_records(item.shares)
     if not item.may_have_objects:
         return
     delete_all_objects(owner, id_)

@@ -1,7 +1,7 @@
 """Create, read, list, change and delete items. A change is written only if it is based on the current version.
 
-Each write of an item also writes and deletes its index records (``index_keys``) and, if it is or was public, its public
-copy (``public_copies``) with the index records of that, in the same transaction.
+Each write of an item also writes and deletes its index records (``search_index_keys``) and, if it is or was public, its
+public copy (``public_copies``) with the index records of that, in the same transaction.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from chalicelib import errors, telemetry
 from chalicelib.aws import queue, table
 from chalicelib.aws.bucket import Upload
-from chalicelib.catalogue import idempotency, index_keys, models, public_catalogues, public_copies, validation
+from chalicelib.catalogue import idempotency, models, public_catalogues, public_copies, search_index_keys, validation
 from chalicelib.catalogue.messages import RenderImage
 from chalicelib.catalogue.models import Item, ItemInput
 from chalicelib.values import exact_json, ids, merge_patch, times
@@ -412,7 +412,7 @@ def _check_expiry(new: ItemInput, at: datetime) -> None:
 
 def _indexed(item: Item) -> Item:
     """Return the item as it is when its other records are all written with the declaration of now."""
-    return msgspec.structs.replace(item, indexed=index_keys.current().text, hidden=False)
+    return msgspec.structs.replace(item, indexed=search_index_keys.current().text, hidden=False)
 
 
 def _write_change(old: Item, new: Item, *, all_records: bool = False) -> None:
@@ -513,7 +513,7 @@ def index_records(item: Item | None) -> set[table.Key]:
     """Return the keys of the index records that an item has."""
     if item is None or item.indexed is None:
         return set()
-    found = index_keys.keys(item.fields, item.updated_at, index_keys.parse(item.indexed))
+    found = search_index_keys.keys(item.fields, item.updated_at, search_index_keys.parse(item.indexed))
     return {table.Key(item.owner, key.kind, f"{key.text}\t{item.id}") for key in found}
 
 

@@ -152,7 +152,7 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     hidden: bool = False
     """A public item that visitors do not see yet: its public copy is about to be written."""
     indexed: str | None = None
-    """The declaration that its index records were written with (``index_keys``), or None if it has none."""
+    """The declaration that its index records were written with (``search_index_keys``), or None if it has none."""
     last_ticket: str | None = None
     """The upload of the newest ticket. The id of the next one is always greater, even if the clock is set back."""
     has_one_file: bool = False

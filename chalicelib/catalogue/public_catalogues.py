@@ -10,7 +10,7 @@ import msgspec
 
 from chalicelib import errors
 from chalicelib.aws import table
-from chalicelib.catalogue import index_keys
+from chalicelib.catalogue import search_index_keys
 from chalicelib.values import ids
 
 
@@ -104,7 +104,7 @@ def count_items(catalogue: Catalogue) -> int:
 
     One record of each is counted, of about 100 bytes: 80 items take a read unit.
     """
-    return table.count(catalogue.partition, "FIND", index_keys.find_text(index_keys.UPDATED_AT, ""))
+    return table.count(catalogue.partition, "FIND", search_index_keys.find_text(search_index_keys.UPDATED_AT, ""))
 
 
 def _reference_key(owner: str) -> table.Key:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.aws import bucket, table
-from chalicelib.catalogue import index_keys
+from chalicelib.catalogue import search_index_keys
 from chalicelib.catalogue.models import Image, Item, Publication
 from chalicelib.values import exact_json
 
@@ -26,7 +26,7 @@ def of(item: Item | None) -> Item | None:
         return None
     if item.published is None or item.catalogue is None or item.indexed is None:
         return None
-    declaration = index_keys.parse(item.indexed)
+    declaration = search_index_keys.parse(item.indexed)
     return Item(
         owner=table.public_partition(item.catalogue),
         id=item.id,
@@ -48,7 +48,7 @@ def of_shared(item: Item) -> Item:
         version=item.version,
         created_at=item.created_at,
         updated_at=item.published.at if item.published else item.updated_at,
-        fields=index_keys.current().shown(item.fields),
+        fields=search_index_keys.current().shown(item.fields),
         image=image_of(item),
     )
 
@@ -98,5 +98,5 @@ def _is_seen_alike(one: Item, other: Item) -> bool:
 
 
 def _seen(item: Item) -> tuple[Any, ...]:
-    declared = index_keys.parse(item.indexed) if item.indexed else index_keys.current()
+    declared = search_index_keys.parse(item.indexed) if item.indexed else search_index_keys.current()
     return declared.shown(item.fields), item.hidden, image_of(item)

@@ -1,7 +1,7 @@
 """Find items by conditions on their fields and by words, sorted by a field.
 
-A page is read from the index records of the owner (``index_keys``), consistently: what was written before is found.
-MAX_ITEMS, MAX_BYTES and MAX_RECORDS limit its cost, for any number of items. How a page is read:
+A page is read from the index records of the owner (``search_index_keys``), consistently: what was written before is
+found. MAX_ITEMS, MAX_BYTES and MAX_RECORDS limit its cost, for any number of items. How a page is read:
 
 1. A criterion with few records (MAX_KNOWN) gives a known set of ids. Several are intersected. If at most MAX_ITEMS are
    left, or PUBLIC_AT_ONCE if visitors want them sorted by a field, these items are read, checked and sorted.
@@ -22,8 +22,7 @@ from typing import NamedTuple, Protocol
 
 from chalicelib import errors
 from chalicelib.aws import table
-from chalicelib.catalogue import index_keys, items
-from chalicelib.catalogue.index_keys import Field
+from chalicelib.catalogue import items, search_index_keys
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.models import Item
 from chalicelib.catalogue.search_criteria import (
@@ -39,6 +38,7 @@ from chalicelib.catalogue.search_criteria import (
     Range,
     sort_key,
 )
+from chalicelib.catalogue.search_index_keys import Field
 from chalicelib.values import dynamodb_limits, sort_keys
 
 __all__ = [
@@ -97,7 +97,7 @@ def find_page(owner: str, query: Query, limit: int, start_after: str | None, at:
     """
     if start_after is not None and not _is_position(start_after):
         raise errors.InvalidCursorError
-    declaration = index_keys.current()
+    declaration = search_index_keys.current()
     criteria = Criteria(query, declaration.public if table.is_public(owner) else declaration)
     reader = _Reader(owner, criteria, query.descending)
     candidates = _candidates(reader, start_after)
@@ -122,7 +122,7 @@ def matcher(query: Query) -> Callable[[Item], bool]:
 
     Raise FieldNotFindableError, and InvalidRequestError for a condition that the field or its value do not allow.
     """
-    return Criteria(query, index_keys.current()).match
+    return Criteria(query, search_index_keys.current()).match
 
 
 class _Candidate(NamedTuple):
@@ -361,7 +361,7 @@ def _comes_after(reader: _Reader, position: str, other: str) -> bool:
 
 def _by_field(reader: _Reader, sort: Field, known: set[str] | None, start_after: str | None) -> Iterator[_Candidate]:
     """Yield the items, or those of them that are known, by the index records of the field that they are sorted by."""
-    prefix = index_keys.find_text(sort.name, "")
+    prefix = search_index_keys.find_text(sort.name, "")
     position = start_after
     limit = _READ_AT_ONCE if known is None else MAX_KNOWN
     for range_ in _ranges_by_field(reader, sort, prefix, start_after):

@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
 
 from chalicelib import errors
-from chalicelib.catalogue import index_keys, items
-from chalicelib.catalogue.index_keys import Declaration, Field
+from chalicelib.catalogue import items, search_index_keys
 from chalicelib.catalogue.models import Item
+from chalicelib.catalogue.search_index_keys import Declaration, Field
 from chalicelib.values import dynamodb_limits, exact_json, sort_keys, words
 
 CREATED_AT = "createdAt"
@@ -114,7 +114,7 @@ class Criteria:
 
 def value(item: Item, field: str) -> Any:
     """Return the value of a findable field, or None if the item has none."""
-    return item.updated_at if field == index_keys.UPDATED_AT else item.fields.get(field)
+    return item.updated_at if field == search_index_keys.UPDATED_AT else item.fields.get(field)
 
 
 def sort_key(item: Item, field: Field) -> str:
@@ -173,7 +173,7 @@ def _exact(field: Field, condition: Condition) -> Criterion:
             return isinstance(stored, list) and any(map(is_wanted, stored))
         return is_wanted(stored)
 
-    ranges = (Range.of_key("FIND", index_keys.find_text(field.name, key)) for key in sorted(keys))
+    ranges = (Range.of_key("FIND", search_index_keys.find_text(field.name, key)) for key in sorted(keys))
     return Criterion(field.name, tuple(ranges), matches)
 
 
@@ -192,7 +192,7 @@ def _range_criterion(field: Field, low: str, high: str) -> Criterion:
     def matches(item: Item) -> bool:
         return low <= f"{sort_key(item, field)}\t{item.id}" <= high
 
-    range_ = Range("FIND", index_keys.find_text(field.name, low), index_keys.find_text(field.name, high))
+    range_ = Range("FIND", search_index_keys.find_text(field.name, low), search_index_keys.find_text(field.name, high))
     return Criterion(field.name, (range_,) if low <= high else (), matches)
 
 
@@ -280,7 +280,7 @@ def _words_of_each(declaration: Declaration) -> Callable[[Item], frozenset[str]]
     def words_of(item: Item) -> frozenset[str]:
         nonlocal last, found
         if item is not last:
-            last, found = item, frozenset(index_keys.indexed_words(item.fields, declaration))
+            last, found = item, frozenset(search_index_keys.indexed_words(item.fields, declaration))
         return found
 
     return words_of

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from chalicelib import errors
-from chalicelib.catalogue import declared_fields, index_keys, item_fields, models
+from chalicelib.catalogue import declared_fields, item_fields, models, search_index_keys
 from chalicelib.values import dynamodb_limits, exact_json, merge_patch, times, truncation
 
 MAX_ITEM_BYTES = 350 * 1024
@@ -65,7 +65,7 @@ def validate_item(body: dict[str, Any]) -> models.ItemInput:
         raise _invalid_item(fields, problem) from None
     if completed != fields:
         _check_limits(completed)
-    index_keys.check_lists(completed)
+    search_index_keys.check_lists(completed)
     return models.ItemInput(
         completed, fields, parse_expiry(body.get("expiresAt")), _parse_visibility(body.get("visibility"))
     )

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chalicelib import telemetry
-from chalicelib.aws import webhook_key
+from chalicelib.aws import webhook_master_key
 from chalicelib.values import times
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ telemetry.add_secret_pattern(rf"({PREFIX})[\w+/=-]+")
 
 def of(owner: str, webhook: Webhook) -> str:
     """Return the secret of a webhook, which only its owner may see. If the stage has no key yet, it is made."""
-    return _derive(webhook_key.read_or_create(), owner, webhook.id, webhook.generation)
+    return _derive(webhook_master_key.read_or_create(), owner, webhook.id, webhook.generation)
 
 
 def for_signing(owner: str, webhook: Webhook, at: datetime) -> list[str]:
     """Return the secrets with which a delivery at ``at`` is signed: the current one, then the previous one if valid."""
     is_rotating = webhook.previous_until is not None and times.format_time(at) < webhook.previous_until
     generations = range(webhook.generation, webhook.generation - 1 - is_rotating, -1)
-    return [_derive(webhook_key.read(), owner, webhook.id, generation) for generation in generations]
+    return [_derive(webhook_master_key.read(), owner, webhook.id, generation) for generation in generations]
 
 
 def _derive(key: bytes, owner: str, webhook_id: str, generation: int) -> str:

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from chalicelib import aws, errors, telemetry
-from chalicelib.catalogue import delivery_records, received_messages, webhook_health, webhook_secrets, webhooks
+from chalicelib.catalogue import delivery_records, sqs_batches, webhook_health, webhook_secrets, webhooks
 from chalicelib.catalogue.delivery_records import DeliveryRecord
-from chalicelib.catalogue.received_messages import ReceivedMessage
+from chalicelib.catalogue.sqs_batches import ReceivedMessage
 from chalicelib.catalogue.webhooks import DeliveryMessage, Webhook
 from chalicelib.events import delivery_attempts
 from chalicelib.events import delivery_schedule as schedule
@@ -45,15 +45,13 @@ class EventData(msgspec.Struct, frozen=True, rename="camel"):
 def process_batch(received: Sequence[ReceivedMessage]) -> dict[str, Any] | None:
     """Process messages at the same time. Those that failed, or that are to be attempted soon, are delivered again.
 
-    Return and raise what :func:`received_messages.finish` does.
+    Return and raise what :func:`sqs_batches.finish` does.
     """
     with ThreadPoolExecutor(len(received)) as pool:
         waits = list(pool.map(_process_logged, received))
     delays = {one: wait for one, wait in zip(received, waits, strict=True) if wait is not None}
     done = [one for one in received if one not in delays]
-    return received_messages.finish(
-        received, delays, lambda: received_messages.delete(done, "deliveries"), "deliveries"
-    )
+    return sqs_batches.finish(received, delays, lambda: sqs_batches.delete(done, "deliveries"), "deliveries")
 
 
 def _process_logged(received: ReceivedMessage) -> int | None:
@@ -62,7 +60,7 @@ def _process_logged(received: ReceivedMessage) -> int | None:
     except Exception:  # noqa: BLE001 - an error must not fail the batch: the message is delivered again
         telemetry.logger.exception("Message failed", message_id=received.message_id)
         telemetry.add_count("MessagesFailed")
-        return received_messages.retry_delay(received)
+        return sqs_batches.retry_delay(received)
     finally:
         telemetry.set_owner(None)  # This thread may process another message next.
 

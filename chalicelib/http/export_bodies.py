@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from chalicelib.catalogue import exports, index_keys, validation
+from chalicelib.catalogue import exports, search_index_keys, validation
 from chalicelib.catalogue.models import Fields
 from chalicelib.catalogue.search import Query
 from chalicelib.http import list_queries, schemas
@@ -44,7 +44,7 @@ def _text(field: str, operator: str, value: Any) -> str:
     """Return a value as it is written in the query of ``GET /items``. The field may have numbers or booleans."""
     if isinstance(value, str):
         return value
-    known = index_keys.current().findable.get(field)
+    known = search_index_keys.current().findable.get(field)
     kind = "b" if isinstance(value, bool) else "n"
     if isinstance(value, bool | int | Decimal) and (known is None or kind in known.kinds) and operator != "in":
         return exact_json.to_json(value).decode()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from chalicelib.catalogue import index_keys
+from chalicelib.catalogue import search_index_keys
 from chalicelib.catalogue.models import Fields
 from chalicelib.http import schemas
 from chalicelib.http.markup import Markup, clipped, h, line
@@ -42,7 +42,7 @@ def fields_of(item: Fields) -> list[tuple[str, Any]]:
     """Return the public fields that have a value, besides the name: the declared ones first."""
     others = (*_MANAGED, _name_field(item))
     own = {name: value for name, value in item.items() if name not in others and not _is_empty(value)}
-    declared = [one.name for one in index_keys.current().public.fields if one.name in own]
+    declared = [one.name for one in search_index_keys.current().public.fields if one.name in own]
     return [(name, own[name]) for name in dict.fromkeys((*declared, *own))]
 
 
@@ -59,7 +59,7 @@ def summary_of(item: Fields) -> str:
 
 
 def _name_field(item: Fields) -> str | None:
-    declared = (one.name for one in index_keys.current().public.fields)
+    declared = (one.name for one in search_index_keys.current().public.fields)
     return next((name for name in (*declared, *_USUAL_NAMES) if _is_text(item.get(name))), None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from chalicelib.catalogue import index_keys, items, search, validation
+from chalicelib.catalogue import items, search, search_index_keys, validation
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.search import Condition, Query
 from chalicelib.http import cursors, query_parameters
@@ -22,7 +22,7 @@ def parse(parameters: ListQuery) -> Query:
         raise validation.problems_at(("$.order", problem))
     wanted = tuple(sorted(conditions(parameters.filter)))
     for one in wanted:
-        field = index_keys.current().findable.get(one.field)
+        field = search_index_keys.current().findable.get(one.field)
         if field and field.kinds == "d":
             query_parameters.check_offset(one.path.removeprefix("$."), one.values[-1])
     return Query(

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from chalicelib import errors
 from chalicelib.aws import bucket
-from chalicelib.catalogue import batches, exports, index_keys, item_pictures
+from chalicelib.catalogue import batches, exports, item_pictures, search_index_keys
 from chalicelib.catalogue.bulk_imports import Progress
 from chalicelib.catalogue.models import Image, Item, Share
 from chalicelib.catalogue.public_catalogues import Catalogue
@@ -46,7 +46,7 @@ def public_item(copy: Item) -> bytes:
         updated_at=copy.updated_at,
         image=_public_image(copy.image) if copy.image else UNSET,
     )
-    return joined(exact_json.to_json(managed), exact_json.to_json(index_keys.current().shown(copy.fields)))
+    return joined(exact_json.to_json(managed), exact_json.to_json(search_index_keys.current().shown(copy.fields)))
 
 
 def new_share(share: Share, url: str) -> schemas.NewShare:

@@ -10,7 +10,7 @@ from string import Template
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from chalicelib.catalogue import index_keys
+from chalicelib.catalogue import search_index_keys
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.models import Fields
 from chalicelib.catalogue.public_catalogues import Catalogue
@@ -199,7 +199,7 @@ def _link(kind: str, url: str, label: str) -> Markup:
 
 
 def _search_form(url: str, sought: str | None) -> Markup | None:
-    if not any(one.is_searchable for one in index_keys.current().public.fields):
+    if not any(one.is_searchable for one in search_index_keys.current().public.fields):
         return None
     box = {"type": "search", "name": "q", "placeholder": "Search", "aria-label": "Search", "autocomplete": "off"}
     return h(

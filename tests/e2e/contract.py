@@ -15,7 +15,7 @@ from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.openapi.checks import EnsureResourceAvailability, RejectedPositiveData
 
 from chalicelib import errors
-from chalicelib.catalogue import index_keys, item_fields, models, search
+from chalicelib.catalogue import item_fields, models, search, search_index_keys
 from chalicelib.values import dynamodb_limits, words
 
 _LATER = "2100-01-01T00:00:00Z"
@@ -261,7 +261,7 @@ def _be_a_quiet_webhook(body: dict[str, Any]) -> None:
 def _be_an_export(body: dict[str, Any]) -> None:
     """Send what the schema cannot express: values of ``in``, numbers as text that can be stored, and words."""
     for name, filter_ in (body.get("filter") or {}).items():
-        kind = index_keys.current().findable[name].kinds[0]
+        kind = search_index_keys.current().findable[name].kinds[0]
         conditions = filter_ if isinstance(filter_, dict) else {}
         conditions |= {"in": _IN[kind]} if "in" in conditions else {}
         for operator, value in conditions.items():
@@ -271,16 +271,16 @@ def _be_an_export(body: dict[str, Any]) -> None:
             body["filter"][name] = "2.5"
     if body.get("q") is not None:
         body["q"] = "vase"
-    if not any(field.is_searchable for field in index_keys.current().fields):
+    if not any(field.is_searchable for field in search_index_keys.current().fields):
         body.pop("q", None)
 
 
 def _be_a_list(query: dict[str, Any]) -> None:
     """Send what the schema cannot express: values of ``in``, words, and the parameters of a cursor's list."""
     for name in [name for name in query if name.endswith("[in]")]:
-        field = index_keys.current().findable[name.removeprefix("filter[").partition("]")[0]]
+        field = search_index_keys.current().findable[name.removeprefix("filter[").partition("]")[0]]
         query[name] = _IN[field.kinds[0]]
-    if not any(field.is_searchable for field in index_keys.current().fields):
+    if not any(field.is_searchable for field in search_index_keys.current().fields):
         query.pop("q", None)
     if "q" in query and not 1 <= len(words.split(query["q"])) <= search.MAX_WORDS:
         query["q"] = "vase"

@@ -18,8 +18,8 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 
 from chalicelib import aws, config
-from chalicelib.aws import webhook_key
-from chalicelib.catalogue import index_keys, item_fields, validation
+from chalicelib.aws import webhook_master_key
+from chalicelib.catalogue import item_fields, search_index_keys, validation
 from tests.function_operations import OPERATIONS
 from tests.integration import faster_moto
 from tests.integration.calls import RECORDER
@@ -60,7 +60,7 @@ def backend(moto: Any) -> Iterator[None]:
     moto.reset()
     _PARAMETERS.values.clear()
     aws.queue_url.cache_clear()
-    webhook_key.read.cache_clear()
+    webhook_master_key.read.cache_clear()
     _client("dynamodb").create_table(**_table())
     _client("s3").create_bucket(Bucket=config.settings().bucket)
     for queue in ("jobs", "deliveries"):
@@ -121,11 +121,11 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[type[msgspec.
     def replace(model: type[msgspec.Struct]) -> None:
         monkeypatch.setattr(item_fields, "ItemFields", model)
         monkeypatch.setattr(validation, "_fields_decoder", msgspec.json.Decoder(model))
-        index_keys.current.cache_clear()
+        search_index_keys.current.cache_clear()
 
     yield replace
     monkeypatch.undo()
-    index_keys.current.cache_clear()
+    search_index_keys.current.cache_clear()
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from moto.s3.models import s3_backends
 from chalicelib import aws, config
 from chalicelib.aws import table
 from chalicelib.aws.table import Key
-from chalicelib.catalogue import index_keys, webhooks
+from chalicelib.catalogue import search_index_keys, webhooks
 from chalicelib.events import item_events
 from chalicelib.values import exact_json, ids
 from tests.builders import fields, jpeg
@@ -528,7 +528,7 @@ class TestReindex:
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
         )
         search_index.record_deployment("dev", stage.client, created=True)
-        monkeypatch.setattr(index_keys, "current", lambda: index_keys.parse("1;another=s"))
+        monkeypatch.setattr(search_index_keys, "current", lambda: search_index_keys.parse("1;another=s"))
 
         with pytest.raises(StageError, match="marks other fields than in the code that is deployed as dev"):
             Ops(stage, ops.functions)(commands.reindex, check=True)

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from chalicelib import errors
 from chalicelib.aws import table
 from chalicelib.aws.table import Key
-from chalicelib.catalogue import index_keys, items
+from chalicelib.catalogue import items, search_index_keys
 from chalicelib.values import ids, times
 from tests.builders import REQUIRED
 from tests.integration.stage import OWNER, Stage
@@ -28,7 +28,7 @@ def declared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]
     """Return a function that changes the declaration. It is ORIGINAL at first."""
 
     def declare(text: str) -> None:
-        monkeypatch.setattr(index_keys, "current", lambda: index_keys.parse(text))
+        monkeypatch.setattr(search_index_keys, "current", lambda: search_index_keys.parse(text))
 
     declare(ORIGINAL)
     return declare

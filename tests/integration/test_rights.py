@@ -17,7 +17,7 @@ from chalice.app import DynamoDBEventConfig, SQSEventConfig
 
 import app
 from chalicelib import aws
-from chalicelib.aws import bucket, table, webhook_key
+from chalicelib.aws import bucket, table, webhook_master_key
 from chalicelib.catalogue import cleanup, delivery_records, export_steps, import_upserts, items, search, webhooks
 from chalicelib.catalogue.delivery_records import DeliveryRecord
 from chalicelib.catalogue.models import Export
@@ -61,7 +61,7 @@ def requests(stage: Stage) -> None:
     close_ticket(item)
     stage("DELETE", f"/items/{item}")
     stage("DELETE", f"/items/{stage.item()['id']}/image")
-    webhook_key.read.cache_clear()  # as in a new process
+    webhook_master_key.read.cache_clear()  # as in a new process
     stage("POST", f"/webhooks/{stage.webhook()['id']}/test")
 
 
@@ -142,7 +142,7 @@ def changes(_: Stage) -> None:
 def deliver(_: Stage) -> None:
     """Deliver events to a webhook whose receiver cannot be reached, and fail on a message that is not valid."""
     webhook, _secret = webhooks.create(OWNER, "http://127.0.0.1:9/", ["*"], "", times.now())
-    webhook_key.read.cache_clear()  # as in a new process
+    webhook_master_key.read.cache_clear()  # as in a new process
     event = {"id": ids.new_id(), "type": "item.created", "data": {"itemId": ids.new_id()}}
     body = json.dumps({"owner": OWNER, "webhookId": webhook.id, "event": event})
     gone = json.dumps({"owner": OWNER, "webhookId": ids.new_id(), "event": event})

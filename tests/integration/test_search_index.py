@@ -9,7 +9,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from chalicelib.catalogue import index_keys
+from chalicelib.catalogue import search_index_keys
 from tools.stage import search_index
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -23,7 +23,7 @@ def declared(monkeypatch: pytest.MonkeyPatch) -> Declare:
     """Return a function that changes the declaration."""
 
     def declare(text: str) -> None:
-        monkeypatch.setattr(index_keys, "current", lambda: index_keys.parse(text))
+        monkeypatch.setattr(search_index_keys, "current", lambda: search_index_keys.parse(text))
 
     declare("1;title=s")
     return declare

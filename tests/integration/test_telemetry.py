@@ -19,7 +19,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from chalicelib import aws, telemetry
 from chalicelib.aws import bucket
-from chalicelib.catalogue import cleanup, items, received_messages
+from chalicelib.catalogue import cleanup, items, sqs_batches
 from chalicelib.values import times
 from tests.blocks import PROJECT, block
 from tests.builders import fields, jpeg
@@ -255,7 +255,7 @@ class TestOwner:
         ask = api.signed_in("ann|1")
         ask("POST", "/imports", {"items": [fields()]})
         bucket.delete(api.objects("imports/"))
-        with pytest.raises(received_messages.PartialBatchError):
+        with pytest.raises(sqs_batches.PartialBatchError):
             run("on_messages", batch(api.receive()))
         address = f"https://b.s3.amazonaws.com/{quote(bucket.import_key('ann|1', 'id'))}"
         raises(aws.s3(), "PutObject", ReadTimeoutError(endpoint_url=address))

@@ -1,7 +1,7 @@
 """The index records that an item must have, computed from its fields in the plainest way.
 
-``chalicelib/catalogue/index_keys.py`` computes them too. This module shares no code with it, so that a mistake there is
-found.
+``chalicelib/catalogue/search_index_keys.py`` computes them too. This module shares no code with it, so that a mistake
+there is found.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from chalicelib.catalogue import index_keys
+from chalicelib.catalogue import search_index_keys
 
 MOST_FINDS, MOST_WORDS = 18, 30
 
@@ -40,7 +40,7 @@ def sort_keys_by_the_app(id_: str, record: dict[str, Any]) -> set[str]:
     """Return the same, as the app computes them."""
     if "indexed" not in record:
         return set()
-    found = index_keys.keys(record["fields"], record["updatedAt"], index_keys.parse(record["indexed"]))
+    found = search_index_keys.keys(record["fields"], record["updatedAt"], search_index_keys.parse(record["indexed"]))
     return {f"{key.kind}#{key.text}\t{id_}" for key in found}
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import app
 from chalicelib import aws
-from chalicelib.aws import webhook_key
+from chalicelib.aws import webhook_master_key
 from tests.simulation.dynamodb import DynamoDB, Write
 from tests.simulation.faults import Faults
 from tests.simulation.s3 import Put
@@ -99,7 +99,7 @@ class Lambda:
         if self._timeline.chance.random() < 0.2:
             # A cold start: a new process without any state.
             aws.queue_url.cache_clear()
-            webhook_key.read.cache_clear()
+            webhook_master_key.read.cache_clear()
         return handler(event, context)
 
 

@@ -91,7 +91,7 @@ def _differences(place: Place, item: dict[str, Any], found: set[str]) -> Iterato
         version = item.get("version", "absent")
         yield f"{id_} ({version}) lacks {sorted(expected - found)} and has {sorted(found - expected)} in the index"
     if item and expected != (by_the_app := expected_index.sort_keys_by_the_app(id_, item)):
-        yield f"index_keys.keys() of {id_} is {sorted(by_the_app)} instead of {sorted(expected)}"
+        yield f"search_index_keys.keys() of {id_} is {sorted(by_the_app)} instead of {sorted(expected)}"
 
 
 def _place(partition: str, sort_key: str) -> Place | None:

@@ -14,7 +14,7 @@ DECLARATIONS = (
 )
 """The declaration at the start of each history, and the one that is deployed in the middle of some.
 
-They are texts of ``index_keys.Declaration``.
+They are texts of ``search_index_keys.Declaration``.
 """
 
 _TITLES = (

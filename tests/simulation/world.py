@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from chalicelib import aws, config, telemetry
-from chalicelib.aws import presigned_urls, webhook_key
+from chalicelib.aws import presigned_urls, webhook_master_key
 from chalicelib.catalogue import (
     consumer,
     export_steps,
     import_chunks,
     import_parsing,
-    index_keys,
     item_pictures,
+    search_index_keys,
     thumbnail_jobs,
 )
 from chalicelib.events import deliveries, webhook_requests
@@ -249,7 +249,7 @@ class World:
         patch.setattr(time, "sleep", self.timeline.pause)
         patch.setattr(times, "now", lambda: datetime.fromtimestamp(wall(), UTC))
         patch.setattr(os, "urandom", self.chance.randbytes)
-        patch.setattr(index_keys, "current", self._current_declaration)
+        patch.setattr(search_index_keys, "current", self._current_declaration)
         random.seed(self.chance.random())
         Pool.timeline = self.timeline
         patch.setattr(consumer, "ThreadPoolExecutor", Pool)
@@ -266,14 +266,14 @@ class World:
         patch.setattr(webhook_requests, "post", self.receivers.post)
         self._listen(patch)
 
-    def _current_declaration(self) -> index_keys.Declaration:
+    def _current_declaration(self) -> search_index_keys.Declaration:
         """Return the declaration of the running code. An invocation keeps the one that it was started with."""
         task = self.timeline.running
         if task is None:
-            return index_keys.parse(self.declaration)
+            return search_index_keys.parse(self.declaration)
         if task.process.code is None:
             task.process.code = self.declaration
-        return index_keys.parse(task.process.code)
+        return search_index_keys.parse(task.process.code)
 
     def _listen(self, patch: pytest.MonkeyPatch) -> None:
         """Add the app's log lines to the trace, and drop its metrics."""
@@ -300,5 +300,5 @@ def forget() -> None:
     aws._client.cache_clear()
     aws.queue_url.cache_clear()
     aws.bucket_url.cache_clear()
-    webhook_key.read.cache_clear()
+    webhook_master_key.read.cache_clear()
     presigned_urls._signer.cache_clear()

@@ -17,7 +17,7 @@ import pytest
 import app
 from chalicelib import config, errors
 from chalicelib.aws import bucket, table
-from chalicelib.catalogue import consumer, export_records, received_messages
+from chalicelib.catalogue import consumer, export_records, sqs_batches
 from chalicelib.events import change_feed
 from tests import rights
 from tools.stage import policies
@@ -136,8 +136,8 @@ class TestQueues:
     def test_jobs_survive_an_outage_of_two_minutes(self) -> None:
         # Lambda Developer Guide, "Using Lambda with Amazon SQS": at least five receives.
         tries = properties("Queue")["RedrivePolicy"]["maxReceiveCount"]
-        longest = received_messages.MAX_RETRY_DELAY
-        waits = [min(received_messages.MIN_RETRY_DELAY * 2**failed, longest) for failed in range(tries - 1)]
+        longest = sqs_batches.MAX_RETRY_DELAY
+        waits = [min(sqs_batches.MIN_RETRY_DELAY * 2**failed, longest) for failed in range(tries - 1)]
         assert tries >= 5
         assert sum(waits) >= 120
 

@@ -18,9 +18,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 import app
 from chalicelib import config, errors
 from chalicelib.catalogue import (
-    index_keys,
     item_fields,
     models,
+    search_index_keys,
     validation,
     webhooks,
 )
@@ -416,8 +416,8 @@ class TestSchemas:
         class ShowsUndeclared(msgspec.Struct):
             UNDECLARED_ARE_PUBLIC = True
 
-        declaration = index_keys.declaration_of(ShowsUndeclared)
-        monkeypatch.setattr(index_keys, "current", lambda: declaration)
+        declaration = search_index_keys.declaration_of(ShowsUndeclared)
+        monkeypatch.setattr(search_index_keys, "current", lambda: declaration)
 
         assert Schemas([]).components["ItemFields"]["x-others-public"] is True
         assert "x-others-public" not in SCHEMAS["ItemFields"]

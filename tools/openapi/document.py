@@ -19,9 +19,9 @@ from chalicelib.catalogue import (
     idempotency,
     import_parsing,
     import_records,
-    index_keys,
     item_pictures,
     search,
+    search_index_keys,
     validation,
 )
 from chalicelib.http.api import Api, Operation
@@ -151,7 +151,7 @@ def _description() -> str:
         levels=dynamodb_limits.MAX_DEPTH,
         batch_operations=batches.MAX_OPERATIONS,
         values=search.MAX_VALUES,
-        words=index_keys.MAX_WORD_RECORDS,
+        words=search_index_keys.MAX_WORD_RECORDS,
         checked=search.MAX_ITEMS,
         checked_mb=search.MAX_BYTES // 1024**2,
         read=f"{search.MAX_RECORDS:,}",

@@ -11,11 +11,11 @@ import msgspec
 from chalice.app import MultiDict, Request
 
 from chalicelib import errors
-from chalicelib.catalogue import export_records, import_parsing, search, shares, validation, webhooks
+from chalicelib.catalogue import export_records, import_parsing, search, share_links, validation, webhooks
 from chalicelib.catalogue.search import Condition, Query
 from chalicelib.http import conditional_requests, query_parameters
 from chalicelib.http.api import Operation
-from chalicelib.values import csv_rows, exact_json
+from chalicelib.values import csv_parser, exact_json
 from tools.openapi import headers
 from tools.openapi.examples import ID
 from tools.openapi.json_schemas import Schema, ref
@@ -128,7 +128,7 @@ def _instance(kind: type[errors.ApiError], declared: Operation, body_types: Sequ
 _INSTANCES: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
     errors.InvalidRequestError: lambda: _raised(exact_json.object_from_json, b"[]"),
     errors.InvalidJsonError: lambda: _raised(exact_json.object_from_json, b'{"title": }'),
-    errors.InvalidCsvError: lambda: _raised(csv_rows.parse, 'title,price\nVase,"12.50\n'),
+    errors.InvalidCsvError: lambda: _raised(csv_parser.parse, 'title,price\nVase,"12.50\n'),
     errors.ReservedFieldError: lambda: _raised(validation.validate_item, {"id": ID}),
     errors.FieldNotFindableError: lambda: _raised(search.matcher, _BY_AN_UNDECLARED_FIELD),
     errors.VersionMismatchError: lambda: errors.VersionMismatchError(
@@ -137,7 +137,7 @@ _INSTANCES: dict[type[errors.ApiError], Callable[[], errors.ApiError]] = {
     errors.ItemTooLargeError: lambda: errors.ItemTooLargeError(limit=validation.MAX_ITEM_BYTES, size=400_000),
     errors.ImportTooLargeError: lambda: errors.ImportTooLargeError(limit=f"{import_parsing.MAX_ENTRIES} items"),
     errors.TooManyExportsError: lambda: errors.TooManyExportsError(limit=export_records.MAX_RUNNING),
-    errors.TooManySharesError: lambda: errors.TooManySharesError(limit=shares.MAX_SHARES),
+    errors.TooManySharesError: lambda: errors.TooManySharesError(limit=share_links.MAX_SHARES),
     errors.TooManyWebhooksError: lambda: errors.TooManyWebhooksError(limit=webhooks.MAX_WEBHOOKS),
     errors.BusyError: errors.BusyError,
     errors.BackendUnavailableError: lambda: errors.BackendUnavailableError(

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from chalicelib import config, errors
-from chalicelib.catalogue import exports, index_keys, item_fields, models, validation, webhooks
+from chalicelib.catalogue import exports, item_fields, models, search_index_keys, validation, webhooks
 from chalicelib.http import schemas
 from chalicelib.values import exact_json
 from tools.openapi.json_schemas import Schema
@@ -259,7 +259,7 @@ def _with_own_fields(own: models.Fields) -> dict[Any, Examples]:
     expiring = own | {"expiresAt": _LATER}
     managed = _sample_of(schemas.Item) | _TIMES
     page = {"items": [managed | own], "count": 1, "nextCursor": None}
-    seen = {"id": ID} | _TIMES | index_keys.current().shown(own)
+    seen = {"id": ID} | _TIMES | search_index_keys.current().shown(own)
     return {
         schemas.Item: {
             "withoutPicture": managed | own,

@@ -17,13 +17,13 @@ from chalicelib.catalogue import (
     bulk_imports,
     declared_fields,
     import_parsing,
-    index_keys,
     item_fields,
     models,
     search,
+    search_index_keys,
     webhooks,
 )
-from chalicelib.catalogue.index_keys import Declaration
+from chalicelib.catalogue.search_index_keys import Declaration
 from chalicelib.config import ContentType
 from chalicelib.http import schemas, webhook_schemas
 from chalicelib.values import dynamodb_limits, exact_json
@@ -101,7 +101,7 @@ def parameters(query: type[Any]) -> dict[str, Schema]:
     found = {name: _without_null(schema) for name, schema in made[query.__name__]["properties"].items()}
     if issubclass(query, schemas.ListQuery):
         is_public = query is schemas.PublicListQuery
-        declaration = index_keys.current().public if is_public else index_keys.current()
+        declaration = search_index_keys.current().public if is_public else search_index_keys.current()
         filters = _filters(declaration, "Public" if is_public else "")
         found["filter"] = {"description": found["filter"]["description"]} | filters
         found["sort"] |= _sorts(declaration)
@@ -129,7 +129,7 @@ def _filters(declaration: Declaration, name: str = "", *, in_body: bool = False)
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def _filter(field: index_keys.Field, name: str, *, in_body: bool) -> Schema:
+def _filter(field: search_index_keys.Field, name: str, *, in_body: bool) -> Schema:
     """Return the schema of the filters by a field: a value, or an object of operators."""
     value = _any_of(
         [one for kind in field.kinds for one in (_KINDS[kind], *(_AS_TEXT.get(kind, ()) if in_body else ()))]
@@ -159,7 +159,7 @@ _KINDS: dict[str, Schema] = {
     "b": {"type": "boolean"},
     "d": {"type": "string", "format": "date-time"},
 }
-"""The schemas of values by their kinds (``index_keys.Kind``)."""
+"""The schemas of values by their kinds (``search_index_keys.Kind``)."""
 
 _AS_TEXT: dict[str, tuple[Schema]] = {
     "n": ({"type": "string", "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?$"},),
@@ -191,7 +191,7 @@ def _completed(made: dict[str, Schema]) -> dict[str, Schema]:
     _extend(made, schemas.PublicItemPage, "items", items=ref("PublicItem"))
     _complete_operations(made)
     _extend(made, schemas.ImportRequest, "items", items=_ENTRY, maxItems=import_parsing.MAX_ENTRIES)
-    made["ExportRequest"]["properties"]["filter"] |= _filters(index_keys.current(), "Export", in_body=True)
+    made["ExportRequest"]["properties"]["filter"] |= _filters(search_index_keys.current(), "Export", in_body=True)
     made["EventType"] = msgspec.json.schema(webhooks.AcceptedEvents) | {
         "title": "EventType",
         "description": "A type of events; `*` stands for all, also for those that are added later.",
@@ -264,7 +264,7 @@ def _of_items(declared: Schema, managed: Schema) -> dict[str, Schema]:
 
 def _public_item(declared: Schema, managed: Schema) -> Schema:
     """Return the schema of what visitors see of an item."""
-    shown = index_keys.current().shown(declared["properties"])
+    shown = search_index_keys.current().shown(declared["properties"])
     required = [name for name in declared["required"] if name in shown]
     return managed | {
         "properties": managed["properties"] | _without_default(shown),
@@ -275,7 +275,7 @@ def _public_item(declared: Schema, managed: Schema) -> Schema:
 
 def _shows_undeclared() -> bool:
     """Return whether visitors see the fields that are not declared."""
-    return bool(index_keys.current().shown({"": None}))
+    return bool(search_index_keys.current().shown({"": None}))
 
 
 def _sent_back(managed: dict[str, Schema]) -> dict[str, Schema]:

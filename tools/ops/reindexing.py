@@ -1,9 +1,9 @@
 """Build or repair the search index of a stage's items, while the app continues to write.
 
 The index records of an item must be those that follow from its fields and from the declaration of ItemFields
-(``chalicelib/catalogue/index_keys.py``), and so must the public copy of a public item. All records of the table are
-read once, in pages. Each item is compared with its index records and its copy, and each of these with its item.
-Differences are corrected in a transaction that is refused if the item has changed in between.
+(``chalicelib/catalogue/search_index_keys.py``), and so must the public copy of a public item. All records of the
+table are read once, in pages. Each item is compared with its index records and its copy, and each of these with its
+item. Differences are corrected in a transaction that is refused if the item has changed in between.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 from chalicelib import errors
 from chalicelib.aws import table
 from chalicelib.aws.table import Key, Kind, Record
-from chalicelib.catalogue import index_keys, items, public_copies
+from chalicelib.catalogue import items, public_copies, search_index_keys
 from chalicelib.catalogue.models import Item
 
 _PAGE = 1000
@@ -121,7 +121,7 @@ def _check_declarations(page: _Page, counts: Counts, *, repair: bool) -> list[It
     for key, record in page.items.items():
         with _failures(key, counts):
             item = items.from_record(key.owner, key.id, record)
-            if table.is_public(key.owner) or item.indexed == index_keys.current().text:
+            if table.is_public(key.owner) or item.indexed == search_index_keys.current().text:
                 current.append(item)
                 continue
             counts.outdated += 1
@@ -288,11 +288,11 @@ def _stored(keys: Iterable[Key]) -> dict[Key, Record]:
 
 def _saved_position(at: datetime) -> Key | None:
     saved = table.get(_POSITION)
-    if saved is None or saved["ttl"] <= at.timestamp() or saved["declaration"] != index_keys.current().text:
+    if saved is None or saved["ttl"] <= at.timestamp() or saved["declaration"] != search_index_keys.current().text:
         return None
     return Key(saved["owner"], saved["kind"], saved["id"])
 
 
 def _save_position(position: Key, at: datetime) -> None:
-    record = {**position._asdict(), "declaration": index_keys.current().text}
+    record = {**position._asdict(), "declaration": search_index_keys.current().text}
     table.write(table.Put(_POSITION, record, delete_after=at + _POSITION_KEPT))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from chalicelib.aws import webhook_key
+from chalicelib.aws import webhook_master_key
 from tools.stage.aws_clients import ClientFactory
 from tools.stage.names import code_stack_name
 
@@ -44,7 +44,10 @@ def names(stage: str, client: ClientFactory) -> Names:
     region = client("s3").meta.region_name
     name = code_stack_name(stage)
     return Names(
-        table=name, bucket=f"{name}-{account}-{region}", user_pool=name, webhook_key=webhook_key.parameter_name(stage)
+        table=name,
+        bucket=f"{name}-{account}-{region}",
+        user_pool=name,
+        webhook_key=webhook_master_key.parameter_name(stage),
     )
 
 

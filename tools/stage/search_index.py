@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from chalicelib.catalogue import index_keys
+from chalicelib.catalogue import search_index_keys
 from tools.stage.aws_clients import ClientFactory
 from tools.stage.names import code_stack_name
 
@@ -34,7 +34,7 @@ class State(NamedTuple):
 
 def declared() -> str:
     """Return the digest of the declaration in this folder's ItemFields: 16 hexadecimal digits."""
-    return hashlib.sha256(index_keys.current().text.encode()).hexdigest()[:16]
+    return hashlib.sha256(search_index_keys.current().text.encode()).hexdigest()[:16]
 
 
 def state(stage: str, client: ClientFactory) -> State:

@@ -24,9 +24,9 @@ from chalicelib.catalogue import (
     items,
     messages,
     models,
-    received_messages,
+    sqs_batches,
 )
-from chalicelib.catalogue.received_messages import ReceivedMessage
+from chalicelib.catalogue.sqs_batches import ReceivedMessage
 from chalicelib.http import responses, schemas
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields
@@ -482,7 +482,7 @@ class TestSeveralTransactions:
         function.get_remaining_time_in_millis = lambda: next(left, 0)  # type: ignore[method-assign]
 
         delivery = [ReceivedMessage.from_event(record) for record in batch(received)["Records"]]
-        with pytest.raises(received_messages.PartialBatchError):
+        with pytest.raises(sqs_batches.PartialBatchError):
             consumer.process_batch(delivery, function)
 
         status, _, created, _ = counts(api, id_)

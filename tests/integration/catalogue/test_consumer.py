@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from chalicelib import aws, errors
-from chalicelib.catalogue import consumer, item_pictures, items, messages, received_messages
+from chalicelib.catalogue import consumer, item_pictures, items, messages, sqs_batches
 from chalicelib.catalogue.models import Item
-from chalicelib.catalogue.received_messages import ReceivedMessage
+from chalicelib.catalogue.sqs_batches import ReceivedMessage
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, fields, jpeg
 from tests.integration.stage import OWNER, Stage, batch, fails, item_input, json_of, raises, run
@@ -111,7 +111,7 @@ class TestWithoutReports:
     def test_only_the_invalid_message_stays_on_the_queue(self, api: Stage, bad: str) -> None:
         api.send(create("a"), bad, create("b"))
 
-        with pytest.raises(received_messages.PartialBatchError, match="1 of 3 messages failed"):
+        with pytest.raises(sqs_batches.PartialBatchError, match="1 of 3 messages failed"):
             run("on_messages", batch(api.receive()))
 
         assert titles(api) == {"a", "b"}
@@ -120,7 +120,7 @@ class TestWithoutReports:
     def test_nine_of_ten_messages_are_processed(self, api: Stage) -> None:
         api.send(*(create(str(number)) for number in range(4)), "bad", *(create(str(number)) for number in range(4, 9)))
 
-        with pytest.raises(received_messages.PartialBatchError):
+        with pytest.raises(sqs_batches.PartialBatchError):
             run("on_messages", batch(api.receive()))
 
         assert titles(api) == {str(number) for number in range(9)}
@@ -129,7 +129,7 @@ class TestWithoutReports:
     def test_batch_of_invalid_messages_stays_on_the_queue(self, api: Stage) -> None:
         api.send("one", "two")
 
-        with pytest.raises(received_messages.PartialBatchError, match="2 of 2"):
+        with pytest.raises(sqs_batches.PartialBatchError, match="2 of 2"):
             run("on_messages", batch(api.receive()))
 
         assert api.on_queue() == 2
@@ -137,7 +137,7 @@ class TestWithoutReports:
     def test_messages_with_the_same_body_are_distinguished(self, api: Stage) -> None:
         api.send(create("a", key="1"), create("a", key="1"), "bad")
 
-        with pytest.raises(received_messages.PartialBatchError, match="1 of 3"):
+        with pytest.raises(sqs_batches.PartialBatchError, match="1 of 3"):
             run("on_messages", batch(api.receive()))
 
         assert api.on_queue() == 1
@@ -158,7 +158,7 @@ class TestRetryDelay:
             api.send("bad")
             (message,) = api.receive()
             message["Attributes"]["ApproximateReceiveCount"] = str(receives)
-            with pytest.raises(received_messages.PartialBatchError):
+            with pytest.raises(sqs_batches.PartialBatchError):
                 run("on_messages", batch([message]))
         finally:
             events.unregister(name, unique_id="asked")
@@ -172,7 +172,7 @@ class TestRetryDelay:
         api.send("bad", create("a"))
         fails(aws.sqs(), "ChangeMessageVisibilityBatch", "AccessDenied")
 
-        with pytest.raises(received_messages.PartialBatchError, match="1 of 2"):
+        with pytest.raises(sqs_batches.PartialBatchError, match="1 of 2"):
             run("on_messages", batch(api.receive()))
 
         assert api.on_queue() == 1
@@ -195,7 +195,7 @@ class TestRetryDelay:
         api.send(create("a"))
         messages = api.receive()
         fails(aws.dynamodb(), "TransactWriteItems", "InternalServerError", times=1)
-        with pytest.raises(received_messages.PartialBatchError):
+        with pytest.raises(sqs_batches.PartialBatchError):
             run("on_messages", batch(messages))
 
         run("on_messages", batch(messages))
@@ -276,7 +276,7 @@ class TestCreateItem:
     def test_key_used_for_another_item_fails(self, api: Stage) -> None:
         api.send(create("a", key="k"), create("b", key="k"))
 
-        with pytest.raises(received_messages.PartialBatchError, match="1 of 2"):
+        with pytest.raises(sqs_batches.PartialBatchError, match="1 of 2"):
             run("on_messages", batch(api.receive()))
 
         assert len(api.records("ITEM")) == 1
@@ -395,7 +395,7 @@ def test_temporary_render_failure_does_not_fail_the_batch(api: Stage) -> None:
     api.send(create("b"))
     fails(aws.s3(), "GetObject", "InternalError", times=1)
 
-    with pytest.raises(received_messages.PartialBatchError, match="1 of 2"):
+    with pytest.raises(sqs_batches.PartialBatchError, match="1 of 2"):
         run("on_messages", batch(api.receive()))
 
     assert titles(api) == {"a", "b"}

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from chalicelib.aws import queue
-from chalicelib.catalogue import consumer, messages, received_messages, thumbnail_jobs
-from chalicelib.catalogue.received_messages import ReceivedMessage
+from chalicelib.catalogue import consumer, messages, sqs_batches, thumbnail_jobs
+from chalicelib.catalogue.sqs_batches import ReceivedMessage
 from chalicelib.pictures import sandbox
 from chalicelib.values import times
 from tests.builders import fields, jpeg, saved
@@ -81,7 +81,7 @@ class Queue:
             answer = consumer.process_batch(self._batch, context("on_messages"))
         except KilledError:
             self.now += 60  # It may have run until its timeout.
-        except received_messages.PartialBatchError:
+        except sqs_batches.PartialBatchError:
             pass
         else:
             failed = {one["itemIdentifier"] for one in (answer or {}).get("batchItemFailures", [])}
@@ -155,7 +155,7 @@ def test_message_that_cannot_be_parsed_fails_alone(api: Stage, monkeypatch: pyte
     monkeypatch.setattr(messages, "parse", read)
     api.send("poison", create(1))
 
-    with pytest.raises(received_messages.PartialBatchError, match="1 of 2"):
+    with pytest.raises(sqs_batches.PartialBatchError, match="1 of 2"):
         run("on_messages", batch(api.receive()))
 
     assert len(api.records("ITEM#")) == 1
@@ -220,7 +220,7 @@ class TestRemainingTime:
         api.send(create(1), render(1))
         messages = api.receive()
 
-        with pytest.raises(received_messages.PartialBatchError, match="2 of 2"):
+        with pytest.raises(sqs_batches.PartialBatchError, match="2 of 2"):
             run("on_messages", batch(messages), milliseconds=consumer.MIN_REMAINING_MS - 1_000)
 
         assert api.records("ITEM#") == []
@@ -231,7 +231,7 @@ class TestRemainingTime:
         messages = api.receive()
         messages[1]["Attributes"]["ApproximateReceiveCount"] = str(consumer.SUSPECT_RECEIVES)
 
-        with pytest.raises(received_messages.PartialBatchError, match="1 of 2"):
+        with pytest.raises(sqs_batches.PartialBatchError, match="1 of 2"):
             run("on_messages", batch(messages), milliseconds=consumer.MIN_REMAINING_MS * 2 - 1_000)
 
         (record,) = api.records("ITEM#")

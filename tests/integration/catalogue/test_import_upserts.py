@@ -18,10 +18,10 @@ from chalicelib.catalogue import (
     import_chunks,
     import_parsing,
     import_upserts,
-    index_keys,
     item_fields,
     item_pictures,
     items,
+    search_index_keys,
     validation,
 )
 from chalicelib.catalogue.declared_fields import FINDABLE
@@ -269,7 +269,7 @@ def test_other_key_is_another_request(api: Stage) -> None:
 def test_field_that_is_no_longer_findable_fails_its_entries(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     id_ = begin(api, {"sku": "a1"})
     monkeypatch.setattr(item_fields, "ItemFields", msgspec.defstruct("Undeclared", []))
-    index_keys.current.cache_clear()
+    search_index_keys.current.cache_clear()
 
     api.work()
 

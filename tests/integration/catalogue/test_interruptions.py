@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from chalicelib import aws, errors
-from chalicelib.catalogue import cleanup, consumer, item_pictures, items, received_messages, thumbnail_jobs
-from chalicelib.catalogue.received_messages import ReceivedMessage
+from chalicelib.catalogue import cleanup, consumer, item_pictures, items, sqs_batches, thumbnail_jobs
+from chalicelib.catalogue.sqs_batches import ReceivedMessage
 from chalicelib.values import exact_json, times
 from tests.builders import fields, jpeg
 from tests.integration.stage import OWNER, Stage, context, fails, item_input, json_of, meanwhile, provoke, raises
@@ -209,7 +209,7 @@ def test_processed_messages_are_deleted_despite_a_queue_failure(api: Stage) -> N
     deliveries = [ReceivedMessage.from_event(one) for one in as_records(api.receive())]
     raises(aws.sqs(), "ChangeMessageVisibilityBatch", ReadTimeoutError(endpoint_url="https://aws.invalid"))
 
-    with pytest.raises(received_messages.PartialBatchError):
+    with pytest.raises(sqs_batches.PartialBatchError):
         consumer.process_batch(deliveries, context("on_messages"))
 
     assert api.on_queue() == 1

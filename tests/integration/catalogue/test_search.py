@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib import aws, errors
 from chalicelib.aws import table
-from chalicelib.catalogue import index_keys, items, search, validation
+from chalicelib.catalogue import items, search, search_index_keys, validation
 from chalicelib.catalogue.declared_fields import FINDABLE, SEARCHABLE
 from chalicelib.catalogue.models import Item
 from chalicelib.catalogue.search import Condition, Query
@@ -38,8 +38,8 @@ def declared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def declare(monkeypatch: pytest.MonkeyPatch, model: Any) -> None:
-    declaration = index_keys.declaration_of(model)
-    monkeypatch.setattr(index_keys, "current", lambda: declaration)
+    declaration = search_index_keys.declaration_of(model)
+    monkeypatch.setattr(search_index_keys, "current", lambda: declaration)
     monkeypatch.setattr(validation, "_fields_decoder", msgspec.json.Decoder(model))  # ItemFields may require others.
 
 
@@ -78,7 +78,7 @@ def expected_records(*of: Item) -> set[str]:
     return {
         f"{key.kind}#{key.text}\t{item.id}"
         for item in of
-        for key in index_keys.keys(item.fields, item.updated_at, index_keys.current())
+        for key in search_index_keys.keys(item.fields, item.updated_at, search_index_keys.current())
     }
 
 
@@ -185,7 +185,7 @@ def test_all_index_records_can_be_replaced_in_one_transaction(api: Stage) -> Non
         }
 
     id_ = create(**full(1))
-    assert len(index_records(api)) == index_keys.MAX_FIND_RECORDS + index_keys.MAX_WORD_RECORDS
+    assert len(index_records(api)) == search_index_keys.MAX_FIND_RECORDS + search_index_keys.MAX_WORD_RECORDS
 
     patch(id_, **full(2))
 

@@ -15,9 +15,9 @@ from standardwebhooks import WebhookVerificationError
 
 from chalicelib import aws, errors
 from chalicelib.aws import table
-from chalicelib.catalogue import cleanup, delivery_records, received_messages, webhook_secrets, webhooks
+from chalicelib.catalogue import cleanup, delivery_records, sqs_batches, webhook_secrets, webhooks
 from chalicelib.catalogue.delivery_records import DeliveryRecord
-from chalicelib.catalogue.received_messages import ReceivedMessage
+from chalicelib.catalogue.sqs_batches import ReceivedMessage
 from chalicelib.catalogue.webhooks import DeliveryMessage, Webhook
 from chalicelib.events import deliveries, webhook_requests
 from chalicelib.events.webhook_requests import RequestFailedError, Response
@@ -493,13 +493,13 @@ class TestBatch:
         self, world: World, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         deleted: list[ReceivedMessage] = []
-        monkeypatch.setattr(received_messages, "delete", lambda done, of: deleted.extend(done) if of == QUEUE else None)
+        monkeypatch.setattr(sqs_batches, "delete", lambda done, of: deleted.extend(done) if of == QUEUE else None)
         world.respond = lambda at: ERROR
         batch = self.received(
             message(webhook, event()), json.dumps({"owner": "o", "webhookId": webhook.id, "event": event()})
         )
 
-        with pytest.raises(received_messages.PartialBatchError, match="1 of 2"):
+        with pytest.raises(sqs_batches.PartialBatchError, match="1 of 2"):
             deliveries.process_batch(batch)
 
         assert deleted == [batch[1]]

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec import UNSET, UnsetType
 
-from chalicelib.catalogue import index_keys
+from chalicelib.catalogue import search_index_keys
 from chalicelib.catalogue.declared_fields import FINDABLE, SEARCHABLE
 from chalicelib.catalogue.search import Condition, Query
 from chalicelib.http import cursors
@@ -31,8 +31,8 @@ class Declared(msgspec.Struct, rename="camel"):
 @pytest.fixture(autouse=True)
 def declared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the fields of Declared be found instead of those of ItemFields."""
-    declaration = index_keys.declaration_of(Declared)
-    monkeypatch.setattr(index_keys, "current", lambda: declaration)
+    declaration = search_index_keys.declaration_of(Declared)
+    monkeypatch.setattr(search_index_keys, "current", lambda: declaration)
 
 
 @pytest.fixture

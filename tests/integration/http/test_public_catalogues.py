@@ -12,7 +12,7 @@ import pytest
 from msgspec import UNSET, UnsetType
 
 from chalicelib.aws import table
-from chalicelib.catalogue import index_keys, items, public_copies
+from chalicelib.catalogue import items, public_copies, search_index_keys
 from chalicelib.catalogue.declared_fields import FINDABLE, PUBLIC, SEARCHABLE
 from chalicelib.values import times
 from tests.builders import jpeg
@@ -42,8 +42,8 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[msgspec.Struct]],
     """Declare the fields of Declared instead of those of ItemFields. Return a function that declares others."""
 
     def set_declaration(model: type[msgspec.Struct]) -> None:
-        declaration = index_keys.declaration_of(model)
-        monkeypatch.setattr(index_keys, "current", lambda: declaration)
+        declaration = search_index_keys.declaration_of(model)
+        monkeypatch.setattr(search_index_keys, "current", lambda: declaration)
 
     set_declaration(Declared)
     return set_declaration
@@ -333,8 +333,8 @@ class TestVisitors:
         self, api: Stage, catalogue: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         item = api.item(**VASE, about="old", visibility="public")
-        text = index_keys.current().text.replace("about=p", "about=").replace("cost=np", "cost=n")
-        monkeypatch.setattr(index_keys, "current", lambda: index_keys.parse(text))
+        text = search_index_keys.current().text.replace("about=p", "about=").replace("cost=np", "cost=n")
+        monkeypatch.setattr(search_index_keys, "current", lambda: search_index_keys.parse(text))
 
         assert not {"about", "cost"} & seen(api, f"{catalogue}/items/{item['id']}").keys()
         assert visit(api, f"{catalogue}/items?sort=cost").status_code == 400

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from chalicelib import aws
-from chalicelib.aws import webhook_key
+from chalicelib.aws import webhook_master_key
 from chalicelib.catalogue import change_counter, delivery_records, webhook_secrets, webhooks
 from chalicelib.catalogue.delivery_records import DeliveryRecord
 from chalicelib.catalogue.webhooks import Webhook
@@ -235,13 +235,13 @@ class TestSecret:
         others: list[bytes] = []
 
         def make_key() -> None:
-            others.append(webhook_key.read_or_create())
-            webhook_key.read.cache_clear()  # This process has none yet.
+            others.append(webhook_master_key.read_or_create())
+            webhook_master_key.read.cache_clear()  # This process has none yet.
 
         meanwhile(aws.ssm(), "PutParameter", make_key)
         api.webhook()
 
-        assert others == [webhook_key.read()]
+        assert others == [webhook_master_key.read()]
         assert len(others[0]) == 32
 
     def test_webhook_without_a_key_is_not_created(self, api: Stage) -> None:

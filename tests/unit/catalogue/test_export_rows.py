@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from chalicelib.catalogue import csv_values, export_rows, import_parsing, item_fields
+from chalicelib.catalogue import csv_cells, export_rows, import_parsing, item_fields
 from chalicelib.catalogue.models import Fields, Focus, Image, Item
 from chalicelib.config import ContentType
-from chalicelib.values import csv_rows, exact_json
+from chalicelib.values import csv_parser, exact_json
 from tests.json_values import objects
 
 ID = "019ca7b4-e400-7abc-8def-0123456789ab"
@@ -77,6 +77,6 @@ def test_cell_is_imported_as_the_same_value(
 
     text = export_rows.csv_row(columns) + export_rows.csv_row_of(line, columns)
 
-    (row,) = csv_rows.parse(text.decode()).rows
+    (row,) = csv_parser.parse(text.decode()).rows
     assert dict(zip(columns, row.cells, strict=False)).get("a", "") == cell
-    assert csv_values.fields(columns, row.cells).get("a") == value
+    assert csv_cells.fields(columns, row.cells).get("a") == value

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib import aws
-from chalicelib.catalogue import index_keys, items, search, validation
+from chalicelib.catalogue import items, search, search_index_keys, validation
 from chalicelib.catalogue.models import Item, ItemInput
 from chalicelib.catalogue.search import Query
 from tests.simulation.calls import Client
@@ -19,7 +19,7 @@ from tests.simulation.dynamodb import DynamoDB
 from tests.unit.catalogue.test_search import DECLARATION, FIELDS, NOW, QUERIES, scan
 
 OWNER = "ann"
-DECLARATIONS = [DECLARATION, index_keys.parse("1"), index_keys.parse("1;title=s;tags=lsw;text=w"), None]
+DECLARATIONS = [DECLARATION, search_index_keys.parse("1"), search_index_keys.parse("1;title=s;tags=lsw;text=w"), None]
 
 
 class Edit(NamedTuple):
@@ -28,7 +28,7 @@ class Edit(NamedTuple):
     operation: str
     number: int
     fields: dict[str, Any]
-    declared: index_keys.Declaration | None
+    declared: search_index_keys.Declaration | None
 
 
 EDITS = st.lists(
@@ -54,8 +54,8 @@ class Owner:
         # Whatever ItemFields requires: the declarations of the edits are others anyway.
         patch.setattr(validation, "validate_item", lambda body: ItemInput(body, body, None))
 
-    def declare(self, declaration: index_keys.Declaration) -> None:
-        self._patch.setattr(index_keys, "current", lambda: declaration)
+    def declare(self, declaration: search_index_keys.Declaration) -> None:
+        self._patch.setattr(search_index_keys, "current", lambda: declaration)
 
     def apply(self, number: int, edit: Edit) -> None:
         self.declare(edit.declared or DECLARATION)
@@ -90,7 +90,7 @@ class Owner:
 
 def expected_records(item: Item) -> set[str]:
     assert item.indexed is not None
-    keys = index_keys.keys(item.fields, item.updated_at, index_keys.parse(item.indexed))
+    keys = search_index_keys.keys(item.fields, item.updated_at, search_index_keys.parse(item.indexed))
     return {f"{key.kind}#{key.text}\t{item.id}" for key in keys}
 
 

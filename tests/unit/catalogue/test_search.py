@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.aws import table
-from chalicelib.catalogue import index_keys, items, search
+from chalicelib.catalogue import items, search, search_index_keys
 from chalicelib.catalogue.declared_fields import FINDABLE, PUBLIC, SEARCHABLE
 from chalicelib.catalogue.models import Item
 from chalicelib.catalogue.search import Condition, Query
@@ -32,7 +32,7 @@ class Vase(msgspec.Struct):
     code: Annotated[str | int | bool, FINDABLE, PUBLIC] | msgspec.UnsetType = msgspec.UNSET
 
 
-DECLARATION = index_keys.declaration_of(Vase)
+DECLARATION = search_index_keys.declaration_of(Vase)
 
 
 class Records:
@@ -44,7 +44,7 @@ class Records:
         self.index_records_read = 0
         self.items_read = 0
         for item in stored:
-            for key in index_keys.keys(item.fields, item.updated_at, DECLARATION):
+            for key in search_index_keys.keys(item.fields, item.updated_at, DECLARATION):
                 self.ids[key.kind].append(f"{key.text}\t{item.id}")
         for found in self.ids.values():
             found.sort()
@@ -86,7 +86,7 @@ class Records:
 
 @pytest.fixture(autouse=True)
 def declared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_keys, "current", lambda: DECLARATION)
+    monkeypatch.setattr(search_index_keys, "current", lambda: DECLARATION)
 
 
 def stored_in(records: Records) -> pytest.MonkeyPatch:

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import errors
-from chalicelib.catalogue import index_keys
+from chalicelib.catalogue import search_index_keys
 from chalicelib.catalogue.declared_fields import FINDABLE, SEARCHABLE
-from chalicelib.catalogue.index_keys import IndexKey
+from chalicelib.catalogue.search_index_keys import IndexKey
 from tests.json_values import objects
 
 AT = "2026-01-31T10:00:00.000Z"
@@ -36,11 +36,11 @@ class Vase(msgspec.Struct, rename="camel"):
     plain: str = ""
 
 
-VASE = index_keys.declaration_of(Vase)
+VASE = search_index_keys.declaration_of(Vase)
 
 
-def keys(fields: dict[str, Any], declaration: index_keys.Declaration = VASE) -> set[IndexKey]:
-    return set(index_keys.keys(fields, AT, declaration))
+def keys(fields: dict[str, Any], declaration: search_index_keys.Declaration = VASE) -> set[IndexKey]:
+    return set(search_index_keys.keys(fields, AT, declaration))
 
 
 def model(annotation: Any, name: str = "field") -> Any:
@@ -55,7 +55,7 @@ class TestDeclaration:
         assert list(VASE.findable) == ["title", "priceInEuros", "tags", "sold", "made", "updatedAt"]
 
     def test_class_without_marks_declares_nothing(self) -> None:
-        assert index_keys.declaration_of(model(str)).text == "1"
+        assert search_index_keys.declaration_of(model(str)).text == "1"
 
     @pytest.mark.parametrize(
         ("annotation", "letters"),
@@ -75,10 +75,10 @@ class TestDeclaration:
         ],
     )
     def test_letters_of_a_type(self, annotation: Any, letters: str) -> None:
-        declaration = index_keys.declaration_of(model(annotation))
+        declaration = search_index_keys.declaration_of(model(annotation))
 
         assert declaration.text == f"1;field={letters}"
-        assert index_keys.parse(declaration.text) == declaration
+        assert search_index_keys.parse(declaration.text) == declaration
 
     @pytest.mark.parametrize(
         "annotation",
@@ -96,16 +96,16 @@ class TestDeclaration:
     )
     def test_type_that_cannot_be_indexed_is_refused(self, annotation: Any) -> None:
         with pytest.raises(TypeError, match=r"ItemFields\.field (cannot be indexed|is marked SEARCHABLE)"):
-            index_keys.declaration_of(model(annotation))
+            search_index_keys.declaration_of(model(annotation))
 
     def test_name_that_cannot_be_indexed_is_refused(self) -> None:
         with pytest.raises(TypeError, match=r"must match .* to be marked: _field"):
-            index_keys.declaration_of(model(Annotated[str, FINDABLE], "_field"))
+            search_index_keys.declaration_of(model(Annotated[str, FINDABLE], "_field"))
 
     def test_at_most_12_fields_are_findable(self) -> None:
-        def declare(count: int) -> index_keys.Declaration:
+        def declare(count: int) -> search_index_keys.Declaration:
             fields = [(f"f{number}", Annotated[str, FINDABLE]) for number in range(count)]
-            return index_keys.declaration_of(msgspec.defstruct("ItemFields", fields))
+            return search_index_keys.declaration_of(msgspec.defstruct("ItemFields", fields))
 
         assert len(declare(12).fields) == 12
         with pytest.raises(TypeError, match="at most 12 fields FINDABLE"):
@@ -133,7 +133,7 @@ class TestKeys:
         assert keys(fields) == {UPDATED, *(IndexKey("FIND", f"{name}#~") for name in names)}
 
     def test_equal_elements_have_one_key(self) -> None:
-        declaration = index_keys.parse("1;tags=lns")
+        declaration = search_index_keys.parse("1;tags=lns")
 
         assert keys({"tags": ["A", "a", "ä", 1, Decimal("1.0")]}, declaration) == {
             UPDATED,
@@ -141,38 +141,42 @@ class TestKeys:
             IndexKey("FIND", "tags#n25001"),
         }
 
-    @given(objects, st.sampled_from([VASE, index_keys.parse("1"), index_keys.parse("1;a=lw;b=s")]))
-    def test_number_of_keys_is_limited(self, fields: dict[str, Any], declaration: index_keys.Declaration) -> None:
+    @given(objects, st.sampled_from([VASE, search_index_keys.parse("1"), search_index_keys.parse("1;a=lw;b=s")]))
+    def test_number_of_keys_is_limited(
+        self, fields: dict[str, Any], declaration: search_index_keys.Declaration
+    ) -> None:
         found = keys(fields | {"tags": [*range(100)], "description": " ".join(map(str, range(100)))}, declaration)
 
-        assert sum(key.kind == "FIND" for key in found) <= index_keys.MAX_FIND_RECORDS
-        assert sum(key.kind == "WORD" for key in found) <= index_keys.MAX_WORD_RECORDS
+        assert sum(key.kind == "FIND" for key in found) <= search_index_keys.MAX_FIND_RECORDS
+        assert sum(key.kind == "WORD" for key in found) <= search_index_keys.MAX_WORD_RECORDS
         assert all(len(f"{key.kind}#{key.text}\t".encode()) + 36 <= 1024 for key in found)
 
 
 class TestLists:
     def test_list_with_too_many_values_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(index_keys, "current", lambda: VASE)
-        allowed = index_keys.MAX_FIND_RECORDS - 5
+        monkeypatch.setattr(search_index_keys, "current", lambda: VASE)
+        allowed = search_index_keys.MAX_FIND_RECORDS - 5
         tags = [str(number) for number in range(allowed)]
 
-        index_keys.check_lists({"tags": [*tags, "0", "1"]})
+        search_index_keys.check_lists({"tags": [*tags, "0", "1"]})
         with pytest.raises(errors.InvalidRequestError) as refused:
-            index_keys.check_lists({"tags": [*tags, "x"]})
+            search_index_keys.check_lists({"tags": [*tags, "x"]})
 
         assert refused.value.message == "tags may have at most 13 different values, so that items can be found."
         assert refused.value.details == [{"path": "$.tags", "message": refused.value.message.removesuffix(".")}]
 
     def test_lists_share_the_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(index_keys, "current", lambda: index_keys.parse("1;a=ln;b=ln;c=ln"))
+        monkeypatch.setattr(search_index_keys, "current", lambda: search_index_keys.parse("1;a=ln;b=ln;c=ln"))
 
         with pytest.raises(errors.InvalidRequestError, match="a and c may have at most 17 different values together"):
-            index_keys.check_lists({"a": [*range(9)], "c": [*range(9)]})
+            search_index_keys.check_lists({"a": [*range(9)], "c": [*range(9)]})
 
     def test_values_beyond_the_limit_are_left_out(self) -> None:
-        found = index_keys.find_texts({"tags": [*range(30)], "title": "x"}, AT, index_keys.parse("1;tags=ln;title=s"))
+        found = search_index_keys.find_texts(
+            {"tags": [*range(30)], "title": "x"}, AT, search_index_keys.parse("1;tags=ln;title=s")
+        )
 
-        assert len(found) == index_keys.MAX_FIND_RECORDS
+        assert len(found) == search_index_keys.MAX_FIND_RECORDS
         assert "title#sx" in found
         assert "tags#n1" in found
         assert "tags#n2501129" not in found
@@ -182,14 +186,14 @@ class TestWords:
     def test_longest_words_are_kept(self) -> None:
         texts = " ".join("x" * length for length in range(1, 41))
 
-        found = index_keys.indexed_words({"description": texts}, VASE)
+        found = search_index_keys.indexed_words({"description": texts}, VASE)
 
         assert sorted(map(len, found)) == list(range(11, 41))
 
     def test_words_of_the_first_field_are_kept(self) -> None:
         longer = " ".join(f"longer{number}" for number in range(40))
 
-        found = index_keys.indexed_words({"title": "a b", "description": longer}, VASE)
+        found = search_index_keys.indexed_words({"title": "a b", "description": longer}, VASE)
 
         assert found[:2] == ["a", "b"]
         assert found[2:] == [f"longer{number}" for number in range(10, 38)]
@@ -197,4 +201,6 @@ class TestWords:
     def test_first_words_of_equal_length_are_kept(self) -> None:
         texts = " ".join(f"w{number}" for number in range(100, 140))
 
-        assert index_keys.indexed_words({"description": texts}, VASE) == [f"w{number}" for number in range(100, 130)]
+        assert search_index_keys.indexed_words({"description": texts}, VASE) == [
+            f"w{number}" for number in range(100, 130)
+        ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib import aws
-from chalicelib.catalogue import cleanup, items, shares
+from chalicelib.catalogue import cleanup, items, share_links
 from chalicelib.values import times
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, context, fails, json_of, meanwhile, raises
@@ -217,7 +217,7 @@ class TestRules:
         assert api.records("SHARE") == []
 
     def test_number_of_links_is_limited(self, api: Stage, item: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(shares, "MAX_SHARES", 2)
+        monkeypatch.setattr(share_links, "MAX_SHARES", 2)
         share(api, item, expiresAt=in_an_hour())
         share(api, item)
 

@@ -1,6 +1,6 @@
-"""The key from which the secrets of all webhooks are derived: a parameter of AWS Systems Manager, encrypted by KMS.
+"""The master key, from which the secrets of all webhooks are derived.
 
-Nothing else keeps it. If it is lost, all secrets change.
+It is a parameter of AWS Systems Manager, encrypted by KMS. Nothing else keeps it. If it is lost, all secrets change.
 """
 
 from __future__ import annotations

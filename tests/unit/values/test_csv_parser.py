@@ -9,8 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chalicelib import errors
-from chalicelib.values import csv_rows
-from chalicelib.values.csv_rows import Row, Table
+from chalicelib.values import csv_parser
+from chalicelib.values.csv_parser import Row, Table
 
 cells = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.text('ab",;\t\r\n', max_size=8)
 # A name that contains another delimiter than its file has makes it ambiguous which one the file has.
@@ -19,7 +19,7 @@ names = st.lists(
 )
 
 
-@given(st.data(), names, st.sampled_from(csv_rows.DELIMITERS), st.sampled_from(["\r\n", "\n", "\r"]))
+@given(st.data(), names, st.sampled_from(csv_parser.DELIMITERS), st.sampled_from(["\r\n", "\n", "\r"]))
 def test_table_is_read_as_it_was_written(data: st.DataObject, columns: list[str], delimiter: str, end: str) -> None:
     assume(len(columns) > 1 or delimiter == ",")
     rows = data.draw(st.lists(st.lists(cells, min_size=len(columns), max_size=len(columns))))
@@ -30,7 +30,7 @@ def test_table_is_read_as_it_was_written(data: st.DataObject, columns: list[str]
     writer.writerow(columns)
     lines = [written(writer, file, row) for row in rows]
 
-    table = csv_rows.parse(file.getvalue())
+    table = csv_parser.parse(file.getvalue())
 
     assert table.columns == [name.strip() for name in columns]
     assert table.rows == [Row(line, row) for line, row in zip(lines, rows, strict=True) if any(row)]
@@ -46,7 +46,7 @@ def written(writer: object, file: io.StringIO, row: list[str]) -> int:
 @given(st.text('ab",;\t\r\n', max_size=40) | st.text(max_size=40))
 def test_other_text_is_refused_with_its_place(text: str) -> None:
     try:
-        csv_rows.parse(text)
+        csv_parser.parse(text)
     except errors.InvalidCsvError as error:
         message = error.message
     else:
@@ -72,7 +72,7 @@ def test_other_text_is_refused_with_its_place(text: str) -> None:
     ],
 )
 def test_rows(text: str, table: Table) -> None:
-    assert csv_rows.parse(text) == table
+    assert csv_parser.parse(text) == table
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,11 @@ def test_rows(text: str, table: Table) -> None:
 )
 def test_invalid_csv_is_refused(text: str, problem: str) -> None:
     with pytest.raises(errors.InvalidCsvError) as refused:
-        csv_rows.parse(text)
+        csv_parser.parse(text)
 
     assert refused.value.message.startswith(f"The body is not valid CSV in UTF-8: {problem}")
     assert refused.value.message.endswith(".")
 
 
 def test_large_cell_is_read() -> None:
-    assert csv_rows.parse("a\n" + "x" * 1_000_000).rows == [Row(2, ["x" * 1_000_000])]
+    assert csv_parser.parse("a\n" + "x" * 1_000_000).rows == [Row(2, ["x" * 1_000_000])]

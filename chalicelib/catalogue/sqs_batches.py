@@ -1,4 +1,4 @@
-"""The messages that Lambda received from a queue, and the end of their batch: which of them are delivered again."""
+"""The batches of messages that Lambda received from an SQS queue: which of the messages are delivered again."""
 
 from __future__ import annotations
 
