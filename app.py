@@ -25,7 +25,7 @@ from chalicelib.http import (
     api,
     batch_bodies,
     error_translation,
-    export_bodies,
+    export_requests,
     list_queries,
     requests,
     responses,
@@ -586,7 +586,7 @@ def create_export(request: Request) -> Response:
     during the export; items that are created, changed or deleted meanwhile may be missing. With an `Idempotency-Key`,
     you can repeat the request without starting another export.
     """
-    owner, wanted = requests.owner(request), export_bodies.parse(requests.json_object(request))
+    owner, wanted = requests.owner(request), export_requests.parse(requests.json_object(request))
     started = exports.start(owner, wanted, times.now(), requests.idempotency_key(request))
     return responses.export_accepted_response(request, started)
 

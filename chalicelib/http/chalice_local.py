@@ -19,7 +19,7 @@ from chalice import local
 
 from chalicelib import aws, errors, telemetry
 from chalicelib.config import LOCAL, settings
-from chalicelib.http import local_request_rules, responses
+from chalicelib.http import local_request_guard, responses
 from chalicelib.http.error_translation import HOW_TO_START
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _parse_request(handler: Any) -> bool:
     telemetry.logger.warning(
         "Request rejected", method=handler.command, path=handler.path.partition("?")[0], problem=reason
     )
-    body = local_request_rules.error_body(reason)
+    body = local_request_guard.error_body(reason)
     handler.close_connection = True  # the rest of the request is not read
     handler.send_response(403)
     handler.send_header("Content-Type", "application/json")
@@ -104,14 +104,14 @@ def _parse_request(handler: Any) -> bool:
 
 def _rejection(handler: Any, port: int) -> str | None:
     headers = list(handler.headers.items())
-    opens_page = local_request_rules.opens_page(handler.command, handler.path.partition("?")[0], headers, _PAGES)
-    origins = local_request_rules.own_origins([port]).union(settings().cors.origins)
-    return local_request_rules.rejection(handler.path, headers, port, origins, harmless=opens_page)
+    opens_page = local_request_guard.opens_page(handler.command, handler.path.partition("?")[0], headers, _PAGES)
+    origins = local_request_guard.own_origins([port]).union(settings().cors.origins)
+    return local_request_guard.rejection(handler.path, headers, port, origins, harmless=opens_page)
 
 
 def _write_origins_for_the_emulator(port: int) -> None:
     """Write the file that tells the emulator whose pages may upload: this server's, and those in CORS_ORIGINS."""
-    file = Path(os.environ.get("AWS_CONFIG_FILE", "")).parent / local_request_rules.PORTS / str(port)
+    file = Path(os.environ.get("AWS_CONFIG_FILE", "")).parent / local_request_guard.PORTS / str(port)
     origins = "\n".join(settings().cors.origins)
     if settings().stage != LOCAL or not file.parent.is_dir():
         return

@@ -24,7 +24,7 @@ from PIL import (
 
 from chalicelib import errors
 from chalicelib.config import MAX_IMAGE_BYTES
-from chalicelib.pictures import colour, kinds, samples, tiff_tags
+from chalicelib.pictures import bit_depth, colour, tiff_tags, unsupported_formats
 
 # The classes of the supported formats. Image.open would import all of Pillow's 40, and read previews in a JPEG (MPO).
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
@@ -81,16 +81,16 @@ def rejecting(data: bytes) -> Iterator[None]:
     except (errors.ImageError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - for damaged files, Pillow raises almost every built-in exception
-        raise kinds.rejection(data, FORMATS, error) from None
+        raise unsupported_formats.rejection(data, FORMATS, error) from None
 
 
 def open_picture(data: bytes) -> ImageFile.ImageFile:
     """Return the first picture in ``data``, with its header read and its pixels not decoded yet."""
     kind = next((kind for kind in FORMATS if Image.OPEN[kind][1](data[:16])), None)  # type: ignore[misc]
     if kind is None:
-        raise kinds.rejection(data, FORMATS)
+        raise unsupported_formats.rejection(data, FORMATS)
     if kind == "TIFF":
-        kinds.check_tiff(data)
+        unsupported_formats.check_tiff(data)
     with _tolerating_damage():  # Of a PNG's other chunks: browsers ignore them then.
         image = _PLUGINS[kind](io.BytesIO(_as_still(data)))
     if kind == "PNG":
@@ -181,7 +181,7 @@ def _decode(image: ImageFile.ImageFile, data: bytes, smallest: tuple[int, int]) 
     if image.info.get("default_image"):
         image = _at_first_frame(image, data)
     extents = image.tile[0].extents if image.tile else None
-    picture = samples.load(image, data)
+    picture = bit_depth.load(image, data)
     if image.format in ("GIF", "PNG") and extents and extents != (0, 0, *image.size):
         # The canvas outside the first frame of an animation is transparent.
         part = picture.crop(extents).convert("RGBA")

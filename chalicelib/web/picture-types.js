@@ -29,7 +29,8 @@ export function pictureType(file) {
  */
 export const extensionOfType = (type) => Object.keys(TYPES).find((one) => TYPES[one] === type) ?? type.split("/")[1];
 
-// The sentences of chalicelib/errors.py, with its names in braces, and names of chalicelib/pictures/kinds.py.
+// The sentences of chalicelib/errors.py, with its names in braces, and names of
+// chalicelib/pictures/unsupported_formats.py.
 const UNSUPPORTED = "{kind} is not supported: save the picture as JPEG or PNG and upload that{hint}.";
 const UNREADABLE =
   "This file is not a picture in a format that is recognised: upload one in JPEG, PNG, WebP, GIF, TIFF, AVIF or BMP.";

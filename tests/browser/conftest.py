@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
-from chalicelib.http.local_request_rules import PORTS
+from chalicelib.http.local_request_guard import PORTS
 from tests.browser import issuer as issuers
 from tests.browser.tab import File, Tab
 from tests.e2e.system import configure, copy_project, request

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chalicelib.http import local_request_rules
+from chalicelib.http import local_request_guard
 from tests.builders import REQUIRED
 from tests.e2e.shell import AWSCLI
 from tests.e2e.system import configure, copy_project, free_port, request
@@ -189,7 +189,7 @@ def test_cors_origins_allow_other_pages(project: Path) -> None:
 def test_cors_origins_allow_uploads(terminal: Terminal, project: Path) -> None:
     local, origin = terminal.project / ".local", "https://shop.example"
     (project / ".local").mkdir(exist_ok=True)
-    for name in ("aws-config", local_request_rules.PORTS):
+    for name in ("aws-config", local_request_guard.PORTS):
         (project / ".local" / name).symlink_to(local / name)
     configure(project / ".chalice" / "config.json", CORS_ORIGINS=origin)
     with second_terminal(project, {}) as url:

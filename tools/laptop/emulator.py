@@ -24,7 +24,7 @@ from typing import NamedTuple, Self
 import boto3
 from botocore.config import Config
 
-from chalicelib.http import local_request_rules
+from chalicelib.http import local_request_guard
 from tools import processes
 from tools.laptop import emulator_state
 from tools.laptop.emulator_state import Folders
@@ -201,7 +201,7 @@ def _environment(home: Path, port: int) -> dict[str, str]:
         "PATH": os.defpath,
         "PERSIST_STATE": "1",
         "PYTHONBREAKPOINT": "0",  # a worker has no terminal, and its input is the emulator's
-        "PORTS_DIR": str(home.parent / local_request_rules.PORTS),
+        "PORTS_DIR": str(home.parent / local_request_guard.PORTS),
         "S3_DATA_DIR": str(home / "s3"),
         "S3_PERSIST": "1",
         "SAVE_EVERY": str(SAVE_EVERY),

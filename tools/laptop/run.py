@@ -19,7 +19,7 @@ from typing import NamedTuple, NoReturn
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.config import LOCAL
-from chalicelib.http import local_request_rules
+from chalicelib.http import local_request_guard
 from tools.interruption import Interrupted, Interruption
 from tools.laptop import code_stack, function_logs, function_package
 from tools.laptop.chalice_server import Server, ServerError
@@ -89,8 +89,8 @@ class System:
         stamps = app_sources.stamps(self._project_dir)
         local = self._project_dir / ".local"
         make_private(local)
-        shutil.rmtree(local / local_request_rules.PORTS, ignore_errors=True)  # left over by servers that were killed
-        (local / local_request_rules.PORTS).mkdir()
+        shutil.rmtree(local / local_request_guard.PORTS, ignore_errors=True)  # left over by servers that were killed
+        (local / local_request_guard.PORTS).mkdir()
         with self._interruption.deferred():
             emulator = Emulator.start(
                 self._project_dir / ".venv-emulator" / "bin" / "python",

@@ -16,7 +16,7 @@ import app
 from chalicelib import errors
 from chalicelib.catalogue import batches, exports, import_parsing, webhook_urls, webhooks
 from chalicelib.http import schemas, webhook_schemas
-from chalicelib.pictures import kinds
+from chalicelib.pictures import unsupported_formats
 
 WEB = Path(__file__).parents[3] / "chalicelib" / "web"
 PAGES = {"/": "index.html", "/docs": "docs.html"}
@@ -179,8 +179,8 @@ def test_console_has_the_types_and_sentences_of_pictures() -> None:
         errors.ImageTooLargeError.sentence,
     ):
         assert f'"{sentence}"' in text
-    assert f'HEIC: "{kinds.HINTS["HEIC"]}"' in text
-    assert {*re.findall(r'\b[a-z0-9]{3,4}: "([^"/]+)"', text)} <= {*kinds.UNSUPPORTED}
+    assert f'HEIC: "{unsupported_formats.HINTS["HEIC"]}"' in text
+    assert {*re.findall(r'\b[a-z0-9]{3,4}: "([^"/]+)"', text)} <= {*unsupported_formats.UNSUPPORTED}
 
 
 def sign_in_settings(api) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
-from chalicelib.http import local_request_rules
+from chalicelib.http import local_request_guard
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -96,7 +96,7 @@ class RequestGuard:
         if request.path.startswith("/_") and request.path != HEALTH and not request.path.startswith(API):
             return f"Of the emulator's own paths only {HEALTH} and {API} are served."
         origins = _origins(self._port, self._ports)
-        reason = local_request_rules.rejection(
+        reason = local_request_guard.rejection(
             request.target, request.headers, self._port, origins, request.is_presigned_read
         )
         return reason or self._unknown_caller(request)
@@ -192,7 +192,7 @@ def _origins(port: int, servers: Path) -> set[str]:
     """Return the origins that may send requests: this server's, those of ``servers``, and those that they allow."""
     files = [entry for entry in servers.glob("*") if entry.name.isdecimal()]
     allowed = {origin for file in files for origin in file.read_text(encoding="utf-8").split()}
-    return local_request_rules.own_origins({port, *(int(file.name) for file in files)}) | allowed
+    return local_request_guard.own_origins({port, *(int(file.name) for file in files)}) | allowed
 
 
 async def _body(receive: Receive) -> bytes | None:
@@ -220,7 +220,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(send: Send, reason: str) -> None:
-    body = local_request_rules.error_body(reason)
+    body = local_request_guard.error_body(reason)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

@@ -6,15 +6,15 @@ import json
 
 import pytest
 
-from chalicelib.http import local_request_rules
+from chalicelib.http import local_request_guard
 
 PORT, OTHER_PORT = 8000, 4566
-OURS = local_request_rules.own_origins([PORT, OTHER_PORT])
+OURS = local_request_guard.own_origins([PORT, OTHER_PORT])
 HOST = ("Host", "127.0.0.1:8000")
 
 
 def reason(*headers: tuple[str, str], target: str = "/items", port: int = PORT, harmless: bool = False) -> str | None:
-    return local_request_rules.rejection(target, headers, port, OURS, harmless)
+    return local_request_guard.rejection(target, headers, port, OURS, harmless)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "LOCALHOST:8000", "[::1]:8000"])
@@ -133,9 +133,9 @@ def test_client_that_is_no_browser_is_accepted() -> None:
 def test_other_origins_can_be_allowed() -> None:
     page = ("Origin", "https://shop.example")
     headers = [HOST, page, ("Sec-Fetch-Site", "cross-site")]
-    assert local_request_rules.rejection("/", headers, PORT, {"https://shop.example"}) is None
-    assert local_request_rules.rejection("/", [HOST, page], PORT, {"*"}) is None
-    assert local_request_rules.rejection("/", [("Host", "evil.example"), page], PORT, {"*"}) is not None
+    assert local_request_guard.rejection("/", headers, PORT, {"https://shop.example"}) is None
+    assert local_request_guard.rejection("/", [HOST, page], PORT, {"*"}) is None
+    assert local_request_guard.rejection("/", [("Host", "evil.example"), page], PORT, {"*"}) is not None
 
 
 TAB = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")]
@@ -143,14 +143,14 @@ TAB = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")]
 
 def test_link_may_only_open_a_page_in_a_tab() -> None:
     pages = ("/", "/docs")
-    assert local_request_rules.opens_page("GET", "/", TAB, pages)
-    assert not local_request_rules.opens_page("POST", "/", TAB, pages)
-    assert not local_request_rules.opens_page("GET", "/items", TAB, pages)
-    assert not local_request_rules.opens_page("GET", "/", [TAB[0], ("Sec-Fetch-Dest", "iframe")], pages)
-    assert not local_request_rules.opens_page("GET", "/", [("Sec-Fetch-Mode", "no-cors"), TAB[1]], pages)
-    assert not local_request_rules.opens_page("GET", "/", [], pages)
+    assert local_request_guard.opens_page("GET", "/", TAB, pages)
+    assert not local_request_guard.opens_page("POST", "/", TAB, pages)
+    assert not local_request_guard.opens_page("GET", "/items", TAB, pages)
+    assert not local_request_guard.opens_page("GET", "/", [TAB[0], ("Sec-Fetch-Dest", "iframe")], pages)
+    assert not local_request_guard.opens_page("GET", "/", [("Sec-Fetch-Mode", "no-cors"), TAB[1]], pages)
+    assert not local_request_guard.opens_page("GET", "/", [], pages)
 
 
 def test_rejection_has_the_shape_of_errors() -> None:
-    said = json.loads(local_request_rules.error_body("No."))
+    said = json.loads(local_request_guard.error_body("No."))
     assert (said["error"], said["message"], set(said)) == ("FORBIDDEN", "No.", {"error", "message", "requestId"})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from PIL import Image, ImageChops, ImageOps, ImagePalette, TiffImagePlugin
 
 from chalicelib import errors
-from chalicelib.pictures import kinds, tiff_tags
+from chalicelib.pictures import tiff_tags, unsupported_formats
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -113,7 +113,7 @@ def _stretched(image: Image.Image) -> Image.Image:
 def _cmyk_alpha(tags: Any, data: bytes) -> Image.Image:
     """Return the fifth sample of each pixel, upright. Raise ImageVariantUnsupportedError if they are compressed."""
     if tags.get(tiff_tags.COMPRESSION) != 1 or _STRIPS not in tags:
-        raise errors.ImageVariantUnsupportedError(variant=kinds.tiff_variant(tiff_tags.read(data)))
+        raise errors.ImageVariantUnsupportedError(variant=unsupported_formats.tiff_variant(tiff_tags.read(data)))
     strips = b"".join(data[at : at + size] for at, size in zip(tags[_STRIPS], tags[_STRIP_SIZES], strict=True))
     alpha = Image.frombytes("L", (tags[tiff_tags.WIDTH], tags[tiff_tags.HEIGHT]), strips[4::5])
     alpha.getexif()[tiff_tags.ORIENTATION] = tags.get(tiff_tags.ORIENTATION, 1)
