@@ -72,7 +72,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_time(value: str) -> bool:
-    """Return whether a text is a time with a zone, which cards do not show. As isTimestamp in item-fields.js."""
+    """Return whether a text is a time with a zone, which cards do not show. As isTimestamp in field-metadata.js."""
     return re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,20}(Z|[+-][0-9]{2}:[0-9]{2})", value) is not None
 
 
@@ -93,7 +93,7 @@ def _in_line(name: str, value: Any) -> str:
 def label(name: str) -> str:
     """Return ``Pixels per inch`` for ``pixelsPerInch``, ``pixels_per_inch`` or ``pixels-per-inch``.
 
-    As fieldLabel in ``web/item-fields.js``.
+    As fieldLabel in ``web/field-metadata.js``.
     """
     words = re.sub("[_-]+", " ", name).strip()
     words = re.sub("([a-z0-9])([A-Z])(?=[a-z])", lambda found: f"{found[1]} {found[2].lower()}", words)

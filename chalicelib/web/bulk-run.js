@@ -3,7 +3,7 @@
 import { Problem, call, newIdempotencyKey } from "./api.js";
 import { announce, button, h, plural, showNotice } from "./dom.js";
 import { toJson } from "./exact-json.js";
-import { nameOf } from "./item-fields.js";
+import { nameOf } from "./field-metadata.js";
 import { entityTag, getStored } from "./item-store.js";
 import { retry, retryDelay, wait } from "./poll.js";
 

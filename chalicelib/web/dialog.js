@@ -100,8 +100,8 @@ export const loadFiles = () => reported(import("./added-files.js"));
 export const loadSetField = () => reported(import("./set-field.js"));
 export const loadImports = () => reported(import("./imports.js"));
 export const loadExports = () => reported(import("./exports.js"));
-export const loadCatalogue = () => reported(import("./catalogue.js"));
-export const loadShares = () => reported(import("./item-shares.js"));
+export const loadCatalogue = () => reported(import("./public-catalogue.js"));
+export const loadShares = () => reported(import("./share-links.js"));
 export const loadWebhooks = () => reported(import("./webhooks.js"));
 
 /**

@@ -2,7 +2,7 @@
 
 import { call, resolveLinks } from "./api.js";
 import { $, button, h, problemBox, targetOf } from "./dom.js";
-import { operatorsOf } from "./filter-rows.js";
+import { operatorsOf } from "./deep-object-inputs.js";
 import { renderBlocks, renderInline } from "./markdown.js";
 import { exampleLabel, exampleText, requestForm, requiresSignIn, statusBadge } from "./request-form.js";
 import { SchemaView } from "./schema-view.js";

@@ -1,12 +1,12 @@
 // The fields of an object in rows: those that its schema declares, and others.
 
+import { ListControl, ObjectControl, TypedControl, announceRemoval } from "./composite-controls.js";
 import { $, button, h, targetOf } from "./dom.js";
 import { isEqual, isObject, parseNumber, toJson } from "./exact-json.js";
-import { ListControl, ObjectControl, TypedControl, announceRemoval } from "./field-controls.js";
-import { INPUTS, Input, InvalidInput, invalid, kindOf } from "./field-inputs.js";
-import { EXPIRES_AT, VISIBILITY, fieldLabel, fieldsForVisitors, isTimestamp } from "./item-fields.js";
+import { EXPIRES_AT, VISIBILITY, fieldLabel, fieldsForVisitors, isTimestamp } from "./field-metadata.js";
 import { limitsOf } from "./json-schema.js";
 import { renderInline } from "./markdown.js";
+import { INPUTS, Input, InvalidInput, invalid, kindOf } from "./scalar-inputs.js";
 
 const FOCUSABLE = "input:not([hidden]), textarea, select:not([hidden]), button";
 

@@ -4,10 +4,10 @@ import { Problem } from "./api.js";
 import { disableWhile } from "./dialog.js";
 import { $, button, h, problemBox, targetOf, timeElement } from "./dom.js";
 import { isObject } from "./exact-json.js";
-import { Input, invalid } from "./field-inputs.js";
+import { EXPIRES_AT, itemSchemas } from "./field-metadata.js";
 import { FieldList } from "./field-rows.js";
-import { EXPIRES_AT, itemSchemas } from "./item-fields.js";
 import { SchemaReader } from "./json-schema.js";
+import { Input, invalid } from "./scalar-inputs.js";
 
 /** All fields as JSON. */
 class JsonForm {

@@ -1,10 +1,10 @@
 // The menu in which the user adds and changes filters, and the chips of those that are active.
 
 import { $, button, h } from "./dom.js";
-import { Input, InvalidInput } from "./field-inputs.js";
-import { asText, filterFields, filterText, parameterOf, valueOf, valuesOf } from "./filters.js";
+import { asText, filterFields, filterText, parameterOf, valueOf, valuesOf } from "./filter-operators.js";
 import { currentSettings } from "./gallery.js";
 import { filterName, filtersOf, filtersText } from "./page-url.js";
+import { Input, InvalidInput } from "./scalar-inputs.js";
 
 const filterButton = $("#filter");
 const chips = $("#filter-chips");

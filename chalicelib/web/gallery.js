@@ -3,8 +3,8 @@
 // when they should be loaded again.
 
 import { $, announce, plural } from "./dom.js";
+import { fieldNames } from "./field-metadata.js";
 import { cardOf, chooseColumns, chosenColumns, columnsOf, headRow, rowOf } from "./item-card.js";
-import { fieldNames } from "./item-fields.js";
 import { onItemStored, pendingDeletes, storeItem, storedItem } from "./item-store.js";
 import { DEFAULTS, isByAge } from "./page-url.js";
 

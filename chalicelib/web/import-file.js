@@ -4,9 +4,9 @@ import { Problem } from "./api.js";
 import { csvValue, parseCsv } from "./csv.js";
 import { formatBytes } from "./dom.js";
 import { isEqual, isNumber, isObject, parseJson, parseNumber, toJson } from "./exact-json.js";
-import { isDate, kindOf, violation } from "./field-inputs.js";
-import { MANAGED, itemSchemas } from "./item-fields.js";
+import { MANAGED, itemSchemas } from "./field-metadata.js";
 import { SchemaReader } from "./json-schema.js";
+import { isDate, kindOf, violation } from "./scalar-inputs.js";
 
 /** The limits of `POST /imports`. */
 const MAX_BYTES = 5 * 1024 * 1024;

@@ -3,11 +3,11 @@
 import { call, itemPath } from "./api.js";
 import { formatBytes, h, timeElement } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
-import { fieldLabel, isText, isTimestamp, nameOf, ownFields, summaryOf } from "./item-fields.js";
+import { fieldLabel, isText, isTimestamp, nameOf, ownFields, summaryOf } from "./field-metadata.js";
 import { forgetUrls, storeItem } from "./item-store.js";
 import { itemRoute } from "./page-url.js";
 import { placeholderUrl } from "./thumbhash.js";
-import { withUpload } from "./upload-frames.js";
+import { withUpload } from "./upload-overlay.js";
 
 /** @param {Item} item */
 export function cardOf(item) {

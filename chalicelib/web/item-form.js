@@ -5,10 +5,10 @@ import { closeDialog, currentView, focusKey, focusedKey, showView } from "./dial
 import { $, announce, button, h, problemBox } from "./dom.js";
 import { draftOf } from "./drafts.js";
 import { isEqual } from "./exact-json.js";
+import { nameOf, ownFields } from "./field-metadata.js";
 import { FieldEditor, FieldsForm, draftNotice } from "./fields-form.js";
 import { pictureElement, placeholder } from "./item-card.js";
 import { Comparison, conflictView } from "./item-comparison.js";
-import { nameOf, ownFields } from "./item-fields.js";
 import { attachPicture, pickPicture, pickPictureFor, removePicture, reportIgnoredFiles } from "./item-pictures.js";
 import { entityTag, storeItem } from "./item-store.js";
 import { deleteItem } from "./item-writes.js";
@@ -16,7 +16,7 @@ import { createItem, keyFor, newItemFields } from "./new-item.js";
 import { canSignIn, signIn } from "./oidc-session.js";
 import { itemRoute } from "./page-url.js";
 import { tokenForm } from "./sign-in-box.js";
-import { withUpload } from "./upload-frames.js";
+import { withUpload } from "./upload-overlay.js";
 import { uploadPicture } from "./uploads.js";
 
 export { createItemsOf } from "./new-item.js";

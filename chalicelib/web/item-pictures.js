@@ -3,7 +3,7 @@
 import { Problem, call, itemPath } from "./api.js";
 import { confirmWith } from "./dialog.js";
 import { pickFiles, showErrorNotice } from "./dom.js";
-import { nameOf } from "./item-fields.js";
+import { nameOf } from "./field-metadata.js";
 import { getStored, storeItem, storedItem } from "./item-store.js";
 import { PICTURE_TYPES, pictureType } from "./picture-types.js";
 import { uploadPicture } from "./uploads.js";

@@ -2,8 +2,8 @@
 
 import { Problem } from "./api.js";
 import { $, announce, button, h, problemBox, targetOf } from "./dom.js";
+import { declaredNameField, nameField, nameOf } from "./field-metadata.js";
 import { cardElement } from "./gallery.js";
-import { declaredNameField, nameField, nameOf } from "./item-fields.js";
 import { storedItem } from "./item-store.js";
 import { patchItem } from "./item-writes.js";
 

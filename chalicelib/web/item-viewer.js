@@ -7,17 +7,17 @@ import { isNumber, toJson } from "./exact-json.js";
 import { neighbourId, removeCards } from "./gallery.js";
 import { attachPicture, pickPictureFor, takePhotoFor } from "./item-pictures.js";
 import { isShownByBrowsers, pictureElement, placeholder, thumbnailPaths, warningOf } from "./item-card.js";
-import { fieldLabel, isTimestamp, listedFields, nameOf } from "./item-fields.js";
+import { fieldLabel, isTimestamp, listedFields, nameOf } from "./field-metadata.js";
 import { deleteItem } from "./item-writes.js";
 import { publishingPart } from "./item-publishing.js";
-import { copyLinkButton, downloadButton } from "./item-sharing.js";
+import { copyLinkButton, downloadButton } from "./item-links.js";
 import { getStored, removeStored, storeItem, storedItem } from "./item-store.js";
 import { areCharactersOn } from "./keyboard.js";
 import { hasMore, loadPage } from "./list-loading.js";
 import { itemRoute } from "./page-url.js";
 import { Zoom, askFocus } from "./picture-zoom.js";
 import { signInBox } from "./sign-in-box.js";
-import { shownUpload, withUpload } from "./upload-frames.js";
+import { shownUpload, withUpload } from "./upload-overlay.js";
 
 /**
  * Show an item: first as it is stored, then as it is now.

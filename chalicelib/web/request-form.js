@@ -1,9 +1,9 @@
 // "Try it": a form that sends a request of one operation, shows it as a curl command, and shows the response.
 
 import { newIdempotencyKey } from "./api.js";
+import { deepObjectInputs } from "./deep-object-inputs.js";
 import { button, formatBytes, h, problemBox } from "./dom.js";
 import { parseJson, toJson } from "./exact-json.js";
-import { filterRows } from "./filter-rows.js";
 import { apiRoot, authorizationHeader, token } from "./oidc-session.js";
 
 const COPIED_TIME = 2000; // milliseconds that the button says so
@@ -67,7 +67,7 @@ function copyButton(source) {
 /** Return the input of a parameter, and its values. @param {any} parameter @param {SchemaReader} schemas */
 function inputFor(parameter, schemas) {
   const { name, in: place, required, schema } = parameter;
-  if (parameter.style === "deepObject") return filterRows(parameter, schemas);
+  if (parameter.style === "deepObject") return deepObjectInputs(parameter, schemas);
   const input = inputOf(parameter, schemas.resolve(schema));
   const isKey = place === "header" && name === "Idempotency-Key";
   return {

@@ -3,10 +3,10 @@
 import { Problem } from "./api.js";
 import { loadExports, loadSetField } from "./dialog.js";
 import { $, announce, button, h, showErrorNotice, targetOf } from "./dom.js";
+import { EXPIRES_AT } from "./field-metadata.js";
 import { cardElement, currentSettings, shownIds } from "./gallery.js";
-import { EXPIRES_AT } from "./item-fields.js";
+import { copyLinks } from "./item-links.js";
 import { startRenaming } from "./item-rename.js";
-import { copyLinks } from "./item-sharing.js";
 import { pendingDeletes, storeItem, storedItem } from "./item-store.js";
 import { deleteItems } from "./item-writes.js";
 import { fetchRest, hasMore } from "./list-loading.js";

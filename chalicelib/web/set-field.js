@@ -1,16 +1,16 @@
 // Sets a field of all selected items.
 
 import { BulkRun } from "./bulk-run.js";
+import { TypedControl } from "./composite-controls.js";
 import { showQuestion } from "./dialog.js";
 import { button, h, plural, targetOf } from "./dom.js";
-import { TypedControl } from "./field-controls.js";
-import { Input, InvalidInput } from "./field-inputs.js";
+import { EXPIRES_AT, fieldLabel, itemSchemas } from "./field-metadata.js";
 import { controlFor, inAWeek } from "./field-rows.js";
 import { allFieldNames } from "./gallery.js";
-import { EXPIRES_AT, fieldLabel, itemSchemas } from "./item-fields.js";
 import { storeItem, storedItem } from "./item-store.js";
 import { patchItem, patchOf } from "./item-writes.js";
 import { SchemaReader } from "./json-schema.js";
+import { Input, InvalidInput } from "./scalar-inputs.js";
 import { selectedIds } from "./selection.js";
 
 /**

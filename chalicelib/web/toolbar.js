@@ -1,8 +1,8 @@
 // The toolbar and the menu of display options: they set how the list is shown, and the URL says the same.
 
 import { $, h, targetOf } from "./dom.js";
+import { fieldLabel, findableFields, isSearchable, sortableFields, typesOf } from "./field-metadata.js";
 import { allColumns, currentSettings, showColumns } from "./gallery.js";
-import { fieldLabel, findableFields, isSearchable, sortableFields, typesOf } from "./item-fields.js";
 import { changeSettings, loadPage } from "./list-loading.js";
 import {
   DEFAULTS, filtersOf, filtersText, isSameList, listParameters, onListParametersChange, parametersOf,

@@ -6,7 +6,7 @@ import { storeItem } from "./item-store.js";
 import { retry, waitForThumbnails } from "./poll.js";
 import { PICTURE_TYPES, pictureType, sizeProblem, typeProblem } from "./picture-types.js";
 import { Transfer } from "./progress-panel.js";
-import { hideUpload, showUpload } from "./upload-frames.js";
+import { hideUpload, showUpload } from "./upload-overlay.js";
 
 /** Runs at most so many actions at once. The others wait in their order. */
 export class Slots {

@@ -4,7 +4,7 @@ import { call } from "./api.js";
 import { $, announce, button, h, plural, timeElement } from "./dom.js";
 import { itemRoute } from "./page-url.js";
 import { poll, PollTimeout } from "./poll.js";
-import { eventName } from "./webhook-events.js";
+import { eventName } from "./webhook-event-labels.js";
 
 const FOLLOW_SECONDS = 60;
 const SOON = 45_000; // milliseconds

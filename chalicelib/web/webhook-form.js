@@ -3,7 +3,7 @@
 import { Problem, call } from "./api.js";
 import { showQuestion } from "./dialog.js";
 import { button, h, problemBox } from "./dom.js";
-import { ALL, EVENTS } from "./webhook-events.js";
+import { ALL, EVENTS } from "./webhook-event-labels.js";
 
 const MAX_URL = 2048; // characters
 const MAX_DESCRIPTION = 200; // characters

@@ -3,11 +3,11 @@
 import { Problem, call } from "./api.js";
 import { closeDialog, confirmWith, currentView, rememberWebhooks, showView, updateView } from "./dialog.js";
 import { $, announce, button, h, plural, problemBox, timeElement } from "./dom.js";
-import { linkField } from "./item-sharing.js";
+import { linkField } from "./item-links.js";
 import { reportIgnoredFiles } from "./item-pictures.js";
 import { signInBox } from "./sign-in-box.js";
 import { DeliveryList } from "./webhook-deliveries.js";
-import { eventsText } from "./webhook-events.js";
+import { eventsText } from "./webhook-event-labels.js";
 import { askWebhook } from "./webhook-form.js";
 
 const ROUTE = "#webhooks";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import "./browser.js";
 import { parseJson } from "../../chalicelib/web/exact-json.js";
-import { declaredNameField, nameOf } from "../../chalicelib/web/item-fields.js";
+import { declaredNameField, nameOf } from "../../chalicelib/web/field-metadata.js";
 
 const declaring = (properties) => ({ ItemFields: { properties } });
 const item = (fields) => ({ id: "item-1", version: 1, createdAt: "", updatedAt: "", ...fields });

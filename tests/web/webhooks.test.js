@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { json, stubFetch } from "./browser.js";
 import { DeliveryList, outcomeText } from "../../chalicelib/web/webhook-deliveries.js";
-import { eventsText } from "../../chalicelib/web/webhook-events.js";
+import { eventsText } from "../../chalicelib/web/webhook-event-labels.js";
 import { eventChoice } from "../../chalicelib/web/webhook-form.js";
 import { stateOf, troubleText } from "../../chalicelib/web/webhooks.js";
 

@@ -150,8 +150,8 @@ def compressed_size(api, names: set[str]) -> int:
         ("import-file.js", "MAX_ENTRIES", import_parsing.MAX_ENTRIES),
         ("bulk-run.js", "MAX_OPERATIONS", batches.MAX_OPERATIONS),
         ("exports.js", "MAX_IDS", exports.MAX_IDS),
-        ("catalogue.js", "MAX_TITLE", schemas.MAX_CATALOGUE_TITLE),
-        ("catalogue.js", "MAX_TEXT", schemas.MAX_CATALOGUE_TEXT),
+        ("public-catalogue.js", "MAX_TITLE", schemas.MAX_CATALOGUE_TITLE),
+        ("public-catalogue.js", "MAX_TEXT", schemas.MAX_CATALOGUE_TEXT),
         ("webhook-form.js", "MAX_URL", webhook_urls.MAX_URL_LENGTH),
         ("webhook-form.js", "MAX_DESCRIPTION", webhook_schemas.MAX_DESCRIPTION),
     ],
@@ -164,7 +164,7 @@ def test_console_has_the_limits_of_the_api(file: str, name: str, limit: int) -> 
 
 
 def test_console_names_all_events() -> None:
-    text = (WEB / "webhook-events.js").read_text(encoding="utf-8")
+    text = (WEB / "webhook-event-labels.js").read_text(encoding="utf-8")
 
     assert re.findall(r'^  "([a-z.]+)": "', text, re.MULTILINE) == [*get_args(webhooks.EventType)]
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import "./browser.js";
-import { filterFields, filterText, parameterOf, valueOf } from "../../chalicelib/web/filters.js";
+import { filterFields, filterText, parameterOf, valueOf } from "../../chalicelib/web/filter-operators.js";
 import { noMatchText } from "../../chalicelib/web/list-loading.js";
 import { DEFAULTS, filtersOf } from "../../chalicelib/web/page-url.js";
 
@@ -27,7 +27,7 @@ const fields = filterFields(schemas);
 const field = (name) => fields.find((one) => one.name === name);
 const inWords = (parameters) => filterText(filtersOf(parameters)[0], fields);
 
-describe("filters", () => {
+describe("filter-operators", () => {
   test("findable fields and the time of the last change are offered", () => {
     assert.deepEqual(fields.map(({ label, kind }) => [label, kind]), [
       ["Title", "text"], ["Price", "number"], ["Made on", "date"], ["Is sold", "boolean"], ["State", "choice"],

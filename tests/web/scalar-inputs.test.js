@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import "./browser.js";
+import { converted } from "../../chalicelib/web/composite-controls.js";
 import { parseJson } from "../../chalicelib/web/exact-json.js";
-import { converted } from "../../chalicelib/web/field-controls.js";
-import { Input, kindOf, violation } from "../../chalicelib/web/field-inputs.js";
+import { Input, kindOf, violation } from "../../chalicelib/web/scalar-inputs.js";
 
 describe("inputs", () => {
   test("follow from a schema", () => {

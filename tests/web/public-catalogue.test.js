@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
 import { json, setGlobal, setOnline, stubFetch } from "./browser.js";
-import { knownCatalogue, openCatalogue } from "../../chalicelib/web/catalogue.js";
 import { publishingPart } from "../../chalicelib/web/item-publishing.js";
 import { clearStore, storeItem } from "../../chalicelib/web/item-store.js";
 import { setToken } from "../../chalicelib/web/oidc-session.js";
+import { knownCatalogue, openCatalogue } from "../../chalicelib/web/public-catalogue.js";
 
 const CATALOGUE = {
   id: "c-1", title: "Glass", text: "", enabled: true, url: "https://api.example/stage/c/c-1", itemCount: 2,

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { isEqual, isNumber, parseJson, parseNumber, toJson } from "./exact-json.js";
-import { isTimestamp } from "./item-fields.js";
+import { isTimestamp } from "./field-metadata.js";
 
 /** What was typed is no valid value. Its field shows the message. */
 export class InvalidInput extends SyntaxError {}

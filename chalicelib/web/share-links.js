@@ -3,8 +3,8 @@
 import { Problem, call, itemPath } from "./api.js";
 import { confirmWith, isAsking, showQuestion } from "./dialog.js";
 import { button, h, problemBox, showErrorNotice, timeElement } from "./dom.js";
-import { fieldsForVisitors, nameOf } from "./item-fields.js";
-import { linkField } from "./item-sharing.js";
+import { fieldsForVisitors, nameOf } from "./field-metadata.js";
+import { linkField } from "./item-links.js";
 import { storedItem } from "./item-store.js";
 
 const DAY = 24 * 60 * 60 * 1000; // milliseconds

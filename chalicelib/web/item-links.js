@@ -2,7 +2,7 @@
 
 import { Problem, call, itemPath } from "./api.js";
 import { announce, button, h, plural, showErrorNotice, showNotice } from "./dom.js";
-import { nameOf } from "./item-fields.js";
+import { nameOf } from "./field-metadata.js";
 import { itemLink } from "./page-url.js";
 import { extensionOfType } from "./picture-types.js";
 

@@ -1,9 +1,9 @@
 // Filters in words: the operators that a field has, and what a filter says.
 
 import { isNumber, parseNumber, toJson } from "./exact-json.js";
-import { kindOf } from "./field-inputs.js";
-import { fieldLabel, findableFields, itemSchemas } from "./item-fields.js";
+import { fieldLabel, findableFields, itemSchemas } from "./field-metadata.js";
 import { SchemaReader } from "./json-schema.js";
+import { kindOf } from "./scalar-inputs.js";
 
 /** In the order of the menu. @type {Record<FilterKind | "list", Record<string, string>>} */
 const OPERATORS = {

@@ -5,9 +5,9 @@ import { parseJson } from "../../chalicelib/web/exact-json.js";
 import {
   fieldLabel, fieldNames, fieldsForVisitors, isSearchable, isTimestamp, listedFields, ownFields, sortableFields,
   summaryOf,
-} from "../../chalicelib/web/item-fields.js";
+} from "../../chalicelib/web/field-metadata.js";
 
-describe("item-fields", () => {
+describe("field-metadata", () => {
   const AT = "2026-01-31T12:00:00.000Z";
   const item = (fields) => ({ id: "item-1", version: 1, createdAt: AT, updatedAt: AT, ...fields });
 

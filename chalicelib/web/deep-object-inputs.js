@@ -9,7 +9,7 @@ const EQUALS = "eq"; // the operator of `filter[price]=5`
  * @param {{name: string, schema: Schema}} parameter
  * @param {SchemaReader} schemas
  */
-export function filterRows({ name, schema }, schemas) {
+export function deepObjectInputs({ name, schema }, schemas) {
   const fields = schemas.resolve(schema).properties ?? {};
   const rows = h("div", { class: "filters" });
   /** @type {(() => [string, string][])[]} */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
 import { json, stubFetch } from "./browser.js";
-import { openShares, shareRequest } from "../../chalicelib/web/item-shares.js";
 import { clearStore, storeItem } from "../../chalicelib/web/item-store.js";
+import { openShares, shareRequest } from "../../chalicelib/web/share-links.js";
 
 const AT = "2026-01-31T12:00:00.000Z";
 const URL_OF_PAGE = "https://api.example/stage/s/token";
@@ -24,7 +24,7 @@ async function open(shares, respond) {
   return stubFetch(respond);
 }
 
-describe("item-shares", () => {
+describe("share-links", () => {
   afterEach(() => {
     document.querySelectorAll("dialog.ask").forEach((one) => one.remove());
     document.querySelector("#tray .notices").replaceChildren();

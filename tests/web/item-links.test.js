@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import "./browser.js";
-import { fileName } from "../../chalicelib/web/item-sharing.js";
+import { fileName } from "../../chalicelib/web/item-links.js";
 
-describe("item-sharing", () => {
+describe("item-links", () => {
   test("a download has the item's name and the type's extension", () => {
     assert.equal(fileName("Blue vase", "image/jpeg"), "Blue vase.jpg");
     assert.equal(fileName("Émail", "image/tiff"), "Émail.tif");

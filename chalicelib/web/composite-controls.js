@@ -2,8 +2,8 @@
 
 import { $, button, h } from "./dom.js";
 import { isNumber, isObject, parseNumber, toJson } from "./exact-json.js";
-import { INPUTS, Input, guess, invalid, isDate, kindOfValue, labelElement, violation } from "./field-inputs.js";
-import { isTimestamp } from "./item-fields.js";
+import { isTimestamp } from "./field-metadata.js";
+import { INPUTS, Input, guess, invalid, isDate, kindOfValue, labelElement, violation } from "./scalar-inputs.js";
 
 /** Tell that a part of the form goes away. @param {Element} element */
 export const announceRemoval = (element) => element.dispatchEvent(new Event("removed", { bubbles: true }));

@@ -3,7 +3,7 @@
 import { Problem, call } from "./api.js";
 import { isAsking, showQuestion } from "./dialog.js";
 import { announce, button, h, plural, problemBox, showErrorNotice } from "./dom.js";
-import { linkField } from "./item-sharing.js";
+import { linkField } from "./item-links.js";
 
 const MAX_TITLE = 200; // characters
 const MAX_TEXT = 2000; // characters
