@@ -117,7 +117,7 @@ package: named $(VENV) openapi ## Write out/ (template and zip) for CloudFormati
 		--merge-template infra/package.json out
 	@test "$(FRONT)" = rest || $(BIN)/python -m tools.stage.http_front out/sam.json
 	@test "$(FAST)" = off || $(BIN)/python -m tools.stage.fast_start "$(FAST)" out/sam.json
-	@$(BIN)/python -m tools.stage.search_index > out/index-declaration # .ci/deploy compares it with that of the stage
+	@$(BIN)/python -m tools.stage.search_index_state > out/index-declaration # .ci/deploy compares it with that of the stage
 	@echo "Wrote out/sam.json and out/deployment.zip: deploy them as the stack vitrine-$(STAGE) (docs/deploying.md)."
 
 # URL, TOKEN and FIELDS are passed in the environment: make exports the variables of its command line.

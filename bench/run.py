@@ -26,7 +26,7 @@ from bench import (
     table_scale,
     text_tables,
     thumbnails,
-    traced_calls,
+    tracing_overhead,
     visits,
 )
 from bench.function_packages import NODE, PROJECT, PYTHON, Packages
@@ -60,7 +60,7 @@ def measure(parts: Sequence[str], turns: int) -> dict[str, Any]:
     measurements: dict[str, Callable[[], Any]] = {
         "consumer": lambda: thumbnails.measure_consumer(turns),
         "urls": lambda: picture_urls.measure(turns, report),
-        "traces": lambda: traced_calls.measure(turns, report),
+        "traces": lambda: tracing_overhead.measure(turns, report),
     }
     if PACKAGED & set(parts):
         packages = function_packages.build_packages(report, with_steps="ablation" in parts)

@@ -24,7 +24,7 @@ from tests.blocks import block
 from tests.e2e.shell import at_the_emulator, type_in
 from tests.e2e.system import ROOT, copy_project, emulator_without_saves
 from tests.e2e.test_plain_deploy import CHALICE
-from tools.stage import search_index
+from tools.stage import search_index_state
 
 PAGE = "docs/deploying.md"
 RUNBOOK = "docs/operating.md"
@@ -397,11 +397,11 @@ def test_pipeline_says_that_the_declared_fields_have_changed(deployers: Person) 
 
     said = deployers.types(".ci/deploy dev")
 
-    assert search_index.describe_missing("dev") in said
+    assert search_index_state.describe_missing("dev") in said
     table = deployers.client("dynamodb").describe_table(TableName="vitrine-dev")["Table"]["TableArn"]
     tags = deployers.client("dynamodb").list_tags_of_resource(ResourceArn=table)["Tags"]
     values = {tag["Key"]: tag["Value"] for tag in tags}
-    assert (values[search_index.DEPLOYED], values[search_index.BUILT]) == ("0123456789abcdef", "no")
+    assert (values[search_index_state.DEPLOYED], values[search_index_state.BUILT]) == ("0123456789abcdef", "no")
 
 
 def test_boundary_limits_an_admin_function(deployers: Person) -> None:

@@ -24,7 +24,7 @@ from tests.e2e.system import ROOT, System, free_port
 from tests.e2e.waiting import eventually
 from tests.tables import table_rows
 from tools.laptop import run
-from tools.laptop.chalice_server import Server
+from tools.laptop.server_supervisor import Server
 from tools.laptop.terminal import Terminal
 
 

@@ -32,11 +32,11 @@ from tests.builders import fields, jpeg
 from tests.integration.stage import Stage as Api
 from tests.integration.stage import fails, provoke
 from tools.interruption import Interrupted, Interruption
-from tools.ops import commands, event_commands
+from tools.ops import data_commands, event_commands
 from tools.ops.change_stream import ChangeStream, Record
 from tools.ops.command_call import CommandCall
 from tools.ops.deployed_stage import Stage
-from tools.stage import search_index
+from tools.stage import search_index_state
 from tools.stage.errors import StageError
 
 CONSUMER_GROUP = "/aws/lambda/vitrine-local-on_messages"
@@ -148,7 +148,7 @@ class TestDeadLetters:
         ids = ops.send(*(json.dumps({"type": "image.render", "key": f"uploads/{n}"}) for n in range(23)))
 
         for _ in range(2):
-            assert ops(commands.show_dead_letters) == 0
+            assert ops(data_commands.show_dead_letters) == 0
             shown = said()
             assert (shown["count"], shown["inFlight"]) == (23, 0)
             assert {letter["id"] for letter in shown["deadLetters"]} == set(ids)
@@ -158,7 +158,7 @@ class TestDeadLetters:
         (id_,) = ops.send(RENDER)
         log(CONSUMER_GROUP, failed(id_, "KeyError: 'no such thing'"), failed("another", "ValueError: not this"))
 
-        ops(commands.show_dead_letters)
+        ops(data_commands.show_dead_letters)
 
         (letter,) = said()["deadLetters"]
         assert (letter["queue"], letter["type"], letter["body"]) == ("vitrine-local-jobs-dead", "image.render", RENDER)
@@ -169,7 +169,7 @@ class TestDeadLetters:
     def test_messages_in_flight_are_counted(self, ops: Ops, said: Callable[[], Any]) -> None:
         ops.send(RENDER, RENDER)
         ops.sqs.receive_message(QueueUrl=ops.stage.dead_letter_queue_url, MaxNumberOfMessages=1)
-        ops(commands.show_dead_letters)
+        ops(data_commands.show_dead_letters)
         shown = said()
         assert (shown["count"], shown["inFlight"]) == (1, 1)
 
@@ -177,14 +177,14 @@ class TestDeadLetters:
         ops.send(*[RENDER] * 12)
         interrupted(ops.sqs, "ReceiveMessage", after=1)
         with pytest.raises(Interrupted):
-            ops(commands.show_dead_letters)
+            ops(data_commands.show_dead_letters)
         assert ops.dead == (12, 0)
 
     def test_failed_listing_makes_messages_visible(self, ops: Ops) -> None:
         ops.send(*[RENDER] * 12)
         fails_after(ops.sqs, "ReceiveMessage", 1)
         with pytest.raises(ClientError, match="provoked"):
-            ops(commands.show_dead_letters)
+            ops(data_commands.show_dead_letters)
         assert ops.dead == (12, 0)
 
 
@@ -193,7 +193,7 @@ class TestRedrive:
         bodies = [json.dumps({"type": "item.delete", "owner": "ann", "id": str(n)}) for n in range(15)]
         ids = ops.send(*bodies)
 
-        assert ops(commands.redrive, ids=[ids[3], ids[12]]) == 0
+        assert ops(data_commands.redrive, ids=[ids[3], ids[12]]) == 0
 
         answer = said()
         assert (answer["sentBack"], answer["selected"], set(answer["ids"])) == (2, 2, {ids[3], ids[12]})
@@ -205,7 +205,7 @@ class TestRedrive:
         ops.send(*bodies)
         fails(ops.sqs, "StartMessageMoveTask", "InvalidAction")
 
-        assert ops(commands.redrive, all=True) == 0
+        assert ops(data_commands.redrive, all=True) == 0
 
         assert said()["sentBack"] == 23
         assert sorted(job["Body"] for job in ops.jobs()) == sorted(bodies)
@@ -216,7 +216,7 @@ class TestRedrive:
         ids = ops.send(json.dumps(keyed), json.dumps({"type": "item.create", "owner": "ann", "item": {"n": 2}}))
         fails(ops.sqs, "StartMessageMoveTask", "AccessDenied")
 
-        assert ops(commands.redrive, all=True) == 0
+        assert ops(data_commands.redrive, all=True) == 0
 
         assert sorted(json.loads(job["Body"])["key"] for job in ops.jobs()) == sorted(["mine", ids[1]])
         assert said()["sentBack"] == 2
@@ -224,7 +224,7 @@ class TestRedrive:
     def test_message_attributes_are_kept(self, ops: Ops) -> None:
         given = {"DataType": "String", "StringValue": "from the till"}
         ids = ops.send(RENDER, Source=given)
-        ops(commands.redrive, ids=ids)
+        ops(data_commands.redrive, ids=ids)
         (job,) = ops.jobs()
         assert job["MessageAttributes"]["Source"] == given
 
@@ -233,7 +233,7 @@ class TestRedrive:
         fails_after(ops.sqs, "SendMessage", 2)
 
         with pytest.raises(ClientError, match="provoked"):
-            ops(commands.redrive, ids=ids)
+            ops(data_commands.redrive, ids=ids)
 
         assert said()["sentBack"] == 2
         assert len(ops.jobs()) == 2
@@ -244,7 +244,7 @@ class TestRedrive:
         interrupted(ops.sqs, "SendMessage", after=2)
 
         with pytest.raises(Interrupted):
-            ops(commands.redrive, ids=ids)
+            ops(data_commands.redrive, ids=ids)
 
         answer = said()
         assert (answer["sentBack"], answer["selected"]) == (3, 5)
@@ -260,14 +260,14 @@ class TestRedrive:
             ops.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
         once_after(ops.sqs, "ChangeMessageVisibilityBatch", take_one)
-        assert ops(commands.redrive, ids=ids) == 1
+        assert ops(data_commands.redrive, ids=ids) == 1
         answer = said()
         assert (answer["sentBack"], answer["selected"]) == (1, 2)
 
     def test_unknown_id_sends_nothing(self, ops: Ops) -> None:
         ids = ops.send(RENDER)
         with pytest.raises(StageError, match=r"There is no dead letter nobody's\. Nothing was sent back\."):
-            ops(commands.redrive, ids=[*ids, "nobody's"])
+            ops(data_commands.redrive, ids=[*ids, "nobody's"])
         assert ops.jobs() == []
         assert ops.dead == (1, 0)
 
@@ -275,13 +275,13 @@ class TestRedrive:
         ids = ops.send(RENDER)
         monkeypatch.setattr("sys.stdin", io.StringIO())
         with pytest.raises(StageError, match=r"Nothing was sent back\."):
-            ops(commands.redrive, ids=ids, yes=False)
+            ops(data_commands.redrive, ids=ids, yes=False)
         assert ops.jobs() == []
         assert ops.dead == (1, 0)
 
     def test_progress_is_printed(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
         ids = ops.send(*[RENDER] * 21)
-        ops(commands.redrive, ids=ids, json=False)
+        ops(data_commands.redrive, ids=ids, json=False)
         shown = capsys.readouterr().out
         assert "and 1 more: `dead-letters` shows all of them." in shown
         assert shown.endswith("Sent back 10 of 21 …\nSent back 20 of 21 …\nSent back 21 of 21.\n")
@@ -289,7 +289,7 @@ class TestRedrive:
     def test_failed_event_invokes_its_function(self, ops: Ops) -> None:
         ids = ops.send(FAILED_EVENT, url=str(ops.stage.failed_event_queue_url))
 
-        assert ops(commands.redrive, ids=ids) == 0
+        assert ops(data_commands.redrive, ids=ids) == 0
 
         event = json.loads(FAILED_EVENT)
         function = event["requestContext"]["functionArn"]
@@ -299,18 +299,18 @@ class TestRedrive:
     def test_other_message_stays_among_the_failed_events(self, ops: Ops) -> None:
         ids = ops.send("not even JSON", url=str(ops.stage.failed_event_queue_url))
         with pytest.raises(StageError, match="is not the record of a failed event"):
-            ops(commands.redrive, ids=ids)
+            ops(data_commands.redrive, ids=ids)
         assert ops.count(str(ops.stage.failed_event_queue_url)) == (1, 0)
 
     def test_delivery_goes_back_to_its_queue(self, ops: Ops, said: Callable[[], Any]) -> None:
         body = json.dumps({"owner": "ann", "webhookId": "w", "event": {"type": "item.created"}})
         ids = ops.send(body, url=str(ops.stage.delivery_dead_letter_queue_url))
 
-        ops(commands.show_dead_letters)
+        ops(data_commands.show_dead_letters)
         [letter] = said()["deadLetters"]
         assert (letter["id"], letter["type"]) == (ids[0], "item.created")
         assert "The function on_deliveries of the stage local is not deployed" in letter["reason"]["message"]
-        assert ops(commands.redrive, ids=ids) == 0
+        assert ops(data_commands.redrive, ids=ids) == 0
         assert ops.count(str(ops.stage.delivery_queue_url)) == (1, 0)
         assert ops.jobs() == []
 
@@ -323,11 +323,11 @@ class TestRedrive:
         ids = ops.send(failed_batch(records[1], records[2]), url=str(ops.stage.failed_event_queue_url))
         have_an_empty_page(ops.stage.client("dynamodbstreams"))
 
-        ops(commands.show_dead_letters)
+        ops(data_commands.show_dead_letters)
         [letter] = said()["deadLetters"]
         assert letter["type"] == "Changes"
         assert letter["reason"]["message"].startswith("RetryAttemptsExhausted: on_change did not process 2 changes")
-        assert ops(commands.redrive, ids=ids) == 0
+        assert ops(data_commands.redrive, ids=ids) == 0
 
         assert {(name, kind) for name, kind, _ in ops.functions.invoked} == {("vitrine-local-on_change", "Event")}
         sent = [record for _, _, event in ops.functions.invoked for record in event["Records"]]
@@ -342,7 +342,7 @@ class TestRedrive:
         fails(ops.stage.client("dynamodbstreams"), "GetShardIterator", "TrimmedDataAccessException")
         ids = ops.send(failed_batch(record, record), url=str(ops.stage.failed_event_queue_url))
         with pytest.raises(StageError, match="its changes are gone from the table's stream"):
-            ops(commands.redrive, ids=ids)
+            ops(data_commands.redrive, ids=ids)
         assert ops.count(str(ops.stage.failed_event_queue_url)) == (1, 0)
 
 
@@ -443,7 +443,7 @@ class TestItem:
         other = api.item(title="Bowl")["id"]
         about, _ = ops.send(*(json.dumps({"type": "item.delete", "owner": "local", "id": one}) for one in (id_, other)))
 
-        assert ops(commands.show_item, owner="local", id=id_) == 0
+        assert ops(data_commands.show_item, owner="local", id=id_) == 0
 
         shown = said()
         assert shown["record"]["fields"] == fields(title="Vase", price=19.9)
@@ -464,7 +464,7 @@ class TestItem:
         api.ticket(id_)
         api("DELETE", f"/items/{id_}")
 
-        ops(commands.show_item, owner="local", id=id_)
+        ops(data_commands.show_item, owner="local", id=id_)
 
         shown = said()
         assert shown["record"] is None
@@ -473,20 +473,20 @@ class TestItem:
     def test_unknown_item_is_an_error(self, ops: Ops) -> None:
         id_ = ids.new_id()
         with pytest.raises(StageError, match=rf"Nothing is stored about an item {id_} of ann: no record, no object"):
-            ops(commands.show_item, owner="ann", id=id_)
+            ops(data_commands.show_item, owner="ann", id=id_)
 
     def test_id_may_be_in_upper_case(self, ops: Ops, api: Api, said: Callable[[], Any]) -> None:
         id_ = api.item()["id"]
         ops.send(json.dumps({"type": "item.delete", "owner": "local", "id": id_.upper()}))
 
-        ops(commands.show_item, owner="local", id=id_.upper())
+        ops(data_commands.show_item, owner="local", id=id_.upper())
 
         shown = said()
         assert (shown["id"], shown["record"]["version"], len(shown["deadLetters"])) == (id_, 1, 1)
 
     def test_invalid_id_is_an_error(self, ops: Ops) -> None:
         with pytest.raises(StageError, match="nope is not an item id: an id is a UUID"):
-            ops(commands.show_item, owner="ann", id="nope")
+            ops(data_commands.show_item, owner="ann", id="nope")
 
 
 class TestReindex:
@@ -498,26 +498,26 @@ class TestReindex:
 
     @pytest.mark.usefixtures("lacking")
     def test_index_is_repaired_and_recorded(self, ops: Ops, said: Callable[[], Any]) -> None:
-        assert ops(commands.reindex, check=False) == 0
+        assert ops(data_commands.reindex, check=False) == 0
 
         assert said() == {"items": 1, "outdated": 0, "missing": 1, "orphaned": 0, "failed": {}}
-        assert search_index.state("local", ops.stage.client).built == search_index.declared()
-        assert ops(commands.reindex, check=True) == 0
+        assert search_index_state.state("local", ops.stage.client).built == search_index_state.declared()
+        assert ops(data_commands.reindex, check=True) == 0
 
     @pytest.mark.usefixtures("lacking")
     def test_check_changes_nothing(self, ops: Ops, said: Callable[[], Any]) -> None:
         for _ in range(2):
-            assert ops(commands.reindex, check=True) == 1
+            assert ops(data_commands.reindex, check=True) == 1
             assert said()["missing"] == 1
-        assert search_index.state("local", ops.stage.client).built is None
+        assert search_index_state.state("local", ops.stage.client).built is None
 
     def test_unreadable_item_fails(self, ops: Ops, said: Callable[[], Any]) -> None:
         table.write(table.Put(Key("local", "ITEM", ids.new_id()), {"version": "three"}))
 
-        assert ops(commands.reindex, check=False) == 1
+        assert ops(data_commands.reindex, check=False) == 1
 
         assert len(said()["failed"]) == 1
-        assert search_index.state("local", ops.stage.client).built is None
+        assert search_index_state.state("local", ops.stage.client).built is None
 
     def test_other_fields_than_the_deployed_ones_are_refused(self, ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = ops.stage._replace(name="dev")
@@ -527,29 +527,29 @@ class TestReindex:
             AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
         )
-        search_index.record_deployment("dev", stage.client, created=True)
+        search_index_state.record_deployment("dev", stage.client, created=True)
         monkeypatch.setattr(search_index_keys, "current", lambda: search_index_keys.parse("1;another=s"))
 
         with pytest.raises(StageError, match="marks other fields than in the code that is deployed as dev"):
-            Ops(stage, ops.functions)(commands.reindex, check=True)
+            Ops(stage, ops.functions)(data_commands.reindex, check=True)
 
     def test_progress_is_printed(
         self, ops: Ops, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr(commands, "REINDEX_PROGRESS_INTERVAL", 2)
+        monkeypatch.setattr(data_commands, "REINDEX_PROGRESS_INTERVAL", 2)
         for _ in range(3):
             api.item()
 
-        ops(commands.reindex, check=False, json=False)
+        ops(data_commands.reindex, check=False, json=False)
 
         shown = capsys.readouterr().out
         assert shown.endswith("3 items read, 0 differences …\n3 items read. Their index is complete.\n")
 
     @pytest.mark.usefixtures("lacking")
     def test_differences_are_printed(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
-        ops(commands.reindex, check=True, json=False)
+        ops(data_commands.reindex, check=True, json=False)
         assert capsys.readouterr().out.endswith("1 items read:\n        1  items without some of their index records\n")
-        ops(commands.reindex, check=False, json=False)
+        ops(data_commands.reindex, check=False, json=False)
         assert capsys.readouterr().out.endswith("without some of their index records: indexed again\n")
 
 
@@ -642,7 +642,7 @@ class TestRenderMissing:
         self.put(ops, "uploads/done.jpg", "uploads/a/b.png", "uploads/items/not-an-item.jpg", "uploads/ü +.jpg")
         self.put(ops, "thumbnails/done.jpg.jpg")
 
-        assert ops(commands.render_missing, dry_run=False) == 0
+        assert ops(data_commands.render_missing, dry_run=False) == 0
 
         missing = ["uploads/a/b.png", "uploads/items/not-an-item.jpg", "uploads/ü +.jpg"]
         assert said() == {"missing": 3, "queued": 3, "keys": missing}
@@ -655,7 +655,7 @@ class TestRenderMissing:
         self.put(ops, "thumbnails/same.jpg.jpg", at=now)
         self.put(ops, "thumbnails/old.jpg.jpg", at=now + timedelta(seconds=5))
 
-        ops(commands.render_missing, dry_run=False)
+        ops(data_commands.render_missing, dry_run=False)
 
         assert self.queued(ops) == ["uploads/new.jpg"]
 
@@ -664,14 +664,14 @@ class TestRenderMissing:
         self.put(ops, f"uploads/items/local/{id_}/{ids.new_id()}")
         self.put(ops, "uploads/folder/", body=b"")
 
-        ops(commands.render_missing, dry_run=False)
+        ops(data_commands.render_missing, dry_run=False)
 
         assert said() == {"missing": 0, "queued": 0, "keys": []}
 
     def test_dry_run_queues_nothing(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
         self.put(ops, "uploads/a.jpg", "uploads/\x1b[1mb.jpg")
 
-        ops(commands.render_missing, dry_run=True, json=False)
+        ops(data_commands.render_missing, dry_run=True, json=False)
 
         assert self.queued(ops) == []
         assert capsys.readouterr().out.splitlines()[-3:] == [
@@ -684,7 +684,7 @@ class TestRenderMissing:
         keys = [f"uploads/{number:02}.jpg" for number in range(23)]
         self.put(ops, *keys)
 
-        ops(commands.render_missing, dry_run=False)
+        ops(data_commands.render_missing, dry_run=False)
 
         assert said()["queued"] == 23
         assert self.queued(ops) == keys
@@ -694,7 +694,7 @@ class TestRenderMissing:
         monkeypatch.setattr(ops.sqs, "send_message_batch", lambda **_: {"Failed": [{"Code": "Throttled"}]})
 
         with pytest.raises(StageError, match=r"refused 1 of 1 messages \(Throttled\); 0 files before them are queued"):
-            ops(commands.render_missing, dry_run=False)
+            ops(data_commands.render_missing, dry_run=False)
 
 
 def keys_to_render(messages: list[dict[str, Any]]) -> list[str]:
@@ -719,7 +719,7 @@ class TestWebhooks:
                 webhooks.change(owner, webhook.id, lambda old, state=state: msgspec.structs.replace(old, **state))  # type: ignore[misc]
                 created.append((owner, webhook.id))
 
-        assert ops(commands.show_webhooks) == 0
+        assert ops(data_commands.show_webhooks) == 0
         shown = said()["webhooks"]
 
         assert {(one["owner"], one["id"]) for one in shown} == {*created[1:3], *created[4:6]}
@@ -729,12 +729,12 @@ class TestWebhooks:
         }
 
     def test_all_webhooks_are_shown(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
-        assert ops(commands.show_webhooks, json=False, all=False) == 0
-        assert ops(commands.show_webhooks, json=False, all=True) == 0
+        assert ops(data_commands.show_webhooks, json=False, all=False) == 0
+        assert ops(data_commands.show_webhooks, json=False, all=True) == 0
         webhook, _ = webhooks.create("ann", "https://hooks.example/secret", ["*"], "", datetime.now(UTC))
-        assert ops(commands.show_webhooks, json=False, all=True) == 0
+        assert ops(data_commands.show_webhooks, json=False, all=True) == 0
         table.write(table.Put(table.Key("bob", "WEBHOOKS", ""), {"webhooks": [{"id": "w"}]}))
-        assert ops(commands.show_webhooks, json=False, all=True) == 1
+        assert ops(data_commands.show_webhooks, json=False, all=True) == 1
 
         assert capsys.readouterr().out.splitlines() == [
             "No webhook is failing or switched off.",

@@ -21,7 +21,7 @@ from bench import (
     picture_urls,
     request_overhead,
     sample_events,
-    traced_calls,
+    tracing_overhead,
     visits,
 )
 from bench.cold_starts import Case, Start
@@ -212,13 +212,13 @@ class TestVisits:
 class TestTraces:
     def test_medians_of_all_calls_are_compared(self) -> None:
         blocks = [
-            {traced_calls.UNTRACED: [500.0, 9000.0], traced_calls.SAMPLED: [530.0, 530.0]},
-            {traced_calls.UNTRACED: [500.0], traced_calls.SAMPLED: [9000.0]},
+            {tracing_overhead.UNTRACED: [500.0, 9000.0], tracing_overhead.SAMPLED: [530.0, 530.0]},
+            {tracing_overhead.UNTRACED: [500.0], tracing_overhead.SAMPLED: [9000.0]},
         ]
 
-        found = traced_calls.results(blocks)
+        found = tracing_overhead.results(blocks)
 
-        assert found[traced_calls.SAMPLED] == {"call_us": 530, "more_us": 30}
+        assert found[tracing_overhead.SAMPLED] == {"call_us": 530, "more_us": 30}
 
 
 class TestFind:

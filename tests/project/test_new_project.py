@@ -13,8 +13,8 @@ import pytest
 from tests.project.test_docs import anchors, links
 from tools import processes
 from tools.template import new_project, recipes
-from tools.template.copies import copy_working_tree, share_environments
 from tools.template.new_project import NewProjectError
+from tools.template.scratch_copy import copy_working_tree, share_environments
 
 PROJECT = Path(__file__).resolve().parents[2]
 NAME = "abcdefghijklmn"

@@ -18,7 +18,7 @@ import yaml
 from chalicelib import config
 from tools import processes
 from tools.template import recipes
-from tools.template.copies import copy_working_tree
+from tools.template.scratch_copy import copy_working_tree
 
 PROJECT = Path(__file__).resolve().parents[2]
 DIFFS = list(recipes.diffs())

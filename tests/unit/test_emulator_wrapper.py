@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tools.laptop.emulator_wrapper import ministack_version
-from tools.laptop.emulator_wrapper.event_queue import Event, EventQueue
+from tools.laptop.emulator_wrapper.async_invocations import Event, EventQueue
 from tools.laptop.emulator_wrapper.package_cache import PackageCache
 
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:on_upload"

@@ -21,7 +21,7 @@ from chalicelib import config
 from tools.interruption import Interruption
 from tools.ops import __main__ as ops
 from tools.ops import (
-    commands,
+    data_commands,
     dead_letter_queues,
     failure_reasons,
     function_commands,
@@ -31,7 +31,7 @@ from tools.ops import (
 )
 from tools.ops.cleanup import Failure, Result
 from tools.ops.command_call import CommandCall
-from tools.ops.dead_letters import DeadLetter
+from tools.ops.dead_letter import DeadLetter
 from tools.ops.deployed_stage import Stage, find
 from tools.ops.failure_reasons import Reason
 from tools.ops.item_lookup import ItemData
@@ -352,7 +352,7 @@ class TestConfirmation:
 
     def confirm(self) -> None:
         queue = SimpleNamespace(url="https://sqs/1/dead")
-        commands._confirm(self.CALL, [commands.Selection(queue, [letter("{}")])])  # type: ignore[arg-type]
+        data_commands._confirm(self.CALL, [data_commands.Selection(queue, [letter("{}")])])  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("answer", ["y", "YES"])
     def test_yes_confirms(self, terminal: Callable[[str], None], answer: str) -> None:
@@ -472,7 +472,7 @@ class TestCommandLine:
     ) -> None:
         seen: list[bool] = []
         monkeypatch.setattr(ops, "find", lambda *_: stage())
-        monkeypatch.setattr(ops.commands, "run_cleanup", lambda call: seen.append(call.options.json) or 0)
+        monkeypatch.setattr(ops.data_commands, "run_cleanup", lambda call: seen.append(call.options.json) or 0)
         assert ops.main(["--stage", "dev", *arguments]) == 0
         assert seen == [True]
 

@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 from botocore import exceptions
 
-from tools.stage import chalice_config, policies, provision, search_index, stack
+from tools.stage import chalice_config, policies, provision, search_index_state, stack
 from tools.stage.errors import StageError, describe_error
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         records.append(created)
         return None if created else "INDEX MISSING"
 
-    monkeypatch.setattr(search_index, "record_deployment", record)
+    monkeypatch.setattr(search_index_state, "record_deployment", record)
     return records
 
 

@@ -18,9 +18,9 @@ from chalicelib.config import LOCAL
 from tools import processes
 from tools.interruption import Interruption
 from tools.laptop import code_stack, function_package
-from tools.laptop.chalice_server import Server
 from tools.laptop.function_logs import LogFollower
 from tools.laptop.function_package import Code, Package
+from tools.laptop.server_supervisor import Server
 from tools.laptop.terminal import Terminal
 from tools.stage import app_sources
 from tools.stage.app_sources import Stamp

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from chalicelib.events import item_events
-from tools.ops.dead_letters import FailedBatch
+from tools.ops.dead_letter import FailedBatch
 from tools.ops.deployed_stage import Stage
 from tools.stage.errors import StageError
 

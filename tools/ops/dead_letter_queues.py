@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from chalicelib.events import failed_changes
 from tools.interruption import Interruption
 from tools.ops import change_stream
-from tools.ops.dead_letters import DeadLetter, FailedBatch
+from tools.ops.dead_letter import DeadLetter, FailedBatch
 from tools.ops.deployed_stage import Stage
 from tools.stage.errors import StageError
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from chalicelib.catalogue import messages
-from tools.ops.dead_letters import DeadLetter
+from tools.ops.dead_letter import DeadLetter
 from tools.ops.deployed_stage import Stage
 from tools.ops.log_parsing import json_lines, last_line
 from tools.stage.errors import StageError

@@ -12,7 +12,7 @@ from typing import Any
 from chalicelib.config import LOCAL
 from chalicelib.values import times
 from tools.interruption import Interrupted
-from tools.ops import app_functions, function_code, function_log, invocation, output
+from tools.ops import function_code_update, function_log, in_process_functions, invocation, output
 from tools.ops.command_call import CommandCall, ask
 from tools.ops.deployed_stage import Function
 from tools.ops.function_log import FunctionLog
@@ -31,7 +31,7 @@ def invoke(call: CommandCall) -> int:
     """Run one function with an event, deployed or in this process; or print a sample of its event."""
     name = call.options.function
     if call.options.sample or call.options.here:
-        functions = app_functions.load(call.stage.name)
+        functions = in_process_functions.load(call.stage.name)
         if name not in functions:
             raise StageError(f"app.py has no function {name}. It has: {', '.join(sorted(functions))}.")
     if call.options.sample:
@@ -52,7 +52,7 @@ def invoke(call: CommandCall) -> int:
     return 1 if outcome.error else 0
 
 
-def _run_here(call: CommandCall, function: app_functions.AppFunction, event: Any) -> int:
+def _run_here(call: CommandCall, function: in_process_functions.AppFunction, event: Any) -> int:
     """Run a function in this process, where a debugger can stop it. Its exceptions end the command with exit code 1."""
     _confirm_invocation(call, function.name)
     try:
@@ -116,10 +116,10 @@ def deploy_function(call: CommandCall) -> int:
     if stage.name == LOCAL:
         raise StageError("`make run` brings a saved file into effect in all functions of the stage local by itself.")
     function = stage.function(name)
-    function_code.require_latest(stage, function)
+    function_code_update.require_latest(stage, function)
     _confirm_deployment(call, function)
-    archive = function_code.package(provision.PROJECT_DIR, stage, function, call.print_progress)
-    done = function_code.update(stage, function, archive, dry_run=call.options.dry_run)
+    archive = function_code_update.package(provision.PROJECT_DIR, stage, function, call.print_progress)
+    done = function_code_update.update(stage, function, archive, dry_run=call.options.dry_run)
     others = sorted(one.handler for one in stage.functions() if one.handler != name)
     data = {**done._asdict(), "function": function.name, "others": others}
     lines = [output.update_text(function, done)]

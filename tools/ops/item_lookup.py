@@ -9,7 +9,7 @@ from chalicelib.aws.bucket import Upload
 from chalicelib.aws.table import Key
 from chalicelib.catalogue import messages
 from tools.ops import s3_objects
-from tools.ops.dead_letters import DeadLetter
+from tools.ops.dead_letter import DeadLetter
 from tools.ops.deployed_stage import Stage
 from tools.ops.s3_objects import S3Object
 

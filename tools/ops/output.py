@@ -16,10 +16,10 @@ from chalicelib.values.exact_json import from_json, to_json
 from chalicelib.values.times import format_time
 from tools.log_reader import HIDDEN_FIELDS
 from tools.ops.cleanup import Result
-from tools.ops.dead_letters import DeadLetter
+from tools.ops.dead_letter import DeadLetter
 from tools.ops.deployed_stage import API_HANDLER, Function
 from tools.ops.failure_reasons import Reason
-from tools.ops.function_code import Update
+from tools.ops.function_code_update import Update
 from tools.ops.function_log import LEVELS, Line
 from tools.ops.invocation import Outcome
 from tools.ops.item_lookup import ItemData
@@ -30,7 +30,7 @@ from tools.stage.retained_resources import BUCKET, TABLE, USER_POOL, Content
 from tools.terminal_text import printable
 
 if TYPE_CHECKING:
-    from tools.ops.removal import Remains
+    from tools.ops.stage_removal import Remains
 
 _MAX_BODY = 120  # characters
 _MAX_REASON = 400  # characters

@@ -17,7 +17,7 @@ import boto3
 from botocore import exceptions
 
 from chalicelib.config import LOCAL, STAGE_NAME_RULE
-from tools.stage import aws_clients, chalice_config, policies, retained_resources, search_index, stack
+from tools.stage import aws_clients, chalice_config, policies, retained_resources, search_index_state, stack
 from tools.stage.aws_clients import ClientFactory
 from tools.stage.errors import StageError, describe_error
 from tools.stage.names import check_stage_name, code_stack_name, resource_stack_name
@@ -77,7 +77,7 @@ def provision(
     outputs = stack.outputs(cloudformation, name)
     written = [*chalice_config.record_outputs(project_dir, stage, outputs), *policies.write(project_dir, stage)]
     _report_written(written, project_dir, report)
-    if missing := search_index.record_deployment(stage, client, created=plan is not None and plan.creates):
+    if missing := search_index_state.record_deployment(stage, client, created=plan is not None and plan.creates):
         report(missing)
     return outputs
 

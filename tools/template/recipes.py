@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools import processes
-from tools.template.copies import commit_all, copy_working_tree, share_environments
+from tools.template.scratch_copy import commit_all, copy_working_tree, share_environments
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 PAGE = "docs/adapting.md"

@@ -21,7 +21,7 @@ from tests.e2e.terminals import Terminal, until
 from tests.e2e.test_deploying import install
 from tools.laptop.emulator import Emulator
 from tools.template import recipes
-from tools.template.copies import copy_working_tree, share_environments
+from tools.template.scratch_copy import copy_working_tree, share_environments
 
 PAGE = "docs/tutorial.md"
 

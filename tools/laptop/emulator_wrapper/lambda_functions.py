@@ -20,7 +20,7 @@ from ministack.core.arn import parse_arn
 from ministack.services import eventbridge, lambda_svc, sqs
 
 from tools.laptop.emulator_wrapper import ministack_version
-from tools.laptop.emulator_wrapper.event_queue import Event, EventQueue
+from tools.laptop.emulator_wrapper.async_invocations import Event, EventQueue
 from tools.laptop.emulator_wrapper.package_cache import PackageCache
 
 _KNOWN = {

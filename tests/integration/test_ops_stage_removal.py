@@ -15,8 +15,8 @@ import pytest
 
 from tests.integration.stage import answers, fails, remove_faults
 from tools.interruption import Interruption
-from tools.ops import removal
-from tools.ops.removal import Target
+from tools.ops import stage_removal
+from tools.ops.stage_removal import Target
 from tools.stage.errors import StageError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -67,7 +67,7 @@ def imported_by(*stacks: str) -> None:
 def remove(target: Target, **options: Any) -> int:
     chosen = Namespace(**{"json": False, "with_data": False, "yes": "dev", **options})
     with Interruption() as interruption:
-        return removal.remove(target, chosen, interruption)
+        return stage_removal.remove(target, chosen, interruption)
 
 
 def remains() -> dict[str, list[str]]:
@@ -123,7 +123,7 @@ def test_data_that_came_after_the_list_is_kept(target: Target, monkeypatch: pyte
         client("s3").put_object(Bucket=BUCKET, Key="uploads/late", Body=b"")
         return True
 
-    monkeypatch.setattr(removal, "_ask_for_name", answer)
+    monkeypatch.setattr(stage_removal, "_ask_for_name", answer)
     assert remove(target, yes=None) == 0
     assert BUCKET in remains()["buckets"]
 

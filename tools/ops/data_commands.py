@@ -10,10 +10,10 @@ from chalicelib.config import LOCAL
 from chalicelib.values import ids, times
 from tools.ops import cleanup, failure_reasons, item_lookup, missing_thumbnails, output, reindexing, webhook_listing
 from tools.ops.command_call import CommandCall, ask
+from tools.ops.dead_letter import DeadLetter
 from tools.ops.dead_letter_queues import DeadLetterQueue, Report
-from tools.ops.dead_letters import DeadLetter
 from tools.ops.webhook_listing import InvalidRecord, OwnedWebhook
-from tools.stage import search_index
+from tools.stage import search_index_state
 from tools.stage.errors import StageError
 
 PROGRESS_INTERVAL = 10
@@ -101,9 +101,9 @@ def render_missing(call: CommandCall) -> int:
 def reindex(call: CommandCall) -> int:
     """Build or repair the search index; with ``--check``, only compare it with the items."""
     stage, check = call.stage, call.options.check
-    deployed = search_index.state(stage.name, stage.client).deployed
+    deployed = search_index_state.state(stage.name, stage.client).deployed
     # `make run` deploys the code of this folder whenever it changes.
-    if stage.name != LOCAL and deployed not in (None, search_index.declared()):
+    if stage.name != LOCAL and deployed not in (None, search_index_state.declared()):
         raise StageError(
             f"ItemFields in this folder marks other fields than in the code that is deployed as {stage.name}: "
             "check out the revision that is deployed."
@@ -111,7 +111,7 @@ def reindex(call: CommandCall) -> int:
     stage.set_environment()
     counts = reindexing.run(times.now(), _reindex_progress(call), repair=not check)
     if not check and not counts.failed:
-        search_index.record_built(stage.name, stage.client)
+        search_index_state.record_built(stage.name, stage.client)
     call.print_result(msgspec.to_builtins(counts), output.reindex_text(counts, repaired=not check))
     return 1 if counts.failed or (check and counts.wrong) else 0
 

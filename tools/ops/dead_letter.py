@@ -1,4 +1,4 @@
-"""Dead letters: queue messages that a consumer failed on, and events that a function failed on."""
+"""A dead letter: a queue message that a consumer failed on, or an event that a function failed on."""
 
 from __future__ import annotations
 

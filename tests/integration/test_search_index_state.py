@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from chalicelib.catalogue import search_index_keys
-from tools.stage import search_index
+from tools.stage import search_index_state
 
 PROJECT = Path(__file__).resolve().parents[2]
 STAGE = "local"
@@ -30,7 +30,7 @@ def declared(monkeypatch: pytest.MonkeyPatch) -> Declare:
 
 
 def deployed(*, created: bool = False) -> str | None:
-    return search_index.record_deployment(STAGE, boto3.client, created=created)
+    return search_index_state.record_deployment(STAGE, boto3.client, created=created)
 
 
 def test_index_of_a_new_table_is_complete(declared: Declare) -> None:
@@ -44,7 +44,7 @@ def test_changed_declaration_is_reported_until_the_index_is_built(declared: Decl
 
     for _ in range(2):
         assert "run .venv/bin/python -m tools.ops --stage local reindex" in str(deployed())
-    search_index.record_built(STAGE, boto3.client)
+    search_index_state.record_built(STAGE, boto3.client)
 
     assert deployed() is None
 
@@ -64,18 +64,18 @@ def test_table_without_tags_is_reported(declared: Declare) -> None:
 
 
 def test_state_has_both_digests(declared: Declare) -> None:
-    assert search_index.state(STAGE, boto3.client) == (None, None)
+    assert search_index_state.state(STAGE, boto3.client) == (None, None)
 
     deployed(created=True)
 
-    assert search_index.state(STAGE, boto3.client) == (search_index.declared(),) * 2
-    assert re.fullmatch(r"[0-9a-f]{16}", search_index.declared())
+    assert search_index_state.state(STAGE, boto3.client) == (search_index_state.declared(),) * 2
+    assert re.fullmatch(r"[0-9a-f]{16}", search_index_state.declared())
 
 
 def test_script_of_the_pipeline_says_the_same() -> None:
     script = (PROJECT / ".ci" / "deploy").read_text(encoding="utf-8")
     said = " ".join(re.sub(r'" \\\n\s*"', " ", script).split())
 
-    assert search_index.describe_missing("$stage") in said
-    assert search_index.DEPLOYED in script
-    assert search_index.BUILT in script
+    assert search_index_state.describe_missing("$stage") in said
+    assert search_index_state.DEPLOYED in script
+    assert search_index_state.BUILT in script

@@ -1,4 +1,4 @@
-"""Copies of the project that use its installed environments."""
+"""Make a copy of the project to run checks in, which uses its installed environments."""
 
 from __future__ import annotations
 
