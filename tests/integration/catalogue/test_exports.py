@@ -195,6 +195,16 @@ def test_lines_have_no_field_without_a_value(api: Stage) -> None:
     assert second["image"] == {"status": "failed"}
 
 
+def test_export_is_done_although_its_parts_stay(api: Stage, logged: Callable[[], str]) -> None:
+    item_id = api.item()["id"]
+    fails(aws.s3(), "DeleteObject", "SlowDown")
+
+    made = export(api, format="csv")
+
+    assert item_id in made["items.csv"].decode()
+    assert "Deleting parts of an export failed" in logged()
+
+
 def test_picture_replaced_during_a_step_is_the_new_one(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     item_id = api.item()["id"]
     api.picture(item_id, jpeg(40, 30))
@@ -331,6 +341,25 @@ class TestSelection:
         assert problem(answer) == (400, code)
         assert [detail["path"] for detail in json_of(answer)["details"]] == [path]
         assert api.records("EXPORT") == []
+
+
+def test_csv_with_many_columns_is_made_in_small_steps(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise rows that are much longer than the lines of which they are made would fill the memory."""
+    monkeypatch.setattr(export_steps, "STEP_BYTES", 8_000)
+    ids = [api.item(**{f"c{number}": 1 for number in range(500)})["id"], *(api.item()["id"] for _ in range(80))]
+    read, starts = bucket.read_range, []
+
+    def recorded(key: str, start: int, size: int) -> bytes:
+        starts.append(start)
+        return read(key, start, size)
+
+    monkeypatch.setattr(bucket, "read_range", recorded)
+
+    (file,) = export(api, format="csv").values()
+
+    rows = file.splitlines()[1:]
+    assert [row.partition(b",")[0].decode() for row in rows] == ids
+    assert len(starts) >= sum(len(row) for row in rows) // (8_000 + len(rows[0]))
 
 
 def test_csv_has_all_columns_and_imports_again(api: Stage) -> None:
