@@ -602,6 +602,19 @@ class TestSecondFileWithTheSameTicket:
 
         self.assert_it_is_the_photo(api, item, key)
 
+    def test_retry_by_the_cleanup_keeps_what_a_slow_job_stored(self, api: Stage, item: dict[str, Any]) -> None:
+        key = api.picture(item["id"], OTHER)
+        api.notice(api.put(key, PHOTO))
+        later = times.now() + item_pictures.THUMBNAIL_JOB_TIMEOUT + timedelta(minutes=1)
+
+        def retry() -> None:
+            item_pictures.do_work_due(items.get(OWNER, item["id"], times.now()), later)
+
+        meanwhile(aws.s3(), "PutObject", retry, "after-call")
+        thumbnail_jobs.run(key)
+
+        self.assert_it_is_the_photo(api, item, key)
+
     def test_second_file_does_not_restore_a_deleted_picture(self, api: Stage, item: dict[str, Any]) -> None:
         key = api.picture(item["id"], OTHER)
         api("DELETE", f"/items/{item['id']}/image")
