@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -183,6 +184,28 @@ class TestOneDelivery:
         world.respond = lambda at: Response(status, None, b"")
 
         assert deliveries.process_message(message(webhook, event())) == 5
+
+    @pytest.mark.parametrize("status", [300, 302, 399])
+    def test_redirect_is_the_reason(self, world: World, webhook: Webhook, status: int) -> None:
+        world.respond = lambda at: Response(status, None, b"")
+        created = event()
+
+        deliveries.process_message(message(webhook, created))
+
+        reason = f"The receiver responded with {status}, not with 2xx: redirects are not followed."
+        assert stored(webhook, created).error == reason
+
+    def test_duration_is_in_milliseconds(self, world: World, webhook: Webhook) -> None:
+        def respond(_: datetime) -> Response:
+            time.sleep(0.02)
+            return OK
+
+        world.respond = respond
+        created = event()
+
+        deliveries.process_message(message(webhook, created))
+
+        assert 20 <= (stored(webhook, created).duration_ms or 0) < 10_000
 
     def test_no_response_is_a_failure(self, world: World, webhook: Webhook) -> None:
         def fail(_: datetime) -> Response:
