@@ -61,6 +61,7 @@ CONTENT_TYPES = "image/avif, image/bmp, image/gif, image/jpeg, image/png, image/
 
 OTHERS: list[tuple[str, str, Any, dict[str, str], str]] = [
     ("GET", "/hello?name=" + "x" * 101, None, {}, "name must be a string of at most 100 characters."),
+    ("GET", "/hello?nam=Ada", None, {}, "Unknown query parameter nam: this route accepts name."),
     ("GET", "/items?limit=0", None, {}, "limit must be an integer from 1 to 100."),
     ("GET", "/items?limit=ten", None, {}, "limit must be an integer from 1 to 100."),
     ("GET", "/items?limit=1.5", None, {}, "limit must be an integer from 1 to 100."),
