@@ -48,10 +48,11 @@ class TestFetch:
         with pytest.raises(issuer_keys.KeysUnavailableError):
             ask(f"Bearer {issuer.token()}")
 
-    def test_discovery_document_of_another_issuer_is_rejected(self, ask: Ask, issuer: Issuer) -> None:
-        issuer.claimed_issuer = "https://another.example"
+    @pytest.mark.parametrize("claimed", ["https://another.example", "http://0.example"])
+    def test_discovery_document_of_another_issuer_is_rejected(self, ask: Ask, issuer: Issuer, claimed: str) -> None:
+        issuer.claimed_issuer = claimed
 
-        with pytest.raises(issuer_keys.KeysUnavailableError, match=r"document names 'https://another\.example'"):
+        with pytest.raises(issuer_keys.KeysUnavailableError, match=f"document names '{claimed}'"):
             ask(f"Bearer {issuer.token()}")
 
     @pytest.mark.parametrize("page", ["/.well-known/openid-configuration", "/keys"])
