@@ -329,6 +329,13 @@ class TestVisitors:
             assert answer.headers["Cache-Control"] == "public, max-age=60, stale-while-revalidate=600"
             assert api.handle(event).status_code == 304
 
+    def test_if_match_is_rejected(self, api: Stage, catalogue: str) -> None:
+        item = api.item(**VASE, visibility="public")
+        for path in (catalogue, f"{catalogue}/items", f"{catalogue}/items/{item['id']}"):
+            answer = api("GET", path, if_match="*")
+
+            assert (answer.status_code, json_of(answer)["error"]) == (400, "INVALID_REQUEST")
+
     def test_field_that_is_no_longer_public_is_hidden_at_once(
         self, api: Stage, catalogue: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
