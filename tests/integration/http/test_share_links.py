@@ -122,6 +122,15 @@ class TestLink:
 
         assert json_of(visit(api, token))["title"] == "Red vase"
 
+    def test_is_no_update_of_the_item(self, api: Stage, item: str) -> None:
+        before = api.read(item)["updatedAt"]
+
+        link = share(api, item)
+        shared = api.read(item)["updatedAt"]
+        api("DELETE", f"/items/{item}/shares/{link['id']}")
+
+        assert (shared, api.read(item)["updatedAt"]) == (before, before)
+
     def test_only_its_hash_is_stored(self, api: Stage, item: str) -> None:
         token = share(api, item, expiresAt=in_an_hour())["token"]
 
