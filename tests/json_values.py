@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import msgspec
 from hypothesis import strategies as st
 
 from chalicelib.catalogue import item_fields, models
@@ -21,9 +20,9 @@ numbers = st.one_of(
     ),
 )
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-_declared = {field.encode_name for field in msgspec.structs.fields(item_fields.ItemFields)}
-# Hypothesis also draws texts from the source, such as the name of a field that ItemFields declares.
-_names = _texts.filter(lambda name: name and name not in {*models.MANAGED_FIELDS, *_declared, "expiresAt"})
+# Hypothesis also draws texts from the source, such as the name of a field with a meaning.
+_known = {*models.MANAGED_FIELDS, *models.SETTINGS, *item_fields.ItemFields.__struct_encode_fields__}
+_names = _texts.filter(lambda name: name and name not in _known)
 values = st.recursive(
     st.none() | st.booleans() | numbers | _texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_names, inner, max_size=4),

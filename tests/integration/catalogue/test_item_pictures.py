@@ -430,6 +430,21 @@ class TestClockSetBack:
         assert (picture["status"], picture["width"]) == ("ready", 1600)
         assert key in api.objects()
 
+    def test_upload_to_a_restored_item_becomes_the_picture(
+        self, api: Stage, item: dict[str, Any], ticket: Callable[[int], str]
+    ) -> None:
+        api("DELETE", f"/items/{item['id']}")
+        api("POST", "/imports?key=id", exact_json.to_json(item), content_type="application/x-ndjson")
+        api.work()
+
+        key = ticket(1)
+        api.notice(api.put(key, PHOTO))
+        api.work()
+
+        picture = image(api, item)
+        assert picture is not None
+        assert picture["status"] == "ready"
+
     @pytest.mark.parametrize("removed", [False, True], ids=["kept", "removed"])
     def test_later_of_two_tickets_wins(
         self, api: Stage, item: dict[str, Any], ticket: Callable[[int], str], removed: bool
