@@ -87,7 +87,7 @@ describe("api", () => {
     assert.equal(problem.status, 0);
   });
 
-  test("no response is a problem, which says if the browser is offline", async () => {
+  test("no response is a problem that says if one is offline", async () => {
     stubFetch(() => Promise.reject(new TypeError("Failed to fetch")));
     await assert.rejects(call("GET", "items"), { message: "The server does not respond.", status: 0 });
     setOnline(false);

@@ -23,7 +23,7 @@ describe("csv", () => {
     assert.deepEqual(rows, [{ line: 4, cells: ["1", 'two\nlines "quoted"'] }, { line: 7, cells: ["3"] }]);
   });
 
-  test("empty cells after the last column are ignored, others are an error", () => {
+  test("only cells after the last column may be empty", () => {
     assert.deepEqual(cellsIn("a,b\n1,2,,\n"), [["1", "2", "", ""]]);
     assert.throws(() => parseCsv("a,b\n1,2,3"), /line 2: the row has 3 cells, more than the header row/);
   });

@@ -79,7 +79,7 @@ describe("exports", () => {
     assert.equal(panel().querySelector(".downloads a").href, FILES[0].url);
   });
 
-  test("an export is shown again after a reload, until it is dismissed", async () => {
+  test("an export is shown after a reload until dismissed", async () => {
     mock.timers.enable({ apis: ["setTimeout"] });
     stubFetch(() => json(done));
     openExport();

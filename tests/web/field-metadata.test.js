@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import "./browser.js";
 import { parseJson } from "../../chalicelib/web/exact-json.js";
 import {
-  fieldLabel, fieldNames, fieldsForVisitors, isSearchable, isTimestamp, listedFields, ownFields, sortableFields,
-  summaryOf,
+  MANAGED, fieldLabel, fieldNames, fieldsForVisitors, isSearchable, isTimestamp, listedFields, ownFields,
+  sortableFields, summaryOf,
 } from "../../chalicelib/web/field-metadata.js";
 
 describe("field-metadata", () => {
@@ -18,6 +19,12 @@ describe("field-metadata", () => {
     for (const text of ["2026-01-31", "2026-01-31T12:00", "2026-13-31T12:00Z", "today", 5, null]) {
       assert.equal(isTimestamp(text), false, String(text));
     }
+  });
+
+  test("managed fields are those of the API", () => {
+    const file = new URL("../../chalicelib/openapi.json", import.meta.url);
+    const { schemas } = JSON.parse(readFileSync(file, "utf8")).components;
+    assert.deepEqual(MANAGED, schemas.ItemFields.propertyNames.not.enum);
   });
 
   test("managed fields are not the caller's", () => {

@@ -27,7 +27,7 @@ describe("item-deletion", () => {
     document.querySelector("#tray .notices").replaceChildren();
   });
 
-  test("an item is hidden at once, and deleted when it can no longer be undone", async () => {
+  test("an item is hidden at once and deleted after the undo time", async () => {
     const requests = stubFetch(() => json({ id: "item-1" }));
     deleteItem("item-1");
     assert.deepEqual([titles(), requests.length], [[], 0]);

@@ -41,7 +41,7 @@ describe("a change by someone else", () => {
     assert.ok(dialog().querySelector(".frame") === frame);
   });
 
-  test("is shown in a form in which nothing was typed, and the focus stays", () => {
+  test("is shown in an unedited form, and the focus stays", () => {
     openForm();
     height().focus();
     storeItem(item(2, { height: 46 }));
@@ -66,7 +66,7 @@ describe("a change by someone else", () => {
     assert.equal(notice(), "");
   });
 
-  test("that deletes the item closes a form in which nothing was typed, and is told in others", () => {
+  test("that deletes the item closes an unedited form", () => {
     openForm();
     currentView().onItemGone();
     assert.ok(currentView() === null);

@@ -4,7 +4,7 @@ import { json, setOnline, stubFetch } from "./browser.js";
 import { LiveUpdates, pauseAfter } from "../../chalicelib/web/live-updates.js";
 import { setToken } from "../../chalicelib/web/oidc-session.js";
 
-test("requests become rarer while nobody uses the page, and if showing changes takes long", () => {
+test("an unused page and slow changes make requests rarer", () => {
   const [second, minute] = [1000, 60_000];
   assert.deepEqual([0, minute, 5 * minute, 600 * minute].map((idle) => pauseAfter(idle, 0)),
     [2 * second, 2 * second, 5 * second, minute]);
@@ -71,7 +71,7 @@ describe("live updates", () => {
     assert.equal(shows, 4);
   });
 
-  test("failures are waited out ever longer, and a refused token ends it until there is another", async () => {
+  test("waits grow after failures, and a refused token ends it", async () => {
     await start(number(1), ...Array(4).fill(failure(503)), failure(401));
     await pass(40_000);
     assert.equal(requests.length, 6);
@@ -84,7 +84,7 @@ describe("live updates", () => {
     setToken("");
   });
 
-  test("nothing is asked offline, in a hidden page, or before there is a list", async () => {
+  test("nothing is asked offline or in a hidden page", async () => {
     isReady = false;
     await start();
     isReady = true;

@@ -130,7 +130,7 @@ describe("visitors", () => {
     assert.equal(page.requests.length, 0);
   });
 
-  test("the keys lead to the neighbours of an item, also those that are not loaded", async () => {
+  test("the keys lead to neighbours that are not loaded", async () => {
     const page = openPage(listPage(["a", "b"], { cursor: "2" }));
     page.click(".card a");
     await page.requests[0].respond(itemPage("a"));

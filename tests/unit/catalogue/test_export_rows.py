@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from chalicelib.catalogue import csv_cells, export_rows, import_parsing, item_fields
+from chalicelib.catalogue import csv_cells, export_rows, import_parsing, item_fields, models
 from chalicelib.catalogue.models import Fields, Focus, Image, Item
 from chalicelib.config import ContentType
 from chalicelib.values import csv_parser, exact_json
@@ -80,3 +80,8 @@ def test_cell_is_imported_as_the_same_value(
     (row,) = csv_parser.parse(text.decode()).rows
     assert dict(zip(columns, row.cells, strict=False)).get("a", "") == cell
     assert csv_cells.fields(columns, row.cells).get("a") == value
+
+
+def test_exports_have_all_fields_that_the_api_sets() -> None:
+    assert set(models.MANAGED_FIELDS) <= set(export_rows.COLUMNS)
+    assert set(export_rows._Managed.__struct_encode_fields__) == set(export_rows.COLUMNS)
