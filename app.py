@@ -224,8 +224,8 @@ def run_batch(request: Request) -> Response:
     """Create, change and delete up to 100 items.
 
     Each operation succeeds or fails on its own, with the status and the error that a single request would have. With an
-    `Idempotency-Key`, you can repeat the request: only the operations that failed with a status from 500 on are tried
-    again, and nothing is created twice.
+    `Idempotency-Key`, you can repeat the request: only the operations that failed with a status of 500 or more are
+    tried again, and nothing is created twice.
     """
     owner, operations = requests.owner(request), batch_bodies.parse(requests.json_object(request))
     key = requests.idempotency_key(request)
@@ -288,8 +288,8 @@ def get_image(request: Request, item_id: str, query: schemas.ImageQuery) -> Resp
 def patch_image(request: Request, item_id: str) -> Response:
     """Change the picture's focus.
 
-    The thumbnails that crop are made again, around this point of the upright picture. Available only when the item's
-    `image.status` is `ready`; the status does not change. The next upload has no focus.
+    Thumbnails that crop the picture are made again, around this point of the upright picture. Available only when the
+    item's `image.status` is `ready`; the status does not change. The picture of the next upload has no focus.
     """
     focus, check = requests.image_focus(request), requests.write_check(request)
     item = item_pictures.change_focus(requests.owner(request), item_id, focus, times.now(), check)
@@ -322,7 +322,7 @@ def delete_image(request: Request, item_id: str) -> Response:
 def get_catalogue(request: Request) -> Response:
     """Show the caller's public catalogue.
 
-    Visitors see those of the caller's items whose `visibility` is `public`, and of these the public fields.
+    Visitors see the public fields of the caller's items whose `visibility` is `public`.
     """
     catalogue = public_catalogues.of_owner(requests.owner(request))
     return responses.catalogue_response(request, catalogue, public_catalogues.count_items(catalogue))
@@ -374,7 +374,7 @@ def get_public_catalogue(request: Request, catalogue_id: str) -> Response:
 def list_public_items(request: Request, catalogue_id: str, query: schemas.PublicListQuery) -> Response:
     """List the items of a public catalogue, page by page.
 
-    As `GET /items`, with the public fields only.
+    Works as `GET /items` does, but returns only the public fields.
     """
     which = list_queries.parse(query)
     catalogue = public_catalogues.get(catalogue_id)
@@ -412,7 +412,7 @@ def show_catalogue(request: Request, catalogue_id: str, query: schemas.Catalogue
 
     Other query parameters are ignored, because trackers add some to links.
     """
-    from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it, and html
+    from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it and the module html
 
     shown = visitor_pages.list_query(query)
     which, catalogue = list_queries.parse(shown), public_catalogues.get(catalogue_id)
@@ -431,7 +431,7 @@ def show_catalogue(request: Request, catalogue_id: str, query: schemas.Catalogue
 )
 def show_public_item(request: Request, catalogue_id: str, item_id: str) -> Response:
     """Show an item of a public catalogue as a page."""
-    from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it, and html
+    from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it and the module html
 
     catalogue = public_catalogues.get(catalogue_id)
     copy = items.get(catalogue.partition, item_id, times.now())
@@ -453,8 +453,8 @@ def show_public_item(request: Request, catalogue_id: str, item_id: str) -> Respo
 def create_share(request: Request, item_id: str) -> Response:
     """Make a share link.
 
-    Everybody who has its URL sees the item, public or private, as visitors see a public one, until the link or the item
-    expires or is deleted.
+    Everybody who has its URL sees the public fields and the picture of the item, even if the item is private, until the
+    link or the item expires or is deleted.
     """
     expires_at = requests.share_expiry(request)
     share, token = share_links.create(requests.owner(request), item_id, expires_at, times.now())
@@ -517,7 +517,7 @@ def get_shared_item(request: Request, token: str) -> Response:
 )
 def show_shared_item(request: Request, token: str) -> Response:
     """Show the item of a share link as a page."""
-    from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it, and html
+    from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it and the module html
 
     return visitor_pages.item_page(request, serializers.public_item(share_links.find_item(token, times.now())))
 
@@ -582,9 +582,9 @@ def get_import(request: Request, import_id: str) -> Response:
 def create_export(request: Request) -> Response:
     """Export many items.
 
-    Exports all items, or those that `filter`, `q` and `ids` select. Each is in the files once, as it was at some time
-    during the export; items that are created, changed or deleted meanwhile may be missing. With an `Idempotency-Key`,
-    you can repeat the request without starting another export.
+    Exports all items, or those that `filter`, `q` and `ids` select. Each item is in the files once, as it was at some
+    time during the export; items that are created, changed or deleted meanwhile may be missing. With an
+    `Idempotency-Key`, you can repeat the request without starting another export.
     """
     owner, wanted = requests.owner(request), export_requests.parse(requests.json_object(request))
     started = exports.start(owner, wanted, times.now(), requests.idempotency_key(request))
@@ -807,7 +807,7 @@ def on_messages(event: SQSEvent) -> dict[str, Any] | None:
 @app.on_sqs_message(queue=settings.queue_name("deliveries"), batch_size=10)
 def on_deliveries(event: SQSEvent) -> dict[str, Any] | None:
     """Deliver events to webhooks."""
-    # It imports what sends requests, which the other functions do not need.
+    # It imports an HTTP client, which the other functions do not need.
     from chalicelib.catalogue import sqs_batches  # noqa: PLC0415
     from chalicelib.events import deliveries  # noqa: PLC0415
 

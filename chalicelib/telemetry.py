@@ -39,7 +39,7 @@ def _serialize(line: dict[str, Any]) -> str:
 
 
 def add_secret_pattern(pattern: str) -> None:
-    """Register a pattern of text with a secret. Log lines always have a dash for the secret.
+    """Register a pattern of text with a secret. Log lines have a dash instead of the secret.
 
     ``pattern`` matches the secret and the text before it; that text is its only group.
     """
@@ -47,7 +47,7 @@ def add_secret_pattern(pattern: str) -> None:
 
 
 def add_owner_pattern(pattern: str) -> None:
-    """Register a pattern of text with an owner. Log lines have a dash for the owner, unless LOG_OWNER is plain.
+    """Register a pattern of text with an owner. Unless LOG_OWNER is plain, log lines have a dash instead of the owner.
 
     ``pattern`` matches the owner and the text before it; that text is its only group. It also applies to text from
     libraries, such as error messages, but not to the field ``owner`` of a line.

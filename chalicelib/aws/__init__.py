@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 CONNECTIONS = 4
-"""The connections to one service, and so its calls at the same time. A connection is kept for the next call."""
+"""The most connections to one service, and so the most calls at once. A connection is kept for the next call."""
 
 # Waiting functions cost money, and inside a region a connection takes milliseconds, so a call times out early and the
 # SDK's standard retries (with backoff and jitter) follow. A call takes at most 3 × (1 + 5) s and 3 s between attempts,
@@ -93,7 +93,7 @@ def bucket_name() -> str:
 def bucket_url() -> str:
     """Return the URL of the stage's bucket, without a slash at its end."""
     if "AWS_LAMBDA_FUNCTION_NAME" in os.environ and not any(name.startswith(_ENDPOINT_SETTINGS) for name in os.environ):
-        # Without a client, the first answer of a new process is some milliseconds earlier.
+        # Without a client, the first response of a new process is some milliseconds earlier.
         return f"https://{bucket_name()}.s3.{region()}.{_dns_suffix()}"
     url = s3().generate_presigned_url("get_object", Params={"Bucket": bucket_name(), "Key": "k"})
     return url.partition("?")[0].removesuffix("/k")
@@ -108,7 +108,10 @@ def region() -> str:
 
 
 def credentials() -> ReadOnlyCredentials:
-    """Return the credentials of now. Raise NoCredentialsError if there are none, and NotProvisionedError."""
+    """Return the current credentials. Raise NoCredentialsError if there are none.
+
+    Raise NotProvisionedError if the stage is not provisioned.
+    """
     require_provisioned()
     found = _shared_session().get_credentials()
     if found is None:
@@ -128,7 +131,7 @@ def check_backend() -> None:
 
 
 def _dns_suffix() -> str:
-    """Return the domain of the region's services. A region that does not exist yet is matched by its name."""
+    """Return the domain of the region's services. A region that botocore does not know is recognised by its name."""
     partitions = RuleSetStandardLibrary(_shared_session().get_data("partitions"))
     return str(partitions.aws_partition(region())["dnsSuffix"])
 
@@ -219,4 +222,4 @@ _ENDPOINT_SETTINGS = ("AWS_ENDPOINT_URL", "AWS_USE_")
 _creating = threading.Lock()
 
 _clients: weakref.WeakSet[BaseClient] = weakref.WeakSet()
-"""All clients."""
+"""All clients of this process."""

@@ -133,7 +133,7 @@ def public_key(thumbnail_key: str, seed: str, exposure: int) -> str:
 
 
 def exposure(public_key: str) -> int:
-    """Return the exposure of the item to which a public copy belongs."""
+    """Return the number of the exposure of its item for which a public copy was made."""
     return int(public_key.split("/")[5])
 
 

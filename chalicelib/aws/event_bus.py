@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The result of sending an event. An event that was refused always will be; one that failed may succeed later."""
+    """The result of sending an event. A refused event would be refused again; a failed one may succeed later."""
 
     status: Literal["sent", "refused", "failed"]
     reason: str = ""
@@ -46,19 +46,19 @@ _SENT = Outcome("sent")
 def send(entries: Sequence[Entry]) -> list[Outcome]:
     """Send events in this order, and return the result of each.
 
-    They are sent in several calls if one call cannot take all of them. After a call in which an event failed, no other
-    call is made.
+    If one call cannot take all of them, several calls are made. After a call in which an event failed, no other call is
+    made.
     """
     outcomes: list[Outcome] = []
     for part in calls(entries):
         outcomes += _send_at_once(part)
         if any(one.status == "failed" for one in outcomes):
             break
-    return outcomes + [Outcome("failed", "not sent: one before it failed")] * (len(entries) - len(outcomes))
+    return outcomes + [Outcome("failed", "not sent: an event before it failed")] * (len(entries) - len(outcomes))
 
 
 def calls(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    """Yield the events of each call. One that is too large has a call of its own."""
+    """Yield the events of each call. An event that is too large for a call with others has a call of its own."""
     start, size = 0, 0
     for end, entry in enumerate(entries):
         if end > start and (end - start == MAX_ENTRIES or size + len(entry.json) > MAX_CALL_BYTES):

@@ -18,7 +18,8 @@ _UNREACHABLE = (
     exceptions.ProfileNotFound,
 )
 _MISSING_CODES = frozenset({"ResourceNotFoundException", "NoSuchBucket", "AWS.SimpleQueueService.NonExistentQueue"})
-# These four are what botocore's standard mode retries (botocore.retries.standard, in private names; a test compares).
+# The next four are what botocore's standard mode retries. They are private in botocore.retries.standard: a test
+# compares them.
 _TRANSIENT = (exceptions.ConnectionError, exceptions.HTTPClientError)
 _TRANSIENT_STATUSES = frozenset({500, 502, 503, 504})
 _TRANSIENT_CODES = frozenset({"PriorRequestNotComplete", "RequestTimeout", "RequestTimeoutException"})
@@ -65,7 +66,7 @@ def error_code(error: exceptions.ClientError) -> str:
 
 
 def cancellation_codes(error: exceptions.ClientError) -> set[str]:
-    """Return the error codes of a cancelled transaction: of each write its own, or "None" if it is not the cause."""
+    """Return the error codes of a cancelled transaction's writes: "None" for a write that is not the cause."""
     return _reasons(error.response)
 
 
@@ -75,7 +76,7 @@ def was_retried(error: exceptions.ClientError) -> bool:
 
 
 def is_throttled(response: Mapping[str, Any]) -> bool:
-    """Return whether AWS throttled the call with this response, also if it cancelled a transaction for that."""
+    """Return whether AWS throttled the call with this response, also if it cancelled a transaction for that reason."""
     return not _THROTTLED.isdisjoint({code(response), *_reasons(response)})
 
 
@@ -90,7 +91,7 @@ def is_missing_resource(error: BaseException) -> bool:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether the same call may succeed later: AWS timed out, failed or throttled it, even when retried."""
+    """Return whether the same call may succeed later: AWS timed out, failed or throttled it, despite retries."""
     if isinstance(error, exceptions.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         codes = _TRANSIENT_CODES | _THROTTLING_CODES | _OTHER_TRANSIENT_CODES

@@ -27,7 +27,7 @@ _MAX_BATCH = 10
 """Entries that SQS accepts in one call (AWS, "SendMessageBatch")."""
 
 _MAX_BATCH_BYTES = 256 * 1024
-"""Bytes of the messages of one call. AWS allows 1 MB, an older limit of 256 KB may remain elsewhere."""
+"""Bytes of the messages of one call. AWS allows 1 MB; other implementations may still allow only 256 KB."""
 
 
 class QueueError(Exception):
@@ -41,7 +41,7 @@ FAILURES = (QueueError, BotoCoreError, ClientError)
 def send(*messages: msgspec.Struct, to: Queue = "jobs", group: Callable[[Any], str] | None = None) -> None:
     """Send messages. Raise one of FAILURES; some of the messages may have been sent nevertheless.
 
-    With ``group``, which returns the group of a message, those of a group that has many wait for those of the others
+    ``group`` returns the group of a message. If a group has many messages, they wait for those of the other groups
     (AWS, "Amazon SQS fair queues").
     """
     for batch in _batches([exact_json.to_json(message) for message in messages]):

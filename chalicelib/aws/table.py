@@ -17,7 +17,7 @@ record and its id::
                     GUARD#{digest}            changed by each import that creates an item with this value of its key
                     CATALOGUE#                the id of the owner's public catalogue
                     WEBHOOKS#                 the owner's webhooks
-                    DELIVERY#{webhook id}#{event id}    what came of delivering an event to a webhook
+                    DELIVERY#{webhook id}#{event id}    the result of delivering an event to a webhook
                     CHANGES#                  a number that grows when items of the owner change
 
     PUBLIC#{catalogue}
@@ -60,7 +60,7 @@ MAX_KEYS = 100
 """Records of one :func:`get_all` (AWS, "BatchGetItem")."""
 
 _EXTRA_BYTES = 100
-"""More than ``dueShard``, ``dueAt`` and ``ttl`` take."""
+"""At least what ``dueShard``, ``dueAt`` and ``ttl`` take together."""
 
 _MAX_WRITE_ATTEMPTS = 8
 
@@ -198,7 +198,7 @@ PRESENT = Condition("attribute_exists(pk)")
 
 
 def is_revision(version: int, indexed: str | None, *, hidden: bool) -> Condition:
-    """Return the condition that an item's record has this version, and that these attributes say what its others are.
+    """Return the condition that an item has this version, and the other records that these attributes describe.
 
     ``indexed`` is the declaration of its index records, ``hidden`` is true if a public item has no public copy.
     """
@@ -410,7 +410,7 @@ def query_page(
 def get_all(owner: str, kind: Kind, ids: Sequence[str]) -> dict[str, Record]:
     """Return those of up to 100 records that exist, by id. The read is consistent.
 
-    What DynamoDB leaves out is read again: it does so above 16 MB, and when it is throttled (AWS, "BatchGetItem").
+    What DynamoDB leaves out, because it exceeds 16 MB or is throttled, is read again (AWS, "BatchGetItem").
     """
     found: dict[str, Record] = {}
     request: Any = {"Keys": [Key(owner, kind, id_).attributes for id_ in ids], "ConsistentRead": True}
@@ -453,7 +453,7 @@ def scan_page(
 ) -> tuple[list[tuple[Key, Record]], Key | None]:
     """Read up to ``limit`` records of all owners. Return them, or those of a ``kind``, and the key to continue after.
 
-    That is None if no more follow. The read is eventually consistent. No function may do this, only an operator.
+    The key is None if no more follow. The read is eventually consistent. No function may do this, only an operator.
     """
     options: Any = {"ExclusiveStartKey": start_after.attributes} if start_after else {}
     if kind:

@@ -1,8 +1,8 @@
 """Send a subsegment to AWS X-Ray for each call of the AWS clients, and for each request to another server.
 
-It says what was called, how long that took and how it ended: names of operations, resources and hosts, statuses, and
-codes of errors. Never add keys, parameters, paths, bodies or messages of errors: they contain owners, secrets, and what
-callers sent. Nothing is sent unless a daemon receives traces, as in Lambda.
+A subsegment says what was called, how long that took and how it ended: names of operations, resources and hosts,
+statuses, and codes of errors. Never add keys, parameters, paths, bodies or messages of errors: they contain owners,
+secrets, and what callers sent. Nothing is sent unless a daemon receives traces, as in Lambda.
 
 Source: AWS X-Ray Developer Guide, "X-Ray segment documents" and "Sending trace data to X-Ray".
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _HEADER = b'{"format": "json", "version": 1}\n'
 _CALL = "vitrine_call"
-"""The key of a :class:`_Call` in the context of a call, a dict of botocore that exists as long as the call."""
+"""The key of a :class:`_Call` in the context of a call: a dictionary of botocore that exists as long as the call."""
 
 _Send = Callable[[bytes], object]
 
@@ -47,12 +47,12 @@ class _Call(msgspec.Struct, frozen=True):
 def trace_calls(events: BaseEventHooks, address: str) -> None:
     """Trace the calls of the clients that will be created with ``events``, in the daemon at ``address`` (IP:PORT).
 
-    With another address, nothing is traced, and a line in the log says so. Tracing never makes a call fail.
+    If the address is not valid, nothing is traced, and a warning is logged. Tracing never makes a call fail.
     """
     send = _sender_to(address)
     if send is None:
         return
-    # The first event of a call. Presigning has it too, but not the other two.
+    # The first event of a call. Presigning emits it too, but not the other two events.
     events.register("provide-client-params", _begin)
     events.register("after-call", functools.partial(_end, send))
     events.register("after-call-error", functools.partial(_end, send))
@@ -151,8 +151,8 @@ def _send_document(send: _Send, make: Callable[[], dict[str, Any]], operation: s
     try:
         send(_HEADER + msgspec.json.encode(make()))
     except OSError:
-        pass  # It is lost: the daemon receives less than is sent.
-    except Exception:  # noqa: BLE001 - a fault of this module must not become one of the call
+        pass  # The document is lost: the daemon does not receive fast enough.
+    except Exception:  # noqa: BLE001 - an error of this module must not make the call fail
         telemetry.logger.exception("Tracing a call failed", operation=operation)
 
 
@@ -220,7 +220,7 @@ def _request_id(parsed: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _resource(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Return the table, bucket or queue of a call. Batches and transactions have one table here."""
+    """Return the table, bucket or queue of a call. In this app, a batch or transaction uses one table."""
     if "Bucket" in parameters:
         return {"bucket_name": parameters["Bucket"]}
     if "QueueUrl" in parameters:

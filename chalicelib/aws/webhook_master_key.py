@@ -24,7 +24,7 @@ def read() -> bytes:
 
 
 def read_or_create() -> bytes:
-    """Return the key, which is made if there is none. If several processes make one, all return the first."""
+    """Return the key, which is made if there is none. If several processes make one at once, all return the first."""
     try:
         return read()
     except ClientError as error:

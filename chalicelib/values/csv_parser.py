@@ -1,4 +1,4 @@
-"""CSV (RFC 4180): text in, rows of cells out. The header row decides the delimiter."""
+"""Parse CSV (RFC 4180) into rows of cells. The header row decides the delimiter."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def parse(text: str) -> Table:
         if table is None and cells:
             table = Table(_columns(cells, line), [])
         elif table and any(cells):
-            table.rows.append(Row(line, _within(table.columns, cells, line, delimiter)))
+            table.rows.append(Row(line, _without_extra_cells(table.columns, cells, line, delimiter)))
         line = reader.line_num + 1
     if table is None:
         raise errors.InvalidCsvError(problem="it has no header row")
@@ -84,8 +84,8 @@ def _columns(cells: list[str], line: int) -> list[str]:
     return names
 
 
-def _within(columns: list[str], cells: list[str], line: int, delimiter: str) -> list[str]:
-    """Return the cells of a row without empty ones after the last column. Raise InvalidCsvError if others are there."""
+def _without_extra_cells(columns: list[str], cells: list[str], line: int, delimiter: str) -> list[str]:
+    """Return a row without empty cells after the last column. Raise InvalidCsvError if a cell there is not empty."""
     if any(cells[len(columns) :]):
         counts = f"the row has {len(cells)} cells, more than the header row, which has {len(columns)}"
         advice = f"write a cell that contains {_NAMES[delimiter]} in double quotes"

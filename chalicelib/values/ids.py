@@ -1,4 +1,4 @@
-"""Ids (UUIDv7, which sort by time; UUIDv4, which say nothing), secret tokens and owner names."""
+"""Ids (UUIDv7, which sort by time; UUIDv4, which reveal nothing), secret tokens and owner names."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Sort keys: texts in the order of the JSON values that they stand for.
+"""Sort keys: texts that sort in the order of the JSON values that they stand for.
 
 DynamoDB sorts text by its bytes in UTF-8, which is the order of the code points, as in Python. The kinds of values
-follow one another, so that a field may contain several::
+follow one another, so that a field may contain values of several kinds::
 
     b0 false, b1 true  <  d… dates and times  <  n… numbers  <  s… text  <  ~ no value
 
@@ -30,7 +30,7 @@ _CONTROLS_TO_SPACES = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " ")
 
 
 def sort_key(value: Any, *, dates: bool = False) -> str:
-    """Return the sort key of a JSON value. With ``dates``, text that states a date or a time is one.
+    """Return the sort key of a JSON value. With ``dates``, text that states a date or a time sorts as one.
 
     Numbers are those that DynamoDB can store; others raise ArithmeticError.
     """
@@ -79,8 +79,8 @@ def fold(text: str) -> str:
 def _number_key(number: int | Decimal) -> str:
     """Return the sort key of a number: sign, exponent from 000, and digits without zeros at the end.
 
-    The exponent and the digits of a negative number are subtracted from nines, because the greater ones sort first.
-    The tilde ends them, so that -1.5 sorts before -1.
+    The exponent and the digits of a negative number are subtracted from nines, because the number with the greater ones
+    sorts first. A tilde ends them, so that -1.5 sorts before -1.
     """
     exact = Decimal(number).normalize(dynamodb_limits.NUMBER_CONTEXT)
     if not exact:

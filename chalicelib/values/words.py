@@ -25,7 +25,7 @@ _WITHOUT_SPACES = (
 
 
 def split(text: str) -> list[str]:
-    """Return the words of a text in their order: runs of letters, marks and digits, folded and cut.
+    """Return the words of a text in their order: runs of letters, marks and digits, folded and cut to MAX_LENGTH.
 
     In scripts without spaces between words, each character is a word.
     """

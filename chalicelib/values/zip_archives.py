@@ -1,4 +1,4 @@
-"""The structures of ZIP archives whose files are stored as they are (PKWARE, "APPNOTE.TXT", version 6.3.10).
+"""The structures of ZIP archives whose files are not compressed (PKWARE, "APPNOTE.TXT", version 6.3.10).
 
 An archive is written piece by piece: each file with its header, then the directory. It has no ZIP64 extensions, so it
 must be smaller than 4 GB and have at most 65,535 files.
