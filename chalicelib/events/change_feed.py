@@ -1,8 +1,8 @@
 """Process batches of the table's stream: send events to the bus, and to the queue of webhook deliveries.
 
-Records are processed in their order, in groups: one call of the bus takes the events of a group. A group never contains
-two changes of the same item, and the next group follows only when all events of this one are sent. So the bus gets the
-events of an item in their order. Afterwards it may get some of them again.
+Records are processed in their order, in groups: the events of a group are sent to the bus in one call. A group never
+contains two changes of the same item, and the next group follows only when all events of this one are sent. So the bus
+gets the events of an item in their order. If a batch is processed again, it may then get some of them again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MIN_REMAINING_MS = 25_000
 """Start no attempt if the function has less time left, in milliseconds. A call of AWS takes at most 21 s."""
 
 _MIN_COUNTING_MS = 4_000
-"""Count changes only if the function has this much time left. If that takes longer, the batch is only sent again."""
+"""Count changes only if the function has so many milliseconds left. If it times out, the batch is only repeated."""
 
 MIN_RETRY_DELAY = 0.25
 MAX_RETRY_DELAY = 5.0
@@ -64,14 +64,14 @@ class _Change(NamedTuple):
 
 
 def process_batch(records: Sequence[Mapping[str, Any]], context: Any) -> dict[str, Any] | None:
-    """Process records of the stream. Those from the first one on that failed are sent to the function again.
+    """Process records of the stream. The first one that fails and all after it are sent to the function again.
 
-    A record that no attempt can process is stored in the queue of failed events, and counts as processed.
+    A record that no attempt can process is set aside: stored in the queue of failed events, and counted as processed.
 
     If the event source mapping has the setting ``ReportBatchItemFailures``, return the first record that failed (AWS,
     "Configuring partial batch response with DynamoDB and Lambda"). ``infra/package.json`` sets it, and an environment
-    variable that says so. Otherwise raise ChangesDeferredError if one failed; also if an operator sends a record that
-    was set aside, because Lambda repeats that invocation only after an exception.
+    variable that says so. Otherwise raise ChangesDeferredError if one failed. Also raise it if an operator has sent a
+    record that was set aside, because Lambda repeats such an invocation only after an exception.
 
     While a service of AWS fails, try again until the Lambda ``context`` has too little time left.
     """
@@ -114,7 +114,7 @@ class _Batch:
         return reason
 
     def _process(self, group: list[_Change]) -> None:
-        """Send the events of a group, all or none as far as the result tells. Raise _DeferredError."""
+        """Send the events of a group to the bus and the webhooks. Raise _DeferredError if not all are sent."""
         refused = self._send_events(group)
         messages: list[DeliveryMessage] = []
         for change in group:
@@ -130,7 +130,7 @@ class _Batch:
             self._attempt(lambda: _reason_of_failure(queue.FAILURES, lambda: webhooks.send(*messages)))
 
     def _send_events(self, group: list[_Change]) -> dict[str, Exception]:
-        """Send events to the bus until it has accepted or refused each. Return why it refused some, by record."""
+        """Send events to the bus until it has accepted or refused each. Return why some were refused, by record id."""
         refused: dict[str, Exception] = {}
         pending = [(change.record["eventID"], entry) for change in group for entry in change.entries]
 
@@ -200,7 +200,7 @@ def _change(record: Mapping[str, Any]) -> _Change:
 
 
 def _groups(changes: Iterable[_Change]) -> Iterator[list[_Change]]:
-    """Yield the changes in groups whose events fit into one call. One whose events do not has a group of its own."""
+    """Yield the changes in groups whose events fit into one call. A change whose events do not is a group by itself."""
     group: list[_Change] = []
     for change in changes:
         entries = [entry for one in (*group, change) for entry in one.entries]

@@ -24,7 +24,8 @@ from chalicelib.events import delivery_schedule as schedule
 from chalicelib.events.delivery_attempts import Attempt
 from chalicelib.values import ids, times
 
-# Receivers are slow, and the table is not. More calls at once than the client keeps connections would open others.
+# Many deliveries can wait for slow receivers at once, but the client keeps only so many connections to the table. More
+# calls at once would each open a new one.
 _table_calls = threading.BoundedSemaphore(aws.CONNECTIONS)
 
 
@@ -43,7 +44,7 @@ class EventData(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def process_batch(received: Sequence[ReceivedMessage]) -> dict[str, Any] | None:
-    """Process messages at the same time. Those that failed, or that are to be attempted soon, are delivered again.
+    """Process messages at the same time. SQS delivers those again that failed or are to be attempted again soon.
 
     Return and raise what :func:`sqs_batches.finish` does.
     """
@@ -68,7 +69,7 @@ def _process_logged(received: ReceivedMessage) -> int | None:
 def process_message(body: str) -> int | None:
     """Deliver the event in a message, unless it is delivered already or the webhook is not to be tried now.
 
-    Return the seconds until the message is to be delivered again, or None if it is not needed any more. Raise
+    Return the seconds until SQS is to deliver the message again, or None if it is not needed any more. Raise
     msgspec.MsgspecError if the message is invalid, and the errors of the table.
     """
     message, event = parse(body)
@@ -76,7 +77,7 @@ def process_message(body: str) -> int | None:
     with _table_calls:
         stored = delivery_records.find(message.owner, message.webhook_id, event.id)
         if not message.manual and (seconds := schedule.seconds_early(stored, times.now())):
-            # If the time is far, the record waits for the cleanup, which sends another message.
+            # If the time is far off, the record waits for the cleanup, which sends another message.
             return seconds if seconds <= schedule.MAX_WAIT_IN_QUEUE else None
         webhook = _find_webhook_to_try(message, event, stored)
     if webhook is None:
@@ -86,7 +87,7 @@ def process_message(body: str) -> int | None:
     attempt = delivery_attempts.send(webhook.url, secrets, event.id, bytes(message.event), at)
     _log(webhook, event, attempt)
     with _table_calls:
-        return _record(message, event, webhook, attempt)
+        return _record_attempt(message, event, webhook, attempt)
 
 
 def parse(body: str) -> tuple[DeliveryMessage, Event]:
@@ -122,7 +123,7 @@ def _find_webhook_to_try(message: DeliveryMessage, event: Event, stored: Deliver
 
 
 def _begin_try(owner: str, webhook: Webhook) -> bool:
-    """Return whether a delivery may be attempted. If the webhook is failing, then no other one may for some minutes."""
+    """Return whether a delivery may be attempted. If so and the webhook is failing, block others for some minutes."""
     if not webhook_health.is_failing(webhook):
         return True
     at, may_try = times.now(), False
@@ -137,7 +138,7 @@ def _begin_try(owner: str, webhook: Webhook) -> bool:
     return may_try
 
 
-def _record(message: DeliveryMessage, event: Event, webhook: Webhook, attempt: Attempt) -> int | None:
+def _record_attempt(message: DeliveryMessage, event: Event, webhook: Webhook, attempt: Attempt) -> int | None:
     """Record an attempt on its webhook and on its delivery. Return the seconds until the message is needed again."""
     is_off = not _change_webhook(message, webhook, attempt).enabled
 

@@ -18,10 +18,10 @@ MAX_WAIT_IN_QUEUE = 600
 """The longest wait in seconds for which a message stays in the queue. For longer ones, the record waits."""
 
 _MAX_EARLY_SECONDS = 5
-"""Clocks differ."""
+"""A message may be so many seconds early, because clocks differ."""
 
 LOST_AFTER = timedelta(hours=1)
-"""How long after its time the cleanup sends the message of a delivery that should have come from the queue."""
+"""If the queue has not delivered a message so long after its time, the cleanup sends it again."""
 
 MAX_AGE = timedelta(hours=24)
 """An older delivery to a failing webhook fails without another attempt."""
@@ -44,13 +44,13 @@ def after_attempt(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:
         return _over(tried, "failed")
     wait = max(WAITS[tried.attempts - 1], attempt.retry_after)
     next_at = attempt.at + timedelta(seconds=wait)
-    # SQS may deliver a message twice at once. If one of the two deletes it, it does not come again for the other.
+    # SQS may deliver a message to two functions. If one deletes it, SQS does not deliver it again for the other.
     due_at = next_at if wait > MAX_WAIT_IN_QUEUE else next_at + LOST_AFTER
     return msgspec.structs.replace(tried, next_attempt_at=times.format_time(next_at), due_at=times.format_time(due_at))
 
 
 def after_manual_attempt(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:
-    """Return a delivery as it is after an attempt that its webhook's owner asked for. If it waits, it still does."""
+    """Return a delivery as it is after an attempt that its owner asked for. If it waits, it goes on waiting."""
     tried = _with_result(delivery, attempt)
     if not attempt.error:
         return _over(tried, "succeeded")
@@ -59,7 +59,7 @@ def after_manual_attempt(delivery: DeliveryRecord, attempt: Attempt) -> Delivery
 
 
 def deferred(delivery: DeliveryRecord, at: datetime) -> DeliveryRecord:
-    """Return a delivery as it is if its webhook must not be tried at ``at``, because it is failing."""
+    """Return a delivery that waits from ``at`` on, because its webhook is failing and must not be tried now."""
     if delivery.status != "pending":
         return delivery
     age = at - times.parse_time(delivery.created_at)
@@ -77,7 +77,7 @@ def given_up(delivery: DeliveryRecord, error: str) -> DeliveryRecord:
 
 
 def seconds_in_queue(delivery: DeliveryRecord) -> int | None:
-    """Return the seconds until a delivery's message is to be delivered again, or None if it is not needed any more."""
+    """Return the seconds until SQS is to deliver a delivery's message again, or None if it is not needed any more."""
     if delivery.status != "pending" or not (delivery.last_attempt_at and delivery.next_attempt_at):
         return None
     wait = times.parse_time(delivery.next_attempt_at) - times.parse_time(delivery.last_attempt_at)

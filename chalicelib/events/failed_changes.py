@@ -13,10 +13,10 @@ import msgspec
 from chalicelib.values import exact_json, times
 
 MAX_BYTES = 1_000_000
-"""Of a message. SQS accepts 1 MiB (AWS, "Amazon SQS message quotas")."""
+"""The most bytes of a message. SQS accepts 1 MiB (AWS, "Amazon SQS message quotas")."""
 
 SET_ASIDE = "setAside"
-"""The name in a record that says that it was stored in the queue, so that it is an operator who sends it."""
+"""The field of a record that was stored in the queue. If a function gets such a record, an operator has sent it."""
 
 _IMAGES = ("NewImage", "OldImage")
 

@@ -1,8 +1,8 @@
 """The events of a change of an item, made from a record of the table's stream.
 
 An event is JSON in the form that the Standard Webhooks specification recommends for a payload: type, timestamp, data.
-Only what owners see of their items makes events. Records that items are found by, public copies, share links, upload
-tickets and the progress of thumbnails make none.
+Only what owners see of their items makes events. Index records, public copies, share links, upload tickets and the
+progress of thumbnails make none.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class ManagedFields(Struct, rename="camel"):
 
 
 class ItemData(Struct, rename="camel", kw_only=True):
-    """Which item changed, and what it is after the change."""
+    """Which item changed, and the item after the change."""
 
     owner: Annotated[str, Meta(description="The owner of the item: the subject of their tokens.")]
     item_id: Annotated[_Id, Meta(description="The item's id.")]
@@ -78,7 +78,8 @@ class ItemData(Struct, rename="camel", kw_only=True):
         ),
     ]
     item: Annotated[
-        Any, Meta(description="The item as `GET /items/{item_id}` shows it, without URLs. Absent if `itemOmitted` is.")
+        Any,
+        Meta(description="The item as `GET /items/{item_id}` shows it, without URLs. Absent if `itemOmitted` is true."),
     ] = UNSET
     item_omitted: Annotated[
         Literal[True] | UnsetType,
@@ -87,7 +88,7 @@ class ItemData(Struct, rename="camel", kw_only=True):
 
 
 class UpdateData(ItemData, rename="camel", kw_only=True):
-    """Which item changed, what in it, and what it is after the change."""
+    """Which item changed, which of its fields, and the item after the change."""
 
     changed: Annotated[
         list[str] | UnsetType,
@@ -99,7 +100,7 @@ class UpdateData(ItemData, rename="camel", kw_only=True):
 
 
 class DeletionData(ItemData, rename="camel", kw_only=True):
-    """Which item was deleted, and what it was before."""
+    """Which item was deleted, and the item before."""
 
     reason: Annotated[
         Literal["asked", "expired"],
@@ -121,7 +122,7 @@ class ItemCreated(_Event, tag="item.created"):
 
 
 class ItemUpdated(_Event, tag="item.updated"):
-    """Fields of an item, its expiry or its visibility changed, its picture was removed, or the focus of the picture."""
+    """Fields of an item, its expiry, its visibility or the focus of its picture changed, or its picture was removed."""
 
     data: UpdateData
 
@@ -188,7 +189,7 @@ def from_record(record: Mapping[str, Any]) -> list[Encoded]:
 
 
 def item_key(record: Mapping[str, Any]) -> Key | None:
-    """Return the key of the item that changed, or None if another record of the table did, or the copy of an item."""
+    """Return the key of the item that changed, or None if the record is a public copy or of another kind."""
     key = Key.from_attributes(record["dynamodb"]["Keys"])
     return key if key.kind == "ITEM" and table.is_of_owner(key.owner) else None
 
@@ -232,7 +233,7 @@ def _changed(old: Item, new: Item) -> list[str]:
 def _is_removed_or_refocused(old: Image, new: Image | None) -> bool:
     """Return whether the owner no longer sees a picture, or sees it with another focus.
 
-    The focus also changes if the picture could not be rendered with a new one, and has the previous one again.
+    The focus also changes if the picture could not be rendered with a new one: then it has the previous one again.
     """
     if new is None:
         return old.status != "pending"  # A picture that is pending made no event, so its removal makes none.

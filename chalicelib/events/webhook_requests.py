@@ -1,7 +1,7 @@
-"""Send a request to a webhook. Its owner chooses the URL, so it must not reach anything that is not public.
+"""Send a request to a webhook. Its owner chooses the URL, so the request must reach only what is public.
 
 The host is resolved once, and every address that it has must be public. The connection is to one of these addresses, so
-another answer of the name server changes nothing afterwards. Certificates are checked against the host's name.
+a later answer of the name server changes nothing. Certificates are checked against the host's name.
 Redirects are not followed. Proxies and passwords from the environment are not used, because http.client has neither.
 """
 
