@@ -13,11 +13,11 @@ from chalicelib.pictures import tiff_tags, unsupported_formats
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-# Pillow cannot open grey with alpha in 16 bits, nor CMYK with alpha. Have it read them as other modes of as many bytes.
+# Pillow cannot open grey with alpha in 16 bits, nor CMYK with alpha. Have it read them as modes with as many bytes.
 for _order in (b"II", b"MM"):
     TiffImagePlugin.OPEN_INFO[_order, 1, (1,), 1, (16, 16), (2,)] = ("RGBA", "RGBA")
     TiffImagePlugin.OPEN_INFO[_order, 5, (1,), 1, (8, 8, 8, 8, 8), (2,)] = ("CMYK", "CMYKX")
-# In big-endian files, it does not know grey whose zero is white, and swaps the bytes of signed grey after libtiff has.
+# In big-endian files, it does not know grey whose zero is white, and swaps the bytes of signed grey a second time.
 TiffImagePlugin.OPEN_INFO[b"MM", 0, (1,), 1, (16,), ()] = ("I;16B", "I;16B")
 TiffImagePlugin.OPEN_INFO[b"MM", 1, (2,), 1, (16,), ()] = ("I", "I;16NS")
 
@@ -41,7 +41,7 @@ def _load_png(image: ImageFile, data: bytes) -> Image.Image:
     info = image.info.copy()
     clear = info.get("transparency")
     if raw_mode in _STEPS and clear is not None:
-        info["transparency"] = clear % (255 // _STEPS[raw_mode] + 1) * _STEPS[raw_mode]  # of its lower bits
+        info["transparency"] = clear % (255 // _STEPS[raw_mode] + 1) * _STEPS[raw_mode]  # only its lower bits count
     if image.mode == "P" and data.find(b"tRNS", 0, offset) < data.find(b"PLTE", 0, offset):
         info.pop("transparency", None)
     image.load()

@@ -41,7 +41,7 @@ class Coding(NamedTuple):
 def to_srgb(image: Image.Image, data: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Return the conversion from the colours of a picture to sRGB, or None if browsers would not convert them.
 
-    ``image`` is the picture opened, ``data`` its file, ``mode`` the mode in which the conversion gets it.
+    ``image`` is the opened picture, ``data`` its file, ``mode`` the mode in which the conversion gets it.
     """
     return next(filter(None, (_conversion(source, mode[0]) for source in _sources(image, data))), None)
 
@@ -218,7 +218,7 @@ def _pq(signal: float) -> float:
 
 
 def _hlg(signal: float) -> float:
-    """Return the light in the scene of a signal in HLG (ITU-R BT.2100, table 5)."""
+    """Return the light of the scene for a signal in HLG (ITU-R BT.2100, table 5)."""
     return signal * signal / 3 if signal <= 0.5 else (math.exp((signal - 0.55991073) / 0.17883277) + 0.28466892) / 12
 
 

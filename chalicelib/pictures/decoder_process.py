@@ -77,7 +77,8 @@ def _fork(files: list[int]) -> int:
 
 
 def _run_child(connection: int, picture: int, stderr: int) -> None:
-    # In this order: each of the three has a number from 3 on, until it has its own. The map gets the first free one.
+    # In this order, because the received files have numbers from 3 on, so one of them may be _FREE until it is copied.
+    # Then mmap duplicates its file to _PICTURE, the first free number.
     for source, target in ((connection, _CONNECTION), (stderr, _STDERR), (picture, _FREE)):
         os.dup2(source, target)
     os.closerange(_FREE + 1, 1024)

@@ -91,10 +91,10 @@ def open_picture(data: bytes) -> ImageFile.ImageFile:
         raise unsupported_formats.rejection(data, FORMATS)
     if kind == "TIFF":
         unsupported_formats.check_tiff(data)
-    with _tolerating_damage():  # Of a PNG's other chunks: browsers ignore them then.
+    with _tolerating_damage():  # of the other chunks of a PNG, which browsers ignore then
         image = _PLUGINS[kind](io.BytesIO(_as_still(data)))
     if kind == "PNG":
-        # Texts are stored under the names that their file gives them, such as that of the colour profile.
+        # Pillow stores a text under a name from the file, which may be the name of other data, such as icc_profile.
         image.info = {name: value for name, value in image.info.items() if not isinstance(value, str)}
     if image.tile and image.tile[0].codec_name == "bmp_rle":
         # Pillow decodes it in Python, byte by byte.
@@ -103,7 +103,7 @@ def open_picture(data: bytes) -> ImageFile.ImageFile:
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
-    """Return the width and height in the header of a WebP (RFC 9649), or None if it is none.
+    """Return the width and height in the header of a WebP (RFC 9649), or None if ``data`` is not a WebP.
 
     To open one, Pillow allocates 8 bytes for each pixel.
     """
@@ -139,7 +139,7 @@ def _tolerating_damage() -> Iterator[None]:
 def decode(image: ImageFile.ImageFile, data: bytes, smallest: tuple[int, int]) -> Picture:
     """Decode a picture at the smallest scale that the format offers with at least this width and height.
 
-    If the file ends before the picture does, return what there is, if that is at least MIN_ROWS.
+    If the file ends before the picture does, return the rows that there are, if they are at least MIN_ROWS of all.
     """
     try:
         return _decode(image, data, smallest)
@@ -147,7 +147,7 @@ def decode(image: ImageFile.ImageFile, data: bytes, smallest: tuple[int, int]) -
         raise
     except Exception:
         image.close()  # releases its memory
-        # libjpeg takes an end marker for the end, and fills the rest with grey.
+        # With an end marker, libjpeg expects no more data, and fills the rest with grey.
         whole = data + b"\xff\xd9" if image.format == "JPEG" else data
         again = open_picture(whole)
         with _tolerating_damage():
@@ -162,7 +162,7 @@ MIN_ROWS = 0.1
 
 
 def _decoded_rows(image: Image.Image) -> int:
-    """Return how many rows there are without those that the decoder filled. A few columns are looked at."""
+    """Return the number of rows without those that the decoder only filled. A few columns are checked."""
     columns = image.resize((min(image.width, 64), image.height), Image.Resampling.NEAREST)
     if image.format == "JPEG":
         grey = Image.new(columns.mode, columns.size, (128,) * len(columns.getbands()))
@@ -194,7 +194,7 @@ def _decode(image: ImageFile.ImageFile, data: bytes, smallest: tuple[int, int]) 
 
 
 def _at_first_frame(image: ImageFile.ImageFile, data: bytes) -> ImageFile.ImageFile:
-    """Return a PNG whose default image is not part of its animation, at the first frame, if it has one."""
+    """Return a PNG, whose default image is not part of its animation, at the first frame if there is one."""
     try:
         image.seek(1)
     except (EOFError, OSError, SyntaxError):

@@ -1,4 +1,4 @@
-"""What the process that decodes pictures may not do, by means of the operating system alone.
+"""Limit what the process that decodes pictures may do, using only the operating system.
 
 No limit needs another program or more rights. On a system that does not have one of them, the others apply.
 """
@@ -86,7 +86,7 @@ def address_space() -> int:
 
 
 def limit_address_space(size: int) -> None:
-    """Let allocations beyond ``size`` bytes of address space fail."""
+    """Make allocations beyond ``size`` bytes of address space fail."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (size, hard))
 
@@ -98,7 +98,7 @@ def _prctl(option: int, *arguments: int) -> None:
 
 
 def _deny_calls(architecture: int, column: int) -> None:
-    """Let the system calls in _DENIED fail with EPERM (seccomp(2)), and all calls of another architecture."""
+    """Make the system calls in _DENIED fail with EPERM (seccomp(2)), and all calls of another architecture."""
     denied = sorted(number for numbers in _DENIED.values() if (number := numbers[column]) is not None)
     load, equal, at_least, answer = 0x20, 0x15, 0x35, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JGE|K, BPF_RET|K
     program = [(load, 0, 0, 4), (equal, 0, len(denied) + 3, architecture), (load, 0, 0, 0)]

@@ -1,4 +1,4 @@
-"""The messages between the consumer and the processes that decode pictures, and the results. No Pillow here.
+"""The messages between the consumer and the processes that decode pictures, and the results. Pillow is not imported.
 
 A message is its length in 4 bytes and a MessagePack object. The decoding process is not trusted: the length is limited,
 and msgspec accepts only the declared types, lengths and ranges.

@@ -34,7 +34,7 @@ START_SECONDS = 30.0
 
 _MAX_LOGGED_BYTES = 2000
 
-# The environment of the processes: where a function finds the libraries of Python, and the settings of malloc.
+# The beginnings of the variables that the processes get: the folders of Python's libraries, and malloc's settings.
 _VARIABLES = ("LD_LIBRARY_PATH", "MALLOC_")
 
 _PROGRAM = "import sys; sys.path[:0] = sys.argv[1:]; from chalicelib.pictures import decoder_process as p; p.serve()"
@@ -57,7 +57,7 @@ class Sandbox:
         self._idle: list[_Child] = []
 
     def start(self) -> None:
-        """Start what takes longest, without waiting for it. If that fails, the first picture raises SandboxError."""
+        """Start the server, without waiting for it. If that fails, the first picture raises SandboxError."""
         with self._lock, contextlib.suppress(OSError):
             self._server = self._server or _Server()
 
@@ -94,7 +94,7 @@ class Sandbox:
         return answer.rendered
 
     def _ask(self, data: bytes, sizes: Sequence[Size], memory: int) -> Answer:
-        """Return the answer of a process; if a process fails that decoded others before, that of a new one."""
+        """Return the answer of a process. If it fails, ask a new one: an earlier picture may be the cause."""
         failure: Exception = errors.ImageDecoderCrashedError()
         until = time.monotonic() + MAX_SECONDS
         for fresh in (False, True):
@@ -121,7 +121,7 @@ class Sandbox:
     def _take(self, data: bytes, memory: int, fresh: bool) -> _Child:
         """Return an idle process, preferably the one that has ``data``, or a new one.
 
-        End idle ones that keep more memory than is left beside ``memory``.
+        If there is not enough memory for ``memory`` more bytes, end other idle processes.
         """
         with self._lock:
             self._idle.sort(key=lambda one: one.data is data)
@@ -168,7 +168,7 @@ class Sandbox:
             child.close()
 
     def _end_server(self, server: _Server) -> None:
-        """End a server and its children. The threads that use one of them get an error; forget the others."""
+        """End a server and its children. Threads that use a child get an error; idle children are forgotten."""
         server.stop()
         if self._server is server:
             self._server = None
@@ -215,7 +215,10 @@ class _Server:
 
 
 class _Child:
-    """A process that decodes pictures, one at a time: now or last ``data``. ``memory`` is the most it was granted."""
+    """A process that decodes pictures, one at a time.
+
+    ``data`` is the picture that it has measured last, until that is decoded. ``memory`` is the most it was granted.
+    """
 
     def __init__(self, server: _Server) -> None:
         self.memory = 0

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_SIDE = 16
-"""A good side for the picture. More pixels take more time, and the result has no more detail."""
+"""The best length of the picture's longer side, in pixels. More take longer, and add no detail to the result."""
 
 
 def encode(picture: Image.Image) -> str:

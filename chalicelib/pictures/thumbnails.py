@@ -26,7 +26,7 @@ DEFAULT_BYTES_PER_PIXEL = 16
 BYTES_PER_PIXEL = {"JPEG": 12, "WEBP": 24, "AVIF": 24}
 """The most memory that :func:`render` needs for each decoded pixel, by format.
 
-Measured: 22 for WebP with alpha, 17 for AVIF of 8 bits with alpha, 12 for others. libwebp and libavif have copies.
+Measured: 22 for WebP with alpha, 17 for AVIF of 8 bits with alpha, 12 for others. libwebp and libavif keep copies.
 """
 
 OVERHEAD = 16 * 1024 * 1024
@@ -34,7 +34,7 @@ OVERHEAD = 16 * 1024 * 1024
 
 _WHITE = (255, 255, 255)
 
-# From EXIF orientation to what turns the picture upright (JEITA CP-3451, section 4.6.4.A).
+# The operation that turns a picture upright, by its EXIF orientation (JEITA CP-3451, section 4.6.4.A).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -76,7 +76,7 @@ def memory_needed(data: bytes, sizes: Sequence[Size]) -> int:
         each = float(BYTES_PER_PIXEL.get(kind, DEFAULT_BYTES_PER_PIXEL))
         if kind == "JPEG":
             image.draft(None, _smallest_scale(image, sizes))
-            # Of a JPEG in several scans, libjpeg keeps all coefficients, of 2 bytes (jdcoefct.c).
+            # If a JPEG has several scans, libjpeg keeps all coefficients, of 2 bytes each (jdcoefct.c).
             each = each * image.width * image.height / (width * height) + 2 * len(image.getbands()) + 1
         return _checked(kind, width, height, each, data)
 
@@ -165,7 +165,7 @@ def _thumbnail(size: Size, resized: Picture) -> Thumbnail:
 def _finished(resized: Picture) -> Image.Image:
     """Return a picture in sRGB on white, and upright."""
     image = _flatten(resized.image, resized.to_srgb)
-    # Turn the thumbnail, not the picture: that costs less, and gives the same.
+    # Turn the thumbnail, not the picture: that costs less, and the result is the same.
     return image.transpose(_UPRIGHT[resized.orientation]) if resized.orientation in _UPRIGHT else image
 
 

@@ -44,5 +44,5 @@ def read(data: bytes) -> Tags:
 
 
 def orientation(exif: bytes) -> int:
-    """Return the orientation in EXIF, or 1: upright."""
+    """Return the orientation in EXIF, or 1 (upright) if there is none."""
     return next(iter(read(exif.removeprefix(b"Exif\0\0")).get(ORIENTATION, ())), 1)

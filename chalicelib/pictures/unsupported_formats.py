@@ -15,7 +15,7 @@ MAX_HEAD = 256
 """How many bytes of a file are read to recognise it."""
 
 MAX_TEXT = 1 << 20
-"""The same for formats of text, which may begin with comments."""
+"""How many bytes are read for formats of text, which may begin with comments."""
 
 
 def rejection(data: bytes, supported: Sequence[str], cause: Exception | None = None) -> errors.ImageError:
