@@ -194,7 +194,7 @@ class Api(Chalice):
         telemetry.add_count(f"Error.{error.code}")
         operation = self.operations.get(("GET" if request.method == "HEAD" else request.method, request.path))
         if operation and operation.page:
-            from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it, and html
+            from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it and the module html
 
             return visitor_pages.error_page(request, error, request_id)
         return responses.error_response(error, request_id)

@@ -1,4 +1,4 @@
-"""Read the body of a batch: its operations. The body of an operation is validated when the operation is done."""
+"""Read the operations in the body of a batch. The body of an operation is validated when the operation runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chalicelib.values import ids
 def parse(sent: Fields) -> list[batches.Operation]:
     """Return the operations in the body of a batch.
 
-    Raise InvalidRequestError with the paths of the problems, one for each operation, if the body is not a BatchRequest.
+    Raise InvalidRequestError if the body is not a BatchRequest, with the first problem of each invalid operation.
     """
     listed = sent.get("operations")
     if isinstance(listed, list):
@@ -45,7 +45,7 @@ _FIRST = "operations[0]"
 
 def _operation(sent: Any) -> batches.Operation:
     body = sent.get("body") if isinstance(sent, dict) else None
-    # What is in the body concerns only this operation.
+    # An invalid body fails only this operation, so the operation validates it itself.
     shape = {**sent, "body": {}} if isinstance(body, dict) else sent
     [valid] = validation.validate(schemas.BatchRequest, {"operations": [shape]}).operations
     name: batches.Name = valid.__struct_config__.tag  # type: ignore[assignment]

@@ -39,8 +39,8 @@ def prepare() -> None:
     local.LocalGateway = Gateway  # type: ignore[misc]
     for name, method in _HANDLER_METHODS.items():
         setattr(local.ChaliceRequestHandler, name, method)
-    # It writes headers and body one after the other. With Nagle's algorithm, a client that keeps its connection waits
-    # 40 ms for the body, until the delayed acknowledgement of the headers.
+    # The handler writes headers, then the body. With Nagle's algorithm, a client that keeps its connection
+    # waits 40 ms for the body, until the delayed acknowledgement of the headers.
     local.ChaliceRequestHandler.disable_nagle_algorithm = True
     local.ThreadedHTTPServer.handle_error = _handle_error
     local.ThreadedHTTPServer.request_queue_size = _BACKLOG
@@ -177,7 +177,7 @@ _HANDLER_METHODS = {
 def warn_without_backend() -> None:
     """Log a warning if the backend does not respond, with its cause and what to do.
 
-    Without it, only the first request would show that.
+    Otherwise, only the first request would show that.
     """
     try:
         aws.check_backend()

@@ -53,9 +53,9 @@ def _is_request(event: Any) -> bool:
 def _path(raw_path: str, context: dict[str, Any]) -> str:
     """Return the path of the request's URL: at the API's own address, it begins with the stage.
 
-    At a custom domain, it does not, but ``rawPath`` does. Whether it does at the API's own address is not documented,
-    and the emulator differs from AWS. ``rawPath`` never has the key of an API mapping, so a custom domain must be
-    mapped without a key.
+    At a custom domain, it does not, but ``rawPath`` does. Whether ``rawPath`` begins with the stage at the API's own
+    address is not documented, and the emulator differs from AWS. ``rawPath`` never has the key of an API mapping, so a
+    custom domain must be mapped without a key.
     """
     stage = context.get("stage", DEFAULT)
     if stage == DEFAULT:

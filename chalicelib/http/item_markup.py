@@ -33,7 +33,7 @@ _SEEN_AT_FIRST = 6
 
 
 def name_of(item: Fields) -> str:
-    """Return an item's name in a line: its first declared text, or a field that usually is a name."""
+    """Return an item's name in a line: its first declared text, a field that usually is a name, or "Untitled"."""
     field = _name_field(item)
     return line(item[field]) if field else _UNTITLED
 
@@ -53,8 +53,8 @@ def description_of(item: Fields) -> str:
 
 def summary_of(item: Fields) -> str:
     """Return an item's first three short values in a line, else its first text."""
-    lines = [said for name, value in fields_of(item) if (said := _in_line(name, value))]
-    short = [said for said in lines if len(said) <= _MAX_SHORT]
+    lines = [text for name, value in fields_of(item) if (text := _in_line(name, value))]
+    short = [text for text in lines if len(text) <= _MAX_SHORT]
     return " · ".join(short[:3] or lines[:1])
 
 
@@ -72,7 +72,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_time(value: str) -> bool:
-    """Return whether a text is a time with a zone, which cards do not show. As isTimestamp in field-metadata.js."""
+    """Return whether a text is a time with a zone, which cards do not show. See isTimestamp in field-metadata.js."""
     return re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,20}(Z|[+-][0-9]{2}:[0-9]{2})", value) is not None
 
 
@@ -81,7 +81,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _in_line(name: str, value: Any) -> str:
-    """Return a field as a card shows it, or nothing."""
+    """Return a field as a card shows it, or an empty text if cards do not show it."""
     if value is True:
         return label(name)
     if _is_number(value):
@@ -93,7 +93,7 @@ def _in_line(name: str, value: Any) -> str:
 def label(name: str) -> str:
     """Return ``Pixels per inch`` for ``pixelsPerInch``, ``pixels_per_inch`` or ``pixels-per-inch``.
 
-    As fieldLabel in ``web/field-metadata.js``.
+    ``fieldLabel`` in ``web/field-metadata.js`` has the same rules.
     """
     words = re.sub("[_-]+", " ", name).strip()
     words = re.sub("([a-z0-9])([A-Z])(?=[a-z])", lambda found: f"{found[1]} {found[2].lower()}", words)
@@ -112,7 +112,7 @@ def value_text(value: Any) -> str:
     return exact_json.to_json(value).decode()
 
 
-# ASCII, and no user name before the host: what is shown is where the link leads.
+# ASCII, and no user name before the host, so that the text of a link shows where it leads.
 _ADDRESS = re.compile(r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:[/?#][!-~]*)?")
 
 
@@ -126,10 +126,10 @@ def field_list(item: Fields) -> Markup | None:
 
 
 def _value(value: Any) -> str:
-    said = value_text(value)
-    if not isinstance(value, str) or len(said) > _MAX_LINKED or not _ADDRESS.fullmatch(said):
-        return said
-    return h("a", {"href": said, "rel": "noopener noreferrer nofollow ugc"}, said)
+    text = value_text(value)
+    if not isinstance(value, str) or len(text) > _MAX_LINKED or not _ADDRESS.fullmatch(text):
+        return text
+    return h("a", {"href": text, "rel": "noopener noreferrer nofollow ugc"}, text)
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures
@@ -137,13 +137,13 @@ def _value(value: Any) -> str:
 
 def card(item: Fields, url: str, position: int) -> Markup:
     """Return an item's card in the gallery; ``url`` leads to its page."""
-    name, said = clipped(name_of(item), _MAX_CARD_NAME), clipped(summary_of(item), _MAX_CARD_LINE)
+    name, summary = clipped(name_of(item), _MAX_CARD_NAME), clipped(summary_of(item), _MAX_CARD_LINE)
     return h(
         "li",
         {"class": "card"},
         h("div", {"class": "frame"}, _card_picture(item, name, position)),
         h("h2", {"dir": "auto"}, h("a", {"href": url}, name)),
-        h("p", {"class": "line", "dir": "auto"}, said) if said else None,
+        h("p", {"class": "line", "dir": "auto"}, summary) if summary else None,
     )
 
 
@@ -173,7 +173,7 @@ def largest(image: Fields) -> Fields:
 
 
 def _uncropped(image: Fields) -> Sequence[Fields]:
-    """Return the thumbnails with the picture's proportions, or all if there are none. As sourcesOf in item-card.js."""
+    """Return the thumbnails with the picture's proportions, or all if there are none. See sourcesOf in item-card.js."""
     ratio = image["width"] / image["height"]
     thumbnails: list[Fields] = image["thumbnails"]
     return [one for one in thumbnails if abs(one["width"] / one["height"] - ratio) < 0.03 * ratio] or thumbnails

@@ -24,7 +24,7 @@ Child = str | Iterable[str] | None
 
 
 def h(tag: str, attributes: Mapping[str, str | int | None] | None = None, *children: Child) -> Markup:
-    """Return an element. Children that are not Markup are text. What is None is left out; "" is an empty attribute.
+    """Return an element. Children that are not Markup are text. A None is left out; "" is an empty attribute.
 
     An element that shows what an owner wrote needs ``"dir": "auto"``: then its neighbours keep their direction.
     """

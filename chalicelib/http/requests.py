@@ -88,7 +88,7 @@ def public_base_url(request: Request) -> str:
 
 
 def relative_base(request: Request) -> str:
-    """Return the API's URL as the links of a page begin, relative to the page: ``../`` for each folder, or nothing.
+    """Return the relative URL from a page to the API, with which its links begin: ``../`` for each folder, or "".
 
     API Gateway serves each page with and without a slash at the end of its path, so the links differ.
     """

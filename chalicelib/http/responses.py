@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import msgspec
 
 SHARED = "public, max-age=60, stale-while-revalidate=600"
-"""The Cache-Control of what visitors see: every cache may reuse it for a minute, and ten more while it is revalidated.
+"""The Cache-Control of what visitors see: every cache may use it for a minute, and ten more while revalidating it.
 
 See RFC 9111, section 5.2.2, and RFC 5861, section 3.
 """
@@ -122,7 +122,7 @@ def catalogue_response(request: Request, catalogue: Catalogue, item_count: int) 
 
 
 def next_cursor(sent: int, owner: str, query: Query, page: Page) -> str | None:
-    """Return the cursor of the page that follows the first ``sent`` items of this one."""
+    """Return the cursor of the page that follows the first ``sent`` items of this one, or None at the end."""
     last = page.last if sent == len(page.items) else page.positions[sent - 1]
     return last and cursors.encode(last, owner, *query)
 

@@ -93,8 +93,8 @@ class ListQuery(Struct, rename="camel"):
     sort: Annotated[
         str | None,
         Meta(
-            description="The field that the items are sorted by, after a `-` in descending order. By default "
-            "`-createdAt`: newest first."
+            description="The field that the items are sorted by, with a `-` before it for descending order. By "
+            "default `-createdAt`: newest first."
         ),
     ] = None
     order: Annotated[
@@ -123,7 +123,7 @@ class CataloguePageQuery(Struct):
 
     q: Annotated[
         _Words | None,
-        Meta(description="Only items with all of these words, as in the list of items. No word: all items."),
+        Meta(description="Only items with all of these words, as in the list of items. Without a word, all items."),
     ] = None
     cursor: Annotated[
         str | None, Meta(description="The position at which the page begins, from the link on the previous page.")
@@ -204,7 +204,7 @@ class ImageReady(Struct, rename="camel", tag_field="status", tag="ready"):
 class ImageFailed(Struct, tag_field="status", tag="failed"):
     """No thumbnails can be made from the uploaded picture. The next upload replaces it."""
 
-    error: Annotated[ImageProblem, Meta(description="Why.")]
+    error: Annotated[ImageProblem, Meta(description="Why there are no thumbnails.")]
 
 
 Image = ImagePending | ImageProcessing | ImageReady | ImageFailed
@@ -219,8 +219,8 @@ class Item(Struct, rename="camel"):
     updated_at: Annotated[
         _Time,
         Meta(
-            description="When the own fields, the expiry or the picture last changed. A ticket and an upload change "
-            "the version at once, but this only when the thumbnails are made, or the picture failed."
+            description="When the own fields, the expiry or the picture last changed. A ticket or an upload changes "
+            "`version` at once, but `updatedAt` only when the thumbnails are made or the picture has failed."
         ),
     ]
     expires_at: Annotated[
@@ -359,7 +359,7 @@ _IfMatch = Annotated[
 class BatchCreate(Struct, tag_field="op", tag="create", forbid_unknown_fields=True):
     """Create an item, as `POST /items` does."""
 
-    body: Annotated[dict[str, Any], Meta(description="The item. It is validated when the operation is done.")]
+    body: Annotated[dict[str, Any], Meta(description="The item. It is validated when the operation runs.")]
 
 
 class BatchPatch(Struct, rename="camel", tag_field="op", tag="patch", forbid_unknown_fields=True):
@@ -393,16 +393,16 @@ class BatchRequest(Struct, forbid_unknown_fields=True):
         Meta(
             min_length=1,
             max_length=batches.MAX_OPERATIONS,
-            description="Those on the same item are done in this order, the others in any order.",
+            description="Operations on the same item run in this order, the others in any order.",
         ),
     ]
 
 
 class Deleted(Struct):
-    """The item that was deleted, or whose picture was removed."""
+    """What was deleted: an item, the picture of an item, a share link or a webhook."""
 
     message: Annotated[str, Meta(description="A message for people. It may change.")]
-    id: Annotated[_Id, Meta(description="The item's id.")]
+    id: Annotated[_Id, Meta(description="The id of the item, the share link or the webhook.")]
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures
@@ -624,8 +624,8 @@ class Export(Struct, rename="camel"):
     files: Annotated[
         list[ExportedFile],
         Meta(
-            description="Empty unless the status is `done`. Large exports have several files of about 500 MB. A "
-            "picture is in one of the archives, named after the `id` of its item, as `image.file` of the item says."
+            description="Empty unless the status is `done`. Large exports have several files of about 500 MB. Each "
+            "picture is in one of the archives, under the name that `image.file` of its item has."
         ),
     ]
     created_at: Annotated[_Time, Meta(description="When the export was requested. Items created later may be missing.")]
@@ -712,8 +712,8 @@ class BatchResult(Struct):
     status: Annotated[
         int,
         Meta(
-            description="The status that a single request would have returned. From 500 on, the operation can be sent "
-            "again."
+            description="The status that a single request would have returned. If it is 500 or more, the operation "
+            "can be sent again."
         ),
     ]
     id: Annotated[_Sent | UnsetType, Meta(description="The item's `id`; absent if none was created.")] = UNSET

@@ -33,7 +33,7 @@ def item(stored: Item) -> bytes:
 
 
 def joined(managed: bytes, own: bytes) -> bytes:
-    """Return the JSON object with the fields of two, of managed fields and of own fields."""
+    """Return a JSON object with the fields of two others: the managed fields, then the own fields."""
     # The two objects have no name in common (validation.validate_item), so they can be joined as text.
     return managed if own == b"{}" else b"%b,%b" % (managed[:-1], own[1:])
 

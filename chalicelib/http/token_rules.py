@@ -36,7 +36,7 @@ class SignedInOwner(NamedTuple):
 
 
 def is_access_or_id_token(header: dict[str, Any], claims: dict[str, Any]) -> bool:
-    """Return whether this is no other kind of JSON Web Token (RFC 8725, sections 3.11 and 3.12)."""
+    """Return whether a JSON Web Token is an access or id token (RFC 8725, sections 3.11 and 3.12)."""
     type_ = header.get("typ", "JWT")
     return (
         isinstance(type_, str)

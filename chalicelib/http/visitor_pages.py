@@ -1,4 +1,4 @@
-"""The pages for visitors: a public catalogue, an item, and what they see in place of an error.
+"""The pages for visitors: a public catalogue, an item, and errors.
 
 The pages are complete without JavaScript; ``web/visitors.js`` only avoids reloads. An item is rendered from the JSON
 that the API returns to visitors, so a page cannot show more than that.
@@ -45,7 +45,8 @@ def catalogue_page(
 ) -> Response:
     """Return a page of a catalogue, with a link to the next one if there is a cursor.
 
-    Search engines keep only the first page without a search: what the others contain changes. They follow all links.
+    Search engines index only the first page without a search, because the content of the others changes. They follow
+    the links of all pages.
     """
     items = [exact_json.object_from_json(serializers.public_item(copy)) for copy in page.items]
     url, title = _url(request, catalogue.id), _title(catalogue)
@@ -117,8 +118,8 @@ _ERRORS = {
 def error_page(request: Request, error: ApiError, request_id: str) -> Response:
     """Return what a visitor sees in place of an error."""
     heading, sentence = _ERRORS.get(error.status, _UNAVAILABLE)
-    # A page that names a catalogue leads there, whether there is one or not; the catalogue's own address only if it
-    # has a part that is not valid.
+    # Link to the catalogue that the address names, even if it may not exist. On the catalogue's own page, do so only if
+    # the query is invalid: otherwise the link would lead to the same error.
     named = request.uri_params or {}
     start = named.get("catalogue_id") if error.status == 400 or "item_id" in named else None
     body = h(
@@ -198,14 +199,14 @@ def _link(kind: str, url: str, label: str) -> Markup:
     return h("a", {"class": kind, "href": url, "dir": "auto"}, label)
 
 
-def _search_form(url: str, sought: str | None) -> Markup | None:
+def _search_form(url: str, searched: str | None) -> Markup | None:
     if not any(one.is_searchable for one in search_index_keys.current().public.fields):
         return None
     box = {"type": "search", "name": "q", "placeholder": "Search", "aria-label": "Search", "autocomplete": "off"}
     return h(
         "form",
         {"role": "search", "action": url},
-        h("input", {**box, "maxlength": MAX_WORDS_LENGTH, "value": sought}),
+        h("input", {**box, "maxlength": MAX_WORDS_LENGTH, "value": searched}),
         h("button", {}, "Search"),
     )
 
@@ -215,16 +216,16 @@ def _status(url: str, query: schemas.PublicListQuery, count: int, next_cursor: s
     if query.q is None and query.cursor is None:
         return None if count or next_cursor else h("p", {"class": "status"}, "There is nothing here yet.")
     if query.q is None:
-        said = "Further items"
+        heading = "Further items"
     elif count == 0 and next_cursor is None and query.cursor is None:
-        said = f"Nothing matches “{line(query.q)}”."
+        heading = f"Nothing matches “{line(query.q)}”."
     else:
-        said = f"Items that match “{line(query.q)}”"
-    return h("p", {"class": "status"}, h("span", {"dir": "auto"}, said), " ", _link("all", url, "Show all"))
+        heading = f"Items that match “{line(query.q)}”"
+    return h("p", {"class": "status"}, h("span", {"dir": "auto"}, heading), " ", _link("all", url, "Show all"))
 
 
-def _next_link(url: str, sought: str | None, next_cursor: str | None) -> Markup | None:
+def _next_link(url: str, searched: str | None, next_cursor: str | None) -> Markup | None:
     if next_cursor is None:
         return None
-    parameters = urlencode({**({"q": sought} if sought else {}), "cursor": next_cursor})
+    parameters = urlencode({**({"q": searched} if searched else {}), "cursor": next_cursor})
     return h("p", {"class": "more"}, h("a", {"href": f"{url}?{parameters}", "rel": "next"}, "More"))

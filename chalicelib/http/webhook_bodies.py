@@ -1,4 +1,4 @@
-"""The bodies of requests and responses about webhooks. The module is imported when a request is about one."""
+"""The bodies of requests and responses about webhooks. This module is imported only if a request is about one."""
 
 from __future__ import annotations
 

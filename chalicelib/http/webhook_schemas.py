@@ -55,7 +55,7 @@ class WebhookPatch(Struct, forbid_unknown_fields=True):
         Annotated[_Description | None, Meta(description="What it is for; null removes the text.")] | UnsetType
     ) = UNSET
     enabled: (
-        Annotated[bool, Meta(description="Whether events are sent. `true` also forgets that deliveries failed.")]
+        Annotated[bool, Meta(description="Whether events are sent. `true` also resets the count of failures.")]
         | UnsetType
     ) = UNSET
 
