@@ -1,4 +1,4 @@
-"""Batches: up to 100 operations on items in one request, each settled on its own."""
+"""Batches: up to 100 operations on items in one request. Each succeeds or fails on its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chalicelib.values import times
 MAX_OPERATIONS = 100
 
 WORKERS = aws.CONNECTIONS
-"""Operations that are done at the same time. Those on the same item are done one after the other."""
+"""Operations that run at the same time. Those on the same item run one after the other."""
 
 MIN_REMAINING_MS = 9_000
 """Start no operation if the function has less time left, in milliseconds.
@@ -69,14 +69,14 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Outcome(NamedTuple):
-    """The results of a batch, in the order of its operations. ``replayed`` is true if an earlier request did it all."""
+    """The results of a batch, in the order of its operations. If ``replayed``, an earlier request ran all of them."""
 
     results: list[Result]
     replayed: bool = False
 
 
 def keyed(owner: str, key: str, body: bytes) -> idempotency.KeyedRequest:
-    """Return the batch with this idempotency key and ``body``."""
+    """Return the KeyedRequest for a batch with this idempotency key and ``body``."""
     return idempotency.KeyedRequest(table.Key(owner, "BATCHKEY", key), hashlib.sha256(body).hexdigest())
 
 
@@ -87,9 +87,9 @@ def run(
     as_api_error: Callable[[Exception], errors.ApiError],
     request: idempotency.KeyedRequest | None = None,
 ) -> Outcome:
-    """Do the operations of a batch by the functions of the single routes, and return their results.
+    """Run the operations of a batch with the functions of the single routes, and return their results.
 
-    Operations on the same item are done in their order. ``as_api_error`` turns an exception into the error of a result.
+    Operations on the same item run in their order. ``as_api_error`` turns an exception into the error of a result.
     If ``time_left()``, in milliseconds, is too little for an operation, its result is a NotTriedError.
 
     With a ``request``, final results are stored for a day, and are returned again for the same request. The other
@@ -102,12 +102,12 @@ def run(
     results = stored.results if stored else [None] * len(operations)
     if all(results):
         return Outcome([result for result in results if result], replayed=True)
-    settled = _Batch(owner, operations, time_left, as_api_error, request).settle(results)
+    complete = _Batch(owner, operations, time_left, as_api_error, request).run(results)
     if request:
-        settled = _save(request, stored, settled)
-    failed = sum(result.error is not None for result in settled)
-    telemetry.logger.info("Batch processed", operations=len(settled), failed=failed)
-    return Outcome(settled)
+        complete = _save(request, stored, complete)
+    failed = sum(result.error is not None for result in complete)
+    telemetry.logger.info("Batch processed", operations=len(complete), failed=failed)
+    return Outcome(complete)
 
 
 # ---------------------------------------------------------------------------------------------------------- operations
@@ -130,22 +130,22 @@ class _Batch:
         self._as_api_error = as_api_error
         self._key = request.record_key.id if request else None
 
-    def settle(self, known: Sequence[Result | None]) -> list[Result]:
-        """Return the ``known`` results, with those of the other operations, which are done now."""
+    def run(self, known: Sequence[Result | None]) -> list[Result]:
+        """Return the ``known`` results, with those of the other operations, which run now."""
         results = dict(enumerate(known))
         by_item: dict[str | int, list[int]] = {}
         for index, operation in enumerate(self._operations):
             if results[index] is None:
                 by_item.setdefault(operation.id or index, []).append(index)
 
-        def settle_in_order(indexes: list[int]) -> None:
+        def run_in_order(indexes: list[int]) -> None:
             for index in indexes:
-                results[index] = self._settle(index)
+                results[index] = self._run_one(index)
 
-        _in_parallel(settle_in_order, list(by_item.values()))
+        _in_parallel(run_in_order, list(by_item.values()))
         return _with_limited_details([result for _, result in sorted(results.items()) if result])
 
-    def _settle(self, index: int) -> Result:
+    def _run_one(self, index: int) -> Result:
         operation = self._operations[index]
         if self._time_left() < MIN_REMAINING_MS:
             return _failed(operation, errors.NotTriedError())
@@ -184,7 +184,7 @@ def _in_parallel(work: Callable[[list[int]], None], groups: list[list[int]]) -> 
 
 
 def _with_limited_details(results: list[Result]) -> list[Result]:
-    """Return the results without the details that exceed MAX_DETAILS_BYTES. Each error has its message."""
+    """Return the results without the details that exceed MAX_DETAILS_BYTES. Each error keeps its message."""
     left = MAX_DETAILS_BYTES
     limited = []
     for result in results:
@@ -203,7 +203,7 @@ def _with_limited_details(results: list[Result]) -> list[Result]:
 
 
 class _Stored(NamedTuple):
-    """The final results in the record of an idempotency key, and None for the others; and their text there."""
+    """The final results in the record of an idempotency key, None for the others, and their JSON as stored."""
 
     results: list[Result | None]
     text: str
@@ -217,28 +217,28 @@ def _load(request: idempotency.KeyedRequest) -> _Stored | None:
     return _Stored(_decoder.decode(record["results"]), record["results"]) if record else None
 
 
-def _save(request: idempotency.KeyedRequest, stored: _Stored | None, settled: list[Result]) -> list[Result]:
+def _save(request: idempotency.KeyedRequest, stored: _Stored | None, results: list[Result]) -> list[Result]:
     """Store the final results, and return all results.
 
-    If the same batch was done by two requests at once, the first stored result of an operation counts. If storing them
-    fails, the operations are done nevertheless, so this is only logged.
+    If two requests ran the same batch at once, the first stored result of an operation counts. If storing them fails,
+    the operations are done nevertheless, so this is only logged.
     """
     try:
         for _ in table.write_attempts():
-            text = msgspec.json.encode([result if result.is_final else None for result in settled]).decode()
+            text = msgspec.json.encode([result if result.is_final else None for result in results]).decode()
             try:
                 table.write(_put(request, stored, text))
             except table.WriteRejectedError:
                 stored = _load(request)
-                known = stored.results if stored else [None] * len(settled)
-                settled = [first or own for first, own in zip(known, settled, strict=True)]
+                known = stored.results if stored else [None] * len(results)
+                results = [first or own for first, own in zip(known, results, strict=True)]
                 continue
-            return settled
+            return results
     except table.FAILURES as error:
         telemetry.logger.warning("Storing the results of a batch failed", error=str(error))
-        return settled
+        return results
     telemetry.logger.warning("Storing the results of a batch failed: too many requests with the same key")
-    return settled
+    return results
 
 
 def _put(request: idempotency.KeyedRequest, stored: _Stored | None, text: str) -> table.Put:

@@ -27,6 +27,7 @@ RESUME_INTERVAL = timedelta(hours=1)
 """How often the cleanup looks for chunks that are not processed."""
 
 GIVE_UP_AFTER = timedelta(hours=24)
+"""The age of an import at which its entries that are not processed count as failed."""
 
 
 class Started(NamedTuple):
@@ -61,8 +62,8 @@ def start(
     Raise the errors of :func:`import_parsing.check` and :func:`import_upserts.check_key`, IdempotencyKeyReusedError if
     the key was used for other entries, BusyError.
 
-    An import is accepted when its record is written. After an error there is none, so the client may send the entries
-    again. If the queue fails, the cleanup queues the chunks within the hour.
+    An import is accepted when its record is written. After an error there is no record, so the client may send the
+    entries again. If the queue fails, the cleanup queues the chunks within the hour.
     """
     if key:
         import_upserts.check_key(key)
@@ -111,7 +112,7 @@ def progress(owner: str, id_: str, at: datetime) -> Progress:
 
 
 def _status(known: Import, results: Mapping[int, ChunkResult]) -> Literal["queued", "running", "done"]:
-    if sum(result.is_settled for result in results.values()) == len(known.chunks):
+    if sum(result.has_ended for result in results.values()) == len(known.chunks):
         return "done"
     return "running" if results else "queued"
 
@@ -158,11 +159,11 @@ def _unfinished(known: Import) -> dict[int, ChunkResult]:
     """Return the chunks that are neither completely processed nor given up, with the results so far."""
     results = import_records.find_results(known)
     found = {number: results.get(number, import_records.NOT_STARTED) for number in range(len(known.chunks))}
-    return {number: result for number, result in found.items() if not result.is_settled}
+    return {number: result for number, result in found.items() if not result.has_ended}
 
 
 def _give_up(known: Import, unfinished: Mapping[int, ChunkResult]) -> bool:
-    """Let the entries that are not processed count as failed. Return False if some are being processed now."""
+    """Make the entries that are not processed count as failed. Return False if some are being processed now."""
     numbers = sorted(unfinished)
     telemetry.logger.error("Import failed: chunks not processed within a day", import_id=known.id, chunks=numbers)
     telemetry.add_count("ImportsGivenUp")

@@ -46,7 +46,7 @@ def _due_keys(at: datetime, context: Any) -> Iterator[Key]:
     yield from table.due_keys(at)
     deliveries = _until_half_time(table.due_keys(at, deliveries=True), context)
     if first := next(deliveries, None):
-        # Every function imports this module, and the others do not need that one.
+        # Every function imports this module, but only the cleanup needs the imported one.
         from chalicelib.catalogue import delivery_records  # noqa: PLC0415
 
         yield from delivery_records.in_turn(chain([first], deliveries))
@@ -82,7 +82,7 @@ def _do_task(key: Key, at: datetime) -> str:
 
 
 def _resume_delivery(key: Key, at: datetime) -> str:
-    from chalicelib.catalogue import delivery_records  # noqa: PLC0415 - as above
+    from chalicelib.catalogue import delivery_records  # noqa: PLC0415 - see _due_keys
 
     delivery_records.resume(key.owner, key.id, at)
     return "deliveries"

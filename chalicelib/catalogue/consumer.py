@@ -1,6 +1,6 @@
 """Process batches of queue messages. One message that fails does not affect the others.
 
-``_HANDLERS`` maps the types of messages that take no long time to their functions.
+``_HANDLERS`` maps the types of messages that are processed quickly to their functions.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ MIN_REMAINING_MS = 20_000
 """Start no message if the function has less time left, in milliseconds. The largest picture takes less."""
 
 VISIBILITY_TIMEOUT = 360
-"""Seconds until a message is delivered again if the function crashes: the queue's own (``infra/resources.json``)."""
+"""Seconds until a message of a crashed function is delivered again: the queue's timeout (``infra/resources.json``)."""
 
 KEY_PERIOD = timedelta(days=30)
 """How long the idempotency key of a message is remembered: longer than the message can be delivered again.

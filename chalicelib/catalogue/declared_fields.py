@@ -1,6 +1,6 @@
 """The marks of declared fields, and what is stored for them: what was sent, with the defaults of those left out.
 
-A number is sent as a number. msgspec also accepts text for a Decimal; here only a DecimalOrText does.
+Numbers must be sent as numbers: msgspec accepts text for every Decimal, but this module only for a DecimalOrText.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _elements(sent: list[Any], decoded: Any) -> list[Any]:
     if isinstance(decoded, list | tuple):
         return list(decoded)
     if isinstance(decoded, set | frozenset):
-        # A type has one member at most that is sent as text: if there is a Decimal, all texts are Decimals.
+        # At most one member of a union is sent as text: if there is a Decimal, all texts are Decimals.
         decimals = any(isinstance(one, Decimal) for one in decoded)
         return [Decimal() if decimals and isinstance(one, str) else one for one in sent]
     fields = [getattr(decoded, field) for field, _ in _fields(decoded)]
@@ -106,7 +106,7 @@ def _elements(sent: list[Any], decoded: Any) -> list[Any]:
 
 
 def _fields(decoded: Any) -> Iterator[tuple[str, str]]:
-    """Yield the fields of a struct or a dataclass: the name of the attribute, and the one in JSON."""
+    """Yield the fields of a struct or a dataclass: the name of the attribute, and the name in JSON."""
     if isinstance(decoded, msgspec.Struct):
         yield from zip(decoded.__struct_fields__, decoded.__struct_encode_fields__, strict=True)
     else:

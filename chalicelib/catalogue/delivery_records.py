@@ -62,7 +62,7 @@ class DeliveryRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
 
 
 def find(owner: str, webhook_id: str, event_id: str) -> DeliveryRecord | None:
-    """Return the delivery of an event to a webhook, or None if it was not attempted yet or is over for a week."""
+    """Return the delivery of an event to a webhook, or None if it was not attempted in the last week."""
     record = table.get(_key(owner, webhook_id, event_id)) if ids.is_id(event_id) else None
     return msgspec.convert(record, DeliveryRecord) if record else None
 
@@ -114,7 +114,7 @@ def change(
 
 
 def resume(owner: str, id_: str, at: datetime) -> None:
-    """Send the message of a delivery that is due. ``id_`` is that of its record.
+    """Send the message of a delivery that is due. ``id_`` is the id of its record.
 
     Raise DeliveryNotFoundError if the delivery does not wait any more, and one of queue.FAILURES.
     """
@@ -136,7 +136,7 @@ def resume(owner: str, id_: str, at: datetime) -> None:
 def in_turn(keys: Iterable[Key]) -> list[Key]:
     """Return the keys of deliveries in an order in which no webhook has to wait for all deliveries of another one.
 
-    Up to _MAX_RESUMED of each webhook and _MAX_KEPT in all are returned. No more are read than that takes.
+    Up to _MAX_RESUMED of each webhook and _MAX_KEPT in all are returned. No more keys are read than necessary.
     """
     number: Counter[tuple[str, str]] = Counter()
     kept: list[tuple[int, Key]] = []

@@ -29,7 +29,7 @@ def get(owner: str, id_: str) -> Export:
     return msgspec.convert(record | {"owner": owner, "id": id_}, Export)
 
 
-def create(new: Export, at: datetime) -> list[table.Write]:
+def prepare_create(new: Export, at: datetime) -> list[table.Write]:
     """Return the writes that store a new export in a free slot of its owner.
 
     Raise TooManyExportsError if there is none.
@@ -45,10 +45,10 @@ def create(new: Export, at: datetime) -> list[table.Write]:
     ]
 
 
-def replace(before: Export, after: Export, at: datetime) -> list[table.Write]:
+def prepare_replace(before: Export, after: Export, at: datetime) -> list[table.Write]:
     """Return the writes that replace an export. They are refused if the stored one is not ``before``.
 
-    If it has ended, its slot becomes free.
+    If ``after`` has ended, its slot becomes free.
     """
     condition = table.attributes_are(revision=before.revision or None, createdAt=before.created_at)
     writes: list[table.Write] = [_put(after, condition, at)]

@@ -1,7 +1,7 @@
 """The rows of exports: an item as a line of NDJSON, and that line as a row of CSV.
 
 A line has the item's managed fields and its own, as ``GET /items/{id}`` shows them, except ``image``: it has no URLs,
-and ``file`` is the name of the picture in the archives. An import with ``key=id`` makes the same item of it again.
+and ``file`` is the name of the picture in the archives. From the line, an import with ``key=id`` makes the item again.
 """
 
 from __future__ import annotations

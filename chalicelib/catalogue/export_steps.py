@@ -1,16 +1,16 @@
 """Make the files of exports, step by step. Only the consumer does this.
 
-Items are read in the order of their ids, up to the newest one that existed when the export began, so each is in it
-once. A step does a bounded amount of work: it writes objects with new names, then replaces the export's record on the
-condition that no other function has. So an interrupted step has no effect, and a repeated step adds nothing twice. The
-steps of an export are:
+Items are read in the order of their ids, up to the newest one that existed when the export began, so the export has
+each item once. A step does a bounded amount of work: it writes objects with new names, then replaces the export's
+record on the condition that no other function has replaced it. So an interrupted step has no effect, and a repeated
+step adds nothing twice. The steps of an export are:
 
-1. Read items, and append their lines and pictures to the open files. A file that is large enough, or has all, is
-   closed, which means that S3 joins its parts.
-2. For CSV, convert the lines. The header row has all fields, which are known only now.
-3. Record that it is done.
+1. Read items, and append their lines and pictures to the open files. A file that is large enough or complete
+   is closed: S3 joins its parts.
+2. For CSV, convert the lines. The header row names all fields, which are known only now.
+3. Record that the export is done.
 
-STEP_BYTES and the largest picture limit the memory. It does not depend on the number of items.
+STEP_BYTES and the largest picture limit the memory, which does not depend on the number of items.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MIN_PART_BYTES = STEP_BYTES
 """A part with fewer bytes is written again with the next bytes, because S3 joins only larger ones."""
 
 FILE_BYTES = 512 * 1024**2
-"""A file is closed when it has so many bytes. That takes one step: S3 copies its parts, at most 65, in seconds."""
+"""A file is closed when it has so many bytes. Closing takes one step: S3 copies its parts, at most 65, in seconds."""
 
 MAX_ARCHIVE_ENTRIES = 10_000
 """The most pictures of an archive. Its directory, of about 90 bytes for each, is read and written in each step."""
@@ -54,11 +54,12 @@ PAGE_ITEMS_WITH_PICTURES = 25
 PAGE_ITEMS_BY_ID = 10
 """The most items of a page that are read by their ids. They have 3.5 MB at most.
 
-Objects take up to 50 times as many bytes, if the items consist of small values. A query ends a page at 1 MB itself.
+As Python objects, items of many small values take up to 50 times as many bytes. DynamoDB limits a page of a query to
+1 MB, but not a page that is read by ids.
 """
 
 MAX_STEPS = 5
-"""The most steps of a delivery. Thumbnail jobs of the same batch wait for it."""
+"""The most steps for one message. Thumbnail jobs of the same batch wait for them."""
 
 _PICTURE_ATTEMPTS = 3
 
@@ -144,7 +145,7 @@ def _is_full(file: OpenFile) -> bool:
 
 
 def _has_all(known: Export) -> bool:
-    """Return whether all bytes are in the open file of text: of the lines, or of the CSV that is made of them."""
+    """Return whether the open text file is complete: it has all lines or, if they are converted, all rows of CSV."""
     return known.is_read and not (_is_converting(known) and _unconverted(known))
 
 
@@ -378,7 +379,7 @@ def _with_collected(known: Export, collected: _Collected, last_id: str, *, is_re
 
 
 def _convert(known: Export) -> _Step:
-    """Convert the next lines. Each file of CSV begins with the header row."""
+    """Convert the next lines to CSV. Each file begins with the header row."""
     number, offset = known.converted
     source = _unconverted(known)[0]
     columns = export_rows.columns(known.fields)

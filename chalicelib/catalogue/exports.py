@@ -98,7 +98,7 @@ def start(owner: str, wanted: Wanted, at: datetime, idempotency_key: str | None 
     request = None if idempotency_key is None else _keyed(new, idempotency_key)
     result = {"id": new.id, "createdAt": new.created_at}
     earlier = idempotency.find(request, at) if request else None
-    stored = earlier or job_acceptance.save(lambda: export_records.create(new, at), result, request, at)
+    stored = earlier or job_acceptance.save(lambda: export_records.prepare_create(new, at), result, request, at)
     started = Started(stored["id"], new.format, stored["createdAt"], new.pictures, replayed=stored["id"] != new.id)
     if not started.replayed:
         try:
@@ -111,7 +111,7 @@ def start(owner: str, wanted: Wanted, at: datetime, idempotency_key: str | None 
 def _newest_id(owner: str) -> str:
     """Return the greatest id of the owner's items, or an empty text if there are none.
 
-    It does not follow from the present time: clocks differ.
+    An id of the present time could not replace it, because clocks differ.
     """
     newest, _ = table.query_page(owner, "ITEM", ("", "~"), backwards=True, limit=1, consistent=True)
     return newest[0][0] if newest else ""
@@ -180,7 +180,7 @@ def _keyed(new: Export, idempotency_key: str) -> idempotency.KeyedRequest:
 
 
 def resume(owner: str, id_: str, at: datetime) -> None:
-    """Send the message of an export again that makes no progress. If it is older than a day, record its failure."""
+    """Send the message of an export again, because it makes no progress. After a day, record its failure instead."""
     known = export_records.get(owner, id_)
     if known.has_ended:
         return
@@ -220,7 +220,7 @@ def save(before: Export, after: Export, at: datetime) -> Export | None:
     after = msgspec.structs.replace(after, revision=before.revision + 1)
     for _ in table.write_attempts():
         try:
-            table.write(*export_records.replace(before, after, at))
+            table.write(*export_records.prepare_replace(before, after, at))
         except table.WriteRejectedError:
             stored = export_records.get(before.owner, before.id)
             if stored == after:

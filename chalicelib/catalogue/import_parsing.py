@@ -108,8 +108,8 @@ def entries_from_csv(body: bytes) -> Entries:
 def check(entries: Entries, key: str | None = None) -> None:
     """Raise InvalidRequestError if there are no entries, ImportTooLargeError if there are more than MAX_ENTRIES.
 
-    ``key`` is that of the import. Raise ReservedFieldError for columns of managed fields unless it is the id, because
-    each row would fail, and InvalidRequestError if it is not a column.
+    ``key`` is that of the import. Raise InvalidRequestError if it is not a column. Unless it is the id, raise
+    ReservedFieldError for columns of managed fields, because each row would fail.
     """
     if reserved := [name for name in models.MANAGED_FIELDS if key != "id" and name in entries.columns]:
         raise errors.ReservedFieldError(*reserved)

@@ -56,7 +56,7 @@ def find_result(owner: str, id_: str, number: int) -> ChunkResult:
 
 
 def put_result(known: Import, number: int, before: ChunkResult, after: ChunkResult) -> table.Put:
-    """Return the write that replaces the result ``before`` by ``after``. It is refused if the stored one is another."""
+    """Return the write that replaces the result ``before`` by ``after``. It is refused if another is stored."""
     is_before = table.attributes_are(next=before.next, givenUp=before.given_up or None)
     return table.Put(
         _result_key(known.owner, known.id, number),

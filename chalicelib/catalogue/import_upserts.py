@@ -1,7 +1,8 @@
 """Imports with a key: an entry changes the item that has the same value in the key's field, or creates one.
 
 The key is a findable field or ``id``. Two imports may create an item with the same value at the same time. So each
-creation also writes a guard record for the value, on the condition that it is as it was before the search for items.
+creation also writes a guard record for the value, on the condition that the guard has not changed since before the
+search for items.
 
 With ``id``, an entry may have the managed fields of an item, as an export writes them. An item that does not exist is
 restored with its id, version and times. Of an item that exists, the managed fields in an entry are ignored.
@@ -75,7 +76,7 @@ def keys() -> list[str]:
 
 
 def mark_repeated(entries: Entries, key: str) -> Entries:
-    """Return the entries; each with the same value of ``key`` as an earlier one says which one that is."""
+    """Return the entries. If one has the same value of ``key`` as an earlier one, its ``repeats`` names that one."""
     first: dict[str, int] = {}
     marked = []
     for index, entry in enumerate(entries.all):
@@ -130,7 +131,7 @@ def prepare(known: Import, new_id: str, entry: Entry) -> Prepared:
 
 
 def _identity(key: str, value: Any) -> str | None:
-    """Return a text that is equal for equal values of the key only, or None if no item can be found by the value."""
+    """Return a text that only equal values of the key have in common, or None if no item can be found by the value."""
     if key == ID:
         id_ = ids.canonical_id(value) if isinstance(value, str) else None
         return id_ if id_ and ids.is_uuid7(id_) else None

@@ -193,7 +193,7 @@ def record_upload(key: str, at: datetime, sequencer: str = "", etag: str = "") -
             # expired by the cleanup's clock, finds this upload.
             telemetry.logger.info("Upload skipped: its item has expired", key=key)
         return
-    # Queue the job on every delivery of the event, because the previous one may have failed before it did.
+    # Queue the job whenever the event is delivered: the function may have failed before it queued the job last time.
     if needs_thumbnails(item, upload):
         queue.send(RenderImage(key))
     elif _is_superseded(item, key):

@@ -23,7 +23,7 @@ from chalicelib.catalogue.models import Item, ItemInput
 from chalicelib.values import exact_json, ids, merge_patch, times
 
 EXPOSURE_TIMEOUT = timedelta(minutes=30)
-"""How long after an item was exposed, or no longer is, the cleanup looks for public objects missing or left over."""
+"""How long after an exposure began or ended the cleanup looks for public objects that are missing or left over."""
 
 Check = Callable[[Item], None]
 """A condition for a write: a function that gets the current item, and raises an ApiError to prevent the write."""
@@ -54,7 +54,7 @@ class Page(NamedTuple):
 def create(
     owner: str, new: ItemInput, at: datetime, key: str | None = None, key_period: timedelta = idempotency.PERIOD
 ) -> tuple[Item, bool]:
-    """Create an item. Return it and False; or, if ``key`` was used for the same input before, its result and True.
+    """Create an item. Return it and False, or, if ``key`` was used for the same input before, that item and True.
 
     The key is remembered for ``key_period``. If that is longer than a day, each use of the key starts the period again.
 
@@ -181,8 +181,8 @@ def change(
     """Replace an item by ``transform(item)`` with the next version, and return it.
 
     If another request changes the item in between, ``check`` and ``transform`` are called again. If ``transform``
-    returns its argument, nothing is written. With ``is_update=False``, ``updatedAt`` stays: then no index record is
-    written, which costs as much as the item itself.
+    returns its argument, nothing is written. With ``is_update=False``, ``updatedAt`` stays. Then its index
+    record is not written, which would cost as much as the item itself.
 
     Raise ItemNotFoundError, what ``check`` raises, and BusyError after eight attempts.
     """
@@ -362,7 +362,7 @@ def _next_version(old: Item, changed: Item, at: datetime, *, is_update: bool = T
 
 
 def _exposed(old: Item, new: Item, at: datetime) -> Item:
-    """Count the exposures, and note if objects under public/ are to be made or deleted."""
+    """Count the exposures. Set ``exposure_due_at`` if objects under public/ are to be made or deleted."""
     begins, ends = new.is_exposed and not old.is_exposed, old.is_exposed and not new.is_exposed
     new = msgspec.structs.replace(new, exposures=old.exposures + begins)
     # While a picture is processing, its job does both.
@@ -379,12 +379,12 @@ def _published(old: Item | None, new: Item, *, is_update: bool = True) -> Item:
 def _with_input(item: Item, new: ItemInput, at: datetime) -> Item:
     """Return the item with what the caller sets, or ``item`` itself if nothing differs.
 
-    An unnecessary new version would cause a 412 for everybody who is editing the item. So an item that was stored
-    before its class had some default does not get it if it is sent back unchanged.
+    An unnecessary new version would cause a 412 for everybody who is editing the item. So an item that is sent back
+    unchanged does not get defaults that were declared after it was stored.
     """
     _check_expiry(new, at)
-    is_set_alike = (new.expires_at, new.visibility) == (item.expires_at, item.visibility)
-    if is_set_alike and any(exact_json.equal(own, item.fields) for own in (new.sent, new.fields)):
+    has_same_settings = (new.expires_at, new.visibility) == (item.expires_at, item.visibility)
+    if has_same_settings and any(exact_json.equal(own, item.fields) for own in (new.sent, new.fields)):
         return item
     return with_input(item, new)
 
@@ -397,7 +397,7 @@ def with_input(item: Item, new: ItemInput) -> Item:
 
 
 def exposable(item: Item) -> Item:
-    """Return the item as it must be before it becomes public, or a link shows it. Raise BusyError."""
+    """Return the item with ``catalogue`` and ``public_seed``, which an exposed item needs. Raise BusyError."""
     if item.public_seed:
         return item
     reference = public_catalogues.reference(item.owner)
@@ -411,7 +411,7 @@ def _check_expiry(new: ItemInput, at: datetime) -> None:
 
 
 def _indexed(item: Item) -> Item:
-    """Return the item as it is when its other records are all written with the declaration of now."""
+    """Return the item as it is after all its other records are written as ItemFields declares them now."""
     return msgspec.structs.replace(item, indexed=search_index_keys.current().text, hidden=False)
 
 
@@ -420,9 +420,9 @@ def _write_change(old: Item, new: Item, *, all_records: bool = False) -> None:
 
     Raise the exceptions of :func:`table.write`: WriteRejectedError if the stored item is not ``old``.
 
-    A transaction has room for any change of a private item, but not for any of a public one. In that case, visitors do
-    not see the item until the last of three transactions has written its public copy again. If that does not happen,
-    the next write or the cleanup does it.
+    A transaction has room for any change of a private item, but not for every change of a public one. If there is no
+    room, visitors do not see the item until the last of three transactions has written its public copy again. If the
+    last one fails, the next write or the cleanup writes the copy.
     """
     writes = _replace_writes(old, new, all_records=all_records)
     if len(writes) == 1:
@@ -442,8 +442,8 @@ def _write_change(old: Item, new: Item, *, all_records: bool = False) -> None:
 def _show(hidden: Item, shown: Item) -> None:
     """Write the public copy of an item that is stored without it. Raise BusyError after eight conflicts.
 
-    The item itself has changed already. So another change since then is no reason to refuse this one: it writes the
-    copy of its own version.
+    The item itself is stored already. If another request has changed it since then, that request writes the public
+    copy, so nothing is left to do here.
     """
     for _ in table.write_attempts():
         try:
@@ -459,7 +459,7 @@ def _show(hidden: Item, shown: Item) -> None:
 def _replace_writes(old: Item | None, new: Item, *, all_records: bool = False) -> list[table.Write]:
     """Return the writes that replace ``old``, if there is one, by ``new``, with those other records that differ.
 
-    With ``all_records``, those that do not differ are written too. They are refused if the stored item is not ``old``.
+    With ``all_records``, also write those that do not differ. The writes are refused if the stored item is not ``old``.
     """
     copies = public_copies.of(old), public_copies.of(new)
     return [
@@ -473,8 +473,8 @@ def _replace_writes(old: Item | None, new: Item, *, all_records: bool = False) -
 def _write_alone(old: Item, new: Item) -> None:
     """Replace ``old`` by ``new``, which has the same other records, for half the price of a transaction.
 
-    The SDK may repeat the write. A repetition changes nothing: no version returns, unless the item is deleted and
-    restored in between, and then it has another newest upload.
+    If the SDK repeats the write, the repetition is refused: ``old`` is never stored again. Only a restored item can
+    have the same version, and it has another ``last_upload``.
     """
     same = is_stored(old).and_(table.attributes_are(lastUpload=old.last_upload, lastTicket=old.last_ticket))
     table.write(table.Put(_key(new), _to_values(new), same, due_at=new.due_at))

@@ -46,7 +46,7 @@ class ExportChunk(msgspec.Struct, frozen=True, tag_field="type", tag="export.chu
 
 
 class CreateItem(msgspec.Struct, frozen=True, tag_field="type", tag="item.create"):
-    """Create an item from the JSON object ``item``; only one for the same ``key``. Other programs may send this."""
+    """Create an item from the JSON object ``item``, but only one for each ``key``. Other programs may send this."""
 
     owner: Owner
     item: msgspec.Raw
@@ -105,7 +105,7 @@ def parse(body: str) -> Message:
 
 
 def find_problem(body: str) -> str | None:
-    """Return why a message is invalid, or None if it is valid. What is stored does not matter."""
+    """Return why a message is invalid, or None if it is valid. This reads no stored data."""
     try:
         message = parse(body)
         if isinstance(message, CreateItem):

@@ -95,7 +95,7 @@ class ManagedFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 MANAGED_FIELDS = ManagedFields.__struct_encode_fields__
-"""Their names in JSON."""
+"""The names of managed fields in JSON."""
 
 SETTINGS = ("expiresAt", "visibility")
 """The names in JSON of what a caller sets besides an item's own fields."""
@@ -158,8 +158,8 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     has_one_file: bool = False
     """Whether the bucket contains no superseded object of the item, and none can be written.
 
-    That is so if it has had one ticket, of one file put with it the event came first, and its thumbnails are made from
-    that file. Then the only objects are that file and these thumbnails, and the bucket need not be listed.
+    That is so if it has had one ticket, one upload was recorded, and its thumbnails are made from the file that the
+    upload's event named. Then its only objects are that file and these thumbnails, and the bucket need not be listed.
     """
 
     @property
@@ -206,7 +206,7 @@ class ItemInput(msgspec.Struct, frozen=True):
     fields: Fields
     """As they are stored: those that were sent, and the defaults of declared fields that were left out."""
     sent: Fields
-    """Without the defaults, which may be others the next time, such as the current time."""
+    """Without the defaults, because a default may differ the next time, such as the current time."""
     expires_at: str | None = None
     visibility: Literal["public"] | None = None
 
@@ -273,7 +273,7 @@ class ChunkResult(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
         return self.next is None
 
     @property
-    def is_settled(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether each entry is processed, or counts as failed because the chunk was given up."""
         return self.is_processed or self.given_up
 
@@ -313,7 +313,7 @@ FileKind = Literal["rows", "items", "pictures"]
 class ExportFile(msgspec.Struct, frozen=True, array_like=True):
     """A file of an export that is complete. ``name`` is the end of its key in the bucket.
 
-    Files of the kind ``rows`` are of no use to the client: the files of CSV are made of them.
+    Clients do not get files of the kind ``rows``: the files of CSV are made from these lines of JSON.
     """
 
     kind: FileKind

@@ -1,7 +1,7 @@
 """What visitors see of a public item: a copy with its public fields, in the partition of the owner's public catalogue.
 
-``items`` writes the copy and its index records in the transaction of the item's own write. So visitors see an item as
-soon as it is published, and no longer once it is private again, and private items cost them nothing.
+``items`` writes the copy and its index records in the transaction of the item's own write. So visitors see an item
+from the moment when it is published until it is private again, and their requests never read private items.
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ def last_publication(old: Item | None, new: Item, *, is_update: bool = True) -> 
         return None
     if old is None or old.published is None:
         return Publication(new.version, new.updated_at)
-    if _is_seen_alike(old, new):
+    if _is_seen_the_same(old, new):
         return old.published
-    # Without an update, such as when copies of thumbnails are ready, updated_at is the time of a perhaps private one.
+    # Without an update, such as when copies of thumbnails are ready, updated_at may be the time of a private change.
     return Publication(new.version, new.updated_at if is_update else old.published.at)
 
 
-def _is_seen_alike(one: Item, other: Item) -> bool:
+def _is_seen_the_same(one: Item, other: Item) -> bool:
     (fields, *rest), (other_fields, *other_rest) = _seen(one), _seen(other)
     return exact_json.equal(fields, other_fields) and rest == other_rest
 

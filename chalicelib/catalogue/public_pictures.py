@@ -1,9 +1,9 @@
 """The public objects of exposed items: copies of their thumbnails that visitors may load. Originals are never copied.
 
 An item is exposed while it is public or a link shows it. The function that makes thumbnails also makes and deletes
-their copies. ``Image.exposure`` says that they are there; visitors see no picture before. A write that exposes an item,
-or ends that, sets ``Item.exposure_due_at`` and queues a thumbnail job. The cleanup does so again until the objects are
-as they should be.
+their copies. ``Image.exposure`` says that the copies exist; visitors see no picture before. A write that exposes an
+item, or ends that, sets ``Item.exposure_due_at`` and queues a thumbnail job. The cleanup queues it again until the
+public objects are as they should be.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from chalicelib.values import times
 
 
 def copied(item: Item, image: Image) -> Image:
-    """Copy the thumbnails of ``image`` to their public keys, if the item is exposed, and return it with a note of that.
+    """Copy the thumbnails of ``image`` to their public keys, if the item is exposed, and set its ``exposure``.
 
-    Repeating it changes nothing.
+    Return the image. Repeating this changes nothing.
     """
     if not item.is_exposed or image.status != "ready":
         return image
@@ -36,12 +36,12 @@ def copied(item: Item, image: Image) -> Image:
     return msgspec.structs.replace(image, exposure=item.exposures)
 
 
-def bring_in_line(item: Item, at: datetime) -> None:
+def synchronize(item: Item, at: datetime) -> None:
     """Copy the thumbnails of an exposed item to public keys, and delete all public objects that it should not have."""
     image = copied(item, item.image) if item.image and item.needs_public_thumbnails else item.image
     item_pictures.delete_superseded_objects(item)
 
-    def in_line(now: Item) -> Item:
+    def synchronized(now: Item) -> Item:
         if (now.image, now.exposures, now.is_exposed) != (item.image, item.exposures, item.is_exposed):
             return now  # A later job, or the cleanup, does what is due now.
         if now.exposure_due_at is None:
@@ -50,15 +50,15 @@ def bring_in_line(item: Item, at: datetime) -> None:
 
     # An item that has expired is deleted by the cleanup, with its objects.
     with suppress(errors.ItemNotFoundError):
-        items.change(item.owner, item.id, in_line, at, is_update=False)
+        items.change(item.owner, item.id, synchronized, at, is_update=False)
 
 
 def do_work_due(item: Item, at: datetime) -> None:
-    """Bring the public objects in line if that is due at ``at``. If thumbnails must be copied, queue a job for it."""
+    """Synchronize the public objects if that is due at ``at``. If thumbnails must be copied, queue a job for that."""
     if item.exposure_due_at is None or item.exposure_due_at > times.format_time(at):
         return
     if not item.needs_public_thumbnails:
-        bring_in_line(item, at)
+        synchronize(item, at)
         return
     telemetry.logger.warning("Public pictures timeout: retrying", item_id=item.id)
     due_at = times.format_time(at + items.EXPOSURE_TIMEOUT)

@@ -72,10 +72,10 @@ _READ_AT_ONCE = 100
 """The most items of one request (AWS, "BatchGetItem"), and the records of one query if few of them may be needed."""
 
 _LARGE_AT_ONCE = 25
-"""The items of one request if they are large, or if it is the first: at most 9 MB, of which objects take many times."""
+"""The items of one request if they are large, or if it is the first: at most 9 MB, many times that as objects."""
 
 _LARGE = 10_000
-"""Bytes."""
+"""Items with more bytes are large."""
 
 PUBLIC_AT_ONCE = 8
 """How many items one request reads for a visitor, of any size. So a page reads at most MAX_PUBLIC_BYTES and 8 items."""
@@ -191,7 +191,7 @@ class _Reader:
 
     @property
     def has_read_half(self) -> bool:
-        """Whether half of the index records for this page are read. The rest is for those in order."""
+        """Whether half of the index records for this page are read. The rest is for reading records in order."""
         return self._records_left <= MAX_RECORDS // 2
 
     @property
@@ -206,7 +206,7 @@ class _Reader:
     # ---------------------------------------------------------------------------------------------------------- items
 
     def next_items(self, candidates: Iterator[_Candidate], wanted: int) -> list[tuple[_Candidate, Item | None]]:
-        """Return the next ``wanted`` candidates, each with its item. None if it does not exist any more."""
+        """Return up to ``wanted`` next candidates, each with its item, or None if the item does not exist any more."""
         if self.stopped_at is not None:
             return []
         batch = list(itertools.islice(candidates, min(wanted, self._items_left, self._items_at_once)))
@@ -380,7 +380,7 @@ def _by_field(reader: _Reader, sort: Field, known: set[str] | None, start_after:
 
 
 def _ranges_by_field(reader: _Reader, sort: Field, prefix: str, start_after: str | None) -> Iterator[Range]:
-    """Yield the ranges of the field's records that follow a position, that of the items without a value last."""
+    """Yield the ranges of the field's records after a position. The range of items without a value is the last."""
     own = [one.ranges for one in reader.criteria.all if one.field == sort.name]
     low = max((min(one.low for one in ranges) for ranges in own), default=prefix)
     high = min((max(one.high for one in ranges) for ranges in own), default=f"{prefix}{sort_keys.NO_VALUE}")
@@ -397,8 +397,8 @@ def _by_id(
 ) -> Iterator[_Candidate]:
     """Yield the items that are known and meet all exact criteria, in the order of their ids.
 
-    The sources are asked in turn for the first id that is wanted. One that has only a later id says what is wanted
-    next, until all agree.
+    The sources are asked in turn for an id. If one has only a later id, that id is asked for next, until all sources
+    have the same.
     """
     sources: list[_Ids] = [_KnownIds(reader, known)] if known is not None else []
     ranges = [range_ for one in exact for range_ in one.ranges]
@@ -408,7 +408,7 @@ def _by_id(
     wanted = first if start_after is None else reader.past(start_after)
     passed = start_after
     agreeing = 0
-    # A page passes one id at least, although that may take more records.
+    # Pass at least one id on each page, even if that takes more records than allowed.
     while not reader.has_read_all or passed == start_after:
         found = sources[0].seek(wanted)
         if found is None:

@@ -222,7 +222,7 @@ def _ordered_key(field: Field, condition: Condition) -> str:
 def _interpretations(text: str, field: Field, condition: Condition) -> list[Any]:
     """Return the values that the text of a condition may stand for: a number, true or false, text.
 
-    Text may also be a date: the sort key tells.
+    Text may also be a date: its sort key decides.
     """
     found: list[Any] = []
     if "n" in field.kinds and _NUMBER.fullmatch(text):

@@ -32,8 +32,8 @@ MAX_FINDABLE_FIELDS = 12
 MAX_FIND_RECORDS = 18
 """The most FIND records of an item, ``updatedAt`` included.
 
-A change may replace all index records: it deletes and writes 48, of the 100 actions that a transaction may have (AWS,
-"TransactWriteItems"). The others are for the item, an idempotency key and a purge record.
+A change may replace all index records: it deletes 48 and writes 48, of the 100 actions that a transaction may
+have (AWS, "TransactWriteItems"). The others are for the item, an idempotency key and a purge record.
 """
 
 MAX_WORD_RECORDS = 30
@@ -77,7 +77,7 @@ class Field(NamedTuple):
 
     @property
     def letters(self) -> str:
-        """All but the name, as the text of a declaration has it."""
+        """The attributes besides the name, as letters in the text of a declaration."""
         return "l" * self.is_list + self.kinds + "w" * self.is_searchable + "p" * self.is_public
 
 

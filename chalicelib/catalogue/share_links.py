@@ -1,8 +1,8 @@
 """Share links: each shows one item, private or not, to everybody who has its URL, until it expires or is deleted.
 
 The URL ends with a random token. Only its SHA-256 is stored, in the item (``Item.shares``) and in the key of a record
-that leads to the item. The item decides: a record whose hash is not in its item shows nothing. So a link is gone at
-once when the item's write succeeds. A record that is left over, because a call failed, has no effect.
+that leads to the item. The item decides: a record whose hash is not in its item shows nothing. So a link shows
+nothing from the moment when the item is written without it. A record that is left over has no effect.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def create(owner: str, item_id: str, expires_at: str | None, at: datetime) -> tu
     def with_share(item: Item) -> Item:
         others = live(item, at)
         if share in others:
-            return item  # An earlier attempt has succeeded after all.
+            return item  # An earlier attempt has succeeded although it seemed to fail.
         if len(others) >= MAX_SHARES:
             raise errors.TooManySharesError(limit=MAX_SHARES)
-        # Before the item, so that each link that the item has works.
+        # Write the record before the item, so that each link that the item has works.
         _write_record(share, item)
         return msgspec.structs.replace(items.exposable(item), shares=(*others, share))
 
@@ -67,7 +67,7 @@ def revoke(owner: str, item_id: str, share_id: str, at: datetime) -> None:
         if not revoked:
             raise errors.ShareNotFoundError
         kept = tuple(share for share in shares if share not in revoked)
-        # An earlier attempt may have succeeded after all.
+        # An earlier attempt may have succeeded although it seemed to fail.
         return item if kept == item.shares else msgspec.structs.replace(item, shares=kept)
 
     items.change(owner, item_id, without_share, at, is_update=False)

@@ -60,10 +60,10 @@ def finish(
 ) -> dict[str, Any] | None:
     """End a batch: the messages in ``delays`` are delivered again, each after so many seconds, and the others are not.
 
-    If the event source mapping has the setting ``ReportBatchItemFailures``, return the first ones (AWS, "Implementing
-    partial batch responses"). ``infra/package.json`` sets it, and an environment variable that says so. Without the
-    setting, Lambda would treat a returned response as full success. So call ``delete_done``, which deletes the others,
-    and raise PartialBatchError.
+    If the event source mapping has the setting ``ReportBatchItemFailures``, return the messages in ``delays`` (AWS,
+    "Implementing partial batch responses"). ``infra/package.json`` sets it, and an environment variable that says so.
+    Without the setting, Lambda would treat a returned response as full success. So call ``delete_done``, which deletes
+    the others, and raise PartialBatchError.
     """
     set_visibility(delays, of)
     if settings().report_batch_item_failures:

@@ -98,11 +98,11 @@ def _make_item_thumbnails(upload: Upload, has_time: Callable[[], bool]) -> None:
         item = _save_result(upload, item.image, result and public_pictures.copied(item, result))
     elif item is None or item.exposure_due_at is None:
         telemetry.logger.info("Thumbnail job skipped: picture already done, superseded or deleted", key=upload.key)
-    # Delete these objects even if the job was skipped: the previous delivery of it may have failed at this point.
+    # Delete objects even if the job was skipped: a previous delivery of its message may have failed at this point.
     if item is None:
         item_pictures.delete_all_objects(upload.owner, upload.item_id)
     elif item.exposure_due_at:
-        public_pictures.bring_in_line(item, times.now())
+        public_pictures.synchronize(item, times.now())
     else:
         item_pictures.delete_superseded_objects(item)
 

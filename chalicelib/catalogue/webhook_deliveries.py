@@ -23,7 +23,7 @@ class WebhookTestData(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class WebhookTest(msgspec.Struct, frozen=True, tag_field="type", tag=webhooks.TEST_EVENT):
-    """The owner of a webhook has asked for this event, to try the receiver."""
+    """The owner of a webhook has asked for this event, to test the receiver."""
 
     id: str
     timestamp: str

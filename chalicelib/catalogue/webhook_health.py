@@ -33,7 +33,7 @@ def after_probe_began(webhook: Webhook, at: datetime) -> Webhook:
 
 
 def after_success(webhook: Webhook) -> Webhook:
-    """Return a webhook as it is when an attempt has succeeded: ``webhook`` itself if the one before had, too."""
+    """Return a webhook as it is when an attempt has succeeded: ``webhook`` itself if it had no failures."""
     healthy = without_failures(webhook)
     return webhook if healthy == webhook else healthy
 

@@ -44,7 +44,7 @@ _NOT_PUBLIC = (
 
 
 class Endpoint(NamedTuple):
-    """What a URL says of the server to connect to, and of the request to send."""
+    """What a URL says about the server to connect to, and about the request to send."""
 
     scheme: str
     host: str

@@ -44,7 +44,7 @@ AcceptedEvents = Literal[EventType, "*"]
 Status = Literal["active", "failing", "off"]
 
 TEST_EVENT = "webhook.test"
-"""The type of the event that a client has sent to one of its webhooks, to try it."""
+"""The type of the event with which a client tests one of its webhooks."""
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -61,7 +61,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     generation: int = 1
     """The number of its secret."""
     previous_until: str | None = None
-    """Until when deliveries are also signed with the previous generation of the secret."""
+    """The time until which deliveries are also signed with the previous generation of the secret."""
     consecutive_failures: int = 0
     failing_since: str | None = None
     """The time of the first of the consecutive failures."""
@@ -72,7 +72,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
 
     @property
     def status(self) -> Status:
-        """Whether events are delivered, attempted now and then because deliveries fail, or not delivered."""
+        """Whether events are delivered, rarely attempted because deliveries fail, or not sent."""
         if not self.enabled:
             return "off"
         return "failing" if self.consecutive_failures >= FAILING_AFTER else "active"
@@ -83,7 +83,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """What an owner changes in a webhook. None stays as it is."""
+    """What an owner changes in a webhook. None means no change."""
 
     url: str | None = None
     events: Sequence[AcceptedEvents] | None = None
@@ -139,7 +139,7 @@ def create(
 
     def with_new(old: Webhooks) -> tuple[Webhook, ...]:
         if any(one.id == new.id for one in old.webhooks):
-            return old.webhooks  # An earlier attempt has succeeded after all.
+            return old.webhooks  # An earlier attempt has succeeded although it seemed to fail.
         if len(old.webhooks) >= MAX_WEBHOOKS:
             raise errors.TooManyWebhooksError(limit=MAX_WEBHOOKS)
         return (*old.webhooks, new)
@@ -168,7 +168,7 @@ def update(owner: str, webhook_id: str, changes: Changes, at: datetime) -> Webho
 
 
 def rotate_secret(owner: str, webhook_id: str, at: datetime) -> tuple[Webhook, str]:
-    """Give a webhook another secret, and return it with that. The previous one also signs for ROTATION_PERIOD.
+    """Give a webhook a new secret, and return both. The previous secret also signs for ROTATION_PERIOD.
 
     Raise the errors of :func:`change`.
     """
@@ -176,7 +176,7 @@ def rotate_secret(owner: str, webhook_id: str, at: datetime) -> tuple[Webhook, s
 
     def rotated(old: Webhook) -> Webhook:
         if webhook_secrets.of(owner, old) in made:
-            return old  # An earlier attempt has succeeded after all.
+            return old  # An earlier attempt has succeeded although it seemed to fail.
         until = times.format_time(at + ROTATION_PERIOD)
         new = msgspec.structs.replace(
             old, generation=old.generation + 1, previous_until=until, updated_at=times.format_time(at)
@@ -200,7 +200,7 @@ def delete(owner: str, webhook_id: str) -> None:
         if not found:
             raise errors.WebhookNotFoundError(id=webhook_id)
         kept = tuple(one for one in old.webhooks if one.id != webhook_id)
-        # An earlier attempt may have succeeded after all.
+        # An earlier attempt may have succeeded although it seemed to fail.
         return old.webhooks if kept == old.webhooks else kept
 
     _change_all(owner, without)
@@ -214,7 +214,7 @@ def without_failures(webhook: Webhook) -> Webhook:
 def send(*messages: DeliveryMessage) -> None:
     """Send messages to the deliveries queue. Raise one of queue.FAILURES.
 
-    If one webhook has many, or its receiver is slow, those of other webhooks do not wait for them.
+    If one webhook has many messages, or its receiver is slow, the messages of other webhooks do not wait.
     """
     queue.send(*messages, to="deliveries", group=lambda message: message.webhook_id)
 

@@ -416,15 +416,15 @@ class TestLimit:
         start(api)
 
     def test_slot_taken_meanwhile_is_left_to_the_other(self, api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-        create = export_records.create
+        create = export_records.prepare_create
 
         def late(*arguments: Any) -> list[table.Write]:
             writes = create(*arguments)
-            monkeypatch.setattr(export_records, "create", create)
+            monkeypatch.setattr(export_records, "prepare_create", create)
             start(api)
             return writes
 
-        monkeypatch.setattr(export_records, "create", late)
+        monkeypatch.setattr(export_records, "prepare_create", late)
         start(api)
 
         assert len(api.records("EXPORTSLOT")) == len(api.records("EXPORT#")) == 2

@@ -168,7 +168,7 @@ class TestFaults:
         read = items.get(OWNER, item["id"], times.now())
 
         for _ in range(2):
-            public_pictures.bring_in_line(read, times.now())
+            public_pictures.synchronize(read, times.now())
 
         assert items.get(OWNER, item["id"], times.now()).version == read.version + 1
 
