@@ -51,7 +51,7 @@ export const actions = {
 /** @type {Element | null} */
 let dropTarget = null;
 
-/** @param {Element | null} target what files are dragged over, or null */
+/** @param {Element | null} target the element that files are dragged over, or null */
 function markDropTarget(target) {
   dropTarget?.classList.remove("target");
   dropTarget = target?.closest?.("#lists [data-id], #item") ?? null;
@@ -67,7 +67,7 @@ addEventListener("drop", () => markDropTarget(null));
 addEventListener("paste", (event) => {
   const clipboard = event.clipboardData;
   if (!clipboard) return;
-  // Copied text, also of a spreadsheet, often comes with a picture of it. In a text field, the text is meant.
+  // Text copied from a spreadsheet, for example, comes with a picture of it. In a text field, the user wants the text.
   const text = clipboard.getData("text/plain");
   if (text && targetOf(event).matches?.("input, textarea")) return;
   const rows = rowsFile(text);
@@ -78,7 +78,7 @@ addEventListener("paste", (event) => {
 });
 
 /**
- * Return pasted text as a file to import, or null if it is none: rows of a spreadsheet, CSV, or lines of JSON.
+ * Return pasted text as a file to import, or null if it is no such file: rows of a spreadsheet, CSV, or lines of JSON.
  * @param {string} text
  */
 export function rowsFile(text) {

@@ -19,7 +19,7 @@ const UNTRIED = ["NOT_TRIED", "THROTTLED", "BUSY"];
 const TOO_MANY = new Problem({ status: 429, message: "The server has too much to do. Try again later." });
 const MAX_DELAYS = 6; // about a minute
 
-/** One run over some items. What it knows of each item outlives it: a second try goes to what the user was told. */
+/** One run over some items. `seen` is for a second try too: after a conflict, it has the version that is reported. */
 class Writes {
   /** @type {{id: string, problem: Problem}[]} */
   failed = [];
@@ -83,10 +83,10 @@ class Writes {
     const named = results.map((result, index) => ({ ...result, id: ids[index] }));
     const written = named.filter((one) => !one.error || this.#isGone(one));
     this.#action.onWritten(written.map(({ id, version }) => ({ item: this.#itemOf(id), version })));
-    this.#settle(written.map(({ id }) => id));
+    this.#markDone(written.map(({ id }) => id));
     const refused = named.filter((one) => !written.includes(one));
     const untried = refused.filter(({ error }) => UNTRIED.includes(error?.error ?? ""));
-    for (const one of refused.filter((other) => !untried.includes(other))) await this.#settleRefused(one);
+    for (const one of refused.filter((other) => !untried.includes(other))) await this.#retryRefused(one);
     return untried.map(({ id }) => id);
   }
 
@@ -95,22 +95,22 @@ class Writes {
     return status === 404 && this.#action.operationOf(this.#itemOf(id)).op === "delete";
   }
 
-  /** If the item has changed, compare what has. @param {BatchResult} result */
-  async #settleRefused({ id, status, error }) {
+  /** If the item has changed, write it alone, which compares what has changed. @param {BatchResult} result */
+  async #retryRefused({ id, status, error }) {
     try {
       if (status !== 412) throw new Problem({ status, message: "", ...error });
       await retry(() => this.#action.writeAlone(this.#itemOf(id)), this.#options);
     } catch (problem) {
       this.#fail(id, problem);
     }
-    this.#settle([id]);
+    this.#markDone([id]);
   }
 
   /** @param {string[]} ids @param {unknown} problem @returns {string[]} */
   #failAll(ids, problem) {
     if (this.#options.signal?.aborted) return []; // They are not done.
     for (const id of ids) this.#fail(id, problem);
-    this.#settle(ids);
+    this.#markDone(ids);
     return [];
   }
 
@@ -123,15 +123,15 @@ class Writes {
   }
 
   /** @param {string[]} ids */
-  #settle(ids) {
+  #markDone(ids) {
     for (const id of ids) this.done.add(id);
     this.#options.onProgress?.(this.done.size);
   }
 }
 
 /**
- * Write to items. "Too many requests" and being offline are waited out. After an abort, no further request is started.
- * Return the failed ones, and those that were not done.
+ * Write to items. Wait while the API has too many requests or the browser is offline. After an abort, no further
+ * request is started. Return the failed ones, and those that were not done.
  * @param {string[]} ids
  * @param {BulkAction} action
  * @param {Map<string, Item>} seen the items as the user saw them, by id

@@ -5,7 +5,7 @@ import { isNumber, isObject, parseNumber, toJson } from "./exact-json.js";
 import { isTimestamp } from "./field-metadata.js";
 import { INPUTS, Input, guess, invalid, isDate, kindOfValue, labelElement, violation } from "./scalar-inputs.js";
 
-/** Tell that a part of the form goes away. @param {Element} element */
+/** Announce that a part of the form is removed. @param {Element} element */
 export const announceRemoval = (element) => element.dispatchEvent(new Event("removed", { bubbles: true }));
 
 /** @param {any} value */
@@ -120,7 +120,7 @@ export class TypedControl {
     this.#showGuess();
   }
 
-  /** Return the value, or what was typed if that is none. */
+  /** Return the value, or what was typed if that is not valid. */
   #currentValue() {
     try {
       return this.isAutomatic ? this.inner.content : this.inner.read();

@@ -117,7 +117,7 @@ function reported(loading) {
   });
 }
 
-/** Where the exports of this tab are kept while they are in the panel. */
+/** The key under which the exports in the panel are kept in the storage of this tab. */
 export const EXPORTS_KEY = "vitrine-exports";
 
 /** Show the exports that were in the panel before the page was loaded again. */
@@ -137,7 +137,7 @@ export function rememberWebhooks(areThere) {
   }
 }
 
-/** Say which webhooks do not work, if this browser has seen any: visits of other users cost nothing. */
+/** Say which webhooks do not work, if this browser has seen any: then visits of other users make no request. */
 async function checkWebhooks() {
   if (localStorage.getItem(WEBHOOKS_KEY)) (await import("./webhooks.js")).readStates();
 }
@@ -231,6 +231,6 @@ dialog.addEventListener("cancel", (/** @type {Event} */ event) => {
 });
 dialog.addEventListener("close", () => {
   if (!view || dialog.open) return;
-  dialog.showModal(); // A phone closes it at the second Back.
+  dialog.showModal(); // A phone closes the dialog if the user goes back twice.
   leaveView();
 });

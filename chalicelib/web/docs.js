@@ -26,7 +26,7 @@ function operationSection(operation) {
 }
 
 /**
- * Let a section get its content when it is opened, so that the page shows at once.
+ * Create the content of a section when it is opened, so that the page is shown at once.
  * @param {HTMLDetailsElement} section
  * @param {() => HTMLElement} content
  */

@@ -146,7 +146,7 @@ export function showNotice(title, ...actions) {
   const notice = h("li", {}, h("div", { class: "row" }, h("strong", { title }, title), actions, dismiss), text);
   $("#tray .notices").append(notice);
   const show = (/** @type {(Node | string)[]} */ ...content) => text.replaceChildren(...content);
-  let isPointedAt = false; // It may appear under a pointer at rest.
+  let isPointedAt = false; // It may appear under a pointer that does not move.
   notice.addEventListener("pointermove", ({ movementX, movementY }) => {
     if (movementX || movementY) isPointedAt = true;
   });

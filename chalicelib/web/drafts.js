@@ -12,7 +12,7 @@ const ownPrefix = () => `${PREFIX} ${apiRoot.pathname} ${userId()} `;
 const keyOf = (id) => ownPrefix() + (id ?? "new");
 
 /**
- * Return a place for the draft of an item's form. It stays that of the user who opened the form.
+ * Return functions for the draft of an item's form. It belongs to the user who opened the form, even after a sign-out.
  * @param {string} [id] of the item; without it, that of a new one
  */
 export function draftOf(id) {
@@ -23,7 +23,7 @@ export function draftOf(id) {
 /** @param {string} [id] */
 export const hasDraft = (id) => load(keyOf(id)) !== null;
 
-/** Remove drafts that are too old, also those of items that exist no more. */
+/** Remove drafts that are too old, also those of items that no longer exist. */
 export function removeOldDrafts() {
   draftKeys().forEach(load);
 }
@@ -53,7 +53,7 @@ function load(key) {
   return null;
 }
 
-/** Return whether the browser has kept it. @param {string} key @param {Draft} draft */
+/** Store a draft. Return false if the browser refuses that. @param {string} key @param {Draft} draft */
 function save(key, draft) {
   try {
     localStorage.setItem(key, JSON.stringify({ ...draft, savedAt: new Date().toISOString() }));

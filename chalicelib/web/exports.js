@@ -114,10 +114,10 @@ function storeExports(all) {
 const titleOf = ({ format, pictures }) => `Export as ${format.toUpperCase()}${pictures ? " with pictures" : ""}`;
 
 class Export extends Transfer {
-  /** Sent again under it, the request starts one export. */
+  /** With this key, the request can be sent again without starting another export. */
   #key = newIdempotencyKey();
   #request;
-  /** The id of the export, when it is sent. */
+  /** The id of the export, after the request was sent. */
   #id;
   #readAt = 0;
 

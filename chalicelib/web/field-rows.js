@@ -33,7 +33,7 @@ export function controlFor(reader, declared, value, isRequired) {
 }
 
 /**
- * Return a choice for a value that may be left out, because a switch is on or off.
+ * Return a choice for a value that may be left out, because a switch is always on or off.
  * @param {Schema} schema
  * @param {any} value
  * @param {boolean} isRequired
@@ -159,7 +159,7 @@ class Row {
     this.element.classList.toggle("invalid", message !== "");
   }
 
-  /** What is typed into may be right from now on. @param {HTMLInputElement} input */
+  /** Hide the error of an input in which the user types: it may be right now. @param {HTMLInputElement} input */
   #clearError(input) {
     input.setCustomValidity?.("");
     input.removeAttribute("aria-invalid");
@@ -205,7 +205,7 @@ export class FieldList {
   #reader;
   #schema;
   #isItem;
-  /** By their elements. @type {Map<Element, Row>} */
+  /** The rows by their elements. @type {Map<Element, Row>} */
   #rows = new Map();
   #list = h("ul", { class: "fields" });
   #expiryButton = button("Set an expiry", () => this.#addExpiry(inAWeek()).focus(), { class: "text" });
@@ -311,7 +311,7 @@ export class FieldList {
     return this.#add(control, { name, label, help, isRequired });
   }
 
-  /** Return a declared field's schema, resolved. That of the visibility says what visitors see. @param {string} name */
+  /** Return a declared field's schema, resolved. For the visibility, it says what visitors see. @param {string} name */
   #schemaOf(name) {
     const schema = this.#reader.resolve(this.#schema.properties[name]);
     if (!this.#isItem || name !== VISIBILITY) return schema;
@@ -369,13 +369,13 @@ export class FieldList {
   }
 }
 
-/** A list or an object, which is null if it is left out, or another kind of control. @param {any} content */
+/** Return "parts" for a list or an object, which may be null, and otherwise the type. @param {any} content */
 const shapeOf = (content) => (content === null || Array.isArray(content) ? "parts" : typeof content);
 
-/** Return whether two contents are of the same kind of control. @param {any} one @param {any} other */
+/** Return whether two contents fit the same control. @param {any} one @param {any} other */
 const isAlike = (one, other) => shapeOf(one) === shapeOf(other);
 
-/** Return what a draft has for a field that has become one of another type. @param {any} content */
+/** Return the content of a draft for a field whose type has changed since. @param {any} content */
 const asTyped = (content) =>
   (typeof content === "string" ? { kind: "", content } : { kind: "json", content: toJson(content, 2) });
 

@@ -41,7 +41,7 @@ class JsonForm {
     }
   }
 
-  /** A text has no part for each field. */
+  /** A text has no place for the error of a single field. */
   showError() {
     return false;
   }

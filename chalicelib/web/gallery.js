@@ -65,8 +65,7 @@ function removeAll() {
 }
 
 /**
- * Store an item that the user has added, and show its card, if the pointer does not move over the cards. If it does,
- * the card is shown after that.
+ * Store an item that the user has added, and show its card, as soon as the pointer does not move over the cards.
  * @param {Item} item
  * @param {string | null} [etag]
  */
@@ -191,7 +190,7 @@ export const isListed = (id) => cards.has(id) || isHeld(id);
 export const cardElement = (id) => cards.get(id);
 
 /**
- * Hide the cards of items. Return the card that is beside the last one then, or null.
+ * Hide the cards of items. Return the card that is then beside the last one, or null.
  * @param {string[]} ids
  */
 export function hideCards(ids) {
@@ -218,7 +217,7 @@ export function restoreCard(id) {
 }
 
 /**
- * Remove the cards of items. Return the card that is beside the last one then, or null.
+ * Remove the cards of items. Return the card that is then beside the last one, or null.
  * @param {string[]} ids
  */
 export function removeCards(ids) {
@@ -257,7 +256,7 @@ onItemStored((item, before) => {
 });
 
 /**
- * Give a card the content of another. The focus stays, a name that is being edited, and a picture that is the same.
+ * Give a card the content of another. Keep the focus, a name that is being edited, and a picture that is the same.
  * @param {HTMLElement} card
  * @param {HTMLElement} next
  */

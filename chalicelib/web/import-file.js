@@ -108,7 +108,7 @@ const UUID7 = /^[0-9a-f]{8}-?[0-9a-f]{4}-?7[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a
 /** @param {any} value */
 const isText = (value) => typeof value === "string" && !isNumber(value);
 
-/** How values of a kind are recognised, and what is said about others. @type {Record<string, KindRule | undefined>} */
+/** How values of a kind are recognised, and the error for others. @type {Record<string, KindRule | undefined>} */
 const KINDS = {
   text: [isText, "must be text"],
   long: [isText, "must be text"],

@@ -147,9 +147,9 @@ function showProblems(place, content, key, noun) {
 // ------------------------------------------------------------------------------------------------------------ progress
 
 class Import extends Transfer {
-  /** Sent again under it, the file is imported once. */
+  /** With this key, the file can be sent again without importing it twice. */
   idempotencyKey = newIdempotencyKey();
-  /** The import, when it is sent. @type {ImportStatus | null} */
+  /** The import, after it was sent. @type {ImportStatus | null} */
   started = null;
 
   /** @param {File} file @param {ImportContent | Error} content or why there is none @param {string} key or "" */
@@ -225,7 +225,7 @@ class Import extends Transfer {
 /** @param {ImportStatus} status */
 const processedIn = ({ created, updated, failed }) => created + updated + failed;
 
-/** Return such as "3 items created, 2 updated, 1 failed". @param {ImportStatus} status */
+/** Return a text such as "3 items created, 2 updated, 1 failed". @param {ImportStatus} status */
 export function countsText({ created, updated, failed }) {
   const counts = Object.entries({ created, updated, failed }).filter(([, count]) => count > 0);
   const [[first, count], ...others] = counts.length > 0 ? counts : [["created", 0]];

@@ -47,7 +47,7 @@ class ItemForm {
   /** The picture of a new item. @type {File | null} */
   #file = null;
   #picture = h("div", { class: "side" });
-  /** Where it is said that somebody else has changed the item. */
+  /** The element that says that somebody else has changed the item. */
   #news = h("div", { role: "status" });
 
   /** @param {FormStart} start @param {(id?: string) => void} onLeave */
@@ -113,7 +113,7 @@ class ItemForm {
     this.#news.replaceChildren(h("div", { class: "draft-notice" }, h("p", {}, text), actions));
   }
 
-  /** Show what somebody else has saved, as nothing was typed here. The focus stays at its field. @param {Item} item */
+  /** Show what somebody else has saved, if nothing was typed here. The focus stays at its field. @param {Item} item */
   #showNext(item) {
     const focused = labelOf(document.activeElement);
     editItem({ item, etag: entityTag(item.id) ?? null }, this.#onLeave);
@@ -300,7 +300,7 @@ class ItemForm {
   }
 }
 
-/** Return what names a control of a form. @param {Element | null} control */
+/** Return the name of a control of a form. @param {Element | null} control */
 const labelOf = (control) => control?.getAttribute("aria-label") ?? control?.textContent;
 
 /** @param {Item} item */

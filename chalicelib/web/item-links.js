@@ -88,7 +88,10 @@ async function download(item) {
   setTimeout(() => URL.revokeObjectURL(href), START_TIME);
 }
 
-/** A link to another host ignores the name of its file (HTML, "Downloading resources"). @param {string} url */
+/**
+ * Return a file. A link to another host would ignore the name that it is to have (HTML, "Downloading resources").
+ * @param {string} url
+ */
 async function contentOf(url) {
   const response = await fetch(url, { cache: "no-store" }).catch(() => null);
   if (response?.ok) return response.blob();

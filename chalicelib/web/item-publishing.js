@@ -15,7 +15,7 @@ let drawLinks = () => {};
 document.addEventListener("catalogue", () => drawLinks());
 
 /**
- * Return the part of an item's view.
+ * Return the part of an item's view that publishes the item.
  * @param {Item} item
  */
 export function publishingPart({ id, visibility }) {

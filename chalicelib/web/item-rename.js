@@ -56,7 +56,7 @@ class Renaming {
     return this.#item[this.#field] ?? "";
   }
 
-  /** The focus moves elsewhere in the page: save what was typed. A problem with its buttons stays. */
+  /** Save what was typed if the focus moves elsewhere in the page. A problem with its buttons stays. */
   #leave() {
     queueMicrotask(() => {
       const isLeft = this.#form.isConnected && document.activeElement !== this.#input;
@@ -74,7 +74,7 @@ class Renaming {
     if (this.#isSaving) return;
     this.#isSaving = true;
     this.#input.readOnly = true;
-    // A button of the problem loses the focus with it.
+    // If the focus is on a button of the problem, it would be lost when that is removed.
     if (this.#problems.contains(document.activeElement)) this.#input.focus();
     this.#problems.replaceChildren();
     try {

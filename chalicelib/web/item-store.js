@@ -1,4 +1,4 @@
-// The items that were read, in their newest version, and who is told when one changes.
+// The items that were read, in their newest version, and the listeners that are called when one changes.
 
 /** @type {Map<string, StoredItem>} */
 const stored = new Map();
@@ -39,7 +39,7 @@ export const storedItem = (id) => /** @type {StoredItem} */ (stored.get(id)).ite
 export const onItemStored = (listener) => listeners.push(listener);
 
 /**
- * Store an item, unless a newer version is stored. Return what is stored then.
+ * Store an item, unless a newer version is stored. Return the stored version.
  * @param {Item} item
  * @param {string | null} [etag]
  * @returns {StoredItem}

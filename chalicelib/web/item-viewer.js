@@ -235,7 +235,7 @@ function largePicture(item) {
   if (image?.status !== "ready") return [placeholder(item), !image && choices];
   const element = pictureElement(item, { sizes: "(min-width: 60rem) 60vw, 100vw", uncropped: true });
   element.alt = `Picture of ${nameOf(item)}`;
-  element.style.maxWidth = `${Math.round(image.width * 1.75)}px`; // Larger, it would show its pixels.
+  element.style.maxWidth = `${Math.round(image.width * 1.75)}px`; // If it were larger, its pixels could be seen.
   return element;
 }
 

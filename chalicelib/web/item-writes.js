@@ -11,7 +11,7 @@ import { holdPages, loadPage } from "./list-loading.js";
 import { followThumbnails } from "./poll.js";
 
 /**
- * Set some fields of an item (null removes one), unless someone else has changed one of them. Throw Problem.
+ * Set some fields of an item (null removes one), unless somebody else has changed one of them. Throw Problem.
  * @param {Item} item as the user saw it
  * @param {Fields} changes
  */
@@ -32,7 +32,7 @@ export const patchOf = (item, changes) =>
   Object.fromEntries(Object.entries(changes).map(([name, value]) => [name, replacing(item[name], value)]));
 
 /**
- * Return the merge patch that replaces a value. An object would be merged with the one before.
+ * Return the merge patch that replaces a value, although a merge patch merges objects.
  * @param {any} before
  * @param {any} value
  * @returns {any}
@@ -58,7 +58,7 @@ export async function setFocus(item, focus) {
 }
 
 /**
- * Delete an item, unless someone else has changed its fields. An item that is gone already counts as deleted. Throw
+ * Delete an item, unless somebody else has changed its fields. An item that is gone already counts as deleted. Throw
  * Problem.
  * @param {Item} item as the user saw it
  */
@@ -74,7 +74,7 @@ export async function deleteItemNow(item) {
 }
 
 /**
- * Write with the entity tag of what is stored. If the item has changed meanwhile, write again if that does not matter.
+ * Write with the entity tag of what is stored. If the item has changed meanwhile, write again if `isUnchanged` is true.
  * @param {Item} item
  * @param {string} method
  * @param {{isUnchanged: (now: Item) => boolean, message: string, below?: string, body?: any}} options `below` follows

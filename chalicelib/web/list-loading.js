@@ -18,7 +18,7 @@ const moreState = $("#more-state");
 
 const PAGE_SIZE = 24;
 const LARGE_PAGE_SIZE = 100;
-/** If none of so many last items is found again, too many items are new to be shown between the others. */
+/** If none of this many last items is found again, too many items are new to be shown between the others. */
 const TAIL = 10;
 
 /** The pages of one list. Responses to older loads are ignored. */
@@ -285,7 +285,7 @@ function showNoMatch(isShown) {
 }
 
 /**
- * Return what is said if no item is found.
+ * Return the text that is shown if no item is found.
  * @param {ListSettings} settings
  */
 export function noMatchText({ added, q, filters }) {

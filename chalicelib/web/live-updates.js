@@ -11,9 +11,9 @@ import { retryDelay } from "./poll.js";
 
 const SHORTEST = 2000; // milliseconds between two requests, while the page is in use
 const LONGEST = 60_000; // milliseconds
-/** After two minutes without any input, requests become rarer: the pause is the time without input by this number. */
+/** After two minutes without any input, requests become rarer: the pause is the time without input, divided by this. */
 const IDLE_PARTS = 60;
-/** A picture that is being made is looked for so often, in milliseconds, even if the number was not counted. */
+/** While a picture is being made, the list is read this often, in milliseconds, even if the number has not grown. */
 const UNFINISHED = 15_000;
 
 /**
@@ -44,7 +44,7 @@ export class LiveUpdates {
     this.#actions = actions;
   }
 
-  /** Note that the page is in use. If the pause was long, end it. */
+  /** Call this when the user does something. If the pause is long, it ends. */
   use() {
     const now = performance.now();
     const wasIdle = pauseAfter(now - this.#usedAt, 0) > SHORTEST;

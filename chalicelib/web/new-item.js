@@ -113,7 +113,7 @@ const MAX_PREVIEWS = 12;
 const nameWithoutExtension = ({ name }) => (name || "Pasted picture").replace(/\.[^.]+$/, "");
 
 /**
- * Create an item for each picture. Other files are reported as such.
+ * Create an item for each picture. Report the files that are not pictures.
  * @param {File[]} files
  */
 export function createItemsOf(files) {

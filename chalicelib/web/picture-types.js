@@ -1,4 +1,4 @@
-// Which files are pictures that the API accepts, and what is said of others.
+// Which files are pictures that the API accepts, and the error messages for others.
 
 import { Problem } from "./api.js";
 

@@ -47,8 +47,8 @@ export function retryDelay(problem, failures) {
 }
 
 /**
- * Call `check` until it returns a value, and return that. Wait out temporary failures, throw others. Throw PollTimeout
- * after some time, which `check` may restart.
+ * Call `check` until it returns a value, and return that. Repeat it after temporary failures, throw others. Throw
+ * PollTimeout after some time, which `check` may restart.
  * @template Result
  * @param {(restartTimeout: () => void) => Promise<Result | undefined>} check
  * @param {PollOptions} [options]

@@ -201,7 +201,7 @@ addEventListener("beforeunload", (event) => cancellable().length > 0 && event.pr
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let removalTimer;
 
-/** Remove the entries that need not stay a while after all have ended: rows that leave earlier move the others. */
+/** Some seconds after all have ended, remove the entries that need not stay. Earlier, that would move other rows. */
 function removeEndedLater() {
   clearTimeout(removalTimer);
   const hasEnded = allEnded() && entries.some((entry) => !entry.stays);

@@ -20,7 +20,7 @@ export async function readCatalogue() {
   return data;
 }
 
-/** Tell if other links are to be shown. @param {Catalogue} catalogue */
+/** Store the catalogue, and dispatch an event if other links are to be shown. @param {Catalogue} catalogue */
 function setKnown(catalogue) {
   const isChanged = known?.enabled !== catalogue.enabled;
   known = catalogue;

@@ -43,7 +43,7 @@ export function rangeOf(ids, first, last) {
 }
 
 /**
- * Select an item, or no longer; with `isRange`, all items from the one before.
+ * Select or deselect an item; with `isRange`, all items from the one that was selected or deselected last.
  * @param {string} id
  * @param {{isOn?: boolean, isRange?: boolean}} [options]
  */

@@ -107,7 +107,7 @@ export function askField(field = "") {
       h("div", { class: "row" }, button("Cancel", () => question.close()), h("button", { class: "primary" }, "Set"))));
 }
 
-/** What is typed into may be right from now on. @param {Event} event @param {Element} error */
+/** Hide the error when the user types: the input may be right now. @param {Event} event @param {Element} error */
 function clearError(event, error) {
   targetOf(event).setCustomValidity?.("");
   error.textContent = "";

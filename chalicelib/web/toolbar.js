@@ -79,7 +79,7 @@ function remembered() {
 /** The fields that items can be filtered by. */
 const findable = ["updatedAt", ...findableFields().map(([name]) => name)];
 
-/** Return the settings that a URL describes. A copied one may be of a class with other marks. @param {string} text */
+/** Return the settings that a URL describes. Filters of undeclared fields are left out. @param {string} text */
 function knownSettings(text) {
   const settings = settingsOf(text);
   const known = filtersOf(settings.filters).filter(({ field }) => findable.includes(field));

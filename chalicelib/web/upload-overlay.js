@@ -2,7 +2,7 @@
 
 import { $, h } from "./dom.js";
 
-/** By item. @type {Map<string, ShownUpload>} */
+/** The uploads that are shown, by the item's id. @type {Map<string, ShownUpload>} */
 const uploads = new Map();
 
 /** @param {string} id */

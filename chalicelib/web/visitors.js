@@ -1,5 +1,5 @@
-// The pages for visitors without reloads: further items while one scrolls, search while one types, an item and its
-// neighbours. The server renders all pages; this script loads them and shows them, or parts of them, in this one.
+// The pages for visitors without reloads: further items while the visitor scrolls, search while the visitor types,
+// an item and its neighbours. The server renders all pages; this script loads them, and shows them or parts of them.
 
 const SEARCH_DELAY = 250; // milliseconds
 
@@ -29,7 +29,7 @@ async function loadPage(url) {
 }
 
 /**
- * Trusted types forbid all ways to parse HTML but this one, which runs no script (XMLHttpRequest, "Document response").
+ * Trusted types forbid all other ways to parse HTML. This one runs no script (XMLHttpRequest, "Document response").
  * @param {string} url
  * @returns {Promise<Document>}
  */

@@ -1,4 +1,4 @@
-// The newest deliveries of a webhook: what was sent, and what the receiver answered.
+// The newest deliveries of a webhook: what was sent, and what the receiver responded.
 
 import { call } from "./api.js";
 import { $, announce, button, h, plural, timeElement } from "./dom.js";
@@ -107,7 +107,7 @@ export class DeliveryList {
 }
 
 /**
- * Return what came of a delivery, such as "Status 500 · 120 ms · 2 attempts · next in 5 minutes".
+ * Return the result of a delivery, such as "Status 500 · 120 ms · 2 attempts · next in 5 minutes".
  * @param {Delivery} delivery
  */
 export function outcomeText({ attempts, responseStatus, durationMs, nextAttemptAt }) {
