@@ -229,7 +229,7 @@ def run_batch(request: Request) -> Response:
     """
     owner, operations = requests.owner(request), batch_bodies.parse(requests.json_object(request))
     key = requests.idempotency_key(request)
-    keyed = None if key is None else batches.keyed(owner, key, requests.body(request))
+    keyed = None if key is None else batches.keyed_request(owner, key, requests.body(request))
     outcome = batches.run(
         owner, operations, lambda: requests.time_left(request), error_translation.logged_api_error, keyed
     )
@@ -324,7 +324,7 @@ def get_catalogue(request: Request) -> Response:
 
     Visitors see the public fields of the caller's items whose `visibility` is `public`.
     """
-    catalogue = public_catalogues.of_owner(requests.owner(request))
+    catalogue = public_catalogues.get_or_create(requests.owner(request))
     return responses.catalogue_response(request, catalogue, public_catalogues.count_items(catalogue))
 
 
@@ -586,8 +586,8 @@ def create_export(request: Request) -> Response:
     time during the export; items that are created, changed or deleted meanwhile may be missing. With an
     `Idempotency-Key`, you can repeat the request without starting another export.
     """
-    owner, wanted = requests.owner(request), export_requests.parse(requests.json_object(request))
-    started = exports.start(owner, wanted, times.now(), requests.idempotency_key(request))
+    owner, options = requests.owner(request), export_requests.parse(requests.json_object(request))
+    started = exports.start(owner, options, times.now(), requests.idempotency_key(request))
     return responses.export_accepted_response(request, started)
 
 

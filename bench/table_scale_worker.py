@@ -41,7 +41,7 @@ def _items_alone(size: int) -> Iterator[dict[str, Any]]:
 
 def page(size: int) -> None:
     """Read the page that follows the item in the middle."""
-    found = items.list_page(OWNER, items.Range(), PAGE, _id(size // 2), datetime.now(UTC))
+    found = items.list_page(OWNER, items.ListRange(), PAGE, _id(size // 2), datetime.now(UTC))
     if len(found.items) != PAGE:
         raise RuntimeError("The page is not full.")
 

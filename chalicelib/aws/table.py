@@ -197,7 +197,7 @@ ABSENT = Condition("attribute_not_exists(pk)")
 PRESENT = Condition("attribute_exists(pk)")
 
 
-def is_revision(version: int, indexed: str | None, *, hidden: bool) -> Condition:
+def revision_is(version: int, indexed: str | None, *, hidden: bool) -> Condition:
     """Return the condition that an item has this version, and the other records that these attributes describe.
 
     ``indexed`` is the declaration of its index records, ``hidden`` is true if a public item has no public copy.

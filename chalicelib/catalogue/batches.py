@@ -24,8 +24,8 @@ WORKERS = aws.CONNECTIONS
 MIN_REMAINING_MS = 9_000
 """Start no operation if the function has less time left, in milliseconds.
 
-An operation takes milliseconds; if one of its calls times out once, 7 seconds (``chalicelib/aws``). The results must
-then still be stored.
+An operation takes milliseconds, or 7 seconds if one of its calls times out once (``chalicelib/aws``). After that, the
+results must still be stored.
 """
 
 MAX_DETAILS_BYTES = 64 * 1024
@@ -75,7 +75,7 @@ class Outcome(NamedTuple):
     replayed: bool = False
 
 
-def keyed(owner: str, key: str, body: bytes) -> idempotency.KeyedRequest:
+def keyed_request(owner: str, key: str, body: bytes) -> idempotency.KeyedRequest:
     """Return the KeyedRequest for a batch with this idempotency key and ``body``."""
     return idempotency.KeyedRequest(table.Key(owner, "BATCHKEY", key), hashlib.sha256(body).hexdigest())
 

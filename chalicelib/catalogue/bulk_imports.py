@@ -134,7 +134,7 @@ def _save(new: Import, request: idempotency.KeyedRequest | None, at: datetime) -
 
     If another request with the same key was faster, return what that one started.
     """
-    record = import_records.put(new, table.ABSENT, at + RESUME_INTERVAL)
+    record = import_records.prepare_put(new, table.ABSENT, at + RESUME_INTERVAL)
     result = job_acceptance.save(lambda: [record], {"id": new.id, "total": new.total}, request, at)
     return Started(result["id"], result["total"], replayed=result["id"] != new.id)
 
@@ -152,7 +152,7 @@ def resume(owner: str, id_: str, at: datetime) -> None:
         _queue(known, unfinished)
     elif not unfinished or _give_up(known, unfinished):
         due_at = None
-    table.write(import_records.put(known, table.PRESENT, due_at))
+    table.write(import_records.prepare_put(known, table.PRESENT, due_at))
 
 
 def _unfinished(known: Import) -> dict[int, ChunkResult]:
@@ -171,7 +171,7 @@ def _give_up(known: Import, unfinished: Mapping[int, ChunkResult]) -> bool:
         # Do not suppress TransactionConflictError: the other transaction may still be cancelled, so try again later.
         with contextlib.suppress(table.ConditionFailedError):
             table.write(
-                import_records.put_result(known, number, before, msgspec.structs.replace(before, given_up=True))
+                import_records.prepare_put_result(known, number, before, msgspec.structs.replace(before, given_up=True))
             )
     return not _unfinished(known)
 

@@ -49,7 +49,7 @@ def _due_keys(at: datetime, context: Any) -> Iterator[Key]:
         # Every function imports this module, but only the cleanup needs the imported one.
         from chalicelib.catalogue import delivery_records  # noqa: PLC0415
 
-        yield from delivery_records.in_turn(chain([first], deliveries))
+        yield from delivery_records.in_fair_order(chain([first], deliveries))
 
 
 def _until_half_time(keys: Iterator[Key], context: Any) -> Iterator[Key]:

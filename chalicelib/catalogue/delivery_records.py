@@ -48,7 +48,7 @@ class DeliveryRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     attempts: int = 0
     last_attempt_at: str | None = None
     next_attempt_at: str | None = None
-    """While the delivery is pending: when it is attempted next, or a little later."""
+    """While the delivery is pending: the time of the next attempt, which may be made a little later."""
     due_at: str | None = None
     """While the delivery is pending: when the cleanup sends its message, if the queue has not delivered it before."""
     response_status: int | None = None
@@ -133,8 +133,8 @@ def resume(owner: str, id_: str, at: datetime) -> None:
     webhooks.send(DeliveryMessage(owner, webhook_id, msgspec.Raw(delivery.event.encode())))
 
 
-def in_turn(keys: Iterable[Key]) -> list[Key]:
-    """Return the keys of deliveries in an order in which no webhook has to wait for all deliveries of another one.
+def in_fair_order(keys: Iterable[Key]) -> list[Key]:
+    """Return the keys of deliveries in an order in which no webhook waits for all deliveries of another one.
 
     Up to _MAX_RESUMED of each webhook and _MAX_KEPT in all are returned. No more keys are read than necessary.
     """

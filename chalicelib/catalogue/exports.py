@@ -29,8 +29,8 @@ CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjs
 """The content types of files by their extensions."""
 
 
-class Wanted(NamedTuple):
-    """What a request asks for. ``query`` has no order; ``ids`` are those of the items, or None for all."""
+class Options(NamedTuple):
+    """What to export. The order of ``query`` is not used; ``ids`` are those of the items, or None for all."""
 
     format: Format
     query: Query
@@ -74,7 +74,7 @@ class Progress(NamedTuple):
 # ------------------------------------------------------------------------------------------------------------ requests
 
 
-def start(owner: str, wanted: Wanted, at: datetime, idempotency_key: str | None = None) -> Started:
+def start(owner: str, options: Options, at: datetime, idempotency_key: str | None = None) -> Started:
     """Store an export and queue it; or return what an earlier request with the same idempotency key started.
 
     Raise FieldNotFindableError, InvalidRequestError for a condition that is not valid, TooManyExportsError if three
@@ -82,17 +82,17 @@ def start(owner: str, wanted: Wanted, at: datetime, idempotency_key: str | None 
 
     An export is accepted when its record is written. If the queue fails, the cleanup sends the message within the hour.
     """
-    search.matcher(wanted.query)
+    search.matcher(options.query)
     aws.queue_url("jobs")  # Raise before anything is stored if the stage has no queue.
     new = Export(
         owner=owner,
         id=ids.new_id(times.unix_ms(at)),
         created_at=times.format_time(at),
-        format=wanted.format,
-        conditions=tuple((one.field, one.operator, one.values) for one in wanted.query.conditions),
-        words=wanted.query.words,
-        ids=None if wanted.ids is None else tuple(sorted(set(wanted.ids))),
-        pictures=wanted.pictures,
+        format=options.format,
+        conditions=tuple((one.field, one.operator, one.values) for one in options.query.conditions),
+        words=options.query.words,
+        ids=None if options.ids is None else tuple(sorted(set(options.ids))),
+        pictures=options.pictures,
         end_id=_newest_id(owner),
     )
     request = None if idempotency_key is None else _keyed(new, idempotency_key)

@@ -21,8 +21,8 @@ def process(owner: str, id_: str, number: int, has_time: Callable[[], bool] | No
     """Create the items of one chunk. Repeating it changes nothing. An invalid entry does not stop the others.
 
     Return whether it is completely processed. Otherwise ``has_time`` returned False, and the next call continues. As
-    long as it returns True, a throttled transaction is tried again: an import can write more than a partition of the
-    table takes.
+    long as ``has_time`` returns True, a throttled transaction is tried again: an import can write more than a partition
+    of the table takes.
 
     Several transactions write the items. Each also writes how many entries are processed, on the condition that they
     follow those that were processed before. So an interrupted chunk continues where it was interrupted, and no entry is
@@ -63,7 +63,7 @@ class _OpenChunk:
         return self._prepared[position]
 
     def forget(self) -> None:
-        """Prepare the entries again, because items may have been changed since."""
+        """Discard what is prepared, because items may have been changed since then."""
         self._prepared.clear()
 
 
@@ -83,7 +83,7 @@ def _process_part(chunk: _OpenChunk, before: ChunkResult) -> ChunkResult:
     for _ in table.write_attempts():
         writes, changes, after = _prepare_part(chunk, before)
         try:
-            table.write(*writes, import_records.put_result(known, number, before, after))
+            table.write(*writes, import_records.prepare_put_result(known, number, before, after))
         except table.WriteRejectedError:
             pass  # Another function is processing the same chunk, or an earlier attempt succeeded.
         except table.FAILURES as error:

@@ -51,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         if self.line is None:
             return error.message
         path = next((detail["path"] for detail in error.details or ()), "")
-        # A path continues with a dot or a bracket, which a name may contain too.
+        # A path continues with a dot or a bracket, which a name may contain too: so the longest name is the right one.
         places = [name for name in columns if path == f"$.{name}" or path.startswith((f"$.{name}.", f"$.{name}["))]
         column = f', column "{max(places, key=len)}"' if places else ""
         return f"Line {self.line}{column}: {error.message}"

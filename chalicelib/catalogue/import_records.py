@@ -28,7 +28,7 @@ def get(owner: str, id_: str) -> Import:
     return msgspec.convert(record | {"owner": owner, "id": id_}, Import)
 
 
-def put(known: Import, condition: table.Condition, due_at: datetime | None) -> table.Put:
+def prepare_put(known: Import, condition: table.Condition, due_at: datetime | None) -> table.Put:
     """Return the write that stores an import, with work due at ``due_at``."""
     values: table.Record = msgspec.to_builtins(known)
     values = {name: value for name, value in values.items() if name not in ("owner", "id")}
@@ -55,7 +55,7 @@ def find_result(owner: str, id_: str, number: int) -> ChunkResult:
     return msgspec.convert(record, ChunkResult) if record else NOT_STARTED
 
 
-def put_result(known: Import, number: int, before: ChunkResult, after: ChunkResult) -> table.Put:
+def prepare_put_result(known: Import, number: int, before: ChunkResult, after: ChunkResult) -> table.Put:
     """Return the write that replaces the result ``before`` by ``after``. It is refused if another is stored."""
     is_before = table.attributes_are(next=before.next, givenUp=before.given_up or None)
     return table.Put(

@@ -5,7 +5,7 @@ creation also writes a guard record for the value, on the condition that the gua
 search for items.
 
 With ``id``, an entry may have the managed fields of an item, as an export writes them. An item that does not exist is
-restored with its id, version and times. Of an item that exists, the managed fields in an entry are ignored.
+restored with its id, version and times. If the item exists, the managed fields in the entry are ignored.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def allow_write(_: Item) -> None:
     """Allow every write (the default)."""
 
 
-class Range(NamedTuple):
+class ListRange(NamedTuple):
     """Which of an owner's items to list, in which order. ``after`` and ``before`` limit their creation, exclusively."""
 
     newest_first: bool = True
@@ -130,7 +130,7 @@ def find(owner: str, id_: str) -> Item | None:
     return from_record(owner, id_, record) if record else None
 
 
-def list_page(owner: str, which: Range, limit: int, start_after: str | None, at: datetime) -> Page:
+def list_page(owner: str, which: ListRange, limit: int, start_after: str | None, at: datetime) -> Page:
     """Return up to ``limit`` items in the order of creation. A page may have fewer items although more follow.
 
     ``start_after`` is ``last`` of the previous page. Raise InvalidCursorError if it is outside ``which``.
@@ -259,7 +259,8 @@ def patch(owner: str, id_: str, changes: models.Fields, at: datetime, check: Che
 def delete(owner: str, id_: str, at: datetime, check: Check = allow_write, *, expired: bool | None = False) -> Item:
     """Delete an item and return it.
 
-    With ``expired=True``, delete only an item that has expired at ``at``; with None, also one that has.
+    By default, an item that has expired at ``at`` is not found. With ``expired=True``, only such an item is deleted,
+    with None any item.
 
     If the bucket may contain objects of the item, write a purge record in the same transaction. It is due when no
     upload can arrive any more. Call :func:`delete_purge_record` when the objects are deleted.
@@ -290,7 +291,7 @@ def delete(owner: str, id_: str, at: datetime, check: Check = allow_write, *, ex
 
 
 def delete_purge_record(owner: str, id_: str) -> None:
-    """Delete the purge record of an item. No object of the item may be left, and none may arrive any more."""
+    """Delete the purge record of an item. Call this when no object of the item is left and none can arrive any more."""
     table.write(table.Delete(table.Key(owner, "PURGE", id_)))
 
 
@@ -302,7 +303,7 @@ def from_record(owner: str, id_: str, record: table.Record) -> Item:
 def write_index(owner: str, id_: str) -> None:
     """Write all index records of an item, and its public copy, as ItemFields declares them now. Its version stays.
 
-    Records of the declaration that the item was written with before are deleted. If the item does not exist, nothing is
+    Index records that follow only from an earlier declaration are deleted. If the item does not exist, nothing is
     written. Raise BusyError after eight attempts.
     """
     for _ in table.write_attempts():
@@ -310,14 +311,14 @@ def write_index(owner: str, id_: str) -> None:
         if old is None:
             return
         with contextlib.suppress(table.WriteRejectedError):
-            _write_change(old, _indexed(old), all_records=True)
+            _write_change(old, _with_declaration(old), all_records=True)
             return
     raise errors.BusyError
 
 
-def is_stored(item: Item | None) -> table.Condition:
-    """Return the condition that the stored item is this one."""
-    return table.is_revision(item.version, item.indexed, hidden=item.hidden) if item else table.ABSENT
+def unchanged(item: Item | None) -> table.Condition:
+    """Return the condition that the stored item is still ``item``, or that there is none if that is None."""
+    return table.revision_is(item.version, item.indexed, hidden=item.hidden) if item else table.ABSENT
 
 
 def _create(item: Item) -> Item:
@@ -350,7 +351,7 @@ def _patched(item: Item, changes: models.Fields, at: datetime) -> Item:
 
 
 def _first_version(item: Item) -> Item:
-    return _published(None, _indexed(msgspec.structs.replace(item, exposures=int(item.is_exposed))))
+    return _with_publication(None, _with_declaration(msgspec.structs.replace(item, exposures=int(item.is_exposed))))
 
 
 def _next_version(old: Item, changed: Item, at: datetime, *, is_update: bool = True) -> Item:
@@ -358,11 +359,11 @@ def _next_version(old: Item, changed: Item, at: datetime, *, is_update: bool = T
     # The clock may have been set back since the last write.
     updated_at = max(old.updated_at, times.format_time(at)) if is_update else old.updated_at
     new = msgspec.structs.replace(changed, version=old.version + 1, updated_at=updated_at)
-    return _published(old, _indexed(_exposed(old, new, at)), is_update=is_update)
+    return _with_publication(old, _with_declaration(_with_exposure(old, new, at)), is_update=is_update)
 
 
-def _exposed(old: Item, new: Item, at: datetime) -> Item:
-    """Count the exposures. Set ``exposure_due_at`` if objects under public/ are to be made or deleted."""
+def _with_exposure(old: Item, new: Item, at: datetime) -> Item:
+    """Return ``new`` with its exposures counted. Set ``exposure_due_at`` if public objects must be made or deleted."""
     begins, ends = new.is_exposed and not old.is_exposed, old.is_exposed and not new.is_exposed
     new = msgspec.structs.replace(new, exposures=old.exposures + begins)
     # While a picture is processing, its job does both.
@@ -372,7 +373,7 @@ def _exposed(old: Item, new: Item, at: datetime) -> Item:
     return msgspec.structs.replace(new, exposure_due_at=times.format_time(at + EXPOSURE_TIMEOUT))
 
 
-def _published(old: Item | None, new: Item, *, is_update: bool = True) -> Item:
+def _with_publication(old: Item | None, new: Item, *, is_update: bool = True) -> Item:
     return msgspec.structs.replace(new, published=public_copies.last_publication(old, new, is_update=is_update))
 
 
@@ -392,15 +393,18 @@ def _with_input(item: Item, new: ItemInput, at: datetime) -> Item:
 def with_input(item: Item, new: ItemInput) -> Item:
     """Return the item with what the caller sets. If it becomes public, the owner gets a public catalogue."""
     if new.visibility:
-        item = exposable(item)
+        item = make_exposable(item)
     return msgspec.structs.replace(item, fields=new.fields, expires_at=new.expires_at, visibility=new.visibility)
 
 
-def exposable(item: Item) -> Item:
-    """Return the item with ``catalogue`` and ``public_seed``, which an exposed item needs. Raise BusyError."""
+def make_exposable(item: Item) -> Item:
+    """Return the item with ``catalogue`` and ``public_seed``, which an exposed item needs.
+
+    The owner's public catalogue is made if there is none. Raise BusyError.
+    """
     if item.public_seed:
         return item
-    reference = public_catalogues.reference(item.owner)
+    reference = public_catalogues.get_or_create_reference(item.owner)
     return msgspec.structs.replace(item, catalogue=reference.catalogue, public_seed=reference.seed(item.id))
 
 
@@ -410,7 +414,7 @@ def _check_expiry(new: ItemInput, at: datetime) -> None:
         raise errors.InvalidExpiryError
 
 
-def _indexed(item: Item) -> Item:
+def _with_declaration(item: Item) -> Item:
     """Return the item as it is after all its other records are written as ItemFields declares them now."""
     return msgspec.structs.replace(item, indexed=search_index_keys.current().text, hidden=False)
 
@@ -463,7 +467,7 @@ def _replace_writes(old: Item | None, new: Item, *, all_records: bool = False) -
     """
     copies = public_copies.of(old), public_copies.of(new)
     return [
-        table.Put(_key(new), _to_values(new), is_stored(old), due_at=new.due_at),
+        table.Put(_key(new), _to_values(new), unchanged(old), due_at=new.due_at),
         *_index_writes(old, new, all_records=all_records),
         *(_copy_writes(*copies) if all_records or copies[0] != copies[1] else ()),
         *_index_writes(*copies, all_records=all_records),
@@ -476,7 +480,7 @@ def _write_alone(old: Item, new: Item) -> None:
     If the SDK repeats the write, the repetition is refused: ``old`` is never stored again. Only a restored item can
     have the same version, and it has another ``last_upload``.
     """
-    same = is_stored(old).and_(table.attributes_are(lastUpload=old.last_upload, lastTicket=old.last_ticket))
+    same = unchanged(old).and_(table.attributes_are(lastUpload=old.last_upload, lastTicket=old.last_ticket))
     table.write(table.Put(_key(new), _to_values(new), same, due_at=new.due_at))
 
 
@@ -484,7 +488,7 @@ def _delete_writes(item: Item) -> list[table.Write]:
     """Return the writes that delete an item and its other records. They are refused if the stored item is another."""
     copy = public_copies.of(item)
     return [
-        table.Delete(_key(item), is_stored(item)),
+        table.Delete(_key(item), unchanged(item)),
         *_index_writes(item, None),
         *_copy_writes(copy, None),
         *_index_writes(copy, None),

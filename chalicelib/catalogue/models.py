@@ -133,7 +133,7 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     catalogue: str | None = None
     """The id of the owner's public catalogue, if the item is or was exposed."""
     published: Publication | None = None
-    """The last change of an exposed item that others than its owner could see."""
+    """The last change of an exposed item that people other than its owner could see."""
     shares: tuple[Share, ...] = ()
     """The links that show it, public or not. The cleanup removes those that have expired."""
     exposures: int = 0
@@ -150,7 +150,7 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     It is kept when the picture is deleted, so that a late event cannot bring the picture back.
     """
     hidden: bool = False
-    """A public item that visitors do not see yet: its public copy is about to be written."""
+    """Whether this is a public item that visitors do not see, because its public copy is not written yet."""
     indexed: str | None = None
     """The declaration that its index records were written with (``search_index_keys``), or None if it has none."""
     last_ticket: str | None = None
@@ -169,7 +169,7 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
 
     @property
     def is_exposed(self) -> bool:
-        """Whether others than the owner can see the item."""
+        """Whether people other than the owner can see the item."""
         return bool(self.visibility or self.shares)
 
     @property
@@ -201,12 +201,12 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
 
 
 class ItemInput(msgspec.Struct, frozen=True):
-    """What a caller sets in an item: its own fields and the expiry."""
+    """What a caller sets in an item: its own fields, the expiry and the visibility."""
 
     fields: Fields
     """As they are stored: those that were sent, and the defaults of declared fields that were left out."""
     sent: Fields
-    """Without the defaults, because a default may differ the next time, such as the current time."""
+    """As they were sent: without the defaults, which may differ the next time, such as the current time."""
     expires_at: str | None = None
     visibility: Literal["public"] | None = None
 
@@ -313,7 +313,7 @@ FileKind = Literal["rows", "items", "pictures"]
 class ExportFile(msgspec.Struct, frozen=True, array_like=True):
     """A file of an export that is complete. ``name`` is the end of its key in the bucket.
 
-    Clients do not get files of the kind ``rows``: the files of CSV are made from these lines of JSON.
+    Files of the kind ``rows`` have lines of JSON, from which the files of CSV are made. Clients do not get them.
     """
 
     kind: FileKind

@@ -41,7 +41,7 @@ class Reference(NamedTuple):
         return hmac.digest(self.secret.encode(), item_id.encode(), "sha256").hex()
 
 
-def reference(owner: str) -> Reference:
+def get_or_create_reference(owner: str) -> Reference:
     """Return the reference to the owner's public catalogue, which is made if there is none. Raise BusyError."""
     for _ in table.write_attempts():
         if found := find_reference(owner):
@@ -76,9 +76,9 @@ def find(id_: str) -> Catalogue | None:
     return msgspec.convert(record | {"id": id_}, Catalogue) if record else None
 
 
-def of_owner(owner: str) -> Catalogue:
+def get_or_create(owner: str) -> Catalogue:
     """Return the owner's public catalogue, which is made if there is none. Raise BusyError."""
-    found = find(reference(owner).catalogue)
+    found = find(get_or_create_reference(owner).catalogue)
     if found is None:
         raise errors.BusyError
     return found
@@ -90,7 +90,7 @@ def change(owner: str, changes: dict[str, Any]) -> Catalogue:
     Raise BusyError after eight attempts.
     """
     for _ in table.write_attempts():
-        old = of_owner(owner)
+        old = get_or_create(owner)
         new = msgspec.structs.replace(old, **changes)
         unchanged = table.attributes_are(title=old.title or None, text=old.text or None, enabled=old.enabled and None)
         with contextlib.suppress(table.WriteRejectedError):

@@ -5,9 +5,9 @@ found. MAX_ITEMS, MAX_BYTES and MAX_RECORDS limit its cost, for any number of it
 
 1. A criterion with few records (MAX_KNOWN) gives a known set of ids. Several are intersected. If at most MAX_ITEMS are
    left, or PUBLIC_AT_ONCE if visitors want them sorted by a field, these items are read, checked and sorted.
-2. Else, sorted by a field, the records of that field are read in their order.
-3. Else, sorted by creation, the records of each exact criterion are in the order of their ids. They are intersected.
-4. Else, all items are read in the order of creation.
+2. Else, if the items are sorted by a field, the records of that field are read in their order.
+3. Else, the items are sorted by creation, and so are the records of each exact criterion. They are intersected.
+4. If there is no exact criterion, all items are read in the order of creation.
 
 The items that are found are checked against all criteria.
 """
@@ -92,8 +92,8 @@ def find_page(owner: str, query: Query, limit: int, start_after: str | None, at:
     ``start_after`` is a position of an earlier page of the same query. The read is consistent. ``owner`` may also be
     the partition of a public catalogue: then only public fields can be used.
 
-    Raise FieldNotFindableError, InvalidCursorError, and InvalidRequestError for a condition that the field or its value
-    do not allow.
+    Raise FieldNotFindableError, InvalidCursorError, and InvalidRequestError for a condition that is not valid for its
+    field.
     """
     if start_after is not None and not _is_position(start_after):
         raise errors.InvalidCursorError
@@ -120,7 +120,7 @@ def find_page(owner: str, query: Query, limit: int, start_after: str | None, at:
 def matcher(query: Query) -> Callable[[Item], bool]:
     """Return a function that returns whether the query finds an item.
 
-    Raise FieldNotFindableError, and InvalidRequestError for a condition that the field or its value do not allow.
+    Raise FieldNotFindableError, and InvalidRequestError for a condition that is not valid for its field.
     """
     return Criteria(query, search_index_keys.current()).match
 
@@ -292,7 +292,7 @@ def _is_position(text: str) -> bool:
     return " " < text[-1:] <= "~" and len(text.encode()) <= _MAX_POSITION_BYTES
 
 
-# Positions end in the id of an item. No id has such a text as its beginning.
+# Positions end in the id of an item, so none is the beginning of another. None lies between a text and these results.
 def _just_above(text: str) -> str:
     return f"{text}!"
 
@@ -314,7 +314,7 @@ def _candidates(reader: _Reader, start_after: str | None) -> Iterator[_Candidate
         return
     exact = [one for one in criteria if one.is_exact]
     known = _known_ids(reader, [one for one in criteria if (one.field != sort.name if sort else not one.is_exact)])
-    # To sort them by a field, all known items are read. Of a public catalogue, they are as many as one request reads.
+    # To sort them by a field, all known items are read. For visitors, one request must be enough for that.
     most = PUBLIC_AT_ONCE if sort and reader.is_public else MAX_ITEMS
     if known is not None and len(known) <= most:
         yield from _of_known(reader, known, start_after)
@@ -339,7 +339,7 @@ def _known_ids(reader: _Reader, criteria: Sequence[Criterion]) -> set[str] | Non
 
 
 def _of_known(reader: _Reader, ids: set[str], start_after: str | None) -> Iterator[_Candidate]:
-    """Yield those items. If they are sorted by a field, all are read."""
+    """Yield the items with these ids. If they are sorted by a field, all are read first."""
     sort = reader.criteria.sort
     candidates = reader.sorted_items(sorted(ids), sort) if sort else (_Candidate(id_, id_) for id_ in ids)
     in_order = sorted(candidates, key=lambda one: one.position, reverse=reader.descending)
@@ -360,7 +360,7 @@ def _comes_after(reader: _Reader, position: str, other: str) -> bool:
 
 
 def _by_field(reader: _Reader, sort: Field, known: set[str] | None, start_after: str | None) -> Iterator[_Candidate]:
-    """Yield the items, or those of them that are known, by the index records of the field that they are sorted by."""
+    """Yield the items, or only the known ones, in the order of the index records of the field ``sort``."""
     prefix = search_index_keys.find_text(sort.name, "")
     position = start_after
     limit = _READ_AT_ONCE if known is None else MAX_KNOWN

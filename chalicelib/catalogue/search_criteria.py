@@ -93,7 +93,7 @@ class Criterion(NamedTuple):
 class Criteria:
     """All requirements of a query.
 
-    Raise FieldNotFindableError, and InvalidRequestError for a condition that the field or its value do not allow.
+    Raise FieldNotFindableError, and InvalidRequestError for a condition that is not valid for its field.
     """
 
     def __init__(self, query: Query, declaration: Declaration) -> None:

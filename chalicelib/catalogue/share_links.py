@@ -46,7 +46,7 @@ def create(owner: str, item_id: str, expires_at: str | None, at: datetime) -> tu
             raise errors.TooManySharesError(limit=MAX_SHARES)
         # Write the record before the item, so that each link that the item has works.
         _write_record(share, item)
-        return msgspec.structs.replace(items.exposable(item), shares=(*others, share))
+        return msgspec.structs.replace(items.make_exposable(item), shares=(*others, share))
 
     items.change(owner, item_id, with_share, at, is_update=False)
     return share, token

@@ -46,7 +46,7 @@ if _taken := {*models.MANAGED_FIELDS, *models.SETTINGS}.intersection(item_fields
 
 
 def validate_item(body: dict[str, Any]) -> models.ItemInput:
-    """Return a caller's JSON object as the input for an item. The current time does not matter.
+    """Return a caller's JSON object as the input for an item, whatever the current time is.
 
     Fields that are left out get the defaults that ItemFields declares. The limits apply to the result.
 

@@ -1,7 +1,8 @@
 """Whether deliveries to a webhook succeed: when it is failing, when it is tried again, and when it is switched off.
 
-A webhook is *failing* after FAILING_AFTER failed attempts in a row. Then one delivery tries it every PROBE_PERIOD, and
-the others wait without an attempt. A success ends that. After SWITCHED_OFF_AFTER, the webhook is switched off.
+A webhook is *failing* after FAILING_AFTER failed attempts in a row. Then one delivery, the probe, tries it every
+PROBE_PERIOD, and the others wait without an attempt. A success ends that. After SWITCHED_OFF_AFTER, the webhook is
+switched off.
 """
 
 from __future__ import annotations

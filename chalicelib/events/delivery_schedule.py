@@ -39,9 +39,9 @@ def after_attempt(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:
         return delivery
     tried = _with_result(delivery, attempt)
     if not attempt.error:
-        return _over(tried, "succeeded")
+        return _ended(tried, "succeeded")
     if attempt.status == GONE or tried.attempts > len(WAITS):
-        return _over(tried, "failed")
+        return _ended(tried, "failed")
     wait = max(WAITS[tried.attempts - 1], attempt.retry_after)
     next_at = attempt.at + timedelta(seconds=wait)
     # SQS may deliver a message to two functions. If one deletes it, SQS does not deliver it again for the other.
@@ -53,13 +53,13 @@ def after_manual_attempt(delivery: DeliveryRecord, attempt: Attempt) -> Delivery
     """Return a delivery as it is after an attempt that its owner asked for. If it waits, it goes on waiting."""
     tried = _with_result(delivery, attempt)
     if not attempt.error:
-        return _over(tried, "succeeded")
+        return _ended(tried, "succeeded")
     waits = delivery.status == "pending" and delivery.next_attempt_at is not None
-    return tried if waits else _over(tried, "failed")
+    return tried if waits else _ended(tried, "failed")
 
 
 def deferred(delivery: DeliveryRecord, at: datetime) -> DeliveryRecord:
-    """Return a delivery that waits from ``at`` on, because its webhook is failing and must not be tried now."""
+    """Return a delivery whose failing webhook must not be tried at ``at``: it waits, or fails if it is too old."""
     if delivery.status != "pending":
         return delivery
     age = at - times.parse_time(delivery.created_at)
@@ -73,7 +73,7 @@ def given_up(delivery: DeliveryRecord, error: str) -> DeliveryRecord:
     """Return a delivery that is not attempted any more. If it is over already, it stays as it is."""
     if delivery.status != "pending":
         return delivery
-    return msgspec.structs.replace(_over(delivery, "failed"), error=error)
+    return msgspec.structs.replace(_ended(delivery, "failed"), error=error)
 
 
 def seconds_in_queue(delivery: DeliveryRecord) -> int | None:
@@ -109,5 +109,5 @@ def _with_result(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:
     )
 
 
-def _over(delivery: DeliveryRecord, status: Literal["succeeded", "failed"]) -> DeliveryRecord:
+def _ended(delivery: DeliveryRecord, status: Literal["succeeded", "failed"]) -> DeliveryRecord:
     return msgspec.structs.replace(delivery, status=status, next_attempt_at=None, due_at=None)

@@ -13,12 +13,12 @@ from chalicelib.http import list_queries, schemas
 from chalicelib.values import exact_json, ids
 
 
-def parse(sent: Fields) -> exports.Wanted:
-    """Return what the body asks for. Raise InvalidRequestError if it is not a valid ExportRequest."""
+def parse(sent: Fields) -> exports.Options:
+    """Return the options in the body. Raise InvalidRequestError if it is not a valid ExportRequest."""
     given = validation.validate(schemas.ExportRequest, sent)
     # The numbers of ``sent`` are exact, those of the model are floats.
     conditions = sorted(list_queries.conditions(dict(_filters(sent.get("filter") or {}))))
-    return exports.Wanted(given.format, Query(tuple(conditions), given.q), _ids(given.ids), given.pictures)
+    return exports.Options(given.format, Query(tuple(conditions), given.q), _ids(given.ids), given.pictures)
 
 
 def _ids(sent: list[str] | None) -> tuple[str, ...] | None:

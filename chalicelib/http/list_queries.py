@@ -60,5 +60,5 @@ def _find_page(owner: str, query: Query, parameters: ListQuery, at: datetime) ->
     start_after = None if parameters.cursor is None else cursors.decode(parameters.cursor, owner, *query)
     if query.conditions or query.words is not None or query.sort != search.CREATED_AT:
         return search.find_page(owner, query, parameters.limit, start_after, at)
-    which = items.Range(query.descending, query.after, query.before)
+    which = items.ListRange(query.descending, query.after, query.before)
     return items.list_page(owner, which, parameters.limit, start_after, at)

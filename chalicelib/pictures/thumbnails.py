@@ -70,7 +70,7 @@ def memory_needed(data: bytes, sizes: Sequence[Size]) -> int:
     """
     with decoding.rejecting(data):
         if size := decoding.webp_size(data):
-            return _checked("WEBP", *size, BYTES_PER_PIXEL["WEBP"], data)
+            return _checked_memory("WEBP", *size, BYTES_PER_PIXEL["WEBP"], data)
         image = decoding.open_picture(data)
         kind, width, height = image.format or "", image.width, image.height
         each = float(BYTES_PER_PIXEL.get(kind, DEFAULT_BYTES_PER_PIXEL))
@@ -78,10 +78,11 @@ def memory_needed(data: bytes, sizes: Sequence[Size]) -> int:
             image.draft(None, _smallest_scale(image, sizes))
             # If a JPEG has several scans, libjpeg keeps all coefficients, of 2 bytes each (jdcoefct.c).
             each = each * image.width * image.height / (width * height) + 2 * len(image.getbands()) + 1
-        return _checked(kind, width, height, each, data)
+        return _checked_memory(kind, width, height, each, data)
 
 
-def _checked(kind: str, width: int, height: int, bytes_per_pixel: float, data: bytes) -> int:
+def _checked_memory(kind: str, width: int, height: int, bytes_per_pixel: float, data: bytes) -> int:
+    """Return the bytes of memory for a picture. Raise ImageTooManyPixelsError if they are too many."""
     needed = math.ceil(width * height * bytes_per_pixel)
     if needed > MAX_DECODING_BYTES:
         limit = int(MAX_DECODING_BYTES / bytes_per_pixel)

@@ -23,7 +23,7 @@ def rejection(data: bytes, supported: Sequence[str], cause: Exception | None = N
 
     ``supported`` are the formats by Pillow's names.
     """
-    if unsupported := kind(data):
+    if unsupported := _unsupported_type(data):
         return unsupported
     name = next((name for name in supported if Image.OPEN[name][1](data[:16])), "")  # type: ignore[misc]
     if variant := _variant(name, data, cause):
@@ -31,7 +31,7 @@ def rejection(data: bytes, supported: Sequence[str], cause: Exception | None = N
     return errors.ImageUnreadableError(kind=name)
 
 
-def kind(data: bytes) -> errors.ImageTypeUnsupportedError | None:
+def _unsupported_type(data: bytes) -> errors.ImageTypeUnsupportedError | None:
     """Return the error about a file in a format that is recognised but not supported, else None."""
     # In UTF-16, the characters that matter are ASCII and zero bytes.
     text = re.sub(rb"\A(\xff\xfe|\xfe\xff|\xef\xbb\xbf)", b"", data[:MAX_TEXT]).replace(b"\0", b"")

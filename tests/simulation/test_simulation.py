@@ -73,7 +73,7 @@ def finds(*invariants: str, first: int = 0, most: int = 1000) -> bool:
 
 def test_lost_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the condition on the version, one of two concurrent edits is lost."""
-    monkeypatch.setattr(table, "is_revision", lambda *_, **__: table.Condition("attribute_exists(pk)"))
+    monkeypatch.setattr(table, "revision_is", lambda *_, **__: table.Condition("attribute_exists(pk)"))
 
     assert finds("each_change_is_one_write_to_the_previous_version", "versions_increase_by_one", first=33)
 

@@ -208,7 +208,7 @@ def _correct_copy(of: Key, item: Item | None, copy: Item | None, expected: Item 
     if expected:
         items.write_index(of.owner, of.id)
     elif copy:
-        table.write_once(table.Check(of, items.is_stored(item)), table.Delete(_key(copy), items.is_stored(copy)))
+        table.write_once(table.Check(of, items.unchanged(item)), table.Delete(_key(copy), items.unchanged(copy)))
         for key in items.index_records(copy):
             _settle_orphan(key, repair=True)
 
@@ -243,7 +243,7 @@ def _settle_orphan(key: Key, *, repair: bool) -> bool:
                 return True
             continue
         with contextlib.suppress(table.WriteRejectedError):
-            table.write_once(table.Check(item_key, items.is_stored(item)), table.Delete(key))
+            table.write_once(table.Check(item_key, items.unchanged(item)), table.Delete(key))
             return True
     raise errors.BusyError
 

@@ -929,6 +929,6 @@ def test_items_have_the_time_of_their_import(api: Stage) -> None:
     id_ = start(api, fields(title="a"))
     api.work()
 
-    (item,) = items.list_page(OWNER, items.Range(), 10, None, times.now()).items
+    (item,) = items.list_page(OWNER, items.ListRange(), 10, None, times.now()).items
 
     assert ids.id_time_ms(item.id) == ids.id_time_ms(id_)

@@ -436,7 +436,7 @@ class TestRestore:
     def test_item_of_another_owner_is_not_touched(self, api: Stage) -> None:
         item = api.item(title="Vase")
         items.create("bob", validation.validate_item({"title": "Bob's"}), times.now())
-        bobs = items.list_page("bob", items.Range(), 10, None, times.now()).items[0]
+        bobs = items.list_page("bob", items.ListRange(), 10, None, times.now()).items[0]
 
         begin(api, {"id": bobs.id, "title": "Mine"}, key="id")
         api.work()

@@ -88,7 +88,7 @@ def test_webhooks_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
         return (Key(OWNER, "DELIVERY", f"{webhook}#{number}") for number, webhook in enumerate(which))
 
     def order(which: Iterator[Key]) -> str:
-        return " ".join(key.id.replace("#", "") for key in delivery_records.in_turn(which))
+        return " ".join(key.id.replace("#", "") for key in delivery_records.in_fair_order(which))
 
     assert order(keys("aaabca")) == "a0 b3 c4 a1 a2 a5"
     monkeypatch.setattr(delivery_records, "_MAX_RESUMED", 2)

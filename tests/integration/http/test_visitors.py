@@ -102,7 +102,7 @@ def town(unmeasured: None, api: Stage, configured: Callable[..., None], monkeypa
     ann("PATCH", f"/items/{unseen['unpublished']}", {"visibility": "private"})
     ann("DELETE", f"/items/{unseen['deleted']}")
     api.work()
-    reference = public_catalogues.reference(OWNER)
+    reference = public_catalogues.get_or_create_reference(OWNER)
     cursors = [json_of(ann("GET", f"/items?limit=1{more}"))["nextCursor"] for more in ("", "&sort=price")]
     later = times.now() + timedelta(hours=2)
     monkeypatch.setattr(times, "now", lambda: later)
