@@ -1,6 +1,6 @@
 """Changes that cannot be made into events, in the form in which the queue of failed events stores them.
 
-The form is that of Lambda's own records of failed events, so that `python -m tools.ops redrive` sends both back.
+The form is that of Lambda's own records of failed events, so that `python -m tools.ops redrive` can send both back.
 """
 
 from __future__ import annotations

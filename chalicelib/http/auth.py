@@ -29,7 +29,7 @@ class BoundTokenError(jwt.InvalidTokenError):
 def authenticate(authorization: str) -> SignedInOwner | None:
     """Return the owner for an ``Authorization`` header. If it has no valid token, log the reason and return None.
 
-    Raise an exception if the issuer's keys are not available: API Gateway caches a denial for minutes, but no error.
+    Raise an exception if the issuer's keys are not available, because API Gateway would cache a denial for minutes.
     """
     with telemetry.invocation(None):
         try:

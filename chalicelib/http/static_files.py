@@ -137,7 +137,7 @@ def _sign_in_settings() -> str:
 def _item_schemas() -> str:
     """Return the schemas of an item's own fields in the OpenAPI document, by name, as percent-encoded JSON.
 
-    They are in the page, because the console names the items of its first response by them.
+    They are in the page, because the console needs them to name the items of the first list that it shows.
     """
     schemas = msgspec.json.decode(_OPENAPI.read_bytes())["components"]["schemas"]
     own = {name: schema for name, schema in schemas.items() if name.partition(".")[0] == "ItemFields"}

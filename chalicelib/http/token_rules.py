@@ -72,8 +72,8 @@ def owner_of_verified(authorization: str, verified: dict[str, Any], issuer: Issu
 
     ``verified`` are the claims that the authorizer passes on, as text. It has checked the signature, the issuer, the
     audience and the times (API Gateway Developer Guide, "Control access to HTTP APIs with JWT authorizers"), but not
-    the type of the token, so the same rules are applied here as in ``http/auth.py``. They need the values as they are
-    in the token.
+    the type of the token, so the same rules are applied here as in ``http/auth.py``. They need values that are not
+    converted to text, so the token is decoded again.
     """
     bearer = BEARER.fullmatch(authorization.strip())
     if bearer is None:

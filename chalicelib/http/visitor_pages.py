@@ -29,13 +29,13 @@ MAX_CARDS = 24
 
 _MAX_TITLE = 100
 _MAX_DESCRIPTION = 200
-"""The most characters of the title and the description of a page that other programs show."""
+"""The most characters of the title and the description of a page in previews of links."""
 
 _NO_ROBOTS = h("meta", {"name": "robots", "content": "noindex"})
 
 
 def list_query(query: schemas.CataloguePageQuery) -> schemas.PublicListQuery:
-    """Return which items a page of a catalogue shows. A search without a word is no search."""
+    """Return the query for the items on a page of a catalogue. A search without a word is ignored."""
     has_word = query.q is not None and words.split(query.q)
     return schemas.PublicListQuery(limit=MAX_CARDS, cursor=query.cursor, q=query.q if has_word else None)
 

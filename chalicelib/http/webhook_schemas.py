@@ -1,6 +1,6 @@
 """The models of requests and responses about webhooks. They are imported when a request is about one.
 
-``app.py`` names them, so that a function does not make them when it starts.
+``app.py`` refers to them by their names, so that a function does not import them when it starts.
 """
 
 from __future__ import annotations
