@@ -32,7 +32,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 def hour() -> int:
-    """Return the number of the current hour. The URL of an object is another one each hour."""
+    """Return the number of the current hour. An object has another URL each hour."""
     return int(time.time() // SAME_FOR)
 
 

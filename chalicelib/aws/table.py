@@ -65,7 +65,7 @@ _EXTRA_BYTES = 100
 _MAX_WRITE_ATTEMPTS = 8
 
 DUE_SHARDS = 4
-"""Partitions of the index for deliveries, and as many for all other kinds: millions of deliveries may be due.
+"""The number of partitions of the index for deliveries, and also for all other records: millions may be due.
 
 Each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity").
 """
