@@ -133,6 +133,14 @@ class Tab:
         expect(self.page.locator("#gallery")).not_to_have_attribute("aria-busy", "true")
         expect(self.page.locator("#gallery .skeleton")).to_have_count(0)
 
+    def go_offline(self) -> None:
+        """Take the network away as soon as all files of the page are loaded."""
+        self.page.wait_for_load_state("networkidle")
+        self.page.context.set_offline(True)
+
+    def go_online(self) -> None:
+        self.page.context.set_offline(False)
+
     def card(self, title: str) -> Locator:
         return self.page.locator(".card").filter(has=self.page.get_by_role("link", name=title, exact=True))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.accessibility import serious_faults
 from tests.browser.conftest import System, create_item, delete_all_items, find_item
@@ -337,16 +337,16 @@ class TestImports:
 
 
 class TestErrors:
-    def test_offline_is_shown_and_the_form_stays(self, system: System, tab: Tab, context: BrowserContext) -> None:
+    def test_offline_is_shown_and_the_form_stays(self, system: System, tab: Tab) -> None:
         tab.expect_fault("ERR_INTERNET_DISCONNECTED")
         tab.press("New item")
         tab.field("title").fill("Typed in a tunnel")
-        context.set_offline(True)
+        tab.go_offline()
         tab.press("Create")
         expect(tab.dialog.get_by_role("alert")).to_contain_text("You are offline.")
         expect(tab.page.locator("#offline")).to_be_visible()
 
-        context.set_offline(False)
+        tab.go_online()
         expect(tab.page.locator("#offline")).to_be_hidden()
         tab.press("Create")
         expect(tab.card("Typed in a tunnel")).to_be_visible()

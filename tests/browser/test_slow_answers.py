@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import BrowserContext, Route, expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import System, create_item, find_item
 from tests.browser.tab import File, Tab
@@ -45,14 +45,14 @@ class TestNextPage:
         expect(tab.card("Leaf 0").first).to_be_visible()
         expect(tab.page.get_by_role("alert")).to_have_count(0)
 
-    def test_page_is_loaded_when_online_again(self, system: System, tab: Tab, context: BrowserContext) -> None:
+    def test_page_is_loaded_when_online_again(self, system: System, tab: Tab) -> None:
         tab.expect_fault("ERR_INTERNET_DISCONNECTED")
         tab.page.set_viewport_size({"width": 390, "height": 500})
         tab.open(system.url)
-        context.set_offline(True)
+        tab.go_offline()
         tab.page.mouse.wheel(0, 20_000)
         expect(tab.page.get_by_role("alert")).to_contain_text("You are offline.")
-        context.set_offline(False)
+        tab.go_online()
 
         expect(tab.card("Leaf 0").first).to_be_attached()
 
@@ -158,11 +158,10 @@ def test_retried_upload_creates_one_item(system: System, tab: Tab) -> None:
     assert [item.get("title") for item in found].count("Only once") == 1
 
 
-def test_form_opens_offline(system: System, tab: Tab, context: BrowserContext) -> None:
+def test_form_opens_offline(system: System, tab: Tab) -> None:
     tab.expect_fault("ERR_INTERNET_DISCONNECTED")
-    with tab.page.expect_event("requestfinished", lambda one: one.url.endswith("/web/set-field.js")):
-        tab.open(system.url)
-    context.set_offline(True)
+    tab.open(system.url)
+    tab.go_offline()
     tab.press("New item")
 
     expect(tab.field("title")).to_be_visible()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import ExifTags, Image
-from playwright.sync_api import BrowserContext, Locator, Route, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.browser.accessibility import serious_faults
 from tests.browser.conftest import System
@@ -177,29 +177,28 @@ class TestConnection:
 
         expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=60_000)
 
-    def test_upload_continues_when_online_again(self, tab: Tab, answers: Answers, context: BrowserContext) -> None:
+    def test_upload_continues_when_online_again(self, tab: Tab, answers: Answers) -> None:
         tab.expect_fault("ERR_INTERNET_DISCONNECTED")
         tab.create("In a tunnel")
         answers.image = PROCESSING
         tab.drop(tab.card("In a tunnel"), File.photograph("rocket"))
         expect(entry(tab, "rocket.jpg")).to_contain_text("Processing")
         tab.page.unroute(ONE_ITEM)
-        context.set_offline(True)
+        tab.go_offline()
         expect(entry(tab, "rocket.jpg")).to_contain_text("Offline")
-        context.set_offline(False)
+        tab.go_online()
 
         expect(entry(tab, "rocket.jpg")).to_contain_text("Ready", timeout=10_000)
 
-    def test_files_added_offline_are_uploaded_later(self, tab: Tab, context: BrowserContext) -> None:
+    def test_files_added_offline_are_uploaded_later(self, tab: Tab) -> None:
         tab.expect_fault("ERR_INTERNET_DISCONNECTED")
-        tab.page.wait_for_load_state("networkidle")  # until all modules are loaded
-        context.set_offline(True)
+        tab.go_offline()
         tab.drop("main", *(File.photograph("coffee", f"On the train {n}") for n in range(4)))
         expect(tab.page.locator("#offline")).to_contain_text("Uploads continue when you are online again")
         expect(entry(tab, "On the train 0.jpg")).to_contain_text("Offline, continues when you are online")
         assert is_decoded(entry(tab, "On the train 0.jpg").locator("img"))
         expect(entry(tab, "On the train 3.jpg")).to_contain_text("Waiting")
-        context.set_offline(False)
+        tab.go_online()
 
         for n in range(4):
             tab.expect_picture(f"On the train {n}")
