@@ -49,9 +49,9 @@ class Account(NamedTuple):
         answer = self.client("lambda").invoke(
             FunctionName=self.functions["api_handler"], Payload=json.dumps(event).encode()
         )
-        said = json.load(answer["Payload"])
-        assert said["statusCode"] < 300, said
-        return json.loads(said["body"])
+        response = json.load(answer["Payload"])
+        assert response["statusCode"] < 300, response
+        return json.loads(response["body"])
 
     def titles(self) -> set[str]:
         return {item["title"] for item in self.ask("GET", "/items")["items"] if "title" in item}

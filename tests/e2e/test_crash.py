@@ -71,8 +71,8 @@ class Writer:
     def _write(self, item: str, version: int) -> None:
         for part in PARTS:
             self._s3.put_object(Bucket=BUCKET, Key=f"{part}/{item}/{version}", Body=f"{item} {version}".encode())
-        said = {"id": {"S": item}, "version": {"N": str(version)}, "status": {"S": "ready"}}
-        self._table.put_item(TableName=TABLE, Item=said)
+        record = {"id": {"S": item}, "version": {"N": str(version)}, "status": {"S": "ready"}}
+        self._table.put_item(TableName=TABLE, Item=record)
         for part in PARTS:
             self._s3.delete_object(Bucket=BUCKET, Key=f"{part}/{item}/{version - 1}")
 

@@ -48,10 +48,10 @@ def test_event_function_runs_here(system: System) -> None:
     if not (system.project / ".venv").exists():
         (system.project / ".venv").symlink_to(ROOT / ".venv")
 
-    said = type_in(block(PAGE, "here"), system.project, **shell())
+    output = type_in(block(PAGE, "here"), system.project, **shell())
 
-    assert "Message processed" in said
-    assert "Result:" in said
+    assert "Message processed" in output
+    assert "Result:" in output
 
 
 def test_function_runs_alone_as_operating_says(system: System) -> None:
@@ -65,6 +65,6 @@ def test_function_runs_alone_as_operating_says(system: System) -> None:
 
 
 def test_one_test_runs_alone() -> None:
-    said = type_in(block(PAGE, "one test"), ROOT, **os.environ)
+    output = type_in(block(PAGE, "one test"), ROOT, **os.environ)
 
-    assert " passed" in said
+    assert " passed" in output

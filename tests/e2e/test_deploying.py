@@ -111,8 +111,8 @@ def leave_out_what_the_emulator_does_not_know(path: Path) -> None:
 def prod(person: Person) -> Person:
     """Deploy the stage ``prod`` by CloudFormation and return the user."""
     person.types(in_the_text("aws s3 mb").replace("YOUR-ARTIFACTS", "your-artifacts"))
-    said = person.types(block(PAGE, "package"))
-    assert "Wrote out/sam.json and out/deployment.zip" in said
+    output = person.types(block(PAGE, "package"))
+    assert "Wrote out/sam.json and out/deployment.zip" in output
     person.types(block(PAGE, "by CloudFormation").replace("YOUR-ARTIFACTS", "your-artifacts"))
     return person
 
@@ -234,11 +234,11 @@ def test_deployment_by_chalice_and_deletion(person: Person) -> None:
     assert "vitrine-dev-resources" not in {stack["StackName"] for stack in stacks}
     assert "--stage dev --yes" in person.types("make -n deploy STAGE=dev YES=1").replace('"', "")
 
-    said = person.types(block(PAGE, "by Chalice"), "y\ny\n")
-    assert said.count("[y/N]") == 2
-    assert "Rest API URL: https://" in said
+    output = person.types(block(PAGE, "by Chalice"), "y\ny\n")
+    assert output.count("[y/N]") == 2
+    assert "Rest API URL: https://" in output
     assert len(names()) == FUNCTIONS
-    (url,) = re.findall(r"Rest API URL: (\S+)", said)
+    (url,) = re.findall(r"Rest API URL: (\S+)", output)
     assert console_urls(person) == [url]
 
     person.types(block(PAGE, "unattended"))
@@ -251,16 +251,16 @@ def test_deployment_by_chalice_and_deletion(person: Person) -> None:
     (group,) = person.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/vitrine-dev")["logGroups"][:1]
     assert group["retentionInDays"] == 365
 
-    said = person.types(WITHOUT_SETTINGS + block(RUNBOOK, "deploy function"))
-    assert "on_upload (vitrine-dev-on_upload) runs the code of this folder already" in said
+    output = person.types(WITHOUT_SETTINGS + block(RUNBOOK, "deploy function"))
+    assert "on_upload (vitrine-dev-on_upload) runs the code of this folder already" in output
 
     record = person.project / ".chalice" / "deployed" / "dev.json"
     recorded = record.read_text()
-    said = person.types(WITHOUT_SETTINGS + block(PAGE, "undo"), "dev\n")
-    assert f"the API and {FUNCTIONS} functions: what `chalice deploy` created" in said
+    output = person.types(WITHOUT_SETTINGS + block(PAGE, "undo"), "dev\n")
+    assert f"the API and {FUNCTIONS} functions: what `chalice deploy` created" in output
     # The queues refuse the emulator's plain HTTP.
-    assert "the queue vitrine-dev-jobs: an unknown number of messages" in said
-    assert "Removed the stage dev." in said
+    assert "the queue vitrine-dev-jobs: an unknown number of messages" in output
+    assert "Removed the stage dev." in output
     assert names() == []
     assert "vitrine-dev" not in person.client("dynamodb").list_tables()["TableNames"]
     assert person.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/vitrine-dev")["logGroups"] == []
@@ -317,9 +317,9 @@ def as_the_emulator_asks(statements: list[dict[str, Any]]) -> list[dict[str, Any
 
 
 def test_policy_for_deploying_by_hand_suffices(hand_deployer: Person) -> None:
-    said = hand_deployer.types("make deploy STAGE=dev YES=1")
-    assert "Rest API URL: https://" in said
-    assert "search index" not in said + hand_deployer.types("make deploy STAGE=dev YES=1")
+    output = hand_deployer.types("make deploy STAGE=dev YES=1")
+    assert "Rest API URL: https://" in output
+    assert "search index" not in output + hand_deployer.types("make deploy STAGE=dev YES=1")
 
     for service, call in {
         "dynamodb": lambda client: client.get_item(TableName="vitrine-dev", Key={"pk": {"S": "1"}, "sk": {"S": "1"}}),
@@ -395,9 +395,9 @@ def test_pipeline_keeps_manual_parameters(deployers: Person) -> None:
 def test_pipeline_says_that_the_declared_fields_have_changed(deployers: Person) -> None:
     (deployers.project / "out" / "index-declaration").write_text("0123456789abcdef")
 
-    said = deployers.types(".ci/deploy dev")
+    output = deployers.types(".ci/deploy dev")
 
-    assert search_index_state.describe_missing("dev") in said
+    assert search_index_state.describe_missing("dev") in output
     table = deployers.client("dynamodb").describe_table(TableName="vitrine-dev")["Table"]["TableArn"]
     tags = deployers.client("dynamodb").list_tags_of_resource(ResourceArn=table)["Tags"]
     values = {tag["Key"]: tag["Value"] for tag in tags}

@@ -417,7 +417,7 @@ def _headers(reply: Reply, without: set[str]) -> set[tuple[str, str]]:
 
 class TestCacheControl:
     @pytest.mark.parametrize(
-        ("path", "said"),
+        ("path", "cache_control"),
         [
             ("/", "no-cache"),
             ("/docs", "no-cache"),
@@ -434,10 +434,10 @@ class TestCacheControl:
             ("/nowhere", "no-store"),
         ],
     )
-    def test_cache_control_of_reads(self, api: Door, path: str, said: str) -> None:
+    def test_cache_control_of_reads(self, api: Door, path: str, cache_control: str) -> None:
         reply = api.send("GET", path.replace("{item}", api.item()["id"]))
 
-        assert reply.headers["Cache-Control"] == said
+        assert reply.headers["Cache-Control"] == cache_control
 
     def test_cache_control_of_writes(self, api: Door) -> None:
         created = api.json("POST", "/items", {"title": "Vase"})
@@ -545,7 +545,7 @@ class TestParameters:
         assert "UTF-8" in reply.json()["message"]
 
     @pytest.mark.parametrize(
-        ("said", "type_"),
+        ("content_type", "expected_type"),
         [
             ("image/JPG", "image/jpeg"),
             ("image/jpg", "image/jpeg"),
@@ -553,13 +553,13 @@ class TestParameters:
             ("image/jpeg", "image/jpeg"),
         ],
     )
-    def test_image_types_are_accepted_in_any_case(self, api: Door, said: str, type_: str) -> None:
+    def test_image_types_are_accepted_in_any_case(self, api: Door, content_type: str, expected_type: str) -> None:
         path = f"/items/{api.item()['id']}"
 
-        ticket = api.json("POST", f"{path}/image", {"contentType": said})
+        ticket = api.json("POST", f"{path}/image", {"contentType": content_type})
 
-        assert (ticket.status, ticket.json()["upload"]["fields"]["Content-Type"]) == (201, type_)
-        assert api.json("GET", path).json()["image"]["contentType"] == type_
+        assert (ticket.status, ticket.json()["upload"]["fields"]["Content-Type"]) == (201, expected_type)
+        assert api.json("GET", path).json()["image"]["contentType"] == expected_type
 
 
 class TestIdempotencyKeys:
@@ -661,12 +661,12 @@ class TestDifferences:
 
     @pytest.mark.parametrize("request_", ASKED)
     def test_responses_differ_as_listed(self, api: Door, request_: str) -> None:
-        said = differences("test")[request_][api.name != "chalice local"]
+        documented = differences("test")[request_][api.name != "chalice local"]
 
         reply = self.ASKED[request_](api)
 
-        assert said.startswith(f"{reply.status} `{reply.error}`")
-        assert (reply.headers["Allow"] is not None) == ("Allow" in said)
+        assert documented.startswith(f"{reply.status} `{reply.error}`")
+        assert (reply.headers["Allow"] is not None) == ("Allow" in documented)
 
     def test_compression_differs_as_documented(self, api: Door) -> None:
         text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")

@@ -62,10 +62,10 @@ def test_non_http_event_returns_the_api_error_format(system: System) -> None:
 
     answer = invoke(system, api_handler, {"key1": "value1"})
 
-    said = json.load(answer["Payload"])
-    body = json.loads(said["body"])
-    assert (said["statusCode"], body["error"]) == (500, "INTERNAL_ERROR")
-    assert body["requestId"] == said["headers"]["X-Request-Id"]
+    response = json.load(answer["Payload"])
+    body = json.loads(response["body"])
+    assert (response["statusCode"], body["error"]) == (500, "INTERNAL_ERROR")
+    assert body["requestId"] == response["headers"]["X-Request-Id"]
 
 
 def invoke(system: System, function: str, event: dict[str, Any]) -> Any:

@@ -143,16 +143,16 @@ bodies = st.dictionaries(names.filter(lambda name: name not in known), values | 
 @given(body=bodies, ascii_only=st.booleans())
 def test_object_is_returned_unchanged(api: Stage, body: dict[str, Any], ascii_only: bool) -> None:
     # A client must escape U+FFFD (docs/decisions/0035).
-    said = spelled(body, ascii_only=ascii_only).replace("\ufffd", "\\ufffd")
+    text = spelled(body, ascii_only=ascii_only).replace("\ufffd", "\\ufffd")
 
-    assert round_trip(api, said) == exactly(said)
+    assert round_trip(api, text) == exactly(text)
 
 
 @pytest.mark.parametrize("number", AT_THE_LIMITS)
 def test_number_is_returned_exactly(api: Stage, number: str) -> None:
-    said = f'{{"n":[{number}]}}'
+    text = f'{{"n":[{number}]}}'
 
-    assert round_trip(api, said) == exactly(said)
+    assert round_trip(api, text) == exactly(text)
 
 
 @examples
@@ -166,12 +166,12 @@ def test_number_is_returned_exactly(api: Stage, number: str) -> None:
     )
 )
 def test_number_is_stored_exactly_or_refused_with_its_path(api: Stage, number: str) -> None:
-    said = f'{{"a":{{"n":{number}}}}}'
+    text = f'{{"a":{{"n":{number}}}}}'
 
-    answer = api("POST", "/items", as_json(said[1:-1]))
+    answer = api("POST", "/items", as_json(text[1:-1]))
 
     if answer.status_code == 201:
-        assert round_trip(api, said) == exactly(said)
+        assert round_trip(api, text) == exactly(text)
     else:
         assert answer.status_code == 400
         refusal = json.loads(answer.body)

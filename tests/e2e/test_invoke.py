@@ -99,7 +99,7 @@ def test_failure_has_its_error_and_stack(system: System, here: tuple[str, ...], 
 
 
 @pytest.mark.parametrize(
-    ("words", "text", "said"),
+    ("words", "text", "message"),
     [
         (("nothing", "--event", "-"), "{}", "The function nothing of the stage local is not deployed"),
         (
@@ -112,11 +112,11 @@ def test_failure_has_its_error_and_stack(system: System, here: tuple[str, ...], 
         (("clean_up", "--event", "gone.json"), "", "gone.json cannot be read: No such file or directory."),
     ],
 )
-def test_mistakes_are_one_sentence(system: System, words: tuple[str, ...], text: str, said: str) -> None:
+def test_mistakes_are_one_sentence(system: System, words: tuple[str, ...], text: str, message: str) -> None:
     ended = invoke(system, *words, text=text)
 
     assert ended.code == 1
-    assert said in ended.err
+    assert message in ended.err
     assert ended.err.count("\n") == 1
 
 

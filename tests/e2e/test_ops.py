@@ -194,12 +194,12 @@ def test_failed_cleanup_task_is_reported(system: System, typed: Command) -> None
     table = system.client("dynamodb")
     table.put_item(TableName=system.table, Item=item)
     try:
-        said = typed("cleanup", "--json", code=1)
+        report = typed("cleanup", "--json", code=1)
     finally:
         table.delete_item(TableName=system.table, Key={name: item[name] for name in ("pk", "sk")})
 
-    assert said["counts"]["failed"] == 1
-    assert said["failures"] == [{"kind": "ITEM", "id": id_, "error": MISSING_VERSION}]
+    assert report["counts"]["failed"] == 1
+    assert report["failures"] == [{"kind": "ITEM", "id": id_, "error": MISSING_VERSION}]
 
 
 def test_missing_thumbnail_is_rendered(system: System, typed: Command) -> None:

@@ -67,9 +67,9 @@ def deployed(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     command = [sys.executable, "-c", CHALICE, "deploy", "--stage", LOCAL]
 
     def deploy() -> None:
-        status, said = processes.run(command, env=processes.without_aws(os.environ) | env, cwd=project)
-        assert status == 0, said
-        assert "Reusing existing deployment package" in said  # the bundle
+        status, output = processes.run(command, env=processes.without_aws(os.environ) | env, cwd=project)
+        assert status == 0, output
+        assert "Reusing existing deployment package" in output  # the bundle
 
     deploy()
     yield Deployed(

@@ -36,11 +36,11 @@ class Shell:
 
     def provision(self, *arguments: str, **changed: str | None) -> subprocess.CompletedProcess[str]:
         """Run the tool in its project. ``changed`` sets environment variables; None removes one."""
-        said = {name: value for name, value in (self.env | changed).items() if value is not None}
+        variables = {name: value for name, value in (self.env | changed).items() if value is not None}
         return subprocess.run(
             [sys.executable, "-m", "tools.stage.provision", *arguments],
             cwd=self.project,
-            env=processes.without_aws(os.environ) | said,
+            env=processes.without_aws(os.environ) | variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

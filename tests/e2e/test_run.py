@@ -328,7 +328,7 @@ def test_saved_policy_takes_effect(terminal: Terminal) -> None:
 def test_broken_source_keeps_the_old_code(terminal: Terminal, mistake: str) -> None:
     source = terminal.project / "chalicelib" / "errors.py"
     good = source.read_text()
-    refusals, effects = (terminal.text.count(said) for said in ("keeps running", "in effect after"))
+    refusals, effects = (terminal.text.count(phrase) for phrase in ("keeps running", "in effect after"))
 
     source.write_text(f"{good}\n{mistake}\n")
 

@@ -94,8 +94,8 @@ def test_run_in_this_process(inside: Inside, tmp_path: Path) -> None:
 
 def test_killed_server_ends_the_run(inside: Inside) -> None:
     def deeds() -> None:
-        said = os.popen("ps -A -ww -o pid=,args=").read()
-        server = next(line for line in said.splitlines() if f"--port {inside.port} " in line)
+        output = os.popen("ps -A -ww -o pid=,args=").read()
+        server = next(line for line in output.splitlines() if f"--port {inside.port} " in line)
         os.kill(int(server.split()[0]), signal.SIGKILL)
         until(lambda: "Stopping" in inside.text)
 

@@ -154,14 +154,14 @@ def test_documented_commands_add_a_user_and_get_a_token(api: Closed, tmp_path: P
     typed = block(page, "password") + block(page, "add a user") + block(page, "token")
     typed = typed.replace("vitrine-dev-resources", "vitrine-local-resources").replace("ann@", "dora@")
 
-    said = type_in(
+    output = type_in(
         re.sub(r"(?m)^URL=\S+/$", f"URL={api.url}/", typed),
         tmp_path,
         f"{PASSWORD}\n",
         **at_the_emulator(api.emulator),
     )
 
-    assert '{"items":[],' in said
+    assert '{"items":[],' in output
 
 
 def test_http_api_checks_tokens_without_the_authorizer(http_api: Closed, ann: dict[str, str], bob: str) -> None:
@@ -206,9 +206,9 @@ def test_pipeline_smoke_user_is_deleted_afterwards(api: Closed, tmp_path: Path) 
     project, before = checkout(tmp_path / "project"), users()
 
     environ = at_the_emulator(api.emulator) | {"URL": api.url, "FIELDS": json.dumps(REQUIRED)}
-    said = type_in(".ci/smoke local", project, **environ)
+    output = type_in(".ci/smoke local", project, **environ)
 
-    assert f"{api.url} works (stage local, " in said
+    assert f"{api.url} works (stage local, " in output
     assert users() == before
 
 
@@ -290,8 +290,8 @@ def test_data_of_another_owner_is_reported_as_missing(api: Closed, ann: dict[str
     for method, path, id_, body in asked:
         of_anns, of_nobodys = (api(method, path.format(one), body, bob) for one in (id_, never))
         assert of_anns.status == of_nobodys.status == 404
-        said = {**of_anns.json(), "requestId": ""}
-        assert json.dumps(said).replace(id_, never) == json.dumps({**of_nobodys.json(), "requestId": ""})
+        refusal = {**of_anns.json(), "requestId": ""}
+        assert json.dumps(refusal).replace(id_, never) == json.dumps({**of_nobodys.json(), "requestId": ""})
 
     assert api("GET", "/items", token=bob).json()["items"] == []
     of_bobs = api("POST", "/items", fields(title="Lamp"), bob, Idempotency_Key="1")

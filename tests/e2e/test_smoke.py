@@ -107,9 +107,9 @@ def smoke_test(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("TOKEN", token)
         monkeypatch.setenv("FIELDS", fields)
         code = smoke.main(["--url", url, "--json", *options])
-        said: dict[str, Any] = json.loads(capsys.readouterr().out)
-        assert code == (0 if said["ok"] else 1)
-        return said
+        report: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert code == (0 if report["ok"] else 1)
+        return report
 
     return smoke_test
 
@@ -125,11 +125,11 @@ def left_in(system: System) -> list[dict[str, Any]]:
 def test_all_steps_pass_and_delete_everything(
     system: System, smoke_test: Callable[..., dict[str, Any]], end: str
 ) -> None:
-    said = smoke_test(system.api + end)
+    report = smoke_test(system.api + end)
 
-    assert [(step["step"], step["problem"]) for step in said["steps"]] == [(step, None) for step in STEPS]
-    assert said["ok"]
-    assert said["summary"].endswith(f"{system.api}{end} works (stage local, version {version(system)}).")
+    assert [(step["step"], step["problem"]) for step in report["steps"]] == [(step, None) for step in STEPS]
+    assert report["ok"]
+    assert report["summary"].endswith(f"{system.api}{end} works (stage local, version {version(system)}).")
     assert left_in(system) == []
 
 
@@ -148,10 +148,10 @@ def test_text_has_each_step_and_a_summary(system: System, capsys: pytest.Capture
 
 
 def answer(status: int, body: Any = b"", **headers: str) -> Answer:
-    said = HTTPMessage()
+    message = HTTPMessage()
     for name, value in headers.items():
-        said[name.replace("_", "-")] = value
-    return Answer(status, said, body if isinstance(body, bytes) else json.dumps(body).encode())
+        message[name.replace("_", "-")] = value
+    return Answer(status, message, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 def instead(method: str, path: str, spoilt: Answer | Callable[[Answer], Answer], header: str = "") -> Spoil:
@@ -227,12 +227,12 @@ def test_failed_step_is_named_and_everything_is_deleted(
     # The list is polled until it has the item, because it is eventually consistent.
     timeout = ["--timeout", "1"] if step == "the item is listed" else []
 
-    said = smoke_test(detour.url, *timeout)
+    report = smoke_test(detour.url, *timeout)
 
-    failed = [one["step"] for one in said["steps"] if not one["ok"]]
+    failed = [one["step"] for one in report["steps"] if not one["ok"]]
     assert failed == [step]
-    assert f"failed at '{step}': " in said["summary"]
-    assert said["summary"].endswith("Everything that was created is deleted.")
+    assert f"failed at '{step}': " in report["summary"]
+    assert report["summary"].endswith("Everything that was created is deleted.")
     assert left_in(system) == []
 
 
@@ -295,13 +295,13 @@ def test_undeleted_items_are_named_and_expire(
 ) -> None:
     detour.spoil = spoil
 
-    said = smoke_test(detour.url)
+    report = smoke_test(detour.url)
 
-    assert step in [one["step"] for one in said["steps"] if not one["ok"]]
+    assert step in [one["step"] for one in report["steps"] if not one["ok"]]
     left = left_in(system)
-    assert sorted(one["sk"]["S"].removeprefix("ITEM#") for one in left) == said["remaining"]
+    assert sorted(one["sk"]["S"].removeprefix("ITEM#") for one in left) == report["remaining"]
     assert len(left) == 3
-    assert "expire within an hour" in said["summary"]
+    assert "expire within an hour" in report["summary"]
     assert all("dueAt" in one and "expiresAt" in one for one in left)
     for one in left:
         system.request("DELETE", f"/items/{one['sk']['S'].removeprefix('ITEM#')}")
@@ -315,15 +315,15 @@ def test_interrupted_run_deletes_everything(
         return whole
 
     detour.spoil = instead("POST", f"{ITEM}/image", stop)
-    said = smoke_test(detour.url)
-    assert "it was interrupted" in said["summary"]
+    report = smoke_test(detour.url)
+    assert "it was interrupted" in report["summary"]
     assert left_in(system) == []
 
 
 def test_unreachable_api_fails_at_the_first_step(smoke_test: Callable[..., dict[str, Any]]) -> None:
-    said = smoke_test(f"http://127.0.0.1:{free_port()}/api")
-    assert [step["step"] for step in said["steps"]] == ["health"]
-    assert "GET /health got no response" in said["summary"]
+    report = smoke_test(f"http://127.0.0.1:{free_port()}/api")
+    assert [step["step"] for step in report["steps"]] == ["health"]
+    assert "GET /health got no response" in report["summary"]
 
 
 # --------------------------------------------------------------------------------------------------------- sign-in
@@ -340,29 +340,29 @@ def guarded(method: str, path: str, headers: dict[str, str]) -> Answer | None:
 
 def test_wrong_token_is_refused(system: System, detour: Detour, smoke_test: Callable[..., dict[str, Any]]) -> None:
     detour.spoil = guarded
-    said = smoke_test(detour.url, token=TOKEN)
-    assert said["ok"], said["summary"]
-    assert "a wrong token is refused" in [step["step"] for step in said["steps"]]
-    assert TOKEN not in json.dumps(said)
+    report = smoke_test(detour.url, token=TOKEN)
+    assert report["ok"], report["summary"]
+    assert "a wrong token is refused" in [step["step"] for step in report["steps"]]
+    assert TOKEN not in json.dumps(report)
 
 
 def test_open_stage_fails_with_a_token(
     system: System, detour: Detour, smoke_test: Callable[..., dict[str, Any]]
 ) -> None:
-    said = smoke_test(detour.url, token=TOKEN)
-    assert "failed at 'a wrong token is refused': GET /items returned 200 instead of 401" in said["summary"]
+    report = smoke_test(detour.url, token=TOKEN)
+    assert "failed at 'a wrong token is refused': GET /items returned 200 instead of 401" in report["summary"]
     assert left_in(system) == []
 
 
 def test_invalid_token_fails_and_is_not_shown(detour: Detour, smoke_test: Callable[..., dict[str, Any]]) -> None:
     detour.spoil = guarded
     other = TOKEN.replace("c2ln", "AAAA")
-    said = smoke_test(detour.url, token=other)
+    report = smoke_test(detour.url, token=other)
     assert (
         "at 'create an item': POST /items returned 401 instead of 201 (UNAUTHORIZED: Sign in first.)"
-        in (said["summary"])
+        in (report["summary"])
     )
-    assert other not in json.dumps(said)
+    assert other not in json.dumps(report)
 
 
 # ------------------------------------------------------------------------------------------------------------ usage
@@ -373,10 +373,10 @@ def test_required_fields_are_sent_with_every_item(
     detour: Detour, smoke_test: Callable[..., dict[str, Any]], way: str
 ) -> None:
     demanded = json.dumps({**REQUIRED, "title": "Smoke", "price": 1})
-    said = (
+    report = (
         smoke_test(detour.url, "--fields", demanded) if way == "argument" else smoke_test(detour.url, fields=demanded)
     )
-    assert said["ok"], said["summary"]
+    assert report["ok"], report["summary"]
     bodies = [body for body in detour.bodies if "smokeTest" in body]
     bodies += next(body["items"] for body in detour.bodies if "items" in body)
     assert len(bodies) == 3
@@ -420,8 +420,8 @@ def test_make_smoke_passes_url_and_token(detour: Detour) -> None:
     make = f"make -o .venv/.ready BIN={python.parent}"
     words = re.sub(r"URL=\S+", f"URL={detour.url}/", block("docs/operating.md", "smoke").replace("make", make, 1))
     # If `make test` runs this, its MAKEFLAGS and MAKELEVEL would make the inner make print more.
-    said = type_in(words, ROOT, TOKEN=TOKEN, FIELDS=json.dumps(REQUIRED), MAKEFLAGS="", MAKELEVEL="")
-    assert said.splitlines()[-1].startswith("All 16 steps passed in ")
+    output = type_in(words, ROOT, TOKEN=TOKEN, FIELDS=json.dumps(REQUIRED), MAKEFLAGS="", MAKELEVEL="")
+    assert output.splitlines()[-1].startswith("All 16 steps passed in ")
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ NAMES = ("jobs", "jobs-dead", "events-dead", "deliveries", "deliveries-dead")
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], Any]:
+def json_output(capsys: pytest.CaptureFixture[str]) -> Callable[[], Any]:
     """Return a command's JSON output, which follows the app's log lines."""
 
     def read() -> Any:
@@ -144,33 +144,33 @@ RENDER = '{"type": "image.render", "key": "uploads/a.png"}'
 
 
 class TestDeadLetters:
-    def test_all_are_listed_and_kept(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_all_are_listed_and_kept(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         ids = ops.send(*(json.dumps({"type": "image.render", "key": f"uploads/{n}"}) for n in range(23)))
 
         for _ in range(2):
             assert ops(data_commands.show_dead_letters) == 0
-            shown = said()
+            shown = json_output()
             assert (shown["count"], shown["inFlight"]) == (23, 0)
             assert {letter["id"] for letter in shown["deadLetters"]} == set(ids)
         assert ops.dead == (23, 0)
 
-    def test_message_is_listed_with_its_reason(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_message_is_listed_with_its_reason(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         (id_,) = ops.send(RENDER)
         log(CONSUMER_GROUP, failed(id_, "KeyError: 'no such thing'"), failed("another", "ValueError: not this"))
 
         ops(data_commands.show_dead_letters)
 
-        (letter,) = said()["deadLetters"]
+        (letter,) = json_output()["deadLetters"]
         assert (letter["queue"], letter["type"], letter["body"]) == ("vitrine-local-jobs-dead", "image.render", RENDER)
         assert abs(datetime.fromisoformat(letter["sentAt"]) - datetime.now(UTC)) < timedelta(minutes=1)
         assert letter["receives"] == 1
         assert (letter["reason"]["error"], letter["reason"]["message"]) == ("KeyError", "KeyError: 'no such thing'")
 
-    def test_messages_in_flight_are_counted(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_messages_in_flight_are_counted(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         ops.send(RENDER, RENDER)
         ops.sqs.receive_message(QueueUrl=ops.stage.dead_letter_queue_url, MaxNumberOfMessages=1)
         ops(data_commands.show_dead_letters)
-        shown = said()
+        shown = json_output()
         assert (shown["count"], shown["inFlight"]) == (1, 1)
 
     def test_interrupted_listing_makes_messages_visible(self, ops: Ops) -> None:
@@ -189,29 +189,29 @@ class TestDeadLetters:
 
 
 class TestRedrive:
-    def test_given_ids_are_sent_back(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_given_ids_are_sent_back(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         bodies = [json.dumps({"type": "item.delete", "owner": "ann", "id": str(n)}) for n in range(15)]
         ids = ops.send(*bodies)
 
         assert ops(data_commands.redrive, ids=[ids[3], ids[12]]) == 0
 
-        answer = said()
+        answer = json_output()
         assert (answer["sentBack"], answer["selected"], set(answer["ids"])) == (2, 2, {ids[3], ids[12]})
         assert sorted(job["Body"] for job in ops.jobs()) == sorted([bodies[3], bodies[12]])
         assert ops.dead == (13, 0)
 
-    def test_all_are_sent_back_once(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_all_are_sent_back_once(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         bodies = [json.dumps({"type": "item.delete", "owner": "ann", "id": str(n)}) for n in range(23)]
         ops.send(*bodies)
         fails(ops.sqs, "StartMessageMoveTask", "InvalidAction")
 
         assert ops(data_commands.redrive, all=True) == 0
 
-        assert said()["sentBack"] == 23
+        assert json_output()["sentBack"] == 23
         assert sorted(job["Body"] for job in ops.jobs()) == sorted(bodies)
         assert ops.dead == (0, 0)
 
-    def test_item_create_is_sent_back_with_its_id_as_key(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_item_create_is_sent_back_with_its_id_as_key(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         keyed = {"type": "item.create", "owner": "ann", "item": {"n": 1}, "key": "mine"}
         ids = ops.send(json.dumps(keyed), json.dumps({"type": "item.create", "owner": "ann", "item": {"n": 2}}))
         fails(ops.sqs, "StartMessageMoveTask", "AccessDenied")
@@ -219,7 +219,7 @@ class TestRedrive:
         assert ops(data_commands.redrive, all=True) == 0
 
         assert sorted(json.loads(job["Body"])["key"] for job in ops.jobs()) == sorted(["mine", ids[1]])
-        assert said()["sentBack"] == 2
+        assert json_output()["sentBack"] == 2
 
     def test_message_attributes_are_kept(self, ops: Ops) -> None:
         given = {"DataType": "String", "StringValue": "from the till"}
@@ -228,30 +228,30 @@ class TestRedrive:
         (job,) = ops.jobs()
         assert job["MessageAttributes"]["Source"] == given
 
-    def test_failure_loses_no_message(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_failure_loses_no_message(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         ids = ops.send(*[RENDER] * 5)
         fails_after(ops.sqs, "SendMessage", 2)
 
         with pytest.raises(ClientError, match="provoked"):
             ops(data_commands.redrive, ids=ids)
 
-        assert said()["sentBack"] == 2
+        assert json_output()["sentBack"] == 2
         assert len(ops.jobs()) == 2
         assert ops.dead == (3, 0)
 
-    def test_interruption_loses_no_message(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_interruption_loses_no_message(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         ids = ops.send(*[RENDER] * 5)
         interrupted(ops.sqs, "SendMessage", after=2)
 
         with pytest.raises(Interrupted):
             ops(data_commands.redrive, ids=ids)
 
-        answer = said()
+        answer = json_output()
         assert (answer["sentBack"], answer["selected"]) == (3, 5)
         assert len(ops.jobs()) == 3
         assert ops.dead == (2, 0)
 
-    def test_message_taken_by_another_is_reported_as_skipped(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_message_taken_by_another_is_reported_as_skipped(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         ids = ops.send(RENDER, RENDER)
 
         def take_one() -> None:
@@ -261,7 +261,7 @@ class TestRedrive:
 
         once_after(ops.sqs, "ChangeMessageVisibilityBatch", take_one)
         assert ops(data_commands.redrive, ids=ids) == 1
-        answer = said()
+        answer = json_output()
         assert (answer["sentBack"], answer["selected"]) == (1, 2)
 
     def test_unknown_id_sends_nothing(self, ops: Ops) -> None:
@@ -302,12 +302,12 @@ class TestRedrive:
             ops(data_commands.redrive, ids=ids)
         assert ops.count(str(ops.stage.failed_event_queue_url)) == (1, 0)
 
-    def test_delivery_goes_back_to_its_queue(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_delivery_goes_back_to_its_queue(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         body = json.dumps({"owner": "ann", "webhookId": "w", "event": {"type": "item.created"}})
         ids = ops.send(body, url=str(ops.stage.delivery_dead_letter_queue_url))
 
         ops(data_commands.show_dead_letters)
-        [letter] = said()["deadLetters"]
+        [letter] = json_output()["deadLetters"]
         assert (letter["id"], letter["type"]) == (ids[0], "item.created")
         assert "The function on_deliveries of the stage local is not deployed" in letter["reason"]["message"]
         assert ops(data_commands.redrive, ids=ids) == 0
@@ -315,7 +315,7 @@ class TestRedrive:
         assert ops.jobs() == []
 
     def test_changes_that_lambda_gave_up_on_are_read_from_the_stream(
-        self, ops: Ops, api: Api, said: Callable[[], Any]
+        self, ops: Ops, api: Api, json_output: Callable[[], Any]
     ) -> None:
         follow_table()
         names = [api.item(title=title)["title"] for title in ("before", "first", "last", "after")]
@@ -324,7 +324,7 @@ class TestRedrive:
         have_an_empty_page(ops.stage.client("dynamodbstreams"))
 
         ops(data_commands.show_dead_letters)
-        [letter] = said()["deadLetters"]
+        [letter] = json_output()["deadLetters"]
         assert letter["type"] == "Changes"
         assert letter["reason"]["message"].startswith("RetryAttemptsExhausted: on_change did not process 2 changes")
         assert ops(data_commands.redrive, ids=ids) == 0
@@ -381,13 +381,13 @@ class TestEvents:
 
         assert len(self.show(ops, capsys, follow=True)) == 2
 
-    def test_change_that_cannot_be_read_is_said(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_change_that_cannot_be_read_is_reported(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
         follow_table()
         aws.dynamodb().put_item(TableName="vitrine-local", Item={"pk": {"S": "OWNER#a"}, "sk": {"S": "ITEM#1"}})
         assert self.show(ops, capsys) == []
         assert self.code == 1
 
-    def test_table_without_a_stream_is_said(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_table_without_a_stream_is_reported(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(StageError, match="The table of the stage local has no stream"):
             self.show(ops, capsys)
 
@@ -437,7 +437,9 @@ def failed_batch(first: Record, last: Record) -> str:
 
 
 class TestItem:
-    def test_record_objects_due_times_and_letters_are_shown(self, ops: Ops, api: Api, said: Callable[[], Any]) -> None:
+    def test_record_objects_due_times_and_letters_are_shown(
+        self, ops: Ops, api: Api, json_output: Callable[[], Any]
+    ) -> None:
         id_ = api.item(title="Vase", price=19.9, expiresAt="2090-01-01T00:00:00Z")["id"]
         api.picture(id_, jpeg())
         other = api.item(title="Bowl")["id"]
@@ -445,7 +447,7 @@ class TestItem:
 
         assert ops(data_commands.show_item, owner="local", id=id_) == 0
 
-        shown = said()
+        shown = json_output()
         assert shown["record"]["fields"] == fields(title="Vase", price=19.9)
         assert shown["record"]["version"] == api.read(id_)["version"]
         assert [due["reason"] for due in shown["due"]] == ["its upload ticket expires", "the item expires"]
@@ -459,14 +461,14 @@ class TestItem:
         assert [letter["id"] for letter in shown["deadLetters"]] == [about]
         assert "Signature" not in json.dumps(shown)
 
-    def test_deleted_item_shows_when_it_is_purged(self, ops: Ops, api: Api, said: Callable[[], Any]) -> None:
+    def test_deleted_item_shows_when_it_is_purged(self, ops: Ops, api: Api, json_output: Callable[[], Any]) -> None:
         id_ = api.item(title="Vase")["id"]
         api.ticket(id_)
         api("DELETE", f"/items/{id_}")
 
         ops(data_commands.show_item, owner="local", id=id_)
 
-        shown = said()
+        shown = json_output()
         assert shown["record"] is None
         assert shown["purgeDueAt"] > datetime.now(UTC).isoformat()
 
@@ -475,13 +477,13 @@ class TestItem:
         with pytest.raises(StageError, match=rf"Nothing is stored about an item {id_} of ann: no record, no object"):
             ops(data_commands.show_item, owner="ann", id=id_)
 
-    def test_id_may_be_in_upper_case(self, ops: Ops, api: Api, said: Callable[[], Any]) -> None:
+    def test_id_may_be_in_upper_case(self, ops: Ops, api: Api, json_output: Callable[[], Any]) -> None:
         id_ = api.item()["id"]
         ops.send(json.dumps({"type": "item.delete", "owner": "local", "id": id_.upper()}))
 
         ops(data_commands.show_item, owner="local", id=id_.upper())
 
-        shown = said()
+        shown = json_output()
         assert (shown["id"], shown["record"]["version"], len(shown["deadLetters"])) == (id_, 1, 1)
 
     def test_invalid_id_is_an_error(self, ops: Ops) -> None:
@@ -497,26 +499,26 @@ class TestReindex:
         table.write(table.Delete(Key.from_attributes(api.records("FIND")[0])))
 
     @pytest.mark.usefixtures("lacking")
-    def test_index_is_repaired_and_recorded(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_index_is_repaired_and_recorded(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         assert ops(data_commands.reindex, check=False) == 0
 
-        assert said() == {"items": 1, "outdated": 0, "missing": 1, "orphaned": 0, "failed": {}}
+        assert json_output() == {"items": 1, "outdated": 0, "missing": 1, "orphaned": 0, "failed": {}}
         assert search_index_state.state("local", ops.stage.client).built == search_index_state.declared()
         assert ops(data_commands.reindex, check=True) == 0
 
     @pytest.mark.usefixtures("lacking")
-    def test_check_changes_nothing(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_check_changes_nothing(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         for _ in range(2):
             assert ops(data_commands.reindex, check=True) == 1
-            assert said()["missing"] == 1
+            assert json_output()["missing"] == 1
         assert search_index_state.state("local", ops.stage.client).built is None
 
-    def test_unreadable_item_fails(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_unreadable_item_fails(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         table.write(table.Put(Key("local", "ITEM", ids.new_id()), {"version": "three"}))
 
         assert ops(data_commands.reindex, check=False) == 1
 
-        assert len(said()["failed"]) == 1
+        assert len(json_output()["failed"]) == 1
         assert search_index_state.state("local", ops.stage.client).built is None
 
     def test_other_fields_than_the_deployed_ones_are_refused(self, ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -573,8 +575,8 @@ FAILED_EVENT = json.dumps(
 
 
 def failed(message_id: str, last_line: str) -> str:
-    said = {"message": "Message failed", "message_id": message_id, "exception_name": last_line.partition(":")[0]}
-    return json.dumps({"level": "ERROR", **said, "exception": f"Traceback\n  File\n{last_line}"})
+    line = {"message": "Message failed", "message_id": message_id, "exception_name": last_line.partition(":")[0]}
+    return json.dumps({"level": "ERROR", **line, "exception": f"Traceback\n  File\n{last_line}"})
 
 
 def log(group: str, *lines: str) -> None:
@@ -638,14 +640,14 @@ class TestRenderMissing:
     def queued(self, ops: Ops) -> list[str]:
         return sorted(keys_to_render(ops.jobs()))
 
-    def test_files_without_thumbnail_are_queued(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_files_without_thumbnail_are_queued(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         self.put(ops, "uploads/done.jpg", "uploads/a/b.png", "uploads/items/not-an-item.jpg", "uploads/ü +.jpg")
         self.put(ops, "thumbnails/done.jpg.jpg")
 
         assert ops(data_commands.render_missing, dry_run=False) == 0
 
         missing = ["uploads/a/b.png", "uploads/items/not-an-item.jpg", "uploads/ü +.jpg"]
-        assert said() == {"missing": 3, "queued": 3, "keys": missing}
+        assert json_output() == {"missing": 3, "queued": 3, "keys": missing}
         assert self.queued(ops) == missing
 
     def test_files_newer_than_their_thumbnail_are_queued(self, ops: Ops) -> None:
@@ -659,14 +661,14 @@ class TestRenderMissing:
 
         assert self.queued(ops) == ["uploads/new.jpg"]
 
-    def test_item_pictures_and_folders_are_skipped(self, ops: Ops, api: Api, said: Callable[[], Any]) -> None:
+    def test_item_pictures_and_folders_are_skipped(self, ops: Ops, api: Api, json_output: Callable[[], Any]) -> None:
         id_ = api.item()["id"]
         self.put(ops, f"uploads/items/local/{id_}/{ids.new_id()}")
         self.put(ops, "uploads/folder/", body=b"")
 
         ops(data_commands.render_missing, dry_run=False)
 
-        assert said() == {"missing": 0, "queued": 0, "keys": []}
+        assert json_output() == {"missing": 0, "queued": 0, "keys": []}
 
     def test_dry_run_queues_nothing(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
         self.put(ops, "uploads/a.jpg", "uploads/\x1b[1mb.jpg")
@@ -680,13 +682,13 @@ class TestRenderMissing:
             "2 loose files (belonging to no item) without a current thumbnail: none queued.",
         ]
 
-    def test_more_files_than_one_batch_are_queued(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_more_files_than_one_batch_are_queued(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         keys = [f"uploads/{number:02}.jpg" for number in range(23)]
         self.put(ops, *keys)
 
         ops(data_commands.render_missing, dry_run=False)
 
-        assert said()["queued"] == 23
+        assert json_output()["queued"] == 23
         assert self.queued(ops) == keys
 
     def test_refused_message_is_an_error(self, ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -705,7 +707,7 @@ def keys_to_render(messages: list[dict[str, Any]]) -> list[str]:
 
 
 class TestWebhooks:
-    def test_failing_and_switched_off_webhooks_are_shown(self, ops: Ops, said: Callable[[], Any]) -> None:
+    def test_failing_and_switched_off_webhooks_are_shown(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         at = datetime(2026, 11, 27, tzinfo=UTC)
         states: list[dict[str, Any]] = [
             {},
@@ -720,7 +722,7 @@ class TestWebhooks:
                 created.append((owner, webhook.id))
 
         assert ops(data_commands.show_webhooks) == 0
-        shown = said()["webhooks"]
+        shown = json_output()["webhooks"]
 
         assert {(one["owner"], one["id"]) for one in shown} == {*created[1:3], *created[4:6]}
         assert {(one["status"], one["host"], one["problem"]) for one in shown} == {

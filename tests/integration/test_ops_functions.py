@@ -109,14 +109,14 @@ class TestLogs:
         self.show(stage, request="i-1")
         assert words(capsys.readouterr().out) == ["timed"]
 
-    def test_missing_log_is_said(self, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_missing_log_is_reported(self, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.show(stage) == 0
 
         captured = capsys.readouterr()
         assert captured.out == ""
         assert captured.err.startswith(f"on_upload has no log yet: Lambda creates {GROUP} when")
 
-    def test_empty_log_is_said(self, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_empty_log_is_reported(self, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
         log(stage, line("info"))
         self.show(stage, level="ERROR")
         assert "on_upload has logged nothing of this kind since 20" in capsys.readouterr().err
@@ -164,7 +164,7 @@ class TestDeployFunction:
         assert "runs the code of this folder already" in capsys.readouterr().out
 
     @pytest.mark.usefixtures("package")
-    def test_drift_of_the_stack_is_said(
+    def test_drift_of_the_stack_is_reported(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr(function_commands.stack, "describe", lambda *_: {"StackName": "vitrine-dev"})

@@ -30,8 +30,8 @@ def start(code: str, tmp_path: Path) -> subprocess.Popen[bytes]:
 def test_children_of_a_process_end_with_it(tmp_path: Path) -> None:
     parent = start(PARENT, tmp_path)
     assert parent.stdout is not None
-    said = {parent.stdout.readline(), parent.stdout.readline()}
-    child = int((said - {b"ready\n"}).pop())
+    lines = {parent.stdout.readline(), parent.stdout.readline()}
+    child = int((lines - {b"ready\n"}).pop())
 
     processes.stop(parent)
 
@@ -61,10 +61,10 @@ def test_process_may_be_stopped_twice(tmp_path: Path) -> None:
 def test_run_returns_status_and_output(tmp_path: Path) -> None:
     code = "import sys, os; print(os.getcwd()); print('sorry', file=sys.stderr); sys.exit(3)"
 
-    status, said = processes.run([sys.executable, "-c", code], env=os.environ, cwd=tmp_path)
+    status, output = processes.run([sys.executable, "-c", code], env=os.environ, cwd=tmp_path)
 
     assert status == 3
-    assert set(said.split()) == {str(tmp_path.resolve()), "sorry"}
+    assert set(output.split()) == {str(tmp_path.resolve()), "sorry"}
 
 
 def test_exception_stops_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

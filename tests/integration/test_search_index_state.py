@@ -74,8 +74,8 @@ def test_state_has_both_digests(declared: Declare) -> None:
 
 def test_script_of_the_pipeline_says_the_same() -> None:
     script = (PROJECT / ".ci" / "deploy").read_text(encoding="utf-8")
-    said = " ".join(re.sub(r'" \\\n\s*"', " ", script).split())
+    text = " ".join(re.sub(r'" \\\n\s*"', " ", script).split())
 
-    assert search_index_state.describe_missing("$stage") in said
+    assert search_index_state.describe_missing("$stage") in text
     assert search_index_state.DEPLOYED in script
     assert search_index_state.BUILT in script

@@ -40,11 +40,11 @@ def test_one_disturbed_measurement_does_not_change_the_ratio() -> None:
 def test_without_sharp_there_is_no_ratio() -> None:
     alone: Turns = [{COVER: 3.0, BOTH: 5.0}, {COVER: 4.0, BOTH: 6.0}, {COVER: 9.0, BOTH: 7.0}]
 
-    said = thumbnails.figures(alone, {COVER: 25.4, BOTH: None})
+    figures = thumbnails.figures(alone, {COVER: 25.4, BOTH: None})
 
-    assert said["cover_ms"] == 4.0
-    assert said["cover_mb"] == 25
-    assert [said[name] for name in ("sharp_ms", "of_sharp", "sharp_mb", "both_mb")] == [None] * 4
+    assert figures["cover_ms"] == 4.0
+    assert figures["cover_mb"] == 25
+    assert [figures[name] for name in ("sharp_ms", "of_sharp", "sharp_mb", "both_mb")] == [None] * 4
 
 
 def test_first_turn_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

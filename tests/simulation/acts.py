@@ -80,7 +80,7 @@ class Ledger:
         return [act for act in self.acts if act.kind in kinds]
 
     def knows(self, owner: str, item: dict[str, Any]) -> None:
-        """Record what a response said about an item."""
+        """Record an item as a response contained it."""
         known = self.items[owner]
         for place, other in enumerate(known):
             if other["id"] == item["id"]:

@@ -91,16 +91,16 @@ class SimulatedClient(Client):
 
     def _attempt(self, operation: str, parameters: dict[str, Any], attempt: int) -> Any:
         fault = self._faults.at(self.service.name, operation, attempt, self._timeline.now)
-        said = (f"{self.service.name}.{operation}", _short(parameters), attempt)
+        call = (f"{self.service.name}.{operation}", _short(parameters), attempt)
         self._timeline.pause(self._faults.latency())
         if fault is faults.CONFLICT and self.service.knows(parameters.get("ClientRequestToken")):
             fault = None
         if fault and not fault.has_effect:
-            self._timeline.note(*said, fault.kind)
+            self._timeline.note(*call, fault.kind)
             if fault is faults.DELAYED:
-                self._arrive_late(operation, parameters, said)
+                self._arrive_late(operation, parameters, call)
             self._fail(fault, operation, parameters)
-        answer = self._carry_out(operation, parameters, fault, said)
+        answer = self._carry_out(operation, parameters, fault, call)
         if fault and fault is not faults.HALF_DONE:
             self._fail(fault, operation, parameters)
         self._timeline.pause(self._faults.latency())
@@ -111,7 +111,7 @@ class SimulatedClient(Client):
         return answer
 
     def _carry_out(
-        self, operation: str, parameters: dict[str, Any], fault: Fault | None, said: tuple[Any, ...]
+        self, operation: str, parameters: dict[str, Any], fault: Fault | None, call: tuple[Any, ...]
     ) -> dict[str, Any] | ClientError:
         """Return the response of the service."""
         try:
@@ -120,15 +120,15 @@ class SimulatedClient(Client):
             else:
                 answer = getattr(self.service, operation)(**parameters)
         except ClientError as error:
-            self._timeline.note(*said, error.response["Error"]["Code"])
+            self._timeline.note(*call, error.response["Error"]["Code"])
             return error
-        self._timeline.note(*said, fault.kind if fault else "ok")
+        self._timeline.note(*call, fault.kind if fault else "ok")
         found: dict[str, Any] = answer
         return found
 
-    def _arrive_late(self, operation: str, parameters: dict[str, Any], said: tuple[Any, ...]) -> None:
+    def _arrive_late(self, operation: str, parameters: dict[str, Any], call: tuple[Any, ...]) -> None:
         def arrive() -> None:
-            self._timeline.note(*said, "carried out late")
+            self._timeline.note(*call, "carried out late")
             with contextlib.suppress(ClientError):
                 getattr(self.service, operation)(**parameters)
 

@@ -135,8 +135,8 @@ class ApiGateway:
     def _event(self, owner: str, method: str, path: str, body: Any, headers: dict[str, str]) -> dict[str, Any]:
         bare, _, query = path.partition("?")
         resource, parameters = _resource(bare)
-        said = {"content-type": "application/json", **headers} if body is not None else headers
-        asked = dict(part.split("=", 1) for part in query.split("&")) if query else None
+        all_headers = {"content-type": "application/json", **headers} if body is not None else headers
+        query_parameters = dict(part.split("=", 1) for part in query.split("&")) if query else None
         return {
             "requestContext": {
                 "httpMethod": method,
@@ -145,12 +145,13 @@ class ApiGateway:
                 "requestId": f"request-{self._requests}",
                 "authorizer": {"principalId": owner, "expiresAt": "4102444800"},
             },
-            "headers": said,
-            "multiValueHeaders": {name: [value] for name, value in said.items()},
+            "headers": all_headers,
+            "multiValueHeaders": {name: [value] for name, value in all_headers.items()},
             "pathParameters": parameters,
             "stageVariables": None,
-            "queryStringParameters": asked,
-            "multiValueQueryStringParameters": asked and {name: [value] for name, value in asked.items()},
+            "queryStringParameters": query_parameters,
+            "multiValueQueryStringParameters": query_parameters
+            and {name: [value] for name, value in query_parameters.items()},
             "body": body if body is None or isinstance(body, str) else json.dumps(body),
             "isBase64Encoded": False,
         }

@@ -289,9 +289,9 @@ class _Trace(logging.Handler):
         self._timeline = timeline
 
     def emit(self, record: logging.LogRecord) -> None:
-        said: Any = record.msg
+        message: Any = record.msg
         raised = record.exc_info and record.exc_info[1]
-        self._timeline.note("log", record.levelname, str(said), repr(raised) if raised else "")
+        self._timeline.note("log", record.levelname, str(message), repr(raised) if raised else "")
 
 
 def forget() -> None:

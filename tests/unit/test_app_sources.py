@@ -105,19 +105,19 @@ def test_copy_has_the_sources_only(project: Path, tmp_path_factory: pytest.TempP
 
 
 @pytest.mark.parametrize(
-    ("path", "text", "said"),
+    ("path", "text", "message"),
     [
         ("app.py", "x = 1\ndef (", "app.py, line 2: invalid syntax"),
         (".chalice/config.json", "{,}", ".chalice/config.json: Expecting property name"),
     ],
 )
-def test_syntax_error_is_one_line(project: Path, path: str, text: str, said: str) -> None:
+def test_syntax_error_is_one_line(project: Path, path: str, text: str, message: str) -> None:
     (project / path).write_text(text)
 
     problem = app_sources.syntax_error(project, [Path(path)])
 
     assert problem is not None
-    assert problem.startswith(said)
+    assert problem.startswith(message)
     assert "\n" not in problem
 
 

@@ -299,21 +299,21 @@ class TestUndeclaredRoute:
 class TestErrors:
     @of_every_operation
     def test_have_their_status_and_sentence(self, path: str, method: str, operation: dict[str, Any]) -> None:
-        refused = {status: said for status, said in operation["responses"].items() if status >= "400"}
+        refused = {status: response for status, response in operation["responses"].items() if status >= "400"}
 
         assert {"429", "500"} <= refused.keys()
-        for status, said in refused.items():
-            content = said["content"]["application/json"]
+        for status, response in refused.items():
+            content = response["content"]["application/json"]
             codes = content["schema"]["properties"]["error"]["enum"]
             assert content["schema"]["$ref"] == "#/components/schemas/Error"
-            assert said["description"] == ", ".join(codes)
+            assert response["description"] == ", ".join(codes)
             assert list(content["examples"]) == codes
             for code, example in content["examples"].items():
                 assert str(BY_CODE[code].status) == status
                 assert example["value"]["error"] == code
                 assert has_sentence(BY_CODE[code], example["value"]["message"])
-            assert ("Retry-After" in said["headers"]) is all(BY_CODE[code].retry_after for code in codes)
-            assert ("WWW-Authenticate" in said["headers"]) is (status == "401")
+            assert ("Retry-After" in response["headers"]) is all(BY_CODE[code].retry_after for code in codes)
+            assert ("WWW-Authenticate" in response["headers"]) is (status == "401")
 
     def test_are_all_documented(self) -> None:
         responses = [
@@ -337,16 +337,16 @@ class TestErrors:
     def test_of_api_gateway_are_documented(self) -> None:
         package = json.loads((PROJECT / "infra" / "package.json").read_text(encoding="utf-8"))
         responses = package["Resources"]["RestAPI"]["Properties"]["GatewayResponses"]
-        said = [
+        bodies_and_headers = [
             (json.loads(response["ResponseTemplates"]["application/json"]), response["ResponseParameters"]["Headers"])
             for response in responses.values()
         ]
 
-        assert {body["error"] for body, _ in said} == {
+        assert {body["error"] for body, _ in bodies_and_headers} == {
             "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "REQUEST_TOO_LARGE", "THROTTLED", "INTERNAL_ERROR",
             "UNSUPPORTED_ENCODING",
         }  # fmt: skip
-        for body, headers in said:
+        for body, headers in bodies_and_headers:
             assert misfits(DOCUMENT, {"$ref": "#/components/schemas/Error"}, body) == []
             documented = next(responses_with(body["error"]))
             assert documented["headers"].keys() - {"Accept-Patch"} <= headers.keys()

@@ -118,8 +118,8 @@ class ScriptedCloudFormation:
         if self.status is None:
             raise client_error("ValidationError", f"Stack with id {StackName} does not exist")
         of_code = {"EndpointURL": self.url} if self.url else {}
-        said = of_code if StackName == "vitrine-dev" else OUTPUTS
-        outputs = [{"OutputKey": key, "OutputValue": value} for key, value in said.items()]
+        values = of_code if StackName == "vitrine-dev" else OUTPUTS
+        outputs = [{"OutputKey": key, "OutputValue": value} for key, value in values.items()]
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
         named = {"StackName": StackName, "StackId": STACK_ID, "StackStatus": self.status}
         return {"Stacks": [{**named, "Outputs": outputs, "Parameters": parameters}]}
@@ -375,8 +375,8 @@ class TestProvisioning:
     )
     def test_stuck_stack_is_reported_with_a_remedy(self, project: Path, status: str, remedy: str) -> None:
         aws = ScriptedCloudFormation(status)
-        said = f"stuck in {status}: aws cloudformation {remedy} --stack-name vitrine-dev-resources$"
-        with pytest.raises(StageError, match=said):
+        message = f"stuck in {status}: aws cloudformation {remedy} --stack-name vitrine-dev-resources$"
+        with pytest.raises(StageError, match=message):
             provision.provision("dev", aws, project)
         assert aws.calls == []
 

@@ -203,10 +203,10 @@ def test_changed_requirements_need_a_restart_by_hand(project: Project) -> None:
 
 def test_template_is_checked_after_the_code_is_in_effect(project: Project) -> None:
     project.save("app.py=app = 22")
-    said = project.text
+    output = project.text
 
     assert without_check(project.finish_check()) == ["deploy"]
-    assert project.text == said
+    assert project.text == output
     assert project.finish_check() == []
 
 

@@ -37,10 +37,10 @@ ANSWERED = {"level": "INFO", "message": "Response sent", "service": "vitrine", "
 ANSWERED |= {"function": "api_handler", "cold_start": False, "method": "GET", "path": "/items/{item_id}"}
 
 
-def shown(environ: dict[str, str] | None = None, **said: Any) -> str:
+def shown(environ: dict[str, str] | None = None, **fields: Any) -> str:
     """Return the text that a terminal shows for a log line of the program http."""
     screen = Screen()
-    Terminal(screen, environ or {}).write_line_of("http", json.dumps(said))
+    Terminal(screen, environ or {}).write_line_of("http", json.dumps(fields))
     return screen.getvalue()
 
 
@@ -57,9 +57,9 @@ class TestTerminal:
         assert line == "http          │ 200 GET /items/{item_id} 1 ms\n"
 
     def test_log_json_switches_to_json(self) -> None:
-        said = ANSWERED | {"status": 200}
+        fields = ANSWERED | {"status": 200}
 
-        assert shown({"LOG": "json"}, **said) == f"http          │ {json.dumps(said)}\n"
+        assert shown({"LOG": "json"}, **fields) == f"http          │ {json.dumps(fields)}\n"
 
     def test_info_line_has_fields_without_ids(self) -> None:
         message = "Thumbnail job skipped: object deleted"

@@ -59,8 +59,8 @@ def generate_python(document: Path, folder: Path) -> None:
         file.write(json.dumps(_with_files(json.loads(document.read_text(encoding="utf-8")))))
         file.flush()
         path = Path(file.name)
-        said = _run("openapi-python-client", "generate", "--path", path, "--meta", "setup", "--output-path", folder)
-    for warning in re.findall(r"^(?:WARNING|ERROR|Unable) .*\n\n.*", said, re.MULTILINE):
+        output = _run("openapi-python-client", "generate", "--path", path, "--meta", "setup", "--output-path", folder)
+    for warning in re.findall(r"^(?:WARNING|ERROR|Unable) .*\n\n.*", output, re.MULTILINE):
         print(f"The generator left this out of the Python client: {' '.join(warning.split())}")
     _send_objects_in_brackets(folder)
     _send_types_of_files(folder)

@@ -41,7 +41,7 @@ def asking(api: api.Api) -> Ask:
     return ask
 
 
-def said(response: dict[str, Any]) -> tuple[int, str]:
+def status_and_code(response: dict[str, Any]) -> tuple[int, str]:
     body = json.loads(response["body"])
     assert set(body) == {"error", "message", "requestId"}
     assert body["requestId"] == response["headers"]["X-Request-Id"]
@@ -54,7 +54,7 @@ def said(response: dict[str, Any]) -> tuple[int, str]:
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer abc"}, {"Authorization": "Bearer abc"}])
 @pytest.mark.parametrize("path", ["/nowhere", "/items/1/2/3", "//", "/%2e%2e", "/items%2F1"])
 def test_unknown_path_is_not_found(ask: Ask, path: str, headers: dict[str, str]) -> None:
-    assert said(ask("GET", path, **headers)) == (404, "NOT_FOUND")
+    assert status_and_code(ask("GET", path, **headers)) == (404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize("path", ["/items", "/items/", "/items?limit=1", "/items/?limit=1"])
@@ -116,7 +116,7 @@ class TestSignIn:
     def test_request_without_a_token_is_unauthorized(self) -> None:
         response = asking(closed(lambda: None))("GET", "/things")
 
-        assert said(response) == (401, "UNAUTHORIZED")
+        assert status_and_code(response) == (401, "UNAUTHORIZED")
         assert response["headers"]["WWW-Authenticate"].startswith("Bearer")
 
     def test_denied_token_is_unauthorized(self) -> None:
@@ -124,7 +124,7 @@ class TestSignIn:
             "GET", "/things", authorization="x"
         )
 
-        assert said(response) == (401, "UNAUTHORIZED")
+        assert status_and_code(response) == (401, "UNAUTHORIZED")
 
     def test_valid_token_is_accepted(self) -> None:
         good = AuthResponse(routes=["*"], principal_id="ann")
@@ -139,7 +139,7 @@ class TestSignIn:
 
         response = asking(closed(fail))("GET", "/things", authorization="x")
 
-        assert said(response) == (500, "INTERNAL_ERROR")
+        assert status_and_code(response) == (500, "INTERNAL_ERROR")
         assert "MARKER" not in response["body"]
 
 

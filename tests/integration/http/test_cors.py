@@ -22,7 +22,7 @@ Ask = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def asked(configured: Callable[..., None]) -> Callable[..., Ask]:
+def ask_with(configured: Callable[..., None]) -> Callable[..., Ask]:
     """Create a small API with these settings, and return a function that sends it requests from an origin."""
 
     def build(**settings: str) -> Ask:
@@ -63,20 +63,20 @@ EVERYTHING = [
 
 
 @pytest.mark.parametrize(("method", "path"), EVERYTHING)
-@pytest.mark.parametrize(("setting", "said"), [({}, "*"), ({"CORS_ORIGINS": SHOP}, SHOP)])
+@pytest.mark.parametrize(("setting", "origin"), [({}, "*"), ({"CORS_ORIGINS": SHOP}, SHOP)])
 def test_every_response_names_the_only_origin(
-    asked: Callable[..., Ask], setting: dict[str, str], said: str, method: str, path: str
+    ask_with: Callable[..., Ask], setting: dict[str, str], origin: str, method: str, path: str
 ) -> None:
-    response = asked(**setting)(method, path, OTHER)
+    response = ask_with(**setting)(method, path, OTHER)
 
-    assert response["headers"]["Access-Control-Allow-Origin"] == said
+    assert response["headers"]["Access-Control-Allow-Origin"] == origin
 
 
 @pytest.mark.parametrize(("method", "path"), EVERYTHING)
 class TestSeveralOrigins:
     @pytest.fixture
-    def ask(self, asked: Callable[..., Ask]) -> Ask:
-        return asked(CORS_ORIGINS=f"{SHOP},{ADMIN}")
+    def ask(self, ask_with: Callable[..., Ask]) -> Ask:
+        return ask_with(CORS_ORIGINS=f"{SHOP},{ADMIN}")
 
     @pytest.mark.parametrize("origin", [SHOP, ADMIN])
     def test_allowed_origin_is_named(self, ask: Ask, origin: str, method: str, path: str) -> None:
@@ -95,30 +95,30 @@ class TestSeveralOrigins:
 
 
 @pytest.mark.parametrize(("method", "path"), EVERYTHING)
-def test_stage_local_allows_no_other_origin(asked: Callable[..., Ask], method: str, path: str) -> None:
-    response = asked(CORS_ORIGINS="", STAGE="local")(method, path, OTHER)
+def test_stage_local_allows_no_other_origin(ask_with: Callable[..., Ask], method: str, path: str) -> None:
+    response = ask_with(CORS_ORIGINS="", STAGE="local")(method, path, OTHER)
 
     assert "Access-Control-Allow-Origin" not in response["headers"]
 
 
 @pytest.mark.parametrize(("method", "path"), EVERYTHING)
-def test_deployed_stage_allows_any_origin_by_default(asked: Callable[..., Ask], method: str, path: str) -> None:
-    response = asked(CORS_ORIGINS="", STAGE="prod", AUTH_MODE="none")(method, path, OTHER)
+def test_deployed_stage_allows_any_origin_by_default(ask_with: Callable[..., Ask], method: str, path: str) -> None:
+    response = ask_with(CORS_ORIGINS="", STAGE="prod", AUTH_MODE="none")(method, path, OTHER)
 
     assert response["headers"]["Access-Control-Allow-Origin"] == "*"
 
 
 @pytest.mark.parametrize("origins", ["*", SHOP, f"{SHOP},{ADMIN}"])
 class TestPreflights:
-    def test_preflight_lists_the_methods(self, asked: Callable[..., Ask], origins: str) -> None:
-        response = asked(CORS_ORIGINS=origins)("OPTIONS", "/things", SHOP)
+    def test_preflight_lists_the_methods(self, ask_with: Callable[..., Ask], origins: str) -> None:
+        response = ask_with(CORS_ORIGINS=origins)("OPTIONS", "/things", SHOP)
 
         assert response["statusCode"] in (200, 204)
         assert set(response["headers"]["Access-Control-Allow-Methods"].split(",")) == {"GET", "HEAD", "POST", "OPTIONS"}
         assert response["headers"]["Access-Control-Max-Age"] == "3600"
 
-    def test_preflight_allows_headers_of_the_api_and_setting(self, asked: Callable[..., Ask], origins: str) -> None:
-        response = asked(CORS_ORIGINS=origins, CORS_ALLOW_HEADERS="X-Trace, X-Two")("OPTIONS", "/things/1", SHOP)
+    def test_preflight_allows_headers_of_the_api_and_setting(self, ask_with: Callable[..., Ask], origins: str) -> None:
+        response = ask_with(CORS_ORIGINS=origins, CORS_ALLOW_HEADERS="X-Trace, X-Two")("OPTIONS", "/things/1", SHOP)
 
         allowed = set(response["headers"]["Access-Control-Allow-Headers"].split(","))
         assert {"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"} <= allowed
@@ -126,8 +126,8 @@ class TestPreflights:
 
 
 @pytest.mark.parametrize("origins", ["*", SHOP, f"{SHOP},{ADMIN}"])
-def test_response_exposes_headers_of_the_api_and_setting(asked: Callable[..., Ask], origins: str) -> None:
-    response = asked(CORS_ORIGINS=origins, CORS_EXPOSE_HEADERS="X-Took")("GET", "/things", SHOP)
+def test_response_exposes_headers_of_the_api_and_setting(ask_with: Callable[..., Ask], origins: str) -> None:
+    response = ask_with(CORS_ORIGINS=origins, CORS_EXPOSE_HEADERS="X-Took")("GET", "/things", SHOP)
 
     exposed = set(response["headers"]["Access-Control-Expose-Headers"].split(","))
     assert exposed == {"ETag", "Location", "Idempotency-Replayed", "X-Request-Id", "Retry-After", "X-Took"}

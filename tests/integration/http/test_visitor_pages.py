@@ -80,10 +80,10 @@ class TestCatalogue:
         assert page.one("title").text == "VAS · Ann’s <glass>"
 
     @pytest.mark.parametrize(
-        ("query", "said"), [("", "There is nothing here yet."), ("?q=x", "Nothing matches “x”. Show all")]
+        ("query", "text"), [("", "There is nothing here yet."), ("?q=x", "Nothing matches “x”. Show all")]
     )
-    def test_empty_list_says_so(self, api: Stage, window: str, query: str, said: str) -> None:
-        assert seen(api, window + query).one("p", class_="status").text == said
+    def test_empty_list_says_so(self, api: Stage, window: str, query: str, text: str) -> None:
+        assert seen(api, window + query).one("p", class_="status").text == text
 
     @pytest.mark.parametrize("query", ["?q=", "?q=%3F!"])
     def test_search_without_a_word_shows_all(self, api: Stage, window: str, query: str) -> None:

@@ -31,6 +31,6 @@ def test_package_that_cannot_be_installed_is_an_error(tmp_path: Path, capsys: py
 
     assert create_venv.main([str(tmp_path / "venv"), str(requirements)]) == 1
 
-    said = capsys.readouterr().err
-    assert "ERROR" in said
-    assert f"Installing {requirements} failed: see {tmp_path}/venv/.log" in said
+    output = capsys.readouterr().err
+    assert "ERROR" in output
+    assert f"Installing {requirements} failed: see {tmp_path}/venv/.log" in output

@@ -35,26 +35,28 @@ def swagger() -> dict[str, Any]:
     env = processes.without_aws(os.environ) | {"AWS_DEFAULT_REGION": "eu-west-1", "PYTHONDONTWRITEBYTECODE": "1"}
     for name in ("STAGE", "AUTH_MODE", "BUCKET_NAME"):  # a test run sets them
         env.pop(name, None)
-    status, said = processes.run([sys.executable, "-c", PRINT_SWAGGER], env=env, cwd=PROJECT)
-    assert status == 0, said
-    made: dict[str, Any] = json.loads(said)
+    status, output = processes.run([sys.executable, "-c", PRINT_SWAGGER], env=env, cwd=PROJECT)
+    assert status == 0, output
+    made: dict[str, Any] = json.loads(output)
     return made
 
 
 def methods(swagger: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the definition of each route by path and method, without preflight requests."""
     return {
-        (path, method): said
+        (path, method): definition
         for path, of_path in swagger["paths"].items()
-        for method, said in of_path.items()
+        for method, definition in of_path.items()
         if method != "options"
     }
 
 
 def test_asks_the_authorizer_about_every_route_that_is_not_public(swagger: dict[str, Any]) -> None:
-    asked = {path for (path, _), said in methods(swagger).items() if said.get("security") == [{"authorize": []}]}
-    assert asked == set(GUARDED)
-    assert {path for (path, _), said in methods(swagger).items() if "security" not in said} == set(PUBLIC)
+    guarded = {
+        path for (path, _), definition in methods(swagger).items() if definition.get("security") == [{"authorize": []}]
+    }
+    assert guarded == set(GUARDED)
+    assert {path for (path, _), definition in methods(swagger).items() if "security" not in definition} == set(PUBLIC)
 
 
 def test_authorizer_is_the_function_and_is_asked_every_five_minutes(swagger: dict[str, Any]) -> None:
@@ -72,8 +74,8 @@ def test_any_page_may_ask_beforehand_with_every_method_of_a_path(swagger: dict[s
         preflight = swagger["paths"][path]["options"]
         assert "security" not in preflight
         answer = preflight["x-amazon-apigateway-integration"]["responses"]["default"]["responseParameters"]
-        said = answer["method.response.header.Access-Control-Allow-Methods"].strip("'").lower()
-        assert set(said.split(",")) == allowed | {"options"}
+        header = answer["method.response.header.Access-Control-Allow-Methods"].strip("'").lower()
+        assert set(header.split(",")) == allowed | {"options"}
 
 
 def test_nothing_that_is_sent_or_answered_is_taken_for_binary(swagger: dict[str, Any]) -> None:

@@ -173,8 +173,8 @@ def in_aws(shop: Newcomer, tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def test_project_is_packaged_and_deployed(shop: Newcomer, in_aws: dict[str, str]) -> None:
-    said = shop.types(block(PAGE, "deploy"), "y\ny\n", **in_aws)
-    assert "Rest API URL: https://" in said
+    output = shop.types(block(PAGE, "deploy"), "y\ny\n", **in_aws)
+    assert "Rest API URL: https://" in output
 
     shop.types("make package STAGE=prod", **in_aws)
     packaged = json.loads((shop.project / "out" / "sam.json").read_text(encoding="utf-8"))

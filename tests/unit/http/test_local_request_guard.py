@@ -152,5 +152,5 @@ def test_link_may_only_open_a_page_in_a_tab() -> None:
 
 
 def test_rejection_has_the_shape_of_errors() -> None:
-    said = json.loads(local_request_guard.error_body("No."))
-    assert (said["error"], said["message"], set(said)) == ("FORBIDDEN", "No.", {"error", "message", "requestId"})
+    body = json.loads(local_request_guard.error_body("No."))
+    assert (body["error"], body["message"], set(body)) == ("FORBIDDEN", "No.", {"error", "message", "requestId"})

@@ -180,7 +180,7 @@ def test_label_of_a_field(name: str, label: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [
         (Decimal("12.50"), "12.50"),
         (10**30, "1" + "0" * 30),
@@ -190,8 +190,8 @@ def test_label_of_a_field(name: str, label: str) -> None:
         ([["a"]], '[["a"]]'),
     ],
 )
-def test_value_in_words(value: Any, said: str) -> None:
-    assert item_markup.value_text(value) == said
+def test_value_in_words(value: Any, text: str) -> None:
+    assert item_markup.value_text(value) == text
 
 
 @pytest.mark.parametrize(
