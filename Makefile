@@ -115,7 +115,7 @@ package: named $(VENV) openapi ## Write out/ (template and zip) for CloudFormati
 	@$(BUNDLE)
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage "$(STAGE)" \
 		--merge-template infra/package.json out
-	@test "$(FRONT)" = rest || $(BIN)/python -m tools.stage.http_front out/sam.json
+	@test "$(FRONT)" = rest || $(BIN)/python -m tools.stage.http_api_conversion out/sam.json
 	@test "$(FAST)" = off || $(BIN)/python -m tools.stage.fast_start "$(FAST)" out/sam.json
 	@$(BIN)/python -m tools.stage.search_index_state > out/index-declaration # .ci/deploy compares it with that of the stage
 	@echo "Wrote out/sam.json and out/deployment.zip: deploy them as the stack vitrine-$(STAGE) (docs/deploying.md)."
@@ -177,7 +177,7 @@ new: $(VENV) ## Make a project of your own from this one: make new NAME=shop (DE
 	@$(BIN)/python -m tools.template.new_project --name "$(NAME)" $(if $(DEST),--destination "$(DEST)") $(if $(DRY_RUN),--dry-run)
 
 recipes: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run lint and test in a copy, after each recipe of docs/adapting.md (ONLY=fields,route TARGETS="lint test-unit")
-	@$(BIN)/python -m tools.template.recipes $(if $(ONLY),--only "$(ONLY)") $(if $(TURN),--turn "$(TURN)") $(if $(TARGETS),--targets "$(TARGETS)")
+	@$(BIN)/python -m tools.template.recipe_checks $(if $(ONLY),--only "$(ONLY)") $(if $(TURN),--turn "$(TURN)") $(if $(TARGETS),--targets "$(TARGETS)")
 
 test-project: $(VENV) $(EMULATOR) $(NODE) ## Test this project's own pages, recipes and benchmarks, and make new
 	@$(BIN)/python -m tools.find_chromium

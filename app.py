@@ -13,8 +13,8 @@ from chalicelib.aws import bucket
 from chalicelib.catalogue import (
     batches,
     bulk_imports,
-    cleanup,
     exports,
+    hourly_cleanup,
     item_pictures,
     items,
     public_catalogues,
@@ -719,10 +719,10 @@ def test_webhook(request: Request, webhook_id: str) -> Response:
 
     Its type is `webhook.test`. It is sent even if the webhook is switched off or selects other events.
     """
-    from chalicelib.catalogue import webhook_deliveries  # noqa: PLC0415 - few requests need it
+    from chalicelib.catalogue import requested_deliveries  # noqa: PLC0415 - few requests need it
     from chalicelib.http import webhook_bodies  # noqa: PLC0415
 
-    delivery_id = webhook_deliveries.send_test(requests.owner(request), webhook_id, times.now())
+    delivery_id = requested_deliveries.send_test(requests.owner(request), webhook_id, times.now())
     return responses.json_response(webhook_bodies.queued_delivery(delivery_id), 202)
 
 
@@ -733,10 +733,10 @@ def test_webhook(request: Request, webhook_id: str) -> Response:
 )
 def list_deliveries(request: Request, webhook_id: str) -> Response:
     """List the latest deliveries to a webhook."""
-    from chalicelib.catalogue import webhook_deliveries  # noqa: PLC0415 - few requests need it
+    from chalicelib.catalogue import requested_deliveries  # noqa: PLC0415 - few requests need it
     from chalicelib.http import webhook_bodies  # noqa: PLC0415
 
-    found = webhook_deliveries.find_newest(requests.owner(request), webhook_id)
+    found = requested_deliveries.find_newest(requests.owner(request), webhook_id)
     return responses.json_response(webhook_bodies.deliveries(found))
 
 
@@ -753,10 +753,10 @@ def redeliver(request: Request, webhook_id: str, delivery_id: str) -> Response:
 
     The event is unchanged, and has the same id. It is sent even if the webhook is switched off.
     """
-    from chalicelib.catalogue import webhook_deliveries  # noqa: PLC0415 - few requests need it
+    from chalicelib.catalogue import requested_deliveries  # noqa: PLC0415 - few requests need it
     from chalicelib.http import webhook_bodies  # noqa: PLC0415
 
-    webhook_deliveries.send_again(requests.owner(request), webhook_id, delivery_id)
+    requested_deliveries.send_again(requests.owner(request), webhook_id, delivery_id)
     return responses.json_response(webhook_bodies.queued_delivery(delivery_id), 202)
 
 
@@ -798,10 +798,10 @@ def on_upload(event: CloudWatchEvent) -> None:
 def on_messages(event: SQSEvent) -> dict[str, Any] | None:
     """Process messages from the queue."""
     # It imports Pillow, which the other functions do not need.
-    from chalicelib.catalogue import consumer, sqs_batches  # noqa: PLC0415
+    from chalicelib.catalogue import job_queue_consumer, sqs_batches  # noqa: PLC0415
 
     received = [sqs_batches.ReceivedMessage.from_event(record.to_dict()) for record in event]
-    return consumer.process_batch(received, event.context)
+    return job_queue_consumer.process_batch(received, event.context)
 
 
 @app.on_sqs_message(queue=settings.queue_name("deliveries"), batch_size=10)
@@ -834,7 +834,7 @@ def on_change(event: DynamoDBEvent) -> dict[str, Any] | None:
 )
 def clean_up(event: CloudWatchEvent) -> dict[str, int]:
     """Do what is due: expired items, uploads whose event was lost, overdue thumbnail jobs and bulk work."""
-    return cleanup.run(times.now(), event.context)
+    return hourly_cleanup.run(times.now(), event.context)
 
 
 if config.is_chalice_local():
@@ -845,6 +845,6 @@ if config.is_chalice_local():
 coldstart.finish()
 
 if config.is_started_early():
-    from chalicelib.aws import early_start
+    from chalicelib.aws import lambda_start_hooks
 
-    early_start.prepare()
+    lambda_start_hooks.prepare()

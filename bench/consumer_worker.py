@@ -17,7 +17,7 @@ from unittest import mock
 from bench.worker_process import serve
 from chalicelib.aws import bucket, queue
 from chalicelib.aws.bucket import Upload
-from chalicelib.catalogue import consumer, items
+from chalicelib.catalogue import items, job_queue_consumer
 from chalicelib.catalogue.messages import RenderImage
 from chalicelib.catalogue.models import Image, Item
 from chalicelib.catalogue.sqs_batches import ReceivedMessage
@@ -108,7 +108,7 @@ def _process(original: bytes, size: int) -> None:
     messages = [stores.message() for _ in range(BATCH)]
     with stores.replacing():
         for start in range(0, BATCH, size):
-            consumer.process_batch(messages[start : start + size], _CONTEXT)
+            job_queue_consumer.process_batch(messages[start : start + size], _CONTEXT)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from botocore.awsrequest import AWSRequest
 
 from bench import text_tables
 from chalicelib import aws, config
-from chalicelib.aws import presigned_urls
+from chalicelib.aws import presigned_downloads
 from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import item_pictures
 from chalicelib.catalogue.models import Image, Item, Thumbnail
@@ -105,12 +105,12 @@ def _item(number: int) -> Item:
 
 
 def _ways() -> dict[str, Url]:
-    return {VITRINE: presigned_urls.url, AUTH_CLASS: _url_of_auth_class, CLIENT: _url_of_client}
+    return {VITRINE: presigned_downloads.url, AUTH_CLASS: _url_of_auth_class, CLIENT: _url_of_client}
 
 
 def _turn(items: Sequence[Item], url: Url) -> tuple[float, float]:
     """Return the milliseconds of the URLs of a page, and of its whole JSON."""
-    with mock.patch.object(presigned_urls, "url", url):
+    with mock.patch.object(presigned_downloads, "url", url):
         return (
             _milliseconds(lambda: [item_pictures.download_url(item, size) for item in items for size in SIZES]),
             _milliseconds(lambda: [serializers.item(item) for item in items]),
@@ -126,7 +126,7 @@ def _milliseconds(do: Callable[[], object]) -> float:
 
 
 def _url_of_auth_class(key: str, **overrides: str) -> str:
-    auth = botocore.auth.S3SigV4QueryAuth(aws.credentials(), "s3", aws.region(), presigned_urls.VALID_FOR)
+    auth = botocore.auth.S3SigV4QueryAuth(aws.credentials(), "s3", aws.region(), presigned_downloads.VALID_FOR)
     address = f"{aws.bucket_url()}/{quote(key, safe='/~')}"
     request = AWSRequest("GET", address, params={f"response-{name}": value for name, value in overrides.items()})
     auth.add_auth(request)
@@ -136,4 +136,4 @@ def _url_of_auth_class(key: str, **overrides: str) -> str:
 def _url_of_client(key: str, **overrides: str) -> str:
     names = {"content_type": "ResponseContentType"}
     parameters = {"Bucket": aws.bucket_name(), "Key": key} | {names[name]: one for name, one in overrides.items()}
-    return aws.s3().generate_presigned_url("get_object", Params=parameters, ExpiresIn=presigned_urls.VALID_FOR)
+    return aws.s3().generate_presigned_url("get_object", Params=parameters, ExpiresIn=presigned_downloads.VALID_FOR)

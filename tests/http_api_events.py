@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import app
-from tools.stage.http_front import API_STAGE
+from tools.stage.http_api_conversion import API_STAGE
 
 _TEXT = ("text/", "application/json", "application/javascript", "application/xml")
 """The beginnings of content types whose bodies API Gateway passes on as text."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tools import processes
-from tools.stage import chalice_package, fast_start
+from tools.stage import fast_start, package_without_dependencies
 from tools.stage.errors import StageError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
@@ -37,15 +37,15 @@ def packaged_template(stage: str, scratch: Path, project_dir: Path = PROJECT_DIR
     ``scratch`` is a folder to work in. ``front`` is the kind of API. Raise StageError with the output of Chalice or of
     the conversion if one of them fails.
     """
-    chalice_package.copy_app(project_dir, scratch, stage)
+    package_without_dependencies.copy_app(project_dir, scratch, stage)
     # Without the shell's other variables, which could be settings of the app.
     environ = {name: value for name, value in os.environ.items() if name in _SYSTEM_VARIABLES}
-    status, output = chalice_package.run(scratch, stage, environ, "--merge-template", "infra/package.json")
+    status, output = package_without_dependencies.run(scratch, stage, environ, "--merge-template", "infra/package.json")
     if status != 0:
         raise StageError(f"The stage {stage} cannot be packaged. {output}")
     path = scratch / "out" / "sam.json"
     if front == HTTP:
-        command: list[str | Path] = [sys.executable, "-m", "tools.stage.http_front", path]
+        command: list[str | Path] = [sys.executable, "-m", "tools.stage.http_api_conversion", path]
         status, output = processes.run(command, env=environ | {"PYTHONDONTWRITEBYTECODE": "1"}, cwd=project_dir)
         if status != 0:
             raise StageError(f"The stage {stage} cannot have an HTTP API. {output}")

@@ -27,7 +27,7 @@ from urllib.parse import quote, unquote
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import aws, telemetry
-from chalicelib.aws import failures, presigned_urls
+from chalicelib.aws import failures, presigned_downloads
 from chalicelib.config import Size, settings
 from chalicelib.values import ids
 
@@ -285,12 +285,12 @@ def presigned_post(key: str, content_type: str, max_bytes: int, period: timedelt
 
 
 def presigned_get(key: str, content_type: str | None = None) -> str:
-    """Return a download URL (see ``presigned_urls``).
+    """Return a download URL (see ``presigned_downloads``).
 
     ``content_type`` overrides that of an upload. Browsers then revalidate the object, because another one may be put at
     the upload's key until its ticket expires.
     """
-    return presigned_urls.url(
+    return presigned_downloads.url(
         key, **({"content_type": content_type, "cache_control": NO_CACHE} if content_type else {})
     )
 
@@ -298,12 +298,12 @@ def presigned_get(key: str, content_type: str | None = None) -> str:
 def public_url(key: str) -> str:
     """Return a URL of a public object: that of CloudFront, if the stage has it, or else a download URL."""
     base = settings().public_url
-    return f"{base}/{key}" if base else presigned_urls.url(key)
+    return f"{base}/{key}" if base else presigned_downloads.url(key)
 
 
 def presigned_file(key: str, content_type: str, name: str) -> str:
     """Return a download URL that browsers save as a file. Its ``name`` must be ASCII without quotes."""
-    return presigned_urls.url(key, content_type=content_type, content_disposition=f'attachment; filename="{name}"')
+    return presigned_downloads.url(key, content_type=content_type, content_disposition=f'attachment; filename="{name}"')
 
 
 def _public_folder(seed: str, item_id: str) -> str:

@@ -1,6 +1,6 @@
 """Bulk imports: store the entries in the bucket, queue them in chunks, report the progress.
 
-``import_chunks`` processes the chunks.
+``import_steps`` processes the chunks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from chalicelib import aws, errors, telemetry
 from chalicelib.aws import bucket, queue, table
-from chalicelib.catalogue import idempotency, import_parsing, import_records, import_upserts, job_acceptance
+from chalicelib.catalogue import idempotency, import_parsing, import_records, import_upserts, job_records
 from chalicelib.catalogue.import_parsing import Entries
 from chalicelib.catalogue.messages import ImportChunk
 from chalicelib.catalogue.models import ChunkResult, Failure, Import
@@ -135,7 +135,7 @@ def _save(new: Import, request: idempotency.KeyedRequest | None, at: datetime) -
     If another request with the same key was faster, return what that one started.
     """
     record = import_records.prepare_put(new, table.ABSENT, at + RESUME_INTERVAL)
-    result = job_acceptance.save(lambda: [record], {"id": new.id, "total": new.total}, request, at)
+    result = job_records.save(lambda: [record], {"id": new.id, "total": new.total}, request, at)
     return Started(result["id"], result["total"], replayed=result["id"] != new.id)
 
 

@@ -98,7 +98,7 @@ def csv_row(cells: Sequence[str]) -> bytes:
 
 
 def csv_row_of(line: bytes, columns: Sequence[str]) -> bytes:
-    """Return a line of NDJSON as a row of CSV, in the form that ``csv_cells`` reads."""
+    """Return a line of NDJSON as a row of CSV, in the form that ``csv_import_values`` reads."""
     values = exact_json.object_from_json(line)
     return csv_row([_cell(values.get(column)) for column in columns])
 

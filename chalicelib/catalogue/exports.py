@@ -11,7 +11,7 @@ import msgspec
 
 from chalicelib import aws, errors, telemetry
 from chalicelib.aws import bucket, queue, table
-from chalicelib.catalogue import export_records, idempotency, job_acceptance, search
+from chalicelib.catalogue import export_records, idempotency, job_records, search
 from chalicelib.catalogue.messages import ExportChunk
 from chalicelib.catalogue.models import Export, ExportFailure, ExportFile
 from chalicelib.catalogue.search import Query
@@ -98,7 +98,7 @@ def start(owner: str, options: Options, at: datetime, idempotency_key: str | Non
     request = None if idempotency_key is None else _keyed(new, idempotency_key)
     result = {"id": new.id, "createdAt": new.created_at}
     earlier = idempotency.find(request, at) if request else None
-    stored = earlier or job_acceptance.save(lambda: export_records.prepare_create(new, at), result, request, at)
+    stored = earlier or job_records.save(lambda: export_records.prepare_create(new, at), result, request, at)
     started = Started(stored["id"], new.format, stored["createdAt"], new.pictures, replayed=stored["id"] != new.id)
     if not started.replayed:
         try:

@@ -42,9 +42,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         """Return the JSON object of the entry, with exact numbers. Raise InvalidJsonError or InvalidRequestError."""
         if isinstance(self.content, str):
             return exact_json.object_from_json(self.content, "The entry")
-        from chalicelib.catalogue import csv_cells  # noqa: PLC0415 - only imports of CSV need it
+        from chalicelib.catalogue import csv_import_values  # noqa: PLC0415 - only imports of CSV need it
 
-        return csv_cells.fields(columns, self.content)
+        return csv_import_values.fields(columns, self.content)
 
     def message(self, error: errors.ApiError, columns: Sequence[str]) -> str:
         """Return the message of an error in the entry, with its line and column if it is a row."""

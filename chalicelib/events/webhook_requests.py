@@ -21,7 +21,7 @@ from chalicelib import config, errors
 from chalicelib.aws import traces
 from chalicelib.catalogue import webhook_urls
 from chalicelib.catalogue.webhook_urls import Endpoint
-from chalicelib.values import timeouts
+from chalicelib.values import time_limit
 
 MAX_SECONDS = 10
 """The time limit of a whole request: to resolve the host, to connect, and to read the response."""
@@ -59,7 +59,7 @@ def post(url: str, headers: Mapping[str, str], body: bytes, max_seconds: float =
         endpoint = webhook_urls.check_url(url)
         request = _Request(endpoint, time.monotonic() + max_seconds)
         with traces.traced_request(endpoint.host) as traced:
-            response = timeouts.run_within(max_seconds, lambda: request.send(headers, body), request.abort)
+            response = time_limit.run_within(max_seconds, lambda: request.send(headers, body), request.abort)
             traced.status = response.status
             return response
     except errors.InvalidRequestError as error:  # The rules have changed since the URL was set.

@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 
 from chalicelib import errors
-from chalicelib.aws import presigned_urls
+from chalicelib.aws import presigned_downloads
 from chalicelib.catalogue.models import Item
 
 # An element of a list, which may be empty (RFC 9110, section 5.6.1.2): an optional W/, and the tag with its quotes.
@@ -84,7 +84,7 @@ def item_etag(item: Item) -> str:
     """
     if item.image is None or item.image.status != "ready":
         return f'"{item.version}"'
-    return f'"{item.version}-{presigned_urls.hour()}"'
+    return f'"{item.version}-{presigned_downloads.hour()}"'
 
 
 def text_etag(text: str) -> str:

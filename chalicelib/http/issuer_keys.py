@@ -21,7 +21,7 @@ import jwt
 
 from chalicelib import telemetry
 from chalicelib.config import ConfigError, Issuer, require_https
-from chalicelib.values import timeouts
+from chalicelib.values import time_limit
 
 MAX_AGE = 600
 """Seconds after which the keys are fetched again."""
@@ -140,7 +140,7 @@ def _discover(url: str, get: _Get) -> str:
 def _load_in_time(load: Callable[[_Get], _Loaded]) -> _Loaded:
     """Return what ``load`` returns. Raise what it raises, or TimeoutError after DEADLINE."""
     documents = _Documents(time.monotonic() + DEADLINE)
-    return timeouts.run_within(DEADLINE, lambda: load(documents.get), documents.close)
+    return time_limit.run_within(DEADLINE, lambda: load(documents.get), documents.close)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

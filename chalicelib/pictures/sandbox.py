@@ -27,7 +27,7 @@ from chalicelib.pictures import protocol
 from chalicelib.pictures.protocol import Answer, Done, Measured, OutOfMemory, Refused, Rendered, Request
 
 MAX_SECONDS = 15.0
-"""The time for one picture. It is less than consumer.MIN_REMAINING_MS, so that the result can be stored."""
+"""The time for one picture. It is less than job_queue_consumer.MIN_REMAINING_MS, so that the result can be stored."""
 
 START_SECONDS = 30.0
 """The time for starting a process."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from chalicelib.aws import presigned_urls
+from chalicelib.aws import presigned_downloads
 from tests.browser.accessibility import serious_faults
 from tests.browser.conftest import System, create_item, delete_all_items
 from tests.browser.screenshots import take_screenshot
@@ -124,7 +124,7 @@ ON_SHOW: dict[str, dict[str, Any]] = {
 
 def test_gallery_of_photographs(system: System, tab: Tab) -> None:
     tab.page.set_viewport_size({"width": 1280, "height": 840})
-    transfers, hour = Transfers(tab.page), presigned_urls.hour()
+    transfers, hour = Transfers(tab.page), presigned_downloads.hour()
     delete_all_items(system)
     create_item(system, title="Loan agreement", pages=14, signed=True)
     for fields in ON_SHOW.values():
@@ -159,7 +159,7 @@ def test_gallery_of_photographs(system: System, tab: Tab) -> None:
     for fields in ON_SHOW.values():
         tab.expect_picture(fields["title"])
     loaded = transfers.of("/thumbnails/")
-    if presigned_urls.hour() == hour:  # Otherwise, a page that is loaded again has other URLs.
+    if presigned_downloads.hour() == hour:  # Otherwise, a page that is loaded again has other URLs.
         loaded = [url.partition("?")[0] for url in loaded]
     assert len(loaded) >= len(ON_SHOW)
     assert len(loaded) == len(set(loaded)), "a thumbnail was loaded twice"

@@ -13,7 +13,7 @@ import app
 from tests import http_api_events
 from tests.e2e.door import Door, Header, Reply, parsed
 from tests.integration.stage import context
-from tools.stage.http_front import API_STAGE
+from tools.stage.http_api_conversion import API_STAGE
 
 
 class HttpApi(Door):

@@ -59,7 +59,7 @@ def test_breakpoint_in_a_route_stops_at_the_terminal(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
     source = project / "app.py"
     text = source.read_text()
-    for line in ("    return responses.json_response(schemas.Hello(", "    return cleanup.run("):
+    for line in ("    return responses.json_response(schemas.Hello(", "    return hourly_cleanup.run("):
         text = text.replace(line, f"    breakpoint()\n{line}")
     source.write_text(text)
     url = f"http://127.0.0.1:{(port := free_port())}"

@@ -25,7 +25,7 @@ from tests.e2e.waiting import eventually
 from tests.tables import table_rows
 from tools.laptop import run
 from tools.laptop.server_supervisor import Server
-from tools.laptop.terminal import Terminal
+from tools.laptop.terminal_output import Terminal
 
 
 @pytest.fixture(scope="module", params=["chalice local", "packaged", "HTTP API"])

@@ -136,7 +136,9 @@ def test_breakpoint_works_in_this_process(system: System, tmp_path: Path) -> Non
     keyboard, terminal = pty.openpty()
     shown = tmp_path / "shown"
     try:
-        source.write_text(good.replace("    return cleanup.run(", "    breakpoint()\n    return cleanup.run("))
+        source.write_text(
+            good.replace("    return hourly_cleanup.run(", "    breakpoint()\n    return hourly_cleanup.run(")
+        )
         command = [sys.executable, "-m", "tools.ops", "--stage", "local", "invoke", "clean_up", "--event", event]
         with shown.open("wb") as out:
             process = processes.start([*command, "--here"], env=shell(), cwd=system.project, stdin=terminal, output=out)

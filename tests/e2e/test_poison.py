@@ -67,7 +67,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     folder = tmp_path_factory.mktemp("poison")
     project = copy_project(folder / "project")
     replace(project / "chalicelib" / "catalogue" / "thumbnail_jobs.py", MEASURE, CRASHING)
-    consumer = project / "chalicelib" / "catalogue" / "consumer.py"
+    consumer = project / "chalicelib" / "catalogue" / "job_queue_consumer.py"
     replace(consumer, "MIN_REMAINING_MS = 20_000", "MIN_REMAINING_MS = 1_000")
     replace(consumer, "VISIBILITY_TIMEOUT = 360", "VISIBILITY_TIMEOUT = 12")
     replace(consumer, "SUSPECT_SPACING = 10", "SUSPECT_SPACING = 1")

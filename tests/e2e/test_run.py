@@ -260,7 +260,7 @@ def test_saved_source_takes_effect(terminal: Terminal) -> None:
 
 
 def test_saved_source_takes_effect_in_the_consumer(terminal: Terminal) -> None:
-    source = terminal.project / "chalicelib" / "catalogue" / "consumer.py"
+    source = terminal.project / "chalicelib" / "catalogue" / "job_queue_consumer.py"
     good = source.read_text()
     reloads = Reloads(terminal)
     queue = terminal.client("sqs").get_queue_url(QueueName="vitrine-local-jobs")["QueueUrl"]

@@ -15,7 +15,7 @@ from tests.e2e.system import copy_project, free_port, request
 from tests.e2e.test_run import until
 from tools.laptop import run
 from tools.laptop.emulator import client_factory, root_credentials
-from tools.laptop.terminal import Terminal
+from tools.laptop.terminal_output import Terminal
 
 
 class Inside:

@@ -33,7 +33,7 @@ from tests.e2e.test_flows import post
 from tests.e2e.waiting import eventually
 from tools.laptop import code_stack, function_package
 from tools.laptop.emulator import Emulator, client_factory
-from tools.stage import http_front, provision
+from tools.stage import http_api_conversion, provision
 
 PASSWORD = "Correct horse 1 battery!"
 
@@ -98,8 +98,10 @@ def http_api(api: Closed) -> Closed:
     """Return the same stage behind an HTTP API, which is created as `make package FRONT=http` describes it."""
     template = json.loads((ROOT / "infra" / "package.json").read_text(encoding="utf-8"))
     variables = template["Resources"]["APIHandler"]["Properties"]["Environment"]["Variables"]
-    settings = http_front.settings_of(variables | {"STAGE": LOCAL, "AUTH_MODE": "oidc", "CORS_ORIGINS": "*"})
-    converted = http_front.convert(template | {"Outputs": {}}, settings, http_front.app_routes(app.app))
+    settings = http_api_conversion.settings_of(variables | {"STAGE": LOCAL, "AUTH_MODE": "oidc", "CORS_ORIGINS": "*"})
+    converted = http_api_conversion.convert(
+        template | {"Outputs": {}}, settings, http_api_conversion.app_routes(app.app)
+    )
     of_the_api = {
         name: one
         for name, one in converted["Resources"].items()

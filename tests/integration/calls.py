@@ -14,8 +14,8 @@ from botocore.client import BaseClient
 from botocore.signers import S3PostPresigner
 
 from chalicelib import aws
-from chalicelib.aws import presigned_urls
-from chalicelib.catalogue import cleanup, consumer, item_pictures, thumbnail_jobs
+from chalicelib.aws import presigned_downloads
+from chalicelib.catalogue import hourly_cleanup, item_pictures, job_queue_consumer, thumbnail_jobs
 from chalicelib.events import change_feed, deliveries
 from chalicelib.http import api, auth
 from tests.function_operations import PRESIGNED_POST
@@ -29,13 +29,13 @@ _NOBODY = ""
 _ENTRY_POINTS: list[tuple[ModuleType | type, str, str]] = [
     (api.Api, "__call__", "api_handler"),
     (item_pictures, "record_upload", "on_upload"),
-    (consumer, "process_batch", "on_messages"),
-    (consumer, "process_message", "on_messages"),
+    (job_queue_consumer, "process_batch", "on_messages"),
+    (job_queue_consumer, "process_message", "on_messages"),
     (thumbnail_jobs, "run", "on_messages"),
     (change_feed, "process_batch", "on_change"),
     (deliveries, "process_batch", "on_deliveries"),
     (deliveries, "process_message", "on_deliveries"),
-    (cleanup, "run", "clean_up"),
+    (hourly_cleanup, "run", "clean_up"),
     (auth, "authenticate", "authorize"),
 ]
 
@@ -74,7 +74,7 @@ class Recorder:
         emit, sign, sign_url = (
             BaseClient._emit_api_params,
             S3PostPresigner.generate_presigned_post,
-            presigned_urls.url,
+            presigned_downloads.url,
         )
 
         def emitting(client: Any, api_params: Any, operation_model: Any, context: Any) -> Any:
@@ -93,7 +93,7 @@ class Recorder:
 
         patch.setattr(BaseClient, "_emit_api_params", emitting)
         patch.setattr(S3PostPresigner, "generate_presigned_post", signing)
-        patch.setattr(presigned_urls, "url", signing_url)
+        patch.setattr(presigned_downloads, "url", signing_url)
         for place, name, function in _ENTRY_POINTS:
             patch.setattr(place, name, self._watched(getattr(place, name), function))
 

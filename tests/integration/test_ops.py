@@ -32,10 +32,10 @@ from tests.builders import fields, jpeg
 from tests.integration.stage import Stage as Api
 from tests.integration.stage import fails, provoke
 from tools.interruption import Interrupted, Interruption
-from tools.ops import data_commands, event_commands
-from tools.ops.change_stream import ChangeStream, Record
-from tools.ops.command_call import CommandCall
+from tools.ops import dead_letter_commands, lookup_commands, repair_commands
+from tools.ops.command_context import CommandContext
 from tools.ops.deployed_stage import Stage
+from tools.ops.stream_records import ChangeStream, Record
 from tools.stage import search_index_state
 from tools.stage.errors import StageError
 
@@ -56,10 +56,10 @@ class Ops:
         self.functions = functions
         self.sqs = stage.client("sqs")
 
-    def __call__(self, command: Callable[[CommandCall], int], **options: Any) -> int:
+    def __call__(self, command: Callable[[CommandContext], int], **options: Any) -> int:
         chosen = Namespace(**{"json": True, "yes": True, "all": False, "ids": [], **options})
         with Interruption() as interruption:
-            return command(CommandCall(self.stage, chosen, interruption))
+            return command(CommandContext(self.stage, chosen, interruption))
 
     def send(self, *bodies: str, url: str = "", **attributes: Any) -> list[str]:
         """Send messages to the dead-letter queue, or to another, and return their ids."""
@@ -148,7 +148,7 @@ class TestDeadLetters:
         ids = ops.send(*(json.dumps({"type": "image.render", "key": f"uploads/{n}"}) for n in range(23)))
 
         for _ in range(2):
-            assert ops(data_commands.show_dead_letters) == 0
+            assert ops(dead_letter_commands.show_dead_letters) == 0
             shown = json_output()
             assert (shown["count"], shown["inFlight"]) == (23, 0)
             assert {letter["id"] for letter in shown["deadLetters"]} == set(ids)
@@ -158,7 +158,7 @@ class TestDeadLetters:
         (id_,) = ops.send(RENDER)
         log(CONSUMER_GROUP, failed(id_, "KeyError: 'no such thing'"), failed("another", "ValueError: not this"))
 
-        ops(data_commands.show_dead_letters)
+        ops(dead_letter_commands.show_dead_letters)
 
         (letter,) = json_output()["deadLetters"]
         assert (letter["queue"], letter["type"], letter["body"]) == ("vitrine-local-jobs-dead", "image.render", RENDER)
@@ -169,7 +169,7 @@ class TestDeadLetters:
     def test_messages_in_flight_are_counted(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         ops.send(RENDER, RENDER)
         ops.sqs.receive_message(QueueUrl=ops.stage.dead_letter_queue_url, MaxNumberOfMessages=1)
-        ops(data_commands.show_dead_letters)
+        ops(dead_letter_commands.show_dead_letters)
         shown = json_output()
         assert (shown["count"], shown["inFlight"]) == (1, 1)
 
@@ -177,14 +177,14 @@ class TestDeadLetters:
         ops.send(*[RENDER] * 12)
         interrupted(ops.sqs, "ReceiveMessage", after=1)
         with pytest.raises(Interrupted):
-            ops(data_commands.show_dead_letters)
+            ops(dead_letter_commands.show_dead_letters)
         assert ops.dead == (12, 0)
 
     def test_failed_listing_makes_messages_visible(self, ops: Ops) -> None:
         ops.send(*[RENDER] * 12)
         fails_after(ops.sqs, "ReceiveMessage", 1)
         with pytest.raises(ClientError, match="provoked"):
-            ops(data_commands.show_dead_letters)
+            ops(dead_letter_commands.show_dead_letters)
         assert ops.dead == (12, 0)
 
 
@@ -193,7 +193,7 @@ class TestRedrive:
         bodies = [json.dumps({"type": "item.delete", "owner": "ann", "id": str(n)}) for n in range(15)]
         ids = ops.send(*bodies)
 
-        assert ops(data_commands.redrive, ids=[ids[3], ids[12]]) == 0
+        assert ops(dead_letter_commands.redrive, ids=[ids[3], ids[12]]) == 0
 
         answer = json_output()
         assert (answer["sentBack"], answer["selected"], set(answer["ids"])) == (2, 2, {ids[3], ids[12]})
@@ -205,7 +205,7 @@ class TestRedrive:
         ops.send(*bodies)
         fails(ops.sqs, "StartMessageMoveTask", "InvalidAction")
 
-        assert ops(data_commands.redrive, all=True) == 0
+        assert ops(dead_letter_commands.redrive, all=True) == 0
 
         assert json_output()["sentBack"] == 23
         assert sorted(job["Body"] for job in ops.jobs()) == sorted(bodies)
@@ -216,7 +216,7 @@ class TestRedrive:
         ids = ops.send(json.dumps(keyed), json.dumps({"type": "item.create", "owner": "ann", "item": {"n": 2}}))
         fails(ops.sqs, "StartMessageMoveTask", "AccessDenied")
 
-        assert ops(data_commands.redrive, all=True) == 0
+        assert ops(dead_letter_commands.redrive, all=True) == 0
 
         assert sorted(json.loads(job["Body"])["key"] for job in ops.jobs()) == sorted(["mine", ids[1]])
         assert json_output()["sentBack"] == 2
@@ -224,7 +224,7 @@ class TestRedrive:
     def test_message_attributes_are_kept(self, ops: Ops) -> None:
         given = {"DataType": "String", "StringValue": "from the till"}
         ids = ops.send(RENDER, Source=given)
-        ops(data_commands.redrive, ids=ids)
+        ops(dead_letter_commands.redrive, ids=ids)
         (job,) = ops.jobs()
         assert job["MessageAttributes"]["Source"] == given
 
@@ -233,7 +233,7 @@ class TestRedrive:
         fails_after(ops.sqs, "SendMessage", 2)
 
         with pytest.raises(ClientError, match="provoked"):
-            ops(data_commands.redrive, ids=ids)
+            ops(dead_letter_commands.redrive, ids=ids)
 
         assert json_output()["sentBack"] == 2
         assert len(ops.jobs()) == 2
@@ -244,7 +244,7 @@ class TestRedrive:
         interrupted(ops.sqs, "SendMessage", after=2)
 
         with pytest.raises(Interrupted):
-            ops(data_commands.redrive, ids=ids)
+            ops(dead_letter_commands.redrive, ids=ids)
 
         answer = json_output()
         assert (answer["sentBack"], answer["selected"]) == (3, 5)
@@ -260,14 +260,14 @@ class TestRedrive:
             ops.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
         once_after(ops.sqs, "ChangeMessageVisibilityBatch", take_one)
-        assert ops(data_commands.redrive, ids=ids) == 1
+        assert ops(dead_letter_commands.redrive, ids=ids) == 1
         answer = json_output()
         assert (answer["sentBack"], answer["selected"]) == (1, 2)
 
     def test_unknown_id_sends_nothing(self, ops: Ops) -> None:
         ids = ops.send(RENDER)
         with pytest.raises(StageError, match=r"There is no dead letter nobody's\. Nothing was sent back\."):
-            ops(data_commands.redrive, ids=[*ids, "nobody's"])
+            ops(dead_letter_commands.redrive, ids=[*ids, "nobody's"])
         assert ops.jobs() == []
         assert ops.dead == (1, 0)
 
@@ -275,13 +275,13 @@ class TestRedrive:
         ids = ops.send(RENDER)
         monkeypatch.setattr("sys.stdin", io.StringIO())
         with pytest.raises(StageError, match=r"Nothing was sent back\."):
-            ops(data_commands.redrive, ids=ids, yes=False)
+            ops(dead_letter_commands.redrive, ids=ids, yes=False)
         assert ops.jobs() == []
         assert ops.dead == (1, 0)
 
     def test_progress_is_printed(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
         ids = ops.send(*[RENDER] * 21)
-        ops(data_commands.redrive, ids=ids, json=False)
+        ops(dead_letter_commands.redrive, ids=ids, json=False)
         shown = capsys.readouterr().out
         assert "and 1 more: `dead-letters` shows all of them." in shown
         assert shown.endswith("Sent back 10 of 21 …\nSent back 20 of 21 …\nSent back 21 of 21.\n")
@@ -289,7 +289,7 @@ class TestRedrive:
     def test_failed_event_invokes_its_function(self, ops: Ops) -> None:
         ids = ops.send(FAILED_EVENT, url=str(ops.stage.failed_event_queue_url))
 
-        assert ops(data_commands.redrive, ids=ids) == 0
+        assert ops(dead_letter_commands.redrive, ids=ids) == 0
 
         event = json.loads(FAILED_EVENT)
         function = event["requestContext"]["functionArn"]
@@ -299,18 +299,18 @@ class TestRedrive:
     def test_other_message_stays_among_the_failed_events(self, ops: Ops) -> None:
         ids = ops.send("not even JSON", url=str(ops.stage.failed_event_queue_url))
         with pytest.raises(StageError, match="is not the record of a failed event"):
-            ops(data_commands.redrive, ids=ids)
+            ops(dead_letter_commands.redrive, ids=ids)
         assert ops.count(str(ops.stage.failed_event_queue_url)) == (1, 0)
 
     def test_delivery_goes_back_to_its_queue(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         body = json.dumps({"owner": "ann", "webhookId": "w", "event": {"type": "item.created"}})
         ids = ops.send(body, url=str(ops.stage.delivery_dead_letter_queue_url))
 
-        ops(data_commands.show_dead_letters)
+        ops(dead_letter_commands.show_dead_letters)
         [letter] = json_output()["deadLetters"]
         assert (letter["id"], letter["type"]) == (ids[0], "item.created")
         assert "The function on_deliveries of the stage local is not deployed" in letter["reason"]["message"]
-        assert ops(data_commands.redrive, ids=ids) == 0
+        assert ops(dead_letter_commands.redrive, ids=ids) == 0
         assert ops.count(str(ops.stage.delivery_queue_url)) == (1, 0)
         assert ops.jobs() == []
 
@@ -323,11 +323,11 @@ class TestRedrive:
         ids = ops.send(failed_batch(records[1], records[2]), url=str(ops.stage.failed_event_queue_url))
         have_an_empty_page(ops.stage.client("dynamodbstreams"))
 
-        ops(data_commands.show_dead_letters)
+        ops(dead_letter_commands.show_dead_letters)
         [letter] = json_output()["deadLetters"]
         assert letter["type"] == "Changes"
         assert letter["reason"]["message"].startswith("RetryAttemptsExhausted: on_change did not process 2 changes")
-        assert ops(data_commands.redrive, ids=ids) == 0
+        assert ops(dead_letter_commands.redrive, ids=ids) == 0
 
         assert {(name, kind) for name, kind, _ in ops.functions.invoked} == {("vitrine-local-on_change", "Event")}
         sent = [record for _, _, event in ops.functions.invoked for record in event["Records"]]
@@ -342,7 +342,7 @@ class TestRedrive:
         fails(ops.stage.client("dynamodbstreams"), "GetShardIterator", "TrimmedDataAccessException")
         ids = ops.send(failed_batch(record, record), url=str(ops.stage.failed_event_queue_url))
         with pytest.raises(StageError, match="its changes are gone from the table's stream"):
-            ops(data_commands.redrive, ids=ids)
+            ops(dead_letter_commands.redrive, ids=ids)
         assert ops.count(str(ops.stage.failed_event_queue_url)) == (1, 0)
 
 
@@ -350,7 +350,7 @@ class TestEvents:
     def show(self, ops: Ops, capsys: pytest.CaptureFixture[str], **options: Any) -> list[str]:
         capsys.readouterr()
         defaults = {"since": datetime.now(UTC) - timedelta(minutes=1), "follow": False, "json": False}
-        self.code = ops(event_commands.show_events, **defaults | options)
+        self.code = ops(lookup_commands.show_events, **defaults | options)
         lines = capsys.readouterr().out.splitlines()
         return [line for line in lines if not line.startswith(('{"level"', '{"_aws"'))]  # the API's log
 
@@ -445,7 +445,7 @@ class TestItem:
         other = api.item(title="Bowl")["id"]
         about, _ = ops.send(*(json.dumps({"type": "item.delete", "owner": "local", "id": one}) for one in (id_, other)))
 
-        assert ops(data_commands.show_item, owner="local", id=id_) == 0
+        assert ops(lookup_commands.show_item, owner="local", id=id_) == 0
 
         shown = json_output()
         assert shown["record"]["fields"] == fields(title="Vase", price=19.9)
@@ -466,7 +466,7 @@ class TestItem:
         api.ticket(id_)
         api("DELETE", f"/items/{id_}")
 
-        ops(data_commands.show_item, owner="local", id=id_)
+        ops(lookup_commands.show_item, owner="local", id=id_)
 
         shown = json_output()
         assert shown["record"] is None
@@ -475,20 +475,20 @@ class TestItem:
     def test_unknown_item_is_an_error(self, ops: Ops) -> None:
         id_ = ids.new_id()
         with pytest.raises(StageError, match=rf"Nothing is stored about an item {id_} of ann: no record, no object"):
-            ops(data_commands.show_item, owner="ann", id=id_)
+            ops(lookup_commands.show_item, owner="ann", id=id_)
 
     def test_id_may_be_in_upper_case(self, ops: Ops, api: Api, json_output: Callable[[], Any]) -> None:
         id_ = api.item()["id"]
         ops.send(json.dumps({"type": "item.delete", "owner": "local", "id": id_.upper()}))
 
-        ops(data_commands.show_item, owner="local", id=id_.upper())
+        ops(lookup_commands.show_item, owner="local", id=id_.upper())
 
         shown = json_output()
         assert (shown["id"], shown["record"]["version"], len(shown["deadLetters"])) == (id_, 1, 1)
 
     def test_invalid_id_is_an_error(self, ops: Ops) -> None:
         with pytest.raises(StageError, match="nope is not an item id: an id is a UUID"):
-            ops(data_commands.show_item, owner="ann", id="nope")
+            ops(lookup_commands.show_item, owner="ann", id="nope")
 
 
 class TestReindex:
@@ -500,23 +500,23 @@ class TestReindex:
 
     @pytest.mark.usefixtures("lacking")
     def test_index_is_repaired_and_recorded(self, ops: Ops, json_output: Callable[[], Any]) -> None:
-        assert ops(data_commands.reindex, check=False) == 0
+        assert ops(repair_commands.reindex, check=False) == 0
 
         assert json_output() == {"items": 1, "outdated": 0, "missing": 1, "orphaned": 0, "failed": {}}
         assert search_index_state.state("local", ops.stage.client).built == search_index_state.declared()
-        assert ops(data_commands.reindex, check=True) == 0
+        assert ops(repair_commands.reindex, check=True) == 0
 
     @pytest.mark.usefixtures("lacking")
     def test_check_changes_nothing(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         for _ in range(2):
-            assert ops(data_commands.reindex, check=True) == 1
+            assert ops(repair_commands.reindex, check=True) == 1
             assert json_output()["missing"] == 1
         assert search_index_state.state("local", ops.stage.client).built is None
 
     def test_unreadable_item_fails(self, ops: Ops, json_output: Callable[[], Any]) -> None:
         table.write(table.Put(Key("local", "ITEM", ids.new_id()), {"version": "three"}))
 
-        assert ops(data_commands.reindex, check=False) == 1
+        assert ops(repair_commands.reindex, check=False) == 1
 
         assert len(json_output()["failed"]) == 1
         assert search_index_state.state("local", ops.stage.client).built is None
@@ -533,25 +533,25 @@ class TestReindex:
         monkeypatch.setattr(search_index_keys, "current", lambda: search_index_keys.parse("1;another=s"))
 
         with pytest.raises(StageError, match="marks other fields than in the code that is deployed as dev"):
-            Ops(stage, ops.functions)(data_commands.reindex, check=True)
+            Ops(stage, ops.functions)(repair_commands.reindex, check=True)
 
     def test_progress_is_printed(
         self, ops: Ops, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr(data_commands, "REINDEX_PROGRESS_INTERVAL", 2)
+        monkeypatch.setattr(repair_commands, "REINDEX_PROGRESS_INTERVAL", 2)
         for _ in range(3):
             api.item()
 
-        ops(data_commands.reindex, check=False, json=False)
+        ops(repair_commands.reindex, check=False, json=False)
 
         shown = capsys.readouterr().out
         assert shown.endswith("3 items read, 0 differences …\n3 items read. Their index is complete.\n")
 
     @pytest.mark.usefixtures("lacking")
     def test_differences_are_printed(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
-        ops(data_commands.reindex, check=True, json=False)
+        ops(repair_commands.reindex, check=True, json=False)
         assert capsys.readouterr().out.endswith("1 items read:\n        1  items without some of their index records\n")
-        ops(data_commands.reindex, check=False, json=False)
+        ops(repair_commands.reindex, check=False, json=False)
         assert capsys.readouterr().out.endswith("without some of their index records: indexed again\n")
 
 
@@ -644,7 +644,7 @@ class TestRenderMissing:
         self.put(ops, "uploads/done.jpg", "uploads/a/b.png", "uploads/items/not-an-item.jpg", "uploads/ü +.jpg")
         self.put(ops, "thumbnails/done.jpg.jpg")
 
-        assert ops(data_commands.render_missing, dry_run=False) == 0
+        assert ops(repair_commands.render_missing, dry_run=False) == 0
 
         missing = ["uploads/a/b.png", "uploads/items/not-an-item.jpg", "uploads/ü +.jpg"]
         assert json_output() == {"missing": 3, "queued": 3, "keys": missing}
@@ -657,7 +657,7 @@ class TestRenderMissing:
         self.put(ops, "thumbnails/same.jpg.jpg", at=now)
         self.put(ops, "thumbnails/old.jpg.jpg", at=now + timedelta(seconds=5))
 
-        ops(data_commands.render_missing, dry_run=False)
+        ops(repair_commands.render_missing, dry_run=False)
 
         assert self.queued(ops) == ["uploads/new.jpg"]
 
@@ -666,14 +666,14 @@ class TestRenderMissing:
         self.put(ops, f"uploads/items/local/{id_}/{ids.new_id()}")
         self.put(ops, "uploads/folder/", body=b"")
 
-        ops(data_commands.render_missing, dry_run=False)
+        ops(repair_commands.render_missing, dry_run=False)
 
         assert json_output() == {"missing": 0, "queued": 0, "keys": []}
 
     def test_dry_run_queues_nothing(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
         self.put(ops, "uploads/a.jpg", "uploads/\x1b[1mb.jpg")
 
-        ops(data_commands.render_missing, dry_run=True, json=False)
+        ops(repair_commands.render_missing, dry_run=True, json=False)
 
         assert self.queued(ops) == []
         assert capsys.readouterr().out.splitlines()[-3:] == [
@@ -686,7 +686,7 @@ class TestRenderMissing:
         keys = [f"uploads/{number:02}.jpg" for number in range(23)]
         self.put(ops, *keys)
 
-        ops(data_commands.render_missing, dry_run=False)
+        ops(repair_commands.render_missing, dry_run=False)
 
         assert json_output()["queued"] == 23
         assert self.queued(ops) == keys
@@ -696,7 +696,7 @@ class TestRenderMissing:
         monkeypatch.setattr(ops.sqs, "send_message_batch", lambda **_: {"Failed": [{"Code": "Throttled"}]})
 
         with pytest.raises(StageError, match=r"refused 1 of 1 messages \(Throttled\); 0 files before them are queued"):
-            ops(data_commands.render_missing, dry_run=False)
+            ops(repair_commands.render_missing, dry_run=False)
 
 
 def keys_to_render(messages: list[dict[str, Any]]) -> list[str]:
@@ -721,7 +721,7 @@ class TestWebhooks:
                 webhooks.change(owner, webhook.id, lambda old, state=state: msgspec.structs.replace(old, **state))  # type: ignore[misc]
                 created.append((owner, webhook.id))
 
-        assert ops(data_commands.show_webhooks) == 0
+        assert ops(lookup_commands.show_webhooks) == 0
         shown = json_output()["webhooks"]
 
         assert {(one["owner"], one["id"]) for one in shown} == {*created[1:3], *created[4:6]}
@@ -731,12 +731,12 @@ class TestWebhooks:
         }
 
     def test_all_webhooks_are_shown(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
-        assert ops(data_commands.show_webhooks, json=False, all=False) == 0
-        assert ops(data_commands.show_webhooks, json=False, all=True) == 0
+        assert ops(lookup_commands.show_webhooks, json=False, all=False) == 0
+        assert ops(lookup_commands.show_webhooks, json=False, all=True) == 0
         webhook, _ = webhooks.create("ann", "https://hooks.example/secret", ["*"], "", datetime.now(UTC))
-        assert ops(data_commands.show_webhooks, json=False, all=True) == 0
+        assert ops(lookup_commands.show_webhooks, json=False, all=True) == 0
         table.write(table.Put(table.Key("bob", "WEBHOOKS", ""), {"webhooks": [{"id": "w"}]}))
-        assert ops(data_commands.show_webhooks, json=False, all=True) == 1
+        assert ops(lookup_commands.show_webhooks, json=False, all=True) == 1
 
         assert capsys.readouterr().out.splitlines() == [
             "No webhook is failing or switched off.",

@@ -21,7 +21,7 @@ import pytest
 from tools.bundle import chalice_deployments
 from tools.interruption import Interruption
 from tools.ops import function_commands
-from tools.ops.command_call import CommandCall
+from tools.ops.command_context import CommandContext
 from tools.ops.deployed_stage import Stage
 from tools.stage.errors import StageError
 
@@ -60,9 +60,9 @@ def archive(text: str) -> bytes:
     return content.getvalue()
 
 
-def call(command: Callable[[CommandCall], int], stage: Stage, **options: Any) -> int:
+def call(command: Callable[[CommandContext], int], stage: Stage, **options: Any) -> int:
     with Interruption() as interruption:
-        return command(CommandCall(stage, Namespace(function="on_upload", json=False, **options), interruption))
+        return command(CommandContext(stage, Namespace(function="on_upload", json=False, **options), interruption))
 
 
 class TestLogs:
@@ -72,7 +72,7 @@ class TestLogs:
         as_json = given.pop("json", False)
         with Interruption() as interruption:
             chosen = Namespace(function="on_upload", json=as_json, **given)
-            return function_commands.show_log(CommandCall(stage, chosen, interruption))
+            return function_commands.show_log(CommandContext(stage, chosen, interruption))
 
     def test_lines_are_readable(self, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
         log(stage, "INIT_START Runtime Version: 1", '{"_aws": {}}'.replace(" ", ""), line("Stored", key="a b", size=7))

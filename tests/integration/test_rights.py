@@ -18,7 +18,7 @@ from chalice.app import DynamoDBEventConfig, SQSEventConfig
 import app
 from chalicelib import aws
 from chalicelib.aws import bucket, table, webhook_master_key
-from chalicelib.catalogue import cleanup, delivery_records, export_steps, import_upserts, items, search, webhooks
+from chalicelib.catalogue import delivery_records, export_steps, hourly_cleanup, import_upserts, items, search, webhooks
 from chalicelib.catalogue.delivery_records import DeliveryRecord
 from chalicelib.catalogue.models import Export
 from chalicelib.values import ids, times
@@ -180,7 +180,7 @@ def cleanups(stage: Stage) -> None:
     delivery_records.change(OWNER, waiting, lambda delivery: delivery, times.now())
     aws.queue_url.cache_clear()  # as in a new process
     for hours in range(1, 5):
-        cleanup.run(times.now() + timedelta(hours=hours), context("clean_up"))
+        hourly_cleanup.run(times.now() + timedelta(hours=hours), context("clean_up"))
 
 
 def tokens(stage: Stage) -> None:

@@ -19,7 +19,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from chalicelib import aws, telemetry
 from chalicelib.aws import bucket
-from chalicelib.catalogue import cleanup, items, sqs_batches
+from chalicelib.catalogue import hourly_cleanup, items, sqs_batches
 from chalicelib.values import times
 from tests.blocks import PROJECT, block
 from tests.builders import fields, jpeg
@@ -208,7 +208,7 @@ class TestOwner:
         fails(aws.dynamodb(), "GetItem", "InternalServerError")
         logged()
 
-        cleanup.run(times.now() + timedelta(days=1), context("clean_up"))
+        hourly_cleanup.run(times.now() + timedelta(days=1), context("clean_up"))
 
         found = owners(logged())
         assert found["Cleanup task failed"] == {"ann"}

@@ -12,7 +12,7 @@ import pytest
 
 from tests.project.test_docs import anchors, links
 from tools import processes
-from tools.template import new_project, recipes
+from tools.template import new_project, recipe_checks
 from tools.template.new_project import NewProjectError
 from tools.template.scratch_copy import copy_working_tree, share_environments
 
@@ -106,8 +106,8 @@ def test_project_has_one_commit_and_no_other_files(made: Path) -> None:
 def test_recipes_apply_one_after_another(made: Path, tmp_path: Path) -> None:
     copy = tmp_path / NAME
     copy_working_tree(made, copy)
-    for name in recipes.compatible(made):
-        recipes.apply(copy, name)
+    for name in recipe_checks.compatible(made):
+        recipe_checks.apply(copy, name)
 
 
 def test_dry_run_lists_every_file_and_makes_nothing(clone: Path, tmp_path: Path) -> None:

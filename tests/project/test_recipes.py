@@ -17,11 +17,11 @@ import yaml
 
 from chalicelib import config
 from tools import processes
-from tools.template import recipes
+from tools.template import recipe_checks
 from tools.template.scratch_copy import copy_working_tree
 
 PROJECT = Path(__file__).resolve().parents[2]
-DIFFS = list(recipes.diffs())
+DIFFS = list(recipe_checks.diffs())
 
 TESTS_OF_THE_CHANGES = """
 import base64
@@ -140,17 +140,17 @@ def hunks(diff: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", DIFFS)
 def test_diff_applies_at_one_place_only(project: Path, name: str) -> None:
-    for one in recipes.with_its_basis(name)[:-1]:
-        recipes.apply(project, one)
+    for one in recipe_checks.with_its_basis(name)[:-1]:
+        recipe_checks.apply(project, one)
 
-    for path, before in hunks(recipes.diffs()[name]):
+    for path, before in hunks(recipe_checks.diffs()[name]):
         assert (project / path).read_text(encoding="utf-8").count(before) == 1, f"{path}:\n{before}"
-    recipes.apply(project, name)
+    recipe_checks.apply(project, name)
 
 
 def test_project_with_all_diffs_works(project: Path) -> None:
-    for name in recipes.compatible():
-        recipes.apply(project, name)
+    for name in recipe_checks.compatible():
+        recipe_checks.apply(project, name)
 
     run(project, sys.executable, "-m", "tools.openapi")
 
@@ -161,7 +161,7 @@ def test_project_with_all_diffs_works(project: Path) -> None:
 
 
 def test_project_that_declares_no_fields_works(project: Path) -> None:
-    recipes.apply(project, "no-fields")
+    recipe_checks.apply(project, "no-fields")
 
     run(project, sys.executable, "-m", "tools.openapi")
 
@@ -175,13 +175,13 @@ def run_tests(project: Path, source: str) -> None:
 
 
 def test_setting_is_read(project: Path) -> None:
-    recipes.apply(project, "setting")
+    recipe_checks.apply(project, "setting")
     show = "from chalicelib import config; print(config.load({'GREETING': 'Welcome'}).greeting)"
     run(project, "bash", "-c", f'test "$("{sys.executable}" -c "{show}")" = Welcome')
 
 
 def test_pipeline_passes_fields_to_the_smoke_test(project: Path) -> None:
-    recipes.apply(project, "smoke")
+    recipe_checks.apply(project, "smoke")
     build = yaml.safe_load((project / ".ci" / "buildspec-smoke.yml").read_text(encoding="utf-8"))
     assert json.loads(build["env"]["variables"]["FIELDS"]) == {"title": "Smoke"}
 
@@ -197,14 +197,14 @@ def test_issuer_is_set(project: Path) -> None:
 
 
 def test_owner_claim_is_set(project: Path) -> None:
-    recipes.apply(project, "sign-in")
+    recipe_checks.apply(project, "sign-in")
     issuer = settings_after(project, "company", "prod").issuer
     assert issuer
     assert issuer.owner_claim == "org_id"
 
 
 def settings_after(project: Path, name: str, stage: str) -> config.Settings:
-    recipes.apply(project, name)
+    recipe_checks.apply(project, name)
     stages = json.loads((project / ".chalice" / "config.json").read_text(encoding="utf-8"))["stages"]
     return config.load(stages[stage]["environment_variables"])
 
@@ -217,11 +217,11 @@ def settings_after(project: Path, name: str, stage: str) -> config.Settings:
         ("setting", {"chalicelib/config.py", "app.py"}),
         ("route", {"app.py", "chalicelib/catalogue/items.py"}),
         ("error", {"chalicelib/errors.py", "chalicelib/catalogue/items.py", "app.py"}),
-        ("job", {"chalicelib/catalogue/messages.py", "chalicelib/catalogue/consumer.py"}),
+        ("job", {"chalicelib/catalogue/messages.py", "chalicelib/catalogue/job_queue_consumer.py"}),
     ],
 )
 def test_recipe_takes_few_files(name: str, changed: set[str]) -> None:
-    assert set(recipes.files(recipes.diffs()[name])) == changed
+    assert set(recipe_checks.files(recipe_checks.diffs()[name])) == changed
 
 
 class TestCommand:
@@ -229,27 +229,29 @@ class TestCommand:
         def without_numbers(diff: str) -> str:
             return re.sub(r"(?m)^@@ .*", "@@", diff)
 
-        assert without_numbers(recipes.rewritten("error")) == without_numbers(recipes.diffs()["error"])
+        assert without_numbers(recipe_checks.rewritten("error")) == without_numbers(recipe_checks.diffs()["error"])
 
     def test_turns_select_every_recipe(self) -> None:
-        selected = [recipes.select(only="", turn=number) for number in range(1000, 1000 + len(recipes.names()))]
-        assert sorted(name for names in selected for name in names) == sorted(recipes.names())
+        selected = [
+            recipe_checks.select(only="", turn=number) for number in range(1000, 1000 + len(recipe_checks.names()))
+        ]
+        assert sorted(name for names in selected for name in names) == sorted(recipe_checks.names())
 
     def test_only_some_or_all_are_selected(self) -> None:
-        assert recipes.select(only="route,fields", turn=None) == ["route", "fields"]
-        assert recipes.select(only="", turn=None) == recipes.names()
+        assert recipe_checks.select(only="route,fields", turn=None) == ["route", "fields"]
+        assert recipe_checks.select(only="", turn=None) == recipe_checks.names()
 
     def test_unknown_recipe_is_refused(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert recipes.main(["--only", "fields,rout"]) == 1
+        assert recipe_checks.main(["--only", "fields,rout"]) == 1
         assert "There is no recipe 'rout': choose from fields, smoke" in capsys.readouterr().err
 
     def test_failed_check_fails_the_command(self, capfd: pytest.CaptureFixture[str]) -> None:
-        assert recipes.main(["--only", "sizes", "--targets", "no-such-target"]) == 1
+        assert recipe_checks.main(["--only", "sizes", "--targets", "no-such-target"]) == 1
         assert capfd.readouterr().out.endswith("\nRecipes that failed: sizes\n")
 
     def test_new_project_is_checked_like_a_recipe(self) -> None:
-        assert recipes.main(["--only", "new", "--targets", "help"]) == 0
+        assert recipe_checks.main(["--only", "new", "--targets", "help"]) == 0
 
     def test_workflow_runs_every_recipe(self) -> None:
         workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "recipes.yml").read_text(encoding="utf-8"))
-        assert workflow["jobs"]["recipe"]["strategy"]["matrix"]["recipe"] == recipes.names()
+        assert workflow["jobs"]["recipe"]["strategy"]["matrix"]["recipe"] == recipe_checks.names()

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from chalicelib import aws
 from chalicelib.aws import bucket, table
 from chalicelib.aws.bucket import Upload
-from chalicelib.catalogue import cleanup, items, public_copies
+from chalicelib.catalogue import hourly_cleanup, items, public_copies
 from chalicelib.catalogue.models import Image, Item
 from chalicelib.config import settings
 from chalicelib.values import times
@@ -109,7 +109,7 @@ class World:
     def cleanup(self, hours: int) -> None:
         """Run the cleanup so many hours later, and process what it queues."""
         with suppress(KilledError, ClientError):
-            cleanup.run(times.now() + timedelta(hours=hours), context("clean_up", 60_000))
+            hourly_cleanup.run(times.now() + timedelta(hours=hours), context("clean_up", 60_000))
         self.work()
 
     def picture(self) -> Image | None:

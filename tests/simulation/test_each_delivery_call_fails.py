@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib import aws
 from chalicelib.aws import queue
-from chalicelib.catalogue import cleanup, delivery_records, webhooks
+from chalicelib.catalogue import delivery_records, hourly_cleanup, webhooks
 from chalicelib.catalogue.webhooks import DeliveryMessage
 from chalicelib.events import webhook_requests
 from chalicelib.events.webhook_requests import Response
@@ -70,7 +70,7 @@ class World:
             elif delivery_is_pending(self):
                 self.now += 3600
                 with self.fault.count(True), suppress(KilledError, ClientError):
-                    cleanup.run(times.now(), context("clean_up", 60_000))
+                    hourly_cleanup.run(times.now(), context("clean_up", 60_000))
             else:
                 return
         raise AssertionError("The delivery does not end.")

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from chalicelib import aws, config, telemetry
-from chalicelib.aws import presigned_urls, webhook_master_key
+from chalicelib.aws import presigned_downloads, webhook_master_key
 from chalicelib.catalogue import (
-    consumer,
     export_steps,
-    import_chunks,
     import_parsing,
+    import_steps,
     item_pictures,
+    job_queue_consumer,
     search_index_keys,
     thumbnail_jobs,
 )
@@ -252,13 +252,13 @@ class World:
         patch.setattr(search_index_keys, "current", self._current_declaration)
         random.seed(self.chance.random())
         Pool.timeline = self.timeline
-        patch.setattr(consumer, "ThreadPoolExecutor", Pool)
+        patch.setattr(job_queue_consumer, "ThreadPoolExecutor", Pool)
         patch.setattr(concurrent.futures, "ThreadPoolExecutor", Pool)  # batches imports it when it needs it
         patch.setattr(thumbnail_jobs, "sandbox", pictures.FakeSandbox(self.timeline))
         patch.setattr(thumbnail_jobs, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
         patch.setattr(item_pictures, "MAX_IMAGE_BYTES", pictures.MAX_BYTES)
         patch.setattr(import_parsing, "CHUNK_ENTRIES", CHUNK)
-        patch.setattr(import_chunks, "MAX_PART_WRITES", 1)
+        patch.setattr(import_steps, "MAX_PART_WRITES", 1)
         for name, value in SMALL_STEPS.items():
             patch.setattr(export_steps, name, value)
         patch.setattr(deliveries, "ThreadPoolExecutor", Pool)
@@ -301,4 +301,4 @@ def forget() -> None:
     aws.queue_url.cache_clear()
     aws.bucket_url.cache_clear()
     webhook_master_key.read.cache_clear()
-    presigned_urls._signer.cache_clear()
+    presigned_downloads._signer.cache_clear()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.laptop.emulator_wrapper import ministack_version
+from tools.laptop.emulator_wrapper import ministack_code_check
 from tools.laptop.emulator_wrapper.async_invocations import Event, EventQueue
 from tools.laptop.emulator_wrapper.package_cache import PackageCache
 
@@ -278,9 +278,9 @@ class TestCodeDigests:
     def test_unchanged_code_passes(self) -> None:
         name = f"{__name__}:package"
 
-        ministack_version.check_known_functions({name: str(ministack_version._digest(name))})
+        ministack_code_check.check_known_functions({name: str(ministack_code_check._digest(name))})
 
     @pytest.mark.parametrize("name", [f"{__name__}:package", f"{__name__}:gone", "no.such.module:name"])
     def test_changed_code_is_named(self, name: str) -> None:
-        with pytest.raises(ministack_version.ChangedCodeError, match=f"changed functions: .*{name}"):
-            ministack_version.check_known_functions({name: "0123456789abcdef"})
+        with pytest.raises(ministack_code_check.ChangedCodeError, match=f"changed functions: .*{name}"):
+            ministack_code_check.check_known_functions({name: "0123456789abcdef"})

@@ -17,7 +17,7 @@ import pytest
 import app
 from chalicelib import config, errors
 from chalicelib.aws import bucket, table
-from chalicelib.catalogue import consumer, export_records, sqs_batches
+from chalicelib.catalogue import export_records, job_queue_consumer, sqs_batches
 from chalicelib.events import change_feed
 from tests import rights
 from tools.stage import policies
@@ -130,8 +130,8 @@ class TestQueues:
     def test_visibility_timeout_is_six_times_that_of_the_consumer(self) -> None:
         # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
         assert properties("Queue")["VisibilityTimeout"] >= 6 * timeout("on_messages")
-        assert properties("Queue")["VisibilityTimeout"] == consumer.VISIBILITY_TIMEOUT
-        assert 1_000 * timeout("on_messages") > 2 * consumer.MIN_REMAINING_MS
+        assert properties("Queue")["VisibilityTimeout"] == job_queue_consumer.VISIBILITY_TIMEOUT
+        assert 1_000 * timeout("on_messages") > 2 * job_queue_consumer.MIN_REMAINING_MS
 
     def test_jobs_survive_an_outage_of_two_minutes(self) -> None:
         # Lambda Developer Guide, "Using Lambda with Amazon SQS": at least five receives.
@@ -144,7 +144,7 @@ class TestQueues:
     def test_keys_are_kept_longer_than_their_messages(self) -> None:
         waiting = properties("Queue")["MessageRetentionPeriod"]
         dead = properties("DeadLetterQueue")["MessageRetentionPeriod"]
-        assert consumer.KEY_PERIOD.total_seconds() > waiting + dead + waiting + 86_400
+        assert job_queue_consumer.KEY_PERIOD.total_seconds() > waiting + dead + waiting + 86_400
 
     def test_failures_are_kept_for_the_maximum_of_sqs(self) -> None:
         # A message keeps the time at which it was sent when it becomes a dead letter, so the first queue needs less.

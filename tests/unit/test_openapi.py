@@ -24,7 +24,7 @@ from chalicelib.catalogue import (
     validation,
     webhooks,
 )
-from chalicelib.catalogue.webhook_deliveries import WebhookTest, WebhookTestData
+from chalicelib.catalogue.requested_deliveries import WebhookTest, WebhookTestData
 from chalicelib.events import item_events, signatures
 from chalicelib.http import api, cors, error_translation, schemas
 from chalicelib.values import times

@@ -21,7 +21,7 @@ from chalicelib import config
 from tools.interruption import Interruption
 from tools.ops import __main__ as ops
 from tools.ops import (
-    data_commands,
+    dead_letter_commands,
     dead_letter_queues,
     failure_reasons,
     function_commands,
@@ -29,8 +29,8 @@ from tools.ops import (
     log_parsing,
     output,
 )
-from tools.ops.cleanup import Failure, Result
-from tools.ops.command_call import CommandCall
+from tools.ops.cleanup_now import Failure, Result
+from tools.ops.command_context import CommandContext
 from tools.ops.dead_letter import DeadLetter
 from tools.ops.deployed_stage import Stage, find
 from tools.ops.failure_reasons import Reason
@@ -348,11 +348,11 @@ class TestStage:
 
 
 class TestConfirmation:
-    CALL = CommandCall(stage(), SimpleNamespace(yes=False, json=False), None)  # type: ignore[arg-type]
+    CALL = CommandContext(stage(), SimpleNamespace(yes=False, json=False), None)  # type: ignore[arg-type]
 
     def confirm(self) -> None:
         queue = SimpleNamespace(url="https://sqs/1/dead")
-        data_commands._confirm(self.CALL, [data_commands.Selection(queue, [letter("{}")])])  # type: ignore[arg-type]
+        dead_letter_commands._confirm(self.CALL, [dead_letter_commands.Selection(queue, [letter("{}")])])  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("answer", ["y", "YES"])
     def test_yes_confirms(self, terminal: Callable[[str], None], answer: str) -> None:
@@ -472,7 +472,7 @@ class TestCommandLine:
     ) -> None:
         seen: list[bool] = []
         monkeypatch.setattr(ops, "find", lambda *_: stage())
-        monkeypatch.setattr(ops.data_commands, "run_cleanup", lambda call: seen.append(call.options.json) or 0)
+        monkeypatch.setattr(ops.repair_commands, "run_cleanup", lambda call: seen.append(call.options.json) or 0)
         assert ops.main(["--stage", "dev", *arguments]) == 0
         assert seen == [True]
 

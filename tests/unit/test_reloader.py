@@ -12,7 +12,7 @@ from tools.interruption import Interruption
 from tools.laptop import code_stack, reloader
 from tools.laptop.code_stack import Deployment
 from tools.laptop.reloader import Effects, Packager, Reloader, effects
-from tools.laptop.terminal import Terminal
+from tools.laptop.terminal_output import Terminal
 from tools.stage import app_sources
 from tools.stage.errors import StageError
 

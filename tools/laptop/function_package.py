@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from chalicelib.config import LOCAL
 from tools import processes
-from tools.stage import app_sources, chalice_package
+from tools.stage import app_sources, package_without_dependencies
 from tools.stage.errors import StageError
 from tools.stage.names import code_stack_name
 from tools.stage.stack import Report
@@ -81,7 +81,7 @@ def package(
     system = system or host()
     digest = source_digest(project_dir, system)
     folder = build_dir / "app"
-    chalice_package.copy_app(project_dir, folder, LOCAL)
+    package_without_dependencies.copy_app(project_dir, folder, LOCAL)
     dependencies = _dependencies(project_dir, build_dir, cache_dir, system, report)
     _chalice_package(folder, "--merge-template", "infra/package.json")
     archive = build_dir / "deployment.zip"
@@ -184,7 +184,7 @@ def _copy_minimal_package(scratch: Path, target: zipfile.ZipFile) -> None:
 
 def _chalice_package(folder: Path, *options: str) -> str:
     """Run ``chalice package`` for the stage local. Return its output."""
-    status, output = chalice_package.run(folder, LOCAL, os.environ, *options)
+    status, output = package_without_dependencies.run(folder, LOCAL, os.environ, *options)
     if status != 0:
         raise StageError(f"The app cannot be packaged. {processes.error_summary(output.replace(f'{folder}/', ''))}")
     return output

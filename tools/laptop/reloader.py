@@ -21,7 +21,7 @@ from tools.laptop import code_stack, function_package
 from tools.laptop.function_logs import LogFollower
 from tools.laptop.function_package import Code, Package
 from tools.laptop.server_supervisor import Server
-from tools.laptop.terminal import Terminal
+from tools.laptop.terminal_output import Terminal
 from tools.stage import app_sources
 from tools.stage.app_sources import Stamp
 from tools.stage.aws_clients import ClientFactory

@@ -25,7 +25,7 @@ from tools.laptop import code_stack, function_logs, function_package
 from tools.laptop.emulator import REGION, Emulator, EmulatorError, check_port, client_factory, make_private
 from tools.laptop.reloader import Packager, Reloader, update_openapi
 from tools.laptop.server_supervisor import Server, ServerError
-from tools.laptop.terminal import Terminal
+from tools.laptop.terminal_output import Terminal
 from tools.stage import app_sources, provision
 from tools.stage.errors import StageError, describe_error
 

@@ -17,7 +17,7 @@ from chalicelib.config import LOCAL
 from tools import processes
 from tools.laptop import breakpoints
 from tools.laptop.api_server import LOADED_FD
-from tools.laptop.terminal import Terminal
+from tools.laptop.terminal_output import Terminal
 from tools.stage.errors import StageError
 
 _START_TIMEOUT = 30.0  # seconds

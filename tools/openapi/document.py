@@ -11,7 +11,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import config
-from chalicelib.aws import presigned_urls
+from chalicelib.aws import presigned_downloads
 from chalicelib.catalogue import (
     batches,
     bulk_imports,
@@ -158,7 +158,7 @@ def _description() -> str:
         key_length=idempotency.MAX_KEY_LENGTH,
         idempotency_hours=_hours(idempotency.PERIOD),
         ticket_minutes=item_pictures.TICKET_PERIOD // timedelta(minutes=1),
-        url_hours=presigned_urls.VALID_FOR // 3600,
+        url_hours=presigned_downloads.VALID_FOR // 3600,
         image_mb=config.MAX_IMAGE_BYTES // 1024**2,
         megapixels=config.MAX_DECODING_BYTES // thumbnails.DEFAULT_BYTES_PER_PIXEL // 10**6,
         webp_megapixels=config.MAX_DECODING_BYTES // thumbnails.BYTES_PER_PIXEL["WEBP"] // 10**6,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from chalicelib.catalogue.webhook_deliveries import WebhookTest
+from chalicelib.catalogue.requested_deliveries import WebhookTest
 from chalicelib.events import item_events
 from tools.openapi.examples import ID, ExamplesByModel
 from tools.openapi.json_schemas import Schema, ref

@@ -13,8 +13,15 @@ from botocore import exceptions
 
 from chalicelib.config import LOCAL, ConfigError
 from tools.interruption import Interrupted, Interruption
-from tools.ops import data_commands, event_commands, function_commands, function_log, stage_removal
-from tools.ops.command_call import Command, CommandCall
+from tools.ops import (
+    dead_letter_commands,
+    function_commands,
+    function_log,
+    lookup_commands,
+    repair_commands,
+    stage_removal,
+)
+from tools.ops.command_context import Command, CommandContext
 from tools.ops.deployed_stage import find
 from tools.stage import aws_clients, chalice_config, provision
 from tools.stage.aws_clients import ClientFactory
@@ -75,7 +82,7 @@ def _run(options: argparse.Namespace, client: ClientFactory, interruption: Inter
             stage_removal.Target(options.stage, client, provision.PROJECT_DIR), options, interruption
         )
     command: Command = options.command
-    return command(CommandCall(find(options.stage, client), options, interruption))
+    return command(CommandContext(find(options.stage, client), options, interruption))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -127,16 +134,16 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command, removes=command is None)
         return added
 
-    add("dead-letters", data_commands.show_dead_letters, "show the dead letters, and why each failed")
-    redrive = add("redrive", data_commands.redrive, "send dead letters back to where they came from")
+    add("dead-letters", dead_letter_commands.show_dead_letters, "show the dead letters, and why each failed")
+    redrive = add("redrive", dead_letter_commands.redrive, "send dead letters back to where they came from")
     which = redrive.add_mutually_exclusive_group(required=True)
     which.add_argument("ids", nargs="*", default=[], metavar="ID", help="the id that `dead-letters` shows")
     which.add_argument("--all", action="store_true", help="all of them")
     redrive.add_argument("--yes", action="store_true", help="do not ask")
-    add("cleanup", data_commands.run_cleanup, "run the hourly cleanup now")
+    add("cleanup", repair_commands.run_cleanup, "run the hourly cleanup now")
     missing = add(
         "render-missing",
-        data_commands.render_missing,
+        repair_commands.render_missing,
         "queue missing thumbnail jobs of loose files: those in uploads/ that belong to no item",
     )
     missing.add_argument("--dry-run", action="store_true", help="only list the files")
@@ -165,7 +172,7 @@ def parser() -> argparse.ArgumentParser:
         help="the lowest level (default: all); lines without a level, such as Lambda's errors, are always shown",
     )
     logs.add_argument("--request", metavar="ID", help="only lines of this request (X-Request-Id) or invocation")
-    events = add("events", event_commands.show_events, "show the events of changes of items")
+    events = add("events", lookup_commands.show_events, "show the events of changes of items")
     events.add_argument("-f", "--follow", action="store_true", help="continue with new events, until Ctrl-C")
     events.add_argument(
         "--since",
@@ -185,14 +192,14 @@ def parser() -> argparse.ArgumentParser:
     remove.add_argument("--with-data", action="store_true", help="also delete table, bucket and users, permanently")
     remove.add_argument("--yes", metavar="NAME", help="do not ask; NAME is the name of the stage")
     reindex = add(
-        "reindex", data_commands.reindex, "build or repair the search index, while the app continues to write"
+        "reindex", repair_commands.reindex, "build or repair the search index, while the app continues to write"
     )
     reindex.add_argument(
         "--check", action="store_true", help="change nothing: only count what is missing or orphaned in the index"
     )
-    webhooks = add("webhooks", data_commands.show_webhooks, "show the webhooks that are failing or switched off")
+    webhooks = add("webhooks", lookup_commands.show_webhooks, "show the webhooks that are failing or switched off")
     webhooks.add_argument("--all", action="store_true", help="also those whose deliveries succeed")
-    item = add("item", data_commands.show_item, "show one item, its objects, and when it is due for cleanup")
+    item = add("item", lookup_commands.show_item, "show one item, its objects, and when it is due for cleanup")
     item.add_argument(
         "owner", metavar="OWNER", help="the user's sub; with `make run`, local; in a stage without sign-in, none"
     )

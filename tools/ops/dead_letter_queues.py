@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.events import failed_changes
 from tools.interruption import Interruption
-from tools.ops import change_stream
+from tools.ops import stream_records
 from tools.ops.dead_letter import DeadLetter, FailedBatch
 from tools.ops.deployed_stage import Stage
 from tools.stage.errors import StageError
@@ -174,7 +174,7 @@ def _of_failed_events(stage: Stage, url: str, interruption: Interruption) -> Dea
 def _send_changes(stage: Stage, letter: DeadLetter, batch: FailedBatch) -> None:
     """Send the changes of a batch to on_change, in as many events as are needed. Raise StageError if they are gone."""
     try:
-        records = change_stream.records_of(stage, batch)
+        records = stream_records.records_of(stage, batch)
     except StageError as error:
         raise StageError(f"{letter.id} in {letter.queue} cannot be sent back: {error}.") from error
     function = stage.function("on_change").name

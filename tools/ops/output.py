@@ -15,16 +15,16 @@ from chalicelib.events.item_events import Encoded
 from chalicelib.values.exact_json import from_json, to_json
 from chalicelib.values.times import format_time
 from tools.log_reader import HIDDEN_FIELDS
-from tools.ops.cleanup import Result
+from tools.ops.cleanup_now import Result
 from tools.ops.dead_letter import DeadLetter
 from tools.ops.deployed_stage import API_HANDLER, Function
+from tools.ops.failing_webhooks import InvalidRecord, OwnedWebhook
 from tools.ops.failure_reasons import Reason
 from tools.ops.function_code_update import Update
 from tools.ops.function_log import LEVELS, Line
 from tools.ops.invocation import Outcome
 from tools.ops.item_lookup import ItemData
 from tools.ops.reindexing import Counts
-from tools.ops.webhook_listing import InvalidRecord, OwnedWebhook
 from tools.stage.names import code_stack_name, resource_stack_name
 from tools.stage.retained_resources import BUCKET, TABLE, USER_POOL, Content
 from tools.terminal_text import printable

@@ -5,7 +5,7 @@
 SnapStart and provisioned concurrency apply to published versions, and Chalice's template calls ``$LATEST``. So SAM
 publishes a version at each change of the function and points an alias to it, and API Gateway calls the alias.
 ``make package FAST=snapstart`` and ``FAST=provisioned`` run this after ``chalice package`` and
-:mod:`tools.stage.http_front`. The choice between the two is in docs/deploying.md.
+:mod:`tools.stage.http_api_conversion`. The choice between the two is in docs/deploying.md.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ LEFT_OUT = (
 )
 """Files and folders about this project itself: its measurements, its comparison, and the tests of its pages."""
 
-REPLACED = {"README.md": "tools/template/README.md", "CHANGELOG.md": "tools/template/CHANGELOG.md"}
+REPLACED = {name: f"tools/template/new_project_files/{name}" for name in ("README.md", "CHANGELOG.md")}
 """Files with another text in a new project, and where that text is."""
 
 UNCHANGED = ("LICENSE",)

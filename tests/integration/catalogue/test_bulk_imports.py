@@ -17,11 +17,11 @@ from chalicelib import aws, config, errors
 from chalicelib.aws import bucket, queue, table
 from chalicelib.catalogue import (
     bulk_imports,
-    cleanup,
-    consumer,
-    import_chunks,
+    hourly_cleanup,
     import_parsing,
+    import_steps,
     items,
+    job_queue_consumer,
     messages,
     models,
     sqs_batches,
@@ -142,7 +142,7 @@ def test_import_is_processed_in_chunks(api: Stage) -> None:
     id_ = start(api, *(fields(title=str(number)) for number in range(12)))
     assert api.on_queue() == 3
 
-    import_chunks.process(OWNER, id_, 1)
+    import_steps.process(OWNER, id_, 1)
     assert counts(api, id_) == ("running", 12, 5, 0)
     api.work()
 
@@ -342,8 +342,8 @@ class TestRedelivery:
     def test_redelivered_chunk_creates_its_items_once(self, api: Stage) -> None:
         id_ = start(api, fields(title="a"), {"id": "x"}, fields(title="b"))
 
-        import_chunks.process(OWNER, id_, 0)
-        import_chunks.process(OWNER, id_, 0)
+        import_steps.process(OWNER, id_, 0)
+        import_steps.process(OWNER, id_, 0)
         api.work()
 
         assert counts(api, id_) == ("done", 3, 2, 1)
@@ -352,7 +352,7 @@ class TestRedelivery:
     def test_interrupted_chunk_creates_all_items_or_none(self, api: Stage) -> None:
         id_ = start(api, fields(title="a"), fields(title="b"), fields(title="c"))
         with fault(aws.dynamodb(), "TransactWriteItems", "before-call"), pytest.raises(KilledError):
-            import_chunks.process(OWNER, id_, 0)
+            import_steps.process(OWNER, id_, 0)
         assert (counts(api, id_), titles(api)) == (("queued", 3, 0, 0), [])
 
         api.work()
@@ -363,7 +363,7 @@ class TestRedelivery:
     def test_deleted_item_of_an_interrupted_chunk_stays_deleted(self, api: Stage) -> None:
         id_ = start(api, fields(title="a"), fields(title="b"))
         with fault(aws.dynamodb(), "TransactWriteItems", "after-call"), pytest.raises(KilledError):
-            import_chunks.process(OWNER, id_, 0)
+            import_steps.process(OWNER, id_, 0)
         for item in json_of(api("GET", "/items"))["items"]:
             api("DELETE", f"/items/{item['id']}")
 
@@ -374,7 +374,7 @@ class TestRedelivery:
 
     def test_deleted_item_of_a_redelivered_chunk_stays_deleted(self, api: Stage) -> None:
         id_ = start(api, fields(title="a"))
-        import_chunks.process(OWNER, id_, 0)
+        import_steps.process(OWNER, id_, 0)
         (item,) = json_of(api("GET", "/items"))["items"]
         api("DELETE", f"/items/{item['id']}")
 
@@ -396,7 +396,7 @@ class TestSeveralTransactions:
 
     @pytest.fixture(autouse=True)
     def small_transactions(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(import_chunks, "MAX_PART_WRITES", 1)
+        monkeypatch.setattr(import_steps, "MAX_PART_WRITES", 1)
 
     def killed_at_second_transaction(self, id_: str, event: str) -> None:
         """Process the chunk until its second transaction is to be sent, or is done."""
@@ -410,7 +410,7 @@ class TestSeveralTransactions:
 
         provoke(aws.dynamodb(), "TransactWriteItems", die, event)
         with pytest.raises(KilledError):
-            import_chunks.process(OWNER, id_, 0)
+            import_steps.process(OWNER, id_, 0)
         remove_faults()
 
     @pytest.mark.parametrize(("event", "created"), [("before-call", 1), ("after-call", 2)])
@@ -450,9 +450,9 @@ class TestSeveralTransactions:
         meanwhile(
             aws.dynamodb(),
             "TransactWriteItems",
-            lambda: import_chunks.process(OWNER, id_, 0, lambda: next(has_time)),
+            lambda: import_steps.process(OWNER, id_, 0, lambda: next(has_time)),
         )
-        assert import_chunks.process(OWNER, id_, 0)
+        assert import_steps.process(OWNER, id_, 0)
 
         assert counts(api, id_) == ("done", 4, 4, 0)
         assert titles(api) == ["a", "b", "c", "d"]
@@ -461,7 +461,7 @@ class TestSeveralTransactions:
         id_ = start(api, *(fields(title=title) for title in "abc"))
         unclear("TransactWriteItems", done=True, times=2)
 
-        assert import_chunks.process(OWNER, id_, 0)
+        assert import_steps.process(OWNER, id_, 0)
 
         assert counts(api, id_) == ("done", 3, 3, 0)
         assert titles(api) == ["a", "b", "c"]
@@ -470,7 +470,7 @@ class TestSeveralTransactions:
         id_ = start(api, *(fields(title=title) for title in "abc"))
         has_time = iter([True, False])
 
-        assert not import_chunks.process(OWNER, id_, 0, lambda: next(has_time))
+        assert not import_steps.process(OWNER, id_, 0, lambda: next(has_time))
 
         assert counts(api, id_) == ("running", 3, 1, 0)
 
@@ -483,7 +483,7 @@ class TestSeveralTransactions:
 
         delivery = [ReceivedMessage.from_event(record) for record in batch(received)["Records"]]
         with pytest.raises(sqs_batches.PartialBatchError):
-            consumer.process_batch(delivery, function)
+            job_queue_consumer.process_batch(delivery, function)
 
         status, _, created, _ = counts(api, id_)
         assert (status, 0 < created < 3) == ("running", True)
@@ -521,9 +521,9 @@ class TestSeveralTransactions:
         id_ = self.given_up(api)
         has_time = iter([True, False])
 
-        assert not import_chunks.process(OWNER, id_, 0, lambda: next(has_time))
+        assert not import_steps.process(OWNER, id_, 0, lambda: next(has_time))
         assert counts(api, id_) == ("done", 4, 2, 2)
-        assert import_chunks.process(OWNER, id_, 0)
+        assert import_steps.process(OWNER, id_, 0)
 
         assert counts(api, id_) == ("done", 4, 3, 1)
         assert titles(api) == ["a", "b", "c"]
@@ -534,7 +534,7 @@ class TestSeveralTransactions:
         meanwhile(
             aws.dynamodb(),
             "PutItem",
-            lambda: import_chunks.process(OWNER, id_, 0, lambda: next(has_time)),
+            lambda: import_steps.process(OWNER, id_, 0, lambda: next(has_time)),
         )
 
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
@@ -548,7 +548,7 @@ class TestSeveralTransactions:
 def test_large_entries_are_written_in_several_transactions(
     api: Stage, monkeypatch: pytest.MonkeyPatch, calls: list[Called]
 ) -> None:
-    monkeypatch.setattr(import_chunks, "MAX_PART_BYTES", 150_000)
+    monkeypatch.setattr(import_steps, "MAX_PART_BYTES", 150_000)
     id_ = start(api, *(fields(text="x" * size) for size in (60_000, 60_000, 60_000, 300_000, 1)))
     calls.clear()
 
@@ -567,7 +567,7 @@ class TestQueueing:
         assert api.on_queue() == 0
         assert "Queueing an import failed" in logged()
 
-        cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
+        hourly_cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
         assert counts(api, id_) == ("done", 2, 2, 0)
         assert titles(api) == ["a", "b"]
@@ -578,9 +578,9 @@ class TestQueueing:
         answers(aws.sqs(), "SendMessageBatch", refused)
         id_ = start(api, *(fields(title=f"{number:03d}") for number in range(20)))
         remove_faults()
-        import_chunks.process(OWNER, id_, 0)
+        import_steps.process(OWNER, id_, 0)
 
-        cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
+        hourly_cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
 
         assert counts(api, id_) == ("done", 20, 20, 0)
@@ -596,7 +596,7 @@ class TestQueueing:
 
     def test_chunk_of_an_unknown_import_fails(self) -> None:
         with pytest.raises(errors.ImportNotFoundError):
-            import_chunks.process(OWNER, ids.new_id(), 0)
+            import_steps.process(OWNER, ids.new_id(), 0)
 
     def test_rejected_message_raises_an_error(self) -> None:
         answers(aws.sqs(), "SendMessageBatch", {"Failed": [{"Id": "0", "SenderFault": True, "Code": "Nope"}]})
@@ -609,7 +609,7 @@ class TestQueueing:
 class TestLostChunks:
     def test_lost_chunks_are_queued_again_after_an_hour(self, api: Stage) -> None:
         id_ = start(api, *(fields(title=str(number)) for number in range(12)))
-        import_chunks.process(OWNER, id_, 1)
+        import_steps.process(OWNER, id_, 1)
         api.drop()
 
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=1))
@@ -641,7 +641,7 @@ class TestLostChunks:
     def given_up(self, api: Stage) -> str:
         """Return the id of an import of 8 entries whose second chunk was lost."""
         id_ = start(api, *(fields(title=f"{number:03d}") for number in range(8)))
-        import_chunks.process(OWNER, id_, 0)
+        import_steps.process(OWNER, id_, 0)
         api.drop()
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
         return id_
@@ -679,7 +679,7 @@ class TestLostChunks:
 
     def test_chunk_processed_while_given_up_counts_as_processed(self, api: Stage) -> None:
         id_ = start(api, fields(title="a"))
-        meanwhile(aws.dynamodb(), "PutItem", lambda: import_chunks.process(OWNER, id_, 0))
+        meanwhile(aws.dynamodb(), "PutItem", lambda: import_steps.process(OWNER, id_, 0))
 
         bulk_imports.resume(OWNER, id_, times.now() + timedelta(hours=25))
 
@@ -690,14 +690,14 @@ class TestLostChunks:
         bucket.delete(api.objects("imports/"))
 
         with pytest.raises(bucket.ObjectNotFoundError):
-            import_chunks.process(OWNER, id_, 0)
+            import_steps.process(OWNER, id_, 0)
 
 
 def test_throttled_table_does_not_fail_an_entry(api: Stage) -> None:
     id_ = start(api, fields(title="a"))
     fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException", times=2)
 
-    import_chunks.process(OWNER, id_, 0)
+    import_steps.process(OWNER, id_, 0)
 
     assert counts(api, id_) == ("done", 1, 1, 0)
 
@@ -710,7 +710,7 @@ def test_unreachable_table_fails_the_message(api: Stage, code: str, error: type[
     fails(aws.dynamodb(), "TransactWriteItems", code)
 
     with pytest.raises(error):
-        import_chunks.process(OWNER, id_, 0)
+        import_steps.process(OWNER, id_, 0)
 
     assert counts(api, id_) == ("queued", 1, 0, 0)
 
@@ -721,8 +721,8 @@ def test_throttled_chunk_is_tried_while_there_is_time(api: Stage, monkeypatch: p
     fails(aws.dynamodb(), "TransactWriteItems", "ThrottlingException", times=20)
     has_time = iter([True, True, False])
 
-    assert not import_chunks.process(OWNER, id_, 0, lambda: next(has_time))
-    assert import_chunks.process(OWNER, id_, 0, lambda: True)
+    assert not import_steps.process(OWNER, id_, 0, lambda: next(has_time))
+    assert import_steps.process(OWNER, id_, 0, lambda: True)
 
     assert counts(api, id_) == ("done", 1, 1, 0)
 
@@ -843,7 +843,7 @@ class TestUnclearWrites:
         # The request that timed out reaches DynamoDB later.
         with pytest.raises(ClientError, match=r"Conditional|conditional"):
             getattr(aws.dynamodb(), operation)(**late[0])
-        cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
+        hourly_cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
 
         assert answer.status_code == 503
@@ -855,7 +855,7 @@ class TestUnclearWrites:
         unclear("PutItem", done=done)
 
         answer = api("POST", "/imports", {"items": [fields(title="a")]})
-        cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
+        hourly_cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
 
         assert answer.status_code == 503

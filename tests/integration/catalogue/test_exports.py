@@ -16,14 +16,14 @@ import pytest
 from chalicelib import aws, errors
 from chalicelib.aws import bucket, table
 from chalicelib.catalogue import (
-    cleanup,
     export_records,
     export_steps,
     exports,
+    hourly_cleanup,
     messages,
     validation,
 )
-from chalicelib.catalogue.declared_fields import FINDABLE, SEARCHABLE
+from chalicelib.catalogue.field_marks import FINDABLE, SEARCHABLE
 from chalicelib.http import schemas
 from chalicelib.values import exact_json, times
 from tests.builders import jpeg
@@ -560,18 +560,18 @@ class TestCleanup:
         id_ = start(api)
         api.drop()
 
-        counts = cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
+        counts = hourly_cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
         api.work()
 
         assert counts["exports"] == 1
         assert progress(api, id_)["status"] == "done"
-        assert not cleanup.run(times.now() + timedelta(hours=30), context("clean_up"))
+        assert not hourly_cleanup.run(times.now() + timedelta(hours=30), context("clean_up"))
 
     def test_export_is_given_up_after_a_day(self, api: Stage) -> None:
         id_ = start(api)
         (message,) = api.drop()
 
-        cleanup.run(times.now() + timedelta(hours=25), context("clean_up"))
+        hourly_cleanup.run(times.now() + timedelta(hours=25), context("clean_up"))
         api.send(message)
         api.work()
 

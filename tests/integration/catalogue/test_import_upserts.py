@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from chalicelib import aws
 from chalicelib.catalogue import (
-    import_chunks,
     import_parsing,
+    import_steps,
     import_upserts,
     item_fields,
     item_pictures,
@@ -24,7 +24,7 @@ from chalicelib.catalogue import (
     search_index_keys,
     validation,
 )
-from chalicelib.catalogue.declared_fields import FINDABLE
+from chalicelib.catalogue.field_marks import FINDABLE
 from chalicelib.http import serializers
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, jpeg
@@ -282,7 +282,7 @@ class TestRaces:
         id_ = begin(api, {"sku": "a1", "title": "Vase"})
         meanwhile(aws.dynamodb(), "TransactWriteItems", lambda: api("PATCH", f"/items/{item['id']}", {"price": 2}))
 
-        import_chunks.process(OWNER, id_, 0)
+        import_steps.process(OWNER, id_, 0)
 
         assert counts(api, id_) == ("done", 0, 1, 0)
         assert fields_of(api, "title", "price", "version") == [("Vase", 2, 3)]
@@ -292,16 +292,16 @@ class TestRaces:
         id_ = begin(api, {"sku": "a1", "title": "Vase"})
         meanwhile(aws.dynamodb(), "TransactWriteItems", lambda: api("DELETE", f"/items/{item['id']}"))
 
-        import_chunks.process(OWNER, id_, 0)
+        import_steps.process(OWNER, id_, 0)
 
         assert counts(api, id_) == ("done", 1, 0, 0)
         assert fields_of(api, "title", "price") == [("Vase", None)]
 
     def test_two_imports_create_an_item_once(self, api: Stage) -> None:
         first, second = (begin(api, {"sku": "a1", name: 1}) for name in ("one", "two"))
-        meanwhile(aws.dynamodb(), "TransactWriteItems", lambda: import_chunks.process(OWNER, second, 0))
+        meanwhile(aws.dynamodb(), "TransactWriteItems", lambda: import_steps.process(OWNER, second, 0))
 
-        import_chunks.process(OWNER, first, 0)
+        import_steps.process(OWNER, first, 0)
 
         assert (counts(api, first), counts(api, second)) == (("done", 0, 1, 0), ("done", 1, 0, 0))
         assert fields_of(api, "sku", "one", "two") == [("a1", 1, 1)]
@@ -309,22 +309,22 @@ class TestRaces:
     def test_redelivered_chunk_changes_nothing(self, api: Stage) -> None:
         item = api.item(sku="a1", price=1)
         id_ = begin(api, {"sku": "a1", "price": 2}, {"sku": "b"})
-        import_chunks.process(OWNER, id_, 0)
+        import_steps.process(OWNER, id_, 0)
         api("PATCH", f"/items/{item['id']}", {"price": 3})
 
-        import_chunks.process(OWNER, id_, 0)
+        import_steps.process(OWNER, id_, 0)
         api.work()
 
         assert counts(api, id_) == ("done", 1, 1, 0)
         assert fields_of(api, "price") == [(3,), (None,)]
 
     def test_interrupted_chunk_continues(self, api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(import_chunks, "MAX_PART_WRITES", 1)
+        monkeypatch.setattr(import_steps, "MAX_PART_WRITES", 1)
         api.item(sku="a", price=1)
         id_ = begin(api, {"sku": "a", "price": 2}, {"sku": "b"}, {"sku": "c"})
         has_time = iter([True, True, False])
 
-        assert not import_chunks.process(OWNER, id_, 0, lambda: next(has_time))
+        assert not import_steps.process(OWNER, id_, 0, lambda: next(has_time))
         assert counts(api, id_) == ("running", 1, 1, 0)
         api.work()
 
@@ -448,9 +448,9 @@ class TestRestore:
         item = api.item(title="Vase")
         api("DELETE", f"/items/{item['id']}")
         first, second = (begin(api, item | {name: 1}, key="id") for name in ("one", "two"))
-        meanwhile(aws.dynamodb(), "TransactWriteItems", lambda: import_chunks.process(OWNER, second, 0))
+        meanwhile(aws.dynamodb(), "TransactWriteItems", lambda: import_steps.process(OWNER, second, 0))
 
-        import_chunks.process(OWNER, first, 0)
+        import_steps.process(OWNER, first, 0)
 
         assert (counts(api, first), counts(api, second)) == (("done", 0, 1, 0), ("done", 1, 0, 0))
         assert fields_of(api, "id", "one", "two", "version") == [(item["id"], 1, 1, 2)]

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from chalicelib import aws, errors
-from chalicelib.catalogue import cleanup, consumer, item_pictures, items, sqs_batches, thumbnail_jobs
+from chalicelib.catalogue import hourly_cleanup, item_pictures, items, job_queue_consumer, sqs_batches, thumbnail_jobs
 from chalicelib.catalogue.sqs_batches import ReceivedMessage
 from chalicelib.values import exact_json, times
 from tests.builders import fields, jpeg
@@ -20,7 +20,7 @@ PHOTO, OTHER = jpeg(1600, 1200), jpeg(400, 300)
 
 
 def clean_up(hours: float) -> dict[str, int]:
-    return cleanup.run(times.now() + timedelta(hours=hours), context("clean_up", 60_000))
+    return hourly_cleanup.run(times.now() + timedelta(hours=hours), context("clean_up", 60_000))
 
 
 @pytest.fixture
@@ -122,9 +122,9 @@ class TestExpiry:
             "item": fields(expiresAt=times.format_time(sent + timedelta(hours=1))),
         }
         delivery = ReceivedMessage("message-1", "receipt", exact_json.to_json(body).decode(), 1, sent)
-        consumer.process_message(delivery)
+        job_queue_consumer.process_message(delivery)
 
-        consumer.process_message(delivery._replace(receives=2, sent_at=sent))
+        job_queue_consumer.process_message(delivery._replace(receives=2, sent_at=sent))
 
         assert len(api.records("ITEM#")) == 1
 
@@ -210,7 +210,7 @@ def test_processed_messages_are_deleted_despite_a_queue_failure(api: Stage) -> N
     raises(aws.sqs(), "ChangeMessageVisibilityBatch", ReadTimeoutError(endpoint_url="https://aws.invalid"))
 
     with pytest.raises(sqs_batches.PartialBatchError):
-        consumer.process_batch(deliveries, context("on_messages"))
+        job_queue_consumer.process_batch(deliveries, context("on_messages"))
 
     assert api.on_queue() == 1
 

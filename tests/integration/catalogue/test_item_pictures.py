@@ -19,7 +19,7 @@ from PIL import Image
 from chalicelib import aws, config, errors
 from chalicelib.aws import bucket
 from chalicelib.aws.bucket import Upload
-from chalicelib.catalogue import cleanup, item_pictures, items, thumbnail_jobs
+from chalicelib.catalogue import hourly_cleanup, item_pictures, items, thumbnail_jobs
 from chalicelib.http import schemas
 from chalicelib.values import exact_json, ids, times
 from tests.builders import fields, jpeg, png_head, quarters, saved
@@ -509,7 +509,7 @@ class TestListings:
             api.notice(key)
         api.work()
         first = self.listed(calls)
-        cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
+        hourly_cleanup.run(times.now() + timedelta(hours=1), context("clean_up"))
         closed = self.listed(calls)
         api.picture(item["id"], OTHER)
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from chalicelib import aws
-from chalicelib.catalogue import cleanup, items, public_pictures
+from chalicelib.catalogue import hourly_cleanup, items, public_pictures
 from chalicelib.values import times
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, context, fails, json_of, meanwhile
@@ -53,7 +53,7 @@ def keys(picture: dict[str, Any] | None) -> list[str]:
 
 def later(api: Stage, hours: float = 2) -> None:
     """Run the cleanup some hours later, and then the consumer."""
-    cleanup.run(times.now() + timedelta(hours=hours), context("clean_up"))
+    hourly_cleanup.run(times.now() + timedelta(hours=hours), context("clean_up"))
     api.work()
 
 

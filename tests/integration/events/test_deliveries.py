@@ -16,7 +16,7 @@ from standardwebhooks import WebhookVerificationError
 
 from chalicelib import aws, errors
 from chalicelib.aws import table
-from chalicelib.catalogue import cleanup, delivery_records, sqs_batches, webhook_secrets, webhooks
+from chalicelib.catalogue import delivery_records, hourly_cleanup, sqs_batches, webhook_secrets, webhooks
 from chalicelib.catalogue.delivery_records import DeliveryRecord
 from chalicelib.catalogue.sqs_batches import ReceivedMessage
 from chalicelib.catalogue.webhooks import DeliveryMessage, Webhook
@@ -63,7 +63,7 @@ class World:
             self.now = due
             if due == self._next_cleanup:
                 self._next_cleanup += HOUR
-                if cleanup.run(due, context("clean_up"))["deliveries"]:
+                if hourly_cleanup.run(due, context("clean_up"))["deliveries"]:
                     for body in _sent_by_the_cleanup():
                         self.send(body)
                 continue

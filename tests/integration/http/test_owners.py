@@ -14,7 +14,7 @@ from chalice.test import HTTPResponse
 
 from chalicelib import aws, errors
 from chalicelib.aws import bucket
-from chalicelib.catalogue import import_chunks
+from chalicelib.catalogue import import_steps
 from chalicelib.catalogue.search import Query
 from chalicelib.http import cursors
 from chalicelib.values import ids
@@ -304,6 +304,6 @@ class TestOtherOwner:
 
         api.work()
         with pytest.raises(errors.ImportNotFoundError):
-            import_chunks.process("bob", anns.import_, 0)
+            import_steps.process("bob", anns.import_, 0)
 
         assert len(json_of(api.signed_in("bob")("GET", "/items"))["items"]) == 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chalicelib import aws
-from chalicelib.catalogue import cleanup, items, share_links
+from chalicelib.catalogue import hourly_cleanup, items, share_links
 from chalicelib.values import times
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, context, fails, json_of, meanwhile, raises
@@ -201,7 +201,7 @@ class TestEnd:
         api.work()
         assert api.objects("public/")
 
-        cleanup.run(times.now() + timedelta(hours=2), context("clean_up"))
+        hourly_cleanup.run(times.now() + timedelta(hours=2), context("clean_up"))
         api.work()
 
         stored = items.find(OWNER, item)

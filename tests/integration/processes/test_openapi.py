@@ -128,7 +128,7 @@ class ItemFields(msgspec.Struct):
 
 
 PRICES = """
-from chalicelib.catalogue.declared_fields import DecimalOrText
+from chalicelib.catalogue.field_marks import DecimalOrText
 
 
 class ItemFields(msgspec.Struct):

@@ -39,7 +39,7 @@ from types import SimpleNamespace
 import app
 import snapshot_restore_py
 from chalicelib import aws
-from chalicelib.aws import presigned_urls
+from chalicelib.aws import presigned_downloads
 
 EVENT = {
     "httpMethod": "POST", "resource": "/items", "path": "/items", "body": '{"title": "Vase", "price": 1}',
@@ -51,7 +51,7 @@ LAMBDA = SimpleNamespace(aws_request_id="i", function_name="f", get_remaining_ti
 
 def use():
     response = app.app(EVENT, LAMBDA)
-    made = {"id": json.loads(response["body"])["id"], "random": random.random(), "url": presigned_urls.url("k")}
+    made = {"id": json.loads(response["body"])["id"], "random": random.random(), "url": presigned_downloads.url("k")}
     print("USED " + json.dumps(made), flush=True)
 
 print("USED " + json.dumps({"clients": aws._client.cache_info().currsize}), flush=True)

@@ -20,7 +20,7 @@ from tests.e2e.system import EMULATOR_PYTHON, KEPT, free_port, request
 from tests.e2e.terminals import Terminal, until
 from tests.e2e.test_deploying import install
 from tools.laptop.emulator import Emulator
-from tools.template import recipes
+from tools.template import recipe_checks
 from tools.template.scratch_copy import copy_working_tree, share_environments
 
 PAGE = "docs/tutorial.md"
@@ -146,7 +146,7 @@ def test_ten_photographs_become_items(shop: Newcomer, tab: Tab) -> None:
 
 
 def test_route_is_added(shop: Newcomer) -> None:
-    shop.applies(recipes.diffs(shop.project)["route"])
+    shop.applies(recipe_checks.diffs(shop.project)["route"])
 
     request("PATCH", f"{shop.terminal.url}/items/{shop.id}", {"expiresAt": "2100-01-01T00:00:00Z"})
     answer = request("DELETE", f"{shop.terminal.url}/items/{shop.id}/expiry")

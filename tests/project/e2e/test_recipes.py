@@ -12,7 +12,7 @@ from tests.e2e.waiting import eventually
 from tools.laptop import code_stack, function_package
 from tools.laptop.emulator import client_factory
 from tools.stage import policies, provision
-from tools.template import recipes
+from tools.template import recipe_checks
 
 
 def test_published_item_is_notified_and_records_become_items(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_published_item_is_notified_and_records_become_items(tmp_path: Path) -> 
         (project / path).parent.mkdir(exist_ok=True)
         shutil.copy2(ROOT / path, project / path)
     for recipe in ("sns", "kinesis"):
-        recipes.apply(project, recipe)
+        recipe_checks.apply(project, recipe)
     policies.write(project, LOCAL)
     with emulator_without_saves(tmp_path / "emulator") as emulator:
         client = client_factory(emulator.url, emulator.root())

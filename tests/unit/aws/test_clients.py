@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.session import Session
 
 from chalicelib import aws
-from chalicelib.catalogue import consumer
+from chalicelib.catalogue import job_queue_consumer
 from tests.function_operations import OPERATIONS
 
 PROJECT = Path(__file__).parents[3]
@@ -63,7 +63,7 @@ def test_connections_time_out_early_and_are_kept(client: Callable[[], Any]) -> N
 
 @of_every_client
 def test_every_consumer_thread_has_a_connection(client: Callable[[], Any]) -> None:
-    assert client().meta.config.max_pool_connections == consumer.WORKERS
+    assert client().meta.config.max_pool_connections == job_queue_consumer.WORKERS
 
 
 @pytest.mark.parametrize(

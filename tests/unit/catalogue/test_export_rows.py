@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from chalicelib.catalogue import csv_cells, export_rows, import_parsing, item_fields, models
+from chalicelib.catalogue import csv_import_values, export_rows, import_parsing, item_fields, models
 from chalicelib.catalogue.models import Fields, Focus, Image, Item
 from chalicelib.config import ContentType
 from chalicelib.values import csv_parser, exact_json
@@ -79,7 +79,7 @@ def test_cell_is_imported_as_the_same_value(
 
     (row,) = csv_parser.parse(text.decode()).rows
     assert dict(zip(columns, row.cells, strict=False)).get("a", "") == cell
-    assert csv_cells.fields(columns, row.cells).get("a") == value
+    assert csv_import_values.fields(columns, row.cells).get("a") == value
 
 
 def test_exports_have_all_fields_that_the_api_sets() -> None:

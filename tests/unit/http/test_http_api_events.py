@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 import app
 from chalicelib.http import http_api_events, requests
 from tests import http_api_events as http_api
-from tools.stage import http_front
+from tools.stage import http_api_conversion
 
 CONVERTER = LocalGateway(app.app, Config.create()).event_converter
 NAMES = st.sampled_from(["name", "limit", "filter[title]", "a b", "x"])
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 QUERIES = st.lists(st.tuples(NAMES, TEXT), max_size=4)
-ROUTES = st.sampled_from([(one.method, one.path) for one in http_front.app_routes(app.app)])
+ROUTES = st.sampled_from([(one.method, one.path) for one in http_api_conversion.app_routes(app.app)])
 TYPES = st.sampled_from(["application/json", "application/x-ndjson"])
 HEADERS = st.dictionaries(
     st.sampled_from(["If-Match", "Idempotency-Key", "Accept", "Origin"]),

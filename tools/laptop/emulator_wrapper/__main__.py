@@ -20,7 +20,7 @@ from hypercorn.config import Config
 from ministack import app as ministack
 
 from tools.laptop.emulator_state import Folders
-from tools.laptop.emulator_wrapper import expressions, lambda_functions, saved_streams
+from tools.laptop.emulator_wrapper import expression_cache, lambda_functions, saved_streams
 from tools.laptop.emulator_wrapper.callers import Callers
 from tools.laptop.emulator_wrapper.request_guard import App, RequestGuard
 from tools.laptop.emulator_wrapper.state_saver import StateSaver
@@ -32,7 +32,7 @@ def main() -> None:
     """Serve until SIGTERM, then save the state."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # as ministack's own main() does: for many connections
-    expressions.install()
+    expression_cache.install()
     saved_streams.install()
     functions = lambda_functions.install(Path(os.environ["TMPDIR"]), Path(os.environ["STATE_DIR"]))
     folders = Folders(Path(os.environ["STATE_DIR"]).parent)

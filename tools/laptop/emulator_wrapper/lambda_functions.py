@@ -19,7 +19,7 @@ from ministack.core import lambda_runtime
 from ministack.core.arn import parse_arn
 from ministack.services import eventbridge, lambda_svc, sqs
 
-from tools.laptop.emulator_wrapper import ministack_version
+from tools.laptop.emulator_wrapper import ministack_code_check
 from tools.laptop.emulator_wrapper.async_invocations import Event, EventQueue
 from tools.laptop.emulator_wrapper.package_cache import PackageCache
 
@@ -70,7 +70,7 @@ class Functions(NamedTuple):
 
 def install(tmp: Path, state: Path) -> Functions:
     """Change ministack in this process. Raise ChangedCodeError if its code is not the known one."""
-    ministack_version.check_known_functions(_KNOWN)
+    ministack_code_check.check_known_functions(_KNOWN)
     events = EventQueue(state / "events", _invoke, concurrency=max(2, os.cpu_count() or 0))
     _share_packages(PackageCache(tmp / "packages"))
     _queue_events(events)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ministack.services import dynamodb, lambda_svc
 
-from tools.laptop.emulator_wrapper import ministack_version
+from tools.laptop.emulator_wrapper import ministack_code_check
 
 _KNOWN = {
     "ministack.services.dynamodb:_trim_stream_records": "43f62f181df024ec",
@@ -27,7 +27,7 @@ _COUNTS = "stream_record_counts"
 
 def install() -> None:
     """Change ministack in this process. Raise ChangedCodeError if its code is not the known one."""
-    ministack_version.check_known_functions(_KNOWN)
+    ministack_code_check.check_known_functions(_KNOWN)
     get_state, load = dynamodb.get_state, dynamodb.load_persisted_state
 
     def get_state_with_streams() -> dict[str, Any]:

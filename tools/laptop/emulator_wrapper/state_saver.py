@@ -29,7 +29,7 @@ from ministack.services.cloudformation import _stacks
 
 from tools.laptop import emulator_state
 from tools.laptop.emulator_state import Folders, Journal
-from tools.laptop.emulator_wrapper import ministack_version
+from tools.laptop.emulator_wrapper import ministack_code_check
 from tools.laptop.emulator_wrapper.request_guard import App, Receive, Scope, Send
 
 _KNOWN = {
@@ -56,7 +56,7 @@ class StateSaver:
     """Saves every few seconds while requests change the state, and when ministack stops."""
 
     def __init__(self, folders: Folders, interval: float, on_saved: Callable[[float], None]) -> None:
-        ministack_version.check_known_functions(_KNOWN)
+        ministack_code_check.check_known_functions(_KNOWN)
         self._folders = folders
         self._interval = interval  # seconds
         self._on_saved = on_saved

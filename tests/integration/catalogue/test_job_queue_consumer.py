@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from chalicelib import aws, errors
-from chalicelib.catalogue import consumer, item_pictures, items, messages, sqs_batches
+from chalicelib.catalogue import item_pictures, items, job_queue_consumer, messages, sqs_batches
 from chalicelib.catalogue.models import Item
 from chalicelib.catalogue.sqs_batches import ReceivedMessage
 from chalicelib.values import exact_json, ids, times
@@ -231,7 +231,7 @@ class TestCreateItem:
 
         for days in (0, 22, 44, 66):
             monkeypatch.setattr(times, "now", lambda days=days: at + timedelta(days=days))
-            consumer.process_message(delivery)
+            job_queue_consumer.process_message(delivery)
 
         assert len(api.records("ITEM")) == 1
 
@@ -242,18 +242,18 @@ class TestCreateItem:
 
         for hours in (23, 25):
             monkeypatch.setattr(times, "now", lambda hours=hours: at + timedelta(hours=hours))
-            consumer.process_message(delivery)
+            job_queue_consumer.process_message(delivery)
 
         assert len(api.records("ITEM")) == 1
 
     def test_item_that_expired_on_the_queue_is_skipped(self, api: Stage) -> None:
-        consumer.process_message(sent_two_hours_ago(ending(hours_ago=1)))
+        job_queue_consumer.process_message(sent_two_hours_ago(ending(hours_ago=1)))
 
         assert api.records() == []
 
     def test_item_that_had_expired_when_sent_fails(self, api: Stage) -> None:
         with pytest.raises(errors.InvalidExpiryError):
-            consumer.process_message(sent_two_hours_ago(ending(hours_ago=3)))
+            job_queue_consumer.process_message(sent_two_hours_ago(ending(hours_ago=3)))
 
         assert api.records() == []
 
@@ -262,7 +262,7 @@ class TestCreateItem:
         body = json.loads(delivery.body)["item"]
         items.create(OWNER, item_input(**body), delivery.sent_at, delivery.message_id)
 
-        consumer.process_message(delivery)
+        job_queue_consumer.process_message(delivery)
 
         assert len(api.records("ITEM")) == 1
 
@@ -377,7 +377,7 @@ def test_sent_messages_are_valid(message: messages.Message) -> None:
     body = exact_json.to_json(message).decode()
 
     assert "." in json.loads(body)["type"]
-    consumer.process_message(ReceivedMessage("message-1", "receipt", body, 1, times.now()))
+    job_queue_consumer.process_message(ReceivedMessage("message-1", "receipt", body, 1, times.now()))
 
 
 def test_unknown_fields_of_a_message_are_ignored(api: Stage) -> None:

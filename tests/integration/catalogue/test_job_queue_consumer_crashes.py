@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from chalicelib.aws import queue
-from chalicelib.catalogue import consumer, messages, sqs_batches, thumbnail_jobs
+from chalicelib.catalogue import job_queue_consumer, messages, sqs_batches, thumbnail_jobs
 from chalicelib.catalogue.sqs_batches import ReceivedMessage
 from chalicelib.pictures import sandbox
 from chalicelib.values import times
@@ -71,14 +71,14 @@ class Queue:
                 self.dead.append(self.messages.pop(handle).body)
                 continue
             self.messages[handle] = message._replace(
-                at=self.now + consumer.VISIBILITY_TIMEOUT, receives=message.receives + 1
+                at=self.now + job_queue_consumer.VISIBILITY_TIMEOUT, receives=message.receives + 1
             )
             yield ReceivedMessage(handle, handle, message.body, message.receives + 1, times.now())
 
     def _invoke(self) -> None:
         self._killed = False
         try:
-            answer = consumer.process_batch(self._batch, context("on_messages"))
+            answer = job_queue_consumer.process_batch(self._batch, context("on_messages"))
         except KilledError:
             self.now += 60  # It may have run until its timeout.
         except sqs_batches.PartialBatchError:
@@ -88,9 +88,11 @@ class Queue:
             self.delete([delivery.receipt_handle for delivery in self._batch if delivery.message_id not in failed])
 
     def process(self, delivery: ReceivedMessage, _: Any) -> None:
-        alone = delivery.receives >= consumer.SUSPECT_RECEIVES
-        together = [delivery] if alone else [one for one in self._batch if one.receives < consumer.SUSPECT_RECEIVES]
-        if not alone and not consumer._is_thumbnail_job(delivery):
+        alone = delivery.receives >= job_queue_consumer.SUSPECT_RECEIVES
+        together = (
+            [delivery] if alone else [one for one in self._batch if one.receives < job_queue_consumer.SUSPECT_RECEIVES]
+        )
+        if not alone and not job_queue_consumer._is_thumbnail_job(delivery):
             together = []  # These are processed before the first render starts.
         if any(one.body in self.killers for one in together):
             self._killed = True
@@ -134,7 +136,7 @@ def test_messages_that_do_not_crash_are_processed(
         fatal = set(bodies[:killers])
         random.Random(seed).shuffle(bodies)
         fake = Queue(bodies, fatal)
-        monkeypatch.setattr(consumer, "process_message", fake.process)
+        monkeypatch.setattr(job_queue_consumer, "process_message", fake.process)
         monkeypatch.setattr(queue, "delete", fake.delete)
         monkeypatch.setattr(queue, "set_visibility", fake.set_visibility)
 
@@ -221,7 +223,7 @@ class TestRemainingTime:
         messages = api.receive()
 
         with pytest.raises(sqs_batches.PartialBatchError, match="2 of 2"):
-            run("on_messages", batch(messages), milliseconds=consumer.MIN_REMAINING_MS - 1_000)
+            run("on_messages", batch(messages), milliseconds=job_queue_consumer.MIN_REMAINING_MS - 1_000)
 
         assert api.records("ITEM#") == []
         assert api.on_queue() == 2
@@ -229,10 +231,10 @@ class TestRemainingTime:
     def test_time_is_kept_for_a_suspect(self, api: Stage) -> None:
         api.send(create(1), create(2))
         messages = api.receive()
-        messages[1]["Attributes"]["ApproximateReceiveCount"] = str(consumer.SUSPECT_RECEIVES)
+        messages[1]["Attributes"]["ApproximateReceiveCount"] = str(job_queue_consumer.SUSPECT_RECEIVES)
 
         with pytest.raises(sqs_batches.PartialBatchError, match="1 of 2"):
-            run("on_messages", batch(messages), milliseconds=consumer.MIN_REMAINING_MS * 2 - 1_000)
+            run("on_messages", batch(messages), milliseconds=job_queue_consumer.MIN_REMAINING_MS * 2 - 1_000)
 
         (record,) = api.records("ITEM#")
         assert record["fields"]["M"]["n"]["N"] == str(json.loads(messages[1]["Body"])["item"]["n"])

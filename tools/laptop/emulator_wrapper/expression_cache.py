@@ -10,7 +10,7 @@ import functools
 
 from ministack.services import dynamodb
 
-from tools.laptop.emulator_wrapper import ministack_version
+from tools.laptop.emulator_wrapper import ministack_code_check
 
 _KNOWN = {
     "ministack.services.dynamodb:_condition_syntax_error": "5213f1ffac34e6cb",
@@ -22,7 +22,7 @@ _MAX_KEPT = 1_000
 
 def install() -> None:
     """Keep what the two functions return, which depends only on their arguments. Raise ChangedCodeError."""
-    ministack_version.check_known_functions(_KNOWN)
+    ministack_code_check.check_known_functions(_KNOWN)
     tokenize = functools.lru_cache(_MAX_KEPT)(dynamodb._tokenize)
     dynamodb._condition_syntax_error = functools.lru_cache(_MAX_KEPT)(dynamodb._condition_syntax_error)
     dynamodb._tokenize = lambda expression: list(tokenize(expression))

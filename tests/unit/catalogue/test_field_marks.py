@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.catalogue import declared_fields
-from chalicelib.catalogue.declared_fields import DecimalOrText
+from chalicelib.catalogue import field_marks
+from chalicelib.catalogue.field_marks import DecimalOrText
 from chalicelib.values import exact_json
 
 
 def completed(model: Any, body: str) -> str:
     """Return as JSON what is stored for a JSON text."""
     sent = exact_json.from_json(body)
-    return exact_json.to_json(declared_fields.complete(sent, msgspec.json.decode(body, type=model))).decode()
+    return exact_json.to_json(field_marks.complete(sent, msgspec.json.decode(body, type=model))).decode()
 
 
 def refused(model: Any, body: str) -> str:
@@ -288,9 +288,9 @@ def test_stored_value_is_what_msgspec_reads(kind: Kind, data: st.DataObject) -> 
     sent = data.draw(kind.values)
     read = msgspec.json.decode(exact_json.to_json(sent), type=kind.type)
 
-    stored = declared_fields.complete(sent, read)
+    stored = field_marks.complete(sent, read)
 
     assert exact_json.equal(stored, exact_json.from_json(exact_json.to_json(read)))
     read_again = msgspec.json.decode(exact_json.to_json(stored), type=kind.type)
     assert read_again == read
-    assert declared_fields.complete(stored, read_again) == stored
+    assert field_marks.complete(stored, read_again) == stored

@@ -11,7 +11,7 @@ from tools.ops.deployed_stage import Stage
 from tools.ops.log_parsing import json_lines, last_line
 from tools.stage.errors import StageError
 
-# Log messages of chalicelib/catalogue/cleanup.py.
+# Log messages of chalicelib/catalogue/hourly_cleanup.py.
 TASK_FAILED = "Cleanup task failed"
 TIME_LIMIT = "Time limit reached; continuing in the next run"
 

@@ -1,4 +1,4 @@
-"""A call of a command: its stage and options, what it prints, and what it asks."""
+"""What a command gets: its stage and options, and functions to print and to ask."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 
 from tools.interruption import Interruption
 from tools.ops import dead_letter_queues, output
-from tools.ops.dead_letter_queues import DeadLetterQueue
+from tools.ops.dead_letter_queues import DeadLetterQueue, Report
 from tools.ops.deployed_stage import Stage
 
+PROGRESS_INTERVAL = 10
+"""How many messages are done between two lines about the progress."""
 
-class CommandCall(NamedTuple):
-    """One call of a command."""
+
+class CommandContext(NamedTuple):
+    """The stage and the options of one run of a command."""
 
     stage: Stage
     options: argparse.Namespace
@@ -29,12 +32,24 @@ class CommandCall(NamedTuple):
         """Print a line on the way to the result; with ``--json``, to stderr."""
         print(text, file=sys.stderr if self.options.json else sys.stdout, flush=True)
 
+    def progress_report(self, verb: str, total: int) -> Report:
+        """Return a function that prints, at intervals, how many of ``total`` messages are done."""
+        reported = 0
+
+        def report(done: int) -> None:
+            nonlocal reported
+            if done >= reported + PROGRESS_INTERVAL and done < total:
+                reported = done
+                self.print_progress(f"{verb} {done} of {total} …")
+
+        return report
+
     def print_result(self, data: Any, text: str) -> None:
         """Print the result: ``data`` with ``--json``, otherwise ``text``."""
         print(output.json_text(data) if self.options.json else text, flush=True)
 
 
-Command = Callable[[CommandCall], int]
+Command = Callable[[CommandContext], int]
 """Prints the result and returns the exit code."""
 
 

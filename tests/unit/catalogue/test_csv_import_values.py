@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
-from chalicelib.catalogue import csv_cells, item_fields
-from chalicelib.catalogue.declared_fields import DecimalOrText
+from chalicelib.catalogue import csv_import_values, item_fields
+from chalicelib.catalogue.field_marks import DecimalOrText
 from chalicelib.values import exact_json
 
 
@@ -93,7 +93,7 @@ def vases(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_cell_of_a_declared_field(column: str, cell: str, value: Any) -> None:
-    found = csv_cells.value(column, cell)
+    found = csv_import_values.value(column, cell)
 
     assert (found, type(found)) == (value, type(value))
 
@@ -126,17 +126,17 @@ def test_cell_of_a_declared_field(column: str, cell: str, value: Any) -> None:
     ],
 )
 def test_cell_of_another_field_is_guessed(cell: str, value: Any) -> None:
-    found = csv_cells.value("other", cell)
+    found = csv_import_values.value("other", cell)
 
     assert (found, type(found)) == (value, type(value))
 
 
 @given(st.text(max_size=10) | st.decimals(allow_nan=False, allow_infinity=False).map(str))
 def test_guessed_number_is_the_one_that_was_written(cell: str) -> None:
-    found = csv_cells.value("other", cell)
+    found = csv_import_values.value("other", cell)
 
     assert isinstance(found, bool | str) or exact_json.to_json(found).decode() == cell.strip()
 
 
 def test_empty_cells_are_left_out() -> None:
-    assert csv_cells.fields(["title", "price", "other", "tags"], ["a", "", "1"]) == {"title": "a", "other": 1}
+    assert csv_import_values.fields(["title", "price", "other", "tags"], ["a", "", "1"]) == {"title": "a", "other": 1}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws import bucket
-from chalicelib.catalogue import consumer, thumbnail_jobs
+from chalicelib.catalogue import job_queue_consumer, thumbnail_jobs
 from chalicelib.config import MAX_DECODING_BYTES
 from chalicelib.pictures.sandbox import Sandbox
 from tests.builders import jpeg, png_head
@@ -43,12 +43,12 @@ def together(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, parties: i
 def test_pictures_of_a_batch_are_processed_in_parallel(
     api: Stage, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
 ) -> None:
-    loose(api, consumer.WORKERS, jpeg())
-    together(monkeypatch, module, name, consumer.WORKERS)
+    loose(api, job_queue_consumer.WORKERS, jpeg())
+    together(monkeypatch, module, name, job_queue_consumer.WORKERS)
 
     api.work()
 
-    assert len(api.objects("thumbnails/")) == consumer.WORKERS
+    assert len(api.objects("thumbnails/")) == job_queue_consumer.WORKERS
 
 
 def test_single_message_is_processed_without_threads(api: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

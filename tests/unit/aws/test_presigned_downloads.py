@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import aws
-from chalicelib.aws import presigned_urls
-from chalicelib.aws.presigned_urls import UrlSigner
+from chalicelib.aws import presigned_downloads
+from chalicelib.aws.presigned_downloads import UrlSigner
 from tests import bundle_files
 from tools.bundle import botocore_data
 
@@ -39,7 +39,13 @@ def new_process() -> Iterator[None]:
 
 
 def forget() -> None:
-    for cached in (aws._client, aws._session, aws.bucket_url, presigned_urls._signer, presigned_urls._first_use):
+    for cached in (
+        aws._client,
+        aws._session,
+        aws.bucket_url,
+        presigned_downloads._signer,
+        presigned_downloads._first_use,
+    ):
         cached.cache_clear()
 
 
@@ -134,12 +140,12 @@ def regions() -> Iterator[str]:
 def test_function_has_botocores_url_in_each_region(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
     in_function(monkeypatch, region)
     at = 1_800_000_000
-    monkeypatch.setattr(presigned_urls.time, "time", lambda: at + 5)
+    monkeypatch.setattr(presigned_downloads.time, "time", lambda: at + 5)
     expected = botocores_url(
         client(region, None, "virtual"), aws.credentials(), at, 3 * HOUR, {"Bucket": aws.bucket_name(), "Key": "a b"}
     )
 
-    found = presigned_urls.url("a b")
+    found = presigned_downloads.url("a b")
 
     assert parts_of(found) == parts_of(expected)
 
@@ -157,7 +163,7 @@ def in_function(monkeypatch: pytest.MonkeyPatch, region: str = "us-east-1", toke
 def test_function_needs_no_client_for_urls(monkeypatch: pytest.MonkeyPatch) -> None:
     in_function(monkeypatch)
 
-    presigned_urls.url("k")
+    presigned_downloads.url("k")
 
     assert aws._client.cache_info().currsize == 0
 
@@ -169,21 +175,21 @@ def test_url_is_of_the_configured_endpoint(name: str, deployed: bool, monkeypatc
         in_function(monkeypatch)
     monkeypatch.setenv(name, "http://127.0.0.1:4566")
 
-    assert presigned_urls.url("k").startswith(f"http://127.0.0.1:4566/{aws.bucket_name()}/k?X-Amz-")
+    assert presigned_downloads.url("k").startswith(f"http://127.0.0.1:4566/{aws.bucket_name()}/k?X-Amz-")
 
 
 def test_url_has_the_configured_kind_of_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     in_function(monkeypatch)
     monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
 
-    assert urlsplit(presigned_urls.url("k")).hostname == f"{aws.bucket_name()}.s3-fips.us-east-1.amazonaws.com"
+    assert urlsplit(presigned_downloads.url("k")).hostname == f"{aws.bucket_name()}.s3-fips.us-east-1.amazonaws.com"
 
 
 def test_no_url_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Session, "get_credentials", lambda _: None)
 
     with pytest.raises(NoCredentialsError):
-        presigned_urls.url("k")
+        presigned_downloads.url("k")
 
 
 # ---------------------------------------------------------------------------------------------------------------- time
@@ -192,7 +198,7 @@ def test_no_url_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_800_000_000.0  # a full hour
-        monkeypatch.setattr(presigned_urls.time, "time", lambda: self.now)
+        monkeypatch.setattr(presigned_downloads.time, "time", lambda: self.now)
 
 
 @pytest.fixture
@@ -208,12 +214,12 @@ def times_of(url: str) -> tuple[float, float]:
 
 
 def test_url_is_the_same_for_an_hour(clock: Clock) -> None:
-    first = presigned_urls.url("k")
+    first = presigned_downloads.url("k")
     clock.now += HOUR - 0.1
-    last = presigned_urls.url("k")
+    last = presigned_downloads.url("k")
     clock.now += 0.1
 
-    assert first == last != presigned_urls.url("k")
+    assert first == last != presigned_downloads.url("k")
     assert times_of(last) == (clock.now - HOUR, clock.now + 2 * HOUR)
 
 
@@ -223,7 +229,7 @@ def test_url_is_valid_for_two_hours(clock: Clock, seconds: int, token: str, monk
     in_function(monkeypatch, token=token)
     clock.now += seconds
 
-    signed, expires = times_of(presigned_urls.url("k"))
+    signed, expires = times_of(presigned_downloads.url("k"))
 
     assert signed <= clock.now <= expires - 2 * HOUR
 
@@ -234,24 +240,24 @@ def test_url_is_never_signed_as_of_before_its_temporary_credentials(
     in_function(monkeypatch, token="one")
     clock.now += 600
     issued = clock.now
-    first = presigned_urls.url("k")
+    first = presigned_downloads.url("k")
     clock.now += 2400
 
-    assert presigned_urls.url("k") == first
+    assert presigned_downloads.url("k") == first
     assert times_of(first)[0] == issued
     clock.now = issued + HOUR
-    assert times_of(presigned_urls.url("k"))[0] == issued - 600 + HOUR
+    assert times_of(presigned_downloads.url("k"))[0] == issued - 600 + HOUR
 
 
 def test_new_credentials_are_used_at_once(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     in_function(monkeypatch, token="one")
     clock.now += 600
-    old = presigned_urls.url("k")
+    old = presigned_downloads.url("k")
     clock.now += 60
     monkeypatch.setattr(aws, "credentials", lambda: ReadOnlyCredentials("c", "d", "two"))
 
-    new = presigned_urls.url("k")
+    new = presigned_downloads.url("k")
 
     assert ("Security-Token=one" in old, "Security-Token=two" in new) == (True, True)
     assert times_of(new)[0] == clock.now
-    assert presigned_urls._signer.cache_info().currsize == 1
+    assert presigned_downloads._signer.cache_info().currsize == 1

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 
 from chalicelib import aws, config, telemetry
-from chalicelib.aws import early_start
+from chalicelib.aws import lambda_start_hooks
 
 TYPE = "AWS_LAMBDA_INITIALIZATION_TYPE"
 
@@ -47,7 +47,7 @@ def test_only_two_kinds_of_start_are_early(monkeypatch: pytest.MonkeyPatch, kind
 def test_started_in_advance_with_a_client(monkeypatch: pytest.MonkeyPatch, hooks: list[Callable[[], None]]) -> None:
     monkeypatch.setenv(TYPE, "provisioned-concurrency")
 
-    early_start.prepare()
+    lambda_start_hooks.prepare()
 
     assert aws._client.cache_info().currsize == 1
     assert hooks == []  # it is not copied
@@ -57,7 +57,7 @@ def test_copy_gets_new_connections_and_random_numbers(
     monkeypatch: pytest.MonkeyPatch, hooks: list[Callable[[], None]]
 ) -> None:
     monkeypatch.setenv(TYPE, "snap-start")
-    early_start.prepare()
+    lambda_start_hooks.prepare()
     closed: list[object] = []
     for client in (aws.dynamodb(), aws.sqs()):
         monkeypatch.setattr(client, "close", functools.partial(closed.append, client))
@@ -79,7 +79,7 @@ def test_start_succeeds_without_credentials(monkeypatch: pytest.MonkeyPatch, hoo
     logged: list[str] = []
     monkeypatch.setattr(telemetry.logger, "exception", logged.append)
 
-    early_start.prepare()
+    lambda_start_hooks.prepare()
 
-    assert hooks == [early_start.renew]
+    assert hooks == [lambda_start_hooks.renew]
     assert logged == ["Creating a client in advance failed"]

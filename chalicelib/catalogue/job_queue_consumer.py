@@ -14,7 +14,7 @@ from chalicelib import aws, errors, telemetry
 from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import (
     export_steps,
-    import_chunks,
+    import_steps,
     item_pictures,
     items,
     messages,
@@ -80,7 +80,7 @@ def process_message(received: ReceivedMessage, has_time: Callable[[], bool] = la
     if isinstance(message, RenderImage):
         thumbnail_jobs.run(message.key, has_time)
     elif isinstance(message, ImportChunk):
-        if not import_chunks.process(message.owner, message.import_id, message.chunk, has_time):
+        if not import_steps.process(message.owner, message.import_id, message.chunk, has_time):
             raise thumbnail_jobs.OutOfTimeError
     elif isinstance(message, ExportChunk):
         export_steps.process(message.owner, message.export_id, message.turn, has_time)

@@ -1,7 +1,7 @@
 """Run all checks in a copy of the project after each recipe of docs/adapting.md.
 
-python -m tools.template.recipes [--only fields,route] [--turn NUMBER] [--targets "lint test"]
-python -m tools.template.recipes --write
+python -m tools.template.recipe_checks [--only fields,route] [--turn NUMBER] [--targets "lint test"]
+python -m tools.template.recipe_checks --write
 
 A recipe is a diff of the page. ``--turn`` selects one recipe by a number, so that numbers in succession select all of
 them in turn. ``--write`` writes the diffs into the page again, with the line numbers and the context of the files now.
@@ -136,7 +136,7 @@ def _environ() -> dict[str, str]:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="tools.template.recipes", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tools.template.recipe_checks", description=__doc__)
     selected = parser.add_mutually_exclusive_group()
     selected.add_argument("--only", default="", help=f"some of {', '.join(names())}, comma-separated; by default all")
     selected.add_argument("--turn", type=int, help="any number: it selects one recipe")

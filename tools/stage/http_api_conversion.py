@@ -1,6 +1,6 @@
 """Replace the REST API in a packaged template by an HTTP API, which costs less for each request.
 
-    python -m tools.stage.http_front out/sam.json
+    python -m tools.stage.http_api_conversion out/sam.json
 
 Chalice cannot create an HTTP API. ``make package FRONT=http`` runs this after ``chalice package``. The HTTP API
 verifies the tokens itself, so the authorizer function is left out, with its role, log and alarms. What differs for
@@ -332,7 +332,7 @@ def app_routes(app: Any) -> Iterator[Route]:
 
 def main() -> int:
     """Run the command line. Return the exit code. If the template cannot be converted, delete it."""
-    parser = argparse.ArgumentParser(prog="python -m tools.stage.http_front", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.stage.http_api_conversion", description=__doc__)
     parser.add_argument("template", type=Path)
     path: Path = parser.parse_args().template
     template = json.loads(path.read_text(encoding="utf-8"))

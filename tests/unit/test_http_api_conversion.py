@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 
 import app
-from tools.stage import http_front
+from tools.stage import http_api_conversion
 from tools.stage.errors import StageError
 
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGED = json.loads((PROJECT / "infra" / "package.json").read_text(encoding="utf-8")) | {"Outputs": {"RestAPIId": {}}}
 VARIABLES = PACKAGED["Resources"]["APIHandler"]["Properties"]["Environment"]["Variables"] | {"STAGE": "dev"}
-ROUTES = list(http_front.app_routes(app.app))
+ROUTES = list(http_api_conversion.app_routes(app.app))
 
 
 def converted(**variables: str) -> dict[str, Any]:
     """Return the template of a stage with these settings."""
     template = json.loads(json.dumps(PACKAGED))
     template["Resources"]["APIHandler"]["Properties"]["Environment"]["Variables"] = VARIABLES | variables
-    return http_front.convert(template, http_front.settings_of(VARIABLES | variables), ROUTES)
+    return http_api_conversion.convert(template, http_api_conversion.settings_of(VARIABLES | variables), ROUTES)
 
 
 def properties(template: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -111,7 +111,7 @@ def test_refused_template_is_deleted(tmp_path: Path) -> None:
     path = tmp_path / "sam.json"
     path.write_text(json.dumps(template))
 
-    command = [sys.executable, "-m", "tools.stage.http_front", path]
+    command = [sys.executable, "-m", "tools.stage.http_api_conversion", path]
     environ = {name: value for name, value in os.environ.items() if name == "PATH"}
     done = subprocess.run(command, cwd=PROJECT, env=environ, capture_output=True, text=True, check=False)
 
@@ -150,8 +150,8 @@ def test_cors_is_that_of_the_app(origins: list[str]) -> None:
 
 
 def test_without_origins_there_is_no_cors() -> None:
-    settings = http_front.settings_of({"STAGE": "local", "AUTH_MODE": "local"})
-    [api] = properties(http_front.convert(PACKAGED, settings, ROUTES), "Api")
+    settings = http_api_conversion.settings_of({"STAGE": "local", "AUTH_MODE": "local"})
+    [api] = properties(http_api_conversion.convert(PACKAGED, settings, ROUTES), "Api")
     assert "CorsConfiguration" not in api
 
 

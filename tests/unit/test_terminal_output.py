@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tools import log_reader
-from tools.laptop.terminal import Terminal
+from tools.laptop.terminal_output import Terminal
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from chalicelib import aws, config
 from chalicelib.aws import table
 from chalicelib.aws.bucket import Upload
 from chalicelib.aws.table import Key
-from chalicelib.catalogue import cleanup, item_pictures, items, models, thumbnail_jobs
+from chalicelib.catalogue import hourly_cleanup, item_pictures, items, models, thumbnail_jobs
 from chalicelib.values import ids, times
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, context, fails, item_input, json_of, meanwhile, run
@@ -29,7 +29,7 @@ def now() -> datetime:
 
 
 def clean_up(at: datetime, milliseconds: int = 60_000) -> dict[str, int]:
-    return dict(cleanup.run(at, context("clean_up", milliseconds)))
+    return dict(hourly_cleanup.run(at, context("clean_up", milliseconds)))
 
 
 def expiring(at: datetime, after: timedelta = HOUR, **fields: Any) -> models.Item:
@@ -463,7 +463,7 @@ class TestTimeLimit:
                 items.delete(OWNER, item.id, now)
         before, after = left(), []
         for hour in range(1, 5):
-            cleanup.run(now + hour * HOUR, Times(60_000))
+            hourly_cleanup.run(now + hour * HOUR, Times(60_000))
             after.append({before[key] for key in before.keys() - left().keys()})
 
         assert [len(shards) for shards in after] == [1, 2, 3, 4]
@@ -478,16 +478,16 @@ class TestTimeLimit:
         for _ in range(2):
             expiring(now)
 
-        assert cleanup.run(now + HOUR, Times(60_000)) == {"expired": 1}
+        assert hourly_cleanup.run(now + HOUR, Times(60_000)) == {"expired": 1}
         assert due_keys_read == ["ITEM"] * 2
 
         due_keys_read.clear()
-        assert cleanup.run(now + HOUR, Times(60_000)) == {"expired": 1}
+        assert hourly_cleanup.run(now + HOUR, Times(60_000)) == {"expired": 1}
         assert due_keys_read == ["ITEM", "DELIVERY"]  # No time is left to read more.
 
         due_keys_read.clear()
         # 60 s are left for tasks, 30 s of them for reading. The seventh key comes too late; the others are processed.
-        counts = cleanup.run(now + HOUR, Times(75_000, *[45_000] * 6, *[44_999] * 7))
+        counts = hourly_cleanup.run(now + HOUR, Times(75_000, *[45_000] * 6, *[44_999] * 7))
         assert due_keys_read == ["DELIVERY"] * 7
         assert counts.total() == 6
         assert "Half of the time used to read deliveries" in logged()
