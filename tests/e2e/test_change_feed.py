@@ -14,7 +14,7 @@ from tests.builders import fields
 from tests.e2e.pictures import photograph
 from tests.e2e.subscriber import Subscriber
 from tests.e2e.system import System
-from tests.e2e.test_flows import SCHEDULED, create, post, settled_image, ticket
+from tests.e2e.test_flows import SCHEDULED, create, post, processed_image, ticket
 from tests.e2e.waiting import eventually
 
 
@@ -29,7 +29,7 @@ def test_changes_of_an_item_are_events_in_order(system: System, subscriber: Subs
     expiring = create(system, expiresAt=soon.isoformat())
     item = create(system, title="Harbour")
     post(ticket(system, item), photograph(400, 300))
-    settled_image(system, item)
+    processed_image(system, item)
     system.request("PATCH", f"/items/{item}", {"visibility": "public", "weight": 3})
     system.request("DELETE", f"/items/{item}")
 

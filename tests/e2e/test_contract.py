@@ -50,11 +50,11 @@ def add_picture(api: str, data: bytes) -> str:
     form = request("POST", f"{item}/image", {"contentType": "image/jpeg"}).json()["upload"]
     requests.post(form["url"], form["fields"], files={"file": data}, timeout=30).raise_for_status()
 
-    def settled() -> str | None:
+    def final_status() -> str | None:
         status: str = request("GET", item).json()["image"]["status"]
         return status if status in ("ready", "failed") else None
 
-    return eventually(settled, 60)
+    return eventually(final_status, 60)
 
 
 def add_delivery(api: str) -> None:

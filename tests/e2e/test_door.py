@@ -140,7 +140,7 @@ def imported(api: Door, body: bytes, type_: Header) -> Any:
     return api.json("GET", path).json()
 
 
-def test_operations_of_a_batch_are_settled_one_by_one(api: Door) -> None:
+def test_operations_of_a_batch_succeed_or_fail_independently(api: Door) -> None:
     item = api.item()
     batch = json.loads(A_BATCH)["operations"] + [
         {"op": "patch", "id": item["id"], "ifMatch": '"1"', "body": {"title": "Jug"}},

@@ -41,7 +41,7 @@ def post(upload: dict[str, Any], data: bytes, **changed: str) -> requests.Respon
     return requests.post(upload["url"], upload["fields"] | changed, files={"file": data}, timeout=30)
 
 
-def settled_image(system: System, item: str) -> dict[str, Any]:
+def processed_image(system: System, item: str) -> dict[str, Any]:
     def look() -> dict[str, Any] | None:
         image = system.request("GET", f"/items/{item}").json().get("image", {})
         return image if image.get("status") in ("ready", "failed") else None
@@ -83,7 +83,7 @@ def test_uploaded_photograph_is_ready_and_downloads(system: System) -> None:
 
     assert post(ticket(system, item), data).ok
 
-    image = settled_image(system, item)
+    image = processed_image(system, item)
     assert (image["status"], image["width"], image["height"], image["bytes"]) == ("ready", 1600, 1200, len(data))
     sizes = {one["size"]: Image.open(io.BytesIO(download(one["url"]))).size for one in image["thumbnails"]}
     assert sizes == {200: (200, 200), 800: (800, 600)}
@@ -96,7 +96,7 @@ def test_uploaded_photograph_is_ready_and_downloads(system: System) -> None:
 def test_deleted_item_has_no_pictures_left(system: System) -> None:
     item = create(system, title="Harbour")
     post(ticket(system, item), photograph(400, 300))
-    settled_image(system, item)
+    processed_image(system, item)
 
     system.request("DELETE", f"/items/{item}")
 
@@ -106,7 +106,7 @@ def test_deleted_item_has_no_pictures_left(system: System) -> None:
 def test_visitors_see_thumbnails_while_the_item_is_public(system: System) -> None:
     item = create(system, title="Harbour")
     post(ticket(system, item), photograph(400, 300))
-    settled_image(system, item)
+    processed_image(system, item)
     path = f"/catalogues/{system.request('GET', '/catalogue').json()['id']}/items/{item}"
 
     system.request("PATCH", f"/items/{item}", {"visibility": "public"})
@@ -122,9 +122,9 @@ def test_only_the_newest_upload_is_kept(system: System) -> None:
     item = create(system, title="Harbour")
     for width in (400, 500):
         post(ticket(system, item), photograph(width, 300))
-        assert settled_image(system, item)["status"] == "ready"
+        assert processed_image(system, item)["status"] == "ready"
 
-    assert settled_image(system, item)["width"] == 500
+    assert processed_image(system, item)["width"] == 500
     assert len(eventually(lambda: keys(system, f"uploads/items/local/{item}/"))) == 1
     assert len(keys(system, f"thumbnails/items/local/{item}/")) == 2
 
@@ -133,11 +133,11 @@ def test_second_upload_with_a_ticket_replaces_the_picture(system: System) -> Non
     item, files = create(system, title="Harbour"), [photograph(width, 300) for width in (400, 500)]
     form = ticket(system, item)
     post(form, files[0])
-    assert settled_image(system, item)["width"] == 400
+    assert processed_image(system, item)["width"] == 400
 
     assert post(form, files[1]).ok
 
-    image = eventually(lambda: (now := settled_image(system, item))["width"] == 500 and now)
+    image = eventually(lambda: (now := processed_image(system, item))["width"] == 500 and now)
     assert image["bytes"] == len(files[1])
     assert download(image["url"]) == files[1]
     assert eventually(lambda: len(keys(system, f"thumbnails/items/local/{item}/")) == 2)
@@ -168,7 +168,7 @@ def test_text_file_fails_as_unreadable_and_is_not_retried(system: System) -> Non
 
     assert post(ticket(system, item), b"Dear diary,\nthis is no picture.\n").ok
 
-    image = settled_image(system, item)
+    image = processed_image(system, item)
     assert image["error"]["error"] == "IMAGE_UNREADABLE"
     assert "not a picture" in image["error"]["message"]
     eventually(lambda: waiting(system, system.queue_url) == 0)
@@ -187,7 +187,7 @@ def test_picture_that_blocks_its_process_fails_alone(system: System) -> None:
     for item in items:
         assert post(ticket(system, item), slow_gif() if item == items[4] else photograph(400, 300)).ok
 
-    images = [settled_image(system, item) for item in items]
+    images = [processed_image(system, item) for item in items]
 
     assert [image["status"] for image in images] == ["ready"] * 4 + ["failed"] + ["ready"] * 5
     assert images[4]["error"]["error"] == "IMAGE_TOO_COMPLEX"
@@ -199,7 +199,7 @@ def test_cut_off_photograph_is_ready_with_a_warning(system: System) -> None:
 
     assert post(ticket(system, item), photograph()[:-20_000]).ok
 
-    image = settled_image(system, item)
+    image = processed_image(system, item)
     assert (image["status"], image["width"], image["warnings"]) == ("ready", 1600, ["TRUNCATED"])
 
 
@@ -233,8 +233,8 @@ def finished(system: System, import_id: str) -> dict[str, Any]:
     """Wait for the end of an import, and return its progress."""
 
     def look() -> dict[str, Any] | None:
-        shown: dict[str, Any] = system.request("GET", f"/imports/{import_id}").json()
-        return shown if shown["status"] == "done" else None
+        progress: dict[str, Any] = system.request("GET", f"/imports/{import_id}").json()
+        return progress if progress["status"] == "done" else None
 
     return eventually(look)
 
@@ -260,7 +260,7 @@ def test_export_is_restored_with_its_pictures(system: System, tmp_path: Path) ->
     pictures = {create(system, mark=f"exported {n}"): photograph(400 + n, 300) for n in range(2)}
     for item, data in pictures.items():
         post(ticket(system, item), data).raise_for_status()
-        settled_image(system, item)
+        processed_image(system, item)
     first = next(iter(pictures))
     system.request("PATCH", f"/items/{first}/image", {"focus": {"x": 0.25, "y": 0.5}})
     before = {item: system.request("GET", f"/items/{item}").json() for item in pictures}
@@ -268,8 +268,8 @@ def test_export_is_restored_with_its_pictures(system: System, tmp_path: Path) ->
     started = system.request("POST", "/exports", {"format": "ndjson", "ids": [*pictures], "pictures": True}).json()
 
     def look() -> dict[str, Any] | None:
-        shown: dict[str, Any] = system.request("GET", f"/exports/{started['id']}").json()
-        return shown if shown["status"] not in ("queued", "running") else None
+        export: dict[str, Any] = system.request("GET", f"/exports/{started['id']}").json()
+        return export if export["status"] not in ("queued", "running") else None
 
     done = eventually(look)
     assert (done["status"], done["items"], done["pictures"]) == ("done", 2, 2), done
@@ -280,7 +280,7 @@ def test_export_is_restored_with_its_pictures(system: System, tmp_path: Path) ->
     assert restore_export.main([system.api, *(str(tmp_path / file["name"]) for file in done["files"])]) == 0
 
     for item, data in pictures.items():
-        image = settled_image(system, item)
+        image = processed_image(system, item)
         assert download(image["url"]) == data
         assert image.get("focus") == before[item]["image"].get("focus")
         after = system.request("GET", f"/items/{item}").json()

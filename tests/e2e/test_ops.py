@@ -23,7 +23,7 @@ from tests.builders import as_json, fields
 from tests.e2e.pictures import photograph
 from tests.e2e.shell import at_the_emulator, type_in
 from tests.e2e.system import System
-from tests.e2e.test_flows import create, post, settled_image, ticket, waiting
+from tests.e2e.test_flows import create, post, processed_image, ticket, waiting
 from tests.e2e.waiting import eventually
 from tools import processes
 from tools.laptop import run
@@ -252,32 +252,32 @@ def test_item_is_shown_without_urls(system: System, typed: Command) -> None:
     created = system.request("POST", "/items", as_json('"tiny": 1E-130, "weight": 19.90')).json()["id"]
     picture = photograph(400, 300)
     assert post(ticket(system, created), picture).ok
-    settled_image(system, created)
+    processed_image(system, created)
 
     (item,) = runbook("item", owner="local", id=created)
     text = typed(*item)
 
-    shown = typed("item", "local", created, "--json")
+    report = typed("item", "local", created, "--json")
     assert '"tiny": 1E-130' in text
-    assert shown["record"]["image"]["status"] == "ready"
-    assert [due["reason"] for due in shown["due"]] == ["its upload ticket expires"]
-    original, *thumbnails = shown["objects"]
+    assert report["record"]["image"]["status"] == "ready"
+    assert [due["reason"] for due in report["due"]] == ["its upload ticket expires"]
+    original, *thumbnails = report["objects"]
     assert original["key"].startswith(f"uploads/items/local/{created}/")
     assert original["size"] == len(picture)
     assert [one["key"].rpartition("/")[2] for one in thumbnails] == ["200.jpg", "800.jpg"]
-    assert shown["deadLetters"] == []
+    assert report["deadLetters"] == []
     assert "http" not in text
 
 
 def test_events_are_shown(system: System, typed: Command) -> None:
     created = create(system, title="Harbour")
     system.request("PATCH", f"/items/{created}", {"weight": 3})
-    shown, followed = runbook("events")
+    shown_arguments, followed_arguments = runbook("events")
 
     # Other tests write records that cannot be read: then the exit code is 1.
-    lines = [line.split() for line in typed(*shown, code=None).splitlines() if created in line]
+    lines = [line.split() for line in typed(*shown_arguments, code=None).splitlines() if created in line]
     assert [(line[1], line[-1]) for line in lines] == [("item.created", "local"), ("item.updated", "weight")]
-    assert followed == ["events", "--follow"]
+    assert followed_arguments == ["events", "--follow"]
 
 
 def test_closed_pipe_is_no_error(system: System) -> None:

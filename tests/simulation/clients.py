@@ -140,10 +140,10 @@ class Client:
                 acts.append(self._act(kind, item=item["id"], tokens=tokens, if_match=version))
                 operation |= {"id": item["id"]} | ({} if version is None else {"ifMatch": f'"{version}"'})
             operations.append(operation)
-        self._settle(acts, {"operations": operations})
+        self._send_batch(acts, {"operations": operations})
 
     def _keyed_batch(self) -> None:
-        """Create items by a request that is repeated until every operation is settled."""
+        """Create items by a request that is repeated until every operation succeeds or is refused."""
         key = self._ledger.token()
         acts = [
             self._act("create", tokens=(self._ledger.token(),), key=f"{key},{number}")
@@ -152,11 +152,11 @@ class Client:
         body = {"operations": [{"op": "create", "body": self._fields(act.tokens[0])} for act in acts]}
         for tried in range(7):
             self._wait(self._chance.random() * tried**2)
-            self._settle(acts, body, {"idempotency-key": key})
+            self._send_batch(acts, body, {"idempotency-key": key})
             if all(act.done for act in acts):
                 return
 
-    def _settle(self, acts: list[Act], body: Any, headers: dict[str, str] | None = None) -> None:
+    def _send_batch(self, acts: list[Act], body: Any, headers: dict[str, str] | None = None) -> None:
         """Send a batch, and record the result of each operation as that of its action."""
         answer = self._world.api.ask(self._owner, "POST", "/items/batch", body, headers or {})
         results = answer.body["results"] if answer.status == 200 else [None] * len(acts)

@@ -106,10 +106,10 @@ def _check_page(page: _Page, counts: Counts, *, repair: bool) -> None:
                     items.write_index(of.owner, of.id)
     for key in sorted(_suspected_copies(current)):
         with _failures(key, counts):
-            _settle_copy(key, counts, repair=repair)
+            _check_copy(key, counts, repair=repair)
     for key in _suspected_orphans(page, counts):
         with _failures(key, counts):
-            counts.orphaned += _settle_orphan(key, repair=repair)
+            counts.orphaned += _check_orphan(key, repair=repair)
 
 
 def _check_declarations(page: _Page, counts: Counts, *, repair: bool) -> list[Item]:
@@ -180,7 +180,7 @@ def _suspected_copies(found: list[Item]) -> set[Key]:
     return suspected | {key for key, copy in expected.items() if read.get(key) != copy}
 
 
-def _settle_copy(key: Key, counts: Counts, *, repair: bool) -> None:
+def _check_copy(key: Key, counts: Counts, *, repair: bool) -> None:
     """Count a public copy that is not what follows from its item; with ``repair``, correct it.
 
     Raise BusyError if others change the item all the time.
@@ -210,7 +210,7 @@ def _correct_copy(of: Key, item: Item | None, copy: Item | None, expected: Item 
     elif copy:
         table.write_once(table.Check(of, items.unchanged(item)), table.Delete(_key(copy), items.unchanged(copy)))
         for key in items.index_records(copy):
-            _settle_orphan(key, repair=True)
+            _check_orphan(key, repair=True)
 
 
 # -------------------------------------------------------------------------------------------- orphaned index records
@@ -228,7 +228,7 @@ def _suspected_orphans(page: _Page, counts: Counts) -> list[Key]:
     return [key for key, item in of.items() if item in expected and key not in expected[item]]
 
 
-def _settle_orphan(key: Key, *, repair: bool) -> bool:
+def _check_orphan(key: Key, *, repair: bool) -> bool:
     """Return whether an index record does not follow from its item; with ``repair``, delete it.
 
     Raise BusyError if others change the item all the time.

@@ -1,4 +1,4 @@
-"""POST /items/batch: operations that are settled one by one."""
+"""POST /items/batch: operations that succeed or fail independently."""
 
 from __future__ import annotations
 
