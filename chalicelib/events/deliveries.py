@@ -103,7 +103,7 @@ def parse(body: str) -> tuple[DeliveryMessage, Event]:
 def _find_webhook_to_try(message: DeliveryMessage, event: Event, stored: DeliveryRecord | None) -> Webhook | None:
     """Return the webhook, or None if the delivery is not to be attempted now. Its record says why."""
     if stored and stored.status != "pending" and not message.manual:
-        return None  # It is over: the queue delivered the message twice, or the feed sent it twice.
+        return None  # It has ended: the queue delivered the message twice, or the feed sent it twice.
     try:
         webhook = webhooks.get(message.owner, message.webhook_id)
     except errors.WebhookNotFoundError:

@@ -1,4 +1,4 @@
-"""When a delivery is attempted, and when it is over: the states of its record."""
+"""When a delivery is attempted, and when it has ended: the states of its record."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ MIN_DEFERRAL = timedelta(hours=1)
 
 
 def after_attempt(delivery: DeliveryRecord, attempt: Attempt) -> DeliveryRecord:
-    """Return a delivery as it is after an attempt: over, or waiting for the next one.
+    """Return a delivery as it is after an attempt: ended, or waiting for the next one.
 
-    If it is over already, because another message for it was processed at the same time, only a success changes it.
+    If it has ended already, because another message for it was processed at the same time, only a success changes it.
     """
     if delivery.status != "pending" and attempt.error:
         return delivery
@@ -70,7 +70,7 @@ def deferred(delivery: DeliveryRecord, at: datetime) -> DeliveryRecord:
 
 
 def given_up(delivery: DeliveryRecord, error: str) -> DeliveryRecord:
-    """Return a delivery that is not attempted any more. If it is over already, it stays as it is."""
+    """Return a delivery that is not attempted any more. If it has ended already, it stays as it is."""
     if delivery.status != "pending":
         return delivery
     return msgspec.structs.replace(_ended(delivery, "failed"), error=error)

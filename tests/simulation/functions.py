@@ -85,13 +85,13 @@ class Lambda:
         self._faults = faults
         self._runs = 0
 
-    def run(self, function: str, event: Any, ended: Callable[[Process], None] | None = None) -> Process:
+    def run(self, function: str, event: Any, on_end: Callable[[Process], None] | None = None) -> Process:
         """Start an invocation, which ends at its timeout at the latest."""
         self._runs += 1
         context = Context(function, self._timeline, f"run-{self._runs}")
         handler = app.app if function == "api_handler" else app.app.handler_map[function]
         return self._timeline.start(
-            f"{function}-{self._runs}", lambda: self._work(handler, event, context), TIMEOUTS[function], ended
+            f"{function}-{self._runs}", lambda: self._work(handler, event, context), TIMEOUTS[function], on_end
         )
 
     def _work(self, handler: Callable[..., Any], event: Any, context: Context) -> Any:
@@ -163,10 +163,10 @@ class _End:
     def __init__(self, process: Process, timeline: Timeline) -> None:
         self.watchers: list[Any] = []
         self._process = process
-        process.ended = lambda _: timeline.wake(self.watchers)
+        process.on_end = lambda _: timeline.wake(self.watchers)
 
     def done(self) -> bool:
-        return self._process.over
+        return self._process.has_ended
 
 
 @functools.cache
@@ -238,7 +238,7 @@ class Events:
     def deliver(self, function: str, event: dict[str, Any], seconds: float, attempt: int = 1) -> None:
         """Invoke a function with an event, up to three times (AWS, "Asynchronous invocation")."""
 
-        def ended(run: Process) -> None:
+        def on_end(run: Process) -> None:
             if run.error is None:
                 return
             if attempt == 3:
@@ -247,10 +247,10 @@ class Events:
             else:
                 self.deliver(function, event, 60 * attempt, attempt + 1)
 
-        self._timeline.later(seconds, lambda: self._run(function, event, ended))
+        self._timeline.later(seconds, lambda: self._run(function, event, on_end))
 
-    def _run(self, function: str, event: dict[str, Any], ended: Callable[[Process], None]) -> None:
-        self._lambda.run(function, event, ended)
+    def _run(self, function: str, event: dict[str, Any], on_end: Callable[[Process], None]) -> None:
+        self._lambda.run(function, event, on_end)
 
     def _delay(self) -> float:
         if self._faults.happens(self._faults.events_strange):
@@ -283,7 +283,7 @@ class Schedule:
         self._sweep(1)
 
     def _sweep(self, attempt: int) -> None:
-        def ended(run: Process) -> None:
+        def on_end(run: Process) -> None:
             if run.error is not None and attempt < 3:
                 self._timeline.later(60 * attempt, lambda: self._sweep(attempt + 1))
 
@@ -298,7 +298,7 @@ class Schedule:
             "resources": [],
             "detail": {},
         }
-        self._lambda.run("clean_up", event, ended)
+        self._lambda.run("clean_up", event, on_end)
 
 
 class TimeToLive:

@@ -39,13 +39,13 @@ class Outcome(NamedTuple):
 
     def report(self, lines: int = 60, *, whole: bool = False) -> str:
         """Return a report: what is wrong, the last events related to it, and how to run the history again."""
-        told = self.trace if whole else self._about()[-lines:]
+        events = self.trace if whole else self._about()[-lines:]
         return "\n".join(
             (
                 f"History {self.seed} violates {len(self.problems)} invariant(s):",
                 *(f"  - {problem}" for problem in self.problems),
-                f"{len(told)} of its {len(self.trace)} events:",
-                *(_line(event) for event in told),
+                f"{len(events)} of its {len(self.trace)} events:",
+                *(_line(event) for event in events),
                 f"Run it again: make simulate SEED={self.seed} HISTORIES=1 TRACE=all",
             )
         )
@@ -94,7 +94,7 @@ def _act(world: World, ledger: Ledger) -> None:
         timeline.later(chance.random() * chance.choice((10, HOUR)), world.redeclare)
     for _ in range(chance.choice((0, 0, 1, 3))):
         timeline.later(chance.random() * chance.choice((10, HOUR)), world.poison)
-    while not all(client.over for client in clients):
+    while not all(client.has_ended for client in clients):
         world.run_until(timeline.now + 10 * 60)
     for client in clients:
         if client.error:

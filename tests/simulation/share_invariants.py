@@ -44,15 +44,15 @@ def _problems(world: World, ledger: Ledger, act: Act) -> Iterator[str]:
         *(one for one in ledger.of("unshare") if one.details["link"] is link),
         *(one for one in ledger.of("delete", "delete message") if one.item == link.item),
     ]
-    over = [one for one in ends if one.done and one.kind != "delete message" and one.ended <= act.started]
-    over += [link] if _has_expired(link.body, act.started) else []
-    if act.done and over:
-        yield f"{act} showed the item, after {over}"
+    certain_ends = [one for one in ends if one.done and one.kind != "delete message" and one.ended <= act.started]
+    certain_ends += [link] if _has_expired(link.body, act.started) else []
+    if act.done and certain_ends:
+        yield f"{act} showed the item, after {certain_ends}"
     if act.done and not any(_is_shown_as(state, act) for state in states):
         yield f"{act} showed {act.body}, but the item was {states}"
-    may_be_over = [one for one in ends if not one.refused and one.started <= act.ended]
+    possible_ends = [one for one in ends if not one.refused and one.started <= act.ended]
     expires = any("expiresAt" in (one or {}) for one in (link.body, *states))
-    if act.status == 404 and not may_be_over and not expires and None not in states:
+    if act.status == 404 and not possible_ends and not expires and None not in states:
         yield f"{act} found nothing, but the link was never deleted: {states}"
 
 

@@ -57,6 +57,6 @@ def import_twice(world: World) -> dict[str, Answer]:
         answers[name] = world.api.ask("ann", "POST", "/imports?key=simTitle", {"items": entries})
 
     clients = [world.timeline.start(name, lambda name=name: work(name)) for name in ("one", "two")]
-    while not all(client.over for client in clients):
+    while not all(client.has_ended for client in clients):
         world.run_until(world.timeline.now + 600)
     return answers

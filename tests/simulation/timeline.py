@@ -29,14 +29,14 @@ class KilledError(BaseException):
 class Process:
     """One invocation of a function, or a client. Its tasks end together."""
 
-    def __init__(self, name: str, ended: Callable[[Process], None] | None = None) -> None:
+    def __init__(self, name: str, on_end: Callable[[Process], None] | None = None) -> None:
         self.name = name
         self.tasks: list[Task] = []
-        self.over = False
+        self.has_ended = False
         self.value: Any = None
         self.error: str | None = None
         """Why it ended without a value: the exception, or what killed it."""
-        self.ended = ended
+        self.on_end = on_end
         self.code: str | None = None
         """The version of the code that it runs."""
 
@@ -48,7 +48,7 @@ class Task:
         self.process = process
         self.work = work
         self.greenlet: Any = None
-        self.over = False
+        self.has_ended = False
         self.value: Any = None
         self.error: Exception | None = None
         self.turn = 0
@@ -57,7 +57,7 @@ class Task:
 
     def done(self) -> bool:
         """Return whether the task has ended."""
-        return self.over
+        return self.has_ended
 
 
 class Awaited(Protocol):
@@ -114,10 +114,10 @@ class Timeline:
         name: str,
         work: Callable[[], Any],
         timeout: float | None = None,
-        ended: Callable[[Process], None] | None = None,
+        on_end: Callable[[Process], None] | None = None,
     ) -> Process:
-        """Start a process, which is killed after ``timeout`` seconds. ``ended`` is called once when it ends."""
-        process = Process(name, ended)
+        """Start a process, which is killed after ``timeout`` seconds. ``on_end`` is called once when it ends."""
+        process = Process(name, on_end)
         self.spawn(process, work)
         if timeout is not None:
             self.later(timeout, lambda: self.kill(process, "Task timed out"))
@@ -132,19 +132,19 @@ class Timeline:
 
     def kill(self, process: Process, why: str) -> None:
         """Kill a process at once, in whatever state its tasks are. Its own tasks call die instead."""
-        if process.over:
+        if process.has_ended:
             return
-        process.over = True
+        process.has_ended = True
         process.error = why
         self.note("killed", process.name, why)
         for task in process.tasks:
-            if not task.over and task.greenlet:
+            if not task.has_ended and task.greenlet:
                 self.running = task
                 task.greenlet.throw(KilledError)
                 self.running = None
-            task.over = True
-        if process.ended:
-            process.ended(process)
+            task.has_ended = True
+        if process.on_end:
+            process.on_end(process)
 
     # -------------------------------------------------------------------------------------------------- for the tasks
 
@@ -179,7 +179,7 @@ class Timeline:
         """Return the running task. Raise KilledError if its process was killed."""
         task = self.running
         assert task is not None, "only tasks can wait"
-        if task.process.over:
+        if task.process.has_ended:
             raise KilledError
         return task
 
@@ -188,7 +188,7 @@ class Timeline:
         self.later(seconds, lambda: self._resume(task, turn))
 
     def _resume(self, task: Task, turn: int) -> None:
-        if task.over or task.process.over or task.turn != turn:
+        if task.has_ended or task.process.has_ended or task.turn != turn:
             return
         task.turn += 1
         if task.greenlet is None:
@@ -196,7 +196,7 @@ class Timeline:
         self.running = task
         task.greenlet.switch()
         self.running = None
-        if task.over:
+        if task.has_ended:
             self._finish(task)
 
     def _main(self, task: Task) -> None:
@@ -206,25 +206,25 @@ class Timeline:
             return
         except Exception as error:  # noqa: BLE001 - the waiting task raises it
             task.error = error
-        task.over = True
+        task.has_ended = True
 
     def _finish(self, task: Task) -> None:
         self.wake(task.watchers)
         process = task.process
-        if task is not process.tasks[0] or process.over:
+        if task is not process.tasks[0] or process.has_ended:
             return
         process.value = task.value
         process.error = None if task.error is None else f"{type(task.error).__name__}: {task.error}"
-        process.over = True
+        process.has_ended = True
         for other in process.tasks[1:]:
             # Lambda freezes threads that still run after the response, and they may never continue.
-            if not other.over and other.greenlet:
+            if not other.has_ended and other.greenlet:
                 self.running = other
                 other.greenlet.throw(KilledError)
                 self.running = None
-            other.over = True
-        if process.ended:
-            process.ended(process)
+            other.has_ended = True
+        if process.on_end:
+            process.on_end(process)
 
 
 class Pool:
@@ -261,7 +261,7 @@ class Pool:
         """Wait until all work is done."""
         if cancel_futures:
             self._waiting.clear()
-        while wait and (busy := [task for task in self._tasks if not task.over]):
+        while wait and (busy := [task for task in self._tasks if not task.has_ended]):
             self.timeline.wait(busy[0])
 
     def _work(self) -> None:

@@ -162,7 +162,7 @@ class World:
     def _silently(self, look: Callable[[], T]) -> T:
         self.timeline.silent = True
         looking = self.timeline.start("looking", look)
-        while not looking.over:
+        while not looking.has_ended:
             self.timeline.step()
         self.timeline.silent = False
         if looking.error:
@@ -205,7 +205,7 @@ class World:
 
     def _start_reindex(self) -> None:
         self.reindexes += 1
-        self.timeline.start(f"reindex-{self.reindexes}", self._reindex, ended=self._on_reindex)
+        self.timeline.start(f"reindex-{self.reindexes}", self._reindex, on_end=self._on_reindex)
 
     def _reindex(self) -> reindexing.Counts:
         self.timeline.pause(0)

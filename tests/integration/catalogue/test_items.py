@@ -221,16 +221,16 @@ class TestLifecycle:
 
     def test_expiry_in_the_past_is_refused(self, api: Stage) -> None:
         at = times.now()
-        over, to_come = item_input(expiresAt=times.format_time(at)), item_input(expiresAt=after(at, 0.001))
+        expired, valid = item_input(expiresAt=times.format_time(at)), item_input(expiresAt=after(at, 0.001))
 
-        item, _ = items.create(OWNER, to_come, at)
+        item, _ = items.create(OWNER, valid, at)
 
         for refused in (
-            lambda: items.create(OWNER, over, at),
-            lambda: items.create(OWNER, over, at, "k"),
-            lambda: items.prepare_create(OWNER, ids.new_id(), over, at),
-            lambda: items.replace(OWNER, item.id, fields(expiresAt=over.expires_at), at),
-            lambda: items.patch(OWNER, item.id, {"expiresAt": over.expires_at}, at),
+            lambda: items.create(OWNER, expired, at),
+            lambda: items.create(OWNER, expired, at, "k"),
+            lambda: items.prepare_create(OWNER, ids.new_id(), expired, at),
+            lambda: items.replace(OWNER, item.id, fields(expiresAt=expired.expires_at), at),
+            lambda: items.patch(OWNER, item.id, {"expiresAt": expired.expires_at}, at),
         ):
             with pytest.raises(errors.InvalidExpiryError):
                 refused()

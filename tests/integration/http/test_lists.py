@@ -253,8 +253,8 @@ def test_other_records_are_not_listed(api: Stage) -> None:
 def test_expired_items_are_skipped(api: Stage) -> None:
     for minute in range(6):
         at = DAY + timedelta(minutes=minute)
-        over = {"expiresAt": times.format_time(at + timedelta(minutes=1))} if minute < 4 else {}
-        items.create(OWNER, item_input(minute=minute, **over), at)
+        expiry = {"expiresAt": times.format_time(at + timedelta(minutes=1))} if minute < 4 else {}
+        items.create(OWNER, item_input(minute=minute, **expiry), at)
 
     seen = [minute for page in walk(api, "order=asc&limit=2") for minute in minutes(page)]
 

@@ -56,12 +56,12 @@ def children(pictures: Sandbox) -> set[int]:
 @contextlib.contextmanager
 def killing(pictures: Sandbox, times: int) -> Iterator[None]:
     """Kill the next processes that decode, as often as asked, while they decode."""
-    left, over = times, threading.Event()
+    left, ended = times, threading.Event()
 
     def kill() -> None:
         nonlocal left
         killed: set[int] = set()
-        while left and not over.is_set():
+        while left and not ended.is_set():
             for child in children(pictures) - killed:
                 time.sleep(0.01)
                 with contextlib.suppress(ProcessLookupError):
@@ -74,7 +74,7 @@ def killing(pictures: Sandbox, times: int) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        ended.set()
         killer.join()
 
 
@@ -176,11 +176,11 @@ def test_end_of_a_server_does_not_end_the_next_one(pictures: Sandbox) -> None:
 
 def test_picture_is_not_to_blame_for_the_end_of_the_server(pictures: Sandbox) -> None:
     memory = pictures.memory_needed(SLOW, SIZES)
-    over = threading.Event()
+    ended = threading.Event()
 
     def kill() -> None:
         killed: set[int] = set()
-        while not over.is_set():
+        while not ended.is_set():
             # A server is listed when its child exists, so it is killed long before the picture is complete.
             for server in set(pictures.processes()[:1]) - killed:
                 os.kill(server, signal.SIGKILL)
@@ -193,7 +193,7 @@ def test_picture_is_not_to_blame_for_the_end_of_the_server(pictures: Sandbox) ->
         with pytest.raises(SandboxError):
             pictures.render(SLOW, SIZES, memory)
     finally:
-        over.set()
+        ended.set()
         killer.join()
 
 
