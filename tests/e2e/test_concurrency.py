@@ -201,8 +201,8 @@ class TestImports:
 
 
 def done_import(system: System, id_: str) -> dict[str, Any] | None:
-    shown: dict[str, Any] = system.request("GET", f"/imports/{id_}").json()
-    return shown if shown["status"] == "done" else None
+    progress: dict[str, Any] = system.request("GET", f"/imports/{id_}").json()
+    return progress if progress["status"] == "done" else None
 
 
 def delivery(messages: list[dict[str, Any]]) -> bytes:

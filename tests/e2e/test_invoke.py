@@ -64,11 +64,11 @@ def test_sample_is_a_valid_event(system: System, function: str, here: tuple[str,
 def test_result_and_log_are_shown(system: System, tmp_path: Path) -> None:
     event = sample(system, "api_handler", tmp_path)
 
-    shown = invoke(system, "api_handler", "--event", event)
+    ended = invoke(system, "api_handler", "--event", event)
     data = json.loads(invoke(system, "api_handler", "--event", event, "--json").out)
 
-    assert "api_handler of the stage local succeeded after " in shown.out
-    assert '"path":"/hello"' in shown.out
+    assert "api_handler of the stage local succeeded after " in ended.out
+    assert '"path":"/hello"' in ended.out
     assert json.loads(data["result"]["body"])["message"] == "Hello, Ann!"
     assert data["error"] is None
 
@@ -93,9 +93,9 @@ def test_failure_has_its_error_and_stack(system: System, here: tuple[str, ...], 
     ended = invoke(system, "on_upload", "--event", "-", *here, text=json.dumps(event))
 
     assert ended.code == 1
-    shown = ended.out + ended.err
-    assert "KeyError: 'name'" in shown
-    assert "app.py" in shown
+    output = ended.out + ended.err
+    assert "KeyError: 'name'" in output
+    assert "app.py" in output
 
 
 @pytest.mark.parametrize(
@@ -134,13 +134,13 @@ def test_breakpoint_works_in_this_process(system: System, tmp_path: Path) -> Non
     good = source.read_text()
     event = sample(system, "clean_up", tmp_path)
     keyboard, terminal = pty.openpty()
-    shown = tmp_path / "shown"
+    output = tmp_path / "output"
     try:
         source.write_text(
             good.replace("    return hourly_cleanup.run(", "    breakpoint()\n    return hourly_cleanup.run(")
         )
         command = [sys.executable, "-m", "tools.ops", "--stage", "local", "invoke", "clean_up", "--event", event]
-        with shown.open("wb") as out:
+        with output.open("wb") as out:
             process = processes.start([*command, "--here"], env=shell(), cwd=system.project, stdin=terminal, output=out)
         os.write(keyboard, b"p type(event).__name__\nc\n")
 
@@ -150,5 +150,5 @@ def test_breakpoint_works_in_this_process(system: System, tmp_path: Path) -> Non
         os.close(keyboard)
         os.close(terminal)
 
-    assert process.returncode == 0, shown.read_text()
-    assert "'CloudWatchEvent'" in shown.read_text()
+    assert process.returncode == 0, output.read_text()
+    assert "'CloudWatchEvent'" in output.read_text()

@@ -49,8 +49,8 @@ class Meter:
         self.reads: list[Read] = []
 
     def remember(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-        asked = [params, *params.get("RequestItems", {}).values()]
-        context["consistent"] = any(one.get("ConsistentRead") for one in asked)
+        reads = [params, *params.get("RequestItems", {}).values()]
+        context["consistent"] = any(one.get("ConsistentRead") for one in reads)
 
     def read(self, parsed: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
         if "Responses" in parsed:

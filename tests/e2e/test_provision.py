@@ -124,10 +124,10 @@ def test_failed_stack_is_an_error_with_a_remedy(shell: Shell) -> None:
 def test_stage_is_created_and_deleted(shell: Shell) -> None:
     before = json.loads(shell.configuration())
 
-    asked = shell.provision("--stage", "pr12")
-    assert asked.returncode == 1
-    assert "Add     Table (AWS::DynamoDB::Table)" in asked.stdout
-    assert "Nothing was changed." in asked.stderr
+    refused = shell.provision("--stage", "pr12")
+    assert refused.returncode == 1
+    assert "Add     Table (AWS::DynamoDB::Table)" in refused.stdout
+    assert "Nothing was changed." in refused.stderr
     assert json.loads(shell.configuration()) == before
 
     made = shell.provision("--stage", "pr12", "--yes")

@@ -278,7 +278,7 @@ def test_data_of_another_owner_is_reported_as_missing(api: Closed, ann: dict[str
     never = "019ca7b4-e400-7abc-8def-0123456789ab"
     item = api("POST", "/items", fields(title="Vase"), token, Idempotency_Key="1").json()["id"]
     import_ = api("POST", "/imports", {"items": [fields()]}, token).json()["id"]
-    asked: list[tuple[str, str, str, Any]] = [
+    routes: list[tuple[str, str, str, Any]] = [
         ("GET", "/items/{}", item, None),
         ("PUT", "/items/{}", item, fields()),
         ("PATCH", "/items/{}", item, {}),
@@ -289,7 +289,7 @@ def test_data_of_another_owner_is_reported_as_missing(api: Closed, ann: dict[str
         ("DELETE", "/items/{}/image", item, None),
         ("GET", "/imports/{}", import_, None),
     ]
-    for method, path, id_, body in asked:
+    for method, path, id_, body in routes:
         of_anns, of_nobodys = (api(method, path.format(one), body, bob) for one in (id_, never))
         assert of_anns.status == of_nobodys.status == 404
         refusal = {**of_anns.json(), "requestId": ""}

@@ -157,8 +157,10 @@ def answer(status: int, body: Any = b"", **headers: str) -> Answer:
 def instead(method: str, path: str, spoilt: Answer | Callable[[Answer], Answer], header: str = "") -> Spoil:
     """Return a function that changes responses to requests with this method, path pattern and header."""
 
-    def spoil(asked: str, at: str, headers: dict[str, str]) -> Answer | Callable[[Answer], Answer] | None:
-        meant = asked == method and re.fullmatch(path, at) and (not header or header in headers)
+    def spoil(
+        actual_method: str, actual_path: str, headers: dict[str, str]
+    ) -> Answer | Callable[[Answer], Answer] | None:
+        meant = actual_method == method and re.fullmatch(path, actual_path) and (not header or header in headers)
         return spoilt if meant else None
 
     return spoil

@@ -149,9 +149,9 @@ class TestDeadLetters:
 
         for _ in range(2):
             assert ops(dead_letter_commands.show_dead_letters) == 0
-            shown = json_output()
-            assert (shown["count"], shown["inFlight"]) == (23, 0)
-            assert {letter["id"] for letter in shown["deadLetters"]} == set(ids)
+            report = json_output()
+            assert (report["count"], report["inFlight"]) == (23, 0)
+            assert {letter["id"] for letter in report["deadLetters"]} == set(ids)
         assert ops.dead == (23, 0)
 
     def test_message_is_listed_with_its_reason(self, ops: Ops, json_output: Callable[[], Any]) -> None:
@@ -170,8 +170,8 @@ class TestDeadLetters:
         ops.send(RENDER, RENDER)
         ops.sqs.receive_message(QueueUrl=ops.stage.dead_letter_queue_url, MaxNumberOfMessages=1)
         ops(dead_letter_commands.show_dead_letters)
-        shown = json_output()
-        assert (shown["count"], shown["inFlight"]) == (1, 1)
+        report = json_output()
+        assert (report["count"], report["inFlight"]) == (1, 1)
 
     def test_interrupted_listing_makes_messages_visible(self, ops: Ops) -> None:
         ops.send(*[RENDER] * 12)
@@ -195,8 +195,8 @@ class TestRedrive:
 
         assert ops(dead_letter_commands.redrive, ids=[ids[3], ids[12]]) == 0
 
-        answer = json_output()
-        assert (answer["sentBack"], answer["selected"], set(answer["ids"])) == (2, 2, {ids[3], ids[12]})
+        report = json_output()
+        assert (report["sentBack"], report["selected"], set(report["ids"])) == (2, 2, {ids[3], ids[12]})
         assert sorted(job["Body"] for job in ops.jobs()) == sorted([bodies[3], bodies[12]])
         assert ops.dead == (13, 0)
 
@@ -246,8 +246,8 @@ class TestRedrive:
         with pytest.raises(Interrupted):
             ops(dead_letter_commands.redrive, ids=ids)
 
-        answer = json_output()
-        assert (answer["sentBack"], answer["selected"]) == (3, 5)
+        report = json_output()
+        assert (report["sentBack"], report["selected"]) == (3, 5)
         assert len(ops.jobs()) == 3
         assert ops.dead == (2, 0)
 
@@ -261,8 +261,8 @@ class TestRedrive:
 
         once_after(ops.sqs, "ChangeMessageVisibilityBatch", take_one)
         assert ops(dead_letter_commands.redrive, ids=ids) == 1
-        answer = json_output()
-        assert (answer["sentBack"], answer["selected"]) == (1, 2)
+        report = json_output()
+        assert (report["sentBack"], report["selected"]) == (1, 2)
 
     def test_unknown_id_sends_nothing(self, ops: Ops) -> None:
         ids = ops.send(RENDER)
@@ -282,9 +282,9 @@ class TestRedrive:
     def test_progress_is_printed(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
         ids = ops.send(*[RENDER] * 21)
         ops(dead_letter_commands.redrive, ids=ids, json=False)
-        shown = capsys.readouterr().out
-        assert "and 1 more: `dead-letters` shows all of them." in shown
-        assert shown.endswith("Sent back 10 of 21 …\nSent back 20 of 21 …\nSent back 21 of 21.\n")
+        output = capsys.readouterr().out
+        assert "and 1 more: `dead-letters` shows all of them." in output
+        assert output.endswith("Sent back 10 of 21 …\nSent back 20 of 21 …\nSent back 21 of 21.\n")
 
     def test_failed_event_invokes_its_function(self, ops: Ops) -> None:
         ids = ops.send(FAILED_EVENT, url=str(ops.stage.failed_event_queue_url))
@@ -447,19 +447,19 @@ class TestItem:
 
         assert ops(lookup_commands.show_item, owner="local", id=id_) == 0
 
-        shown = json_output()
-        assert shown["record"]["fields"] == fields(title="Vase", price=19.9)
-        assert shown["record"]["version"] == api.read(id_)["version"]
-        assert [due["reason"] for due in shown["due"]] == ["its upload ticket expires", "the item expires"]
-        assert shown["due"][1]["at"] == "2090-01-01T00:00:00.000Z"
-        assert [one["key"] for one in shown["objects"]] == sorted(api.objects("uploads/")) + sorted(
+        report = json_output()
+        assert report["record"]["fields"] == fields(title="Vase", price=19.9)
+        assert report["record"]["version"] == api.read(id_)["version"]
+        assert [due["reason"] for due in report["due"]] == ["its upload ticket expires", "the item expires"]
+        assert report["due"][1]["at"] == "2090-01-01T00:00:00.000Z"
+        assert [one["key"] for one in report["objects"]] == sorted(api.objects("uploads/")) + sorted(
             api.objects("thumbnails/")
         )
-        sizes = {one["key"]: one["size"] for one in shown["objects"]}
+        sizes = {one["key"]: one["size"] for one in report["objects"]}
         for key, size in sizes.items():
             assert size == aws.s3().head_object(Bucket=aws.bucket_name(), Key=key)["ContentLength"]
-        assert [letter["id"] for letter in shown["deadLetters"]] == [about]
-        assert "Signature" not in json.dumps(shown)
+        assert [letter["id"] for letter in report["deadLetters"]] == [about]
+        assert "Signature" not in json.dumps(report)
 
     def test_deleted_item_shows_when_it_is_purged(self, ops: Ops, api: Api, json_output: Callable[[], Any]) -> None:
         id_ = api.item(title="Vase")["id"]
@@ -468,9 +468,9 @@ class TestItem:
 
         ops(lookup_commands.show_item, owner="local", id=id_)
 
-        shown = json_output()
-        assert shown["record"] is None
-        assert shown["purgeDueAt"] > datetime.now(UTC).isoformat()
+        report = json_output()
+        assert report["record"] is None
+        assert report["purgeDueAt"] > datetime.now(UTC).isoformat()
 
     def test_unknown_item_is_an_error(self, ops: Ops) -> None:
         id_ = ids.new_id()
@@ -483,8 +483,8 @@ class TestItem:
 
         ops(lookup_commands.show_item, owner="local", id=id_.upper())
 
-        shown = json_output()
-        assert (shown["id"], shown["record"]["version"], len(shown["deadLetters"])) == (id_, 1, 1)
+        report = json_output()
+        assert (report["id"], report["record"]["version"], len(report["deadLetters"])) == (id_, 1, 1)
 
     def test_invalid_id_is_an_error(self, ops: Ops) -> None:
         with pytest.raises(StageError, match="nope is not an item id: an id is a UUID"):
@@ -544,8 +544,8 @@ class TestReindex:
 
         ops(repair_commands.reindex, check=False, json=False)
 
-        shown = capsys.readouterr().out
-        assert shown.endswith("3 items read, 0 differences …\n3 items read. Their index is complete.\n")
+        output = capsys.readouterr().out
+        assert output.endswith("3 items read, 0 differences …\n3 items read. Their index is complete.\n")
 
     @pytest.mark.usefixtures("lacking")
     def test_differences_are_printed(self, ops: Ops, capsys: pytest.CaptureFixture[str]) -> None:
@@ -722,10 +722,10 @@ class TestWebhooks:
                 created.append((owner, webhook.id))
 
         assert ops(lookup_commands.show_webhooks) == 0
-        shown = json_output()["webhooks"]
+        shown_webhooks = json_output()["webhooks"]
 
-        assert {(one["owner"], one["id"]) for one in shown} == {*created[1:3], *created[4:6]}
-        assert {(one["status"], one["host"], one["problem"]) for one in shown} == {
+        assert {(one["owner"], one["id"]) for one in shown_webhooks} == {*created[1:3], *created[4:6]}
+        assert {(one["status"], one["host"], one["problem"]) for one in shown_webhooks} == {
             ("failing", "hooks.example", "Down."),
             ("off", "hooks.example", ""),
         }

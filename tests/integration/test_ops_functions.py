@@ -80,8 +80,8 @@ class TestLogs:
 
         assert self.show(stage) == 0
 
-        shown = [one.partition("Z  ")[2] or one for one in capsys.readouterr().out.splitlines()]
-        assert shown == [
+        lines = [one.partition("Z  ")[2] or one for one in capsys.readouterr().out.splitlines()]
+        assert lines == [
             'INFO      Stored  request_id=r-1  key="a b"  size=7',
             "ERROR     Failed  request_id=r-1",
             "  Traceback",
@@ -155,10 +155,10 @@ class TestDeployFunction:
 
         after = digests(stage)
         assert [name for name in after if after[name] != before[name]] == ["vitrine-dev-on_upload"]
-        shown = capsys.readouterr().out
-        assert "on_upload (vitrine-dev-on_upload) runs the code of this folder: 0.0 MiB, " in shown
-        assert "Unchanged: its settings, rights and routes, and the code of api_handler.\n" in shown
-        assert "The next `make deploy STAGE=dev` replaces this code." in shown
+        output = capsys.readouterr().out
+        assert "on_upload (vitrine-dev-on_upload) runs the code of this folder: 0.0 MiB, " in output
+        assert "Unchanged: its settings, rights and routes, and the code of api_handler.\n" in output
+        assert "The next `make deploy STAGE=dev` replaces this code." in output
 
         self.deploy(stage)
         assert "runs the code of this folder already" in capsys.readouterr().out

@@ -98,21 +98,21 @@ def test_data_is_kept_by_default_and_deleted_by_a_second_removal(
 ) -> None:
     assert remove(target) == 0
 
-    shown = capsys.readouterr().out
-    assert "  the API and 0 functions: the stack vitrine-dev\n" in shown
-    assert "  the logs of the functions: 2 log groups, 0.0 MB\n" in shown
-    assert "  the queue vitrine-dev-jobs: about 1 messages\n  the user pool vitrine-dev: 0 users\n" in shown
+    output = capsys.readouterr().out
+    assert "  the API and 0 functions: the stack vitrine-dev\n" in output
+    assert "  the logs of the functions: 2 log groups, 0.0 MB\n" in output
+    assert "  the queue vitrine-dev-jobs: about 1 messages\n  the user pool vitrine-dev: 0 users\n" in output
     assert (
-        f"To be kept (--with-data deletes it too):\n  the table vitrine-dev: 1 records\n  the bucket {BUCKET}" in shown
+        f"To be kept (--with-data deletes it too):\n  the table vitrine-dev: 1 records\n  the bucket {BUCKET}" in output
     )
-    assert "The stage cannot be created again before they are deleted" in shown
+    assert "The stage cannot be created again before they are deleted" in output
     kept = {"tables": ["vitrine-dev", "vitrine-local"], "buckets": sorted([BUCKET, *OTHERS["buckets"]])}
     assert remains() == OTHERS | kept
 
     assert remove(target, with_data=True) == 0
-    shown = capsys.readouterr().out
-    assert "Deleted the parameter /vitrine/dev/webhook-key\n" in shown
-    assert shown.endswith("Removed the stage dev.\n")
+    output = capsys.readouterr().out
+    assert "Deleted the parameter /vitrine/dev/webhook-key\n" in output
+    assert output.endswith("Removed the stage dev.\n")
     assert remains() == OTHERS
 
 

@@ -20,12 +20,12 @@ JPEG = photographs.PICTURES[0]
 class Steady:
     """A fake worker that records the tasks and takes longer each time."""
 
-    def __init__(self, asked: list[str]) -> None:
-        self._asked = asked
+    def __init__(self, tasks: list[str]) -> None:
+        self._tasks = tasks
         self._times: Iterator[float] = iter(range(1, 100))
 
     def run(self, task: str, path: Path) -> float:
-        self._asked.append(task)
+        self._tasks.append(task)
         return next(self._times)
 
 
@@ -49,12 +49,12 @@ def test_without_sharp_there_is_no_ratio() -> None:
 
 def test_first_turn_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thumbnails, "MIN_SECONDS", 0)
-    asked: list[str] = []
+    tasks: list[str] = []
     methods = [Method("vitrine", "a"), Method("sharp", "b")]
 
-    measured = thumbnails.take_turns({"vitrine": Steady(asked), "sharp": Steady(asked)}, JPEG, methods, runs=2)  # type: ignore[dict-item]
+    measured = thumbnails.take_turns({"vitrine": Steady(tasks), "sharp": Steady(tasks)}, JPEG, methods, runs=2)  # type: ignore[dict-item]
 
-    assert asked == ["a", "b", "a", "b", "a", "b"]
+    assert tasks == ["a", "b", "a", "b", "a", "b"]
     assert measured == [{methods[0]: 2, methods[1]: 2}, {methods[0]: 3, methods[1]: 3}]
 
 

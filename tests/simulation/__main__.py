@@ -19,29 +19,29 @@ SHARE = 50
 
 def main() -> int:
     """Run the histories that the command line asks for. Return 1 if any violated an invariant."""
-    asked = _arguments()
+    arguments = _arguments()
     started, histories, failed = time.perf_counter(), 0, 0
-    for outcomes in _shares(asked):
+    for outcomes in _shares(arguments):
         for outcome in outcomes:
             histories += 1
-            if outcome.problems or asked.trace == "all":
+            if outcome.problems or arguments.trace == "all":
                 failed += bool(outcome.problems)
-                print(outcome.report(whole=asked.trace == "all"), end="\n\n", flush=True)
-        if failed >= asked.stop:
+                print(outcome.report(whole=arguments.trace == "all"), end="\n\n", flush=True)
+        if failed >= arguments.stop:
             break
     took = time.perf_counter() - started
     print(f"{histories} histories in {took:.1f} s ({1000 * took / max(1, histories):.1f} ms each): {failed} failed")
     return 1 if failed else 0
 
 
-def _shares(asked: argparse.Namespace) -> Iterator[list[Outcome]]:
-    seeds = range(asked.seed, asked.seed + asked.histories)
+def _shares(arguments: argparse.Namespace) -> Iterator[list[Outcome]]:
+    seeds = range(arguments.seed, arguments.seed + arguments.histories)
     shares = [seeds[first : first + SHARE] for first in range(0, len(seeds), SHARE)]
-    if asked.workers == 1:
+    if arguments.workers == 1:
         yield from (_run(share) for share in shares)
         return
-    with ProcessPoolExecutor(asked.workers) as pool:
-        waiting = [pool.submit(_run, share) for share in itertools.islice(shares, asked.workers * 2)]
+    with ProcessPoolExecutor(arguments.workers) as pool:
+        waiting = [pool.submit(_run, share) for share in itertools.islice(shares, arguments.workers * 2)]
         for share in [*shares[len(waiting) :], *[None] * len(waiting)]:
             yield waiting.pop(0).result()
             if share is not None:

@@ -35,13 +35,13 @@ class Act:
         return self.status is not None and 400 <= self.status < 500
 
     def __repr__(self) -> str:
-        told = "" if self.body is None else f" {self.body.get('error') or self.body.get('id')}"
+        result = "" if self.body is None else f" {self.body.get('error') or self.body.get('id')}"
         tokens = " ".join(self.tokens)
         extras = "".join(
             f" {name}={value}" for name, value in (("key", self.key), ("if-match", self.if_match)) if value
         )
         runs = "".join(f" {run}" for run in self.runs)
-        return f"{self.owner}'s {self.kind} {self.item}{tokens}{extras} ({self.status}{told}{runs})"
+        return f"{self.owner}'s {self.kind} {self.item}{tokens}{extras} ({self.status}{result}{runs})"
 
 
 def shared_path(link: Act) -> str:

@@ -172,15 +172,15 @@ class Paginator:
 
     def paginate(self, **parameters: Any) -> Iterator[Any]:
         """Yield the pages."""
-        told, asked = self.NEXT[self._operation]
+        token, parameter = self.NEXT[self._operation]
         if self._operation == "list_objects_v2":
-            asked = "ContinuationToken"
+            parameter = "ContinuationToken"
         while True:
             page = getattr(self._client, self._operation)(**parameters)
             yield page
-            if told not in page:
+            if token not in page:
                 return
-            parameters[asked] = page[told]
+            parameters[parameter] = page[token]
 
 
 class _Body:
@@ -230,10 +230,10 @@ def _tried_again(error: Exception) -> bool:
 def _short(parameters: dict[str, Any]) -> str:
     """Return a short description of a call, for the trace."""
     if "TransactItems" in parameters:
-        told = [f"{kind} {_short(one)}" for write in parameters["TransactItems"] for kind, one in write.items()]
-        index = [one for one in told if " FIND#" in one or " WORD#" in one]
+        writes = [f"{kind} {_short(one)}" for write in parameters["TransactItems"] for kind, one in write.items()]
+        index = [one for one in writes if " FIND#" in one or " WORD#" in one]
         counted = [f"{len(index)} index records"] if index else []
-        return " + ".join([one for one in told if one not in index] + counted)
+        return " + ".join([one for one in writes if one not in index] + counted)
     if "Item" in parameters or isinstance(parameters.get("Key"), dict):
         record = parameters.get("Item") or parameters["Key"]
         version = f" v{record['version']['N']}" if "version" in record else ""

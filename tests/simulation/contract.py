@@ -333,13 +333,13 @@ def put_all(services: Services, partition: str, names: Any) -> None:
 
 
 def batch(services: Services, keys: list[dict[str, Any]]) -> list[str]:
-    """Return the sort keys of the records with these keys. Ask again for those that were not processed."""
+    """Return the sort keys of the records with these keys. Request those again that were not processed."""
     found: list[str] = []
-    asked = {services.table: {"Keys": keys, "ConsistentRead": True}}
-    while asked:
-        answer = services.dynamodb.batch_get_item(RequestItems=asked)
+    request = {services.table: {"Keys": keys, "ConsistentRead": True}}
+    while request:
+        answer = services.dynamodb.batch_get_item(RequestItems=request)
         found += [record["sk"]["S"] for record in answer["Responses"][services.table]]
-        asked = answer["UnprocessedKeys"]
+        request = answer["UnprocessedKeys"]
     return sorted(found)
 
 
@@ -537,13 +537,13 @@ class TestSQS:
         deleted = services.sqs.delete_message_batch(
             QueueUrl=services.queue_url, Entries=[{"Id": body, "ReceiptHandle": handles[body]} for body in "ab"]
         )
-        shown = services.sqs.change_message_visibility_batch(
+        changed = services.sqs.change_message_visibility_batch(
             QueueUrl=services.queue_url,
             Entries=[{"Id": "c", "ReceiptHandle": handles["c"], "VisibilityTimeout": 0}],
         )
 
         assert [one["Id"] for one in deleted["Successful"]] == ["a", "b"]
-        assert [one["Id"] for one in shown["Successful"]] == ["c"]
+        assert [one["Id"] for one in changed["Successful"]] == ["c"]
         assert [message["Body"] for message in received(services)] == ["c"]
 
     def test_message_received_too_often_is_a_dead_letter(self, services: Services) -> None:

@@ -129,8 +129,8 @@ def _is_made(act: Act, before: dict[str, Any] | None, webhook: dict[str, Any] | 
         return bool(webhook["url"] == act.details["url"])
     if act.kind == "rotate secret":
         return before is not None and webhook.get("generation", 1) > before.get("generation", 1)
-    shown = {"enabled": True, "description": "", **webhook}
-    return all(shown[name] == value for name, value in act.details["changes"].items())
+    state = {"enabled": True, "description": "", **webhook}
+    return all(state[name] == value for name, value in act.details["changes"].items())
 
 
 @after_two_months
@@ -153,8 +153,8 @@ def receivers_get_events_that_their_webhooks_accept(world: World, ledger: Ledger
 
 def _is_manual(ledger: Ledger, event: dict[str, Any]) -> bool:
     """Return whether a client may have asked to send an event again, or to send a test event."""
-    asked = [act.details["delivery"] for act in ledger.of("redeliver")]
-    return event["type"] == "webhook.test" or event["id"] in asked
+    redelivered = [act.details["delivery"] for act in ledger.of("redeliver")]
+    return event["type"] == "webhook.test" or event["id"] in redelivered
 
 
 def _requests(world: World) -> Iterator[tuple[str, list[State], Request]]:

@@ -62,10 +62,10 @@ class DynamoDB:
 
     def batch_get_item(self, *, RequestItems: dict[str, dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
         """Return the records in any order. Some keys may be left unprocessed (AWS, "BatchGetItem")."""
-        [(table, asked)] = RequestItems.items()
-        if asked.keys() - {"Keys", "ConsistentRead"}:
-            raise NotImplementedError(f"batch_get_item with {asked.keys()}")
-        keys = [(key["pk"]["S"], key["sk"]["S"]) for key in asked["Keys"]]
+        [(table, request)] = RequestItems.items()
+        if request.keys() - {"Keys", "ConsistentRead"}:
+            raise NotImplementedError(f"batch_get_item with {request.keys()}")
+        keys = [(key["pk"]["S"], key["sk"]["S"]) for key in request["Keys"]]
         if not 0 < len(keys) <= MAX_KEYS or len(set(keys)) < len(keys):
             raise refusal("batch_get_item", "ValidationException", "Too many keys, none, or one twice")
         done = len(keys)
@@ -76,7 +76,7 @@ class DynamoDB:
         left = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys[done:]]
         return {
             "Responses": {table: [dict(record) for record in found if record is not None]},
-            "UnprocessedKeys": {table: {**asked, "Keys": left}} if left else {},
+            "UnprocessedKeys": {table: {**request, "Keys": left}} if left else {},
         }
 
     def put_item(self, *, TableName: str, Item: Record, **condition: Any) -> dict[str, Any]:  # noqa: N803

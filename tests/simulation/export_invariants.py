@@ -40,16 +40,16 @@ def exports_are_exact(world: World, _: Ledger) -> Iterator[str]:
 
 
 def _problems(world: World, ledger: Ledger, act: Act) -> Iterator[str]:
-    shown = world.ask(act.owner, "GET", f"/exports/{act.body['id']}").body
-    if shown["status"] == "failed" and not world.was_calm:
+    export = world.ask(act.owner, "GET", f"/exports/{act.body['id']}").body
+    if export["status"] == "failed" and not world.was_calm:
         return
-    if shown["status"] != "done" or shown["total"] != shown["items"]:
-        yield f"is not done: {shown}"
+    if export["status"] != "done" or export["total"] != export["items"]:
+        yield f"is not done: {export}"
         return
-    files = _read(world, shown)
+    files = _read(world, export)
     ids = [row["id"] for row in files.rows]
-    if len(ids) != shown["total"] or len(ids) != len(set(ids)):
-        yield f"has {ids} instead of {shown['total']} items"
+    if len(ids) != export["total"] or len(ids) != len(set(ids)):
+        yield f"has {ids} instead of {export['total']} items"
     # The export may have been started by an earlier request with the same key, whose response was lost.
     same = [one for one in ledger.of("export") if one is act or (act.key and one.key == act.key)]
     started = min(one.started for one in same if one.owner == act.owner)
@@ -97,9 +97,9 @@ def _is_of(row: dict[str, Any], state: dict[str, Any]) -> bool:
 _MANAGED = {"id", "version", "createdAt", "updatedAt", "expiresAt", "visibility", "image"}
 
 
-def _read(world: World, shown: dict[str, Any]) -> _Files:
+def _read(world: World, export: dict[str, Any]) -> _Files:
     files = _Files([], Counter())
-    for file in shown["files"]:
+    for file in export["files"]:
         key = unquote(urlsplit(file["url"]).path).split("/", 2)[2]
         data = world.s3.objects[key].data
         if file["name"].endswith(".ndjson"):

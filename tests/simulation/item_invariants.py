@@ -130,9 +130,9 @@ def _was_deleted_since(world: World, act: Act, happened: Change) -> bool:
 
 @after_two_months
 def only_requested_items_are_deleted(world: World, ledger: Ledger) -> Iterator[str]:
-    asked = {act.item for act in ledger.of("delete", "delete message") if not act.refused}
+    requested = {act.item for act in ledger.of("delete", "delete message") if not act.refused}
     for change in changes(world):
-        if change.new is None and change.old and change.id not in asked and "expiresAt" not in change.old:
+        if change.new is None and change.old and change.id not in requested and "expiresAt" not in change.old:
             yield f"{change.id} was deleted by no action"
 
 
@@ -224,10 +224,10 @@ def _is_seen_as(state: dict[str, Any] | None, seen: dict[str, Any] | None) -> bo
     """Return whether a visitor sees this public copy so. A field that is no longer public is left out."""
     if state is None or seen is None:
         return seen is None and (state is None or "expiresAt" in state)
-    shown = {name: value for name, value in seen.items() if name not in ("id", "createdAt", "updatedAt", "image")}
+    fields = {name: value for name, value in seen.items() if name not in ("id", "createdAt", "updatedAt", "image")}
     loaded = [urlsplit(one["url"]).path.split("/", 2)[2] for one in seen.get("image", {}).get("thumbnails", [])]
     return (
-        shown.items() <= state["fields"].items()
+        fields.items() <= state["fields"].items()
         and seen["updatedAt"] == state["updatedAt"]
         and loaded == [one["key"] for one in state.get("image", {}).get("thumbnails", [])]
     )

@@ -41,8 +41,8 @@ def failed_imports_create_nothing(world: World, ledger: Ledger) -> Iterator[str]
     """Without a key, a repeated request is another import: after an error the client may send it again."""
     made = by_token(world)
     for act in ledger.of("import"):
-        told = act.status is not None and act.status >= 500 and act.status != 502
-        happened = told and act.key is None and any(token in made for token in act.tokens)
+        failed = act.status is not None and act.status >= 500 and act.status != 502
+        happened = failed and act.key is None and any(token in made for token in act.tokens)
         if happened and not _read_back_failed(world, act):
             yield f"{act} failed, but was applied"
 

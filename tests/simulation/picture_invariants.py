@@ -26,18 +26,18 @@ def pictures_are_of_the_newest_upload(world: World, ledger: Ledger) -> Iterator[
             put for put in world.s3.log if put.key.startswith(prefix) and put.key[len(prefix) :] > void.get(id_, "")
         ]
         newest = [put for put in valid if not any(_must_replace(other, put, tickets) for other in valid)]
-        shown = (shown_item(world, owner, id_) or {}).get("image")
+        image = (shown_item(world, owner, id_) or {}).get("image")
         candidates: list[Put | None] = [*newest] or [None]
-        problems = [_problems(world, f"items/{owner}/{id_}/", shown, put) for put in candidates]
+        problems = [_problems(world, f"items/{owner}/{id_}/", image, put) for put in candidates]
         if all(problems):
-            yield f"{id_} shows {_brief(shown)}: {'; or '.join(', '.join(each) for each in problems)}"
+            yield f"{id_} shows {_brief(image)}: {'; or '.join(', '.join(each) for each in problems)}"
 
 
-def _problems(world: World, folder: str, shown: dict[str, Any] | None, put: Put | None) -> list[str]:
+def _problems(world: World, folder: str, image: dict[str, Any] | None, put: Put | None) -> list[str]:
     """Return the problems of an item's picture and its folder. ``put`` is the newest upload, None if there is none."""
-    nothing = "there is no upload" if shown else None
-    wrong = nothing if put is None else _wrong(put, shown, world)
-    return [*([wrong] if wrong else []), *_wrong_objects(world, folder, put, shown)]
+    nothing = "there is no upload" if image else None
+    wrong = nothing if put is None else _wrong(put, image, world)
+    return [*([wrong] if wrong else []), *_wrong_objects(world, folder, put, image)]
 
 
 def _must_replace(later: Put, put: Put, tickets: dict[str, Act]) -> bool:
@@ -63,42 +63,42 @@ def _cancelled_uploads(world: World) -> dict[str, str]:
     return found
 
 
-def _wrong(put: Put, shown: dict[str, Any] | None, world: World) -> str | None:
+def _wrong(put: Put, image: dict[str, Any] | None, world: World) -> str | None:
     """Return the problem of an item's picture if ``put`` is the newest upload, or None if it is right."""
-    told = f"the newest upload is {put.data[:20]!r} at {put.key}"
-    if shown is None or shown["status"] != ("ready" if put.data.startswith(b"good") else "failed"):
-        return told
-    if shown["status"] == "failed":
+    problem = f"the newest upload is {put.data[:20]!r} at {put.key}"
+    if image is None or image["status"] != ("ready" if put.data.startswith(b"good") else "failed"):
+        return problem
+    if image["status"] == "failed":
         return None
-    if f"{put.key}?" not in shown["url"] or shown["bytes"] != len(put.data):
-        return told
-    focus = (shown["focus"]["x"], shown["focus"]["y"]) if "focus" in shown else CENTRE
-    for one in shown["thumbnails"]:
+    if f"{put.key}?" not in image["url"] or image["bytes"] != len(put.data):
+        return problem
+    focus = (image["focus"]["x"], image["focus"]["y"]) if "focus" in image else CENTRE
+    for one in image["thumbnails"]:
         found = world.s3.objects.get(_key(one["url"]))
         if found is None or found.data != thumbnail(put.data, one["size"], focus):
-            return f"{told}, and thumbnail {one['size']} is {found and found.data!r}"
+            return f"{problem}, and thumbnail {one['size']} is {found and found.data!r}"
     return None
 
 
-def _brief(shown: dict[str, Any] | None) -> str:
-    if shown is None:
+def _brief(image: dict[str, Any] | None) -> str:
+    if image is None:
         return "no picture"
-    return f"{shown['status']} {_key(shown['url']) if 'url' in shown else shown.get('error', '')}"
+    return f"{image['status']} {_key(image['url']) if 'url' in image else image.get('error', '')}"
 
 
 def _key(url: str) -> str:
     return url.partition("?")[0].split("/", 4)[4]
 
 
-def _wrong_objects(world: World, folder: str, newest: Put | None, shown: dict[str, Any] | None) -> Iterator[str]:
+def _wrong_objects(world: World, folder: str, newest: Put | None, image: dict[str, Any] | None) -> Iterator[str]:
     """Yield the objects in an item's folder that do not belong to its picture."""
     belongs = set()
-    if shown and newest:
+    if image and newest:
         belongs.add(newest.key)
-    if shown and shown["status"] == "ready":
-        belongs |= {_key(one["url"]) for one in shown["thumbnails"]}
+    if image and image["status"] == "ready":
+        belongs |= {_key(one["url"]) for one in image["thumbnails"]}
     there = {key for key in world.s3.objects if key.partition("/")[2].startswith(folder)}
-    if newest and shown and shown.get("error", {}).get("error") == "IMAGE_LOST":
+    if newest and image and image.get("error", {}).get("error") == "IMAGE_LOST":
         # A render that was given up may have written thumbnails. They stay: it may be sent back and succeed.
         own = newest.key.replace("uploads/", "thumbnails/", 1)
         there = {key for key in there if not key.startswith(f"{own}/")}
@@ -126,9 +126,9 @@ def public_objects_are_those_of_exposed_items(world: World, _: Ledger) -> Iterat
         }
         expected |= own
         copy = world.dynamodb.partition(f"PUBLIC#{item.get('catalogue')}").get(f"ITEM#{id_}")
-        shown = dynamodb_json.deserialize_all(copy).get("image", {}).get("thumbnails", []) if copy else []
-        if copy and {one["key"] for one in shown} != own.keys():
-            yield f"visitors of {id_} see {shown}, not {sorted(own)}"
+        thumbnails = dynamodb_json.deserialize_all(copy).get("image", {}).get("thumbnails", []) if copy else []
+        if copy and {one["key"] for one in thumbnails} != own.keys():
+            yield f"visitors of {id_} see {thumbnails}, not {sorted(own)}"
     there = {
         key: put.data for key, put in world.s3.objects.items() if key.startswith("public/") and key not in may_stay
     }

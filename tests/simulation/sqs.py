@@ -174,7 +174,7 @@ class SQS:
                 answer["Successful"].append(id_)
             except ClientError as error:
                 answer["Failed"].append({**id_, "Code": error.response["Error"]["Code"], "SenderFault": True})
-        return {name: told for name, told in answer.items() if told}
+        return {name: results for name, results in answer.items() if results}
 
     def _queue(self, url: str) -> Queue:
         return self.queues[url.rpartition("/")[2]]

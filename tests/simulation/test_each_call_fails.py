@@ -59,8 +59,8 @@ class World:
         raise AssertionError(f"{method} {path} failed twice")
 
     def ticket(self) -> str:
-        asked = self.ask("POST", f"/items/{self.item}/image", {"contentType": "image/jpeg"})
-        key: str = asked["upload"]["fields"]["key"]
+        ticket = self.ask("POST", f"/items/{self.item}/image", {"contentType": "image/jpeg"})
+        key: str = ticket["upload"]["fields"]["key"]
         return key
 
     def put(self, key: str, data: bytes) -> None:

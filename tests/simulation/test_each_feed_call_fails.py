@@ -121,8 +121,8 @@ def test_bus_gets_all_events_whichever_call_fails(
         world.fault.calls, world.fault.call = 0, call
         world.process()
 
-        told = [(one.type, one.detail["data"]["version"]) for one in world.bus.log]
-        assert list(dict.fromkeys(told)) == EVENTS, call
+        published = [(one.type, one.detail["data"]["version"]) for one in world.bus.log]
+        assert list(dict.fromkeys(published)) == EVENTS, call
         delivered = Counter(one["event"]["id"] for one in map(from_json, world.bodies(DELIVERIES)))
         assert delivered.keys() == {one.detail["id"] for one in world.bus.log}, call
         assert all(world.poisoned.event["eventID"] in body for body in world.bodies(EVENTS_DEAD)), call

@@ -168,9 +168,9 @@ class TestOutput:
         )
 
     def test_long_body_is_cut_off(self) -> None:
-        shown = output.dead_letter_text(letter("x" * 5000), AT)
-        assert f"{'x' * 120}… (5000 characters)" in shown
-        assert "x" * 121 not in shown
+        text = output.dead_letter_text(letter("x" * 5000), AT)
+        assert f"{'x' * 120}… (5000 characters)" in text
+        assert "x" * 121 not in text
 
     @pytest.mark.parametrize("text", ["\x1b[2J", "\x9b2J", "two\nlines", "\u202egnp.exe"])
     def test_control_characters_are_escaped(self, text: str) -> None:
@@ -195,20 +195,20 @@ class TestOutput:
         }
         key = f"uploads/items/ann/{ITEM}/{UPLOAD}"
         found = ItemData(record, None, [S3Object(key, 1234, AT), S3Object("thumb", 6, AT)], [letter("{}")])
-        shown = output.item_text("ann", ITEM, found, AT)
-        assert '"price": 1E-130' in shown
-        assert '"big": 10000000000000000000000000000000000001' in shown
+        text = output.item_text("ann", ITEM, found, AT)
+        assert '"price": 1E-130' in text
+        assert '"big": 10000000000000000000000000000000000001' in text
         assert (
             "Due for cleanup\n  2026-01-02T03:30:00.000Z  its thumbnail job is overdue"
             "\n  2026-02-01T00:00:00.000Z  the item expires\n"
-        ) in shown
-        assert f"Objects (2, 1240 bytes)\n        1234  2026-01-02T03:04:05.678Z  {key}\n" in shown
-        assert "Dead letters (1)\n\nletter-1" in shown
+        ) in text
+        assert f"Objects (2, 1240 bytes)\n        1234  2026-01-02T03:04:05.678Z  {key}\n" in text
+        assert "Dead letters (1)\n\nletter-1" in text
 
     def test_deleted_item_shows_when_it_is_purged(self) -> None:
-        shown = output.item_text("ann", ITEM, ItemData(None, "2026-01-02T03:30:00.000Z", [], []), AT)
-        assert "none: it was deleted or never existed" in shown
-        assert "2026-01-02T03:30:00.000Z  the item is deleted, its last objects are not" in shown
+        text = output.item_text("ann", ITEM, ItemData(None, "2026-01-02T03:30:00.000Z", [], []), AT)
+        assert "none: it was deleted or never existed" in text
+        assert "2026-01-02T03:30:00.000Z  the item is deleted, its last objects are not" in text
 
 
 class ScriptedLogs:

@@ -106,7 +106,7 @@ class ScriptedCloudFormation:
         self.status = status
         self.url = ""
         self.parameters: dict[str, str] = {}
-        self.asked: dict[str, str | None] = {}
+        self.change_set_parameters: dict[str, str | None] = {}
         self.calls: list[str] = []
         self._script = script or []
         self._refusal = refusal
@@ -126,7 +126,7 @@ class ScriptedCloudFormation:
 
     def create_change_set(self, **parameters: Any) -> dict[str, str]:
         self.calls.append(f"plan {parameters['ChangeSetType'].lower()}")
-        self.asked = {
+        self.change_set_parameters = {
             one["ParameterKey"]: one.get("ParameterValue", self.parameters.get(one["ParameterKey"]))
             for one in parameters["Parameters"]
         }
@@ -279,12 +279,12 @@ class TestProvisioning:
     def test_console_url_is_set_after_the_code_is_deployed(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
         provision.provision("dev", aws, project)
-        assert aws.asked == {"Stage": "dev"}
+        assert aws.change_set_parameters == {"Stage": "dev"}
 
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
         aws.url = "https://abc.execute-api.eu-west-1.amazonaws.com/api/"
         provision.provision("dev", aws, project)
-        assert aws.asked == {"Stage": "dev", "ConsoleUrls": aws.url}
+        assert aws.change_set_parameters == {"Stage": "dev", "ConsoleUrls": aws.url}
 
     def test_console_url_of_chalice_deploy_is_set(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
@@ -292,31 +292,31 @@ class TestProvisioning:
         (project / ".chalice" / "deployed").mkdir()
         (project / ".chalice" / "deployed" / "dev.json").write_text(json.dumps(deployed), encoding="utf-8")
         provision.provision("dev", aws, project)
-        assert aws.asked["ConsoleUrls"] == "https://abc/api/"
+        assert aws.change_set_parameters["ConsoleUrls"] == "https://abc/api/"
 
     def test_manual_console_urls_are_kept(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
         aws.url = "https://abc/api/"
         aws.parameters = {"Stage": "dev", "ConsoleUrls": "https://shop.example/,https://abc/api/"}
         provision.provision("dev", aws, project)
-        assert aws.asked["ConsoleUrls"] == "https://shop.example/,https://abc/api/"
+        assert aws.change_set_parameters["ConsoleUrls"] == "https://shop.example/,https://abc/api/"
 
     def test_other_parameters_keep_their_values(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
         aws.parameters = {"Stage": "dev", "Another": "kept"}
         provision.provision("dev", aws, project)
-        assert aws.asked == {"Stage": "dev", "Another": "kept"}
+        assert aws.change_set_parameters == {"Stage": "dev", "Another": "kept"}
 
     def test_changes_are_shown_before_the_question(self, project: Path) -> None:
         aws = ScriptedCloudFormation("CREATE_COMPLETE", script=[ends("UPDATE_COMPLETE")])
-        heard: list[str] = []
+        lines: list[str] = []
 
         def agree(question: str) -> bool:
-            heard.append(question)
+            lines.append(question)
             return True
 
-        provision.provision("dev", aws, project, heard.append, agree)
-        assert heard[:2] == [
+        provision.provision("dev", aws, project, lines.append, agree)
+        assert lines[:2] == [
             "Modify  Table (AWS::DynamoDB::Table): REPLACED",
             "Make these changes to vitrine-dev-resources?",
         ]
@@ -327,13 +327,13 @@ class TestProvisioning:
             provision.provision("dev", aws, project, confirm=lambda question: False)
         assert aws.calls == ["plan create", "discard", "delete"]
 
-    @pytest.mark.parametrize("left", [KeyboardInterrupt, RuntimeError])
-    def test_interrupted_question_discards_the_change(self, project: Path, left: type[BaseException]) -> None:
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+    def test_interrupted_question_discards_the_change(self, project: Path, error: type[BaseException]) -> None:
         def agree(question: str) -> bool:
-            raise left
+            raise error
 
         aws = ScriptedCloudFormation()
-        with pytest.raises(left):
+        with pytest.raises(error):
             provision.provision("dev", aws, project, confirm=agree)
         assert aws.calls == ["plan create", "discard", "delete"]
 
@@ -448,7 +448,7 @@ class TestDeleting:
             "Nothing answers at http://127.0.0.1:1",
         ),
         (client_error("AccessDenied", "You may not"), "AWS refused DescribeStacks: You may not: ask for"),
-        (client_error("ExpiredToken", "It is over."), "AWS refused DescribeStacks: It is over: sign in"),
+        (client_error("ExpiredToken", "It has expired."), "AWS refused DescribeStacks: It has expired: sign in"),
         (client_error("SignatureDoesNotMatch", "It is not"), "It is not: sign in (aws sso login)"),
         (client_error("Throttling", "Rate exceeded"), "AWS refused DescribeStacks: Rate exceeded"),
         (exceptions.UnauthorizedSSOTokenError(), "run aws sso login"),
@@ -458,9 +458,9 @@ class TestDeleting:
     ],
 )
 def test_aws_error_is_one_sentence(error: Exception, words: str) -> None:
-    told = describe_error(error, "dev")
-    assert words in told
-    assert "\n" not in told
+    message = describe_error(error, "dev")
+    assert words in message
+    assert "\n" not in message
 
 
 class TestCommandLine:

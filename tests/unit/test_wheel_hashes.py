@@ -25,13 +25,13 @@ def file(name: str) -> dict[str, Any]:
 
 
 def test_file_has_the_hashes_of_exactly_the_requirements() -> None:
-    asked = wheel_hashes.pinned_versions((PROJECT / "requirements.txt").read_text(encoding="utf-8"))
+    pinned = wheel_hashes.pinned_versions((PROJECT / "requirements.txt").read_text(encoding="utf-8"))
     lines = (PROJECT / wheel_hashes.NAME).read_text(encoding="utf-8").splitlines()
 
     assert [line.split()[0] for line in lines if re.match(r"\w", line)] == [
-        f"{name}=={version}" for name, version in asked
+        f"{name}=={version}" for name, version in pinned
     ]
-    assert len(wheel_hashes.read(PROJECT)) >= len(asked)
+    assert len(wheel_hashes.read(PROJECT)) >= len(pinned)
     assert all(re.fullmatch("[0-9a-f]{64}", one) for one in wheel_hashes.read(PROJECT))
 
 

@@ -116,19 +116,19 @@ class _LoadingProcess:
 
     def __init__(self, project_dir: Path, port: int) -> None:
         self._project_dir = project_dir
-        loaded, told = os.pipe()
-        self._loaded = os.fdopen(loaded, "rb")
+        read_end, write_end = os.pipe()
+        self._loaded = os.fdopen(read_end, "rb")
         try:
             self.process = processes.start(
                 [sys.executable, "-m", "tools.laptop.api_server", *_OPTIONS, "--port", str(port), "--no-autoreload"],
-                env=_environment(told),
+                env=_environment(write_end),
                 cwd=project_dir,
                 stdin=subprocess.PIPE,
                 output=subprocess.PIPE,
-                keep_open=[told],
+                keep_open=[write_end],
             )
         finally:
-            os.close(told)
+            os.close(write_end)
 
     def wait(self) -> None:
         """Wait until the app is loaded. Raise StageError if it does not load, or takes too long."""
@@ -150,6 +150,6 @@ class _LoadingProcess:
                 pipe.close()
 
 
-def _environment(told: int) -> dict[str, str]:
-    own = {"PYTHONUNBUFFERED": "1", LOADED_FD: str(told)}
+def _environment(write_end: int) -> dict[str, str]:
+    own = {"PYTHONUNBUFFERED": "1", LOADED_FD: str(write_end)}
     return processes.without_aws(os.environ) | breakpoints.environment(os.environ) | own

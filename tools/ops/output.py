@@ -291,8 +291,8 @@ def event_text(event: Encoded) -> str:
     """Return an event in one line."""
     data = from_json(event.json)["data"]
     head = f"{format_time(event.at)}  {event.type:<16}  {event.item_id}  version {data['version']}  {event.owner}"
-    told = data.get("reason") or ", ".join(data.get("changed", ()))
-    return printable(f"{head}  {shorten(told, _MAX_REASON)}".rstrip())
+    details = data.get("reason") or ", ".join(data.get("changed", ()))
+    return printable(f"{head}  {shorten(details, _MAX_REASON)}".rstrip())
 
 
 def failed_change_text(keys: Any, error: Exception) -> str:

@@ -59,16 +59,16 @@ def progress(api: Stage, id_: str) -> dict[str, Any]:
     answer = api("GET", f"/exports/{id_}")
     assert answer.status_code == 200, answer.body
     msgspec.json.decode(answer.body, type=schemas.Export)
-    shown: dict[str, Any] = json_of(answer)
-    return shown
+    body: dict[str, Any] = json_of(answer)
+    return body
 
 
 def files(api: Stage, id_: str) -> dict[str, bytes]:
     """Return the files of an export that is done, by name. Their URLs are those of objects of the same size."""
-    shown = progress(api, id_)
-    assert shown["status"] == "done", shown
+    body = progress(api, id_)
+    assert body["status"] == "done", body
     found = {}
-    for file in shown["files"]:
+    for file in body["files"]:
         key = file["url"].partition("?")[0].partition("amazonaws.com/")[2]
         found[file["name"]] = bucket.read(key).data
         assert len(found[file["name"]]) == file["bytes"]
@@ -107,12 +107,12 @@ def test_export_is_accepted_with_a_location(api: Stage) -> None:
     answer = api("POST", "/exports", NDJSON | {"pictures": True})
 
     assert answer.status_code == 202
-    shown = json_of(answer)
-    assert answer.headers["Location"] == f"/exports/{shown['id']}"
-    assert times.parse_time(shown["expiresAt"]) - times.parse_time(shown["createdAt"]) == timedelta(days=7)
+    body = json_of(answer)
+    assert answer.headers["Location"] == f"/exports/{body['id']}"
+    assert times.parse_time(body["expiresAt"]) - times.parse_time(body["createdAt"]) == timedelta(days=7)
     queued = {"status": "queued", "format": "ndjson", "items": 0, "pictures": 0, "files": []}
-    assert {name: value for name, value in shown.items() if name not in ("id", "createdAt", "expiresAt")} == queued
-    assert progress(api, shown["id"]) == shown
+    assert {name: value for name, value in body.items() if name not in ("id", "createdAt", "expiresAt")} == queued
+    assert progress(api, body["id"]) == body
 
 
 @pytest.mark.usefixtures("small_steps")
@@ -125,9 +125,9 @@ def test_each_item_is_in_the_export_once(api: Stage) -> None:
 
     (file,) = files(api, id_).values()
     assert [row["id"] for row in rows(file)] == before
-    shown = progress(api, id_)
-    assert (shown["items"], shown["total"], [one["name"] for one in shown["files"]]) == (9, 9, ["items.ndjson"])
-    assert "response-content-disposition=attachment%3B%20filename%3D%22items.ndjson%22" in shown["files"][0]["url"]
+    body = progress(api, id_)
+    assert (body["items"], body["total"], [one["name"] for one in body["files"]]) == (9, 9, ["items.ndjson"])
+    assert "response-content-disposition=attachment%3B%20filename%3D%22items.ndjson%22" in body["files"][0]["url"]
     assert len(api.objects("exports/")) == 1
 
 
@@ -387,8 +387,8 @@ def test_too_many_columns_fail(api: Stage) -> None:
 
     api.work()
 
-    shown = progress(api, id_)
-    assert (shown["status"], shown["error"]["error"], shown["files"]) == ("failed", "TOO_MANY_COLUMNS", [])
+    body = progress(api, id_)
+    assert (body["status"], body["error"]["error"], body["files"]) == ("failed", "TOO_MANY_COLUMNS", [])
     assert api.records("EXPORTSLOT") == []
 
 
@@ -551,8 +551,8 @@ class TestDelivery:
         monkeypatch.setattr(export_steps.search, "matcher", refuse)
         api.work()
 
-        shown = progress(api, id_)
-        assert (shown["status"], shown["error"]) == ("failed", {"error": error.code, "message": error.message})
+        body = progress(api, id_)
+        assert (body["status"], body["error"]) == ("failed", {"error": error.code, "message": error.message})
 
 
 class TestCleanup:
@@ -575,8 +575,8 @@ class TestCleanup:
         api.send(message)
         api.work()
 
-        shown = progress(api, id_)
-        assert (shown["status"], shown["error"]["error"]) == ("failed", "INTERNAL_ERROR")
+        body = progress(api, id_)
+        assert (body["status"], body["error"]["error"]) == ("failed", "INTERNAL_ERROR")
         assert api.records("EXPORTSLOT") == []
 
     def test_export_expires_with_its_files(self, api: Stage) -> None:

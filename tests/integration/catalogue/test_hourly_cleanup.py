@@ -558,13 +558,13 @@ def test_interrupted_delete_is_completed(api: Stage, now: datetime) -> None:
 def test_cleanup_reads_only_the_index_of_work_due(api: Stage, now: datetime) -> None:
     for _ in range(10):
         api.item()
-    asked: list[str] = []
+    operations: list[str] = []
     events = aws.dynamodb().meta.events
-    events.register("before-call.dynamodb.*", lambda model, **_: asked.append(model.name), unique_id="asked")
+    events.register("before-call.dynamodb.*", lambda model, **_: operations.append(model.name), unique_id="operations")
     try:
         clean_up(now + HOUR)
     finally:
-        events.unregister("before-call.dynamodb.*", unique_id="asked")
+        events.unregister("before-call.dynamodb.*", unique_id="operations")
 
-    assert set(asked) == {"Query"}
-    assert len(asked) == 2 * table.DUE_SHARDS
+    assert set(operations) == {"Query"}
+    assert len(operations) == 2 * table.DUE_SHARDS

@@ -143,17 +143,17 @@ class TestWithoutReports:
         assert api.on_queue() == 1
 
 
-def timeouts(asked: dict[str, Any]) -> list[int]:
-    return [entry["VisibilityTimeout"] for entry in asked["Entries"]]
+def timeouts(parameters: dict[str, Any]) -> list[int]:
+    return [entry["VisibilityTimeout"] for entry in parameters["Entries"]]
 
 
 class TestRetryDelay:
     def waits(self, api: Stage, receives: int) -> list[int]:
         """Return the visibility timeouts that are set when a message fails with this number of receives."""
-        asked: list[int] = []
+        seconds: list[int] = []
         events = aws.sqs().meta.events
         name = "provide-client-params.sqs.ChangeMessageVisibilityBatch"
-        events.register(name, lambda params, **_: asked.extend(timeouts(params)), unique_id="asked")
+        events.register(name, lambda params, **_: seconds.extend(timeouts(params)), unique_id="seconds")
         try:
             api.send("bad")
             (message,) = api.receive()
@@ -161,8 +161,8 @@ class TestRetryDelay:
             with pytest.raises(sqs_batches.PartialBatchError):
                 run("on_messages", batch([message]))
         finally:
-            events.unregister(name, unique_id="asked")
-        return asked
+            events.unregister(name, unique_id="seconds")
+        return seconds
 
     @pytest.mark.parametrize(("receives", "seconds"), [(1, 5), (2, 10), (3, 20), (4, 40), (5, 80), (6, 80), (50, 80)])
     def test_retry_delay_doubles(self, api: Stage, receives: int, seconds: int) -> None:

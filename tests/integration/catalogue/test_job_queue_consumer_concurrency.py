@@ -56,7 +56,7 @@ def test_single_message_is_processed_without_threads(api: Stage, monkeypatch: py
     seen: list[threading.Thread] = []
     original = thumbnail_jobs.run
     monkeypatch.setattr(
-        thumbnail_jobs, "run", lambda *asked: (seen.append(threading.current_thread()), original(*asked))
+        thumbnail_jobs, "run", lambda *arguments: (seen.append(threading.current_thread()), original(*arguments))
     )
 
     api.work()

@@ -54,7 +54,7 @@ ITEMS: dict[str, bytes] = {
     "managed": as_json('"id": 1, "version": 2, "image": {}'),
     "an end that is no time": as_json('"expiresAt": "tomorrow"'),
     "an end that is a number": as_json('"expiresAt": 1900000000'),
-    "an end that is over": as_json('"expiresAt": "2001-01-01T00:00:00Z"'),
+    "an end in the past": as_json('"expiresAt": "2001-01-01T00:00:00Z"'),
 }
 
 CONTENT_TYPES = "image/avif, image/bmp, image/gif, image/jpeg, image/png, image/tiff or image/webp"
@@ -114,8 +114,11 @@ def bodies() -> Iterator[Any]:
 
 
 def check(refused: dict[str, Any]) -> None:
-    told = [refused["message"], *(detail["message"] for detail in refused.get("details", []) if "message" in detail)]
-    assert [words_of_libraries(sentence) for sentence in told] == [[]] * len(told)
+    sentences = [
+        refused["message"],
+        *(detail["message"] for detail in refused.get("details", []) if "message" in detail),
+    ]
+    assert [words_of_libraries(sentence) for sentence in sentences] == [[]] * len(sentences)
     assert refused["message"].endswith(".")
 
 
@@ -204,11 +207,11 @@ def test_error_of_an_import_entry_uses_plain_words(api: Stage) -> None:
     ],
 )
 def test_error_of_a_message_uses_plain_words(body: str, problem: str) -> None:
-    told = messages.find_problem(body)
+    error = messages.find_problem(body)
 
-    assert told is not None
-    assert told.startswith(problem)
-    assert words_of_libraries(told) == []
+    assert error is not None
+    assert error.startswith(problem)
+    assert words_of_libraries(error) == []
 
 
 def test_every_client_error_uses_plain_words() -> None:

@@ -207,7 +207,7 @@ class TestPages:
     @pytest.mark.usefixtures("shelf")
     @pytest.mark.parametrize("position", ["", "x", "\t", "019ca7b4-e400-7abc-8def-0123456789ab", "cost#n", "ü\t\0"])
     @pytest.mark.parametrize(
-        ("query", "asked"),
+        ("query", "parsed"),
         [
             ("sort=cost", Query(sort="cost", descending=False)),
             ("sort=-cost", Query(sort="cost")),
@@ -215,8 +215,10 @@ class TestPages:
             ("filter[name]=Lamp", Query((Condition("name", "eq", ("Lamp",)),))),
         ],
     )
-    def test_forged_cursor_is_no_error_of_the_server(self, api: Stage, query: str, asked: Query, position: str) -> None:
-        response = api("GET", f"/items?{query}&cursor={cursors.encode(position, OWNER, *asked)}")
+    def test_forged_cursor_is_no_error_of_the_server(
+        self, api: Stage, query: str, parsed: Query, position: str
+    ) -> None:
+        response = api("GET", f"/items?{query}&cursor={cursors.encode(position, OWNER, *parsed)}")
 
         assert response.status_code == 200 or json_of(response)["error"] == "INVALID_CURSOR"
 

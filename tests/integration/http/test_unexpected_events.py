@@ -42,17 +42,17 @@ unexpected = pytest.mark.parametrize("event", UNEXPECTED, ids=lambda event: json
 class TestApi:
     @unexpected
     def test_unexpected_event_gets_an_error_response(self, event: Any, logged: Callable[[], str]) -> None:
-        asked = context("api_handler")
+        lambda_context = context("api_handler")
 
-        response = app.app(event, asked)
+        response = app.app(event, lambda_context)
 
         assert response["statusCode"] == 500
         body = json.loads(response["body"])
-        assert (body["error"], body["requestId"]) == ("INTERNAL_ERROR", asked.aws_request_id)
-        assert response["headers"]["X-Request-Id"] == asked.aws_request_id
+        assert (body["error"], body["requestId"]) == ("INTERNAL_ERROR", lambda_context.aws_request_id)
+        assert response["headers"]["X-Request-Id"] == lambda_context.aws_request_id
         (line,) = logs(logged())
         assert (line["level"], line["message"]) == ("ERROR", "Not an API Gateway event")
-        assert line["request_id"] == asked.aws_request_id
+        assert line["request_id"] == lambda_context.aws_request_id
 
     def test_unknown_resource_gets_an_error_response(self, api: Stage) -> None:
         event = api.event("GET", "/health")

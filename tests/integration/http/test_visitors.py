@@ -150,35 +150,35 @@ def test_no_answer_has_a_private_word(api: Stage, town: Town) -> None:
         for query in sent:
             answer = visit(api, f"{path}?{query}")
             found += answer.status_code == 200
-            told = json.dumps(dict(answer.headers)) + answer.body.decode()
-            for asked in (*path.split("/"), query.partition("=")[2], *re.findall(r"boughtFor", query)):
-                told = told.replace(asked or "\0", "")
-            assert [word for word in (*town.words, *town.unseen.values()) if word in told] == [], (path, query, told)
+            text = json.dumps(dict(answer.headers)) + answer.body.decode()
+            for part in (*path.split("/"), query.partition("=")[2], *re.findall(r"boughtFor", query)):
+                text = text.replace(part or "\0", "")
+            assert [word for word in (*town.words, *town.unseen.values()) if word in text] == [], (path, query, text)
     assert found > len(ROUTES)
 
 
 def test_item_that_is_not_public_is_one_that_never_was(api: Stage, town: Town) -> None:
     """The answers are the same, and the same calls to AWS lead to them."""
 
-    def asked(path: str, id_: str) -> tuple[Any, ...]:
+    def response_and_calls(path: str, id_: str) -> tuple[Any, ...]:
         RECORDER.forget()
         answer = visit(api, path.replace("{catalogue_id}", town.catalogue).replace("{item_id}", id_))
         request = answer.headers["X-Request-Id"]
-        told = (json.dumps(dict(answer.headers)) + answer.body.decode()).replace(request, "").replace(id_, "ID")
-        return answer.status_code, told, [(one.service, one.operation) for one in RECORDER.calls]
+        text = (json.dumps(dict(answer.headers)) + answer.body.decode()).replace(request, "").replace(id_, "ID")
+        return answer.status_code, text, [(one.service, one.operation) for one in RECORDER.calls]
 
     for route in (route for route in ROUTES if "{item_id}" in route):
-        never = asked(route, UNKNOWN_ID)
+        never = response_and_calls(route, UNKNOWN_ID)
         assert never[0] == 404
         for reason, id_ in town.unseen.items():
-            assert asked(route, id_) == never, reason
+            assert response_and_calls(route, id_) == never, reason
 
 
 def test_link_shows_the_public_fields_of_its_item_only(api: Stage, town: Town) -> None:
-    shown = json_of(visit(api, f"/shares/{town.shared}"))
+    item = json_of(visit(api, f"/shares/{town.shared}"))
 
-    assert shown.keys() == {"id", "createdAt", "updatedAt", "image", "title", "price", "tags"}
-    assert (shown["title"], shown["price"], shown["image"]["status"]) == ("Gift", 7, "ready")
+    assert item.keys() == {"id", "createdAt", "updatedAt", "image", "title", "price", "tags"}
+    assert (item["title"], item["price"], item["image"]["status"]) == ("Gift", 7, "ready")
     page = visit(api, f"/s/{town.shared}")
     assert page.status_code == 200
     assert b"Gift" in page.body
@@ -189,8 +189,8 @@ def test_link_shows_the_public_fields_of_its_item_only(api: Stage, town: Town) -
         answers = {}
         for reason, token in town.dead.items():
             answer = visit(api, route.replace("{token}", token))
-            told = json.dumps(dict(answer.headers)) + answer.body.decode()
-            answers[reason] = answer.status_code, told.replace(answer.headers["X-Request-Id"], "").replace(token, "")
+            text = json.dumps(dict(answer.headers)) + answer.body.decode()
+            answers[reason] = answer.status_code, text.replace(answer.headers["X-Request-Id"], "").replace(token, "")
         assert answers["never"][0] == 404
         assert answers == dict.fromkeys(answers, answers["never"])
 

@@ -69,8 +69,8 @@ class TestLife:
         path = f"/webhooks/{made['id']}"
         assert (answer.status_code, answer.headers["Location"]) == (201, path)
         assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", made["secret"])
-        shown = {name: value for name, value in made.items() if name != "secret"}
-        assert shown == {
+        webhook = {name: value for name, value in made.items() if name != "secret"}
+        assert webhook == {
             "id": made["id"],
             "url": URL,
             "events": ["item.created"],
@@ -81,7 +81,7 @@ class TestLife:
         }
         other = api.webhook(events=["item.updated", "*"])
         assert (other["events"], "description" in other) == (["*"], False)
-        assert json_of(api("GET", path)) == shown
+        assert json_of(api("GET", path)) == webhook
         assert [one["id"] for one in listed(api)] == [made["id"], other["id"]]
 
         assert json_of(api("DELETE", path)) == {"message": "Webhook deleted", "id": made["id"]}
@@ -107,8 +107,8 @@ class TestLife:
         failing = {"consecutive_failures": webhooks.FAILING_AFTER, "failing_since": since, "problem": "Status 500"}
         set_state(made, **failing)
 
-        shown = json_of(api("GET", f"/webhooks/{made['id']}"))
-        assert (shown["status"], shown["failingSince"], shown["problem"]) == ("failing", since, "Status 500")
+        webhook = json_of(api("GET", f"/webhooks/{made['id']}"))
+        assert (webhook["status"], webhook["failingSince"], webhook["problem"]) == ("failing", since, "Status 500")
         assert patch(api, made, events=["item.created"])["status"] == "failing"
         assert "problem" not in patch(api, made, url=f"{URL}/2")
         set_state(made, enabled=False, **failing)
@@ -195,8 +195,8 @@ class TestSecret:
         assert self.secrets(made) == [rotated["secret"], made["secret"]]
         assert self.secrets(made, timedelta(hours=23, minutes=59)) == [rotated["secret"], made["secret"]]
         assert self.secrets(made, timedelta(hours=24, seconds=1)) == [rotated["secret"]]
-        [shown] = listed(api)
-        assert shown["previousSecretUntil"] == rotated["previousSecretUntil"]
+        [webhook] = listed(api)
+        assert webhook["previousSecretUntil"] == rotated["previousSecretUntil"]
         again = json_of(api("POST", f"/webhooks/{made['id']}/rotate"))
         assert self.secrets(made) == [again["secret"], rotated["secret"]]
 
@@ -223,13 +223,13 @@ class TestSecret:
     def test_secret_is_not_shown_again(self, api: Stage) -> None:
         made = api.webhook()
 
-        shown = [
+        responses = [
             api("GET", "/webhooks").body,
             api("GET", f"/webhooks/{made['id']}").body,
             api("PATCH", f"/webhooks/{made['id']}", {"description": "x"}).body,
         ]
 
-        assert b"secret" not in b"".join(shown)
+        assert b"secret" not in b"".join(responses)
 
     def test_processes_that_make_the_key_at_once_have_the_same(self, api: Stage) -> None:
         others: list[bytes] = []

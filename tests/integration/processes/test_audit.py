@@ -25,31 +25,31 @@ def audit(tmp_path: Path) -> Audit:
     """
 
     def run(**answers: int) -> tuple[int, list[str]]:
-        asked = tmp_path / "asked"
+        log = tmp_path / "log"
         for name in ("pipx", "npm"):
             program = tmp_path / name
-            program.write_text(f'#!/bin/sh\necho "$(pwd) {name} $@" >>"{asked}"\nexit {answers.get(name, 0)}\n')
+            program.write_text(f'#!/bin/sh\necho "$(pwd) {name} $@" >>"{log}"\nexit {answers.get(name, 0)}\n')
             program.chmod(0o755)
         env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
         ended = subprocess.run([PROJECT / ".ci" / "audit"], env=env, capture_output=True, check=False)
-        return ended.returncode, asked.read_text().splitlines()
+        return ended.returncode, log.read_text().splitlines()
 
     return run
 
 
 def test_every_package_that_is_pinned_is_looked_up(audit: Audit) -> None:
-    status, asked = audit()
+    status, calls = audit()
 
     assert status == 0
-    assert {line.rpartition(" -r ")[2] for line in asked if " pipx " in line} == REQUIREMENTS
+    assert {line.rpartition(" -r ")[2] for line in calls if " pipx " in line} == REQUIREMENTS
     # Without --strict, a package that could not be looked up passes.
-    assert all(" --strict " in line for line in asked if " pipx " in line)
-    assert {line.partition(" npm ")[0] for line in asked if " npm " in line} == LOCKED
+    assert all(" --strict " in line for line in calls if " pipx " in line)
+    assert {line.partition(" npm ")[0] for line in calls if " npm " in line} == LOCKED
 
 
 @pytest.mark.parametrize("program", ["pipx", "npm"])
 def test_one_finding_fails_and_the_others_are_still_looked_up(audit: Audit, program: str) -> None:
-    status, asked = audit(**{program: 1})
+    status, calls = audit(**{program: 1})
 
     assert status == 1
-    assert len(asked) == len(REQUIREMENTS) + len(LOCKED)
+    assert len(calls) == len(REQUIREMENTS) + len(LOCKED)

@@ -388,9 +388,9 @@ class TestEveryStage:
     def test_dashboard_uses_metrics_of_the_stage(self, packaged: Packaged, stage: str) -> None:
         sources = [path.read_text(encoding="utf-8") for path in (PROJECT / "chalicelib").rglob("*.py")]
         counted = {name for text in sources for name in re.findall(r'add_(?:count|milliseconds|bytes)\("(\w+)"', text)}
-        shown = metrics(dashboard(read(packaged(stage)), stage), "Vitrine")
-        assert {one[1] for one in shown} <= counted
-        assert {tuple(one[2:6]) for one in shown} == {("service", "vitrine", "stage", stage)}
+        displayed = metrics(dashboard(read(packaged(stage)), stage), "Vitrine")
+        assert {one[1] for one in displayed} <= counted
+        assert {tuple(one[2:6]) for one in displayed} == {("service", "vitrine", "stage", stage)}
 
 
 class TestStages:

@@ -84,8 +84,8 @@ def create() -> UUID:
 
 
 def upload(id_: UUID) -> None:
-    asked = TicketRequest(content_type=ContentType.IMAGEJPEG)
-    ticket = create_image_ticket.sync(id_, client=client, body=asked)
+    request = TicketRequest(content_type=ContentType.IMAGEJPEG)
+    ticket = create_image_ticket.sync(id_, client=client, body=request)
     assert isinstance(ticket, Ticket), ticket
     photo = Path(PHOTO).read_bytes()
     stored = httpx.post(ticket.upload.url, data=ticket.upload.fields.to_dict(), files={"file": photo}, timeout=30)

@@ -87,9 +87,9 @@ def test_declared_fields_are_required(shop: Newcomer) -> None:
     shop.applies(block(PAGE, "fields"))
 
     refused = json.loads(shop.types(block(PAGE, "refused")))
-    shown = block(PAGE, "refusal")
-    assert refused["error"] == json.loads(shown.replace(", …", ""))["error"]
-    assert refused["message"] == json.loads(shown.replace(", …", ""))["message"]
+    documented = block(PAGE, "refusal")
+    assert refused["error"] == json.loads(documented.replace(", …", ""))["error"]
+    assert refused["message"] == json.loads(documented.replace(", …", ""))["message"]
 
 
 def test_program_creates_an_item(shop: Newcomer) -> None:

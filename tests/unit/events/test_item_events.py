@@ -264,14 +264,14 @@ def test_events_tell_every_change_that_the_owner_sees(steps: list[dict[str, Any]
     followed = [event for event in made if event["type"] in ("item.created", "item.updated", "item.deleted")]
     known = None if followed[-1]["type"] == "item.deleted" else followed[-1]["data"]["item"]
     assert without_picture(known) == (None if is_deleted else without_picture(shown(states[-1])))
-    # What has changed is told exactly.
+    # `changed` names exactly what has changed.
     for old, new in _changes(states):
         before, after = without_picture(shown(old)), without_picture(shown(new))
         names = {
             name for name in before | after if not exact_json.equal(before.get(name, _NONE), after.get(name, _NONE))
         }
-        told = [event["data"]["changed"] for event in events(old, new) if event["type"] == "item.updated"]
-        assert set().union(*told) - {"image"} == names
+        changed = [event["data"]["changed"] for event in events(old, new) if event["type"] == "item.updated"]
+        assert set().union(*changed) - {"image"} == names
 
 
 _NONE = {"": "no value that an item can have here"}
