@@ -92,14 +92,16 @@ def _import(api: Api, body: bytes) -> int:
     accepted = api.ask("POST", "/imports?key=id", body, "application/x-ndjson").expect(202).json()
 
     def done() -> dict[str, Any] | None:
-        shown = api.ask("GET", f"/imports/{accepted['id']}").expect(200).json()
-        return shown if shown["status"] == "done" else None
+        progress = api.ask("GET", f"/imports/{accepted['id']}").expect(200).json()
+        return progress if progress["status"] == "done" else None
 
-    shown = _wait(done, f"the import {accepted['id']}")
-    print(f"{shown['created']} items created, {shown['updated']} updated, {shown['failed']} failed", flush=True)
-    for problem in shown["errors"]:
+    progress = _wait(done, f"the import {accepted['id']}")
+    print(
+        f"{progress['created']} items created, {progress['updated']} updated, {progress['failed']} failed", flush=True
+    )
+    for problem in progress["errors"]:
         print(f"  entry {problem['index']}: {printable(problem['message'])}", file=sys.stderr)
-    return int(shown["failed"])
+    return int(progress["failed"])
 
 
 def _restore_picture(api: Api, item_id: str, image: dict[str, Any], data: bytes) -> bool:
@@ -118,8 +120,8 @@ def _restore_picture(api: Api, item_id: str, image: dict[str, Any], data: bytes)
 
 
 def _is_ready(api: Api, item_id: str) -> bool:
-    shown = api.ask("GET", f"/items/{item_id}").expect(200).json()
-    return bool(shown["image"]["status"] == "ready")
+    item = api.ask("GET", f"/items/{item_id}").expect(200).json()
+    return bool(item["image"]["status"] == "ready")
 
 
 def _wait(look: Callable[[], _Found | None], name: str) -> _Found:

@@ -74,8 +74,8 @@ def query(stage: str = LOCAL) -> Call:
 
 
 def query_due(stage: str = LOCAL) -> Call:
-    asked = {"KeyConditionExpression": "dueShard = :shard", "ExpressionAttributeValues": {":shard": {"S": "0"}}}
-    return on_table("Query", stage, IndexName="due", **asked)._replace(resource=f"{stage} due")
+    query = {"KeyConditionExpression": "dueShard = :shard", "ExpressionAttributeValues": {":shard": {"S": "0"}}}
+    return on_table("Query", stage, IndexName="due", **query)._replace(resource=f"{stage} due")
 
 
 get_item = functools.partial(on_table, "GetItem", Key=RECORD)

@@ -400,5 +400,5 @@ def test_idle_costs_are_those_of_the_templates() -> None:
         cost = f"${alarms * costs['alarm'] + dashboards * costs['dashboard']:.2f}: {alarms} alarms"
         return cost + (f", {dashboards} dashboard" if dashboards else "")
 
-    shown = [row[4] for row in table_rows("docs/deploying.md")]
-    assert shown[1:3] == [counted("infra/resources.json"), counted("infra/resources.json", "infra/package.json")]
+    documented = [row[4] for row in table_rows("docs/deploying.md")]
+    assert documented[1:3] == [counted("infra/resources.json"), counted("infra/resources.json", "infra/package.json")]

@@ -135,5 +135,5 @@ def _set_clock(world: World, skew: float) -> None:
 
 def _line(event: tuple[Any, ...]) -> str:
     at, who, *what = event
-    shown = dt.datetime.fromtimestamp(at, dt.UTC).strftime("%d %H:%M:%S.%f")[:-3]
-    return f"{shown}  {who:18} {' '.join(str(part) for part in what)}"
+    time = dt.datetime.fromtimestamp(at, dt.UTC).strftime("%d %H:%M:%S.%f")[:-3]
+    return f"{time}  {who:18} {' '.join(str(part) for part in what)}"

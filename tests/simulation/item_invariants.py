@@ -224,10 +224,10 @@ def _is_seen_as(state: dict[str, Any] | None, seen: dict[str, Any] | None) -> bo
     """Return whether a visitor sees this public copy so. A field that is no longer public is left out."""
     if state is None or seen is None:
         return seen is None and (state is None or "expiresAt" in state)
-    fields = {name: value for name, value in seen.items() if name not in ("id", "createdAt", "updatedAt", "image")}
+    seen_fields = {name: value for name, value in seen.items() if name not in ("id", "createdAt", "updatedAt", "image")}
     loaded = [urlsplit(one["url"]).path.split("/", 2)[2] for one in seen.get("image", {}).get("thumbnails", [])]
     return (
-        fields.items() <= state["fields"].items()
+        seen_fields.items() <= state["fields"].items()
         and seen["updatedAt"] == state["updatedAt"]
         and loaded == [one["key"] for one in state.get("image", {}).get("thumbnails", [])]
     )
@@ -237,8 +237,8 @@ def _is_seen_as(state: dict[str, Any] | None, seen: dict[str, Any] | None) -> bo
 def finds_are_sorted(_: World, ledger: Ledger) -> Iterator[str]:
     for act in ledger.of("find"):
         for page in act.details["pages"]:
-            shown = [{**item, "fields": item} for item in page]
-            if not act.details["query"].is_sorted(shown):
+            items = [{**item, "fields": item} for item in page]
+            if not act.details["query"].is_sorted(items):
                 yield f"{act} {act.details['query'].text} returned {page}"
 
 

@@ -56,8 +56,8 @@ def _read_back_failed(world: World, act: Act) -> bool:
 def _inexact(act: Act, answer: Answer) -> Iterator[str]:
     bad, total = act.details["bad"], act.details["total"]
     expected = {"status": "done", "total": total, "created": total - bad, "failed": bad}
-    shown = answer.body and {name: answer.body.get(name) for name in expected}
-    if answer.status != 200 or shown != expected:
+    actual = answer.body and {name: answer.body.get(name) for name in expected}
+    if answer.status != 200 or actual != expected:
         yield f"{act} returned {answer.status} {answer.body} instead of {expected}"
 
 

@@ -264,10 +264,10 @@ class TestDeployer:
         [deployer] = [one for one in statements("deployer", "GitHubRole") if one["Sid"] == "UserOfTheSmokeTest"]
         assert deployer["Condition"] == {"StringEquals": {"aws:ResourceTag/vitrine-stage": {"Ref": "Stage"}}}
         calls = re.findall(r"aws cognito-idp ([a-z-]+)( --no-sign-request)?", (PROJECT / ".ci" / "smoke").read_text())
-        commands = {name for name, unsigned in calls if not unsigned}
+        signed_commands = {name for name, unsigned in calls if not unsigned}
         for role in (deployer, *(of_pipeline(one) for one in ("DevSmokeRole", "ProdSmokeRole"))):
             allowed = {re.sub(r"(?<!^)(?=[A-Z])", "-", one.partition(":")[2]).lower() for one in role["Action"]}
-            assert commands == allowed
+            assert signed_commands == allowed
 
     def test_deployment_changes_no_role_without_the_boundary(self) -> None:
         # IAM User Guide, "Permissions boundaries for IAM entities": a principal that creates roles and grants them

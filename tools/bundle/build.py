@@ -70,13 +70,13 @@ def report(before: Entries, bundle: Bundle) -> list[str]:
     packages = sorted({_package(path) for path in before} | {_package(path) for path in after})
     rows = [(name, _size(before, name), _size(after, name)) for name in packages]
     rows.sort(key=lambda row: (-row[1], row[0]))
-    shown = [
+    lines = [
         f"  {name:<34} {_mib(old):>9} → {_mib(new) if new else 'removed':>9}" for name, old, new in rows if old >= 2**16
     ]
     total = (sum(map(len, before.values())), sum(map(len, after.values())))
     operations = ", ".join(sorted({f"{call.service}:{call.method}" for call in bundle.calls}))
     return [
-        *shown,
+        *lines,
         f"  {'total, unpacked':<34} {_mib(total[0]):>9} → {_mib(total[1]):>9}",
         f"  operations: {operations}",
     ]

@@ -118,8 +118,8 @@ def _delete_code(target: Target, remains: Remains, interruption: Interruption, r
         report("Deleting what `chalice deploy` created")
         command = [sys.executable, "-m", "tools.stage.chalice_deletion", target.name]
         with interruption.deferred():  # it takes seconds
-            status, output = processes.run(command, env=os.environ, cwd=target.project_dir)
-        for line in output.splitlines():
+            status, text = processes.run(command, env=os.environ, cwd=target.project_dir)
+        for line in text.splitlines():
             report(line)
         if status != 0:
             raise StageError("Chalice could not delete the code: see above. The resources were not deleted.")

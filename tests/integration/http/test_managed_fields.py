@@ -28,9 +28,9 @@ def pictured(api: Stage) -> dict[str, Any]:
     """Return an item whose picture is ready."""
     id_ = api.item(title="Vase")["id"]
     api.picture(id_, jpeg(400, 300))
-    item = api.read(id_)
-    assert item["image"]["status"] == "ready"
-    return item
+    ready_item = api.read(id_)
+    assert ready_item["image"]["status"] == "ready"
+    return ready_item
 
 
 @of_both

@@ -270,8 +270,8 @@ def test_events_tell_every_change_that_the_owner_sees(steps: list[dict[str, Any]
         names = {
             name for name in before | after if not exact_json.equal(before.get(name, _NONE), after.get(name, _NONE))
         }
-        changed = [event["data"]["changed"] for event in events(old, new) if event["type"] == "item.updated"]
-        assert set().union(*changed) - {"image"} == names
+        names_in_events = [event["data"]["changed"] for event in events(old, new) if event["type"] == "item.updated"]
+        assert set().union(*names_in_events) - {"image"} == names
 
 
 _NONE = {"": "no value that an item can have here"}
