@@ -47,7 +47,7 @@ def authorize(request: AuthRequest) -> AuthResponse:
     signed_in = auth.authenticate(request.token)
     if signed_in is None:
         return AuthResponse(routes=[], principal_id="nobody")
-    # API Gateway caches this for all routes: requests.signed_in_owner checks expiresAt again.
+    # API Gateway caches this response for all routes, so requests.signed_in_owner checks expiresAt again.
     return AuthResponse(routes=["*"], principal_id=signed_in.owner, context={"expiresAt": str(signed_in.expires_at)})
 
 
@@ -55,7 +55,7 @@ app.default_authorizer = authorize if config.sign_in_required() else None
 
 
 _AWS_ERRORS = (errors.BusyError, errors.BackendUnavailableError)
-"""The errors of a public route that calls AWS. Routes that require sign-in are documented with them anyway."""
+"""The errors of a public route that calls AWS. Routes that require sign-in need not declare them."""
 
 
 # -------------------------------------------------------------------------------------------------------- public routes
@@ -69,22 +69,22 @@ def show_console(request: Request) -> Response:
 
 @app.route("/docs", public=True, response_model="Page")
 def show_docs(request: Request) -> Response:
-    """Show this document.
+    """Show the API reference.
 
-    On the page, you can try every route.
+    You can try every route on this page.
     """
     return static_files.docs(request)
 
 
 @app.route("/web/{name}", public=True, response_model="File", errors=[errors.NotFoundError])
 def get_web_file(request: Request, name: str) -> Response:
-    """Read a file of the console or this page."""
+    """Read a file of the console or of the API reference."""
     return static_files.file(request, name)
 
 
 @app.route("/openapi.json", public=True, response_model="Document")
 def get_openapi(request: Request) -> Response:
-    """Read this document.
+    """Read the OpenAPI document.
 
     It is generated from the routes and models of the API.
     """
@@ -309,7 +309,7 @@ def delete_image(request: Request, item_id: str) -> Response:
     """Remove the picture.
 
     The thumbnails are removed too; the item stays. If the picture is still `pending`, uploads with its tickets are
-    discarded. A ticket for a picture that was to replace it can still be used.
+    discarded. Otherwise, a ticket for a picture that would have replaced it can still be used.
     """
     item_pictures.delete(requests.owner(request), item_id, times.now(), requests.write_check(request))
     return responses.json_response(schemas.Deleted("Image deleted", item_id))
@@ -833,7 +833,7 @@ def on_change(event: DynamoDBEvent) -> dict[str, Any] | None:
     description="Does what is due: expired items, uploads whose event was lost, overdue thumbnail jobs and bulk work.",
 )
 def clean_up(event: CloudWatchEvent) -> dict[str, int]:
-    """Do what is due: expired items, uploads whose event was lost, overdue thumbnail jobs and bulk work."""
+    """Do the work that is due, such as deleting expired items and queueing overdue thumbnail jobs again."""
     return hourly_cleanup.run(times.now(), event.context)
 
 

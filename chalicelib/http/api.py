@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _View = Callable[..., Response]
 
 _UNLOGGED = ("/changes", 304)
-"""A path with a status that is not logged: each open console asks every two seconds, and learns nothing new."""
+"""The path and status of a response that is not logged: each open console gets it every two seconds."""
 
 
 class Operation(msgspec.Struct, kw_only=True):

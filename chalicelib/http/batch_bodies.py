@@ -62,7 +62,7 @@ def _check(if_match: str | UnsetType, managed: Fields) -> Check:
 
 
 def _with_index(error: errors.InvalidRequestError, index: int) -> Iterator[tuple[str, str]]:
-    """Yield the problems in an error about the first operation, as those of the operation at ``index``."""
+    """Yield the problems in an error about ``operations[0]``, with ``index`` instead of 0 in paths and messages."""
     for detail in error.details or ():
         path, message = f"$.{detail['path'].removeprefix('$.')}", detail.get("message", error.message.removesuffix("."))
         own = f"operations[{index}]"

@@ -120,7 +120,7 @@ def _write_origins_for_the_emulator(port: int) -> None:
 
 
 def _parse_payload(handler: Any) -> tuple[Any, bytes | None]:
-    """Return all header lines and the body. Chalice keeps one line of each header, and reads no chunked bodies."""
+    """Return all header lines and the body. Chalice itself keeps one line of each header, and reads no chunked body."""
     try:
         if handler.headers.get("transfer-encoding", "").lower() == "chunked":
             return handler.headers, b"".join(_chunks(handler.rfile))
@@ -141,7 +141,7 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _size(text: str, base: int) -> int:
-    """Return ``text`` as a number. Raise ValueError if it is not one or negative: ``read(-1)`` would block."""
+    """Return ``text`` as a number. Raise ValueError if it is not a number, or negative: ``read(-1)`` would block."""
     size = int(text, base)
     if size < 0:
         raise ValueError(text)

@@ -41,7 +41,10 @@ def _filters(sent: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _text(field: str, operator: str, value: Any) -> str:
-    """Return a value as it is written in the query of ``GET /items``. The field may have numbers or booleans."""
+    """Return a value as it is written in the query of ``GET /items``.
+
+    Raise InvalidRequestError unless it is text, or a number or a boolean that ``field`` may contain.
+    """
     if isinstance(value, str):
         return value
     known = search_index_keys.current().findable.get(field)

@@ -65,8 +65,8 @@ class IssuerKeys:
     def find(self, kid: object, in_use_by: float) -> jwt.PyJWK:
         """Return the key with the id ``kid``. ``in_use_by`` (Unix seconds) is when the issuer must have published it.
 
-        Raise UnknownKeyError if the issuer does not have it, according to keys that were fetched after this call or
-        after ``in_use_by``. Raise KeysUnavailableError if there are no such keys and a fetch fails or must wait.
+        Raise UnknownKeyError if the issuer does not have it, according to keys that were fetched after this call began
+        or after ``in_use_by``. Raise KeysUnavailableError if there are no such keys and a fetch fails or must wait.
         """
         called = time.monotonic()
         with self._lock:

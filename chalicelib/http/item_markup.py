@@ -21,12 +21,12 @@ _MAX_SHORT = 40
 _MAX_CARD_NAME = 120
 _MAX_CARD_LINE = 160
 _MAX_LINKED = 2_000
-"""The most characters of a short value, of the name and the line on a card, and of an address that becomes a link."""
+"""The most characters: of a short value, of a card's name, of a card's line, of an address that becomes a link."""
 
 _CARD_SIZES = "(min-width: 40rem) 18rem, 46vw"
 _LARGE_SIZES = "(min-width: 60rem) 55vw, 100vw"
 _SEEN_AT_FIRST = 6
-"""The pictures of a page that are probably seen without scrolling."""
+"""How many pictures of a page are probably seen without scrolling."""
 
 
 # -------------------------------------------------------------------------------------------------------------- fields

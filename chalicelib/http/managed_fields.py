@@ -22,7 +22,7 @@ def split(body: Fields) -> tuple[Fields, Fields]:
 
 
 def write_check(conditions: Preconditions, managed: Fields) -> Check:
-    """Return a check of ``conditions`` and that the ``managed`` fields equal those of the item to be written."""
+    """Return a check that ``conditions`` hold, and that ``managed`` fields equal those of the item to be written."""
 
     def check(item: Item) -> None:
         conditions.check_write(item)

@@ -171,10 +171,10 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def json_object(request: Request, *types: str) -> Fields:
-    """Return the body, a JSON object with exact numbers. ``types`` are its content types, by default JSON.
+    """Return the body, a JSON object with exact numbers. ``types`` are the content types that are accepted.
 
-    Raise UnsupportedMediaTypeError for another type, InvalidJsonError if the body is not JSON, InvalidRequestError if
-    it is not an object.
+    By default, that is JSON. Raise UnsupportedMediaTypeError for another type, InvalidJsonError if the body is not
+    JSON, InvalidRequestError if it is not an object.
     """
     content_type(request, *(types or (JSON,)))
     return exact_json.object_from_json(body(request))
@@ -198,13 +198,16 @@ def ticket_request(request: Request) -> schemas.TicketRequest:
 
 
 def image_focus(request: Request) -> Focus | None:
-    """Return the focus in the body of a request to change a picture, in thousandths, or None for the centre."""
+    """Return the focus in the body of a request to change a picture, or None for the centre.
+
+    It is rounded to three decimal places.
+    """
     focus = validation.validate(schemas.ImagePatch, json_object(request, MERGE_PATCH, JSON)).focus
     return Focus(*(Decimal(f"{abs(at):.3f}") for at in (focus.x, focus.y))) if focus else None  # -0.0 is 0
 
 
 def share_expiry(request: Request) -> str | None:
-    """Return when a new share link expires, as the body says, or None. Raise InvalidExpiryError if it is no time."""
+    """Return when a new share link expires, as the body says, or None. Raise InvalidExpiryError if it is not a time."""
     return validation.parse_expiry(validation.validate(schemas.ShareRequest, json_object(request)).expires_at)
 
 

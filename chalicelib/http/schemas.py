@@ -161,7 +161,7 @@ class ImageProblem(Struct):
 
 
 class ImagePending(Struct, rename="camel", tag_field="status", tag="pending"):
-    """There is a ticket but no upload yet. If no upload arrives, the item has no `image` again."""
+    """There is a ticket but no upload yet. If no upload arrives, `image` is removed from the item."""
 
     content_type: Annotated[ContentType, Meta(description="The type that the ticket was requested for.")]
 
