@@ -49,7 +49,10 @@ class Size(msgspec.Struct, frozen=True):
     fit: Fit
     format: Format = "jpeg"
     focus: tuple[float, float] = CENTRE
-    """The point of the upright picture that ``cover`` keeps in the middle if it can: from the left and top, 0 to 1."""
+    """The point of the upright picture that ``cover`` keeps in the middle if it can.
+
+    It is a fraction of the width, from the left, and a fraction of the height, from the top.
+    """
 
     @property
     def content_type(self) -> str:
@@ -67,7 +70,7 @@ class Issuer(msgspec.Struct, frozen=True):
     client_id: str | None = None
     """The console's client id (RFC 6749, section 2.2), or None if the user has to paste a token into the console."""
     owner_claim: str = "sub"
-    """The claim that names the owner: a person by default, or another claim of the issuer, such as a company."""
+    """The claim whose value is the owner: a person's id by default, or for example the id of a company."""
 
 
 class Cors(msgspec.Struct, frozen=True):
@@ -224,7 +227,7 @@ def _issuer(environ: Mapping[str, str]) -> Issuer | None:
 def require_https(name: str, url: str) -> str:
     """Return ``url``, the setting ``name``. Raise ConfigError unless it is an https URL or one of this machine.
 
-    Over plain http, an attacker on the network could replace what is there, such as the issuer's keys.
+    Over plain http, an attacker on the network could replace the response, such as the issuer's keys.
     """
     parts = urlsplit(url)
     if not (parts.scheme == "https" and parts.hostname) and not (

@@ -101,7 +101,10 @@ class ReservedFieldError(InvalidRequestError):
     sentence = "{names} managed by Vitrine and cannot be {done}: {remedy}."
 
     def __init__(self, *names: str, stored: bool = False) -> None:
-        """``names`` are the rejected managed fields. With ``stored``, the item exists, and its values are accepted."""
+        """Make the message for the managed fields ``names``.
+
+        ``stored`` is true if the item exists: then the message says that its stored values are accepted.
+        """
         *first, last = names
         are, them = ("are", "them") if first else ("is", "it")
         super().__init__(
@@ -176,7 +179,7 @@ class CatalogueNotFoundError(NotFoundError):
 
 
 class ShareNotFoundError(NotFoundError):
-    """The message says neither which link was asked for, because its token is a secret, nor why it shows nothing."""
+    """The message contains no token, because that is a secret, and does not say why the link shows nothing."""
 
     code = "SHARE_NOT_FOUND"
     sentence = "There is no such share link, or it no longer shows an item."

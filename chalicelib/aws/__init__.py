@@ -192,7 +192,7 @@ def _session() -> Session:
         session.set_credentials(*keys)
     else:
         _register_handlers(events, *_CREDENTIAL_SERVICES)
-    # Lambda sets it. Without it, no daemon receives traces.
+    # Lambda sets this variable. Without it, no daemon receives traces.
     if daemon := os.environ.get("AWS_XRAY_DAEMON_ADDRESS"):
         from chalicelib.aws import traces  # noqa: PLC0415 - a process without a daemon does not need it
 

@@ -121,11 +121,12 @@ def loose_thumbnail_key(key: str) -> str:
 
 
 def public_key(thumbnail_key: str, seed: str, exposure: int) -> str:
-    """Return the key of the copy of an item's thumbnail that visitors may load while the item is exposed.
+    """Return the key of the copy of an item's thumbnail that visitors may load during an exposure of the item.
 
-    Each exposure has separate copies: a slow job of an earlier one cannot delete those of a later one. ``seed`` is the
-    item's (``public_catalogues.Reference``). It hides the entity tag, which is usually the MD5 of the original: with
-    that, visitors could recognise a file, or see that two items have the same file.
+    An exposure is a period in which people other than the owner can see the item; ``exposure`` is its number. Each has
+    separate copies: a slow job of an earlier one cannot delete those of a later one. ``seed`` is the item's
+    (``public_catalogues.Reference``). It hides the entity tag, which is usually the MD5 of the original: with that,
+    visitors could recognise a file, or see that two items have the same file.
     """
     item_id, upload_id, put, name = thumbnail_key.split("/")[3:]
     sequencer, _, etag = put.partition("-")

@@ -57,9 +57,9 @@ def send(*messages: msgspec.Struct, to: Queue = "jobs", group: Callable[[Any], s
 
 
 def _batches(bodies: Sequence[bytes]) -> Iterator[list[tuple[int, bytes]]]:
-    """Yield the bodies, with their numbers, in as many batches as calls are needed.
+    """Yield the batch of each call: bodies, each with its index in ``bodies``.
 
-    A body that is too large has a batch of its own.
+    A body that is too large for a call with others has a batch of its own.
     """
     batch: list[tuple[int, bytes]] = []
     size = 0

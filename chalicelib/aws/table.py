@@ -14,7 +14,7 @@ record and its id::
                     EXPORT#{export id}        an export
                     EXPORTKEY#{key}           the export that a request with this idempotency key started
                     EXPORTSLOT#{n}            which export has this slot: as many can run at once as there are slots
-                    GUARD#{digest}            changed by each import that creates an item with this value of its key
+                    GUARD#{digest}            changed by each import that creates an item with this value in its key
                     CATALOGUE#                the id of the owner's public catalogue
                     WEBHOOKS#                 the owner's webhooks
                     DELIVERY#{webhook id}#{event id}    the result of delivering an event to a webhook
@@ -60,14 +60,14 @@ MAX_KEYS = 100
 """Records of one :func:`get_all` (AWS, "BatchGetItem")."""
 
 _EXTRA_BYTES = 100
-"""At least what ``dueShard``, ``dueAt`` and ``ttl`` take together."""
+"""An upper bound for the bytes of ``dueShard``, ``dueAt`` and ``ttl`` together."""
 
 _MAX_WRITE_ATTEMPTS = 8
 
 DUE_SHARDS = 4
-"""The number of partitions of the index for deliveries, and also for all other records: millions may be due.
+"""Deliveries have this many partitions of the index ``due``, and all other records have as many.
 
-Each takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity").
+Millions may be due, and a partition takes 1,000 writes a second (AWS, "DynamoDB burst and adaptive capacity").
 """
 
 Kind = Literal[
@@ -198,7 +198,7 @@ PRESENT = Condition("attribute_exists(pk)")
 
 
 def revision_is(version: int, indexed: str | None, *, hidden: bool) -> Condition:
-    """Return the condition that an item has this version, and the other records that these attributes describe.
+    """Return the condition that an item has this version and these attributes, which describe its other records.
 
     ``indexed`` is the declaration of its index records, ``hidden`` is true if a public item has no public copy.
     """

@@ -45,7 +45,9 @@ class _Call(msgspec.Struct, frozen=True):
 
 
 def trace_calls(events: BaseEventHooks, address: str) -> None:
-    """Trace the calls of the clients that will be created with ``events``, in the daemon at ``address`` (IP:PORT).
+    """Trace the calls of the clients that will be created with ``events``: send them to the daemon at ``address``.
+
+    ``address`` is IP:PORT.
 
     If the address is not valid, nothing is traced, and a warning is logged. Tracing never makes a call fail.
     """
@@ -206,7 +208,10 @@ def _status(status: int) -> dict[str, Any]:
 
 
 def _exception(exception: Exception | None) -> dict[str, Any]:
-    """Return the fields of a call without a response, such as a timeout. The exception's text may contain a key."""
+    """Return the fields of a call without a response, such as a timeout.
+
+    The exception's text is left out, because it may contain a key.
+    """
     return {"fault": True} | _cause(type(exception).__name__, remote=False)
 
 

@@ -1,6 +1,6 @@
 """The master key, from which the secrets of all webhooks are derived.
 
-It is a parameter of AWS Systems Manager, encrypted by KMS. Nothing else keeps it. If it is lost, all secrets change.
+It is a parameter of AWS Systems Manager, encrypted by KMS, and stored nowhere else. If it is lost, all secrets change.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def read() -> bytes:
 
 
 def read_or_create() -> bytes:
-    """Return the key, which is made if there is none. If several processes make one at once, all return the first."""
+    """Return the key, and create it if there is none. If several processes create one at once, all return the first."""
     try:
         return read()
     except ClientError as error:

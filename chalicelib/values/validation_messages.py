@@ -127,7 +127,10 @@ _MAPS = (types.DictType, types.FrozenDictType)
 
 
 def _members(type_: types.Type, value: Any) -> list[types.Type]:
-    """Return the members of a union; of tagged models only the one whose tag ``value`` has. Other types: themselves."""
+    """Return the members of a union, or ``type_`` itself if it is none.
+
+    If ``value`` has the tag of one of the members, return only that one.
+    """
     if isinstance(type_, types.Metadata):
         return _members(type_.type, value)
     if not isinstance(type_, types.UnionType):
