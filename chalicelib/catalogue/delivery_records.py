@@ -116,7 +116,7 @@ def change(
 def resume(owner: str, id_: str, at: datetime) -> None:
     """Send the message of a delivery that is due. ``id_`` is the id of its record.
 
-    Raise DeliveryNotFoundError if the delivery does not wait any more, and one of queue.FAILURES.
+    Raise DeliveryNotFoundError if the delivery is no longer waiting, and one of queue.FAILURES.
     """
     webhook_id, _, event_id = id_.partition("#")
 
@@ -151,7 +151,7 @@ def in_fair_order(keys: Iterable[Key]) -> list[Key]:
 
 
 def _replace(owner: str, old: DeliveryRecord, new: DeliveryRecord, at: datetime) -> None:
-    """Write a record. Raise a WriteRejectedError if it is not ``old`` any more."""
+    """Replace the record ``old`` by ``new``. Raise a WriteRejectedError if the stored one is no longer ``old``."""
     unchanged = table.attributes_are(revision=old.revision) if old.revision else table.ABSENT
     key, record = _key(owner, new.webhook_id, new.event_id), msgspec.to_builtins(new)
     table.write(table.Put(key, record, unchanged, due_at=new.due_at, delete_after=at + _KEPT_FOR))

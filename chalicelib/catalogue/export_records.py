@@ -24,7 +24,7 @@ MAX_RUNNING = 3
 def get(owner: str, id_: str) -> Export:
     """Return an export. Raise ExportNotFoundError if it does not exist."""
     record = table.get(key(owner, id_)) if ids.is_id(id_) else None
-    if record is None or "createdAt" not in record:  # a placeholder record has no attributes of an export
+    if record is None or "createdAt" not in record:  # a placeholder (job_records) has no attributes of an export
         raise errors.ExportNotFoundError(id=id_)
     return msgspec.convert(record | {"owner": owner, "id": id_}, Export)
 

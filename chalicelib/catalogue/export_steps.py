@@ -32,13 +32,13 @@ from chalicelib.config import MAX_IMAGE_BYTES
 from chalicelib.values import ids, times, zip_archives
 
 STEP_BYTES = 8 * 1024**2
-"""A step ends when it has added so many bytes to a file."""
+"""A step ends when it has added this many bytes to a file."""
 
 MIN_PART_BYTES = STEP_BYTES
 """A part with fewer bytes is written again with the next bytes, because S3 joins only larger ones."""
 
 FILE_BYTES = 512 * 1024**2
-"""A file is closed when it has so many bytes. Closing takes one step: S3 copies its parts, at most 65, in seconds."""
+"""A file is closed when it has this many bytes. Closing takes one step: S3 copies its parts, at most 65, in seconds."""
 
 MAX_ARCHIVE_ENTRIES = 10_000
 """The most pictures of an archive. Its directory, of about 90 bytes for each, is read and written in each step."""

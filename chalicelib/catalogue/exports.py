@@ -111,7 +111,7 @@ def start(owner: str, options: Options, at: datetime, idempotency_key: str | Non
 def _newest_id(owner: str) -> str:
     """Return the greatest id of the owner's items, or an empty text if there are none.
 
-    An id of the present time could not replace it, because clocks differ.
+    An id made from the current time would not do: the clock of the function that created an item may be ahead.
     """
     newest, _ = table.query_page(owner, "ITEM", ("", "~"), backwards=True, limit=1, consistent=True)
     return newest[0][0] if newest else ""

@@ -70,7 +70,8 @@ def _complete(sent: Any, decoded: Any, place: _Place) -> Any:
 
 def _complete_object(sent: dict[str, Any], decoded: Any, place: _Place) -> dict[str, Any]:
     if isinstance(decoded, dict):
-        # By position: the names may be decoded too, such as "2026-01-31" to a date. A TypedDict lacks undeclared ones.
+        # Pair the values by position, because names may be decoded too, such as "2026-01-31" to a date. A TypedDict
+        # lacks names that it does not declare: then pair them by name.
         values = decoded.values() if len(decoded) == len(sent) else [decoded.get(name) for name in sent]
         inner_place = place._replace(path=f"{place.path}[...]")
         pairs = zip(sent.items(), values, strict=True)

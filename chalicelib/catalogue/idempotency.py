@@ -13,7 +13,7 @@ PERIOD = timedelta(hours=24)
 """How long a key that came over HTTP is remembered."""
 
 MAX_KEY_LENGTH = 255
-"""Characters."""
+"""The most characters of a key."""
 
 # In a header, other characters are ambiguous: bytes beyond ASCII have no agreed encoding (RFC 9110, section 5.5), and
 # a comma may be the result of joining two lines (section 5.3).

@@ -23,7 +23,7 @@ _NOT_PROCESSED = "This entry was not processed within a day, so no item was crea
 def get(owner: str, id_: str) -> Import:
     """Return an import. Raise ImportNotFoundError if it does not exist."""
     record = table.get(key(owner, id_)) if ids.is_id(id_) else None
-    if record is None or "createdAt" not in record:  # a placeholder record has no attributes of an import
+    if record is None or "createdAt" not in record:  # a placeholder (job_records) has no attributes of an import
         raise errors.ImportNotFoundError(id=id_)
     return msgspec.convert(record | {"owner": owner, "id": id_}, Import)
 

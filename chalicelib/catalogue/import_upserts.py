@@ -32,7 +32,7 @@ GUARD_PERIOD = timedelta(days=1)
 """How long a guard record is kept: longer than a function runs."""
 
 MAX_CANDIDATES = 100
-"""The most items that are read for one value. They are equal to it in the first 100 characters, case aside."""
+"""The most items that are read for one value. They equal it in the first 100 characters, ignoring case."""
 
 MAX_VERSION = 10**15
 

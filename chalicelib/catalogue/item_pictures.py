@@ -338,7 +338,8 @@ def _retry_thumbnail_job(item: Item, image: Image, at: datetime) -> None:
     def retried(now: Item) -> Item:
         return msgspec.structs.replace(now, image=next_image) if now.image == image else now
 
-    # Callers see a picture that failed, and one whose focus is as before, but not that a job is queued again.
+    # Callers see that the picture failed, or has its previous focus again. They do not see that its job is queued
+    # again, so that is no update.
     is_update = attempts >= MAX_THUMBNAIL_JOB_ATTEMPTS
     # A job that failed may have stored thumbnails with a focus that the picture no longer has.
     delete_superseded_objects(items.change(item.owner, item.id, retried, at, is_update=is_update))

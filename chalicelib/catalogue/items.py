@@ -181,8 +181,8 @@ def change(
     """Replace an item by ``transform(item)`` with the next version, and return it.
 
     If another request changes the item in between, ``check`` and ``transform`` are called again. If ``transform``
-    returns its argument, nothing is written. With ``is_update=False``, ``updatedAt`` stays. Then its index
-    record is not written, which would cost as much as the item itself.
+    returns its argument, nothing is written. With ``is_update=False``, ``updatedAt`` stays, so its index record is not
+    written, which would cost as much as writing the item itself.
 
     Raise ItemNotFoundError, what ``check`` raises, and BusyError after eight attempts.
     """
@@ -214,9 +214,9 @@ def change(
 
 
 def queue_exposure_jobs(changes: Iterable[tuple[Item | None, Item]]) -> None:
-    """Queue the jobs that make or delete public objects, if the change from one item to the other requires them.
+    """Queue the jobs that make or delete public objects, for the changes that require them.
 
-    If that fails, the cleanup does it.
+    A change is an item before, or None if it is new, and after. If queueing fails, the cleanup does it.
     """
     jobs = [
         RenderImage(Upload(new.owner, new.id, new.image.upload_id).key)
@@ -366,7 +366,7 @@ def _with_exposure(old: Item, new: Item, at: datetime) -> Item:
     """Return ``new`` with its exposures counted. Set ``exposure_due_at`` if public objects must be made or deleted."""
     begins, ends = new.is_exposed and not old.is_exposed, old.is_exposed and not new.is_exposed
     new = msgspec.structs.replace(new, exposures=old.exposures + begins)
-    # While a picture is processing, its job does both.
+    # While a picture is processing, its job makes and deletes the public objects.
     is_due = new.needs_public_thumbnails or (ends and new.image is not None and new.image.status in ("ready", "failed"))
     if not is_due or new.exposure_due_at:
         return new
@@ -400,7 +400,7 @@ def with_input(item: Item, new: ItemInput) -> Item:
 def make_exposable(item: Item) -> Item:
     """Return the item with ``catalogue`` and ``public_seed``, which an exposed item needs.
 
-    The owner's public catalogue is made if there is none. Raise BusyError.
+    The owner's public catalogue is created if there is none. Raise BusyError.
     """
     if item.public_seed:
         return item

@@ -2,9 +2,9 @@
 
 A picture is called ``image`` in the API and in the table, and picture in all texts.
 
-An item has managed fields, which Vitrine sets (ManagedFields), and own fields: all others except those that the caller
-sets and Vitrine acts on (SETTINGS).
-Those of the own fields that ``item_fields.ItemFields`` lists are declared fields, and are validated.
+An item has managed fields, which Vitrine sets (ManagedFields); settings, which the caller sets and Vitrine acts on
+(SETTINGS); and own fields, which are all others. The own fields that ``item_fields.ItemFields`` lists are declared
+fields, and are validated.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class PictureFailure(msgspec.Struct, frozen=True):
 
 
 class Focus(msgspec.Struct, frozen=True):
-    """The point of a picture that crops keep in the middle: from the left and top, 0 to 1, in thousandths."""
+    """The point of a picture that crops keep in the middle: fractions of the width and height, from the top left.
+
+    They have at most three decimal places.
+    """
 
     x: Decimal
     y: Decimal
@@ -77,7 +80,7 @@ class Image(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_
     """What is wrong with a picture that is ready nevertheless: TRUNCATED."""
     error: PictureFailure | None = None
     exposure: int = 0
-    """The exposure of the item for which the thumbnails are copied to public keys, or 0 (``Item.exposures``)."""
+    """``Item.exposures`` when the thumbnails were copied to public keys, or 0 if they were not."""
     attempts: int = 0
     """How often the cleanup has queued the thumbnail job again."""
     due_at: str | None = None
@@ -118,7 +121,7 @@ class Publication(msgspec.Struct, frozen=True):
     """A change of what visitors see of an item."""
 
     version: int
-    """The version of the item that it made."""
+    """The version of the item that the change made."""
     at: str
 
 

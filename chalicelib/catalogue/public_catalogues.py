@@ -1,4 +1,4 @@
-"""Public catalogues: an owner has one, with an id that says nothing of the owner. Visitors read its items."""
+"""Public catalogues: an owner has one, with an id that says nothing about the owner. Visitors read its items."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Reference(NamedTuple):
     secret: str
 
     def seed(self, item_id: str) -> str:
-        """Return what the keys of an item's public objects are made of, so that they say nothing of the owner."""
+        """Return what the keys of an item's public objects are made of, so that they say nothing about the owner."""
         return hmac.digest(self.secret.encode(), item_id.encode(), "sha256").hex()
 
 
 def get_or_create_reference(owner: str) -> Reference:
-    """Return the reference to the owner's public catalogue, which is made if there is none. Raise BusyError."""
+    """Return the reference to the owner's public catalogue, and create it if there is none. Raise BusyError."""
     for _ in table.write_attempts():
         if found := find_reference(owner):
             return found
@@ -77,7 +77,7 @@ def find(id_: str) -> Catalogue | None:
 
 
 def get_or_create(owner: str) -> Catalogue:
-    """Return the owner's public catalogue, which is made if there is none. Raise BusyError."""
+    """Return the owner's public catalogue, and create it if there is none. Raise BusyError."""
     found = find(get_or_create_reference(owner).catalogue)
     if found is None:
         raise errors.BusyError

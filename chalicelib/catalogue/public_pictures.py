@@ -1,9 +1,9 @@
 """The public objects of exposed items: copies of their thumbnails that visitors may load. Originals are never copied.
 
 An item is exposed while it is public or a link shows it. The function that makes thumbnails also makes and deletes
-their copies. ``Image.exposure`` says that the copies exist; visitors see no picture before. A write that exposes an
-item, or ends that, sets ``Item.exposure_due_at`` and queues a thumbnail job. The cleanup queues it again until the
-public objects are as they should be.
+their copies. ``Image.exposure`` says that the copies exist; visitors see no picture before. A write that begins or ends
+an exposure sets ``Item.exposure_due_at`` and queues a thumbnail job. The cleanup queues it again until the public
+objects are as they should be.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from chalicelib.values import times
 
 
 def copied(item: Item, image: Image) -> Image:
-    """Copy the thumbnails of ``image`` to their public keys, if the item is exposed, and set its ``exposure``.
+    """Copy the thumbnails of ``image`` to their public keys, if the item is exposed.
 
-    Return the image. Repeating this changes nothing.
+    Return the image, with its ``exposure`` set if they were copied. Repeating this changes nothing.
     """
     if not item.is_exposed or image.status != "ready":
         return image

@@ -162,7 +162,7 @@ class _Reader:
     def records(self, range_: Range, limit: int, start_after: str | None = None) -> tuple[list[str], bool]:
         """Return up to ``limit`` ids of index records in the order of the query, and whether more follow."""
         if range_.low > range_.high:
-            return [], False  # DynamoDB rejects it.
+            return [], False  # DynamoDB would reject the query.
         found, more = table.query_page(
             self._owner,
             range_.kind,
@@ -331,7 +331,7 @@ def _known_ids(reader: _Reader, criteria: Sequence[Criterion]) -> set[str] | Non
     known: set[str] | None = None
     for criterion in sorted(criteria, key=lambda one: not one.is_exact):
         if reader.has_read_half or (known is not None and len(known) <= _READ_AT_ONCE):
-            break  # To read so few items costs no more than to read another criterion.
+            break  # Reading these few items costs no more than reading another criterion.
         ids = reader.all_ids(criterion)
         if ids is not None:
             known = ids if known is None else known & ids

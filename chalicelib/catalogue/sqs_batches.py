@@ -12,7 +12,7 @@ from chalicelib.config import Queue, settings
 
 MIN_RETRY_DELAY = 5
 MAX_RETRY_DELAY = 80
-"""Seconds until a failed message is delivered again. The delay starts at MIN and doubles each time, up to MAX.
+"""Seconds until a failed message is delivered again: MIN_RETRY_DELAY at first, then doubled each time up to this.
 
 With the queue's ``maxReceiveCount`` of 6 (``infra/resources.json``), a message survives an outage of two minutes.
 """
@@ -58,7 +58,7 @@ def finish(
     delete_done: Callable[[], object],
     of: Queue = "jobs",
 ) -> dict[str, Any] | None:
-    """End a batch: the messages in ``delays`` are delivered again, each after so many seconds, and the others are not.
+    """End a batch: the messages in ``delays`` are delivered again, each after its delay in seconds; the others are not.
 
     If the event source mapping has the setting ``ReportBatchItemFailures``, return the messages in ``delays`` (AWS,
     "Implementing partial batch responses"). ``infra/package.json`` sets it, and an environment variable that says so.

@@ -167,7 +167,7 @@ def _make_thumbnails(upload: Upload, image: Image, has_time: Callable[[], bool])
 
 
 def _sizes(image: Image) -> tuple[Size, ...]:
-    """Return the sizes of the setting, with the focus of the picture."""
+    """Return the sizes that are set in THUMBNAIL_SIZES, with the focus of the picture."""
     if image.focus is None:
         return settings().thumbnail_sizes
     focus = float(image.focus.x), float(image.focus.y)

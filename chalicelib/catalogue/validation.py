@@ -46,9 +46,10 @@ if _taken := {*models.MANAGED_FIELDS, *models.SETTINGS}.intersection(item_fields
 
 
 def validate_item(body: dict[str, Any]) -> models.ItemInput:
-    """Return a caller's JSON object as the input for an item, whatever the current time is.
+    """Return a caller's JSON object as the input for an item.
 
-    Fields that are left out get the defaults that ItemFields declares. The limits apply to the result.
+    Fields that are left out get the defaults that ItemFields declares. The limits apply to the result. An
+    ``expiresAt`` in the past is accepted here.
 
     Raise ReservedFieldError for a managed field, InvalidExpiryError for an ``expiresAt`` that is not a time,
     ItemTooLargeError above MAX_ITEM_BYTES, and InvalidRequestError with each path for what DynamoDB cannot store, what
