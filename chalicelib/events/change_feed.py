@@ -26,11 +26,14 @@ MIN_REMAINING_MS = 25_000
 """Start no attempt if the function has less time left, in milliseconds. A call of AWS takes at most 21 s."""
 
 _MIN_COUNTING_MS = 4_000
-"""Count changes only if the function has so many milliseconds left. If it times out, the batch is only repeated."""
+"""Count changes only if the function has this many milliseconds left. A call may take longer.
+
+If the function times out because of that, the batch is processed again.
+"""
 
 MIN_RETRY_DELAY = 0.25
 MAX_RETRY_DELAY = 5.0
-"""Seconds between two attempts in one run. The delay starts at MIN and doubles each time, up to MAX."""
+"""Seconds between two attempts in one run: MIN_RETRY_DELAY at first, then doubled each time up to this."""
 
 
 class ChangesDeferredError(Exception):

@@ -24,8 +24,8 @@ from chalicelib.events import delivery_schedule as schedule
 from chalicelib.events.delivery_attempts import Attempt
 from chalicelib.values import ids, times
 
-# Many deliveries can wait for slow receivers at once, but the client keeps only so many connections to the table. More
-# calls at once would each open a new one.
+# Many deliveries can wait for slow receivers at once, but the client keeps only CONNECTIONS connections to the table.
+# More calls at once would each open a new one.
 _table_calls = threading.BoundedSemaphore(aws.CONNECTIONS)
 
 
@@ -103,7 +103,7 @@ def parse(body: str) -> tuple[DeliveryMessage, Event]:
 def _find_webhook_to_try(message: DeliveryMessage, event: Event, stored: DeliveryRecord | None) -> Webhook | None:
     """Return the webhook, or None if the delivery is not to be attempted now. Its record says why."""
     if stored and stored.status != "pending" and not message.manual:
-        return None  # It has ended: the queue delivered the message twice, or the feed sent it twice.
+        return None  # The delivery has ended: the queue delivered its message twice, or the feed sent it twice.
     try:
         webhook = webhooks.get(message.owner, message.webhook_id)
     except errors.WebhookNotFoundError:
@@ -139,7 +139,10 @@ def _begin_try(owner: str, webhook: Webhook) -> bool:
 
 
 def _record_attempt(message: DeliveryMessage, event: Event, webhook: Webhook, attempt: Attempt) -> int | None:
-    """Record an attempt on its webhook and on its delivery. Return the seconds until the message is needed again."""
+    """Record an attempt on its webhook and on its delivery.
+
+    Return the seconds until SQS is to deliver the message again, or None if it is not needed any more.
+    """
     is_off = not _change_webhook(message, webhook, attempt).enabled
 
     def after(delivery: DeliveryRecord) -> DeliveryRecord:

@@ -18,10 +18,10 @@ MAX_WAIT_IN_QUEUE = 600
 """The longest wait in seconds for which a message stays in the queue. For longer ones, the record waits."""
 
 _MAX_EARLY_SECONDS = 5
-"""A message may be so many seconds early, because clocks differ."""
+"""By how many seconds a message may be early, because clocks differ."""
 
 LOST_AFTER = timedelta(hours=1)
-"""If the queue has not delivered a message so long after its time, the cleanup sends it again."""
+"""If the queue has not delivered a message by this long after its time, the cleanup sends it again."""
 
 MAX_AGE = timedelta(hours=24)
 """An older delivery to a failing webhook fails without another attempt."""

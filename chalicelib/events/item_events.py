@@ -246,7 +246,7 @@ def _is_same_field(old: Fields, new: Fields, name: str) -> bool:
 
 
 def _is_new_result(old: Image | None, new: Image) -> bool:
-    """Return whether the picture has become ready or failed, not merely its thumbnails were made again."""
+    """Return whether the picture has become ready or failed, and not merely had its thumbnails made again."""
     if new.status not in ("ready", "failed"):
         return False
     return old is None or (old.status, old.upload_id, old.sequencer) != (new.status, new.upload_id, new.sequencer)

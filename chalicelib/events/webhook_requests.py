@@ -125,7 +125,7 @@ class _Request:
 
     def _resolve(self) -> list[str]:
         """Return the host's addresses. Raise RequestFailedError if a request may not be sent to one of them."""
-        # Python would convert a name that is no bytes object to IDNA, and raise a UnicodeError for some names.
+        # Python would convert a name that is not a bytes object to IDNA, and raise a UnicodeError for some names.
         host, port = self._endpoint.host.encode(), self._endpoint.port
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))

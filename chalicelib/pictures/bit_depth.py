@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 for _order in (b"II", b"MM"):
     TiffImagePlugin.OPEN_INFO[_order, 1, (1,), 1, (16, 16), (2,)] = ("RGBA", "RGBA")
     TiffImagePlugin.OPEN_INFO[_order, 5, (1,), 1, (8, 8, 8, 8, 8), (2,)] = ("CMYK", "CMYKX")
-# In big-endian files, it does not know grey whose zero is white, and swaps the bytes of signed grey a second time.
+# In big-endian files, Pillow does not know grey whose zero is white, and swaps the bytes of signed grey a second time.
 TiffImagePlugin.OPEN_INFO[b"MM", 0, (1,), 1, (16,), ()] = ("I;16B", "I;16B")
 TiffImagePlugin.OPEN_INFO[b"MM", 1, (2,), 1, (16,), ()] = ("I", "I;16NS")
 
@@ -94,7 +94,10 @@ def _load_tiff(image: ImageFile, data: bytes) -> Image.Image:
 
 
 def _grey(image: Image.Image, bits: int, clear: int | None = None) -> Image.Image:
-    """Return grey of more than 8 bits scaled to 8. Pillow's own conversion clips it. ``clear`` is transparent."""
+    """Return grey of more than 8 bits scaled to 8, because Pillow's own conversion clips it.
+
+    ``clear`` is the value of transparent pixels.
+    """
     values = image.convert("I")
     grey = values.point([min(255, value >> bits - 8) for value in range(0x10000)], "L")
     if clear is None:

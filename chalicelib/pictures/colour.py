@@ -135,7 +135,7 @@ def _icc(tags: dict[bytes, bytes]) -> bytes:
     for name, tag in tags.items():
         table += struct.pack(">4sII", name, start + len(data), len(tag))
         data += tag
-    # In version 2, black is not moved.
+    # Version 2: LittleCMS assumes that black is not zero in a table of version 4, and would darken dark colours.
     head = struct.pack(">I4xI4s4s4s12x4s28x", start + len(data), 0x02400000, b"mntr", b"RGB ", b"XYZ ", b"acsp")
     return (head + _fixed(*_D50)).ljust(128, b"\0") + table + data
 

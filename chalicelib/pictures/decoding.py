@@ -91,7 +91,7 @@ def open_picture(data: bytes) -> ImageFile.ImageFile:
         raise unsupported_formats.rejection(data, FORMATS)
     if kind == "TIFF":
         unsupported_formats.check_tiff(data)
-    with _tolerating_damage():  # of the other chunks of a PNG, which browsers ignore then
+    with _tolerating_damage():  # Browsers ignore damaged chunks of a PNG, except those with its pixels.
         image = _PLUGINS[kind](io.BytesIO(_as_still(data)))
     if kind == "PNG":
         # Pillow stores a text under a name from the file, which may be the name of other data, such as icc_profile.
