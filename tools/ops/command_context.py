@@ -13,7 +13,7 @@ from tools.ops.dead_letter_queues import DeadLetterQueue, Report
 from tools.ops.deployed_stage import Stage
 
 PROGRESS_INTERVAL = 10
-"""How many messages are done between two lines about the progress."""
+"""How many messages are processed between two lines about the progress."""
 
 
 class CommandContext(NamedTuple):
@@ -29,11 +29,11 @@ class CommandContext(NamedTuple):
         return dead_letter_queues.of_stage(self.stage, self.interruption)
 
     def print_progress(self, text: str) -> None:
-        """Print a line on the way to the result; with ``--json``, to stderr."""
+        """Print a line about the progress; with ``--json``, to stderr."""
         print(text, file=sys.stderr if self.options.json else sys.stdout, flush=True)
 
     def progress_report(self, verb: str, total: int) -> Report:
-        """Return a function that prints, at intervals, how many of ``total`` messages are done."""
+        """Return a function that prints, at intervals, how many of ``total`` messages are processed."""
         reported = 0
 
         def report(done: int) -> None:
@@ -50,7 +50,7 @@ class CommandContext(NamedTuple):
 
 
 Command = Callable[[CommandContext], int]
-"""Prints the result and returns the exit code."""
+"""A function that prints the result of a command and returns the exit code."""
 
 
 def ask(question: str) -> bool:

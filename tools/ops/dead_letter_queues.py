@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 Report = Callable[[int], None]
-"""Takes how many messages are done so far."""
+"""A function that reports the progress, given how many messages are processed so far."""
 
 VISIBILITY_TIMEOUT = 300
 """Seconds until a message is visible again if this program is killed."""
@@ -111,7 +111,7 @@ class DeadLetterQueue:
         handles = list(self._receipt_handles.values())
         self._receipt_handles.clear()
         for start in range(0, len(handles), _BATCH_SIZE):
-            # The response names messages that are gone by now as failed; they need nothing.
+            # The response lists messages that are gone by now as failed. Nothing has to be done about them.
             self._sqs.change_message_visibility_batch(
                 QueueUrl=self.url,
                 Entries=[
@@ -172,13 +172,13 @@ def _of_failed_events(stage: Stage, url: str, interruption: Interruption) -> Dea
 
 
 def _send_changes(stage: Stage, letter: DeadLetter, batch: FailedBatch) -> None:
-    """Send the changes of a batch to on_change, in as many events as are needed. Raise StageError if they are gone."""
+    """Send the changes of a batch to on_change. Raise StageError if the stream no longer has them all."""
     try:
         records = stream_records.records_of(stage, batch)
     except StageError as error:
         raise StageError(f"{letter.id} in {letter.queue} cannot be sent back: {error}.") from error
     function = stage.function("on_change").name
-    # Nothing else may be in an event, so one that is too large fails alone.
+    # Each change is in an event of its own, so that one that is too large fails alone.
     for record in records:
         event = {"Records": [{**record, failed_changes.SET_ASIDE: True}]}
         stage.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(event))

@@ -15,7 +15,7 @@ from tools.stage.errors import StageError
 from tools.wheel_hashes import WheelError
 
 _WAITER = {"Delay": 1, "MaxAttempts": 300}
-"""Seconds between two questions whether Lambda has updated the function, and the number of questions."""
+"""Seconds between two checks whether Lambda has updated the function, and the most checks."""
 
 
 class Update(NamedTuple):
@@ -24,7 +24,7 @@ class Update(NamedTuple):
     size: int
     """Bytes of the package."""
     seconds: float
-    """From the upload until the function ran the code; 0 if it was not uploaded."""
+    """The time from the upload until the function ran the code; 0 if it was not uploaded."""
     outcome: Literal["updated", "unchanged", "checked"]
     """Unchanged if the function had this code; checked if Lambda would have accepted it."""
 
@@ -60,7 +60,7 @@ def require_latest(stage: Stage, function: Function) -> None:
 
 
 def update(stage: Stage, function: Function, archive: Path, *, dry_run: bool) -> Update:
-    """Give ``function`` the code in ``archive``, unless it has it, and wait until it runs.
+    """Give ``function`` the code in ``archive``, unless it has that code, and wait until it runs the code.
 
     With ``dry_run``, Lambda only checks the request. Raise botocore's errors if Lambda refuses it.
     """

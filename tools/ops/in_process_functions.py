@@ -64,7 +64,7 @@ class AppFunction(NamedTuple):
 def load(stage: str) -> dict[str, AppFunction]:
     """Load app.py with the settings of ``stage``, and return its functions by name. Raise StageError if that fails."""
     variables = chalice_config.environment(provision.PROJECT_DIR, stage)
-    # The command has set the AWS variables already, with whole paths.
+    # The command has set the AWS variables already, with absolute paths.
     own = {name: value for name, value in variables.items() if not name.startswith("AWS_")}
     if not own.items() <= os.environ.items():
         # Modules that are imported already have read the settings: start again with those of the stage.

@@ -255,7 +255,7 @@ def removal_text(stage: str, remains: Remains, kept: list[Content]) -> str:
 
 
 def removed_text(stage: str, kept: list[Content]) -> str:
-    """Return that a stage was removed, and what was kept."""
+    """Return a text that says that a stage was removed, and what was kept."""
     if not kept:
         return f"Removed the stage {stage}."
     sentence = f"Removed the stage {stage}, but not {' and '.join(str(one) for one in kept)}."
@@ -296,7 +296,7 @@ def event_text(event: Encoded) -> str:
 
 
 def failed_change_text(keys: Any, error: Exception) -> str:
-    """Return that a change cannot be made into events."""
+    """Return a line that says that a change cannot be made into events."""
     item = f"{keys['pk']['S']} {keys['sk']['S']}"
     return printable(f"Change of {item} failed: {type(error).__name__}: {error}. on_change keeps it as a dead letter.")
 

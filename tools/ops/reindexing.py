@@ -27,12 +27,12 @@ _PAGE = 1000
 """The records of a page."""
 
 _POSITION = Key("", "REINDEX", "")
-"""The record of the position at which an interrupted run stopped. No caller is the owner ""."""
+"""The key of the record with the position at which an interrupted run stopped. No owner's name is empty."""
 
 _POSITION_KEPT = timedelta(days=1)
 
 Report = Callable[["Counts"], None]
-"""Gets what was done so far, after each page."""
+"""A function that is called after each page, with the counts so far."""
 
 
 class Counts(msgspec.Struct):
@@ -113,9 +113,9 @@ def _check_page(page: _Page, counts: Counts, *, repair: bool) -> None:
 
 
 def _check_declarations(page: _Page, counts: Counts, *, repair: bool) -> list[Item]:
-    """Count the items with index records of another declaration; with ``repair``, write these. Return the others.
+    """Count the items with index records of another declaration; with ``repair``, write their index records again.
 
-    A public copy is written together with its item.
+    Return the other items. A public copy is written together with its item, so it is not counted here.
     """
     current: list[Item] = []
     for key, record in page.items.items():
@@ -132,7 +132,7 @@ def _check_declarations(page: _Page, counts: Counts, *, repair: bool) -> list[It
 
 @contextlib.contextmanager
 def _failures(key: Key, counts: Counts) -> Iterator[None]:
-    """Count an item that cannot be read, or that others change all the time."""
+    """Count an item as failed if it cannot be read, or if other requests change it all the time."""
     try:
         yield
     except (errors.ApiError, msgspec.ValidationError) as error:
@@ -150,7 +150,7 @@ def _suspected_incomplete(found: list[Item], read: set[Key]) -> list[Key]:
 
 
 def _is_incomplete(key: Key) -> bool:
-    """Return whether an item lacks an index record. Raise BusyError if others change it all the time."""
+    """Return whether an item lacks an index record. Raise BusyError if other requests change it all the time."""
     for _ in table.write_attempts():
         item = items.find(key.owner, key.id)
         if item is None:
@@ -167,9 +167,10 @@ def _is_incomplete(key: Key) -> bool:
 
 
 def _suspected_copies(found: list[Item]) -> set[Key]:
-    """Return the keys of public copies that are not what follows from their items, for the items and copies in a page.
+    """Return the keys of the public copies that are not what follows from their items.
 
-    A copy may be changed while it is read.
+    ``found`` are the items and public copies of a page. A copy that is returned is only suspected, because it may have
+    been changed while it was read.
     """
     items_of = {_key(item): _key_of_item(_key(item)) for item in found if table.is_public(item.owner)}
     stored = {key: items.from_record(key.owner, key.id, record) for key, record in _stored(items_of.values()).items()}
@@ -183,7 +184,7 @@ def _suspected_copies(found: list[Item]) -> set[Key]:
 def _check_copy(key: Key, counts: Counts, *, repair: bool) -> None:
     """Count a public copy that is not what follows from its item; with ``repair``, correct it.
 
-    Raise BusyError if others change the item all the time.
+    ``key`` is that of the copy. Raise BusyError if other requests change the item all the time.
     """
     of = _key_of_item(key)
     for _ in table.write_attempts():
@@ -231,7 +232,7 @@ def _suspected_orphans(page: _Page, counts: Counts) -> list[Key]:
 def _check_orphan(key: Key, *, repair: bool) -> bool:
     """Return whether an index record does not follow from its item; with ``repair``, delete it.
 
-    Raise BusyError if others change the item all the time.
+    Raise BusyError if other requests change the item all the time.
     """
     item_key = _item_key(key)
     for _ in table.write_attempts():

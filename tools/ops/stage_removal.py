@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 Report = Callable[[str], None]
-"""Takes one line to show to the user."""
+"""A function that shows a line to the user."""
 
 
 class Target(NamedTuple):

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MAX_EMPTY_PAGES = 100
-"""In a row. Pages before a record may be empty (Amazon DynamoDB Streams API Reference, "GetRecords")."""
+"""The most empty pages in a row that are read at first in a shard.
+
+Pages before a record may be empty (Amazon DynamoDB Streams API Reference, "GetRecords").
+"""
 
 Record = dict[str, Any]
 """A record as Lambda passes it to a function."""
