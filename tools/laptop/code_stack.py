@@ -46,19 +46,19 @@ class Deployment(NamedTuple):
     functions: dict[str, str]
     """The functions' names in Lambda, by their names in app.py."""
     stack_changed: bool = False
-    """Whether this deployment created or updated the stack; if not, at most the code of its functions."""
+    """Whether this deployment created or updated the stack. If not, it replaced at most the code of the functions."""
 
 
 class _Record(NamedTuple):
-    """What is deployed, as digests; empty if it is not known."""
+    """What is deployed. Each value is a digest, or empty if it is not known."""
 
     code: str = ""
-    """Of the sources of the functions' code, whose package is ``<digest>.zip``."""
+    """The digest of the sources of the functions' code, whose package is ``<digest>.zip``."""
     template: str = ""
     sources: str = ""
-    """Of all sources, after it was checked that they make the deployed template."""
+    """The digest of all sources, after it was checked that they make the deployed template."""
     stack_code: str = ""
-    """Of the code in the stack's template, to which CloudFormation returns if an update fails."""
+    """The digest of the code in the stack's template, to which CloudFormation returns if an update fails."""
 
 
 def find(client: ClientFactory, digest: str | None = None) -> Deployment | None:

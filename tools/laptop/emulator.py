@@ -189,7 +189,7 @@ def make_private(folder: Path) -> None:
 
 
 def _environment(home: Path, port: int) -> dict[str, str]:
-    """Return its whole environment, because its workers, the Lambda functions, inherit every variable."""
+    """Return the emulator's whole environment: its workers, the Lambda functions, inherit every variable."""
     return {
         "AUTH": "true",
         "BIND_HOST": _HOST,
@@ -213,7 +213,7 @@ def _environment(home: Path, port: int) -> dict[str, str]:
 
 
 def _lock(home: Path) -> int:
-    """Lock ``home``. Return the file descriptor, which the emulator inherits, so that the lock lasts until both end."""
+    """Lock ``home`` until this process and the emulator end. Return the descriptor, which the emulator inherits."""
     lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -127,7 +127,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def unsaved_events(folders: Folders) -> list[str]:
-    """Return the names of the events that are waiting, or were done since the last save."""
+    """Return the names of the events that are waiting, or were processed since the last save."""
     return [file.name for file in folders.events.glob("*.json")]
 
 

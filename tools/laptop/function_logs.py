@@ -17,7 +17,7 @@ _INTERVAL = 0.5  # seconds
 _OVERLAP = 2000  # milliseconds
 
 Write = Callable[[str, str], None]
-"""Takes a function's name and one line of its log."""
+"""A function that writes a line, given the name of the Lambda function that logged it."""
 
 
 class LogFollower:

@@ -43,7 +43,7 @@ class Code(NamedTuple):
     """The code of all functions."""
 
     digest: str
-    """Of all sources, also of those that are only in the template."""
+    """A digest of all sources, including those that only the template depends on."""
     archive: Path
 
 

@@ -32,7 +32,7 @@ class Event(NamedTuple):
 
 
 Invoke = Callable[[Event], "float | None"]
-"""Invokes the function. Returns the seconds until the retry, or None for no retry."""
+"""A function that invokes the Lambda function of an event. It returns the seconds until the retry, or None for none."""
 
 
 class EventQueue:
@@ -72,7 +72,7 @@ class EventQueue:
         self._stopped.set()
 
     def delete_saved_events(self, before: float) -> None:
-        """Delete the events that were done before a save began at ``before`` (``time.monotonic()``)."""
+        """Delete the events that were processed before a save began at ``before`` (``time.monotonic()``)."""
         with self._lock:
             saved = [file for file, done_at in self._done.items() if done_at < before]
             for file in saved:

@@ -57,7 +57,7 @@ class Functions(NamedTuple):
     events: EventQueue
 
     def delete_saved_events(self, before: float) -> None:
-        """Delete the events that were done before a save began at ``before`` (``time.monotonic()``)."""
+        """Delete the events that were processed before a save began at ``before`` (``time.monotonic()``)."""
         self.events.delete_saved_events(before)
 
     def stop(self) -> None:

@@ -27,7 +27,7 @@ _API_PATH = re.compile(rf"{API}[^/]+/.*", re.DOTALL)
 """ministack may route other paths below ``API`` to any service, by a header or the query."""
 _KEYS_PATH = re.compile(r"/[a-z0-9-]+_[A-Za-z0-9]+/\.well-known/(jwks\.json|openid-configuration)")  # of a user pool
 _DELETE_USER = "AWSCognitoIdentityProviderService.DeleteUser"
-"""It is not signed: its proof is the token of the user to delete (Cognito, "DeleteUser")."""
+"""An operation whose requests are not signed: they contain a token of the user to delete (Cognito, "DeleteUser")."""
 _SIGNATURE_FIELDS = {
     "x-amz-algorithm",
     "x-amz-credential",
