@@ -33,7 +33,7 @@ def find() -> str | None:
 
 
 def install() -> str:
-    """Install one and return its path: from apt as root, otherwise Playwright's.
+    """Install a browser and return its path: from apt as root, otherwise Playwright's.
 
     Raise BrowserError if both fail.
     """
@@ -51,7 +51,7 @@ def install() -> str:
 
 
 def _starts(path: str) -> bool:
-    """Return whether it starts. Ubuntu's package without snapd is a stub that does not."""
+    """Return whether the browser at ``path`` starts. Ubuntu's package without snapd is a stub that does not."""
     try:
         ended = subprocess.run([path, "--version"], capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -105,7 +105,10 @@ def _import(api: Api, body: bytes) -> int:
 
 
 def _restore_picture(api: Api, item_id: str, image: dict[str, Any], data: bytes) -> bool:
-    """Return False if the item does not exist: it may have expired since the export."""
+    """Upload the picture of an item, and set its focus. Return whether the item exists.
+
+    It may have expired since the export.
+    """
     wanted = json.dumps({"contentType": image["contentType"]}).encode()
     ticket = api.ask("POST", f"/items/{item_id}/image", wanted).expect(201, 404)
     if ticket.status == 404:
@@ -124,10 +127,10 @@ def _is_ready(api: Api, item_id: str) -> bool:
     return bool(item["image"]["status"] == "ready")
 
 
-def _wait(look: Callable[[], _Found | None], name: str) -> _Found:
-    """Return what ``look`` returns when it is true. Raise StepError after 15 minutes."""
+def _wait(find: Callable[[], _Found | None], name: str) -> _Found:
+    """Call ``find`` until it returns a true value, and return that. Raise StepError after 15 minutes."""
     until = time.monotonic() + _TIMEOUT
-    while not (found := look()):
+    while not (found := find()):
         check(time.monotonic() < until, f"{name} is not done after {_TIMEOUT // 60} minutes")
         time.sleep(0.5)
     return found

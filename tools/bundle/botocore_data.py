@@ -91,7 +91,7 @@ def undocumented(node: Any) -> Any:
         return {
             name: undocumented(value)
             for name, value in node.items()
-            # A member can be named documentation, and is no text then.
+            # A member of a shape can be named documentation too, but then the value is not text.
             if not (name in _DOCUMENTATION and isinstance(value, str))
         }
     return [undocumented(value) for value in node] if isinstance(node, list) else node

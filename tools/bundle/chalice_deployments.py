@@ -44,7 +44,8 @@ def write_bundle(project_dir: Path, stage: str, report: Report) -> Path:
     if place.exists() and archive.comment(place) == mark:
         report(f"The bundle is up to date: {place}")
         return place
-    # A bundle of other tools may lack files, and the wheels of a package that Chalice made alone were not checked.
+    # A bundle that was made by another version of tools/bundle may lack files. If Chalice made the package alone, its
+    # wheels were not checked.
     place.unlink(missing_ok=True)
     report("Packaging takes half a minute")
     stock_size = packages.make().stat().st_size

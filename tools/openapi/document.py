@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from chalice.app import RouteEntry
 
 _NOT_LISTED = ("OPTIONS", "HEAD")
-"""A browser's preflight; and what every GET supports, as the description says."""
+"""Methods without an operation: preflights, and HEAD, which every GET route supports, as the description says."""
 
 _TAGS = {
     "Items": "The caller's own JSON objects.",
@@ -50,7 +50,7 @@ _TAGS = {
 
 
 def document(app: Api) -> Schema:
-    """Return the document of ``app``, as a stage has it that requires signing in and names no issuer."""
+    """Return the document of ``app`` for a stage that requires sign-in, but without the stage's issuer."""
     routes = [
         (route, app.operations.get((method, path), Operation()))
         for path, methods in app.routes.items()

@@ -101,7 +101,7 @@ _WITH: dict[type[errors.ApiError], str] = {
 
 
 def of_no_route() -> dict[str, Schema]:
-    """Return the error responses that come from API Gateway or from in front of it, or from the app for a method."""
+    """Return the error responses to requests that match no route, or that are refused before they reach the app."""
     return {
         "UnknownPath": response(errors.NotFoundError()),
         "UnknownMethod": response(errors.MethodNotAllowedError(allowed="GET, POST")),
@@ -110,7 +110,7 @@ def of_no_route() -> dict[str, Schema]:
 
 
 def _instance(kind: type[errors.ApiError], declared: Operation, body_types: Sequence[str]) -> errors.ApiError:
-    """Return an error of ``kind`` as a route returns it, raised by the code that raises it if that is simple."""
+    """Return an error of ``kind`` as a route returns it. If that is simple, the code of the route itself raises it."""
     if kind is errors.UnknownParameterError:
         return _raised(query_parameters.parse, _with_query(page="2"), declared.query or _NoParameters)
     if kind is errors.UnsupportedMediaTypeError:
@@ -154,7 +154,7 @@ class _NoParameters(msgspec.Struct):
 
 
 def _invalid_parameter(query: type[msgspec.Struct]) -> errors.ApiError:
-    """Return the error for a parameter that has a value which it does not allow, or else for one sent twice."""
+    """Return the error for an invalid value of a parameter, or for a repeated parameter if no value is invalid."""
     names = [field.encode_name for field in msgspec.structs.fields(query)]
     attempts = [(name, [value]) for name in names for value in ("0", "large", "x" * 101)]
     for name, values in [*attempts, (names[0], ["1", "1"])]:

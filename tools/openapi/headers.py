@@ -11,13 +11,13 @@ from tools.openapi.examples import ID
 from tools.openapi.json_schemas import ENTITY_TAGS, Schema
 
 PRIVATE = ("ETag", "Cache-Control.private")
-"""Of what belongs to one owner, and may be revalidated."""
+"""The headers of a response that belongs to one owner and can be revalidated."""
 PUBLIC = ("ETag", "Cache-Control.public")
-"""Of what is the same for everybody, and may be revalidated."""
+"""The headers of a response that is the same for everybody and can be revalidated."""
 SHARED = ("ETag", "Cache-Control.shared")
-"""Of what every cache may keep for a while."""
+"""The headers of a response that every cache may keep for a while."""
 LINKED = (*PRIVATE, "Referrer-Policy", "X-Robots-Tag")
-"""Of what a share link shows."""
+"""The headers of what a share link shows."""
 NOT_STORED = ("Cache-Control.none",)
 FILE = ("ETag", "Cache-Control.file")
 OF_PAGES = ("Content-Security-Policy", "Cross-Origin-Opener-Policy", "Referrer-Policy")

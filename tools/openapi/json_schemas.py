@@ -204,7 +204,7 @@ def _completed(made: dict[str, Schema]) -> dict[str, Schema]:
 
 
 def _share(made: dict[str, Schema], name: str, description: str, *models: type[Any]) -> None:
-    """Make the field ``contentType`` of ``models`` one schema, so that client generators make one type of it."""
+    """Give the fields ``contentType`` of ``models`` one common schema, so that client generators make one type."""
     made[name] = msgspec.json.schema(ContentType) | {"title": name, "description": description}
     for model in models:
         _refer(made[model.__name__]["properties"], "contentType", name)

@@ -24,7 +24,7 @@ class _Kind(NamedTuple):
     headers: tuple[str, ...] = headers.NOT_STORED
     types: tuple[str, ...] = (requests.JSON,)
     description: str = ""
-    """If it is not the first sentence of the model's docstring."""
+    """The description of the responses. If it is empty, they have the first sentence of the model's docstring."""
 
 
 _KINDS: dict[Any, _Kind] = {

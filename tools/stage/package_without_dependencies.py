@@ -27,7 +27,7 @@ def copy_app(project_dir: Path, target: Path, stage: str) -> None:
 
 
 def run(folder: Path, stage: str, environ: Mapping[str, str], *options: str) -> tuple[int, str]:
-    """Run ``chalice package`` for ``stage`` in ``folder``, with ``environ`` less its AWS variables.
+    """Run ``chalice package`` for ``stage`` in ``folder``, with ``environ`` without its AWS variables.
 
     The result is in the subfolder ``out``. Return Chalice's exit status and its output.
     """

@@ -26,7 +26,7 @@ def for_stage(project_dir: Path, stage: str) -> dict[str, dict[str, Any]]:
 
 
 def write(project_dir: Path, stage: str) -> list[Path]:
-    """Write the policies of ``stage``, and which function has which into its entry in ``.chalice/config.json``.
+    """Write the policies of ``stage``, and refer to them in its entry in ``.chalice/config.json``.
 
     Return the files that changed. Raise StageError if the stage has no entry.
     """

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 
 Confirm = Callable[[str], bool]
-"""Asks the user a question. Returns whether they agree."""
+"""A function that asks the user a question, and returns whether they agree."""
 
 
 def always(question: str) -> bool:  # noqa: ARG001 (the question is not shown)

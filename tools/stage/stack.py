@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
 
 Report = Callable[[str], None]
-"""Takes one line to show to the user."""
+"""A function that shows a line to the user."""
 
 _UPDATABLE = {"CREATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
 _DONE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"}

@@ -33,7 +33,7 @@ ALTERNATIVES = ("no-fields",)
 BEGINNINGS = ("sns", "kinesis")
 """The recipes after which tests report what is still missing, as the page says. After them, only lint succeeds."""
 NEW_PROJECT = "new"
-"""Not a diff: a project that ``make new`` makes."""
+"""The name of the only recipe that is not a diff: a project that ``make new`` makes."""
 NAME = "shop"
 """The name of that project."""
 
