@@ -209,7 +209,7 @@ def check_popular_claim() -> dict[str, float]:
 # -------------------------------------------------------------------------------------------------------- faster starts
 
 MONTH = 30 * 24 * 3600
-"""In seconds."""
+"""Seconds in a month of 30 days."""
 
 
 class FastStarts(NamedTuple):
@@ -224,7 +224,7 @@ class FastStarts(NamedTuple):
     break_even_restores: float
     """The starts from a snapshot in a month that cost as much as one such environment."""
     break_even_use: float
-    """The share of the time that runs must use the environment so that it costs no more than without."""
+    """The share of the time for which runs must use the environment so that they cost no more than without it."""
 
 
 def fast_starts(memory: int) -> FastStarts:

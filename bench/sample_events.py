@@ -193,7 +193,7 @@ def _record(
 
 
 def _changed(number: int) -> Any:
-    """Return a batch of the table's stream: so many items were changed."""
+    """Return a batch of the table's stream with the changes of ``number`` items."""
     created = times.format_time(_AT)
     records = []
     for one in range(number):

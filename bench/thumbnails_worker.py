@@ -24,7 +24,7 @@ def _render(data: bytes, *sizes: Size) -> None:
 
 
 def _processor_time() -> float:
-    """Return the processor time in seconds. Not on Linux, it lacks that of the sandbox's processes."""
+    """Return the processor time in seconds. Except on Linux, it lacks that of the sandbox's processes."""
     return cpu_ms(os.getpid()) / 1000 if sys.platform == "linux" else time.process_time()
 
 

@@ -45,7 +45,10 @@ print((time.process_time() - started) * 1000)
 
 
 def measure(turns: int, report: Callable[[str], None]) -> dict[str, Any]:
-    """Return the median microseconds of a call in each case, how many more than without a daemon, and the import."""
+    """Return the median microseconds of a call in each case, and by how much they exceed those without a daemon.
+
+    Return also the median milliseconds of the import.
+    """
     with _environment(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
         daemon.bind(("127.0.0.1", 0))
         daemon.settimeout(5)
@@ -88,7 +91,7 @@ def _environment() -> Iterator[None]:
 
 
 def _cases(daemon: socket.socket) -> dict[str, Callable[[], list[float]]]:
-    """Return what measures a block of calls in each case."""
+    """Return a function for each case that measures a block of calls."""
     untraced, traced = _client(None), _client(f"127.0.0.1:{daemon.getsockname()[1]}")
 
     def sampled() -> list[float]:
