@@ -166,9 +166,9 @@ def get_item(request: Request, item_id: str, query: schemas.ItemQuery) -> Respon
 def replace_item(request: Request, item_id: str) -> Response:
     """Replace an item's own fields.
 
-    Replaces all own fields and `expiresAt`: those that are not in the body are removed, or get their default. The
-    picture stays. You can read an item, change it, and send all of it: managed fields are accepted if they equal what
-    is stored. If nothing changes, nothing is written and the version stays.
+    Replaces all own fields, `expiresAt` and `visibility`: those that are not in the body are removed, or get their
+    default. The picture stays. You can read an item, change it, and send all of it: managed fields are accepted if they
+    equal what is stored. If nothing changes, nothing is written and the version stays.
     """
     at = times.now()
     managed, fields = requests.item_body(request)
