@@ -63,7 +63,7 @@ def start(
     the key was used for other entries, BusyError.
 
     An import is accepted when its record is written. After an error there is no record, so the client may send the
-    entries again. If the queue fails, the cleanup queues the chunks within the hour.
+    entries again. If the queue fails, the cleanup queues the chunks within two hours.
     """
     if key:
         import_upserts.check_key(key)

@@ -1,7 +1,7 @@
 """The record of each delivery of an event to a webhook: what happened, and what is needed to send it again.
 
 A delivery that is pending has ``due_at``, when the hourly cleanup sends its message. DynamoDB deletes a record a week
-after its last attempt.
+after its last change.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class DeliveryRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
 
 
 def find(owner: str, webhook_id: str, event_id: str) -> DeliveryRecord | None:
-    """Return the delivery of an event to a webhook, or None if it was not attempted in the last week."""
+    """Return the delivery of an event to a webhook, or None if there is no record of it."""
     record = table.get(_key(owner, webhook_id, event_id)) if ids.is_id(event_id) else None
     return msgspec.convert(record, DeliveryRecord) if record else None
 
@@ -116,7 +116,7 @@ def change(
 def resume(owner: str, id_: str, at: datetime) -> None:
     """Send the message of a delivery that is due. ``id_`` is the id of its record.
 
-    Raise DeliveryNotFoundError if the delivery is no longer waiting, and one of queue.FAILURES.
+    Raise DeliveryNotFoundError if the delivery is no longer due, and one of queue.FAILURES.
     """
     webhook_id, _, event_id = id_.partition("#")
 

@@ -330,7 +330,10 @@ def _read_page(known: Export, last_id: str, limit: int) -> _Page:
 
 
 def _with_original(item: Item) -> tuple[Item, bucket.Object | None]:
-    """Return an item as it is now, with the file of its picture, or None if it has none."""
+    """Return an item with the file of its picture, or None if it has none.
+
+    If the picture was replaced or deleted since the item was read, return the item as it is now.
+    """
     for _ in range(_PICTURE_ATTEMPTS):
         image = item.image
         if image is None or image.status == "pending" or image.upload_id is None:
@@ -341,7 +344,7 @@ def _with_original(item: Item) -> tuple[Item, bucket.Object | None]:
             now = items.find(item.owner, item.id)
             if now is None or now == item:
                 break
-            item = now  # The picture was replaced or deleted since the item was read.
+            item = now
         else:
             return item, original if original.data else None
     return item, None

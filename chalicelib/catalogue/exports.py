@@ -80,7 +80,7 @@ def start(owner: str, options: Options, at: datetime, idempotency_key: str | Non
     Raise FieldNotFindableError, InvalidRequestError for a condition that is not valid, TooManyExportsError if three
     are running, IdempotencyKeyReusedError if the key was used for another export, BusyError.
 
-    An export is accepted when its record is written. If the queue fails, the cleanup sends the message within the hour.
+    An export is accepted when its record is written. If the queue fails, the cleanup sends the message within 2 hours.
     """
     search.matcher(options.query)
     aws.queue_url("jobs")  # Raise before anything is stored if the stage has no queue.

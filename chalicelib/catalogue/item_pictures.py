@@ -58,7 +58,7 @@ class Ticket(NamedTuple):
 def create_ticket(owner: str, id_: str, content_type: str, at: datetime) -> Ticket:
     """Return a ticket to upload a picture of ``content_type`` to an item within 15 minutes.
 
-    Raise ItemNotFoundError.
+    Raise ItemNotFoundError, and BusyError after eight attempts.
     """
     until = at + TICKET_PERIOD
     due_at = times.format_time(until + EVENT_TIMEOUT)
@@ -87,7 +87,7 @@ def create_ticket(owner: str, id_: str, content_type: str, at: datetime) -> Tick
 
 
 def download_url(item: Item, size: int | None) -> str:
-    """Return a URL, valid for two hours, of the thumbnail with ``size`` or, if that is None, of the original.
+    """Return a URL, valid for at least two hours, of the thumbnail with ``size`` or, if that is None, of the original.
 
     Raise ImageNotFoundError if the item's picture is not ready, or has no such thumbnail.
     """

@@ -181,10 +181,10 @@ def change(
     """Replace an item by ``transform(item)`` with the next version, and return it.
 
     If another request changes the item in between, ``check`` and ``transform`` are called again. If ``transform``
-    returns its argument, nothing is written. With ``is_update=False``, ``updatedAt`` stays, so its index record is not
-    written, which would cost as much as writing the item itself.
+    returns its argument, nothing is written, except a public copy that is missing. With ``is_update=False``,
+    ``updatedAt`` stays, so its index record is not written, which would cost as much as writing the item itself.
 
-    Raise ItemNotFoundError, what ``check`` raises, and BusyError after eight attempts.
+    Raise ItemNotFoundError, what ``check`` and ``transform`` raise, and BusyError after eight attempts.
     """
     old: Item | None = None
     new: Item | None = None
@@ -234,7 +234,7 @@ def queue_exposure_jobs(changes: Iterable[tuple[Item | None, Item]]) -> None:
 
 
 def replace(owner: str, id_: str, body: models.Fields, at: datetime, check: Check = allow_write) -> Item:
-    """Replace an item's own fields and its expiry by those in ``body``. If they are equal, return the item unchanged.
+    """Replace an item's own fields and settings by those in ``body``. If they are equal, return the item unchanged.
 
     Declared fields that are not in ``body`` get their defaults.
 
@@ -246,7 +246,7 @@ def replace(owner: str, id_: str, body: models.Fields, at: datetime, check: Chec
 
 
 def patch(owner: str, id_: str, changes: models.Fields, at: datetime, check: Check = allow_write) -> Item:
-    """Apply a JSON Merge Patch (RFC 7396) to an item's own fields and its expiry, and return the item.
+    """Apply a JSON Merge Patch (RFC 7396) to an item's own fields and settings, and return the item.
 
     A declared field that the patch removes gets its default. If the patch changes nothing, nothing is written.
 

@@ -73,8 +73,8 @@ def process_batch(records: Sequence[Mapping[str, Any]], context: Any) -> dict[st
 
     If the event source mapping has the setting ``ReportBatchItemFailures``, return the first record that failed (AWS,
     "Configuring partial batch response with DynamoDB and Lambda"). ``infra/package.json`` sets it, and an environment
-    variable that says so. Otherwise raise ChangesDeferredError if one failed. Also raise it if an operator has sent a
-    record that was set aside, because Lambda repeats such an invocation only after an exception.
+    variable that says so. Without it, raise ChangesDeferredError if one failed. If an operator has sent a record that
+    was set aside, raise it even with the setting, because Lambda repeats such an invocation only after an exception.
 
     While a service of AWS fails, try again until the Lambda ``context`` has too little time left.
     """

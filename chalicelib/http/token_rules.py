@@ -29,7 +29,7 @@ BEARER = re.compile(rf"bearer +({_PART}\.{_PART}\.{_PART})", re.IGNORECASE | re.
 
 
 class SignedInOwner(NamedTuple):
-    """The owner that a valid token names, and the Unix time in seconds at which the token expires."""
+    """The owner that a valid token names, and the Unix time in seconds until which the token is accepted."""
 
     owner: str
     expires_at: int
