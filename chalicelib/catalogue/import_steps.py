@@ -18,7 +18,7 @@ MAX_PART_BYTES = table.MAX_TRANSACTION_BYTES - 512 * 1024
 
 
 def process(owner: str, id_: str, number: int, has_time: Callable[[], bool] | None = None) -> bool:
-    """Create the items of one chunk. Repeating it changes nothing. An invalid entry does not stop the others.
+    """Create or change the items of one chunk. Repeating it changes nothing. An invalid entry does not stop the others.
 
     Return whether it is completely processed. Otherwise ``has_time`` returned False, and the next call continues. As
     long as ``has_time`` returns True, a throttled transaction is tried again: an import can write more than a partition

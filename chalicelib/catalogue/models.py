@@ -161,8 +161,8 @@ class Item(ManagedFields, frozen=True, kw_only=True, rename="camel", omit_defaul
     has_one_file: bool = False
     """Whether the bucket contains no superseded object of the item, and none can be written.
 
-    That is so if it has had one ticket, one upload was recorded, and its thumbnails are made from the file that the
-    upload's event named. Then its only objects are that file and these thumbnails, and the bucket need not be listed.
+    That is so if it has had one ticket, at most one upload was recorded, and its thumbnails are made from the file that
+    the upload's event named. Then its only objects are that file and these thumbnails: the bucket need not be listed.
     """
 
     @property

@@ -60,7 +60,7 @@ class IndexKey(NamedTuple):
 
 
 class Field(NamedTuple):
-    """A declared field that is indexed, by its name in JSON."""
+    """A declared field, by its name in JSON: how it is indexed, and whether visitors see it."""
 
     name: str
     kinds: str

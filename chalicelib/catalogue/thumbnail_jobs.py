@@ -61,7 +61,8 @@ class OutOfTimeError(Exception):
 def run(key: str, has_time: Callable[[], bool] = lambda: True) -> None:
     """Make the thumbnails of the object at ``key``. Repeating it changes nothing. An item's picture is decoded once.
 
-    Raise OutOfTimeError if ``has_time()`` is false when decoding the picture could start.
+    Raise OutOfTimeError if ``has_time()`` is false when decoding the picture could start, and BusyError if the item or
+    the loose file is changed during each attempt.
     """
     upload = Upload.from_key(key)
     if upload is None:

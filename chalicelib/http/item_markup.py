@@ -47,12 +47,12 @@ def fields_of(item: Fields) -> list[tuple[str, Any]]:
 
 
 def description_of(item: Fields) -> str:
-    """Return an item's first text besides its name, else its other fields in a line."""
+    """Return an item's first text besides its name, else its :func:`summary_of`."""
     return next((line(value) for _, value in fields_of(item) if _is_text(value)), summary_of(item))
 
 
 def summary_of(item: Fields) -> str:
-    """Return an item's first three short values in a line, else its first text."""
+    """Return an item's first three short values in a line, or its first value if none is short."""
     lines = [text for name, value in fields_of(item) if (text := _in_line(name, value))]
     short = [text for text in lines if len(text) <= _MAX_SHORT]
     return " · ".join(short[:3] or lines[:1])
@@ -102,7 +102,7 @@ def label(name: str) -> str:
 
 
 def value_text(value: Any) -> str:
-    """Return a value in words: a list of texts and numbers with commas, a number with all digits, others as JSON."""
+    """Return a value in words: text, Yes or No, numbers with all digits, lists with commas, others as JSON."""
     if isinstance(value, bool):
         return "Yes" if value else "No"
     if isinstance(value, str):

@@ -73,7 +73,10 @@ class Picture(NamedTuple):
 
 @contextlib.contextmanager
 def rejecting(data: bytes) -> Iterator[None]:
-    """Turn every exception inside the block into an ImageError about ``data``, except MemoryError."""
+    """Turn every exception inside the block into an ImageError about ``data``, except MemoryError.
+
+    Raise ImageTooLargeError, without entering the block, if ``data`` is too large.
+    """
     if len(data) > MAX_IMAGE_BYTES:
         raise errors.ImageTooLargeError(limit=MAX_IMAGE_BYTES, size=len(data))
     try:
@@ -85,7 +88,10 @@ def rejecting(data: bytes) -> Iterator[None]:
 
 
 def open_picture(data: bytes) -> ImageFile.ImageFile:
-    """Return the first picture in ``data``, with its header read and its pixels not decoded yet."""
+    """Return the first picture in ``data``, with its header read and its pixels not decoded yet.
+
+    Raise an ImageError if its format or its variant is not supported.
+    """
     kind = next((kind for kind in FORMATS if Image.OPEN[kind][1](data[:16])), None)  # type: ignore[misc]
     if kind is None:
         raise unsupported_formats.rejection(data, FORMATS)

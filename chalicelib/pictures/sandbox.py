@@ -78,7 +78,10 @@ class Sandbox:
             return [self._server.id, *(child.id for child in self._living)] if self._server else []
 
     def memory_needed(self, data: bytes, sizes: Sequence[Size]) -> int:
-        """Return the memory in bytes that :meth:`render` needs. Raise an ImageError whose reason is in the header."""
+        """Return the memory in bytes that :meth:`render` needs, according to the header of the picture.
+
+        Raise an ImageError whose reason is in the header, or SandboxError.
+        """
         answer = self._ask(data, sizes, 0)
         if not isinstance(answer, Measured):
             raise SandboxError(f"Unexpected answer: {type(answer).__name__}")
