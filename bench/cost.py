@@ -50,7 +50,7 @@ class Spent(NamedTuple):
 
     cpu_ms: float
     calls: Mapping[str, float]
-    """By service and operation: ``dynamodb GetItem``."""
+    """The number of calls by service and operation, such as ``dynamodb GetItem``."""
     read_units: float
     write_units: float
     log_bytes: float

@@ -120,7 +120,7 @@ class Reloader:
             self._finish_check()
             return
         began = time.monotonic()
-        self._check = None  # it is of older sources
+        self._check = None  # it checks older sources
         self._pending |= set(changed)
         wanted = functools.reduce(Effects.__or__, map(effects, self._pending))
         try:

@@ -62,7 +62,10 @@ class AppFunction(NamedTuple):
 
 
 def load(stage: str) -> dict[str, AppFunction]:
-    """Load app.py with the settings of ``stage``, and return its functions by name. Raise StageError if that fails."""
+    """Load app.py with the settings of ``stage``, and return its functions by name. Raise StageError if that fails.
+
+    If the process has other settings, it runs its command again with those of the stage.
+    """
     variables = chalice_config.environment(provision.PROJECT_DIR, stage)
     # The command has set the AWS variables already, with absolute paths.
     own = {name: value for name, value in variables.items() if not name.startswith("AWS_")}

@@ -1,4 +1,4 @@
-"""Find everything that is stored about one item."""
+"""Find what is stored about one item: its record, its purge record, its objects, and dead letters about it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLEANUP_REASONS = {
 
 
 class ItemData(NamedTuple):
-    """Everything that is stored about an item."""
+    """What is stored about an item, without its index records and public copies."""
 
     record: dict[str, Any] | None
     """Its record in the table, with exact numbers."""

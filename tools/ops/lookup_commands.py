@@ -60,7 +60,7 @@ def show_webhooks(context: CommandContext) -> int:
 
 
 def show_item(context: CommandContext) -> int:
-    """Show everything that is stored about an item."""
+    """Show what is stored about an item: its record, its objects, and dead letters about it."""
     owner, id_ = context.options.owner, ids.canonical_id(context.options.id)
     if id_ is None:
         raise StageError(f"{context.options.id} is not an item id: an id is a UUID.")

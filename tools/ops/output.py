@@ -170,7 +170,7 @@ def webhook_json(one: OwnedWebhook) -> dict[str, Any]:
 
 
 def item_text(owner: str, id_: str, found: ItemData, now: datetime) -> str:
-    """Return everything that is stored about an item."""
+    """Return what is stored about an item, as text."""
     lines = [f"Item {id_} of {owner}", "", "Record"]
     lines += _indented(json_text(found.record)) if found.record else ["  none: it was deleted or never existed"]
     lines += ["", "Due for cleanup"]

@@ -20,7 +20,7 @@ ClientFactory = Callable[..., Any]
 """Creates the client of an AWS service from the service's name, as ``boto3.Session.client`` does."""
 
 SHORT_TIMEOUTS = Config(connect_timeout=3, retries={"mode": "standard", "total_max_attempts": 3})
-"""For a command whose user waits for it."""
+"""The configuration of clients for a command whose user waits for it."""
 
 
 def apply_settings(stage: str, variables: Mapping[str, str], project_dir: Path) -> None:

@@ -47,7 +47,7 @@ def provision(
 ) -> dict[str, str]:
     """Create or update the resources of ``stage`` from ``infra/resources.json``, and record what its code needs.
 
-    ``report`` gets each change, and ``confirm`` is asked unless there is none. Return the outputs of the resource
+    ``report`` is called with each change, and ``confirm`` if there are changes. Return the outputs of the resource
     stack. Raise StageError, or an error of botocore, which ``errors.describe_error`` turns into a sentence.
 
     Report also if the search index was built with other fields than those that the code declares.
@@ -107,7 +107,7 @@ def delete(
     *,
     delete_data: bool = False,
 ) -> None:
-    """Delete the resource stack of ``stage``, and the table, bucket and user pool, which CloudFormation retains.
+    """Delete the resource stack of ``stage``, and what CloudFormation retains (``retained_resources``).
 
     Raise StageError if code is deployed that uses them, or if they hold data and ``delete_data`` is not set. After an
     interruption, run it again.

@@ -117,7 +117,10 @@ def write_page() -> None:
 
 
 def run_checks(name: str, targets: Sequence[str]) -> bool:
-    """Run ``make openapi`` and ``targets`` in a copy with the recipe ``name``. Return whether they succeeded."""
+    """Run ``make openapi`` and ``targets`` in a copy with the recipe ``name``. Return whether they succeeded.
+
+    After one of the BEGINNINGS, run ``make openapi lint`` instead.
+    """
     started = time.monotonic()
     targets = ["lint"] if name in BEGINNINGS else targets
     with tempfile.TemporaryDirectory() as folder:
@@ -146,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def select(only: str, turn: int | None) -> list[str]:
-    """Return the recipes in ``only``, or that of the number ``turn``, or all. Raise RecipeError for an unknown name."""
+    """Return the recipes in ``only``, or the one that ``turn`` selects, or all. Raise RecipeError for unknown names."""
     known = names()
     if turn is not None:
         return [known[turn % len(known)]]
