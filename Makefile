@@ -51,7 +51,7 @@ test-unit: $(VENV) $(NODE) ## Run the tests without I/O, in seconds
 test-integration: $(VENV) ## Run the tests with AWS in memory (moto)
 	@$(BIN)/python -m pytest tests/integration -n auto --dist loadfile --no-loadscope-reorder
 
-coverage: $(VENV) ## Check how much of the code the unit and integration tests run
+coverage: $(VENV) ## Check how much of the code the unit and integration tests cover
 	@$(BIN)/python -m pytest tests/integration tests/unit -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered
 
 simulate: $(VENV) ## Simulate random faults, in virtual time (HISTORIES=300 SEED=0 WORKERS=1 TRACE=all)
@@ -69,7 +69,7 @@ screenshots: $(VENV) $(EMULATOR) ## Take the screenshots in docs/screenshots/ ag
 	@$(BIN)/python -m tools.find_chromium
 	@SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser -k "photographs or both_versions or failed_lines or from_an_example or visit_with_javascript"
 
-fuzz: $(VENV) $(EMULATOR) ## Find requests with responses that the OpenAPI document does not describe (EXAMPLES=200 SEED=random)
+fuzz: $(VENV) $(EMULATOR) ## Send random requests, and report responses that the OpenAPI document does not describe (EXAMPLES=200 SEED=random)
 	@FUZZ_EXAMPLES="$(or $(EXAMPLES),200)" FUZZ_SEED="$(or $(SEED),random)" $(BIN)/python -m pytest -s tests/e2e/test_contract.py
 
 lint: $(VENV) $(NODE) ## Check style, format and types of Python and JavaScript
@@ -101,7 +101,7 @@ hashes: $(VENV) ## Write requirements-hashes.txt after a change of requirements.
 hooks: ## Let git run lint before each commit, and the unit tests before each push
 	@git config core.hooksPath .githooks
 
-deploy: named $(VENV) openapi ## Deploy a stage to your AWS account: make deploy STAGE=dev (YES=1: ask nothing)
+deploy: named $(VENV) openapi ## Deploy a stage to your AWS account: make deploy STAGE=dev (YES=1: do not ask)
 	@$(PROVISION)
 	@$(BUNDLE)
 	@$(BIN)/chalice deploy --stage "$(STAGE)"
@@ -176,7 +176,7 @@ JAVASCRIPT += bench
 new: $(VENV) ## Make a project of your own from this one: make new NAME=shop (DEST=../shop; DRY_RUN=1 only lists the files)
 	@$(BIN)/python -m tools.template.new_project --name "$(NAME)" $(if $(DEST),--destination "$(DEST)") $(if $(DRY_RUN),--dry-run)
 
-recipes: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Run lint and test in a copy, after each recipe of docs/adapting.md (ONLY=fields,route TARGETS="lint test-unit")
+recipes: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Apply each recipe of docs/adapting.md to a copy of the project, and run lint and test there (ONLY=fields,route TARGETS="lint test-unit")
 	@$(BIN)/python -m tools.template.recipe_checks $(if $(ONLY),--only "$(ONLY)") $(if $(TURN),--turn "$(TURN)") $(if $(TARGETS),--targets "$(TARGETS)")
 
 test-project: $(VENV) $(EMULATOR) $(NODE) ## Test this project's own pages, recipes and benchmarks, and make new

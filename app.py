@@ -533,7 +533,7 @@ def show_shared_item(request: Request, token: str) -> Response:
     body={requests.JSON: schemas.ImportRequest, requests.NDJSON: schemas.ImportLines, requests.CSV: schemas.ImportRows},
     status_code=202,
     response_model=schemas.Import,
-    response_description="The import, not started yet, or as it was when it began with this key before.",
+    response_description="The new import, or the one that was started with this key before, as it was then.",
     examples=["queued"],
     errors=[
         errors.InvalidCsvError,
@@ -575,7 +575,7 @@ def get_import(request: Request, import_id: str) -> Response:
     body=schemas.ExportRequest,
     status_code=202,
     response_model=schemas.Export,
-    response_description="The export, not started yet, or as it was when it began with this key before.",
+    response_description="The new export, or the one that was started with this key before, as it was then.",
     examples=["queued"],
     errors=[errors.FieldNotFindableError, errors.TooManyExportsError],
 )
@@ -583,7 +583,7 @@ def create_export(request: Request) -> Response:
     """Export many items.
 
     Exports all items, or those that `filter`, `q` and `ids` select. Each item is in the files once, as it was at some
-    time during the export; items that are created, changed or deleted meanwhile may be missing. With an
+    time during the export. Items that are created, changed or deleted meanwhile may be missing. With an
     `Idempotency-Key`, you can repeat the request without starting another export.
     """
     owner, options = requests.owner(request), export_requests.parse(requests.json_object(request))

@@ -33,7 +33,9 @@ _Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 class Thumbnail(Struct):
     """A smaller copy of the picture. `GET /items/{item_id}` has its URL."""
 
-    size: Annotated[int, Meta(ge=1, description="Its name: the side of the square that it fills or fits into.")]
+    size: Annotated[
+        int, Meta(ge=1, description="Its name: the side, in pixels, of the square that it fills or fits into.")
+    ]
     width: Annotated[int, Meta(ge=1, description="In pixels.")]
     height: Annotated[int, Meta(ge=1, description="In pixels.")]
     type: Annotated[Literal["image/jpeg", "image/webp"], Meta(description="Its content type.")]
@@ -83,7 +85,9 @@ class ItemData(Struct, rename="camel", kw_only=True):
     ] = UNSET
     item_omitted: Annotated[
         Literal[True] | UnsetType,
-        Meta(description="In place of `item` if the event would have more than 200,000 bytes. Then read the item."),
+        Meta(
+            description="True, in place of `item`, if the event would have more than 200,000 bytes. Then read the item."
+        ),
     ] = UNSET
 
 
@@ -93,14 +97,14 @@ class UpdateData(ItemData, rename="camel", kw_only=True):
     changed: Annotated[
         list[str] | UnsetType,
         Meta(
-            description="The names of the fields that were added, changed or removed, `image` for the picture. Absent "
+            description="The names of the fields that were added, changed or removed; `image` is the picture. Absent "
             "only if the event would have more than 200,000 bytes even without the item."
         ),
     ] = UNSET
 
 
 class DeletionData(ItemData, rename="camel", kw_only=True):
-    """Which item was deleted, and the item before."""
+    """Which item was deleted, and the item before that."""
 
     reason: Annotated[
         Literal["asked", "expired"],
@@ -113,7 +117,7 @@ class _Event(Struct, tag_field="type", kw_only=True):
         _Id, Meta(description="The same whenever this event is sent again. Ids sort by the time of the change.")
     ]
     timestamp: Annotated[_Time, Meta(description="When the change was made, to the second.")]
-    schema: Annotated[Literal[1], Meta(description="The version of this form of events.")] = 1
+    schema: Annotated[Literal[1], Meta(description="The version of the format of events.")] = 1
     data: ItemData
 
 
@@ -128,7 +132,7 @@ class ItemUpdated(_Event, tag="item.updated"):
 
 
 class ItemDeleted(_Event, tag="item.deleted"):
-    """An item was deleted, by its owner or because it expired. `data.item` is the item before."""
+    """An item was deleted, by its owner or because it expired. `data.item` is the item before that."""
 
     data: DeletionData
 
@@ -142,11 +146,11 @@ class PictureFailed(_Event, tag="picture.failed"):
 
 
 class ItemPublished(_Event, tag="item.published"):
-    """An item became public: visitors see it. An `item.created` or `item.updated` comes too."""
+    """An item became public: visitors see it. An `item.created` or `item.updated` is sent too."""
 
 
 class ItemUnpublished(_Event, tag="item.unpublished"):
-    """A public item became private, or was deleted. An `item.updated` or `item.deleted` comes too."""
+    """A public item became private, or was deleted. An `item.updated` or `item.deleted` is sent too."""
 
 
 Event = ItemCreated | ItemUpdated | ItemDeleted | PictureReady | PictureFailed | ItemPublished | ItemUnpublished

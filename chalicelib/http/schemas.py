@@ -47,7 +47,9 @@ class Hello(Struct, rename="camel"):
 class Health(Struct):
     """The API responds. It does not check the table, the bucket or the queue."""
 
-    status: Annotated[Literal["ok"], Meta(description="Always `ok`: an API that is not well does not respond.")]
+    status: Annotated[
+        Literal["ok"], Meta(description="Always `ok`. If the API does not work, there is no such response.")
+    ]
     stage: Annotated[str, Meta(description="The stage, such as `prod`.")]
     version: Annotated[str, Meta(description="The version of Vitrine.")]
 
@@ -100,8 +102,8 @@ class ListQuery(Struct, rename="camel"):
     order: Annotated[
         Literal["desc", "asc"] | None,
         Meta(
-            description="`asc` is the same as `sort=createdAt`, and `desc` as `sort=-createdAt`. Not together with "
-            "`sort`.",
+            description="`asc` is the same as `sort=createdAt`, and `desc` as `sort=-createdAt`. It cannot be "
+            "combined with `sort`.",
             examples=["asc"],
         ),
     ] = None
@@ -123,7 +125,7 @@ class CataloguePageQuery(Struct):
 
     q: Annotated[
         _Words | None,
-        Meta(description="Only items with all of these words, as in the list of items. Without a word, all items."),
+        Meta(description="Only items with all of these words, as in the list of items. Without words, all items."),
     ] = None
     cursor: Annotated[
         str | None, Meta(description="The position at which the page begins, from the link on the previous page.")
@@ -133,7 +135,9 @@ class CataloguePageQuery(Struct):
 class Thumbnail(Struct):
     """A smaller copy of the picture: upright, in sRGB, on white, without any of the original's metadata."""
 
-    size: Annotated[_Pixels, Meta(description="Its name: the side of the square that it fills or fits into.")]
+    size: Annotated[
+        _Pixels, Meta(description="Its name: the side, in pixels, of the square that it fills or fits into.")
+    ]
     width: Annotated[_Pixels, Meta(description="In pixels.")]
     height: Annotated[_Pixels, Meta(description="In pixels.")]
     url: Annotated[_Url, Meta(description="A temporary URL to download it.")]
@@ -190,7 +194,7 @@ class ImageReady(Struct, rename="camel", tag_field="status", tag="ready"):
         str | UnsetType,
         Meta(
             description="A ThumbHash in base64, about 28 characters, from which a client can draw a blurred picture "
-            "until a thumbnail is loaded. Absent from pictures of older versions."
+            "until a thumbnail is loaded. Absent if an older version of Vitrine made the thumbnails."
         ),
     ] = UNSET
     warnings: Annotated[
@@ -264,7 +268,7 @@ class PublicCatalogue(Struct):
 class Catalogue(Struct, rename="camel"):
     """The caller's public catalogue."""
 
-    id: Annotated[_Id, Meta(description="A random UUID, which says nothing of the owner.")]
+    id: Annotated[_Id, Meta(description="A random UUID, which says nothing about the owner.")]
     title: Annotated[str, Meta(description="Its title, or an empty text.")]
     text: Annotated[str, Meta(description="A text about it, or an empty text.")]
     enabled: Annotated[bool, Meta(description="Whether visitors can read it.")]
@@ -493,7 +497,7 @@ ImportRows = Annotated[
     Meta(
         pattern="^[^\ufffd]*[^ \\t\\n\\v\\f\\r\ufffd][^\ufffd]*$",
         description="A header row with the names of the fields, then one row per item (CSV, RFC 4180). Fields are "
-        "separated by commas, semicolons or tabs. Empty cells and empty rows are left out.",
+        "separated by commas, semicolons or tabs. Empty cells and empty rows are ignored.",
         examples=["title,price,tags\nVase,12.50,blue|glass\n"],
     ),
 ]
@@ -535,12 +539,14 @@ class Import(Struct):
 
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case.")]
     status: Annotated[
-        Literal["queued", "running", "done"], Meta(description="Whether no, some or all entries are processed.")
+        Literal["queued", "running", "done"],
+        Meta(description="`queued`: no entry is processed yet. `running`: some are. `done`: all are."),
     ]
     total: Annotated[int, Meta(ge=1, description="The number of entries.")]
     created: Annotated[_Count, Meta(description="The number of items created.")]
     updated: Annotated[
-        _Count, Meta(description="The number of items that entries changed, or that already had what the entries say.")
+        _Count,
+        Meta(description="The number of items that entries changed, or that already had the values of the entries."),
     ]
     failed: Annotated[_Count, Meta(description="The number of entries that failed.")]
     errors: Annotated[
@@ -617,7 +623,10 @@ class Export(Struct, rename="camel"):
     id: Annotated[_Id, Meta(description="A UUIDv7 in lower case.")]
     status: Annotated[
         Literal["queued", "running", "done", "failed"],
-        Meta(description="Whether the export is not started, in progress, complete, or failed."),
+        Meta(
+            description="`queued`: the export is not started yet. `running`: it is in progress. `done`, `failed`: "
+            "it has ended."
+        ),
     ]
     format: Annotated[exports.Format, Meta(description="As requested.")]
     items: Annotated[_Count, Meta(description="The number of items that are exported so far.")]
@@ -645,9 +654,7 @@ class Export(Struct, rename="camel"):
 class Changes(Struct):
     """Whether items of the caller have changed."""
 
-    number: Annotated[
-        _Count, Meta(description="Greater than before if items have changed, a few seconds after they did.")
-    ]
+    number: Annotated[_Count, Meta(description="It increases a few seconds after items have changed.")]
 
 
 # -------------------------------------------------------------------------------------------------------------- errors
@@ -702,7 +709,10 @@ class BatchError(Struct):
     message: Annotated[str, Meta(description="A message for people. It may change.")]
     details: Annotated[
         list[Detail] | UnsetType,
-        Meta(description="The problems and their places in the `body`. Absent if there are none, or too many in all."),
+        Meta(
+            description="The problems and their places in the `body`. Absent if there are none, or if all errors "
+            "together have too many."
+        ),
     ] = UNSET
 
 

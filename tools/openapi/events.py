@@ -15,7 +15,7 @@ from tools.openapi.json_schemas import Schema, ref
 
 _EVENTS: tuple[type[msgspec.Struct], ...] = (*item_events.EVENTS, WebhookTest)
 
-_SCHEMA_VERSION = "The version of this form. A change that may break a receiver gets another number."
+_SCHEMA_VERSION = "The version of the event's format. A change that may break a receiver gets another number."
 
 _HEADERS: dict[str, Schema] = {
     "webhook-id": {
@@ -24,13 +24,14 @@ _HEADERS: dict[str, Schema] = {
         "example": ID,
     },
     "webhook-timestamp": {
-        "description": "When this attempt was made, in Unix seconds. Refuse a request that is some minutes old.",
+        "description": "When this attempt was made, in Unix seconds. Refuse a request that is more than a few minutes "
+        "old.",
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
         "example": "1772352000",
     },
     "webhook-signature": {
-        "description": "Signatures, separated by spaces, one for each secret that is valid: `v1,` and the HMAC-SHA256, "
-        "in base64, of the id, a full stop, the timestamp, a full stop, and the body.",
+        "description": "Signatures, separated by spaces, one for each secret that is valid. Each is `v1,` and, in "
+        "base64, the HMAC-SHA256 of the id, a full stop, the timestamp, a full stop, and the body.",
         "schema": {"type": "string", "pattern": "^v1,[A-Za-z0-9+/]{43}=( v1,[A-Za-z0-9+/]{43}=)?$"},
         "example": f"v1,{'q83vASNF' * 5}q80=",
     },

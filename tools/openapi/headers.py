@@ -114,7 +114,7 @@ COMPONENTS: dict[str, Schema] = {
         "For PATCH: the types that a body may have (RFC 5789).", "application/merge-patch+json, application/json"
     ),
     "Accept-Encoding": _sometimes(
-        "The encodings that a body may have, if it is the encoding that was refused.", "gzip, deflate, identity"
+        "If the encoding of the body was refused: the encodings that are accepted.", "gzip, deflate, identity"
     ),
     "Idempotency-Replayed": _sometimes("This is the earlier response; nothing new was created.", "true", const="true"),
     "Retry-After": _always("Seconds to wait before trying again.", 1, minimum=1),

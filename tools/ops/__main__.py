@@ -138,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
     redrive = add("redrive", dead_letter_commands.redrive, "send dead letters back to where they came from")
     which = redrive.add_mutually_exclusive_group(required=True)
     which.add_argument("ids", nargs="*", default=[], metavar="ID", help="the id that `dead-letters` shows")
-    which.add_argument("--all", action="store_true", help="all of them")
+    which.add_argument("--all", action="store_true", help="send all of them back")
     redrive.add_argument("--yes", action="store_true", help="do not ask")
     add("cleanup", repair_commands.run_cleanup, "run the hourly cleanup now")
     missing = add(
@@ -187,8 +187,8 @@ def parser() -> argparse.ArgumentParser:
     )
     deploy.add_argument("function", metavar="FUNCTION", help=_FUNCTION)
     deploy.add_argument("--dry-run", action="store_true", help="only package, and let Lambda check the request")
-    deploy.add_argument("--yes", action="store_true", help="do not ask (the stage dev is never asked about)")
-    remove = add("remove", None, "remove all of a stage; its data is kept without --with-data")
+    deploy.add_argument("--yes", action="store_true", help="do not ask (for the stage dev, it never asks)")
+    remove = add("remove", None, "remove a stage; without --with-data, its data is kept")
     remove.add_argument("--with-data", action="store_true", help="also delete table, bucket and users, permanently")
     remove.add_argument("--yes", metavar="NAME", help="do not ask; NAME is the name of the stage")
     reindex = add(
@@ -198,12 +198,12 @@ def parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="change nothing: only count what is missing or orphaned in the index"
     )
     webhooks = add("webhooks", lookup_commands.show_webhooks, "show the webhooks that are failing or switched off")
-    webhooks.add_argument("--all", action="store_true", help="also those whose deliveries succeed")
+    webhooks.add_argument("--all", action="store_true", help="also show those whose deliveries succeed")
     item = add("item", lookup_commands.show_item, "show one item, its objects, and when it is due for cleanup")
     item.add_argument(
         "owner", metavar="OWNER", help="the user's sub; with `make run`, local; in a stage without sign-in, none"
     )
-    item.add_argument("id", metavar="ID")
+    item.add_argument("id", metavar="ID", help="the item's id")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Make a project of your own from this one: renamed, without the pages of its history, in a new git repository.
+"""Make a project of your own from this one: with another name, without the pages about this one, in a new repository.
 
 python -m tools.template.new_project --name shop [--destination ../shop] [--dry-run]
 
@@ -249,7 +249,11 @@ def _report_files(name: str) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="tools.template.new_project", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.template.new_project",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--name", required=True, help=f"the name of the project: {APP_NAME_RULE}")
     parser.add_argument("--destination", type=Path, help="its folder; by default, it is beside this one")
     parser.add_argument("--dry-run", action="store_true", help="only list the files")

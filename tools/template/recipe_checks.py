@@ -139,7 +139,11 @@ def _environ() -> dict[str, str]:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="tools.template.recipe_checks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.template.recipe_checks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     selected = parser.add_mutually_exclusive_group()
     selected.add_argument("--only", default="", help=f"some of {', '.join(names())}, comma-separated; by default all")
     selected.add_argument("--turn", type=int, help="any number: it selects one recipe")
