@@ -23,7 +23,7 @@ let setRest;
 const rest = new Promise((resolve) => (setRest = resolve));
 const ignoreFailure = () => {}; // `start` reports it.
 
-/** @param {(files: typeof import("./added-files.js")) => void} use */
+/** @param {(files: typeof import("./file-intake.js")) => void} use */
 const loadFiles = (use) => rest.then((modules) => modules.loadFiles().then(use), ignoreFailure);
 
 for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-action]"))) {
@@ -39,7 +39,7 @@ $("#skip").addEventListener("click", (/** @type {Event} */ event) => {
 /** @param {DragEvent} event */
 const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
 
-// Here and not in added-files.js: until that is loaded, the browser would open the file.
+// Here and not in file-intake.js: until that is loaded, the browser would open the file.
 addEventListener("dragover", (event) => {
   if (!event.dataTransfer || !hasFiles(event)) return;
   event.preventDefault();

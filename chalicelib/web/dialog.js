@@ -96,7 +96,7 @@ export function closeDialog() {
 /** These are loaded when they are needed, or when the browser is idle: many visits need none. */
 export const loadViewer = () => reported(import("./item-viewer.js"));
 export const loadForm = () => reported(import("./item-form.js"));
-export const loadFiles = () => reported(import("./added-files.js"));
+export const loadFiles = () => reported(import("./file-intake.js"));
 export const loadSetField = () => reported(import("./set-field.js"));
 export const loadImports = () => reported(import("./imports.js"));
 export const loadExports = () => reported(import("./exports.js"));
@@ -147,7 +147,7 @@ export async function loadAll() {
   const ignore = () => {}; // It is reported when the module is needed.
   await import("./item-viewer.js").catch(ignore);
   await import("./item-form.js").catch(ignore);
-  await import("./added-files.js").catch(ignore);
+  await import("./file-intake.js").catch(ignore);
   await import("./set-field.js").catch(ignore);
   await import("./imports.js").catch(ignore);
   await checkWebhooks().catch(ignore);

@@ -6,7 +6,7 @@ import { $, announce, button, h, problemBox } from "./dom.js";
 import { draftOf } from "./drafts.js";
 import { isEqual } from "./exact-json.js";
 import { nameOf, ownFields } from "./field-metadata.js";
-import { FieldEditor, FieldsForm, draftNotice } from "./fields-form.js";
+import { FieldEditor, FieldsForm, draftNotice } from "./field-editor.js";
 import { pictureElement, placeholder } from "./item-card.js";
 import { Comparison, conflictView } from "./item-comparison.js";
 import { attachPicture, pickPicture, pickPictureFor, removePicture, reportIgnoredFiles } from "./item-pictures.js";

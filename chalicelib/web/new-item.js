@@ -5,7 +5,7 @@ import { closeDialog, showView } from "./dialog.js";
 import { announce, button, h, plural, problemBox } from "./dom.js";
 import { draftOf } from "./drafts.js";
 import { isEqual } from "./exact-json.js";
-import { FieldEditor, FieldsForm, draftNotice } from "./fields-form.js";
+import { FieldEditor, FieldsForm, draftNotice } from "./field-editor.js";
 import { violation } from "./scalar-inputs.js";
 import { showCard } from "./gallery.js";
 import { SETTINGS, declaredNameField, fieldLabel, isTextSchema, itemSchemas } from "./field-metadata.js";

@@ -1,6 +1,6 @@
 // The editor of fields as a user sees and uses it, for the tests. Import it after browser.js.
 
-import { FieldEditor } from "../../chalicelib/web/fields-form.js";
+import { FieldEditor } from "../../chalicelib/web/field-editor.js";
 
 export const open = (fields, onChange = () => {}, schemas = {}) => new FieldEditor(fields, onChange, { schemas });
 export const rows = (editor) => [...editor.element.querySelectorAll(".field")];

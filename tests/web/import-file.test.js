@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import "./browser.js";
-import { isImportFile, rowsFile } from "../../chalicelib/web/added-files.js";
+import { isImportFile, rowsFile } from "../../chalicelib/web/file-intake.js";
 import {
   describedColumns, entryProblems, likelyKey, possibleKeys, readImport,
 } from "../../chalicelib/web/import-file.js";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import "./browser.js";
-import { FieldEditor } from "../../chalicelib/web/fields-form.js";
+import { FieldEditor } from "../../chalicelib/web/field-editor.js";
 import { keyFor, newItemFields, planPictures } from "../../chalicelib/web/new-item.js";
 
 const declaring = (properties, required = [], more = {}) =>

@@ -368,7 +368,7 @@ interface PicturesQuestions {
   itemsOf(entered: Fields): Fields[];
 }
 
-type FieldEditor = import("../../chalicelib/web/fields-form.js").FieldEditor;
+type FieldEditor = import("../../chalicelib/web/field-editor.js").FieldEditor;
 
 /** The kinds of inputs for single values. */
 type InputKind = "text" | "long" | "number" | "boolean" | "date" | "time" | "choice" | "json";

@@ -1,4 +1,5 @@
-// A form with fields, in rows or as JSON: its buttons, its errors, and the question before changes are lost.
+// The editor of fields, in rows or as JSON, and the form around it: its buttons, its errors, and the question before
+// changes are lost.
 
 import { Problem } from "./api.js";
 import { disableWhile } from "./dialog.js";

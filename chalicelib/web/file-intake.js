@@ -1,4 +1,5 @@
-// Files that the user chooses, drops or pastes: pictures to upload, and files to import.
+// Takes in the files that the user chooses, drops or pastes: pictures to upload, and files to import. Also what the
+// page's buttons with a `data-action` do, most of which choose files.
 
 import { currentView, loadCatalogue, loadExports, loadForm, loadImports } from "./dialog.js";
 import { pickFiles, targetOf } from "./dom.js";
