@@ -1,10 +1,9 @@
 // An item's card in the gallery, its row in the table, their parts, and its picture in any size.
 
-import { call, itemPath } from "./api.js";
 import { formatBytes, h, timeElement } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
 import { fieldLabel, isText, isTimestamp, nameOf, ownFields, summaryOf } from "./field-metadata.js";
-import { forgetUrls, storeItem } from "./item-store.js";
+import { forgetUrls, readItem } from "./item-store.js";
 import { itemRoute } from "./page-url.js";
 import { placeholderUrl } from "./thumbhash.js";
 import { withUpload } from "./upload-overlay.js";
@@ -101,11 +100,8 @@ export function pictureElement(item, { sizes, uncropped = false }) {
   if (!uncropped && image.focus) element.style.objectPosition = `${100 * image.focus.x}% ${100 * image.focus.y}%`;
   if (image.placeholder) showPlaceholder(element, image.placeholder, image);
   const reload = async () => {
-    const { data, etag } = await call("GET", itemPath(item.id));
-    storeItem(data, etag);
-    if (data.image?.status === "ready" && data.version === item.version) {
-      element.src = sourcesOf(data.image, uncropped).src;
-    }
+    const { item: { image: now, version } } = await readItem(item.id);
+    if (now?.status === "ready" && version === item.version) element.src = sourcesOf(now, uncropped).src;
   };
   element.addEventListener("error", () => {
     element.removeAttribute("srcset");

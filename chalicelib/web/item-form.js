@@ -10,7 +10,7 @@ import { FieldEditor, FieldsForm, draftNotice } from "./field-editor.js";
 import { pictureElement, placeholder } from "./item-card.js";
 import { Comparison, conflictView } from "./item-comparison.js";
 import { attachPicture, pickPicture, pickPictureFor, removePicture, reportIgnoredFiles } from "./item-pictures.js";
-import { entityTag, storeItem } from "./item-store.js";
+import { entityTag, readItem, storeItem } from "./item-store.js";
 import { deleteItem } from "./item-writes.js";
 import { createItem, keyFor, newItemFields } from "./new-item.js";
 import { canSignIn, signIn } from "./oidc-session.js";
@@ -175,9 +175,7 @@ class ItemForm {
   /** Open the form with what is stored now. @param {string} id */
   async #reopen(id) {
     await this.#form.attempt(async () => {
-      const { data, etag } = await call("GET", itemPath(id));
-      storeItem(data, etag);
-      editItem({ item: data, etag }, this.#onLeave);
+      editItem(await readItem(id), this.#onLeave);
     });
   }
 
@@ -239,17 +237,16 @@ class ItemForm {
    * @param {{isSaving?: boolean}} [options] whether the user has pressed Save
    */
   async #resolveConflict(id, fields, { isSaving = true } = {}) {
-    const { data, etag } = await call("GET", itemPath(id));
-    storeItem(data, etag);
+    const { item, etag } = await readItem(id);
     const { base } = this.#draft;
-    const theirs = ownFields(data);
+    const theirs = ownFields(item);
     const comparison = new Comparison(base, theirs, fields);
-    this.#item = data;
+    this.#item = item;
     this.#draft = { ...this.#draft, base: theirs, etag };
     const { hasDifferences } = comparison;
     if (isSaving && (isEqual(base, theirs) || !hasDifferences)) await this.#replace(id, fields);
-    else if (hasDifferences) this.#showConflict(data, comparison);
-    else this.#takeTheirs(data, etag);
+    else if (hasDifferences) this.#showConflict(item, comparison);
+    else this.#takeTheirs(item, etag);
   }
 
   /** @param {Item} item @param {Comparison} comparison */

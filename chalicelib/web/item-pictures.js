@@ -4,7 +4,7 @@ import { Problem, call, itemPath } from "./api.js";
 import { confirmWith } from "./dialog.js";
 import { pickFiles, showErrorNotice } from "./dom.js";
 import { nameOf } from "./field-metadata.js";
-import { getStored, storeItem, storedItem } from "./item-store.js";
+import { getStored, readItem, storedItem } from "./item-store.js";
 import { PICTURE_TYPES, pictureType } from "./picture-types.js";
 import { uploadPicture } from "./uploads.js";
 
@@ -67,8 +67,7 @@ export async function removePicture(id) {
   if (!(await confirmWith("Remove the picture? This cannot be undone.", "Remove"))) return;
   try {
     await call("DELETE", `${itemPath(id)}/image`);
-    const { data, etag } = await call("GET", itemPath(id));
-    storeItem(data, etag);
+    await readItem(id);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     showErrorNotice("The picture was not removed", problem);

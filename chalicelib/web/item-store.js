@@ -1,5 +1,7 @@
 // The items that were read, in their newest version, and the listeners that are called when one changes.
 
+import { call, itemPath } from "./api.js";
+
 /** @type {Map<string, StoredItem>} */
 const stored = new Map();
 
@@ -52,6 +54,18 @@ export function storeItem(item, etag = null) {
   stored.set(item.id, entry);
   for (const listener of listeners) listener(entry.item, before?.item);
   return entry;
+}
+
+/**
+ * Read an item from the API, and store it. Return what was read. Throw Problem.
+ * @param {string} id
+ * @param {CallOptions} [options]
+ * @returns {Promise<StoredItem>}
+ */
+export async function readItem(id, options) {
+  const { data: item, etag } = await call("GET", itemPath(id), options);
+  storeItem(item, etag);
+  return { item, etag };
 }
 
 /** Return an item with the URLs with which its picture was shown before: browsers cache by URL. @param {Item} item */

@@ -1,6 +1,6 @@
 // The view of an item, and the way to its neighbours.
 
-import { Problem, call, itemPath } from "./api.js";
+import { Problem } from "./api.js";
 import { closeDialog, currentView, focusKey, focusedKey, loadForm, showView, updateView } from "./dialog.js";
 import { $, announce, button, formatBytes, h, problemBox, targetOf, timeElement } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
@@ -11,7 +11,7 @@ import { fieldLabel, isTimestamp, listedFields, nameOf } from "./field-metadata.
 import { deleteItem } from "./item-writes.js";
 import { publishingPart } from "./item-publishing.js";
 import { copyLinkButton, downloadButton } from "./item-links.js";
-import { getStored, removeStored, storeItem, storedItem } from "./item-store.js";
+import { getStored, readItem, removeStored, storedItem } from "./item-store.js";
 import { areCharactersOn } from "./keyboard.js";
 import { hasMore, loadPage } from "./list-loading.js";
 import { itemRoute } from "./page-url.js";
@@ -98,8 +98,7 @@ class ItemView {
   /** Read the item with its entity tag, which changes need. Return the problem if that fails. */
   async #read() {
     try {
-      const { data, etag } = await call("GET", itemPath(this.id));
-      storeItem(data, etag);
+      await readItem(this.id);
       if (this.#isCurrent() && !this.#version) this.#draw();
       return null;
     } catch (problem) {

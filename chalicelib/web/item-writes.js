@@ -6,7 +6,7 @@ import { $, announce, button, plural, showErrorNotice, showNotice, targetOf } fr
 import { isEqual, isObject } from "./exact-json.js";
 import { nameOf, ownFields } from "./field-metadata.js";
 import { cardElement, hideCards, removeCards, restoreCard } from "./gallery.js";
-import { entityTag, getStored, pendingDeletes, removeStored, storeItem } from "./item-store.js";
+import { entityTag, getStored, pendingDeletes, readItem, removeStored, storeItem } from "./item-store.js";
 import { holdPages, loadPage } from "./list-loading.js";
 import { followThumbnails } from "./poll.js";
 
@@ -87,9 +87,8 @@ async function writeUnless({ id }, method, { isUnchanged, message, below = "", b
     } catch (problem) {
       if (!(problem instanceof Problem) || problem.status !== 412) throw problem;
     }
-    const { data, etag } = await call("GET", itemPath(id));
-    storeItem(data, etag);
-    if (!isUnchanged(data)) throw new Problem({ status: 412, message });
+    const { item } = await readItem(id);
+    if (!isUnchanged(item)) throw new Problem({ status: 412, message });
   }
 }
 

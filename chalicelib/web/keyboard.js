@@ -1,12 +1,12 @@
 // The keys of the list: arrows move the focus between items, letters act on the focused one.
 
-import { Problem, call, itemPath } from "./api.js";
+import { Problem } from "./api.js";
 import { loadFiles, loadForm, loadViewer, showQuestion } from "./dialog.js";
 import { $, button, h, hasModifier, showErrorNotice, targetOf } from "./dom.js";
 import { cardElement, shownIds } from "./gallery.js";
 import { deleteItems } from "./item-writes.js";
 import { startRenaming } from "./item-rename.js";
-import { getStored, storeItem } from "./item-store.js";
+import { getStored, readItem } from "./item-store.js";
 import { clearSelection, select, selectAll, selectedIds } from "./selection.js";
 
 const lists = $("#lists");
@@ -92,10 +92,7 @@ document.addEventListener("gallery", updateTabStops);
 async function edit(id) {
   const [{ editItem }, { leaveForm }] = await Promise.all([loadForm(), loadViewer()]);
   try {
-    if (!getStored(id)?.etag) {
-      const { data, etag } = await call("GET", itemPath(id));
-      storeItem(data, etag);
-    }
+    if (!getStored(id)?.etag) await readItem(id);
     const { item, etag } = /** @type {StoredItem} */ (getStored(id));
     editItem({ item, etag }, leaveForm);
   } catch (problem) {

@@ -1,10 +1,10 @@
 // Shows what others change, without a reload: asks for the number of the user's changes, and reads again what is shown
 // if it has grown (decision 0061).
 
-import { Problem, call, itemPath } from "./api.js";
+import { Problem, call } from "./api.js";
 import { currentView } from "./dialog.js";
 import { hasUnfinishedPicture } from "./gallery.js";
-import { storeItem } from "./item-store.js";
+import { readItem } from "./item-store.js";
 import { isListShown, refreshList } from "./list-loading.js";
 import { canSignIn, token } from "./oidc-session.js";
 import { retryDelay } from "./poll.js";
@@ -110,8 +110,7 @@ async function refreshOpened() {
   const view = currentView();
   if (!view?.id) return;
   try {
-    const { data, etag } = await call("GET", itemPath(view.id));
-    storeItem(data, etag);
+    await readItem(view.id);
   } catch (problem) {
     if (!(problem instanceof Problem) || problem.status !== 404) throw problem;
     if (currentView() === view) view.onItemGone?.(problem);

@@ -2,7 +2,7 @@
 
 import { Problem, call, itemPath } from "./api.js";
 import { thumbnailPaths, warningOf } from "./item-card.js";
-import { storeItem } from "./item-store.js";
+import { readItem, storeItem } from "./item-store.js";
 
 /** The time limit of `poll` is reached. The result may still come. */
 export class PollTimeout extends Problem {}
@@ -231,8 +231,7 @@ const MAX_RENDERING = 60; // seconds
 export async function followThumbnails({ id, image }) {
   const paths = thumbnailPaths(image);
   const check = async () => {
-    const { data: item, etag } = await call("GET", itemPath(id));
-    storeItem(item, etag);
+    const { item } = await readItem(id);
     return item.image?.status !== "ready" || thumbnailPaths(item.image) !== paths || undefined;
   };
   try {

@@ -1,10 +1,10 @@
 // Opens what a route names.
 
-import { Problem, call, itemPath } from "./api.js";
+import { Problem } from "./api.js";
 import { closeDialog, currentView, loadForm, loadViewer, loadWebhooks } from "./dialog.js";
 import { hasModifier, targetOf } from "./dom.js";
 import { hasDraft, removeOldDrafts } from "./drafts.js";
-import { storeItem } from "./item-store.js";
+import { readItem } from "./item-store.js";
 import { clearRoute, currentRoute, itemIdOf, onRouteChange, setRoute } from "./page-url.js";
 
 /** The route that was opened last. Its module may still be loading. */
@@ -33,9 +33,8 @@ async function openRoute(route) {
 async function openDraft(id) {
   const [{ editItem }, { leaveForm, viewItem }] = await Promise.all([loadForm(), loadViewer()]);
   try {
-    const { data, etag } = await call("GET", itemPath(id));
-    storeItem(data, etag);
-    if (!currentView()) editItem({ item: data, etag }, leaveForm);
+    const stored = await readItem(id);
+    if (!currentView()) editItem(stored, leaveForm);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (!currentView()) viewItem(id);

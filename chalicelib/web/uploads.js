@@ -2,7 +2,7 @@
 
 import { Problem, call, itemPath } from "./api.js";
 import { button, formatBytes, h, pickFiles } from "./dom.js";
-import { storeItem } from "./item-store.js";
+import { readItem } from "./item-store.js";
 import { retry, waitForThumbnails } from "./poll.js";
 import { PICTURE_TYPES, pictureType, sizeProblem, typeProblem } from "./picture-types.js";
 import { Transfer } from "./progress-panel.js";
@@ -240,8 +240,7 @@ class Upload extends Transfer {
     const { signal } = this;
     const body = { contentType: this.type };
     const { data: ticket } = await this.#retrying(() => call("POST", `${itemPath(this.id)}/image`, { body, signal }));
-    const { data: before, etag } = await this.#retrying(() => call("GET", itemPath(this.id), { signal }));
-    storeItem(before, etag);
+    const { item: before } = await this.#retrying(() => readItem(this.id, { signal }));
     await this.#retrying(() => this.#post(ticket));
     return { uploadId: ticket.upload.fields.key.split("/").pop(), before };
   }
