@@ -1,11 +1,11 @@
-// Actions on an item's picture: attach it, remove it.
+// Actions on an item's picture: attach it, remove it, download it.
 
 import { Problem, call, itemPath } from "./api.js";
 import { confirmWith } from "./dialog.js";
-import { pickFiles, showErrorNotice } from "./dom.js";
+import { button, h, pickFiles, showErrorNotice } from "./dom.js";
 import { nameOf } from "./field-metadata.js";
 import { getStored, readItem, storedItem } from "./item-store.js";
-import { PICTURE_TYPES, pictureType } from "./picture-types.js";
+import { PICTURE_TYPES, extensionOfType, pictureType } from "./picture-types.js";
 import { uploadPicture } from "./uploads.js";
 
 /** @param {(file: File) => void} onPick */
@@ -72,4 +72,55 @@ export async function removePicture(id) {
     if (!(problem instanceof Problem)) throw problem;
     showErrorNotice("The picture was not removed", problem);
   }
+}
+
+const START_TIME = 10_000; // milliseconds in which a browser starts a download
+
+/**
+ * Return a button that downloads an item's original picture.
+ * @param {Item} item
+ */
+export function downloadButton(item) {
+  const element = button("Download", async () => {
+    element.setAttribute("aria-busy", "true");
+    try {
+      await download(item);
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      showErrorNotice("The picture was not downloaded", problem);
+    } finally {
+      element.removeAttribute("aria-busy");
+    }
+  }, { "data-key": "download" });
+  return element;
+}
+
+/** @param {Item} item */
+async function download(item) {
+  const { data } = await call("GET", itemPath(item.id)); // The URLs of the page may have expired.
+  if (data.image?.status !== "ready") throw new Problem({ message: "The picture was removed or replaced." });
+  const href = URL.createObjectURL(await contentOf(data.image.url));
+  h("a", { href, download: fileName(nameOf(item), data.image.contentType) }).click();
+  setTimeout(() => URL.revokeObjectURL(href), START_TIME);
+}
+
+/**
+ * Return a file. A link to another host would ignore the name that it is to have (HTML, "Downloading resources").
+ * @param {string} url
+ */
+async function contentOf(url) {
+  const response = await fetch(url, { cache: "no-store" }).catch(() => null);
+  if (response?.ok) return response.blob();
+  throw new Problem({ message: navigator.onLine ? "The picture could not be loaded." : "You are offline." });
+}
+
+/**
+ * Return a name that every file system accepts.
+ * @param {string} name
+ * @param {string} contentType
+ */
+export function fileName(name, contentType) {
+  // eslint-disable-next-line no-control-regex -- Windows allows no control characters.
+  const allowed = name.replace(/[\u0000-\u001f\\/:*?"<>|\s]+/g, " ").replace(/^[. ]+|[. ]+$/g, "");
+  return `${[...allowed].slice(0, 100).join("") || "picture"}.${extensionOfType(contentType)}`;
 }

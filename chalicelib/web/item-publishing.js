@@ -1,10 +1,10 @@
 // The part of an item's view that publishes the item, and has its links for visitors.
 
 import { Problem } from "./api.js";
+import { copyLinks } from "./copy-links.js";
 import { loadShares } from "./dialog.js";
 import { $, announce, button, h, showErrorNotice } from "./dom.js";
 import { fieldsForVisitors, nameOf } from "./field-metadata.js";
-import { copyLinks } from "./item-links.js";
 import { getStored, storedItem } from "./item-store.js";
 import { patchItem } from "./item-writes.js";
 import { knownCatalogue, openCatalogue, readCatalogue, visitorLink } from "./public-catalogue.js";

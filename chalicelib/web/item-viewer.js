@@ -1,16 +1,16 @@
 // The view of an item, and the way to its neighbours.
 
 import { Problem } from "./api.js";
+import { copyLinkButton } from "./copy-links.js";
 import { closeDialog, currentView, focusKey, focusedKey, loadForm, showView, updateView } from "./dialog.js";
 import { $, announce, button, formatBytes, h, problemBox, targetOf, timeElement } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
 import { neighbourId, removeCards } from "./gallery.js";
-import { attachPicture, pickPictureFor, takePhotoFor } from "./item-pictures.js";
+import { attachPicture, downloadButton, pickPictureFor, takePhotoFor } from "./item-pictures.js";
 import { isShownByBrowsers, pictureElement, placeholder, thumbnailPaths, warningOf } from "./item-card.js";
 import { fieldLabel, isTimestamp, listedFields, nameOf } from "./field-metadata.js";
 import { deleteItem } from "./item-writes.js";
 import { publishingPart } from "./item-publishing.js";
-import { copyLinkButton, downloadButton } from "./item-links.js";
 import { getStored, readItem, removeStored, storedItem } from "./item-store.js";
 import { areCharactersOn } from "./keyboard.js";
 import { hasMore, loadPage } from "./list-loading.js";

@@ -1,9 +1,9 @@
 // The caller's public catalogue: what is known of it, and the dialog that shows and changes it.
 
 import { Problem, call } from "./api.js";
+import { linkField } from "./copy-links.js";
 import { isAsking, showQuestion } from "./dialog.js";
 import { announce, button, h, plural, problemBox, showErrorNotice } from "./dom.js";
-import { linkField } from "./item-links.js";
 
 const MAX_TITLE = 200; // characters
 const MAX_TEXT = 2000; // characters

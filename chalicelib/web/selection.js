@@ -1,11 +1,11 @@
 // The selected items, and the bar with the actions on all of them.
 
 import { Problem } from "./api.js";
+import { copyLinks } from "./copy-links.js";
 import { loadExports, loadSetField } from "./dialog.js";
 import { $, announce, button, h, showErrorNotice, targetOf } from "./dom.js";
 import { EXPIRES_AT } from "./field-metadata.js";
 import { cardElement, currentSettings, shownIds } from "./gallery.js";
-import { copyLinks } from "./item-links.js";
 import { startRenaming } from "./item-rename.js";
 import { pendingDeletes, storeItem, storedItem } from "./item-store.js";
 import { deleteItems } from "./item-writes.js";

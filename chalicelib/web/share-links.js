@@ -1,10 +1,10 @@
 // The dialog with an item's share links: each shows one item to everybody who has it, even a private one.
 
 import { Problem, call, itemPath } from "./api.js";
+import { linkField } from "./copy-links.js";
 import { confirmWith, isAsking, showQuestion } from "./dialog.js";
 import { button, h, problemBox, showErrorNotice, timeElement } from "./dom.js";
 import { fieldsForVisitors, nameOf } from "./field-metadata.js";
-import { linkField } from "./item-links.js";
 import { storedItem } from "./item-store.js";
 
 const DAY = 24 * 60 * 60 * 1000; // milliseconds

@@ -1,9 +1,9 @@
 // The views of webhooks: the list, and one webhook with its deliveries. Loaded when one is opened.
 
 import { Problem, call } from "./api.js";
+import { linkField } from "./copy-links.js";
 import { closeDialog, confirmWith, currentView, rememberWebhooks, showView, updateView } from "./dialog.js";
 import { $, announce, button, h, plural, problemBox, timeElement } from "./dom.js";
-import { linkField } from "./item-links.js";
 import { reportIgnoredFiles } from "./item-pictures.js";
 import { signInBox } from "./sign-in-box.js";
 import { DeliveryList } from "./webhook-deliveries.js";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import "./browser.js";
-import { fileName } from "../../chalicelib/web/item-links.js";
+import { fileName } from "../../chalicelib/web/item-pictures.js";
 
-describe("item-links", () => {
+describe("item-pictures", () => {
   test("a download has the item's name and the type's extension", () => {
     assert.equal(fileName("Blue vase", "image/jpeg"), "Blue vase.jpg");
     assert.equal(fileName("Émail", "image/tiff"), "Émail.tif");
