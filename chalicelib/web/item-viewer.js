@@ -15,7 +15,8 @@ import { getStored, readItem, removeStored, storedItem } from "./item-store.js";
 import { areCharactersOn } from "./keyboard.js";
 import { hasMore, loadPage } from "./list-loading.js";
 import { itemRoute } from "./page-url.js";
-import { Zoom, askFocus } from "./picture-zoom.js";
+import { askFocus } from "./picture-focus.js";
+import { Zoom } from "./picture-zoom.js";
 import { signInBox } from "./sign-in-box.js";
 import { shownUpload, withUpload } from "./upload-overlay.js";
 

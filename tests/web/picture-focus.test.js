@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { json, stubFetch } from "./browser.js";
 import { storeItem } from "../../chalicelib/web/item-store.js";
 import { setFocus } from "../../chalicelib/web/item-writes.js";
-import { FocusPoint } from "../../chalicelib/web/picture-zoom.js";
+import { FocusPoint } from "../../chalicelib/web/picture-focus.js";
 
 const AT = "2026-01-31T12:00:00.000Z";
 const IMAGE = {
