@@ -5,7 +5,7 @@ import { announce, button, h, plural, showNotice } from "./dom.js";
 import { toJson } from "./exact-json.js";
 import { nameOf } from "./field-metadata.js";
 import { entityTag, getStored } from "./item-store.js";
-import { retry, retryDelay, wait } from "./poll.js";
+import { retry, retryDelay, wait } from "./poll-and-retry.js";
 
 /** The limit of `POST /items/batch`. */
 const MAX_OPERATIONS = 100;

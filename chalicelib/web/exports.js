@@ -5,7 +5,7 @@ import { EXPORTS_KEY, showQuestion } from "./dialog.js";
 import { $, button, formatBytes, h, plural, targetOf } from "./dom.js";
 import { currentSettings } from "./gallery.js";
 import { DEFAULTS, filtersOf, hasWord } from "./page-url.js";
-import { pollJob, retry } from "./poll.js";
+import { pollJob, retry } from "./poll-and-retry.js";
 import { Transfer, unfoldPanel } from "./progress-panel.js";
 
 /** The most ids that `POST /exports` takes. */

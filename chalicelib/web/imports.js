@@ -7,7 +7,7 @@ import { isNumber, toJson } from "./exact-json.js";
 import { MANAGED, fieldLabel, sortableFields } from "./field-metadata.js";
 import { describedColumns, entryProblems, likelyKey, possibleKeys, readImport } from "./import-file.js";
 import { refreshList } from "./list-loading.js";
-import { pollJob, retry } from "./poll.js";
+import { pollJob, retry } from "./poll-and-retry.js";
 import { Transfer } from "./progress-panel.js";
 
 const ROWS = 5;

@@ -8,7 +8,7 @@ import { nameOf, ownFields } from "./field-metadata.js";
 import { cardElement, hideCards, removeCards, restoreCard } from "./gallery.js";
 import { entityTag, getStored, pendingDeletes, readItem, removeStored, storeItem } from "./item-store.js";
 import { holdPages, loadPage } from "./list-loading.js";
-import { followThumbnails } from "./poll.js";
+import { followThumbnails } from "./thumbnail-wait.js";
 
 /**
  * Set some fields of an item (null removes one), unless somebody else has changed one of them. Throw Problem.

@@ -7,7 +7,7 @@ import { hasUnfinishedPicture } from "./gallery.js";
 import { readItem } from "./item-store.js";
 import { isListShown, refreshList } from "./list-loading.js";
 import { canSignIn, token } from "./oidc-session.js";
-import { retryDelay } from "./poll.js";
+import { retryDelay } from "./poll-and-retry.js";
 
 const SHORTEST = 2000; // milliseconds between two requests, while the page is in use
 const LONGEST = 60_000; // milliseconds

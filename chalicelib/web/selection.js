@@ -11,7 +11,7 @@ import { pendingDeletes, storeItem, storedItem } from "./item-store.js";
 import { deleteItems } from "./item-writes.js";
 import { fetchRest, hasMore } from "./list-loading.js";
 import { hasBounds, itemLink } from "./page-url.js";
-import { retry } from "./poll.js";
+import { retry } from "./poll-and-retry.js";
 
 /** @type {Set<string>} */
 const selected = new Set();

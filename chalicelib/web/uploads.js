@@ -3,9 +3,10 @@
 import { Problem, call, itemPath } from "./api.js";
 import { button, formatBytes, h, pickFiles } from "./dom.js";
 import { readItem } from "./item-store.js";
-import { retry, waitForThumbnails } from "./poll.js";
 import { PICTURE_TYPES, pictureType, sizeProblem, typeProblem } from "./picture-types.js";
+import { retry } from "./poll-and-retry.js";
 import { Transfer } from "./progress-panel.js";
+import { waitForThumbnails } from "./thumbnail-wait.js";
 import { hideUpload, showUpload } from "./upload-overlay.js";
 
 /** Runs at most so many actions at once. The others wait in their order. */

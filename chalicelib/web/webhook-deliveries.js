@@ -3,7 +3,7 @@
 import { call } from "./api.js";
 import { $, announce, button, h, plural, timeElement } from "./dom.js";
 import { itemRoute } from "./page-url.js";
-import { poll, PollTimeout } from "./poll.js";
+import { poll, PollTimeout } from "./poll-and-retry.js";
 import { eventName } from "./webhook-event-labels.js";
 
 const FOLLOW_SECONDS = 60;

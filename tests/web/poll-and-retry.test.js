@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 import { setOnline } from "./browser.js";
 import { Problem } from "../../chalicelib/web/api.js";
-import { PollTimeout, poll, retry, retryDelay, wait } from "../../chalicelib/web/poll.js";
+import { PollTimeout, poll, retry, retryDelay, wait } from "../../chalicelib/web/poll-and-retry.js";
 
-describe("poll", () => {
+describe("poll-and-retry", () => {
   const problem = (status, retryAfter = 0) => new Problem({ message: `status ${status}`, status, retryAfter });
 
   beforeEach(() => {

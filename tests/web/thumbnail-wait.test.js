@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, mock, test } from "node:test";
 import "./browser.js";
-import { UploadObserver } from "../../chalicelib/web/poll.js";
+import { UploadObserver } from "../../chalicelib/web/thumbnail-wait.js";
 
-describe("uploads", () => {
+describe("thumbnail-wait", () => {
   const READY = (id) => ({ status: "ready", url: `https://bucket.example/originals/item-1/${id}?signature=x` });
   const FAILED = { status: "failed", error: { error: "IMAGE_INVALID", message: "It is damaged." } };
 
