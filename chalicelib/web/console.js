@@ -10,11 +10,11 @@ import { loadFirstPage } from "./toolbar.js";
 
 /** Each file is one Lambda invocation, and a new AWS account allows few at once: load first what shows items. */
 async function loadRest() {
-  const [router, dialog, writes, drafts, live] = await Promise.all([
-    import("./router.js"), import("./dialog.js"), import("./item-writes.js"), import("./drafts.js"),
+  const [router, lazy, writes, drafts, live] = await Promise.all([
+    import("./router.js"), import("./lazy-modules.js"), import("./item-writes.js"), import("./drafts.js"),
     import("./live-updates.js"), import("./selection.js"), import("./keyboard.js"),
   ]);
-  return { ...router, ...dialog, ...writes, ...drafts, ...live };
+  return { ...router, ...lazy, ...writes, ...drafts, ...live };
 }
 
 /** @type {(modules: ReturnType<typeof loadRest>) => void} */

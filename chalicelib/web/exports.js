@@ -1,9 +1,10 @@
 // Exports: what to export, the progress in the panel, and the files to download. They survive a reload.
 
 import { Problem, call, newIdempotencyKey } from "./api.js";
-import { EXPORTS_KEY, showQuestion } from "./dialog.js";
+import { showQuestion } from "./dialog.js";
 import { $, button, formatBytes, h, plural, targetOf } from "./dom.js";
 import { currentSettings } from "./gallery.js";
+import { EXPORTS_KEY } from "./lazy-modules.js";
 import { DEFAULTS, filtersOf, hasWord } from "./page-url.js";
 import { pollJob, retry } from "./poll-and-retry.js";
 import { Transfer, unfoldPanel } from "./progress-panel.js";

@@ -1,9 +1,10 @@
 // Takes in the files that the user chooses, drops or pastes: pictures to upload, and files to import. Also what the
 // page's buttons with a `data-action` do, most of which choose files.
 
-import { currentView, loadCatalogue, loadExports, loadForm, loadImports } from "./dialog.js";
+import { currentView } from "./dialog.js";
 import { pickFiles, targetOf } from "./dom.js";
 import { attachPicture, takePhoto } from "./item-pictures.js";
+import { loadCatalogue, loadExports, loadForm, loadImports } from "./lazy-modules.js";
 import { PICTURE_TYPES, pictureType } from "./picture-types.js";
 
 /**

@@ -2,11 +2,11 @@
 
 import { Problem } from "./api.js";
 import { copyLinks } from "./copy-links.js";
-import { loadShares } from "./dialog.js";
 import { $, announce, button, h, showErrorNotice } from "./dom.js";
 import { fieldsForVisitors, nameOf } from "./field-metadata.js";
 import { getStored, storedItem } from "./item-store.js";
 import { patchItem } from "./item-writes.js";
+import { loadShares } from "./lazy-modules.js";
 import { knownCatalogue, openCatalogue, readCatalogue, visitorLink } from "./public-catalogue.js";
 
 /** Draw the links of the view that was drawn last. */

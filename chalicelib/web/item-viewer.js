@@ -2,7 +2,7 @@
 
 import { Problem } from "./api.js";
 import { copyLinkButton } from "./copy-links.js";
-import { closeDialog, currentView, focusKey, focusedKey, loadForm, showView, updateView } from "./dialog.js";
+import { closeDialog, currentView, focusKey, focusedKey, showView, updateView } from "./dialog.js";
 import { $, announce, button, formatBytes, h, problemBox, targetOf, timeElement } from "./dom.js";
 import { isNumber, toJson } from "./exact-json.js";
 import { neighbourId, removeCards } from "./gallery.js";
@@ -13,6 +13,7 @@ import { deleteItem } from "./item-writes.js";
 import { publishingPart } from "./item-publishing.js";
 import { getStored, readItem, removeStored, storedItem } from "./item-store.js";
 import { areCharactersOn } from "./keyboard.js";
+import { loadForm } from "./lazy-modules.js";
 import { hasMore, loadPage } from "./list-loading.js";
 import { itemRoute } from "./page-url.js";
 import { askFocus } from "./picture-focus.js";

@@ -1,12 +1,13 @@
 // The keys of the list: arrows move the focus between items, letters act on the focused one.
 
 import { Problem } from "./api.js";
-import { loadFiles, loadForm, loadViewer, showQuestion } from "./dialog.js";
+import { showQuestion } from "./dialog.js";
 import { $, button, h, hasModifier, showErrorNotice, targetOf } from "./dom.js";
 import { cardElement, shownIds } from "./gallery.js";
 import { deleteItems } from "./item-writes.js";
 import { startRenaming } from "./item-rename.js";
 import { getStored, readItem } from "./item-store.js";
+import { loadFiles, loadForm, loadViewer } from "./lazy-modules.js";
 import { clearSelection, select, selectAll, selectedIds } from "./selection.js";
 
 const lists = $("#lists");

@@ -1,10 +1,11 @@
 // Opens what a route names.
 
 import { Problem } from "./api.js";
-import { closeDialog, currentView, loadForm, loadViewer, loadWebhooks } from "./dialog.js";
+import { closeDialog, currentView } from "./dialog.js";
 import { hasModifier, targetOf } from "./dom.js";
 import { hasDraft, removeOldDrafts } from "./drafts.js";
 import { readItem } from "./item-store.js";
+import { loadForm, loadViewer, loadWebhooks } from "./lazy-modules.js";
 import { clearRoute, currentRoute, itemIdOf, onRouteChange, setRoute } from "./page-url.js";
 
 /** The route that was opened last. Its module may still be loading. */

@@ -2,13 +2,13 @@
 
 import { Problem } from "./api.js";
 import { copyLinks } from "./copy-links.js";
-import { loadExports, loadSetField } from "./dialog.js";
 import { $, announce, button, h, showErrorNotice, targetOf } from "./dom.js";
 import { EXPIRES_AT } from "./field-metadata.js";
 import { cardElement, currentSettings, shownIds } from "./gallery.js";
 import { startRenaming } from "./item-rename.js";
 import { pendingDeletes, storeItem, storedItem } from "./item-store.js";
 import { deleteItems } from "./item-writes.js";
+import { loadExports, loadSetField } from "./lazy-modules.js";
 import { fetchRest, hasMore } from "./list-loading.js";
 import { hasBounds, itemLink } from "./page-url.js";
 import { retry } from "./poll-and-retry.js";

@@ -2,9 +2,10 @@
 
 import { Problem, call } from "./api.js";
 import { linkField } from "./copy-links.js";
-import { closeDialog, confirmWith, currentView, rememberWebhooks, showView, updateView } from "./dialog.js";
+import { closeDialog, confirmWith, currentView, showView, updateView } from "./dialog.js";
 import { $, announce, button, h, plural, problemBox, timeElement } from "./dom.js";
 import { reportIgnoredFiles } from "./item-pictures.js";
+import { rememberWebhooks } from "./lazy-modules.js";
 import { signInBox } from "./sign-in-box.js";
 import { DeliveryList } from "./webhook-deliveries.js";
 import { eventsText } from "./webhook-event-labels.js";
