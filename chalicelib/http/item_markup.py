@@ -173,7 +173,10 @@ def largest(image: Fields) -> Fields:
 
 
 def _uncropped(image: Fields) -> Sequence[Fields]:
-    """Return the thumbnails with the picture's proportions, or all if there are none. See sourcesOf in item-card.js."""
+    """Return the thumbnails with the picture's proportions, or all if there are none.
+
+    See ``sourcesOf`` in ``web/item-card-and-row.js``.
+    """
     ratio = image["width"] / image["height"]
     thumbnails: list[Fields] = image["thumbnails"]
     return [one for one in thumbnails if abs(one["width"] / one["height"] - ratio) < 0.03 * ratio] or thumbnails

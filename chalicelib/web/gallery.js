@@ -4,7 +4,7 @@
 
 import { $, announce, plural } from "./dom.js";
 import { fieldNames } from "./field-metadata.js";
-import { cardOf, chooseColumns, chosenColumns, columnsOf, headRow, rowOf } from "./item-card.js";
+import { cardOf, chooseColumns, chosenColumns, columnsOf, headRow, rowOf } from "./item-card-and-row.js";
 import { onItemStored, pendingDeletes, storeItem, storedItem } from "./item-store.js";
 import { DEFAULTS, isByAge } from "./page-url.js";
 

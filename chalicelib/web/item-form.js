@@ -7,7 +7,7 @@ import { draftOf } from "./drafts.js";
 import { isEqual } from "./exact-json.js";
 import { nameOf, ownFields } from "./field-metadata.js";
 import { FieldEditor, FieldsForm, draftNotice } from "./field-editor.js";
-import { pictureElement, placeholder } from "./item-card.js";
+import { pictureElement, placeholder } from "./item-card-and-row.js";
 import { Comparison, conflictView } from "./item-comparison.js";
 import { attachPicture, pickPicture, pickPictureFor, removePicture, reportIgnoredFiles } from "./item-pictures.js";
 import { entityTag, readItem, storeItem } from "./item-store.js";

@@ -7,7 +7,7 @@ import { $, announce, button, formatBytes, h, problemBox, targetOf, timeElement 
 import { isNumber, toJson } from "./exact-json.js";
 import { neighbourId, removeCards } from "./gallery.js";
 import { attachPicture, downloadButton, pickPictureFor, takePhotoFor } from "./item-pictures.js";
-import { isShownByBrowsers, pictureElement, placeholder, thumbnailPaths, warningOf } from "./item-card.js";
+import { isShownByBrowsers, pictureElement, placeholder, thumbnailPaths, warningOf } from "./item-card-and-row.js";
 import { fieldLabel, isTimestamp, listedFields, nameOf } from "./field-metadata.js";
 import { deleteItem } from "./item-writes.js";
 import { publishingPart } from "./item-publishing.js";

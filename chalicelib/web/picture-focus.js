@@ -3,7 +3,7 @@
 import { Problem } from "./api.js";
 import { showQuestion } from "./dialog.js";
 import { announce, button, h, problemBox } from "./dom.js";
-import { pictureElement } from "./item-card.js";
+import { pictureElement } from "./item-card-and-row.js";
 import { setFocus } from "./item-writes.js";
 
 const FOCUS_STEP = 0.01;

@@ -1,7 +1,7 @@
 // Waits until a picture has its thumbnails, after an upload or a change of its focus.
 
 import { Problem, call, itemPath } from "./api.js";
-import { thumbnailPaths, warningOf } from "./item-card.js";
+import { thumbnailPaths, warningOf } from "./item-card-and-row.js";
 import { readItem, storeItem } from "./item-store.js";
 import { PollTimeout, poll } from "./poll-and-retry.js";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { json, stubFetch } from "./browser.js";
-import { cardOf, frameOf, pictureElement, sourcesOf } from "../../chalicelib/web/item-card.js";
+import { cardOf, frameOf, pictureElement, sourcesOf } from "../../chalicelib/web/item-card-and-row.js";
 
 const AT = "2026-01-31T12:00:00.000Z";
 const item = (fields) => ({ id: "item-1", version: 1, createdAt: AT, updatedAt: AT, title: "Vase", ...fields });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import "./browser.js";
 import { parseJson } from "../../chalicelib/web/exact-json.js";
-import { columnsOf, rowOf } from "../../chalicelib/web/item-card.js";
+import { columnsOf, rowOf } from "../../chalicelib/web/item-card-and-row.js";
 
 const AT = "2026-01-31T12:00:00.000Z";
 const item = (fields) => ({ id: "item-1", version: 1, createdAt: AT, updatedAt: AT, title: "Vase", ...fields });
