@@ -5,16 +5,13 @@ import { currentView } from "./dialog.js";
 import { pickFiles, targetOf } from "./dom.js";
 import { attachPicture, takePhoto } from "./item-pictures.js";
 import { loadCatalogue, loadExports, loadForm, loadImports } from "./lazy-modules.js";
-import { PICTURE_TYPES, pictureType } from "./picture-types.js";
+import { PICTURE_TYPES, extensionOf, pictureType } from "./picture-types.js";
 
 /**
  * Return whether a file is to be imported.
  * @param {File} file
  */
-export const isImportFile = (file) => ["json", "ndjson", "jsonl", "csv", "tsv"].includes(extensionOf(file.name));
-
-/** @param {string} name */
-const extensionOf = (name) => name.split(".").pop()?.toLowerCase() ?? "";
+export const isImportFile = (file) => ["json", "ndjson", "jsonl", "csv", "tsv"].includes(extensionOf(file));
 
 const openNewItem = async () => (await loadForm()).openNewItem();
 

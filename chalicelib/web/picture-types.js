@@ -12,7 +12,7 @@ const TYPES = {
 export const PICTURE_TYPES = Object.values(TYPES).join();
 
 /** @param {File} file */
-const extensionOf = (file) => file.name.split(".").pop()?.toLowerCase() ?? "";
+export const extensionOf = (file) => file.name.split(".").pop()?.toLowerCase() ?? "";
 
 /**
  * Return a picture's content type if the API accepts it.
