@@ -28,7 +28,7 @@ class Issuer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answers)
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.redirect_uris: set[str] = set()
         self.token_seconds = 3600
@@ -46,15 +46,15 @@ class Issuer(ThreadingHTTPServer):
 
     def tokens(self, user: str, nonce: str | None) -> dict[str, Any]:
         now = int(time.time())
-        about = {"iss": self.url, "sub": user, "iat": now, "exp": now + self.token_seconds}
+        common = {"iss": self.url, "sub": user, "iat": now, "exp": now + self.token_seconds}
         refresh = secrets.token_urlsafe()
         self.refresh_tokens[refresh] = user
-        said = {"aud": CLIENT, "email": f"{user}@example.com", "nonce": nonce} | self.forged
+        claims = {"aud": CLIENT, "email": f"{user}@example.com", "nonce": nonce} | self.forged
         return {
             "token_type": "Bearer",
             "expires_in": self.token_seconds,
-            "access_token": signed(about | {"aud": self.access_token_for}),
-            "id_token": signed({name: value for name, value in (about | said).items() if value is not None}),
+            "access_token": signed(common | {"aud": self.access_token_for}),
+            "id_token": signed({name: value for name, value in (common | claims).items() if value is not None}),
             "refresh_token": refresh,
         }
 
@@ -63,39 +63,39 @@ def signed(claims: dict[str, Any]) -> str:
     return jwt.encode(claims, _KEY, "RS256", {"kid": "one"})
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     server: Issuer
 
     def do_GET(self) -> None:
         address = urlsplit(self.path)
-        asked = dict(parse_qsl(address.query))
+        parameters = dict(parse_qsl(address.query))
         match address.path:
             case "/.well-known/openid-configuration":
-                self._say(200, self._about())
+                self._send_json(200, self._metadata())
             case "/jwks":
                 key = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(_KEY.public_key()))
-                self._say(200, {"keys": [key | {"kid": "one", "use": "sig", "alg": "RS256"}]})
+                self._send_json(200, {"keys": [key | {"kid": "one", "use": "sig", "alg": "RS256"}]})
             case "/authorize":
-                self._page(asked)
-            case "/end-session" if asked.get("post_logout_redirect_uri") in self.server.redirect_uris:
+                self._show_form(parameters)
+            case "/end-session" if parameters.get("post_logout_redirect_uri") in self.server.redirect_uris:
                 self.server.signed_out.append("end-session")
-                self._go(asked["post_logout_redirect_uri"])
+                self._redirect(parameters["post_logout_redirect_uri"])
             case _:
-                self._say(404, {"error": "not_found"})
+                self._send_json(404, {"error": "not_found"})
 
     def do_POST(self) -> None:
-        asked = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+        parameters = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
         match urlsplit(self.path).path:
             case "/authorize":
-                self._give_code(asked)
+                self._give_code(parameters)
             case "/token":
-                self._redeem(asked)
+                self._redeem(parameters)
             case "/revoke":
-                self.server.refresh_tokens.pop(asked["token"], None)
+                self.server.refresh_tokens.pop(parameters["token"], None)
                 self.server.signed_out.append("revoke")
-                self._say(200, {})
+                self._send_json(200, {})
 
-    def _about(self) -> dict[str, Any]:
+    def _metadata(self) -> dict[str, Any]:
         url = self.server.url
         return {
             "issuer": url,
@@ -107,69 +107,74 @@ class _Answers(BaseHTTPRequestHandler):
             "scopes_supported": ["openid", "email", "offline_access"],
         }
 
-    def _page(self, asked: dict[str, str]) -> None:
-        problem = self._refusal(asked)
+    def _show_form(self, parameters: dict[str, str]) -> None:
+        problem = self._find_problem(parameters)
         if problem:
-            self._say(400, {"error": "invalid_request", "error_description": problem})
+            self._send_json(400, {"error": "invalid_request", "error_description": problem})
             return
-        hidden = "".join(f'<input type="hidden" name="{escape(n)}" value="{escape(v)}">' for n, v in asked.items())
+        hidden = "".join(f'<input type="hidden" name="{escape(n)}" value="{escape(v)}">' for n, v in parameters.items())
         form = (
             f'<!doctype html><html lang="en"><title>Sign in</title><link rel="icon" href="data:,">'
             f'<h1>The issuer</h1><form method="post">{hidden}'
             '<label>Name <input name="user"></label><button>Sign in</button>'
             '<button name="refuse" value="yes">No</button></form>'
         )
-        self._answer(200, "text/html; charset=utf-8", form.encode())
+        self._send(200, "text/html; charset=utf-8", form.encode())
 
-    def _refusal(self, asked: dict[str, str]) -> str | None:
-        wanted = {"response_type": "code", "client_id": CLIENT, "code_challenge_method": "S256"}
-        for name, value in wanted.items():
-            if asked.get(name) != value:
-                return f"{name} is {asked.get(name)!r}"
-        if asked.get("redirect_uri") not in self.server.redirect_uris:
-            return f"redirect_uri is {asked.get('redirect_uri')!r}"
-        if "openid" not in asked.get("scope", "").split():
+    def _find_problem(self, parameters: dict[str, str]) -> str | None:
+        expected = {"response_type": "code", "client_id": CLIENT, "code_challenge_method": "S256"}
+        for name, value in expected.items():
+            if parameters.get(name) != value:
+                return f"{name} is {parameters.get(name)!r}"
+        if parameters.get("redirect_uri") not in self.server.redirect_uris:
+            return f"redirect_uri is {parameters.get('redirect_uri')!r}"
+        if "openid" not in parameters.get("scope", "").split():
             return "scope has no openid"
         return next(
-            (f"{name} is missing" for name in ("state", "nonce", "code_challenge") if not asked.get(name)), None
+            (f"{name} is missing" for name in ("state", "nonce", "code_challenge") if not parameters.get(name)), None
         )
 
-    def _give_code(self, asked: dict[str, str]) -> None:
-        back = {"state": asked["state"], "iss": self.server.url}
-        if "refuse" in asked:
-            back |= {"error": "access_denied", "error_description": "Somebody said no."}
+    def _give_code(self, parameters: dict[str, str]) -> None:
+        result = {"state": parameters["state"], "iss": self.server.url}
+        if "refuse" in parameters:
+            result |= {"error": "access_denied", "error_description": "Somebody said no."}
         else:
-            back["code"] = secrets.token_urlsafe()
-            self.server.codes[back["code"]] = asked
-        self._go(f"{asked['redirect_uri']}?{urlencode(back)}")
+            result["code"] = secrets.token_urlsafe()
+            self.server.codes[result["code"]] = parameters
+        self._redirect(f"{parameters['redirect_uri']}?{urlencode(result)}")
 
-    def _redeem(self, asked: dict[str, str]) -> None:
+    def _redeem(self, parameters: dict[str, str]) -> None:
         """Redeem a code or a refresh token, once each (RFC 6749, sections 4.1.3 and 6; RFC 7636, section 4.6)."""
-        self.server.grants.append(asked["grant_type"])
-        if asked["grant_type"] == "refresh_token":
-            user = self.server.refresh_tokens.pop(asked["refresh_token"], None)
-            answer = self.server.tokens(user, None) if user else None
+        self.server.grants.append(parameters["grant_type"])
+        if parameters["grant_type"] == "refresh_token":
+            user = self.server.refresh_tokens.pop(parameters["refresh_token"], None)
+            tokens = self.server.tokens(user, None) if user else None
         else:
-            begun = self.server.codes.pop(asked["code"], None)
-            proven = hashlib.sha256(asked["code_verifier"].encode()).digest()
-            challenge = base64.urlsafe_b64encode(proven).rstrip(b"=").decode()
-            good = begun and challenge == begun["code_challenge"] and asked["redirect_uri"] == begun["redirect_uri"]
-            answer = self.server.tokens(begun["user"], begun["nonce"]) if begun and good else None
-        if asked.get("client_id") != CLIENT or answer is None:
-            self._say(400, {"error": "invalid_grant"})
+            authorization = self.server.codes.pop(parameters["code"], None)
+            digest = hashlib.sha256(parameters["code_verifier"].encode()).digest()
+            challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+            tokens = None
+            if (
+                authorization
+                and challenge == authorization["code_challenge"]
+                and parameters["redirect_uri"] == authorization["redirect_uri"]
+            ):
+                tokens = self.server.tokens(authorization["user"], authorization["nonce"])
+        if parameters.get("client_id") != CLIENT or tokens is None:
+            self._send_json(400, {"error": "invalid_grant"})
         else:
-            self._say(200, answer)
+            self._send_json(200, tokens)
 
-    def _say(self, status: int, content: dict[str, Any]) -> None:
-        self._answer(status, "application/json", json.dumps(content).encode())
+    def _send_json(self, status: int, content: dict[str, Any]) -> None:
+        self._send(status, "application/json", json.dumps(content).encode())
 
-    def _go(self, address: str) -> None:
+    def _redirect(self, address: str) -> None:
         self.send_response(302)
         self.send_header("Location", address)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def _answer(self, status: int, content_type: str, body: bytes) -> None:
+    def _send(self, status: int, content_type: str, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))

@@ -31,9 +31,9 @@ class Held:
         self._open = False
         self._waiting: list[Route] = []
         self._page = page
-        page.route(url, self._take)
+        page.route(url, self._handle)
 
-    def _take(self, route: Route) -> None:
+    def _handle(self, route: Route) -> None:
         if route.request.method != self._method or self._open:
             route.fallback()
         else:
@@ -53,11 +53,11 @@ class Held:
         for route in self._waiting:
             route.continue_()
 
-    def refuse(self, status: int, **said: str) -> None:
+    def refuse(self, status: int, **body: str) -> None:
         """Respond to the held requests with an error, and hold no more."""
         self._open = True
         for route in self._waiting:
-            route.fulfill(status=status, json=said)
+            route.fulfill(status=status, json=body)
 
 
 class Transfers:
@@ -68,14 +68,14 @@ class Transfers:
         self._cached: set[str] = set()
         session = page.context.new_cdp_session(page)
         session.send("Network.enable")
-        session.on("Network.requestWillBeSent", lambda event: self._sent(event["requestId"], event["request"]["url"]))
+        session.on("Network.requestWillBeSent", self._record_request)
         session.on("Network.requestServedFromCache", lambda event: self._cached.add(event["requestId"]))
-        session.on("Network.responseReceived", self._received)
+        session.on("Network.responseReceived", self._record_response)
 
-    def _sent(self, id_: str, url: str) -> None:
-        self._urls[id_] = url
+    def _record_request(self, event: dict[str, Any]) -> None:
+        self._urls[event["requestId"]] = event["request"]["url"]
 
-    def _received(self, event: dict[str, Any]) -> None:
+    def _record_response(self, event: dict[str, Any]) -> None:
         if event["response"].get("fromDiskCache"):
             self._cached.add(event["requestId"])
 
@@ -101,21 +101,21 @@ class Tab:
         self.page = page
         self._faults: list[str] = []
         self._expected: list[str] = []
-        page.on("console", self._heard)
+        page.on("console", self._record_message)
         page.on("pageerror", lambda error: self._faults.append(f"uncaught: {error}"))
-        page.on("request", self._asked)
+        page.on("request", self._record_request)
         page.add_init_script(
             "addEventListener('securitypolicyviolation', event =>"
             " console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`))"
         )
 
-    def _heard(self, message: ConsoleMessage) -> None:
+    def _record_message(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self._faults.append(message.text)
 
-    def _asked(self, request: Request) -> None:
+    def _record_request(self, request: Request) -> None:
         if not re.match(r"(https?://127\.0\.0\.1[:/]|data:|blob:)", request.url):
-            self._faults.append(f"asked a third party: {request.url}")
+            self._faults.append(f"request to a third party: {request.url}")
 
     def expect_fault(self, words: str) -> None:
         """Ignore faults that contain these words. For example, the browser reports each error response."""
@@ -220,21 +220,21 @@ class Tab:
 
     def leave(self) -> list[str]:
         """Try to reload the page, and dismiss the browser's dialogs. Return the types of the dialogs."""
-        asked: list[str] = []
+        dialogs: list[str] = []
 
         def stay(dialog: Dialog) -> None:
-            asked.append(dialog.type)
+            dialogs.append(dialog.type)
             dialog.dismiss()
 
         self.page.on("dialog", stay)
         self.page.evaluate("setTimeout(() => location.reload())")
         self.page.wait_for_timeout(500)
         self.page.remove_listener("dialog", stay)
-        return asked
+        return dialogs
 
     def _transfer(self, files: tuple[File, ...]) -> Any:
-        told = [one._asdict() | {"content": base64.b64encode(one.content).decode()} for one in files]
-        return self.page.evaluate_handle(_TRANSFER, told)
+        encoded = [one._asdict() | {"content": base64.b64encode(one.content).decode()} for one in files]
+        return self.page.evaluate_handle(_TRANSFER, encoded)
 
     def expect_picture(self, title: str) -> None:
         """Wait until a card shows a thumbnail, and check that it can be decoded."""

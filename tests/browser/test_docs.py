@@ -27,7 +27,7 @@ def test_every_operation_is_shown(system: System, tab: Tab) -> None:
 
     assert routes.count() == sum(len(methods) for methods in document["paths"].values())
     for path, methods in document["paths"].items():
-        for method, said in methods.items():
+        for method, operation in methods.items():
             route = routes.filter(has=tab.page.locator(f"summary .method.{method}")).filter(
                 has=tab.page.locator("summary code.path").get_by_text(path, exact=True)
             )
@@ -35,9 +35,9 @@ def test_every_operation_is_shown(system: System, tab: Tab) -> None:
             expect(route.locator(".try")).to_be_visible()
             assert route.locator(".columns").evaluate("one => one.scrollHeight === one.clientHeight"), (method, path)
             text = route.evaluate("route => route.textContent")
-            codes = [code for status in said["responses"].values() for code in status["description"].split(", ")]
-            names = [one["name"] for one in said.get("parameters", [])]
-            for word in (said["summary"], *said["responses"], *names, *codes):
+            codes = [code for status in operation["responses"].values() for code in status["description"].split(", ")]
+            names = [one["name"] for one in operation.get("parameters", [])]
+            for word in (operation["summary"], *operation["responses"], *names, *codes):
                 assert word.replace("`", "") in text, (method, path, word)
 
 

@@ -34,14 +34,14 @@ PAGE = "<!doctype html><title>Somebody's page</title><button>Win a prize</button
 def another_port() -> Iterator[str]:
     """Serve a page of another program on this machine."""
 
-    class Answers(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
             self.end_headers()
             self.wfile.write(PAGE.encode())
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/"
@@ -83,9 +83,9 @@ def posting(url: str, **fields: str) -> str:
 
 
 def signed_link(system: System) -> str:
-    asked = AWSRequest("GET", f"{system.emulator}/?{urlencode(CREATE_ROLE)}")
-    SigV4QueryAuth(Credentials("test", "test"), "iam", REGION).add_auth(asked)
-    return str(asked.url)
+    aws_request = AWSRequest("GET", f"{system.emulator}/?{urlencode(CREATE_ROLE)}")
+    SigV4QueryAuth(Credentials("test", "test"), "iam", REGION).add_auth(aws_request)
+    return str(aws_request.url)
 
 
 def test_popup_cannot_use_the_emulator_as_root(system: System, stranger: Page) -> None:
@@ -119,8 +119,8 @@ def test_form_cannot_create_an_item(system: System, stranger: Page) -> None:
 
 def test_script_can_read_nothing(system: System, stranger: Page) -> None:
     for url in (f"{system.url}/items", f"{system.emulator}/_ministack/health", f"{system.packaged}/items"):
-        said = stranger.evaluate("url => fetch(url).then(answer => answer.text(), () => 'failed')", url)
-        assert said == "failed"
+        result = stranger.evaluate("url => fetch(url).then(answer => answer.text(), () => 'failed')", url)
+        assert result == "failed"
 
 
 def test_link_opens_the_console(system: System, stranger: Page) -> None:

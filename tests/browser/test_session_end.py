@@ -103,10 +103,10 @@ def test_sign_in_again_keeps_a_resolved_conflict(closed: str, tab: Tab, enter: C
     tab.press("Save")
     expect(tab.dialog).to_contain_text("Someone else changed this item")
     refuse_writes(tab, "PUT")
-    asked: list[str] = []
+    dialogs: list[str] = []
 
     def leave(dialog: Dialog) -> None:
-        asked.append(dialog.type)
+        dialogs.append(dialog.type)
         dialog.accept()
 
     tab.page.on("dialog", leave)
@@ -120,7 +120,7 @@ def test_sign_in_again_keeps_a_resolved_conflict(closed: str, tab: Tab, enter: C
 
     item = request("GET", f"{closed}/items/{item_id}", **auth).json()
     assert (item["title"], item["scale"]) == ("Kim's own map", 50)
-    assert asked == []
+    assert dialogs == []
 
 
 def test_sign_in_returns_to_the_item(closed: str, issuer: Issuer, tab: Tab) -> None:

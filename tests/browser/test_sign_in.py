@@ -111,8 +111,8 @@ def test_403_of_api_gateway_leads_to_sign_in(closed: str, signed_out: Tab) -> No
     sign_in(signed_out, "hal")
     expect(signed_out.page.get_by_text("No items yet")).to_be_visible()
     signed_out.expect_fault("403")
-    said = {"Message": "User is not authorized to access this resource"}
-    signed_out.page.route("**/items?*", lambda route: route.fulfill(status=403, json=said))
+    body = {"Message": "User is not authorized to access this resource"}
+    signed_out.page.route("**/items?*", lambda route: route.fulfill(status=403, json=body))
     signed_out.page.reload()
 
     expect(signed_out.page.get_by_text("Your session has expired. Sign in again.")).to_be_visible()

@@ -25,10 +25,10 @@ class TestNextPage:
 
     def test_failed_page_is_not_requested_again(self, system: System, tab: Tab) -> None:
         tab.expect_fault("429")
-        asked: list[str] = []
+        requests: list[str] = []
 
         def refuse(route: Route) -> None:
-            asked.append(route.request.url)
+            requests.append(route.request.url)
             route.fulfill(status=429, json={"error": "THROTTLED", "message": "Too many requests.", "requestId": "r"})
 
         tab.page.route("**/items?*cursor=*", refuse)
@@ -38,7 +38,7 @@ class TestNextPage:
         tab.page.mouse.wheel(0, -200)
         tab.page.mouse.wheel(0, 20_000)
         tab.page.wait_for_timeout(1500)
-        assert len(asked) == 1
+        assert len(requests) == 1
 
         tab.page.unroute("**/items?*cursor=*", refuse)
         tab.press("Try again")

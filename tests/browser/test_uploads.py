@@ -40,7 +40,7 @@ class Bucket:
     def __init__(self, tab: Tab) -> None:
         self.uploads = 0
         self._held: list[Route] | None = None
-        tab.page.route(BUCKET, self._came)
+        tab.page.route(BUCKET, self._handle)
 
     def hold(self) -> None:
         self._held = []
@@ -50,7 +50,7 @@ class Bucket:
         for route in held:
             route.continue_()
 
-    def _came(self, route: Route) -> None:
+    def _handle(self, route: Route) -> None:
         self.uploads += route.request.method == "POST"
         if self._held is None:
             route.continue_()
@@ -64,14 +64,14 @@ class Answers:
     def __init__(self, tab: Tab) -> None:
         self.image: dict[str, Any] | str | None = "as it is"
         self.refuse: tuple[int, dict[str, str]] | None = None
-        self.asked = 0
-        tab.page.route(ONE_ITEM, self._answer)
+        self.requests = 0
+        tab.page.route(ONE_ITEM, self._handle)
 
-    def _answer(self, route: Route) -> None:
+    def _handle(self, route: Route) -> None:
         if route.request.method != "GET":
             route.continue_()
             return
-        self.asked += 1
+        self.requests += 1
         if self.refuse is not None:
             status, headers = self.refuse
             route.fulfill(status=status, json=BUSY, headers=headers)
@@ -169,9 +169,9 @@ class TestConnection:
         expect(entry(tab, "rocket.jpg")).to_contain_text("Processing")
         answers.refuse = (429, {"Retry-After": "60"})
         expect(entry(tab, "rocket.jpg")).to_contain_text("many requests")
-        asked = answers.asked
+        requests = answers.requests
         tab.page.clock.run_for(50_000)
-        assert answers.asked == asked
+        assert answers.requests == requests
         answers.refuse, answers.image = None, "as it is"
         tab.page.clock.run_for(30_000)
 
@@ -456,7 +456,7 @@ class TestRefused:
         tab.expect_picture("Instead of the minutes")
         expect(tab.panel.get_by_text("Minutes.pdf")).to_have_count(0)
 
-    def test_heic_is_told_how_to_save_it(self, tab: Tab, bucket: Bucket) -> None:
+    def test_heic_error_says_how_to_save_it(self, tab: Tab, bucket: Bucket) -> None:
         tab.create("From an iPhone")
         tab.drop(tab.card("From an iPhone"), File("IMG_0042.HEIC", "image/heic", b"\0\0\0\x18ftypheic"))
 

@@ -147,14 +147,14 @@ def test_incomplete_file_is_marked(tab: Tab) -> None:
     tab.create("Cut off")
     content = File.photograph("coffee").content
     tab.drop(tab.card("Cut off"), File("cut.jpg", "image/jpeg", content[: len(content) * 2 // 3]))
-    said = "The file is incomplete; what it has is shown."
-    expect(tab.panel).to_contain_text(said, timeout=60_000)
+    warning = "The file is incomplete; what it has is shown."
+    expect(tab.panel).to_contain_text(warning, timeout=60_000)
     tab.expect_picture("Cut off")
-    expect(tab.card("Cut off").get_by_role("img", name=said)).to_be_visible()
+    expect(tab.card("Cut off").get_by_role("img", name=warning)).to_be_visible()
     assert serious_faults(tab.page) == []
     tab.view_item("Cut off")
 
-    expect(tab.dialog.locator(".content").get_by_text(said)).to_be_visible()
+    expect(tab.dialog.locator(".content").get_by_text(warning)).to_be_visible()
     assert serious_faults(tab.page) == []
 
 
@@ -203,12 +203,12 @@ def test_failed_picture_can_be_replaced(system: System, tab: Tab) -> None:
     tab.drop(tab.card("Torn"), File("Torn.jpg", "image/jpeg", b"\xff\xd8\xff and nothing else"))
     sentence = tab.tray.get_by_role("alert").locator("p").first
     expect(sentence).to_contain_text("upload that", timeout=60_000)
-    said = sentence.inner_text()
+    message = sentence.inner_text()
     tab.view_item("Torn")
-    expect(tab.dialog.locator(".picture-error p").first).to_have_text(said)
+    expect(tab.dialog.locator(".picture-error p").first).to_have_text(message)
     tab.open(system.url)  # The page does not know of the upload any more.
     tab.view_item("Torn")
-    expect(tab.dialog.locator(".picture-error p").first).to_have_text(said)
+    expect(tab.dialog.locator(".picture-error p").first).to_have_text(message)
     assert serious_faults(tab.page) == []
     with tab.page.expect_file_chooser() as chooser:
         tab.press("Choose another picture")
@@ -295,21 +295,21 @@ def test_back_asks_before_changes_are_lost(system: System, tab: Tab) -> None:
 
 
 def test_leaving_the_page_asks_before_a_chosen_picture_is_lost(tab: Tab) -> None:
-    asks = "() => !dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    is_unload_prevented = "() => !dispatchEvent(new Event('beforeunload', { cancelable: true }))"
     tab.press("New item")
     tab.field("title").fill("Kept as a draft")
-    assert tab.page.evaluate(asks) is False
+    assert tab.page.evaluate(is_unload_prevented) is False
     tab.paste(File.photograph("moon"))
     expect(tab.dialog.locator(".frame.large img")).to_be_visible()
 
-    assert tab.page.evaluate(asks) is True
+    assert tab.page.evaluate(is_unload_prevented) is True
 
 
-def test_announcements_are_heard_in_the_dialog(system: System, tab: Tab) -> None:
-    create_item(system, title="Heard")
+def test_announcements_are_made_in_the_dialog(system: System, tab: Tab) -> None:
+    create_item(system, title="Announced")
     tab.open(system.url)
-    tab.open_item("Heard")
-    tab.field("title").fill("Heard too")
+    tab.open_item("Announced")
+    tab.field("title").fill("Announced too")
     tab.save()
 
     expect(tab.dialog.get_by_role("status").filter(has_text="Saved")).to_be_attached()
@@ -336,11 +336,11 @@ class TestDroppedFiles:
     def test_replacing_a_picture_is_confirmed(self, system: System, tab: Tab) -> None:
         self.with_a_picture(tab, "Taken")
         tab.drop(tab.card("Taken"), File.photograph("coffee"))
-        asked = tab.page.get_by_role("alertdialog")
-        expect(asked).to_contain_text("Replace the picture of “Taken” with coffee.jpg?")
+        question = tab.page.get_by_role("alertdialog")
+        expect(question).to_contain_text("Replace the picture of “Taken” with coffee.jpg?")
         assert serious_faults(tab.page) == []
         tab.page.keyboard.press("Escape")
-        expect(asked).to_have_count(0)
+        expect(question).to_have_count(0)
         expect(tab.tray.get_by_role("listitem")).to_have_count(0)
 
     def test_ignored_files_are_named(self, tab: Tab) -> None:

@@ -52,7 +52,7 @@ def test_webhook_is_made_tried_changed_and_deleted(system: System, tab: Tab, rec
     newest = page.get_by_role("list", name="Deliveries").get_by_role("listitem").first
     secret = page.get_by_label("Secret, shown only once")
     form = tab.page.get_by_role("dialog", name=re.compile("webhook$"))
-    asked = tab.page.get_by_role("alertdialog")
+    question = tab.page.get_by_role("alertdialog")
     tab.open(system.url)
     tab.page.get_by_role("link", name="Webhooks").click()
     expect(page).to_contain_text("There is no webhook yet.")
@@ -76,7 +76,7 @@ def test_webhook_is_made_tried_changed_and_deleted(system: System, tab: Tab, rec
 
     first = secret.input_value()
     tab.press("Replace the secret")
-    asked.get_by_role("button", name="Replace").click()
+    question.get_by_role("button", name="Replace").click()
     expect(secret).not_to_have_value(first)
     expect(page).to_contain_text("Also signs until")
     tab.press("Edit")
@@ -97,7 +97,7 @@ def test_webhook_is_made_tried_changed_and_deleted(system: System, tab: Tab, rec
     assert page.evaluate("dialog => dialog.scrollWidth <= dialog.clientWidth")
     assert serious_faults(tab.page) == []
     tab.press("Delete")
-    asked.get_by_role("button", name="Delete").click()
+    question.get_by_role("button", name="Delete").click()
     expect(page).to_contain_text("There is no webhook yet.")
     tab.page.go_back()
     expect(page).to_be_hidden()

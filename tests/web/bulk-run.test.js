@@ -110,7 +110,7 @@ describe("bulk-run", () => {
     assert.equal(first, second);
   });
 
-  test("an item that has changed is compared, and told if it matters", async () => {
+  test("an item that has changed is compared, and reported if it conflicts", async () => {
     const ids = idsOf(2);
     const changed = (id, fields) => ({ ...itemOf(id), version: 5, ...fields });
     const now = { [ids[0]]: changed(ids[0], { price: 7 }), [ids[1]]: changed(ids[1], { sold: false }) };
@@ -122,8 +122,8 @@ describe("bulk-run", () => {
       return json({ ...now[id], sold: true, version: 6 });
     });
     const { failed } = await writeAll(ids, SETTING, seen(ids));
-    const told = failed.map(({ id, problem }) => [id, problem.message]);
-    assert.deepEqual(told, [[ids[1], "Someone else changed this field."]]);
+    const problems = failed.map(({ id, problem }) => [id, problem.message]);
+    assert.deepEqual(problems, [[ids[1], "Someone else changed this field."]]);
     assert.equal(getStored(ids[0]).item.sold, true);
   });
 

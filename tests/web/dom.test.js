@@ -15,7 +15,7 @@ test("absent properties and children are left out", () => {
   assert.equal(element.outerHTML, '<p class="one">ab</p>');
 });
 
-test("DOM properties, attributes and listeners are told apart", () => {
+test("DOM properties, attributes and listeners are distinguished", () => {
   let clicks = 0;
   const element = h("input", { type: "checkbox", checked: true, "aria-label": "Choose", onclick: () => (clicks += 1) });
   element.dispatchEvent(new Event("click"));

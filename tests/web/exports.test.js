@@ -128,9 +128,9 @@ describe("exports", () => {
 
   test("a cancelled question exports nothing", async () => {
     const requests = stubFetch(() => json(done));
-    const asked = openExport();
+    const exporting = openExport();
     inDialog("button").click();
-    await asked;
+    await exporting;
     assert.deepEqual([requests.length, document.querySelector("dialog.ask")], [0, null]);
   });
 });

@@ -49,7 +49,7 @@ describe("a change by someone else", () => {
     assert.ok(document.activeElement === height());
   });
 
-  test("is told in a form in which something was typed", () => {
+  test("is reported in an edited form", () => {
     openForm();
     type("47");
     storeItem(item(2, { height: 45, wood: "ash" }));
@@ -59,7 +59,7 @@ describe("a change by someone else", () => {
     assert.equal(notice(), "");
   });
 
-  test("of the picture alone is no reason to tell", () => {
+  test("of the picture alone is not reported", () => {
     openForm();
     type("47");
     storeItem(item(2, { height: 45, image: { status: "processing" } }));

@@ -84,7 +84,7 @@ describe("live updates", () => {
     setToken("");
   });
 
-  test("nothing is asked offline or in a hidden page", async () => {
+  test("nothing is requested offline or in a hidden page", async () => {
     isReady = false;
     await start();
     isReady = true;

@@ -66,13 +66,13 @@ describe("page-url", () => {
     assert.equal(history.length, before + 1);
   });
 
-  test("listeners hear of what the user visits", () => {
-    const heard = [];
-    onRouteChange((route) => heard.push(route));
-    onListParametersChange((parameters) => heard.push(parameters));
+  test("listeners are called when the user visits a URL", () => {
+    const calls = [];
+    onRouteChange((route) => calls.push(route));
+    onListParametersChange((parameters) => calls.push(parameters));
     visit("#new&order=asc");
     visit("#item=item-1&order=asc");
-    assert.deepEqual(heard, ["order=asc", "#new", "#item=item-1"]);
+    assert.deepEqual(calls, ["order=asc", "#new", "#item=item-1"]);
   });
 
   test("the URL names what differs from the defaults", () => {

@@ -23,7 +23,7 @@ describe("picture-types", () => {
     assert.equal(typeProblem(file("a.jpg")), null);
   });
 
-  test("a HEIC file is told how to save it", () => {
+  test("the problem of a HEIC file says how to save it", () => {
     for (const one of [file("a.HEIC"), file("a", "image/heif")]) {
       assert.match(typeProblem(one).message, /^HEIC is not supported: save the picture as JPEG.*on an iPhone:/);
     }

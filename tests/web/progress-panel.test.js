@@ -102,13 +102,13 @@ describe("progress-panel", () => {
   });
 
   test("leaving the page is asked about until everything is sent", async () => {
-    const asks = () => !dispatchEvent(new Event("beforeunload", { cancelable: true }));
+    const isPrevented = () => !dispatchEvent(new Event("beforeunload", { cancelable: true }));
     let finish;
     const work = new Work("moon.jpg", () => new Promise((resolve) => (finish = resolve)));
     const running = work.run();
-    assert.equal(asks(), true);
+    assert.equal(isPrevented(), true);
     work.markSent();
-    assert.equal(asks(), false);
+    assert.equal(isPrevented(), false);
     finish();
     await running;
   });

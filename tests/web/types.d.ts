@@ -355,7 +355,7 @@ interface FormActions {
   offerSignIn: () => Node;
 }
 
-/** How to make an item of each picture: the items, or what must be asked. */
+/** How to make an item of each picture: the items, or the questions to ask first. */
 type PicturesPlan = { field: string; items: Fields[] } | ({ items?: undefined } & PicturesQuestions);
 interface PicturesQuestions {
   /** The field that names each item after its picture's file, or "". */
@@ -443,7 +443,7 @@ interface ImportContent {
   entries: any[];
 }
 
-/** Returns whether a value fits, and what is said if it does not. */
+/** Returns whether a value fits, and the message if it does not. */
 type KindRule = [(value: any, schema: Schema) => boolean, string];
 
 /** A row, and the number of the line where it begins. */

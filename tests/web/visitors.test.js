@@ -8,9 +8,9 @@ const LIST = "https://api.example/c/1";
 
 const card = (id) => `<li class="card"><h2><a href="${LIST}/${id}">Item ${id}</a></h2></li>`;
 const moreLink = (cursor) => (cursor ? `<p class="more"><a href="${LIST}?cursor=${cursor}">More</a></p>` : "");
-const listPage = (ids, { cursor = "", said = "" } = {}) => `<title>List</title><main class="catalogue"><h1>List</h1>
+const listPage = (ids, { cursor = "", status = "" } = {}) => `<title>List</title><main class="catalogue"><h1>List</h1>
   <form role="search" action="${LIST}"><input type="search" name="q"></form>
-  <section>${said && `<p class="status"><span>${said}</span></p>`}<ul class="gallery">${ids.map(card).join("")}</ul>
+  <section>${status && `<p class="status"><span>${status}</span></p>`}<ul class="gallery">${ids.map(card).join("")}</ul>
   ${moreLink(cursor)}</section></main>`;
 const itemPage = (id) => `<title>Item ${id}</title><main class="item"><nav><a class="back" href="${LIST}">List</a></nav>
   <h1 tabindex="-1">Item ${id}</h1></main>`;
@@ -107,7 +107,7 @@ describe("visitors", () => {
     const page = openPage(listPage(["a", "b"]));
     page.type("i");
     page.type("it");
-    await page.requests[1].respond(listPage(["b"], { said: "Items that match “it”" }));
+    await page.requests[1].respond(listPage(["b"], { status: "Items that match “it”" }));
     await page.requests[0].respond(listPage(["a"]));
     assert.deepEqual(page.titles(), ["Item b"]);
     assert.equal(page.window.location.href, `${LIST}?q=it`);
