@@ -830,7 +830,7 @@ def on_change(event: DynamoDBEvent) -> dict[str, Any] | None:
 
 @app.schedule(
     Rate(1, unit=Rate.HOURS),
-    description="Does what is due: expired items, uploads whose event was lost, overdue thumbnail jobs and bulk work.",
+    description="Does work that is due: deletes expired items, finds lost uploads, continues jobs that stopped.",
 )
 def clean_up(event: CloudWatchEvent) -> dict[str, int]:
     """Do the work that is due, such as deleting expired items and queueing overdue thumbnail jobs again."""

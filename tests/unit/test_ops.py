@@ -14,10 +14,12 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import msgspec
 import pytest
 from botocore import exceptions
 
 from chalicelib import config
+from chalicelib.catalogue.models import Image, Item, Share
 from tools.interruption import Interruption
 from tools.ops import __main__ as ops
 from tools.ops import (
@@ -39,6 +41,7 @@ from tools.ops.s3_objects import S3Object
 from tools.stage.errors import StageError
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
+SOONER, LATER = "2026-01-02T03:30:00.000Z", "2026-01-02T04:00:00.000Z"
 ITEM = "019a0000-0000-7000-8000-000000000001"
 UPLOAD = "019a0000-0000-7000-8000-000000000002"
 RENDER = '{"type": "image.render", "key": "uploads/a.png"}'
@@ -209,6 +212,30 @@ class TestOutput:
         text = output.item_text("ann", ITEM, ItemData(None, "2026-01-02T03:30:00.000Z", [], []), AT)
         assert "none: it was deleted or never existed" in text
         assert "2026-01-02T03:30:00.000Z  the item is deleted, its last objects are not" in text
+
+
+@pytest.mark.parametrize(
+    "managed",
+    [
+        {"expires_at": LATER},
+        {"ticket_until": LATER},
+        {"exposure_due_at": LATER},
+        {"hidden": True, "updated_at": LATER},
+        {"image": Image(status="processing", due_at=LATER)},
+        {"shares": (Share("1", "2", SOONER, LATER), Share("3", "4", SOONER))},
+    ],
+    ids=", ".join,
+)
+def test_each_reason_for_the_cleanup_is_shown(managed: dict[str, Any]) -> None:
+    values = {"updated_at": SOONER, "created_at": SOONER, "id": ITEM, "version": 1, "owner": "ann", "fields": {}}
+    item = Item(**(values | managed))
+    assert item.due_at == LATER
+    due = ItemData(msgspec.to_builtins(item), None, [], []).due
+    assert {at for at, _ in due} == {LATER}
+
+
+def test_item_that_is_not_due_has_no_reason() -> None:
+    assert ItemData({"updatedAt": SOONER, "image": {"status": "ready"}}, None, [], []).due == []
 
 
 class ScriptedLogs:

@@ -13,13 +13,6 @@ from tools.ops.dead_letter import DeadLetter
 from tools.ops.deployed_stage import Stage
 from tools.ops.s3_objects import S3Object
 
-CLEANUP_REASONS = {
-    "expiresAt": "the item expires",
-    "ticketUntil": "its upload ticket expires",
-    "image.dueAt": "its thumbnail job is overdue",
-}
-"""Why an item is due for cleanup, by the name of the attribute that holds the time."""
-
 
 class ItemData(NamedTuple):
     """What is stored about an item, without its index records and public copies."""
@@ -33,12 +26,18 @@ class ItemData(NamedTuple):
     """The dead letters that name it."""
 
     @property
-    def due(self) -> dict[str, str]:
-        """Return why the item is due for cleanup, by the time, the earliest first."""
+    def due(self) -> list[tuple[str, str]]:
+        """Return when (``models.Item.due_at``) and why the item is due for cleanup, the earliest first."""
         record = self.record or {}
-        times = {**record, "image.dueAt": record.get("image", {}).get("dueAt")}
-        found = {str(times[name]): reason for name, reason in CLEANUP_REASONS.items() if times.get(name)}
-        return dict(sorted(found.items()))
+        times = [
+            (record.get("expiresAt"), "the item expires"),
+            (record.get("ticketUntil"), "its upload ticket expires"),
+            (record.get("image", {}).get("dueAt"), "its thumbnail job is overdue"),
+            (record.get("exposureDueAt"), "its public thumbnails are checked"),
+            (record.get("hidden") and record["updatedAt"], "visitors do not see it yet: its public copy is missing"),
+            *((share.get("expiresAt"), "a share link expires") for share in record.get("shares", ())),
+        ]
+        return sorted((at, reason) for at, reason in times if at)
 
 
 def find(stage: Stage, owner: str, id_: str, dead_letters: list[DeadLetter]) -> ItemData:

@@ -73,7 +73,7 @@ def show_item(context: CommandContext) -> int:
         "owner": owner,
         "id": id_,
         "record": found.record,
-        "due": [{"at": at, "reason": reason} for at, reason in found.due.items()],
+        "due": [{"at": at, "reason": reason} for at, reason in found.due],
         "purgeDueAt": found.purge_due_at,
         "objects": [
             {"key": one.key, "size": one.size, "modifiedAt": times.format_time(one.modified_at)}

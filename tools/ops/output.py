@@ -174,7 +174,7 @@ def item_text(owner: str, id_: str, found: ItemData, now: datetime) -> str:
     lines = [f"Item {id_} of {owner}", "", "Record"]
     lines += _indented(json_text(found.record)) if found.record else ["  none: it was deleted or never existed"]
     lines += ["", "Due for cleanup"]
-    due = [f"  {at}  {what}" for at, what in found.due.items()]
+    due = [f"  {at}  {reason}" for at, reason in found.due]
     if found.purge_due_at:
         due.append(f"  {found.purge_due_at}  the item is deleted, its last objects are not")
     lines += due or ["  nothing"]
