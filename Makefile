@@ -177,7 +177,7 @@ new: $(VENV) ## Make a project of your own from this one: make new NAME=shop (DE
 	@$(BIN)/python -m tools.template.new_project --name "$(NAME)" $(if $(DEST),--destination "$(DEST)") $(if $(DRY_RUN),--dry-run)
 
 recipes: $(VENV) $(EMULATOR) $(AWSCLI) $(NODE) ## Apply each recipe of docs/adapting.md to a copy of the project, and run lint and test there (ONLY=fields,route TARGETS="lint test-unit")
-	@$(BIN)/python -m tools.template.recipe_checks $(if $(ONLY),--only "$(ONLY)") $(if $(TURN),--turn "$(TURN)") $(if $(TARGETS),--targets "$(TARGETS)")
+	@$(BIN)/python -m tools.template.recipe_checks $(if $(ONLY),--only "$(ONLY)") $(if $(TARGETS),--targets "$(TARGETS)")
 
 test-project: $(VENV) $(EMULATOR) $(NODE) ## Test this project's own pages, recipes and benchmarks, and make new
 	@$(BIN)/python -m tools.find_chromium

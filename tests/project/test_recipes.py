@@ -231,15 +231,9 @@ class TestCommand:
 
         assert without_numbers(recipe_checks.rewritten("error")) == without_numbers(recipe_checks.diffs()["error"])
 
-    def test_turns_select_every_recipe(self) -> None:
-        selected = [
-            recipe_checks.select(only="", turn=number) for number in range(1000, 1000 + len(recipe_checks.names()))
-        ]
-        assert sorted(name for names in selected for name in names) == sorted(recipe_checks.names())
-
     def test_only_some_or_all_are_selected(self) -> None:
-        assert recipe_checks.select(only="route,fields", turn=None) == ["route", "fields"]
-        assert recipe_checks.select(only="", turn=None) == recipe_checks.names()
+        assert recipe_checks.select("route,fields") == ["route", "fields"]
+        assert recipe_checks.select("") == recipe_checks.names()
 
     def test_unknown_recipe_is_refused(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert recipe_checks.main(["--only", "fields,rout"]) == 1

@@ -1,10 +1,10 @@
 """Run all checks in a copy of the project after each recipe of docs/adapting.md.
 
-python -m tools.template.recipe_checks [--only fields,route] [--turn NUMBER] [--targets "lint test"]
+python -m tools.template.recipe_checks [--only fields,route] [--targets "lint test"]
 python -m tools.template.recipe_checks --write
 
-A recipe is a diff of the page. ``--turn`` selects one recipe by a number, so that numbers in succession select all of
-them in turn. ``--write`` writes the diffs into the page again, with the line numbers and the context of the files now.
+A recipe is a diff of the page. ``--write`` writes the diffs into the page again, with the line numbers and the context
+of the files now.
 """
 
 from __future__ import annotations
@@ -146,17 +146,14 @@ def parser() -> argparse.ArgumentParser:
     )
     selected = parser.add_mutually_exclusive_group()
     selected.add_argument("--only", default="", help=f"some of {', '.join(names())}, comma-separated; by default all")
-    selected.add_argument("--turn", type=int, help="any number: it selects one recipe")
     selected.add_argument("--write", action="store_true", help="write the diffs into the page again")
     parser.add_argument("--targets", default="lint test", help="the targets of make to run; by default: lint test")
     return parser
 
 
-def select(only: str, turn: int | None) -> list[str]:
-    """Return the recipes in ``only``, or the one that ``turn`` selects, or all. Raise RecipeError for unknown names."""
+def select(only: str) -> list[str]:
+    """Return the recipes in ``only``, or all. Raise RecipeError for unknown names."""
     known = names()
-    if turn is not None:
-        return [known[turn % len(known)]]
     selected = only.split(",") if only else known
     if unknown := [name for name in selected if name not in known]:
         raise RecipeError(f"There is no recipe {unknown[0]!r}: choose from {', '.join(known)}.")
@@ -170,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.write:
             write_page()
             return 0
-        selected = select(options.only, options.turn)
+        selected = select(options.only)
         failed = [name for name in selected if not run_checks(name, options.targets.split())]
     except RecipeError as error:
         print(error, file=sys.stderr)
