@@ -809,10 +809,10 @@ def on_deliveries(event: SQSEvent) -> dict[str, Any] | None:
     """Deliver events to webhooks."""
     # It imports an HTTP client, which the other functions do not need.
     from chalicelib.catalogue import sqs_batches  # noqa: PLC0415
-    from chalicelib.events import deliveries  # noqa: PLC0415
+    from chalicelib.events import delivery_queue_consumer  # noqa: PLC0415
 
     received = [sqs_batches.ReceivedMessage.from_event(record.to_dict()) for record in event]
-    return deliveries.process_batch(received)
+    return delivery_queue_consumer.process_batch(received)
 
 
 @app.on_dynamodb_record(

@@ -1,7 +1,7 @@
 """The queues: send, delete and delay messages.
 
 :mod:`chalicelib.catalogue.job_queue_consumer` processes the messages of the jobs queue, and
-:mod:`chalicelib.events.deliveries` those of the deliveries queue.
+:mod:`chalicelib.events.delivery_queue_consumer` those of the deliveries queue.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from chalicelib.catalogue.field_marks import FINDABLE, PUBLIC, SEARCHABLE
+from chalicelib.catalogue.field_annotations import FINDABLE, PUBLIC, SEARCHABLE
 
 
 class ItemFields(msgspec.Struct, rename="camel", kw_only=True):

@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 import msgspec
 
 from chalicelib import errors
-from chalicelib.catalogue import field_marks, item_fields, models
+from chalicelib.catalogue import field_annotations, item_fields, models
 from chalicelib.values import sort_keys, words
 
 MAX_FINDABLE_FIELDS = 12
@@ -236,10 +236,10 @@ def declaration_of(model: type[msgspec.Struct]) -> Declaration:
 
 def _declared(field: msgspec.structs.FieldInfo) -> Field:
     name, marks = field.encode_name, _marks(field.type)
-    is_public = field_marks.PUBLIC in marks
+    is_public = field_annotations.PUBLIC in marks
     if not _NAME.fullmatch(name):
         raise TypeError(f"The name of ItemFields.{field.name} in JSON must match {_NAME.pattern} to be marked: {name}")
-    if field_marks.FINDABLE not in marks and field_marks.SEARCHABLE not in marks:
+    if field_annotations.FINDABLE not in marks and field_annotations.SEARCHABLE not in marks:
         return Field(name, "", is_list=False, is_searchable=False, is_public=is_public)
     types = list(_alternatives(field.type))
     lists = [one for one in types if get_origin(one) in _LISTS]
@@ -250,16 +250,16 @@ def _declared(field: msgspec.structs.FieldInfo) -> Field:
             f"ItemFields.{field.name} cannot be indexed: it must be text, a number, a boolean, a date or a time, or a "
             f"list of these, and is {field.type}"
         )
-    if field_marks.SEARCHABLE in marks and "s" not in kinds:
+    if field_annotations.SEARCHABLE in marks and "s" not in kinds:
         raise TypeError(f"ItemFields.{field.name} is marked SEARCHABLE, but is not text")
-    findable = "".join(sorted(kinds)) if field_marks.FINDABLE in marks else ""
-    return Field(name, findable, bool(lists), field_marks.SEARCHABLE in marks, is_public)
+    findable = "".join(sorted(kinds)) if field_annotations.FINDABLE in marks else ""
+    return Field(name, findable, bool(lists), field_annotations.SEARCHABLE in marks, is_public)
 
 
 def _marks(type_: Any) -> list[msgspec.Meta]:
     """Return which of the marks are in an annotation, at any depth."""
     own = getattr(type_, "__metadata__", ())
-    marks = [one for one in own if one in field_marks.MARKS]
+    marks = [one for one in own if one in field_annotations.MARKS]
     return marks + [mark for inner in get_args(type_) for mark in _marks(inner)]
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from chalicelib import errors
-from chalicelib.catalogue import field_marks, item_fields, models, search_index_keys
+from chalicelib.catalogue import field_annotations, item_fields, models, search_index_keys
 from chalicelib.values import dynamodb_limits, exact_json, merge_patch, times, truncation
 
 MAX_ITEM_BYTES = 350 * 1024
@@ -61,7 +61,7 @@ def validate_item(body: dict[str, Any]) -> models.ItemInput:
         raise errors.ReservedFieldError(*managed)
     _check_limits(fields)
     try:
-        completed = field_marks.complete(fields, _fields_decoder.decode(exact_json.to_json(fields)))
+        completed = field_annotations.complete(fields, _fields_decoder.decode(exact_json.to_json(fields)))
     except msgspec.ValidationError as problem:
         raise _invalid_item(fields, problem) from None
     if completed != fields:
@@ -210,7 +210,7 @@ def _field_problems(model: type[msgspec.Struct], value: dict[str, Any]) -> Itera
 def _convert(model: type[_Model], value: dict[str, Any]) -> _Model:
     try:
         decoded = msgspec.json.decode(exact_json.to_json(value), type=model)
-        field_marks.complete(value, decoded)  # It raises for text in place of a number.
+        field_annotations.complete(value, decoded)  # It raises for text in place of a number.
         return decoded
     except RecursionError:
         # The body could be decoded before, but the stack is deeper here.

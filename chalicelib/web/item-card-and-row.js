@@ -6,7 +6,7 @@ import { fieldLabel, isText, isTimestamp, nameOf, ownFields, summaryOf } from ".
 import { forgetUrls, readItem } from "./item-store.js";
 import { itemRoute } from "./page-url.js";
 import { placeholderUrl } from "./thumbhash.js";
-import { withUpload } from "./upload-overlay.js";
+import { withUpload } from "./upload-preview.js";
 
 /** @param {Item} item */
 export function cardOf(item) {

@@ -16,7 +16,7 @@ import { createItem, keyFor, newItemFields } from "./new-item.js";
 import { canSignIn, signIn } from "./oidc-session.js";
 import { itemRoute } from "./page-url.js";
 import { tokenForm } from "./sign-in-box.js";
-import { withUpload } from "./upload-overlay.js";
+import { withUpload } from "./upload-preview.js";
 import { uploadPicture } from "./uploads.js";
 
 export { createItemsOf } from "./new-item.js";

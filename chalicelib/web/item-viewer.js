@@ -19,7 +19,7 @@ import { itemRoute } from "./page-url.js";
 import { askFocus } from "./picture-focus.js";
 import { Zoom } from "./picture-zoom.js";
 import { signInBox } from "./sign-in-box.js";
-import { shownUpload, withUpload } from "./upload-overlay.js";
+import { shownUpload, withUpload } from "./upload-preview.js";
 
 /**
  * Show an item: first as it is stored, then as it is now.

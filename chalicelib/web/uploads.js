@@ -7,7 +7,7 @@ import { PICTURE_TYPES, pictureType, sizeProblem, typeProblem } from "./picture-
 import { retry } from "./poll-and-retry.js";
 import { Transfer } from "./progress-panel.js";
 import { waitForThumbnails } from "./thumbnail-wait.js";
-import { hideUpload, showUpload } from "./upload-overlay.js";
+import { hideUpload, showUpload } from "./upload-preview.js";
 
 /** Runs at most so many actions at once. The others wait in their order. */
 export class Slots {

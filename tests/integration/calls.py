@@ -16,7 +16,7 @@ from botocore.signers import S3PostPresigner
 from chalicelib import aws
 from chalicelib.aws import presigned_downloads
 from chalicelib.catalogue import hourly_cleanup, item_pictures, job_queue_consumer, thumbnail_jobs
-from chalicelib.events import change_feed, deliveries
+from chalicelib.events import change_feed, delivery_queue_consumer
 from chalicelib.http import api, auth
 from tests.function_operations import PRESIGNED_POST
 from tests.rights import Called
@@ -33,8 +33,8 @@ _ENTRY_POINTS: list[tuple[ModuleType | type, str, str]] = [
     (job_queue_consumer, "process_message", "on_messages"),
     (thumbnail_jobs, "run", "on_messages"),
     (change_feed, "process_batch", "on_change"),
-    (deliveries, "process_batch", "on_deliveries"),
-    (deliveries, "process_message", "on_deliveries"),
+    (delivery_queue_consumer, "process_batch", "on_deliveries"),
+    (delivery_queue_consumer, "process_message", "on_deliveries"),
     (hourly_cleanup, "run", "clean_up"),
     (auth, "authenticate", "authorize"),
 ]

@@ -27,7 +27,7 @@ from chalicelib.catalogue import (
     search_index_keys,
     thumbnail_jobs,
 )
-from chalicelib.events import deliveries, webhook_requests
+from chalicelib.events import delivery_queue_consumer, webhook_requests
 from chalicelib.values import times
 from tests.simulation import pictures, poison
 from tests.simulation.calls import SimulatedClient
@@ -261,8 +261,10 @@ class World:
         patch.setattr(import_steps, "MAX_PART_WRITES", 1)
         for name, value in SMALL_STEPS.items():
             patch.setattr(export_steps, name, value)
-        patch.setattr(deliveries, "ThreadPoolExecutor", Pool)
-        patch.setattr(deliveries, "_table_calls", contextlib.nullcontext())  # tasks cannot wait for a semaphore
+        patch.setattr(delivery_queue_consumer, "ThreadPoolExecutor", Pool)
+        patch.setattr(
+            delivery_queue_consumer, "_table_calls", contextlib.nullcontext()
+        )  # tasks cannot wait for a semaphore
         patch.setattr(webhook_requests, "post", self.receivers.post)
         self._listen(patch)
 

@@ -15,7 +15,7 @@ import msgspec
 
 from chalicelib.catalogue import (
     bulk_imports,
-    field_marks,
+    field_annotations,
     import_parsing,
     item_fields,
     models,
@@ -366,7 +366,7 @@ def _as_enforced(schema: Any) -> Any:
         return schema
     kept = {name: _as_enforced(inner) for name, inner in schema.items() if name not in ("default", "properties")}
     if schema.get("format") == "decimal":
-        kept |= {"type": ["number", "string"]} if kept.pop(field_marks.OR_TEXT, False) else {"type": "number"}
+        kept |= {"type": ["number", "string"]} if kept.pop(field_annotations.OR_TEXT, False) else {"type": "number"}
         if kept["type"] == "number":
             del kept["format"]
     if "properties" in schema:

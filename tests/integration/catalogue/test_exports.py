@@ -23,7 +23,7 @@ from chalicelib.catalogue import (
     messages,
     validation,
 )
-from chalicelib.catalogue.field_marks import FINDABLE, SEARCHABLE
+from chalicelib.catalogue.field_annotations import FINDABLE, SEARCHABLE
 from chalicelib.http import schemas
 from chalicelib.values import exact_json, times
 from tests.builders import jpeg

@@ -24,7 +24,7 @@ from chalicelib.catalogue import (
     search_index_keys,
     validation,
 )
-from chalicelib.catalogue.field_marks import FINDABLE
+from chalicelib.catalogue.field_annotations import FINDABLE
 from chalicelib.http import serializers
 from chalicelib.values import exact_json, ids, times
 from tests.builders import as_json, jpeg

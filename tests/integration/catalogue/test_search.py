@@ -12,7 +12,7 @@ import pytest
 from chalicelib import aws, errors
 from chalicelib.aws import table
 from chalicelib.catalogue import items, search, search_index_keys, validation
-from chalicelib.catalogue.field_marks import FINDABLE, SEARCHABLE
+from chalicelib.catalogue.field_annotations import FINDABLE, SEARCHABLE
 from chalicelib.catalogue.models import Item
 from chalicelib.catalogue.search import Condition, Query
 from chalicelib.values import times

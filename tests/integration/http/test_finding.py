@@ -13,7 +13,7 @@ import pytest
 from msgspec import UNSET, UnsetType
 
 from chalicelib.catalogue import search_index_keys
-from chalicelib.catalogue.field_marks import FINDABLE, SEARCHABLE
+from chalicelib.catalogue.field_annotations import FINDABLE, SEARCHABLE
 from chalicelib.catalogue.search import Condition, Query
 from chalicelib.http import cursors
 from tests.builders import jpeg

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from chalicelib.aws import table
 from chalicelib.catalogue import items, public_copies, search_index_keys
-from chalicelib.catalogue.field_marks import FINDABLE, PUBLIC, SEARCHABLE
+from chalicelib.catalogue.field_annotations import FINDABLE, PUBLIC, SEARCHABLE
 from chalicelib.values import times
 from tests.builders import jpeg
 from tests.integration.stage import OWNER, Stage, json_of, run

@@ -128,7 +128,7 @@ class ItemFields(msgspec.Struct):
 
 
 PRICES = """
-from chalicelib.catalogue.field_marks import DecimalOrText
+from chalicelib.catalogue.field_annotations import DecimalOrText
 
 
 class ItemFields(msgspec.Struct):

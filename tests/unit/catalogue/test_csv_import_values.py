@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
 from chalicelib.catalogue import csv_import_values, item_fields
-from chalicelib.catalogue.field_marks import DecimalOrText
+from chalicelib.catalogue.field_annotations import DecimalOrText
 from chalicelib.values import exact_json
 
 

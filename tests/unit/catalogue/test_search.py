@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chalicelib.aws import table
 from chalicelib.catalogue import items, search, search_index_keys
-from chalicelib.catalogue.field_marks import FINDABLE, PUBLIC, SEARCHABLE
+from chalicelib.catalogue.field_annotations import FINDABLE, PUBLIC, SEARCHABLE
 from chalicelib.catalogue.models import Item
 from chalicelib.catalogue.search import Condition, Query
 from chalicelib.values import ids, sort_keys, times, words

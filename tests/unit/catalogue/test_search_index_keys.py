@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chalicelib import errors
 from chalicelib.catalogue import search_index_keys
-from chalicelib.catalogue.field_marks import FINDABLE, SEARCHABLE
+from chalicelib.catalogue.field_annotations import FINDABLE, SEARCHABLE
 from chalicelib.catalogue.search_index_keys import IndexKey
 from tests.json_values import objects
 

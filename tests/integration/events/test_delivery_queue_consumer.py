@@ -20,7 +20,7 @@ from chalicelib.catalogue import delivery_records, hourly_cleanup, sqs_batches, 
 from chalicelib.catalogue.delivery_records import DeliveryRecord
 from chalicelib.catalogue.sqs_batches import ReceivedMessage
 from chalicelib.catalogue.webhooks import DeliveryMessage, Webhook
-from chalicelib.events import deliveries, webhook_requests
+from chalicelib.events import delivery_queue_consumer, webhook_requests
 from chalicelib.events.webhook_requests import RequestFailedError, Response
 from chalicelib.values import ids, times
 from tests.integration.stage import context
@@ -68,7 +68,7 @@ class World:
                         self.send(body)
                 continue
             _, _, body = heapq.heappop(self._queue)
-            wait = deliveries.process_message(body)
+            wait = delivery_queue_consumer.process_message(body)
             if wait is not None:
                 self.send(body, wait)
         self.now = end
@@ -120,7 +120,7 @@ class TestOneDelivery:
     def test_success_is_recorded(self, world: World, webhook: Webhook) -> None:
         created = event(name="Käse", price=19.5)
 
-        assert deliveries.process_message(message(webhook, created)) is None
+        assert delivery_queue_consumer.process_message(message(webhook, created)) is None
 
         record = stored(webhook, created)
         assert (record.status, record.attempts, record.response_status) == ("succeeded", 1, 204)
@@ -132,7 +132,7 @@ class TestOneDelivery:
     def test_event_is_sent_byte_for_byte(self, world: World, webhook: Webhook) -> None:
         sent = f'{{ "id": "{ids.new_id()}", "type": "item.created", "data": {{"price": 0.10, "n": 1E400}} }}'
 
-        deliveries.process_message(f'{{"owner": "{OWNER}", "webhookId": "{webhook.id}", "event": {sent}}}')
+        delivery_queue_consumer.process_message(f'{{"owner": "{OWNER}", "webhookId": "{webhook.id}", "event": {sent}}}')
 
         assert world.sent[0][1].decode() == sent
 
@@ -175,7 +175,7 @@ class TestOneDelivery:
         world.respond = lambda at: Response(503, retry_after, b"")
         created = event()
 
-        assert deliveries.process_message(message(webhook, created)) == seconds
+        assert delivery_queue_consumer.process_message(message(webhook, created)) == seconds
         due = times.parse_time(stored(webhook, created).next_attempt_at or "")
         assert due <= START + HOUR
 
@@ -183,14 +183,14 @@ class TestOneDelivery:
     def test_only_2xx_is_success(self, world: World, webhook: Webhook, status: int) -> None:
         world.respond = lambda at: Response(status, None, b"")
 
-        assert deliveries.process_message(message(webhook, event())) == 5
+        assert delivery_queue_consumer.process_message(message(webhook, event())) == 5
 
     @pytest.mark.parametrize("status", [300, 302, 399])
     def test_redirect_is_the_reason(self, world: World, webhook: Webhook, status: int) -> None:
         world.respond = lambda at: Response(status, None, b"")
         created = event()
 
-        deliveries.process_message(message(webhook, created))
+        delivery_queue_consumer.process_message(message(webhook, created))
 
         reason = f"The receiver responded with {status}, not with 2xx: redirects are not followed."
         assert stored(webhook, created).error == reason
@@ -203,7 +203,7 @@ class TestOneDelivery:
         world.respond = respond
         created = event()
 
-        deliveries.process_message(message(webhook, created))
+        delivery_queue_consumer.process_message(message(webhook, created))
 
         assert 20 <= (stored(webhook, created).duration_ms or 0) < 10_000
 
@@ -214,34 +214,34 @@ class TestOneDelivery:
         world.respond = fail
         created = event()
 
-        assert deliveries.process_message(message(webhook, created)) == 5
+        assert delivery_queue_consumer.process_message(message(webhook, created)) == 5
         record = stored(webhook, created)
         assert (record.response_status, record.error) == (None, "The host's name could not be resolved.")
 
     def test_response_is_stored_in_part(self, world: World, webhook: Webhook) -> None:
         world.respond = lambda at: Response(200, None, b"\xff\x00" + b"x" * 4000)
         created = event()
-        deliveries.process_message(message(webhook, created))
+        delivery_queue_consumer.process_message(message(webhook, created))
 
         assert stored(webhook, created).response == "\ufffd\x00" + "x" * 498
 
     def test_delivered_event_is_not_sent_again(self, world: World, webhook: Webhook) -> None:
         body = message(webhook, event())
 
-        assert [deliveries.process_message(body) for _ in range(3)] == [None] * 3
+        assert [delivery_queue_consumer.process_message(body) for _ in range(3)] == [None] * 3
         assert len(world.attempts) == 1
 
     def test_several_messages_make_no_early_attempts(self, world: World, webhook: Webhook) -> None:
         world.respond = lambda at: ERROR
         body = message(webhook, event())
 
-        assert [deliveries.process_message(body) for _ in range(4)] == [5, 30, 30, 30]
+        assert [delivery_queue_consumer.process_message(body) for _ in range(4)] == [5, 30, 30, 30]
         assert len(world.attempts) == 2
 
     def test_lost_message_is_sent_by_the_cleanup(self, world: World, webhook: Webhook) -> None:
         world.respond = lambda at: ERROR
         sent = event()
-        assert deliveries.process_message(message(webhook, sent)) == 5
+        assert delivery_queue_consumer.process_message(message(webhook, sent)) == 5
         world.respond = lambda at: OK
 
         world.run(3 * HOUR)
@@ -256,13 +256,13 @@ class TestOneDelivery:
         def respond(_: datetime) -> Response:
             if len(world.attempts) > 1:
                 return OK
-            deliveries.process_message(message(webhook, sent))
+            delivery_queue_consumer.process_message(message(webhook, sent))
             if is_off:
                 change(webhook, enabled=False)
             return Response(429, "3600", b"")
 
         world.respond = respond
-        deliveries.process_message(message(webhook, sent))
+        delivery_queue_consumer.process_message(message(webhook, sent))
         world.run(DAY)
 
         assert len(world.attempts) == 2
@@ -276,7 +276,7 @@ class TestOneDelivery:
         webhooks.rotate_secret(OWNER, webhook.id, world.now)
         newest = webhook_secrets.of(OWNER, state(webhook))
 
-        deliveries.process_message(message(webhook, event()))
+        delivery_queue_consumer.process_message(message(webhook, event()))
 
         [(headers, body)] = world.sent
         for secret in (new, newest):
@@ -304,7 +304,7 @@ class TestOwnersWishes:
         change(webhook, enabled=False)
         created = event()
 
-        assert deliveries.process_message(message(webhook, created)) is None
+        assert delivery_queue_consumer.process_message(message(webhook, created)) is None
         assert (stored(webhook, created).status, stored(webhook, created).attempts) == ("failed", 0)
         assert world.attempts == []
 
@@ -317,7 +317,7 @@ class TestOwnersWishes:
             return Response(status, None, b"")
 
         world.respond = respond
-        deliveries.process_message(message(webhook, event()))
+        delivery_queue_consumer.process_message(message(webhook, event()))
 
         assert (state(webhook).status, state(webhook).problem) == ("off", "")
 
@@ -348,11 +348,11 @@ class TestOwnersWishes:
         world.run(timedelta(minutes=20))
         due_at = stored(webhook, created).due_at
 
-        deliveries.process_message(message(webhook, created, manual=True))
+        delivery_queue_consumer.process_message(message(webhook, created, manual=True))
         assert (stored(webhook, created).status, stored(webhook, created).due_at) == ("pending", due_at)
 
         world.respond = lambda at: OK
-        deliveries.process_message(message(webhook, created, manual=True))
+        delivery_queue_consumer.process_message(message(webhook, created, manual=True))
         assert (stored(webhook, created).status, stored(webhook, created).due_at) == ("succeeded", None)
         assert state(webhook) == webhook
 
@@ -410,7 +410,7 @@ class TestFailingReceiver:
         world.respond = lambda at: Response(410, None, b"")
         created = event()
 
-        assert deliveries.process_message(message(webhook, created)) is None
+        assert delivery_queue_consumer.process_message(message(webhook, created)) is None
         assert stored(webhook, created).status == "failed"
         assert state(webhook).status == "off"
         assert state(webhook).problem == "The receiver responded with 410 Gone: it wants no more events."
@@ -418,7 +418,7 @@ class TestFailingReceiver:
     def test_success_in_between_counts_from_zero(self, world: World, webhook: Webhook) -> None:
         for number in range(12):
             world.respond = (lambda at: OK) if number % 4 == 3 else (lambda at: ERROR)
-            deliveries.process_message(message(webhook, event(START + number * HOUR)))
+            delivery_queue_consumer.process_message(message(webhook, event(START + number * HOUR)))
 
         assert state(webhook).status == "active"
 
@@ -427,12 +427,12 @@ class TestFailingReceiver:
             if len(world.attempts) > 1:
                 return ERROR
             for number in range(1, webhooks.FAILING_AFTER):
-                deliveries.process_message(message(webhook, event(START + number * HOUR)))
+                delivery_queue_consumer.process_message(message(webhook, event(START + number * HOUR)))
             assert state(webhook).consecutive_failures == webhooks.FAILING_AFTER - 1
             return OK
 
         world.respond = respond
-        deliveries.process_message(message(webhook, event()))
+        delivery_queue_consumer.process_message(message(webhook, event()))
 
         assert state(webhook).consecutive_failures == 0
 
@@ -445,8 +445,8 @@ class TestFailingReceiver:
         monkeypatch.setattr(webhooks, "change", busy)
         created = event()
 
-        deliveries.process_message(message(webhook, created))
-        deliveries.process_message(message(webhook, created))
+        delivery_queue_consumer.process_message(message(webhook, created))
+        delivery_queue_consumer.process_message(message(webhook, created))
 
         assert (stored(webhook, created).status, len(world.attempts)) == ("succeeded", 1)
 
@@ -458,7 +458,7 @@ class TestFailingReceiver:
             return Response(410, None, b"")
 
         world.respond = respond
-        deliveries.process_message(message(webhook, event()))
+        delivery_queue_consumer.process_message(message(webhook, event()))
 
         assert state(webhook).status == "active"
 
@@ -468,11 +468,11 @@ class TestFailingReceiver:
 
         def fail(_: datetime) -> Response:
             if nested:
-                deliveries.process_message(nested.pop())
+                delivery_queue_consumer.process_message(nested.pop())
             return ERROR
 
         world.respond = fail
-        deliveries.process_message(message(webhook, event()))
+        delivery_queue_consumer.process_message(message(webhook, event()))
 
         assert state(webhook).consecutive_failures == 2
 
@@ -506,7 +506,7 @@ class TestBatch:
             message(webhook, event(START + 2 * HOUR)),
         )
 
-        answer = deliveries.process_batch(batch)
+        answer = delivery_queue_consumer.process_batch(batch)
 
         assert answer == {"batchItemFailures": [{"itemIdentifier": f"m{number}"} for number in (1, 2, 3)]}
         assert len(world.attempts) == 2
@@ -523,6 +523,6 @@ class TestBatch:
         )
 
         with pytest.raises(sqs_batches.PartialBatchError, match="1 of 2"):
-            deliveries.process_batch(batch)
+            delivery_queue_consumer.process_batch(batch)
 
         assert deleted == [batch[1]]

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.catalogue import field_marks
-from chalicelib.catalogue.field_marks import DecimalOrText
+from chalicelib.catalogue import field_annotations
+from chalicelib.catalogue.field_annotations import DecimalOrText
 from chalicelib.values import exact_json
 
 
 def completed(model: Any, body: str) -> str:
     """Return as JSON what is stored for a JSON text."""
     sent = exact_json.from_json(body)
-    return exact_json.to_json(field_marks.complete(sent, msgspec.json.decode(body, type=model))).decode()
+    return exact_json.to_json(field_annotations.complete(sent, msgspec.json.decode(body, type=model))).decode()
 
 
 def refused(model: Any, body: str) -> str:
@@ -217,7 +217,7 @@ def test_numbers_in_a_dataclass_follow_its_declaration() -> None:
 
 
 class Kind(NamedTuple):
-    """A type, and the JSON values that it accepts, in the notation in which msgspec writes them."""
+    """A type, and JSON values that it accepts and DynamoDB can store, in the notation in which msgspec writes them."""
 
     type: Any
     values: st.SearchStrategy[Any]
@@ -226,10 +226,13 @@ class Kind(NamedTuple):
 _texts = st.text(string.ascii_letters, max_size=3)
 _decimals = st.decimals(-1000, 1000, places=2)
 _SCALARS = [
-    Kind(int, st.integers()),
+    Kind(int, st.integers(-(10**37), 10**37)),
     Kind(bool, st.booleans()),
     Kind(str, _texts),
-    Kind(float, st.floats(allow_nan=False, allow_infinity=False).map(lambda one: Decimal(repr(one)))),
+    Kind(
+        float,
+        st.floats(-1e100, 1e100).filter(lambda one: not 0 < abs(one) < 1e-100).map(lambda one: Decimal(repr(one))),
+    ),
     Kind(Decimal, _decimals),
     Kind(date, st.dates().map(date.isoformat)),
     Kind(datetime, st.datetimes().map(datetime.isoformat)),
@@ -288,9 +291,9 @@ def test_stored_value_is_what_msgspec_reads(kind: Kind, data: st.DataObject) -> 
     sent = data.draw(kind.values)
     read = msgspec.json.decode(exact_json.to_json(sent), type=kind.type)
 
-    stored = field_marks.complete(sent, read)
+    stored = field_annotations.complete(sent, read)
 
     assert exact_json.equal(stored, exact_json.from_json(exact_json.to_json(read)))
     read_again = msgspec.json.decode(exact_json.to_json(stored), type=kind.type)
     assert read_again == read
-    assert field_marks.complete(stored, read_again) == stored
+    assert field_annotations.complete(stored, read_again) == stored

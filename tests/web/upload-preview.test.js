@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
 import "./browser.js";
-import { hideUpload, showUpload, shownUpload, withUpload } from "../../chalicelib/web/upload-overlay.js";
+import { hideUpload, showUpload, shownUpload, withUpload } from "../../chalicelib/web/upload-preview.js";
 
-describe("upload-overlay", () => {
+describe("upload-preview", () => {
   const upload = (fields) => ({ text: "Uploading", state: "processing", url: null, buttons: () => [], ...fields });
 
   /** Return a frame of an item in the page. */
