@@ -11,10 +11,6 @@ from chalice.app import AuthRequest, AuthResponse, CloudWatchEvent, DynamoDBEven
 from chalicelib import config, errors
 from chalicelib.aws import bucket
 from chalicelib.catalogue import (
-    batches,
-    bulk_imports,
-    exports,
-    hourly_cleanup,
     item_pictures,
     items,
     public_catalogues,
@@ -23,9 +19,7 @@ from chalicelib.catalogue import (
 )
 from chalicelib.http import (
     api,
-    batch_bodies,
     error_translation,
-    export_requests,
     list_queries,
     requests,
     responses,
@@ -227,6 +221,9 @@ def run_batch(request: Request) -> Response:
     `Idempotency-Key`, you can repeat the request: only the operations that failed with a status of 500 or more are
     tried again, and nothing is created twice.
     """
+    from chalicelib.catalogue import batches  # noqa: PLC0415 - few requests need it
+    from chalicelib.http import batch_bodies  # noqa: PLC0415
+
     owner, operations = requests.owner(request), batch_bodies.parse(requests.json_object(request))
     key = requests.idempotency_key(request)
     keyed = None if key is None else batches.keyed_request(owner, key, requests.body(request))
@@ -549,9 +546,11 @@ def create_import(request: Request, query: schemas.ImportQuery) -> Response:
     seconds, and within hours if the queue is unavailable. With an `Idempotency-Key`, you can repeat the request without
     importing anything twice.
     """
+    from chalicelib.catalogue import bulk_imports  # noqa: PLC0415 - few requests need it
+
     owner, entries = requests.owner(request), requests.import_entries(request)
     started = bulk_imports.start(owner, entries, times.now(), requests.idempotency_key(request), query.key)
-    return responses.import_accepted_response(request, started)
+    return responses.import_accepted_response(request, started, bulk_imports.queued(started))
 
 
 @app.route(
@@ -562,6 +561,8 @@ def create_import(request: Request, query: schemas.ImportQuery) -> Response:
 )
 def get_import(request: Request, import_id: str) -> Response:
     """Show the progress of an import."""
+    from chalicelib.catalogue import bulk_imports  # noqa: PLC0415 - few requests need it
+
     return responses.import_response(import_id, bulk_imports.progress(requests.owner(request), import_id, times.now()))
 
 
@@ -586,9 +587,12 @@ def create_export(request: Request) -> Response:
     time during the export. Items that are created, changed or deleted meanwhile may be missing. With an
     `Idempotency-Key`, you can repeat the request without starting another export.
     """
+    from chalicelib.catalogue import exports  # noqa: PLC0415 - few requests need it
+    from chalicelib.http import export_requests  # noqa: PLC0415
+
     owner, options = requests.owner(request), export_requests.parse(requests.json_object(request))
     started = exports.start(owner, options, times.now(), requests.idempotency_key(request))
-    return responses.export_accepted_response(request, started)
+    return responses.export_accepted_response(request, started, exports.queued(started))
 
 
 @app.route(
@@ -599,6 +603,8 @@ def create_export(request: Request) -> Response:
 )
 def get_export(request: Request, export_id: str) -> Response:
     """Show the progress of an export, and its files."""
+    from chalicelib.catalogue import exports  # noqa: PLC0415 - few requests need it
+
     return responses.export_response(exports.progress(requests.owner(request), export_id, times.now()))
 
 
@@ -834,6 +840,8 @@ def on_change(event: DynamoDBEvent) -> dict[str, Any] | None:
 )
 def clean_up(event: CloudWatchEvent) -> dict[str, int]:
     """Do the work that is due, such as deleting expired items and queueing overdue thumbnail jobs again."""
+    from chalicelib.catalogue import hourly_cleanup  # noqa: PLC0415 - the other functions do not need it
+
     return hourly_cleanup.run(times.now(), event.context)
 
 

@@ -16,8 +16,6 @@ from chalicelib.catalogue.items import Check
 from chalicelib.catalogue.models import Fields
 from chalicelib.values import times
 
-MAX_OPERATIONS = 100
-
 WORKERS = aws.CONNECTIONS
 """Operations that run at the same time. Those on the same item run one after the other."""
 

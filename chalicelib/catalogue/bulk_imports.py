@@ -95,6 +95,11 @@ def start(
     return started
 
 
+def queued(started: Started) -> Progress:
+    """Return the progress of an import that was just accepted."""
+    return Progress("queued", started.total, 0, 0, 0, [])
+
+
 def progress(owner: str, id_: str, at: datetime) -> Progress:
     """Return the progress of an import. Raise ImportNotFoundError if it does not exist or is older than 30 days."""
     known = import_records.get(owner, id_)

@@ -13,17 +13,12 @@ from chalicelib import aws, errors, telemetry
 from chalicelib.aws import bucket, queue, table
 from chalicelib.catalogue import export_records, idempotency, job_records, search
 from chalicelib.catalogue.messages import ExportChunk
-from chalicelib.catalogue.models import Export, ExportFailure, ExportFile
+from chalicelib.catalogue.models import Export, ExportFailure, ExportFile, ExportFormat
 from chalicelib.catalogue.search import Query
 from chalicelib.values import exact_json, ids, times
 
-MAX_IDS = 1_000
-"""The most items that a request can choose by their ids."""
-
 GIVE_UP_AFTER = timedelta(hours=24)
 """An export that is older than this and makes no progress has failed."""
-
-Format = Literal["csv", "ndjson"]
 
 CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson", "zip": "application/zip"}
 """The content types of files by their extensions."""
@@ -32,7 +27,7 @@ CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjs
 class Options(NamedTuple):
     """What to export. The order of ``query`` is not used; ``ids`` are those of the items, or None for all."""
 
-    format: Format
+    format: ExportFormat
     query: Query
     ids: tuple[str, ...] | None = None
     pictures: bool = False
@@ -42,7 +37,7 @@ class Started(NamedTuple):
     """An accepted export. ``replayed`` is true if an earlier request with the same idempotency key started it."""
 
     id: str
-    format: Format
+    format: ExportFormat
     created_at: str
     pictures: bool
     replayed: bool = False
@@ -61,7 +56,7 @@ class Progress(NamedTuple):
 
     id: str
     status: Literal["queued", "running", "done", "failed"]
-    format: Format
+    format: ExportFormat
     items: int
     total: int | None
     pictures: int | None

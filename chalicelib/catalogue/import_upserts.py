@@ -60,19 +60,14 @@ class _Restored(msgspec.Struct, rename="camel"):
 
 def check_key(key: str) -> None:
     """Raise FieldNotFindableError if no item can be found by this field, InvalidRequestError if it is a list."""
-    if key in keys():
+    keys = search_index_keys.current().import_keys
+    if key in keys:
         return
     if key in search_index_keys.current().findable and key != search_index_keys.UPDATED_AT:
         raise _invalid("key", f"key must be a field with one value, and {key} is a list")
     raise errors.FieldNotFindableError(
-        used="imported", field=key[:100], findable=", ".join(keys()), details=[{"path": "$.key"}]
+        used="imported", field=key[:100], findable=", ".join(keys), details=[{"path": "$.key"}]
     )
-
-
-def keys() -> list[str]:
-    """Return the fields that can be the key of an import."""
-    findable = search_index_keys.current().findable.values()
-    return [ID, *(one.name for one in findable if not one.is_list and one.name != search_index_keys.UPDATED_AT)]
 
 
 def mark_repeated(entries: Entries, key: str) -> Entries:

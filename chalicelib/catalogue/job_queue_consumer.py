@@ -13,8 +13,6 @@ from typing import Any
 from chalicelib import aws, errors, telemetry
 from chalicelib.aws.bucket import Upload
 from chalicelib.catalogue import (
-    export_steps,
-    import_steps,
     item_pictures,
     items,
     messages,
@@ -80,9 +78,13 @@ def process_message(received: ReceivedMessage, has_time: Callable[[], bool] = la
     if isinstance(message, RenderImage):
         thumbnail_jobs.run(message.key, has_time)
     elif isinstance(message, ImportChunk):
+        from chalicelib.catalogue import import_steps  # noqa: PLC0415 - few messages need it
+
         if not import_steps.process(message.owner, message.import_id, message.chunk, has_time):
             raise thumbnail_jobs.OutOfTimeError
     elif isinstance(message, ExportChunk):
+        from chalicelib.catalogue import export_steps  # noqa: PLC0415 - few messages need it
+
         export_steps.process(message.owner, message.export_id, message.turn, has_time)
     else:
         _HANDLERS[type(message)](message, received)

@@ -324,13 +324,16 @@ class ExportFile(msgspec.Struct, frozen=True, array_like=True):
     size: int
 
 
+ExportFormat = Literal["csv", "ndjson"]
+
+
 class Export(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """An export: which items it contains, and its progress."""
 
     owner: str
     id: str
     created_at: str
-    format: Literal["csv", "ndjson"]
+    format: ExportFormat
     conditions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
     """The conditions on the items' fields: those of a Query in ``search``."""
     words: str | None = None

@@ -102,6 +102,11 @@ class Declaration(NamedTuple):
         return {one.name: one for one in (*self.fields, _UPDATED_AT) if one.is_findable}
 
     @property
+    def import_keys(self) -> list[str]:
+        """The fields that can be the key of an import: the id, and findable fields of ItemFields that are no lists."""
+        return ["id", *(one.name for one in self.fields if one.is_findable and not one.is_list)]
+
+    @property
     def public(self) -> Declaration:
         """The declaration of the fields that visitors see, by which they can find items."""
         return Declaration(tuple(one for one in self.fields if one.is_public))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from chalicelib import aws, errors
-from chalicelib.catalogue import import_parsing, validation
+from chalicelib.catalogue import validation
 from chalicelib.catalogue.idempotency import KEY_RULE, is_key
 from chalicelib.catalogue.items import Check
 from chalicelib.catalogue.models import Fields, Focus
@@ -222,6 +222,8 @@ def import_entries(request: Request) -> Entries:
 
     Raise UnsupportedMediaTypeError for another type, and the errors of the functions in ``import_parsing``.
     """
+    from chalicelib.catalogue import import_parsing  # noqa: PLC0415 - few requests need it
+
     type_ = content_type(request, JSON, NDJSON, CSV)
     if type_ == CSV:
         return import_parsing.entries_from_csv(body(request, _invalid_csv_text))

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from chalice.app import Request, Response
 
 from chalicelib import errors
-from chalicelib.catalogue import batches, exports
-from chalicelib.catalogue.bulk_imports import Progress, Started
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.models import Item, Share
 from chalicelib.catalogue.public_catalogues import Catalogue
@@ -19,6 +17,8 @@ from chalicelib.values import exact_json
 
 if TYPE_CHECKING:
     import msgspec
+
+    from chalicelib.catalogue import batches, bulk_imports, exports
 
 SHARED = "public, max-age=60, stale-while-revalidate=600"
 """The Cache-Control of what visitors see: every cache may use it for a minute, and ten more while revalidating it.
@@ -133,15 +133,19 @@ def batch_response(outcome: batches.Outcome) -> Response:
     return json_response(serializers.batch_results(outcome.results), headers=replayed)
 
 
-def import_response(id_: str, progress: Progress, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def import_response(
+    id_: str, progress: bulk_imports.Progress, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
     """Return the progress of an import."""
     return json_response(serializers.import_progress(id_, progress), status, headers)
 
 
-def import_accepted_response(request: Request, started: Started) -> Response:
+def import_accepted_response(
+    request: Request, started: bulk_imports.Started, queued: bulk_imports.Progress
+) -> Response:
     """Return 202 with an import that is not started yet, and its location."""
     headers = _location_headers(request, started.id, started.replayed)
-    return import_response(started.id, Progress("queued", started.total, 0, 0, 0, []), 202, headers)
+    return import_response(started.id, queued, 202, headers)
 
 
 def export_response(progress: exports.Progress, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -149,10 +153,10 @@ def export_response(progress: exports.Progress, status: int = 200, headers: dict
     return json_response(serializers.export_progress(progress), status, headers)
 
 
-def export_accepted_response(request: Request, started: exports.Started) -> Response:
+def export_accepted_response(request: Request, started: exports.Started, queued: exports.Progress) -> Response:
     """Return 202 with an export that is not started yet, and its location."""
     headers = _location_headers(request, started.id, started.replayed)
-    return export_response(exports.queued(started), 202, headers)
+    return export_response(queued, 202, headers)
 
 
 def changes_response(request: Request, number: int) -> Response:

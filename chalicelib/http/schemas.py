@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chalicelib import config, errors
-from chalicelib.catalogue import batches, exports, import_upserts, search
+from chalicelib.catalogue import search, search_index_keys
+from chalicelib.catalogue.models import ExportFormat
 from chalicelib.config import ContentType
 from chalicelib.http import cursors
 
@@ -19,6 +20,12 @@ _Url = Annotated[str, Meta(extra_json_schema={"format": "uri"})]
 _Pixels = Annotated[int, Meta(ge=1)]
 _Version = Annotated[int, Meta(ge=1)]
 _Count = Annotated[int, Meta(ge=0)]
+
+MAX_OPERATIONS = 100
+"""The most operations of a batch."""
+
+MAX_EXPORT_IDS = 1_000
+"""The most items of which a request for an export can send the ids."""
 
 EXAMPLE_CURSOR = cursors.encode("019ca7b4-e400-7abc-8def-0123456789ab", "somebody", "desc", None, None)
 
@@ -396,7 +403,7 @@ class BatchRequest(Struct, forbid_unknown_fields=True):
         list[BatchCreate | BatchPatch | BatchReplace | BatchDelete],
         Meta(
             min_length=1,
-            max_length=batches.MAX_OPERATIONS,
+            max_length=MAX_OPERATIONS,
             description="Operations on the same item run in this order, the others in any order.",
         ),
     ]
@@ -471,7 +478,7 @@ class ImportQuery(Struct):
             description="`id` or the name of a findable field. An entry changes the item that has the same value "
             "there, as a `PATCH` does, or creates an item if there is none. Omit it to create an item from each entry.",
             examples=["id"],
-            extra_json_schema={"enum": import_upserts.keys()},
+            extra_json_schema={"enum": search_index_keys.current().import_keys},
         ),
     ] = None
 
@@ -565,7 +572,7 @@ class ExportRequest(Struct, forbid_unknown_fields=True):
     """Which items to export, and how."""
 
     format: Annotated[
-        exports.Format,
+        ExportFormat,
         Meta(
             description="`ndjson` has one JSON object per line; `POST /imports?key=id` makes the same items from it. "
             "`csv` is for spreadsheets: lists and objects are JSON in their cells."
@@ -583,7 +590,7 @@ class ExportRequest(Struct, forbid_unknown_fields=True):
         Meta(description="Only items with all of these words, as in `GET /items`."),
     ] = None
     ids: Annotated[
-        Annotated[list[_Id], Meta(min_length=1, max_length=exports.MAX_IDS)] | None,
+        Annotated[list[_Id], Meta(min_length=1, max_length=MAX_EXPORT_IDS)] | None,
         Meta(description="Only these items; those that do not exist are left out."),
     ] = None
     pictures: Annotated[bool, Meta(description="Whether to export the pictures too, as they were uploaded.")] = False
@@ -628,7 +635,7 @@ class Export(Struct, rename="camel"):
             "it has ended."
         ),
     ]
-    format: Annotated[exports.Format, Meta(description="As requested.")]
+    format: Annotated[ExportFormat, Meta(description="As requested.")]
     items: Annotated[_Count, Meta(description="The number of items that are exported so far.")]
     files: Annotated[
         list[ExportedFile],

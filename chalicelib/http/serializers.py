@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from chalicelib import errors
 from chalicelib.aws import bucket
-from chalicelib.catalogue import batches, exports, item_pictures, search_index_keys
-from chalicelib.catalogue.bulk_imports import Progress
+from chalicelib.catalogue import item_pictures, search_index_keys
 from chalicelib.catalogue.models import Image, Item, Share
 from chalicelib.catalogue.public_catalogues import Catalogue
 from chalicelib.http import schemas
 from chalicelib.values import exact_json
+
+if TYPE_CHECKING:
+    from chalicelib.catalogue import batches, bulk_imports, exports
 
 _Schema = TypeVar("_Schema", bound=msgspec.Struct)
 
@@ -113,7 +115,7 @@ def _focus(image: Image) -> schemas.Focus | UnsetType:
     return schemas.Focus(float(image.focus.x), float(image.focus.y)) if image.focus else UNSET
 
 
-def import_progress(id_: str, progress: Progress) -> schemas.Import:
+def import_progress(id_: str, progress: bulk_imports.Progress) -> schemas.Import:
     """Return the progress of an import, with as many of its failures as fit into a response."""
     failures = [to_schema(failure, schemas.ImportFailure) for failure in progress.failures]
     shown = failures[: len(fit(map(exact_json.to_json, failures)))]

@@ -7,8 +7,9 @@ thread: a fork of a process with several can copy a lock that is never released.
 
 from __future__ import annotations
 
+from chalicelib import coldstart  # isort: skip - it turns garbage collection off for the imports that follow
+
 import contextlib
-import gc
 import mmap
 import os
 import signal
@@ -32,7 +33,7 @@ def serve() -> None:
     """Carry out commands on standard input until its end. Then end all children."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, meant for the consumer, which ends this process
     process_limits.protect_server()
-    gc.freeze()
+    coldstart.finish()
     children: set[int] = set()
     with socket.socket(fileno=0) as control:
         while True:

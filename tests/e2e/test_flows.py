@@ -16,7 +16,7 @@ import requests
 from PIL import Image
 
 from chalicelib.aws.bucket import Upload
-from chalicelib.catalogue import import_upserts, models
+from chalicelib.catalogue import models, search_index_keys
 from chalicelib.config import Size
 from tests.builders import as_json, fields
 from tests.e2e.pictures import drawing, photograph, saved
@@ -239,7 +239,7 @@ def finished(system: System, import_id: str) -> dict[str, Any]:
     return eventually(look)
 
 
-@pytest.mark.parametrize("key", sorted({"id", "title"}.intersection(import_upserts.keys())))
+@pytest.mark.parametrize("key", sorted({"id", "title"}.intersection(search_index_keys.current().import_keys)))
 def test_csv_changes_an_item_by_its_key(system: System, key: str) -> None:
     own = fields(title=f"Vase {time.time_ns()}", price=12.5)
     item = system.request("POST", "/items", own).json()

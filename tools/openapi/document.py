@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from chalicelib import config
 from chalicelib.aws import presigned_downloads
 from chalicelib.catalogue import (
-    batches,
     bulk_imports,
     export_records,
     idempotency,
@@ -24,6 +23,7 @@ from chalicelib.catalogue import (
     search_index_keys,
     validation,
 )
+from chalicelib.http import schemas
 from chalicelib.http.api import Api, Operation
 from chalicelib.pictures import thumbnails
 from chalicelib.values import dynamodb_limits
@@ -149,7 +149,7 @@ def _description() -> str:
         item_bytes=f"{validation.MAX_ITEM_BYTES:,}",
         item_kb=validation.MAX_ITEM_BYTES // 1024,
         levels=dynamodb_limits.MAX_DEPTH,
-        batch_operations=batches.MAX_OPERATIONS,
+        batch_operations=schemas.MAX_OPERATIONS,
         values=search.MAX_VALUES,
         words=search_index_keys.MAX_WORD_RECORDS,
         checked=search.MAX_ITEMS,

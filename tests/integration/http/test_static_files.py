@@ -14,7 +14,7 @@ import pytest
 
 import app
 from chalicelib import errors
-from chalicelib.catalogue import batches, exports, import_parsing, webhook_urls, webhooks
+from chalicelib.catalogue import import_parsing, webhook_urls, webhooks
 from chalicelib.http import schemas, webhook_schemas
 from chalicelib.pictures import unsupported_formats
 
@@ -148,8 +148,8 @@ def compressed_size(api, names: set[str]) -> int:
     [
         ("import-file.js", "MAX_BYTES", import_parsing.MAX_BYTES),
         ("import-file.js", "MAX_ENTRIES", import_parsing.MAX_ENTRIES),
-        ("bulk-run.js", "MAX_OPERATIONS", batches.MAX_OPERATIONS),
-        ("exports.js", "MAX_IDS", exports.MAX_IDS),
+        ("bulk-run.js", "MAX_OPERATIONS", schemas.MAX_OPERATIONS),
+        ("exports.js", "MAX_IDS", schemas.MAX_EXPORT_IDS),
         ("public-catalogue.js", "MAX_TITLE", schemas.MAX_CATALOGUE_TITLE),
         ("public-catalogue.js", "MAX_TEXT", schemas.MAX_CATALOGUE_TEXT),
         ("webhook-form.js", "MAX_URL", webhook_urls.MAX_URL_LENGTH),
