@@ -20,7 +20,6 @@ from chalicelib.catalogue import (
 from chalicelib.http import (
     api,
     error_translation,
-    list_queries,
     requests,
     responses,
     schemas,
@@ -133,6 +132,8 @@ def list_items(request: Request, query: schemas.ListQuery) -> Response:
 
     The newest items come first, unless `sort` or `order` says otherwise. `filter` and `q` select items.
     """
+    from chalicelib.http import list_queries  # noqa: PLC0415 - only lists need it and the search
+
     owner, which = requests.owner(request), list_queries.parse(query)
     page = list_queries.find_page(owner, which, query, times.now())
     return responses.page_response(request, owner, which, page)
@@ -373,6 +374,8 @@ def list_public_items(request: Request, catalogue_id: str, query: schemas.Public
 
     Works as `GET /items` does, but returns only the public fields.
     """
+    from chalicelib.http import list_queries  # noqa: PLC0415 - only lists need it and the search
+
     which = list_queries.parse(query)
     catalogue = public_catalogues.get(catalogue_id)
     page = list_queries.find_page(catalogue.partition, which, query, times.now())
@@ -409,7 +412,7 @@ def show_catalogue(request: Request, catalogue_id: str, query: schemas.Catalogue
 
     Other query parameters are ignored, because trackers add some to links.
     """
-    from chalicelib.http import visitor_pages  # noqa: PLC0415 - few requests need it and the module html
+    from chalicelib.http import list_queries, visitor_pages  # noqa: PLC0415 - few requests need them
 
     shown = visitor_pages.list_query(query)
     which, catalogue = list_queries.parse(shown), public_catalogues.get(catalogue_id)

@@ -28,8 +28,6 @@ from chalicelib.catalogue.models import Item
 from chalicelib.catalogue.search_criteria import (
     CREATED_AT,
     MAX_VALUES,
-    MAX_WORDS,
-    MAX_WORDS_LENGTH,
     OPERATORS,
     Condition,
     Criteria,
@@ -44,8 +42,6 @@ from chalicelib.values import dynamodb_limits, sort_keys
 __all__ = [
     "CREATED_AT",
     "MAX_VALUES",
-    "MAX_WORDS",
-    "MAX_WORDS_LENGTH",
     "OPERATORS",
     "Condition",
     "Query",

@@ -26,10 +26,6 @@ OPERATORS: tuple[Operator, ...] = get_args(Operator)
 MAX_VALUES = 20
 """The most values of the operator ``in``."""
 
-MAX_WORDS = 10
-MAX_WORDS_LENGTH = 200
-"""The most characters of the words in a query."""
-
 _LAST = chr(0x10FFFF)
 """The greatest character."""
 
@@ -261,10 +257,10 @@ def _words(text: str, declaration: Declaration) -> Iterator[Criterion]:
 
 def _split(text: str) -> list[str]:
     found = words.split(text)
-    if len(text) > MAX_WORDS_LENGTH:
-        problem = f"q may have at most {MAX_WORDS_LENGTH} characters"
-    elif len(found) > MAX_WORDS:
-        problem = f"q may have at most {MAX_WORDS} words"
+    if len(text) > words.MAX_QUERY_LENGTH:
+        problem = f"q may have at most {words.MAX_QUERY_LENGTH} characters"
+    elif len(found) > words.MAX_IN_QUERY:
+        problem = f"q may have at most {words.MAX_IN_QUERY} words"
     elif not found:
         problem = "q must contain a letter or a digit"
     else:

@@ -10,7 +10,6 @@ from chalicelib import errors
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.models import Item, Share
 from chalicelib.catalogue.public_catalogues import Catalogue
-from chalicelib.catalogue.search import MAX_PUBLIC_BYTES, Query
 from chalicelib.http import cors, cursors, requests, schemas, serializers
 from chalicelib.http.conditional_requests import item_etag, text_etag
 from chalicelib.values import exact_json
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from chalicelib.catalogue import batches, bulk_imports, exports
+    from chalicelib.catalogue.search import Query
 
 SHARED = "public, max-age=60, stale-while-revalidate=600"
 """The Cache-Control of what visitors see: every cache may use it for a minute, and ten more while revalidating it.
@@ -88,7 +88,9 @@ def page_response(request: Request, owner: str, query: Query, page: Page) -> Res
 
 def public_page_response(request: Request, catalogue: Catalogue, query: Query, page: Page) -> Response:
     """Return the items of a page of a public catalogue, as :func:`page_response` does."""
-    encoded = serializers.fit(map(serializers.public_item, page.items), MAX_PUBLIC_BYTES)
+    from chalicelib.catalogue import search  # noqa: PLC0415 - only lists need it
+
+    encoded = serializers.fit(map(serializers.public_item, page.items), search.MAX_PUBLIC_BYTES)
     following = next_cursor(len(encoded), catalogue.partition, query, page)
     return public_response(request, schemas.PublicItemPage(encoded, len(encoded), following))
 

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chalicelib import config, errors
-from chalicelib.catalogue import search, search_index_keys
+from chalicelib.catalogue import search_index_keys
 from chalicelib.catalogue.models import ExportFormat
 from chalicelib.config import ContentType
 from chalicelib.http import cursors
+from chalicelib.values import words
 
 _Id = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 _Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -64,7 +65,7 @@ class Health(Struct):
 # --------------------------------------------------------------------------------------------------------------- items
 
 
-_Words = Annotated[str, Meta(max_length=search.MAX_WORDS_LENGTH)]
+_Words = Annotated[str, Meta(max_length=words.MAX_QUERY_LENGTH)]
 _ImageChoice = Annotated[
     Literal["none"] | None,
     Meta(description="`none` leaves out `image`. Then the entity tag does not change with its URLs."),
@@ -95,7 +96,7 @@ class ListQuery(Struct, rename="camel"):
     q: Annotated[
         _Words | None,
         Meta(
-            description=f"Only items with all of these words, {search.MAX_WORDS} at most, regardless of case and "
+            description=f"Only items with all of these words, {words.MAX_IN_QUERY} at most, regardless of case and "
             "accents. The last one may be the beginning of a word. Refused if no field is searchable.",
         ),
     ] = None

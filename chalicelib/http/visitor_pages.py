@@ -14,7 +14,6 @@ from chalicelib.catalogue import search_index_keys
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.models import Fields
 from chalicelib.catalogue.public_catalogues import Catalogue
-from chalicelib.catalogue.search import MAX_WORDS_LENGTH
 from chalicelib.http import item_markup, requests, responses, schemas, serializers, static_files
 from chalicelib.http.markup import Markup, clipped, h, join, line, text
 from chalicelib.values import exact_json, words
@@ -206,7 +205,7 @@ def _search_form(url: str, searched: str | None) -> Markup | None:
     return h(
         "form",
         {"role": "search", "action": url},
-        h("input", {**box, "maxlength": MAX_WORDS_LENGTH, "value": searched}),
+        h("input", {**box, "maxlength": words.MAX_QUERY_LENGTH, "value": searched}),
         h("button", {}, "Search"),
     )
 

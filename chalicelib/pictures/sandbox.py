@@ -37,13 +37,7 @@ _MAX_LOGGED_BYTES = 2000
 # The beginnings of the variables that the processes get: the folders of Python's libraries, and malloc's settings.
 _VARIABLES = ("LD_LIBRARY_PATH", "MALLOC_")
 
-_PROGRAM = """\
-import sys
-sys.path[:0] = sys.argv[1:]
-sys.modules["typing_extensions"] = None  # msgspec imports it if it can, which takes 8 ms, but does not need it.
-from chalicelib.pictures import decoder_process
-decoder_process.serve()
-"""
+_PROGRAM = "import sys; sys.path[:0] = sys.argv[1:]; from chalicelib.pictures import decoder_process as p; p.serve()"
 
 
 class SandboxError(Exception):

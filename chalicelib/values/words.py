@@ -7,6 +7,12 @@ from chalicelib.values import sort_keys
 MAX_LENGTH = 50
 """The characters of a word that are compared."""
 
+MAX_IN_QUERY = 10
+"""The most words of a query."""
+
+MAX_QUERY_LENGTH = 200
+"""The most characters of the words in a query."""
+
 _WITHOUT_SPACES = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Myanmar

@@ -15,7 +15,7 @@ from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.openapi.checks import EnsureResourceAvailability, RejectedPositiveData
 
 from chalicelib import errors
-from chalicelib.catalogue import item_fields, models, search, search_index_keys
+from chalicelib.catalogue import item_fields, models, search_index_keys
 from chalicelib.values import dynamodb_limits, words
 
 _LATER = "2100-01-01T00:00:00Z"
@@ -282,7 +282,7 @@ def _be_a_list(query: dict[str, Any]) -> None:
         query[name] = _IN[field.kinds[0]]
     if not any(field.is_searchable for field in search_index_keys.current().fields):
         query.pop("q", None)
-    if "q" in query and not 1 <= len(words.split(query["q"])) <= search.MAX_WORDS:
+    if "q" in query and not 1 <= len(words.split(query["q"])) <= words.MAX_IN_QUERY:
         query["q"] = "vase"
     if "sort" in query:
         query.pop("order", None)

@@ -1,7 +1,7 @@
 """The edits that the bundle makes to the code of other projects, each checked against the exact text that it replaces.
 
-Some imports of botocore and urllib3 are moved into the functions that use them, because no Lambda function calls those.
-The code does the same as before.
+Some imports of botocore, urllib3 and Powertools are moved into the functions that use them, because no Lambda function
+calls those. The code does the same as before.
 """
 
 from __future__ import annotations
@@ -27,6 +27,14 @@ LATE_IMPORTS = (
     LateImport("urllib3/http2/__init__.py", "from importlib.metadata import version", 'h2_version = version("h2")'),
     # Lambda has no ~/.aws/config.
     LateImport("botocore/configloader.py", "import configparser", "cp = configparser.RawConfigParser()", uses=2),
+    # Files are cached for a sign-in with AWS SSO alone. tempfile loads shutil, which loads three compressors.
+    LateImport("botocore/utils.py", "import tempfile", "temp_fd, temp_path = tempfile.mkstemp("),
+    # Correlation ids are read from events only if the logger's decorator is told to.
+    LateImport(
+        "aws_lambda_powertools/logging/logger.py",
+        "from aws_lambda_powertools.utilities import jmespath_utils",
+        "self.set_correlation_id(",
+    ),
     # Documentation is generated for help() alone. It loads an HTML parser and 16 modules of botocore.docs.
     LateImport(
         "botocore/docs/__init__.py",
