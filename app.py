@@ -254,7 +254,10 @@ def create_image_ticket(request: Request, item_id: str) -> Response:
     content_type = requests.ticket_request(request).content_type
     ticket = item_pictures.create_ticket(requests.owner(request), item_id, content_type, times.now())
     return responses.json_response(
-        schemas.Ticket(schemas.PresignedPost(*ticket.post), config.MAX_IMAGE_BYTES, ticket.expires_at), 201
+        schemas.Ticket(
+            schemas.PresignedPost(ticket.post.url, ticket.post.fields), config.MAX_IMAGE_BYTES, ticket.expires_at
+        ),
+        201,
     )
 
 

@@ -21,9 +21,10 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import aws, telemetry
@@ -65,7 +66,7 @@ class ObjectNotFoundError(Exception):
     """There is no object at this key."""
 
 
-class Object(NamedTuple):
+class Object(msgspec.Struct, frozen=True):
     """The object at a key. ``data`` is empty if the object is larger than the limit of the read."""
 
     etag: str
@@ -74,7 +75,7 @@ class Object(NamedTuple):
     content_type: str = ""
 
 
-class Upload(NamedTuple):
+class Upload(msgspec.Struct, frozen=True):
     """An upload to an item. Ids sort by time, so a newer upload has a greater id."""
 
     owner: str
@@ -108,7 +109,7 @@ class Upload(NamedTuple):
         return upload if upload.key == key else None
 
 
-class PresignedPost(NamedTuple):
+class PresignedPost(msgspec.Struct, frozen=True):
     """A presigned POST: the URL, and the form fields that must precede the file."""
 
     url: str

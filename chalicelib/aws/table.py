@@ -40,8 +40,9 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import aws, telemetry
@@ -145,7 +146,7 @@ def is_of_owner(owner: str) -> bool:
     return "\t" not in owner
 
 
-class Key(NamedTuple):
+class Key(msgspec.Struct, frozen=True, order=True):
     """The primary key of a record. ``owner`` may also be a :func:`public_partition` or a :func:`share_partition`."""
 
     owner: str
@@ -171,12 +172,12 @@ class Key(NamedTuple):
         return Key(of if name == "OWNER" else f"{name}\t{of}", kind, id_)
 
 
-class Condition(NamedTuple):
+class Condition(msgspec.Struct, frozen=True):
     """A condition expression that the stored record must meet for a write to be applied."""
 
     expression: str
-    values: Attributes = {}  # noqa: RUF012 - never changed
-    names: dict[str, str] = {}  # noqa: RUF012 - never changed
+    values: Attributes = {}
+    names: dict[str, str] = {}
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -230,7 +231,7 @@ def ttl_is(ttl: int) -> Condition:
     return Condition("#ttl = :ttl", {":ttl": {"N": str(ttl)}}, {"#ttl": "ttl"})
 
 
-class Put(NamedTuple):
+class Put(msgspec.Struct, frozen=True):
     """A record to write.
 
     ``due_at`` puts it into the index ``due``. After ``delete_after``, DynamoDB deletes it.
@@ -263,7 +264,7 @@ class Put(NamedTuple):
         return attributes
 
 
-class Delete(NamedTuple):
+class Delete(msgspec.Struct, frozen=True):
     """A record to delete."""
 
     key: Key
@@ -280,7 +281,7 @@ class Delete(NamedTuple):
         return self.key.size
 
 
-class Check(NamedTuple):
+class Check(msgspec.Struct, frozen=True):
     """A condition on a record that a transaction does not change."""
 
     key: Key

@@ -244,6 +244,6 @@ def _put(request: idempotency.KeyedRequest, stored: _Stored | None, text: str) -
     put = idempotency.prepare_record(request, {"results": text}, at, at + idempotency.PERIOD)
     if stored is None:
         return put
-    return put._replace(
-        condition=table.Condition("#results = :results", {":results": {"S": stored.text}}, {"#results": "results"})
+    return msgspec.structs.replace(
+        put, condition=table.Condition("#results = :results", {":results": {"S": stored.text}}, {"#results": "results"})
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import msgspec
 
@@ -38,7 +38,7 @@ PUBLIC = msgspec.Meta(extra_json_schema={"x-public": True})
 MARKS = (FINDABLE, SEARCHABLE, PUBLIC)
 
 
-class _Place(NamedTuple):
+class _Place(msgspec.Struct, frozen=True):
     """Where a value is: its JSONPath, and the declared field that contains it."""
 
     path: str = "$"
@@ -73,7 +73,7 @@ def _complete_object(sent: dict[str, Any], decoded: Any, place: _Place) -> dict[
         # Pair the values by position, because names may be decoded too, such as "2026-01-31" to a date. A TypedDict
         # lacks names that it does not declare: then pair them by name.
         values = decoded.values() if len(decoded) == len(sent) else [decoded.get(name) for name in sent]
-        inner_place = place._replace(path=f"{place.path}[...]")
+        inner_place = msgspec.structs.replace(place, path=f"{place.path}[...]")
         pairs = zip(sent.items(), values, strict=True)
         return {name: _complete(inner, value, inner_place) for (name, inner), value in pairs}
     completed = dict(sent)
@@ -89,7 +89,10 @@ def _complete_object(sent: dict[str, Any], decoded: Any, place: _Place) -> dict[
 def _complete_array(sent: list[Any], decoded: Any, place: _Place) -> list[Any]:
     values = _elements(sent, decoded)
     pairs = enumerate(zip(sent, values, strict=False))
-    completed = [_complete(one, value, place._replace(path=f"{place.path}[{index}]")) for index, (one, value) in pairs]
+    completed = [
+        _complete(one, value, msgspec.structs.replace(place, path=f"{place.path}[{index}]"))
+        for index, (one, value) in pairs
+    ]
     return completed + sent[len(values) :] + [_as_json_value(value) for value in values[len(sent) :]]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import NamedTuple
+
+import msgspec
 
 from chalicelib import errors
 from chalicelib.aws import table
@@ -22,7 +23,7 @@ KEY_PATTERN = rf"[!-+\--~]{{1,{MAX_KEY_LENGTH}}}"
 _KEY = re.compile(KEY_PATTERN)
 
 
-class KeyedRequest(NamedTuple):
+class KeyedRequest(msgspec.Struct, frozen=True):
     """A request with an idempotency key: the key of the record that remembers it, and a digest of its body."""
 
     record_key: table.Key

@@ -20,7 +20,6 @@ pending picture counts as recording the uploads of all its tickets.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 import msgspec
 
@@ -45,7 +44,7 @@ THUMBNAIL_JOB_TIMEOUT = timedelta(minutes=30)
 MAX_THUMBNAIL_JOB_ATTEMPTS = 3
 
 
-class Ticket(NamedTuple):
+class Ticket(msgspec.Struct, frozen=True):
     """Permission to upload one picture until ``expires_at``."""
 
     post: PresignedPost

@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple
 
 import msgspec
 
@@ -33,7 +32,7 @@ def allow_write(_: Item) -> None:
     """Allow every write (the default)."""
 
 
-class ListRange(NamedTuple):
+class ListRange(msgspec.Struct, frozen=True):
     """Which of an owner's items to list, in which order. ``after`` and ``before`` limit their creation, exclusively."""
 
     newest_first: bool = True
@@ -41,7 +40,7 @@ class ListRange(NamedTuple):
     before: datetime | None = None
 
 
-class Page(NamedTuple):
+class Page(msgspec.Struct, frozen=True):
     """One page of an owner's items."""
 
     items: list[Item]

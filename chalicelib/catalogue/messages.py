@@ -7,7 +7,7 @@ with the dead letter.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, get_args
+from typing import Annotated, Any, get_args
 
 import msgspec
 
@@ -66,7 +66,7 @@ MAX_OBJECT_KEY_BYTES = 1024
 """The limit of S3 (AWS, "Creating object key names")."""
 
 
-class _Rule(NamedTuple):
+class _Rule(msgspec.Struct, frozen=True):
     is_valid: Callable[[str], bool]
     allowed: str
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -52,14 +52,14 @@ Kind = Literal["s", "n", "b", "d"]
 """What a value may be: text, a number, true or false, a date or a time."""
 
 
-class IndexKey(NamedTuple):
+class IndexKey(msgspec.Struct, frozen=True):
     """The kind of an index record, and its id without the tab and the id of the item."""
 
     kind: Literal["FIND", "WORD"]
     text: str
 
 
-class Field(NamedTuple):
+class Field(msgspec.Struct, frozen=True):
     """A declared field, by its name in JSON: how it is indexed, and whether visitors see it."""
 
     name: str
@@ -81,7 +81,7 @@ class Field(NamedTuple):
         return "l" * self.is_list + self.kinds + "w" * self.is_searchable + "p" * self.is_public
 
 
-class Declaration(NamedTuple):
+class Declaration(msgspec.Struct, frozen=True):
     """The fields that are indexed or public, in the order of ItemFields.
 
     Its text is, for example, ``1;title=swp;description=w;price=np;tags=lsw``: the version of the rules, and of each

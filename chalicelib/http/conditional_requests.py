@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import NamedTuple
+
+import msgspec
 
 from chalicelib import errors
 from chalicelib.aws import presigned_downloads
@@ -19,7 +20,7 @@ _ELEMENT = re.compile(r'[ \t]*+(?:(?:W/)?("[^\x00-\x20"\x7f]*"))?[ \t]*+(?:,|\Z)
 _ITEM_TAG = re.compile(r'"(\d{1,18})(?:-[^"]*)?"')
 
 
-class EntityTags(NamedTuple):
+class EntityTags(msgspec.Struct, frozen=True):
     """The value of a header: entity tags with their quotes but without W/, or ``*``."""
 
     tags: frozenset[str]
@@ -34,7 +35,7 @@ class EntityTags(NamedTuple):
         return self.any or any(_version(tag) == version for tag in self.tags)
 
 
-class Preconditions(NamedTuple):
+class Preconditions(msgspec.Struct, frozen=True):
     """The preconditions of a request. Each is None if the request does not have the header."""
 
     if_match: EntityTags | None = None

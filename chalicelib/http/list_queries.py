@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+import msgspec
+
 from chalicelib.catalogue import items, search, search_index_keys, validation
 from chalicelib.catalogue.items import Page
 from chalicelib.catalogue.search import Condition, Query
@@ -53,7 +55,11 @@ def conditions(filters: Mapping[str, Mapping[str, str]]) -> Iterator[Condition]:
 def find_page(owner: str, query: Query, parameters: ListQuery, at: datetime) -> Page:
     """Return the page of a query that ``limit``, ``cursor`` and ``image`` ask for. Raise InvalidCursorError."""
     page = _find_page(owner, query, parameters, at)
-    return page if parameters.image is None else page._replace(items=[item.without_image() for item in page.items])
+    return (
+        page
+        if parameters.image is None
+        else msgspec.structs.replace(page, items=[item.without_image() for item in page.items])
+    )
 
 
 def _find_page(owner: str, query: Query, parameters: ListQuery, at: datetime) -> Page:

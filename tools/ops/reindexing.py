@@ -295,5 +295,5 @@ def _saved_position(at: datetime) -> Key | None:
 
 
 def _save_position(position: Key, at: datetime) -> None:
-    record = {**position._asdict(), "declaration": search_index_keys.current().text}
+    record = {**msgspec.structs.asdict(position), "declaration": search_index_keys.current().text}
     table.write(table.Put(_POSITION, record, delete_after=at + _POSITION_KEPT))
