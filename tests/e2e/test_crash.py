@@ -44,6 +44,8 @@ class Writer:
         self._random = random.Random(seed)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run)
+        self.begun: set[str] = set()
+        """The items of all writes. Of the last one, a save may have the objects only."""
         self.acknowledged: list[tuple[int, str, int, float]] = []
         """The current save when the write started, the item, its version, and the time of the acknowledgement."""
 
@@ -62,6 +64,7 @@ class Writer:
             version = versions.get(item, 0) + 1
             try:
                 save = emulator_state.current(self._folders)
+                self.begun.add(item)
                 self._write(item, version)
             except (BotoCoreError, ClientError):
                 return
@@ -128,7 +131,7 @@ def check(emulator: Emulator, writer: Writer) -> None:
             body = s3.get_object(Bucket=BUCKET, Key=f"{part}/{item}/{version}")["Body"].read()
             assert body == f"{item} {version}".encode()
     listed = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-    assert {one["Key"].split("/")[1] for one in listed} <= items.keys() | {item for _, item, *_ in writer.acknowledged}
+    assert {one["Key"].split("/")[1] for one in listed} <= items.keys() | writer.begun
 
 
 def test_kill_under_writes_loses_no_saved_data(home: Path) -> None:

@@ -38,6 +38,9 @@ _ROOT_KEY = "root-key"
 _PROGRAM = Path(__file__).with_name("emulator_wrapper") / "__main__.py"
 _START_TIMEOUT = 30.0  # seconds; it takes 0.2 to 1.5
 _STOP_TIMEOUT = 60.0  # seconds
+LOCK_SECONDS = 10
+"""How long a start waits for the save of an emulator that was killed."""
+
 SAVE_EVERY = 3.0  # seconds: with the time that a save takes, even on a busy machine, less than ten
 
 
@@ -213,17 +216,36 @@ def _environment(home: Path, port: int) -> dict[str, str]:
 
 
 def _lock(home: Path) -> int:
-    """Lock ``home`` until this process and the emulator end. Return the descriptor, which the emulator inherits."""
+    """Lock ``home`` until this process and the emulator end. Return the descriptor, which the emulator inherits.
+
+    If an emulator was killed while it saved, wait until the save has ended, but at most LOCK_SECONDS.
+    """
     lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(lock, 20, 0).decode() or "unknown"
+            if _is_running(holder) or time.monotonic() > deadline:
+                os.close(lock)
+                raise EmulatorError(
+                    f"Another emulator (process {holder}) uses {home}: stop its `make run`, or that process."
+                ) from error
+            time.sleep(0.1)
+        else:
+            return lock
+
+
+def _is_running(process: str) -> bool:
+    """Return whether there is a process with that id. If the id is unknown, assume so."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(lock, 20, 0).decode() or "unknown"
-        os.close(lock)
-        raise EmulatorError(
-            f"Another emulator (process {holder}) uses {home}: stop its `make run`, or that process."
-        ) from error
-    return lock
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, PermissionError):
+        return True
+    return True
 
 
 def _empty(folder: Path) -> None:
