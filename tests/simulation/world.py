@@ -262,9 +262,8 @@ class World:
         for name, value in SMALL_STEPS.items():
             patch.setattr(export_steps, name, value)
         patch.setattr(delivery_queue_consumer, "ThreadPoolExecutor", Pool)
-        patch.setattr(
-            delivery_queue_consumer, "_table_calls", contextlib.nullcontext()
-        )  # tasks cannot wait for a semaphore
+        # Tasks cannot wait for a semaphore.
+        patch.setattr(delivery_queue_consumer, "_table_calls", contextlib.nullcontext())
         patch.setattr(webhook_requests, "post", self.receivers.post)
         self._listen(patch)
 
@@ -282,7 +281,7 @@ class World:
         handler = _Trace(self.timeline)
         patch.setattr(telemetry.logger._logger, "handlers", [handler])
         patch.setattr(telemetry, "_add", lambda *_: None)
-        telemetry.logger.setLevel(logging.WARNING)
+        patch.setattr(telemetry.logger._logger, "isEnabledFor", lambda level: level >= logging.WARNING)
 
 
 class _Trace(logging.Handler):
