@@ -55,11 +55,9 @@ def conditions(filters: Mapping[str, Mapping[str, str]]) -> Iterator[Condition]:
 def find_page(owner: str, query: Query, parameters: ListQuery, at: datetime) -> Page:
     """Return the page of a query that ``limit``, ``cursor`` and ``image`` ask for. Raise InvalidCursorError."""
     page = _find_page(owner, query, parameters, at)
-    return (
-        page
-        if parameters.image is None
-        else msgspec.structs.replace(page, items=[item.without_image() for item in page.items])
-    )
+    if parameters.image is None:
+        return page
+    return msgspec.structs.replace(page, items=[item.without_image() for item in page.items])
 
 
 def _find_page(owner: str, query: Query, parameters: ListQuery, at: datetime) -> Page:
